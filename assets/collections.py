@@ -1,0 +1,37 @@
+"""Group `collections`: every public collection, its genes mapped, as clean parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.results import declared_outs, table_result
+from assets.sources import source_key
+from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
+from genept.platform import Platform
+from genept.sources.catalogue import load_catalogue
+from genept.store.lake import StoredTable
+
+_SOURCES = sorted({one for entry in load_catalogue().collections.values() for one in entry.sources})
+_DEPS = [dg.AssetKey("genes"), *(source_key(source) for source in _SOURCES)]
+
+
+@dg.multi_asset(outs=declared_outs(TABLES_OF_A_COLLECTION), deps=_DEPS)
+def ingested_collections(
+    platform: dg.ResourceParam[Platform],
+) -> Iterator[dg.MaterializeResult[StoredTable]]:
+    """Parse, map and store every chosen collection."""
+    parts = [
+        part
+        for collection in platform.collections
+        for part in ingest(
+            platform.lake,
+            platform.archives,
+            collection,
+            lambda: platform.reference,
+            platform.reference_version,
+        )
+    ]
+    for name in TABLES_OF_A_COLLECTION:
+        yield table_result(platform.lake.assemble(name, parts))

@@ -1,0 +1,52 @@
+"""Group `release`: everything above, published at once or not at all."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.results import OWNERS
+from genept.platform import Platform
+from genept.store.lake import StoredTable
+from genept.store.release import Candidate
+from genept.tables import TABLES
+from validation.checks import check_table, evidence_pages
+
+
+@dg.asset(
+    group_name="release",
+    description="An immutable release of every table, made visible by swapping one pointer.",
+    kinds={"s3"},
+    owners=OWNERS,
+    ins={name: dg.AssetIn() for name in TABLES},
+)
+def release(
+    platform: dg.ResourceParam[Platform], **tables: StoredTable
+) -> dg.MaterializeResult[None]:
+    """Publish, or say that nothing is new."""
+    limits = platform.limits
+    evidence = {
+        name: check_table(platform.lake, tables[name], complete=not limits) for name in TABLES
+    }
+    published = platform.releases.publish(
+        Candidate(
+            tables=tables,
+            evidence=evidence,
+            sources=platform.released_sources(),
+            platform_version=platform.version,
+            requirements_sha256=platform.requirements_sha256(),
+            complete=not limits,
+            limits=limits,
+            audit=evidence_pages(platform.lake, evidence.values()),
+        )
+    )
+    manifest = published.manifest
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(manifest.data_version),
+        metadata={
+            "release": manifest.release_id,
+            "is_new": published.is_new,
+            "manifest": platform.releases.address(manifest.release_id, "manifest.json"),
+            "rows": sum(table.rows for table in manifest.tables.values()),
+            "bytes": sum(table.bytes for table in manifest.tables.values()),
+        },
+    )

@@ -1,0 +1,91 @@
+"""What every asset of a published table has in common: its declaration and its result.
+
+The declaration (description, column schema, group, kinds) and the metadata of a
+result come from `genept.tables`, never from the asset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from genept.store.lake import StoredTable
+from genept.tables import TABLES
+
+OWNERS = ["team:genept"]
+
+
+def column_schema(name: str) -> dg.TableSchema:
+    """A table's columns as the Dagster UI shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.type_name,
+                description=column.meaning + (f" Unit: {column.unit}." if column.unit else ""),
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.nullable, unique=(column.name,) == TABLES[name].key
+                ),
+            )
+            for column in TABLES[name].columns
+        ]
+    )
+
+
+def declared(name: str) -> dict[str, Any]:
+    """Arguments of `dg.asset` that a table's declaration gives."""
+    table = TABLES[name]
+    return {
+        "name": name,
+        "group_name": table.group,
+        "description": table.meaning,
+        "kinds": {"parquet", "s3"},
+        "owners": OWNERS,
+        "metadata": {"dagster/column_schema": column_schema(name), "key": ", ".join(table.key)},
+    }
+
+
+def declared_outs(names: Sequence[str]) -> dict[str, dg.AssetOut]:
+    """The same for the tables of a multi-asset."""
+    outs = {}
+    for name in names:
+        arguments = declared(name)
+        outs[name] = dg.AssetOut(key=arguments.pop("name"), **arguments)
+    return outs
+
+
+def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[StoredTable]:
+    """A materialised table: rows, bytes and address of every part, and its data version."""
+    parts = [
+        dg.TableRecord(
+            {
+                "partition": "/".join(part.partition) or "whole",
+                "rows": part.rows,
+                "bytes": part.bytes,
+                "object": part.key,
+            }
+        )
+        for part in stored.parts
+    ]
+    columns = [
+        dg.TableColumn(name, kind)
+        for name, kind in (
+            ("partition", "string"),
+            ("rows", "int"),
+            ("bytes", "int"),
+            ("object", "string"),
+        )
+    ]
+    return dg.MaterializeResult(
+        asset_key=stored.table,
+        value=stored,
+        data_version=dg.DataVersion(stored.data_version),
+        metadata={
+            "dagster/row_count": stored.rows,
+            "bytes": stored.bytes,
+            "parts": dg.MetadataValue.table(parts, dg.TableSchema(columns)),
+            **metadata,
+        },
+    )

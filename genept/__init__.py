@@ -1,0 +1,18 @@
+"""GenePT: genes, cells and samples embedded from what is known about each gene.
+
+The library: science and storage. It works in a notebook and knows no
+orchestrator. Start with :func:`genept.load_table`.
+"""
+
+from typing import Any
+
+__all__ = ["duckdb_connection", "load_table", "releases", "storage_options"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the analyst's functions on first use, so that `import genept` stays instant."""
+    if name in __all__:
+        from genept import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module 'genept' has no attribute {name!r}")

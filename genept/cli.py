@@ -1,0 +1,120 @@
+"""The command line: the embedded store, releases, tables; and what the top floor plugs in.
+
+`genept run` and `genept ui` come from `orchestration` through entry points, so that
+this file, and an analyst's installation, needs no orchestrator.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from typing import Annotated
+
+import polars as pl
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from genept.client import load_table, open_releases
+from genept.console import console
+from genept.settings import Settings
+from genept.sources.errors import SourceError
+from genept.store.embedded import EmbeddedStore
+from genept.store.errors import StoreError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Gene, cell and sample embeddings from what is known about each gene, as parquet in S3.",
+)
+store_app = typer.Typer(no_args_is_help=True, help="The embedded object store.")
+release_app = typer.Typer(no_args_is_help=True, help="Published releases.")
+app.add_typer(store_app, name="store")
+app.add_typer(release_app, name="release")
+answer = Console(highlight=False)
+
+
+def main() -> None:
+    """Run the command line; an error that a person can mend is one message, not a traceback."""
+    for point in entry_points(group="genept.commands"):
+        app.command(point.name)(point.load())
+    try:
+        app()
+    except (StoreError, SourceError, ValidationError) as error:
+        console.print(f"[red]Error:[/] {error}", markup=True, soft_wrap=True)
+        sys.exit(1)
+
+
+def _embedded() -> EmbeddedStore:
+    settings = Settings()
+    if settings.s3_endpoint is not None:
+        raise StoreError(
+            f"the settings point at {settings.s3_endpoint}: there is no embedded store to manage"
+        )
+    return EmbeddedStore(settings.state / "store", bucket=settings.bucket)
+
+
+@store_app.command()
+def start() -> None:
+    """Start the store, or find it running."""
+    endpoint = _embedded().ensure()
+    answer.print(f"running at {endpoint.url}")
+
+
+@store_app.command()
+def stop() -> None:
+    """Stop the store cleanly; its data stays."""
+    answer.print("stopped" if _embedded().stop() else "was not running")
+
+
+@store_app.command()
+def status() -> None:
+    """Say whether the store runs, where, and how much it holds."""
+    answer.print(str(_embedded().status()))
+
+
+@release_app.command("list")
+def list_releases() -> None:
+    """List every release, newest last."""
+    known = open_releases()
+    current = known.current_id()
+    table = Table("release", "created", "tables", "rows", "bytes", "", box=None)
+    for release_id in known.ids():
+        manifest = known.manifest(release_id)
+        table.add_row(
+            release_id,
+            manifest.created_at,
+            str(len(manifest.tables)),
+            f"{sum(one.rows for one in manifest.tables.values()):,}",
+            f"{sum(one.bytes for one in manifest.tables.values()):,}",
+            " ".join(
+                [
+                    *(["current"] if release_id == current else []),
+                    *([] if manifest.complete else [f"partial: {manifest.limits}"]),
+                ]
+            ),
+        )
+    answer.print(table)
+
+
+@app.command("table")
+def show_table(
+    name: Annotated[str, typer.Argument(help="A published table, such as genes.")],
+    rows: Annotated[int, typer.Option(help="How many rows to print.", min=1)] = 5,
+    release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
+) -> None:
+    """Print what a table means, its columns, and its first rows."""
+    known = open_releases()
+    manifest = known.current() if release == "latest" else known.manifest(release)
+    head = load_table(name, release=manifest.release_id).head(rows).collect()
+    released = manifest.tables[name]
+    answer.print(f"[bold]{name}[/]: {released.meaning}", markup=True)
+    answer.print(f"{released.rows:,} rows in {len(released.files)} files; key: {released.key}\n")
+    columns = Table("column", "type", "unit", "meaning", box=None)
+    for column in released.columns:
+        columns.add_row(column.name, column.type, column.unit or "", column.meaning)
+    answer.print(columns)
+    answer.print(f"\n{known.address(manifest.release_id, released.files[0].path)}", soft_wrap=True)
+    with pl.Config(tbl_cols=20, tbl_hide_dataframe_shape=True, fmt_str_lengths=40):
+        answer.print(str(head))

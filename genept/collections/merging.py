@@ -1,0 +1,75 @@
+"""Several input columns that land on one gene become one column, by the collection's policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+
+@dataclass(frozen=True)
+class GeneAxis:
+    """How input columns become the genes of one collection.
+
+    Parameters
+    ----------
+    ensembl_gene_ids
+        The axis: sorted, unique.
+    target
+        Position on the axis for every input column, -1 for what is left out.
+    """
+
+    ensembl_gene_ids: tuple[str, ...]
+    target: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, mapped: Iterable[str | None]) -> GeneAxis:
+        """The axis of mapped inputs; None is left out."""
+        mapped = list(mapped)
+        axis = tuple(sorted({gene for gene in mapped if gene is not None}))
+        position = {gene: index for index, gene in enumerate(axis)}
+        target = [-1 if gene is None else position[gene] for gene in mapped]
+        return cls(axis, np.asarray(target, dtype=np.int64))
+
+    @property
+    def n_inputs(self) -> npt.NDArray[np.int64]:
+        """Inputs that were mapped to each gene."""
+        return np.bincount(self.target[self.target >= 0], minlength=len(self.ensembl_gene_ids))
+
+    def keeping_highest(self, means: npt.NDArray[np.float64]) -> GeneAxis:
+        """The axis on which each gene keeps only its input of highest mean (first on ties)."""
+        order = np.lexsort((np.arange(means.size), -means))
+        order = order[self.target[order] >= 0]
+        _, first = np.unique(self.target[order], return_index=True)
+        target = np.full_like(self.target, -1)
+        target[order[first]] = self.target[order[first]]
+        return GeneAxis(self.ensembl_gene_ids, target)
+
+    def merge(self, blocks: Iterable[sp.csr_matrix]) -> Iterator[sp.csr_matrix]:
+        """Row blocks over inputs to row blocks over genes (inputs of one gene are added up)."""
+        used = np.flatnonzero(self.target >= 0)
+        shape = (self.target.size, len(self.ensembl_gene_ids))
+        ones = np.ones(used.size, dtype=np.float32)
+        onto_genes = sp.csr_matrix((ones, (used, self.target[used])), shape=shape)
+        for block in blocks:
+            merged = sp.csr_matrix(block @ onto_genes)
+            merged.eliminate_zeros()
+            merged.sort_indices()
+            yield merged
+
+
+def column_totals(
+    blocks: Iterable[sp.csr_matrix], n_columns: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int]:
+    """Sum and sum of absolute values of every column, and the number of rows."""
+    totals = np.zeros(n_columns)
+    absolute = np.zeros(n_columns)
+    n_rows = 0
+    for block in blocks:
+        totals += np.asarray(block.sum(axis=0, dtype=np.float64)).ravel()
+        absolute += np.asarray(abs(block).sum(axis=0, dtype=np.float64)).ravel()
+        n_rows += block.shape[0]
+    return totals, absolute, n_rows

@@ -1,0 +1,131 @@
+"""What it takes to declare a table: columns with types, units, bounds and meaning.
+
+The vocabulary in which `genept.tables` is written. Reading, writing and
+checking belong to `genept.store` and `validation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+ENSEMBL_GENE_ID = r"^ENSG\d{11}$"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: what it means, and what must be true of its values.
+
+    For a list column the bounds hold for its elements, and `norm` for the row's
+    Euclidean length.
+    """
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    unit: str | None = None
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] | None = None
+    pattern: str | None = None
+    norm: float | None = None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a row holds several values."""
+        return bool(pa.types.is_list(self.type) or pa.types.is_fixed_size_list(self.type))
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether the column is an embedding; its dimension is the space's, not the table's."""
+        return bool(pa.types.is_fixed_size_list(self.type))
+
+    @property
+    def type_name(self) -> str:
+        """The type as a reader of the data dictionary sees it."""
+        if self.is_vector:
+            return "fixed_size_list<float>[dimensions of the space]"
+        return f"list<{self.type.value_type}>" if self.is_list else str(self.type)
+
+    def field(self, dimension: int | None = None) -> pa.Field:
+        """The Arrow field, with meaning and unit in its metadata.
+
+        A vector column needs the `dimension` of its space.
+        """
+        type_ = self.type
+        if self.is_vector:
+            if dimension is None:
+                raise ValueError(f"column {self.name!r} is a vector: give its dimension")
+            type_ = pa.list_(pa.field("item", pa.float32(), nullable=False), dimension)
+        metadata = {"description": self.meaning} | ({"unit": self.unit} if self.unit else {})
+        return pa.field(self.name, type_, nullable=self.nullable, metadata=metadata)
+
+
+VECTOR = pa.list_(pa.field("item", pa.float32(), nullable=False), 0)
+"""Type of embedding columns: float32; the space's dimension replaces the 0."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One published table.
+
+    Parameters
+    ----------
+    key
+        Columns that together identify a row. Rows are sorted by them.
+    partition
+        The columns (a prefix of the key) by whose values the table is split into files.
+    group
+        The subject it belongs to: the name of the room and of the Dagster group.
+    minimum_rows
+        Fewer rows than this in the whole table fail its check.
+    """
+
+    name: str
+    meaning: str
+    group: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    partition: tuple[str, ...] = ()
+    minimum_rows: int = 1
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        if len(set(names)) != len(names):
+            raise ValueError(f"table {self.name!r} declares a column twice")
+        for name in (*self.key, *self.partition):
+            if name not in names:
+                raise ValueError(f"table {self.name!r}: key column {name!r} is not declared")
+
+    def __getitem__(self, name: str) -> Column:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise KeyError(f"table {self.name!r} has no column {name!r}") from None
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def vector(self) -> Column | None:
+        """The embedding column, if the table has one."""
+        return next((column for column in self.columns if column.is_vector), None)
+
+    def schema(self, dimension: int | None = None) -> pa.Schema:
+        """The parquet schema, with every description inside."""
+        fields = [column.field(dimension) for column in self.columns]
+        metadata = {"table": self.name, "description": self.meaning, "key": ",".join(self.key)}
+        return pa.schema(fields, metadata=metadata)
+
+    def partition_path(self, values: Sequence[str]) -> str:
+        """Folder of one partition below the table's own, such as ``minilm-l6-v2/name-go``."""
+        if len(values) != len(self.partition):
+            raise ValueError(
+                f"table {self.name!r} is partitioned by {self.partition}, got values {values}"
+            )
+        return "/".join(values)

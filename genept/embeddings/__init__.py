@@ -1,0 +1,1 @@
+"""Cells and samples as weighted means of their genes' vectors (GenePT-w)."""

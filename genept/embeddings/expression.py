@@ -1,0 +1,52 @@
+"""Expression parts back as CSR matrices, one row group at a time, without copying the values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from genept.store.lake import Lake, Part
+
+
+def csr_of(rows: pa.Table, n_genes: int) -> sp.csr_matrix:
+    """List columns as a CSR matrix: Arrow's offsets are the indptr, its values the data.
+
+    Parameters
+    ----------
+    rows
+        `gene_index` and `value` columns of table `expression`.
+    n_genes
+        Length of the collection's gene axis.
+    """
+    index = rows["gene_index"].combine_chunks()
+    value = rows["value"].combine_chunks()
+    indptr = index.offsets.to_numpy()
+    first, last = int(indptr[0]), int(indptr[-1])
+    return sp.csr_matrix(
+        (
+            value.values.to_numpy()[first:last],
+            index.values.to_numpy()[first:last].view(np.int32),
+            indptr - first,
+        ),
+        shape=(rows.num_rows, n_genes),
+    )
+
+
+def expression_blocks(
+    lake: Lake, expression: Part, n_genes: int
+) -> Iterator[tuple[list[str], sp.csr_matrix]]:
+    """Observation ids and their expression, row group by row group."""
+    for rows in lake.row_groups(expression, ["observation_id", "gene_index", "value"]):
+        yield rows["observation_id"].to_pylist(), csr_of(rows, n_genes)
+
+
+def expression_matrix(
+    lake: Lake, expression: Part, n_genes: int
+) -> tuple[list[str], sp.csr_matrix]:
+    """A whole collection: observation ids (sorted, as stored) and observations × genes."""
+    blocks = list(expression_blocks(lake, expression, n_genes))
+    ids = [one for block_ids, _ in blocks for one in block_ids]
+    return ids, sp.csr_matrix(sp.vstack([block for _, block in blocks], format="csr"))

@@ -1,0 +1,111 @@
+"""One collection in every representation, row by row in the same order.
+
+What benchmarks and models are handed: expression as it is, and each space's
+vectors. Nothing is fitted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import scipy.sparse as sp
+
+from genept.embeddings.expression import expression_matrix
+from genept.embeddings.pooling import METHOD, embedding_matrix
+from genept.store.lake import Lake, Part
+from genept.text.spaces import Space
+
+EXPRESSION = "expression"
+BOTH = "expression+embedding"
+
+
+@dataclass(frozen=True)
+class ObservationViews:
+    """The observations of one collection.
+
+    Parameters
+    ----------
+    observations
+        Rows of table `observations`, sorted by id.
+    expression
+        Observations × genes of the axis, in the collection's unit.
+    spaces
+        Observations × dimensions, by name of the representation.
+    controls
+        Names in `spaces` that are controls.
+    """
+
+    observations: pl.DataFrame
+    expression: sp.csr_matrix
+    spaces: dict[str, npt.NDArray[np.float32]]
+    controls: tuple[str, ...]
+
+    def labelled(self, label: str) -> ObservationViews:
+        """Only the observations that have this label."""
+        keep = self.observations[label].is_not_null().to_numpy()
+        return ObservationViews(
+            self.observations.filter(keep),
+            sp.csr_matrix(self.expression[keep]),
+            {name: matrix[keep] for name, matrix in self.spaces.items()},
+            self.controls,
+        )
+
+
+def is_labelled(lake: Lake, observations: Part, label: str) -> bool:
+    """Whether any observation of a collection has this label."""
+    return lake.read(observations, [label])[label].null_count() < observations.rows
+
+
+def representation_name(space: Space) -> str:
+    """Name of GenePT-w in a space, such as ``minilm-l6-v2/name-go:genept-w``."""
+    return f"{space.id}:{METHOD}"
+
+
+@dataclass(frozen=True)
+class CollectionParts:
+    """Where the views of one collection are read from.
+
+    `embeddings` are parts of `cell_embeddings` or `sample_embeddings`, by space.
+    """
+
+    observations: Part
+    axis: Part
+    expression: Part
+    embeddings: dict[Space, Part]
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Content hashes, for the origin of what is made of them."""
+        parts = {
+            "observations": self.observations,
+            "axis": self.axis,
+            "expression": self.expression,
+        }
+        spaces = {representation_name(space): part for space, part in self.embeddings.items()}
+        return {name: part.sha256 for name, part in {**parts, **spaces}.items()}
+
+
+def read_views(lake: Lake, parts: CollectionParts) -> ObservationViews:
+    """Read a collection in every representation."""
+    observations = lake.read(parts.observations).sort("observation_id")
+    ids, expression = expression_matrix(lake, parts.expression, parts.axis.rows)
+    _require_same(observations["observation_id"].to_list(), ids, "expression")
+    spaces = {}
+    for space, part in parts.embeddings.items():
+        rows = lake.read_arrow(part, ["observation_id", "embedding"])
+        _require_same(ids, rows["observation_id"].to_pylist(), space.id)
+        spaces[representation_name(space)] = embedding_matrix(rows)
+    controls = tuple(representation_name(one) for one in parts.embeddings if one.is_control)
+    return ObservationViews(observations, expression, spaces, controls)
+
+
+def _require_same(expected: Sequence[str], found: Sequence[str], what: str) -> None:
+    if list(expected) != list(found):
+        raise ValueError(
+            f"{what} holds {len(found)} observations that are not the {len(expected)} of table "
+            "`observations`, in its order: materialise both from the same ingest"
+        )

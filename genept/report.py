@@ -1,0 +1,97 @@
+"""What `genept run` ends with: tables, headline results beside their controls, how to read on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+from rich.console import Console
+
+from genept.client import load_table, open_releases
+from genept.settings import Settings
+from genept.store.release import Releases
+
+HEADLINES = {
+    "accuracy": "cell type: 10-NN accuracy",
+    "balanced_accuracy": "diagnosis: balanced accuracy",
+    "normalised_pearson": "drug response: within-drug Pearson",
+}
+
+
+def print_report(settings: Settings, *, is_new: bool) -> None:
+    """Print the current release to standard output."""
+    out = Console(highlight=False, soft_wrap=True)
+    releases = open_releases(settings)
+    manifest = releases.current()
+    out.print("\n[bold]Tables[/]", *_tables(releases), sep="\n")
+    out.print("\n[bold]Results[/], with 95 % intervals, beside their controls", sep="\n")
+    out.print(*_headlines(settings), sep="\n")
+    state = "complete" if manifest.complete else f"PARTIAL, limited: {manifest.limits}"
+    news = "published" if is_new else "nothing is new: no release was made, this one stands"
+    out.print(f"\nRelease [bold]{manifest.release_id}[/] ({state}): {news}.\n")
+    out.print(snippets(releases), markup=False)
+
+
+def headline_results(settings: Settings) -> pl.DataFrame:
+    """The main score of every task, representation by representation.
+
+    Returns
+    -------
+    pl.DataFrame
+        `what`, `cohort`, `representation`, `value`, `ci_low`, `ci_high`, `n`, `is_control`;
+        best first within a cohort.
+    """
+    shared = ["representation", "metric", "value", "ci_low", "ci_high", "n", "is_control"]
+    benchmarks = load_table("benchmark_results", settings=settings).select(
+        pl.col("dataset").alias("cohort"), *shared
+    )
+    diagnosed = pl.col("model").str.starts_with("diagnosis-")
+    models = load_table("model_evaluations", settings=settings).filter(
+        pl.col("metric").is_in(["normalised_pearson"])
+        | (diagnosed & pl.col("metric").is_in(["balanced_accuracy"]))
+    )
+    return (
+        pl.concat(
+            [
+                benchmarks.filter(pl.col("metric") == "accuracy"),
+                models.select("cohort", *shared),
+            ]
+        )
+        .with_columns(pl.col("metric").replace_strict(HEADLINES).alias("what"))
+        .sort("what", "cohort", "value", descending=[False, False, True])
+        .collect()
+    )
+
+
+def _tables(releases: Releases) -> Iterator[str]:
+    manifest = releases.current()
+    for name, released in manifest.tables.items():
+        address = releases.address(manifest.release_id, f"data/{name}/")
+        yield f"  {name:<26}{released.rows:>9,} rows {released.bytes:>13,} bytes  {address}"
+
+
+def _headlines(settings: Settings) -> Iterator[str]:
+    rows = headline_results(settings)
+    for (what, cohort), task in rows.group_by("what", "cohort", maintain_order=True):
+        yield f"  [bold]{what}[/], {cohort} (n = {task['n'].max():,})"
+        for row in task.iter_rows(named=True):
+            interval = " " * 16
+            if row["ci_low"] is not None:
+                interval = f"\\[{row['ci_low']:>6.3f}, {row['ci_high']:>6.3f}]"
+            line = f"    {row['value']:>6.3f}  {interval}  {row['representation']}"
+            yield f"[dim]{line}  (control)[/]" if row["is_control"] else line
+
+
+def snippets(releases: Releases) -> str:
+    """Python that reads the current release with polars and with DuckDB, to be pasted."""
+    manifest = releases.current()
+    genes = releases.address(manifest.release_id, "data/genes/*.parquet")
+    return f"""Read it (paste into .venv/bin/python, in this folder):
+
+import genept, polars as pl
+pl.scan_parquet("{genes}", storage_options=genept.storage_options()).head().collect()
+
+import genept
+genept.duckdb_connection().read_parquet("{genes}").aggregate("biotype, count(*)").show()
+
+Look at how it was made: make ui"""

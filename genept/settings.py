@@ -1,0 +1,69 @@
+"""Typed settings: defaults, then `genept.toml`, then the environment (`GENEPT_…`).
+
+Where things live and how much of the machine may be used. What is computed —
+collections, recipes, spaces — is declared in the catalogue and the rooms
+themselves, so that a setting cannot quietly change a published number.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """Everything that differs between two installations.
+
+    Without `s3_endpoint` the embedded object store under `state_dir` is used.
+    With it, credentials come from the settings or, if absent, from boto3's own chain.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="GENEPT_", toml_file="genept.toml", extra="forbid", frozen=True
+    )
+
+    state_dir: Path = Field(Path(".genept"), description="Store, Dagster instance, caches.")
+    s3_endpoint: str | None = Field(None, description="S3 endpoint; none: the embedded store.")
+    s3_region: str = Field("us-east-1", description="Region that requests are signed for.")
+    s3_access_key: str | None = None
+    s3_secret_key: SecretStr | None = None
+    bucket: str = Field("lake", min_length=3, max_length=63)
+    product: str = Field("genept", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    threads: int = Field(2, ge=1, description="Threads for text models and linear algebra.")
+    collections: tuple[str, ...] = Field((), description="Ingest only these; empty: all.")
+    spaces: tuple[str, ...] = Field((), description="Embed only these spaces; empty: all.")
+    max_genes: int | None = Field(
+        None,
+        ge=1,
+        description="Describe only this many genes: for trying things out, never silent.",
+    )
+
+    @model_validator(mode="after")
+    def _credentials_come_in_pairs(self) -> Settings:
+        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+            raise ValueError("set both GENEPT_S3_ACCESS_KEY and GENEPT_S3_SECRET_KEY, or neither")
+        return self
+
+    @property
+    def state(self) -> Path:
+        """The state folder, absolute."""
+        return self.state_dir.expanduser().resolve()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then `genept.toml`."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

@@ -1,0 +1,34 @@
+"""From a catalogue entry to a parsed, validated collection: one parser per format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from genept.sources import gdsc, omicsbench, rectangle, tcga
+from genept.sources.archives import Archives
+from genept.sources.catalogue import Collection
+from genept.sources.errors import SourceError
+from genept.sources.parsed import ParsedCollection, validated
+
+PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = {
+    "rectangle": rectangle.parse,
+    "gdsc": gdsc.parse,
+    "tcga": tcga.parse,
+    "omicsbench": omicsbench.parse,
+}
+
+
+def parse_collection(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Fetch, parse and validate one collection.
+
+    Raises
+    ------
+    SourceError
+        An archive cannot be had, or does not hold what the catalogue says; names the collection.
+    """
+    try:
+        parsed = PARSERS[collection.format](archives, collection)
+        return validated(parsed, unit=collection.unit)
+    except SourceError as error:
+        raise SourceError(f"collection {collection.id}: {error}") from error

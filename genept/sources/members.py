@@ -1,0 +1,186 @@
+"""Named members streamed out of zip, tar and gzip, under caps on bytes and on ratio.
+
+Nothing is ever extracted to disk, so a path in an archive cannot lead anywhere;
+an archive that tries (or holds a link or a device) is refused all the same.
+Which archive, and whether it is the right one, is the business of `archives`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final, cast
+
+from genept.sources.errors import SourceError
+
+MEBIBYTE: Final = 1 << 20
+MAX_BYTES: Final = 512 * MEBIBYTE
+MAX_RATIO: Final = 200
+_DAMAGE: Final = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile)
+_REMEDY: Final = "delete the archive and run again; if it comes back so, do not use it"
+
+
+class _Capped(io.RawIOBase):
+    """Reads through to `inner` up to `limit` bytes; damage becomes a `SourceError`."""
+
+    def __init__(self, inner: BinaryIO, limit: int, what: str) -> None:
+        self._inner, self._limit, self._what, self._seen = inner, limit, what, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast(bytearray, buffer))
+        with _as_source_error(self._what):
+            data = self._inner.read(len(view))
+        self._seen += len(data)
+        if self._seen > self._limit:
+            raise SourceError(
+                f"{self._what}: unpacks to more than {self._limit:,} bytes "
+                f"(cap: {MAX_BYTES:,} bytes and {MAX_RATIO}:1): refused as a decompression bomb"
+            )
+        view[: len(data)] = data
+        return len(data)
+
+
+def capped(inner: BinaryIO, *, packed: int, what: str) -> BinaryIO:
+    """Wrap a decompressing stream so that it yields at most what `packed` bytes may unpack to.
+
+    The ratio only counts beyond the first MiB: short runs of zeros are no attack.
+    """
+    limit = min(MAX_BYTES, MEBIBYTE + MAX_RATIO * packed)
+    return io.BufferedReader(_Capped(inner, limit, what), MEBIBYTE)
+
+
+@contextmanager
+def open_zip_member(file: Path | BinaryIO, name: str, what: str) -> Iterator[BinaryIO]:
+    """Stream the one member of a zip whose path is `name` or ends in ``/name``.
+
+    Raises
+    ------
+    SourceError
+        The zip is damaged, hides a path, link or device, or `name` fits none or several members.
+    """
+    with _as_source_error(what):
+        archive = zipfile.ZipFile(file)
+    with archive:
+        for entry in archive.infolist():
+            # The upper half holds Unix permissions; 0 means that none were recorded.
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            _refuse_unsafe(entry.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR), what)
+        entry = archive.infolist()[_only_match(archive.namelist(), name, what)]
+        _refuse_declared(entry.file_size, entry.compress_size, f"{what}, {entry.filename}")
+        try:
+            with _as_source_error(what):
+                stream = archive.open(entry)
+        except (NotImplementedError, RuntimeError) as error:
+            if isinstance(error, SourceError):
+                raise
+            raise SourceError(
+                f"{what}: {entry.filename} is encrypted or of an unknown kind"
+            ) from error
+        with stream:
+            yield capped(
+                cast(BinaryIO, stream), packed=entry.compress_size, what=f"{what}, {entry.filename}"
+            )
+
+
+@contextmanager
+def open_tar_member(path: Path, name: str, what: str) -> Iterator[BinaryIO]:
+    """Stream the one regular member of a tar.gz whose path is `name` or ends in ``/name``.
+
+    Raises
+    ------
+    SourceError
+        As for :func:`open_zip_member`.
+    """
+    names: list[str] = []
+    with _tar_stream(path, what) as archive, _as_source_error(what):
+        for entry in archive:
+            _refuse_unsafe(entry.name, entry.isreg() or entry.isdir(), what)
+            names.append(entry.name)
+    wanted = _only_match(names, name, what)
+    with _tar_stream(path, what) as archive:
+        with _as_source_error(what):
+            entry = next(entry for position, entry in enumerate(archive) if position == wanted)
+            _refuse_declared(entry.size, path.stat().st_size, f"{what}, {entry.name}")
+            stream = archive.extractfile(entry)
+        if stream is None:
+            raise SourceError(f"{what}: {entry.name} is a folder, not a file")
+        with stream:
+            yield capped(
+                cast(BinaryIO, stream),
+                packed=path.stat().st_size,
+                what=f"{what}, {entry.name}",
+            )
+
+
+@contextmanager
+def open_gzip(packed: BinaryIO, what: str) -> Iterator[BinaryIO]:
+    """Unpack a gzip stream.
+
+    Raises
+    ------
+    SourceError
+        It is empty, is not gzip, is cut short, fails its CRC, or has something behind its end.
+    """
+    data = packed.read()
+    if not data.startswith(b"\x1f\x8b"):
+        found = "is empty" if not data else f"begins with {data[:16]!r}"
+        raise SourceError(f"{what}: expected gzip, but it {found}; {_REMEDY}")
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+        yield capped(cast(BinaryIO, stream), packed=len(data), what=what)
+
+
+@contextmanager
+def _tar_stream(path: Path, what: str) -> Iterator[tarfile.TarFile]:
+    with path.open("rb") as file, gzip.GzipFile(fileobj=file) as unpacked:
+        safe = capped(cast(BinaryIO, unpacked), packed=path.stat().st_size, what=what)
+        with _as_source_error(what):
+            archive = tarfile.open(fileobj=safe, mode="r|")  # noqa: SIM115, entered just below
+        with archive:
+            yield archive
+
+
+def _refuse_unsafe(name: str, is_plain: bool, what: str) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name:
+        raise SourceError(f"{what}: holds the path {name!r}, which leads out of it: refused")
+    if not is_plain:
+        raise SourceError(f"{what}: {name!r} is a link or a device: refused")
+
+
+def _refuse_declared(size: int, packed: int, what: str) -> None:
+    if size > min(MAX_BYTES, MEBIBYTE + MAX_RATIO * packed):
+        raise SourceError(
+            f"{what}: declares {size:,} bytes out of {packed:,} "
+            f"(cap: {MAX_BYTES:,} bytes and {MAX_RATIO}:1): refused as a decompression bomb"
+        )
+
+
+def _only_match(names: Iterable[str], wanted: str, what: str) -> int:
+    found = [
+        (position, name)
+        for position, name in enumerate(names)
+        if name == wanted or name.endswith(f"/{wanted}")
+    ]
+    if len(found) == 1:
+        return found[0][0]
+    if not found:
+        raise SourceError(f"{what}: has no member {wanted!r}")
+    raise SourceError(f"{what}: {wanted!r} fits several members: {[name for _, name in found]}")
+
+
+@contextmanager
+def _as_source_error(what: str) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        raise SourceError(f"{what}: is damaged or cut short ({error}); {_REMEDY}") from error

@@ -1,0 +1,213 @@
+"""What every parser hands over: genes as published, observations, expression, responses.
+
+One shape for single cells and bulk samples. Nothing here knows a file format or
+maps a gene name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from genept.sources.errors import SourceError
+
+LABELS: Final = ("batch", "cell_type", "tissue", "tissue_subtype", "diagnosis")
+OBSERVATION_SCHEMA: Final = pl.Schema(
+    dict.fromkeys(("observation_id", "group_id", *LABELS), pl.String)
+)
+RESPONSE_SCHEMA: Final = pl.Schema(
+    {
+        "observation_id": pl.String,
+        "drug_id": pl.String,
+        "value": pl.Float64,
+        "measure": pl.String,
+        "unit": pl.String,
+        "n_measured": pl.Int64,
+    }
+)
+_BLOCK_ROWS: Final = 512
+_MAX_EXACT: Final = 2**24
+"""Above this float32 no longer holds every whole number."""
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Something of the publisher's that was kept out, and why."""
+
+    item: Literal["gene", "observation", "response"]
+    input_id: str
+    reason: str
+    detail: str
+    n: int = 1
+
+
+@dataclass(frozen=True)
+class ParsedCollection:
+    """One collection as published: checked, unmapped.
+
+    Parameters
+    ----------
+    input_genes
+        The expression columns as the publisher names them, unique.
+    symbols
+        What to look up for each of them (``TRIM66`` for ``TRIM66_9866``); need not be unique.
+    entrez_ids
+        NCBI Gene ids for each of them, if published.
+    observations
+        One row per cell or sample, of `OBSERVATION_SCHEMA`; only the first two are never null.
+    blocks
+        Gives the expression anew at each call: float32 row blocks of shape
+        (rows, len(input_genes)), in the order of `observations`, in the collection's unit.
+    responses
+        Drug responses of `RESPONSE_SCHEMA`, or none.
+    """
+
+    input_genes: tuple[str, ...]
+    symbols: tuple[str, ...]
+    entrez_ids: tuple[str | None, ...] | None
+    observations: pl.DataFrame
+    blocks: Callable[[], Iterator[csr_matrix]]
+    responses: pl.DataFrame | None
+    quarantined: tuple[Quarantined, ...]
+
+    def __post_init__(self) -> None:
+        refuse_repeats(self.input_genes, "input genes")
+        for name, values in (("symbols", self.symbols), ("Entrez ids", self.entrez_ids)):
+            if values is not None and len(values) != len(self.input_genes):
+                raise SourceError(f"{len(values)} {name} for {len(self.input_genes)} input genes")
+        _refuse_schema(self.observations, OBSERVATION_SCHEMA, "observations")
+        for required in ("observation_id", "group_id"):
+            if self.observations[required].null_count():
+                raise SourceError(f"{required} is empty for some observations")
+        refuse_repeats(self.observations["observation_id"].to_list(), "observation ids")
+        if self.responses is not None:
+            _refuse_schema(self.responses, RESPONSE_SCHEMA, "responses")
+            self._refuse_responses(self.responses)
+        kept_out = [f"{it.item} {it.input_id} ({it.reason})" for it in self.quarantined]
+        refuse_repeats(kept_out, "quarantined items")
+
+    def _refuse_responses(self, responses: pl.DataFrame) -> None:
+        if responses.null_count().sum_horizontal().item():
+            raise SourceError("responses have empty fields")
+        if not responses["value"].is_finite().all():
+            raise SourceError("responses hold NaN or infinite values")
+        pairs = responses.select(pl.concat_str("observation_id", "drug_id", separator=" / "))
+        refuse_repeats(pairs.to_series().to_list(), "line–drug pairs")
+        strangers = responses.join(self.observations, on="observation_id", how="anti")
+        if strangers.height:
+            raise SourceError(
+                f"responses of {strangers['observation_id'][0]!r}, which has no expression"
+            )
+
+
+def from_matrix(
+    values: NDArray[np.float32],
+    *,
+    input_genes: Sequence[str],
+    observations: pl.DataFrame,
+    symbols: Sequence[str] | None = None,
+    entrez_ids: Sequence[str | None] | None = None,
+    responses: pl.DataFrame | None = None,
+    quarantined: Sequence[Quarantined] = (),
+) -> ParsedCollection:
+    """Make a collection of a matrix in memory, observations × genes; empty observations go out.
+
+    The formats so far come as one text or pickle that must be read whole and,
+    mostly, turned over. A larger one should read its member anew in `blocks`.
+    """
+    if values.shape != (observations.height, len(input_genes)):
+        raise SourceError(
+            f"the matrix is {values.shape[0]} × {values.shape[1]}, but there are "
+            f"{observations.height} observations and {len(input_genes)} genes"
+        )
+    filled = values.any(axis=1)
+    empty = observations.filter(~pl.Series(filled))["observation_id"].to_list()
+    matrix = csr_matrix(values[filled], dtype=np.float32)
+
+    def blocks() -> Iterator[csr_matrix]:
+        for start in range(0, matrix.shape[0], _BLOCK_ROWS):
+            yield matrix[start : start + _BLOCK_ROWS]
+
+    return ParsedCollection(
+        input_genes=tuple(input_genes),
+        symbols=tuple(symbols if symbols is not None else input_genes),
+        entrez_ids=None if entrez_ids is None else tuple(entrez_ids),
+        observations=observations.filter(pl.Series(filled)),
+        blocks=blocks,
+        responses=responses,
+        quarantined=(
+            *quarantined,
+            *(Quarantined("observation", id_, "empty", "every value is zero") for id_ in empty),
+        ),
+    )
+
+
+def observation_frame(
+    observation_id: Sequence[str],
+    group_id: Sequence[str],
+    labels: Mapping[str, Sequence[str | None] | str | None],
+) -> pl.DataFrame:
+    """Observations of `OBSERVATION_SCHEMA`; labels that are not given are null."""
+    columns: dict[str, Sequence[str | None]] = {
+        "observation_id": observation_id,
+        "group_id": group_id,
+    }
+    for label in LABELS:
+        given = labels.get(label)
+        if given is None or isinstance(given, str):
+            given = [given] * len(observation_id)
+        columns[label] = given
+    return pl.DataFrame(columns, schema=OBSERVATION_SCHEMA)
+
+
+def validated(parsed: ParsedCollection, *, unit: str) -> ParsedCollection:
+    """Read all expression once and return `parsed` if its values can be what `unit` says.
+
+    Raises
+    ------
+    SourceError
+        Values are not finite; shapes do not fit the axes; or, for counts, values
+        are negative, broken, or beyond what float32 holds exactly.
+    """
+    rows = 0
+    for block in parsed.blocks():
+        if block.dtype != np.float32 or block.shape[1] != len(parsed.input_genes):
+            raise SourceError(f"an expression block is {block.dtype} of shape {block.shape}")
+        first = parsed.observations["observation_id"][rows] if block.shape[0] else None
+        if not np.isfinite(block.data).all():
+            raise SourceError(f"NaN or infinite values in the block that begins at {first!r}")
+        if unit == "counts":
+            _refuse_non_counts(block.data, f"the block that begins at {first!r}")
+        rows += block.shape[0]
+    if rows != parsed.observations.height:
+        raise SourceError(f"{rows} expression rows for {parsed.observations.height} observations")
+    return parsed
+
+
+def _refuse_non_counts(values: NDArray[np.float32], where: str) -> None:
+    if (values < 0).any():
+        raise SourceError(f"negative counts in {where}: is it a z-score or a log?")
+    if (values > _MAX_EXACT).any():
+        raise SourceError(f"counts above {_MAX_EXACT:,} in {where}: float32 would round them")
+    if (values != np.floor(values)).any():
+        raise SourceError(f"counts that are no whole numbers in {where}: is it normalised?")
+
+
+def refuse_repeats(values: Sequence[str], what: str) -> None:
+    """Raise a `SourceError` that names the first value that occurs twice."""
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise SourceError(f"{what} are not unique: {value!r} occurs more than once")
+        seen.add(value)
+
+
+def _refuse_schema(frame: pl.DataFrame, schema: pl.Schema, what: str) -> None:
+    if frame.schema != schema:
+        raise SourceError(f"{what} have columns {frame.schema}, expected {schema}")

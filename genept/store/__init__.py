@@ -1,0 +1,1 @@
+"""The object store: conditional writes, verified reads, parquet, releases, the embedded server."""

@@ -1,0 +1,114 @@
+"""Where a bucket is and who asks, in the words of each library that reads it.
+
+boto3, polars, pyarrow and DuckDB each want the same five facts in their own
+form. What is read or written is none of this module's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import boto3
+
+from genept.store.errors import StoreError
+from genept.store.transport import ATTEMPTS, CONNECT_TIMEOUT, READ_TIMEOUT
+
+if TYPE_CHECKING:
+    from pyarrow.fs import S3FileSystem
+
+
+@dataclass(frozen=True)
+class Access:
+    """One bucket, and credentials for it; without keys, each library finds its own."""
+
+    endpoint_url: str | None
+    access_key: str | None
+    secret_key: str | None = field(repr=False)
+    region: str
+    bucket: str
+
+    def session(self) -> boto3.Session:
+        """The boto3 session that signs with these credentials."""
+        return boto3.Session(
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=self.region,
+        )
+
+    def storage_options(self) -> dict[str, str]:
+        """The `storage_options` of polars' readers and writers."""
+        options = {"aws_region": self.region}
+        if self.endpoint_url:
+            options |= {
+                "aws_endpoint_url": self.endpoint_url,
+                "aws_virtual_hosted_style_request": "false",
+                "aws_allow_http": str(not self._is_encrypted).lower(),
+            }
+        if self.access_key and self.secret_key:
+            options |= {
+                "aws_access_key_id": self.access_key,
+                "aws_secret_access_key": self.secret_key,
+            }
+        return options
+
+    def filesystem(self) -> S3FileSystem:
+        """The pyarrow filesystem."""
+        from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+        return S3FileSystem(
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            region=self.region,
+            endpoint_override=self._host,
+            scheme="https" if self._is_encrypted else "http",
+            connect_timeout=CONNECT_TIMEOUT,
+            request_timeout=READ_TIMEOUT,
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        )
+
+    def duckdb_secret(self) -> str:
+        """The DuckDB statement that creates the secret; boto3's credentials if no keys are set.
+
+        Raises
+        ------
+        StoreError
+            Neither keys nor a profile of boto3 were found.
+        """
+        credentials = self.session().get_credentials()
+        if credentials is None:
+            raise StoreError(
+                "DuckDB needs credentials and none were found: set GENEPT_S3_ACCESS_KEY and "
+                "GENEPT_S3_SECRET_KEY, or give boto3 a profile"
+            )
+        frozen = credentials.get_frozen_credentials()
+        options = {
+            "KEY_ID": frozen.access_key,
+            "SECRET": frozen.secret_key,
+            "SESSION_TOKEN": frozen.token,
+            "REGION": self.region,
+            "ENDPOINT": self._host,
+            "URL_STYLE": "path" if self.endpoint_url else None,
+            "SCOPE": f"s3://{self.bucket}",
+        }
+        given = [f"{name} {_quoted(value)}" for name, value in options.items() if value]
+        encrypted = f"USE_SSL {str(self._is_encrypted).lower()}"
+        return (
+            "CREATE OR REPLACE SECRET genept (TYPE s3, PROVIDER config, "
+            f"{', '.join([*given, encrypted])})"
+        )
+
+    @property
+    def _host(self) -> str | None:
+        """Host and port of the endpoint."""
+        return urlsplit(self.endpoint_url).netloc if self.endpoint_url else None
+
+    @property
+    def _is_encrypted(self) -> bool:
+        return self.endpoint_url is None or urlsplit(self.endpoint_url).scheme == "https"
+
+
+def _quoted(value: str) -> str:
+    """A string literal of SQL."""
+    return "'" + value.replace("'", "''") + "'"

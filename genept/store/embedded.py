@@ -1,0 +1,217 @@
+"""The embedded object store: a SeaweedFS server of one's own, data in one folder on disk.
+
+Started when first needed, shared by every process that uses the folder, and left
+running until it is stopped. Buckets and objects belong to `genept.store.s3`; the
+process itself to `genept.store.server`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.client import HTTPException
+from pathlib import Path
+from typing import Final
+
+from genept.store import records, server
+from genept.store.errors import StoreError
+from genept.store.records import LastServer
+from genept.store.s3 import ObjectStore
+from genept.store.volumes import unserved_volumes
+
+SECONDS_TO_START: Final = 60.0
+SECONDS_TO_ANSWER: Final = 5.0
+SECONDS_TO_STOP: Final = 30.0
+NEEDED_BYTES: Final = 512 << 20
+"""Free disk space below which SeaweedFS is not even started."""
+
+REGION: Final = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the server answers, and to whom."""
+
+    url: str
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What can be told without asking the server: `since` is when it was started."""
+
+    running: bool
+    url: str | None
+    pid: int | None
+    since: datetime | None
+    data: Path
+    log: Path
+
+
+class EmbeddedStore:
+    """The SeaweedFS server of one folder.
+
+    Parameters
+    ----------
+    folder
+        Holds the data, the log, the credentials (mode 600) and `server.json`.
+    bucket
+        Exists once `start` or `ensure` returned.
+    """
+
+    def __init__(self, folder: Path, bucket: str = "lake") -> None:
+        self.folder, self.bucket = folder.expanduser().resolve(), bucket
+        self.data, self.log = self.folder / "data", self.folder / "weed.log"
+
+    def ensure(self) -> Endpoint:
+        """The endpoint of the running server; starts one if there is none. Raises as `start`."""
+        last = records.last_server(self.folder)
+        return (self._await(last) if last else None) or self.start()
+
+    def start(self) -> Endpoint:
+        """Start the server, unless it runs, and wait until it answers signed requests.
+
+        Raises
+        ------
+        StoreError
+            The server is not installed, has no disk space, cannot write its folder, ended
+            at once or does not answer within a minute; with the end of its log.
+        """
+        with self._locked():
+            last = records.last_server(self.folder)
+            if last and (endpoint := self._await(last)):
+                return endpoint
+            # The first may lose a port to somebody, or meet a server that is still ending.
+            for remembered in (last.ports if last else {}, {}):
+                if endpoint := self._launch(server.choose_ports(remembered)):
+                    return endpoint
+            raise self._obituary()
+
+    def stop(self) -> bool:
+        """Stop the server of this folder, and no other process; whether there was one."""
+        if not self.folder.is_dir():
+            return False
+        with self._locked():
+            last = records.last_server(self.folder)
+            process = server.find(last.pid, self.data) if last else None
+            if last is None or process is None:
+                return False
+            server.end(process, SECONDS_TO_STOP)
+            records.remember(self.folder, LastServer(None, last.ports))
+            return True
+
+    def status(self) -> Status:
+        """Whether the server runs and where; starts nothing."""
+        last = records.last_server(self.folder)
+        process = server.find(last.pid, self.data) if last else None
+        if last is None or process is None:
+            return Status(False, None, None, None, self.data, self.log)
+        since = datetime.fromtimestamp(process.create_time(), UTC)
+        return Status(True, last.url, process.pid, since, self.data, self.log)
+
+    def _launch(self, ports: dict[str, int]) -> Endpoint | None:
+        weed, credentials = server.program(), records.credentials(self.folder)
+        self._prepare_folder()
+        environment = {
+            "PATH": os.defpath,
+            "HOME": str(self.folder),
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            # Without these, the ports beside S3 serve the data to anybody on this machine.
+            "WEED_JWT_SIGNING_KEY": credentials.signing_key,
+            "WEED_JWT_SIGNING_READ_KEY": credentials.signing_key,
+            "WEED_JWT_FILER_SIGNING_KEY": credentials.signing_key,
+            "WEED_JWT_FILER_SIGNING_READ_KEY": credentials.signing_key,
+        }
+        pid = server.spawn(server.command(weed, self.data, ports), environment, self.log)
+        launched = LastServer(pid, ports)
+        records.remember(self.folder, launched)
+        if endpoint := self._await(launched):
+            with self._client(endpoint) as store:
+                store.abort_orphaned_uploads()
+        return endpoint
+
+    def _await(self, launched: LastServer) -> Endpoint | None:
+        """Wait until the server is ready to use, or gone: then there is no endpoint."""
+        credentials = records.credentials(self.folder)
+        endpoint = Endpoint(launched.url, credentials.access_key, credentials.secret_key)
+        deadline = time.monotonic() + SECONDS_TO_START
+        trouble = "nobody accepts connections"
+        while time.monotonic() < deadline:
+            if (process := server.find(launched.pid, self.data)) is None:
+                return None
+            if server.listens(process, launched.ports["s3"]):
+                try:
+                    self._check_ready(endpoint, launched)
+                    return endpoint
+                except (StoreError, OSError, HTTPException) as error:
+                    trouble = str(error)
+            time.sleep(0.05)
+        raise StoreError(
+            f"the embedded store (process {launched.pid}) is not ready at {launched.url} after "
+            f"{SECONDS_TO_START:.0f} s: {trouble}; stop it with `genept store stop`, then start "
+            f"it again. Its log ends:\n{self._log_tail()}"
+        )
+
+    def _check_ready(self, endpoint: Endpoint, launched: LastServer) -> None:
+        """Raise unless signed requests are answered, the bucket exists and stored data is served."""
+        with self._client(endpoint) as store:
+            store.ensure_bucket()
+        if missing := unserved_volumes(self.data, launched.ports["master"]):
+            raise StoreError(f"the volumes {sorted(missing)} below {self.data} are not served yet")
+
+    def _client(self, endpoint: Endpoint) -> ObjectStore:
+        return ObjectStore(
+            endpoint.url,
+            endpoint.access_key,
+            endpoint.secret_key,
+            REGION,
+            self.bucket,
+            read_timeout=SECONDS_TO_ANSWER,
+        )
+
+    def _obituary(self) -> StoreError:
+        """Why the server ended while it was started."""
+        return StoreError(
+            f"the embedded store ended while it started. Its log {self.log} ends:\n"
+            f"{self._log_tail()}\nIf another server uses {self.data}, stop that one; if the disk is full, make room."
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one process at a time start or stop; the system frees a dead one's lock."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+            with (self.folder / "lock").open("w") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise StoreError(
+                f"the embedded store cannot use its folder {self.folder}: {error.strerror}; "
+                "make it writable and make room, or set GENEPT_STATE_DIR"
+            ) from error
+
+    def _prepare_folder(self) -> None:
+        """Make the data folder, keep the log of the previous server apart, look for room."""
+        self.data.mkdir(exist_ok=True)
+        if self.log.exists():
+            self.log.replace(self.folder / "weed.log.1")
+        if (free := shutil.disk_usage(self.data).free) < NEEDED_BYTES:
+            raise StoreError(
+                f"the disk of {self.data} has {free >> 20} MiB left and the embedded store needs "
+                f"{NEEDED_BYTES >> 20}: make room, or set GENEPT_STATE_DIR to another disk"
+            )
+
+    def _log_tail(self, lines: int = 12) -> str:
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except FileNotFoundError:
+            return "(no log)"

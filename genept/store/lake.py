@@ -1,0 +1,220 @@
+"""The lake: every table part that was ever made, by content, with its origin.
+
+Parts are immutable parquet objects named by their SHA-256. A record under the
+hash of an origin says which parts it made, so that the same work is never done
+twice, whoever asks. What of it is published is decided in `genept.store.release`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genept.store.errors import ConflictError, MissingObjectError, StoreError
+from genept.store.parquet import Rows, write_parquet
+from genept.store.provenance import Origin, sha256_of
+from genept.store.s3 import ObjectStore
+from genept.tables import TABLES
+
+
+@dataclass(frozen=True)
+class NewPart:
+    """Rows on their way into the lake: one partition of one table."""
+
+    table: str
+    rows: Rows
+    partition: tuple[str, ...] = ()
+    dimension: int | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One partition of one table, as it lies in the lake."""
+
+    table: str
+    partition: tuple[str, ...]
+    key: str
+    bytes: int
+    sha256: str
+    rows: int
+    dimension: int | None
+    origin: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A whole table: the parts it consists of, in order of their partitions."""
+
+    table: str
+    parts: tuple[Part, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows in all parts."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all parts as stored."""
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def data_version(self) -> str:
+        """Changes when, and only when, the content does."""
+        return sha256_of(self.table, [(part.partition, part.sha256) for part in self.parts])
+
+    def part(self, *partition: str) -> Part:
+        """The part of one partition."""
+        found = next((part for part in self.parts if part.partition == partition), None)
+        if found is None:
+            known = ", ".join("/".join(part.partition) for part in self.parts) or "none"
+            raise StoreError(f"{self.table} has no part {'/'.join(partition)!r}; it has: {known}")
+        return found
+
+    def matching(self, *prefix: str) -> list[Part]:
+        """The parts whose partition starts with `prefix`."""
+        return [part for part in self.parts if part.partition[: len(prefix)] == prefix]
+
+
+class Lake:
+    """Writes parts once, remembers what made them, reads them back verified.
+
+    Parameters
+    ----------
+    store
+        The object store.
+    product
+        First segment of every key.
+    cache
+        Local folder for verified copies of parts that are being read.
+    """
+
+    def __init__(self, store: ObjectStore, product: str, cache: Path) -> None:
+        self.store = store
+        self.prefix = f"{product}/lake"
+        self.cache = cache
+
+    def build(
+        self, step: str, origin: Origin, compute: Callable[[], Iterable[NewPart]]
+    ) -> list[Part]:
+        """The parts that `step` makes from `origin`: remembered, or computed and kept.
+
+        Nothing becomes visible before all parts of the step are stored.
+        """
+        identity = origin.as_dict()
+        record_key = f"{self.prefix}/records/{step}/{sha256_of(step, identity)}.json"
+        remembered = self._recall(record_key)
+        if remembered is not None:
+            return remembered
+        parts = [self._store(new, identity) for new in compute()]
+        body = json.dumps([asdict(part) for part in parts], sort_keys=True).encode()
+        try:
+            self.store.put_if_absent(record_key, body)
+        except ConflictError:  # somebody else finished the same step first: theirs stands
+            return self._recall(record_key) or parts
+        return parts
+
+    def assemble(self, table: str, parts: Iterable[Part]) -> StoredTable:
+        """Make one table of its parts and remember it under its data version."""
+        chosen = sorted((part for part in parts if part.table == table), key=lambda p: p.partition)
+        partitions = [part.partition for part in chosen]
+        if len(set(partitions)) != len(partitions):
+            raise StoreError(f"{table}: two parts claim the same partition")
+        stored = StoredTable(table, tuple(chosen))
+        key = self._table_key(table, stored.data_version)
+        if not self.store.exists(key):
+            body = json.dumps([asdict(part) for part in chosen], sort_keys=True).encode()
+            self.store.put_if_absent(key, body)
+        return stored
+
+    def table(self, name: str, data_version: str) -> StoredTable:
+        """A table that was assembled before."""
+        try:
+            parts = _parts(self.store.get(self._table_key(name, data_version)))
+        except MissingObjectError:
+            raise StoreError(
+                f"table {name!r} of data version {data_version[:12]} is not in this lake: "
+                "materialise its asset again"
+            ) from None
+        return StoredTable(name, tuple(parts))
+
+    def read(
+        self, source: StoredTable | Part | Sequence[Part], columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Rows of a table or part in memory; for large ones see :meth:`row_groups`."""
+        parts = _as_parts(source)
+        if not parts:
+            raise StoreError("nothing to read: the table has no parts")
+        frames = [
+            pl.read_parquet(self.local(part), columns=list(columns) if columns else None)
+            for part in parts
+        ]
+        return pl.concat(frames)
+
+    def read_arrow(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
+        """One part as an Arrow table, memory-mapped where parquet allows it."""
+        return pq.read_table(self.local(part), columns=list(columns) if columns else None)
+
+    def row_groups(self, part: Part, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """One row group after the other: memory is set by the row group, not the part."""
+        with pq.ParquetFile(self.local(part)) as file:
+            for index in range(file.num_row_groups):
+                yield file.read_row_group(index, columns=list(columns) if columns else None)
+
+    def local(self, part: Part) -> Path:
+        """A verified local copy of the part."""
+        path = self.cache / f"{part.sha256}.parquet"
+        if not (path.exists() and path.stat().st_size == part.bytes):
+            self.cache.mkdir(parents=True, exist_ok=True)
+            self.store.download(part.key, path, part.sha256)
+        return path
+
+    def _store(self, new: NewPart, identity: dict[str, Any]) -> Part:
+        table = TABLES[new.table]
+        folder = "/".join(
+            filter(None, [self.prefix, new.table, table.partition_path(new.partition)])
+        )
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.cache) as scratch:
+            written = write_parquet(Path(scratch) / "part", table, new.rows, new.dimension)
+            key = f"{folder}/{written.sha256}.parquet"
+            self.store.put_if_absent(key, written.path, sha256=written.sha256)
+            written.path.replace(self.cache / f"{written.sha256}.parquet")
+        return Part(
+            new.table, new.partition, key, written.bytes, written.sha256, written.rows,
+            new.dimension, identity,
+        )  # fmt: skip
+
+    def _recall(self, record_key: str) -> list[Part] | None:
+        try:
+            parts = _parts(self.store.get(record_key))
+        except MissingObjectError:
+            return None
+        lost = [part.key for part in parts if not self.store.exists(part.key)]
+        if lost:
+            raise StoreError(
+                f"{len(lost)} objects that {record_key} lists are gone from the store, such as "
+                f"{lost[0]}: restore them, or delete that record to have them made again"
+            )
+        return parts
+
+    def _table_key(self, table: str, data_version: str) -> str:
+        return f"{self.prefix}/tables/{table}/{data_version}.json"
+
+
+def _parts(body: bytes) -> list[Part]:
+    return [Part(**{**entry, "partition": tuple(entry["partition"])}) for entry in json.loads(body)]
+
+
+def _as_parts(source: StoredTable | Part | Sequence[Part]) -> Sequence[Part]:
+    if isinstance(source, StoredTable):
+        return source.parts
+    return [source] if isinstance(source, Part) else source

@@ -1,0 +1,138 @@
+"""What a release says about itself: the manifest, the pointer and the evidence of its checks.
+
+Typed documents and their addresses. Writing them in the right order is
+`genept.store.release`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from genept.declaration import Table
+
+
+class Document(BaseModel):
+    """A JSON document in the store; unknown fields are refused, so that nothing is misread."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def body(self) -> bytes:
+        """The document as it is stored."""
+        return self.model_dump_json(indent=1).encode()
+
+    @property
+    def stored_sha256(self) -> str:
+        """SHA-256 of the stored bytes."""
+        return hashlib.sha256(self.body()).hexdigest()
+
+
+class ReleasedFile(Document):
+    """One parquet file of a release; `path` is relative to the release's folder."""
+
+    path: str
+    partition: tuple[str, ...]
+    bytes: int
+    sha256: str
+    rows: int
+    dimension: int | None
+    origin: dict[str, Any]
+
+
+class ReleasedColumn(Document):
+    """One entry of the data dictionary."""
+
+    name: str
+    type: str
+    meaning: str
+    unit: str | None
+    nullable: bool
+
+    @classmethod
+    def of(cls, table: Table) -> tuple[ReleasedColumn, ...]:
+        """The data dictionary of a table."""
+        return tuple(
+            cls(
+                name=column.name,
+                type=column.type_name,
+                meaning=column.meaning,
+                unit=column.unit,
+                nullable=column.nullable,
+            )
+            for column in table.columns
+        )
+
+
+class ReleasedTable(Document):
+    """One table of a release."""
+
+    meaning: str
+    key: tuple[str, ...]
+    partition: tuple[str, ...]
+    columns: tuple[ReleasedColumn, ...]
+    data_version: str
+    rows: int
+    bytes: int
+    files: tuple[ReleasedFile, ...]
+
+
+class ReleasedSource(Document):
+    """A public source that went into the release."""
+
+    title: str
+    version: str
+    released: str
+    sha256: str
+    licence: str
+    redistributable: bool
+    citation: str
+
+
+class Evidence(Document):
+    """That a table of a certain content was checked, and what came out.
+
+    `page` is the key of the rendered result in the bucket.
+    """
+
+    table: str
+    data_version: str
+    suite: str
+    passed: bool
+    expectations: int
+    failed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    page: str
+
+
+class Manifest(Document):
+    """Everything in a release. Its SHA-256 stands in the pointer."""
+
+    format: Literal[1] = 1
+    release_id: str
+    data_version: str
+    created_at: str
+    previous: str | None
+    complete: bool
+    limits: dict[str, Any]
+    platform_version: str
+    requirements_sha256: str | None
+    tables: dict[str, ReleasedTable]
+    evidence: dict[str, Evidence]
+    audit: dict[str, str]
+    sources: dict[str, ReleasedSource]
+
+
+class Pointer(Document):
+    """`current.json`: which release is current. The only object that is ever rewritten."""
+
+    format: Literal[1] = 1
+    seq: int
+    release_id: str
+    data_version: str
+    manifest: str
+    manifest_sha256: str
+    previous: str | None
+    swapped_at: str
+    nonce: str

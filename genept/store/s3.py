@@ -1,0 +1,151 @@
+"""Writing to one bucket of an object store, on condition that nobody else did.
+
+Every access of the platform to S3 goes through `ObjectStore`. It holds no
+opinion on keys or formats: those belong to `genept.store.lake` and
+`genept.store.release`. Reading is in `genept.store.bucket`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from botocore.exceptions import ClientError
+
+from genept.store import conditional
+from genept.store.bucket import Bucket
+from genept.store.errors import (
+    ConflictError,
+    MissingObjectError,
+    StoreError,
+    error_code,
+    explained,
+    http_status,
+)
+from genept.store.objects import check_key, opened
+
+DELETED_AT_ONCE: Final = 1000
+WRITER: Final = "genept-writer"
+"""Metadata by which a writer recognises its own object after the answer got lost."""
+
+
+class ObjectStore(Bucket):
+    """A bucket to write to; what is stored is never overwritten unless its ETag is given."""
+
+    def put_if_absent(self, key: str, body: bytes | Path, *, sha256: str | None = None) -> bool:
+        """Store `body` under `key`, which must be free or hold the very same bytes.
+
+        Parameters
+        ----------
+        sha256
+            Hex digest that the body must have; computed when absent.
+
+        Returns
+        -------
+        bool
+            True when this call wrote it, even if the answer got lost on the way; False when
+            the same bytes were there before.
+
+        Raises
+        ------
+        ConflictError
+            Other bytes are stored under `key`. They were left alone.
+
+        Of several writers at the same moment one wins, up to 5 GiB; for larger bodies that
+        is the server's promise, and SeaweedFS does not make it.
+        """
+        check_key(key)
+        signature = {WRITER: secrets.token_hex(16)}
+        with opened(body) as (stream, size), explained(f"writing {key!r}", self.where):
+            sha256 = sha256 or hashlib.file_digest(stream, "sha256").hexdigest()
+            try:
+                conditional.create(
+                    self.client, self.bucket, key, stream, size, sha256=sha256, metadata=signature
+                )
+            except ClientError as error:
+                if http_status(error) != 412 and error_code(error) != "NoSuchUpload":
+                    raise
+                return self._is_own_work(key, size, sha256, signature[WRITER])
+        return True
+
+    def put_if_match(self, key: str, body: bytes, etag: str | None) -> str:
+        """Replace the object that has `etag`, or create it where there is none; the new ETag.
+
+        When the answer gets lost and the repeated request is refused, the object is read
+        back: equal bytes mean success, so `body` should hold a nonce.
+
+        Raises
+        ------
+        ConflictError
+            Somebody else wrote first. Their object was left alone.
+        """
+        check_key(key)
+        with explained(f"writing {key!r}", self.where):
+            try:
+                sha256 = hashlib.sha256(body).hexdigest()
+                return conditional.put(
+                    self.client, self.bucket, key, body, sha256=sha256, etag=etag
+                )
+            except ClientError as error:
+                if http_status(error) != 412 and error_code(error) != "NoSuchKey":
+                    raise
+        try:
+            stored, stored_etag = self.get_with_etag(key)
+        except MissingObjectError:
+            raise ConflictError(f"{self.uri(key)} is gone: read it again, then retry") from None
+        if stored != body:
+            raise ConflictError(f"{self.uri(key)} was written by somebody else in the meantime")
+        return stored_etag
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those already gone are no error."""
+        doomed = [check_key(key) for key in keys]
+        for start in range(0, len(doomed), DELETED_AT_ONCE):
+            batch = doomed[start : start + DELETED_AT_ONCE]
+            with explained(f"deleting {len(batch)} objects", self.where):
+                answer = self.client.delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
+                )
+            if refused := answer.get("Errors"):
+                first = refused[0]
+                raise StoreError(
+                    f"{len(refused)} objects in {self.where} were not deleted; the first is "
+                    f"{first.get('Key')!r}: {first.get('Code')} {first.get('Message')}"
+                )
+
+    def ensure_bucket(self) -> None:
+        """Create the bucket unless it exists."""
+        with explained("looking for the bucket", self.where):
+            try:
+                self.client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if http_status(error) != 404:
+                    raise
+                self.client.create_bucket(Bucket=self.bucket)
+
+    def abort_orphaned_uploads(self, older_than: timedelta = timedelta(days=1)) -> int:
+        """Abort the multipart uploads that killed writers left behind; how many there were."""
+        with explained("aborting old uploads", self.where):
+            return conditional.abort_orphaned_uploads(self.client, self.bucket, older_than)
+
+    def _is_own_work(self, key: str, size: int, sha256: str, writer: str) -> bool:
+        """After a refused creation: True if `writer` made the object, False if it is the same.
+
+        A lost answer makes the store refuse the repeated request because of the first one.
+        """
+        if (answer := self._head(key)) is None:
+            raise StoreError(f"{self.uri(key)} was deleted while it was written: write it anew")
+        info, metadata = answer
+        if metadata.get(WRITER) == writer:
+            return True
+        if info.bytes == size and self._sha256(key) == sha256:
+            return False
+        raise ConflictError(
+            f"{self.uri(key)} exists with other content ({info.bytes} bytes, here {size}); "
+            "it was left alone: what is stored is never rewritten, so choose another key"
+        )

@@ -1,0 +1,360 @@
+"""Every published table, declared once: columns, types, units, keys, bounds, meaning.
+
+Parquet schemas, quality checks, the data dictionary and the column schemas in
+the Dagster UI are all made from these declarations. Nothing else describes a
+column; nothing here reads or writes one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+from genept.declaration import ENSEMBL_GENE_ID, VECTOR, Column, Table
+
+TEXT, FLOAT, INT, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+TEXTS = pa.list_(pa.field("item", TEXT, nullable=False))
+
+OUTCOMES: Final = (
+    "exact",
+    "ensembl_id",
+    "version_stripped",
+    "entrez_id",
+    "previous",
+    "alias",
+    "ambiguous",
+    "without_ensembl_id",
+    "unknown",
+)
+"""What can become of an input gene name; see `genept.nomenclature.mapping`."""
+
+UNITS: Final = ("counts", "log2", "zscore")
+"""Expression units; what each means for weighting is in `genept.embeddings.weights`."""
+
+SHA256: Final = r"^[0-9a-f]{64}$"
+SPACE = Column("space", TEXT, "Embedding space: text embedder / description recipe.")
+COLLECTION = Column("collection_id", TEXT, "Collection that the row belongs to.")
+OBSERVATION = Column("observation_id", TEXT, "Cell or bulk sample, unique in its collection.")
+GENE = Column("ensembl_gene_id", TEXT, "Unversioned Ensembl gene id.", pattern=ENSEMBL_GENE_ID)
+SYMBOL = Column("symbol", TEXT, "Approved HGNC symbol at the reference release.")
+REFERENCE = Column("reference_release", TEXT, "Release of the gene reference that was used.")
+MODEL_VERSION = Column("model_version", TEXT, "Hash of the model's data, settings and code.")
+REPRESENTATION = Column(
+    "representation", TEXT, "What a model saw: an embedding space, expression, or a control."
+)
+VALUE_WITH_INTERVAL = (
+    Column("value", FLOAT, "The score."),
+    Column("ci_low", FLOAT, "Lower end of the 95 % bootstrap interval.", nullable=True),
+    Column("ci_high", FLOAT, "Upper end of the 95 % bootstrap interval.", nullable=True),
+    Column("n", INT, "Observations (or pairs) that were scored.", minimum=1),
+    Column("is_control", FLAG, "Whether the row is a baseline that others must beat."),
+)
+
+
+def _embeddings(name: str, what: str, group: str) -> Table:
+    return Table(
+        name=name,
+        meaning=f"One vector per {what}: the expression-weighted mean of its genes' vectors "
+        "(GenePT-w), unit length.",
+        group=group,
+        key=("space", "method", "collection_id", "observation_id"),
+        partition=("space", "method", "collection_id"),
+        columns=(
+            SPACE,
+            Column("method", TEXT, "How genes were combined.", allowed=("genept-w",)),
+            COLLECTION,
+            OBSERVATION,
+            Column("embedding", VECTOR, "The vector, float32.", norm=1.0),
+            Column(
+                "coverage",
+                pa.float32(),
+                "Share of the observation's weight carried by genes that have a vector.",
+                minimum=0.0,
+                maximum=1.0,
+            ),
+        ),
+    )
+
+
+_TABLES: tuple[Table, ...] = (
+    Table(
+        name="collections",
+        meaning="Every ingested collection: origin, unit, licence, citation, and what was counted.",
+        group="collections",
+        key=("collection_id",),
+        partition=("collection_id",),
+        columns=(
+            COLLECTION,
+            Column("title", TEXT, "What it is, in one line."),
+            Column("kind", TEXT, "Single cells or bulk samples.", allowed=("single_cell", "bulk")),
+            Column("unit", TEXT, "Unit of the published expression values.", allowed=UNITS),
+            Column("group_axis", TEXT, "What `observations.group_id` stands for."),
+            Column("sources", TEXTS, "Archives that it came from: `name version`."),
+            Column("licence", TEXT, "Licence as stated by the source."),
+            Column("redistributable", FLAG, "Whether the licence allows passing the data on."),
+            Column("citation", TEXT, "What to cite."),
+            Column("caveat", TEXT, "What to know before trusting a number.", nullable=True),
+            Column("n_observations", INT, "Observations ingested.", minimum=1),
+            Column("n_genes", INT, "Genes with an Ensembl id on the expression axis.", minimum=1),
+            Column("n_quarantined", INT, "Rows in `quarantine`.", minimum=0),
+            Column(
+                "mapped_expression",
+                FLOAT,
+                "Share of the collection's expression that reached an Ensembl gene.",
+                minimum=0.6,
+                maximum=1.0,
+            ),
+        ),
+    ),
+    Table(
+        name="genes",
+        meaning="The gene reference: every HGNC gene that has an Ensembl id.",
+        group="nomenclature",
+        key=("ensembl_gene_id",),
+        minimum_rows=42_000,
+        columns=(
+            GENE,
+            Column("hgnc_id", TEXT, "HGNC accession.", pattern=r"^HGNC:\d+$"),
+            SYMBOL,
+            Column("name", TEXT, "Approved full name.", nullable=True),
+            Column("biotype", TEXT, "Kind of gene, such as protein_coding or lncRNA."),
+            Column("entrez_id", TEXT, "NCBI Gene id.", nullable=True, pattern=r"^\d+$"),
+            Column("uniprot_ids", TEXTS, "UniProt accessions of its proteins."),
+            Column("aliases", TEXTS, "Other symbols in use for the gene."),
+            Column("previous_symbols", TEXTS, "Symbols that were once approved for it."),
+            REFERENCE,
+        ),
+    ),
+    Table(
+        name="gene_mapping",
+        meaning="What became of every gene name that came in with a collection.",
+        group="nomenclature",
+        key=("collection_id", "input_id"),
+        partition=("collection_id",),
+        columns=(
+            COLLECTION,
+            Column("input_id", TEXT, "The gene as the publisher wrote it."),
+            Column("outcome", TEXT, "How it was resolved.", allowed=OUTCOMES),
+            Column(
+                "ensembl_gene_id",
+                TEXT,
+                "The gene it became; empty if it could not be decided.",
+                nullable=True,
+                pattern=ENSEMBL_GENE_ID,
+            ),
+            Column("candidates", TEXTS, "Ensembl ids that claim the name, when several do."),
+            Column(
+                "expression_share",
+                FLOAT,
+                "Share of the collection's total expression behind this input.",
+                minimum=0.0,
+                maximum=1.0,
+            ),
+            REFERENCE,
+        ),
+    ),
+    Table(
+        name="gene_axis",
+        meaning="The genes that `expression.gene_index` counts, per collection.",
+        group="collections",
+        key=("collection_id", "gene_index"),
+        partition=("collection_id",),
+        columns=(
+            COLLECTION,
+            Column("gene_index", pa.uint32(), "Position on the axis, from 0.", minimum=0),
+            GENE,
+            SYMBOL,
+            Column("n_inputs", INT, "Input columns that were merged into this gene.", minimum=1),
+        ),
+    ),
+    Table(
+        name="observations",
+        meaning="Every cell and bulk sample, with its labels.",
+        group="collections",
+        key=("collection_id", "observation_id"),
+        partition=("collection_id",),
+        columns=(
+            COLLECTION,
+            OBSERVATION,
+            Column("group_id", TEXT, "Donor, patient, lane or cell line; never split in two."),
+            Column("batch", TEXT, "Technical batch.", nullable=True),
+            Column("cell_type", TEXT, "Cell type as annotated by the publisher.", nullable=True),
+            Column("tissue", TEXT, "Tissue of origin.", nullable=True),
+            Column("tissue_subtype", TEXT, "Finer tissue of origin.", nullable=True),
+            Column("diagnosis", TEXT, "Diagnosis or molecular subtype.", nullable=True),
+            Column("n_genes", INT, "Genes with a value other than zero.", unit="genes", minimum=1),
+            Column("total", FLOAT, "Sum of the values, in the collection's unit."),
+        ),
+    ),
+    Table(
+        name="expression",
+        meaning="Expression, one row per observation; the two lists run in parallel. "
+        "Arrow's list offsets are the indptr of a CSR matrix.",
+        group="collections",
+        key=("collection_id", "observation_id"),
+        partition=("collection_id",),
+        columns=(
+            COLLECTION,
+            OBSERVATION,
+            Column(
+                "gene_index",
+                pa.list_(pa.field("item", pa.uint32(), nullable=False)),
+                "Positions on the collection's `gene_axis`, ascending; zeros are left out.",
+                minimum=0,
+            ),
+            Column(
+                "value",
+                pa.list_(pa.field("item", pa.float32(), nullable=False)),
+                "The values, in the collection's unit.",
+            ),
+        ),
+    ),
+    Table(
+        name="quarantine",
+        meaning="What was kept out, and why; nothing is dropped without a row here.",
+        group="collections",
+        key=("collection_id", "item", "input_id", "reason"),
+        partition=("collection_id",),
+        minimum_rows=0,
+        columns=(
+            COLLECTION,
+            Column("item", TEXT, "Kind of thing.", allowed=("gene", "observation", "response")),
+            Column("input_id", TEXT, "The thing, as the publisher wrote it."),
+            Column("reason", TEXT, "Why it was kept out, in a word."),
+            Column("detail", TEXT, "What was seen and what would have been accepted."),
+            Column("n", INT, "Records affected.", minimum=1),
+        ),
+    ),
+    Table(
+        name="drug_responses",
+        meaning="Measured response of a cell line to a drug; repeated measurements are averaged.",
+        group="collections",
+        key=("collection_id", "observation_id", "drug_id"),
+        partition=("collection_id",),
+        minimum_rows=220_000,
+        columns=(
+            COLLECTION,
+            OBSERVATION,
+            Column("drug_id", TEXT, "Drug name as the screen publishes it."),
+            Column("value", FLOAT, "The response.", minimum=-20, maximum=20),
+            Column("measure", TEXT, "What was measured.", allowed=("ln_ic50",)),
+            Column("unit", TEXT, "Unit of the measure.", allowed=("ln(µM)",)),
+            Column("n_measured", INT, "Measurements that were averaged.", minimum=1),
+        ),
+    ),
+    Table(
+        name="gene_descriptions",
+        meaning="What is known about each gene, as text, one row per recipe.",
+        group="text",
+        key=("recipe", "ensembl_gene_id"),
+        partition=("recipe",),
+        columns=(
+            Column("recipe", TEXT, "How the text was composed."),
+            GENE,
+            SYMBOL,
+            Column("text", TEXT, "The description."),
+            Column("text_sha256", TEXT, "SHA-256 of the UTF-8 text.", pattern=SHA256),
+            Column("n_tokens", INT, "Length in WordPiece tokens.", unit="tokens", minimum=1),
+            Column("parts", TEXTS, "What it was composed of, and from which source release."),
+        ),
+    ),
+    Table(
+        name="gene_embeddings",
+        meaning="One vector per gene and space.",
+        group="text",
+        key=("space", "ensembl_gene_id"),
+        partition=("space",),
+        columns=(
+            SPACE,
+            GENE,
+            SYMBOL,
+            Column("embedding", VECTOR, "The vector, float32, unit length.", norm=1.0),
+            Column("text_sha256", TEXT, "The text that was embedded.", pattern=SHA256),
+        ),
+    ),
+    _embeddings("cell_embeddings", "cell", "embeddings"),
+    _embeddings("sample_embeddings", "bulk sample", "embeddings"),
+    Table(
+        name="benchmark_results",
+        meaning="Scores of every representation on every task, beside their controls.",
+        group="benchmarks",
+        key=("task", "dataset", "representation", "model", "split", "metric"),
+        partition=("task", "dataset"),
+        columns=(
+            Column("task", TEXT, "What was asked."),
+            Column("dataset", TEXT, "Collection that it was asked of."),
+            REPRESENTATION,
+            Column("model", TEXT, "What answered."),
+            Column("split", TEXT, "How train and test were kept apart."),
+            Column("metric", TEXT, "What was measured."),
+            *VALUE_WITH_INTERVAL,
+        ),
+    ),
+    Table(
+        name="diagnosis_predictions",
+        meaning="Diagnosis of each bulk sample by a model that did not see its group.",
+        group="models",
+        key=("model", "model_version", "collection_id", "observation_id"),
+        partition=("model",),
+        columns=(
+            Column("model", TEXT, "Name of the model."),
+            MODEL_VERSION,
+            REPRESENTATION,
+            COLLECTION,
+            OBSERVATION,
+            Column("fold", INT, "Fold in which the sample was held out.", minimum=0),
+            Column("label", TEXT, "The publisher's diagnosis."),
+            Column("prediction", TEXT, "The predicted diagnosis."),
+            Column(
+                "probability",
+                FLOAT,
+                "Probability of the prediction (not calibrated).",
+                minimum=0.0,
+                maximum=1.0,
+            ),
+            Column("abstained", FLAG, "Probability under the model's threshold."),
+        ),
+    ),
+    Table(
+        name="drug_response_predictions",
+        meaning="Response of each cell line to each drug, by a model that did not see the line.",
+        group="models",
+        key=("model", "model_version", "collection_id", "observation_id", "drug_id"),
+        partition=("model",),
+        minimum_rows=200_000,
+        columns=(
+            Column("model", TEXT, "Name of the model."),
+            MODEL_VERSION,
+            REPRESENTATION,
+            COLLECTION,
+            OBSERVATION,
+            Column("drug_id", TEXT, "Drug name as the screen publishes it."),
+            Column("fold", INT, "Fold in which the line was held out.", minimum=0),
+            Column("measured", FLOAT, "Measured response.", unit="ln(µM)"),
+            Column("prediction", FLOAT, "Predicted response.", unit="ln(µM)"),
+            Column("low", FLOAT, "Lower end of the 90 % prediction interval.", unit="ln(µM)"),
+            Column("high", FLOAT, "Upper end of the 90 % prediction interval.", unit="ln(µM)"),
+            Column("abstained", FLAG, "Too few training lines for this drug."),
+        ),
+    ),
+    Table(
+        name="model_evaluations",
+        meaning="How good each model is on each cohort, beside its controls.",
+        group="models",
+        key=("model", "model_version", "representation", "cohort", "metric"),
+        partition=("model",),
+        columns=(
+            Column("model", TEXT, "Name of the model."),
+            MODEL_VERSION,
+            REPRESENTATION,
+            Column("cohort", TEXT, "Collection that it was evaluated on."),
+            Column("metric", TEXT, "What was measured."),
+            Column("split", TEXT, "How train and test were kept apart."),
+            *VALUE_WITH_INTERVAL,
+        ),
+    ),
+)
+
+TABLES: Final[dict[str, Table]] = {table.name: table for table in _TABLES}
+"""All published tables by name, in the order in which they are built on one another."""

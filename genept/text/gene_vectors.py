@@ -1,0 +1,85 @@
+"""Gene embeddings: one part of table `gene_embeddings` per space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from genept.store.lake import Lake, NewPart, Part
+from genept.store.provenance import Origin
+from genept.tables import TABLES
+from genept.text.cache import VectorCache
+from genept.text.embedder import TextEmbedder
+from genept.text.embedding import Runner, embed_through_cache, plain_loop
+from genept.text.lsa import LSA
+from genept.text.random_vectors import RandomVectors
+from genept.text.spaces import Space
+
+
+def embed_genes(
+    lake: Lake,
+    space: Space,
+    descriptions: Part,
+    open_embedder: Callable[[], TextEmbedder],
+    *,
+    product: str,
+    runner: Runner = plain_loop,
+) -> Part:
+    """The gene vectors of one space, unless the lake holds them already.
+
+    Parameters
+    ----------
+    descriptions
+        The recipe's part of table `gene_descriptions`.
+    open_embedder
+        Loads the pretrained text model; called only if the space needs one and is new.
+    """
+    origin = Origin(
+        code=("genept.text", "genept.tables"),
+        inputs={"gene_descriptions": descriptions.sha256},
+        settings={"space": space.id},
+        libraries=("numpy", "onnxruntime", "scikit-learn", "tokenizers"),
+    )
+
+    def compute() -> list[NewPart]:
+        rows = lake.read(descriptions)
+        texts = rows["text"].to_list()
+        if space.embedder == "random-384":
+            vectors = RandomVectors().embed(rows["ensembl_gene_id"].to_list())
+        elif space.embedder == "lsa-384":
+            lsa = LSA.fit(texts)
+            covered = lsa.covers(texts)
+            rows = rows.filter(pl.Series(covered))
+            vectors = lsa.embed(rows["text"].to_list())
+        else:
+            embedder = open_embedder()
+            cache = VectorCache(lake.store, product, embedder)
+            vectors = embed_through_cache(embedder, cache, texts, runner)
+        return [
+            NewPart(
+                "gene_embeddings", _rows(space, rows, vectors), (space.id,), int(vectors.shape[1])
+            )
+        ]
+
+    (part,) = lake.build(f"gene_embeddings/{space.id}", origin, compute)
+    return part
+
+
+def _rows(space: Space, genes: pl.DataFrame, vectors: npt.NDArray[np.float32]) -> pa.Table:
+    schema = TABLES["gene_embeddings"].schema(int(vectors.shape[1]))
+    embedding = pa.FixedSizeListArray.from_arrays(
+        pa.array(vectors.ravel()), type=schema.field("embedding").type
+    )
+    return pa.table(
+        [
+            pa.array([space.id] * genes.height),
+            *(genes[name].to_arrow().cast(pa.string()) for name in ("ensembl_gene_id", "symbol")),
+            embedding,
+            genes["text_sha256"].to_arrow().cast(pa.string()),
+        ],
+        names=schema.names,
+    )

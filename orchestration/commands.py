@@ -1,0 +1,74 @@
+"""`genept run` and `genept ui`: the commands that need the orchestrator."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import Annotated
+
+import dagster as dg
+import typer
+
+from genept.console import console
+from genept.settings import Settings
+from genept.store.errors import StoreError
+from orchestration.instance import LAUNCHED_BY, close_killed_runs, dagster_home, exclusive_run
+
+UI_PORT = 3000
+
+
+def run() -> None:
+    """Build what is new and publish it: public data to a release, through Dagster."""
+    from genept.report import print_report
+
+    settings = Settings()
+    before = _current_release(settings)
+    with exclusive_run(settings):
+        dagster_home(settings)
+        with dg.DagsterInstance.get() as instance:
+            close_killed_runs(instance)
+            _materialise(instance)
+    after = _current_release(settings)
+    print_report(settings, is_new=before != after)
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; another if it is taken.")] = UI_PORT,
+) -> None:
+    """Open the Dagster UI and its daemon over the same instance, on this machine only."""
+    home = dagster_home(Settings())
+    port = _free_port(port)
+    console.print(f"Dagster UI: http://127.0.0.1:{port} (instance {home}); Ctrl-C ends it")
+    arguments = ["dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])  # noqa: S606
+
+
+def _materialise(instance: dg.DagsterInstance) -> None:
+    from orchestration.definitions import defs
+
+    job = defs.resolve_job_def("release")
+    result = job.execute_in_process(instance=instance, tags=LAUNCHED_BY, raise_on_error=False)
+    if not result.success:
+        raise StoreError(
+            f"run {result.run_id} did not finish; the message above says why. Nothing was "
+            "published, what was finished is kept: mend the cause and run again"
+        )
+
+
+def _current_release(settings: Settings) -> str | None:
+    from genept.client import open_releases
+
+    return open_releases(settings).current_id()
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise StoreError("no free port on 127.0.0.1")

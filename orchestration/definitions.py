@@ -1,0 +1,38 @@
+"""Everything Dagster knows of: assets, checks, the job `release`, and their resources."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets import benchmarks, collections, embeddings, models, nomenclature, release, sources, text
+from genept.platform import Platform
+from genept.settings import Settings
+from orchestration.checks import table_checks
+from orchestration.embedding_flow import prefect_runner
+from orchestration.io_manager import LakeIOManager
+from orchestration.progress import run_lines
+
+release_job = dg.define_asset_job(
+    "release",
+    selection=dg.AssetSelection.all(),
+    description="Public data to a published release. What is already built is not built again.",
+    executor_def=dg.in_process_executor,
+    config={"loggers": {"console": {"config": {}}}},
+)
+
+
+def build_defs(settings: Settings | None = None) -> dg.Definitions:
+    """The definitions of one installation; tests give settings of their own."""
+    platform = Platform(settings or Settings(), runner=prefect_runner)
+    modules = [sources, nomenclature, collections, text, embeddings, benchmarks, models, release]
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(modules),
+        asset_checks=table_checks,
+        jobs=[release_job],
+        resources={"platform": platform, "io_manager": LakeIOManager(platform)},
+        loggers={"console": run_lines},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,59 @@
+"""The Dagster instance under the state folder, and the lock that keeps runs apart."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from genept.settings import Settings
+from genept.store.errors import StoreError
+
+LAUNCHED_BY = {"genept/launched_by": "genept run"}
+_CONFIGURATION = Path(__file__).parents[1] / "infra" / "dagster.yaml"
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Folder of the instance, with its configuration in place."""
+    home = settings.state / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    if not _CONFIGURATION.exists():
+        raise StoreError(f"{_CONFIGURATION} is missing: run from a checkout of the project")
+    shutil.copyfile(_CONFIGURATION, home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+@contextmanager
+def exclusive_run(settings: Settings) -> Iterator[None]:
+    """Hold the lock of `genept run`; it is let go when the process ends, however it ends."""
+    path = settings.state / "run.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"another `genept run` is at work under {settings.state}: wait for it to end"
+            ) from None
+        yield
+
+
+def close_killed_runs(instance: dg.DagsterInstance) -> int:
+    """Mark runs of `genept run` that never ended as failed; call it under the lock.
+
+    A killed process cannot say that it ended, and its run would be shown as going
+    on for ever.
+    """
+    unfinished = dg.RunsFilter(
+        tags=LAUNCHED_BY, statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+    )
+    runs = instance.get_runs(unfinished)
+    for run in runs:
+        instance.report_run_failed(run, "the process was killed; what it had finished is kept")
+    return len(runs)

@@ -1,0 +1,39 @@
+"""The parquet IO manager: assets hand over tables of the lake, and are handed them.
+
+Writing and verifying parquet is the lake's. This only finds the table again: an
+asset's data version in Dagster's event log is the table's data version in the lake.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster._core.definitions.data_version import extract_data_version_from_entry
+
+from genept.platform import Platform
+from genept.store.errors import StoreError
+from genept.store.lake import StoredTable
+
+
+class LakeIOManager(dg.IOManager):
+    """Passes `StoredTable` from asset to asset by data version."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Refuse what is not the asset's own table; its parts are in the lake already."""
+        if obj is None:
+            return
+        name = context.asset_key.path[-1]
+        if not isinstance(obj, StoredTable) or obj.table != name:
+            raise TypeError(f"asset {name!r} returned {obj!r}; return its table, built by the lake")
+
+    def load_input(self, context: dg.InputContext) -> StoredTable:
+        """The table as its asset was last materialised."""
+        event = context.instance.get_latest_materialization_event(context.asset_key)
+        version = extract_data_version_from_entry(event) if event is not None else None
+        if version is None:
+            raise StoreError(
+                f"{context.asset_key.to_user_string()} was never materialised: materialise it first"
+            )
+        return self.platform.lake.table(context.asset_key.path[-1], version.value)

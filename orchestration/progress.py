@@ -1,0 +1,58 @@
+"""A run as a person at the terminal follows it: one line per table and per failed check."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import dagster as dg
+from dagster import DagsterEventType
+
+from genept.console import console
+
+
+class _RunLines(logging.Handler):
+    """Prints materialisations, failed checks and errors of a run as they are logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.started: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = getattr(record, "dagster_event", None)
+        if event is None:
+            return
+        step = event.step_key or ""
+        if event.event_type == DagsterEventType.STEP_START:
+            self.started[step] = time.monotonic()
+        elif event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
+            self._materialised(event, time.monotonic() - self.started.get(step, time.monotonic()))
+        elif event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+            self._checked(event.asset_check_evaluation_data)
+        elif event.event_type == DagsterEventType.STEP_FAILURE:
+            error = event.step_failure_data.error
+            cause = error.cause if error and error.cause else error
+            text = cause.message.strip() if cause else "no reason was given"
+            console.print(f"[red]✗[/] {step}: {text}", markup=True)
+
+    def _materialised(self, event: dg.DagsterEvent, seconds: float) -> None:
+        metadata = event.step_materialization_data.materialization.metadata
+        name = event.asset_key.to_user_string() if event.asset_key else ""
+        rows = metadata.get("dagster/row_count")
+        shown = f"{rows.value:>12,} rows" if rows is not None else ""
+        console.print(f"[green]✓[/] {name:<34}{shown:<20}{seconds:>8.1f} s")
+
+    def _checked(self, evaluation: dg.AssetCheckEvaluation) -> None:
+        if not evaluation.passed:
+            failed = evaluation.severity == dg.AssetCheckSeverity.ERROR
+            mark = "[red]✗[/]" if failed else "[yellow]![/]"
+            name = evaluation.asset_key.to_user_string()
+            console.print(f"{mark} check of {name}: {evaluation.description}")
+
+
+@dg.logger(description="One line per table and per failed check.")
+def run_lines(_: dg.InitLoggerContext) -> logging.Logger:
+    """Logger of the jobs."""
+    logger = logging.Logger("genept.run", level=logging.DEBUG)
+    logger.addHandler(_RunLines())
+    return logger

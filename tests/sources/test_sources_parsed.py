@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.sparse import csr_matrix, vstack
+
+from genept.sources.errors import SourceError
+from genept.sources.parsed import (
+    RESPONSE_SCHEMA,
+    ParsedCollection,
+    Quarantined,
+    from_matrix,
+    observation_frame,
+    validated,
+)
+
+
+def collection_of(values: Any, **changes: Any) -> ParsedCollection:
+    matrix = np.array(values, np.float32)
+    names = [f"s{row}" for row in range(matrix.shape[0])]
+    given_ = {
+        "input_genes": [f"g{column}" for column in range(matrix.shape[1])],
+        "observations": observation_frame(names, names, {"tissue": "blood"}),
+    } | changes
+    return from_matrix(matrix, **given_)
+
+
+@settings(deadline=None)
+@given(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 1200), st.integers(1, 3)),
+        elements=st.integers(1, 1000),
+        fill=st.just(1),
+    )
+)
+def test_blocks_are_the_matrix_in_order_and_can_be_read_again(values: Any) -> None:
+    parsed = collection_of(values)
+    for _ in range(2):
+        blocks = list(parsed.blocks())
+        assert all(isinstance(block, csr_matrix) and block.dtype == np.float32 for block in blocks)
+        np.testing.assert_array_equal(vstack(blocks).toarray(), values)
+    assert validated(parsed, unit="counts") is parsed
+
+
+def test_observations_without_expression_are_quarantined() -> None:
+    parsed = collection_of([[1, 0], [0, 0], [0, 2]])
+    assert parsed.observations["observation_id"].to_list() == ["s0", "s2"]
+    assert [block.toarray().tolist() for block in parsed.blocks()] == [[[1, 0], [0, 2]]]
+    assert [(item.item, item.input_id, item.reason) for item in parsed.quarantined] == [
+        ("observation", "s1", "empty")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ([[1, -1]], "negative counts"),
+        ([[1, 0.5]], "no whole numbers"),
+        ([[1, 2.0**25]], "counts above 16,777,216"),
+        ([[1, np.nan]], "NaN or infinite values in the block that begins at 's0'"),
+        ([[1, np.inf]], "NaN or infinite"),
+    ],
+)
+def test_values_that_cannot_be_counts_are_refused(values: Any, complaint: str) -> None:
+    with pytest.raises(SourceError, match=complaint):
+        validated(collection_of(values), unit="counts")
+
+
+@pytest.mark.parametrize("unit", ["log2", "zscore"])
+def test_other_units_may_be_negative_but_not_endless(unit: str) -> None:
+    assert validated(collection_of([[-1.5, 2.5]]), unit=unit).observations.height == 1
+    with pytest.raises(SourceError, match="NaN"):
+        validated(collection_of([[np.nan, 2.5]]), unit=unit)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"input_genes": ["g", "g"]}, "input genes are not unique: 'g'"),
+        ({"input_genes": ["g"]}, "the matrix is 2 × 2, but there are 2 observations and 1 genes"),
+        ({"symbols": ["g"]}, "1 symbols for 2 input genes"),
+        ({"entrez_ids": ["1"]}, "1 Entrez ids for 2 input genes"),
+        ({"observations": observation_frame(["s", "s"], ["a", "b"], {})}, "observation ids"),
+        ({"observations": observation_frame(["s", "t"], ["a", None], {})}, "group_id is empty"),
+        (
+            {"observations": observation_frame(["s", "t"], ["a", "b"], {}).drop("batch")},
+            "observations have columns",
+        ),
+        ({"quarantined": [Quarantined("gene", "g", "x", "")] * 2}, "quarantined items"),
+    ],
+)
+def test_axes_that_do_not_fit_are_refused(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(SourceError, match=complaint):
+        collection_of([[1, 2], [3, 4]], **changes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([("s0", "d", 1.0)] * 2, "line–drug pairs are not unique: 's0 / d'"),
+        ([("s9", "d", 1.0)], "responses of 's9', which has no expression"),
+        ([("s0", "d", float("nan"))], "NaN or infinite"),
+        ([("s0", "d", None)], "empty fields"),
+    ],
+)
+def test_responses_that_do_not_fit_are_refused(rows: list[Any], complaint: str) -> None:
+    frame = pl.DataFrame(
+        [(*row, "ln_ic50", "ln(µM)", 1) for row in rows], schema=RESPONSE_SCHEMA, orient="row"
+    )
+    with pytest.raises(SourceError, match=complaint):
+        collection_of([[1, 2]], responses=frame)
+
+
+def test_blocks_that_do_not_add_up_are_refused() -> None:
+    parsed = collection_of([[1, 2], [3, 4]])
+    half = ParsedCollection(
+        **{name: getattr(parsed, name) for name in parsed.__dataclass_fields__ if name != "blocks"},
+        blocks=lambda: iter([csr_matrix(np.ones((1, 2), np.float32))]),
+    )
+    with pytest.raises(SourceError, match="1 expression rows for 2 observations"):
+        validated(half, unit="counts")

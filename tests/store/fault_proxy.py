@@ -1,0 +1,138 @@
+"""A proxy on loopback that does to requests what networks do, by a script.
+
+Host and all signed headers pass unchanged, so a client that signs for the proxy's
+address is believed by the server behind it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+from urllib.parse import urlsplit
+
+Fault = Literal["503", "409", "reset", "lost response", "cut body", "hang"]
+HOP_BY_HOP = {"connection", "transfer-encoding", "expect", "keep-alive"}
+
+
+class FaultProxy(ThreadingHTTPServer):
+    """Forwards to `upstream`, and lets the next requests of each method meet its faults."""
+
+    daemon_threads = False
+    block_on_close = True
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.upstream = urlsplit(upstream).netloc
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.seen: list[str] = []
+        self.closing = threading.Event()
+        self._script: dict[str, list[Fault]] = {}
+        self._lock = threading.Lock()
+
+    def plan(self, method: str, *faults: Fault) -> None:
+        """Let the next requests of `method` meet these faults, one each, in this order."""
+        with self._lock:
+            self._script[method] = list(faults)
+
+    def remaining(self) -> int:
+        """How many planned faults nobody met."""
+        with self._lock:
+            return sum(len(faults) for faults in self._script.values())
+
+    def next_fault(self, method: str) -> Fault | None:
+        with self._lock:
+            self.seen.append(method)
+            faults = self._script.get(method)
+            return faults.pop(0) if faults else None
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are what this server is for."""
+
+
+@contextmanager
+def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
+    """A running proxy; closed, with all its connections, at the end."""
+    proxy = FaultProxy(upstream)
+    thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.closing.set()
+        proxy.shutdown()
+        thread.join()
+        proxy.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 0.5  # an idle connection must not keep the proxy from closing
+    server: FaultProxy
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        match self.server.next_fault(self.command):
+            case "503":
+                self._answer(503, [], b"<Error><Code>SlowDown</Code></Error>")
+            case "409":
+                self._answer(409, [], b"<Error><Code>ConditionalRequestConflict</Code></Error>")
+            case "reset":
+                self._reset()
+            case "lost response":
+                self._forward(body)
+                self._reset()
+            case "cut body":
+                self._answer(*self._forward(body), cut=True)
+            case "hang":
+                self.server.closing.wait(30)
+                self._reset()
+            case None:
+                self._answer(*self._forward(body))
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815
+
+    def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = http.client.HTTPConnection(self.server.upstream, timeout=30)
+        try:
+            connection.putrequest(
+                self.command, self.path, skip_host=True, skip_accept_encoding=True
+            )
+            for name, value in self.headers.items():
+                if name.lower() not in HOP_BY_HOP:
+                    connection.putheader(name, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
+        finally:
+            connection.close()
+
+    def _answer(
+        self, status: int, headers: list[tuple[str, str]], body: bytes, *, cut: bool = False
+    ) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in HOP_BY_HOP | {"content-length"}:
+                self.send_header(name, value)
+        length = dict(headers).get("Content-Length") if self.command == "HEAD" else None
+        self.send_header("Content-Length", length or str(len(body)))
+        self.end_headers()
+        if cut:
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
+        elif self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _reset(self) -> None:
+        """End the connection as a crash would: with a reset, not a farewell."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Tests speak through their assertions."""

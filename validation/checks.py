@@ -1,0 +1,81 @@
+"""One table against its suite, with evidence kept in the lake.
+
+The same content under the same suite is checked once. Evidence is what a release
+asks for; a check that cannot run leaves none, and so blocks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import pandas as pd
+import polars as pl
+
+from genept.declaration import Table
+from genept.embeddings.pooling import embedding_matrix
+from genept.store.errors import MissingObjectError
+from genept.store.lake import Lake, StoredTable
+from genept.store.manifest import Evidence
+from genept.tables import TABLES
+from validation.matrices import matrix_findings
+from validation.suites import suite_for
+from validation.summaries import narrow
+
+
+def check_table(lake: Lake, stored: StoredTable, *, complete: bool = True) -> Evidence:
+    """Check a table, or recall that this very content was checked.
+
+    Parameters
+    ----------
+    complete
+        Whether everything in the catalogue was built; see `validation.suites.suite_for`.
+    """
+    table = TABLES[stored.table]
+    suite = suite_for(table, complete=complete)
+    address = f"{lake.prefix}/evidence/{table.name}/{stored.data_version}-{suite.version[:16]}"
+    try:
+        return Evidence.model_validate_json(lake.store.get(f"{address}.json"))
+    except MissingObjectError:
+        pass
+    from validation.engine import run_suite
+
+    found = run_suite(suite, _narrow_frame(lake, table, stored))
+    matrix_failed, matrix_warnings = _matrices(lake, table, stored)
+    failed = (*found.failed, *matrix_failed)
+    evidence = Evidence(
+        table=table.name,
+        data_version=stored.data_version,
+        suite=suite.version,
+        passed=not failed,
+        expectations=found.expectations,
+        failed=failed,
+        warnings=(*found.warnings, *matrix_warnings),
+        page=f"{address}-{hashlib.sha256(found.page).hexdigest()[:8]}.html",
+    )
+    lake.store.put_if_absent(evidence.page, found.page)
+    lake.store.put_if_absent(f"{address}.json", evidence.body())
+    return evidence
+
+
+def _narrow_frame(lake: Lake, table: Table, stored: StoredTable) -> pd.DataFrame:
+    frames = [narrow(table, lake.read(part)) for part in stored.parts]
+    if not frames:
+        frames = [narrow(table, pl.DataFrame(pl.from_arrow(table.schema(1).empty_table())))]
+    return pl.concat(frames).to_pandas()
+
+
+def _matrices(lake: Lake, table: Table, stored: StoredTable) -> tuple[list[str], list[str]]:
+    failed: list[str] = []
+    warnings: list[str] = []
+    for part in stored.parts if table.vector else ():
+        matrix = embedding_matrix(lake.read_arrow(part, ["embedding"]))
+        wrong, odd = matrix_findings("/".join(part.partition), matrix)
+        failed += wrong
+        warnings += odd
+    return failed, warnings
+
+
+def evidence_pages(lake: Lake, evidence: Iterable[Evidence]) -> dict[str, bytes]:
+    """The rendered results, by their path under a release's `audit/`."""
+    return {f"checks/{one.table}.html": lake.store.get(one.page) for one in evidence}

@@ -1,0 +1,89 @@
+"""Great Expectations, imported when the first suite runs, and nowhere else.
+
+Turns a suite into GX objects, validates one pandas frame and renders the data
+docs page of the result.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from validation.suites import Expectation, Suite
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """What a suite found; sentences name column, expectation and what was seen."""
+
+    expectations: int
+    failed: tuple[str, ...]
+    warnings: tuple[str, ...]
+    page: bytes
+
+
+def run_suite(suite: Suite, frame: pd.DataFrame) -> SuiteResult:
+    """Validate a frame.
+
+    Parameters
+    ----------
+    frame
+        The columns that the suite speaks of; lists already summed up per row.
+    """
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations as gx
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    batch = (
+        context.data_sources.add_pandas("lake")
+        .add_dataframe_asset(suite.table)
+        .add_batch_definition_whole_dataframe("whole")
+        .get_batch({"dataframe": frame})
+    )
+    expectations = [_build(gx, one) for one in suite.expectations]
+    definition = gx.ExpectationSuite(name=suite.table, expectations=expectations)
+    result = batch.validate(definition, result_format="SUMMARY")
+    failed: list[str] = []
+    warnings: list[str] = []
+    for one in result.results:
+        if not one.success:
+            (failed if one.expectation_config.severity == "critical" else warnings).append(
+                _sentence(one)
+            )
+    return SuiteResult(len(result.results), tuple(failed), tuple(warnings), _page(result))
+
+
+def _build(gx: Any, expectation: Expectation) -> Any:
+    return getattr(gx.expectations, expectation.type)(
+        **expectation.arguments, severity=expectation.severity
+    )
+
+
+def _sentence(result: Any) -> str:
+    config = result.expectation_config
+    arguments = {
+        name: value
+        for name, value in config.kwargs.items()
+        if name not in ("batch_id", "column") and value is not None
+    }
+    subject = config.kwargs.get("column", "table")
+    if result.exception_info.get("raised_exception"):
+        return f"{subject}: {config.type} could not be evaluated"
+    seen = result.result.get("partial_unexpected_list") or result.result.get("observed_value")
+    count = result.result.get("unexpected_count")
+    shown = str(seen[:3] if isinstance(seen, list) else seen)[:200]
+    found = f"{count} rows, such as {shown}" if count else f"found {shown}"
+    return f"{subject}: {config.type} {arguments} does not hold: {found}"
+
+
+def _page(result: Any) -> bytes:
+    from great_expectations.render.renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    document = ValidationResultsPageRenderer().render(result)
+    page: str = DefaultJinjaPageView().render(document)
+    return page.encode()
