@@ -19,7 +19,7 @@ from validation.checks import check_table, evidence_pages
     owners=OWNERS,
     ins={name: dg.AssetIn() for name in TABLES},
 )
-def release(
+def published_release(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> dg.MaterializeResult[None]:
     """Publish, or say that nothing is new."""

@@ -14,6 +14,7 @@ import polars as pl
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from genept.client import load_table, open_releases
@@ -71,7 +72,13 @@ def stop() -> None:
 @store_app.command()
 def status() -> None:
     """Say whether the store runs, where, and how much it holds."""
-    answer.print(str(_embedded().status()))
+    found = _embedded().status()
+    if not found.running:
+        answer.print(f"not running; its data is under {found.data}", soft_wrap=True)
+        return
+    held = sum(file.stat().st_size for file in found.data.rglob("*") if file.is_file())
+    answer.print(f"running at {found.url} since {found.since:%Y-%m-%d %H:%M} UTC, pid {found.pid}")
+    answer.print(f"holds {held / 1e6:,.0f} MB under {found.data}", soft_wrap=True)
 
 
 @release_app.command("list")
@@ -79,23 +86,16 @@ def list_releases() -> None:
     """List every release, newest last."""
     known = open_releases()
     current = known.current_id()
-    table = Table("release", "created", "tables", "rows", "bytes", "", box=None)
     for release_id in known.ids():
         manifest = known.manifest(release_id)
-        table.add_row(
-            release_id,
-            manifest.created_at,
-            str(len(manifest.tables)),
-            f"{sum(one.rows for one in manifest.tables.values()):,}",
-            f"{sum(one.bytes for one in manifest.tables.values()):,}",
-            " ".join(
-                [
-                    *(["current"] if release_id == current else []),
-                    *([] if manifest.complete else [f"partial: {manifest.limits}"]),
-                ]
-            ),
-        )
-    answer.print(table)
+        totals = [
+            sum(table.rows for table in manifest.tables.values()),
+            sum(table.bytes for table in manifest.tables.values()),
+        ]
+        remark = "current" if release_id == current else ""
+        if not manifest.complete:
+            remark += f" partial: {manifest.limits}"
+        typer.echo(f"{release_id}  {totals[0]:>11,} rows  {totals[1]:>15,} bytes  {remark}")
 
 
 @app.command("table")
@@ -109,12 +109,12 @@ def show_table(
     manifest = known.current() if release == "latest" else known.manifest(release)
     head = load_table(name, release=manifest.release_id).head(rows).collect()
     released = manifest.tables[name]
-    answer.print(f"[bold]{name}[/]: {released.meaning}", markup=True)
+    answer.print(f"[bold]{name}[/]: {released.meaning}")
     answer.print(f"{released.rows:,} rows in {len(released.files)} files; key: {released.key}\n")
     columns = Table("column", "type", "unit", "meaning", box=None)
     for column in released.columns:
-        columns.add_row(column.name, column.type, column.unit or "", column.meaning)
+        columns.add_row(column.name, escape(column.type), column.unit or "", column.meaning)
     answer.print(columns)
-    answer.print(f"\n{known.address(manifest.release_id, released.files[0].path)}", soft_wrap=True)
+    typer.echo(f"\n{known.address(manifest.release_id, released.files[0].path)}")
     with pl.Config(tbl_cols=20, tbl_hide_dataframe_shape=True, fmt_str_lengths=40):
-        answer.print(str(head))
+        typer.echo(str(head))

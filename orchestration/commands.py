@@ -41,7 +41,8 @@ def ui(
     port = _free_port(port)
     console.print(f"Dagster UI: http://127.0.0.1:{port} (instance {home}); Ctrl-C ends it")
     arguments = ["dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])  # noqa: S606
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]  # `dg dev` is another package
+    os.execv(sys.executable, [sys.executable, *quiet, "-m", "dagster", *arguments])  # noqa: S606
 
 
 def _materialise(instance: dg.DagsterInstance) -> None:

@@ -10,11 +10,12 @@ import hashlib
 from base64 import b64encode
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from genept.store.errors import StoreError
+from genept.store.objects import Stream
 from genept.store.transport import reconsidering
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def put(
     client: S3Client,
     bucket: str,
     key: str,
-    body: bytes | BinaryIO,
+    body: bytes | Stream,
     *,
     sha256: str,
     etag: str | None = None,
@@ -67,7 +68,7 @@ def create(
     client: S3Client,
     bucket: str,
     key: str,
-    body: BinaryIO,
+    body: Stream,
     size: int,
     *,
     sha256: str,
@@ -85,7 +86,7 @@ def upload_in_parts(
     client: S3Client,
     bucket: str,
     key: str,
-    body: BinaryIO,
+    body: Stream,
     *,
     sha256: str,
     metadata: dict[str, str],

@@ -161,7 +161,7 @@ class EmbeddedStore:
         )
 
     def _check_ready(self, endpoint: Endpoint, launched: LastServer) -> None:
-        """Raise unless signed requests are answered, the bucket exists and stored data is served."""
+        """Raise unless the keys are accepted, the bucket exists and what is stored is served."""
         with self._client(endpoint) as store:
             store.ensure_bucket()
         if missing := unserved_volumes(self.data, launched.ports["master"]):
@@ -181,7 +181,8 @@ class EmbeddedStore:
         """Why the server ended while it was started."""
         return StoreError(
             f"the embedded store ended while it started. Its log {self.log} ends:\n"
-            f"{self._log_tail()}\nIf another server uses {self.data}, stop that one; if the disk is full, make room."
+            f"{self._log_tail()}\nIf another server uses {self.data}, stop that one; if the disk "
+            "is full, make room."
         )
 
     @contextmanager

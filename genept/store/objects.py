@@ -14,6 +14,9 @@ from pathlib import Path
 
 from genept.store.errors import InvalidKeyError
 
+Stream = io.BytesIO | io.BufferedReader
+"""A body before it is sent; it can be read again from its start."""
+
 
 @dataclass(frozen=True)
 class ObjectInfo:
@@ -35,7 +38,7 @@ def check_key(key: str) -> str:
 
 
 @contextmanager
-def opened(body: bytes | Path) -> Iterator[tuple[io.BufferedIOBase, int]]:
+def opened(body: bytes | Path) -> Iterator[tuple[Stream, int]]:
     """The body as a stream, and its length in bytes."""
     if isinstance(body, bytes):
         yield io.BytesIO(body), len(body)

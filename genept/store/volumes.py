@@ -26,7 +26,10 @@ def unserved_volumes(data: Path, master_port: int) -> set[int]:
     on_disk = {int(path.stem.rpartition("_")[2]) for path in data.glob("*.dat")}
     with closing(http.client.HTTPConnection(LOOPBACK, master_port, timeout=5)) as connection:
         connection.request("GET", "/vol/status")
-        centers = json.load(connection.getresponse())["Volumes"]["DataCenters"] or {}
+        answer = connection.getresponse()
+        if answer.status != http.client.OK:
+            raise http.client.HTTPException(f"the master answers {answer.status}")
+        centers = json.load(answer)["Volumes"]["DataCenters"] or {}
     served = {
         volume["Id"]
         for racks in centers.values()

@@ -181,6 +181,21 @@ def test_only_loopback_and_only_with_keys(
     assert set(listening) == {"127.0.0.1"}
 
 
+def test_a_server_that_does_not_serve_all_of_its_volumes_is_not_ready(
+    embedded_store: EmbeddedStore, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "SECONDS_TO_START", 1.0)
+    object_store.put_if_absent("something-stored", b"content")
+    assert embedded_store.ensure()
+    unknown = embedded_store.data / "lake_999.dat"
+    unknown.touch()
+    try:
+        with pytest.raises(StoreError, match=r"volumes \[999\].*not served yet"):
+            embedded_store.ensure()
+    finally:
+        unknown.unlink()
+
+
 def test_a_stranger_with_the_same_pid_is_left_alone(own_store: EmbeddedStore) -> None:
     own_store.folder.mkdir()
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
