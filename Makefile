@@ -9,7 +9,6 @@ STAMP := .venv/.installed
 # Without bytecode every start imports from source for ever: 25 to 45 s instead of 6.
 unexport PYTHONDONTWRITEBYTECODE
 export UV_COMPILE_BYTECODE := 1
-export UV_NO_PROGRESS := $(if $(CI),1,)
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
