@@ -38,9 +38,9 @@ answer = Console(highlight=False)
 
 def main() -> None:
     """Run the command line; an error that a person can mend is one message, not a traceback."""
-    for point in entry_points(group="genept.commands"):
-        app.command(point.name)(point.load())
     try:
+        for point in entry_points(group="genept.commands"):
+            app.command(point.name)(point.load())
         app()
     except (StoreError, SourceError, ValidationError) as error:
         console.print(f"[red]Error:[/] {error}", markup=True, soft_wrap=True)

@@ -16,6 +16,7 @@ from genept.store.errors import StoreError
 from genept.store.lake import Lake
 from genept.store.manifest import Manifest
 from genept.store.release import Releases
+from genept.tables import TABLES
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,7 +44,8 @@ def load_table(
     name
         A table such as ``genes``; see the README for all.
     release
-        Id of a release, or ``latest``.
+        Id of a release, or ``latest``. Name one when several tables are read that must
+        belong together: what is latest may change from call to call.
     **partition
         Values of the columns that the table is split by, such as
         ``space="minilm-l6-v2/name-go"``. Files of other values are not opened.
@@ -51,11 +53,14 @@ def load_table(
     Raises
     ------
     StoreError
-        If there is no such table, release or partition.
+        If there is no such table, release or partition, or if vectors of several
+        dimensions would meet in one column.
     """
     known = open_releases(settings)
     manifest = known.current() if release == "latest" else known.manifest(release)
     paths = _paths(manifest, name, partition)
+    if not paths:  # a release that was limited by settings may have a table without rows
+        return pl.DataFrame(pl.from_arrow(TABLES[name].schema(0).empty_table())).lazy()
     addresses = [known.address(manifest.release_id, path) for path in paths]
     return pl.scan_parquet(addresses, storage_options=known.store.storage_options())
 
@@ -80,15 +85,21 @@ def _paths(manifest: Manifest, name: str, partition: dict[str, str]) -> list[str
     table = manifest.tables[name]
     if unknown := sorted(set(partition) - set(table.partition)):
         raise StoreError(f"table {name!r} is split by {list(table.partition)}, not by {unknown}")
-    paths = [
-        file.path
+    files = [
+        file
         for file in table.files
         if all(
             partition.get(column, value) == value
             for column, value in zip(table.partition, file.partition, strict=True)
         )
     ]
-    if not paths:
+    if partition and not files:
         known = sorted({"/".join(file.partition) for file in table.files})
         raise StoreError(f"table {name!r} has nothing for {partition}; it has {known}")
-    return paths
+    if len({file.dimension for file in files}) > 1:
+        found = sorted({f"{file.partition[0]} ({file.dimension})" for file in files})
+        raise StoreError(
+            f"table {name!r} holds vectors of several dimensions, which fit no single column: "
+            f"choose one {table.partition[0]} of {', '.join(found)}"
+        )
+    return [file.path for file in files]

@@ -20,7 +20,7 @@ class Column:
     """One column: what it means, and what must be true of its values.
 
     For a list column the bounds hold for its elements, and `norm` for the row's
-    Euclidean length.
+    Euclidean length. A rule that no check would read is refused.
     """
 
     name: str
@@ -34,10 +34,36 @@ class Column:
     pattern: str | None = None
     norm: float | None = None
 
+    def __post_init__(self) -> None:
+        if not self.meaning.strip():
+            raise ValueError(f"column {self.name!r} says nothing about its meaning")
+        is_text = pa.types.is_string(self.type)
+        is_number = self.is_floating or pa.types.is_integer(self.element)
+        applies = {
+            "minimum": is_number and not self.is_vector,
+            "maximum": is_number and not self.is_vector,
+            "allowed": is_text,
+            "pattern": is_text,
+            "norm": self.is_vector,
+        }
+        for rule, is_read in applies.items():
+            if getattr(self, rule) is not None and not is_read:
+                raise ValueError(f"column {self.name!r}: no check reads `{rule}` of {self.type}")
+
+    @property
+    def element(self) -> pa.DataType:
+        """The type of a single value."""
+        return self.type.value_type if self.is_list else self.type
+
     @property
     def is_list(self) -> bool:
         """Whether a row holds several values."""
         return bool(pa.types.is_list(self.type) or pa.types.is_fixed_size_list(self.type))
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether a value could be NaN or infinite."""
+        return bool(pa.types.is_floating(self.element))
 
     @property
     def is_vector(self) -> bool:
@@ -49,7 +75,7 @@ class Column:
         """The type as a reader of the data dictionary sees it."""
         if self.is_vector:
             return "fixed_size_list<float>[dimensions of the space]"
-        return f"list<{self.type.value_type}>" if self.is_list else str(self.type)
+        return f"list<{self.element}>" if self.is_list else str(self.type)
 
     def field(self, dimension: int | None = None) -> pa.Field:
         """The Arrow field, with meaning and unit in its metadata.
@@ -76,9 +102,10 @@ class Table:
     Parameters
     ----------
     key
-        Columns that together identify a row. Rows are sorted by them.
+        Columns that together identify a row, never empty. Rows are sorted by them.
     partition
-        The columns (a prefix of the key) by whose values the table is split into files.
+        The columns (a prefix of the key) by whose values the table is split into files:
+        so no two files can share a key.
     group
         The subject it belongs to: the name of the room and of the Dagster group.
     minimum_rows
@@ -97,9 +124,21 @@ class Table:
         names = [column.name for column in self.columns]
         if len(set(names)) != len(names):
             raise ValueError(f"table {self.name!r} declares a column twice")
-        for name in (*self.key, *self.partition):
+        if not self.key or self.key[: len(self.partition)] != self.partition:
+            raise ValueError(
+                f"table {self.name!r}: its partition {self.partition} must be the first columns "
+                f"of its key {self.key}"
+            )
+        for name in self.key:
             if name not in names:
                 raise ValueError(f"table {self.name!r}: key column {name!r} is not declared")
+            if self[name].nullable or self[name].is_list:
+                raise ValueError(f"table {self.name!r}: key column {name!r} must be one value")
+        for name in self.partition:
+            if not pa.types.is_string(self[name].type):
+                raise ValueError(
+                    f"table {self.name!r}: {name!r} names a folder, so it must be text"
+                )
 
     def __getitem__(self, name: str) -> Column:
         try:
@@ -124,7 +163,7 @@ class Table:
 
     def partition_path(self, values: Sequence[str]) -> str:
         """Folder of one partition below the table's own, such as ``minilm-l6-v2/name-go``."""
-        if len(values) != len(self.partition):
+        if len(values) != len(self.partition) or not all(values):
             raise ValueError(
                 f"table {self.name!r} is partitioned by {self.partition}, got values {values}"
             )

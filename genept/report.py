@@ -72,8 +72,9 @@ def _tables(releases: Releases) -> Iterator[str]:
 
 def _headlines(settings: Settings) -> Iterator[str]:
     rows = headline_results(settings)
-    for (what, cohort), task in rows.group_by("what", "cohort", maintain_order=True):
-        yield f"  [bold]{what}[/], {cohort} (n = {task['n'].max():,})"
+    for task in rows.partition_by("what", "cohort"):
+        first = task.row(0, named=True)
+        yield f"  [bold]{first['what']}[/], {first['cohort']} (n = {first['n']:,})"
         for row in task.iter_rows(named=True):
             interval = " " * 16
             if row["ci_low"] is not None:

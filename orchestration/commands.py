@@ -1,26 +1,34 @@
-"""`genept run` and `genept ui`: the commands that need the orchestrator."""
+"""`genept run` and `genept ui`: the commands that need the orchestrator.
+
+The command line loads this module whatever it is asked, so Dagster is imported
+only inside the commands.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import dagster as dg
 import typer
 
 from genept.console import console
 from genept.settings import Settings
 from genept.store.errors import StoreError
-from orchestration.instance import LAUNCHED_BY, close_killed_runs, dagster_home, exclusive_run
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 UI_PORT = 3000
 
 
 def run() -> None:
     """Build what is new and publish it: public data to a release, through Dagster."""
+    import dagster as dg
+
     from genept.report import print_report
+    from orchestration.instance import close_killed_runs, dagster_home, exclusive_run
 
     settings = Settings()
     before = _current_release(settings)
@@ -37,6 +45,8 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; another if it is taken.")] = UI_PORT,
 ) -> None:
     """Open the Dagster UI and its daemon over the same instance, on this machine only."""
+    from orchestration.instance import dagster_home
+
     home = dagster_home(Settings())
     port = _free_port(port)
     console.print(f"Dagster UI: http://127.0.0.1:{port} (instance {home}); Ctrl-C ends it")
@@ -47,6 +57,7 @@ def ui(
 
 def _materialise(instance: dg.DagsterInstance) -> None:
     from orchestration.definitions import defs
+    from orchestration.instance import LAUNCHED_BY
 
     job = defs.resolve_job_def("release")
     result = job.execute_in_process(instance=instance, tags=LAUNCHED_BY, raise_on_error=False)

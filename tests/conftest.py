@@ -1,13 +1,19 @@
-"""The real object store that tests run against: one embedded server for the whole session."""
+"""What tests of every room share: a real object store, a lake in it, the pinned archives."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
+import polars as pl
 import pytest
 
+from genept.nomenclature.reference import read_reference
+from genept.sources.archives import Archives
+from genept.sources.catalogue import load_catalogue
 from genept.store.embedded import REGION, EmbeddedStore
+from genept.store.lake import Lake
 from genept.store.s3 import ObjectStore
 
 
@@ -34,3 +40,21 @@ def object_store(embedded_store: EmbeddedStore) -> Iterator[ObjectStore]:
 def store_prefix(request: pytest.FixtureRequest) -> str:
     """A prefix of keys that no other test uses, without a slash at its end."""
     return f"tests/{request.node.originalname}-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def lake(object_store: ObjectStore, store_prefix: str, tmp_path: Path) -> Lake:
+    """A lake of the test's own in the session's store."""
+    return Lake(object_store, store_prefix, tmp_path / "parts")
+
+
+@pytest.fixture(scope="session")
+def real_archives() -> Archives:
+    """The pinned archives, downloaded once into the project's cache; for `index` tests only."""
+    return Archives(load_catalogue(), Path(__file__).parents[1] / ".genept" / "cache" / "archives")
+
+
+@pytest.fixture(scope="session")
+def real_reference(real_archives: Archives) -> pl.DataFrame:
+    """The gene reference of the pinned archives; for `index` tests only."""
+    return read_reference(real_archives)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 
 import pandas as pd
 import polars as pl
 
 from genept.declaration import Table
-from genept.embeddings.pooling import embedding_matrix
-from genept.store.errors import MissingObjectError
+from genept.embeddings.expression import embedding_matrix
+from genept.store.errors import ConflictError, MissingObjectError
 from genept.store.lake import Lake, StoredTable
 from genept.store.manifest import Evidence
 from genept.tables import TABLES
@@ -30,14 +31,17 @@ def check_table(lake: Lake, stored: StoredTable, *, complete: bool = True) -> Ev
     ----------
     complete
         Whether everything in the catalogue was built; see `validation.suites.suite_for`.
+
+    Raises
+    ------
+    SuiteError
+        If the suite cannot be run. No evidence is left then.
     """
     table = TABLES[stored.table]
     suite = suite_for(table, complete=complete)
     address = f"{lake.prefix}/evidence/{table.name}/{stored.data_version}-{suite.version[:16]}"
-    try:
-        return Evidence.model_validate_json(lake.store.get(f"{address}.json"))
-    except MissingObjectError:
-        pass
+    with suppress(MissingObjectError):
+        return _recall(lake, address)
     from validation.engine import run_suite
 
     found = run_suite(suite, _narrow_frame(lake, table, stored))
@@ -54,15 +58,23 @@ def check_table(lake: Lake, stored: StoredTable, *, complete: bool = True) -> Ev
         page=f"{address}-{hashlib.sha256(found.page).hexdigest()[:8]}.html",
     )
     lake.store.put_if_absent(evidence.page, found.page)
-    lake.store.put_if_absent(f"{address}.json", evidence.body())
+    try:
+        lake.store.put_if_absent(f"{address}.json", evidence.body())
+    except ConflictError:  # somebody else finished the same check first: theirs stands
+        return _recall(lake, address)
     return evidence
 
 
+def _recall(lake: Lake, address: str) -> Evidence:
+    return Evidence.model_validate_json(lake.store.get(f"{address}.json"))
+
+
 def _narrow_frame(lake: Lake, table: Table, stored: StoredTable) -> pd.DataFrame:
-    frames = [narrow(table, lake.read(part)) for part in stored.parts]
-    if not frames:
-        frames = [narrow(table, pl.DataFrame(pl.from_arrow(table.schema(1).empty_table())))]
-    return pl.concat(frames).to_pandas()
+    groups = (group for part in stored.parts for group in lake.row_groups(part))
+    empty = table.schema(1).empty_table()
+    return pl.concat(
+        narrow(table, pl.DataFrame(pl.from_arrow(group))) for group in (empty, *groups)
+    ).to_pandas()
 
 
 def _matrices(lake: Lake, table: Table, stored: StoredTable) -> tuple[list[str], list[str]]:

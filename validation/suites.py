@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any, Literal
 
 from genept.declaration import Column, Table
@@ -35,7 +36,11 @@ class Suite:
     @property
     def version(self) -> str:
         """Hash of the suite and of the code that runs it."""
-        return sha256_of([asdict(one) for one in self.expectations], code_version("validation"))
+        return sha256_of(
+            [asdict(one) for one in self.expectations],
+            code_version("validation"),
+            version("great-expectations"),
+        )
 
 
 def suite_for(table: Table, *, complete: bool = True) -> Suite:
@@ -60,33 +65,23 @@ def suite_for(table: Table, *, complete: bool = True) -> Suite:
 
 
 def _of_column(column: Column) -> Iterator[Expectation]:
-    if column.is_vector:
-        yield _between(f"{column.name}.not_finite", 0, 0)
-        if column.norm is not None:
-            yield _between(
-                f"{column.name}.norm", column.norm - NORM_TOLERANCE, column.norm + NORM_TOLERANCE
-            )
-        return
-    if column.is_list:
-        if column.minimum is not None:
-            yield _between(f"{column.name}.minimum", column.minimum, None)
-        if column.maximum is not None:
-            yield _between(f"{column.name}.maximum", None, column.maximum)
-        yield _between(f"{column.name}.not_finite", 0, 0)
-        return
-    if not column.nullable:
-        yield Expectation("ExpectColumnValuesToNotBeNull", {"column": column.name})
-    if column.minimum is not None or column.maximum is not None:
-        yield _between(column.name, column.minimum, column.maximum)
+    name = column.name
+    if column.is_list or column.is_floating:
+        yield _between(f"{name}.not_finite", 0, 0)
+    elif not column.nullable:
+        yield Expectation("ExpectColumnValuesToNotBeNull", {"column": name})
+    if column.norm is not None:
+        yield _between(f"{name}.norm", column.norm - NORM_TOLERANCE, column.norm + NORM_TOLERANCE)
+    if column.minimum is not None:
+        yield _between(f"{name}.minimum" if column.is_list else name, column.minimum, None)
+    if column.maximum is not None:
+        yield _between(f"{name}.maximum" if column.is_list else name, None, column.maximum)
     if column.allowed is not None:
-        yield Expectation(
-            "ExpectColumnValuesToBeInSet",
-            {"column": column.name, "value_set": list(column.allowed)},
-        )
+        allowed = {"column": name, "value_set": list(column.allowed)}
+        yield Expectation("ExpectColumnValuesToBeInSet", allowed)
     if column.pattern is not None:
-        yield Expectation(
-            "ExpectColumnValuesToMatchRegex", {"column": column.name, "regex": column.pattern}
-        )
+        pattern = {"column": name, "regex": column.pattern}
+        yield Expectation("ExpectColumnValuesToMatchRegex", pattern)
 
 
 def _between(column: str, low: float | None, high: float | None) -> Expectation:

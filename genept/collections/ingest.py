@@ -1,6 +1,8 @@
 """One collection from its archives to the lake: mapping, axis, observations, expression, responses.
 
-Every input gene, observation and response ends in a table or in `quarantine`.
+Every input gene, observation and response ends in a table or in `quarantine`. The merged
+expression of one collection is held in memory: publishers order observations as they like,
+the lake by id.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from genept.collections.merging import GeneAxis, column_totals
+from genept.collections.quarantine import empty_observations, passed_over, quarantine_rows
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import published_genes
 from genept.sources.archives import Archives
@@ -26,6 +29,9 @@ from genept.tables import TABLES
 
 MINIMUM_COVERAGE = 0.6
 """A collection of whose expression less than this reaches a gene is refused."""
+
+BATCH_ROWS = 512
+"""Observations that are handed to the writer at once."""
 
 TABLES_OF_A_COLLECTION = (
     "collections",
@@ -82,48 +88,35 @@ def _parts(
     archives: Archives, collection: Collection, parsed: ParsedCollection, genes: pl.DataFrame
 ) -> Iterator[NewPart]:
     partition = (collection.id,)
-    totals, absolute, n_rows = column_totals(parsed.blocks(), len(parsed.input_genes))
+    totals, absolute = column_totals(parsed.blocks(), len(parsed.input_genes))
     mapping = _mapping(collection, parsed, genes, absolute)
-    coverage = float(
-        mapping.filter(pl.col("ensembl_gene_id").is_not_null())["expression_share"].sum()
-    )
-    if coverage < MINIMUM_COVERAGE:
-        raise CollectionRefusedError(
-            f"collection {collection.id!r}: only {coverage:.0%} of its expression reaches a gene "
-            f"of the reference, {MINIMUM_COVERAGE:.0%} are needed; is it human, and are its "
-            "columns genes?"
-        )
-    axis = GeneAxis.of(mapping["ensembl_gene_id"])
-    n_inputs = axis.n_inputs
-    if collection.duplicate_policy == "highest_mean":
-        axis = axis.keeping_highest(totals / max(n_rows, 1))
-    quality = [_row_quality(block) for block in axis.merge(parsed.blocks())]
+    coverage = _coverage(collection, mapping)
+    mapped = GeneAxis.of(mapping["ensembl_gene_id"])
+    axis = mapped.keeping_highest(totals) if collection.duplicate_policy != "sum" else mapped
+    expression = sp.csr_matrix(sp.vstack(list(axis.merge(parsed.blocks())), format="csr"))
     observations = parsed.observations.with_columns(
-        pl.Series("n_genes", np.concatenate([q[0] for q in quality]), dtype=pl.Int64),
-        pl.Series("total", np.concatenate([q[1] for q in quality]), dtype=pl.Float64),
-    )
-    empty = observations.filter(pl.col("n_genes") == 0)["observation_id"].to_list()
+        pl.Series("n_genes", np.diff(expression.indptr), dtype=pl.Int64),
+        pl.Series("total", expression.sum(axis=1, dtype=np.float64).A1),
+    ).with_row_index("row")
+    kept = observations.filter(pl.col("n_genes") > 0).sort("observation_id")
+    empty = observations.filter(pl.col("n_genes") == 0)
     quarantined = [
         *parsed.quarantined,
-        *(Quarantined("observation", one, "empty", "no gene of it has a value") for one in empty),
+        *passed_over(parsed, mapped, axis),
+        *empty_observations(parsed, empty),
     ]
-    kept = observations.filter(pl.col("n_genes") > 0)
     yield NewPart("gene_mapping", mapping, partition)
-    yield NewPart("gene_axis", _axis_rows(collection, axis, n_inputs, genes), partition)
-    yield NewPart("observations", _labelled(collection, kept), partition)
-    yield NewPart(
-        "expression", _expression(collection, observations, axis.merge(parsed.blocks())), partition
-    )
+    yield NewPart("gene_axis", _axis_rows(collection, mapped, genes), partition)
+    yield NewPart("observations", _labelled(collection, kept.drop("row")), partition)
+    batches = _expression(collection, kept["observation_id"], expression[kept["row"].to_numpy()])
+    yield NewPart("expression", batches, partition)
     if parsed.responses is not None:
-        yield NewPart("drug_responses", _labelled(collection, parsed.responses), partition)
-    yield NewPart("quarantine", _quarantine_rows(collection, quarantined), partition)
-    yield NewPart(
-        "collections",
-        _summary(
-            archives, collection, kept.height, len(axis.ensembl_gene_ids), quarantined, coverage
-        ),
-        partition,
-    )
+        responses = parsed.responses.join(kept, on="observation_id", how="semi")
+        yield NewPart("drug_responses", _labelled(collection, responses), partition)
+    yield NewPart("quarantine", _labelled(collection, quarantine_rows(quarantined)), partition)
+    n_genes = len(axis.ensembl_gene_ids)
+    summary = _summary(archives, collection, kept.height, n_genes, quarantined, coverage)
+    yield NewPart("collections", summary, partition)
 
 
 def _mapping(
@@ -140,18 +133,25 @@ def _mapping(
     )
 
 
-def _row_quality(block: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    return np.diff(block.indptr), np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
+def _coverage(collection: Collection, mapping: pl.DataFrame) -> float:
+    """Share of the expression that reaches a gene; refused if it is too little."""
+    reached = mapping.filter(pl.col("ensembl_gene_id").is_not_null())
+    coverage = float(reached["expression_share"].sum())
+    if coverage < MINIMUM_COVERAGE:
+        raise CollectionRefusedError(
+            f"collection {collection.id!r}: only {coverage:.0%} of its expression reaches a gene "
+            f"of the reference, {MINIMUM_COVERAGE:.0%} are needed; is it human, and are its "
+            "columns genes?"
+        )
+    return min(coverage, 1.0)
 
 
-def _axis_rows(
-    collection: Collection, axis: GeneAxis, n_inputs: np.ndarray, genes: pl.DataFrame
-) -> pl.DataFrame:
+def _axis_rows(collection: Collection, axis: GeneAxis, genes: pl.DataFrame) -> pl.DataFrame:
     rows = pl.DataFrame(
         {
             "gene_index": np.arange(len(axis.ensembl_gene_ids), dtype=np.uint32),
             "ensembl_gene_id": axis.ensembl_gene_ids,
-            "n_inputs": n_inputs,
+            "n_inputs": axis.n_inputs,
         }
     )
     symbols = published_genes(genes).select("ensembl_gene_id", "symbol")
@@ -159,44 +159,24 @@ def _axis_rows(
 
 
 def _expression(
-    collection: Collection, observations: pl.DataFrame, blocks: Iterator[sp.csr_matrix]
-) -> Iterator[pa.RecordBatch] | pa.Table:
-    """CSR blocks as list columns: the value and index buffers are the matrix's own."""
+    collection: Collection, ids: pl.Series, matrix: sp.csr_matrix
+) -> Iterator[pa.RecordBatch]:
+    """Rows of a CSR matrix, sorted by `ids`, as list columns: its indptr are their offsets."""
     schema = TABLES["expression"].schema()
-    batches = []
-    start = 0
-    for block in blocks:
-        ids = observations["observation_id"].slice(start, block.shape[0])
-        start += block.shape[0]
-        offsets = pa.array(block.indptr.astype(np.int32, copy=False))
-        batches.append(
-            pa.table(
-                [
-                    pa.array([collection.id] * block.shape[0]),
-                    ids.to_arrow().cast(pa.string()),
-                    pa.ListArray.from_arrays(
-                        offsets, block.indices.astype(np.uint32), schema.field(2).type
-                    ),
-                    pa.ListArray.from_arrays(offsets, block.data, schema.field(3).type),
-                ],
-                names=schema.names,
-            )
+    for start in range(0, matrix.shape[0], BATCH_ROWS):
+        block = matrix[start : start + BATCH_ROWS]
+        offsets = pa.array(block.indptr, pa.int32())
+        yield pa.record_batch(
+            [
+                pa.array([collection.id] * block.shape[0]),
+                ids.slice(start, block.shape[0]).to_arrow().cast(pa.string()),
+                pa.ListArray.from_arrays(
+                    offsets, pa.array(block.indices, pa.uint32()), schema.field("gene_index").type
+                ),
+                pa.ListArray.from_arrays(offsets, pa.array(block.data), schema.field("value").type),
+            ],
+            schema=schema,
         )
-    table = pa.concat_tables(batches)
-    lengths = pa.compute.list_value_length(table["value"])
-    return table.filter(pa.compute.greater(lengths, 0))
-
-
-def _quarantine_rows(collection: Collection, quarantined: list[Quarantined]) -> pl.DataFrame:
-    schema = {
-        "item": pl.String,
-        "input_id": pl.String,
-        "reason": pl.String,
-        "detail": pl.String,
-        "n": pl.Int64,
-    }
-    rows = [(q.item, q.input_id, q.reason, q.detail, q.n) for q in quarantined]
-    return _labelled(collection, pl.DataFrame(rows, schema=schema, orient="row"))
 
 
 def _summary(
@@ -223,7 +203,7 @@ def _summary(
             "n_observations": [n_observations],
             "n_genes": [n_genes],
             "n_quarantined": [len(quarantined)],
-            "mapped_expression": [min(coverage, 1.0)],
+            "mapped_expression": [coverage],
         }
     )
 

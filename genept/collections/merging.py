@@ -39,9 +39,12 @@ class GeneAxis:
         """Inputs that were mapped to each gene."""
         return np.bincount(self.target[self.target >= 0], minlength=len(self.ensembl_gene_ids))
 
-    def keeping_highest(self, means: npt.NDArray[np.float64]) -> GeneAxis:
-        """The axis on which each gene keeps only its input of highest mean (first on ties)."""
-        order = np.lexsort((np.arange(means.size), -means))
+    def keeping_highest(self, totals: npt.NDArray[np.float64]) -> GeneAxis:
+        """The axis on which each gene keeps only its input of highest mean (first on ties).
+
+        `totals` are the inputs' sums over the observations, which rank them as means do.
+        """
+        order = np.lexsort((np.arange(totals.size), -totals))
         order = order[self.target[order] >= 0]
         _, first = np.unique(self.target[order], return_index=True)
         target = np.full_like(self.target, -1)
@@ -63,13 +66,10 @@ class GeneAxis:
 
 def column_totals(
     blocks: Iterable[sp.csr_matrix], n_columns: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int]:
-    """Sum and sum of absolute values of every column, and the number of rows."""
-    totals = np.zeros(n_columns)
-    absolute = np.zeros(n_columns)
-    n_rows = 0
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Sum, and sum of absolute values, of every column."""
+    totals, absolute = np.zeros(n_columns), np.zeros(n_columns)
     for block in blocks:
         totals += np.asarray(block.sum(axis=0, dtype=np.float64)).ravel()
         absolute += np.asarray(abs(block).sum(axis=0, dtype=np.float64)).ravel()
-        n_rows += block.shape[0]
-    return totals, absolute, n_rows
+    return totals, absolute

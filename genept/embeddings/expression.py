@@ -1,10 +1,14 @@
-"""Expression parts back as CSR matrices, one row group at a time, without copying the values."""
+"""Columns of the lake back as matrices, without copying the numbers.
+
+Expression comes as CSR, one row group at a time; embeddings as dense rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
@@ -21,8 +25,7 @@ def csr_of(rows: pa.Table, n_genes: int) -> sp.csr_matrix:
     n_genes
         Length of the collection's gene axis.
     """
-    index = rows["gene_index"].combine_chunks()
-    value = rows["value"].combine_chunks()
+    index, value = _contiguous(rows["gene_index"]), _contiguous(rows["value"])
     indptr = index.offsets.to_numpy()
     first, last = int(indptr[0]), int(indptr[-1])
     return sp.csr_matrix(
@@ -33,6 +36,13 @@ def csr_of(rows: pa.Table, n_genes: int) -> sp.csr_matrix:
         ),
         shape=(rows.num_rows, n_genes),
     )
+
+
+def embedding_matrix(rows: pa.Table) -> npt.NDArray[np.float32]:
+    """The `embedding` column as a rows × dimensions matrix."""
+    column = _contiguous(rows["embedding"])
+    flat: npt.NDArray[np.float32] = column.flatten().to_numpy()
+    return flat.reshape(len(column), column.type.list_size)
 
 
 def expression_blocks(
@@ -50,3 +60,8 @@ def expression_matrix(
     blocks = list(expression_blocks(lake, expression, n_genes))
     ids = [one for block_ids, _ in blocks for one in block_ids]
     return ids, sp.csr_matrix(sp.vstack([block for _, block in blocks], format="csr"))
+
+
+def _contiguous(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; `combine_chunks` alone would copy even a single chunk."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
 
-from genept.embeddings.expression import expression_blocks
+from genept.embeddings.expression import embedding_matrix, expression_blocks
 from genept.embeddings.weights import expression_weights
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart, Part
@@ -67,13 +67,6 @@ def align(
     has_vector = rows >= 0
     vectors[has_vector] = matrix[rows[has_vector]]
     return vectors, has_vector
-
-
-def embedding_matrix(rows: pa.Table) -> npt.NDArray[np.float32]:
-    """The `embedding` column as a rows × dimensions matrix, without a copy if contiguous."""
-    column = rows["embedding"].combine_chunks()
-    flat: npt.NDArray[np.float32] = column.flatten().to_numpy()
-    return flat.reshape(len(column), column.type.list_size)
 
 
 def embed_collection(

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
-from genept.embeddings.expression import expression_matrix
-from genept.embeddings.pooling import METHOD, embedding_matrix
+from genept.embeddings.expression import embedding_matrix, expression_matrix
+from genept.embeddings.pooling import METHOD
 from genept.store.lake import Lake, Part
 from genept.text.spaces import Space
 

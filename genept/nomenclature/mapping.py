@@ -5,21 +5,24 @@ Precedence, first match wins:
 1. an id given beside the name (NCBI Gene) decides, where the reference knows it;
 2. an Ensembl id, as it stands or without its version;
 3. an approved symbol, which always beats another gene's previous symbol or alias;
-4. a previous symbol, then an alias, if exactly one gene claims it.
+4. a previous symbol or alias, if one gene alone claims it in either way.
 
-Nothing is upper-cased to match. A name that several genes claim is ambiguous.
+Nothing is upper-cased to match. A name that several genes claim is ambiguous, even if
+it was once the approved symbol of one of them: MDC was ADAM11, and is CCL22 to many.
+Only SEPT2, MARCH1 and their like keep their old meaning against an alias: HGNC withdrew
+them because spreadsheets read dates in them (Bruford et al. 2020), not for any doubt.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-_ENSEMBL = re.compile(r"^(ENSG\d{11})(\.\d+)?$")
+_ENSEMBL = re.compile(r"(ENSG\d{11})(\.\d+)?")
+_READ_AS_DATE = re.compile(r"(SEPT|MARCH)\d+")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Mapped:
 
     `ensembl_gene_id` is None when it could not be decided, or when the gene that
     it names has no Ensembl id. `candidates` are the Ensembl ids that claim an
-    ambiguous name.
+    ambiguous name; genes that share one Ensembl id do not make a name ambiguous.
     """
 
     outcome: str
@@ -52,44 +55,35 @@ class Nomenclature:
         self._ensembl_of: dict[str, str | None] = {}
         self._approved: dict[str, str] = {}
         self._entrez: dict[str, str] = {}
-        self._by_ensembl: set[str] = set()
-        self._names_of: dict[str, dict[str, str]] = {}
-        previous: defaultdict[str, set[str]] = defaultdict(set)
-        aliases: defaultdict[str, set[str]] = defaultdict(set)
+        self._previous: dict[str, set[str]] = {}
+        self._aliases: dict[str, set[str]] = {}
         for hgnc, symbol, ensembl, entrez, former, others in rows.iter_rows():
             self._ensembl_of[hgnc] = ensembl
             self._approved[symbol] = hgnc
-            if ensembl is not None:
-                self._by_ensembl.add(ensembl)
             if entrez is not None:
                 self._entrez[entrez] = hgnc
             for name in former:
-                previous[name].add(hgnc)
+                self._previous.setdefault(name, set()).add(hgnc)
             for name in others:
-                aliases[name].add(hgnc)
-            self._names_of[hgnc] = (
-                dict.fromkeys(others, "alias")
-                | dict.fromkeys(former, "previous")
-                | {symbol: "exact"}
-            )
-        self._previous = dict(previous)
-        self._aliases = dict(aliases)
+                self._aliases.setdefault(name, set()).add(hgnc)
+        self._ensembl_ids = set(filter(None, self._ensembl_of.values()))
 
     def map_name(self, name: str, entrez_id: str | None = None) -> Mapped:
         """What one name means; `entrez_id` is an NCBI Gene id that came with it."""
         if entrez_id is not None and (hgnc := self._entrez.get(entrez_id)) is not None:
-            return self._found(self._names_of[hgnc].get(name, "entrez_id"), hgnc)
-        if match := _ENSEMBL.match(name):
-            gene, versioned = match.group(1), match.group(2)
-            if gene in self._by_ensembl:
-                return Mapped("version_stripped" if versioned else "ensembl_id", gene)
+            return self._resolved(name, {hgnc})
+        if match := _ENSEMBL.fullmatch(name):
+            gene, version = match.groups()
+            if gene in self._ensembl_ids:
+                return Mapped("version_stripped" if version else "ensembl_id", gene)
             return Mapped("unknown")
         if (hgnc := self._approved.get(name)) is not None:
-            return self._found("exact", hgnc)
-        for outcome, claims in (("previous", self._previous), ("alias", self._aliases)):
-            if (genes := claims.get(name)) is not None:
-                return self._claimed(outcome, genes)
-        return Mapped("unknown")
+            return self._resolved(name, {hgnc})
+        former = self._previous.get(name, set())
+        if former and _READ_AS_DATE.fullmatch(name):
+            return self._resolved(name, former)
+        claims = former | self._aliases.get(name, set())
+        return self._resolved(name, claims) if claims else Mapped("unknown")
 
     def map(
         self, names: Sequence[str], entrez_ids: Sequence[str | None] | None = None
@@ -116,12 +110,17 @@ class Nomenclature:
             },
         )
 
-    def _found(self, outcome: str, hgnc: str) -> Mapped:
-        ensembl = self._ensembl_of[hgnc]
-        return Mapped(outcome if ensembl is not None else "without_ensembl_id", ensembl)
+    def _resolved(self, name: str, genes: set[str]) -> Mapped:
+        """What a name means that these genes, by HGNC id, claim."""
+        ids = {self._ensembl_of[hgnc] for hgnc in genes}
+        if len(ids) > 1:
+            return Mapped("ambiguous", None, tuple(sorted(filter(None, ids))))
+        (ensembl,) = ids
+        return Mapped(self._how(name, genes) if ensembl else "without_ensembl_id", ensembl)
 
-    def _claimed(self, outcome: str, genes: set[str]) -> Mapped:
-        if len(genes) == 1:
-            return self._found(outcome, next(iter(genes)))
-        ids = (self._ensembl_of[hgnc] for hgnc in genes)
-        return Mapped("ambiguous", None, tuple(sorted(ensembl for ensembl in ids if ensembl)))
+    def _how(self, name: str, genes: set[str]) -> str:
+        if self._approved.get(name) in genes:
+            return "exact"
+        if genes & self._previous.get(name, set()):
+            return "previous"
+        return "alias" if genes & self._aliases.get(name, set()) else "entrez_id"

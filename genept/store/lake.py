@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
 from genept.store.parquet import Rows, write_parquet
-from genept.store.provenance import Origin, sha256_of
+from genept.store.provenance import Origin, sha256_of, sha256_of_file
 from genept.store.s3 import ObjectStore
 from genept.tables import TABLES
 
@@ -94,13 +95,14 @@ class Lake:
     product
         First segment of every key.
     cache
-        Local folder for verified copies of parts that are being read.
+        Local folder for copies of parts that are being read.
     """
 
     def __init__(self, store: ObjectStore, product: str, cache: Path) -> None:
         self.store = store
         self.prefix = f"{product}/lake"
         self.cache = cache
+        self._verified: set[str] = set()
 
     def build(
         self, step: str, origin: Origin, compute: Callable[[], Iterable[NewPart]]
@@ -115,24 +117,27 @@ class Lake:
         if remembered is not None:
             return remembered
         parts = [self._store(new, identity) for new in compute()]
-        body = json.dumps([asdict(part) for part in parts], sort_keys=True).encode()
         try:
-            self.store.put_if_absent(record_key, body)
+            self.store.put_if_absent(record_key, _body(parts))
         except ConflictError:  # somebody else finished the same step first: theirs stands
             return self._recall(record_key) or parts
         return parts
 
     def assemble(self, table: str, parts: Iterable[Part]) -> StoredTable:
-        """Make one table of its parts and remember it under its data version."""
+        """Make one table of those `parts` that are of it, and remember it by its data version.
+
+        Raises
+        ------
+        StoreError
+            If two parts claim the same partition.
+        """
         chosen = sorted((part for part in parts if part.table == table), key=lambda p: p.partition)
-        partitions = [part.partition for part in chosen]
-        if len(set(partitions)) != len(partitions):
-            raise StoreError(f"{table}: two parts claim the same partition")
+        folders = [TABLES[table].partition_path(part.partition) for part in chosen]
+        if doubled := sorted({folder for folder in folders if folders.count(folder) > 1}):
+            raise StoreError(f"{table}: several parts claim the same partition: {doubled}")
         stored = StoredTable(table, tuple(chosen))
-        key = self._table_key(table, stored.data_version)
-        if not self.store.exists(key):
-            body = json.dumps([asdict(part) for part in chosen], sort_keys=True).encode()
-            self.store.put_if_absent(key, body)
+        with suppress(ConflictError):  # the same content, remembered with another origin
+            self.store.put_if_absent(self._table_key(table, stored.data_version), _body(chosen))
         return stored
 
     def table(self, name: str, data_version: str) -> StoredTable:
@@ -150,7 +155,8 @@ class Lake:
         self, source: StoredTable | Part | Sequence[Part], columns: Sequence[str] | None = None
     ) -> pl.DataFrame:
         """Rows of a table or part in memory; for large ones see :meth:`row_groups`."""
-        parts = _as_parts(source)
+        parts = source.parts if isinstance(source, StoredTable) else source
+        parts = [parts] if isinstance(parts, Part) else parts
         if not parts:
             raise StoreError("nothing to read: the table has no parts")
         frames = [
@@ -160,8 +166,9 @@ class Lake:
         return pl.concat(frames)
 
     def read_arrow(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
-        """One part as an Arrow table, memory-mapped where parquet allows it."""
-        return pq.read_table(self.local(part), columns=list(columns) if columns else None)
+        """One part as an Arrow table."""
+        with pq.ParquetFile(self.local(part)) as file:
+            return file.read(columns=list(columns) if columns else None)
 
     def row_groups(self, part: Part, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """One row group after the other: memory is set by the row group, not the part."""
@@ -170,11 +177,16 @@ class Lake:
                 yield file.read_row_group(index, columns=list(columns) if columns else None)
 
     def local(self, part: Part) -> Path:
-        """A verified local copy of the part."""
+        """A local copy of the part, verified by its hash when this lake first reads it.
+
+        A damaged copy is replaced.
+        """
         path = self.cache / f"{part.sha256}.parquet"
-        if not (path.exists() and path.stat().st_size == part.bytes):
-            self.cache.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or (
+            part.sha256 not in self._verified and sha256_of_file(path) != part.sha256
+        ):
             self.store.download(part.key, path, part.sha256)
+        self._verified.add(part.sha256)
         return path
 
     def _store(self, new: NewPart, identity: dict[str, Any]) -> Part:
@@ -184,10 +196,13 @@ class Lake:
         )
         self.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache) as scratch:
-            written = write_parquet(Path(scratch) / "part", table, new.rows, new.dimension)
+            written = write_parquet(
+                Path(scratch) / "part", table, new.rows, new.dimension, new.partition
+            )
             key = f"{folder}/{written.sha256}.parquet"
             self.store.put_if_absent(key, written.path, sha256=written.sha256)
             written.path.replace(self.cache / f"{written.sha256}.parquet")
+            self._verified.add(written.sha256)
         return Part(
             new.table, new.partition, key, written.bytes, written.sha256, written.rows,
             new.dimension, identity,
@@ -201,8 +216,9 @@ class Lake:
         lost = [part.key for part in parts if not self.store.exists(part.key)]
         if lost:
             raise StoreError(
-                f"{len(lost)} objects that {record_key} lists are gone from the store, such as "
-                f"{lost[0]}: restore them, or delete that record to have them made again"
+                f"{len(lost)} objects that {self.store.uri(record_key)} lists are gone, such as "
+                f"{self.store.uri(lost[0])}: restore them, or delete that record to have them "
+                "made again"
             )
         return parts
 
@@ -210,11 +226,9 @@ class Lake:
         return f"{self.prefix}/tables/{table}/{data_version}.json"
 
 
+def _body(parts: Sequence[Part]) -> bytes:
+    return json.dumps([asdict(part) for part in parts], sort_keys=True).encode()
+
+
 def _parts(body: bytes) -> list[Part]:
     return [Part(**{**entry, "partition": tuple(entry["partition"])}) for entry in json.loads(body)]
-
-
-def _as_parts(source: StoredTable | Part | Sequence[Part]) -> Sequence[Part]:
-    if isinstance(source, StoredTable):
-        return source.parts
-    return [source] if isinstance(source, Part) else source

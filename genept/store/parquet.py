@@ -1,12 +1,11 @@
 """Frames and batches to parquet files that keep what `genept.tables` declares.
 
 Casting, sorting, key checks and the physical layout. Where the files go is the
-lake's and the release's business.
+lake's and the release's business; bounds and patterns are `validation`'s.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,18 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genept.declaration import Table
+from genept.declaration import Column, Table
 from genept.store.errors import StoreError
+from genept.store.provenance import sha256_of_file
 
 ROW_GROUP_BYTES = 16 * 2**20
 """Aim for row groups of this size in memory: they set what streaming readers need."""
 
 Rows: TypeAlias = pl.DataFrame | pa.Table | Iterable[pa.RecordBatch]
 """What a table can be written from. Batches must come sorted by key; frames are sorted here."""
+
+Key: TypeAlias = tuple[object, ...]
+TEXT_TYPES = frozenset({pa.string(), pa.large_string(), pa.string_view()})
 
 
 class TableContractError(StoreError):
@@ -41,80 +44,114 @@ class WrittenFile:
 
 
 def write_parquet(
-    path: Path, table: Table, rows: Rows, dimension: int | None = None
+    path: Path,
+    table: Table,
+    rows: Rows,
+    dimension: int | None = None,
+    partition: tuple[str, ...] = (),
 ) -> WrittenFile:
-    """Write rows as one parquet file; same rows, same bytes.
+    """Write rows as one parquet file; a frame of the same rows gives the same bytes.
+
+    Parameters
+    ----------
+    partition
+        Values that the table's partition columns must have in every row; none: any.
 
     Raises
     ------
     TableContractError
         If columns are missing, extra or of another type, a required value is
-        null, or keys are out of order or doubled.
+        null, keys are out of order or doubled, or a row belongs to another
+        partition. No file is left then.
     """
     schema = table.schema(dimension)
     n_rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd", write_page_index=True) as writer:
-        for batch in _conforming(table, schema, rows):
-            if batch.num_rows:
-                per_row = max(1, batch.nbytes // batch.num_rows)
-                writer.write_table(batch, row_group_size=max(1, ROW_GROUP_BYTES // per_row))
-            n_rows += batch.num_rows
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return WrittenFile(path, digest, path.stat().st_size, n_rows)
+    try:
+        with pq.ParquetWriter(path, schema, compression="zstd", write_page_index=True) as writer:
+            for part in _conforming(table, schema, rows, partition):
+                if part.num_rows:
+                    per_row = max(1, part.nbytes // part.num_rows)
+                    writer.write_table(part, row_group_size=max(1, ROW_GROUP_BYTES // per_row))
+                n_rows += part.num_rows
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return WrittenFile(path, sha256_of_file(path), path.stat().st_size, n_rows)
 
 
-def _conforming(table: Table, schema: pa.Schema, rows: Rows) -> Iterator[pa.Table]:
+def _conforming(
+    table: Table, schema: pa.Schema, rows: Rows, partition: tuple[str, ...]
+) -> Iterator[pa.Table]:
     if isinstance(rows, pa.Table | pl.DataFrame):
-        whole = rows if isinstance(rows, pa.Table) else rows.to_arrow()
-        _require_columns(table, schema, whole.column_names)
-        parts: Iterable[pa.Table] = [whole.sort_by([(name, "ascending") for name in table.key])]
+        whole = _cast(table, schema, rows if isinstance(rows, pa.Table) else rows.to_arrow())
+        parts = iter([whole.sort_by([(name, "ascending") for name in table.key]).combine_chunks()])
     else:
-        parts = (pa.Table.from_batches([batch]) for batch in rows)
-    last: tuple[object, ...] | None = None
+        parts = (_cast(table, schema, pa.Table.from_batches([batch])) for batch in rows)
+    last: Key | None = None
     for part in parts:
-        _require_columns(table, schema, part.column_names)
-        conforming = _cast(table, schema, part)
-        last = _require_rising_keys(table, conforming, last)
-        yield conforming
+        if part.num_rows:
+            last = _check_keys(table, part, last, partition)
+        yield part
 
 
-def _require_columns(table: Table, schema: pa.Schema, names: list[str]) -> None:
-    missing = sorted(set(schema.names) - set(names))
-    extra = sorted(set(names) - set(schema.names))
+def _cast(table: Table, schema: pa.Schema, part: pa.Table) -> pa.Table:
+    """The part as declared; columns of another kind, or empty where required, are refused."""
+    missing = sorted(set(schema.names) - set(part.column_names))
+    extra = sorted(set(part.column_names) - set(schema.names))
     if missing or extra:
         raise TableContractError(
             f"table {table.name!r}: missing columns {missing}, undeclared columns {extra}; "
             "genept/tables.py declares what it holds"
         )
-
-
-def _cast(table: Table, schema: pa.Schema, part: pa.Table) -> pa.Table:
     part = part.select(schema.names)
-    for field in schema:
-        nulls = part[field.name].null_count
-        if nulls and not field.nullable:
-            raise TableContractError(
-                f"table {table.name!r}, column {field.name!r}: {nulls} of {part.num_rows} values "
-                "are empty, but the column is declared as required"
-            )
+    for column in table.columns:
+        _check_column(table, column, part[column.name])
     try:
         return part.cast(schema).combine_chunks()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise TableContractError(f"table {table.name!r}: {error}") from error
 
 
-def _require_rising_keys(
-    table: Table, part: pa.Table, last: tuple[object, ...] | None
-) -> tuple[object, ...] | None:
-    if not part.num_rows:
-        return last
-    keys = pl.DataFrame(pl.from_arrow(part.select(list(table.key))))
-    if not keys.equals(keys.sort(table.key)) or (last is not None and last >= keys.row(0)):
-        raise TableContractError(f"table {table.name!r}: rows are not sorted by {table.key}")
-    doubled = keys.filter(keys.is_duplicated())
-    if doubled.height:
+def _check_column(table: Table, column: Column, values: pa.ChunkedArray) -> None:
+    where = f"table {table.name!r}, column {column.name!r}"
+    if not pa.types.is_null(values.type) and _kind(values.type) != _kind(column.type):
         raise TableContractError(
-            f"table {table.name!r}: {doubled.height} rows share a key, such as {doubled.row(0)}"
+            f"{where}: it is declared as {column.type_name}, these values are {values.type}"
         )
+    if values.null_count and not column.nullable:
+        raise TableContractError(
+            f"{where}: {values.null_count} of {len(values)} values are empty, but the column is "
+            "declared as required"
+        )
+    if column.is_list and not pa.types.is_null(values.type):
+        empty = sum(chunk.flatten().null_count for chunk in values.chunks)
+        if empty:
+            raise TableContractError(f"{where}: {empty} of the values in its lists are empty")
+
+
+def _kind(type_: pa.DataType) -> str:
+    """What Arrow may convert without changing what a value says: widths, not numbers to text."""
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    if isinstance(type_, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
+        return f"list of {_kind(type_.value_type)}"
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_):
+        return "number"
+    return "text" if type_ in TEXT_TYPES else str(type_)
+
+
+def _check_keys(table: Table, part: pa.Table, last: Key | None, partition: tuple[str, ...]) -> Key:
+    """The last key of rows that rise from `last` on, and all lie in `partition`."""
+    keys = pl.DataFrame(pl.from_arrow(part.select(list(table.key))))
+    doubled = keys.filter(keys.is_duplicated())
+    repeated = doubled.row(0) if doubled.height else keys.row(0) if keys.row(0) == last else None
+    if repeated is not None:
+        raise TableContractError(f"table {table.name!r}: several rows have the key {repeated}")
+    if not keys.equals(keys.sort(table.key)) or (last is not None and last > keys.row(0)):
+        raise TableContractError(f"table {table.name!r}: rows are not sorted by {table.key}")
+    for key in (keys.row(0), keys.row(-1)):  # sorted, and the partition leads the key
+        if key[: len(partition)] != partition:
+            raise TableContractError(
+                f"table {table.name!r}: the row {key} does not belong to the partition {partition}"
+            )
     return keys.row(-1)

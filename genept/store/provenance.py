@@ -25,6 +25,12 @@ def sha256_of(*values: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @cache
 def code_version(*modules: str) -> str:
     """Version of what the named modules or packages do.
@@ -37,28 +43,37 @@ def code_version(*modules: str) -> str:
     Returns
     -------
     str
-        SHA-256 over their syntax trees, docstrings removed.
+        SHA-256 over the names of their files and their syntax trees, docstrings removed.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If a module has no Python source.
     """
-    return sha256_of({name: [_behaviour(path) for path in _files(name)] for name in modules})
+    return sha256_of({name: _behaviours(name) for name in modules})
 
 
-def _files(module: str) -> list[Path]:
+def _behaviours(module: str) -> dict[str, str]:
+    """Syntax trees by file name, relative to the module's own."""
     spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
+    if spec is None or not (spec.origin or "").endswith(".py"):
         raise ModuleNotFoundError(f"no source for {module!r}: it cannot be part of a code version")
-    path = Path(spec.origin)
-    return sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+    path = Path(str(spec.origin))
+    files = path.parent.rglob("*.py") if path.name == "__init__.py" else [path]
+    return {file.relative_to(path.parent).as_posix(): _behaviour(file) for file in files}
 
 
 @cache
 def _behaviour(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:]
-    return ast.dump(tree)
+    return ast.dump(_WithoutDocstrings().visit(tree))
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    """Removes every constant that stands alone: docstrings, those of attributes included."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
 
 
 @dataclass(frozen=True)

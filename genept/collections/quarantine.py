@@ -1,0 +1,55 @@
+"""What ingest itself keeps out, and why. What a parser keeps out is in `genept.sources`."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from genept.collections.merging import GeneAxis
+from genept.sources.parsed import ParsedCollection, Quarantined
+
+
+def passed_over(parsed: ParsedCollection, mapped: GeneAxis, axis: GeneAxis) -> list[Quarantined]:
+    """Inputs that have a gene, but gave way to another input of it."""
+    chosen = {axis.target[column]: column for column in np.flatnonzero(axis.target >= 0)}
+    return [
+        Quarantined(
+            "gene",
+            parsed.input_genes[column],
+            "lower_mean",
+            f"is the same gene as {parsed.input_genes[chosen[mapped.target[column]]]}, whose "
+            "mean is not lower",
+        )
+        for column in np.flatnonzero((mapped.target >= 0) & (axis.target < 0))
+    ]
+
+
+def empty_observations(parsed: ParsedCollection, empty: pl.DataFrame) -> list[Quarantined]:
+    """Observations without any value, and their responses."""
+    quarantined = [
+        Quarantined("observation", one, "empty", "no gene of it has a value")
+        for one in empty["observation_id"]
+    ]
+    if parsed.responses is not None:
+        lost = parsed.responses.join(empty, on="observation_id", how="semi")
+        counted = lost.group_by("observation_id", maintain_order=True).agg(
+            pl.col("n_measured").sum()
+        )
+        detail = "the observation has responses, but no gene of it has a value"
+        quarantined += [
+            Quarantined("response", one, "empty", detail, n) for one, n in counted.iter_rows()
+        ]
+    return quarantined
+
+
+def quarantine_rows(quarantined: list[Quarantined]) -> pl.DataFrame:
+    """Rows of table `quarantine`, but for the collection they belong to."""
+    schema = {
+        "item": pl.String,
+        "input_id": pl.String,
+        "reason": pl.String,
+        "detail": pl.String,
+        "n": pl.Int64,
+    }
+    rows = [(q.item, q.input_id, q.reason, q.detail, q.n) for q in quarantined]
+    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -1,0 +1,62 @@
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+from genept.tables import TABLES
+from orchestration.definitions import build_defs, defs
+from orchestration.instance import _CONFIGURATION
+
+
+@pytest.fixture(scope="module")
+def graph() -> AssetGraph:
+    return defs.resolve_asset_graph()
+
+
+def test_the_code_location_loads_as_the_ui_loads_it() -> None:
+    dg.Definitions.validate_loadable(build_defs())
+    defs.get_repository_def().load_all_definitions()
+
+
+def test_every_table_is_an_asset_with_its_columns_and_a_blocking_check(
+    graph: AssetGraph,
+) -> None:
+    checks = {key.asset_key: graph.get(key) for key in graph.asset_check_keys}
+    for name, table in TABLES.items():
+        node = graph.get(dg.AssetKey(name))
+        assert node.description == table.meaning
+        assert node.group_name == table.group
+        columns = node.metadata["dagster/column_schema"].columns
+        assert [column.name for column in columns] == [column.name for column in table.columns]
+        assert checks[dg.AssetKey(name)].blocking
+
+
+def test_every_asset_has_owner_kind_description_and_group(graph: AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.description, key
+        assert node.group_name != "default", key
+
+
+def test_the_job_takes_in_every_asset_and_check(graph: AssetGraph) -> None:
+    job = defs.resolve_job_def("release")
+    assert set(job.asset_layer.selected_asset_keys) == set(graph.get_all_asset_keys())
+    checked = {
+        key.asset_key.to_user_string() for key in job.asset_layer.asset_graph.asset_check_keys
+    }
+    assert checked == set(TABLES)
+
+
+def test_the_release_waits_for_every_table(graph: AssetGraph) -> None:
+    parents = graph.get(dg.AssetKey("published_release")).parent_keys
+    assert {key.to_user_string() for key in parents} == set(TABLES)
+
+
+def test_the_instance_sends_nothing_out_and_ends_stuck_runs() -> None:
+    instance = yaml.safe_load(_CONFIGURATION.read_text())
+    assert instance["telemetry"]["enabled"] is False
+    assert instance["nux"]["enabled"] is False
+    assert instance["run_monitoring"]["max_runtime_seconds"] > 0
+    assert instance["run_retries"]["retry_on_asset_or_op_failure"] is False
