@@ -26,7 +26,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="GENEPT_", toml_file="genept.toml", extra="forbid", frozen=True
+        env_prefix="GENEPT_",
+        toml_file="genept.toml",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,  # the input holds the secret key
     )
 
     state_dir: Path = Field(Path(".genept"), description="Store, Dagster instance, caches.")

@@ -7,6 +7,7 @@ column; nothing here reads or writes one.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
@@ -40,9 +41,12 @@ GENE = Column("ensembl_gene_id", TEXT, "Unversioned Ensembl gene id.", pattern=E
 SYMBOL = Column("symbol", TEXT, "Approved HGNC symbol at the reference release.")
 REFERENCE = Column("reference_release", TEXT, "Release of the gene reference that was used.")
 MODEL_VERSION = Column("model_version", TEXT, "Hash of the model's data, settings and code.")
-REPRESENTATION = Column(
-    "representation", TEXT, "What a model saw: an embedding space, expression, or a control."
-)
+REPRESENTATION = Column("representation", TEXT, "What was seen: a space, expression, a control.")
+MODEL = Column("model", TEXT, "Name of the model.")
+DRUG = Column("drug_id", TEXT, "Drug name as the screen publishes it.")
+FOLD = Column("fold", INT, "Fold in which the observation's group was held out.", minimum=0)
+METRIC = Column("metric", TEXT, "What was measured.")
+SPLIT = Column("split", TEXT, "How train and test were kept apart.")
 VALUE_WITH_INTERVAL = (
     Column("value", FLOAT, "The score."),
     Column("ci_low", FLOAT, "Lower end of the 95 % bootstrap interval.", nullable=True),
@@ -50,6 +54,10 @@ VALUE_WITH_INTERVAL = (
     Column("n", INT, "Observations (or pairs) that were scored.", minimum=1),
     Column("is_control", FLAG, "Whether the row is a baseline that others must beat."),
 )
+
+
+def _share(name: str, meaning: str, type_: pa.DataType = FLOAT) -> Column:
+    return Column(name, type_, meaning, minimum=0.0, maximum=1.0)
 
 
 def _embeddings(name: str, what: str, group: str) -> Table:
@@ -66,13 +74,7 @@ def _embeddings(name: str, what: str, group: str) -> Table:
             COLLECTION,
             OBSERVATION,
             Column("embedding", VECTOR, "The vector, float32.", norm=1.0),
-            Column(
-                "coverage",
-                pa.float32(),
-                "Share of the observation's weight carried by genes that have a vector.",
-                minimum=0.0,
-                maximum=1.0,
-            ),
+            _share("coverage", "Share of its weight on genes with a vector.", pa.float32()),
         ),
     )
 
@@ -99,11 +101,7 @@ _TABLES: tuple[Table, ...] = (
             Column("n_genes", INT, "Genes with an Ensembl id on the expression axis.", minimum=1),
             Column("n_quarantined", INT, "Rows in `quarantine`.", minimum=0),
             Column(
-                "mapped_expression",
-                FLOAT,
-                "Share of the collection's expression that reached an Ensembl gene.",
-                minimum=0.6,
-                maximum=1.0,
+                "mapped_expression", FLOAT, "Share that reached a gene.", minimum=0.6, maximum=1
             ),
         ),
     ),
@@ -136,21 +134,9 @@ _TABLES: tuple[Table, ...] = (
             COLLECTION,
             Column("input_id", TEXT, "The gene as the publisher wrote it."),
             Column("outcome", TEXT, "How it was resolved.", allowed=OUTCOMES),
-            Column(
-                "ensembl_gene_id",
-                TEXT,
-                "The gene it became; empty if it could not be decided.",
-                nullable=True,
-                pattern=ENSEMBL_GENE_ID,
-            ),
+            replace(GENE, meaning="The gene; empty if it could not be decided.", nullable=True),
             Column("candidates", TEXTS, "Ensembl ids that claim the name, when several do."),
-            Column(
-                "expression_share",
-                FLOAT,
-                "Share of the collection's total expression behind this input.",
-                minimum=0.0,
-                maximum=1.0,
-            ),
+            _share("expression_share", "Share of the collection's expression."),
             REFERENCE,
         ),
     ),
@@ -236,7 +222,7 @@ _TABLES: tuple[Table, ...] = (
         columns=(
             COLLECTION,
             OBSERVATION,
-            Column("drug_id", TEXT, "Drug name as the screen publishes it."),
+            DRUG,
             Column("value", FLOAT, "The response.", minimum=-20, maximum=20),
             Column("measure", TEXT, "What was measured.", allowed=("ln_ic50",)),
             Column("unit", TEXT, "Unit of the measure.", allowed=("ln(µM)",)),
@@ -286,8 +272,8 @@ _TABLES: tuple[Table, ...] = (
             Column("dataset", TEXT, "Collection that it was asked of."),
             REPRESENTATION,
             Column("model", TEXT, "What answered."),
-            Column("split", TEXT, "How train and test were kept apart."),
-            Column("metric", TEXT, "What was measured."),
+            SPLIT,
+            METRIC,
             *VALUE_WITH_INTERVAL,
         ),
     ),
@@ -298,21 +284,15 @@ _TABLES: tuple[Table, ...] = (
         key=("model", "model_version", "collection_id", "observation_id"),
         partition=("model",),
         columns=(
-            Column("model", TEXT, "Name of the model."),
+            MODEL,
             MODEL_VERSION,
             REPRESENTATION,
             COLLECTION,
             OBSERVATION,
-            Column("fold", INT, "Fold in which the sample was held out.", minimum=0),
+            FOLD,
             Column("label", TEXT, "The publisher's diagnosis."),
             Column("prediction", TEXT, "The predicted diagnosis."),
-            Column(
-                "probability",
-                FLOAT,
-                "Probability of the prediction (not calibrated).",
-                minimum=0.0,
-                maximum=1.0,
-            ),
+            _share("probability", "Of the prediction; not calibrated."),
             Column("abstained", FLAG, "Probability under the model's threshold."),
         ),
     ),
@@ -324,13 +304,13 @@ _TABLES: tuple[Table, ...] = (
         partition=("model",),
         minimum_rows=200_000,
         columns=(
-            Column("model", TEXT, "Name of the model."),
+            MODEL,
             MODEL_VERSION,
             REPRESENTATION,
             COLLECTION,
             OBSERVATION,
-            Column("drug_id", TEXT, "Drug name as the screen publishes it."),
-            Column("fold", INT, "Fold in which the line was held out.", minimum=0),
+            DRUG,
+            FOLD,
             Column("measured", FLOAT, "Measured response.", unit="ln(µM)"),
             Column("prediction", FLOAT, "Predicted response.", unit="ln(µM)"),
             Column("low", FLOAT, "Lower end of the 90 % prediction interval.", unit="ln(µM)"),
@@ -345,12 +325,12 @@ _TABLES: tuple[Table, ...] = (
         key=("model", "model_version", "representation", "cohort", "metric"),
         partition=("model",),
         columns=(
-            Column("model", TEXT, "Name of the model."),
+            MODEL,
             MODEL_VERSION,
             REPRESENTATION,
             Column("cohort", TEXT, "Collection that it was evaluated on."),
-            Column("metric", TEXT, "What was measured."),
-            Column("split", TEXT, "How train and test were kept apart."),
+            METRIC,
+            SPLIT,
             *VALUE_WITH_INTERVAL,
         ),
     ),

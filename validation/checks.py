@@ -20,6 +20,7 @@ from genept.store.lake import Lake, StoredTable
 from genept.store.manifest import Evidence
 from genept.tables import TABLES
 from validation.matrices import matrix_findings
+from validation.pages import index_page
 from validation.suites import suite_for
 from validation.summaries import narrow
 
@@ -89,5 +90,7 @@ def _matrices(lake: Lake, table: Table, stored: StoredTable) -> tuple[list[str],
 
 
 def evidence_pages(lake: Lake, evidence: Iterable[Evidence]) -> dict[str, bytes]:
-    """The rendered results, by their path under a release's `audit/`."""
-    return {f"checks/{one.table}.html": lake.store.get(one.page) for one in evidence}
+    """The rendered results and their index, by path under a release's `audit/`."""
+    evidence = list(evidence)
+    pages = {f"checks/{one.table}.html": lake.store.get(one.page) for one in evidence}
+    return {"checks/index.html": index_page(evidence), **pages}

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from validation.pages import standalone
 from validation.suites import Expectation, Suite
 
 
@@ -108,4 +109,4 @@ def _page(result: Any) -> bytes:
 
     document = ValidationResultsPageRenderer().render(result)
     page: str = DefaultJinjaPageView().render(document)
-    return page.encode()
+    return standalone(page)

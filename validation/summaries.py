@@ -37,7 +37,6 @@ def _narrow(column: Column) -> list[pl.Expr]:
 
 def _is_bad(column: Column, values: pl.Expr) -> pl.Expr:
     """Whether values are NaN or infinite, or empty where none may be."""
-    may_be_empty = column.nullable and not column.is_list
     if not column.is_floating:
         return values.is_null()
-    return (~values.is_finite()).fill_null(not may_be_empty)
+    return (~values.is_finite()).fill_null(column.is_list or not column.nullable)

@@ -96,7 +96,7 @@ def _parts(
     expression = sp.csr_matrix(sp.vstack(list(axis.merge(parsed.blocks())), format="csr"))
     observations = parsed.observations.with_columns(
         pl.Series("n_genes", np.diff(expression.indptr), dtype=pl.Int64),
-        pl.Series("total", expression.sum(axis=1, dtype=np.float64).A1),
+        pl.Series("total", expression.astype(np.float64).sum(axis=1).A1),
     ).with_row_index("row")
     kept = observations.filter(pl.col("n_genes") > 0).sort("observation_id")
     empty = observations.filter(pl.col("n_genes") == 0)

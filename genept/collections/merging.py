@@ -70,6 +70,7 @@ def column_totals(
     """Sum, and sum of absolute values, of every column."""
     totals, absolute = np.zeros(n_columns), np.zeros(n_columns)
     for block in blocks:
-        totals += np.asarray(block.sum(axis=0, dtype=np.float64)).ravel()
-        absolute += np.asarray(abs(block).sum(axis=0, dtype=np.float64)).ravel()
+        exact = block.astype(np.float64)  # `sum` adds up float32 in float32, whatever its dtype
+        totals += exact.sum(axis=0).A1
+        absolute += abs(exact).sum(axis=0).A1
     return totals, absolute

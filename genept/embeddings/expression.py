@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
+from genept.store.errors import StoreError
 from genept.store.lake import Lake, Part
 
 
@@ -24,16 +25,23 @@ def csr_of(rows: pa.Table, n_genes: int) -> sp.csr_matrix:
         `gene_index` and `value` columns of table `expression`.
     n_genes
         Length of the collection's gene axis.
+
+    Raises
+    ------
+    StoreError
+        If an index lies beyond the axis: scipy would read foreign memory.
     """
     index, value = _contiguous(rows["gene_index"]), _contiguous(rows["value"])
     indptr = index.offsets.to_numpy()
-    first, last = int(indptr[0]), int(indptr[-1])
+    span = slice(int(indptr[0]), int(indptr[-1]))
+    indices = index.values.to_numpy()[span]
+    if indices.size and indices.max() >= n_genes:
+        raise StoreError(
+            f"expression counts genes up to index {indices.max()}, but its axis has {n_genes}: "
+            "read both from the same ingest"
+        )
     return sp.csr_matrix(
-        (
-            value.values.to_numpy()[first:last],
-            index.values.to_numpy()[first:last].view(np.int32),
-            indptr - first,
-        ),
+        (value.values.to_numpy()[span], indices.view(np.int32), indptr - span.start),
         shape=(rows.num_rows, n_genes),
     )
 

@@ -45,8 +45,7 @@ def pool(
         Observations × dimensions, unit length (zero where nothing is covered);
         and the share of each observation's weight that had a vector.
     """
-    total = np.asarray(weights.sum(axis=1, dtype=np.float64)).ravel()
-    covered = weights @ has_vector.astype(np.float64)
+    total, covered = (weights @ np.stack([np.ones(has_vector.size), has_vector], axis=1)).T
     coverage = np.divide(covered, total, out=np.zeros_like(total), where=total > 0)
     pooled = np.asarray(weights @ vectors)
     norm = np.linalg.norm(pooled, axis=1, keepdims=True)

@@ -46,7 +46,7 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
 def _log_normalised(counts: sp.csr_matrix) -> sp.csr_matrix:
     if counts.nnz and counts.data.min() < 0:
         raise ValueError("counts cannot be negative; is the unit right?")
-    totals = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    totals = counts.astype(np.float64).sum(axis=1).A1
     scale = np.divide(TARGET_SUM, totals, out=np.zeros_like(totals), where=totals > 0)
     per_value = np.repeat(scale.astype(np.float32), np.diff(counts.indptr))
     weights = np.log1p(counts.data * per_value)

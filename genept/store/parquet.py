@@ -103,13 +103,16 @@ def _cast(table: Table, schema: pa.Schema, part: pa.Table) -> pa.Table:
             f"table {table.name!r}: missing columns {missing}, undeclared columns {extra}; "
             "genept/tables.py declares what it holds"
         )
-    part = part.select(schema.names)
-    for column in table.columns:
-        _check_column(table, column, part[column.name])
-    try:
-        return part.cast(schema).combine_chunks()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise TableContractError(f"table {table.name!r}: {error}") from error
+    arrays = []
+    for column, field in zip(table.columns, schema, strict=True):
+        values = part[column.name]
+        _check_column(table, column, values)
+        try:
+            arrays.append(values.cast(field.type))
+        except pa.ArrowException as error:
+            where = f"table {table.name!r}, column {column.name!r}"
+            raise TableContractError(f"{where}: {error}") from error
+    return pa.Table.from_arrays(arrays, schema=schema).combine_chunks()
 
 
 def _check_column(table: Table, column: Column, values: pa.ChunkedArray) -> None:

@@ -79,8 +79,8 @@ class Releases:
         Raises
         ------
         ReleaseRefusedError
-            If a table or its evidence is missing or failed, or what lies in the
-            store is not what was meant to.
+            If a table or its evidence is missing or failed, what lies in the store is
+            not what was meant to, or a partial release would replace a complete one.
         ConflictError
             If another publisher moved the pointer meanwhile.
         """
@@ -88,6 +88,8 @@ class Releases:
         pointer, etag = self._pointer()
         if pointer is not None and pointer.data_version == candidate.data_version:
             return Published(self._named_by(pointer), is_new=False)
+        if pointer is not None and not candidate.complete:
+            self._refuse_to_shrink(pointer, candidate)
         now = now or datetime.now(UTC)
         release_id = _new_id(now, pointer)
         folder = self._folder(release_id)
@@ -157,6 +159,15 @@ class Releases:
     def address(self, release_id: str, path: str) -> str:
         """S3 address of something in a release."""
         return self.store.uri(f"{self._folder(release_id)}/{path}")
+
+    def _refuse_to_shrink(self, pointer: Pointer, candidate: Candidate) -> None:
+        """A release that settings limited must not take the place of a complete one."""
+        if self._named_by(pointer).complete:
+            raise ReleaseRefusedError(
+                f"the current release {pointer.release_id} is complete, and this one is limited by "
+                f"settings ({dict(candidate.limits)}): lift them, or publish it apart with "
+                "GENEPT_PRODUCT=trial"
+            )
 
     def _swap(
         self, manifest: Manifest, pointer: Pointer | None, etag: str | None, now: datetime

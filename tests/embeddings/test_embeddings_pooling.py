@@ -1,0 +1,215 @@
+"""GenePT-w against a dense float64 computation, and what has no place in a space."""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from planted import (
+    MINILM,
+    a_collection,
+    embedded,
+    ingest_parsed,
+    numbered_reference,
+    parsed_of,
+)
+
+from genept.embeddings.expression import embedding_matrix
+from genept.embeddings.pooling import align, embed_collection, pool
+from genept.store.errors import StoreError
+from genept.store.lake import Lake
+from genept.text.random_vectors import RandomVectors
+
+N_GENES, DIMENSIONS = 12, 6
+
+
+def dense_mean(weights, vectors, has_vector):
+    """Chen & Zou: the weighted mean of the genes' vectors, scaled to unit length."""
+    weights, vectors = weights.astype(np.float64), vectors.astype(np.float64)
+    covered = weights * has_vector
+    embedding, coverage = np.zeros((len(weights), vectors.shape[1])), np.zeros(len(weights))
+    for row, of_row in enumerate(covered):
+        if of_row.sum() > 0:
+            mean = of_row @ vectors / of_row.sum()
+            embedding[row] = mean / np.sqrt((mean**2).sum())
+            coverage[row] = of_row.sum() / weights[row].sum()
+    return embedding, coverage
+
+
+WEIGHTS = arrays.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 5), st.just(N_GENES)),
+    elements=st.just(0.0) | st.floats(0.125, 16, width=32),
+)
+HAS_VECTOR = arrays.arrays(np.bool_, N_GENES)
+
+
+def unit_vectors(has_vector):
+    vectors = RandomVectors(DIMENSIONS).embed([f"gene {row}" for row in range(N_GENES)])
+    vectors[~has_vector] = 0
+    return vectors
+
+
+@given(WEIGHTS, HAS_VECTOR)
+def test_pooling_is_the_weighted_mean(weights, has_vector):
+    vectors = unit_vectors(has_vector)
+    embedding, coverage = pool(sp.csr_matrix(weights), vectors, has_vector)
+    expected, expected_coverage = dense_mean(weights, vectors, has_vector)
+    np.testing.assert_allclose(embedding, expected, atol=1e-5)
+    np.testing.assert_allclose(coverage, expected_coverage, atol=1e-6)
+    assert embedding.dtype == coverage.dtype == np.float32
+    assert ((coverage >= 0) & (coverage <= 1)).all()
+
+
+@given(WEIGHTS, HAS_VECTOR, st.sampled_from([0.25, 4.0, 1024.0]))
+def test_the_scale_of_an_observation_does_not_matter(weights, has_vector, factor):
+    vectors = unit_vectors(has_vector)
+    once = pool(sp.csr_matrix(weights), vectors, has_vector)
+    scaled = pool(sp.csr_matrix(weights * np.float32(factor)), vectors, has_vector)
+    for before, after in zip(once, scaled, strict=True):
+        np.testing.assert_allclose(before, after, atol=1e-6)
+
+
+@given(WEIGHTS, HAS_VECTOR, st.data())
+def test_an_observation_has_the_same_vector_in_whatever_company(weights, has_vector, data):
+    vectors = unit_vectors(has_vector)
+    row = data.draw(st.integers(0, len(weights) - 1))
+    together = pool(sp.csr_matrix(weights), vectors, has_vector)
+    alone = pool(sp.csr_matrix(weights[[row]]), vectors, has_vector)
+    for of_all, of_one in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(of_all[row], of_one[0])
+
+
+def test_thousands_of_genes_stay_within_rounding():
+    rng = np.random.default_rng(3)
+    weights = rng.gamma(1.0, 2.0, (4, 20_000)).astype(np.float32)
+    vectors = RandomVectors(64).embed([str(row) for row in range(20_000)])
+    everywhere = np.ones(20_000, dtype=bool)
+    embedding, coverage = pool(sp.csr_matrix(weights), vectors, everywhere)
+    np.testing.assert_allclose(embedding, dense_mean(weights, vectors, everywhere)[0], atol=1e-5)
+    assert (coverage == 1).all()
+
+
+def test_vectors_are_put_in_the_order_of_the_axis():
+    vectors = RandomVectors(4).embed(["a", "b", "c"])
+    table = pa.table(
+        {
+            "ensembl_gene_id": ["a", "b", "c"],
+            "embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 4),
+        }
+    )
+    aligned, has_vector = align(table, pl.DataFrame({"ensembl_gene_id": ["c", "x", "a"]}))
+    assert has_vector.tolist() == [True, False, True]
+    np.testing.assert_array_equal(aligned, [vectors[2], np.zeros(4), vectors[0]])
+
+
+REFERENCE = numbered_reference(N_GENES)
+SYMBOLS = REFERENCE["symbol"].to_list()
+ENSEMBL = REFERENCE["ensembl_gene_id"].to_list()
+VALUES = {
+    "counts": np.random.default_rng(0).poisson(2.0, (600, N_GENES)) + 1.0,
+    "log2": np.random.default_rng(1).normal(3, 4, (30, N_GENES)),
+    "zscore": np.random.default_rng(2).normal(0, 1, (30, N_GENES)),
+}
+WITHOUT_VECTOR = [2, 7]
+COVERED = [one for position, one in enumerate(ENSEMBL) if position not in WITHOUT_VECTOR]
+
+
+def embed_planted(lake, monkeypatch, values, unit, kind, genes=COVERED):
+    collection = a_collection(unit, kind=kind)
+    parts = ingest_parsed(monkeypatch, lake, parsed_of(values, SYMBOLS), REFERENCE, collection)
+    vectors = embedded(lake, MINILM, genes)
+    arguments = {
+        "kind": kind,
+        "unit": unit,
+        "gene_embeddings": vectors,
+        "axis": parts["gene_axis"],
+        "expression": parts["expression"],
+    }
+    return arguments, vectors
+
+
+def dense_weights(values, unit):
+    if unit == "counts":
+        return np.log1p(values * 1e4 / values.sum(axis=1, keepdims=True))
+    if unit == "log2":
+        return np.clip(values, 0, None)
+    return values - values.min(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind", "table"),
+    [
+        ("counts", "single_cell", "cell_embeddings"),
+        ("log2", "bulk", "sample_embeddings"),
+        ("zscore", "bulk", "sample_embeddings"),
+    ],
+)
+def test_a_collection_through_the_lake(lake: Lake, monkeypatch, unit, kind, table):
+    values = VALUES[unit].astype(np.float32)
+    arguments, vectors = embed_planted(lake, monkeypatch, values, unit, kind)
+    part = embed_collection(lake, **arguments)
+    assert (part.table, part.rows, part.dimension) == (table, len(values), 32)
+    assert part.partition == (MINILM.id, "genept-w", "planted")
+    rows = lake.read_arrow(part)
+    assert rows["observation_id"].to_pylist() == [f"o{row:03d}" for row in range(len(values))]
+    assert set(rows["method"].to_pylist()) == {"genept-w"}
+
+    by_gene = dict(
+        zip(COVERED, embedding_matrix(lake.read_arrow(vectors)).astype(np.float64), strict=True)
+    )
+    dense = np.stack([by_gene.get(one, np.zeros(32)) for one in ENSEMBL])
+    has_vector = np.array([one in by_gene for one in ENSEMBL])
+    weights = dense_weights(values.astype(np.float64), unit)
+    expected, coverage = dense_mean(weights, dense, has_vector)
+    np.testing.assert_allclose(embedding_matrix(rows), expected, atol=1e-5)
+    np.testing.assert_allclose(rows["coverage"].to_numpy(), coverage, atol=1e-5)
+    assert coverage.max() < 1
+
+
+def test_it_is_embedded_once_and_the_same_input_gives_the_same_bytes(
+    lake: Lake, object_store, store_prefix, tmp_path, monkeypatch
+):
+    values = VALUES["counts"]
+    arguments, _ = embed_planted(lake, monkeypatch, values, "counts", "single_cell")
+    first = embed_collection(lake, **arguments)
+    other = Lake(object_store, f"{store_prefix}-other", tmp_path / "other")
+    elsewhere, _ = embed_planted(other, monkeypatch, values, "counts", "single_cell")
+    assert embed_collection(other, **elsewhere).sha256 == first.sha256
+
+    def refuse(*_):
+        raise AssertionError("it is embedded already")
+
+    monkeypatch.setattr("genept.embeddings.pooling.expression_blocks", refuse)
+    assert embed_collection(lake, **arguments) == first
+
+
+def test_an_observation_without_any_covered_gene_is_named(lake: Lake, monkeypatch):
+    values = VALUES["counts"].copy()
+    values[533] = 0
+    values[533, WITHOUT_VECTOR] = 5
+    arguments, _ = embed_planted(lake, monkeypatch, values, "counts", "single_cell")
+    with pytest.raises(StoreError, match=r"'planted'.*1 observations, such as 'o533', express no"):
+        embed_collection(lake, **arguments)
+    assert not [one for one in lake.store.list(lake.prefix) if "cell_embeddings" in one.key]
+
+
+def test_a_log_profile_below_one_everywhere_has_no_place(lake: Lake, monkeypatch):
+    values = np.array([[3.0] * N_GENES, [-1.0] * N_GENES])
+    arguments, _ = embed_planted(lake, monkeypatch, values, "log2", "bulk")
+    with pytest.raises(StoreError, match="'o001'"):
+        embed_collection(lake, **arguments)
+
+
+def test_new_gene_vectors_make_new_embeddings(lake: Lake, monkeypatch):
+    arguments, first = embed_planted(lake, monkeypatch, VALUES["zscore"], "zscore", "bulk")
+    before = embed_collection(lake, **arguments)
+    second = embedded(lake, MINILM, ENSEMBL)
+    assert first.sha256 != second.sha256
+    after = embed_collection(lake, **arguments | {"gene_embeddings": second})
+    assert after.sha256 != before.sha256
+    assert after.partition == before.partition
+    np.testing.assert_allclose(lake.read_arrow(after)["coverage"].to_numpy(), 1, atol=1e-6)

@@ -1,0 +1,179 @@
+"""Models over planted collections in a real lake: what is kept, beside what, and only once."""
+
+import numpy as np
+import polars as pl
+import pytest
+from planted import (
+    MINILM,
+    RANDOM,
+    a_collection,
+    in_every_space,
+    ingest_parsed,
+    numbered_reference,
+    parsed_of,
+)
+
+from genept.embeddings.representations import BOTH, EXPRESSION
+from genept.models.training import train_diagnosis, train_drug_response
+from genept.store.lake import Lake
+from genept.tables import TABLES
+
+N_GENES = 40
+REFERENCE = numbered_reference(N_GENES)
+SPACES = {"minilm-l6-v2/name-go:genept-w", "random-384/name-go:genept-w"}
+
+
+def planted_patients(rng, n=90):
+    """Two samples a patient; the diagnosis raises a third of the genes."""
+    diagnosis = (np.arange(n) // 2) % 3
+    shift = 3.0 * (np.arange(N_GENES) % 3 == diagnosis[:, None])
+    labels = [None if row >= n - 6 else f"type {diagnosis[row]}" for row in range(n)]
+    return parsed_of(
+        rng.normal(6, 1, (n, N_GENES)) + shift,
+        REFERENCE["symbol"].to_list(),
+        [f"sample-{one:03d}" for one in rng.permutation(n)],
+        groups=[f"patient-{row // 2}" for row in range(n)],
+        labels={"diagnosis": labels},
+    )
+
+
+def planted_screen(rng, n=80):
+    """Cell lines of which two drugs read one direction each; a few pairs are not measured."""
+    state = rng.normal(size=(n, 2))
+    values = state @ rng.normal(size=(2, N_GENES)) + 0.3 * rng.normal(size=(n, N_GENES))
+    lines = [f"line-{row:03d}" for row in range(n)]
+    responses = pl.DataFrame(
+        [
+            (line, f"drug-{drug}", float(5 * drug + state[row, drug] + 0.2 * rng.normal()), 1)
+            for row, line in enumerate(lines)
+            for drug in range(2)
+            if (row + drug) % 11
+        ],
+        schema=["observation_id", "drug_id", "value", "n_measured"],
+        orient="row",
+    ).select(
+        "observation_id",
+        "drug_id",
+        "value",
+        measure=pl.lit("ln_ic50"),
+        unit=pl.lit("ln(µM)"),
+        n_measured="n_measured",
+    )
+    return parsed_of(values, REFERENCE["symbol"].to_list(), lines, responses=responses)
+
+
+@pytest.fixture
+def planted(lake: Lake, monkeypatch):
+    """The arguments of a training and the ingested parts, by table."""
+
+    def make(unit, parsed):
+        collection = a_collection(unit)
+        ingested = ingest_parsed(monkeypatch, lake, parsed, REFERENCE, collection)
+        genes = REFERENCE["ensembl_gene_id"].to_list()
+        parts = in_every_space(lake, ingested, collection, genes)
+        return (lake, collection.id, unit, MINILM, parts), ingested
+
+    return make
+
+
+def refuse(*_):
+    raise AssertionError("it is trained already")
+
+
+def evaluated(lake, part, metric):
+    evaluations = lake.read(part)
+    assert not evaluations.select(TABLES["model_evaluations"].key).is_duplicated().any()
+    return evaluations.filter(metric=metric).rows_by_key("representation", named=True, unique=True)
+
+
+def test_diagnosis(lake: Lake, planted):
+    task, ingested = planted("log2", planted_patients(np.random.default_rng(0)))
+    predictions_part, evaluations_part = train_diagnosis(*task)
+    assert predictions_part.partition == evaluations_part.partition == ("diagnosis-planted",)
+    predictions = lake.read(predictions_part)
+    observations = lake.read(ingested["observations"])
+    labelled = observations.filter(pl.col("diagnosis").is_not_null())
+    assert predictions["observation_id"].to_list() == labelled["observation_id"].to_list()
+    assert predictions["label"].to_list() == labelled["diagnosis"].to_list()
+    folds = predictions.join(observations, on="observation_id").group_by("group_id")
+    assert folds.agg(pl.col("fold").n_unique())["fold"].max() == 1, "no patient is in two folds"
+    assert set(predictions["representation"]) == {BOTH}
+    assert predictions["model_version"].n_unique() == 1
+
+    scores = evaluated(lake, evaluations_part, "balanced_accuracy")
+    assert set(scores) == {EXPRESSION, BOTH, *SPACES, "majority-class", "permuted-labels"}
+    assert {name for name, row in scores.items() if row["is_control"]} == {
+        "random-384/name-go:genept-w",
+        "majority-class",
+        "permuted-labels",
+    }
+    for found in (EXPRESSION, BOTH, *SPACES):
+        assert scores[found]["value"] > 0.9
+    assert scores["permuted-labels"]["value"] < 0.6
+
+
+def test_drug_response(lake: Lake, planted):
+    task, ingested = planted("zscore", planted_screen(np.random.default_rng(0)))
+    predictions_part, evaluations_part = train_drug_response(*task, ingested["drug_responses"])
+    predictions = lake.read(predictions_part)
+    responses = lake.read(ingested["drug_responses"])
+    columns = ("observation_id", "drug_id")
+    predicted = predictions.select(*columns, value="measured")
+    assert predicted.equals(responses.select(*columns, "value"))
+    assert predictions_part.partition == ("drug-response-planted",)
+    assert (predictions["low"] < predictions["high"]).all()
+
+    scores = evaluated(lake, evaluations_part, "normalised_pearson")
+    assert set(scores) == {EXPRESSION, BOTH, *SPACES, "drug-mean", "permuted-features"}
+    assert scores[EXPRESSION]["value"] > 0.8
+    assert scores[BOTH]["value"] > 0.8
+    assert scores["drug-mean"]["value"] == 0
+    assert abs(scores["permuted-features"]["value"]) < 0.4
+
+
+def test_what_was_trained_is_not_trained_again(lake: Lake, planted, monkeypatch):
+    diagnosis, _ = planted("log2", planted_patients(np.random.default_rng(1)))
+    trained = train_diagnosis(*diagnosis)
+    monkeypatch.setattr("genept.models.training.read_views", refuse)
+    assert train_diagnosis(*diagnosis) == trained
+    other_space = (*diagnosis[:3], RANDOM, diagnosis[4])
+    with pytest.raises(AssertionError, match="already"):
+        train_diagnosis(*other_space)
+
+
+def test_a_screen_is_not_trained_again_until_it_changes(lake: Lake, planted, monkeypatch):
+    screen = planted_screen(np.random.default_rng(1))
+    task, ingested = planted("zscore", screen)
+    trained = train_drug_response(*task, ingested["drug_responses"])
+    monkeypatch.setattr("genept.models.training.read_views", refuse)
+    assert train_drug_response(*task, ingested["drug_responses"]) == trained
+    with pytest.raises(AssertionError, match="already"):
+        train_drug_response(*task, ingested["observations"])
+
+
+def test_counts_are_weighted_before_a_model_sees_them(lake: Lake, planted, monkeypatch):
+    rng = np.random.default_rng(2)
+    diagnosis = np.arange(40) % 2
+    counts = rng.poisson(np.where(np.arange(N_GENES) % 2 == diagnosis[:, None], 40, 8))
+    parsed = parsed_of(
+        counts * rng.integers(1, 50, (40, 1)),
+        REFERENCE["symbol"].to_list(),
+        labels={"diagnosis": [f"type {one}" for one in diagnosis]},
+    )
+    seen = {}
+
+    def look(representations, *_, **__):
+        seen.update(representations)
+        raise LookupError
+
+    monkeypatch.setattr("genept.models.training.run_diagnosis", look)
+    task, _ = planted("counts", parsed)
+    with pytest.raises(LookupError):
+        train_diagnosis(*task)
+    values = np.vstack([block.toarray() for block in parsed.blocks()]).astype(np.float64)
+    expected = np.log1p(values * 1e4 / values.sum(axis=1, keepdims=True))
+    order = sorted(range(N_GENES), key=lambda position: REFERENCE["ensembl_gene_id"][position])
+    np.testing.assert_allclose(seen[EXPRESSION], expected[:, order], rtol=1e-5)
+    np.testing.assert_array_equal(
+        seen[BOTH], np.hstack([seen[EXPRESSION], seen["minilm-l6-v2/name-go:genept-w"]])
+    )

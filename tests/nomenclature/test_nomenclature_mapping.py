@@ -1,0 +1,260 @@
+"""What a name means: precedence, ambiguity, and what no name may ever do."""
+
+from collections import Counter
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planted import gene, reference_of
+
+from genept.nomenclature.mapping import Mapped, Nomenclature
+from genept.sources.archives import Archives
+from genept.sources.collections import parse_collection
+from genept.sources.parsed import ParsedCollection
+from genept.tables import OUTCOMES
+
+TYMP, SCO2 = "ENSG00000000001", "ENSG00000000002"
+
+
+def nomenclature(*genes):
+    return Nomenclature(reference_of(*genes))
+
+
+def test_an_approved_symbol_beats_another_genes_alias_and_previous_symbol():
+    thymidine = gene(1, "TYMP", previous_symbols=["ECGF1"])
+    for claim in ({"aliases": ["TYMP"]}, {"previous_symbols": ["TYMP"]}):
+        assert nomenclature(thymidine, gene(2, "SCO2", **claim)).map_name("TYMP") == Mapped(
+            "exact", TYMP
+        )
+
+
+def test_previous_symbols_and_aliases_are_found_and_told_apart():
+    names = nomenclature(gene(1, "NEW", previous_symbols=["OLD", "BOTH"], aliases=["BY", "BOTH"]))
+    assert names.map_name("OLD") == Mapped("previous", TYMP)
+    assert names.map_name("BY") == Mapped("alias", TYMP)
+    assert names.map_name("BOTH") == Mapped("previous", TYMP)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"aliases": ["X"]}, {"aliases": ["X"]}),
+        ({"previous_symbols": ["X"]}, {"previous_symbols": ["X"]}),
+        ({"previous_symbols": ["X"]}, {"aliases": ["X"]}),
+    ],
+)
+def test_a_name_that_two_genes_claim_is_ambiguous_unless_an_id_decides(first, second):
+    names = nomenclature(gene(2, "B", **second), gene(1, "A", **first))
+    assert names.map_name("X") == Mapped("ambiguous", None, (TYMP, SCO2))
+    assert names.map_name("X", "2").ensembl_gene_id == SCO2
+    assert names.map_name("X", "1").ensembl_gene_id == TYMP
+    assert names.map_name("X", "999").outcome == "ambiguous", "the reference does not know 999"
+
+
+def test_a_symbol_withdrawn_because_it_looks_like_a_date_keeps_its_meaning():
+    names = nomenclature(
+        gene(1, "SEPTIN2", previous_symbols=["SEPT2"]), gene(2, "SEPTIN6", aliases=["SEPT2"])
+    )
+    assert names.map_name("SEPT2") == Mapped("previous", TYMP)
+    assert (
+        nomenclature(gene(1, "A", aliases=["SEPT2"]), gene(2, "B", aliases=["SEPT2"]))
+        .map_name("SEPT2")
+        .outcome
+        == "ambiguous"
+    )
+
+
+def test_an_entrez_id_decides_and_the_outcome_says_how_the_name_agrees():
+    names = nomenclature(
+        gene(1, "A", previous_symbols=["OLD"], aliases=["BY"]), gene(2, "B", aliases=["A"])
+    )
+    found = names.map(["A", "OLD", "BY", "unknown", "B"], ["1"] * 5)
+    assert found["outcome"].to_list() == ["exact", "previous", "alias", "entrez_id", "entrez_id"]
+    assert set(found["ensembl_gene_id"]) == {TYMP}
+    assert names.map_name("A", "2") == Mapped("alias", SCO2)
+
+
+def test_genes_that_share_an_ensembl_id_do_not_make_a_name_ambiguous():
+    shared = {"ensembl_gene_id": TYMP, "aliases": ["X"]}
+    assert nomenclature(gene(1, "A", **shared), gene(2, "B", **shared)).map_name("X") == Mapped(
+        "alias", TYMP
+    )
+
+
+def test_a_gene_without_ensembl_id_is_recognised_and_not_given_to_another():
+    without = gene(1, "LOST", ensembl_gene_id=None, aliases=["X"])
+    names = nomenclature(without, gene(2, "B", aliases=["LOST", "X"]))
+    assert names.map_name("LOST") == Mapped("without_ensembl_id")
+    assert names.map_name("X") == Mapped("ambiguous", None, (SCO2,))
+    assert names.map_name("anything", "1") == Mapped("without_ensembl_id")
+
+
+def test_ensembl_ids_lose_their_version_only_if_the_reference_has_them():
+    names = nomenclature(gene(1, "A"))
+    assert names.map_name(TYMP) == Mapped("ensembl_id", TYMP)
+    assert names.map_name(f"{TYMP}.14") == Mapped("version_stripped", TYMP)
+    for stranger in (SCO2, f"{TYMP}.14_PAR_Y", f"{TYMP}\n", TYMP.lower(), "ENSMUSG00000000001"):
+        assert names.map_name(stranger) == Mapped("unknown")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Trp53", "tp53", "TP53 ", "1-Sep", "2-Mar", "2020-09-01", "42614", "2.31E+13", "", "NA"],
+)
+def test_nothing_is_upper_cased_or_guessed(name):
+    names = nomenclature(gene(1, "TP53", aliases=["TRP53"]), gene(2, "SEPTIN1"))
+    assert names.map_name(name) == Mapped("unknown")
+
+
+NAMES = st.sampled_from(["A", "B", "C", "D", "a", "SEPT2", "MARCH1", "ENSG00000000003"])
+SYMBOLS = st.lists(st.sampled_from(["A", "B", "C", "D", "E", "F", "SEPTIN2"]), unique=True)
+CLAIMS = st.lists(NAMES, max_size=3)
+
+
+@st.composite
+def references(draw):
+    return reference_of(
+        *(
+            gene(
+                number,
+                symbol,
+                previous_symbols=draw(CLAIMS),
+                aliases=draw(CLAIMS),
+                # Some genes share an Ensembl id, some have none.
+                ensembl_gene_id=draw(st.sampled_from([None, TYMP, f"ENSG{number:011d}"])),
+                entrez_id=draw(st.sampled_from([None, str(number)])),
+            )
+            for number, symbol in enumerate(draw(SYMBOLS), start=1)
+        )
+    )
+
+
+ASKED = st.lists(st.tuples(NAMES, st.sampled_from([None, "1", "2", "77"])), max_size=8)
+
+
+def answers(reference, asked):
+    names = Nomenclature(reference)
+    return [names.map_name(*one) for one in asked]
+
+
+@given(references(), ASKED, st.randoms(use_true_random=False))
+def test_order_and_duplication_change_nothing(reference, asked, random):
+    expected = dict(zip(asked, answers(reference, asked), strict=True))
+    doubled = [*asked, *asked]
+    random.shuffle(doubled)
+    shuffled = reference.sample(fraction=1, shuffle=True, seed=random.randrange(2**32))
+    assert answers(shuffled, doubled) == [expected[one] for one in doubled]
+    table = Nomenclature(reference).map([name for name, _ in doubled], [id_ for _, id_ in doubled])
+    assert table["outcome"].to_list() == [expected[one].outcome for one in doubled]
+
+
+@given(references(), ASKED)
+def test_every_answer_lies_inside_the_reference_and_maps_to_itself(reference, asked):
+    known = set(reference["ensembl_gene_id"].drop_nulls())
+    names = Nomenclature(reference)
+    for found in answers(reference, asked):
+        assert found.outcome in OUTCOMES
+        undecided = found.outcome in ("ambiguous", "unknown", "without_ensembl_id")
+        assert (found.ensembl_gene_id is None) == undecided
+        assert bool(found.candidates) == (found.outcome == "ambiguous")
+        assert set(found.candidates) <= known
+        if not undecided:
+            assert found.ensembl_gene_id in known
+            again = names.map_name(found.ensembl_gene_id)
+            assert again == Mapped("ensembl_id", found.ensembl_gene_id)
+
+
+@given(references(), ASKED)
+def test_an_unrelated_gene_changes_nothing(reference, asked):
+    stranger = gene(99, "Z", previous_symbols=["ZOLD"], aliases=["ZALIAS"])
+    extended = pl.concat([reference, reference_of(stranger)])
+    assert answers(extended, asked) == answers(reference, asked)
+
+
+@given(references())
+def test_an_approved_symbol_is_always_its_own_gene(reference):
+    names = Nomenclature(reference)
+    for symbol, ensembl in reference.select("symbol", "ensembl_gene_id").iter_rows():
+        assert names.map_name(symbol) == Mapped(
+            "exact" if ensembl else "without_ensembl_id", ensembl
+        )
+
+
+@given(references(), st.sampled_from(["A", "B", "C", "D", "a"]))
+def test_a_name_has_a_gene_exactly_if_all_who_claim_it_agree(reference, name):
+    claims = reference.filter(
+        pl.col("previous_symbols").list.contains(name) | pl.col("aliases").list.contains(name)
+    )
+    found = Nomenclature(reference).map_name(name)
+    if name not in reference["symbol"]:
+        agreed = claims["ensembl_gene_id"].n_unique() == 1
+        assert (found.outcome == "ambiguous") == (claims.height > 0 and not agreed)
+        assert (found.outcome == "unknown") == (claims.height == 0)
+        assert found.ensembl_gene_id == (claims["ensembl_gene_id"][0] if agreed else None)
+
+
+def counted(found: pl.DataFrame) -> Counter[str]:
+    return Counter(found["outcome"])
+
+
+@pytest.fixture(scope="module")
+def real_names(real_reference: pl.DataFrame) -> Nomenclature:
+    return Nomenclature(real_reference)
+
+
+@pytest.mark.index
+def test_real_names_that_others_get_wrong(real_names: Nomenclature, real_reference: pl.DataFrame):
+    approved = dict(real_reference.select("symbol", "ensembl_gene_id").iter_rows())
+    assert real_names.map_name("TYMP") == Mapped("exact", approved["TYMP"])
+    assert approved["TYMP"] != approved["SCO2"]
+    for old, new in (("SEPT2", "SEPTIN2"), ("MARCH1", "MARCHF1"), ("SEPT6", "SEPTIN6")):
+        assert real_names.map_name(old) == Mapped("previous", approved[new])
+    # Once ADAM11, and CCL22 to immunologists.
+    assert real_names.map_name("MDC").candidates == tuple(
+        sorted((approved["ADAM11"], approved["CCL22"]))
+    )
+    for broken in ("1-Sep", "2-Mar", "Trp53", "tymp"):
+        assert real_names.map_name(broken) == Mapped("unknown")
+
+
+def real_collection(archives: Archives, id_: str) -> ParsedCollection:
+    return parse_collection(archives, archives.catalogue.collections[id_])
+
+
+@pytest.mark.index
+@pytest.mark.timeout(1200)
+def test_outcomes_in_the_starter_collections(real_archives: Archives, real_names: Nomenclature):
+    """Beside the figures of an independent count, which gave a previous symbol the precedence."""
+    pbmc = counted(real_names.map(real_collection(real_archives, "pbmc-hao").symbols))
+    assert pbmc == {
+        "exact": 7_424, "previous": 312, "alias": 53, "ambiguous": 8,
+        "without_ensembl_id": 11, "unknown": 3_372,
+    }  # fmt: skip
+    assert pbmc["exact"] + pbmc["without_ensembl_id"] == 7_435
+    assert pbmc["previous"] + pbmc["alias"] + pbmc["ambiguous"] == 318 + 55
+    gdsc = real_collection(real_archives, "gdsc")
+    fillers = [one.input_id for one in gdsc.quarantined if one.item == "gene"]
+    every_column = counted(real_names.map([*gdsc.symbols, *fillers]))
+    assert every_column == {
+        "exact": 5_801, "previous": 323, "alias": 7, "ambiguous": 3,
+        "without_ensembl_id": 2, "unknown": 27,
+    }  # fmt: skip
+    assert every_column["exact"] + every_column["without_ensembl_id"] == 5_803
+    assert every_column["previous"] + every_column["ambiguous"] == 326
+
+
+@pytest.mark.index
+@pytest.mark.timeout(1200)
+def test_entrez_ids_recover_what_symbols_alone_leave_open(
+    real_archives: Archives, real_names: Nomenclature
+):
+    brca = real_collection(real_archives, "tcga-brca")
+    by_symbol = counted(real_names.map(brca.symbols))
+    assert by_symbol == {
+        "exact": 2_159, "previous": 264, "alias": 15, "ambiguous": 4,
+        "without_ensembl_id": 2, "unknown": 56,
+    }  # fmt: skip
+    assert by_symbol.total() - by_symbol["unknown"] == 2_160 + 269 + 15
+    by_id = counted(real_names.map(brca.symbols, brca.entrez_ids))
+    assert (by_id["ambiguous"], by_id["unknown"], by_id["entrez_id"]) == (0, 5, 49)
