@@ -1,6 +1,6 @@
 # The commands of the README. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test test-fast lint lock stop clean
+.PHONY: help install run ui test bench lint lock stop clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -33,6 +33,9 @@ ui: $(STAMP) ## The Dagster UI on 127.0.0.1
 
 test: $(STAMP) lint ## Lint, types, floors, and every test
 	$(BIN)/pytest
+
+bench: $(STAMP) ## Measure, side by side with what it is compared to
+	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 lint: $(STAMP) ## Lint, types and floors
 	$(BIN)/ruff check .

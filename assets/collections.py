@@ -9,6 +9,7 @@ import dagster as dg
 from assets.results import declared_outs, table_result
 from assets.sources import source_key
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
+from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.sources.catalogue import load_catalogue
 from genept.store.lake import StoredTable
@@ -34,4 +35,8 @@ def ingested_collections(
         )
     ]
     for name in TABLES_OF_A_COLLECTION:
-        yield table_result(platform.lake.assemble(name, parts))
+        stored = platform.lake.assemble(name, parts)
+        report = mapping_pages(platform.lake, stored) if name == "gene_mapping" else {}
+        yield table_result(
+            stored, **{key: dg.MetadataValue.md(page) for key, page in report.items()}
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.results import OWNERS
+from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.store.lake import StoredTable
 from genept.store.release import Candidate
@@ -36,7 +37,11 @@ def published_release(
             requirements_sha256=platform.requirements_sha256(),
             complete=not limits,
             limits=limits,
-            audit=evidence_pages(platform.lake, evidence.values()),
+            audit=evidence_pages(platform.lake, evidence.values())
+            | {
+                f"nomenclature/{collection}.md": page.encode()
+                for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items()
+            },
         )
     )
     manifest = published.manifest

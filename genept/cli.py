@@ -19,6 +19,7 @@ from rich.table import Table
 
 from genept.client import load_table, open_releases
 from genept.console import console
+from genept.genes_cli import app as genes_app
 from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.store.embedded import EmbeddedStore
@@ -33,6 +34,7 @@ store_app = typer.Typer(no_args_is_help=True, help="The embedded object store.")
 release_app = typer.Typer(no_args_is_help=True, help="Published releases.")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
+app.add_typer(genes_app, name="genes")
 answer = Console(highlight=False)
 
 

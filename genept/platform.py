@@ -12,10 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
-from genept.nomenclature.reference import read_reference
+from genept.nomenclature.reference import Reference, starter_reference
 from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
@@ -69,9 +67,9 @@ class Platform:
         return Releases(self.lake, self.settings.product)
 
     @cached_property
-    def reference(self) -> pl.DataFrame:
-        """The whole gene reference, genes without Ensembl id included."""
-        return read_reference(self.archives)
+    def reference(self) -> Reference:
+        """The starter reference, genes without Ensembl id included."""
+        return starter_reference(self.archives)
 
     @property
     def reference_version(self) -> str:

@@ -18,17 +18,12 @@ TEXT, FLOAT, INT, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 TEXTS = pa.list_(pa.field("item", TEXT, nullable=False))
 
 OUTCOMES: Final = (
-    "exact",
-    "ensembl_id",
-    "version_stripped",
-    "entrez_id",
-    "previous",
-    "alias",
-    "ambiguous",
-    "without_ensembl_id",
-    "unknown",
+    *("exact", "ensembl_id", "version_stripped", "case_or_space_fixed", "entrez_id"),
+    *("previous", "alias", "retired_successor"),
+    *("spreadsheet_date", "spreadsheet_number", "ambiguous", "withdrawn", "non_human"),
+    *("control_feature", "without_ensembl_id", "unknown"),
 )
-"""What can become of an input gene name; see `genept.nomenclature.mapping`."""
+"""What can become of a gene name; see `genept.nomenclature.names` and `.spelling`."""
 
 UNITS: Final = ("counts", "log2", "zscore")
 """Expression units; what each means for weighting is in `genept.embeddings.weights`."""
@@ -38,6 +33,9 @@ SPACE = Column("space", TEXT, "Embedding space: text embedder / description reci
 COLLECTION = Column("collection_id", TEXT, "Collection that the row belongs to.")
 OBSERVATION = Column("observation_id", TEXT, "Cell or bulk sample, unique in its collection.")
 GENE = Column("ensembl_gene_id", TEXT, "Unversioned Ensembl gene id.", pattern=ENSEMBL_GENE_ID)
+CANDIDATES = Column("candidates", TEXTS, "Ensembl ids that the name may mean, if not decided.")
+EVIDENCE = Column("evidence", TEXT, "Why, and according to which source.")
+FOUND = replace(GENE, meaning="The gene; empty if it could not be decided.", nullable=True)
 SYMBOL = Column("symbol", TEXT, "Approved HGNC symbol at the reference release.")
 REFERENCE = Column("reference_release", TEXT, "Release of the gene reference that was used.")
 MODEL_VERSION = Column("model_version", TEXT, "Hash of the model's data, settings and code.")
@@ -125,6 +123,21 @@ _TABLES: tuple[Table, ...] = (
         ),
     ),
     Table(
+        name="gene_names",
+        meaning="Every name that the reference knows, and what it means: join your genes to it.",
+        group="nomenclature",
+        key=("name",),
+        minimum_rows=150_000,
+        columns=(
+            Column("name", TEXT, "A symbol or an id, spelled exactly so."),
+            Column("outcome", TEXT, "What kind of name it is.", allowed=OUTCOMES),
+            FOUND,
+            CANDIDATES,
+            EVIDENCE,
+            REFERENCE,
+        ),
+    ),
+    Table(
         name="gene_mapping",
         meaning="What became of every gene name that came in with a collection.",
         group="nomenclature",
@@ -134,8 +147,9 @@ _TABLES: tuple[Table, ...] = (
             COLLECTION,
             Column("input_id", TEXT, "The gene as the publisher wrote it."),
             Column("outcome", TEXT, "How it was resolved.", allowed=OUTCOMES),
-            replace(GENE, meaning="The gene; empty if it could not be decided.", nullable=True),
-            Column("candidates", TEXTS, "Ensembl ids that claim the name, when several do."),
+            FOUND,
+            CANDIDATES,
+            EVIDENCE,
             _share("expression_share", "Share of the collection's expression."),
             REFERENCE,
         ),

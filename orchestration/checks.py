@@ -1,4 +1,7 @@
-"""Every table's suite as a blocking asset check: what fails keeps what is below from running."""
+"""Blocking asset checks: every table's suite, and that only known genes are named.
+
+What fails keeps what is below it from running.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from genept.platform import Platform
 from genept.store.lake import StoredTable
 from genept.tables import TABLES
 from validation.checks import check_table
+from validation.relations import doubled_targets, foreign_genes
 
 
 def _suite_check(name: str) -> dg.AssetChecksDefinition:
@@ -37,4 +41,28 @@ def _suite_check(name: str) -> dg.AssetChecksDefinition:
     return keeps_its_declaration
 
 
+def _genes_check(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dg.AssetKey(name),
+        name="names_only_known_genes",
+        blocking=True,
+        additional_ins={"genes": dg.AssetIn("genes")},
+        description=f"Every gene of {name} is in the reference; on an axis it stands once.",
+    )
+    def names_only_known_genes(
+        platform: dg.ResourceParam[Platform], stored: StoredTable, genes: StoredTable
+    ) -> dg.AssetCheckResult:
+        findings = foreign_genes(platform.lake, stored, genes)
+        if name == "gene_axis":
+            findings += doubled_targets(platform.lake, stored)
+        return dg.AssetCheckResult(
+            passed=not findings,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description="\n".join(findings) or f"{stored.rows:,} rows name known genes only",
+        )
+
+    return names_only_known_genes
+
+
 table_checks = [_suite_check(name) for name in TABLES]
+gene_checks = [_genes_check(name) for name in ("gene_names", "gene_mapping", "gene_axis")]

@@ -21,6 +21,7 @@ import genept.collections.ingest
 from genept.collections.ingest import ingest
 from genept.embeddings.pooling import embed_collection
 from genept.embeddings.representations import CollectionParts
+from genept.nomenclature.reference import Reference
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection, load_catalogue
 from genept.sources.parsed import ParsedCollection, from_matrix, observation_frame
@@ -129,7 +130,7 @@ def ingest_parsed(
         lake,
         Archives(load_catalogue(), lake.cache / "no-archives"),
         collection or a_collection(),
-        lambda: reference,
+        lambda: Reference("hgnc-test", reference),
         "reference-1",
     )
     return {part.table: part for part in parts}

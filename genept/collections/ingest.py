@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from genept.collections.merging import GeneAxis, column_totals
 from genept.collections.quarantine import empty_observations, passed_over, quarantine_rows
 from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import published_genes
+from genept.nomenclature.reference import Reference, published_genes
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.collections import parse_collection
@@ -52,7 +52,7 @@ def ingest(
     lake: Lake,
     archives: Archives,
     collection: Collection,
-    open_reference: Callable[[], pl.DataFrame],
+    open_reference: Callable[[], Reference],
     reference_version: str,
 ) -> list[Part]:
     """Parse, map and store one collection, unless the lake holds the result already.
@@ -85,11 +85,11 @@ def ingest(
 
 
 def _parts(
-    archives: Archives, collection: Collection, parsed: ParsedCollection, genes: pl.DataFrame
+    archives: Archives, collection: Collection, parsed: ParsedCollection, reference: Reference
 ) -> Iterator[NewPart]:
     partition = (collection.id,)
     totals, absolute = column_totals(parsed.blocks(), len(parsed.input_genes))
-    mapping = _mapping(collection, parsed, genes, absolute)
+    mapping = _mapping(collection, parsed, reference, absolute)
     coverage = _coverage(collection, mapping)
     mapped = GeneAxis.of(mapping["ensembl_gene_id"])
     axis = mapped.keeping_highest(totals) if collection.duplicate_policy != "sum" else mapped
@@ -106,7 +106,7 @@ def _parts(
         *empty_observations(parsed, empty),
     ]
     yield NewPart("gene_mapping", mapping, partition)
-    yield NewPart("gene_axis", _axis_rows(collection, mapped, genes), partition)
+    yield NewPart("gene_axis", _axis_rows(collection, mapped, reference.genes), partition)
     yield NewPart("observations", _labelled(collection, kept.drop("row")), partition)
     batches = _expression(collection, kept["observation_id"], expression[kept["row"].to_numpy()])
     yield NewPart("expression", batches, partition)
@@ -120,16 +120,16 @@ def _parts(
 
 
 def _mapping(
-    collection: Collection, parsed: ParsedCollection, genes: pl.DataFrame, absolute: np.ndarray
+    collection: Collection, parsed: ParsedCollection, reference: Reference, absolute: np.ndarray
 ) -> pl.DataFrame:
-    mapped = Nomenclature(genes).map(parsed.symbols, parsed.entrez_ids)
+    mapped = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
     total = absolute.sum()
     share = absolute / total if total else absolute
     return mapped.with_columns(
         pl.lit(collection.id).alias("collection_id"),
         pl.Series("input_id", parsed.input_genes),
         pl.Series("expression_share", share),
-        pl.lit(genes["reference_release"][0]).alias("reference_release"),
+        pl.lit(reference.release).alias("reference_release"),
     )
 
 

@@ -1,126 +1,169 @@
 """Any gene name to its Ensembl gene, with the reason; never a guess.
 
-Precedence, first match wins:
-
-1. an id given beside the name (NCBI Gene) decides, where the reference knows it;
-2. an Ensembl id, as it stands or without its version;
-3. an approved symbol, which always beats another gene's previous symbol or alias;
-4. a previous symbol or alias, if one gene alone claims it in either way.
-
-Nothing is upper-cased to match. A name that several genes claim is ambiguous, even if
-it was once the approved symbol of one of them: MDC was ADAM11, and is CCL22 to many.
-Only SEPT2, MARCH1 and their like keep their old meaning against an alias: HGNC withdrew
-them because spreadsheets read dates in them (Bruford et al. 2020), not for any doubt.
+An id that comes beside the name decides, where the reference knows it. Else the name means
+what the name index says (`genept.nomenclature.names` has the precedence); and a name that is
+not in it is looked at by its spelling (`genept.nomenclature.spelling`). Nothing is upper-cased
+to match.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
-_ENSEMBL = re.compile(r"(ENSG\d{11})(\.\d+)?")
-_READ_AS_DATE = re.compile(r"(SEPT|MARCH)\d+")
+from genept.nomenclature.names import gene_claims, name_index
+from genept.nomenclature.spelling import VERSION_LEFT_OUT, Meaning, meaning_by_spelling
+
+_VERSIONED = re.compile(r"ENSG\d{11}\.\d+").fullmatch
+_ANSWER = ("outcome", "ensembl_gene_id", "candidates", "evidence")
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """What became of one name.
-
-    `ensembl_gene_id` is None when it could not be decided, or when the gene that
-    it names has no Ensembl id. `candidates` are the Ensembl ids that claim an
-    ambiguous name; genes that share one Ensembl id do not make a name ambiguous.
-    """
-
-    outcome: str
-    ensembl_gene_id: str | None = None
-    candidates: tuple[str, ...] = ()
-
-
-class Nomenclature:
-    """A loaded gene reference that answers what a name means.
+class MappingResult:
+    """What became of every name that was asked for, in order.
 
     Parameters
     ----------
-    reference
-        Rows as `genept.nomenclature.reference.read_reference` returns them.
+    rows
+        input_id, outcome, ensembl_gene_id, candidates, evidence.
     """
 
-    def __init__(self, reference: pl.DataFrame) -> None:
-        rows = reference.select(
-            "hgnc_id", "symbol", "ensembl_gene_id", "entrez_id", "previous_symbols", "aliases"
-        )
-        self._ensembl_of: dict[str, str | None] = {}
-        self._approved: dict[str, str] = {}
-        self._entrez: dict[str, str] = {}
-        self._previous: dict[str, set[str]] = {}
-        self._aliases: dict[str, set[str]] = {}
-        for hgnc, symbol, ensembl, entrez, former, others in rows.iter_rows():
-            self._ensembl_of[hgnc] = ensembl
-            self._approved[symbol] = hgnc
-            if entrez is not None:
-                self._entrez[entrez] = hgnc
-            for name in former:
-                self._previous.setdefault(name, set()).add(hgnc)
-            for name in others:
-                self._aliases.setdefault(name, set()).add(hgnc)
-        self._ensembl_ids = set(filter(None, self._ensembl_of.values()))
+    rows: pl.DataFrame
 
-    def map_name(self, name: str, entrez_id: str | None = None) -> Mapped:
+    @property
+    def mapped(self) -> pl.DataFrame:
+        """The names that have a gene."""
+        return self.rows.filter(pl.col("ensembl_gene_id").is_not_null())
+
+    @property
+    def ambiguous(self) -> pl.DataFrame:
+        """The names that several genes claim."""
+        return self.rows.filter(pl.col("outcome") == "ambiguous")
+
+    @property
+    def unmapped(self) -> pl.DataFrame:
+        """The names that have no gene, for other reasons than ambiguity."""
+        return self.rows.filter(
+            pl.col("ensembl_gene_id").is_null(), pl.col("outcome") != "ambiguous"
+        )
+
+    def summary(self) -> pl.DataFrame:
+        """Names by outcome, most frequent first."""
+        return self.rows.group_by("outcome").agg(pl.len().alias("n")).sort("n", descending=True)
+
+
+class Nomenclature:
+    """A loaded name index that answers what names mean.
+
+    Parameters
+    ----------
+    index
+        Rows of table `gene_names`.
+    """
+
+    def __init__(self, index: pl.DataFrame) -> None:
+        self._index = index.select("name", *_ANSWER)
+        self._row = dict(zip(index["name"].to_list(), range(index.height), strict=True))
+
+    @classmethod
+    def of(cls, genes: pl.DataFrame, source: str = "reference") -> Nomenclature:
+        """The nomenclature of approved genes alone; see `names.gene_claims` for the columns."""
+        return cls(name_index(gene_claims(genes, source)))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._row
+
+    def map_name(self, name: str, entrez_id: str | None = None) -> Meaning:
         """What one name means; `entrez_id` is an NCBI Gene id that came with it."""
-        if entrez_id is not None and (hgnc := self._entrez.get(entrez_id)) is not None:
-            return self._resolved(name, {hgnc})
-        if match := _ENSEMBL.fullmatch(name):
-            gene, version = match.groups()
-            if gene in self._ensembl_ids:
-                return Mapped("version_stripped" if version else "ensembl_id", gene)
-            return Mapped("unknown")
-        if (hgnc := self._approved.get(name)) is not None:
-            return self._resolved(name, {hgnc})
-        former = self._previous.get(name, set())
-        if former and _READ_AS_DATE.fullmatch(name):
-            return self._resolved(name, former)
-        claims = former | self._aliases.get(name, set())
-        return self._resolved(name, claims) if claims else Mapped("unknown")
+        found = self._known(name)
+        meaning = found or meaning_by_spelling(name, self._known, self._in_capitals)
+        return meaning if entrez_id is None else self._decided(meaning, entrez_id)
 
     def map(
         self, names: Sequence[str], entrez_ids: Sequence[str | None] | None = None
-    ) -> pl.DataFrame:
+    ) -> MappingResult:
         """What every name means, in order.
 
-        Returns
-        -------
-        pl.DataFrame
-            `outcome`, `ensembl_gene_id` and `candidates`, one row per name.
+        Parameters
+        ----------
+        entrez_ids
+            NCBI Gene ids that came with the names; None where there is none.
         """
-        hints: Iterable[str | None] = entrez_ids if entrez_ids is not None else [None] * len(names)
-        found = [self.map_name(name, hint) for name, hint in zip(names, hints, strict=True)]
-        return pl.DataFrame(
-            {
-                "outcome": [one.outcome for one in found],
-                "ensembl_gene_id": [one.ensembl_gene_id for one in found],
-                "candidates": [list(one.candidates) for one in found],
-            },
-            schema={
-                "outcome": pl.String,
-                "ensembl_gene_id": pl.String,
-                "candidates": pl.List(pl.String),
-            },
-        )
+        answers = self._index.select(*_ANSWER)
+        if entrez_ids is not None:
+            pairs = zip(names, entrez_ids, strict=True)
+            return _result(names, _frame([self.map_name(name, hint) for name, hint in pairs]))
+        rows = list(map(self._row.get, names))
+        missed = {name for name, row in zip(names, rows, strict=True) if row is None}
+        versioned = {name: self._row.get(name[:15], -1) for name in missed if _VERSIONED(name)}
+        versioned = {name: row for name, row in versioned.items() if row >= 0}
+        others = list(missed - versioned.keys())
+        further = [
+            _without_version(answers[list(versioned.values())]),
+            _frame([self.map_name(name) for name in others]),
+        ]
+        places = range(answers.height, answers.height + len(missed))
+        row_of = dict(zip([*versioned, *others], places, strict=True))
+        places_of = [
+            row_of[name] if row is None else row for name, row in zip(names, rows, strict=True)
+        ]
+        return _result(names, pl.concat([answers, *further])[places_of])
 
-    def _resolved(self, name: str, genes: set[str]) -> Mapped:
-        """What a name means that these genes, by HGNC id, claim."""
-        ids = {self._ensembl_of[hgnc] for hgnc in genes}
-        if len(ids) > 1:
-            return Mapped("ambiguous", None, tuple(sorted(filter(None, ids))))
-        (ensembl,) = ids
-        return Mapped(self._how(name, genes) if ensembl else "without_ensembl_id", ensembl)
+    def _known(self, name: str) -> Meaning | None:
+        row = self._row.get(name)
+        if row is None:
+            return None
+        _, outcome, ensembl, candidates, evidence = self._index.row(row)
+        return Meaning(outcome, ensembl, tuple(candidates), evidence)
 
-    def _how(self, name: str, genes: set[str]) -> str:
-        if self._approved.get(name) in genes:
-            return "exact"
-        if genes & self._previous.get(name, set()):
-            return "previous"
-        return "alias" if genes & self._aliases.get(name, set()) else "entrez_id"
+    def _decided(self, meaning: Meaning, entrez_id: str) -> Meaning:
+        """What the name means, given that the id was published beside it."""
+        gene = self._known(entrez_id)
+        if gene is None or gene.outcome not in ("entrez_id", "without_ensembl_id"):
+            return meaning
+        if gene.ensembl_gene_id == meaning.ensembl_gene_id and meaning.ensembl_gene_id is not None:
+            return meaning
+        why = f"{gene.evidence}, which came with the name and decides"
+        return Meaning(gene.outcome, gene.ensembl_gene_id, (), why)
+
+    @cached_property
+    def _in_capitals(self) -> dict[str, str]:
+        """All-capital spelling of symbols with small letters, where it is nobody else's name.
+
+        Previous symbols count too: C1ORF112 is C1orf112, which is FIRRM today.
+        """
+        symbols = self._index.filter(
+            pl.col("outcome").is_in(["exact", "previous", "without_ensembl_id"]),
+            pl.col("name").str.contains("[a-z]"),
+        )["name"]
+        capitals = symbols.str.to_uppercase()
+        free = capitals.is_unique() & ~capitals.is_in(self._index["name"].implode())
+        return dict(zip(capitals.filter(free), symbols.filter(free), strict=True))
+
+
+def _result(names: Sequence[str], answers: pl.DataFrame) -> MappingResult:
+    return MappingResult(answers.insert_column(0, pl.Series("input_id", names, pl.String)))
+
+
+def _without_version(ids: pl.DataFrame) -> pl.DataFrame:
+    """What versioned Ensembl ids mean, given what they mean without their version."""
+    is_current = pl.col("outcome") == "ensembl_id"
+    return ids.with_columns(
+        pl.when(is_current).then(pl.lit("version_stripped")).otherwise("outcome").alias("outcome"),
+        (pl.lit(VERSION_LEFT_OUT) + pl.col("evidence")).alias("evidence"),
+    )
+
+
+def _frame(found: Sequence[Meaning]) -> pl.DataFrame:
+    columns = {
+        "outcome": [one.outcome for one in found],
+        "ensembl_gene_id": [one.ensembl_gene_id for one in found],
+        "candidates": [" ".join(one.candidates) for one in found],
+        "evidence": [one.evidence for one in found],
+    }
+    split = pl.col("candidates").str.extract_all(r"\S+")  # far faster than a list of lists
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).with_columns(split)

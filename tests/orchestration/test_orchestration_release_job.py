@@ -37,6 +37,7 @@ def test_a_run_publishes_and_a_second_run_writes_nothing(installation: Installat
         assert manifest.limits["max_genes"] == 6000
         assert all(one.passed for one in manifest.evidence.values())
         pages = {f"checks/{name}.html" for name in (*TABLES, "index")}
+        pages |= {f"nomenclature/{name}.md" for name in ("pbmc-hao", "prostate")}
         assert set(manifest.audit) == pages
         assert again.success
         assert keys_in(installation) == before

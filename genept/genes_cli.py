@@ -1,0 +1,157 @@
+"""`genept genes …`: map a file, explain a name, compare two references."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from genept.client import load_table, open_releases
+from genept.console import console
+from genept.nomenclature.differences import reference_differences, touched_collections
+from genept.nomenclature.mapping import MappingResult, Nomenclature
+from genept.nomenclature.reference import Reference
+from genept.nomenclature.snapshots import read_snapshot
+from genept.platform import Platform
+from genept.settings import Settings
+from genept.sources.gene_lists import read_gene_names
+from genept.store.embedded import EmbeddedStore
+
+app = typer.Typer(no_args_is_help=True, help="Gene names: what they mean, and why.")
+answer = Console(highlight=False, soft_wrap=True)
+
+ReferenceName = Annotated[
+    str,
+    typer.Option(
+        help="`starter`, or files of HGNC, NCBI Gene and GENCODE, separated by commas; the first "
+        "HGNC complete set is the reference."
+    ),
+]
+
+
+@app.command("map")
+def map_file(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV or h5ad.", exists=True, dir_okay=False)],
+    column: Annotated[str | None, typer.Option(help="Column (or h5ad var) with the names.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where to write; else beside FILE.")] = None,
+    reference: ReferenceName = "starter",
+) -> None:
+    """Map the gene names of FILE, write the mapping as CSV, and sum it up."""
+    names, where = read_gene_names(file, column)
+    with console.status(f"mapping {len(names):,} names"):
+        result = _nomenclature(reference).map(names)
+    target = output or file.with_name(f"{file.name}.mapping.csv")
+    rows = result.rows.with_columns(pl.col("candidates").list.join(" "))
+    _write(rows, target)
+    answer.print(f"{len(names):,} names from {where}")
+    _print_summary(result)
+    answer.print(f"written to {target}")
+
+
+@app.command()
+def explain(
+    names: Annotated[list[str], typer.Argument(help="Symbols or ids.")],
+    reference: ReferenceName = "starter",
+) -> None:
+    """Say what each name means, why, and according to which source."""
+    nomenclature = _nomenclature(reference)
+    for name in names:
+        meaning = nomenclature.map_name(name)
+        gene = meaning.ensembl_gene_id or "no gene"
+        colour = "green" if meaning.ensembl_gene_id else "yellow"
+        answer.print(f"[bold]{escape(name)}[/]  [{colour}]{meaning.outcome}[/]  {gene}")
+        answer.print(f"    {escape(meaning.evidence)}")
+        if meaning.candidates:
+            answer.print(f"    it may mean: {', '.join(meaning.candidates)}")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="`starter`, or files separated by commas.")],
+    after: Annotated[str, typer.Argument(help="`starter`, or files separated by commas.")],
+    output: Annotated[Path | None, typer.Option(help="Write all changes here, as CSV.")] = None,
+) -> None:
+    """Compare two references: renamed, merged, lost and moved genes, and whom it concerns."""
+    changes = reference_differences(_reference(before).genes, _reference(after).genes)
+    counts = Table("change", "genes", "such as", box=None)
+    for part in changes.partition_by("change"):
+        counts.add_row(
+            part["change"][0],
+            f"{part.height:,}",
+            "; ".join(map(_change, part.head(3).iter_rows(named=True))),
+        )
+    answer.print(counts)
+    if output is not None:
+        _write(changes, output)
+        answer.print(f"\nwritten to {output}")
+    if _released_here():
+        _print_touched(changes)
+
+
+def _write(rows: pl.DataFrame, target: Path) -> None:
+    partial = target.with_name(f"{target.name}.partial")
+    try:
+        rows.write_csv(partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _released_here() -> bool:
+    """Whether this installation has published anything; starts no empty store to find out."""
+    settings = Settings()
+    if settings.s3_endpoint is None and not EmbeddedStore(settings.state / "store").data.exists():
+        return False
+    return open_releases(settings).current_id() is not None
+
+
+def _print_touched(changes: pl.DataFrame) -> None:
+    touched = touched_collections(changes, load_table("gene_mapping").collect())
+    table = Table("collection", "change", "inputs", "of its expression", box=None)
+    for row in touched.iter_rows(named=True):
+        table.add_row(
+            row["collection_id"],
+            row["change"],
+            f"{row['n_inputs']:,}",
+            f"{row['expression_share']:.3%}",
+        )
+    answer.print("\nCollections of the current release that it concerns:")
+    answer.print(table)
+
+
+def _print_summary(result: MappingResult) -> None:
+    table = Table("outcome", "names", "", "such as", box=None)
+    for outcome, n in result.summary().iter_rows():
+        examples = result.rows.filter(pl.col("outcome") == outcome)["input_id"].head(4)
+        share = f"{n / result.rows.height:.1%}"
+        table.add_row(outcome, f"{n:,}", share, escape(", ".join(examples)))
+    answer.print(table)
+    answer.print(
+        f"{result.mapped.height:,} mapped, {result.ambiguous.height:,} ambiguous, "
+        f"{result.unmapped.height:,} without a gene"
+    )
+
+
+def _change(row: dict[str, str | None]) -> str:
+    before, after = row["symbol_before"] or "", row["symbol_after"] or ""
+    if before == after:
+        before, after = f"{before} {row['ensembl_before'] or '–'}", row["ensembl_after"] or "–"
+    return escape(" → ".join(filter(None, (before, after))))
+
+
+def _reference(name: str) -> Reference:
+    if name == "starter":
+        return Platform(Settings()).reference
+    return read_snapshot([Path(part).expanduser() for part in name.split(",")])
+
+
+def _nomenclature(reference: str) -> Nomenclature:
+    """The reference's names; the starter's from the current release, where there is one."""
+    if reference == "starter" and _released_here():
+        return Nomenclature(load_table("gene_names").collect())
+    return Nomenclature(_reference(reference).index)

@@ -1,0 +1,187 @@
+"""Every name that the reference knows, and what it means: the name index.
+
+Claims are collected from all sources (this gene's approved symbol, its alias, its id …),
+and each name goes to whoever has the strongest claim on it. Names that nobody claims are
+`genept.nomenclature.spelling`'s.
+
+Strength, strongest first:
+
+1. an Ensembl id;
+2. an approved symbol (or, for genes without one, GENCODE's name), which always beats another
+   gene's previous symbol or alias;
+3. an NCBI Gene id;
+4. a previous symbol in HGNC: it was approved once, an alias was only seen in use;
+5. an alias in HGNC;
+6. a synonym that only NCBI knows;
+7. what took the place of a retired id or symbol;
+8. a symbol or id that was withdrawn for good.
+
+A name on which several genes have an equally strong claim is ambiguous; so is an old or other
+name that tables write for a missing value. Genes that share one Ensembl id do not make a name
+ambiguous. Weaker claims of other genes stay visible in the evidence: MDC is ADAM11, "also alias
+of CCL22".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+STRENGTH: Final = {
+    "ensembl_id": 1,
+    "exact": 2,
+    "entrez_id": 3,
+    "previous": 4,
+    "alias": 5,
+    "synonym": 6,
+    "retired_successor": 7,
+    "withdrawn": 8,
+}
+MISSING: Final = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "#n/a", "#name?"})
+"""What tables write where there is no name; XK was once called NA."""
+_OUTCOME_OF: Final = {"synonym": "alias"}
+_WORDING: Final = {
+    "ensembl_id": "Ensembl id of ",
+    "exact": "approved symbol of ",
+    "entrez_id": "NCBI Gene id of ",
+    "previous": "previous symbol of ",
+    "alias": "alias of ",
+    "synonym": "NCBI synonym of ",
+    "retired_successor": "retired; its place took ",
+    "withdrawn": "withdrawn",
+}
+_OR_NONE: Final = "; tables write it for a missing value, too"
+_NAMELESS: Final = "a gene that has no name"
+
+CLAIM_SCHEMA: Final = {
+    "name": pl.String,
+    "kind": pl.String,
+    "gene": pl.String,
+    "ensembl_gene_id": pl.String,
+    "source": pl.String,
+}
+"""A claim: `gene` (a symbol, for people) is what `name` means to `source`."""
+
+INDEX_SCHEMA: Final = {
+    "name": pl.String,
+    "outcome": pl.String,
+    "ensembl_gene_id": pl.String,
+    "candidates": pl.List(pl.String),
+    "evidence": pl.String,
+}
+"""The index: one row per name, sorted."""
+
+
+def gene_claims(genes: pl.DataFrame, source: str) -> pl.DataFrame:
+    """What an approved gene's own record claims: ids, symbol, previous symbols, aliases.
+
+    Parameters
+    ----------
+    genes
+        symbol, ensembl_gene_id (nullable), entrez_id (nullable), previous_symbols, aliases.
+    """
+    named = {
+        "ensembl_id": pl.col("ensembl_gene_id"),
+        "exact": pl.col("symbol"),
+        "entrez_id": pl.col("entrez_id"),
+    }
+    listed = {"previous": "previous_symbols", "alias": "aliases"}
+    return pl.concat(
+        [
+            *(claims_of(genes, kind, name, source) for kind, name in named.items()),
+            *(
+                claims_of(genes.explode(column, empty_as_null=True), kind, pl.col(column), source)
+                for kind, column in listed.items()
+            ),
+        ]
+    )
+
+
+def claims_of(rows: pl.DataFrame, kind: str | pl.Expr, name: pl.Expr, source: str) -> pl.DataFrame:
+    """Claims of one kind, one per row that has a name; `rows` hold symbol and ensembl_gene_id."""
+    return rows.select(
+        name.alias("name"),
+        (pl.lit(kind) if isinstance(kind, str) else kind).alias("kind"),
+        pl.col("symbol").alias("gene"),
+        "ensembl_gene_id",
+        pl.lit(source).alias("source"),
+    ).filter(pl.col("name").is_not_null(), pl.col("name") != "")
+
+
+def name_index(claims: pl.DataFrame) -> pl.DataFrame:
+    """Settle who each name belongs to.
+
+    Returns
+    -------
+    pl.DataFrame
+        `INDEX_SCHEMA`. `ensembl_gene_id` is null for ambiguous and withdrawn names, and for
+        genes that have no Ensembl id (outcome ``without_ensembl_id``).
+    """
+    strength = pl.col("kind").replace_strict(STRENGTH, return_dtype=pl.Int64)
+    genes = pl.col("ensembl_gene_id").drop_nulls().unique().sort()
+    several = (pl.col("ensembl_gene_id").n_unique() > 1) | (_may_be_missing() & (genes.len() > 0))
+    nameless = pl.when(pl.col("kind") == "withdrawn").then(pl.lit("")).otherwise(pl.lit(_NAMELESS))
+    said = pl.col("kind").replace_strict(_WORDING) + pl.coalesce("gene", nameless)
+    ranked = claims.lazy().with_columns(
+        (strength == strength.min().over("name")).alias("is_strongest"),
+        (said + " (" + pl.col("source") + ")").alias("said"),
+    )
+    settled = (
+        ranked.filter("is_strongest")
+        .group_by("name")
+        .agg(
+            pl.col("kind").first(),
+            several.alias("several"),
+            genes.alias("genes"),
+            pl.col("said").unique().sort().alias("said"),
+        )
+    )
+    decided = ~pl.col("several") & (pl.col("kind") != "withdrawn")
+    known = pl.col("genes").list.len() > 0
+    return (
+        settled.join(_rivals(ranked, settled), on="name", how="left")
+        .select(
+            "name",
+            pl.when(pl.col("several"))
+            .then(pl.lit("ambiguous"))
+            .when(pl.col("kind") == "withdrawn")
+            .then(pl.lit("withdrawn"))
+            .when(known)
+            .then(pl.col("kind").replace(_OUTCOME_OF))
+            .otherwise(pl.lit("without_ensembl_id"))
+            .alias("outcome"),
+            pl.when(decided & known).then(pl.col("genes").list.first()).alias("ensembl_gene_id"),
+            pl.when(pl.col("several")).then("genes").otherwise([]).alias("candidates"),
+            (
+                pl.col("said").list.join("; ")
+                + pl.when(~pl.col("several")).then("also").fill_null("")
+                + pl.when(_missing()).then(pl.lit(_OR_NONE)).otherwise(pl.lit(""))
+            ).alias("evidence"),
+        )
+        .sort("name")
+        .collect()
+        .cast(INDEX_SCHEMA)  # type: ignore[arg-type]
+    )
+
+
+def _rivals(ranked: pl.LazyFrame, settled: pl.LazyFrame) -> pl.LazyFrame:
+    """What is said of names by weaker claims of other genes: name, also."""
+    return (
+        ranked.filter(~pl.col("is_strongest") & pl.col("ensembl_gene_id").is_not_null())
+        .join(settled.select("name", "genes"), on="name")
+        .filter(~pl.col("genes").list.contains(pl.col("ensembl_gene_id")))
+        .group_by("name")
+        .agg(pl.col("said").unique().sort())
+        .select("name", ("; also " + pl.col("said").list.join("; also ")).alias("also"))
+    )
+
+
+def _missing() -> pl.Expr:
+    return pl.col("name").str.to_lowercase().is_in(list(MISSING))
+
+
+def _may_be_missing() -> pl.Expr:
+    """Whether no gene is called so today, and a table may have meant that there is no name."""
+    of_today = pl.col("kind").is_in(["ensembl_id", "exact", "entrez_id"])
+    return (_missing() & ~of_today).any()

@@ -1,0 +1,187 @@
+"""Names that no gene claims: what happened to them, as far as their spelling tells.
+
+Mends what can only be meant one way (white space, a version, all-capital spelling) and
+names what must not be guessed (dates, serial numbers, other species, control features).
+It sees one name at a time and knows the reference only through `known`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from genept.nomenclature.names import MISSING
+
+VERSION_LEFT_OUT: Final = "version left out; "
+_ENSEMBL: Final = re.compile(r"(ENSG\d{11})\.\d+")
+_PAR_Y: Final = re.compile(r"(ENSG\d{11})(?:\.\d+)?_PAR_Y")
+_OTHER_ENSEMBL: Final = re.compile(r"(?:ENS(?!G\d)[A-Z]{3,6}G|WBGene|FBgn)\d{7,11}(?:\.\d+)?")
+_OTHER_GENOME: Final = re.compile(r"(?:mm10|mm39|GRCm3[89]|mRatBN7|danRer11)_+.+")
+_OTHER_CASE: Final = re.compile(r"(?:mt-)?[A-Z]?[a-z][a-z0-9-]*(?:\.\d+)?")
+_MOUSE: Final = re.compile(r"\d{6,7}[A-Z]\d{2}Rik|Gm\d{3,5}")
+_CONTROL: Final = re.compile(
+    r"(?:gSpikein_)?ERCC-\d{5}|(?:ADT|HTO|CITE)[_-].+|.+_TotalSeq[ABC]?|(?i:hashtag)[-_ ]?\d+.*"
+    r"|(?:anti-).+|__?(?:no_feature|ambiguous|too_low_aQual|not_aligned|alignment_not_unique)"
+    r"|N_(?:unmapped|multimapping|noFeature|ambiguous)|(?:EGFP|eGFP|GFP|mCherry|tdTomato|Cas9)"
+)
+_MONTHS: Final = {"mar": ("MARCH", "MARC"), "sep": ("SEPT",), "dec": ("DEC",), "oct": ("OCT",),
+                  "feb": ("FEB",), "nov": ("NOV",), "apr": ("APR",)}  # fmt: skip
+_MONTH_NAMES: Final = (
+    *("jan", "feb", "mar", "apr", "may", "jun"),
+    *("jul", "aug", "sep", "oct", "nov", "dec"),
+)
+_MONTH: Final = rf"({'|'.join(_MONTH_NAMES)})[a-z]*"
+_DAY_MONTH: Final = re.compile(
+    rf"(\d{{1,2}})(?:[-/ .]|\. ){_MONTH}(?:[-/ .]\d{{2,4}})?", re.IGNORECASE
+)
+_MONTH_DAY: Final = re.compile(
+    rf"{_MONTH}[-/ .](\d{{4}}|\d{{1,2}}(?:(?:, ?|[-/ .])\d{{2,4}})?)", re.IGNORECASE
+)
+_NUMERIC_DATE: Final = re.compile(
+    r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2}))"
+    r"(?:[T ]\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?Z?)?"
+)
+_SERIAL: Final = re.compile(r"(\d{5})(?:\.0+)?")
+_SERIALS: Final = range(25_569, 47_848)
+"""Days that a spreadsheet counts for 1970 to 2030; no human gene has such an NCBI Gene id."""
+_SCIENTIFIC: Final = re.compile(r"\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
+_LOC: Final = re.compile(r"LOC(\d+)")
+_MADE_UNIQUE: Final = re.compile(r"(.+)[.-]\d{1,2}")
+_CLONE: Final = re.compile(r"[A-Z]{1,3}\d{5,6}\.\d+|(?:RP\d+|CT[ABCD]|KB|XX\w*|GS\d)-[\w-]*\.\d+")
+
+
+class Meaning(NamedTuple):
+    """What a name means, and why.
+
+    `ensembl_gene_id` is None when it could not be decided, or when the gene that it names has
+    no Ensembl id. `candidates` are Ensembl ids that the name may mean.
+    """
+
+    outcome: str
+    ensembl_gene_id: str | None = None
+    candidates: tuple[str, ...] = ()
+    evidence: str = ""
+
+
+Known = Callable[[str], Meaning | None]
+"""What the reference says of a name, spelled exactly so."""
+
+
+def meaning_by_spelling(name: str, known: Known, in_capitals: Mapping[str, str]) -> Meaning:
+    """What becomes of a name that the reference does not know as it is spelled.
+
+    Parameters
+    ----------
+    in_capitals
+        All-capital spelling of every approved or previous symbol with small letters, such as
+        ``C1ORF112`` of ``C1orf112``, where one symbol alone is spelled so.
+    """
+    if (mended := _mended_space(name)) != name and (found := known(mended)) is not None:
+        return _fixed(found, f"white space or invisible characters left out: {mended!r}")
+    name = mended
+    for rule in (_ensembl, _missing, _other_species, _control, _spreadsheet):
+        if (meaning := rule(name, known)) is not None:
+            return meaning
+    if (symbol := in_capitals.get(name)) is not None and (found := known(symbol)) is not None:
+        return _fixed(found, f"{symbol} written in capitals")
+    return _unknown(name, known)
+
+
+def _ids(found: Meaning) -> tuple[str, ...]:
+    return (found.ensembl_gene_id,) if found.ensembl_gene_id else found.candidates
+
+
+def _mended_space(name: str) -> str:
+    if name.isascii() and name.isprintable() and " " not in name:
+        return name
+    visible = "".join(c for c in name if unicodedata.category(c) not in ("Cf", "Cc") or c == "\t")
+    return " ".join(visible.split())
+
+
+def _fixed(found: Meaning, how: str) -> Meaning:
+    if found.ensembl_gene_id is None:
+        return Meaning(found.outcome, None, found.candidates, f"{how}; {found.evidence}")
+    return Meaning("case_or_space_fixed", found.ensembl_gene_id, (), f"{how}; {found.evidence}")
+
+
+def _missing(name: str, _: Known) -> Meaning | None:
+    return Meaning("unknown", evidence="no name") if name.casefold() in MISSING else None
+
+
+def _ensembl(name: str, known: Known) -> Meaning | None:
+    if not name.startswith("ENSG"):
+        return None
+    if match := _PAR_Y.fullmatch(name):
+        gene = known(match.group(1))
+        candidates = (match.group(1),) if gene is not None else ()
+        why = "the Y copy of a pseudoautosomal gene; adding it to the X copy is not decided here"
+        return Meaning("ambiguous", None, candidates, why)
+    if match := _ENSEMBL.fullmatch(name):
+        found = known(match.group(1))
+        if found is None:
+            return Meaning("unknown", evidence="an Ensembl id that the reference does not have")
+        outcome = "version_stripped" if found.outcome == "ensembl_id" else found.outcome
+        return found._replace(outcome=outcome, evidence=VERSION_LEFT_OUT + found.evidence)
+    return None
+
+
+def _other_species(name: str, known: Known) -> Meaning | None:
+    if name.isupper() and not name.startswith(("ENS", "FB")):
+        return None
+    if _OTHER_ENSEMBL.fullmatch(name):
+        return Meaning("non_human", evidence="a gene id of another species")
+    if _OTHER_GENOME.fullmatch(name):
+        return Meaning("non_human", evidence="prefixed with the genome of another species")
+    if _MOUSE.fullmatch(name):
+        return Meaning("non_human", evidence="a name that only mouse genes have")
+    if _OTHER_CASE.fullmatch(name) and (human := known(name.upper())) is not None:
+        why = f"spelled as in mouse or fish; human would be {name.upper()}, which is not guessed"
+        return Meaning("non_human", None, _ids(human), why)
+    return None
+
+
+def _control(name: str, _: Known) -> Meaning | None:
+    if _CONTROL.fullmatch(name):
+        return Meaning("control_feature", evidence="a spike-in, antibody, tag, reporter or tally")
+    return None
+
+
+def _spreadsheet(name: str, known: Known) -> Meaning | None:
+    if not (name[0].isdigit() or name[:3].lower() in _MONTH_NAMES):
+        return None  # most names: spared five patterns
+    if match := _DAY_MONTH.fullmatch(name):
+        return _date(match.group(2), match.group(1), known)
+    if match := _MONTH_DAY.fullmatch(name):
+        return _date(match.group(1), re.split(r"\D", match.group(2))[0], known)
+    if _NUMERIC_DATE.fullmatch(name):
+        return Meaning("spreadsheet_date", evidence="a date; what it was before is not guessed")
+    return _number(name)
+
+
+def _number(name: str) -> Meaning | None:
+    if (match := _SERIAL.fullmatch(name)) and int(match.group(1)) in _SERIALS:
+        return Meaning("spreadsheet_number", evidence="the serial number of a date")
+    if _SCIENTIFIC.fullmatch(name):
+        return Meaning("spreadsheet_number", evidence="an id that became a number, digits lost")
+    return None
+
+
+def _date(month: str, day: str, known: Known) -> Meaning:
+    names = [f"{stem}{int(day)}" for stem in _MONTHS.get(month[:3].lower(), ())]
+    found = {name: meaning for name in names if (meaning := known(name)) is not None}
+    ids = {id_ for one in found.values() for id_ in _ids(one)}
+    why = f"a date; it may have been {' or '.join(found)}" if found else "a date"
+    return Meaning("spreadsheet_date", None, tuple(sorted(ids)), why)
+
+
+def _unknown(name: str, known: Known) -> Meaning:
+    if (match := _LOC.fullmatch(name)) and (found := known(match.group(1))) is not None:
+        return found._replace(evidence=f"a provisional name that holds its id; {found.evidence}")
+    if _CLONE.fullmatch(name):
+        return Meaning("unknown", evidence="a clone-based name of an older Ensembl release")
+    if (match := _MADE_UNIQUE.fullmatch(name)) and (found := known(match.group(1))) is not None:
+        why = f"may be a further column of {match.group(1)}, numbered to be unique"
+        return Meaning("unknown", None, _ids(found), why)
+    return Meaning("unknown", evidence="no source knows it")

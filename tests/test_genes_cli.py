@@ -1,0 +1,107 @@
+"""`genept genes`: a file, a name, two references; without a store."""
+
+import polars as pl
+import pytest
+from gene_layouts import HGNC_HEADER, ensembl, hgnc, write
+from typer.testing import CliRunner
+
+import genept.genes_cli
+from genept.genes_cli import app
+from genept.sources.errors import SourceError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty folder to work in, in which nobody may open a store."""
+
+    def refuse(*_):
+        raise AssertionError("opened a store for nothing")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(genept.genes_cli, "open_releases", refuse)
+    monkeypatch.setattr(genept.genes_cli, "load_table", refuse)
+    write(tmp_path / "hgnc.txt", HGNC_HEADER, hgnc(1, "TP53", alias='"P53|BOTH"'), hgnc(2, "B"))
+    write(
+        tmp_path / "new.txt",
+        HGNC_HEADER,
+        hgnc(1, "TP53", alias="P53"),
+        hgnc(2, "C", prev="B"),
+        hgnc(3, "D"),
+    )
+    yield tmp_path
+    assert not (tmp_path / ".genept").exists()
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_explain_says_what_why_and_according_to_whom():
+    result = run("explain", "P53", "2-Sep", "Trp53", "--reference", "hgnc.txt")
+    assert result.exit_code == 0, result.output
+    assert f"P53  alias  {ensembl(1)}\n    alias of TP53 (hgnc)" in result.output
+    assert "2-Sep  spreadsheet_date  no gene" in result.output
+    assert "Trp53  unknown  no gene" in result.output
+
+
+def test_explain_takes_names_for_what_they_are():
+    result = run("explain", "[bold]x[/]", "tp53", "--reference", "hgnc.txt")
+    assert result.exit_code == 0, result.output
+    assert "[bold]x[/]  unknown" in result.output
+    assert f"it may mean: {ensembl(1)}" in result.output
+
+
+def test_map_writes_every_name_in_order_and_sums_up(folder):
+    (folder / "mine.csv").write_text("gene,x\nTP53,1\n2-Sep,2\nP53,3\nTP53,4\n[x],5\n")
+    result = run("map", "mine.csv", "--reference", "hgnc.txt")
+    assert result.exit_code == 0, result.output
+    assert "5 names from column 'gene' of mine.csv" in result.output
+    assert "3 mapped, 0 ambiguous, 2 without a gene" in result.output
+    written = pl.read_csv(folder / "mine.csv.mapping.csv")
+    assert written["input_id"].to_list() == ["TP53", "2-Sep", "P53", "TP53", "[x]"]
+    assert written["outcome"].to_list() == [
+        "exact", "spreadsheet_date", "alias", "exact", "unknown",
+    ]  # fmt: skip
+    assert not list(folder.glob("*.partial"))
+
+
+def test_map_takes_column_and_target(folder):
+    (folder / "mine.tsv").write_text("gene\tother\nTP53\tB\n")
+    result = run(
+        "map", "mine.tsv", "--column", "other", "--output", "out.csv", "--reference", "hgnc.txt"
+    )
+    assert result.exit_code == 0, result.output
+    assert pl.read_csv(folder / "out.csv")["ensembl_gene_id"].to_list() == [ensembl(2)]
+
+
+def test_map_leaves_the_last_good_result_if_writing_fails(folder, monkeypatch):
+    (folder / "mine.csv").write_text("gene\nTP53\n")
+    (folder / "mine.csv.mapping.csv").write_text("the last good one")
+
+    def half(rows, path):
+        path.write_text("hal")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pl.DataFrame, "write_csv", half)
+    assert run("map", "mine.csv", "--reference", "hgnc.txt").exit_code == 1
+    assert (folder / "mine.csv.mapping.csv").read_text() == "the last good one"
+    assert not list(folder.glob("*.partial"))
+
+
+def test_diff_needs_no_store(folder):
+    result = run("diff", "hgnc.txt", "new.txt", "--output", "changes.csv")
+    assert result.exit_code == 0, result.output
+    assert "B → C" in result.output
+    assert pl.read_csv(folder / "changes.csv")["change"].to_list() == ["gained", "renamed"]
+
+
+def test_a_missing_file_is_told(folder):
+    missing = run("map", "nix.csv", "--reference", "hgnc.txt")
+    assert missing.exit_code == 2
+    assert "nix.csv" in missing.output
+    for command in (["explain", "A", "--reference", "nix.txt"], ["diff", "nix.txt", "new.txt"]):
+        result = run(*command)
+        assert result.exit_code == 1
+        assert isinstance(result.exception, SourceError)
+        assert "nix.txt: No such file" in str(result.exception)

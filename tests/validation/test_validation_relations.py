@@ -1,0 +1,49 @@
+"""Genes that one table names and another must know."""
+
+import polars as pl
+import pytest
+from declared_rows import declared_frame
+
+from genept.store.lake import Lake, NewPart, StoredTable
+from genept.store.provenance import Origin
+from genept.tables import TABLES
+from validation.relations import doubled_targets, foreign_genes
+
+
+def stored(lake: Lake, name: str, rows: pl.DataFrame, *partition: str) -> StoredTable:
+    origin = Origin(("genept.tables",), {"rows": str(rows.hash_rows().to_list())})
+    parts = lake.build(f"{name}/planted", origin, lambda: [NewPart(name, rows, partition)])
+    return lake.assemble(name, parts)
+
+
+def axis(lake: Lake, *genes: str) -> StoredTable:
+    rows = declared_frame(TABLES["gene_axis"], len(genes)).with_columns(
+        pl.lit("c").alias("collection_id"),
+        pl.Series("gene_index", range(len(genes)), pl.UInt32),
+        pl.Series("ensembl_gene_id", genes),
+    )
+    return stored(lake, "gene_axis", rows, "c")
+
+
+@pytest.fixture
+def genes(lake: Lake) -> StoredTable:
+    rows = declared_frame(TABLES["genes"], 3)
+    return stored(lake, "genes", rows)
+
+
+def test_known_genes_pass(lake: Lake, genes: StoredTable) -> None:
+    known = lake.read(genes)["ensembl_gene_id"].to_list()
+    assert foreign_genes(lake, axis(lake, *known), genes) == []
+    assert doubled_targets(lake, axis(lake, *known)) == []
+
+
+def test_a_gene_that_the_reference_lacks_is_named(lake: Lake, genes: StoredTable) -> None:
+    known = lake.read(genes)["ensembl_gene_id"].to_list()
+    (finding,) = foreign_genes(lake, axis(lake, known[0], "ENSG99999999999"), genes)
+    assert finding == "c: 1 genes are not in the reference, such as ENSG99999999999"
+
+
+def test_a_gene_that_stands_twice_on_an_axis_is_named(lake: Lake, genes: StoredTable) -> None:
+    known = lake.read(genes)["ensembl_gene_id"].to_list()
+    (finding,) = doubled_targets(lake, axis(lake, known[0], known[1], known[0]))
+    assert finding == f"c: 2 positions share a gene, such as {known[0]}"
