@@ -6,7 +6,7 @@ orchestrator. Start with :func:`genept.load_table`.
 
 from typing import Any
 
-__all__ = ["duckdb_connection", "load_table", "releases", "storage_options"]
+__all__ = ["duckdb_connection", "filesystem", "load_table", "releases", "storage_options"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Annotated
 import polars as pl
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -44,8 +45,9 @@ def main() -> None:
         for point in entry_points(group="genept.commands"):
             app.command(point.name)(point.load())
         app()
-    except (StoreError, SourceError, ValidationError) as error:
-        console.print(f"[red]Error:[/] {error}", markup=True, soft_wrap=True)
+    except (StoreError, SourceError, SettingsError, ValidationError) as error:
+        console.print("Error:", style="red", end=" ")
+        console.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
 
 
@@ -88,6 +90,8 @@ def list_releases() -> None:
     """List every release, newest last."""
     known = open_releases()
     current = known.current_id()
+    if current is None:
+        answer.print("nothing has been released yet: run `genept run`")
     for release_id in known.ids():
         manifest = known.manifest(release_id)
         totals = [
@@ -112,10 +116,15 @@ def show_table(
     head = load_table(name, release=manifest.release_id).head(rows).collect()
     released = manifest.tables[name]
     answer.print(f"[bold]{name}[/]: {released.meaning}")
-    answer.print(f"{released.rows:,} rows in {len(released.files)} files; key: {released.key}\n")
+    answer.print(
+        f"{released.rows:,} rows in {len(released.files)} files; key: {', '.join(released.key)}\n"
+    )
     columns = Table("column", "type", "unit", "meaning", box=None)
     for column in released.columns:
-        columns.add_row(column.name, escape(column.type), column.unit or "", column.meaning)
+        meaning = column.meaning
+        if column.allowed:
+            meaning += f" One of: {', '.join(column.allowed)}."
+        columns.add_row(column.name, escape(column.type), column.unit or "", escape(meaning))
     answer.print(columns)
     typer.echo(f"\n{known.address(manifest.release_id, released.files[0].path)}")
     with pl.Config(tbl_cols=20, tbl_hide_dataframe_shape=True, fmt_str_lengths=40):

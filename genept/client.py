@@ -20,6 +20,7 @@ from genept.tables import TABLES
 
 if TYPE_CHECKING:
     import duckdb
+    from pyarrow.fs import S3FileSystem
 
 
 def open_releases(settings: Settings | None = None) -> Releases:
@@ -68,6 +69,11 @@ def load_table(
 def storage_options(*, settings: Settings | None = None) -> dict[str, str]:
     """What polars needs to read the release's S3 addresses; holds the secret: do not print it."""
     return open_store(settings or Settings()).storage_options()
+
+
+def filesystem(*, settings: Settings | None = None) -> S3FileSystem:
+    """What pyarrow and pandas need to read the addresses, without their leading ``s3://``."""
+    return open_store(settings or Settings()).filesystem()
 
 
 def duckdb_connection(*, settings: Settings | None = None) -> duckdb.DuckDBPyConnection:

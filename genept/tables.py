@@ -139,7 +139,7 @@ _TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="gene_mapping",
-        meaning="What became of every gene name that came in with a collection.",
+        meaning="What became of every gene name of a collection, but for what is in `quarantine`.",
         group="nomenclature",
         key=("collection_id", "input_id"),
         partition=("collection_id",),
@@ -212,7 +212,7 @@ _TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="quarantine",
-        meaning="What was kept out, and why; nothing is dropped without a row here.",
+        meaning="What was kept out, and why. Gene names without a gene are in `gene_mapping`.",
         group="collections",
         key=("collection_id", "item", "input_id", "reason"),
         partition=("collection_id",),

@@ -11,7 +11,7 @@ from genept.platform import Platform
 from genept.store.lake import StoredTable
 from genept.tables import TABLES
 from validation.checks import check_table
-from validation.relations import doubled_targets, foreign_genes
+from validation.relations import doubled_targets, expression_findings, foreign_genes
 
 
 def _suite_check(name: str) -> dg.AssetChecksDefinition:
@@ -64,5 +64,33 @@ def _genes_check(name: str) -> dg.AssetChecksDefinition:
     return names_only_known_genes
 
 
+@dg.asset_check(
+    asset=dg.AssetKey("expression"),
+    name="fits_its_axis",
+    blocking=True,
+    additional_ins={
+        "gene_axis": dg.AssetIn("gene_axis"),
+        "observations": dg.AssetIn("observations"),
+    },
+    description="Both lists of a row are equally long, ascending, and within the gene axis.",
+)
+def fits_its_axis(
+    platform: dg.ResourceParam[Platform],
+    stored: StoredTable,
+    gene_axis: StoredTable,
+    observations: StoredTable,
+) -> dg.AssetCheckResult:
+    """Check every row of every collection."""
+    findings = expression_findings(platform.lake, stored, gene_axis, observations)
+    return dg.AssetCheckResult(
+        passed=not findings,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="\n".join(findings) or f"{stored.rows:,} rows are rows of a CSR matrix",
+    )
+
+
 table_checks = [_suite_check(name) for name in TABLES]
-gene_checks = [_genes_check(name) for name in ("gene_names", "gene_mapping", "gene_axis")]
+relation_checks = [
+    fits_its_axis,
+    *(_genes_check(name) for name in ("gene_names", "gene_mapping", "gene_axis")),
+]

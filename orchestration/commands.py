@@ -27,10 +27,15 @@ def run() -> None:
     """Build what is new and publish it: public data to a release, through Dagster."""
     import dagster as dg
 
+    from genept.platform import Platform
     from genept.report import print_report
     from orchestration.instance import close_killed_runs, dagster_home, exclusive_run
 
     settings = Settings()
+    try:
+        Platform(settings).limits  # noqa: B018 - names every unknown collection and space
+    except ValueError as error:
+        raise StoreError(str(error)) from None
     before = _current_release(settings)
     with exclusive_run(settings):
         dagster_home(settings)

@@ -7,7 +7,7 @@ import dagster as dg
 from assets import benchmarks, collections, embeddings, models, nomenclature, release, sources, text
 from genept.platform import Platform
 from genept.settings import Settings
-from orchestration.checks import gene_checks, table_checks
+from orchestration.checks import relation_checks, table_checks
 from orchestration.embedding_flow import prefect_runner
 from orchestration.io_manager import LakeIOManager
 from orchestration.progress import run_lines
@@ -23,11 +23,12 @@ release_job = dg.define_asset_job(
 
 def build_defs(settings: Settings | None = None) -> dg.Definitions:
     """The definitions of one installation; tests give settings of their own."""
-    platform = Platform(settings or Settings(), runner=prefect_runner)
+    settings = settings or Settings()
+    platform = Platform(settings, runner=prefect_runner(settings.state / "prefect"))
     modules = [sources, nomenclature, collections, text, embeddings, benchmarks, models, release]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
-        asset_checks=[*table_checks, *gene_checks],
+        asset_checks=[*table_checks, *relation_checks],
         jobs=[release_job],
         resources={"platform": platform, "io_manager": LakeIOManager(platform)},
         loggers={"console": run_lines},

@@ -7,6 +7,7 @@ import time
 
 import dagster as dg
 from dagster import DagsterEventType
+from rich.markup import escape
 
 from genept.console import console
 
@@ -33,7 +34,7 @@ class _RunLines(logging.Handler):
             error = event.step_failure_data.error
             cause = error.cause if error and error.cause else error
             text = cause.message.strip() if cause else "no reason was given"
-            console.print(f"[red]✗[/] {step}: {text}", markup=True)
+            console.print(f"[red]✗[/] {step}: {escape(text)}")
 
     def _materialised(self, event: dg.DagsterEvent, seconds: float) -> None:
         metadata = event.step_materialization_data.materialization.metadata
@@ -47,7 +48,7 @@ class _RunLines(logging.Handler):
             failed = evaluation.severity == dg.AssetCheckSeverity.ERROR
             mark = "[red]✗[/]" if failed else "[yellow]![/]"
             name = evaluation.asset_key.to_user_string()
-            console.print(f"{mark} check of {name}: {evaluation.description}")
+            console.print(f"{mark} check of {name}: {escape(evaluation.description or '')}")
 
 
 @dg.logger(description="One line per table and per failed check.")

@@ -45,9 +45,11 @@ def run_suite(suite: Suite, frame: pd.DataFrame) -> SuiteResult:
         If an expectation could not be evaluated: nothing is known of the frame then.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # This module sets a level of its own when it is imported, and tells of each temporary folder.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     batch = (

@@ -1,4 +1,4 @@
-"""What must hold between tables: every gene that one names is in the reference, once."""
+"""What must hold between tables: genes that the reference has, lists that fit their axis."""
 
 from __future__ import annotations
 
@@ -25,6 +25,36 @@ def foreign_genes(lake: Lake, stored: StoredTable, genes: StoredTable) -> list[s
             findings.append(
                 f"{where}: {len(strange)} genes are not in the reference, such as {strange[0]}"
             )
+    return findings
+
+
+def expression_findings(
+    lake: Lake, expression: StoredTable, axis: StoredTable, observations: StoredTable
+) -> list[str]:
+    """Rows that are no CSR rows of the collection: unequal, unsorted or foreign lists and ids."""
+    findings = []
+    for part in expression.parts:
+        where = "/".join(part.partition)
+        n_genes = axis.part(*part.partition).rows
+        wrong = 0
+        ids: list[str] = []
+        for rows in lake.row_groups(part, ["observation_id", "gene_index", "value"]):
+            frame = pl.DataFrame(pl.from_arrow(rows))
+            index = pl.col("gene_index")
+            holds = (
+                (index.list.len() == pl.col("value").list.len())
+                & index.list.eval(pl.element().cast(pl.Int64).diff().drop_nulls() > 0).list.all()
+                & (index.list.max() < n_genes)
+            )
+            wrong += frame.filter(~holds).height
+            ids += frame["observation_id"].to_list()
+        if wrong:
+            findings.append(
+                f"{where}: {wrong} rows whose gene_index is not ascending, not as long as "
+                f"value, or beyond the {n_genes} genes of the axis"
+            )
+        if ids != lake.read(observations.part(*part.partition))["observation_id"].to_list():
+            findings.append(f"{where}: its observations are not those of table observations")
     return findings
 
 

@@ -104,6 +104,7 @@ class EmbeddedStore:
             if last is None or process is None:
                 return False
             server.end(process, SECONDS_TO_STOP)
+            server.remove_sockets(last.ports)
             records.remember(self.folder, LastServer(None, last.ports))
             return True
 

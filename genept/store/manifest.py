@@ -49,6 +49,9 @@ class ReleasedColumn(Document):
     meaning: str
     unit: str | None
     nullable: bool
+    allowed: tuple[str, ...] | None
+    minimum: float | None
+    maximum: float | None
 
     @classmethod
     def of(cls, table: Table) -> tuple[ReleasedColumn, ...]:
@@ -60,6 +63,9 @@ class ReleasedColumn(Document):
                 meaning=column.meaning,
                 unit=column.unit,
                 nullable=column.nullable,
+                allowed=column.allowed,
+                minimum=column.minimum,
+                maximum=column.maximum,
             )
             for column in table.columns
         )

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -166,6 +167,13 @@ def _arguments(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.ZombieProcess:
         return []
+
+
+def remove_sockets(ports: Mapping[str, int]) -> None:
+    """Remove the sockets that `weed` leaves in the folder for temporary files."""
+    for port in [one + grpc for one in ports.values() for grpc in (0, GRPC_OFFSET)]:
+        for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+            left.unlink(missing_ok=True)
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -32,9 +32,7 @@ SPACES: Final = (
     Space("lsa-384", "name-go"),
     Space("random-384", "name-go", is_control=True),
 )
-"""The spaces that a release holds; the first is the one that models read by default."""
-
-DEFAULT_SPACE: Final = SPACES[0]
+"""The spaces that a release holds; models join the first with expression."""
 
 
 def chosen_spaces(names: Sequence[str]) -> tuple[Space, ...]:

@@ -103,6 +103,7 @@ def test_diagnosis(lake: Lake, planted):
     scores = evaluated(lake, evaluations_part, "balanced_accuracy")
     assert set(scores) == {EXPRESSION, BOTH, *SPACES, "majority-class", "permuted-labels"}
     assert {name for name, row in scores.items() if row["is_control"]} == {
+        EXPRESSION,
         "random-384/name-go:genept-w",
         "majority-class",
         "permuted-labels",
