@@ -150,7 +150,7 @@ def test_permitted_keys_name_one_place_only(key: str) -> None:
         parts = key.split("/")
         assert "\\" in key or {"", ".", ".."} & set(parts)
     else:
-        assert str(Path("/root", key).resolve()) == f"/root/{key}"
+        assert str(Path("/base", key).resolve()) == f"/base/{key}"
 
 
 # --- conditions ---------------------------------------------------------------------------
