@@ -29,8 +29,8 @@ def progress_bar(
 ) -> Iterator[Callable[[float], None]]:
     """Show `what` advancing to `total`; yields the function that advances it."""
     with Progress(
-        TextColumn("  {task.description:<42}"),
-        BarColumn(bar_width=28),
+        TextColumn("  {task.description:<24}"),
+        BarColumn(bar_width=16),
         count or MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),

@@ -43,7 +43,7 @@ def embed_through_cache(
     missing = sorted(cache.missing(texts), key=len)  # alike lengths pad little
     if missing:
         batches = [missing[start : start + BATCH] for start in range(0, len(missing), BATCH)]
-        with progress_bar(f"embedding with {embedder.id}", len(missing)) as advance:
+        with progress_bar(f"embedding: {embedder.id}", len(missing)) as advance:
 
             def embed_batch(batch: Sequence[str]) -> None:
                 todo = cache.missing(batch)  # a batch that is tried again may be done already
