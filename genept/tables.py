@@ -33,9 +33,11 @@ SPACE = Column("space", TEXT, "Embedding space: text embedder / description reci
 COLLECTION = Column("collection_id", TEXT, "Collection that the row belongs to.")
 OBSERVATION = Column("observation_id", TEXT, "Cell or bulk sample, unique in its collection.")
 GENE = Column("ensembl_gene_id", TEXT, "Unversioned Ensembl gene id.", pattern=ENSEMBL_GENE_ID)
-CANDIDATES = Column("candidates", TEXTS, "Ensembl ids that the name may mean, if not decided.")
-EVIDENCE = Column("evidence", TEXT, "Why, and according to which source.")
-FOUND = replace(GENE, meaning="The gene; empty if it could not be decided.", nullable=True)
+MEANING = (
+    replace(GENE, meaning="The gene; empty if it could not be decided.", nullable=True),
+    Column("candidates", TEXTS, "Ensembl ids that the name may mean, if not decided."),
+    Column("evidence", TEXT, "Why, and according to which source."),
+)
 SYMBOL = Column("symbol", TEXT, "Approved HGNC symbol at the reference release.")
 REFERENCE = Column("reference_release", TEXT, "Release of the gene reference that was used.")
 MODEL_VERSION = Column("model_version", TEXT, "Hash of the model's data, settings and code.")
@@ -45,6 +47,7 @@ DRUG = Column("drug_id", TEXT, "Drug name as the screen publishes it.")
 FOLD = Column("fold", INT, "Fold in which the observation's group was held out.", minimum=0)
 METRIC = Column("metric", TEXT, "What was measured.")
 SPLIT = Column("split", TEXT, "How train and test were kept apart.")
+PREDICTED = (MODEL, MODEL_VERSION, REPRESENTATION, COLLECTION, OBSERVATION)
 VALUE_WITH_INTERVAL = (
     Column("value", FLOAT, "The score."),
     Column("ci_low", FLOAT, "Lower end of the 95 % bootstrap interval.", nullable=True),
@@ -131,9 +134,7 @@ _TABLES: tuple[Table, ...] = (
         columns=(
             Column("name", TEXT, "A symbol or an id, spelled exactly so."),
             Column("outcome", TEXT, "What kind of name it is.", allowed=OUTCOMES),
-            FOUND,
-            CANDIDATES,
-            EVIDENCE,
+            *MEANING,
             REFERENCE,
         ),
     ),
@@ -147,9 +148,7 @@ _TABLES: tuple[Table, ...] = (
             COLLECTION,
             Column("input_id", TEXT, "The gene as the publisher wrote it."),
             Column("outcome", TEXT, "How it was resolved.", allowed=OUTCOMES),
-            FOUND,
-            CANDIDATES,
-            EVIDENCE,
+            *MEANING,
             _share("expression_share", "Share of the collection's expression."),
             REFERENCE,
         ),
@@ -298,11 +297,7 @@ _TABLES: tuple[Table, ...] = (
         key=("model", "model_version", "collection_id", "observation_id"),
         partition=("model",),
         columns=(
-            MODEL,
-            MODEL_VERSION,
-            REPRESENTATION,
-            COLLECTION,
-            OBSERVATION,
+            *PREDICTED,
             FOLD,
             Column("label", TEXT, "The publisher's diagnosis."),
             Column("prediction", TEXT, "The predicted diagnosis."),
@@ -318,11 +313,7 @@ _TABLES: tuple[Table, ...] = (
         partition=("model",),
         minimum_rows=200_000,
         columns=(
-            MODEL,
-            MODEL_VERSION,
-            REPRESENTATION,
-            COLLECTION,
-            OBSERVATION,
+            *PREDICTED,
             DRUG,
             FOLD,
             Column("measured", FLOAT, "Measured response.", unit="ln(µM)"),
