@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from genept.benchmarks.cell_types import cell_type_scores, expression_pca, split_cells
+from genept.benchmarks.cell_types import TASK, cell_type_scores, expression_pca, split_cells
 from genept.embeddings.representations import CollectionParts, read_views
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
 
-TASK: Final = "cell-type-annotation"
 SEED: Final = 2023
 EXPRESSION_CONTROL: Final = "expression-pca-50"
 

@@ -20,6 +20,7 @@ from sklearn.model_selection import train_test_split
 
 from genept.benchmarks.scores import Indices, classification_scores
 
+TASK: Final = "cell-type-annotation"
 N_NEIGHBOURS: Final = 10
 METRICS: Final = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 MAJORITY_CLASS: Final = "majority-class"
@@ -121,7 +122,7 @@ def cell_type_scores(
         )
         rows += [
             {
-                "task": "cell-type-annotation",
+                "task": TASK,
                 "dataset": dataset,
                 "representation": name,
                 "model": "10-nn-cosine",

@@ -9,6 +9,7 @@ files are `genept.nomenclature.snapshots`'.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import polars as pl
 
@@ -50,7 +51,7 @@ class Reference:
         claims = older_claims(before, self.genes, source)
         return replace(self, further=pl.concat([self.further, claims]))
 
-    @property
+    @cached_property
     def index(self) -> pl.DataFrame:
         """What every name means; see `names.name_index`."""
         return name_index(pl.concat([gene_claims(self.genes, self.release), self.further]))
