@@ -88,12 +88,14 @@ def _parts(
     archives: Archives, collection: Collection, parsed: ParsedCollection, reference: Reference
 ) -> Iterator[NewPart]:
     partition = (collection.id,)
-    totals, absolute = column_totals(parsed.blocks(), len(parsed.input_genes))
+    totals, absolute = column_totals(parsed.expression.blocks(), len(parsed.input_genes))
     mapping = _mapping(collection, parsed, reference, absolute)
     coverage = _coverage(collection, mapping)
     mapped = GeneAxis.of(mapping["ensembl_gene_id"])
     axis = mapped.keeping_highest(totals) if collection.duplicate_policy != "sum" else mapped
-    expression = sp.csr_matrix(sp.vstack(list(axis.merge(parsed.blocks())), format="csr"))
+    expression = sp.csr_matrix(
+        sp.vstack(list(axis.merge(parsed.expression.blocks())), format="csr")
+    )
     observations = parsed.observations.with_columns(
         pl.Series("n_genes", np.diff(expression.indptr), dtype=pl.Int64),
         pl.Series("total", expression.astype(np.float64).sum(axis=1).A1),

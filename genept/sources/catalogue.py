@@ -11,11 +11,12 @@ import tomllib
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from genept.sources.errors import SourceError
+from genept.sources.formats import FORMATS
 
 ID = r"^[a-z0-9][a-z0-9-]*$"
 
@@ -46,61 +47,6 @@ class Source(_Entry):
         return self.filename.endswith(".whl")
 
 
-class FormatOptions(_Entry):
-    """What a format needs to know of a collection."""
-
-    n_sources: ClassVar[int] = 1
-
-
-class RectangleOptions(FormatOptions):
-    """Genes × cells in a zipped CSV, labels in another."""
-
-    counts: str
-    annotations: str
-    tissue: str
-
-
-class GdscOptions(FormatOptions):
-    """Cell lines as torch tensors, gene names, responses, and a line annotation.
-
-    The annotation comes from the second of the collection's sources.
-    """
-
-    n_sources: ClassVar[int] = 2
-
-    expression: str
-    genes: str
-    responses: str
-    annotations: str
-
-
-class TcgaOptions(FormatOptions):
-    """Which cohort, and which column of which file holds the diagnosis."""
-
-    cohort: str
-    tissue: str
-    label_file: str
-    label_column: str
-    labels: dict[str, str] = Field({}, description="Code to name; empty: names as published.")
-
-
-class OmicsbenchOptions(FormatOptions):
-    """Which study, and what its conditions are called here."""
-
-    study: str
-    tissue: str
-    diagnoses: dict[str, str]
-
-
-Format = Literal["rectangle", "gdsc", "tcga", "omicsbench"]
-_OPTIONS: Final[dict[str, type[FormatOptions]]] = {
-    "rectangle": RectangleOptions,
-    "gdsc": GdscOptions,
-    "tcga": TcgaOptions,
-    "omicsbench": OmicsbenchOptions,
-}
-
-
 class Collection(_Entry):
     """One data set that is ingested: its format, unit, groups and terms of use.
 
@@ -111,7 +57,7 @@ class Collection(_Entry):
     id: str = Field(pattern=ID)
     title: str
     kind: Literal["single_cell", "bulk"]
-    format: Format
+    format: str
     sources: tuple[str, ...]
     unit: Literal["counts", "log2", "zscore"]
     duplicate_policy: Literal["sum", "highest_mean"]
@@ -134,7 +80,9 @@ class Collection(_Entry):
 
     @model_validator(mode="after")
     def _options_suit_format(self) -> Collection:
-        options = _OPTIONS[self.format].model_validate(self.options)
+        if self.format not in FORMATS:
+            raise ValueError(f"unknown format {self.format!r}; known are {sorted(FORMATS)}")
+        options = FORMATS[self.format].model_validate(self.options)
         if len(self.sources) != options.n_sources:
             raise ValueError(
                 f"format {self.format!r} takes {options.n_sources} sources, not {len(self.sources)}"

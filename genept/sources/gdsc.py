@@ -16,9 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.sources.archives import Archives
-from genept.sources.catalogue import Collection, GdscOptions
+from genept.sources.catalogue import Collection
 from genept.sources.delimited import read_table
 from genept.sources.errors import SourceError
+from genept.sources.formats import GdscOptions
 from genept.sources.parsed import (
     RESPONSE_SCHEMA,
     ParsedCollection,

@@ -11,9 +11,10 @@ from typing import BinaryIO
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genept.sources.archives import Archives
-from genept.sources.catalogue import Collection, OmicsbenchOptions
+from genept.sources.catalogue import Collection
 from genept.sources.delimited import read_matrix
 from genept.sources.errors import SourceError
+from genept.sources.formats import OmicsbenchOptions
 from genept.sources.parsed import ParsedCollection, from_matrix, observation_frame, refuse_repeats
 
 

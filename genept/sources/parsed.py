@@ -6,9 +6,10 @@ maps a gene name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -31,7 +32,8 @@ RESPONSE_SCHEMA: Final = pl.Schema(
         "n_measured": pl.Int64,
     }
 )
-_BLOCK_ROWS: Final = 512
+BLOCK_ROWS: Final = 512
+"""Observations a block, where nothing else sets its size."""
 _MAX_EXACT: Final = 2**24
 """Above this float32 no longer holds every whole number."""
 
@@ -45,6 +47,43 @@ class Quarantined:
     reason: str
     detail: str
     n: int = 1
+
+
+class ExpressionRows(Protocol):
+    """Expression as published, read anew at each call.
+
+    It can be sent to another process, which reads its share of the rows from the
+    same local file; so it holds paths and names, not open files.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Observations × input genes."""
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
+        """Rows `start` to `stop` as float32 blocks of sorted indices, in published order.
+
+        Memory is set by the block, not by the file.
+        """
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Expression that was small enough to be read whole."""
+
+    matrix: csr_matrix
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Observations × input genes."""
+        rows, columns = self.matrix.shape
+        return rows, columns
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
+        """Rows `start` to `stop`, `BLOCK_ROWS` at a time."""
+        stop = self.shape[0] if stop is None else min(stop, self.shape[0])
+        for first in range(start, stop, BLOCK_ROWS):
+            yield self.matrix[first : min(first + BLOCK_ROWS, stop)]
 
 
 @dataclass(frozen=True)
@@ -61,9 +100,8 @@ class ParsedCollection:
         NCBI Gene ids for each of them, if published.
     observations
         One row per cell or sample, of `OBSERVATION_SCHEMA`; only the first two are never null.
-    blocks
-        Gives the expression anew at each call: float32 row blocks of shape
-        (rows, len(input_genes)), in the order of `observations`, in the collection's unit.
+    expression
+        Observations × input genes, in their orders and in the collection's unit.
     responses
         Drug responses of `RESPONSE_SCHEMA`, or none.
     """
@@ -72,7 +110,7 @@ class ParsedCollection:
     symbols: tuple[str, ...]
     entrez_ids: tuple[str | None, ...] | None
     observations: pl.DataFrame
-    blocks: Callable[[], Iterator[csr_matrix]]
+    expression: ExpressionRows
     responses: pl.DataFrame | None
     quarantined: tuple[Quarantined, ...]
 
@@ -81,6 +119,12 @@ class ParsedCollection:
         for name, values in (("symbols", self.symbols), ("Entrez ids", self.entrez_ids)):
             if values is not None and len(values) != len(self.input_genes):
                 raise SourceError(f"{len(values)} {name} for {len(self.input_genes)} input genes")
+        expected = (self.observations.height, len(self.input_genes))
+        if self.expression.shape != expected:
+            raise SourceError(
+                f"the matrix is {self.expression.shape}, but there are {expected[0]} observations "
+                f"and {expected[1]} genes"
+            )
         _refuse_schema(self.observations, OBSERVATION_SCHEMA, "observations")
         for required in ("observation_id", "group_id"):
             if self.observations[required].null_count():
@@ -118,8 +162,7 @@ def from_matrix(
 ) -> ParsedCollection:
     """Make a collection of a matrix in memory, observations × genes; empty observations go out.
 
-    The formats so far come as one text or pickle that must be read whole and,
-    mostly, turned over. A larger one should read its member anew in `blocks`.
+    For small files that must be read whole and, mostly, turned over.
     """
     if values.shape != (observations.height, len(input_genes)):
         raise SourceError(
@@ -130,16 +173,12 @@ def from_matrix(
     empty = observations.filter(~pl.Series(filled))["observation_id"].to_list()
     matrix = csr_matrix(values[filled], dtype=np.float32)
 
-    def blocks() -> Iterator[csr_matrix]:
-        for start in range(0, matrix.shape[0], _BLOCK_ROWS):
-            yield matrix[start : start + _BLOCK_ROWS]
-
     return ParsedCollection(
         input_genes=tuple(input_genes),
         symbols=tuple(symbols if symbols is not None else input_genes),
         entrez_ids=None if entrez_ids is None else tuple(entrez_ids),
         observations=observations.filter(pl.Series(filled)),
-        blocks=blocks,
+        expression=InMemory(matrix),
         responses=responses,
         quarantined=(
             *quarantined,
@@ -176,7 +215,7 @@ def validated(parsed: ParsedCollection, *, unit: str) -> ParsedCollection:
         are negative, broken, or beyond what float32 holds exactly.
     """
     rows = 0
-    for block in parsed.blocks():
+    for block in parsed.expression.blocks():
         if block.dtype != np.float32 or block.shape[1] != len(parsed.input_genes):
             raise SourceError(f"an expression block is {block.dtype} of shape {block.shape}")
         first = parsed.observations["observation_id"][rows] if block.shape[0] else None
@@ -197,6 +236,20 @@ def _refuse_non_counts(values: NDArray[np.float32], where: str) -> None:
         raise SourceError(f"counts above {_MAX_EXACT:,} in {where}: float32 would round them")
     if (values != np.floor(values)).any():
         raise SourceError(f"counts that are no whole numbers in {where}: is it normalised?")
+
+
+def distinct_inputs(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of input columns made unique: the second ``TBCE`` becomes ``TBCE#2``.
+
+    What is looked up stays the name itself; what becomes of several columns of one
+    gene is the collection's duplicate policy.
+    """
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        seen[name] += 1
+        distinct.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return tuple(distinct)
 
 
 def refuse_repeats(values: Sequence[str], what: str) -> None:

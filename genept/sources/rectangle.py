@@ -10,9 +10,10 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from genept.sources.archives import Archives
-from genept.sources.catalogue import Collection, RectangleOptions
+from genept.sources.catalogue import Collection
 from genept.sources.delimited import read_matrix, read_table
 from genept.sources.errors import SourceError
+from genept.sources.formats import RectangleOptions
 from genept.sources.parsed import ParsedCollection, from_matrix, observation_frame, refuse_repeats
 
 

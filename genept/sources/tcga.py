@@ -10,9 +10,10 @@ import re
 from typing import Final
 
 from genept.sources.archives import Archives
-from genept.sources.catalogue import Collection, TcgaOptions
+from genept.sources.catalogue import Collection
 from genept.sources.delimited import read_matrix, read_table
 from genept.sources.errors import SourceError
+from genept.sources.formats import TcgaOptions
 from genept.sources.parsed import (
     ParsedCollection,
     Quarantined,

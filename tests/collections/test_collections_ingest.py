@@ -189,7 +189,7 @@ def test_the_same_input_gives_the_same_bytes_in_whatever_order(
     parsed, reference, _ = large(n_observations=600)
     other = Lake(object_store, f"{store_prefix}-other", tmp_path / "other")
     names = parsed.input_genes
-    dense = np.vstack([block.toarray() for block in parsed.blocks()])
+    dense = np.vstack([block.toarray() for block in parsed.expression.blocks()])
     order = np.argsort(parsed.observations["observation_id"].to_numpy())
     ids = parsed.observations["observation_id"].gather(order).to_list()
     ordered = parsed_of(dense[order], names, ids)

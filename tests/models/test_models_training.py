@@ -171,7 +171,7 @@ def test_counts_are_weighted_before_a_model_sees_them(lake: Lake, planted, monke
     task, _ = planted("counts", parsed)
     with pytest.raises(LookupError):
         train_diagnosis(*task)
-    values = np.vstack([block.toarray() for block in parsed.blocks()]).astype(np.float64)
+    values = np.vstack([block.toarray() for block in parsed.expression.blocks()]).astype(np.float64)
     expected = np.log1p(values * 1e4 / values.sum(axis=1, keepdims=True))
     order = sorted(range(N_GENES), key=lambda position: REFERENCE["ensembl_gene_id"][position])
     np.testing.assert_allclose(seen[EXPRESSION], expected[:, order], rtol=1e-5)

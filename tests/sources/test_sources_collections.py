@@ -42,7 +42,7 @@ def parse(make_archives: Callable[..., Archives]) -> Parse:
 
 
 def dense(parsed: ParsedCollection) -> Any:
-    return vstack(list(parsed.blocks())).toarray()
+    return vstack(list(parsed.expression.blocks())).toarray()
 
 
 def column(parsed: ParsedCollection, name: str) -> list[Any]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,10 @@ from scipy.sparse import csr_matrix, vstack
 from genept.sources.errors import SourceError
 from genept.sources.parsed import (
     RESPONSE_SCHEMA,
+    InMemory,
     ParsedCollection,
     Quarantined,
+    distinct_inputs,
     from_matrix,
     observation_frame,
     validated,
@@ -43,7 +47,7 @@ def collection_of(values: Any, **changes: Any) -> ParsedCollection:
 def test_blocks_are_the_matrix_in_order_and_can_be_read_again(values: Any) -> None:
     parsed = collection_of(values)
     for _ in range(2):
-        blocks = list(parsed.blocks())
+        blocks = list(parsed.expression.blocks())
         assert all(isinstance(block, csr_matrix) and block.dtype == np.float32 for block in blocks)
         np.testing.assert_array_equal(vstack(blocks).toarray(), values)
     assert validated(parsed, unit="counts") is parsed
@@ -52,7 +56,7 @@ def test_blocks_are_the_matrix_in_order_and_can_be_read_again(values: Any) -> No
 def test_observations_without_expression_are_quarantined() -> None:
     parsed = collection_of([[1, 0], [0, 0], [0, 2]])
     assert parsed.observations["observation_id"].to_list() == ["s0", "s2"]
-    assert [block.toarray().tolist() for block in parsed.blocks()] == [[[1, 0], [0, 2]]]
+    assert [block.toarray().tolist() for block in parsed.expression.blocks()] == [[[1, 0], [0, 2]]]
     assert [(item.item, item.input_id, item.reason) for item in parsed.quarantined] == [
         ("observation", "s1", "empty")
     ]
@@ -118,11 +122,37 @@ def test_responses_that_do_not_fit_are_refused(rows: list[Any], complaint: str) 
         collection_of([[1, 2]], responses=frame)
 
 
+class Torn(InMemory):
+    """A file that ends before its header said."""
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
+        yield self.matrix[:1]
+
+
 def test_blocks_that_do_not_add_up_are_refused() -> None:
     parsed = collection_of([[1, 2], [3, 4]])
-    half = ParsedCollection(
-        **{name: getattr(parsed, name) for name in parsed.__dataclass_fields__ if name != "blocks"},
-        blocks=lambda: iter([csr_matrix(np.ones((1, 2), np.float32))]),
-    )
+    torn = replace(parsed, expression=Torn(csr_matrix(np.ones((2, 2), np.float32))))
     with pytest.raises(SourceError, match="1 expression rows for 2 observations"):
-        validated(half, unit="counts")
+        validated(torn, unit="counts")
+
+
+def test_expression_of_another_shape_is_refused() -> None:
+    parsed = collection_of([[1, 2], [3, 4]])
+    with pytest.raises(SourceError, match="there are 2 observations and 2 genes"):
+        replace(parsed, expression=InMemory(csr_matrix(np.ones((1, 2), np.float32))))
+
+
+@given(st.integers(0, 1400), st.integers(0, 1400))
+def test_any_range_of_rows_is_read_as_asked(start: int, stop: int) -> None:
+    matrix = csr_matrix(np.arange(1, 1201, dtype=np.float32)[:, None])
+    blocks = [block.toarray().ravel() for block in InMemory(matrix).blocks(start, stop)]
+    np.testing.assert_array_equal(
+        np.concatenate([np.empty(0), *blocks]), np.arange(1, 1201)[start:stop]
+    )
+
+
+@given(st.lists(st.sampled_from(["TBCE", "MATR3", "MATR3.1"])))
+def test_repeated_inputs_stay_apart(names: list[str]) -> None:
+    distinct = distinct_inputs(names)
+    assert len(set(distinct)) == len(names)
+    assert [one.partition("#")[0] for one in distinct] == names

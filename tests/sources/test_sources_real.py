@@ -67,7 +67,7 @@ def test_gdsc(real_archives: Archives) -> None:
 
 
 def test_gdsc_values_are_scaled_within_each_line(real_archives: Archives) -> None:
-    for block in parsed(real_archives, "gdsc").blocks():
+    for block in parsed(real_archives, "gdsc").expression.blocks():
         assert -1.35 < block.min() < 0 < block.max() < 4.73
 
 
@@ -78,7 +78,7 @@ def test_pam50_codes_agree_with_their_marker_genes(real_archives: Archives) -> N
     assert dict(diagnosis.value_counts().iter_rows()) == {
         "LumA": 419, "LumB": 140, "Basal": 130, "Her2": 46, "Normal-like": 34
     }  # fmt: skip
-    values = np.vstack([block.toarray() for block in brca.blocks()])
+    values = np.vstack([block.toarray() for block in brca.expression.blocks()])
 
     def mean(symbol: str) -> dict[str, float]:
         level = values[:, brca.symbols.index(symbol)]
@@ -95,7 +95,10 @@ def test_pam50_codes_agree_with_their_marker_genes(real_archives: Archives) -> N
 def test_pam50_luminal_a_divides_less_than_luminal_b(real_archives: Archives) -> None:
     brca = parsed(real_archives, "tcga-brca")
     aurka = np.concatenate(
-        [block[:, brca.symbols.index("AURKA")].toarray().ravel() for block in brca.blocks()]
+        [
+            block[:, brca.symbols.index("AURKA")].toarray().ravel()
+            for block in brca.expression.blocks()
+        ]
     )
     diagnosis = brca.observations["diagnosis"]
     luminal_a, luminal_b = (
