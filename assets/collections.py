@@ -32,6 +32,7 @@ def ingested_collections(
             collection,
             lambda: platform.reference,
             platform.reference_version,
+            platform.settings.threads,
         )
     ]
     for name in TABLES_OF_A_COLLECTION:

@@ -25,11 +25,12 @@ def _embeddings_asset(kind: str, table: str) -> dg.AssetsDefinition:
                 unit=collection.unit,
                 gene_embeddings=gene_embeddings.part(space.id),
                 axis=gene_axis.part(collection.id),
-                expression=expression.part(collection.id),
+                expression=shard,
             )
             for collection in platform.collections
             if collection.kind == kind
             for space in platform.spaces
+            for shard in expression.matching(collection.id)
         ]
         return table_result(platform.lake.assemble(table, parts))
 

@@ -20,8 +20,9 @@ def parts_of(
     return CollectionParts(
         observations=tables["observations"].part(collection.id),
         axis=tables["gene_axis"].part(collection.id),
-        expression=tables["expression"].part(collection.id),
+        expression=tuple(tables["expression"].matching(collection.id)),
         embeddings={
-            space: embeddings.part(space.id, METHOD, collection.id) for space in platform.spaces
+            space: tuple(embeddings.matching(space.id, METHOD, collection.id))
+            for space in platform.spaces
         },
     )

@@ -25,7 +25,7 @@ OUTCOMES: Final = (
 )
 """What can become of a gene name; see `genept.nomenclature.names` and `.spelling`."""
 
-UNITS: Final = ("counts", "log2", "zscore")
+UNITS: Final = ("counts", "tpm", "log1p", "log2", "zscore")
 """Expression units; what each means for weighting is in `genept.embeddings.weights`."""
 
 SHA256: Final = r"^[0-9a-f]{64}$"
@@ -100,7 +100,7 @@ _TABLES: tuple[Table, ...] = (
             Column("caveat", TEXT, "What to know before trusting a number.", nullable=True),
             Column("n_observations", INT, "Observations ingested.", minimum=1),
             Column("n_genes", INT, "Genes with an Ensembl id on the expression axis.", minimum=1),
-            Column("n_quarantined", INT, "Rows in `quarantine`.", minimum=0),
+            Column("n_quarantined", INT, "Rows in `quarantine` that were kept out.", minimum=0),
             Column(
                 "mapped_expression", FLOAT, "Share that reached a gene.", minimum=0.6, maximum=1
             ),
@@ -211,7 +211,8 @@ _TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="quarantine",
-        meaning="What was kept out, and why. Gene names without a gene are in `gene_mapping`.",
+        meaning="What was kept out, fixed or looks odd, and why. Gene names without a gene are in "
+        "`gene_mapping`.",
         group="collections",
         key=("collection_id", "item", "input_id", "reason"),
         partition=("collection_id",),
@@ -220,7 +221,8 @@ _TABLES: tuple[Table, ...] = (
             COLLECTION,
             Column("item", TEXT, "Kind of thing.", allowed=("gene", "observation", "response")),
             Column("input_id", TEXT, "The thing, as the publisher wrote it."),
-            Column("reason", TEXT, "Why it was kept out, in a word."),
+            Column("reason", TEXT, "Why, in a word."),
+            Column("action", TEXT, "What became of it.", allowed=("kept_out", "fixed", "warned")),
             Column("detail", TEXT, "What was seen and what would have been accepted."),
             Column("n", INT, "Records affected.", minimum=1),
         ),
@@ -343,3 +345,39 @@ _TABLES: tuple[Table, ...] = (
 
 TABLES: Final[dict[str, Table]] = {table.name: table for table in _TABLES}
 """All published tables by name, in the order in which they are built on one another."""
+
+_SHARD = (COLLECTION, Column("total", FLOAT, "Sum of the values, in the collection's unit."))
+_WORKING: tuple[Table, ...] = (
+    Table(
+        name="shard_observations",
+        meaning="What was counted of every observation while its shard was ingested.",
+        group="collections",
+        key=("collection_id", "observation_id"),
+        partition=("collection_id",),
+        columns=(
+            *_SHARD,
+            OBSERVATION,
+            Column("n_genes", INT, "Genes with a value other than zero.", unit="genes", minimum=0),
+            Column("profile", INT, "Hash of its genes and values; equal for equal expression."),
+        ),
+    ),
+    Table(
+        name="shard_inputs",
+        meaning="What was counted of every input gene while a shard was ingested.",
+        group="collections",
+        key=("collection_id", "input_id"),
+        partition=("collection_id",),
+        columns=(
+            *_SHARD,
+            Column("input_id", TEXT, "The gene as the publisher wrote it."),
+            Column("absolute", FLOAT, "Sum of the values without their signs."),
+        ),
+    ),
+)
+WORKING_TABLES: Final[dict[str, Table]] = {table.name: table for table in _WORKING}
+"""Tables that never leave the lake: what a killed run need not count again."""
+
+
+def declared(name: str) -> Table:
+    """The declaration of a table, published or working."""
+    return TABLES.get(name) or WORKING_TABLES[name]

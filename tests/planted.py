@@ -185,15 +185,17 @@ def in_every_space(
     return CollectionParts(
         observations=parts["observations"],
         axis=parts["gene_axis"],
-        expression=parts["expression"],
+        expression=(parts["expression"],),
         embeddings={
-            space: embed_collection(
-                lake,
-                kind=collection.kind,
-                unit=collection.unit,
-                gene_embeddings=embedded(lake, space, genes),
-                axis=parts["gene_axis"],
-                expression=parts["expression"],
+            space: (
+                embed_collection(
+                    lake,
+                    kind=collection.kind,
+                    unit=collection.unit,
+                    gene_embeddings=embedded(lake, space, genes),
+                    axis=parts["gene_axis"],
+                    expression=parts["expression"],
+                ),
             )
             for space in (MINILM, RANDOM)
         },

@@ -33,29 +33,34 @@ def expression_findings(
 ) -> list[str]:
     """Rows that are no CSR rows of the collection: unequal, unsorted or foreign lists and ids."""
     findings = []
-    for part in expression.parts:
-        where = "/".join(part.partition)
-        n_genes = axis.part(*part.partition).rows
+    for partition in dict.fromkeys(part.partition for part in expression.parts):
+        where = "/".join(partition)
+        n_genes = axis.part(*partition).rows
         wrong = 0
         ids: list[str] = []
-        for rows in lake.row_groups(part, ["observation_id", "gene_index", "value"]):
-            frame = pl.DataFrame(pl.from_arrow(rows))
-            index = pl.col("gene_index")
-            holds = (
-                (index.list.len() == pl.col("value").list.len())
-                & index.list.eval(pl.element().cast(pl.Int64).diff().drop_nulls() > 0).list.all()
-                & (index.list.max() < n_genes)
-            )
-            wrong += frame.filter(~holds).height
-            ids += frame["observation_id"].to_list()
+        for part in expression.matching(*partition):
+            for rows in lake.row_groups(part, ["observation_id", "gene_index", "value"]):
+                frame = pl.DataFrame(pl.from_arrow(rows))
+                wrong += frame.filter(~_is_csr(n_genes)).height
+                ids += frame["observation_id"].to_list()
         if wrong:
             findings.append(
                 f"{where}: {wrong} rows whose gene_index is not ascending, not as long as "
                 f"value, or beyond the {n_genes} genes of the axis"
             )
-        if ids != lake.read(observations.part(*part.partition))["observation_id"].to_list():
+        listed = lake.read(observations.part(*partition), ["observation_id"])["observation_id"]
+        if sorted(ids) != listed.to_list():
             findings.append(f"{where}: its observations are not those of table observations")
     return findings
+
+
+def _is_csr(n_genes: int) -> pl.Expr:
+    index = pl.col("gene_index")
+    return (
+        (index.list.len() == pl.col("value").list.len())
+        & index.list.eval(pl.element().cast(pl.Int64).diff().drop_nulls() > 0).list.all()
+        & (index.list.max() < n_genes)
+    )
 
 
 def doubled_targets(lake: Lake, axis: StoredTable) -> list[str]:

@@ -1,37 +1,49 @@
 """One collection from its archives to the lake: mapping, axis, observations, expression, responses.
 
-Every input gene, observation and response ends in a table or in `quarantine`. The merged
-expression of one collection is held in memory: publishers order observations as they like,
-the lake by id.
+Every input gene, observation and response ends in a table or in `quarantine`. Expression
+goes through in shards, each remembered when it is done: memory is set by the shard, and a
+killed ingest goes on where it stopped. Nothing shows before all of it is there.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import scipy.sparse as sp
 
+from genept.collections.claims import (
+    CollectionRefusedError,
+    refuse_other_axis,
+    refuse_other_unit,
+)
 from genept.collections.merging import GeneAxis, column_totals
-from genept.collections.quarantine import empty_observations, passed_over, quarantine_rows
+from genept.collections.quarantine import (
+    empty_observations,
+    odd_libraries,
+    passed_over,
+    quarantine_rows,
+)
+from genept.collections.shards import SHARD_OBSERVATIONS, ShardTask, ingest_shard
+from genept.collections.twins import with_twins_grouped
+from genept.console import progress_bar
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference, published_genes
+from genept.processes import in_processes
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.collections import parse_collection
+from genept.sources.errors import SourceError
 from genept.sources.parsed import ParsedCollection, Quarantined
-from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
-from genept.tables import TABLES
 
 MINIMUM_COVERAGE = 0.6
 """A collection of whose expression less than this reaches a gene is refused."""
 
-BATCH_ROWS = 512
-"""Observations that are handed to the writer at once."""
 
 TABLES_OF_A_COLLECTION = (
     "collections",
@@ -44,16 +56,13 @@ TABLES_OF_A_COLLECTION = (
 )
 
 
-class CollectionRefusedError(StoreError):
-    """A collection is not what its catalogue entry says."""
-
-
 def ingest(
     lake: Lake,
     archives: Archives,
     collection: Collection,
     open_reference: Callable[[], Reference],
     reference_version: str,
+    processes: int = 1,
 ) -> list[Part]:
     """Parse, map and store one collection, unless the lake holds the result already.
 
@@ -64,11 +73,21 @@ def ingest(
         if the collection is new.
     reference_version
         Changes with that reference.
+    processes
+        How many work on the shards of a large collection; the result is the same.
 
     Returns
     -------
     list of Part
-        One part of each table in `TABLES_OF_A_COLLECTION` (no responses, no such part).
+        Parts of the tables in `TABLES_OF_A_COLLECTION`: one each, but for `expression`,
+        which has one per shard (no responses, no such part).
+
+    Raises
+    ------
+    SourceError
+        A file cannot be had or read, or a value cannot be what its unit says.
+    CollectionRefusedError
+        The collection is not what its catalogue entry says.
     """
     sources = {source: archives.catalogue.sources[source].sha256 for source in collection.sources}
     origin = Origin(
@@ -77,41 +96,51 @@ def ingest(
         settings=collection.model_dump(mode="json"),
     )
 
-    def compute() -> Iterator[NewPart]:
+    def compute() -> Iterator[NewPart | Part]:
         parsed = parse_collection(archives, collection)
-        return _parts(archives, collection, parsed, open_reference())
+        return _parts(lake, archives, collection, parsed, open_reference(), origin, processes)
 
     return lake.build(f"collections/{collection.id}", origin, compute)
 
 
 def _parts(
-    archives: Archives, collection: Collection, parsed: ParsedCollection, reference: Reference
-) -> Iterator[NewPart]:
-    partition = (collection.id,)
-    totals, absolute = column_totals(parsed.expression.blocks(), len(parsed.input_genes))
-    mapping = _mapping(collection, parsed, reference, absolute)
-    coverage = _coverage(collection, mapping)
-    mapped = GeneAxis.of(mapping["ensembl_gene_id"])
-    axis = mapped.keeping_highest(totals) if collection.duplicate_policy != "sum" else mapped
-    expression = sp.csr_matrix(
-        sp.vstack(list(axis.merge(parsed.expression.blocks())), format="csr")
+    lake: Lake,
+    archives: Archives,
+    collection: Collection,
+    parsed: ParsedCollection,
+    reference: Reference,
+    origin: Origin,
+    processes: int,
+) -> Iterator[NewPart | Part]:
+    names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
+    refuse_other_axis(collection, parsed, names, reference)
+    refuse_other_unit(collection, parsed)
+    mapped = GeneAxis.of(names["ensembl_gene_id"])
+    axis = _by_policy(collection, parsed, mapped)
+    shards = list(_shards(lake, collection, parsed, axis, origin, processes))
+    counted = _counted(lake, shards, "shard_observations")
+    absolute = (
+        _counted(lake, shards, "shard_inputs").group_by("input_id").agg(pl.col("absolute").sum())
     )
-    observations = parsed.observations.with_columns(
-        pl.Series("n_genes", np.diff(expression.indptr), dtype=pl.Int64),
-        pl.Series("total", expression.astype(np.float64).sum(axis=1).A1),
-    ).with_row_index("row")
-    kept = observations.filter(pl.col("n_genes") > 0).sort("observation_id")
+    mapping = _mapping(collection, parsed, names, absolute, reference.release)
+    coverage = _coverage(collection, mapping)
+    observations, twins = with_twins_grouped(
+        parsed.observations.join(counted, on="observation_id", validate="1:1")
+    )
+    kept = observations.drop("profile").filter(pl.col("n_genes") > 0).sort("observation_id")
     empty = observations.filter(pl.col("n_genes") == 0)
     quarantined = [
         *parsed.quarantined,
         *passed_over(parsed, mapped, axis),
         *empty_observations(parsed, empty),
+        *(odd_libraries(kept) if collection.unit == "counts" else ()),
+        *twins,
     ]
+    partition = (collection.id,)
     yield NewPart("gene_mapping", mapping, partition)
     yield NewPart("gene_axis", _axis_rows(collection, mapped, reference.genes), partition)
-    yield NewPart("observations", _labelled(collection, kept.drop("row")), partition)
-    batches = _expression(collection, kept["observation_id"], expression[kept["row"].to_numpy()])
-    yield NewPart("expression", batches, partition)
+    yield NewPart("observations", _labelled(collection, kept), partition)
+    yield from (part for part in shards if part.table == "expression")
     if parsed.responses is not None:
         responses = parsed.responses.join(kept, on="observation_id", how="semi")
         yield NewPart("drug_responses", _labelled(collection, responses), partition)
@@ -121,17 +150,81 @@ def _parts(
     yield NewPart("collections", summary, partition)
 
 
+def _shards(
+    lake: Lake,
+    collection: Collection,
+    parsed: ParsedCollection,
+    axis: GeneAxis,
+    origin: Origin,
+    processes: int,
+) -> Iterator[Part]:
+    """Parts of all shards: those that an earlier run finished, and the rest."""
+    ids = parsed.observations["observation_id"]
+    lake.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=lake.cache) as folder:
+        tasks = [
+            ShardTask(
+                collection=collection.id,
+                unit=collection.unit,
+                expression=parsed.expression,
+                input_genes=parsed.input_genes,
+                axis=axis,
+                number=number,
+                start=start,
+                ids=tuple(ids.slice(start, SHARD_OBSERVATIONS)),
+                folder=Path(folder),
+            )
+            for number, start in enumerate(range(0, len(ids), SHARD_OBSERVATIONS))
+        ]
+        steps = [
+            (
+                f"collections/{collection.id}/shards/{task.number:05d}",
+                replace(origin, settings={**origin.settings, "rows": [task.start, len(task.ids)]}),
+            )
+            for task in tasks
+        ]
+        todo = [task for task, step in zip(tasks, steps, strict=True) if not lake.remembers(*step)]
+        made = in_processes(ingest_shard, todo, processes)
+        with progress_bar(f"ingesting {collection.id}", len(ids)) as advance:
+            for task, step in zip(tasks, steps, strict=True):
+                yield from lake.build(*step, lambda: _next_of(made, collection))
+                advance(len(task.ids))
+
+
+def _next_of(made: Iterator[list[NewPart]], collection: Collection) -> list[NewPart]:
+    try:
+        return next(made)
+    except SourceError as error:
+        raise SourceError(f"collection {collection.id}: {error}") from error
+
+
+def _by_policy(collection: Collection, parsed: ParsedCollection, mapped: GeneAxis) -> GeneAxis:
+    """The axis after the collection's policy for several inputs of one gene."""
+    if collection.duplicate_policy == "sum" or not mapped.is_doubled:
+        return mapped
+    totals = column_totals(parsed.expression.blocks(), len(parsed.input_genes))
+    return mapped.keeping_highest(totals.signed)
+
+
+def _counted(lake: Lake, shards: list[Part], table: str) -> pl.DataFrame:
+    return lake.read([part for part in shards if part.table == table]).drop("collection_id")
+
+
 def _mapping(
-    collection: Collection, parsed: ParsedCollection, reference: Reference, absolute: np.ndarray
+    collection: Collection,
+    parsed: ParsedCollection,
+    names: pl.DataFrame,
+    absolute: pl.DataFrame,
+    release: str,
 ) -> pl.DataFrame:
-    mapped = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
-    total = absolute.sum()
-    share = absolute / total if total else absolute
-    return mapped.with_columns(
+    inputs = pl.DataFrame({"input_id": parsed.input_genes}, schema={"input_id": pl.String})
+    sums = inputs.join(absolute, on="input_id", how="left", maintain_order="left")["absolute"]
+    share = sums.fill_null(0) / (sums.sum() or 1.0)
+    return names.with_columns(
         pl.lit(collection.id).alias("collection_id"),
-        pl.Series("input_id", parsed.input_genes),
-        pl.Series("expression_share", share),
-        pl.lit(reference.release).alias("reference_release"),
+        inputs["input_id"],
+        share.alias("expression_share"),
+        pl.lit(release).alias("reference_release"),
     )
 
 
@@ -160,27 +253,6 @@ def _axis_rows(collection: Collection, axis: GeneAxis, genes: pl.DataFrame) -> p
     return _labelled(collection, rows.join(symbols, on="ensembl_gene_id", how="left"))
 
 
-def _expression(
-    collection: Collection, ids: pl.Series, matrix: sp.csr_matrix
-) -> Iterator[pa.RecordBatch]:
-    """Rows of a CSR matrix, sorted by `ids`, as list columns: its indptr are their offsets."""
-    schema = TABLES["expression"].schema()
-    for start in range(0, matrix.shape[0], BATCH_ROWS):
-        block = matrix[start : start + BATCH_ROWS]
-        offsets = pa.array(block.indptr, pa.int32())
-        yield pa.record_batch(
-            [
-                pa.array([collection.id] * block.shape[0]),
-                ids.slice(start, block.shape[0]).to_arrow().cast(pa.string()),
-                pa.ListArray.from_arrays(
-                    offsets, pa.array(block.indices, pa.uint32()), schema.field("gene_index").type
-                ),
-                pa.ListArray.from_arrays(offsets, pa.array(block.data), schema.field("value").type),
-            ],
-            schema=schema,
-        )
-
-
 def _summary(
     archives: Archives,
     collection: Collection,
@@ -204,7 +276,7 @@ def _summary(
             "caveat": pl.Series([collection.caveat], dtype=pl.String),
             "n_observations": [n_observations],
             "n_genes": [n_genes],
-            "n_quarantined": [len(quarantined)],
+            "n_quarantined": [sum(one.action == "kept_out" for one in quarantined)],
             "mapped_expression": [coverage],
         }
     )

@@ -8,6 +8,10 @@ import polars as pl
 from genept.collections.merging import GeneAxis
 from genept.sources.parsed import ParsedCollection, Quarantined
 
+FAR = 6.0
+ENOUGH = 30
+"""Observations under which nobody can say what is odd."""
+
 
 def passed_over(parsed: ParsedCollection, mapped: GeneAxis, axis: GeneAxis) -> list[Quarantined]:
     """Inputs that have a gene, but gave way to another input of it."""
@@ -42,14 +46,39 @@ def empty_observations(parsed: ParsedCollection, empty: pl.DataFrame) -> list[Qu
     return quarantined
 
 
+def odd_libraries(observations: pl.DataFrame) -> list[Quarantined]:
+    """Observations whose total or number of genes lies far from the others'.
+
+    Far is more than `FAR` times the median distance from the median, in logarithms. They
+    are kept: what is a failed library here is a large cell there.
+    """
+    if observations.height < ENOUGH:
+        return []
+    odd = []
+    for column, what in (("total", "a sum"), ("n_genes", "a number of genes")):
+        values = np.log10(observations[column].to_numpy().clip(min=1e-9))
+        away = np.abs(values - np.median(values))
+        far = away > FAR * max(float(np.median(away)), 0.05)
+        odd += [
+            Quarantined(
+                "observation", one, f"odd_{column}", f"{what} of {value:,.6g}", action="warned"
+            )
+            for one, value in observations.select("observation_id", column)
+            .filter(pl.Series(far))
+            .iter_rows()
+        ]
+    return odd
+
+
 def quarantine_rows(quarantined: list[Quarantined]) -> pl.DataFrame:
     """Rows of table `quarantine`, but for the collection they belong to."""
     schema = {
         "item": pl.String,
         "input_id": pl.String,
         "reason": pl.String,
+        "action": pl.String,
         "detail": pl.String,
         "n": pl.Int64,
     }
-    rows = [(q.item, q.input_id, q.reason, q.detail, q.n) for q in quarantined]
+    rows = [(q.item, q.input_id, q.reason, q.action, q.detail, q.n) for q in quarantined]
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -5,7 +5,7 @@ Expression comes as CSR, one row group at a time; embeddings as dense rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -62,12 +62,16 @@ def expression_blocks(
 
 
 def expression_matrix(
-    lake: Lake, expression: Part, n_genes: int
+    lake: Lake, expression: Sequence[Part], n_genes: int
 ) -> tuple[list[str], sp.csr_matrix]:
-    """A whole collection: observation ids (sorted, as stored) and observations × genes."""
-    blocks = list(expression_blocks(lake, expression, n_genes))
-    ids = [one for block_ids, _ in blocks for one in block_ids]
-    return ids, sp.csr_matrix(sp.vstack([block for _, block in blocks], format="csr"))
+    """All shards of a collection: observation ids, sorted, and observations × genes."""
+    blocks = [block for part in expression for block in expression_blocks(lake, part, n_genes)]
+    ids = np.array([one for block_ids, _ in blocks for one in block_ids], dtype=object)
+    matrix = sp.csr_matrix(sp.vstack([block for _, block in blocks], format="csr"))
+    order = np.argsort(ids)
+    if not np.array_equal(order, np.arange(order.size)):  # several shards: each sorted by itself
+        ids, matrix = ids[order], matrix[order]
+    return ids.tolist(), matrix
 
 
 def _contiguous(column: pa.ChunkedArray) -> pa.Array:

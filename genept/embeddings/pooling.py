@@ -117,7 +117,9 @@ def embed_collection(
                     schema=schema,
                 )
 
-        return [NewPart(table, batches(), (space, METHOD, collection), vectors.shape[1])]
+        partition = (space, METHOD, collection)
+        return [NewPart(table, batches(), partition, vectors.shape[1], expression.number)]
 
-    (part,) = lake.build(f"embeddings/{space}/{METHOD}/{collection}", origin, compute)
+    step = f"embeddings/{space}/{METHOD}/{collection}/{expression.number:05d}"
+    (part,) = lake.build(step, origin, compute)
     return part

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 import scipy.sparse as sp
 
 from genept.embeddings.expression import embedding_matrix, expression_matrix
 from genept.embeddings.pooling import METHOD
 from genept.store.lake import Lake, Part
+from genept.store.provenance import sha256_of
 from genept.text.spaces import Space
 
 EXPRESSION = "expression"
@@ -69,24 +71,28 @@ def representation_name(space: Space) -> str:
 class CollectionParts:
     """Where the views of one collection are read from.
 
-    `embeddings` are parts of `cell_embeddings` or `sample_embeddings`, by space.
+    `expression` has a part for each shard; `embeddings` are parts of `cell_embeddings` or
+    `sample_embeddings`, by space, one for each shard.
     """
 
     observations: Part
     axis: Part
-    expression: Part
-    embeddings: dict[Space, Part]
+    expression: tuple[Part, ...]
+    embeddings: dict[Space, tuple[Part, ...]]
 
     @property
     def inputs(self) -> dict[str, str]:
         """Content hashes, for the origin of what is made of them."""
         parts = {
-            "observations": self.observations,
-            "axis": self.axis,
+            "observations": (self.observations,),
+            "axis": (self.axis,),
             "expression": self.expression,
         }
-        spaces = {representation_name(space): part for space, part in self.embeddings.items()}
-        return {name: part.sha256 for name, part in {**parts, **spaces}.items()}
+        spaces = {representation_name(space): shards for space, shards in self.embeddings.items()}
+        return {
+            name: sha256_of([part.sha256 for part in shards])
+            for name, shards in {**parts, **spaces}.items()
+        }
 
 
 def read_views(lake: Lake, parts: CollectionParts) -> ObservationViews:
@@ -95,8 +101,9 @@ def read_views(lake: Lake, parts: CollectionParts) -> ObservationViews:
     ids, expression = expression_matrix(lake, parts.expression, parts.axis.rows)
     _require_same(observations["observation_id"].to_list(), ids, "expression")
     spaces = {}
-    for space, part in parts.embeddings.items():
-        rows = lake.read_arrow(part, ["observation_id", "embedding"])
+    for space, shards in parts.embeddings.items():
+        read = [lake.read_arrow(part, ["observation_id", "embedding"]) for part in shards]
+        rows = pa.concat_tables(read).sort_by("observation_id")
         _require_same(ids, rows["observation_id"].to_pylist(), space.id)
         spaces[representation_name(space)] = embedding_matrix(rows)
     controls = tuple(representation_name(one) for one in parts.embeddings if one.is_control)

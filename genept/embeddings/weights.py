@@ -22,7 +22,7 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
     expression
         Observations × genes, float32, in `unit`.
     unit
-        ``counts``, ``log2`` or ``zscore``.
+        ``counts`` or ``tpm`` (scaled to 10,000), ``log1p`` or ``log2`` (as they are), ``zscore``.
 
     Returns
     -------
@@ -34,9 +34,9 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
     ValueError
         If the unit is unknown, or counts are negative.
     """
-    if unit == "counts":
+    if unit in ("counts", "tpm"):
         return _log_normalised(expression)
-    if unit == "log2":
+    if unit in ("log1p", "log2"):
         return _clipped(expression)
     if unit == "zscore":
         return _shifted(expression)

@@ -59,8 +59,8 @@ class Collection(_Entry):
     kind: Literal["single_cell", "bulk"]
     format: str
     sources: tuple[str, ...]
-    unit: Literal["counts", "log2", "zscore"]
-    duplicate_policy: Literal["sum", "highest_mean"]
+    unit: Literal["counts", "tpm", "log1p", "log2", "zscore"]
+    duplicate_policy: Literal["sum", "highest_mean", "refuse"]
     group_axis: str
     redistributable: bool
     licence: str
@@ -70,11 +70,11 @@ class Collection(_Entry):
 
     @model_validator(mode="after")
     def _policy_suits_unit(self) -> Collection:
-        expected = "sum" if self.unit == "counts" else "highest_mean"
-        if self.duplicate_policy != expected:
+        expected = "sum" if self.unit in ("counts", "tpm") else "highest_mean"
+        if self.duplicate_policy not in (expected, "refuse"):
             raise ValueError(
-                f"columns of one gene in {self.unit} are merged by {expected!r}, "
-                f"not by {self.duplicate_policy!r}"
+                f"columns of one gene in {self.unit} are merged by {expected!r} or refused, "
+                f"not merged by {self.duplicate_policy!r}"
             )
         return self
 

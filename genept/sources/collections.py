@@ -1,4 +1,4 @@
-"""From a catalogue entry to a parsed, validated collection: one parser per format."""
+"""From a catalogue entry to a parsed collection: one parser per format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from genept.sources import gdsc, omicsbench, rectangle, tcga
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
-from genept.sources.parsed import ParsedCollection, validated
+from genept.sources.parsed import ParsedCollection
 
 PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = {
     "rectangle": rectangle.parse,
@@ -20,7 +20,7 @@ PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = 
 
 
 def parse_collection(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Fetch, parse and validate one collection.
+    """Fetch and parse one collection; its values are checked when they are read.
 
     Raises
     ------
@@ -28,7 +28,6 @@ def parse_collection(archives: Archives, collection: Collection) -> ParsedCollec
         An archive cannot be had, or does not hold what the catalogue says; names the collection.
     """
     try:
-        parsed = PARSERS[collection.format](archives, collection)
-        return validated(parsed, unit=collection.unit)
+        return PARSERS[collection.format](archives, collection)
     except SourceError as error:
         raise SourceError(f"collection {collection.id}: {error}") from error

@@ -34,19 +34,21 @@ RESPONSE_SCHEMA: Final = pl.Schema(
 )
 BLOCK_ROWS: Final = 512
 """Observations a block, where nothing else sets its size."""
+NEVER_NEGATIVE: Final = ("counts", "tpm", "log1p")
 _MAX_EXACT: Final = 2**24
 """Above this float32 no longer holds every whole number."""
 
 
 @dataclass(frozen=True)
 class Quarantined:
-    """Something of the publisher's that was kept out, and why."""
+    """Something of the publisher's that was kept out, fixed, or looks odd; and why."""
 
     item: Literal["gene", "observation", "response"]
     input_id: str
     reason: str
     detail: str
     n: int = 1
+    action: Literal["kept_out", "fixed", "warned"] = "kept_out"
 
 
 class ExpressionRows(Protocol):
@@ -205,28 +207,33 @@ def observation_frame(
     return pl.DataFrame(columns, schema=OBSERVATION_SCHEMA)
 
 
-def validated(parsed: ParsedCollection, *, unit: str) -> ParsedCollection:
-    """Read all expression once and return `parsed` if its values can be what `unit` says.
+def checked_blocks(
+    expression: ExpressionRows, ids: Sequence[str], unit: str, start: int = 0
+) -> Iterator[csr_matrix]:
+    """The rows of `ids`, which begin at row `start`, if their values can be what `unit` says.
 
     Raises
     ------
     SourceError
-        Values are not finite; shapes do not fit the axes; or, for counts, values
-        are negative, broken, or beyond what float32 holds exactly.
+        Values are not finite; shapes do not fit the axes; or values cannot be of that
+        unit: negative, broken, or beyond what float32 holds exactly. Names the
+        first observation of the block.
     """
     rows = 0
-    for block in parsed.expression.blocks():
-        if block.dtype != np.float32 or block.shape[1] != len(parsed.input_genes):
+    for block in expression.blocks(start, start + len(ids)):
+        if block.dtype != np.float32 or block.shape[1] != expression.shape[1]:
             raise SourceError(f"an expression block is {block.dtype} of shape {block.shape}")
-        first = parsed.observations["observation_id"][rows] if block.shape[0] else None
+        where = f"the block that begins at {ids[rows] if rows < len(ids) else None!r}"
         if not np.isfinite(block.data).all():
-            raise SourceError(f"NaN or infinite values in the block that begins at {first!r}")
+            raise SourceError(f"NaN or infinite values in {where}")
         if unit == "counts":
-            _refuse_non_counts(block.data, f"the block that begins at {first!r}")
+            _refuse_non_counts(block.data, where)
+        elif unit in NEVER_NEGATIVE and (block.data < 0).any():
+            raise SourceError(f"negative values in {where}: {unit} cannot be; is it a z-score?")
         rows += block.shape[0]
-    if rows != parsed.observations.height:
-        raise SourceError(f"{rows} expression rows for {parsed.observations.height} observations")
-    return parsed
+        yield block
+    if rows != len(ids):
+        raise SourceError(f"{rows} expression rows for {len(ids)} observations")
 
 
 def _refuse_non_counts(values: NDArray[np.float32], where: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -20,25 +21,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
-from genept.store.parquet import Rows, write_parquet
+from genept.store.parquet import Rows, WrittenFile, write_parquet
 from genept.store.provenance import Origin, sha256_of, sha256_of_file
 from genept.store.s3 import ObjectStore
-from genept.tables import TABLES
+from genept.tables import declared
 
 
 @dataclass(frozen=True)
 class NewPart:
-    """Rows on their way into the lake: one partition of one table."""
+    """Rows on their way into the lake: one partition of one table, or a numbered piece of it.
+
+    A file that `write_parquet` wrote already, in another process perhaps, is moved in.
+    """
 
     table: str
-    rows: Rows
+    rows: Rows | WrittenFile
     partition: tuple[str, ...] = ()
     dimension: int | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True)
 class Part:
-    """One partition of one table, as it lies in the lake."""
+    """One partition of one table, or a numbered piece of it, as it lies in the lake."""
 
     table: str
     partition: tuple[str, ...]
@@ -48,6 +53,7 @@ class Part:
     rows: int
     dimension: int | None
     origin: dict[str, Any]
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,14 @@ class StoredTable:
         return sha256_of(self.table, [(part.partition, part.sha256) for part in self.parts])
 
     def part(self, *partition: str) -> Part:
-        """The part of one partition."""
-        found = next((part for part in self.parts if part.partition == partition), None)
-        if found is None:
+        """The part of a partition that is in one piece."""
+        found = [part for part in self.parts if part.partition == partition]
+        if len(found) > 1:
+            raise StoreError(f"{self.table}: {'/'.join(partition)!r} is in {len(found)} pieces")
+        if not found:
             known = ", ".join("/".join(part.partition) for part in self.parts) or "none"
             raise StoreError(f"{self.table} has no part {'/'.join(partition)!r}; it has: {known}")
-        return found
+        return found[0]
 
     def matching(self, *prefix: str) -> list[Part]:
         """The parts whose partition starts with `prefix`."""
@@ -105,23 +113,30 @@ class Lake:
         self._verified: set[str] = set()
 
     def build(
-        self, step: str, origin: Origin, compute: Callable[[], Iterable[NewPart]]
+        self, step: str, origin: Origin, compute: Callable[[], Iterable[NewPart | Part]]
     ) -> list[Part]:
         """The parts that `step` makes from `origin`: remembered, or computed and kept.
 
-        Nothing becomes visible before all parts of the step are stored.
+        Nothing becomes visible before all parts of the step are stored. A step may hand
+        on parts that smaller steps of its own have stored.
         """
         identity = origin.as_dict()
-        record_key = f"{self.prefix}/records/{step}/{sha256_of(step, identity)}.json"
+        record_key = self._record_key(step, identity)
         remembered = self._recall(record_key)
         if remembered is not None:
             return remembered
-        parts = [self._store(new, identity) for new in compute()]
+        parts = [
+            made if isinstance(made, Part) else self._store(made, identity) for made in compute()
+        ]
         try:
             self.store.put_if_absent(record_key, _body(parts))
         except ConflictError:  # somebody else finished the same step first: theirs stands
             return self._recall(record_key) or parts
         return parts
+
+    def remembers(self, step: str, origin: Origin) -> bool:
+        """Whether `build` would compute nothing."""
+        return self.store.exists(self._record_key(step, origin.as_dict()))
 
     def assemble(self, table: str, parts: Iterable[Part]) -> StoredTable:
         """Make one table of those `parts` that are of it, and remember it by its data version.
@@ -129,12 +144,16 @@ class Lake:
         Raises
         ------
         StoreError
-            If two parts claim the same partition.
+            If two parts claim the same place in a partition.
         """
-        chosen = sorted((part for part in parts if part.table == table), key=lambda p: p.partition)
-        folders = [TABLES[table].partition_path(part.partition) for part in chosen]
-        if doubled := sorted({folder for folder in folders if folders.count(folder) > 1}):
-            raise StoreError(f"{table}: several parts claim the same partition: {doubled}")
+        chosen = sorted(
+            (part for part in parts if part.table == table), key=lambda p: (p.partition, p.number)
+        )
+        places = [
+            f"{declared(table).partition_path(part.partition)} #{part.number}" for part in chosen
+        ]
+        if doubled := sorted(place for place, n in Counter(places).items() if n > 1):
+            raise StoreError(f"{table}: several parts claim the same place: {doubled}")
         stored = StoredTable(table, tuple(chosen))
         with suppress(ConflictError):  # the same content, remembered with another origin
             self.store.put_if_absent(self._table_key(table, stored.data_version), _body(chosen))
@@ -190,14 +209,18 @@ class Lake:
         return path
 
     def _store(self, new: NewPart, identity: dict[str, Any]) -> Part:
-        table = TABLES[new.table]
+        table = declared(new.table)
         folder = "/".join(
             filter(None, [self.prefix, new.table, table.partition_path(new.partition)])
         )
         self.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache) as scratch:
-            written = write_parquet(
-                Path(scratch) / "part", table, new.rows, new.dimension, new.partition
+            written = (
+                new.rows
+                if isinstance(new.rows, WrittenFile)
+                else write_parquet(
+                    Path(scratch) / "part", table, new.rows, new.dimension, new.partition
+                )
             )
             key = f"{folder}/{written.sha256}.parquet"
             self.store.put_if_absent(key, written.path, sha256=written.sha256)
@@ -205,7 +228,7 @@ class Lake:
             self._verified.add(written.sha256)
         return Part(
             new.table, new.partition, key, written.bytes, written.sha256, written.rows,
-            new.dimension, identity,
+            new.dimension, identity, new.number,
         )  # fmt: skip
 
     def _recall(self, record_key: str) -> list[Part] | None:
@@ -221,6 +244,9 @@ class Lake:
                 "made again"
             )
         return parts
+
+    def _record_key(self, step: str, identity: dict[str, Any]) -> str:
+        return f"{self.prefix}/records/{step}/{sha256_of(step, identity)}.json"
 
     def _table_key(self, table: str, data_version: str) -> str:
         return f"{self.prefix}/tables/{table}/{data_version}.json"

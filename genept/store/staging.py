@@ -46,7 +46,7 @@ def stage(lake: Lake, folder: str, tables: Mapping[str, StoredTable]) -> dict[st
 
 
 def _stage_part(lake: Lake, folder: str, part: Part) -> ReleasedFile:
-    path = "/".join(["data", part.table, *part.partition, "part-00000.parquet"])
+    path = "/".join(["data", part.table, *part.partition, f"part-{part.number:05d}.parquet"])
     lake.store.put_if_absent(f"{folder}/{path}", lake.local(part), sha256=part.sha256)
     return ReleasedFile(
         path=path,

@@ -1,5 +1,7 @@
 """A collection on its way into the lake: all of it is accounted for, and only once."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,9 +10,11 @@ from planted import a_collection, gene, ingest_parsed, numbered_reference, parse
 import genept.collections.ingest
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, CollectionRefusedError, ingest
 from genept.embeddings.expression import csr_of, expression_matrix
+from genept.nomenclature.reference import Reference
 from genept.sources.archives import Archives
 from genept.sources.catalogue import load_catalogue
-from genept.sources.parsed import Quarantined
+from genept.sources.errors import SourceError
+from genept.sources.parsed import InMemory, Quarantined
 from genept.store.lake import Lake
 
 REFERENCE = reference_of(
@@ -112,13 +116,16 @@ def test_an_input_that_gives_way_to_another_of_its_gene_is_quarantined(lake: Lak
     assert lake.read(parts["gene_axis"])["n_inputs"].to_list() == [2, 1, 1]
 
 
-def test_too_little_coverage_is_refused_and_nothing_is_kept(lake: Lake, monkeypatch):
+def test_too_little_coverage_is_refused_and_nothing_shows(lake: Lake, monkeypatch):
     mouse = parsed_of([[5, 5, 1], [5, 4, 1]], ["Trp53", "Actb", "A"])
     with pytest.raises(CollectionRefusedError, match=r"'planted': only 10% of its expression"):
         ingest_parsed(monkeypatch, lake, mouse, REFERENCE)
-    assert not list(lake.store.list(lake.prefix))
+    assert not list(lake.store.list(f"{lake.prefix}/tables"))
+    (record,) = lake.store.list(f"{lake.prefix}/records")
+    assert "/collections/planted/shards/00000/" in record.key, "what a corrected entry may use"
     enough = parsed_of([[4, 6], [2, 3]], ["Trp53", "A"])
-    assert ingest_parsed(monkeypatch, lake, enough, REFERENCE)["collections"].rows == 1
+    human = a_collection(id="human")
+    assert ingest_parsed(monkeypatch, lake, enough, REFERENCE, human)["collections"].rows == 1
 
 
 def test_the_second_ingest_reads_nothing(lake: Lake, monkeypatch, tmp_path):
@@ -159,7 +166,7 @@ def large(n_observations=1300, n_genes=40):
 def test_expression_comes_back_as_it_was_merged(lake: Lake, monkeypatch):
     parsed, reference, expected = large()
     parts = ingest_parsed(monkeypatch, lake, parsed, reference)
-    ids, matrix = expression_matrix(lake, parts["expression"], parts["gene_axis"].rows)
+    ids, matrix = expression_matrix(lake, [parts["expression"]], parts["gene_axis"].rows)
     assert ids == sorted(expected) == lake.read(parts["observations"])["observation_id"].to_list()
     np.testing.assert_array_equal(matrix.toarray(), np.stack([expected[one] for one in ids]))
     axis = lake.read(parts["gene_axis"])
@@ -229,3 +236,114 @@ def test_tables_are_ingested_under_the_collections_own_name(lake: Lake, monkeypa
         for part in parts.values():
             assert part.partition == (id_,)
             assert set(lake.read(part)["collection_id"]) <= {id_}
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(genept.collections.ingest, "SHARD_OBSERVATIONS", 100)
+
+
+def test_a_large_collection_is_stored_in_shards_and_is_the_same(
+    lake: Lake, monkeypatch, small_shards
+):
+    parsed, reference, expected = large(n_observations=250)
+    monkeypatch.setattr(genept.collections.ingest, "parse_collection", lambda *_: parsed)
+    archives = Archives(load_catalogue(), lake.cache / "none")
+    reference = Reference("hgnc-test", reference)
+    parts = ingest(lake, archives, a_collection(), lambda: reference, "reference-1", processes=2)
+    expression = lake.assemble("expression", parts)
+    assert [part.number for part in expression.parts] == [0, 1, 2]
+    ids, matrix = expression_matrix(lake, expression.parts, 40)
+    assert ids == sorted(expected)
+    np.testing.assert_array_equal(matrix.toarray(), np.stack([expected[one] for one in ids]))
+    (observations,) = (part for part in parts if part.table == "observations")
+    assert lake.read(observations)["observation_id"].to_list() == ids
+
+
+def test_an_ingest_that_was_stopped_goes_on_at_the_next_shard(
+    lake: Lake, monkeypatch, small_shards
+):
+    parsed, reference, expected = large(n_observations=250)
+
+    class StoppedOnce(InMemory):
+        fails = True
+
+        def blocks(self, start=0, stop=None):
+            read.append(start)
+            if start == 100 and self.fails:
+                raise KeyboardInterrupt
+            return super().blocks(start, stop)
+
+    read = []
+    parsed = replace(parsed, expression=StoppedOnce(parsed.expression.matrix))
+    with pytest.raises(KeyboardInterrupt):
+        ingest_parsed(monkeypatch, lake, parsed, reference)
+    assert not list(lake.store.list(f"{lake.prefix}/tables"))
+    read.clear()
+    monkeypatch.setattr(StoppedOnce, "fails", False)
+    parts = ingest_parsed(monkeypatch, lake, parsed, reference)
+    assert sorted(read) == [0, 100, 200], "the sample of units, and the two shards that lacked"
+    assert lake.read(parts["observations"]).height == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "complaint"),
+    [
+        pytest.param("counts", [[0.7, 1.1], [2.3, 0.7]], "look like log2 or log1p", id="19"),
+        pytest.param("counts", [[9e5, 1e5], [2e5, 8e5], [5e5, 5e5]], "look like tpm", id="20"),
+        pytest.param("counts", [[-1, 1], [2, 0]], "look like .*1 to 2, 33% negative", id="21"),
+        pytest.param("log2", [[3, 1], [2, 4]], "look like counts", id="counts-as-log2"),
+        pytest.param("tpm", [[-0.5, 1.5], [0.5, 0.25]], "look like", id="21-tpm"),
+    ],
+)
+def test_values_that_contradict_their_unit_are_refused(
+    unit, values, complaint, lake: Lake, monkeypatch
+):
+    collection = a_collection(unit, duplicate_policy="refuse")
+    parsed = parsed_of(values, ["G1", "G2"])
+    with pytest.raises(CollectionRefusedError, match=f"is said to hold {unit}.*{complaint}"):
+        ingest_parsed(monkeypatch, lake, parsed, numbered_reference(2), collection)
+    assert not list(lake.store.list(lake.prefix))
+
+
+def test_a_value_far_from_the_sample_names_its_observation(lake: Lake, monkeypatch):
+    values = np.ones((600, 2))
+    values[550, 0] = 2**25
+    parsed = parsed_of(values, ["G1", "G2"])
+    with pytest.raises(SourceError, match=r"collection planted: counts above .*begins at 'o512'"):
+        ingest_parsed(monkeypatch, lake, parsed, numbered_reference(2))
+
+
+def test_a_matrix_on_its_side_is_refused_before_it_is_read(lake: Lake, monkeypatch):
+    parsed = parsed_of([[1, 2], [3, 4], [5, 6]], ["sample-1", "sample-2"], ["G1", "G2", "G3"])
+    with pytest.raises(CollectionRefusedError, match="of its observation ids 100% are: it lies"):
+        ingest_parsed(monkeypatch, lake, parsed, numbered_reference(3))
+
+
+def test_one_sample_under_two_ids_is_one_group(lake: Lake, monkeypatch):
+    values = np.arange(1, 241, dtype=np.float32).reshape(4, 60)
+    values[3] = values[1]
+    parsed = parsed_of(
+        values,
+        [f"G{n}" for n in range(1, 61)],
+        ["a", "b", "c", "d"],
+        groups=["g1", "g2", "g3", "g3"],
+    )
+    parts = ingest_parsed(monkeypatch, lake, parsed, numbered_reference(60))
+    assert lake.read(parts["observations"])["group_id"].to_list() == ["g1", "g2", "g2", "g2"]
+    (warning,) = lake.read(parts["quarantine"]).rows(named=True)
+    assert (warning["input_id"], warning["reason"], warning["action"]) == (
+        "d", "same_profile", "warned",
+    )  # fmt: skip
+    assert lake.read(parts["collections"])["n_quarantined"].item() == 0
+
+
+def test_a_library_far_from_the_others_is_warned_of_and_kept(lake: Lake, monkeypatch):
+    rng = np.random.default_rng(0)
+    values = rng.integers(50, 70, (40, 5))
+    values[7] *= 1000
+    parsed = parsed_of(values, [f"G{n}" for n in range(1, 6)])
+    parts = ingest_parsed(monkeypatch, lake, parsed, numbered_reference(5))
+    (warning,) = lake.read(parts["quarantine"]).rows(named=True)
+    assert (warning["input_id"], warning["reason"]) == ("o007", "odd_total")
+    assert parts["observations"].rows == 40

@@ -91,8 +91,8 @@ def test_a_collection_is_read_row_group_by_row_group(lake: Lake, monkeypatch):
     assert len(blocks) > 1
     assert max(block.shape[0] for _, block in blocks) < len(values)
     assert [one for of_block, _ in blocks for one in of_block] == ids
-    found, matrix = expression_matrix(lake, parts["expression"], 9)
+    found, matrix = expression_matrix(lake, [parts["expression"]], 9)
     assert found == ids
     np.testing.assert_array_equal(matrix.toarray(), values)
     with pytest.raises(StoreError, match="up to index 8, but its axis has 5"):
-        expression_matrix(lake, parts["expression"], 5)
+        expression_matrix(lake, [parts["expression"]], 5)

@@ -76,7 +76,7 @@ def test_negative_counts_and_unknown_units_are_refused():
     block = sp.csr_matrix(np.float32([[1, -1]]))
     with pytest.raises(ValueError, match="counts cannot be negative"):
         expression_weights(block, "counts")
-    with pytest.raises(ValueError, match="'tpm'"):
-        expression_weights(block, "tpm")
+    with pytest.raises(ValueError, match="'rpm'"):
+        expression_weights(block, "rpm")
     for unit in UNITS:  # every declared unit has a rule
         assert expression_weights(abs(block), unit).shape == (1, 2)

@@ -27,7 +27,7 @@ from genept.sources.archives import Archives
 from genept.sources.collections import parse_collection
 from genept.sources.errors import SourceError
 from genept.sources.gdsc import normal_form
-from genept.sources.parsed import ParsedCollection
+from genept.sources.parsed import ParsedCollection, checked_blocks
 
 Parse = Callable[..., ParsedCollection]
 
@@ -36,7 +36,11 @@ Parse = Callable[..., ParsedCollection]
 def parse(make_archives: Callable[..., Archives]) -> Parse:
     def from_entry(entry: dict[str, Any], **archives: Any) -> ParsedCollection:
         made = make_archives(collections={"c": entry}, **archives)
-        return parse_collection(made, made.catalogue.collections["c"])
+        collection = made.catalogue.collections["c"]
+        parsed = parse_collection(made, collection)
+        ids = parsed.observations["observation_id"].to_list()
+        assert list(checked_blocks(parsed.expression, ids, collection.unit))
+        return parsed
 
     return from_entry
 
@@ -70,7 +74,7 @@ def test_rectangle_turns_genes_by_cells_over(parse: Parse) -> None:
         ({"labels": ",0\nL1_AA,T\n"}, "1 cells are only in the labels or only in the counts"),
         ({"labels": ",0\nL1_AA,T\nL1_AA,B\nE2L4_CC,B\n"}, "cells are not unique: 'L1_AA'"),
         ({"labels": ",type\nL1_AA,T\n"}, "has no column '0'"),
-        ({"counts": ",L1_AA,E2L4_CC\nCD3E,5.5,0.0\n"}, "collection c: counts that are no whole"),
+        ({"counts": ",L1_AA,E2L4_CC\nCD3E,5.5,0.0\n"}, "counts that are no whole"),
         ({"counts": ",L1_AA,E2L4_CC\nCD3E,1,1\nCD3E,1,1\n"}, "row names are not unique: 'CD3E'"),
         ({"counts": ",AA,CC\nCD3E,1,1\n", "labels": ",0\nAA,T\nCC,T\n"}, "begin with a lane"),
     ],

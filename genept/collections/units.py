@@ -1,0 +1,99 @@
+"""What unit expression values can be in, told by the values themselves.
+
+A claim of the catalogue that the values contradict is refused at ingest. Several
+units may fit a few values; only what cannot be is ever refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+Unlog: TypeAlias = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+
+LOG_CEILING = 30.0
+"""No logarithm of an expression value exceeds this: 2^30 reads of one gene."""
+
+PER_MILLION = 1e6
+_CLOSE = 0.02
+
+
+@dataclass(frozen=True)
+class UnitFinding:
+    """Units that fit, the likeliest first, and what was seen."""
+
+    possible: tuple[str, ...]
+    seen: str
+
+
+def detect_unit(values: sp.csr_matrix) -> UnitFinding:
+    """Tell the unit of a sample of observations.
+
+    Parameters
+    ----------
+    values
+        Observations × genes, as published; a few hundred observations are enough.
+
+    Returns
+    -------
+    UnitFinding
+        ``counts`` are whole numbers; ``tpm`` are abundances whose sums agree or which
+        are too large for logarithms; ``log1p`` and ``log2`` are small and not whole;
+        what is negative is ``log2`` (of a ratio, or without pseudocount) or ``zscore``.
+    """
+    data = values.data
+    if not data.size:
+        return UnitFinding((), "no value other than zero")
+    low, high = float(data.min()), float(data.max())
+    possible, why = _of_range(values, low, high)
+    return UnitFinding(possible, f"values from {low:.4g} to {high:.4g}, {why}")
+
+
+def _of_range(values: sp.csr_matrix, low: float, high: float) -> tuple[tuple[str, ...], str]:
+    data = values.data
+    if low < 0:
+        return _of_negatives(values), f"{np.mean(data < 0):.0%} negative"
+    whole = np.array_equal(data, np.floor(data))
+    if _alike(_sums_of(values, np.positive), PER_MILLION):
+        return ("tpm",), "every sum about a million"
+    if whole or high > LOG_CEILING:
+        return ("counts",) if whole else ("tpm",), "all whole" if whole else "too large for logs"
+    for unit, unlog in (("log1p", np.expm1), ("log2", _exp2m1)):
+        if _alike(_sums_of(values, unlog), None):
+            return (unit,), f"not whole; taken back from {unit}, they add up to the same everywhere"
+    return ("log2", "log1p", "tpm"), "not whole"
+
+
+def _exp2m1(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.exp2(values) - 1
+
+
+def _of_negatives(values: sp.csr_matrix) -> tuple[str, ...]:
+    """z-scores lie around zero, per observation or per gene; logarithms need not."""
+    dense = values.astype(np.float64).toarray()
+    for axis in (0, 1):
+        mean, spread = dense.mean(axis=axis), dense.std(axis=axis)
+        if dense.shape[axis] > 2 and np.median(np.abs(mean)) < 0.25 * np.median(spread):
+            return ("zscore", "log2")
+    return ("log2", "zscore")
+
+
+def _sums_of(values: sp.csr_matrix, unlog: Unlog) -> npt.NDArray[np.float64]:
+    back = sp.csr_matrix(
+        (unlog(values.data.astype(np.float64)), values.indices, values.indptr), shape=values.shape
+    )
+    return np.asarray(back.sum(axis=1).A1, dtype=np.float64)
+
+
+def _alike(sums: npt.NDArray[np.float64], expected: float | None) -> bool:
+    """Whether more than a few sums agree, with what is expected or with each other."""
+    sums = sums[sums != 0]
+    if sums.size < 3:
+        return False
+    middle = float(np.median(sums)) if expected is None else expected
+    return bool(np.mean(np.abs(sums - middle) <= _CLOSE * middle) > 0.9)
