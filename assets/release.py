@@ -8,6 +8,7 @@ from assets.results import OWNERS
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.store.lake import StoredTable
+from genept.store.licences import passed_on
 from genept.store.release import Candidate
 from genept.tables import TABLES
 from validation.checks import check_table, evidence_pages
@@ -25,8 +26,10 @@ def published_release(
 ) -> dg.MaterializeResult[None]:
     """Publish, or say that nothing is new."""
     limits = platform.limits
+    tables, left_out = passed_on(platform.lake, tables, platform.settings.restricted)
+    complete = not limits and not left_out
     evidence = {
-        name: check_table(platform.lake, tables[name], complete=not limits) for name in TABLES
+        name: check_table(platform.lake, tables[name], complete=complete) for name in TABLES
     }
     published = platform.releases.publish(
         Candidate(
@@ -37,6 +40,7 @@ def published_release(
             requirements_sha256=platform.requirements_sha256(),
             complete=not limits,
             limits=limits,
+            left_out=left_out,
             audit=evidence_pages(platform.lake, evidence.values())
             | {
                 f"nomenclature/{collection}.md": page.encode()
@@ -50,6 +54,7 @@ def published_release(
         metadata={
             "release": manifest.release_id,
             "is_new": published.is_new,
+            "left_out": list(manifest.left_out),
             "manifest": platform.releases.address(manifest.release_id, "manifest.json"),
             "rows": sum(table.rows for table in manifest.tables.values()),
             "bytes": sum(table.bytes for table in manifest.tables.values()),

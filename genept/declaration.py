@@ -110,6 +110,9 @@ class Table:
         The subject it belongs to: the name of the room and of the Dagster group.
     minimum_rows
         Fewer rows than this in the whole table fail its check.
+    collection
+        The column that names the collection a row was made of, and whose licence it is
+        under; by default `collection_id`, where there is one.
     """
 
     name: str
@@ -119,9 +122,14 @@ class Table:
     columns: tuple[Column, ...]
     partition: tuple[str, ...] = ()
     minimum_rows: int = 1
+    collection: str | None = None
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
+        if self.collection is None and "collection_id" in names:
+            object.__setattr__(self, "collection", "collection_id")
+        if self.collection is not None and self.collection not in names:
+            raise ValueError(f"table {self.name!r}: {self.collection!r} is not declared")
         if len(set(names)) != len(names):
             raise ValueError(f"table {self.name!r} declares a column twice")
         if not self.key or self.key[: len(self.partition)] != self.partition:

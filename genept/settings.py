@@ -8,6 +8,7 @@ themselves, so that a setting cannot quietly change a published number.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -43,6 +44,11 @@ class Settings(BaseSettings):
     threads: int = Field(2, ge=1, description="Threads, or processes, for what is worth it.")
     collections: tuple[str, ...] = Field((), description="Ingest only these; empty: all.")
     spaces: tuple[str, ...] = Field((), description="Embed only these spaces; empty: all.")
+    restricted: Literal["keep", "leave_out", "refuse"] = Field(
+        "keep",
+        description="What a release does with collections that may not be redistributed: keep "
+        "them (for your own eyes), leave_out, or refuse to publish.",
+    )
     max_genes: int | None = Field(
         None,
         ge=1,

@@ -282,6 +282,7 @@ _TABLES: tuple[Table, ...] = (
         group="benchmarks",
         key=("task", "dataset", "representation", "model", "split", "metric"),
         partition=("task", "dataset"),
+        collection="dataset",
         columns=(
             Column("task", TEXT, "What was asked."),
             Column("dataset", TEXT, "Collection that it was asked of."),
@@ -331,6 +332,7 @@ _TABLES: tuple[Table, ...] = (
         group="models",
         key=("model", "model_version", "representation", "cohort", "metric"),
         partition=("model",),
+        collection="cohort",
         columns=(
             MODEL,
             MODEL_VERSION,

@@ -39,6 +39,8 @@ class ReleasedFile(Document):
     rows: int
     dimension: int | None
     origin: dict[str, Any]
+    collections: tuple[str, ...] = ()
+    redistributable: bool = True
 
 
 class ReleasedColumn(Document):
@@ -122,6 +124,7 @@ class Manifest(Document):
     previous: str | None
     complete: bool
     limits: dict[str, Any]
+    left_out: tuple[str, ...] = ()
     platform_version: str
     requirements_sha256: str | None
     tables: dict[str, ReleasedTable]

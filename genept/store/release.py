@@ -38,7 +38,8 @@ D = TypeVar("D", bound=Document)
 class Candidate:
     """What a release would contain, before it exists.
 
-    `complete` is false when settings limited what was built; `limits` says how.
+    `complete` is false when settings limited what was built; `limits` says how. `left_out`
+    are collections that may not be redistributed.
     """
 
     tables: Mapping[str, StoredTable]
@@ -48,6 +49,7 @@ class Candidate:
     requirements_sha256: str | None = None
     complete: bool = True
     limits: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
     audit: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
@@ -102,6 +104,7 @@ class Releases:
             previous=pointer.release_id if pointer else None,
             complete=candidate.complete,
             limits=dict(candidate.limits),
+            left_out=candidate.left_out,
             platform_version=candidate.platform_version,
             requirements_sha256=candidate.requirements_sha256,
             tables=tables,

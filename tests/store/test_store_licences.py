@@ -1,0 +1,92 @@
+"""What may not be passed on is marked in all that is made of it, and left out when asked."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from declared_rows import declared_rows, store_table
+
+from genept.store.lake import Lake, StoredTable
+from genept.store.licences import LicenceError, collections_in, passed_on
+from genept.store.staging import stage
+from genept.tables import TABLES
+
+
+def rows_of(name: str, collections: list[str], **values: list[object]) -> pa.Table:
+    table = TABLES[name]
+    rows = declared_rows(table, 3).to_pylist()[: len(collections)]
+    for row, collection in zip(rows, collections, strict=True):
+        row[table.collection] = collection
+        row["task" if name == "benchmark_results" else "model"] = "planted"
+    for column, given in values.items():
+        for row, value in zip(rows, given, strict=True):
+            row[column] = value
+    return pa.Table.from_pylist(
+        [{column: row[column] for column in table.schema(4).names} for row in rows],
+        schema=table.schema(4),
+    )
+
+
+@pytest.fixture
+def tables(lake: Lake) -> dict[str, StoredTable]:
+    def both(name: str, **terms: bool) -> StoredTable:
+        parts = [
+            part
+            for one in ("open", "closed")
+            for part in store_table(
+                lake,
+                name,
+                rows_of(name, [one], **({"redistributable": [one == "open"]} if terms else {})),
+            ).parts
+        ]
+        return lake.assemble(name, parts)
+
+    mixed = rows_of("model_evaluations", ["open", "closed"])
+    return {
+        "collections": both("collections", redistributable=True),
+        "genes": store_table(lake, "genes"),
+        "observations": both("observations"),
+        "benchmark_results": both("benchmark_results"),
+        "model_evaluations": store_table(lake, "model_evaluations", mixed),
+    }
+
+
+def test_the_mark_goes_with_all_that_is_made_of_a_collection(lake: Lake, tables) -> None:
+    staged = stage(lake, "tests/licences", tables)
+    marks = {
+        (name, file.collections): file.redistributable
+        for name, table in staged.items()
+        for file in table.files
+    }
+    assert marks == {
+        ("collections", ("open",)): True,
+        ("collections", ("closed",)): False,
+        ("genes", ()): True,
+        ("observations", ("open",)): True,
+        ("observations", ("closed",)): False,
+        ("benchmark_results", ("open",)): True,
+        ("benchmark_results", ("closed",)): False,
+        ("model_evaluations", ("closed", "open")): False,
+    }
+
+
+def test_a_public_release_leaves_out_every_part_of_it(lake: Lake, tables) -> None:
+    kept, left_out = passed_on(lake, tables, "leave_out")
+    assert left_out == ("closed",)
+    named = {
+        one for table in kept.values() for part in table.parts for one in collections_in(lake, part)
+    }
+    assert named == {"open"}
+    assert kept["genes"] == tables["genes"]
+    assert not kept["model_evaluations"].parts
+
+
+def test_a_public_release_may_refuse_instead(lake: Lake, tables) -> None:
+    with pytest.raises(LicenceError, match="^closed may not be redistributed"):
+        passed_on(lake, tables, "refuse")
+    free, _ = passed_on(lake, tables, "leave_out")
+    assert passed_on(lake, free, "refuse") == (free, ())
+
+
+def test_a_private_release_keeps_everything(lake: Lake, tables) -> None:
+    assert passed_on(lake, tables, "keep") == (tables, ())
