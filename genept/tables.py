@@ -343,3 +343,34 @@ _TABLES: tuple[Table, ...] = (
 
 TABLES: Final[dict[str, Table]] = {table.name: table for table in _TABLES}
 """All published tables by name, in the order in which they are built on one another."""
+
+GENE_SNAPSHOTS: Final = Table(
+    name="gene_snapshots",
+    meaning="Publishers' gene files as they were at a release, to compare references with.",
+    group="nomenclature",
+    key=("snapshot", "record"),
+    partition=("snapshot",),
+    columns=(
+        Column("snapshot", TEXT, "Which file: its name and release."),
+        Column("record", TEXT, "What the publisher calls the row: an accession or an id."),
+        Column("format", TEXT, "Which format of which publisher it was read from."),
+        Column("release", TEXT, "Release, as the publisher calls it."),
+        Column("released", TEXT, "Date of the release.", pattern=r"^\d{4}-\d{2}-\d{2}$"),
+        replace(SYMBOL, meaning="Symbol at that release.", nullable=True),
+        Column("hgnc_id", TEXT, "HGNC accession.", nullable=True, pattern=r"^HGNC:\d+$"),
+        replace(GENE, nullable=True),
+        Column("version", TEXT, "Version of the Ensembl id.", nullable=True),
+        Column("is_par_y", FLAG, "Whether it is the Y copy of a gene.", nullable=True),
+        Column("entrez_id", TEXT, "NCBI Gene id.", nullable=True, pattern=r"^\d+$"),
+        Column("name", TEXT, "Full name.", nullable=True),
+        Column("biotype", TEXT, "Kind of gene.", nullable=True),
+        Column("uniprot_ids", TEXTS, "UniProt accessions."),
+        Column("aliases", TEXTS, "Other symbols."),
+        Column("previous_symbols", TEXTS, "Former symbols."),
+        Column("successors", TEXTS, "HGNC accessions that took the place of a withdrawn one."),
+    ),
+)
+"""Kept in the lake and not published: it is the publishers', and a release needs none of it."""
+
+STORED: Final = TABLES | {GENE_SNAPSHOTS.name: GENE_SNAPSHOTS}
+"""All tables that the lake holds, by name."""

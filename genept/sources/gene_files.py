@@ -28,6 +28,7 @@ GENE_INFO_COLUMNS = (
 GENE_HISTORY_COLUMNS = ("#tax_id", "GeneID", "Discontinued_GeneID", "Discontinued_Symbol")
 HGNC_WITHDRAWN_COLUMNS = ("HGNC_ID", "STATUS", "WITHDRAWN_SYMBOL")
 GENCODE_COLUMNS = ("gene_id", "gene_name", "biotype")
+GENE_TYPES_COLUMNS = ("ensembl_id", "gene_name", "gene_type")
 
 _BIOTYPE = {
     "gene with protein product": "protein_coding",
@@ -88,13 +89,13 @@ def read_hgnc_withdrawn(path: Path) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        `symbol` and `successors`, the HGNC ids that it was merged into or split among
-        (empty if it was withdrawn for good).
+        `hgnc_id`, `symbol`, and `successors`, the HGNC ids that it was merged into or split
+        among (empty if it was withdrawn for good).
     """
     merged = "MERGED_INTO_REPORT(S) (i.e HGNC_ID|SYMBOL|STATUS)"
     table = _read(path, (*HGNC_WITHDRAWN_COLUMNS, merged), "\t", quote=None)
     successors = pl.col(merged).fill_null("").str.extract_all(r"HGNC:\d+")
-    return table.select(symbol="WITHDRAWN_SYMBOL", successors=successors)
+    return table.select(hgnc_id="HGNC_ID", symbol="WITHDRAWN_SYMBOL", successors=successors)
 
 
 def read_gene_info(path: Path) -> pl.DataFrame:
@@ -168,6 +169,23 @@ def read_gencode(path: Path) -> pl.DataFrame:
             f"{path.name}: {table['gene_id'][row]!r} is not a versioned human Ensembl gene id"
         )
     return genes
+
+
+def read_gene_types(path: Path) -> pl.DataFrame:
+    """A gene table without versions, ``ensembl_id,gene_name,gene_type``, of older releases.
+
+    Returns
+    -------
+    pl.DataFrame
+        ensembl_gene_id, symbol (null where the name is only the id), biotype.
+    """
+    table = _read(path, GENE_TYPES_COLUMNS, ",", quote='"')
+    genes = table.select(
+        pl.col("ensembl_id").alias("ensembl_gene_id"),
+        pl.when(~pl.col("gene_name").str.starts_with("ENSG")).then("gene_name").alias("symbol"),
+        pl.col("gene_type").alias("biotype"),
+    )
+    return _unique(genes, "ensembl_gene_id", path)
 
 
 def _gtf_genes(path: Path) -> pl.DataFrame:

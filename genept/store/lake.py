@@ -23,7 +23,7 @@ from genept.store.errors import ConflictError, MissingObjectError, StoreError
 from genept.store.parquet import Rows, write_parquet
 from genept.store.provenance import Origin, sha256_of, sha256_of_file
 from genept.store.s3 import ObjectStore
-from genept.tables import TABLES
+from genept.tables import STORED
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Lake:
             If two parts claim the same partition.
         """
         chosen = sorted((part for part in parts if part.table == table), key=lambda p: p.partition)
-        folders = [TABLES[table].partition_path(part.partition) for part in chosen]
+        folders = [STORED[table].partition_path(part.partition) for part in chosen]
         if doubled := sorted({folder for folder in folders if folders.count(folder) > 1}):
             raise StoreError(f"{table}: several parts claim the same partition: {doubled}")
         stored = StoredTable(table, tuple(chosen))
@@ -190,7 +190,7 @@ class Lake:
         return path
 
     def _store(self, new: NewPart, identity: dict[str, Any]) -> Part:
-        table = TABLES[new.table]
+        table = STORED[new.table]
         folder = "/".join(
             filter(None, [self.prefix, new.table, table.partition_path(new.partition)])
         )

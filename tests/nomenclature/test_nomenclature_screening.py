@@ -12,24 +12,38 @@ from genept.nomenclature.names import claims_of, gene_claims, name_index
 from genept.nomenclature.screening import (
     GeneNamesRefusedError,
     NamePolicy,
-    contradictions,
     refuse_low_coverage,
     screen_names,
 )
 
 GENES = reference_of(
-    *(gene(number, f"G{number}", previous_symbols=[f"OLD{number}"]) for number in range(1, 401))
+    *(
+        gene(number, f"G{number}", previous_symbols=[f"OLD{number}"])
+        for number in range(1, 401)
+        if not 200 <= number < 225
+    )
 )
 FIRST = "ENSG00000000001"
-RETIRED = [f"ENSG{number:011d}" for number in range(9001, 9021)]
+NEW = range(300, 325)
+TODAY = [*(f"ENSG{n:011d}" for n in range(1, 200)), *(f"ENSG{n:011d}" for n in range(225, 400))]
+RETIRED_EARLY = [f"ENSG{number:011d}" for number in range(200, 225)]
+RETIRED_LATE = [f"ENSG{number:011d}" for number in range(9000, 9025)]
 
 
 @pytest.fixture(scope="module")
 def names() -> Nomenclature:
-    """G1 … G400; the first twenty had another Ensembl id once."""
-    retired = GENES.head(20).with_columns(pl.Series("retired", RETIRED))
-    older = claims_of(retired, "retired_successor", pl.col("retired"), "older")
-    return Nomenclature(name_index(pl.concat([gene_claims(GENES, "now"), older])))
+    """G1 … G400 without those that G300 … G324 replaced: each had two other ids before."""
+    today = GENES.filter(pl.col("symbol").is_in([f"G{number}" for number in NEW]))
+    older = [
+        claims_of(
+            today.with_columns(pl.Series("retired", retired)),
+            "retired_successor",
+            pl.col("retired"),
+            "older",
+        )
+        for retired in (RETIRED_EARLY, RETIRED_LATE)
+    ]
+    return Nomenclature(name_index(pl.concat([gene_claims(GENES, "now"), *older])))
 
 
 @pytest.fixture
@@ -148,32 +162,33 @@ def test_values_are_read_only_if_an_id_is_doubled(names):
 
 
 def test_mixed_releases_are_refused_unless_one_is_declared(screen):
-    mixed = [*ids(1, 400), *RETIRED]
-    with pytest.raises(GeneNamesRefusedError, match=r"several annotation releases: 20 genes"):
+    mixed = [*TODAY, *RETIRED_EARLY]
+    with pytest.raises(
+        GeneNamesRefusedError,
+        match=r"several annotation releases: 25 of them.*ENSG00000000200 by ENSG00000000300, yet",
+    ):
         screen(mixed)
     assert screen(mixed, annotation_release="gencode-19").genes.null_count() == 0
-    versions = [*ids(1, 400, ".1"), *ids(1, 400, ".2")]
-    with pytest.raises(GeneNamesRefusedError, match=r"ENSG00000000001\.1 beside ENSG0000000000"):
+    versions = [f"{one}.{version}" for one in TODAY for version in (1, 2)]
+    with pytest.raises(GeneNamesRefusedError, match=r"374 of them .* in two versions, such as ENS"):
         screen(versions)
 
 
 @pytest.mark.parametrize(
     "inputs",
     [
-        [*RETIRED, *ids(21, 400)],  # an old release: retired ids alone
-        ids(1, 400),  # today's
-        [*ids(1, 400), *RETIRED[:4]],  # four may be slips of the reference
-        [*ids(1, 400, ".2"), *(f"{one}_PAR_Y" for one in ids(1, 30, ".3"))],
-        [*(f"G{n}" for n in range(1, 400)), *(f"OLD{n}" for n in range(1, 400))],
+        [*RETIRED_EARLY, *ids(1, 200)],  # an old release: none is as new as the successors
+        [*RETIRED_EARLY, *ids(1, 200), *ids(398, 400)],  # two strays
+        TODAY,
+        [*TODAY, *RETIRED_EARLY[:19]],  # too few to tell
+        [*TODAY, *RETIRED_LATE],  # replaced by ids that are older than they were: merged
+        [*(f"{one}.2" for one in TODAY), *ids(1, 5, ".3")],  # four clashes
+        [*(f"{one}.2" for one in TODAY), *(f"{one}_PAR_Y" for one in ids(1, 30, ".3"))],
+        [*(f"G{n}" for n in range(1, 200)), *(f"OLD{n}" for n in range(1, 200))],
     ],
 )
 def test_one_release_is_not_taken_for_several(screen, inputs):
     assert screen(inputs).rows.height == len(inputs)
-
-
-def test_contradictions_name_the_ids(names):
-    found = contradictions(names.map([FIRST, RETIRED[0], "G1", "ENSG00000000002.3"]).rows)
-    assert found.rows() == [(FIRST, [FIRST, RETIRED[0]])]
 
 
 def test_coverage_has_a_floor():
