@@ -51,7 +51,7 @@ _OWN_NAMES: Final = {"record": "discontinued_entrez_id", "symbol": "discontinued
 
 
 def build_snapshot(
-    lake: Lake, name: str, opener: Opener, *, filename: str, release: str, released: date
+    lake: Lake, name: str, opener: Opener, *, filename: str, release: str, released: date | None
 ) -> StoredTable:
     """One publisher's file as table `gene_snapshots`, unless the lake holds it already.
 
@@ -62,7 +62,7 @@ def build_snapshot(
     filename
         As the publisher names it: tells a GTF and packed files, and stands in evidence.
     release, released
-        As the publisher calls it, and its date.
+        As the publisher calls it, and its date, if that is known.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def load_reference(lake: Lake, stored: Sequence[StoredTable]) -> Reference:
     return reference_from([load_snapshot(lake, part) for table in stored for part in table.parts])
 
 
-def _rows(path: Path, name: str, release: str, released: date) -> pl.DataFrame:
+def _rows(path: Path, name: str, release: str, released: date | None) -> pl.DataFrame:
     file = read_gene_file(path)
     rows = file.rows
     if file.format == "gencode":
@@ -115,9 +115,15 @@ def _rows(path: Path, name: str, release: str, released: date) -> pl.DataFrame:
         raise SourceError(f"{path.name}: {record.name} {doubled!r} stands in it twice")
     if file.format == "gene_history":
         rows = rows.rename({own: ours for ours, own in _OWN_NAMES.items()})
-    said = {"snapshot": name, "format": file.format, "release": release, "released": str(released)}
+    said = {
+        "snapshot": name,
+        "format": file.format,
+        "release": release,
+        "released": str(released) if released else None,
+    }
     rows = rows.with_columns(
-        record.alias("record"), *(pl.lit(value).alias(column) for column, value in said.items())
+        record.alias("record"),
+        *(pl.lit(value, pl.String).alias(column) for column, value in said.items()),
     )
     missing = [
         (pl.lit([], pl.List(pl.String)) if column.is_list else pl.lit(None, _TYPES[column.name]))

@@ -7,6 +7,7 @@ retired name. What the names in them mean is the business of `genept.nomenclatur
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -30,6 +31,8 @@ HGNC_WITHDRAWN_COLUMNS = ("HGNC_ID", "STATUS", "WITHDRAWN_SYMBOL")
 GENCODE_COLUMNS = ("gene_id", "gene_name", "biotype")
 GENE_TYPES_COLUMNS = ("ensembl_id", "gene_name", "gene_type")
 
+_DATED = ("Modification_date", "Discontinue_Date")
+
 _BIOTYPE = {
     "gene with protein product": "protein_coding",
     "RNA, long non-coding": "lncRNA",
@@ -52,6 +55,15 @@ _BIOTYPE = {
 def header_of(path: Path) -> list[str]:
     """The column names of a table, to tell what it is."""
     return _frame(path, "\t" if ".csv" not in path.name else ",", None, n_rows=0).columns
+
+
+def newest_entry(path: Path) -> date | None:
+    """Date of the newest entry of one of NCBI's files, which do not state their own."""
+    column = next((one for one in header_of(path) if one in _DATED), None)
+    if column is None:
+        return None
+    newest = _read(path, (column,), "\t", quote=None)[column].max()
+    return datetime.strptime(str(newest), "%Y%m%d").date()
 
 
 def read_hgnc_complete_set(path: Path) -> pl.DataFrame:
