@@ -156,8 +156,10 @@ class _Tally:
         for outcome, n in result.summary().iter_rows():
             self._counts[outcome] += n
             if len(self._examples[outcome]) < 4:
-                found = result.rows.filter(pl.col("outcome") == outcome)["input_id"].head(4)
-                self._examples[outcome] = [*self._examples[outcome], *found][:4]
+                found = result.rows.filter(pl.col("outcome") == outcome)["input_id"].head(50)
+                self._examples[outcome] = list(dict.fromkeys([*self._examples[outcome], *found]))[
+                    :4
+                ]
 
     def print(self) -> None:
         table = Table("outcome", "names", "", "such as", box=None)

@@ -189,10 +189,11 @@ def read_gene_types(path: Path) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        ensembl_gene_id, symbol (null where the name is only the id), biotype.
+        ensembl_gene_id, symbol (null where the name is only the id), biotype. Rows with a
+        made-up id, such as ``ENSGunknown_U1``, tell nothing and are left out.
     """
     table = _read(path, GENE_TYPES_COLUMNS, ",", quote='"')
-    genes = table.select(
+    genes = table.filter(pl.col("ensembl_id").str.contains(r"^ENSG\d{11}$")).select(
         pl.col("ensembl_id").alias("ensembl_gene_id"),
         pl.when(~pl.col("gene_name").str.starts_with("ENSG")).then("gene_name").alias("symbol"),
         pl.col("gene_type").alias("biotype"),

@@ -71,13 +71,12 @@ class TextTable:
             for line, row in enumerate(rows, start=1):
                 if not row and width != 1:
                     continue  # a blank line; in a list of names it is an empty name
-                row = row or [""]
-                width = width or len(row)
-                if len(row) != width:
-                    raise SourceError(
-                        f"{self.path.name}: line {line} has {len(row)} fields, the header {width}"
-                    )
-                yield row
+                fields = row or [""]
+                width = width or len(fields)
+                if len(fields) != width:
+                    where = f"{self.path.name}: line {line}"
+                    raise SourceError(f"{where} has {len(fields)} fields, the header {width}")
+                yield fields
         except UnicodeDecodeError as error:
             raise SourceError(
                 f"{self.path.name}: is not UTF-8 after line {line}: {error}; save it as UTF-8"
