@@ -165,6 +165,13 @@ _TABLES: tuple[Table, ...] = (
             GENE,
             SYMBOL,
             Column("n_inputs", INT, "Input columns that were merged into this gene.", minimum=1),
+            Column(
+                "policy",
+                TEXT,
+                "How several inputs became one; empty where there was only one.",
+                nullable=True,
+                allowed=("sum", "highest_mean", "first"),
+            ),
         ),
     ),
     Table(

@@ -14,10 +14,17 @@ import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
 
-from genept.collections.merging import GeneAxis, column_totals
-from genept.collections.quarantine import empty_observations, passed_over, quarantine_rows
+from genept.collections.merging import GeneAxis, column_fingerprints, column_totals
+from genept.collections.quarantine import (
+    empty_observations,
+    passed_over,
+    quarantine_rows,
+    screened_out,
+)
+from genept.console import console
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference, published_genes
+from genept.nomenclature.screening import NamePolicy, screen_names
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.collections import parse_collection
@@ -91,8 +98,19 @@ def _parts(
     totals, absolute = column_totals(parsed.expression.blocks(), len(parsed.input_genes))
     mapping = _mapping(collection, parsed, reference, absolute)
     coverage = _coverage(collection, mapping)
-    mapped = GeneAxis.of(mapping["ensembl_gene_id"])
-    axis = mapped.keeping_highest(totals) if collection.duplicate_policy != "sum" else mapped
+    policy = collection.duplicate_policy
+    screening = screen_names(
+        mapping.with_columns(pl.Series("input_id", parsed.symbols)),
+        NamePolicy(policy, collection.par_y, collection.annotation_release),
+        collection=collection.id,
+        fingerprints=lambda: column_fingerprints(
+            parsed.expression.blocks(), len(parsed.input_genes)
+        ),
+    )
+    for warning in screening.warnings:
+        console.print(f"{collection.id}: {warning}", markup=False)
+    mapped = GeneAxis.of(screening.genes)
+    axis = mapped.by_policy(policy, totals)
     expression = sp.csr_matrix(
         sp.vstack(list(axis.merge(parsed.expression.blocks())), format="csr")
     )
@@ -104,7 +122,8 @@ def _parts(
     empty = observations.filter(pl.col("n_genes") == 0)
     quarantined = [
         *parsed.quarantined,
-        *passed_over(parsed, mapped, axis),
+        *passed_over(parsed, mapped, axis, policy),
+        *screened_out(parsed, screening),
         *empty_observations(parsed, empty),
     ]
     yield NewPart("gene_mapping", mapping, partition)
@@ -154,6 +173,7 @@ def _axis_rows(collection: Collection, axis: GeneAxis, genes: pl.DataFrame) -> p
             "gene_index": np.arange(len(axis.ensembl_gene_ids), dtype=np.uint32),
             "ensembl_gene_id": axis.ensembl_gene_ids,
             "n_inputs": axis.n_inputs,
+            "policy": pl.Series(axis.policies(collection.duplicate_policy), dtype=pl.String),
         }
     )
     symbols = published_genes(genes).select("ensembl_gene_id", "symbol")
