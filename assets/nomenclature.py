@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
 import dagster as dg
 
-from assets.results import declared, table_result
+from assets.results import OWNERS, column_schema, declared, table_result
 from assets.sources import source_key
+from genept.nomenclature.publisher_files import PUBLISHER_FILES, PublisherFile, find_releases
 from genept.nomenclature.reference import SOURCES, build_genes, build_names
+from genept.nomenclature.stored_snapshots import build_snapshot
 from genept.platform import Platform
 from genept.store.lake import StoredTable
+from genept.store.provenance import sha256_of
 
 
 @dg.asset(**declared("genes"), deps=[source_key(source) for source in SOURCES])
@@ -21,3 +27,56 @@ def genes(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTa
 def gene_names(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
     """Every name that the reference knows, and what it means."""
     return table_result(build_names(platform.lake, platform.archives))
+
+
+def mirror_folders(platform: Platform) -> list[Path]:
+    """The folders among the configured mirrors; none, unless an operator names some."""
+    mirrors: Sequence[str] = getattr(platform.settings, "mirrors", ())
+    return [Path(one).expanduser() for one in mirrors if "://" not in one]
+
+
+def snapshot_asset(
+    file: PublisherFile, folders: Callable[[Platform], Sequence[Path]] = mirror_folders
+) -> dg.AssetsDefinition:
+    """The asset of one publisher's file: every release that the mirrors have, in the lake.
+
+    Nothing of a release needs it: without a mirror it is materialised with nothing in it.
+    """
+
+    @dg.asset(
+        key=["snapshots", file.id],
+        group_name="nomenclature",
+        description=f"{file.title}. Kept as published, to compare references with.",
+        kinds={"parquet", "s3"},
+        owners=OWNERS,
+        metadata={"dagster/column_schema": column_schema("gene_snapshots")},
+    )
+    def snapshot(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
+        releases = find_releases(file, folders(platform))
+        stored = [
+            build_snapshot(
+                platform.lake,
+                f"{file.id}-{one.release}",
+                one.opener,
+                filename=one.filename,
+                release=one.release,
+                released=one.released,
+            )
+            for one in releases
+        ]
+        newest = releases[-1] if releases else None
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(sha256_of([one.data_version for one in stored])),
+            metadata={
+                "configured": bool(releases),
+                "release": newest.release if newest else "none: name a mirror that has the file",
+                "released": str(newest.released or "not stated") if newest else "none",
+                "snapshots": ", ".join(part.partition[0] for one in stored for part in one.parts),
+                "dagster/row_count": sum(one.rows for one in stored),
+            },
+        )
+
+    return snapshot
+
+
+snapshots = [snapshot_asset(file) for file in PUBLISHER_FILES]

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from genept.store.lake import StoredTable
-from genept.tables import TABLES
+from genept.tables import STORED, TABLES
 
 OWNERS = ["team:genept"]
 
@@ -26,10 +26,10 @@ def column_schema(name: str) -> dg.TableSchema:
                 type=column.type_name,
                 description=column.meaning + (f" Unit: {column.unit}." if column.unit else ""),
                 constraints=dg.TableColumnConstraints(
-                    nullable=column.nullable, unique=(column.name,) == TABLES[name].key
+                    nullable=column.nullable, unique=(column.name,) == STORED[name].key
                 ),
             )
-            for column in TABLES[name].columns
+            for column in STORED[name].columns
         ]
     )
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import polars as pl
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import DownloadColumn
 from rich.table import Table
 
 from genept.client import load_table, open_releases
-from genept.console import console
+from genept.console import progress_bar
 from genept.nomenclature.differences import reference_differences, touched_collections
 from genept.nomenclature.mapping import MappingResult, Nomenclature
 from genept.nomenclature.reference import Reference
 from genept.nomenclature.snapshots import read_snapshot
 from genept.platform import Platform
 from genept.settings import Settings
-from genept.sources.gene_lists import read_gene_names
+from genept.sources.gene_lists import gene_name_batches
 from genept.store.embedded import EmbeddedStore
 
 app = typer.Typer(no_args_is_help=True, help="Gene names: what they mean, and why.")
@@ -42,14 +46,23 @@ def map_file(
     reference: ReferenceName = "starter",
 ) -> None:
     """Map the gene names of FILE, write the mapping as CSV, and sum it up."""
-    names, where = read_gene_names(file, column)
-    with console.status(f"mapping {len(names):,} names"):
-        result = _nomenclature(reference).map(names)
+    names = gene_name_batches(file, column)
+    nomenclature = _nomenclature(reference)
     target = output or file.with_name(f"{file.name}.mapping.csv")
-    rows = result.rows.with_columns(pl.col("candidates").list.join(" "))
-    _write(rows, target)
-    answer.print(f"{len(names):,} names from {where}")
-    _print_summary(result)
+    tally = _Tally()
+    unit = DownloadColumn() if names.in_bytes else None
+    with (
+        _replacing(target) as written,
+        progress_bar(f"mapping {file.name}", names.total, count=unit) as advance,
+    ):
+        for batch, amount in names.batches:
+            result = nomenclature.map(batch)
+            rows = result.rows.with_columns(pl.col("candidates").list.join(" "))
+            rows.write_csv(written, include_header=not tally.n)
+            tally.add(result)
+            advance(amount)
+    answer.print(f"{tally.n:,} names from {names.where}")
+    tally.print()
     answer.print(f"written to {target}")
 
 
@@ -87,16 +100,20 @@ def diff(
         )
     answer.print(counts)
     if output is not None:
-        _write(changes, output)
+        with _replacing(output) as file:
+            changes.write_csv(file)
         answer.print(f"\nwritten to {output}")
     if _released_here():
         _print_touched(changes)
 
 
-def _write(rows: pl.DataFrame, target: Path) -> None:
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `target` once it is complete."""
     partial = target.with_name(f"{target.name}.partial")
     try:
-        rows.write_csv(partial)
+        with partial.open("wb") as file:
+            yield file
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -124,17 +141,36 @@ def _print_touched(changes: pl.DataFrame) -> None:
     answer.print(table)
 
 
-def _print_summary(result: MappingResult) -> None:
-    table = Table("outcome", "names", "", "such as", box=None)
-    for outcome, n in result.summary().iter_rows():
-        examples = result.rows.filter(pl.col("outcome") == outcome)["input_id"].head(4)
-        share = f"{n / result.rows.height:.1%}"
-        table.add_row(outcome, f"{n:,}", share, escape(", ".join(examples)))
-    answer.print(table)
-    answer.print(
-        f"{result.mapped.height:,} mapped, {result.ambiguous.height:,} ambiguous, "
-        f"{result.unmapped.height:,} without a gene"
-    )
+class _Tally:
+    """Names by outcome, with examples, over all batches of a file."""
+
+    def __init__(self) -> None:
+        self.n = self.n_mapped = self.n_ambiguous = 0
+        self._counts: Counter[str] = Counter()
+        self._examples: defaultdict[str, list[str]] = defaultdict(list)
+
+    def add(self, result: MappingResult) -> None:
+        self.n += result.rows.height
+        self.n_mapped += result.mapped.height
+        self.n_ambiguous += result.ambiguous.height
+        for outcome, n in result.summary().iter_rows():
+            self._counts[outcome] += n
+            if len(self._examples[outcome]) < 4:
+                found = result.rows.filter(pl.col("outcome") == outcome)["input_id"].head(50)
+                self._examples[outcome] = list(dict.fromkeys([*self._examples[outcome], *found]))[
+                    :4
+                ]
+
+    def print(self) -> None:
+        table = Table("outcome", "names", "", "such as", box=None)
+        for outcome, n in self._counts.most_common():
+            examples = escape(", ".join(self._examples[outcome]))
+            table.add_row(outcome, f"{n:,}", f"{n / self.n:.1%}", examples)
+        answer.print(table)
+        unmapped = self.n - self.n_mapped - self.n_ambiguous
+        answer.print(
+            f"{self.n_mapped:,} mapped, {self.n_ambiguous:,} ambiguous, {unmapped:,} without a gene"
+        )
 
 
 def _change(row: dict[str, str | None]) -> str:

@@ -165,6 +165,13 @@ _TABLES: tuple[Table, ...] = (
             GENE,
             SYMBOL,
             Column("n_inputs", INT, "Input columns that were merged into this gene.", minimum=1),
+            Column(
+                "policy",
+                TEXT,
+                "How several inputs became one; empty where there was only one.",
+                nullable=True,
+                allowed=("sum", "highest_mean", "first"),
+            ),
         ),
     ),
     Table(
@@ -379,7 +386,39 @@ _WORKING: tuple[Table, ...] = (
 WORKING_TABLES: Final[dict[str, Table]] = {table.name: table for table in _WORKING}
 """Tables that never leave the lake: what a killed run need not count again."""
 
+GENE_SNAPSHOTS: Final = Table(
+    name="gene_snapshots",
+    meaning="Publishers' gene files as they were at a release, to compare references with.",
+    group="nomenclature",
+    key=("snapshot", "record"),
+    partition=("snapshot",),
+    columns=(
+        Column("snapshot", TEXT, "Which file: its name and release."),
+        Column("record", TEXT, "What the publisher calls the row: an accession or an id."),
+        Column("format", TEXT, "Which format of which publisher it was read from."),
+        Column("release", TEXT, "Release, as the publisher calls it."),
+        Column(
+            "released",
+            TEXT,
+            "Date of the release, if known.",
+            nullable=True,
+            pattern=r"^\d{4}-\d{2}-\d{2}$",
+        ),
+        replace(SYMBOL, meaning="Symbol at that release.", nullable=True),
+        Column("hgnc_id", TEXT, "HGNC accession.", nullable=True, pattern=r"^HGNC:\d+$"),
+        replace(GENE, nullable=True),
+        Column("version", TEXT, "Version of the Ensembl id.", nullable=True),
+        Column("is_par_y", FLAG, "Whether it is the Y copy of a gene.", nullable=True),
+        Column("entrez_id", TEXT, "NCBI Gene id.", nullable=True, pattern=r"^\d+$"),
+        Column("name", TEXT, "Full name.", nullable=True),
+        Column("biotype", TEXT, "Kind of gene.", nullable=True),
+        Column("uniprot_ids", TEXTS, "UniProt accessions."),
+        Column("aliases", TEXTS, "Other symbols."),
+        Column("previous_symbols", TEXTS, "Former symbols."),
+        Column("successors", TEXTS, "HGNC accessions that took the place of a withdrawn one."),
+    ),
+)
+"""Kept in the lake and not published: it is the publishers', and a release needs none of it."""
 
-def declared(name: str) -> Table:
-    """The declaration of a table, published or working."""
-    return TABLES.get(name) or WORKING_TABLES[name]
+STORED: Final = TABLES | WORKING_TABLES | {GENE_SNAPSHOTS.name: GENE_SNAPSHOTS}
+"""All tables that the lake holds, by name."""

@@ -1,5 +1,7 @@
 """`genept genes`: a file, a name, two references; without a store."""
 
+from contextlib import contextmanager
+
 import polars as pl
 import pytest
 from gene_layouts import HGNC_HEADER, ensembl, hgnc, write
@@ -7,7 +9,9 @@ from typer.testing import CliRunner
 
 import genept.genes_cli
 from genept.genes_cli import app
+from genept.nomenclature.mapping import Nomenclature
 from genept.sources.errors import SourceError
+from genept.sources.gene_lists import gene_name_batches
 
 
 @pytest.fixture(autouse=True)
@@ -79,14 +83,56 @@ def test_map_leaves_the_last_good_result_if_writing_fails(folder, monkeypatch):
     (folder / "mine.csv").write_text("gene\nTP53\n")
     (folder / "mine.csv.mapping.csv").write_text("the last good one")
 
-    def half(rows, path):
-        path.write_text("hal")
+    def half(rows, file, **_):
+        file.write(b"hal")
         raise OSError("disk full")
 
     monkeypatch.setattr(pl.DataFrame, "write_csv", half)
     assert run("map", "mine.csv", "--reference", "hgnc.txt").exit_code == 1
     assert (folder / "mine.csv.mapping.csv").read_text() == "the last good one"
     assert not list(folder.glob("*.partial"))
+
+
+@pytest.mark.parametrize("name", ["large.csv", "large.csv.gz"])
+def test_map_goes_through_a_large_file_in_batches_and_shows_how_far_it_is(
+    folder, monkeypatch, name
+):
+    names = ["TP53", "B", "P53", "2-Sep", "nix"] * 41
+    write(folder / name, "gene,x", *(f"{one},1" for one in names))
+    asked, steps = [], []
+
+    def in_tens(path, column):
+        return gene_name_batches(path, column, size=10)
+
+    @contextmanager
+    def bar(what, total, *, count):
+        steps.append((what, total))
+        yield steps.append
+
+    map_names = Nomenclature.map
+    monkeypatch.setattr(genept.genes_cli, "gene_name_batches", in_tens)
+    monkeypatch.setattr(genept.genes_cli, "progress_bar", bar)
+    monkeypatch.setattr(
+        Nomenclature, "map", lambda self, some: asked.append(len(some)) or map_names(self, some)
+    )
+    result = run("map", name, "--reference", "hgnc.txt")
+    assert result.exit_code == 0, result.output
+    assert asked == [10] * 20 + [5], "never all names at once"
+    size = (folder / name).stat().st_size
+    assert steps[0] == (f"mapping {name}", size)
+    assert sum(steps[1:]) == size
+    written = pl.read_csv(folder / f"{name}.mapping.csv")
+    assert written["input_id"].to_list() == names
+    assert "205 names from column 'gene'" in result.output
+    assert "123 mapped, 0 ambiguous, 82 without a gene" in result.output
+
+
+def test_map_of_a_damaged_file_leaves_nothing(folder):
+    write(folder / "bad.csv", "gene,x", *(["TP53,1"] * 20), "P53")
+    result = run("map", "bad.csv", "--reference", "hgnc.txt")
+    assert isinstance(result.exception, SourceError)
+    assert "bad.csv: line 22 has 1 fields, the header 2" in str(result.exception)
+    assert not list(folder.glob("bad.csv.*"))
 
 
 def test_diff_needs_no_store(folder):

@@ -16,22 +16,23 @@ import numpy as np
 import polars as pl
 
 from genept.collections.claims import (
-    CollectionRefusedError,
     refuse_other_axis,
     refuse_other_unit,
 )
-from genept.collections.merging import GeneAxis, column_totals
+from genept.collections.merging import GeneAxis, column_fingerprints, column_totals
 from genept.collections.quarantine import (
     empty_observations,
     odd_libraries,
     passed_over,
     quarantine_rows,
+    screened_out,
 )
 from genept.collections.shards import SHARD_OBSERVATIONS, ShardTask, ingest_shard
 from genept.collections.twins import with_twins_grouped
-from genept.console import progress_bar
+from genept.console import console, progress_bar
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference, published_genes
+from genept.nomenclature.screening import NamePolicy, Screening, refuse_low_coverage, screen_names
 from genept.processes import in_processes
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
@@ -40,10 +41,6 @@ from genept.sources.errors import SourceError
 from genept.sources.parsed import ParsedCollection, Quarantined
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
-
-MINIMUM_COVERAGE = 0.6
-"""A collection of whose expression less than this reaches a gene is refused."""
-
 
 TABLES_OF_A_COLLECTION = (
     "collections",
@@ -115,7 +112,8 @@ def _parts(
     names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
     refuse_other_axis(collection, parsed, names, reference)
     refuse_other_unit(collection, parsed)
-    mapped = GeneAxis.of(names["ensembl_gene_id"])
+    screening = _screened(collection, parsed, names)
+    mapped = GeneAxis.of(screening.genes)
     axis = _by_policy(collection, parsed, mapped)
     shards = list(_shards(lake, collection, parsed, axis, origin, processes))
     counted = _counted(lake, shards, "shard_observations")
@@ -131,7 +129,8 @@ def _parts(
     empty = observations.filter(pl.col("n_genes") == 0)
     quarantined = [
         *parsed.quarantined,
-        *passed_over(parsed, mapped, axis),
+        *passed_over(parsed, mapped, axis, collection.duplicate_policy),
+        *screened_out(parsed, screening),
         *empty_observations(parsed, empty),
         *(odd_libraries(kept) if collection.unit == "counts" else ()),
         *twins,
@@ -198,12 +197,27 @@ def _next_of(made: Iterator[list[NewPart]], collection: Collection) -> list[NewP
         raise SourceError(f"collection {collection.id}: {error}") from error
 
 
+def _screened(collection: Collection, parsed: ParsedCollection, names: pl.DataFrame) -> Screening:
+    """Verdicts on the names as a whole; fingerprints cost a pass, and only if ids are doubled."""
+    screening = screen_names(
+        names.with_columns(pl.Series("input_id", parsed.symbols)),
+        NamePolicy(collection.duplicate_policy, collection.par_y, collection.annotation_release),
+        collection=collection.id,
+        fingerprints=lambda: column_fingerprints(
+            parsed.expression.blocks(), len(parsed.input_genes)
+        ),
+    )
+    for warning in screening.warnings:
+        console.print(f"{collection.id}: {warning}", markup=False)
+    return screening
+
+
 def _by_policy(collection: Collection, parsed: ParsedCollection, mapped: GeneAxis) -> GeneAxis:
     """The axis after the collection's policy for several inputs of one gene."""
-    if collection.duplicate_policy == "sum" or not mapped.is_doubled:
-        return mapped
-    totals = column_totals(parsed.expression.blocks(), len(parsed.input_genes))
-    return mapped.keeping_highest(totals.signed)
+    totals = np.zeros(len(parsed.input_genes))
+    if collection.duplicate_policy == "highest_mean" and mapped.is_doubled:  # a pass of its own
+        totals = column_totals(parsed.expression.blocks(), totals.size).signed
+    return mapped.by_policy(collection.duplicate_policy, totals)
 
 
 def _counted(lake: Lake, shards: list[Part], table: str) -> pl.DataFrame:
@@ -232,12 +246,7 @@ def _coverage(collection: Collection, mapping: pl.DataFrame) -> float:
     """Share of the expression that reaches a gene; refused if it is too little."""
     reached = mapping.filter(pl.col("ensembl_gene_id").is_not_null())
     coverage = float(reached["expression_share"].sum())
-    if coverage < MINIMUM_COVERAGE:
-        raise CollectionRefusedError(
-            f"collection {collection.id!r}: only {coverage:.0%} of its expression reaches a gene "
-            f"of the reference, {MINIMUM_COVERAGE:.0%} are needed; is it human, and are its "
-            "columns genes?"
-        )
+    refuse_low_coverage(coverage, collection=collection.id)
     return min(coverage, 1.0)
 
 
@@ -247,6 +256,7 @@ def _axis_rows(collection: Collection, axis: GeneAxis, genes: pl.DataFrame) -> p
             "gene_index": np.arange(len(axis.ensembl_gene_ids), dtype=np.uint32),
             "ensembl_gene_id": axis.ensembl_gene_ids,
             "n_inputs": axis.n_inputs,
+            "policy": pl.Series(axis.policies(collection.duplicate_policy), dtype=pl.String),
         }
     )
     symbols = published_genes(genes).select("ensembl_gene_id", "symbol")

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from genept.nomenclature.screening import DuplicatePolicy
+
 
 @dataclass(frozen=True)
 class GeneAxis:
@@ -38,6 +40,36 @@ class GeneAxis:
     def n_inputs(self) -> npt.NDArray[np.int64]:
         """Inputs that were mapped to each gene."""
         return np.bincount(self.target[self.target >= 0], minlength=len(self.ensembl_gene_ids))
+
+    def by_policy(self, policy: DuplicatePolicy, totals: npt.NDArray[np.float64]) -> GeneAxis:
+        """The axis on which `policy` has made the inputs of each gene one.
+
+        Parameters
+        ----------
+        totals
+            Sums of the inputs over the observations.
+
+        Raises
+        ------
+        ValueError
+            If the policy is to refuse and a gene has several inputs; `screen_names` says so
+            before, with their names.
+        """
+        if policy == "highest_mean":
+            return self.keeping_highest(totals)
+        if policy == "first":
+            return self.keeping_highest(np.zeros_like(totals))
+        if policy == "refuse" and (self.n_inputs > 1).any():
+            several = int(np.flatnonzero(self.n_inputs > 1)[0])
+            raise ValueError(
+                f"{self.ensembl_gene_ids[several]} has {self.n_inputs[several]} inputs, and the "
+                "collection's policy is to refuse them"
+            )
+        return self
+
+    def policies(self, policy: DuplicatePolicy) -> list[str | None]:
+        """How each gene's inputs became one: `policy`, or None where there is only one."""
+        return [policy if n > 1 else None for n in self.n_inputs]
 
     def keeping_highest(self, totals: npt.NDArray[np.float64]) -> GeneAxis:
         """The axis on which each gene keeps only its input of highest mean (first on ties).
@@ -96,3 +128,22 @@ def column_totals(blocks: Iterable[sp.csr_matrix], n_columns: int) -> ColumnTota
     for block in blocks:
         totals.add(block)
     return totals
+
+
+def column_fingerprints(blocks: Iterable[sp.csr_matrix], n_columns: int) -> npt.NDArray[np.float64]:
+    """A number per column that is the same where all values of two columns are.
+
+    Sums of the values weighted by fixed random numbers per row, added up in the order of the
+    rows: equal columns agree to the last bit, others almost surely do not.
+    """
+    chance = np.random.default_rng(0)
+    prints = np.zeros(n_columns)
+    for block in blocks:
+        weighted = sp.csc_matrix(block, dtype=np.float64)
+        weighted.eliminate_zeros()
+        weighted.sort_indices()
+        weighted.data *= chance.uniform(1, 2, block.shape[0])[weighted.indices]
+        filled = np.flatnonzero(np.diff(weighted.indptr))
+        if filled.size:
+            prints[filled] += np.add.reduceat(weighted.data, weighted.indptr[filled])
+    return prints

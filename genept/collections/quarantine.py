@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import polars as pl
 
 from genept.collections.merging import GeneAxis
+from genept.nomenclature.screening import DuplicatePolicy, Screening
 from genept.sources.parsed import ParsedCollection, Quarantined
 
 FAR = 6.0
 ENOUGH = 30
 """Observations under which nobody can say what is odd."""
 
+_GAVE_WAY: Final = {
+    "highest_mean": ("lower_mean", "whose mean is not lower"),
+    "first": ("not_first", "which stands before it"),
+}
+_KEPT_OUT: Final = {
+    "par_y": "the Y copy of a pseudoautosomal gene; the collection's `par_y` policy is to leave "
+    "it out, `merge` would have taken it in",
+    "copy": "another column of the same Ensembl id has the same values and is kept",
+}
 
-def passed_over(parsed: ParsedCollection, mapped: GeneAxis, axis: GeneAxis) -> list[Quarantined]:
+
+def passed_over(
+    parsed: ParsedCollection,
+    mapped: GeneAxis,
+    axis: GeneAxis,
+    policy: DuplicatePolicy = "highest_mean",
+) -> list[Quarantined]:
     """Inputs that have a gene, but gave way to another input of it."""
+    reason, why = _GAVE_WAY.get(policy, _GAVE_WAY["highest_mean"])
     chosen = {axis.target[column]: column for column in np.flatnonzero(axis.target >= 0)}
     return [
         Quarantined(
             "gene",
             parsed.input_genes[column],
-            "lower_mean",
-            f"is the same gene as {parsed.input_genes[chosen[mapped.target[column]]]}, whose "
-            "mean is not lower",
+            reason,
+            f"is the same gene as {parsed.input_genes[chosen[mapped.target[column]]]}, {why}",
         )
         for column in np.flatnonzero((mapped.target >= 0) & (axis.target < 0))
+    ]
+
+
+def screened_out(parsed: ParsedCollection, screening: Screening) -> list[Quarantined]:
+    """Inputs whose name stands for a gene, but which the whole matrix kept out.
+
+    Names without a gene are in `gene_mapping`, with their outcome.
+    """
+    rows = screening.rows.with_columns(pl.Series("column", parsed.input_genes))
+    return [
+        Quarantined("gene", column, reason, _KEPT_OUT[reason])
+        for column, reason in rows.select("column", "reason").iter_rows()
+        if reason in _KEPT_OUT
     ]
 
 

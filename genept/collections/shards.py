@@ -21,7 +21,7 @@ from genept.collections.merging import ColumnTotals, GeneAxis
 from genept.sources.parsed import ExpressionRows, checked_blocks
 from genept.store.lake import NewPart
 from genept.store.parquet import Rows, write_parquet
-from genept.tables import TABLES, declared
+from genept.tables import STORED, TABLES
 
 SHARD_OBSERVATIONS = 8192
 """Observations a shard: some 100 MB of single cells in memory, tens of MB as parquet."""
@@ -97,7 +97,7 @@ def ingest_shard(task: ShardTask) -> list[NewPart]:
 def _written(task: ShardTask, table: str, rows: Rows) -> NewPart:
     path = task.folder / f"{table}-{task.number:05d}"
     partition = (task.collection,)
-    written = write_parquet(path, declared(table), rows, partition=partition)
+    written = write_parquet(path, STORED[table], rows, partition=partition)
     return NewPart(table, written, partition, number=task.number)
 
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
+from typing import Any
 
 import polars as pl
 
@@ -97,21 +99,24 @@ class Nomenclature:
         if entrez_ids is not None:
             pairs = zip(names, entrez_ids, strict=True)
             return _result(names, _frame([self.map_name(name, hint) for name, hint in pairs]))
-        rows = list(map(self._row.get, names))
-        missed = {name for name, row in zip(names, rows, strict=True) if row is None}
-        versioned = {name: self._row.get(name[:15], -1) for name in missed if _VERSIONED(name)}
-        versioned = {name: row for name, row in versioned.items() if row >= 0}
-        others = list(missed - versioned.keys())
+        rows: list[Any] = list(map(self._row.get, names))
+        places = [place for place, row in enumerate(rows) if row is None]
+        missed = dict.fromkeys(names[place] for place in places)
+        versioned = {
+            name: row
+            for name in missed
+            if name[15:16] == "." and _VERSIONED(name)
+            if (row := self._row.get(name[:15])) is not None
+        }
+        others = [name for name in missed if name not in versioned]
         further = [
             _without_version(answers[list(versioned.values())]),
             _frame([self.map_name(name) for name in others]),
         ]
-        places = range(answers.height, answers.height + len(missed))
-        row_of = dict(zip([*versioned, *others], places, strict=True))
-        places_of = [
-            row_of[name] if row is None else row for name, row in zip(names, rows, strict=True)
-        ]
-        return _result(names, pl.concat([answers, *further])[places_of])
+        row_of = dict(zip((*versioned, *others), count(answers.height), strict=False))
+        for place in places:
+            rows[place] = row_of[names[place]]
+        return _result(names, pl.concat([answers, *further])[rows])
 
     def _known(self, name: str) -> Meaning | None:
         row = self._row.get(name)

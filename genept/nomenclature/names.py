@@ -14,7 +14,8 @@ Strength, strongest first:
 5. an alias in HGNC;
 6. a synonym that only NCBI knows;
 7. what took the place of a retired id or symbol;
-8. a symbol or id that was withdrawn for good.
+8. a name that an id had in an older gene table of Ensembl;
+9. a symbol or id that was withdrawn for good.
 
 A name on which several genes have an equally strong claim is ambiguous; so is an old or other
 name that tables write for a missing value. Genes that share one Ensembl id do not make a name
@@ -36,11 +37,12 @@ STRENGTH: Final = {
     "alias": 5,
     "synonym": 6,
     "retired_successor": 7,
-    "withdrawn": 8,
+    "older_name": 8,
+    "withdrawn": 9,
 }
 MISSING: Final = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "#n/a", "#name?"})
 """What tables write where there is no name; XK was once called NA."""
-_OUTCOME_OF: Final = {"synonym": "alias"}
+_OUTCOME_OF: Final = {"synonym": "alias", "older_name": "alias"}
 _WORDING: Final = {
     "ensembl_id": "Ensembl id of ",
     "exact": "approved symbol of ",
@@ -49,6 +51,7 @@ _WORDING: Final = {
     "alias": "alias of ",
     "synonym": "NCBI synonym of ",
     "retired_successor": "retired; its place took ",
+    "older_name": "older name in Ensembl of ",
     "withdrawn": "withdrawn",
 }
 _OR_NONE: Final = "; tables write it for a missing value, too"

@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from genept.nomenclature.control_features import control_feature
+from genept.nomenclature.months import STEMS, may_be_date, month_and_day
 from genept.nomenclature.names import MISSING
 
 VERSION_LEFT_OUT: Final = "version left out; "
@@ -21,24 +23,6 @@ _OTHER_ENSEMBL: Final = re.compile(r"(?:ENS(?!G\d)[A-Z]{3,6}G|WBGene|FBgn)\d{7,1
 _OTHER_GENOME: Final = re.compile(r"(?:mm10|mm39|GRCm3[89]|mRatBN7|danRer11)_+.+")
 _OTHER_CASE: Final = re.compile(r"(?:mt-)?[A-Z]?[a-z][a-z0-9-]*(?:\.\d+)?")
 _MOUSE: Final = re.compile(r"\d{6,7}[A-Z]\d{2}Rik|Gm\d{3,5}")
-_CONTROL: Final = re.compile(
-    r"(?:gSpikein_)?ERCC-\d{5}|(?:ADT|HTO|CITE)[_-].+|.+_TotalSeq[ABC]?|(?i:hashtag)[-_ ]?\d+.*"
-    r"|(?:anti-).+|__?(?:no_feature|ambiguous|too_low_aQual|not_aligned|alignment_not_unique)"
-    r"|N_(?:unmapped|multimapping|noFeature|ambiguous)|(?:EGFP|eGFP|GFP|mCherry|tdTomato|Cas9)"
-)
-_MONTHS: Final = {"mar": ("MARCH", "MARC"), "sep": ("SEPT",), "dec": ("DEC",), "oct": ("OCT",),
-                  "feb": ("FEB",), "nov": ("NOV",), "apr": ("APR",)}  # fmt: skip
-_MONTH_NAMES: Final = (
-    *("jan", "feb", "mar", "apr", "may", "jun"),
-    *("jul", "aug", "sep", "oct", "nov", "dec"),
-)
-_MONTH: Final = rf"({'|'.join(_MONTH_NAMES)})[a-z]*"
-_DAY_MONTH: Final = re.compile(
-    rf"(\d{{1,2}})(?:[-/ .]|\. ){_MONTH}(?:[-/ .]\d{{2,4}})?", re.IGNORECASE
-)
-_MONTH_DAY: Final = re.compile(
-    rf"{_MONTH}[-/ .](\d{{4}}|\d{{1,2}}(?:(?:, ?|[-/ .])\d{{2,4}})?)", re.IGNORECASE
-)
 _NUMERIC_DATE: Final = re.compile(
     r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2}))"
     r"(?:[T ]\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?Z?)?"
@@ -143,21 +127,17 @@ def _other_species(name: str, known: Known) -> Meaning | None:
 
 
 def _control(name: str, _: Known) -> Meaning | None:
-    if _CONTROL.fullmatch(name):
-        return Meaning("control_feature", evidence="a spike-in, antibody, tag, reporter or tally")
-    return None
+    kind = control_feature(name)
+    return None if kind is None else Meaning("control_feature", evidence=kind)
 
 
 def _spreadsheet(name: str, known: Known) -> Meaning | None:
-    if not (name[0].isdigit() or name[:3].lower() in _MONTH_NAMES):
-        return None  # most names: spared five patterns
-    if match := _DAY_MONTH.fullmatch(name):
-        return _date(match.group(2), match.group(1), known)
-    if match := _MONTH_DAY.fullmatch(name):
-        return _date(match.group(1), re.split(r"\D", match.group(2))[0], known)
-    if _NUMERIC_DATE.fullmatch(name):
-        return Meaning("spreadsheet_date", evidence="a date; what it was before is not guessed")
-    return _number(name)
+    if may_be_date(name):  # few names may: the others are spared the patterns
+        if (date := month_and_day(name)) is not None:
+            return _date(*date, known)
+        if _NUMERIC_DATE.fullmatch(name):
+            return Meaning("spreadsheet_date", evidence="a date; what it was before is not guessed")
+    return _number(name) if name[0].isdigit() else None
 
 
 def _number(name: str) -> Meaning | None:
@@ -169,7 +149,7 @@ def _number(name: str) -> Meaning | None:
 
 
 def _date(month: str, day: str, known: Known) -> Meaning:
-    names = [f"{stem}{int(day)}" for stem in _MONTHS.get(month[:3].lower(), ())]
+    names = [f"{stem}{int(day)}" for stem in STEMS.get(month, ())]
     found = {name: meaning for name in names if (meaning := known(name)) is not None}
     ids = {id_ for one in found.values() for id_ in _ids(one)}
     why = f"a date; it may have been {' or '.join(found)}" if found else "a date"

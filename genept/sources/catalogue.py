@@ -60,7 +60,9 @@ class Collection(_Entry):
     format: str
     sources: tuple[str, ...]
     unit: Literal["counts", "tpm", "log1p", "log2", "zscore"]
-    duplicate_policy: Literal["sum", "highest_mean", "refuse"]
+    duplicate_policy: Literal["sum", "highest_mean", "first", "refuse"]
+    par_y: Literal["quarantine", "merge"] = "quarantine"
+    annotation_release: str | None = Field(None, description="As declared by the publisher.")
     group_axis: str
     redistributable: bool
     licence: str
@@ -71,7 +73,7 @@ class Collection(_Entry):
     @model_validator(mode="after")
     def _policy_suits_unit(self) -> Collection:
         expected = "sum" if self.unit in ("counts", "tpm") else "highest_mean"
-        if self.duplicate_policy not in (expected, "refuse"):
+        if self.duplicate_policy not in (expected, "first", "refuse"):
             raise ValueError(
                 f"columns of one gene in {self.unit} are merged by {expected!r} or refused, "
                 f"not merged by {self.duplicate_policy!r}"

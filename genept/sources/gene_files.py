@@ -7,6 +7,7 @@ retired name. What the names in them mean is the business of `genept.nomenclatur
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -28,6 +29,9 @@ GENE_INFO_COLUMNS = (
 GENE_HISTORY_COLUMNS = ("#tax_id", "GeneID", "Discontinued_GeneID", "Discontinued_Symbol")
 HGNC_WITHDRAWN_COLUMNS = ("HGNC_ID", "STATUS", "WITHDRAWN_SYMBOL")
 GENCODE_COLUMNS = ("gene_id", "gene_name", "biotype")
+GENE_TYPES_COLUMNS = ("ensembl_id", "gene_name", "gene_type")
+
+_DATED = ("Modification_date", "Discontinue_Date")
 
 _BIOTYPE = {
     "gene with protein product": "protein_coding",
@@ -51,6 +55,15 @@ _BIOTYPE = {
 def header_of(path: Path) -> list[str]:
     """The column names of a table, to tell what it is."""
     return _frame(path, "\t" if ".csv" not in path.name else ",", None, n_rows=0).columns
+
+
+def newest_entry(path: Path) -> date | None:
+    """Date of the newest entry of one of NCBI's files, which do not state their own."""
+    column = next((one for one in header_of(path) if one in _DATED), None)
+    if column is None:
+        return None
+    newest = _read(path, (column,), "\t", quote=None)[column].max()
+    return datetime.strptime(str(newest), "%Y%m%d").date()
 
 
 def read_hgnc_complete_set(path: Path) -> pl.DataFrame:
@@ -88,13 +101,13 @@ def read_hgnc_withdrawn(path: Path) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        `symbol` and `successors`, the HGNC ids that it was merged into or split among
-        (empty if it was withdrawn for good).
+        `hgnc_id`, `symbol`, and `successors`, the HGNC ids that it was merged into or split
+        among (empty if it was withdrawn for good).
     """
     merged = "MERGED_INTO_REPORT(S) (i.e HGNC_ID|SYMBOL|STATUS)"
     table = _read(path, (*HGNC_WITHDRAWN_COLUMNS, merged), "\t", quote=None)
     successors = pl.col(merged).fill_null("").str.extract_all(r"HGNC:\d+")
-    return table.select(symbol="WITHDRAWN_SYMBOL", successors=successors)
+    return table.select(hgnc_id="HGNC_ID", symbol="WITHDRAWN_SYMBOL", successors=successors)
 
 
 def read_gene_info(path: Path) -> pl.DataFrame:
@@ -168,6 +181,24 @@ def read_gencode(path: Path) -> pl.DataFrame:
             f"{path.name}: {table['gene_id'][row]!r} is not a versioned human Ensembl gene id"
         )
     return genes
+
+
+def read_gene_types(path: Path) -> pl.DataFrame:
+    """A gene table without versions, ``ensembl_id,gene_name,gene_type``, of older releases.
+
+    Returns
+    -------
+    pl.DataFrame
+        ensembl_gene_id, symbol (null where the name is only the id), biotype. Rows with a
+        made-up id, such as ``ENSGunknown_U1``, tell nothing and are left out.
+    """
+    table = _read(path, GENE_TYPES_COLUMNS, ",", quote='"')
+    genes = table.filter(pl.col("ensembl_id").str.contains(r"^ENSG\d{11}$")).select(
+        pl.col("ensembl_id").alias("ensembl_gene_id"),
+        pl.when(~pl.col("gene_name").str.starts_with("ENSG")).then("gene_name").alias("symbol"),
+        pl.col("gene_type").alias("biotype"),
+    )
+    return _unique(genes, "ensembl_gene_id", path)
 
 
 def _gtf_genes(path: Path) -> pl.DataFrame:

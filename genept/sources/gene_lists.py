@@ -6,21 +6,53 @@ Only the names are read. Ingesting the matrix behind them is the parsers' and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import polars as pl
+from typing import TYPE_CHECKING, Final
 
 from genept.sources.errors import SourceError
+from genept.sources.text_tables import TextTable
 
 if TYPE_CHECKING:
     import h5py
 
+BATCH_NAMES: Final = 50_000
+"""Names that are read at once."""
+
 _NAMED = ("gene", "genes", "symbol", "gene_symbol", "gene_name", "gene_id", "ensembl_gene_id")
 
 
+@dataclass(frozen=True)
+class NameBatches:
+    """The gene names of a file, a batch at a time.
+
+    Parameters
+    ----------
+    where
+        Where in the file the names were found, for people.
+    total
+        What all batches' progress adds up to: bytes of the file as it lies there, or names.
+    batches
+        Names, and by how much reading them has advanced; to be gone through once.
+    """
+
+    where: str
+    total: int
+    in_bytes: bool
+    batches: Iterator[tuple[list[str], int]]
+
+
 def read_gene_names(path: Path, column: str | None = None) -> tuple[list[str], str]:
-    """The gene names of a file, and where they were found.
+    """The gene names of a file at once, and where they were found; see `gene_name_batches`."""
+    stream = gene_name_batches(path, column)
+    return [name for names, _ in stream.batches for name in names], stream.where
+
+
+def gene_name_batches(
+    path: Path, column: str | None = None, *, size: int = BATCH_NAMES
+) -> NameBatches:
+    """The gene names of a file, `size` at a time: memory is set by that, not by the file.
 
     Parameters
     ----------
@@ -32,32 +64,34 @@ def read_gene_names(path: Path, column: str | None = None) -> tuple[list[str], s
     Raises
     ------
     SourceError
-        The file has no such column, or is not a format that is read here.
+        The file has no such column, or is not a format that is read here; or, while the batches
+        are gone through, it is damaged, says which line.
     """
     suffixes = path.name.removesuffix(".gz").lower()
     if suffixes.endswith(".h5ad"):
-        return _from_h5ad(path, column)
+        names, where = _from_h5ad(path, column)
+        parts = [names[start : start + size] for start in range(0, len(names), size)]
+        return NameBatches(where, len(names), False, ((part, len(part)) for part in parts))
     if suffixes.endswith((".csv", ".tsv", ".txt", ".tab")):
-        return _from_table(path, "," if suffixes.endswith(".csv") else "\t", column)
+        table = TextTable(path, "," if suffixes.endswith(".csv") else "\t")
+        chosen, where = _chosen(table, column)
+        if chosen is None:
+            names = table.header[1:]
+            return NameBatches(where, len(names), False, iter([(names, len(names))]))
+        return NameBatches(where, path.stat().st_size, True, table.column(chosen, size))
     raise SourceError(f"{path.name}: expected .csv, .tsv, .txt or .h5ad")
 
 
-def _from_table(path: Path, separator: str, column: str | None) -> tuple[list[str], str]:
-    try:
-        table = pl.read_csv(
-            path, separator=separator, infer_schema=False, truncate_ragged_lines=False
-        )
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(f"{path.name}: {str(error).strip().splitlines()[0]}") from error
-    if table.width and table.columns[0].lstrip().startswith("<"):
-        raise SourceError(f"{path.name}: expected a table, but it begins with a tag, as HTML does")
-    if column is not None and column not in table.columns:
-        raise SourceError(f"{path.name}: has no column {column!r}; found {table.columns[:12]}")
-    usual = next((name for name in table.columns if name.lower() in _NAMED), None)
-    if column is None and usual is None and table.width > max(table.height, 50):
-        return table.columns[1:], f"the header of {path.name}"
-    chosen = column or usual or table.columns[0]
-    return table[chosen].fill_null("").to_list(), f"column {chosen!r} of {path.name}"
+def _chosen(table: TextTable, column: str | None) -> tuple[int | None, str]:
+    """Position of the column with the names, None for the header; and what to call it."""
+    name, header = table.path.name, table.header
+    if column is not None and column not in header:
+        raise SourceError(f"{name}: has no column {column!r}; found {header[:12]}")
+    usual = next((one for one in header if one.lower() in _NAMED), None)
+    if column is None and usual is None and len(header) > 50 and table.is_wider_than_long():
+        return None, f"the header of {name}"
+    chosen = column or usual or header[0]
+    return header.index(chosen), f"column {chosen!r} of {name}"
 
 
 def _from_h5ad(path: Path, column: str | None) -> tuple[list[str], str]:

@@ -24,7 +24,7 @@ from genept.store.errors import ConflictError, MissingObjectError, StoreError
 from genept.store.parquet import Rows, WrittenFile, write_parquet
 from genept.store.provenance import Origin, sha256_of, sha256_of_file
 from genept.store.s3 import ObjectStore
-from genept.tables import declared
+from genept.tables import STORED
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Lake:
             (part for part in parts if part.table == table), key=lambda p: (p.partition, p.number)
         )
         places = [
-            f"{declared(table).partition_path(part.partition)} #{part.number}" for part in chosen
+            f"{STORED[table].partition_path(part.partition)} #{part.number}" for part in chosen
         ]
         if doubled := sorted(place for place, n in Counter(places).items() if n > 1):
             raise StoreError(f"{table}: several parts claim the same place: {doubled}")
@@ -209,7 +209,7 @@ class Lake:
         return path
 
     def _store(self, new: NewPart, identity: dict[str, Any]) -> Part:
-        table = declared(new.table)
+        table = STORED[new.table]
         folder = "/".join(
             filter(None, [self.prefix, new.table, table.partition_path(new.partition)])
         )

@@ -11,6 +11,7 @@ import genept.collections.ingest
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, CollectionRefusedError, ingest
 from genept.embeddings.expression import csr_of, expression_matrix
 from genept.nomenclature.reference import Reference
+from genept.nomenclature.screening import GeneNamesRefusedError
 from genept.sources.archives import Archives
 from genept.sources.catalogue import load_catalogue
 from genept.sources.errors import SourceError
@@ -118,7 +119,7 @@ def test_an_input_that_gives_way_to_another_of_its_gene_is_quarantined(lake: Lak
 
 def test_too_little_coverage_is_refused_and_nothing_shows(lake: Lake, monkeypatch):
     mouse = parsed_of([[5, 5, 1], [5, 4, 1]], ["Trp53", "Actb", "A"])
-    with pytest.raises(CollectionRefusedError, match=r"'planted': only 10% of its expression"):
+    with pytest.raises(GeneNamesRefusedError, match=r"'planted': only 10% of its expression"):
         ingest_parsed(monkeypatch, lake, mouse, REFERENCE)
     assert not list(lake.store.list(f"{lake.prefix}/tables"))
     (record,) = lake.store.list(f"{lake.prefix}/records")

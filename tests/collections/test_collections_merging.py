@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from genept.collections.merging import GeneAxis, column_totals
+from genept.collections.merging import GeneAxis, column_fingerprints, column_totals
 
 GENES = ["ENSG3", "ENSG1", "ENSG2", None]
 COUNTS = arrays.arrays(
@@ -111,3 +111,36 @@ def test_an_axis_may_be_empty(mapped):
     axis = GeneAxis.of(mapped)
     (block,) = axis.merge([sp.csr_matrix((2, len(mapped)), dtype=np.float32)])
     assert (axis.ensembl_gene_ids, block.shape) == ((), (2, 0))
+
+
+@given(matrices())
+def test_each_policy_makes_one_column_of_a_genes_inputs(given_):
+    matrix, mapped, blocks = given_
+    totals = column_totals(blocks, matrix.shape[1]).signed
+    every = GeneAxis.of(mapped)
+    np.testing.assert_array_equal(every.by_policy("sum", totals).target, every.target)
+    first = every.by_policy("first", totals)
+    for position, gene in enumerate(first.ensembl_gene_ids):
+        assert np.flatnonzero(first.target == position).tolist() == [mapped.index(gene)]
+    highest = every.by_policy("highest_mean", totals)
+    np.testing.assert_array_equal(highest.target, every.keeping_highest(totals).target)
+    assert every.policies("sum") == ["sum" if n > 1 else None for n in every.n_inputs]
+
+
+def test_refusing_lets_through_only_what_is_already_one_to_one():
+    axis = GeneAxis.of(["ENSG1", None, "ENSG2"])
+    assert axis.by_policy("refuse", np.zeros(3)) is axis
+    with pytest.raises(ValueError, match="ENSG2 has 2 inputs"):
+        GeneAxis.of(["ENSG1", "ENSG2", "ENSG2"]).by_policy("refuse", np.zeros(3))
+
+
+@given(matrices(), st.integers(0, 7))
+def test_fingerprints_are_equal_exactly_where_columns_are(given_, copied):
+    matrix, _, blocks = given_
+    doubled = [sp.hstack([b, b[:, copied % matrix.shape[1]]], format="csr") for b in blocks]
+    whole = np.column_stack([matrix, matrix[:, copied % matrix.shape[1]]])
+    prints = column_fingerprints(doubled, whole.shape[1])
+    for one in range(whole.shape[1]):
+        for other in range(whole.shape[1]):
+            same = np.array_equal(whole[:, one], whole[:, other])
+            assert (prints[one] == prints[other]) == same

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from planted import gene, reference_of
 
 from genept.nomenclature.mapping import Nomenclature
+from genept.nomenclature.names import CLAIM_SCHEMA, gene_claims, name_index
 from genept.sources.archives import Archives
 from genept.sources.collections import parse_collection
 from genept.sources.parsed import ParsedCollection
+from genept.tables import OUTCOMES
 
 TYMP, SCO2 = "ENSG00000000001", "ENSG00000000002"
 
@@ -213,6 +215,102 @@ def test_a_name_has_a_gene_exactly_if_all_who_claim_it_agree(reference, name):
         agreed = claims["ensembl_gene_id"].n_unique() == 1
         assert (found.outcome == "ambiguous") == (claims.height > 0 and not agreed)
         assert found.ensembl_gene_id == (claims["ensembl_gene_id"][0] if agreed else None)
+
+
+KINDS = ("previous", "alias", "synonym", "entrez_id", "exact", "retired_successor", "withdrawn")
+SPELLINGS = (
+    *("{}", " {} ", "{}.7", "{}_PAR_Y", "{}.1", "{}-1", "LOC{}"),
+    *(
+        "2-Sep",
+        "1. Mrz",
+        "44075",
+        "2.31E+13",
+        "ERCC-00002",
+        "EBV",
+        "NA",
+        "nix",
+        "ENSMUSG00000000001",
+    ),
+)
+
+
+@st.composite
+def indexes(draw):
+    """Names of every kind, claimed by a few genes: some on the ids of others, some without id."""
+    ids = [TYMP, SCO2, "ENSG00000000003"]
+    claims = [(one, "ensembl_id", f"G{n}", one, "s") for n, one in enumerate(ids)]
+    names = st.sampled_from(["A", "B", "c1orf1", "7", "8", "SEPT2", SCO2, "ENSG00000000077"])
+    claims += draw(
+        st.lists(
+            st.tuples(
+                names,
+                st.sampled_from(KINDS),
+                st.just("X"),
+                st.sampled_from([*ids, None]),
+                st.just("s"),
+            ),
+            max_size=12,
+        )
+    )
+    return name_index(pl.DataFrame(claims, schema=CLAIM_SCHEMA, orient="row"))
+
+
+@given(indexes(), st.data())
+def test_whatever_the_outcome_what_a_name_maps_to_maps_to_itself(index, data):
+    known = Nomenclature(index)
+    spelling = data.draw(st.sampled_from(SPELLINGS))
+    name = spelling.format(data.draw(st.sampled_from([*index["name"], "C1ORF1", "b", "nix"])))
+    found = known.map_name(name)
+    reached = [found.ensembl_gene_id] if found.ensembl_gene_id else found.candidates
+    for id_ in reached:
+        assert known.map_name(id_)[:3] == ("ensembl_id", id_, ())
+    once = known.map([name])
+    assert once.rows.drop("input_id").row(0) == (*found[:2], list(found.candidates), found.evidence)
+    again = known.map(once.mapped["ensembl_gene_id"].to_list())
+    assert again.rows["ensembl_gene_id"].to_list() == once.mapped["ensembl_gene_id"].to_list()
+
+
+EVERY_OUTCOME = {
+    "A": "exact",
+    TYMP: "ensembl_id",
+    f"{TYMP}.3": "version_stripped",
+    " A": "case_or_space_fixed",
+    "1": "entrez_id",
+    "OLD": "previous",
+    "BY": "alias",
+    "ENSG00000000077": "retired_successor",
+    "2-Sep": "spreadsheet_date",
+    "44075": "spreadsheet_number",
+    "BOTH": "ambiguous",
+    "GONE": "withdrawn",
+    "ENSMUSG00000000001": "non_human",
+    "EBV": "control_feature",
+    "NOID": "without_ensembl_id",
+    "nix": "unknown",
+}
+
+
+def test_an_input_of_every_outcome_and_none_that_is_not_declared():
+    genes = reference_of(
+        gene(1, "A", previous_symbols=["OLD"], aliases=["BY", "BOTH"]),
+        gene(2, "B", aliases=["BOTH"]),
+        gene(3, "NOID", ensembl_gene_id=None),
+    )
+    further = pl.DataFrame(
+        [
+            ("ENSG00000000077", "retired_successor", "A", TYMP, "s"),
+            ("GONE", "withdrawn", None, None, "s"),
+        ],
+        schema=CLAIM_SCHEMA,
+        orient="row",
+    )
+    known = Nomenclature(name_index(pl.concat([gene_claims(genes, "s"), further])))
+    found = known.map(list(EVERY_OUTCOME)).rows
+    assert dict(found.select("input_id", "outcome").iter_rows()) == EVERY_OUTCOME
+    assert set(EVERY_OUTCOME.values()) == set(OUTCOMES)
+    reached = found["ensembl_gene_id"].drop_nulls().to_list()
+    assert known.map(reached).rows["ensembl_gene_id"].to_list() == reached
+    assert set(known.map(reached).rows["outcome"]) == {"ensembl_id"}
 
 
 def counted(found: pl.DataFrame) -> Counter[str]:

@@ -189,6 +189,53 @@ def test_an_older_complete_set_tells_which_ids_were_retired(files):
     assert names(older, newer).map_name(ensembl(1))[:2] == ("retired_successor", ensembl(50))
 
 
+TYPES = (
+    "ensembl_id,gene_name,gene_type",
+    f"{ensembl(60)},TP53,protein_coding",  # its symbol today
+    f"{ensembl(61)},OLD53,protein_coding",  # a previous symbol, but TP53 has a retired id already
+    f"{ensembl(62)},PHOG,protein_coding",  # only an alias
+    f"{ensembl(63)},TWICE,protein_coding",
+    f"{ensembl(64)},TWICE,protein_coding",
+    f"{ensembl(65)},{ensembl(65)},lncRNA",
+    f"{ensembl(1)},RP1-2A3.4,lncRNA",
+    f"{ensembl(2)},AC1.1,lncRNA",
+    f"{ensembl(66)},AC1.1,lncRNA",
+)
+
+
+def test_an_older_table_tells_by_which_name_a_retired_id_went(files):
+    older = files("types.csv", *TYPES)
+    known = names(files("complete.txt", *HGNC, hgnc(6, "ONCE", prev="TWICE")), older)
+    assert known.map_name(ensembl(60))[:2] == ("retired_successor", ensembl(1))
+    assert known.map_name(f"{ensembl(60)}.4")[:2] == ("retired_successor", ensembl(1))
+    assert "TP53 (types.csv" in known.map_name(ensembl(60)).evidence
+    for not_one_to_one in (61, 62, 63, 64, 65, 66):
+        assert known.map_name(ensembl(not_one_to_one)).outcome == "unknown", not_one_to_one
+    assert known.map_name("RP1-2A3.4")[:2] == ("alias", ensembl(1))
+    assert known.map_name("RP1-2A3.4").evidence.startswith("older name in Ensembl of TP53 (types")
+    assert known.map_name("AC1.1").outcome == "unknown", "two ids had the name"
+    alone = files("alone.csv", TYPES[0], f"{ensembl(61)},OLD53,protein_coding")
+    assert names(files("complete.txt", *HGNC), alone).map_name(ensembl(61))[:2] == (
+        "retired_successor",
+        ensembl(1),
+    )
+
+
+def test_only_the_first_gencode_table_is_of_today(files):
+    older = files("older.gtf", gtf(f"{ensembl(60)}.1", "TP53"), gtf(f"{ensembl(2)}.1", "WAS2"))
+    newer = files("newer.gtf", gtf(f"{ensembl(1)}.1", "TP53"), gtf(f"{ensembl(2)}.2", "SHOX"))
+    known = names(files("complete.txt", *HGNC), newer, older)
+    assert known.map_name(ensembl(60))[:2] == ("retired_successor", ensembl(1))
+    assert known.map_name("WAS2")[:2] == ("alias", ensembl(2))
+    assert known.map_name("TP53")[:2] == ("exact", ensembl(1))
+
+
+def test_an_id_that_the_annotation_has_is_not_retired(files):
+    alive = files("now.gtf", gtf(f"{ensembl(60)}.1", "OTHER"))
+    known = names(files("complete.txt", *HGNC), alive, files("types.csv", *TYPES))
+    assert known.map_name(ensembl(60)).outcome == "ensembl_id"
+
+
 def test_without_approved_genes_there_is_no_reference(files):
     history = files("history", HISTORY_HEADER, "9606\t1\t900\tLOC900\t20200101")
     gencode = files("g.gtf", *GENCODE["gencode.gtf"])

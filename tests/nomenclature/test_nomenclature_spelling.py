@@ -76,7 +76,32 @@ DATES = {
     "2020-09-01T00:00:00.000": (),
     "2020-09-01T00:00:00Z": (),
     "\ufeff2-Sep ": SEPT,
+    # German, French, Spanish, Italian, Dutch, Portuguese
+    "2. Mrz": MARCH,
+    "2-Mär": MARCH,
+    "02. März 2006": MARCH,
+    "Mrz-02": MARCH,
+    "2-mrt": MARCH,
+    "2-mars": MARCH,
+    "2-marzo": MARCH,
+    "1. Dez": (f"ENSG{12:011d}",),
+    "1-dic": (f"ENSG{12:011d}",),
+    "1-déc.": (f"ENSG{12:011d}",),
+    "dez-01": (f"ENSG{12:011d}",),
+    "2-set": SEPT,
+    "2/set/2006": SEPT,
+    "4. Okt": (f"ENSG{11:011d}",),
+    "4-out": (f"ENSG{11:011d}",),
+    "4-ott": (f"ENSG{11:011d}",),
+    "1. Mai": (),
+    "1-févr.": (),
+    "févr-01": (),
+    "1-août": (),
+    "1-ene": (),
+    "3-juil.": (),
+    "3-lug": (),
 }
+NO_DATES = ["AGO-2", "SET-2", "GEN 1", "MAG-1", "out 5", "Settle-2", "1-genx", "Mais-2"]
 NUMBERS = ["42614", "44075", "44075.0", "44075.00", "2.31E+13", "2.31e+13", "2,31E+13", "5E10"]
 OTHERS = {
     "ENSMUSG00000059552": (),
@@ -101,6 +126,18 @@ CONTROLS = [
     *("__no_feature", "_no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned"),
     *("__alignment_not_unique", "N_unmapped", "N_multimapping", "N_noFeature", "N_ambiguous"),
 ]
+VIRUSES = [
+    *("SARS-CoV-2", "SARS_CoV_2_ORF1ab", "SARSCoV2", "SCoV2", "NC_045512.2", "MN908947.3"),
+    *("HIV", "HIV-1", "HIV1_gag", "NC_001802.1", "K03455", "EBV", "chrEBV", "HHV4", "HHV-6B"),
+    *("NC_007605.1", "EBNA1", "EBNA3A", "LMP2A", "BZLF1", "BHRF1", "EBER1", "KSHV-LANA", "HHV8"),
+    *("HPV16", "HPV-18", "HPV16_E6", "HPV16E7", "CMV", "HCMV-UL83", "HSV-1", "HBV", "HCV"),
+    *("NC_001405.1", "AC_000008.1", "HAdV-C5", "AAV2", "SV40", "GU280_gp01", "ORF3a", "ZIKV"),
+]
+BARCODES = [
+    *("HTO1", "HTO-1", "Hashtag1", "hashtag-12", "CMO301", "SampleTag01_hs", "sample_tag 3"),
+    *("barcode-7", "MULTIseq_Bar1", "LMO-3"),
+]
+HUMAN_LOOKING = ["UL83", "N", "S", "ORF6", "HIVEP1", "AAVS1", "HPV18I1", "CMOX", "BARD1", "LMP7"]
 UNKNOWN = {
     "": ((), "no name"),
     "  ": ((), "no name"),
@@ -139,6 +176,11 @@ def test_a_date_is_recognised_and_never_guessed(name, candidates):
     assert NAMES.map_name(name)[:3] == ("spreadsheet_date", None, candidates)
 
 
+@pytest.mark.parametrize("name", NO_DATES)
+def test_what_only_resembles_a_month_of_another_language_is_no_date(name):
+    assert NAMES.map_name(name)[:3] == ("unknown", None, ())
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_serial_number_is_recognised(name):
     assert NAMES.map_name(name)[:3] == ("spreadsheet_number", None, ())
@@ -152,6 +194,19 @@ def test_other_species_are_told_apart_and_never_upper_cased(name, candidates):
 @pytest.mark.parametrize("name", CONTROLS)
 def test_control_features_are_split_out(name):
     assert NAMES.map_name(name)[:3] == ("control_feature", None, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [*((v, "virus") for v in VIRUSES), *((b, "barcode") for b in BARCODES)]
+)
+def test_viruses_and_barcodes_are_split_out(name, why):
+    assert NAMES.map_name(name)[:3] == ("control_feature", None, ())
+    assert why in NAMES.map_name(name).evidence
+
+
+@pytest.mark.parametrize("name", HUMAN_LOOKING)
+def test_what_may_be_a_gene_is_not_taken_for_a_virus_or_barcode(name):
+    assert NAMES.map_name(name)[:3] == ("unknown", None, ())
 
 
 @pytest.mark.parametrize(("name", "expected"), UNKNOWN.items())
@@ -185,7 +240,7 @@ def test_a_known_name_is_never_touched(name):
 
 
 ANY_NAME = st.one_of(
-    st.sampled_from([*MENDED, *DATES, *NUMBERS, *OTHERS, *CONTROLS, *UNKNOWN]),
+    st.sampled_from([*MENDED, *DATES, *NUMBERS, *OTHERS, *CONTROLS, *VIRUSES, *BARCODES, *UNKNOWN]),
     st.text(st.sampled_from(printable), min_size=1, max_size=12),
     st.from_regex(r"[A-Z]{1,5}[0-9]{0,3}(-[A-Z0-9]{1,3})?", fullmatch=True),
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from genept.sources.errors import SourceError
-from genept.sources.gene_lists import read_gene_names
+from genept.sources.gene_lists import gene_name_batches, read_gene_names
 
 
 def written(folder, name, text):
@@ -56,7 +56,8 @@ def test_the_header_of_a_wide_matrix(tmp_path):
     [
         ("a.csv", "", "empty"),
         ("a.csv", "<!DOCTYPE html>\n<html></html>\n", "begins with a tag"),
-        ("a.csv", "gene,x\nA,1\nB,2,3\n", "more fields"),
+        ("a.csv", "gene,x\nA,1\nB,2,3\n", "line 3 has 3 fields, the header 2"),
+        ("a.csv", "gene,x\nA,1\nB\n", "line 3 has 1 fields"),
         ("a.xlsx", "gene", "expected .csv, .tsv, .txt or .h5ad"),
         ("a.h5ad", "gene", "is not an h5ad"),
     ],
@@ -64,6 +65,38 @@ def test_the_header_of_a_wide_matrix(tmp_path):
 def test_other_files_are_refused_by_name(tmp_path, name, text, says):
     with pytest.raises(SourceError, match=f"{name}: .*{says}"):
         read_gene_names(written(tmp_path, name, text))
+
+
+def test_a_list_keeps_its_empty_names_and_a_table_its_blank_lines_out(tmp_path):
+    assert read_gene_names(written(tmp_path, "a.csv", "gene\nA\n\nB\n"))[0] == ["A", "", "B"]
+    assert read_gene_names(written(tmp_path, "b.csv", "gene,x\nA,1\n\nB,2\n"))[0] == ["A", "B"]
+    assert read_gene_names(written(tmp_path, "c.csv", "gene,x\n"))[0] == []
+
+
+def test_another_encoding_is_refused_with_the_line(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("gene\nA\nMär-1\n".encode("latin-1"))
+    with pytest.raises(SourceError, match=r"a\.csv: is not UTF-8.*save it as UTF-8"):
+        read_gene_names(path)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_batches_are_the_whole_and_their_progress_adds_up(tmp_path, size):
+    names = [f"G{i}" for i in range(50)]
+    for name in ("a.csv", "a.csv.gz"):
+        path = written(tmp_path, name, "gene,x\n" + "".join(f"{one},1\n" for one in names))
+        stream = gene_name_batches(path, size=size)
+        batches = list(stream.batches)
+        assert [one for some, _ in batches for one in some] == names
+        assert max(len(some) for some, _ in batches) <= size
+        assert (sum(n for _, n in batches), stream.in_bytes) == (path.stat().st_size, True)
+        assert stream.total == path.stat().st_size
+
+
+def test_a_long_table_with_many_columns_is_no_wide_matrix(tmp_path):
+    row = ",".join(["G", *(["0"] * 60)])
+    text = "\n".join([",".join(["x", *(f"c{i}" for i in range(60))]), *([row] * 61)])
+    assert read_gene_names(written(tmp_path, "a.csv", text))[1] == "column 'x' of a.csv"
 
 
 def test_a_damaged_gzip_is_refused(tmp_path):

@@ -1,0 +1,308 @@
+"""What the gene names of a whole matrix say about it: refused, or a verdict on every input.
+
+`mapping` and `spelling` judge one name at a time. Here stand the rules that need all of them:
+another species, two releases of an annotation mixed, one gene in several columns. Values are
+seen only through the columns' fingerprints; adding columns up belongs to `genept.collections`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from genept.sources.errors import SourceError
+
+DuplicatePolicy = Literal["sum", "highest_mean", "first", "refuse"]
+"""How several inputs of one gene become one; the collection states it."""
+
+ParYPolicy = Literal["quarantine", "merge"]
+"""Whether the Y copy of a pseudoautosomal gene is left out, or is an input of its gene."""
+
+MAX_NON_HUMAN: Final = 0.01
+"""A matrix of whose inputs more than this belong to another species is refused."""
+
+MIN_VERSION_CLASHES: Final = 5
+"""Ids that stand in a matrix in two versions; fewer may be slips of the publisher."""
+
+MIN_REPLACED: Final = 20
+MIN_REPLACED_LATER: Final = 0.1
+"""Releases are mixed if of at least so many retired ids less than this share was replaced later
+than the matrix was annotated; see `mixed_releases`."""
+
+_NEWEST: Final = 0.99
+"""Ids beyond this quantile may be strays: they do not say how new an annotation is."""
+
+MINIMUM_COVERAGE: Final = 0.6
+"""A matrix of whose expression less than this reaches a gene is refused."""
+
+_ID: Final = r"^(ENSG\d{11})(?:\.(\d+))?$"
+_PAR_Y: Final = r"^ENSG\d{11}(?:\.\d+)?_PAR_Y$"
+_SCREENED: Final = ("input_id", "outcome", "ensembl_gene_id", "candidates", "evidence")
+
+
+class GeneNamesRefusedError(SourceError):
+    """The gene names of a matrix show that it must not be ingested as it is."""
+
+
+@dataclass(frozen=True)
+class NamePolicy:
+    """What a collection states about its gene names.
+
+    Parameters
+    ----------
+    annotation_release
+        Release of the gene annotation that the publisher declares, such as ``gencode-19``.
+        A collection that declares none is refused if its ids cannot be of one release.
+    """
+
+    duplicates: DuplicatePolicy
+    par_y: ParYPolicy = "quarantine"
+    annotation_release: str | None = None
+
+
+@dataclass(frozen=True)
+class Screening:
+    """A verdict on every input, in order.
+
+    Parameters
+    ----------
+    rows
+        input_id, outcome, ensembl_gene_id (null unless kept), candidates, evidence, verdict
+        (``kept``, ``quarantined``, ``split_out``), reason (null if kept).
+    warnings
+        What was mended or split out, and how often: one sentence each.
+    policies
+        ensembl_gene_id, n_inputs, policy (null where only one input is kept): which policy
+        makes the inputs of each gene one.
+    """
+
+    rows: pl.DataFrame
+    warnings: tuple[str, ...]
+    policies: pl.DataFrame
+
+    @property
+    def genes(self) -> pl.Series:
+        """The gene of every input, null where none is kept: what `GeneAxis.of` takes."""
+        return self.rows["ensembl_gene_id"]
+
+
+def screen_names(
+    rows: pl.DataFrame,
+    policy: NamePolicy,
+    *,
+    collection: str,
+    fingerprints: Callable[[], npt.NDArray[np.float64]] | None = None,
+) -> Screening:
+    """Refuse a matrix by its gene names, or say what becomes of every input.
+
+    Parameters
+    ----------
+    rows
+        `MappingResult.rows`, one per input column, in order.
+    fingerprints
+        Gives a number per input that is equal where all values of two columns are; asked for
+        only if one Ensembl id stands in the matrix several times. Without it no two columns
+        count as equal.
+
+    Raises
+    ------
+    GeneNamesRefusedError
+        Another species, mixed annotation releases, or several inputs of one gene where the
+        policy is to refuse; names the collection, the inputs, and what to do.
+    """
+    rows = rows.select(_SCREENED).with_row_index("column")
+    _refuse_another_species(rows, collection)
+    if policy.annotation_release is None:
+        _refuse_mixed_releases(rows, collection)
+    judged = _without_copies(_judged(rows, policy), fingerprints)
+    kept = judged.filter(pl.col("verdict") == "kept")
+    if policy.duplicates == "refuse":
+        _refuse_duplicates(kept, collection)
+    counted = kept.group_by("ensembl_gene_id").agg(pl.len().alias("n_inputs"))
+    several = pl.when(pl.col("n_inputs") > 1).then(pl.lit(policy.duplicates))
+    return Screening(
+        judged.drop("column"),
+        _warnings(judged),
+        counted.with_columns(several.alias("policy")).sort("ensembl_gene_id"),
+    )
+
+
+def refuse_low_coverage(coverage: float, *, collection: str) -> None:
+    """Refuse a matrix of whose expression (a share) too little reaches a gene."""
+    if coverage < MINIMUM_COVERAGE:
+        raise GeneNamesRefusedError(
+            f"collection {collection!r}: only {coverage:.0%} of its expression reaches a gene "
+            f"of the reference, {MINIMUM_COVERAGE:.0%} are needed; is it human, and are its "
+            "columns genes?"
+        )
+
+
+def mixed_releases(rows: pl.DataFrame) -> str | None:
+    """Why the Ensembl ids of a matrix cannot be of one release of the annotation, if so.
+
+    No release holds an id in two versions. And Ensembl numbers its ids in the order in which they
+    are assigned: where a retired id was replaced by one assigned after it, a matrix of a release
+    before that time has no id as new as many of those successors. A matrix that does, and still
+    has the retired ids, was put together from an old and a newer release. (Of the 10x hg19
+    annotation 59 % of such successors are newer than its ids; beside GENCODE 49, none.) Says
+    nothing if the reference knows too few retired ids.
+
+    Parameters
+    ----------
+    rows
+        `MappingResult.rows`.
+    """
+    ids = rows.select(
+        "outcome",
+        "ensembl_gene_id",
+        pl.col("input_id").str.extract(_ID, 1).alias("id"),
+        pl.col("input_id").str.extract(_ID, 2).alias("version"),
+    ).drop_nulls("id")
+    clashes = ids.filter(pl.col("version").n_unique().over("id") > 1)["id"].unique().sort()
+    if len(clashes) >= MIN_VERSION_CLASHES:
+        return f"{len(clashes):,} of them stand in it in two versions, such as {clashes[0]}"
+    number = pl.col("id").str.slice(4).cast(pl.Int64)
+    heir = pl.col("ensembl_gene_id").str.slice(4).cast(pl.Int64)
+    replaced = ids.filter(pl.col("outcome") == "retired_successor", heir > number)
+    if replaced.height < MIN_REPLACED:
+        return None
+    newest = ids.select(number.quantile(_NEWEST)).item()
+    later = replaced.filter(heir > newest).height
+    if later >= MIN_REPLACED_LATER * replaced.height:
+        return None
+    retired, successor = replaced.select("id", "ensembl_gene_id").row(0)
+    return (
+        f"{replaced.height:,} of them were retired and replaced, such as {retired} by {successor}, "
+        f"yet it has ids as new as ENSG{int(newest):011d}, when all but {later} of those were gone"
+    )
+
+
+def _refuse_another_species(rows: pl.DataFrame, collection: str) -> None:
+    strangers = rows.filter(pl.col("outcome") == "non_human")
+    if strangers.height <= MAX_NON_HUMAN * rows.height:
+        return
+    kinds = strangers.group_by("evidence", maintain_order=True).len()
+    spelled = strangers.filter(pl.col("evidence").str.starts_with("spelled as")).height
+    remedy = (
+        "it looks like mouse: names are never upper-cased to match; map it by ortholog ids first"
+        if spelled > strangers.height / 2
+        else "take the other species' genes out first, or map them by ortholog ids"
+    )
+    raise GeneNamesRefusedError(
+        f"collection {collection!r}: {strangers.height:,} of {rows.height:,} gene names "
+        f"({strangers.height / rows.height:.1%}, at most {MAX_NON_HUMAN:.0%} are allowed) are of "
+        f"another species, such as {_examples(strangers)} ({kinds['evidence'][0]}); {remedy}"
+    )
+
+
+def _refuse_mixed_releases(rows: pl.DataFrame, collection: str) -> None:
+    why = mixed_releases(rows)
+    if why is not None:
+        raise GeneNamesRefusedError(
+            f"collection {collection!r}: its Ensembl ids are of several annotation releases: "
+            f"{why}; annotate it anew with one release, or declare `annotation_release` in its "
+            "catalogue entry if the publisher states it"
+        )
+
+
+def _refuse_duplicates(kept: pl.DataFrame, collection: str) -> None:
+    several = kept.filter(pl.col("ensembl_gene_id").is_duplicated()).group_by(
+        "ensembl_gene_id", maintain_order=True
+    )
+    groups = several.agg(pl.col("input_id"), pl.col("column"))
+    if not groups.height:
+        return
+    said = "; ".join(
+        f"{gene} (columns {', '.join(map(str, columns[:4]))}: {', '.join(names[:4])})"
+        for gene, names, columns in groups.head(3).iter_rows()
+    )
+    raise GeneNamesRefusedError(
+        f"collection {collection!r}: {groups.height:,} genes have several inputs with unequal "
+        f"values, and its policy is to refuse them: {said}; take out all but one, or state "
+        '`duplicate_policy` in its catalogue entry: "sum" (counts), "highest_mean" or "first"'
+    )
+
+
+def _judged(rows: pl.DataFrame, policy: NamePolicy) -> pl.DataFrame:
+    """Every input's verdict and reason by its own outcome, given the policy on Y copies."""
+    is_y = pl.col("input_id").str.strip_chars().str.contains(_PAR_Y)
+    merged = is_y & (pl.col("candidates").list.len() == 1) & pl.lit(policy.par_y == "merge")
+    gene = pl.when(merged).then(pl.col("candidates").list.first()).otherwise("ensembl_gene_id")
+    reason = (
+        pl.when(gene.is_not_null())
+        .then(None)
+        .when(is_y)
+        .then(pl.lit("par_y"))
+        .when(pl.col("evidence") == "no name")
+        .then(pl.lit("no_name"))
+        .otherwise("outcome")
+    )
+    split = pl.col("outcome") == "control_feature"
+    verdict = (
+        pl.when(split)
+        .then(pl.lit("split_out"))
+        .when(gene.is_null())
+        .then(pl.lit("quarantined"))
+        .otherwise(pl.lit("kept"))
+    )
+    return rows.with_columns(
+        gene.alias("ensembl_gene_id"), verdict.alias("verdict"), reason.alias("reason")
+    )
+
+
+def _without_copies(
+    judged: pl.DataFrame, fingerprints: Callable[[], npt.NDArray[np.float64]] | None
+) -> pl.DataFrame:
+    """Of columns of one Ensembl id with the same values, only the first is kept.
+
+    Two columns of one id are the same measurement: where their values are equal, adding them
+    up would count it twice. Columns with different names are left to the policy.
+    """
+    ids = judged.with_columns(pl.col("input_id").str.extract(_ID, 1).alias("id")).filter(
+        pl.col("id").is_not_null() & (pl.col("verdict") == "kept")
+    )
+    doubled = ids.filter(pl.col("id").is_duplicated())
+    if fingerprints is None or not doubled.height:
+        return judged
+    prints = fingerprints()[doubled["column"].to_numpy()]
+    copies = doubled.with_columns(pl.Series("print", prints)).filter(
+        ~pl.struct("id", "print").is_first_distinct()
+    )
+    is_copy = pl.col("column").is_in(copies["column"].implode())
+    return judged.with_columns(
+        pl.when(~is_copy).then("ensembl_gene_id").alias("ensembl_gene_id"),
+        pl.when(is_copy).then(pl.lit("quarantined")).otherwise("verdict").alias("verdict"),
+        pl.when(is_copy).then(pl.lit("copy")).otherwise("reason").alias("reason"),
+    )
+
+
+def _warnings(judged: pl.DataFrame) -> tuple[str, ...]:
+    """What an analyst should know although nothing was refused."""
+    said = {
+        "split out, being no genes (spike-ins, viruses, antibodies, barcodes)": judged.filter(
+            pl.col("verdict") == "split_out"
+        ),
+        "mended (white space, invisible characters, capitals)": judged.filter(
+            pl.col("outcome") == "case_or_space_fixed"
+        ),
+        "of another species, left out": judged.filter(pl.col("reason") == "non_human"),
+        "Y copies of pseudoautosomal genes, left out": judged.filter(pl.col("reason") == "par_y"),
+        "copies of a column of the same Ensembl id with the same values, left out": judged.filter(
+            pl.col("reason") == "copy"
+        ),
+    }
+    return tuple(
+        f"{rows.height:,} inputs {what}, such as {_examples(rows)}"
+        for what, rows in said.items()
+        if rows.height
+    )
+
+
+def _examples(rows: pl.DataFrame, n: int = 4) -> str:
+    names: Sequence[str] = rows["input_id"].head(n).to_list()
+    return ", ".join(map(repr, names))
