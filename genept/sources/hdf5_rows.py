@@ -1,0 +1,287 @@
+"""Expression in HDF5 files by ranges of rows: sparse either way up, and dense.
+
+Each class names a file and its datasets and opens it anew at each call, so it can be sent
+to another process. Memory is set by the block. Which dataset is the expression, and what its
+rows and columns are, is decided in `h5ad`, `tenx_h5` and `archs4`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from genept.sources.errors import SourceError
+from genept.sources.hdf5 import MEBIBYTE, as_dataset, as_group, at_path, child, open_hdf5
+
+if TYPE_CHECKING:
+    import h5py
+
+BLOCK_VALUES: Final = 2 * MEBIBYTE
+"""Values a block: 16 MiB as float32 with their indices, some 50 MiB while it is being read."""
+DENSE_CAP: Final = 512 * MEBIBYTE
+"""The least rows of a dense matrix that its chunks allow to read must fit in this."""
+_OFFSETS: Final = 65_536
+_EXACT: Final = 2**24
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """CSR in an HDF5 group: `data`, `indices`, `indptr`.
+
+    Parameters
+    ----------
+    columns
+        New position of each published column, ascending, -1 for what is left out; none: all.
+    sort
+        Whether rows are sorted here (a 10x file may hold them backwards) or must be.
+    """
+
+    path: Path
+    group: str
+    shape: tuple[int, int]
+    n_published: int
+    columns: tuple[int, ...] | None = None
+    sort: bool = False
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
+        """Rows `start` to `stop`, at most `BLOCK_VALUES` values at a time (and one row at least).
+
+        Raises
+        ------
+        SourceError
+            Indices are out of range, repeated or unsorted; a number does not fit float32.
+        """
+        stop = self.shape[0] if stop is None else min(stop, self.shape[0])
+        target = None if self.columns is None else np.array(self.columns, dtype=np.int32)
+        with open_hdf5(self.path) as file:
+            parts = sparse_parts(as_group(at_path(file, self.group)))
+            for first in range(start, stop, _OFFSETS):
+                last = min(first + _OFFSETS, stop)
+                offsets = parts.indptr[first : last + 1].astype(np.int64)
+                for one, end in _runs(offsets):
+                    block = self._block(parts, offsets[one : end + 1], first + one)
+                    yield block if target is None else _chosen(block, target, self.shape[1])
+
+    def _block(self, parts: SparseParts, offsets: NDArray[np.int64], row: int) -> csr_matrix:
+        where = f"{self.path.name}: {self.group}"
+        low, high = offsets[0], offsets[-1]
+        indices = parts.indices[low:high]
+        indptr = offsets - low
+        refuse_out_of_range(indices, self.n_published, indptr, row, where)
+        data = as_float32(parts.data[low:high], where)
+        # 32-bit indices halve what is sent to another process, and are what scipy prefers.
+        indices, indptr = indices.astype(np.int32, copy=False), indptr.astype(np.int32)
+        if self.sort:
+            block = csr_matrix((data, indices, indptr), shape=(indptr.size - 1, self.n_published))
+            block.has_sorted_indices = False
+            block.sort_indices()
+            indices = block.indices
+        refuse_disorder(indices, indptr, row, where)
+        block = csr_matrix((data, indices, indptr), shape=(indptr.size - 1, self.n_published))
+        block.has_sorted_indices = block.has_canonical_format = True
+        return block
+
+
+@dataclass(frozen=True)
+class DenseRows:
+    """A dense observations × genes array; zeros are left out block by block."""
+
+    path: Path
+    dataset: str
+    shape: tuple[int, int]
+    columns: tuple[int, ...] | None = None
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
+        """Rows `start` to `stop` in steps of whole chunks.
+
+        Raises
+        ------
+        SourceError
+            A number does not fit float32.
+        """
+        stop = self.shape[0] if stop is None else min(stop, self.shape[0])
+        keep = None if self.columns is None else np.flatnonzero(np.array(self.columns) >= 0)
+        with open_hdf5(self.path) as file:
+            dataset = as_dataset(at_path(file, self.dataset))
+            step, where = dense_step(dataset), f"{self.path.name}: {self.dataset}"
+            first = start
+            while first < stop:
+                last = min(first - first % step + step, stop)
+                values = dataset[first:last]
+                if keep is not None:
+                    values = values[:, keep]
+                yield compressed(as_float32(values, where))
+                first = last
+
+
+@dataclass(frozen=True)
+class SparseParts:
+    """The three arrays of a compressed sparse matrix, not read yet."""
+
+    data: h5py.Dataset
+    indices: h5py.Dataset
+    indptr: h5py.Dataset
+
+
+def sparse_parts(group: h5py.Group) -> SparseParts:
+    """Open the three arrays of a sparse matrix; their kinds and lengths must fit.
+
+    Raises
+    ------
+    SourceError
+        They are not vectors of numbers, or differ in length.
+    """
+    parts = SparseParts(*(as_dataset(child(group, n)) for n in ("data", "indices", "indptr")))
+    where = f"{Path(group.file.filename).name}: {group.name.lstrip('/')}"
+    for name, kinds in (("data", "biuf"), ("indices", "iu"), ("indptr", "iu")):
+        part = getattr(parts, name)
+        if part.ndim != 1 or part.dtype.kind not in kinds:
+            raise SourceError(f"{where}/{name} is {part.dtype} of shape {part.shape}, not numbers")
+    if parts.data.shape != parts.indices.shape:
+        raise SourceError(
+            f"{where} has {parts.data.size:,} values and {parts.indices.size:,} indices; expected "
+            "as many of one as of the other"
+        )
+    return parts
+
+
+def refuse_offsets(parts: SparseParts, n_major: int, n_minor: int, where: str) -> None:
+    """Read the offsets once and refuse those that cannot be of `n_major` rows (or columns).
+
+    Raises
+    ------
+    SourceError
+        There are not `n_major` + 1 of them, from 0 up to the number of values, each step at
+        least 0 and at most `n_minor`.
+    """
+    n_values, indptr = parts.data.size, parts.indptr
+    if indptr.size != n_major + 1:
+        raise SourceError(f"{where}/indptr has {indptr.size:,} offsets, expected {n_major + 1:,}")
+    if indptr[0] != 0 or indptr[-1] != n_values:
+        raise SourceError(
+            f"{where}/indptr goes from {indptr[0]} to {indptr[-1]}, expected 0 to {n_values}"
+        )
+    for first in range(0, n_major, _OFFSETS):
+        steps = np.diff(indptr[first : first + _OFFSETS + 1].astype(np.int64))
+        wrong = np.flatnonzero((steps < 0) | (steps > n_minor))
+        if wrong.size:
+            at = first + int(wrong[0])
+            raise SourceError(
+                f"{where}/indptr gives {steps[wrong[0]]} values to number {at}; expected 0 to "
+                f"{n_minor}"
+            )
+
+
+def refuse_out_of_range(
+    indices: NDArray[Any], n_minor: int, indptr: NDArray[np.int64], first: int, where: str
+) -> None:
+    """Refuse indices below 0 or from `n_minor` on; `first` is the number of the block's first row.
+
+    Raises
+    ------
+    SourceError
+        Names the first row (or column) that holds one.
+    """
+    if indices.size and (indices.min() < 0 or indices.max() >= n_minor):
+        at = int(np.flatnonzero((indices < 0) | (indices >= n_minor))[0])
+        row = first + int(np.searchsorted(indptr, at, side="right")) - 1
+        raise SourceError(
+            f"{where}: number {row} holds the index {indices[at]}, but only 0 to {n_minor - 1} "
+            "exist; the file is damaged: fetch it again or ask its publisher"
+        )
+
+
+def refuse_disorder(indices: NDArray[Any], indptr: NDArray[Any], first: int, where: str) -> None:
+    """Refuse rows whose indices do not ascend, or repeat.
+
+    Raises
+    ------
+    SourceError
+        Names the first such row (or column) and how to mend the file.
+    """
+    falls = np.flatnonzero(indices[1:] <= indices[:-1]) + 1
+    inside = falls[~np.isin(falls, indptr)]
+    if inside.size:
+        row = first + int(np.searchsorted(indptr, inside[0], side="right")) - 1
+        raise SourceError(
+            f"{where}: the indices of number {row} are unsorted or repeated; in anndata, call "
+            "`adata.X.sum_duplicates()` (it sorts them, too) and write the file anew"
+        )
+
+
+def as_float32(values: NDArray[Any], where: str) -> NDArray[np.float32]:
+    """Numbers as float32; whole numbers that it would round are refused, not rounded.
+
+    Raises
+    ------
+    SourceError
+        A number is beyond what float32 holds exactly.
+    """
+    if values.dtype == np.float32:
+        return values
+    wide = values.dtype.kind in "iu" and values.dtype.itemsize > 2
+    if values.size and (wide or values.dtype.itemsize > 4):
+        # NaN is neither above nor below: ingest finds it, and names the observation.
+        large = values[(values > _EXACT) | (values < -_EXACT)]
+        if large.size:
+            raise SourceError(
+                f"{where} holds {large[0]}, beyond ±{_EXACT:,}: float32 would round it"
+            )
+    return values.astype(np.float32)
+
+
+def compressed(values: NDArray[np.float32]) -> csr_matrix:
+    """A dense block without its zeros."""
+    filled = values != 0
+    columns = np.broadcast_to(np.arange(values.shape[1], dtype=np.int32), values.shape)
+    indptr = np.concatenate(([0], np.cumsum(np.count_nonzero(filled, axis=1)))).astype(np.int32)
+    block = csr_matrix((values[filled], columns[filled], indptr), shape=values.shape)
+    block.has_sorted_indices = block.has_canonical_format = True
+    return block
+
+
+def dense_step(dataset: h5py.Dataset) -> int:
+    """Rows to read at once: whole chunks of some `BLOCK_VALUES`, within `DENSE_CAP`.
+
+    Raises
+    ------
+    SourceError
+        The array is chunked by columns, so that no range of rows can be read within the cap.
+    """
+    n_columns = max(dataset.shape[1], 1)
+    chunk = min(dataset.chunks[0], dataset.shape[0]) if dataset.chunks else 1
+    chunk = max(chunk, 1)
+    if chunk * n_columns * dataset.dtype.itemsize > DENSE_CAP:
+        raise SourceError(
+            f"{Path(dataset.file.filename).name}: {dataset.name} is dense, in chunks of "
+            f"{dataset.chunks}: reading its rows would take more than {DENSE_CAP:,} bytes. Write "
+            "it anew as scipy.sparse.csr_matrix, or with chunks of few rows"
+        )
+    return max(1, BLOCK_VALUES // int(chunk * n_columns)) * int(chunk)
+
+
+def _runs(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Consecutive rows with at most `BLOCK_VALUES` values together."""
+    first, n_rows = 0, offsets.size - 1
+    while first < n_rows:
+        fit = int(np.searchsorted(offsets, offsets[first] + BLOCK_VALUES, side="right")) - 1
+        last = min(max(fit, first + 1), n_rows)
+        yield first, last
+        first = last
+
+
+def _chosen(block: csr_matrix, target: NDArray[np.int32], n_columns: int) -> csr_matrix:
+    """The block with only the chosen columns, in their new positions."""
+    moved = target[block.indices]
+    kept = moved >= 0
+    indptr = np.concatenate(([0], np.cumsum(kept)))[block.indptr].astype(np.int32)
+    shape = (block.shape[0], n_columns)
+    chosen = csr_matrix((block.data[kept], moved[kept], indptr), shape=shape)
+    chosen.has_sorted_indices = chosen.has_canonical_format = True
+    return chosen
