@@ -263,7 +263,7 @@ def connected(series: Sequence[str]) -> list[str]:
 
     def root(one: str) -> str:
         while parent.setdefault(one, one) != one:
-            one = parent[one] = parent[parent[one]]
+            parent[one] = one = parent[parent[one]]
         return one
 
     lists = [[one for one in _SERIES.split(text) if one] for text in series]

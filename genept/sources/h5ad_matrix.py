@@ -145,6 +145,7 @@ def expression_rows(
         else:
             _refuse_shape(where, matrix.declared or shape, shape)
             parts = sparse_parts(as_group(item))
+            chunk = parts.chunk
             major, minor = shape if matrix.layout == "csr" else shape[::-1]
             refuse_offsets(parts, major, minor, where)
     columns = None if keep.all() else tuple(np.where(keep, np.cumsum(keep) - 1, -1).tolist())
@@ -152,8 +153,8 @@ def expression_rows(
     if matrix.layout == "dense":
         return DenseRows(path, matrix.path, kept, columns)
     if matrix.layout == "csr":
-        return SparseRows(path, matrix.path, kept, shape[1], columns)
-    return turned_over(path, matrix.path, shape, columns)
+        return SparseRows(path, matrix.path, kept, shape[1], columns, chunk=chunk)
+    return turned_over(path, matrix.path, shape, columns, chunk=chunk)
 
 
 def _places(file: h5py.File) -> list[tuple[str, str, str]]:

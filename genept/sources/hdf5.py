@@ -27,7 +27,7 @@ MAX_OBJECTS: Final = 100_000
 """Groups and datasets; the largest published files hold some hundreds."""
 MAX_RATIO: Final = 1_100
 """No chunk of deflate unpacks to more than 1,032 times its size."""
-MAX_CHUNK: Final = 1_024 * MEBIBYTE
+MAX_CHUNK: Final = 256 * MEBIBYTE
 MAX_WHOLE: Final = 2_048 * MEBIBYTE
 """What is ever read in one piece: names, labels, offsets; matrices are read by ranges."""
 _CHUNK_CACHE: Final = 8 * MEBIBYTE
@@ -44,8 +44,13 @@ _PLUGIN_FILTERS: Final = {
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
+def open_hdf5(path: Path, *, chunk: int = 0) -> Iterator[h5py.File]:
     """Open a local HDF5 file for reading; damage that shows later is a `SourceError` too.
+
+    Parameters
+    ----------
+    chunk
+        Bytes of the largest chunk that several reads share, so that it is unpacked once.
 
     Raises
     ------
@@ -61,7 +66,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
             start = file.read(16)
         raise SourceError(f"{path.name}: is not HDF5: it begins with {start!r}; fetch it again")
     try:
-        with h5py.File(path, "r", locking="best-effort") as file:
+        cache = max(_CHUNK_CACHE, chunk)
+        with h5py.File(path, "r", locking="best-effort", rdcc_nbytes=cache) as file:
             yield file
     except UnicodeDecodeError as error:
         raise SourceError(f"{path.name}: holds text that is not UTF-8: {error}") from error
@@ -86,19 +92,22 @@ def refuse_foreign(file: h5py.File) -> None:
 
     what, seen = file_name(file), 0
 
-    def visit(name: bytes | str, link: Any) -> None:
+    # HDF5 calls this from C, through which nothing may be raised: what is returned ends the visit.
+    def visit(name: bytes | str, link: Any) -> SourceError | None:
         nonlocal seen
         seen += 1
         if seen > MAX_OBJECTS:
-            raise SourceError(f"{what}: holds more than {MAX_OBJECTS:,} objects; this is refused")
-        at = name.decode(errors="replace") if isinstance(name, bytes) else name
-        if not isinstance(link, h5py.HardLink):
-            raise _leads_out(what, at)
-        item = file[name]
-        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-            raise _leads_out(what, at)
+            return SourceError(f"{what}: holds more than {MAX_OBJECTS:,} objects; this is refused")
+        item = file[name] if isinstance(link, h5py.HardLink) else None
+        if item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
+            return _leads_out(
+                what, name if isinstance(name, str) else name.decode("utf-8", "replace")
+            )
+        return None
 
-    file.visititems_links(visit)
+    problem = file.visititems_links(visit)
+    if problem is not None:
+        raise problem
 
 
 def file_name(item: h5py.File | h5py.Group | h5py.Dataset) -> str:
@@ -118,8 +127,9 @@ def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
 
     what, at = file_name(group), f"{group.name}/{name}".lstrip("/")
     # A name with a slash would be followed as a path, out of the group and through any link.
-    link = group.get(name, getlink=True) if name and "/" not in name else None
-    if link is None or name in {".", ".."}:
+    is_name = name not in {"", ".", ".."} and "/" not in name
+    link = group.get(name, getlink=True) if is_name else None
+    if link is None:
         raise SourceError(f"{what}: has no {at!r}; found {_found(group)}")
     item = group[name] if isinstance(link, h5py.HardLink) else None
     if item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
@@ -154,8 +164,6 @@ def is_group(item: h5py.Group | h5py.Dataset) -> bool:
 def as_dataset(item: h5py.Group | h5py.Dataset) -> h5py.Dataset:
     """`item`, if it is a dataset whose claims are borne out and whose filters are at hand.
 
-    It is reopened so that a chunk which two reads share is unpacked once.
-
     Raises
     ------
     SourceError
@@ -175,17 +183,17 @@ def as_dataset(item: h5py.Group | h5py.Dataset) -> h5py.Dataset:
             f"{where} claims {claimed:,} bytes {item.shape}, but only {stored:,} are stored; this "
             "is refused as damage or a bomb"
         )
-    chunk = int(np.prod(item.chunks or (0,))) * item.dtype.itemsize
-    if chunk > MAX_CHUNK:
+    if (chunk := chunk_bytes(item)) > MAX_CHUNK:
         raise SourceError(
             f"{where} has chunks of {chunk:,} bytes (at most {MAX_CHUNK:,}); write it anew with "
             "smaller chunks"
         )
-    if chunk <= _CHUNK_CACHE // 2:
-        return item
-    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    access.set_chunk_cache(8_191, 2 * chunk, 0.75)
-    return h5py.Dataset(h5py.h5d.open(item.file.id, item.name.encode(), access))
+    return item
+
+
+def chunk_bytes(dataset: h5py.Dataset) -> int:
+    """Bytes of one chunk, unpacked; 0 if the array is stored in one piece."""
+    return int(np.prod(dataset.chunks)) * int(dataset.dtype.itemsize) if dataset.chunks else 0
 
 
 def read_whole(dataset: h5py.Dataset) -> NDArray[Any]:

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from genept.sources.errors import SourceError
-from genept.sources.hdf5 import MEBIBYTE, as_dataset, as_group, at_path, child, open_hdf5
+from genept.sources.hdf5 import (
+    MEBIBYTE,
+    as_dataset,
+    as_group,
+    at_path,
+    child,
+    chunk_bytes,
+    open_hdf5,
+)
 
 if TYPE_CHECKING:
     import h5py
@@ -40,6 +48,8 @@ class SparseRows:
         New position of each published column, ascending, -1 for what is left out; none: all.
     sort
         Whether rows are sorted here (a 10x file may hold them backwards) or must be.
+    chunk
+        Bytes of the largest chunk, which is kept while the rows that share it are read.
     """
 
     path: Path
@@ -48,6 +58,7 @@ class SparseRows:
     n_published: int
     columns: tuple[int, ...] | None = None
     sort: bool = False
+    chunk: int = 0
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
         """Rows `start` to `stop`, at most `BLOCK_VALUES` values at a time (and one row at least).
@@ -59,7 +70,7 @@ class SparseRows:
         """
         stop = self.shape[0] if stop is None else min(stop, self.shape[0])
         target = None if self.columns is None else np.array(self.columns, dtype=np.int32)
-        with open_hdf5(self.path) as file:
+        with open_hdf5(self.path, chunk=self.chunk) as file:
             parts = sparse_parts(as_group(at_path(file, self.group)))
             for first in range(start, stop, _OFFSETS):
                 last = min(first + _OFFSETS, stop)
@@ -127,6 +138,11 @@ class SparseParts:
     data: h5py.Dataset
     indices: h5py.Dataset
     indptr: h5py.Dataset
+
+    @property
+    def chunk(self) -> int:
+        """Bytes of the largest chunk of the three."""
+        return max(chunk_bytes(part) for part in (self.data, self.indices, self.indptr))
 
 
 def sparse_parts(group: h5py.Group) -> SparseParts:

@@ -75,7 +75,12 @@ class TransposedRows:
 
 
 def turned_over(
-    path: Path, group: str, shape: tuple[int, int], columns: tuple[int, ...] | None = None
+    path: Path,
+    group: str,
+    shape: tuple[int, int],
+    columns: tuple[int, ...] | None = None,
+    *,
+    chunk: int = 0,
 ) -> TransposedRows:
     """Deal the values of a CSC matrix of `shape` out to buckets of rows, beside its file.
 
@@ -85,6 +90,8 @@ def turned_over(
         Observations × genes, as published.
     columns
         New position of each published column, ascending, -1 for what is left out; none: all.
+    chunk
+        Bytes of the largest chunk.
 
     Raises
     ------
@@ -92,7 +99,7 @@ def turned_over(
         Indices are out of range, repeated or unsorted; a number does not fit float32; the disk
         has no room.
     """
-    with open_hdf5(path) as file:
+    with open_hdf5(path, chunk=chunk) as file:
         parts = sparse_parts(as_group(at_path(file, group)))
         _refuse_full_disk(path, parts.data.size * _ENTRY.itemsize)
         counts = np.zeros(shape[0], dtype=np.int64)

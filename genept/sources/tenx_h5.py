@@ -68,7 +68,7 @@ def read_tenx_h5(path: Path, options: TenxH5Options) -> ParsedCollection:
         barcodes = AnnotationTable(group).texts("barcodes").to_list()
         refuse_repeats(barcodes, f"{path.name}: barcodes")
         name = group.name.lstrip("/")
-        _refuse_matrix(group, features.height, len(barcodes), f"{path.name}: {name}")
+        chunk = _refuse_matrix(group, features.height, len(barcodes), f"{path.name}: {name}")
     genome = _genome(path, features, options.genome)
     features = features.with_columns(input=pl.Series(distinct_inputs(features["name"].to_list())))
     keep = ((features["type"] == _GENES) & (features["genome"] == genome)).to_numpy()
@@ -86,7 +86,13 @@ def read_tenx_h5(path: Path, options: TenxH5Options) -> ParsedCollection:
             {str(label): value for label, value in options.constants.items()},
         ),
         expression=SparseRows(
-            path, name, (len(barcodes), genes.height), features.height, columns, sort=True
+            path,
+            name,
+            (len(barcodes), genes.height),
+            features.height,
+            columns,
+            sort=True,
+            chunk=chunk,
         ),
         responses=None,
         quarantined=tuple(_left_out(features.filter(pl.Series(~keep)))),
@@ -133,14 +139,17 @@ def _features(group: h5py.Group) -> pl.DataFrame:
     return pl.DataFrame(features)
 
 
-def _refuse_matrix(group: h5py.Group, n_features: int, n_barcodes: int, where: str) -> None:
+def _refuse_matrix(group: h5py.Group, n_features: int, n_barcodes: int, where: str) -> int:
+    """Check shape and offsets; the bytes of the largest chunk."""
     shape = tuple(int(size) for size in read_whole(as_dataset(child(group, "shape"))).reshape(-1))
     if shape != (n_features, n_barcodes):
         raise SourceError(
             f"{where} says its shape is {shape}, but there are {n_features} features and "
             f"{n_barcodes} barcodes"
         )
-    refuse_offsets(sparse_parts(group), n_barcodes, n_features, where)
+    parts = sparse_parts(group)
+    refuse_offsets(parts, n_barcodes, n_features, where)
+    return parts.chunk
 
 
 def _genome(path: Path, features: pl.DataFrame, asked: str | None) -> str:
