@@ -84,7 +84,10 @@ class SparseRows:
         low, high = offsets[0], offsets[-1]
         indices = parts.indices[low:high]
         indptr = offsets - low
-        refuse_out_of_range(indices, self.n_published, indptr, row, where)
+        if self.sort:
+            refuse_out_of_range(indices, self.n_published, where)
+        else:
+            refuse_indices(indices, indptr, self.n_published, row, where)
         data = as_float32(parts.data[low:high], where)
         # 32-bit indices halve what is sent to another process, and are what scipy prefers.
         indices, indptr = indices.astype(np.int32, copy=False), indptr.astype(np.int32)
@@ -92,8 +95,8 @@ class SparseRows:
             block = csr_matrix((data, indices, indptr), shape=(indptr.size - 1, self.n_published))
             block.has_sorted_indices = False
             block.sort_indices()
-            indices = block.indices
-        refuse_disorder(indices, indptr, row, where)
+            data, indices = block.data, block.indices
+            refuse_indices(indices, indptr, self.n_published, row, where)
         block = csr_matrix((data, indices, indptr), shape=(indptr.size - 1, self.n_published))
         block.has_sorted_indices = block.has_canonical_format = True
         return block
@@ -194,40 +197,51 @@ def refuse_offsets(parts: SparseParts, n_major: int, n_minor: int, where: str) -
             )
 
 
-def refuse_out_of_range(
-    indices: NDArray[Any], n_minor: int, indptr: NDArray[np.int64], first: int, where: str
+def refuse_indices(
+    indices: NDArray[Any], indptr: NDArray[np.int64], n_minor: int, first: int, where: str
 ) -> None:
-    """Refuse indices below 0 or from `n_minor` on; `first` is the number of the block's first row.
+    """Refuse rows (or columns) whose indices are not within 0 to `n_minor`, ascending, unrepeated.
 
-    Raises
-    ------
-    SourceError
-        Names the first row (or column) that holds one.
-    """
-    if indices.size and (indices.min() < 0 or indices.max() >= n_minor):
-        at = int(np.flatnonzero((indices < 0) | (indices >= n_minor))[0])
-        row = first + int(np.searchsorted(indptr, at, side="right")) - 1
-        raise SourceError(
-            f"{where}: number {row} holds the index {indices[at]}, but only 0 to {n_minor - 1} "
-            "exist; the file is damaged: fetch it again or ask its publisher"
-        )
-
-
-def refuse_disorder(indices: NDArray[Any], indptr: NDArray[Any], first: int, where: str) -> None:
-    """Refuse rows whose indices do not ascend, or repeat.
+    Parameters
+    ----------
+    indptr
+        Where rows begin; may lie outside of `indices`, which are then a part of them.
+    first
+        Number of the first row, for the message.
 
     Raises
     ------
     SourceError
         Names the first such row (or column) and how to mend the file.
     """
-    falls = np.flatnonzero(indices[1:] <= indices[:-1]) + 1
-    inside = falls[~np.isin(falls, indptr)]
-    if inside.size:
+    falls = indices[1:] <= indices[:-1]
+    starts = np.unique(indptr[(indptr > 0) & (indptr < indices.size)])
+    ascending = np.count_nonzero(falls) == np.count_nonzero(falls[starts - 1])
+    # The lowest and highest of ascending indices are at the ends of their rows.
+    ends = np.concatenate((indices[:1], indices[starts - 1], indices[starts], indices[-1:]))
+    refuse_out_of_range(ends if ascending else indices, n_minor, where)
+    if not ascending:
+        inside = np.setdiff1d(np.flatnonzero(falls) + 1, starts)
         row = first + int(np.searchsorted(indptr, inside[0], side="right")) - 1
         raise SourceError(
             f"{where}: the indices of number {row} are unsorted or repeated; in anndata, call "
             "`adata.X.sum_duplicates()` (it sorts them, too) and write the file anew"
+        )
+
+
+def refuse_out_of_range(indices: NDArray[Any], n_minor: int, where: str) -> None:
+    """Refuse indices below 0 or from `n_minor` on.
+
+    Raises
+    ------
+    SourceError
+        Names the first of them.
+    """
+    if indices.size and (indices.min() < 0 or indices.max() >= n_minor):
+        odd = indices[(indices < 0) | (indices >= n_minor)][0]
+        raise SourceError(
+            f"{where} holds the index {odd}, but only 0 to {n_minor - 1} exist; the file is "
+            "damaged: fetch it again or ask its publisher"
         )
 
 

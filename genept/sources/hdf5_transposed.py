@@ -27,7 +27,7 @@ from genept.sources.hdf5_rows import (
     BLOCK_VALUES,
     SparseParts,
     as_float32,
-    refuse_disorder,
+    refuse_indices,
     refuse_out_of_range,
     sparse_parts,
 )
@@ -105,8 +105,7 @@ def turned_over(
         counts = np.zeros(shape[0], dtype=np.int64)
         for low, high in _windows(parts.indices.size):
             rows = parts.indices[low:high]
-            where = f"{path.name}: {group}"
-            refuse_out_of_range(rows, shape[0], np.array([0, rows.size]), 0, where)
+            refuse_out_of_range(rows, shape[0], f"{path.name}: {group}")
             counts += np.bincount(rows, minlength=shape[0])
         first_rows = _buckets(counts)
         ends = np.concatenate(([0], np.cumsum(counts)))
@@ -134,16 +133,16 @@ def _deal(
     where: str,
 ) -> None:
     """Write every value to the next free place of its row's bucket."""
-    free = first_entries[:-1].copy()
+    free, n_rows = first_entries[:-1].copy(), int(first_rows[-1])
     ends = parts.indptr[...].astype(np.int64)
     before: tuple[int, int] | None = None
     for low, high in _windows(parts.indices.size):
         rows = parts.indices[low:high].astype(np.int32, copy=False)
         column = np.searchsorted(ends, np.arange(low, high), side="right") - 1
-        starts = ends - low
-        refuse_disorder(rows, starts, 0, where)
-        if before is not None and before[0] == column[0] and before[1] >= rows[0]:
-            refuse_disorder(np.array([before[1], rows[0]]), np.array([0]), int(column[0]), where)
+        refuse_indices(rows, ends - low, n_rows, 0, where)
+        if before is not None and before[0] == column[0]:
+            pair = np.array([before[1], rows[0]])
+            refuse_indices(pair, np.array([0]), n_rows, int(column[0]), where)
         before = int(column[-1]), int(rows[-1])
         entries = np.empty(high - low, dtype=_ENTRY)
         entries["row"], entries["column"] = rows, column
