@@ -23,7 +23,8 @@ from genept.sources.errors import SourceError
 from genept.sources.formats import Archs4Options
 from genept.sources.hdf5 import as_dataset, as_group, at_path, open_hdf5, refuse_foreign
 from genept.sources.hdf5_frames import AnnotationTable, as_text
-from genept.sources.hdf5_rows import BLOCK_VALUES, DENSE_CAP, as_float32, compressed
+from genept.sources.hdf5_rows import BLOCK_VALUES, DENSE_CAP, compressed
+from genept.sources.hdf5_sparse import as_float32
 from genept.sources.parsed import (
     LABELS,
     ParsedCollection,

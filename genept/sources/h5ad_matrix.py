@@ -15,13 +15,8 @@ from numpy.typing import NDArray
 
 from genept.sources.errors import SourceError
 from genept.sources.hdf5 import as_dataset, as_group, at_path, child, file_name, is_group, open_hdf5
-from genept.sources.hdf5_rows import (
-    DenseRows,
-    SparseRows,
-    dense_step,
-    refuse_offsets,
-    sparse_parts,
-)
+from genept.sources.hdf5_rows import DenseRows, SparseRows, dense_step
+from genept.sources.hdf5_sparse import refuse_offsets, sparse_parts
 from genept.sources.hdf5_transposed import turned_over
 from genept.sources.parsed import ExpressionRows
 

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from genept.sources.errors import SourceError
-from genept.sources.hdf5 import (
-    MEBIBYTE,
-    as_dataset,
-    as_group,
-    at_path,
-    child,
-    chunk_bytes,
-    open_hdf5,
+from genept.sources.hdf5 import MEBIBYTE, as_dataset, as_group, at_path, open_hdf5
+from genept.sources.hdf5_sparse import (
+    OFFSETS,
+    SparseParts,
+    as_float32,
+    refuse_indices,
+    refuse_out_of_range,
+    sparse_parts,
 )
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ BLOCK_VALUES: Final = 2 * MEBIBYTE
 """Values a block: 16 MiB as float32 with their indices, some 50 MiB while it is being read."""
 DENSE_CAP: Final = 512 * MEBIBYTE
 """The least rows of a dense matrix that its chunks allow to read must fit in this."""
-_OFFSETS: Final = 65_536
-_EXACT: Final = 2**24
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ class SparseRows:
         target = None if self.columns is None else np.array(self.columns, dtype=np.int32)
         with open_hdf5(self.path, chunk=self.chunk) as file:
             parts = sparse_parts(as_group(at_path(file, self.group)))
-            for first in range(start, stop, _OFFSETS):
-                last = min(first + _OFFSETS, stop)
+            for first in range(start, stop, OFFSETS):
+                last = min(first + OFFSETS, stop)
                 offsets = parts.indptr[first : last + 1].astype(np.int64)
                 for one, end in _runs(offsets):
                     block = self._block(parts, offsets[one : end + 1], first + one)
@@ -132,138 +130,6 @@ class DenseRows:
                     values = values[:, keep]
                 yield compressed(as_float32(values, where))
                 first = last
-
-
-@dataclass(frozen=True)
-class SparseParts:
-    """The three arrays of a compressed sparse matrix, not read yet."""
-
-    data: h5py.Dataset
-    indices: h5py.Dataset
-    indptr: h5py.Dataset
-
-    @property
-    def chunk(self) -> int:
-        """Bytes of the largest chunk of the three."""
-        return max(chunk_bytes(part) for part in (self.data, self.indices, self.indptr))
-
-
-def sparse_parts(group: h5py.Group) -> SparseParts:
-    """Open the three arrays of a sparse matrix; their kinds and lengths must fit.
-
-    Raises
-    ------
-    SourceError
-        They are not vectors of numbers, or differ in length.
-    """
-    parts = SparseParts(*(as_dataset(child(group, n)) for n in ("data", "indices", "indptr")))
-    where = f"{Path(group.file.filename).name}: {group.name.lstrip('/')}"
-    for name, kinds in (("data", "biuf"), ("indices", "iu"), ("indptr", "iu")):
-        part = getattr(parts, name)
-        if part.ndim != 1 or part.dtype.kind not in kinds:
-            raise SourceError(f"{where}/{name} is {part.dtype} of shape {part.shape}, not numbers")
-    if parts.data.shape != parts.indices.shape:
-        raise SourceError(
-            f"{where} has {parts.data.size:,} values and {parts.indices.size:,} indices; expected "
-            "as many of one as of the other"
-        )
-    return parts
-
-
-def refuse_offsets(parts: SparseParts, n_major: int, n_minor: int, where: str) -> None:
-    """Read the offsets once and refuse those that cannot be of `n_major` rows (or columns).
-
-    Raises
-    ------
-    SourceError
-        There are not `n_major` + 1 of them, from 0 up to the number of values, each step at
-        least 0 and at most `n_minor`.
-    """
-    n_values, indptr = parts.data.size, parts.indptr
-    if indptr.size != n_major + 1:
-        raise SourceError(f"{where}/indptr has {indptr.size:,} offsets, expected {n_major + 1:,}")
-    if indptr[0] != 0 or indptr[-1] != n_values:
-        raise SourceError(
-            f"{where}/indptr goes from {indptr[0]} to {indptr[-1]}, expected 0 to {n_values}"
-        )
-    for first in range(0, n_major, _OFFSETS):
-        steps = np.diff(indptr[first : first + _OFFSETS + 1].astype(np.int64))
-        wrong = np.flatnonzero((steps < 0) | (steps > n_minor))
-        if wrong.size:
-            at = first + int(wrong[0])
-            raise SourceError(
-                f"{where}/indptr gives {steps[wrong[0]]} values to number {at}; expected 0 to "
-                f"{n_minor}"
-            )
-
-
-def refuse_indices(
-    indices: NDArray[Any], indptr: NDArray[np.int64], n_minor: int, first: int, where: str
-) -> None:
-    """Refuse rows (or columns) whose indices are not within 0 to `n_minor`, ascending, unrepeated.
-
-    Parameters
-    ----------
-    indptr
-        Where rows begin; may lie outside of `indices`, which are then a part of them.
-    first
-        Number of the first row, for the message.
-
-    Raises
-    ------
-    SourceError
-        Names the first such row (or column) and how to mend the file.
-    """
-    falls = indices[1:] <= indices[:-1]
-    starts = np.unique(indptr[(indptr > 0) & (indptr < indices.size)])
-    ascending = np.count_nonzero(falls) == np.count_nonzero(falls[starts - 1])
-    # The lowest and highest of ascending indices are at the ends of their rows.
-    ends = np.concatenate((indices[:1], indices[starts - 1], indices[starts], indices[-1:]))
-    refuse_out_of_range(ends if ascending else indices, n_minor, where)
-    if not ascending:
-        inside = np.setdiff1d(np.flatnonzero(falls) + 1, starts)
-        row = first + int(np.searchsorted(indptr, inside[0], side="right")) - 1
-        raise SourceError(
-            f"{where}: the indices of number {row} are unsorted or repeated; in anndata, call "
-            "`adata.X.sum_duplicates()` (it sorts them, too) and write the file anew"
-        )
-
-
-def refuse_out_of_range(indices: NDArray[Any], n_minor: int, where: str) -> None:
-    """Refuse indices below 0 or from `n_minor` on.
-
-    Raises
-    ------
-    SourceError
-        Names the first of them.
-    """
-    if indices.size and (indices.min() < 0 or indices.max() >= n_minor):
-        odd = indices[(indices < 0) | (indices >= n_minor)][0]
-        raise SourceError(
-            f"{where} holds the index {odd}, but only 0 to {n_minor - 1} exist; the file is "
-            "damaged: fetch it again or ask its publisher"
-        )
-
-
-def as_float32(values: NDArray[Any], where: str) -> NDArray[np.float32]:
-    """Numbers as float32; whole numbers that it would round are refused, not rounded.
-
-    Raises
-    ------
-    SourceError
-        A number is beyond what float32 holds exactly.
-    """
-    if values.dtype == np.float32:
-        return values
-    wide = values.dtype.kind in "iu" and values.dtype.itemsize > 2
-    if values.size and (wide or values.dtype.itemsize > 4):
-        # NaN is neither above nor below: ingest finds it, and names the observation.
-        large = values[(values > _EXACT) | (values < -_EXACT)]
-        if large.size:
-            raise SourceError(
-                f"{where} holds {large[0]}, beyond ±{_EXACT:,}: float32 would round it"
-            )
-    return values.astype(np.float32)
 
 
 def compressed(values: NDArray[np.float32]) -> csr_matrix:

@@ -23,8 +23,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 
 from genept.sources.errors import SourceError
 from genept.sources.hdf5 import as_group, at_path, open_hdf5
-from genept.sources.hdf5_rows import (
-    BLOCK_VALUES,
+from genept.sources.hdf5_rows import BLOCK_VALUES
+from genept.sources.hdf5_sparse import (
     SparseParts,
     as_float32,
     refuse_indices,

@@ -26,7 +26,8 @@ from genept.sources.hdf5 import (
     refuse_foreign,
 )
 from genept.sources.hdf5_frames import AnnotationTable
-from genept.sources.hdf5_rows import SparseRows, refuse_offsets, sparse_parts
+from genept.sources.hdf5_rows import SparseRows
+from genept.sources.hdf5_sparse import refuse_offsets, sparse_parts
 from genept.sources.parsed import (
     ParsedCollection,
     Quarantined,
