@@ -7,6 +7,7 @@ CELLxGENE in `cellxgene`.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,16 +83,22 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
     """
     options = H5adOptions.model_validate(collection.options)
     (source_id,) = collection.sources
-    return read_h5ad(archives.fetch(source_id), options, unit=collection.unit)
+    return read_h5ad(
+        archives.fetch(source_id), options, unit=collection.unit, folder=archives.folder
+    )
 
 
-def read_h5ad(path: Path, options: H5adOptions, *, unit: str) -> ParsedCollection:
+def read_h5ad(
+    path: Path, options: H5adOptions, *, unit: str, folder: Path | None = None
+) -> ParsedCollection:
     """Read a local h5ad; see `parse`.
 
     Parameters
     ----------
     unit
         What the values are said to be; of counts, the first rows are looked at.
+    folder
+        Where a matrix that is stored by genes is turned over; none: the system's for scratch files.
     """
     with open_hdf5(path) as file:
         refuse_foreign(file)
@@ -107,9 +114,10 @@ def read_h5ad(path: Path, options: H5adOptions, *, unit: str) -> ParsedCollectio
         odd = cellxgene.kept_out(var, inputs, matrix.name) if schema else []
         refuse_transposed(path.name, ids, inputs)
         observations = _observations(obs, ids, _completed(options, schema))
+    folder = Path(tempfile.gettempdir()) if folder is None else folder
     left_out = {item.input_id for item in odd}
     keep = np.array([name not in left_out for name in inputs], dtype=bool)
-    expression = expression_rows(path, matrix, (len(ids), len(inputs)), keep)
+    expression = expression_rows(path, matrix, (len(ids), len(inputs)), keep, folder)
     if unit == "counts":
         matrix.refuse_fractions(path, expression)
     return ParsedCollection(

@@ -118,12 +118,12 @@ def find_matrix(file: h5py.File, name: str) -> Matrix:
 
 
 def expression_rows(
-    path: Path, matrix: Matrix, shape: tuple[int, int], keep: NDArray[np.bool_]
+    path: Path, matrix: Matrix, shape: tuple[int, int], keep: NDArray[np.bool_], folder: Path
 ) -> ExpressionRows:
     """Check the matrix against `shape`, observations × genes, and make its rows readable.
 
     Only the genes of `keep` become columns. A matrix that is stored by genes is turned over on
-    disk, once, here.
+    disk, in `folder`, once, here.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def expression_rows(
         return DenseRows(path, matrix.path, kept, columns)
     if matrix.layout == "csr":
         return SparseRows(path, matrix.path, kept, shape[1], columns, chunk=chunk)
-    return turned_over(path, matrix.path, shape, columns, chunk=chunk)
+    return turned_over(path, matrix.path, shape, columns, folder=folder, chunk=chunk)
 
 
 def _places(file: h5py.File) -> list[tuple[str, str, str]]:

@@ -80,9 +80,10 @@ def turned_over(
     shape: tuple[int, int],
     columns: tuple[int, ...] | None = None,
     *,
+    folder: Path,
     chunk: int = 0,
 ) -> TransposedRows:
-    """Deal the values of a CSC matrix of `shape` out to buckets of rows, beside its file.
+    """Deal the values of a CSC matrix of `shape` out to buckets of rows in a scratch file.
 
     Parameters
     ----------
@@ -90,6 +91,8 @@ def turned_over(
         Observations × genes, as published.
     columns
         New position of each published column, ascending, -1 for what is left out; none: all.
+    folder
+        Where there is room for the scratch file.
     chunk
         Bytes of the largest chunk.
 
@@ -101,7 +104,7 @@ def turned_over(
     """
     with open_hdf5(path, chunk=chunk) as file:
         parts = sparse_parts(as_group(at_path(file, group)))
-        _refuse_full_disk(path, parts.data.size * _ENTRY.itemsize)
+        _refuse_full_disk(path, folder, parts.data.size * _ENTRY.itemsize)
         counts = np.zeros(shape[0], dtype=np.int64)
         for low, high in _windows(parts.indices.size):
             rows = parts.indices[low:high]
@@ -110,18 +113,19 @@ def turned_over(
         first_rows = _buckets(counts)
         ends = np.concatenate(([0], np.cumsum(counts)))
         first_entries = ends[np.array(first_rows)]
-        folder = Path(tempfile.mkdtemp(prefix=".rows-", dir=path.parent))
         kept = shape[1] if columns is None else sum(column >= 0 for column in columns)
-        made = TransposedRows(
-            folder / "entries",
-            (shape[0], kept),
-            first_rows,
-            tuple(int(at) for at in first_entries),
-            columns,
-        )
-        weakref.finalize(made, _remove, folder, os.getpid())
-        with made.scratch.open("wb") as scratch:
-            _deal(parts, np.array(first_rows), first_entries, scratch, f"{path.name}: {group}")
+        entries = tuple(int(at) for at in first_entries)
+        try:
+            own = Path(tempfile.mkdtemp(prefix=".rows-", dir=folder))
+            made = TransposedRows(own / "entries", (shape[0], kept), first_rows, entries, columns)
+            weakref.finalize(made, _remove, own, os.getpid())
+            with made.scratch.open("wb") as scratch:
+                _deal(parts, np.array(first_rows), first_entries, scratch, f"{path.name}: {group}")
+        except OSError as error:
+            raise SourceError(
+                f"{path.name} is stored by genes (CSC) and cannot be turned over in {folder}: "
+                f"{error}. Make room, or write it anew as csr_matrix"
+            ) from error
     return made
 
 
@@ -181,10 +185,10 @@ def _remove(folder: Path, made_by: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _refuse_full_disk(path: Path, needed: int) -> None:
-    free = shutil.disk_usage(path.parent).free
+def _refuse_full_disk(path: Path, folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
     if needed > free:
         raise SourceError(
-            f"{path.name} is stored by genes (CSC); turning it over takes {needed:,} bytes beside "
-            f"it, and {free:,} are free. Make room, or write it anew as csr_matrix"
+            f"{path.name} is stored by genes (CSC); turning it over takes {needed:,} bytes in "
+            f"{folder}, and {free:,} are free. Make room, or write it anew as csr_matrix"
         )

@@ -32,7 +32,7 @@ COUNTS = counts()
 
 
 def read(path: Path, unit: str = "counts", **options: Any) -> ParsedCollection:
-    return read_h5ad(path, H5adOptions(**options), unit=unit)
+    return read_h5ad(path, H5adOptions(**options), unit=unit, folder=path.parent)
 
 
 def whole(expression: ExpressionRows, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -314,12 +314,19 @@ def test_a_dense_matrix_in_columns_is_refused_under_a_cap(tmp_path, monkeypatch)
         read(path)
 
 
+def test_turning_over_needs_a_folder_to_write_in(tmp_path) -> None:
+    path = write_h5ad(tmp_path / "a.h5ad", COUNTS.tocsc())
+    (tmp_path / "file").touch()
+    with pytest.raises(SourceError, match="stored by genes .CSC. and cannot be turned over in"):
+        read_h5ad(path, H5adOptions(), unit="counts", folder=tmp_path / "file")
+
+
 def test_turning_over_needs_room(tmp_path, monkeypatch) -> None:
     path = write_h5ad(tmp_path / "a.h5ad", COUNTS.tocsc())
     monkeypatch.setattr(
         hdf5_transposed.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})
     )
-    with pytest.raises(SourceError, match=r"takes [\d,]+ bytes beside it, and 10 are free"):
+    with pytest.raises(SourceError, match=r"takes [\d,]+ bytes in .*, and 10 are free"):
         read(path)
 
 
