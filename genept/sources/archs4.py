@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, hstack
 
 from genept.sources.archives import Archives
+from genept.sources.archs4_columns import EXPRESSION, SampleColumns
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
 from genept.sources.formats import Archs4Options
 from genept.sources.hdf5 import as_dataset, as_group, at_path, open_hdf5, refuse_foreign
 from genept.sources.hdf5_frames import AnnotationTable, as_text
-from genept.sources.hdf5_rows import BLOCK_VALUES, DENSE_CAP, compressed
-from genept.sources.hdf5_sparse import as_float32
+from genept.sources.hdf5_rows import DENSE_CAP
 from genept.sources.parsed import (
     LABELS,
     ParsedCollection,
@@ -37,68 +35,12 @@ from genept.sources.parsed import (
 if TYPE_CHECKING:
     import h5py
 
-_EXPRESSION: Final = "data/expression"
 _ID: Final = "geo_accession"
 _SINGLE_CELL: Final = "singlecellprobability"
 _GENE_NAMES: Final = ("symbol", "gene_symbol", "genes")
 _ENSEMBL_IDS: Final = ("ensembl_gene", "ensembl_gene_id", "ensembl_id")
 _SERIES: Final = re.compile(r"[\s,;|]+")
 _WINDOW: Final = 65_536
-
-
-@dataclass(frozen=True, eq=False)
-class SampleColumns:
-    """Chosen columns of genes × samples, as rows.
-
-    Parameters
-    ----------
-    chosen
-        Positions of the samples in the file, ascending.
-    """
-
-    path: Path
-    chosen: NDArray[np.int64]
-    n_genes: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Chosen samples × input genes."""
-        return self.chosen.size, self.n_genes
-
-    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
-        """Samples `start` to `stop`, as many at a time as are `BLOCK_VALUES` when dense.
-
-        Each block unpacks the chunks that hold its samples once.
-
-        Raises
-        ------
-        SourceError
-            A count does not fit float32.
-        """
-        stop = self.shape[0] if stop is None else min(stop, self.shape[0])
-        step = max(1, 4 * BLOCK_VALUES // max(self.n_genes, 1))
-        with open_hdf5(self.path) as file:
-            dataset = as_dataset(at_path(file, _EXPRESSION))
-            for first in range(start, stop, step):
-                yield self._block(dataset, self.chosen[first : min(first + step, stop)])
-
-    def _block(self, dataset: h5py.Dataset, samples: NDArray[np.int64]) -> csr_matrix:
-        rows, columns = dataset.chunks or (1, 1)
-        spans = _spans(samples, columns)
-        widest = max(int(span[-1] - span[0]) + 1 for span in spans)
-        step = max(1, 4 * BLOCK_VALUES // (rows * widest)) * rows
-        slabs = []
-        for gene in range(0, self.n_genes, step):
-            genes = slice(gene, min(gene + step, self.n_genes))
-            parts = [
-                dataset[genes, int(span[0]) : int(span[-1]) + 1][:, span - span[0]]
-                for span in spans
-            ]
-            values = as_float32(np.concatenate(parts, axis=1), f"{self.path.name}: {_EXPRESSION}")
-            slabs.append(compressed(np.ascontiguousarray(values.T)))
-        block = slabs[0] if len(slabs) == 1 else csr_matrix(hstack(slabs, format="csr"))
-        block.sort_indices()
-        return block
 
 
 def parse(archives: Archives, collection: Collection) -> ParsedCollection:
@@ -123,7 +65,7 @@ def read_archs4(path: Path, options: Archs4Options) -> ParsedCollection:
         refuse_foreign(file)
         names, lookup = _genes(file, options.genes)
         samples = as_group(at_path(file, "meta/samples"))
-        expression = as_dataset(at_path(file, _EXPRESSION))
+        expression = as_dataset(at_path(file, EXPRESSION))
         n_samples = as_dataset(at_path(file, f"meta/samples/{_ID}")).size
         _refuse_shape(path.name, expression, (len(names), n_samples))
         chosen = _chosen(samples, options, n_samples)
@@ -147,12 +89,6 @@ def read_archs4(path: Path, options: Archs4Options) -> ParsedCollection:
     )
 
 
-def _spans(samples: NDArray[np.int64], width: int) -> list[NDArray[np.int64]]:
-    """Samples split where whole columns of chunks without any of them lie between."""
-    apart = np.flatnonzero(np.diff(samples // width) > 1) + 1
-    return np.split(samples, apart)
-
-
 def _genes(file: h5py.File, asked: str | None) -> tuple[list[str], list[str]]:
     """Names of the columns, and what is looked up for them."""
     table = AnnotationTable(at_path(file, "meta/genes"))
@@ -168,12 +104,12 @@ def _genes(file: h5py.File, asked: str | None) -> tuple[list[str], list[str]]:
 def _refuse_shape(what: str, expression: h5py.Dataset, expected: tuple[int, int]) -> None:
     if expression.shape != expected or expression.dtype.kind not in "iu":
         raise SourceError(
-            f"{what}: {_EXPRESSION} is {expression.dtype} of shape {expression.shape}; expected "
+            f"{what}: {EXPRESSION} is {expression.dtype} of shape {expression.shape}; expected "
             f"whole numbers of {expected[0]} genes × {expected[1]} samples"
         )
     rows, columns = expression.chunks or (1, 1)
     if min(rows, expected[0]) * columns * expression.dtype.itemsize > DENSE_CAP:
-        raise SourceError(f"{what}: {_EXPRESSION} has chunks of {rows} × {columns}: too large")
+        raise SourceError(f"{what}: {EXPRESSION} has chunks of {rows} × {columns}: too large")
 
 
 def _windows(samples: h5py.Group, field: str, n: int) -> Iterator[tuple[int, pl.Series]]:

@@ -22,7 +22,7 @@ from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
 from genept.sources.formats import H5adOptions
-from genept.sources.h5ad_matrix import Matrix, expression_rows, find_matrix, matrices
+from genept.sources.h5ad_matrix import expression_rows, find_matrix, matrices
 from genept.sources.hdf5 import (
     as_dataset,
     as_group,
@@ -282,14 +282,3 @@ def _observations(obs: AnnotationTable, ids: list[str], options: H5adOptions) ->
         if isinstance(values, list) and len(values) != len(ids):
             raise SourceError(f"{obs.where}: {len(values)} values of {name} for {len(ids)} ids")
     return observation_frame(ids, groups, labels)
-
-
-__all__ = [
-    "H5adContents",
-    "Matrix",
-    "describe_h5ad",
-    "gene_field",
-    "parse",
-    "read_h5ad",
-    "read_obsm",
-]

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sources_layouts import collection_entry
 
-from genept.sources import archs4
-from genept.sources.archs4 import SampleColumns, connected, read_archs4
+from genept.sources import archs4, archs4_columns
+from genept.sources.archs4 import connected, read_archs4
+from genept.sources.archs4_columns import SampleColumns
 from genept.sources.collections import parse_collection
 from genept.sources.errors import SourceError
 from genept.sources.formats import Archs4Options
@@ -107,7 +108,7 @@ def test_a_characteristic_that_is_not_there_is_none(published) -> None:
     st.integers(1, 60),
 )
 def test_any_samples_and_range(tmp_path, monkeypatch, samples, start, stop, chunks, block) -> None:
-    monkeypatch.setattr(archs4, "BLOCK_VALUES", block)
+    monkeypatch.setattr(archs4_columns, "BLOCK_VALUES", block)
     path = tmp_path / f"{chunks}.h5"
     if not path.exists():
         write_archs4(path, VALUES, chunks=chunks)
