@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from genept.sources import gdsc, omicsbench, rectangle, tcga
+from genept.sources import archs4, gdsc, h5ad, omicsbench, rectangle, tcga, tenx_h5
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
@@ -16,6 +16,9 @@ PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = 
     "gdsc": gdsc.parse,
     "tcga": tcga.parse,
     "omicsbench": omicsbench.parse,
+    "h5ad": h5ad.parse,
+    "tenx_h5": tenx_h5.parse,
+    "archs4": archs4.parse,
 }
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from genept.sources.errors import SourceError
+from genept.sources.hdf5 import at_path, open_hdf5, refuse_foreign
+from genept.sources.hdf5_frames import AnnotationTable
 from genept.sources.text_tables import TextTable
-
-if TYPE_CHECKING:
-    import h5py
 
 BATCH_NAMES: Final = 50_000
 """Names that are read at once."""
@@ -95,44 +94,8 @@ def _chosen(table: TextTable, column: str | None) -> tuple[int | None, str]:
 
 
 def _from_h5ad(path: Path, column: str | None) -> tuple[list[str], str]:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            var = _inside(file, "var", path)
-            if not isinstance(var, h5py.Group):
-                raise SourceError(f"{path.name}: var is not a group; write it with anndata ≥ 0.8")
-            chosen = column or str(var.attrs["_index"])
-            if chosen not in list(var):  # not `in var`, which would follow a path out of it
-                raise SourceError(f"{path.name}: var has no {chosen!r}; found {sorted(var)[:12]}")
-            return _texts(_inside(var, chosen, path), path), f"var[{chosen!r}] of {path.name}"
-    except (OSError, KeyError) as error:
-        raise SourceError(f"{path.name}: is not an h5ad that can be read: {error}") from error
-
-
-def _texts(item: h5py.Group | h5py.Dataset, path: Path) -> list[str]:
-    """A column of text: plain, or categorical, with "" where a category is missing."""
-    import h5py
-
-    if isinstance(item, h5py.Group) and {"categories", "codes"} <= set(item):
-        categories = _texts(_inside(item, "categories", path), path)
-        codes = _inside(item, "codes", path)
-        return [categories[code] if code >= 0 else "" for code in codes[:]]
-    if not isinstance(item, h5py.Dataset) or h5py.check_string_dtype(item.dtype) is None:
-        raise SourceError(f"{path.name}: {item.name} is not a column of text")
-    return [str(value) for value in item.asstr()[:]]
-
-
-def _inside(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset:
-    """A member that lies in the file itself; links and foreign storage can name any other."""
-    import h5py
-
-    link = group.get(name, getlink=True)
-    if link is None:
-        raise SourceError(f"{path.name}: is not an h5ad: {group.name} has no {name!r}")
-    item = group[name] if isinstance(link, h5py.HardLink) else None
-    foreign = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-    if item is None or foreign:
-        at = f"{group.name}/{name}".lstrip("/")
-        raise SourceError(f"{path.name}: {at} leads out of the file; this is refused")
-    return item
+    with open_hdf5(path) as file:
+        refuse_foreign(file)
+        var = AnnotationTable(at_path(file, "var"))
+        chosen = column or var.index
+        return var.texts(chosen).fill_null("").to_list(), f"var[{chosen!r}] of {path.name}"

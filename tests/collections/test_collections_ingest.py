@@ -8,7 +8,8 @@ import pytest
 from planted import a_collection, gene, ingest_parsed, numbered_reference, parsed_of, reference_of
 
 import genept.collections.ingest
-from genept.collections.ingest import TABLES_OF_A_COLLECTION, CollectionRefusedError, ingest
+from genept.collections.claims import CollectionRefusedError
+from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
 from genept.embeddings.expression import csr_of, expression_matrix
 from genept.nomenclature.reference import Reference
 from genept.nomenclature.screening import GeneNamesRefusedError
