@@ -95,4 +95,5 @@ def _joint(before: str) -> str:
 
 def _tidied(text: str) -> str:
     text = _MIM.sub("", _REFERENCES.sub("", _EVIDENCE.sub("", text)))
-    return re.sub(r"\s+", " ", text).strip(" ;")
+    # A tag stands between a sentence's full stop and its own.
+    return re.sub(r"\s+", " ", re.sub(r"\.(\s*\.)+", ".", text)).strip(" ;")

@@ -75,7 +75,9 @@ def _refuse_pickle(path: Path) -> None:
 
 
 def _npz(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
-    with np.load(path, allow_pickle=False) as file:
+    if not zipfile.is_zipfile(path):
+        raise SourceError(f"{path.name}: is cut short or no .npz")
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         arrays = {}
         for name in file.files:
             try:
