@@ -1,51 +1,109 @@
 """Group `text`: what is known about each gene, and where that places it in every space."""
 
-from __future__ import annotations
+from collections.abc import Iterator
 
-import dagster as dg
+import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.results import declared, table_result
+from assets.results import OWNERS, declared, declared_outs, table_result
 from assets.sources import source_key
 from genept.platform import Platform
-from genept.store.lake import StoredTable
+from genept.store.lake import Part, StoredTable
+from genept.store.provenance import code_version
 from genept.text.descriptions import describe_genes
-from genept.text.gene_vectors import embed_genes
-from genept.text.recipes import load_recipes
+
+SPACES = dg.DynamicPartitionsDefinition(name="space")
+"""One partition per space: a new recipe, embedder or registered table is a new one."""
+
+SPACE_VECTORS = dg.AssetKey("space_vectors")
+DATA_VERSION = "dagster/data_version"
 
 
-@dg.asset(**declared("gene_descriptions"), deps=[source_key("pyiomica"), source_key("minilm")])
-def gene_descriptions(
+@dg.multi_asset(
+    outs=declared_outs(["gene_descriptions", "undescribed_genes"]),
+    deps=[source_key("pyiomica"), source_key("minilm")],
+)
+def descriptions(
     platform: dg.ResourceParam[Platform], genes: StoredTable
-) -> dg.MaterializeResult[StoredTable]:
-    """One text per gene and recipe."""
+) -> Iterator[dg.MaterializeResult[StoredTable]]:
+    """One text per gene and recipe, and the genes that have none."""
     parts = [
-        describe_genes(
+        part
+        for recipe in platform.followed_recipes
+        for part in describe_genes(
             platform.lake,
-            platform.archives,
+            platform.knowledge,
             genes.part(),
             recipe,
             lambda: platform.minilm.count_tokens,
             max_genes=platform.settings.max_genes,
         )
-        for recipe in load_recipes().values()
     ]
-    return table_result(platform.lake.assemble("gene_descriptions", parts))
+    unavailable = {
+        f"unavailable/{recipe.id}": reason
+        for recipe in platform.recipes.values()
+        if (reason := platform.knowledge.unavailable(recipe))
+    }
+    yield table_result(platform.lake.assemble("gene_descriptions", parts), **unavailable)
+    yield table_result(platform.lake.assemble("undescribed_genes", parts))
 
 
-@dg.asset(**declared("gene_embeddings"), deps=[source_key("minilm")])
+@dg.asset(
+    key=SPACE_VECTORS,
+    partitions_def=SPACES,
+    deps=[source_key("minilm")],
+    group_name="text",
+    description="The gene vectors of one space, as a part of table gene_embeddings. Choose one "
+    "to embed just that; what it makes is remembered, and gene_embeddings takes it from there.",
+    kinds={"parquet", "s3"},
+    owners=OWNERS,
+    code_version=code_version("genept.text", "genept.tables"),
+)
+def space_vectors(
+    context: dg.AssetExecutionContext,
+    platform: dg.ResourceParam[Platform],
+    gene_descriptions: StoredTable,
+) -> dg.MaterializeResult[None]:
+    """Embed one space; a text that was embedded before is not embedded again."""
+    part = platform.embed(platform.space(context.partition_key), gene_descriptions)
+    return dg.MaterializeResult(data_version=dg.DataVersion(part.sha256), metadata=_facts(part))
+
+
+@dg.asset(**declared("gene_embeddings"), deps=[source_key("minilm"), SPACE_VECTORS])
 def gene_embeddings(
-    platform: dg.ResourceParam[Platform], gene_descriptions: StoredTable
+    context: dg.AssetExecutionContext,
+    platform: dg.ResourceParam[Platform],
+    gene_descriptions: StoredTable,
 ) -> dg.MaterializeResult[StoredTable]:
-    """One vector per gene and space; a text that was embedded before is not embedded again."""
-    parts = [
-        embed_genes(
-            platform.lake,
-            space,
-            gene_descriptions.part(space.recipe),
-            lambda: platform.minilm,
-            product=platform.settings.product,
-            runner=platform.runner,
-        )
-        for space in platform.spaces
-    ]
+    """One vector per gene and space: every space's part, embedded here if it is not there yet."""
+    parts = []
+    for space in platform.spaces:
+        parts.append(platform.embed(space, gene_descriptions))
+        _tell(context, parts[-1])
     return table_result(platform.lake.assemble("gene_embeddings", parts))
+
+
+def _tell(context: dg.AssetExecutionContext, part: Part) -> None:
+    """Let the partitioned layer know of a part, unless it knows this very content."""
+    (space,) = part.partition
+    context.instance.add_dynamic_partitions(str(SPACES.name), [space])
+    known = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(SPACE_VECTORS, asset_partitions=[space]), limit=1
+    )
+    last = known.records[0].asset_materialization if known.records else None
+    if last is not None and (last.tags or {}).get(DATA_VERSION) == part.sha256:
+        return
+    context.log_event(
+        dg.AssetMaterialization(
+            SPACE_VECTORS, partition=space, metadata=_facts(part), tags={DATA_VERSION: part.sha256}
+        )
+    )
+
+
+def _facts(part: Part) -> dict[str, dg.MetadataValue | int | str]:
+    return {
+        "dagster/row_count": part.rows,
+        "bytes": part.bytes,
+        "dimensions": part.dimension or 0,
+        "object": part.key,
+        "sha256": part.sha256,
+    }

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from genept.client import load_table, open_releases
 from genept.console import progress_bar
+from genept.describe_cli import describe, recipes
 from genept.nomenclature.differences import reference_differences, touched_collections
 from genept.nomenclature.mapping import MappingResult, Nomenclature
 from genept.nomenclature.reference import Reference
@@ -26,7 +27,11 @@ from genept.settings import Settings
 from genept.sources.gene_lists import gene_name_batches
 from genept.store.embedded import EmbeddedStore
 
-app = typer.Typer(no_args_is_help=True, help="Gene names: what they mean, and why.")
+app = typer.Typer(
+    no_args_is_help=True, help="Genes: what a name means, and why; what is known of one, as text."
+)
+app.command()(describe)
+app.command()(recipes)
 answer = Console(highlight=False, soft_wrap=True)
 
 ReferenceName = Annotated[

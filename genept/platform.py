@@ -7,6 +7,7 @@ first use, so that looking at the graph starts nothing.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,15 +18,21 @@ from genept.nomenclature.reference import Reference, starter_reference
 from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
+from genept.sources.mirror import mirrored_files
 from genept.store.connect import open_store
-from genept.store.lake import Lake
+from genept.store.lake import Lake, Part, StoredTable
 from genept.store.manifest import ReleasedSource
 from genept.store.provenance import sha256_of
 from genept.store.release import Releases
 from genept.store.s3 import ObjectStore
+from genept.text.embedder import TextEmbedder
 from genept.text.embedding import Runner, plain_loop
+from genept.text.gene_vectors import embed_genes
+from genept.text.knowledge import KnowledgeSources
 from genept.text.minilm import MiniLM, load_minilm
-from genept.text.spaces import Space, chosen_spaces
+from genept.text.own_spaces import OwnSpace, own_spaces, release_own_space
+from genept.text.recipes import Recipe, load_recipes
+from genept.text.spaces import Space, chosen_spaces, declared_spaces
 
 
 class Platform:
@@ -100,10 +107,121 @@ class Platform:
             raise ValueError(f"unknown collections {unknown}; the catalogue has {sorted(known)}")
         return [known[name] for name in known if not wanted or name in wanted]
 
+    @cached_property
+    def knowledge(self) -> KnowledgeSources:
+        """Where descriptions are drawn from: the archives, and the mirror's files."""
+        return KnowledgeSources(self.archives, mirrored_files(self.settings.mirror))
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """Every declared recipe, available here or not."""
+        return load_recipes(self.settings.recipes)
+
+    @property
+    def followed_recipes(self) -> list[Recipe]:
+        """The recipes that have their sources here, at every token budget that a space has."""
+        available = [one for one in self.recipes.values() if not self.knowledge.unavailable(one)]
+        budgeted = [self.recipe_of(space) for space in self.known_spaces if space.table is None]
+        return list({recipe.id: recipe for recipe in (*available, *budgeted)}.values())
+
+    def recipe_of(self, space: Space) -> Recipe:
+        """The recipe of a space, at its embedder's token budget.
+
+        Raises
+        ------
+        ValueError
+            If there is no such recipe, or what it requires has no source here.
+        """
+        if space.recipe not in self.recipes:
+            raise ValueError(
+                f"space {space.id!r} names no recipe; there are {sorted(self.recipes)}"
+            )
+        recipe = self.recipes[space.recipe]
+        if reason := self.knowledge.unavailable(recipe):
+            raise ValueError(f"space {space.id!r} cannot be embedded here: {reason}")
+        return recipe.for_embedder(space.embedder)
+
+    @cached_property
+    def own_spaces(self) -> list[OwnSpace]:
+        """The registered tables of gene vectors."""
+        return own_spaces(self.store, self.settings.product)
+
+    @property
+    def declared_spaces(self) -> dict[Space, bool]:
+        """Every declared space, and whether a release holds it unasked."""
+        return declared_spaces(self.settings.recipes)
+
     @property
     def spaces(self) -> tuple[Space, ...]:
-        """The spaces to embed: all, or those that the settings name."""
-        return chosen_spaces(self.settings.spaces)
+        """The spaces to embed: those that the settings name, or all that a release holds.
+
+        Raises
+        ------
+        ValueError
+            If a space is unknown, or its recipe cannot be followed here.
+        """
+        return self._spaces(self.settings.spaces)
+
+    @property
+    def known_spaces(self) -> tuple[Space, ...]:
+        """Every space that may be embedded here: declared or registered, asked for or not."""
+        every = (*self.declared_spaces, *(one.space for one in self.own_spaces))
+        return tuple(space for space in every if space.table or self._is_available(space))
+
+    def space(self, id_: str) -> Space:
+        """The space of an id, among all that are declared or registered.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        (space,) = self._spaces([id_])
+        return space
+
+    def _is_available(self, space: Space) -> bool:
+        recipe = self.recipes.get(space.recipe)
+        return recipe is not None and self.knowledge.unavailable(recipe) is None
+
+    def _spaces(self, names: Sequence[str]) -> tuple[Space, ...]:
+        own = [one.space for one in self.own_spaces]
+        spaces = chosen_spaces(names, declared=self.declared_spaces, own=own)
+        for space in spaces:
+            if space.table is None:
+                self.recipe_of(space)
+        return spaces
+
+    def embedder_of(self, space: Space) -> TextEmbedder:
+        """The pretrained text embedder of a space.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that name.
+        """
+        if space.embedder != self.minilm.id:
+            raise ValueError(f"space {space.id!r}: there is no text embedder {space.embedder!r}")
+        return self.minilm
+
+    def embed(self, space: Space, descriptions: StoredTable) -> Part:
+        """One space's part of table `gene_embeddings`: made, or remembered by the lake.
+
+        Parameters
+        ----------
+        descriptions
+            Table `gene_descriptions`.
+        """
+        product = self.settings.product
+        if space.table is not None:
+            return release_own_space(self.lake, space, product=product)
+        return embed_genes(
+            self.lake,
+            space,
+            descriptions.part(self.recipe_of(space).id),
+            lambda: self.embedder_of(space),
+            product=product,
+            runner=self.runner,
+        )
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -111,7 +229,7 @@ class Platform:
         limits: dict[str, Any] = {}
         if len(self.collections) < len(self.catalogue.collections):
             limits["collections"] = sorted(one.id for one in self.collections)
-        if len(self.spaces) < len(chosen_spaces(())):
+        if set(self._spaces(())) - set(self.spaces):
             limits["spaces"] = sorted(one.id for one in self.spaces)
         if self.settings.max_genes is not None:
             limits["max_genes"] = self.settings.max_genes

@@ -55,6 +55,13 @@ class Settings(BaseSettings):
         description="Describe only this many genes: for trying things out, never silent.",
     )
 
+    mirror: Path | None = Field(
+        None, description="Folder with publishers' files, laid out as in genept.sources.mirror."
+    )
+    recipes: Path | None = Field(
+        None, description="A TOML file with recipes, masks and spaces of one's own."
+    )
+
     @model_validator(mode="after")
     def _credentials_come_in_pairs(self) -> Settings:
         if (self.s3_access_key is None) != (self.s3_secret_key is None):

@@ -29,7 +29,7 @@ UNITS: Final = ("counts", "tpm", "log1p", "log2", "zscore")
 """Expression units; what each means for weighting is in `genept.embeddings.weights`."""
 
 SHA256: Final = r"^[0-9a-f]{64}$"
-SPACE = Column("space", TEXT, "Embedding space: text embedder / description recipe.")
+SPACE = Column("space", TEXT, "Embedding space: text embedder / description recipe[@control].")
 COLLECTION = Column("collection_id", TEXT, "Collection that the row belongs to.")
 OBSERVATION = Column("observation_id", TEXT, "Cell or bulk sample, unique in its collection.")
 GENE = Column("ensembl_gene_id", TEXT, "Unversioned Ensembl gene id.", pattern=ENSEMBL_GENE_ID)
@@ -264,7 +264,26 @@ _TABLES: tuple[Table, ...] = (
             Column("text", TEXT, "The description."),
             Column("text_sha256", TEXT, "SHA-256 of the UTF-8 text.", pattern=SHA256),
             Column("n_tokens", INT, "Length in WordPiece tokens.", unit="tokens", minimum=1),
-            Column("parts", TEXTS, "What it was composed of, and from which source release."),
+            Column(
+                "parts",
+                TEXTS,
+                "Per part: name@source release, items in the text / items known, and what was "
+                "cut, masked, cleaned or put in its place.",
+            ),
+        ),
+    ),
+    Table(
+        name="undescribed_genes",
+        meaning="Genes of a recipe's biotypes that it does not describe, and why.",
+        group="text",
+        key=("recipe", "ensembl_gene_id"),
+        partition=("recipe",),
+        minimum_rows=0,
+        columns=(
+            Column("recipe", TEXT, "The recipe."),
+            GENE,
+            SYMBOL,
+            Column("reason", TEXT, "What it lacks, or what was left of its text."),
         ),
     ),
     Table(
@@ -278,7 +297,13 @@ _TABLES: tuple[Table, ...] = (
             GENE,
             SYMBOL,
             Column("embedding", VECTOR, "The vector, float32, unit length.", norm=1.0),
-            Column("text_sha256", TEXT, "The text that was embedded.", pattern=SHA256),
+            Column(
+                "text_sha256",
+                TEXT,
+                "The text that was embedded; empty for a table of vectors that was registered.",
+                pattern=SHA256,
+                nullable=True,
+            ),
         ),
     ),
     _embeddings("cell_embeddings", "cell", "embeddings"),

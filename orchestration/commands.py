@@ -29,7 +29,12 @@ def run() -> None:
 
     from genept.platform import Platform
     from genept.report import print_report
-    from orchestration.instance import close_killed_runs, dagster_home, exclusive_run
+    from orchestration.instance import (
+        close_killed_runs,
+        dagster_home,
+        exclusive_run,
+        register_spaces,
+    )
 
     settings = Settings()
     try:
@@ -41,6 +46,7 @@ def run() -> None:
         dagster_home(settings)
         with dg.DagsterInstance.get() as instance:
             close_killed_runs(instance)
+            register_spaces(instance, [space.id for space in Platform(settings).known_spaces])
             _materialise(instance)
     after = _current_release(settings)
     print_report(settings, is_new=before != after)
@@ -50,9 +56,15 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; another if it is taken.")] = UI_PORT,
 ) -> None:
     """Open the Dagster UI and its daemon over the same instance, on this machine only."""
-    from orchestration.instance import dagster_home
+    import dagster as dg
 
-    home = dagster_home(Settings())
+    from genept.platform import Platform
+    from orchestration.instance import dagster_home, register_spaces
+
+    settings = Settings()
+    home = dagster_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        register_spaces(instance, [space.id for space in Platform(settings).known_spaces])
     port = _free_port(port)
     console.print(f"Dagster UI: http://127.0.0.1:{port} (instance {home}); Ctrl-C ends it")
     arguments = ["dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]

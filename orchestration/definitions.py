@@ -14,7 +14,8 @@ from orchestration.progress import run_lines
 
 release_job = dg.define_asset_job(
     "release",
-    selection=dg.AssetSelection.all(),
+    # The partitioned layer is for one space by hand; `gene_embeddings` runs the same steps.
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(text.SPACE_VECTORS),
     description="Public data to a published release. What is already built is not built again.",
     executor_def=dg.in_process_executor,
     config={"loggers": {"console": {"config": {}}}},

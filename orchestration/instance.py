@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
+from assets.text import SPACES
 from genept.settings import Settings
 from genept.store.errors import StoreError
 
@@ -57,3 +58,11 @@ def close_killed_runs(instance: dg.DagsterInstance) -> int:
     for run in runs:
         instance.report_run_failed(run, "the process was killed; what it had finished is kept")
     return len(runs)
+
+
+def register_spaces(instance: dg.DagsterInstance, known: Sequence[str]) -> None:
+    """Make the partitions of `space_vectors` those that are known: new ones in, lost ones out."""
+    name = str(SPACES.name)
+    for lost in sorted(set(instance.get_dynamic_partitions(name)) - set(known)):
+        instance.delete_dynamic_partition(name, lost)
+    instance.add_dynamic_partitions(name, list(known))

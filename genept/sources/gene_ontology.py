@@ -1,20 +1,21 @@
 """Gene Ontology: terms, and which proteins are annotated with them.
 
-As packaged by PyIOmica (releases of July 2019). Turning terms into text is the
+As packaged by PyIOmica (releases of July 2019); `read_obo` reads any release of the ontology,
+and its annotation file is `genept.sources.knowledge_files`'. Turning terms into text is the
 business of `genept.text`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from io import TextIOWrapper
-from typing import Final, TextIO
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from genept.sources.archives import Archives
 from genept.sources.errors import SourceError
+from genept.sources.opening import Opener, text_lines
 
 _TERMS: Final = "data/goBasicObo.txt.gz"
 _ANNOTATIONS: Final = "data/humanIdentifierAssoc.json.gz"
@@ -37,17 +38,14 @@ def read_go_terms(archives: Archives) -> pl.DataFrame:
     SourceError
         The file is damaged, or a term lacks its id, name or aspect.
     """
-    with archives.open_gzip_member("pyiomica", _TERMS) as stream:
-        # Detached at the end, because the stream belongs to the archive.
-        text = TextIOWrapper(stream, encoding="utf-8", newline="\n")
-        try:
-            rows = [_term(stanza) for stanza in _term_stanzas(text)]
-        except UnicodeDecodeError as error:
-            raise SourceError(f"{_TERMS}: is not UTF-8 text: {error}") from error
-        finally:
-            text.detach()
+    return read_obo(lambda: archives.open_gzip_member("pyiomica", _TERMS), _TERMS)
+
+
+def read_obo(opener: Opener, what: str) -> pl.DataFrame:
+    """Read the terms of any OBO file, such as ``go-basic.obo``; see `read_go_terms`."""
+    rows = [_term(stanza, what) for stanza in _term_stanzas(text_lines(opener, what))]
     if not rows:
-        raise SourceError(f"{_TERMS}: holds no [Term] stanza; expected OBO text")
+        raise SourceError(f"{what}: holds no [Term] stanza; expected OBO text")
     return pl.DataFrame(rows, schema=_TERM_SCHEMA, orient="row")
 
 
@@ -77,10 +75,10 @@ def read_go_annotations(archives: Archives) -> pl.DataFrame:
     ).explode("go_id", empty_as_null=False)
 
 
-def _term_stanzas(lines: TextIO) -> Iterator[dict[str, str]]:
+def _term_stanzas(lines: Iterable[tuple[int, str]]) -> Iterator[dict[str, str]]:
     """The first value of every tag, stanza by stanza; other stanzas than terms are passed over."""
     stanza: dict[str, str] | None = None
-    for line in lines:
+    for _, line in lines:
         if line.startswith("["):
             if stanza is not None:
                 yield stanza
@@ -93,7 +91,7 @@ def _term_stanzas(lines: TextIO) -> Iterator[dict[str, str]]:
         yield stanza
 
 
-def _term(stanza: dict[str, str]) -> tuple[str, str, str, bool]:
+def _term(stanza: dict[str, str], what: str) -> tuple[str, str, str, bool]:
     try:
         return (
             stanza["id"],
@@ -103,5 +101,5 @@ def _term(stanza: dict[str, str]) -> tuple[str, str, str, bool]:
         )
     except KeyError as error:
         raise SourceError(
-            f"{_TERMS}: the term {stanza.get('id', '(no id)')} has no {error}"
+            f"{what}: the term {stanza.get('id', '(no id)')} has no {error}"
         ) from error

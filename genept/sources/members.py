@@ -43,19 +43,19 @@ class _Capped(io.RawIOBase):
         self._seen += len(data)
         if self._seen > self._limit:
             raise SourceError(
-                f"{self._what}: unpacks to more than {self._limit:,} bytes "
-                f"(cap: {MAX_BYTES:,} bytes and {MAX_RATIO}:1): refused as a decompression bomb"
+                f"{self._what}: unpacks to more than {self._limit:,} bytes, or "
+                f"{MAX_RATIO}:1: refused as a decompression bomb"
             )
         view[: len(data)] = data
         return len(data)
 
 
-def capped(inner: BinaryIO, *, packed: int, what: str) -> BinaryIO:
+def capped(inner: BinaryIO, *, packed: int, what: str, max_bytes: int | None = None) -> BinaryIO:
     """Wrap a decompressing stream so that it yields at most what `packed` bytes may unpack to.
 
     The ratio only counts beyond the first MiB: short runs of zeros are no attack.
     """
-    limit = min(MAX_BYTES, MEBIBYTE + MAX_RATIO * packed)
+    limit = min(max_bytes or MAX_BYTES, MEBIBYTE + MAX_RATIO * packed)
     return io.BufferedReader(_Capped(inner, limit, what), MEBIBYTE)
 
 

@@ -1,115 +1,118 @@
-"""Gene descriptions: the text that a recipe makes of what is known about each gene."""
+"""Gene descriptions: the text that a recipe makes of what is known about each gene.
+
+Which genes are described, which are not and why, and the step of the lake that remembers it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import polars as pl
 
-from genept.sources.archives import Archives
-from genept.sources.gene_ontology import read_go_annotations, read_go_terms
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
 from genept.text.cache import text_sha256
-from genept.text.recipes import Recipe
+from genept.text.composing import CountTokens, Lengths, PartOfText, compose, masked
+from genept.text.knowledge import Knowledge, KnowledgeSources
+from genept.text.prose import without_control_characters
+from genept.text.recipes import PartUse, Recipe
 
-CountTokens = Callable[[Sequence[str]], list[int]]
-"""Lengths of texts in tokens, the special tokens around a text included."""
+__all__ = ["CountTokens", "describe", "describe_genes", "gene_parts"]
 
-SPECIAL_TOKENS = 2
-ITEM_SEPARATOR = "; "
-PART_SEPARATOR = ". "
-
-
-@dataclass(frozen=True)
-class Knowledge:
-    """What the parts of a recipe draw on.
-
-    Parameters
-    ----------
-    genes
-        Table `genes`.
-    go_terms
-        `ensembl_gene_id` and `terms`: names, those that fewest genes share first.
-    releases
-        Source release of each part.
-    """
-
-    genes: pl.DataFrame
-    go_terms: pl.DataFrame
-    releases: dict[str, str]
+_TEXT = pl.String()
+_LEFT_OUT = pl.Schema(dict.fromkeys(("recipe", "ensembl_gene_id", "symbol", "reason"), _TEXT))
+_ROWS = pl.Schema(
+    [
+        *((name, _TEXT) for name in ("recipe", "ensembl_gene_id", "symbol", "text", "text_sha256")),
+        ("n_tokens", pl.Int64()),
+        ("parts", pl.List(pl.String)),
+    ]
+)
 
 
-def read_knowledge(archives: Archives, genes: pl.DataFrame) -> Knowledge:
-    """Names and Gene Ontology terms of genes; terms are found by UniProt accession."""
-    terms = read_go_terms(archives).filter(~pl.col("obsolete")).select("go_id", "name")
-    of_gene = (
-        genes.select("ensembl_gene_id", pl.col("uniprot_ids").alias("uniprot_id"))
-        .explode("uniprot_id", empty_as_null=True)
-        .drop_nulls()
-        .join(read_go_annotations(archives), on="uniprot_id")
-        .join(terms, on="go_id")
-        .select("ensembl_gene_id", "name")
-        .unique()
-        .with_columns(pl.len().over("name").alias("n_genes"))
-        .sort("ensembl_gene_id", "n_genes", "name")
-        .group_by("ensembl_gene_id", maintain_order=True)
-        .agg(pl.col("name").alias("terms"))
-    )
-    released = archives.catalogue.sources["pyiomica"].released
-    return Knowledge(
-        genes=genes,
-        go_terms=of_gene,
-        releases={"name": genes["reference_release"][0], "go": f"go-{released}"},
-    )
-
-
-def describe(knowledge: Knowledge, recipe: Recipe, count_tokens: CountTokens) -> pl.DataFrame:
+def describe(
+    knowledge: Knowledge, recipe: Recipe, count_tokens: CountTokens
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Compose the text of every gene that has what the recipe requires.
 
     Returns
     -------
-    pl.DataFrame
-        Rows of table `gene_descriptions`.
+    tuple of pl.DataFrame
+        Rows of table `gene_descriptions`, and of `undescribed_genes`: those of the recipe's
+        biotypes that have none.
     """
-    genes = (
-        knowledge.genes.filter(pl.col("biotype").is_in(recipe.biotypes))
-        .join(knowledge.go_terms, on="ensembl_gene_id", how="left")
-        .sort("ensembl_gene_id")
-    )
-    length = _token_lengths(genes, count_tokens)
-    rows = []
-    for gene in genes.iter_rows(named=True):
-        items = {"name": [gene["name"]] if gene["name"] else [], "go": gene["terms"] or []}
-        if any(not items[part] for part in recipe.requires):
+    rows: list[dict[str, Any]] = []
+    left_out: list[dict[str, Any]] = []
+    described: list[tuple[dict[str, Any], list[PartOfText]]] = []
+    for gene, parts in gene_parts(knowledge, recipe):
+        identity = {
+            "recipe": recipe.id,
+            "ensembl_gene_id": gene["ensembl_gene_id"],
+            "symbol": gene["symbol"],
+        }
+        if reason := _lacking(recipe, parts):
+            left_out.append(identity | {"reason": reason})
             continue
-        text, n_tokens, used = _compose(recipe, items, length)
+        told = [masked(part, recipe, gene) for part in parts]
+        if any(part.items for part in told):
+            described.append((identity, told))
+        else:
+            left_out.append(identity | {"reason": "nothing is left of it under the masks"})
+    pieces = (item for _, parts in described for part in parts for item in part.items)
+    length = Lengths(count_tokens, pieces)
+    for identity, parts in described:
+        composed = compose(recipe, parts, length)
         rows.append(
             {
-                "recipe": recipe.id,
-                "ensembl_gene_id": gene["ensembl_gene_id"],
-                "symbol": gene["symbol"],
-                "text": text,
-                "text_sha256": text_sha256(text),
-                "n_tokens": n_tokens,
-                "parts": [f"{part}@{knowledge.releases[part]}" for part in used],
+                **identity,
+                "text": composed.text,
+                "text_sha256": text_sha256(composed.text),
+                "n_tokens": composed.n_tokens,
+                "parts": [part.record for part in composed.parts if part.known],
             }
         )
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema=_ROWS), pl.DataFrame(left_out, schema=_LEFT_OUT)
+
+
+def gene_parts(
+    knowledge: Knowledge, recipe: Recipe, gene: str | None = None
+) -> Iterator[tuple[dict[str, Any], list[PartOfText]]]:
+    """Every gene of the recipe's biotypes (or one of any) with its parts, not yet masked."""
+    wanted = (
+        pl.col("biotype").is_in(recipe.biotypes)
+        if gene is None
+        else pl.col("ensembl_gene_id") == gene
+    )
+    genes = knowledge.genes.filter(wanted).sort("ensembl_gene_id")
+    items = [_items(knowledge, use, use.part, genes) for use in recipe.parts]
+    others = [
+        _items(knowledge, use, use.otherwise, genes) if use.otherwise else {}
+        for use in recipe.parts
+    ]
+    for row in genes.iter_rows(named=True):
+        id_ = row["ensembl_gene_id"]
+        parts = []
+        for use, own, other in zip(recipe.parts, items, others, strict=True):
+            name = use.otherwise if use.otherwise and id_ not in own else use.part
+            found = (own if name == use.part else other).get(id_, [])
+            parts.append(_part(use, name, knowledge.releases.get(name, "no source"), found))
+        yield row, parts
 
 
 def describe_genes(
     lake: Lake,
-    archives: Archives,
+    sources: KnowledgeSources,
     genes: Part,
     recipe: Recipe,
     count_tokens: Callable[[], CountTokens],
     *,
     max_genes: int | None = None,
-) -> Part:
-    """One recipe's part of table `gene_descriptions`, unless the lake holds it already.
+) -> list[Part]:
+    """One recipe's parts of tables `gene_descriptions` and `undescribed_genes`.
+
+    They are made unless the lake holds them already.
 
     Parameters
     ----------
@@ -121,50 +124,66 @@ def describe_genes(
     Raises
     ------
     StoreError
-        If no gene has what the recipe requires.
+        If what the recipe requires has no source here, or no gene has it.
     """
-    names = ("pyiomica", "minilm")
+    if reason := sources.unavailable(recipe):
+        raise StoreError(f"recipe {recipe.id!r} is not available: {reason}")
+    tokenizer = {"minilm": sources.archives.catalogue.sources["minilm"].sha256}
     origin = Origin(
-        code=("genept.sources", "genept.text.descriptions", "genept.tables"),
-        inputs={"genes": genes.sha256}
-        | {name: archives.catalogue.sources[name].sha256 for name in names},
+        code=("genept.sources", "genept.text", "genept.tables"),
+        inputs={"genes": genes.sha256} | tokenizer | sources.inputs(recipe),
         settings={"recipe": recipe.model_dump(mode="json"), "max_genes": max_genes},
         libraries=("tokenizers",),
     )
 
     def compute() -> list[NewPart]:
-        rows = describe(read_knowledge(archives, lake.read(genes)), recipe, count_tokens())
+        knowledge = sources.read(lake.read(genes), recipe.part_names)
+        rows, left_out = describe(knowledge, recipe, count_tokens())
         if rows.is_empty():
             raise StoreError(
                 f"recipe {recipe.id!r} describes no gene: none of the {genes.rows} is of biotype "
                 f"{' or '.join(recipe.biotypes)} and has {' and '.join(recipe.requires)}; see "
                 "genept/text/recipes.toml"
             )
-        return [NewPart("gene_descriptions", rows.head(max_genes or rows.height), (recipe.id,))]
+        return [
+            NewPart("gene_descriptions", rows.head(max_genes or rows.height), (recipe.id,)),
+            NewPart("undescribed_genes", left_out, (recipe.id,)),
+        ]
 
-    (part,) = lake.build(f"descriptions/{recipe.id}", origin, compute)
-    return part
+    return lake.build(f"descriptions/{recipe.id}", origin, compute)
 
 
-def _token_lengths(genes: pl.DataFrame, count_tokens: CountTokens) -> dict[str, int]:
-    """Tokens of every distinct name and term, special ones not included."""
-    pieces = pl.concat([genes["name"], genes["terms"].explode()]).drop_nulls().unique().sort()
-    return dict(
-        zip(pieces, (n - SPECIAL_TOKENS for n in count_tokens(pieces.to_list())), strict=True)
+def _items(
+    knowledge: Knowledge, use: PartUse, part: str, genes: pl.DataFrame
+) -> dict[str, list[str]]:
+    """A part's items by gene, narrowed to what the recipe asks for."""
+    if part not in knowledge.facts:
+        return {}
+    facts = knowledge.facts[part].join(genes.select("ensembl_gene_id"), on="ensembl_gene_id")
+    if use.aspects and part == use.part:
+        facts = facts.filter(pl.col("aspect").is_in(use.aspects))
+    if use.evidence and part == use.part:
+        facts = facts.filter(pl.col("evidence").is_in(use.evidence))
+    distinct = facts.select("ensembl_gene_id", "item").unique(maintain_order=True)
+    grouped = distinct.group_by("ensembl_gene_id", maintain_order=True).agg("item")
+    return dict(zip(grouped["ensembl_gene_id"], grouped["item"].to_list(), strict=True))
+
+
+def _part(use: PartUse, name: str, release: str, found: list[str]) -> PartOfText:
+    tidy = [without_control_characters(item) for item in found[: use.max_items]]
+    return PartOfText(
+        use,
+        name,
+        release,
+        known=len(found),
+        items=tuple(item for item, _ in tidy if item.strip()),
+        cleaned=sum(was for _, was in tidy),
     )
 
 
-def _compose(
-    recipe: Recipe, items: dict[str, list[str]], length: dict[str, int]
-) -> tuple[str, int, list[str]]:
-    """Text, its length and the parts in it; a separator is one token of its own."""
-    kept: dict[str, list[str]] = {}
-    n_tokens = SPECIAL_TOKENS
-    for part, item in [(name, item) for name in recipe.parts for item in items[name]]:
-        cost = length[item] + (1 if kept else 0)
-        if kept and n_tokens + cost > recipe.max_tokens:
-            break
-        kept.setdefault(part, []).append(item)
-        n_tokens += cost
-    text = PART_SEPARATOR.join(ITEM_SEPARATOR.join(of_part) for of_part in kept.values())
-    return text, n_tokens, list(kept)
+def _lacking(recipe: Recipe, parts: list[PartOfText]) -> str | None:
+    empty = {part.use.part for part in parts} - {part.use.part for part in parts if part.items}
+    fall_backs = {use.part: use.otherwise for use in recipe.parts if use.otherwise}
+    wanted = [name for name in recipe.requires if name in empty]
+    lacking = [one for name in wanted for one in (name, fall_backs.get(name)) if one]
+    return f"has no {' and no '.join(lacking)}" if lacking else None

@@ -17,6 +17,7 @@ from genept.text.embedder import EmbeddingError, TextEmbedder
 from genept.text.embedding import Runner, embed_through_cache, plain_loop
 from genept.text.lsa import LSA
 from genept.text.random_vectors import RandomVectors
+from genept.text.shuffling import shuffled
 from genept.text.spaces import Space
 
 
@@ -52,20 +53,10 @@ def embed_genes(
 
     def compute() -> list[NewPart]:
         rows = lake.read(descriptions)
-        texts = rows["text"].to_list()
-        if space.embedder == "random-384":
-            vectors = RandomVectors().embed(rows["ensembl_gene_id"].to_list())
-        elif space.embedder == "lsa-384":
-            lsa = LSA.fit(texts)
-            covered = lsa.covers(texts)
-            rows = rows.filter(pl.Series(covered))
-            vectors = lsa.embed(rows["text"].to_list())
-        else:
-            embedder = open_embedder()
-            if embedder.id != space.embedder:
-                raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
-            cache = VectorCache(lake.store, product, embedder)
-            vectors = embed_through_cache(embedder, cache, texts, runner)
+        if space.variant == "shuffled":
+            given = shuffled(rows["ensembl_gene_id"].to_list())
+            rows = rows.with_columns(rows.select("text", "text_sha256")[given.tolist()])
+        rows, vectors = _vectors(lake, space, rows, open_embedder, product, runner)
         return [
             NewPart(
                 "gene_embeddings", _rows(space, rows, vectors), (space.id,), int(vectors.shape[1])
@@ -74,6 +65,30 @@ def embed_genes(
 
     (part,) = lake.build(f"gene_embeddings/{space.id}", origin, compute)
     return part
+
+
+def _vectors(
+    lake: Lake,
+    space: Space,
+    rows: pl.DataFrame,
+    open_embedder: Callable[[], TextEmbedder],
+    product: str,
+    runner: Runner,
+) -> tuple[pl.DataFrame, npt.NDArray[np.float32]]:
+    """The genes that the space can place, and a vector for each."""
+    texts = rows["text"].to_list()
+    if space.is_random:
+        dimensions = int(space.embedder.rpartition("-")[2])
+        return rows, RandomVectors(dimensions).embed(rows["ensembl_gene_id"].to_list())
+    if space.is_lsa:
+        lsa = LSA.fit(texts, int(space.embedder.rpartition("-")[2]))
+        rows = rows.filter(pl.Series(lsa.covers(texts)))
+        return rows, lsa.embed(rows["text"].to_list())
+    embedder = open_embedder()
+    if embedder.id != space.embedder:
+        raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
+    cache = VectorCache(lake.store, product, embedder)
+    return rows, embed_through_cache(embedder, cache, texts, runner)
 
 
 def _rows(space: Space, genes: pl.DataFrame, vectors: npt.NDArray[np.float32]) -> pa.Table:

@@ -1,44 +1,195 @@
 """Recipes: declarations of how a gene's description is composed from parts.
 
-They live in `recipes.toml`; adding one needs no code. Composing the text is
-`genept.text.descriptions`.
+They live in `recipes.toml`, and in a file of the user's own (GENEPT_RECIPES); adding one needs
+no code. What the parts draw on is `genept.text.knowledge`, composing `genept.text.composing`.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Literal, Self
+from pathlib import Path
+from typing import Any, Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-PartName = Literal["name", "go"]
+from genept.sources.errors import SourceError
+from genept.text.masks import Mask
+
+PartName = Literal[
+    "symbol", "name", "biotype", "summary", "function", "location", "disease",
+    "go", "pathways", "interactions", "phenotypes",
+]  # fmt: skip
+PARTS: Final[tuple[PartName, ...]] = get_args(PartName)
+PROSE: Final = frozenset({"summary", "function", "location", "disease"})
+"""Parts whose items are sentences; those of the others are names."""
+
+Aspect = Literal["process", "function", "component"]
 
 
-class Recipe(BaseModel):
-    """How one kind of description is composed."""
+class PartUse(BaseModel):
+    """One part in one recipe: how much of it, and how it is written."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    parts: tuple[PartName, ...] = Field(min_length=1)
+    part: PartName
+    otherwise: PartName | None = None
+    max_items: int | None = Field(None, ge=1)
+    lead: str = ""
+    separator: str | None = None
+    aspects: tuple[Aspect, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_is_enough(cls, data: Any) -> Any:
+        return {"part": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _filters_suit_the_part(self) -> Self:
+        if self.part != "go" and (self.aspects or self.evidence):
+            raise ValueError(f"part {self.part!r} has no aspects and no evidence; only go has")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Name of the part in this recipe, such as ``go:process``."""
+        return ":".join(filter(None, [self.part, "+".join(self.aspects)]))
+
+    @property
+    def between(self) -> str:
+        """What stands between two items."""
+        if self.separator is not None:
+            return self.separator
+        return " " if self.part in PROSE else "; "
+
+
+class Recipe(BaseModel):
+    """How one kind of description is composed; the fields are explained in `recipes.toml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*(~\d+)?$")
+    parts: tuple[PartUse, ...] = Field(min_length=1)
     requires: tuple[PartName, ...] = Field(min_length=1)
+    needs_source: tuple[PartName, ...] = ()
     biotypes: tuple[str, ...] = Field(min_length=1)
     max_tokens: int = Field(ge=4)
+    budgets: dict[str, int] = {}
+    gives_way: tuple[str, ...] = ()
+    masks: tuple[Mask, ...] = ()
 
     @model_validator(mode="after")
     def _parts_are_sound(self) -> Self:
-        if len(set(self.parts)) < len(self.parts):
-            raise ValueError(f"recipe {self.id!r} names a part twice: {self.parts}")
-        if unused := sorted(set(self.requires) - set(self.parts)):
+        labels = [use.label for use in self.parts]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"recipe {self.id!r} names a part twice: {labels}")
+        named = {*self.requires, *self.needs_source}
+        if unused := sorted(named - {use.part for use in self.parts}):
             raise ValueError(f"recipe {self.id!r} requires {unused}, which its parts leave out")
+        if unknown := sorted(set(self.gives_way) - set(labels)):
+            raise ValueError(f"recipe {self.id!r}: {unknown} cannot give way; it has {labels}")
+        if any(budget < 4 for budget in self.budgets.values()):
+            raise ValueError(f"recipe {self.id!r}: a budget is at least 4 tokens: {self.budgets}")
         return self
+
+    @property
+    def part_names(self) -> tuple[PartName, ...]:
+        """Every part that is drawn on, fall-backs included."""
+        uses = [(use.part, use.otherwise) for use in self.parts]
+        return tuple(dict.fromkeys(name for pair in uses for name in pair if name))
+
+    @property
+    def keep_order(self) -> list[int]:
+        """Positions of the parts, the one first that gives way last."""
+        labels = [use.label for use in self.parts]
+        givers = [labels.index(label) for label in reversed(self.gives_way)]
+        return [one for one in range(len(labels)) if one not in givers] + givers
+
+    def for_embedder(self, embedder: str) -> Recipe:
+        """The recipe at the token budget of an embedder; ``full~8000`` if that is another one."""
+        budget = self.budgets.get(embedder, self.max_tokens)
+        if budget == self.max_tokens:
+            return self
+        return self.model_copy(update={"id": f"{self.id}~{budget}", "max_tokens": budget})
 
 
 @cache
-def load_recipes() -> dict[str, Recipe]:
-    """All recipes by id."""
-    text = files("genept.text").joinpath("recipes.toml").read_text(encoding="utf-8")
-    entries = tomllib.loads(text)["recipes"]
-    return {name: Recipe(id=name, **entry) for name, entry in entries.items()}
+def load_recipes(further: Path | None = None) -> dict[str, Recipe]:
+    """All recipes by id: the shipped ones, and those of a file of the user's own.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read, an entry is wrong, or it redefines what is shipped.
+    """
+    shipped = files("genept.text").joinpath("recipes.toml").read_text(encoding="utf-8")
+    book = tomllib.loads(shipped)
+    if further is not None:
+        book = _merged(book, read_declarations(further), further)
+    return _recipes(book, further or Path("recipes.toml"))
+
+
+def read_declarations(path: Path) -> dict[str, Any]:
+    """A user's own file of recipes, masks and spaces, as it was written.
+
+    Raises
+    ------
+    SourceError
+        It cannot be read, or holds something else.
+    """
+    try:
+        found = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SourceError(f"the recipes file {path} cannot be read: {error}") from error
+    if unknown := sorted(set(found) - {"recipes", "masks", "spaces"}):
+        raise SourceError(f"{path}: {unknown} is none of `recipes`, `masks` and `spaces`")
+    return found
+
+
+def _merged(book: dict[str, Any], own: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    for kind in ("recipes", "masks"):
+        if taken := sorted(set(book[kind]) & set(own.get(kind, {}))):
+            raise SourceError(
+                f"{path}: {kind} {taken} are shipped already; texts under a known name must not "
+                "change: choose another"
+            )
+    return {kind: book[kind] | own.get(kind, {}) for kind in ("recipes", "masks")}
+
+
+def _recipes(book: Mapping[str, Any], path: Path) -> dict[str, Recipe]:
+    found: dict[str, Recipe] = {}
+    where = ""
+    try:
+        masks = {}
+        for name, entry in book["masks"].items():
+            where = f"[masks.{name}]"
+            masks[name] = Mask(**{"id": name, **entry})
+        for name, entry in book["recipes"].items():
+            where = f"[recipes.{name}]"
+            fields = _inherited(name, entry, book["recipes"])
+            if unknown := [one for one in fields.get("masks", ()) if one not in masks]:
+                raise ValueError(f"unknown masks {unknown}; known are {sorted(masks)}")
+            fields["masks"] = tuple(masks[one] for one in fields.get("masks", ()))
+            found[name] = Recipe(**{"id": name, **fields})
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SourceError(f"{path} {where}: {told}") from error
+    except (ValueError, TypeError) as error:
+        raise SourceError(f"{path} {where}: {error}") from error
+    return found
+
+
+def _inherited(name: str, entry: Mapping[str, Any], all_: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with what it takes over from the recipe that it is `like`."""
+    fields = dict(entry)
+    base = fields.pop("like", None)
+    if base is None:
+        return fields
+    if base not in all_ or "like" in all_[base]:
+        raise ValueError(
+            f"recipe {name!r} is like {base!r}, which is no recipe that stands for itself"
+        )
+    return dict(all_[base]) | fields

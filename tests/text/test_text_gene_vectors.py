@@ -10,7 +10,8 @@ from genept.text.cache import text_sha256
 from genept.text.embedder import EmbeddingError
 from genept.text.gene_vectors import embed_genes
 from genept.text.random_vectors import RandomVectors
-from genept.text.spaces import Space
+from genept.text.shuffling import shuffled
+from genept.text.spaces import Space, space_of
 
 GENES = [f"ENSG{number:011d}" for number in range(1, 31)]
 # Two genes share a text: they share a vector that is embedded once.
@@ -82,3 +83,30 @@ def test_vectors_of_another_model_do_not_enter_a_space(lake: Lake):
     with pytest.raises(EmbeddingError, match=r"minilm-l6-v2/name-go.*text-embedding-3-small"):
         embed_genes(lake, MINILM, described(lake, TEXTS), lambda: other, product=lake.prefix)
     assert other.asked == []
+
+
+def test_shuffled_texts_are_other_genes_and_cost_nothing(lake: Lake):
+    descriptions = described(lake, TEXTS)
+    base = embed_genes(lake, MINILM, descriptions, CountingEmbedder, product=lake.prefix)
+    control = space_of(f"{MINILM.id}@shuffled")
+    again = CountingEmbedder()
+    part = embed_genes(lake, control, descriptions, lambda: again, product=lake.prefix)
+    assert again.asked == []
+    assert part.partition == ("minilm-l6-v2/name-go@shuffled",)
+    (own, vectors), (given, shuffled_vectors) = read(lake, base), read(lake, part)
+    assert given["ensembl_gene_id"].to_pylist() == GENES
+    hashes, other = own["text_sha256"].to_pylist(), given["text_sha256"].to_pylist()
+    assert sorted(hashes) == sorted(other)
+    assert hashes != other
+    of_text = dict(zip(hashes, vectors, strict=True))
+    np.testing.assert_array_equal(shuffled_vectors, [of_text[one] for one in other])
+
+
+def test_a_shuffle_moves_every_gene_and_hardly_changes_with_one_more():
+    given = shuffled(GENES)
+    assert sorted(given) == list(range(30))
+    assert (given != np.arange(30)).all()
+    np.testing.assert_array_equal(shuffled(GENES), given)
+    assert (shuffled(GENES, seed=1) != given).any()
+    one_more = shuffled([*GENES, "ENSG00000000999"])
+    assert (one_more[:30] != given).sum() == 1
