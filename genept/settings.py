@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = None
     bucket: str = Field("lake", min_length=3, max_length=63)
     product: str = Field("genept", pattern=r"^[a-z0-9][a-z0-9-]*$")
-    threads: int = Field(2, ge=1, description="Threads for the text model.")
+    threads: int = Field(2, ge=1, description="Threads of the text model and the weighted sum.")
     collections: tuple[str, ...] = Field((), description="Ingest only these; empty: all.")
     spaces: tuple[str, ...] = Field((), description="Embed only these spaces; empty: all.")
     max_genes: int | None = Field(
