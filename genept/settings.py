@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     threads: int = Field(2, ge=1, description="Threads of the text model and the weighted sum.")
     collections: tuple[str, ...] = Field((), description="Ingest only these; empty: all.")
     spaces: tuple[str, ...] = Field((), description="Embed only these spaces; empty: all.")
+    sentences_per_collection: int = Field(
+        0,
+        ge=0,
+        description="Cells or samples of each collection that get a sentence (GenePT-s); 0: none.",
+    )
     max_genes: int | None = Field(
         None,
         ge=1,
