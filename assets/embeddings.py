@@ -26,6 +26,7 @@ def _embeddings_asset(kind: str, table: str) -> dg.AssetsDefinition:
                 gene_embeddings=gene_embeddings.part(space.id),
                 axis=gene_axis.part(collection.id),
                 expression=shard,
+                threads=platform.settings.threads,
             )
             for collection in platform.collections
             if collection.kind == kind

@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         description="What a release does with collections that may not be redistributed: keep "
         "them (for your own eyes), leave_out, or refuse to publish.",
     )
+    sentences_per_collection: int = Field(
+        0,
+        ge=0,
+        description="Cells or samples of each collection that get a sentence (GenePT-s); 0: none.",
+    )
     max_genes: int | None = Field(
         None,
         ge=1,

@@ -64,18 +64,22 @@ def _share(name: str, meaning: str, type_: pa.DataType = FLOAT) -> Column:
 def _embeddings(name: str, what: str, group: str) -> Table:
     return Table(
         name=name,
-        meaning=f"One vector per {what}: the expression-weighted mean of its genes' vectors "
-        "(GenePT-w), unit length.",
+        meaning=f"One vector per {what}, unit length: the expression-weighted mean of its genes' "
+        "vectors (GenePT-w), or that of a sentence naming its genes (GenePT-s).",
         group=group,
         key=("space", "method", "collection_id", "observation_id"),
         partition=("space", "method", "collection_id"),
         columns=(
             SPACE,
-            Column("method", TEXT, "How genes were combined.", allowed=("genept-w",)),
+            Column("method", TEXT, "How genes were combined.", allowed=("genept-w", "genept-s")),
             COLLECTION,
             OBSERVATION,
             Column("embedding", VECTOR, "The vector, float32.", norm=1.0),
-            _share("coverage", "Share of its weight on genes with a vector.", pa.float32()),
+            _share(
+                "coverage",
+                "Share of its weight on genes with a vector, or that the sentence names.",
+                pa.float32(),
+            ),
         ),
     )
 

@@ -1,6 +1,7 @@
 """Expression in any declared unit to the weights of a weighted mean.
 
-GenePT scales counts to 10,000 per cell and takes log1p (Chen & Zou, Methods).
+GenePT scales counts to 10,000 per cell and takes log1p (Chen & Zou, Methods). TPM and other
+abundances are treated alike: they are proportional to counts within an observation.
 Values that are logarithms already are weights as they stand, except that what lies
 below one unit of abundance (a negative logarithm) weighs nothing. z-scores are not
 weights until each observation is shifted so that its lowest gene weighs nothing.
@@ -11,7 +12,10 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from genept.embeddings.kernel import row_sums
+
 TARGET_SUM = 1e4
+NOT_NEGATIVE = ("counts", "tpm", "log1p")
 
 
 def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
@@ -22,7 +26,16 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
     expression
         Observations × genes, float32, in `unit`.
     unit
-        ``counts`` or ``tpm`` (scaled to 10,000), ``log1p`` or ``log2`` (as they are), ``zscore``.
+        ``counts``
+            Reads or molecules: scaled to 10,000 per observation, log1p.
+        ``tpm``
+            Any linear abundance (TPM, FPKM, normalised counts): as counts.
+        ``log1p``
+            Natural logarithm of 1 + normalised abundance: as it is.
+        ``log2``
+            Binary logarithm of an abundance, with or without an offset: as it is, and 0 below 0.
+        ``zscore``
+            Standardised by gene: shifted by the observation's lowest value.
 
     Returns
     -------
@@ -32,11 +45,15 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
     Raises
     ------
     ValueError
-        If the unit is unknown, or counts are negative.
+        If the unit is unknown, or values are negative that cannot be in this unit.
     """
+    if unit in NOT_NEGATIVE and expression.nnz and expression.data.min() < 0:
+        raise ValueError(f"{unit} cannot be negative; is the unit right?")
     if unit in ("counts", "tpm"):
         return _log_normalised(expression)
-    if unit in ("log1p", "log2"):
+    if unit == "log1p":
+        return expression
+    if unit == "log2":
         return _clipped(expression)
     if unit == "zscore":
         return _shifted(expression)
@@ -44,9 +61,7 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
 
 
 def _log_normalised(counts: sp.csr_matrix) -> sp.csr_matrix:
-    if counts.nnz and counts.data.min() < 0:
-        raise ValueError("counts cannot be negative; is the unit right?")
-    totals = counts.astype(np.float64).sum(axis=1).A1
+    totals = row_sums(counts)[:, 0]
     scale = np.divide(TARGET_SUM, totals, out=np.zeros_like(totals), where=totals > 0)
     per_value = np.repeat(scale.astype(np.float32), np.diff(counts.indptr))
     weights = np.log1p(counts.data * per_value)

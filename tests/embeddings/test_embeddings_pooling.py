@@ -18,7 +18,7 @@ from planted import (
 )
 
 from genept.embeddings.expression import embedding_matrix
-from genept.embeddings.pooling import align, embed_collection, pool
+from genept.embeddings.pooling import align, embed_collection, in_order, pool, pool_blocks
 from genept.store.errors import StoreError
 from genept.store.lake import Lake
 from genept.text.random_vectors import RandomVectors
@@ -80,7 +80,7 @@ def test_an_observation_has_the_same_vector_in_whatever_company(weights, has_vec
     together = pool(sp.csr_matrix(weights), vectors, has_vector)
     alone = pool(sp.csr_matrix(weights[[row]]), vectors, has_vector)
     for of_all, of_one in zip(together, alone, strict=True):
-        np.testing.assert_array_equal(of_all[row], of_one[0])
+        np.testing.assert_allclose(of_all[row], of_one[0], atol=1e-6)  # another order of adding
 
 
 def test_thousands_of_genes_stay_within_rounding():
@@ -111,6 +111,8 @@ SYMBOLS = REFERENCE["symbol"].to_list()
 ENSEMBL = REFERENCE["ensembl_gene_id"].to_list()
 VALUES = {
     "counts": np.random.default_rng(0).poisson(2.0, (600, N_GENES)) + 1.0,
+    "tpm": np.random.default_rng(3).gamma(1.0, 9.0, (30, N_GENES)),
+    "log1p": np.random.default_rng(4).gamma(2.0, 1.0, (30, N_GENES)),
     "log2": np.random.default_rng(1).normal(3, 4, (30, N_GENES)),
     "zscore": np.random.default_rng(2).normal(0, 1, (30, N_GENES)),
 }
@@ -133,7 +135,9 @@ def embed_planted(lake, monkeypatch, values, unit, kind, genes=COVERED):
 
 
 def dense_weights(values, unit):
-    if unit == "counts":
+    if unit == "log1p":
+        return values
+    if unit in ("counts", "tpm"):
         return np.log1p(values * 1e4 / values.sum(axis=1, keepdims=True))
     if unit == "log2":
         return np.clip(values, 0, None)
@@ -178,13 +182,49 @@ def test_it_is_embedded_once_and_the_same_input_gives_the_same_bytes(
     first = embed_collection(lake, **arguments)
     other = Lake(object_store, f"{store_prefix}-other", tmp_path / "other")
     elsewhere, _ = embed_planted(other, monkeypatch, values, "counts", "single_cell")
-    assert embed_collection(other, **elsewhere).sha256 == first.sha256
+    assert embed_collection(other, **elsewhere, threads=2).sha256 == first.sha256
 
     def refuse(*_):
         raise AssertionError("it is embedded already")
 
     monkeypatch.setattr("genept.embeddings.pooling.expression_blocks", refuse)
     assert embed_collection(lake, **arguments) == first
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("unit", sorted(VALUES))
+def test_blocks_come_in_order_and_threads_do_not_change_a_bit(unit, threads):
+    values = VALUES[unit].astype(np.float32)
+    has_vector = np.arange(N_GENES) % 5 > 0
+    vectors = unit_vectors(has_vector)
+    blocks = [
+        ([f"o{row}" for row in range(start, start + 7)], sp.csr_matrix(values[start : start + 7]))
+        for start in range(0, 28, 7)
+    ]
+    found = list(pool_blocks(blocks, vectors, has_vector, unit, threads))
+    assert [ids for ids, _ in found] == [ids for ids, _ in blocks]
+    expected = dense_mean(dense_weights(values[:28].astype(np.float64), unit), vectors, has_vector)
+    for part, of_all in enumerate(expected):
+        together = np.concatenate([pooled[part] for _, pooled in found])
+        np.testing.assert_allclose(together, of_all, atol=1e-5)
+    for one, other in zip(found, pool_blocks(blocks, vectors, has_vector, unit, 1), strict=True):
+        np.testing.assert_array_equal(one[1][0], other[1][0])
+    assert list(pool_blocks([], vectors, has_vector, unit, threads)) == []
+
+
+def test_readers_are_never_far_ahead_and_an_error_reaches_who_reads():
+    taken = []
+
+    def items():
+        for number in range(50):
+            taken.append(number)
+            yield number
+
+    for done, number in enumerate(in_order(lambda one: one, items(), 2)):
+        assert number == done
+        assert len(taken) <= done + 4
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(lambda one: 1 // one, [1, 0, 1], 2))
 
 
 def test_an_observation_without_any_covered_gene_is_named(lake: Lake, monkeypatch):

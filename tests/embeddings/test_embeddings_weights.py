@@ -32,12 +32,13 @@ def weights_of(values, unit):
     return dense
 
 
-@given(COUNTS)
-def test_counts_are_scaled_to_ten_thousand_and_logged(values):
+@pytest.mark.parametrize("unit", ["counts", "tpm"])
+@given(values=COUNTS)
+def test_counts_and_tpm_are_scaled_to_ten_thousand_and_logged(unit, values):
     exact = values.astype(np.float64)
     totals = exact.sum(axis=1, keepdims=True)
     expected = np.log1p(exact * np.divide(1e4, totals, out=np.zeros_like(totals), where=totals > 0))
-    np.testing.assert_allclose(weights_of(values, "counts"), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(weights_of(values, unit), expected, rtol=1e-5, atol=1e-6)
 
 
 @given(COUNTS, st.integers(1, 4))
@@ -50,6 +51,11 @@ def test_a_deeper_library_of_the_same_cell_has_the_same_weights(values, depth):
 @given(SIGNED)
 def test_logarithms_below_zero_weigh_nothing_and_others_weigh_what_they_are(values):
     np.testing.assert_array_equal(weights_of(values, "log2"), np.clip(values, 0, None))
+
+
+@given(COUNTS)
+def test_log1p_values_weigh_what_they_are(values):
+    np.testing.assert_array_equal(weights_of(values, "log1p"), values)
 
 
 @given(SIGNED)
@@ -74,9 +80,10 @@ def test_many_small_counts_do_not_lose_one_another():
 
 def test_negative_counts_and_unknown_units_are_refused():
     block = sp.csr_matrix(np.float32([[1, -1]]))
-    with pytest.raises(ValueError, match="counts cannot be negative"):
-        expression_weights(block, "counts")
-    with pytest.raises(ValueError, match="'rpm'"):
-        expression_weights(block, "rpm")
+    for unit in ("counts", "tpm", "log1p"):
+        with pytest.raises(ValueError, match=f"{unit} cannot be negative"):
+            expression_weights(block, unit)
+    with pytest.raises(ValueError, match="'rpkm'"):
+        expression_weights(block, "rpkm")
     for unit in UNITS:  # every declared unit has a rule
         assert expression_weights(abs(block), unit).shape == (1, 2)

@@ -1,0 +1,173 @@
+"""GenePT-s: an observation as a sentence that names its genes, highest expressed first.
+
+What the sentence says, how long it may be, and how many of them a budget allows. Who
+embeds the sentences is the business of `genept.embeddings.sentence_vectors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import scipy.sparse as sp
+
+from genept.embeddings.weights import expression_weights
+
+PREFIX: Final = {
+    "single_cell": "A cell with genes ranked by expression: ",
+    "bulk": "A sample with genes ranked by expression: ",
+}
+"""How a sentence begins. That of cells is Chen & Zou's; they have no bulk samples."""
+
+TOP: Final = 1000
+"""Genes that a sentence names at most (Chen & Zou)."""
+
+_NOTHING: Final = np.uint64(np.iinfo(np.uint64).max)
+_RANK: Final = np.uint64(0xFFFFFFFF)
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+"""Tokens of each text as the model counts them, its special tokens included."""
+
+
+class SentenceError(ValueError):
+    """An observation of which no sentence can be made, or more sentences than allowed."""
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Sentences of some observations.
+
+    Parameters
+    ----------
+    texts
+        One for each observation.
+    n_genes
+        Genes that each names.
+    coverage
+        Share of each observation's weight (`genept.embeddings.weights`) on genes that it names.
+    """
+
+    texts: list[str]
+    n_genes: npt.NDArray[np.int64]
+    coverage: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What embedding sentences will take.
+
+    Parameters
+    ----------
+    n_texts
+        Different sentences that have no vector yet.
+    n_tokens
+        Their tokens, no more than the model reads.
+    """
+
+    n_texts: int
+    n_tokens: int
+
+    def require_at_most(self, texts: int | None = None, tokens: int | None = None) -> None:
+        """Refuse to go on over a cap.
+
+        Raises
+        ------
+        SentenceError
+            If there are more sentences or tokens than allowed.
+        """
+        for what, n, cap in (("sentences", self.n_texts, texts), ("tokens", self.n_tokens, tokens)):
+            if cap is not None and n > cap:
+                raise SentenceError(
+                    f"{n:,} {what} are to be embedded, {cap:,} are allowed: raise the cap, or "
+                    "embed fewer observations"
+                )
+
+
+class RankedNames:
+    """Writes the sentences of one collection.
+
+    Genes of equal expression are named in the order of their symbols, then of their
+    Ensembl ids. Genes that weigh nothing are left out. Scaling an observation does not
+    change its ranking, so counts are ranked as they are.
+
+    Parameters
+    ----------
+    axis
+        The collection's `gene_axis`: `gene_index`, `ensembl_gene_id`, `symbol`.
+    kind
+        ``single_cell`` or ``bulk``.
+    top
+        Genes that a sentence names at most.
+    max_tokens, count_tokens
+        A sentence ends before the gene with which it would have more tokens. They are counted
+        gene by gene, which is exact where words are split one by one, as WordPiece does.
+        None: as long as `top` allows; a model then reads no further than it can.
+    """
+
+    def __init__(
+        self,
+        axis: pl.DataFrame,
+        kind: str,
+        *,
+        top: int = TOP,
+        max_tokens: int | None = None,
+        count_tokens: CountTokens | None = None,
+    ) -> None:
+        if (max_tokens is None) != (count_tokens is None):
+            raise ValueError("a token budget needs both `max_tokens` and `count_tokens`")
+        self.prefix, self.top = PREFIX[kind], top
+        symbols = axis.sort("gene_index")["symbol"].to_numpy()
+        ids = axis.sort("gene_index")["ensembl_gene_id"].to_numpy()
+        order = np.lexsort((ids.astype(str), symbols.astype(str)))
+        self._names = symbols[order].astype(object)
+        self._rank = np.empty(len(order), np.uint64)
+        self._rank[order] = np.arange(len(order), dtype=np.uint64)
+        self._tokens: npt.NDArray[np.int64] | None = None
+        if count_tokens is not None and max_tokens is not None:
+            none, prefix = count_tokens(["", self.prefix])
+            named = count_tokens([f" {name}" for name in self._names])
+            self._tokens = np.array(named, np.int64) - none
+            self._left = max_tokens - prefix
+
+    def __call__(self, expression: sp.csr_matrix, unit: str) -> Sentences:
+        """Sentences of observations × genes, in `unit`.
+
+        Raises
+        ------
+        SentenceError
+            If an observation expresses nothing, or not one name fits into the budget.
+        """
+        weights = expression_weights(expression, unit)
+        values = expression.data if unit in ("counts", "tpm") else weights.data
+        # Positive floats rise with their bits, so a key sorts by falling value, then by rank.
+        descending = ~np.ascontiguousarray(values, np.float32).view(np.uint32).astype(np.uint64)
+        keys = (descending << np.uint64(32)) | self._rank[weights.indices]
+        keys[weights.data <= 0] = _NOTHING
+        texts, n_genes = [], np.empty(weights.shape[0], np.int64)
+        share = np.empty(weights.shape[0], np.float32)
+        for row in range(weights.shape[0]):
+            span = slice(weights.indptr[row], weights.indptr[row + 1])
+            named = self._named(keys[span])
+            if not named.size:
+                raise SentenceError(
+                    f"row {row} expresses no gene, or its first name is over the token budget"
+                )
+            names = self._names[(named & _RANK).astype(np.int64)]
+            texts.append(self.prefix + " ".join(names.tolist()))
+            n_genes[row] = named.size
+            of_row = weights.data[span].astype(np.float64)
+            share[row] = of_row[keys[span] <= named[-1]].sum() / of_row.sum()
+        return Sentences(texts, n_genes, np.minimum(share, 1))
+
+    def _named(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """Those keys whose genes are named, in order."""
+        ordered = np.sort(keys)
+        ordered = ordered[: min(self.top, int(np.searchsorted(ordered, _NOTHING)))]
+        if self._tokens is None:
+            return ordered
+        spent = np.cumsum(self._tokens[(ordered & _RANK).astype(np.int64)])
+        return ordered[: int(np.searchsorted(spent, self._left, side="right"))]

@@ -1,0 +1,304 @@
+"""How fast gene vectors are added up and collections embedded, beside what others do, in one run.
+
+Run by `make bench`. It prints and asserts nothing about time; every result is compared with
+float64 scipy. What is compared runs in turns, and medians count: the machine may be busy.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
+
+from genept.declaration import Table
+from genept.embeddings.expression import csr_of
+from genept.embeddings.kernel import WeightedSum, compiled, popularity, weighted_sum
+from genept.embeddings.pooling import in_order, pool_part
+from genept.embeddings.weights import expression_weights
+from genept.store.parquet import write_parquet
+from genept.tables import TABLES
+
+THREADS = 2
+N_GENES = 20_000
+ROUNDS = 5
+PBMC_DETECTION = (
+    (0, 1.0), (0.0064, 0.8), (0.0257, 0.5), (0.0703, 0.3), (0.0905, 0.25), (0.1159, 0.2),
+    (0.1977, 0.1), (0.2633, 0.05), (0.3, 0.031), (0.35, 0.014), (0.4, 0.006), (0.5, 0.001),
+    (1, 0.0004),
+)  # fmt: skip
+"""Share of genes, most popular first, and the share of the 1,336 cells of the starter
+collection pbmc-hao that express the gene there: measured, and stretched to any axis below."""
+
+
+class Cost(NamedTuple):
+    """Seconds of the clock and of the processor."""
+
+    wall: float
+    cpu: float
+
+
+def say(*words: str) -> None:
+    print(*words, flush=True)  # noqa: T201
+
+
+def detection(density: float) -> np.ndarray:
+    """Popularity of each gene as in real cells, sequenced so deeply that its mean is `density`.
+
+    Molecules are Poisson: a gene seen in a share p of cells has a mean of −ln(1−p), and that mean
+    grows with depth.
+    """
+    shares = np.array(PBMC_DETECTION)
+    of_genes = np.interp(np.linspace(0, 1, N_GENES), shares[:, 0], shares[:, 1])
+    mean = -np.log1p(-np.minimum(of_genes, 0.9993))
+    low, high = 1e-3, 1e5
+    for _ in range(80):
+        depth = (low * high) ** 0.5
+        low, high = (depth, high) if (-np.expm1(-depth * mean)).mean() < density else (low, depth)
+    return np.random.default_rng(0).permutation(-np.expm1(-low * mean)).astype(np.float32)
+
+
+def observations(n: int, density: float) -> sp.csr_matrix:
+    """Counts of `n` observations over genes of realistic popularity."""
+    rng = np.random.default_rng(1)
+    share = detection(density)
+    blocks = []
+    for start in range(0, n, 1024):
+        block = sp.csr_matrix(
+            rng.random((min(1024, n - start), N_GENES), dtype=np.float32) < share, dtype=np.float32
+        )
+        block.data = rng.geometric(0.4, block.nnz).astype(np.float32)
+        blocks.append(block)
+    return sp.csr_matrix(sp.vstack(blocks, format="csr"))
+
+
+def gene_vectors(dimensions: int) -> np.ndarray:
+    vectors = np.random.default_rng(2).standard_normal((N_GENES, dimensions), dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def timed(work: Callable[[], Any]) -> tuple[Cost, Any]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    return Cost(time.perf_counter() - wall, time.process_time() - cpu), result
+
+
+def in_turns(works: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, Cost]:
+    """Median costs of several pieces of work that take turns."""
+    costs: dict[str, list[Cost]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            costs[name].append(timed(work)[0])
+    return {
+        name: Cost(median(one.wall for one in of), median(one.cpu for one in of))
+        for name, of in costs.items()
+    }
+
+
+def compare(what: str, n: int, density: float, dimensions: int) -> None:
+    """The kernel beside scipy, a dense product of everything, and the matrix-product peak."""
+    weights = expression_weights(observations(n, density), "counts")
+    vectors = gene_vectors(dimensions)
+    kernel = WeightedSum(vectors, popularity(weights))
+    exact = weights.astype(np.float64) @ vectors.astype(np.float64)
+    square = np.random.default_rng(3).random((2048, 2048), dtype=np.float32)
+    found = {"kernel": kernel(weights, THREADS), "scipy csr @ float32": weights @ vectors}
+    works: dict[str, Callable[[], Any]] = {
+        "kernel": lambda: kernel(weights, THREADS),
+        "kernel, laid out anew": lambda: weighted_sum(weights, vectors, THREADS),
+        "scipy csr @ float32": lambda: weights @ vectors,
+        "dense float32 product": lambda: weights.toarray() @ vectors,
+        "sgemm peak": lambda: square @ square,
+    }
+    with threadpool_limits(THREADS, user_api="blas"):
+        costs = in_turns(works)
+    operations = 2 * weights.nnz * dimensions
+    peak = 2 * 2048**3 / costs["sgemm peak"].wall
+    base = costs["scipy csr @ float32"]
+    say(
+        f"\n{what}: {n:,} × {N_GENES:,} genes, {weights.nnz / n / N_GENES:.1%} dense, "
+        f"{dimensions:,} dimensions, {THREADS} threads; sgemm peak {peak / 1e9:.0f} GFLOP/s"
+    )
+    say(f"{'':24}{'per s':>9}{'GFLOP/s':>9}{'of peak':>9}{'wall ×':>8}{'CPU ×':>8}  {'error':>8}")
+    for name, cost in list(costs.items())[:-1]:
+        error = relative_error(found[name], exact) if name in found else ""
+        say(
+            f"{name:24}{n / cost.wall:>9,.0f}{operations / cost.wall / 1e9:>9.1f}"
+            f"{operations / cost.wall / peak:>9.0%}{base.wall / cost.wall:>8.1f}"
+            f"{base.cpu / cost.cpu:>8.1f}  {error:>8}"
+        )
+
+
+def relative_error(found: np.ndarray, exact: np.ndarray) -> str:
+    """Largest difference of a row, relative to the row's length."""
+    difference = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    return f"{difference.max():.1e}"
+
+
+def as_users_do(n: int, dimensions: int) -> None:
+    """Counts to unit vectors: this library, the authors' notebook, a scanpy-like loop."""
+    counts, vectors = observations(n, 0.09), gene_vectors(dimensions)
+    has_vector = np.ones(N_GENES, bool)
+    laid_out = WeightedSum(vectors, popularity(counts))
+
+    def here() -> np.ndarray:
+        from genept.embeddings.pooling import pool
+
+        blocks = [counts[start : start + 512] for start in range(0, n, 512)]
+
+        def one(block: sp.csr_matrix) -> np.ndarray:
+            return pool(expression_weights(block, "counts"), laid_out, has_vector)[0]
+
+        return np.concatenate(list(in_order(one, blocks, THREADS)))
+
+    def notebook() -> np.ndarray:  # dense, float64: normalise, log1p, np.dot, divide, normalise
+        dense = counts.toarray().astype(np.float64)
+        dense = np.log1p(dense / dense.sum(axis=1, keepdims=True) * 1e4)
+        pooled = np.dot(dense, vectors.astype(np.float64)) / N_GENES
+        return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+
+    def loop() -> np.ndarray:  # sparse normalise_total and log1p, then cell by cell
+        normal = sp.diags(1e4 / counts.sum(axis=1).A1) @ counts
+        normal = normal.tocsr().log1p()
+        rows = []
+        for cell in range(n):
+            row = normal[cell]
+            pooled = row.data @ vectors[row.indices]
+            rows.append(pooled / np.linalg.norm(pooled))
+        return np.stack(rows)
+
+    works = {"here": here, "authors' notebook": notebook, "scanpy-like, a loop": loop}
+    exact = notebook()
+    with threadpool_limits(THREADS, user_api="blas"):
+        costs = in_turns(works, 3)
+    say(f"\nAs users do it: {n:,} cells of counts to unit vectors of {dimensions:,} dimensions")
+    for name, cost in costs.items():
+        difference = np.abs(works[name]() - exact).max()
+        say(
+            f"{name:24}{n / cost.wall:>9,.0f} cells/s, here {cost.wall / costs['here'].wall:.1f} ×"
+            f" as fast (CPU {cost.cpu / costs['here'].cpu:.1f} ×), difference {difference:.1e}"
+        )
+
+
+def expression_batches(n: int, block: sp.csr_matrix, table: Table) -> Iterator[pa.RecordBatch]:
+    """Rows of table `expression`: `n` observations, the block's over and over."""
+    schema, rows = table.schema(), block.shape[0]
+    offsets = pa.array(block.indptr.astype(np.int32))
+    lists = [
+        pa.ListArray.from_arrays(offsets, pa.array(values), schema.field(name).type)
+        for name, values in (
+            ("gene_index", block.indices.astype(np.uint32)),
+            ("value", block.data),
+        )
+    ]
+    for start in range(0, n, rows):
+        size = min(rows, n - start)
+        ids = pa.array([f"cell-{row:09}" for row in range(start, start + size)])
+        columns = [pa.array(["bench"] * size), ids, *(one.slice(0, size) for one in lists)]
+        yield pa.record_batch(columns, schema=schema)
+
+
+def end_to_end(n: int, dimensions: int) -> None:
+    """Parquet to parquet in this process; prints rate, shares and peak memory."""
+    import pyarrow.parquet as pq
+
+    block, vectors = observations(1024, 0.09), gene_vectors(dimensions)
+    genes = [f"ENSG{number:011d}" for number in range(N_GENES)]
+    axis = pl.DataFrame({"gene_index": range(N_GENES), "ensembl_gene_id": genes})
+    embeddings = pa.table(
+        {
+            "ensembl_gene_id": genes,
+            "embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimensions),
+        }
+    )
+    with tempfile.TemporaryDirectory(dir=os.environ.get("GENEPT_BENCH_DIR")) as folder:
+        source, target = Path(folder) / "expression", Path(folder) / "embeddings"
+        expression = TABLES["expression"]
+        write_parquet(source, expression, expression_batches(10_000, block, expression))
+
+        def blocks() -> Iterator[tuple[list[str], sp.csr_matrix]]:  # the same file again and again
+            for again in range(n // 10_000):
+                with pq.ParquetFile(source) as file:
+                    for group in range(file.num_row_groups):
+                        rows = file.read_row_group(group, ["observation_id", "gene_index", "value"])
+                        ids = [f"{again:04}-{one}" for one in rows["observation_id"].to_pylist()]
+                        yield ids, csr_of(rows, N_GENES)
+
+        def whole() -> None:
+            batches = pool_part(
+                blocks(), axis, embeddings, kind="single_cell", unit="counts",
+                space="bench", collection="bench", threads=THREADS,
+            )  # fmt: skip
+            write_parquet(target, TABLES["cell_embeddings"], batches, dimensions)
+
+        compiled()  # once a process, and printed above
+        cost, _ = timed(whole)
+        stored = pq.ParquetFile(target).read_row_group(0, ["embedding"])
+    weights = expression_weights(block, "counts")
+    laid_out = WeightedSum(vectors, popularity(weights))
+    laid_out(weights, THREADS)
+    repeated = sp.csr_matrix(sp.vstack([weights] * 4, format="csr"))
+    alone = in_turns({"kernel": lambda: laid_out(repeated, THREADS)})["kernel"]
+    flat = stored["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, dimensions)
+    exact = weights.astype(np.float64) @ vectors.astype(np.float64)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    shared = min(len(flat), len(exact))
+    say(
+        f"{n:>9,} cells × {dimensions:,}: {n / cost.wall:>7,.0f} cells/s, {cost.wall:6.1f} s, "
+        f"CPU {cost.cpu / n * 1e6:4.0f} µs a cell; the kernel alone "
+        f"{repeated.shape[0] / alone.wall:>7,.0f} cells/s, share "
+        f"{n / cost.wall / (repeated.shape[0] / alone.wall):.2f}; peak "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB, "
+        f"error {np.abs(flat[:shared] - exact[:shared]).max():.1e}"
+    )
+
+
+def first_call() -> None:
+    """What the first sum of a process costs: importing numba, compiling or reading its cache."""
+    program = (
+        "import time; start = time.perf_counter(); import genept.embeddings.kernel as kernel; "
+        "kernel.compiled(); print(f'{time.perf_counter() - start:.1f}')"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        times = [
+            subprocess.run(
+                [sys.executable, "-c", program],
+                env=os.environ | {"NUMBA_CACHE_DIR": folder},
+                capture_output=True, text=True, check=True,
+            ).stdout.strip()
+            for _ in range(2)
+        ]  # fmt: skip
+    say(f"First call in a process: {times[0]} s compiled anew, {times[1]} s from numba's cache")
+
+
+def main() -> None:
+    """Print everything; sizes of the end-to-end run in processes of their own, for their memory."""
+    if len(sys.argv) == 3:
+        end_to_end(int(sys.argv[1]), int(sys.argv[2]))
+        return
+    say(f"load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    first_call()
+    for dimensions in (1536, 384):
+        compare("Cells", 4096, 0.09, dimensions)
+        compare("Bulk-like", 1024, 0.41, dimensions)
+    as_users_do(2048, 1536)
+    say("\nEnd to end: parquet → normalise → weight → parquet, a process each")
+    for n, dimensions in ((10_000, 1536), (10_000, 384), (100_000, 384), (1_000_000, 384)):
+        subprocess.run([sys.executable, __file__, str(n), str(dimensions)], check=True)
+    say(f"load average after: {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()
