@@ -18,13 +18,18 @@ from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
 from genept.store.connect import open_store
-from genept.store.lake import Lake
+from genept.store.lake import Lake, StoredTable
 from genept.store.manifest import ReleasedSource
 from genept.store.provenance import sha256_of
 from genept.store.release import Releases
 from genept.store.s3 import ObjectStore
+from genept.text.cache import VectorCache
+from genept.text.embedder import TextEmbedder
 from genept.text.embedding import Runner, plain_loop
+from genept.text.forecast import Forecast, forecast
+from genept.text.hosted_embedders import HostedEmbedders
 from genept.text.minilm import MiniLM, load_minilm
+from genept.text.recipes import load_recipes
 from genept.text.spaces import Space, chosen_spaces
 
 
@@ -87,6 +92,15 @@ class Platform:
         return load_minilm(open_member, folder, threads=self.settings.threads)
 
     @property
+    def hosted(self) -> HostedEmbedders:
+        """The hosted text embedders that the settings declare and give a key for."""
+        return HostedEmbedders.of(self.settings)
+
+    def embedder(self, id_: str) -> TextEmbedder:
+        """A pretrained or hosted text embedder."""
+        return self.hosted.open(id_) if id_ in self.hosted.declared else self.minilm
+
+    @property
     def collections(self) -> list[Collection]:
         """The collections to ingest: all of the catalogue, or those that the settings name.
 
@@ -102,8 +116,31 @@ class Platform:
 
     @property
     def spaces(self) -> tuple[Space, ...]:
-        """The spaces to embed: all, or those that the settings name."""
-        return chosen_spaces(self.settings.spaces)
+        """The spaces to embed: all, or those that the settings name.
+
+        Raises
+        ------
+        ValueError
+            If one is unknown, or is a hosted embedder's and there is no key for it.
+        """
+        spaces = chosen_spaces(self.settings.spaces, self.hosted.spaces(load_recipes()))
+        for space in spaces:
+            if why := self.hosted.unavailable(space.embedder):
+                raise ValueError(f"space {space.id!r} is not available: {why}")
+        return spaces
+
+    def forecasts(self, descriptions: StoredTable) -> dict[str, Forecast]:
+        """What each chosen space of a hosted embedder would cost, by space."""
+        found = {}
+        for space in self.spaces:
+            if space.embedder in self.hosted.declared:
+                embedder = self.hosted.open(space.embedder)
+                texts = self.lake.read(descriptions.part(space.recipe), ["text"])["text"].to_list()
+                cache = VectorCache(self.store, self.settings.product, embedder)
+                found[space.id] = forecast(
+                    embedder, cache, texts, price=self.hosted.price(embedder)
+                )
+        return found
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -111,7 +148,7 @@ class Platform:
         limits: dict[str, Any] = {}
         if len(self.collections) < len(self.catalogue.collections):
             limits["collections"] = sorted(one.id for one in self.collections)
-        if len(self.spaces) < len(chosen_spaces(())):
+        if not set(chosen_spaces(())) <= set(self.spaces):
             limits["spaces"] = sorted(one.id for one in self.spaces)
         if self.settings.max_genes is not None:
             limits["max_genes"] = self.settings.max_genes

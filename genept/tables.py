@@ -272,6 +272,39 @@ _TABLES: tuple[Table, ...] = (
             Column("text_sha256", TEXT, "The text that was embedded.", pattern=SHA256),
         ),
     ),
+    Table(
+        name="embedding_ledger",
+        meaning="Every payment to a hosted text embedder; what runs locally costs nothing.",
+        group="text",
+        key=("receipt_id",),
+        minimum_rows=0,
+        columns=(
+            Column("receipt_id", TEXT, "The payment; a batch has the id of its batch."),
+            Column("embedder", TEXT, "Who was paid."),
+            Column(
+                "paid_at", TEXT, "When its vectors were kept, UTC.", pattern=r"^\d{4}-\d\d-.*Z$"
+            ),
+            Column("run_id", TEXT, "The run that paid."),
+            Column("mode", TEXT, "How it was asked.", allowed=("request", "batch")),
+            Column("n_texts", INT, "Texts that a vector was kept of.", minimum=0),
+            Column("n_requests", INT, "Requests answered.", minimum=0),
+            Column(
+                "n_unanswered",
+                INT,
+                "Requests whose answer never came whole; whether they were charged, only the "
+                "service's invoice says.",
+                minimum=0,
+            ),
+            Column("tokens", INT, "Tokens charged for.", unit="tokens", minimum=0),
+            Column(
+                "tokens_from",
+                TEXT,
+                "Whether the service said so, or it is our estimate.",
+                allowed=("usage", "estimate"),
+            ),
+            Column("dollars", FLOAT, "Price at the declared rate.", unit="US$", minimum=0),
+        ),
+    ),
     _embeddings("cell_embeddings", "cell", "embeddings"),
     _embeddings("sample_embeddings", "bulk sample", "embeddings"),
     Table(

@@ -18,6 +18,7 @@ from genept.text.embedding import Runner, embed_through_cache, plain_loop
 from genept.text.lsa import LSA
 from genept.text.random_vectors import RandomVectors
 from genept.text.spaces import Space
+from genept.text.till import Purse
 
 
 def embed_genes(
@@ -28,6 +29,7 @@ def embed_genes(
     *,
     product: str,
     runner: Runner = plain_loop,
+    purse: Purse | None = None,
 ) -> Part:
     """The gene vectors of one space, unless the lake holds them already.
 
@@ -36,7 +38,9 @@ def embed_genes(
     descriptions
         The recipe's part of table `gene_descriptions`.
     open_embedder
-        Loads the pretrained text model; called only if the space needs one and is new.
+        Opens the pretrained or hosted text model; called only if the space needs one and is new.
+    purse
+        What a hosted model may cost.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def embed_genes(
             if embedder.id != space.embedder:
                 raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
             cache = VectorCache(lake.store, product, embedder)
-            vectors = embed_through_cache(embedder, cache, texts, runner)
+            vectors = embed_through_cache(embedder, cache, texts, runner, purse)
         return [
             NewPart(
                 "gene_embeddings", _rows(space, rows, vectors), (space.id,), int(vectors.shape[1])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
-
-EmbedderName = Literal["minilm-l6-v2", "lsa-384", "random-384"]
+from typing import Final
 
 
 @dataclass(frozen=True)
@@ -16,7 +14,7 @@ class Space:
     `is_control` marks spaces that carry no knowledge and that others must beat.
     """
 
-    embedder: EmbedderName
+    embedder: str
     recipe: str
     is_control: bool = False
 
@@ -35,15 +33,22 @@ SPACES: Final = (
 """The spaces that a release holds; models join the first with expression."""
 
 
-def chosen_spaces(names: Sequence[str]) -> tuple[Space, ...]:
-    """The spaces of these names; all if none is named.
+def chosen_spaces(names: Sequence[str], more: Iterable[Space] = ()) -> tuple[Space, ...]:
+    """The spaces of these names; all of `SPACES` if none is named.
+
+    Parameters
+    ----------
+    more
+        Spaces that are only embedded when they are named: those of hosted embedders.
 
     Raises
     ------
     ValueError
         If a name is not a space.
     """
-    known = {space.id: space for space in SPACES}
+    if not names:
+        return SPACES
+    known = {space.id: space for space in (*SPACES, *more)}
     if unknown := sorted(set(names) - set(known)):
         raise ValueError(f"unknown spaces {unknown}; known are {sorted(known)}")
-    return tuple(known[name] for name in known if name in names) if names else SPACES
+    return tuple(known[name] for name in known if name in names)
