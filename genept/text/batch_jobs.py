@@ -60,7 +60,8 @@ class BatchJobs:
         keep: Keep,
         abandoned: threading.Event,
     ) -> None:
-        self.embedder, self.store, self.run_id, self._keep = embedder, cache.store, run_id, keep
+        self.embedder, self.run_id, self._keep = embedder, run_id, keep
+        self.store, self._cache = cache.store, cache
         self.price = embedder.declared.batch_price
         self.prefix = cache.prefix.replace("/cache/vectors/", "/cache/batches/", 1)
         self._api = BatchApi(embedder, abandoned)
@@ -69,10 +70,13 @@ class BatchJobs:
 
     def recall(self) -> None:
         """Find the batches that an earlier run has left under way."""
-        self._recalled = [
-            Job(**{**entry, "addresses": tuple(entry["addresses"])})
-            for entry in (json.loads(self.store.get(i.key)) for i in self.store.list(self.prefix))
-        ]
+        for info in self.store.list(self.prefix):
+            entry = json.loads(self.store.get(info.key))
+            job = Job(**{**entry, "addresses": tuple(entry["addresses"])})
+            if all(map(self._cache.has, job.addresses)):
+                self._forget(job)  # the run was killed when it had kept everything
+            else:
+                self._recalled.append(job)
 
     def collect(self, texts: Sequence[str]) -> None:
         """Wait for the recalled batches that hold some of these texts, and keep what they made."""

@@ -60,6 +60,10 @@ class VectorCache:
         known = self._known()
         return [text for text in dict.fromkeys(texts) if text_sha256(text) not in known]
 
+    def has(self, address: str) -> bool:
+        """Whether there is a vector of the text with this SHA-256."""
+        return address in self._known()
+
     def add(self, texts: Sequence[str], vectors: Vectors, receipt: Receipt | None = None) -> None:
         """Keep the vectors of texts, and what they cost; nothing invalid is kept.
 

@@ -29,3 +29,9 @@ def test_all_spaces_unless_some_are_named():
 def test_an_unknown_space_is_named_beside_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown spaces \['minilm/go'\]; known are .*lsa-384"):
         chosen_spaces(["minilm/go", "lsa-384/name-go"])
+
+
+def test_a_hosted_space_is_embedded_only_when_it_is_named():
+    hosted = Space("text-embedding-3-small", "name")
+    assert hosted not in chosen_spaces((), [hosted])
+    assert chosen_spaces([hosted.id], [hosted]) == (hosted,)

@@ -18,6 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from email import message_from_bytes
+from email.policy import HTTP
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,7 @@ class LoopbackService:
     def __init__(self, embed: Embed | None = None, per_text: float = 0.0) -> None:
         self.embed = embed or RandomVectors(48).embed
         self.per_text = per_text
+        self.url = ""
         self.faults: list[str] = []
         self.charged: Counter[str] = Counter()
         self.requests: list[int] = []
@@ -109,9 +112,11 @@ class LoopbackService:
         return {"object": "list", "data": rows, "model": body["model"], "usage": usage}
 
     async def upload(self, request: Request) -> Response:
-        form = await request.form()
+        head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+        parts = message_from_bytes(head + await request.body(), policy=HTTP).iter_parts()
+        contents = {part.get_param("name", header="content-disposition"): part for part in parts}
         id_ = f"file-{len(self.files)}"
-        self.files[id_] = await form["file"].read()  # type: ignore[union-attr]
+        self.files[id_] = contents["file"].get_payload(decode=True)
         return JSONResponse({"id": id_, "object": "file", "purpose": "batch"})
 
     async def content(self, request: Request) -> Response:
