@@ -29,6 +29,7 @@ UNITS: Final = ("counts", "log2", "zscore")
 """Expression units; what each means for weighting is in `genept.embeddings.weights`."""
 
 SHA256: Final = r"^[0-9a-f]{64}$"
+UTC_TIME: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 SPACE = Column("space", TEXT, "Embedding space: text embedder / description recipe.")
 COLLECTION = Column("collection_id", TEXT, "Collection that the row belongs to.")
 OBSERVATION = Column("observation_id", TEXT, "Cell or bulk sample, unique in its collection.")
@@ -281,9 +282,7 @@ _TABLES: tuple[Table, ...] = (
         columns=(
             Column("receipt_id", TEXT, "The payment; a batch has the id of its batch."),
             Column("embedder", TEXT, "Who was paid."),
-            Column(
-                "paid_at", TEXT, "When its vectors were kept, UTC.", pattern=r"^\d{4}-\d\d-.*Z$"
-            ),
+            Column("paid_at", TEXT, "When its vectors were kept, UTC.", pattern=UTC_TIME),
             Column("run_id", TEXT, "The run that paid."),
             Column("mode", TEXT, "How it was asked.", allowed=("request", "batch")),
             Column("n_texts", INT, "Texts that a vector was kept of.", minimum=0),

@@ -193,7 +193,7 @@ class Reset(Response):
         scope["transport"].abort()
 
 
-def spoiled(answer: dict[str, Any], fault: str) -> Response:
+def spoiled(answer: dict[str, Any], fault: str) -> Response:  # noqa: PLR0912 - a table
     """An answer that was worked out, charged for, and went wrong on its way."""
     rows = answer["data"]
     vectors = [np.frombuffer(base64.b64decode(row["embedding"]), np.float32) for row in rows]

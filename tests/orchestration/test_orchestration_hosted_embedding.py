@@ -1,5 +1,6 @@
 """The flow over a hosted service, with a Prefect server: killed, resumed, and never paid twice."""
 
+import hashlib
 import json
 import os
 import random
@@ -98,7 +99,7 @@ def ended(run: subprocess.Popen[str]) -> tuple[dict, str]:
 def test_killed_at_random_moments_every_text_is_charged_once(
     start, service, prefect_url, object_store, store_prefix
 ):
-    moments = random.Random(5)
+    moments = random.Random(5)  # noqa: S311 - moments, not secrets
     for number in range(3):
         run = start(prefect_url)
         until = time.monotonic() + 60
@@ -115,8 +116,6 @@ def test_killed_at_random_moments_every_text_is_charged_once(
     assert set(service.charged.values()) == {1}
     assert len(service.charged) == N_TEXTS
     texts = [f"gene {number} does what it does" for number in range(N_TEXTS)]
-    import hashlib
-
     expected = hashed(48)(texts)
     assert seen["sha256"] == hashlib.sha256(np.ascontiguousarray(expected).tobytes()).hexdigest()
     receipts = all_receipts(object_store, store_prefix)
