@@ -135,13 +135,16 @@ def serve(file_descriptor: int) -> None:
         ThreadPoolExecutor(order.embedder.at_once) as pool,
     ):
         cache = VectorCache(store, order.product, order.embedder)
-        with Till(
-            order.embedder, cache, order.purse, order.run_id, abandoned, console.print
-        ) as till:
+        till = Till(order.embedder, cache, order.purse, order.run_id, abandoned, console.print)
+        try:
+            with till:
+                while asked := _next(connection):
+                    pool.submit(settle, till, *asked)
+                abandoned.set()
+                pool.shutdown()
+        except (EmbeddingError, StoreError) as error:  # it could not be opened: say so who asks
             while asked := _next(connection):
-                pool.submit(settle, till, *asked)
-            abandoned.set()
-            pool.shutdown()
+                connection.send((asked[0], EmbeddingError(str(error))))
 
 
 def _next(connection: Connection[Any, Any]) -> tuple[int, list[str]] | None:
