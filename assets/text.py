@@ -1,6 +1,7 @@
 """Group `text`: what is known about each gene, and where that places it in every space."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
@@ -10,6 +11,7 @@ from genept.platform import Platform
 from genept.store.lake import Part, StoredTable
 from genept.store.provenance import code_version
 from genept.text.descriptions import describe_genes
+from genept.text.receipts import record_ledger
 
 SPACES = dg.DynamicPartitionsDefinition(name="space")
 """One partition per space: a new recipe, embedder or registered table is a new one."""
@@ -43,7 +45,8 @@ def descriptions(
         for recipe in platform.recipes.values()
         if (reason := platform.knowledge.unavailable(recipe))
     }
-    yield table_result(platform.lake.assemble("gene_descriptions", parts), **unavailable)
+    stored = platform.lake.assemble("gene_descriptions", parts)
+    yield table_result(stored, **unavailable, **_forecasts(platform, stored))
     yield table_result(platform.lake.assemble("undescribed_genes", parts))
 
 
@@ -107,3 +110,19 @@ def _facts(part: Part) -> dict[str, dg.MetadataValue | int | str]:
         "object": part.key,
         "sha256": part.sha256,
     }
+
+
+@dg.asset(**declared("embedding_ledger"), deps=["gene_embeddings"])
+def embedding_ledger(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
+    """Every payment to a hosted embedder, from the receipts that lie beside the vectors."""
+    part = record_ledger(platform.lake, platform.settings.product)
+    return table_result(platform.lake.assemble("embedding_ledger", [part]))
+
+
+def _forecasts(platform: Platform, descriptions: StoredTable) -> dict[str, dg.MetadataValue]:
+    """What the hosted spaces will cost, shown before they are materialised."""
+    rows = [
+        dg.TableRecord({"space": space, **asdict(one)})
+        for space, one in platform.forecasts(descriptions).items()
+    ]
+    return {"cost forecast": dg.MetadataValue.table(rows)} if rows else {}

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from genept.client import load_table, open_releases
 from genept.console import console
+from genept.embedders_cli import app as embedders_app
 from genept.genes_cli import app as genes_app
 from genept.settings import Settings
 from genept.sources.errors import SourceError
@@ -38,6 +39,7 @@ app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
 app.add_typer(genes_app, name="genes")
 app.add_typer(spaces_app, name="spaces")
+app.add_typer(embedders_app, name="embedders")
 answer = Console(highlight=False)
 
 

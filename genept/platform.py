@@ -25,9 +25,12 @@ from genept.store.manifest import ReleasedSource
 from genept.store.provenance import sha256_of
 from genept.store.release import Releases
 from genept.store.s3 import ObjectStore
+from genept.text.cache import VectorCache
 from genept.text.embedder import TextEmbedder
 from genept.text.embedding import Runner, plain_loop
+from genept.text.forecast import Forecast, forecast
 from genept.text.gene_vectors import embed_genes
+from genept.text.hosted_embedders import HostedEmbedders
 from genept.text.knowledge import KnowledgeSources
 from genept.text.minilm import MiniLM, load_minilm
 from genept.text.own_spaces import OwnSpace, own_spaces, release_own_space
@@ -94,6 +97,11 @@ class Platform:
         return load_minilm(open_member, folder, threads=self.settings.threads)
 
     @property
+    def hosted(self) -> HostedEmbedders:
+        """The hosted text embedders that the settings declare and give a key for."""
+        return HostedEmbedders.of(self.settings)
+
+    @property
     def collections(self) -> list[Collection]:
         """The collections to ingest: all of the catalogue, or those that the settings name.
 
@@ -148,8 +156,12 @@ class Platform:
 
     @property
     def declared_spaces(self) -> dict[Space, bool]:
-        """Every declared space, and whether a release holds it unasked."""
-        return declared_spaces(self.settings.recipes)
+        """Every declared space, and whether a release holds it unasked.
+
+        Those of hosted embedders are only embedded when they are named.
+        """
+        hosted = self.hosted.spaces(self.recipes)
+        return declared_spaces(self.settings.recipes) | dict.fromkeys(hosted, False)
 
     @property
     def spaces(self) -> tuple[Space, ...]:
@@ -158,7 +170,8 @@ class Platform:
         Raises
         ------
         ValueError
-            If a space is unknown, or its recipe cannot be followed here.
+            If a space is unknown, its recipe cannot be followed here, or it is a hosted
+            embedder's and there is no key for it.
         """
         return self._spaces(self.settings.spaces)
 
@@ -181,7 +194,9 @@ class Platform:
 
     def _is_available(self, space: Space) -> bool:
         recipe = self.recipes.get(space.recipe)
-        return recipe is not None and self.knowledge.unavailable(recipe) is None
+        if recipe is None or self.hosted.unavailable(space.embedder):
+            return False
+        return self.knowledge.unavailable(recipe) is None
 
     def _spaces(self, names: Sequence[str]) -> tuple[Space, ...]:
         own = [one.space for one in self.own_spaces]
@@ -189,16 +204,20 @@ class Platform:
         for space in spaces:
             if space.table is None:
                 self.recipe_of(space)
+            if why := self.hosted.unavailable(space.embedder):
+                raise ValueError(f"space {space.id!r} is not available: {why}")
         return spaces
 
     def embedder_of(self, space: Space) -> TextEmbedder:
-        """The pretrained text embedder of a space.
+        """The pretrained or hosted text embedder of a space.
 
         Raises
         ------
         ValueError
             If there is none of that name.
         """
+        if space.embedder in self.hosted.declared:
+            return self.hosted.open(space.embedder)
         if space.embedder != self.minilm.id:
             raise ValueError(f"space {space.id!r}: there is no text embedder {space.embedder!r}")
         return self.minilm
@@ -221,7 +240,22 @@ class Platform:
             lambda: self.embedder_of(space),
             product=product,
             runner=self.runner,
+            purse=self.hosted.purse,
         )
+
+    def forecasts(self, descriptions: StoredTable) -> dict[str, Forecast]:
+        """What each chosen space of a hosted embedder would cost, by space."""
+        found = {}
+        for space in self.spaces:
+            if space.embedder in self.hosted.declared:
+                embedder = self.hosted.open(space.embedder)
+                part = descriptions.part(self.recipe_of(space).id)
+                texts = self.lake.read(part, ["text"])["text"].to_list()
+                cache = VectorCache(self.store, self.settings.product, embedder)
+                found[space.id] = forecast(
+                    embedder, cache, texts, price=self.hosted.price(embedder)
+                )
+        return found
 
     @property
     def limits(self) -> dict[str, Any]:

@@ -54,6 +54,15 @@ class Settings(BaseSettings):
         ge=0,
         description="Cells or samples of each collection that get a sentence (GenePT-s); 0: none.",
     )
+    openai_api_key: SecretStr | None = Field(None, description="Key of hosted text embedders.")
+    openai_base_url: str | None = Field(None, description="Service; none: OpenAI's own.")
+    embedders: Path | None = Field(None, description="TOML file of further hosted embedders.")
+    embedding_budget: float | None = Field(
+        None, ge=0, description="US$ that embedding may ever have cost in all; none: no limit."
+    )
+    embedding_batch_api: bool = Field(
+        False, description="Embed through the Batch API: half the price, up to a day's wait."
+    )
     max_genes: int | None = Field(
         None,
         ge=1,

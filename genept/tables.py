@@ -29,6 +29,7 @@ UNITS: Final = ("counts", "tpm", "log1p", "log2", "zscore")
 """Expression units; what each means for weighting is in `genept.embeddings.weights`."""
 
 SHA256: Final = r"^[0-9a-f]{64}$"
+UTC_TIME: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 SPACE = Column("space", TEXT, "Embedding space: text embedder / description recipe[@control].")
 COLLECTION = Column("collection_id", TEXT, "Collection that the row belongs to.")
 OBSERVATION = Column("observation_id", TEXT, "Cell or bulk sample, unique in its collection.")
@@ -308,6 +309,37 @@ _TABLES: tuple[Table, ...] = (
                 pattern=SHA256,
                 nullable=True,
             ),
+        ),
+    ),
+    Table(
+        name="embedding_ledger",
+        meaning="Every payment to a hosted text embedder; what runs locally costs nothing.",
+        group="text",
+        key=("receipt_id",),
+        minimum_rows=0,
+        columns=(
+            Column("receipt_id", TEXT, "The payment; a batch has the id of its batch."),
+            Column("embedder", TEXT, "Who was paid."),
+            Column("paid_at", TEXT, "When its vectors were kept, UTC.", pattern=UTC_TIME),
+            Column("run_id", TEXT, "The run that paid."),
+            Column("mode", TEXT, "How it was asked.", allowed=("request", "batch")),
+            Column("n_texts", INT, "Texts that a vector was kept of.", minimum=0),
+            Column("n_requests", INT, "Requests answered.", minimum=0),
+            Column(
+                "n_unanswered",
+                INT,
+                "Requests whose answer never came whole; whether they were charged, only the "
+                "service's invoice says.",
+                minimum=0,
+            ),
+            Column("tokens", INT, "Tokens charged for.", unit="tokens", minimum=0),
+            Column(
+                "tokens_from",
+                TEXT,
+                "Whether the service said so, or it is our estimate.",
+                allowed=("usage", "estimate"),
+            ),
+            Column("dollars", FLOAT, "Price at the declared rate.", unit="US$", minimum=0),
         ),
     ),
     _embeddings("cell_embeddings", "cell", "embeddings"),

@@ -1,9 +1,9 @@
 """The Prefect flow that embeds texts: each batch a task, tried again with backoff.
 
-Prefect owns this one durable loop and nothing else. What a batch is, and that it
-is kept before the next is asked for, is decided in `genept.text.embedding`; so a
-run that is killed here resumes with the texts that are still missing. The flow is
-only started when there is something to embed.
+Prefect owns this one durable loop and nothing else. What a batch is, how fast a service may
+be asked, and that vectors are kept before the next are asked for, is decided in
+`genept.text`; so a run that is killed here resumes with the texts that are still missing. The
+flow is only started when there is something to embed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from genept.console import console
+from genept.text.embedder import RefusedEmbeddingError
 from genept.text.embedding import EmbedBatch, Runner
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 RETRY_DELAYS = [1, 5, 30]
 SERVER_STARTUP_SECONDS = 180
@@ -34,7 +39,9 @@ def prefect_runner(home: Path) -> Runner:
     return partial(_run, home)
 
 
-def _run(home: Path, batches: Sequence[Sequence[str]], embed_batch: EmbedBatch) -> None:
+def _run(
+    home: Path, batches: Sequence[Sequence[str]], embed_batch: EmbedBatch, at_once: int = 1
+) -> None:
     os.environ.setdefault("PREFECT_HOME", str(home))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -47,14 +54,35 @@ def _run(home: Path, batches: Sequence[Sequence[str]], embed_batch: EmbedBatch) 
         f"  embedding {n_texts:,} texts, minutes for a new space (Prefect flow embed-texts)"
     )
     from prefect import flow, task
+    from prefect.futures import wait
+    from prefect.task_runners import ThreadPoolTaskRunner
 
-    @task(retries=len(RETRY_DELAYS), retry_delay_seconds=RETRY_DELAYS, retry_jitter_factor=0.5)
+    @task(
+        retries=len(RETRY_DELAYS),
+        retry_delay_seconds=RETRY_DELAYS,
+        retry_jitter_factor=0.5,
+        retry_condition_fn=_is_worth_retrying,
+    )
     def batch(number: int) -> None:
         embed_batch(batches[number])
 
-    @flow(name="embed-texts", log_prints=False)
+    @flow(
+        name="embed-texts",
+        log_prints=False,
+        task_runner=ThreadPoolTaskRunner(max_workers=at_once),  # type: ignore[arg-type]
+    )
     def embed_texts(n_batches: int) -> None:
-        for number in range(n_batches):
-            batch.with_options(name=f"batch-{number + 1}-of-{n_batches}")(number)
+        under_way = [
+            batch.with_options(name=f"batch-{number + 1}-of-{n_batches}").submit(number)
+            for number in range(n_batches)
+        ]
+        wait(under_way)
+        for one in under_way:
+            one.result()
 
     embed_texts(len(batches))
+
+
+def _is_worth_retrying(_task: object, _run: object, state: State[Any]) -> bool:
+    """Whether time may mend it: not a spent budget, a refused key or another model."""
+    return not isinstance(state.result(raise_on_failure=False), RefusedEmbeddingError)

@@ -19,12 +19,13 @@ from genept.store.lake import Lake, NewPart, StoredTable
 from genept.store.manifest import Evidence
 from genept.store.provenance import Origin
 from genept.store.release import Candidate
-from genept.tables import SHA256, TABLES
+from genept.tables import SHA256, TABLES, UTC_TIME
 
 DIMENSION = 4
 EXAMPLES = {
     ENSEMBL_GENE_ID: "ENSG{:011}",
     SHA256: "{:064x}",
+    UTC_TIME: "{:04}-01-01T00:00:00Z",
     r"^HGNC:\d+$": "HGNC:{}",
     r"^\d+$": "{}",
 }

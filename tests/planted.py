@@ -140,6 +140,8 @@ class CountingEmbedder:
     """Any vector for any text; remembers what it was asked for."""
 
     max_tokens: int | None = None
+    unit_norm = True
+    dollars_per_million_tokens = 0.0
 
     def __init__(self, dimensions: int = 32) -> None:
         self.id = "minilm-l6-v2"

@@ -19,6 +19,7 @@ from genept.text.lsa import LSA
 from genept.text.random_vectors import RandomVectors
 from genept.text.shuffling import shuffled
 from genept.text.spaces import Space
+from genept.text.till import Purse
 
 
 def embed_genes(
@@ -29,6 +30,7 @@ def embed_genes(
     *,
     product: str,
     runner: Runner = plain_loop,
+    purse: Purse | None = None,
 ) -> Part:
     """The gene vectors of one space, unless the lake holds them already.
 
@@ -37,7 +39,9 @@ def embed_genes(
     descriptions
         The recipe's part of table `gene_descriptions`.
     open_embedder
-        Loads the pretrained text model; called only if the space needs one and is new.
+        Opens the pretrained or hosted text model; called only if the space needs one and is new.
+    purse
+        What a hosted model may cost.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def embed_genes(
         if space.variant == "shuffled":
             given = shuffled(rows["ensembl_gene_id"].to_list())
             rows = rows.with_columns(rows.select("text", "text_sha256")[given.tolist()])
-        rows, vectors = _vectors(lake, space, rows, open_embedder, product, runner)
+        rows, vectors = _vectors(lake, space, rows, open_embedder, product, runner, purse)
         return [
             NewPart(
                 "gene_embeddings", _rows(space, rows, vectors), (space.id,), int(vectors.shape[1])
@@ -74,6 +78,7 @@ def _vectors(
     open_embedder: Callable[[], TextEmbedder],
     product: str,
     runner: Runner,
+    purse: Purse | None,
 ) -> tuple[pl.DataFrame, npt.NDArray[np.float32]]:
     """The genes that the space can place, and a vector for each."""
     texts = rows["text"].to_list()
@@ -88,7 +93,7 @@ def _vectors(
     if embedder.id != space.embedder:
         raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
     cache = VectorCache(lake.store, product, embedder)
-    return rows, embed_through_cache(embedder, cache, texts, runner)
+    return rows, embed_through_cache(embedder, cache, texts, runner, purse)
 
 
 def _rows(space: Space, genes: pl.DataFrame, vectors: npt.NDArray[np.float32]) -> pa.Table:

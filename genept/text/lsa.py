@@ -49,6 +49,8 @@ class LSA:
     """TF-IDF and truncated SVD of one corpus; make it with `LSA.fit`."""
 
     max_tokens: int | None = None
+    unit_norm = True
+    dollars_per_million_tokens = 0.0
 
     def __init__(self, tfidf: TfidfVectorizer, svd: TruncatedSVD, *, identity: str) -> None:
         self._tfidf = tfidf

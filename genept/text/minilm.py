@@ -43,6 +43,8 @@ class MiniLM:
 
     id = MODEL_ID
     max_tokens: int | None = MAX_TOKENS
+    unit_norm = True
+    dollars_per_million_tokens = 0.0
 
     def __init__(
         self, graph: bytes | Path, tokenizer: bytes, *, weights_sha256: str, threads: int

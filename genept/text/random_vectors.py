@@ -27,6 +27,8 @@ class RandomVectors:
     """
 
     max_tokens: int | None = None
+    unit_norm = True
+    dollars_per_million_tokens = 0.0
 
     def __init__(self, dimensions: int = 384, *, seed: int = 0) -> None:
         if dimensions < 1:

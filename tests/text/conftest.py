@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from loopback_openai import LoopbackService, serving
+from pydantic import SecretStr
 from reference_bert import TOY_WORDS, random_weights
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from genept.sources.archives import Archives
+from genept.text.hosted import HostedModel
+from genept.text.openai_embedder import OpenAIEmbedder, Patience
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +42,38 @@ def toy_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     toy.enable_padding(length=128)
     toy.save(str(tokenizer))
     return weights, tokenizer
+
+
+HOSTED = HostedModel(
+    id="loopback",
+    model="loopback-48",
+    dimensions=48,
+    max_tokens=100,
+    request_texts=5,
+    dollars_per_million_tokens=1000,  # a token is a word there: a text of 4 costs $0.004
+)
+QUICK = Patience(connect=2, read=2, attempts=4, first_wait=0.01, longest_wait=0.5)
+
+
+@pytest.fixture
+def service() -> Iterator[LoopbackService]:
+    """A hosted service on loopback that has not been asked for anything yet."""
+    service = LoopbackService()
+    with serving(service) as url:
+        service.url = url
+        yield service
+
+
+@pytest.fixture
+def hosted(service: LoopbackService) -> Iterator[Callable[..., OpenAIEmbedder]]:
+    """Makes clients of that service; keywords change the declaration."""
+    opened: list[OpenAIEmbedder] = []
+
+    def open_(**changes: object) -> OpenAIEmbedder:
+        declared = HOSTED.model_copy(update=changes)
+        opened.append(OpenAIEmbedder(declared, SecretStr("sk-test"), service.url, QUICK))
+        return opened[-1]
+
+    yield open_
+    for embedder in opened:
+        embedder.client.close()

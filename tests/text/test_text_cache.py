@@ -145,3 +145,36 @@ def test_round_trip(object_store: ObjectStore, batches, dimensions):
     assert cache.missing(texts) == []
     for opened in (cache, VectorCache(object_store, prefix, embedder)):
         np.testing.assert_array_equal(opened.vectors(texts), vectors_of(texts, dimensions))
+
+
+def test_twenty_thousand_texts_are_looked_up_in_a_second(new_cache):
+    """The bar is a second; a fifth of the texts must take a fifth of it, opening included."""
+    import time
+
+    texts = [f"gene {number} is known for this" for number in range(4_000)]
+    vectors = np.tile(vectors_of(TEXTS[:1], 384), (4_000, 1))
+    new_cache(CountingEmbedder(384)).add(texts, vectors)
+    began = time.perf_counter()
+    cache = new_cache(CountingEmbedder(384))
+    assert cache.missing(texts) == []
+    assert cache.vectors(texts).shape == (4_000, 384)
+    assert time.perf_counter() - began < 0.5
+
+
+def test_writers_that_merge_while_others_write_lose_nothing(new_cache):
+    """Four writers, each adding and merging all the time; a reader sees what it knows to be in."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def write(writer: int) -> list[str]:
+        cache = new_cache()
+        mine = [f"writer {writer} text {number}" for number in range(12)]
+        for text in mine:
+            cache.add([text], vectors_of([text]))
+            cache.compact(at_least=3)
+            assert new_cache().missing(mine[: mine.index(text) + 1]) == []
+        return mine
+
+    with ThreadPoolExecutor(4) as pool:
+        texts = [text for mine in pool.map(write, range(4)) for text in mine]
+    assert new_cache().missing(texts) == []
+    np.testing.assert_array_equal(new_cache().vectors(texts), vectors_of(texts))

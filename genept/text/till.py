@@ -1,0 +1,173 @@
+"""Where texts are paid for: under a lease, within a budget, each payment kept with its vectors.
+
+Runs in whatever process it is opened in; that this one outlives a killed run is seen to by
+`genept.text.teller`. How a service is asked is up to the embedder and `genept.text.batch_jobs`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from genept.text.batch_jobs import BatchJobs
+from genept.text.cache import VectorCache, text_sha256
+from genept.text.embedder import MeteredEmbedder, RefusedEmbeddingError
+from genept.text.lease import Lease
+from genept.text.openai_embedder import OpenAIEmbedder
+from genept.text.rate import TokenRate
+from genept.text.receipts import MILLION, Receipt, all_receipts, new_receipt
+
+
+class BudgetError(RefusedEmbeddingError):
+    """The next request might cost more than is left; what was paid for is kept."""
+
+
+@dataclass(frozen=True)
+class Purse:
+    """What may be spent, and how.
+
+    Parameters
+    ----------
+    budget
+        Dollars that the installation may have spent in all; none: no limit.
+    batch_api
+        Whether to ask through the Batch API: half the price, up to a day's wait.
+    """
+
+    budget: float | None = None
+    batch_api: bool = False
+
+
+class Till:
+    """Pays for texts; use it as a context. Safe to share between threads.
+
+    Parameters
+    ----------
+    abandoned
+        Set when nobody waits for what is paid for any more: batches under way are then left
+        to the next run.
+    waiting
+        Told when another run is paying and has to be waited for.
+    """
+
+    def __init__(
+        self,
+        embedder: MeteredEmbedder,
+        cache: VectorCache,
+        purse: Purse,
+        run_id: str,
+        abandoned: threading.Event | None = None,
+        waiting: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.embedder, self.cache, self.purse, self.run_id = embedder, cache, purse, run_id
+        self._lease = Lease(cache.store, f"{cache.product}/cache/paying.json", waiting)
+        self._rate = TokenRate(embedder.tokens_per_minute)
+        self._jobs: BatchJobs | None = None
+        if isinstance(embedder, OpenAIEmbedder):
+            self._jobs = BatchJobs(
+                embedder, cache, run_id, self._keep, abandoned or threading.Event()
+            )
+        self._lock = threading.Lock()
+        self._spent = self._reserved = 0.0
+        self._refused: RefusedEmbeddingError | None = None
+
+    def __enter__(self) -> Till:
+        self._lease.__enter__()
+        try:
+            self.cache.refresh()  # with what the last holder paid for
+            receipts = all_receipts(self.cache.store, self.cache.product)
+            self._spent = sum(one.dollars for one in receipts)
+            if self._jobs:
+                self._jobs.recall()
+        except BaseException:
+            self._lease.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lease.__exit__()
+
+    def pay(self, texts: Sequence[str]) -> None:
+        """See to it that every text has a vector in the cache, paying only for those without.
+
+        Raises
+        ------
+        BudgetError
+            Before a request that might exceed the budget.
+        EmbeddingError
+            If a text could not be embedded; those that could are kept.
+        """
+        if self._refused:
+            raise self._refused
+        try:
+            if self._jobs:
+                self._jobs.collect(self._missing(texts))
+            if todo := self._missing(texts):
+                self._pay(todo)
+        except RefusedEmbeddingError as error:
+            self._refused = error
+            raise
+
+    def _pay(self, todo: list[str]) -> None:
+        self._lease.confirm()
+        tokens = sum(self.embedder.count_tokens(todo))
+        if self._jobs and self.purse.batch_api:
+            with self._reserved_for(tokens, self._jobs.price):
+                self._jobs.settle(todo)
+            return
+        with self._reserved_for(tokens):
+            self._rate.wait(tokens)
+            self._lease.confirm()
+            answer = self.embedder.ask(todo)
+            if answer.n_requests or answer.n_unanswered:
+                receipt = new_receipt(
+                    self.embedder,
+                    self.run_id,
+                    f"request-{secrets.token_hex(12)}",
+                    mode="request",
+                    n_texts=len(answer.texts),
+                    n_requests=answer.n_requests,
+                    n_unanswered=answer.n_unanswered,
+                    usage=answer.tokens,
+                    estimate=tokens,
+                )
+                self._keep([text_sha256(text) for text in answer.texts], answer.vectors, receipt)
+        if answer.failure:
+            raise answer.failure
+
+    def _missing(self, texts: Sequence[str]) -> list[str]:
+        with self._lock:
+            return self.cache.missing(texts)
+
+    def _keep(
+        self, addresses: Sequence[str], vectors: npt.NDArray[np.float32], receipt: Receipt
+    ) -> None:
+        with self._lock:
+            self.cache.add_addressed(addresses, vectors, receipt)
+            self._spent += receipt.dollars
+
+    @contextmanager
+    def _reserved_for(self, tokens: int, price: float = 1.0) -> Iterator[None]:
+        """Set aside what a request may cost, before it is sent and until it is settled."""
+        dollars = tokens * self.embedder.dollars_per_million_tokens * price / MILLION
+        budget = self.purse.budget
+        with self._lock:
+            if budget is not None and self._spent + self._reserved + dollars > budget:
+                raise BudgetError(
+                    f"{self.embedder.id}: the next request may cost ${dollars:.6f}; of the budget "
+                    f"of ${budget:g}, ${self._spent:.6f} is spent and ${self._reserved:.6f} "
+                    "under way. What was paid for is kept: raise GENEPT_EMBEDDING_BUDGET and run "
+                    "again to go on from here"
+                )
+            self._reserved += dollars
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reserved -= dollars
