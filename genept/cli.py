@@ -23,6 +23,7 @@ from genept.console import console
 from genept.genes_cli import app as genes_app
 from genept.settings import Settings
 from genept.sources.errors import SourceError
+from genept.sources_cli import app as sources_app
 from genept.store.embedded import EmbeddedStore
 from genept.store.errors import StoreError
 
@@ -36,6 +37,7 @@ release_app = typer.Typer(no_args_is_help=True, help="Published releases.")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
 app.add_typer(genes_app, name="genes")
+app.add_typer(sources_app, name="sources")
 answer = Console(highlight=False)
 
 

@@ -17,6 +17,7 @@ from genept.nomenclature.reference import Reference, starter_reference
 from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
+from genept.sources.places import Places
 from genept.store.connect import open_store
 from genept.store.lake import Lake
 from genept.store.manifest import ReleasedSource
@@ -48,8 +49,13 @@ class Platform:
 
     @cached_property
     def archives(self) -> Archives:
-        """Verified copies of the sources' archives."""
-        return Archives(self.catalogue, self.settings.state / "cache" / "archives")
+        """Verified copies of the sources, from mirrors first where the settings name any."""
+        places = Places(
+            self.settings.mirrors,
+            self.settings.addresses,
+            lambda bucket, key: self.store.presigned(key, bucket=bucket),
+        )
+        return Archives(self.catalogue, self.settings.state / "cache" / "archives", places=places)
 
     @cached_property
     def store(self) -> ObjectStore:

@@ -49,6 +49,13 @@ class Settings(BaseSettings):
         description="Describe only this many genes: for trying things out, never silent.",
     )
 
+    mirrors: tuple[str, ...] = Field(
+        (), description="Folders, s3://bucket/prefix or https:// asked first for public sources."
+    )
+    addresses: dict[str, str] = Field(
+        {}, description="Address instead of the catalogue's, by source id; may be private."
+    )
+
     @model_validator(mode="after")
     def _credentials_come_in_pairs(self) -> Settings:
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
