@@ -7,6 +7,8 @@ version that changes only when the publisher's file does. Its bytes are fetched 
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -72,21 +74,25 @@ def _archive_asset(source: Source) -> dg.AssetsDefinition:
     return archive
 
 
-def _observed_asset(source: Source) -> dg.AssetsDefinition | dg.SourceAsset:
+def _observed_asset(source: Source) -> dg.AssetsDefinition:
     cron = _CRON.get(source.refresh)
-
-    @dg.observable_source_asset(
-        key=source_key(source.id),
+    spec = dg.AssetSpec(
+        source_key(source.id),
         group_name="sources",
         description=f"{source.title}. {source.citation}",
+        kinds={"http" if source.address else "file"},
+        owners=OWNERS,
         metadata=_terms(source) | {"address": source.address or "a mirror"},
-        tags={"genept/refreshed": source.refresh, "dagster/kind/http": ""},
+        tags={"genept/refreshed": source.refresh},
         automation_condition=dg.AutomationCondition.on_cron(cron, "UTC") if cron else None,
     )
-    def observed(platform: dg.ResourceParam[Platform]) -> dg.ObserveResult:
+
+    @dg.multi_observable_source_asset(specs=[spec], name=spec.key.to_python_identifier("observe"))
+    def observed(platform: dg.ResourceParam[Platform]) -> Iterator[dg.ObserveResult]:
         found = platform.archives.observe(source.id)
         seen = platform.archives.seen(source.id)
-        return dg.ObserveResult(
+        yield dg.ObserveResult(
+            asset_key=spec.key,
             data_version=dg.DataVersion(found.data_version),
             metadata={
                 "state": found.state,
@@ -103,4 +109,7 @@ def _observed_asset(source: Source) -> dg.AssetsDefinition | dg.SourceAsset:
 
 _SOURCES = [source for source in load_catalogue().sources.values() if source.pattern is None]
 archives = [_archive_asset(source) for source in _SOURCES if source.is_package]
-observed_sources = [_observed_asset(source) for source in _SOURCES if not source.is_package]
+with warnings.catch_warnings():
+    # Observation is called beta in the whole of Dagster 1.13, to which we are pinned.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    observed_sources = [_observed_asset(source) for source in _SOURCES if not source.is_package]

@@ -47,7 +47,7 @@ def test_genes_that_are_named_are_checked_against_the_reference(graph: AssetGrap
 def test_every_asset_has_owner_kind_description_and_group(graph: AssetGraph) -> None:
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        assert node.owners or node.is_observable, key  # a publisher is not one of us
+        assert node.owners, key
         assert node.kinds, key
         assert node.description, key
         assert node.group_name != "default", key
