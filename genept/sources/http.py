@@ -122,7 +122,7 @@ class Web:
             return idle >= self.patience.attempts
 
         backoff = wait_exponential_jitter(
-            initial=self.patience.first_wait, max=self.patience.longest_wait,
+            multiplier=self.patience.first_wait, max=self.patience.longest_wait,
             jitter=self.patience.first_wait,
         )  # fmt: skip
 

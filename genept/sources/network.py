@@ -168,16 +168,12 @@ class Network:
                 trust_env=False,
                 proxy=proxy,
                 timeout=self.timeout,
+                # Files are few and large: a connection ends with its answer.
+                limits=httpx.Limits(max_keepalive_connections=0),
                 # As stored: what is hashed must be what was published.
                 headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
             )
         return self._clients[proxy]
-
-    def close(self) -> None:
-        """Close every connection; the next request opens new ones."""
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
 
 
 def _check(url: httpx.URL, place: Place, *, trusted: bool) -> None:
