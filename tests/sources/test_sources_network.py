@@ -72,7 +72,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_asked(
 
     def record(self: httpx.Client, request: httpx.Request, **_: Any) -> httpx.Response:
         asked.append(request)
-        return httpx.Response(200, content=b"alpha", request=request)
+        return httpx.Response(200, stream=httpx.ByteStream(b"alpha"), request=request)
 
     monkeypatch.setattr(httpx.Client, "send", record)
     network = Network(resolver=lambda host, port: answers.pop(0))
@@ -94,7 +94,7 @@ def test_the_next_address_is_tried_when_one_does_not_connect(
         tried.append(request.url.host)
         if len(tried) == 1:
             raise httpx.ConnectError("network is unreachable")
-        return httpx.Response(200, content=b"alpha", request=request)
+        return httpx.Response(200, stream=httpx.ByteStream(b"alpha"), request=request)
 
     monkeypatch.setattr(httpx.Client, "send", send)
     network = Network(resolver=lambda host, port: ["2606:2800:21f::1", "93.184.215.14"])
