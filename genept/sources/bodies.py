@@ -67,19 +67,25 @@ def refuse_file(path: Path, source: Source, checksum: str | None = None) -> str:
     if source.is_pinned and size != source.bytes:
         raise WrongBytesError(f"{source.filename} has {size:,} bytes, expected {source.bytes:,}")
     if size > source.bytes:
-        raise WrongBytesError(f"{source.filename} has {size:,} bytes, at most {source.bytes:,} accepted")
+        raise WrongBytesError(
+            f"{source.filename} has {size:,} bytes, at most {source.bytes:,} accepted"
+        )
     with path.open("rb") as file:
         refuse_head(file.read(HEAD), source.kind)
         file.seek(0)
         found: str = hashlib.file_digest(file, "sha256").hexdigest()
         if source.is_pinned and found != source.sha256:
-            raise WrongBytesError(f"{source.filename} has SHA-256 {found}, expected {source.sha256}")
+            raise WrongBytesError(
+                f"{source.filename} has SHA-256 {found}, expected {source.sha256}"
+            )
         if checksum is not None and isinstance(source.checksum, PublishedChecksum):
             file.seek(0)
             name = source.checksum.algorithm
             digest = hashlib.file_digest(file, name).hexdigest()
             if digest != checksum:
-                raise WrongBytesError(f"{source.filename} has {name} {digest}, published is {checksum}")
+                raise WrongBytesError(
+                    f"{source.filename} has {name} {digest}, published is {checksum}"
+                )
     return found
 
 

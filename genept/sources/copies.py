@@ -83,14 +83,14 @@ def stamp_of(path: Path) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def recall(folder: Path) -> Seen | None:
-    """The memory kept in `folder`, if there is one and its file is untouched."""
+def recall(folder: Path, *, touched: bool = False) -> Seen | None:
+    """The memory kept in `folder`, if there is one; of a `touched` file only if asked for."""
     try:
         noted = json.loads((folder / MEMORY).read_text("utf-8"))
         seen = Seen(**(noted | {"stamp": tuple(noted["stamp"])}))
     except (OSError, ValueError, TypeError, KeyError):
         return None  # without memory the file is fetched, or hashed, again
-    return seen if seen.holds() else None
+    return seen if touched or seen.holds() else None
 
 
 def remember(folder: Path, seen: Seen) -> None:

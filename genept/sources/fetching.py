@@ -75,14 +75,14 @@ class Fetcher:
         """
         if source.is_pinned:
             return Observation(source.id, "pinned", source.sha256, "the catalogue", 0)
-        seen = recall(self.home(source))
+        before, seen = recall(self.home(source), touched=True), recall(self.home(source))
         complaints: list[str] = []
         requests = 0
         for place in self.places.of(source):
             if isinstance(place, Path):
                 if (found := self._in_place(source, place, seen, complaints)) is not None:
-                    same = seen is not None and seen.sha256 == found.sha256
-                    state: State = "unchanged" if same else _news(seen)
+                    same = before is not None and before.sha256 == found.sha256
+                    state: State = "unchanged" if same else _news(before)
                     return Observation(source.id, state, found.sha256, found.place, requests)
                 continue
             requests += 1
@@ -97,7 +97,7 @@ class Fetcher:
                 tag = known.version.tag or known.sha256
                 return Observation(source.id, "unchanged", tag, place.name, requests)
             tag = (news.tag if news else None) or (known.sha256 if known else "unversioned")
-            return Observation(source.id, _news(seen), tag, place.name, requests)
+            return Observation(source.id, _news(before), tag, place.name, requests)
         raise _nowhere(source, complaints)
 
     def home(self, source: Source) -> Path:

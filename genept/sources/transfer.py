@@ -131,6 +131,7 @@ class Transfer:
     media: Media
     seen: Version | None
     advance: Callable[[float], None]
+    furthest: int = 0
 
     def attempt(self) -> Version | None:
         """Ask once, for the rest if there is a beginning; None if it is still what was `seen`."""
@@ -142,7 +143,7 @@ class Transfer:
         with self.network.open(self.place, headers) as answer:
             if answer.status_code == 416:
                 self.forget()
-                raise TroubleError(f"{self.place.name} has no byte {offset:,}", progressed=True)
+                raise TroubleError(f"{self.place.name} has no byte {offset:,}")
             refuse_status(answer, self.place, self.patience)
             if answer.status_code == 304:
                 return None
@@ -180,7 +181,7 @@ class Transfer:
             if given and int(given[1]) == offset and before and before.tag == now.tag:
                 return offset
             self.forget()
-            raise TroubleError(f"{self.place.name} changed during the transfer", progressed=True)
+            raise TroubleError(f"{self.place.name} changed during the transfer")
         self.forget()
         self.partial.touch()
         self._note.write_text(json.dumps(asdict(now) | {"place": self.place.name}), "utf-8")
@@ -208,7 +209,8 @@ class Transfer:
             if offset == 0 and len(head) < HEAD:
                 refuse_head(head, self.media)
         except TroubleError as error:
-            error.progressed = size > offset
+            # A server that always breaks off at the same byte must not be asked for ever.
+            error.progressed, self.furthest = size > self.furthest, max(size, self.furthest)
             self.advance(-size)
             raise
         except WrongBytesError:

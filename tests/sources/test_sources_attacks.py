@@ -83,7 +83,7 @@ def crowded_tar() -> bytes:
 
 
 def long_header(kind: bytes) -> bytes:
-    """A tar that says that its next name is longer than all memory; tarfile would read all of it."""
+    """A tar whose next name is longer than all memory; tarfile would read all of it."""
     entry = tarfile.TarInfo("long")
     entry.type, entry.size = kind, BOMB
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)

@@ -158,6 +158,13 @@ def test_a_server_without_ranges_sends_all_again(make: Make, server: Publisher) 
     assert make(**pin(TABLE)).fetch("x").read_bytes() == TABLE
 
 
+def test_a_transfer_that_never_gets_further_ends(make: Make, server: Publisher) -> None:
+    server.faults["table.tsv"] = [Fault(cut_at=100_000, ignore_range=True)] * 99
+    with pytest.raises(SourceError, match="the transfer broke off"):
+        make().fetch("x")
+    assert len(server.seen) <= 3 * PATIENCE.attempts
+
+
 def test_without_validators_nothing_is_resumed(make: Make, server: Publisher) -> None:
     server.validators = False
     server.faults["table.tsv"] = [Fault(cut_at=100_000)]
@@ -231,9 +238,7 @@ def test_other_bytes_than_the_pinned_ones_are_refetched_once_then_refused(
     assert len(server.seen) == 4
 
 
-def test_a_file_without_length_may_not_grow_beyond_its_bound(
-    make: Make, server: Publisher
-) -> None:
+def test_a_file_without_length_may_not_grow_beyond_its_bound(make: Make, server: Publisher) -> None:
     with pytest.raises(SourceError, match=r"accepts 1,000 at most.*raise `bytes`"):
         make(bytes=1000).fetch("x")
 
@@ -303,9 +308,7 @@ def age(folder: Path) -> None:
     (folder / "seen.json").write_text(json.dumps(memory))
 
 
-def test_news_are_fetched_and_a_run_keeps_what_it_began_with(
-    make: Make, server: Publisher
-) -> None:
+def test_news_are_fetched_and_a_run_keeps_what_it_began_with(make: Make, server: Publisher) -> None:
     archives = make(refresh="daily")
     path = archives.fetch("x")
     before = archives.data_version("x")
@@ -381,9 +384,7 @@ def test_a_wrong_file_in_a_mirror_is_passed_over_aloud(
     assert len(server.seen) == 1
 
 
-def test_a_mirror_behind_http_is_asked_before_the_publisher(
-    make: Make, server: Publisher
-) -> None:
+def test_a_mirror_behind_http_is_asked_before_the_publisher(make: Make, server: Publisher) -> None:
     server.files["mirror/x/table.tsv"] = TABLE
     archives = make(mirrors=(f"{server.url}/other", f"{server.url}/mirror"), **pin(TABLE))
     assert archives.fetch("x").read_bytes() == TABLE
@@ -445,9 +446,8 @@ def test_damaged_gzip_is_refused_when_it_is_read(
 ) -> None:
     server.files["t.gz"] = damaged
     archives = make(address="https://data.example.org/t.gz", media="gzip")
-    with pytest.raises(SourceError, match=complaint), archives.open("x") as stream:
-        while stream.read(1 << 16):
-            pass
+    with archives.open("x") as stream, pytest.raises(SourceError, match=complaint):
+        list(iter(lambda: stream.read(1 << 16), b""))
 
 
 def test_a_file_of_a_pattern_is_named_after_a_colon(make: Make, server: Publisher) -> None:
