@@ -31,8 +31,7 @@ def gene_names(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[Sto
 
 def mirror_folders(platform: Platform) -> list[Path]:
     """The folders among the configured mirrors; none, unless an operator names some."""
-    mirrors: Sequence[str] = getattr(platform.settings, "mirrors", ())
-    return [Path(one).expanduser() for one in mirrors if "://" not in one]
+    return [Path(one).expanduser() for one in platform.settings.mirrors if "://" not in one]
 
 
 def snapshot_asset(

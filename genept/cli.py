@@ -24,6 +24,7 @@ from genept.embedders_cli import app as embedders_app
 from genept.genes_cli import app as genes_app
 from genept.settings import Settings
 from genept.sources.errors import SourceError
+from genept.sources_cli import app as sources_app
 from genept.spaces_cli import app as spaces_app
 from genept.store.embedded import EmbeddedStore
 from genept.store.errors import StoreError
@@ -40,6 +41,7 @@ app.add_typer(release_app, name="release")
 app.add_typer(genes_app, name="genes")
 app.add_typer(spaces_app, name="spaces")
 app.add_typer(embedders_app, name="embedders")
+app.add_typer(sources_app, name="sources")
 answer = Console(highlight=False)
 
 

@@ -18,7 +18,7 @@ from genept.nomenclature.reference import Reference, starter_reference
 from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
-from genept.sources.mirror import mirrored_files
+from genept.sources.places import Places
 from genept.store.connect import open_store
 from genept.store.lake import Lake, Part, StoredTable
 from genept.store.manifest import ReleasedSource
@@ -58,8 +58,13 @@ class Platform:
 
     @cached_property
     def archives(self) -> Archives:
-        """Verified copies of the sources' archives."""
-        return Archives(self.catalogue, self.settings.state / "cache" / "archives")
+        """Verified copies of the sources, from mirrors first where the settings name any."""
+        places = Places(
+            self.settings.mirrors,
+            self.settings.addresses,
+            lambda bucket, key: self.store.presigned(key, bucket=bucket),
+        )
+        return Archives(self.catalogue, self.settings.state / "cache" / "archives", places=places)
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -117,8 +122,8 @@ class Platform:
 
     @cached_property
     def knowledge(self) -> KnowledgeSources:
-        """Where descriptions are drawn from: the archives, and the mirror's files."""
-        return KnowledgeSources(self.archives, mirrored_files(self.settings.mirror))
+        """Where descriptions are drawn from: the archives, and what else is at hand."""
+        return KnowledgeSources(self.archives)
 
     @property
     def recipes(self) -> dict[str, Recipe]:

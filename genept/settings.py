@@ -69,8 +69,11 @@ class Settings(BaseSettings):
         description="Describe only this many genes: for trying things out, never silent.",
     )
 
-    mirror: Path | None = Field(
-        None, description="Folder with publishers' files, laid out as in genept.sources.mirror."
+    mirrors: tuple[str, ...] = Field(
+        (), description="Folders, s3://bucket/prefix or https:// asked first for public sources."
+    )
+    addresses: dict[str, str] = Field(
+        {}, description="Address instead of the catalogue's, by source id; may be private."
     )
     recipes: Path | None = Field(
         None, description="A TOML file with recipes, masks and spaces of one's own."

@@ -84,7 +84,7 @@ def made_archives(folder: Path, **members: Mapping[str, bytes]) -> Archives:
             for name, content in of_source.items():
                 wheel.writestr(name, content)
         data = packed.getvalue()
-        pin = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        pin = {"bytes": len(data), "pinned_sha256": hashlib.sha256(data).hexdigest()}
         sources[id_] = sources[id_].model_copy(update=pin)
         (folder / sources[id_].filename).write_bytes(data)
     return Archives(catalogue.model_copy(update={"sources": sources}), folder)

@@ -1,7 +1,8 @@
-"""The archives on disk: fetched once, verified, opened member by member.
+"""The sources on disk: fetched, verified, opened as they are or member by member.
 
-A folder of pinned files. What pip does is in `download`, how a member is
-streamed in `members`, which archives there are in `catalogue`.
+What everybody else asks for a source. What pip does is in `download`, what comes from an
+address or a mirror in `fetching`, how a member is streamed in `members`, which sources
+there are in `catalogue`.
 """
 
 from __future__ import annotations
@@ -15,57 +16,121 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from genept.console import console
 from genept.sources import members
 from genept.sources.catalogue import Catalogue, Source
+from genept.sources.copies import Observation, Seen, stamp_of
 from genept.sources.download import disk_full, download
 from genept.sources.errors import SourceError
+from genept.sources.fetching import Fetcher
+from genept.sources.http import Web
+from genept.sources.places import Places
 
 __all__ = ["Archives", "SourceError"]
 
 
 class Archives:
-    """Verified local copies of the catalogue's archives.
+    """Verified local copies of the catalogue's sources.
 
     Parameters
     ----------
     catalogue
-        What may be fetched.
+        What may be fetched. An id `entry:value` names a file of an entry with a pattern.
     folder
         Where the files are kept; made when first needed. Several processes may share it.
+    places
+        Mirrors and overrides; by default the publishers alone.
+    web
+        How addresses are asked.
     """
 
-    def __init__(self, catalogue: Catalogue, folder: Path) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        folder: Path,
+        *,
+        places: Places | None = None,
+        web: Web | None = None,
+    ) -> None:
         self.catalogue = catalogue
         self.folder = folder
+        self.places = places or Places()
+        if unknown := sorted(set(self.places.addresses) - set(catalogue.sources)):
+            raise SourceError(f"GENEPT_ADDRESSES names sources that do not exist: {unknown}")
+        self._fetcher = Fetcher(folder, self.places, web or Web())
         self._verified: dict[str, tuple[int, int, int]] = {}
+        self._settled: dict[str, Seen] = {}
 
     def fetched(self, source_id: str) -> bool:
-        """Whether the archive is here with its pinned size (its hash is checked on use)."""
-        source = self._source(source_id)
+        """Whether a copy is here; asks nobody (the hash of a package is checked on use)."""
+        source = self.catalogue.source(source_id)
         path = self.folder / source.filename
-        return path.is_file() and path.stat().st_size == source.bytes
+        if source.is_package and path.is_file() and path.stat().st_size == source.bytes:
+            return True
+        return self._fetcher.recalled(source) is not None
 
-    def fetch(self, source_id: str) -> Path:
-        """Return the verified archive; download it if it is absent or not what was pinned.
+    def at_hand(self, source_id: str) -> bool:
+        """Whether it can be read without asking its publisher: a copy, or a mirror's folder."""
+        places = self.places.of(self.catalogue.source(source_id))
+        in_folder = any(isinstance(place, Path) and place.is_file() for place in places)
+        return in_folder or self.fetched(source_id)
+
+    def fetch(self, source_id: str, *, refresh: bool = False) -> Path:
+        """Return the verified file; download it if it is absent, wrong or out of date.
+
+        An unpinned source is asked after when its cadence says so, and at most once in the
+        life of this object: what a run has begun to read does not change under it.
+
+        Parameters
+        ----------
+        refresh
+            Ask an unpinned source for news now.
 
         Raises
         ------
         SourceError
-            It cannot be downloaded, or what comes is not what was pinned.
+            It cannot be downloaded, or what comes is not what was promised.
         """
-        source = self._source(source_id)
-        path = self.folder / source.filename
-        if path.is_file():
-            stamp = _stamp(path)
-            if self._verified.get(source_id) == stamp:
-                return path
-            if _mismatch(path, source) is None:
-                self._verified[source_id] = stamp
-                return path
-            path.unlink(missing_ok=True)
-        self._download(source, path)
-        self._verified[source_id] = _stamp(path)
-        return path
+        source = self.catalogue.source(source_id)
+        if source.is_package:
+            return self._package(source)
+        return Path(self._public(source, refresh=refresh).path)
+
+    def data_version(self, source_id: str) -> str:
+        """SHA-256 of a source's bytes: its pin, or that of its copy, fetched if need be."""
+        source = self.catalogue.source(source_id)
+        return source.sha256 if source.is_pinned else self._public(source).sha256
+
+    def seen(self, source_id: str) -> Seen | None:
+        """What is known of the copy: from where, since when, which version; None without one.
+
+        Packages from the index have no such memory: their pin says it all.
+        """
+        return self._fetcher.recalled(self.catalogue.source(source_id))
+
+    def observe(self, source_id: str) -> Observation:
+        """Look for news with one conditional request at most; see `Fetcher.observe`."""
+        return self._fetcher.observe(self.catalogue.source(source_id))
+
+    @contextmanager
+    def open(self, source_id: str) -> Iterator[BinaryIO]:
+        """Stream a whole source; gzip is unpacked on the way, under caps.
+
+        Raises
+        ------
+        SourceError
+            It cannot be had, is damaged or a bomb, or holds several files.
+        """
+        source = self.catalogue.source(source_id)
+        if source.kind in ("zip", "tar"):
+            raise SourceError(f"{source.filename} holds several files: open one of its members")
+        path = self.fetch(source_id)
+        with path.open("rb") as file:
+            if source.kind != "gzip":
+                yield file
+                return
+            with members.open_gzip_file(file, path.name, limit=source.unpacked_bytes) as stream:
+                yield stream
 
     @contextmanager
     def open_member(self, source_id: str, name: str) -> Iterator[BinaryIO]:
@@ -76,10 +141,12 @@ class Archives:
         SourceError
             The archive cannot be had, is damaged or unsafe, or has no such member.
         """
+        source = self.catalogue.source(source_id)
+        if source.kind not in ("zip", "tar"):
+            raise SourceError(f"{source.filename} is one {source.kind} file: it has no members")
         path = self.fetch(source_id)
-        is_wheel = self._source(source_id).is_wheel
-        opener = members.open_zip_member if is_wheel else members.open_tar_member
-        with opener(path, name, path.name) as stream:
+        opener = members.open_zip_member if source.kind == "zip" else members.open_tar_member
+        with opener(path, name, path.name, limit=source.unpacked_bytes) as stream:
             yield stream
 
     @contextmanager
@@ -87,7 +154,9 @@ class Archives:
         """Stream the unpacked content of a gzip file that is a member; see `open_member`."""
         with (
             self.open_member(source_id, name) as packed,
-            members.open_gzip(packed, f"{self._source(source_id).filename}, {name}") as stream,
+            members.open_gzip(
+                packed, f"{self.catalogue.source(source_id).filename}, {name}"
+            ) as stream,
         ):
             yield stream
 
@@ -96,16 +165,40 @@ class Archives:
         """Stream the file `inner` of a zip file that is a member; see `open_member`."""
         with self.open_member(source_id, name) as packed:
             data = BytesIO(packed.read())
-        what = f"{self._source(source_id).filename}, {name}"
+        what = f"{self.catalogue.source(source_id).filename}, {name}"
         with members.open_zip_member(data, inner, what) as stream:
             yield stream
 
-    def _source(self, source_id: str) -> Source:
-        try:
-            return self.catalogue.sources[source_id]
-        except KeyError:
-            known = ", ".join(sorted(self.catalogue.sources))
-            raise SourceError(f"no source {source_id!r} in the catalogue; known: {known}") from None
+    def _package(self, source: Source) -> Path:
+        path = self.folder / source.filename
+        if path.is_file():
+            stamp = stamp_of(path)
+            if self._verified.get(source.id) == stamp:
+                return path
+            if _mismatch(path, source) is None:
+                self._verified[source.id] = stamp
+                return path
+            path.unlink(missing_ok=True)
+        if self.places.mirrors:
+            try:
+                return Path(self._public(source).path)
+            except SourceError as error:
+                console.print(
+                    f"No mirror has {source.label}, so pip is asked: {error}", markup=False
+                )
+        self._download(source, path)
+        self._verified[source.id] = stamp_of(path)
+        return path
+
+    def _public(self, source: Source, *, refresh: bool = False) -> Seen:
+        settled = self._settled.get(source.id)
+        if settled is None or refresh or not settled.holds():
+            try:
+                settled = self._fetcher.fetch(source, refresh=refresh)
+            except OSError as error:
+                raise self._not_kept(source, error) from error
+            self._settled[source.id] = settled
+        return settled
 
     def _download(self, source: Source, path: Path) -> None:
         try:
@@ -120,11 +213,12 @@ class Archives:
                     )
                 file.replace(path)
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise disk_full(source) from error
-            raise SourceError(
-                f"{source.filename} cannot be kept in {self.folder}: {error}"
-            ) from error
+            raise self._not_kept(source, error) from error
+
+    def _not_kept(self, source: Source, error: OSError) -> SourceError:
+        if error.errno == errno.ENOSPC:
+            return disk_full(source)
+        return SourceError(f"{source.filename} cannot be kept in {self.folder}: {error}")
 
 
 def _mismatch(path: Path, source: Source) -> str | None:
@@ -137,8 +231,3 @@ def _mismatch(path: Path, source: Source) -> str | None:
     if digest != source.sha256:
         return f"{path.name} has SHA-256 {digest}, expected {source.sha256}"
     return None
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,53 +1,27 @@
-"""The catalogue: which archives are used and which collections are made of them.
+"""The catalogue: which sources are used and which collections are made of them.
 
 Reads and validates `catalogue.toml`. A further collection of a known format is
-an entry there and no code. Fetching is in `archives`, parsing in one module per
-format.
+an entry there and no code. What a source is, is in `source`; fetching in
+`archives`, parsing in one module per format.
 """
 
 from __future__ import annotations
 
 import tomllib
-from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from genept.sources.errors import SourceError
 from genept.sources.formats import FORMATS
+from genept.sources.source import ID, Entry, Source
 
-ID = r"^[a-z0-9][a-z0-9-]*$"
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+__all__ = ["Catalogue", "Collection", "Source", "load_catalogue"]
 
 
-class Source(_Entry):
-    """One archive on the package index, pinned to the byte."""
-
-    id: str = Field(pattern=ID)
-    title: str
-    publisher: str
-    package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!-]*$")
-    filename: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*(\.whl|\.tar\.gz)$")
-    bytes: int = Field(gt=0)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    licence: str
-    redistributable: bool
-    citation: str
-    released: date = Field(description="Date of the data, not of the package.")
-
-    @property
-    def is_wheel(self) -> bool:
-        """Whether the archive is a wheel (zip) and not a source distribution (tar.gz)."""
-        return self.filename.endswith(".whl")
-
-
-class Collection(_Entry):
+class Collection(Entry):
     """One data set that is ingested: its format, unit, groups and terms of use.
 
     `options` are the format's own; they are checked against its model on load,
@@ -68,7 +42,7 @@ class Collection(_Entry):
     licence: str
     citation: str
     caveat: str | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field({})
 
     @model_validator(mode="after")
     def _policy_suits_unit(self) -> Collection:
@@ -92,11 +66,33 @@ class Collection(_Entry):
         return self
 
 
-class Catalogue(_Entry):
+class Catalogue(Entry):
     """All sources and collections by id."""
 
     sources: dict[str, Source]
     collections: dict[str, Collection]
+
+    def source(self, source_id: str) -> Source:
+        """The source of an id; of `entry:value` the file that `value` names (see `Source`).
+
+        Raises
+        ------
+        SourceError
+            There is no such entry, or the value does not fit its pattern.
+        """
+        entry_id, colon, value = source_id.partition(":")
+        if entry_id not in self.sources:
+            known = ", ".join(sorted(self.sources))
+            raise SourceError(f"no source {entry_id!r} in the catalogue; known: {known}")
+        entry = self.sources[entry_id]
+        if colon:
+            return entry.filled(value)
+        if entry.pattern is not None:
+            raise SourceError(
+                f"source {entry_id!r} stands for many files: name one as {entry_id}:…, where … "
+                f"fits {entry.pattern!r}"
+            )
+        return entry
 
     @model_validator(mode="before")
     @classmethod
@@ -117,7 +113,7 @@ class Catalogue(_Entry):
     def _collections_name_known_sources(self) -> Catalogue:
         for collection in self.collections.values():
             for source_id in collection.sources:
-                if source_id not in self.sources:
+                if source_id.partition(":")[0] not in self.sources:
                     raise ValueError(
                         f"collection {collection.id!r} names the unknown source {source_id!r}; "
                         f"known are {', '.join(sorted(self.sources))}"

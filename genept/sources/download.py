@@ -165,4 +165,4 @@ def without_credentials(text: str) -> str:
 
 
 def _name(source: Source, separator: str = " ") -> str:
-    return f"{source.package}{separator}{source.version}"
+    return f"{source.package}{separator}{source.version}" if source.is_package else source.id

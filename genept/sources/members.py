@@ -16,13 +16,15 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, Self, cast
 
 from genept.sources.errors import SourceError
 
 MEBIBYTE: Final = 1 << 20
 MAX_BYTES: Final = 512 * MEBIBYTE
 MAX_RATIO: Final = 200
+MAX_ENTRIES: Final = 20_000
+MAX_HEADER: Final = MEBIBYTE
 _DAMAGE: Final = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile)
 _REMEDY: Final = "delete the archive and run again; if it comes back so, do not use it"
 
@@ -43,24 +45,30 @@ class _Capped(io.RawIOBase):
         self._seen += len(data)
         if self._seen > self._limit:
             raise SourceError(
-                f"{self._what}: unpacks to more than {self._limit:,} bytes, or "
-                f"{MAX_RATIO}:1: refused as a decompression bomb"
+                f"{self._what}: unpacks to more than {self._limit:,} bytes "
+                f"(at most {MAX_RATIO}:1): refused as a decompression bomb"
             )
         view[: len(data)] = data
         return len(data)
 
 
-def capped(inner: BinaryIO, *, packed: int, what: str, max_bytes: int | None = None) -> BinaryIO:
+def capped(inner: BinaryIO, *, packed: int, what: str, limit: int | None = None) -> BinaryIO:
     """Wrap a decompressing stream so that it yields at most what `packed` bytes may unpack to.
 
-    The ratio only counts beyond the first MiB: short runs of zeros are no attack.
+    The ratio only counts beyond the first MiB: short runs of zeros are no attack. `limit`
+    replaces the usual cap on bytes where the catalogue expects more; the ratio stays.
     """
-    limit = min(max_bytes or MAX_BYTES, MEBIBYTE + MAX_RATIO * packed)
-    return io.BufferedReader(_Capped(inner, limit, what), MEBIBYTE)
+    return io.BufferedReader(_Capped(inner, _most(packed, limit), what), MEBIBYTE)
+
+
+def _most(packed: int, limit: int | None = None) -> int:
+    return min(limit or MAX_BYTES, MEBIBYTE + MAX_RATIO * packed)
 
 
 @contextmanager
-def open_zip_member(file: Path | BinaryIO, name: str, what: str) -> Iterator[BinaryIO]:
+def open_zip_member(
+    file: Path | BinaryIO, name: str, what: str, *, limit: int | None = None
+) -> Iterator[BinaryIO]:
     """Stream the one member of a zip whose path is `name` or ends in ``/name``.
 
     Raises
@@ -71,12 +79,14 @@ def open_zip_member(file: Path | BinaryIO, name: str, what: str) -> Iterator[Bin
     with _as_source_error(what):
         archive = zipfile.ZipFile(file)
     with archive:
+        _refuse_many(len(archive.infolist()), what)
         for entry in archive.infolist():
             # The upper half holds Unix permissions; 0 means that none were recorded.
             kind = stat.S_IFMT(entry.external_attr >> 16)
             _refuse_unsafe(entry.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR), what)
         entry = archive.infolist()[_only_match(archive.namelist(), name, what)]
-        _refuse_declared(entry.file_size, entry.compress_size, f"{what}, {entry.filename}")
+        inner = f"{what}, {entry.filename}"
+        _refuse_declared(entry.file_size, entry.compress_size, inner, limit)
         try:
             with _as_source_error(what):
                 stream = archive.open(entry)
@@ -88,12 +98,14 @@ def open_zip_member(file: Path | BinaryIO, name: str, what: str) -> Iterator[Bin
             ) from error
         with stream:
             yield capped(
-                cast(BinaryIO, stream), packed=entry.compress_size, what=f"{what}, {entry.filename}"
+                cast(BinaryIO, stream), packed=entry.compress_size, what=inner, limit=limit
             )
 
 
 @contextmanager
-def open_tar_member(path: Path, name: str, what: str) -> Iterator[BinaryIO]:
+def open_tar_member(
+    path: Path, name: str, what: str, *, limit: int | None = None
+) -> Iterator[BinaryIO]:
     """Stream the one regular member of a tar.gz whose path is `name` or ends in ``/name``.
 
     Raises
@@ -102,15 +114,16 @@ def open_tar_member(path: Path, name: str, what: str) -> Iterator[BinaryIO]:
         As for :func:`open_zip_member`.
     """
     names: list[str] = []
-    with _tar_stream(path, what) as archive, _as_source_error(what):
+    with _tar_stream(path, what, limit) as archive, _as_source_error(what):
         for entry in archive:
             _refuse_unsafe(entry.name, entry.isreg() or entry.isdir(), what)
             names.append(entry.name)
+            _refuse_many(len(names), what)
     wanted = _only_match(names, name, what)
-    with _tar_stream(path, what) as archive:
+    with _tar_stream(path, what, limit) as archive:
         with _as_source_error(what):
             entry = next(entry for position, entry in enumerate(archive) if position == wanted)
-            _refuse_declared(entry.size, path.stat().st_size, f"{what}, {entry.name}")
+            _refuse_declared(entry.size, path.stat().st_size, f"{what}, {entry.name}", limit)
             stream = archive.extractfile(entry)
         if stream is None:
             raise SourceError(f"{what}: {entry.name} is a folder, not a file")
@@ -119,6 +132,7 @@ def open_tar_member(path: Path, name: str, what: str) -> Iterator[BinaryIO]:
                 cast(BinaryIO, stream),
                 packed=path.stat().st_size,
                 what=f"{what}, {entry.name}",
+                limit=limit,
             )
 
 
@@ -140,11 +154,50 @@ def open_gzip(packed: BinaryIO, what: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _tar_stream(path: Path, what: str) -> Iterator[tarfile.TarFile]:
+def open_gzip_file(file: BinaryIO, what: str, *, limit: int | None = None) -> Iterator[BinaryIO]:
+    """Unpack a gzip file of any size as it is read; refuses what `open_gzip` refuses.
+
+    That it is cut short, or has something behind its end, is found when the end is read.
+    """
+    packed = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(16)
+    file.seek(0)
+    if not head.startswith(b"\x1f\x8b"):
+        found = f"begins with {head!r}" if head else "is empty"
+        raise SourceError(f"{what}: expected gzip, but it {found}; {_REMEDY}")
+    with gzip.GzipFile(fileobj=file) as stream:
+        yield capped(cast(BinaryIO, stream), packed=packed, what=what, limit=limit)
+
+
+class _ModestTarInfo(tarfile.TarInfo):
+    """A header whose extension is small: tarfile reads long names and attributes whole."""
+
+    _EXTENSIONS: Final = frozenset(
+        (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
+         tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+    )  # fmt: skip
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """As in `tarfile`, refusing what would be read into memory beyond `MAX_HEADER`."""
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in cls._EXTENSIONS and header.size > MAX_HEADER:
+            raise SourceError(
+                f"a header of the tar declares {header.size:,} bytes of names or attributes "
+                f"(cap: {MAX_HEADER:,}): refused as an attack"
+            )
+        return header
+
+
+@contextmanager
+def _tar_stream(path: Path, what: str, limit: int | None) -> Iterator[tarfile.TarFile]:
     with path.open("rb") as file, gzip.GzipFile(fileobj=file) as unpacked:
-        safe = capped(cast(BinaryIO, unpacked), packed=path.stat().st_size, what=what)
+        safe = capped(cast(BinaryIO, unpacked), packed=path.stat().st_size, what=what, limit=limit)
         with _as_source_error(what):
-            archive = tarfile.open(fileobj=safe, mode="r|")  # noqa: SIM115, entered just below
+            archive = tarfile.open(  # noqa: SIM115, entered just below
+                fileobj=safe, mode="r|", tarinfo=_ModestTarInfo
+            )
         with archive:
             yield archive
 
@@ -157,11 +210,16 @@ def _refuse_unsafe(name: str, is_plain: bool, what: str) -> None:
         raise SourceError(f"{what}: {name!r} is a link or a device: refused")
 
 
-def _refuse_declared(size: int, packed: int, what: str) -> None:
-    if size > min(MAX_BYTES, MEBIBYTE + MAX_RATIO * packed):
+def _refuse_many(entries: int, what: str) -> None:
+    if entries > MAX_ENTRIES:
+        raise SourceError(f"{what}: holds more than {MAX_ENTRIES:,} entries: refused as an attack")
+
+
+def _refuse_declared(size: int, packed: int, what: str, limit: int | None) -> None:
+    if size > (most := _most(packed, limit)):
         raise SourceError(
-            f"{what}: declares {size:,} bytes out of {packed:,} "
-            f"(cap: {MAX_BYTES:,} bytes and {MAX_RATIO}:1): refused as a decompression bomb"
+            f"{what}: declares {size:,} bytes out of {packed:,} (cap: {most:,} bytes, and "
+            f"{MAX_RATIO}:1): refused as a decompression bomb"
         )
 
 

@@ -41,7 +41,7 @@ def file_opener(path: Path) -> Opener:
                         cast(BinaryIO, stream),
                         packed=packed,
                         what=path.name,
-                        max_bytes=MAX_UNPACKED,
+                        limit=MAX_UNPACKED,
                     )
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror or error}") from error

@@ -101,6 +101,14 @@ class Bucket:
         """Whether an object is stored under `key`."""
         return self.head(key) is not None
 
+    def presigned(self, key: str, *, bucket: str | None = None, seconds: int = 3600) -> str:
+        """An address that anybody may read `key` from for a while: for plain HTTP clients."""
+        name = bucket or self.bucket
+        with explained(f"signing for {key!r}", self.where):
+            return self.client.generate_presigned_url(
+                "get_object", {"Bucket": name, "Key": key}, ExpiresIn=seconds
+            )
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Everything stored under keys that start with `prefix`, in order of keys."""
         if prefix:

