@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from genept.sources import gdsc, omicsbench, rectangle, tcga
+from genept.sources import (
+    gct,
+    gdsc,
+    geo_series,
+    omicsbench,
+    parquet_tables,
+    recount3,
+    rectangle,
+    tables,
+    tcga,
+    tenx_mtx,
+)
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
@@ -16,6 +27,14 @@ PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = 
     "gdsc": gdsc.parse,
     "tcga": tcga.parse,
     "omicsbench": omicsbench.parse,
+    "table": tables.parse,
+    "gct": gct.parse,
+    "geo_series": geo_series.parse,
+    "xena": tables.parse_xena,
+    "depmap": tables.parse_depmap,
+    "recount3": recount3.parse,
+    "tenx_mtx": tenx_mtx.parse,
+    "parquet": parquet_tables.parse,
 }
 
 

@@ -14,7 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, cast
 
@@ -23,6 +23,7 @@ from genept.sources.errors import SourceError
 MEBIBYTE: Final = 1 << 20
 MAX_BYTES: Final = 512 * MEBIBYTE
 MAX_RATIO: Final = 200
+_TAR_MAGIC_AT: Final = 257
 _DAMAGE: Final = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile)
 _REMEDY: Final = "delete the archive and run again; if it comes back so, do not use it"
 
@@ -30,8 +31,9 @@ _REMEDY: Final = "delete the archive and run again; if it comes back so, do not 
 class _Capped(io.RawIOBase):
     """Reads through to `inner` up to `limit` bytes; damage becomes a `SourceError`."""
 
-    def __init__(self, inner: BinaryIO, limit: int, what: str) -> None:
+    def __init__(self, inner: BinaryIO, limit: int, what: str, max_bytes: int) -> None:
         self._inner, self._limit, self._what, self._seen = inner, limit, what, 0
+        self._max_bytes = max_bytes
 
     def readable(self) -> bool:
         return True
@@ -44,23 +46,30 @@ class _Capped(io.RawIOBase):
         if self._seen > self._limit:
             raise SourceError(
                 f"{self._what}: unpacks to more than {self._limit:,} bytes "
-                f"(cap: {MAX_BYTES:,} bytes and {MAX_RATIO}:1): refused as a decompression bomb"
+                f"(cap: {self._max_bytes:,} bytes and {MAX_RATIO}:1): refused as a decompression "
+                "bomb"
             )
         view[: len(data)] = data
         return len(data)
 
 
-def capped(inner: BinaryIO, *, packed: int, what: str) -> BinaryIO:
+def capped(
+    inner: BinaryIO, *, packed: int, what: str, max_bytes: int | None = None
+) -> io.BufferedReader:
     """Wrap a decompressing stream so that it yields at most what `packed` bytes may unpack to.
 
     The ratio only counts beyond the first MiB: short runs of zeros are no attack.
+    Who streams on (and keeps nothing) may raise `max_bytes` above `MAX_BYTES`.
     """
-    limit = min(MAX_BYTES, MEBIBYTE + MAX_RATIO * packed)
-    return io.BufferedReader(_Capped(inner, limit, what), MEBIBYTE)
+    max_bytes = MAX_BYTES if max_bytes is None else max_bytes
+    limit = min(max_bytes, MEBIBYTE + MAX_RATIO * packed)
+    return io.BufferedReader(_Capped(inner, limit, what, max_bytes), MEBIBYTE)
 
 
 @contextmanager
-def open_zip_member(file: Path | BinaryIO, name: str, what: str) -> Iterator[BinaryIO]:
+def open_zip_member(
+    file: Path | BinaryIO, name: str, what: str, *, max_bytes: int | None = None
+) -> Iterator[io.BufferedReader]:
     """Stream the one member of a zip whose path is `name` or ends in ``/name``.
 
     Raises
@@ -68,15 +77,10 @@ def open_zip_member(file: Path | BinaryIO, name: str, what: str) -> Iterator[Bin
     SourceError
         The zip is damaged, hides a path, link or device, or `name` fits none or several members.
     """
-    with _as_source_error(what):
-        archive = zipfile.ZipFile(file)
-    with archive:
-        for entry in archive.infolist():
-            # The upper half holds Unix permissions; 0 means that none were recorded.
-            kind = stat.S_IFMT(entry.external_attr >> 16)
-            _refuse_unsafe(entry.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR), what)
+    with _safe_zip(file, what) as archive:
         entry = archive.infolist()[_only_match(archive.namelist(), name, what)]
-        _refuse_declared(entry.file_size, entry.compress_size, f"{what}, {entry.filename}")
+        inside = f"{what}, {entry.filename}"
+        _refuse_declared(entry.file_size, entry.compress_size, inside, max_bytes)
         try:
             with _as_source_error(what):
                 stream = archive.open(entry)
@@ -88,29 +92,30 @@ def open_zip_member(file: Path | BinaryIO, name: str, what: str) -> Iterator[Bin
             ) from error
         with stream:
             yield capped(
-                cast(BinaryIO, stream), packed=entry.compress_size, what=f"{what}, {entry.filename}"
+                cast(BinaryIO, stream),
+                packed=entry.compress_size,
+                what=inside,
+                max_bytes=max_bytes,
             )
 
 
 @contextmanager
-def open_tar_member(path: Path, name: str, what: str) -> Iterator[BinaryIO]:
-    """Stream the one regular member of a tar.gz whose path is `name` or ends in ``/name``.
+def open_tar_member(
+    path: Path, name: str, what: str, *, max_bytes: int | None = None
+) -> Iterator[io.BufferedReader]:
+    """Stream the one regular member of a tar or tar.gz that is `name` or ends in ``/name``.
 
     Raises
     ------
     SourceError
         As for :func:`open_zip_member`.
     """
-    names: list[str] = []
-    with _tar_stream(path, what) as archive, _as_source_error(what):
-        for entry in archive:
-            _refuse_unsafe(entry.name, entry.isreg() or entry.isdir(), what)
-            names.append(entry.name)
-    wanted = _only_match(names, name, what)
-    with _tar_stream(path, what) as archive:
+    wanted = _only_match(tar_names(path, what, max_bytes=max_bytes), name, what)
+    with _tar_stream(path, what, max_bytes) as archive:
         with _as_source_error(what):
             entry = next(entry for position, entry in enumerate(archive) if position == wanted)
-            _refuse_declared(entry.size, path.stat().st_size, f"{what}, {entry.name}")
+            inside = f"{what}, {entry.name}"
+            _refuse_declared(entry.size, path.stat().st_size, inside, max_bytes)
             stream = archive.extractfile(entry)
         if stream is None:
             raise SourceError(f"{what}: {entry.name} is a folder, not a file")
@@ -118,8 +123,50 @@ def open_tar_member(path: Path, name: str, what: str) -> Iterator[BinaryIO]:
             yield capped(
                 cast(BinaryIO, stream),
                 packed=path.stat().st_size,
-                what=f"{what}, {entry.name}",
+                what=inside,
+                max_bytes=max_bytes,
             )
+
+
+def zip_names(file: Path, what: str) -> list[str]:
+    """Return the paths in a zip, in its order; raises as :func:`open_zip_member` does."""
+    with _safe_zip(file, what) as archive:
+        return archive.namelist()
+
+
+def refuse_large_zip(file: Path, what: str) -> None:
+    """Raise a `SourceError` if a zip that another library will read unpacks beyond the caps.
+
+    Python's own zip reader stops at the declared size, but others may not, so this
+    holds what is declared only against an honest bomb.
+    """
+    with _safe_zip(file, what) as archive:
+        for entry in archive.infolist():
+            _refuse_declared(
+                entry.file_size, entry.compress_size, f"{what}, {entry.filename}", None
+            )
+
+
+def tar_names(path: Path, what: str, *, max_bytes: int | None = None) -> list[str]:
+    """Return the paths in a tar or tar.gz, in its order; raises as :func:`open_tar_member` does."""
+    names: list[str] = []
+    with _tar_stream(path, what, max_bytes) as archive, _as_source_error(what):
+        for entry in archive:
+            _refuse_unsafe(entry.name, entry.isreg() or entry.isdir(), what)
+            names.append(entry.name)
+    return names
+
+
+@contextmanager
+def _safe_zip(file: Path | BinaryIO, what: str) -> Iterator[zipfile.ZipFile]:
+    with _as_source_error(what):
+        archive = zipfile.ZipFile(file)
+    with archive:
+        for entry in archive.infolist():
+            # The upper half holds Unix permissions; 0 means that none were recorded.
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            _refuse_unsafe(entry.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR), what)
+        yield archive
 
 
 @contextmanager
@@ -139,10 +186,64 @@ def open_gzip(packed: BinaryIO, what: str) -> Iterator[BinaryIO]:
         yield capped(cast(BinaryIO, stream), packed=len(data), what=what)
 
 
+def unpacking(packed: io.BufferedReader, what: str, max_bytes: int) -> io.BufferedReader:
+    """Unpack a gzip stream as it comes; what came out is held against what went in.
+
+    For large files, and for those whose packed size is not known, such as one in a tar.
+    Damage is noticed where it is reached; it raises as :func:`open_gzip` does.
+    """
+    return io.BufferedReader(_Unpacking(packed, what, max_bytes), MEBIBYTE)
+
+
+class _Unpacking(io.RawIOBase):
+    """Reads through a gzip file, under caps."""
+
+    def __init__(self, packed: io.BufferedIOBase, what: str, max_bytes: int) -> None:
+        self._packed, self._what, self._max_bytes = _Counted(packed), what, max_bytes
+        self._stream = gzip.GzipFile(fileobj=cast(BinaryIO, self._packed))
+        self._seen = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast(bytearray, buffer))
+        with _as_source_error(self._what):
+            data = self._stream.read(len(view))
+        self._seen += len(data)
+        if self._seen > min(self._max_bytes, MEBIBYTE + MAX_RATIO * self._packed.n_read):
+            raise SourceError(
+                f"{self._what}: {self._packed.n_read:,} bytes unpack to more than {self._seen:,} "
+                f"(cap: {self._max_bytes:,} bytes and {MAX_RATIO}:1): refused as a decompression "
+                "bomb"
+            )
+        view[: len(data)] = data
+        return len(data)
+
+
+class _Counted(io.RawIOBase):
+    """Counts the bytes that are read through it."""
+
+    def __init__(self, inner: io.BufferedIOBase) -> None:
+        self._inner, self.n_read = inner, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._inner.read(size)
+        self.n_read += len(data)
+        return data
+
+
 @contextmanager
-def _tar_stream(path: Path, what: str) -> Iterator[tarfile.TarFile]:
-    with path.open("rb") as file, gzip.GzipFile(fileobj=file) as unpacked:
-        safe = capped(cast(BinaryIO, unpacked), packed=path.stat().st_size, what=what)
+def _tar_stream(path: Path, what: str, max_bytes: int | None = None) -> Iterator[tarfile.TarFile]:
+    with path.open("rb") as file, ExitStack() as stack:
+        # What GEO publishes as _RAW.tar is not compressed: its members are.
+        is_plain = file.peek(_TAR_MAGIC_AT + 5)[_TAR_MAGIC_AT:].startswith(b"ustar")
+        unpacked = file if is_plain else stack.enter_context(gzip.GzipFile(fileobj=file))
+        size = path.stat().st_size
+        safe = capped(cast(BinaryIO, unpacked), packed=size, what=what, max_bytes=max_bytes)
         with _as_source_error(what):
             archive = tarfile.open(fileobj=safe, mode="r|")  # noqa: SIM115, entered just below
         with archive:
@@ -157,11 +258,12 @@ def _refuse_unsafe(name: str, is_plain: bool, what: str) -> None:
         raise SourceError(f"{what}: {name!r} is a link or a device: refused")
 
 
-def _refuse_declared(size: int, packed: int, what: str) -> None:
-    if size > min(MAX_BYTES, MEBIBYTE + MAX_RATIO * packed):
+def _refuse_declared(size: int, packed: int, what: str, max_bytes: int | None) -> None:
+    max_bytes = MAX_BYTES if max_bytes is None else max_bytes
+    if size > min(max_bytes, MEBIBYTE + MAX_RATIO * packed):
         raise SourceError(
             f"{what}: declares {size:,} bytes out of {packed:,} "
-            f"(cap: {MAX_BYTES:,} bytes and {MAX_RATIO}:1): refused as a decompression bomb"
+            f"(cap: {max_bytes:,} bytes and {MAX_RATIO}:1): refused as a decompression bomb"
         )
 
 

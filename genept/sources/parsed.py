@@ -49,6 +49,17 @@ class Quarantined:
     n: int = 1
 
 
+@dataclass(frozen=True)
+class Remark:
+    """Something of the publisher's that was kept: mended, or odd and left as it is."""
+
+    gets: Literal["fixed", "warned"]
+    subject: str
+    reason: str
+    detail: str
+    n: int = 1
+
+
 class ExpressionRows(Protocol):
     """Expression as published, read anew at each call.
 
@@ -104,6 +115,10 @@ class ParsedCollection:
         Observations × input genes, in their orders and in the collection's unit.
     responses
         Drug responses of `RESPONSE_SCHEMA`, or none.
+    quarantined
+        What was kept out, and why.
+    remarks
+        What was kept, but mended on the way or worth a warning.
     """
 
     input_genes: tuple[str, ...]
@@ -113,6 +128,7 @@ class ParsedCollection:
     expression: ExpressionRows
     responses: pl.DataFrame | None
     quarantined: tuple[Quarantined, ...]
+    remarks: tuple[Remark, ...] = ()
 
     def __post_init__(self) -> None:
         refuse_repeats(self.input_genes, "input genes")
