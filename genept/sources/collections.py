@@ -23,10 +23,6 @@ from genept.sources.errors import SourceError
 from genept.sources.parsed import ParsedCollection, validated
 
 PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = {
-    "rectangle": rectangle.parse,
-    "gdsc": gdsc.parse,
-    "tcga": tcga.parse,
-    "omicsbench": omicsbench.parse,
     "table": tables.parse,
     "gct": gct.parse,
     "geo_series": geo_series.parse,
@@ -35,6 +31,10 @@ PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = 
     "recount3": recount3.parse,
     "tenx_mtx": tenx_mtx.parse,
     "parquet": parquet_tables.parse,
+    "rectangle": rectangle.parse,
+    "gdsc": gdsc.parse,
+    "tcga": tcga.parse,
+    "omicsbench": omicsbench.parse,
 }
 
 

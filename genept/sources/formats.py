@@ -6,9 +6,10 @@ of the format's name; `genept.sources.collections` says which.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class FormatOptions(BaseModel):
@@ -22,6 +23,17 @@ class FormatOptions(BaseModel):
         return 1
 
 
+def _compiles(pattern: str) -> str:
+    try:
+        if re.compile(pattern).groups == 0:
+            raise ValueError(f"{pattern!r} has no group (in parentheses) to take out")
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    return pattern
+
+
+Regex = Annotated[str, AfterValidator(_compiles)]
+"""A regular expression whose groups are what is wanted of a name."""
 Encoding = Literal["utf-8", "utf-16", "latin-1"]
 Label = Literal["batch", "cell_type", "tissue", "tissue_subtype", "diagnosis"]
 
@@ -46,7 +58,7 @@ class MatrixOptions(FormatOptions):
         description="Per label, published value to ours; any other value puts its observation "
         "in quarantine. A label that is not here keeps its published values.",
     )
-    group_pattern: str | None = Field(
+    group_pattern: Regex | None = Field(
         None,
         description="Regular expression whose first group, at the start of the group's field (or "
         "of the observation id), is the group: '(GTEX-[^-]+)'.",
@@ -54,49 +66,6 @@ class MatrixOptions(FormatOptions):
     only: dict[str, str] = Field(
         {}, description="Field to the one value whose observations are taken."
     )
-
-
-class RectangleOptions(FormatOptions):
-    """Genes × cells in a zipped CSV, labels in another."""
-
-    counts: str
-    annotations: str
-    tissue: str
-
-
-class GdscOptions(FormatOptions):
-    """Cell lines as torch tensors, gene names, responses, and a line annotation.
-
-    The annotation comes from the second of the collection's sources.
-    """
-
-    expression: str
-    genes: str
-    responses: str
-    annotations: str
-
-    @property
-    def n_sources(self) -> int:
-        """The annotation has a source of its own."""
-        return 2
-
-
-class TcgaOptions(FormatOptions):
-    """Which cohort, and which column of which file holds the diagnosis."""
-
-    cohort: str
-    tissue: str
-    label_file: str
-    label_column: str
-    labels: dict[str, str] = Field({}, description="Code to name; empty: names as published.")
-
-
-class OmicsbenchOptions(FormatOptions):
-    """Which study, and what its conditions are called here."""
-
-    study: str
-    tissue: str
-    diagnoses: dict[str, str]
 
 
 class TableFile(BaseModel):
@@ -162,9 +131,7 @@ class JoinedOptions(MatrixOptions):
         if self.responses:
             named = (self.responses, self.responses.drugs, self.responses.synonyms)
             tables += [it for it in named if it]
-        return self.n_matrix_sources + len(
-            {it.source for it in tables if it.source >= self.n_matrix_sources}
-        )
+        return max([self.n_matrix_sources, *(it.source + 1 for it in tables)])
 
     @property
     def n_matrix_sources(self) -> int:
@@ -180,7 +147,7 @@ class TextOptions(JoinedOptions):
     encoding: Encoding = "utf-8"
     missing: Literal["refuse", "impute_gene_mean"] = "refuse"
     floor: float | None = Field(None, description="Values below it are set to it, and counted.")
-    gene_pattern: str | None = Field(
+    gene_pattern: Regex | None = Field(
         None,
         description="Regular expression with the group `symbol`, and `entrez` if ids are there, "
         "that a gene's name must fit: '(?P<symbol>.+) \\((?P<entrez>[0-9]+)\\)'.",
@@ -216,7 +183,7 @@ class DepmapOptions(TextOptions):
     """DepMap's cell lines × ``SYMBOL (ENTREZ)``; Model.csv is a metadata table."""
 
     delimiter: str | None = ","
-    gene_pattern: str | None = r"(?P<symbol>.+) \((?P<entrez>[0-9]+)\)"
+    gene_pattern: Regex | None = r"(?P<symbol>.+) \((?P<entrez>[0-9]+)\)"
 
 
 class Recount3Options(TextOptions):
@@ -257,11 +224,50 @@ class ParquetOptions(JoinedOptions):
     ignore: tuple[str, ...] = Field((), description="Columns that are neither expression nor used.")
 
 
+class RectangleOptions(FormatOptions):
+    """Genes × cells in a zipped CSV, labels in another."""
+
+    counts: str
+    annotations: str
+    tissue: str
+
+
+class GdscOptions(FormatOptions):
+    """Cell lines as torch tensors, gene names, responses, and a line annotation.
+
+    The annotation comes from the second of the collection's sources.
+    """
+
+    expression: str
+    genes: str
+    responses: str
+    annotations: str
+
+    @property
+    def n_sources(self) -> int:
+        """The annotation has a source of its own."""
+        return 2
+
+
+class TcgaOptions(FormatOptions):
+    """Which cohort, and which column of which file holds the diagnosis."""
+
+    cohort: str
+    tissue: str
+    label_file: str
+    label_column: str
+    labels: dict[str, str] = Field({}, description="Code to name; empty: names as published.")
+
+
+class OmicsbenchOptions(FormatOptions):
+    """Which study, and what its conditions are called here."""
+
+    study: str
+    tissue: str
+    diagnoses: dict[str, str]
+
+
 FORMATS: Final[dict[str, type[FormatOptions]]] = {
-    "rectangle": RectangleOptions,
-    "gdsc": GdscOptions,
-    "tcga": TcgaOptions,
-    "omicsbench": OmicsbenchOptions,
     "table": TableOptions,
     "gct": GctOptions,
     "geo_series": GeoSeriesOptions,
@@ -270,4 +276,8 @@ FORMATS: Final[dict[str, type[FormatOptions]]] = {
     "recount3": Recount3Options,
     "tenx_mtx": TenxMtxOptions,
     "parquet": ParquetOptions,
+    "rectangle": RectangleOptions,
+    "gdsc": GdscOptions,
+    "tcga": TcgaOptions,
+    "omicsbench": OmicsbenchOptions,
 }

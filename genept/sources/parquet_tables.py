@@ -91,6 +91,8 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
     if options.layout == "long":
         return assembled(archives, collection, options, _long(archives, collection, options, path))
     id_field = options.observations or schema.names[0]
+    if id_field not in schema.names:
+        raise SourceError(f"{path.name}: has no column {id_field!r}; found {schema.names[:40]}")
     fields = [
         name
         for name in {id_field: 0} | dict.fromkeys(wanted_fields(options))
@@ -106,8 +108,6 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
                 "name it in options.labels, options.group, options.observations or options.ignore; "
                 "if it is expression, write it as numbers"
             )
-    if id_field not in schema.names:
-        raise SourceError(f"{path.name}: has no column {id_field!r}; found {schema.names[:40]}")
     frame = pl.read_parquet(path, columns=fields)
     rows = WideRows(path, genes, frame.height)
     found = Matrix(rows, genes, frame[id_field].cast(pl.String).to_list(), frame, _stored(rows))

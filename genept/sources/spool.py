@@ -69,10 +69,6 @@ class Spool:
         """Values of each observation that are not zero (or are missing)."""
         return self._stored(0, self.shape[0])
 
-    def discard(self) -> None:
-        """Remove the files; the spool is made anew when it is needed again."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _stored(self, start: int, stop: int) -> NDArray[np.int64]:
         total = np.zeros(stop - start, np.int64)
         for panel in range(len(self.widths)):

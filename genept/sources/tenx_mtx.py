@@ -31,7 +31,7 @@ from genept.sources.text_matrix import spool_folder, spool_key
 from genept.sources.triplets import Buckets
 
 _EXPRESSION: Final = "Gene Expression"
-_CHUNK: Final = 1 << 24
+_CHUNK: Final = 1 << 23
 _NAMES: Final = {
     "matrix": ("matrix.mtx", "matrix.mtx.gz"),
     "features": ("features.tsv", "features.tsv.gz", "genes.tsv", "genes.tsv.gz"),
@@ -227,7 +227,7 @@ def _three(text: bytes, what: str) -> Triplets:
     types = dict(zip(names, (pa.int64(), pa.int64(), pa.float64()), strict=True))
     try:
         table = arrow_csv.read_csv(
-            pa.py_buffer(text.replace(b"\r\n", b"\n")),
+            pa.py_buffer(text),
             read_options=arrow_csv.ReadOptions(column_names=list(names), use_threads=False),
             parse_options=arrow_csv.ParseOptions(delimiter=" ", quote_char=False),
             convert_options=arrow_csv.ConvertOptions(column_types=types, null_values=[]),

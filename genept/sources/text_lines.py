@@ -6,14 +6,15 @@ parser's business.
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from genept.sources.errors import SourceError
 
 MAX_LINE: Final = 1 << 28
+_PIECE: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
 _DELIMITERS: Final = (b"\t", b",", b";", b"|")
 
@@ -23,7 +24,9 @@ class Lines:
 
     def __init__(self, stream: BinaryIO, what: str, encoding: str = "utf-8") -> None:
         self.what, self.number, self.had_bom = what, 0, False
-        self._lines = _raw(stream, what) if encoding == "utf-8" else _recoded(stream, encoding)
+        self._lines = (
+            _raw(stream, what) if encoding == "utf-8" else _recoded(stream, encoding, what)
+        )
         self._next: bytes | None = None
         if (first := self.peek()) is not None and first.startswith(_BOM):
             self._next, self.had_bom = first.removeprefix(_BOM), True
@@ -64,9 +67,18 @@ def _raw(stream: BinaryIO, what: str) -> Iterator[bytes]:
         yield line.rstrip(b"\r\n")
 
 
-def _recoded(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
-    for line in io.TextIOWrapper(stream, encoding, errors="strict", newline="\n"):
-        yield line.rstrip("\r\n").encode()
+def _recoded(stream: BinaryIO, encoding: str, what: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    rest = ""
+    while data := stream.read(_PIECE):
+        *whole, rest = (rest + decoder.decode(data)).split("\n")
+        if len(rest) > MAX_LINE:
+            raise SourceError(f"{what}: has a line of more than {MAX_LINE:,} bytes: not a table")
+        for line in whole:
+            yield line.rstrip("\r").encode()
+    rest += decoder.decode(b"", final=True)
+    if rest:
+        yield rest.encode()
 
 
 def decoded(field: bytes, what: str, line: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from genept.sources.text_lines import Lines, delimiter_of, fields_of
 from genept.sources.text_numbers import Chunk, Layout, numeric_rows
 from genept.sources.text_values import Values
 
-PANEL_BYTES: Final = 1 << 26
+PANEL_BYTES: Final = 1 << 25
 """Size of a panel of genes while it is turned, as float32."""
 _BEHAVIOUR: Final = 1
 """Raised when what is kept on disk changes, so that nothing older is read."""
@@ -154,6 +155,12 @@ def read_text_matrix(
 def spool_folder(archives: Archives) -> Path:
     """Where parsed text is kept between runs; safe to remove at any time but during one."""
     return archives.folder / "spools"
+
+
+def discard_spool(archives: Archives, collection: Collection) -> None:
+    """Remove what was kept of one collection; it is parsed anew when it is needed again."""
+    folder = spool_folder(archives) / spool_key(archives, collection)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def spool_key(archives: Archives, collection: Collection) -> str:

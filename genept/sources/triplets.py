@@ -16,8 +16,8 @@ from scipy.sparse import csr_matrix
 
 from genept.sources.errors import SourceError
 
-BUCKET_VALUES: Final = 1 << 22
-"""Triplets a bucket is meant to hold: about 200 MiB while it is sorted."""
+BUCKET_VALUES: Final = 1 << 21
+"""Triplets a bucket is meant to hold: about 100 MiB while it is sorted."""
 _RECORD: Final = np.dtype([("row", "<i4"), ("column", "<i4"), ("value", "<f4")])
 
 
@@ -66,7 +66,9 @@ class Buckets:
             path = self._file(number)
             records = np.fromfile(path, _RECORD) if path.exists() else np.empty(0, _RECORD)
             path.unlink(missing_ok=True)
-            order = np.lexsort((records["column"], records["row"]))
+            # Published matrices are mostly sorted, which this sort makes use of.
+            key = records["row"].astype(np.int64) * self._shape[1] + records["column"]
+            order = np.argsort(key, kind="stable")
             rows, columns = records["row"][order] - first, records["column"][order]
             twice = np.flatnonzero((np.diff(rows) == 0) & (np.diff(columns) == 0))
             if len(twice):
