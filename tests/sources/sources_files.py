@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import vstack
+from scipy.sparse import csr_matrix, vstack
 from sources_layouts import collection_entry, source_entry
 
 from genept.sources.archives import Archives
-from genept.sources.catalogue import Catalogue
+from genept.sources.catalogue import Catalogue, Collection
 from genept.sources.collections import parse_collection
 from genept.sources.parsed import ParsedCollection
 
@@ -27,21 +27,29 @@ class LocalFiles(Archives):
         return self._files[source_id]
 
 
-def parse_files(
+def local_files(
     folder: Path, format_: str, unit: str, files: list[Path], **options: Any
-) -> ParsedCollection:
-    """Parse and validate `files` as the sources of one collection."""
+) -> tuple[LocalFiles, Collection]:
+    """Make `files` the sources of one collection."""
     ids = [f"s{at}" for at in range(len(files))]
     entry = collection_entry(format_, unit, *ids, **options)
     catalogue = Catalogue.model_validate(
         {"sources": {id_: source_entry(id_, b"x") for id_ in ids}, "collections": {"c": entry}}
     )
     archives = LocalFiles(catalogue, folder, dict(zip(ids, files, strict=True)))
-    return parse_collection(archives, catalogue.collections["c"])
+    return archives, catalogue.collections["c"]
+
+
+def parse_files(
+    folder: Path, format_: str, unit: str, files: list[Path], **options: Any
+) -> ParsedCollection:
+    """Parse and validate `files` as the sources of one collection."""
+    return parse_collection(*local_files(folder, format_, unit, files, **options))
 
 
 def dense(parsed: ParsedCollection, start: int = 0, stop: int | None = None) -> Any:
-    return vstack(list(parsed.expression.blocks(start, stop))).toarray()
+    empty = csr_matrix((0, parsed.expression.shape[1]), dtype=np.float32)
+    return vstack([empty, *parsed.expression.blocks(start, stop)]).toarray()
 
 
 def column(parsed: ParsedCollection, name: str) -> list[Any]:
@@ -55,4 +63,4 @@ def odd(parsed: ParsedCollection) -> set[tuple[str, str, int]]:
 def numbers(shape: tuple[int, int], seed: int = 0) -> Any:
     """Small whole numbers, half of them zero."""
     rng = np.random.default_rng(seed)
-    return rng.poisson(1.0, shape).astype(np.float32) * rng.integers(0, 3, shape)
+    return (rng.poisson(1.0, shape) * rng.integers(0, 3, shape)).astype(np.float32)
