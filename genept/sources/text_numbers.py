@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from genept.sources.errors import SourceError
-from genept.sources.text_lines import Lines, decoded, fields_of
+from genept.sources.text_lines import Lines, decoded
 
 MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "na", "null", "NULL", "None")
 """How publishers write that a value is missing."""
@@ -100,33 +101,55 @@ def numeric_rows(lines: Iterator[bytes], where: Lines, layout: Layout) -> Iterat
 def _parted(line: bytes, where: Lines, layout: Layout) -> tuple[tuple[str, ...], bytes]:
     """Text fields and, still joined, the numbers of a line."""
     k, delimiter = len(layout.texts), layout.delimiter
-    if layout.texts == tuple(range(k)) and b'"' not in line:
-        *texts, rest = (
-            line.split(delimiter, k) if len(layout.columns) > k else [*line.split(delimiter), b""]
-        )
-        return tuple(decoded(text, where.what, where.number) for text in texts) or ("",), rest
-    fields = fields_of(line, delimiter, where.what, where.number)
+    if layout.texts == tuple(range(k)) and len(layout.columns) > k:
+        head = re.match(_tokens_of(delimiter, k), line)
+        if head is not None and b'"' not in line[head.end() :]:
+            fields = line[: head.end() - 1].split(delimiter)
+            if b'"' in line[: head.end()]:
+                fields = list(head.groups())
+            return tuple(_text(field, where) for field in fields), line[head.end() :]
+    fields = _tokens(line, delimiter, where)
     if len(fields) != len(layout.columns):
         raise SourceError(
-            f"{where.what}: line {where.number} has {len(fields)} fields, expected "
-            f"{len(layout.columns)} as in the header: a ragged row or a broken quotation"
+            f"{where.what}: line {where.number} ({_text(fields[0], where)[:40]!r}) has "
+            f"{len(fields)} fields, expected {len(layout.columns)} as in the header: a ragged row, "
+            "a wrong delimiter or a file that was cut short"
         )
     chosen = set(layout.texts)
     numbers = [field for at, field in enumerate(fields) if at not in chosen]
-    if b'"' in line:
-        _refuse_quoted(line, fields, numbers, where, layout)
-    return tuple(fields[at] for at in layout.texts), delimiter.join(it.encode() for it in numbers)
-
-
-def _refuse_quoted(
-    line: bytes, fields: list[str], numbers: list[str], where: Lines, layout: Layout
-) -> None:
     for name, number in zip(layout.numbers, numbers, strict=True):
-        if number not in MISSING and f'"{number}"'.encode() in line:
+        if number.startswith(b'"'):
             raise SourceError(
-                f"{where.what}: line {where.number} ({fields[0][:40]!r}), column {name!r}: "
-                f"the number {number!r} is quoted text: export it as a plain number"
+                f"{where.what}: line {where.number} ({_text(fields[0], where)[:40]!r}), column "
+                f"{name!r}: the number {_text(number, where)!r} is quoted text: export it as a "
+                "plain number"
             )
+    return tuple(_text(fields[at], where) for at in layout.texts), delimiter.join(numbers)
+
+
+@cache
+def _tokens_of(delimiter: bytes, k: int) -> re.Pattern[bytes]:
+    """The first `k` fields of a line, quoted or not, each with its delimiter."""
+    one = rb'("(?:[^"]|"")*"|[^D"][^D]*|)D'.replace(b"D", re.escape(delimiter))
+    return re.compile(one * k)
+
+
+def _tokens(line: bytes, delimiter: bytes, where: Lines) -> list[bytes]:
+    """All fields of a line, with the quotes around them."""
+    if b'"' not in line:
+        return line.split(delimiter)
+    one = rb'(?:^|D)("(?:[^"]|"")*"|[^D]*)'.replace(b"D", re.escape(delimiter))
+    fields = re.findall(one, line)
+    if sum(map(len, fields)) + len(fields) - 1 != len(line):
+        raise SourceError(f"{where.what}: line {where.number} has a broken quotation")
+    return fields
+
+
+def _text(field: bytes, where: Lines) -> str:
+    text = decoded(field, where.what, where.number)
+    if len(text) > 1 and text.startswith('"') and text.endswith('"'):
+        return text[1:-1].replace('""', '"')
+    return text
 
 
 def _parsed(
