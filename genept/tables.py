@@ -231,7 +231,9 @@ _TABLES: tuple[Table, ...] = (
         minimum_rows=0,
         columns=(
             COLLECTION,
-            Column("item", TEXT, "Kind of thing.", allowed=("gene", "observation", "response")),
+            Column(
+                "item", TEXT, "Kind of thing.", allowed=("gene", "observation", "response", "file")
+            ),
             Column("input_id", TEXT, "The thing, as the publisher wrote it."),
             Column("reason", TEXT, "Why, in a word."),
             Column("action", TEXT, "What became of it.", allowed=("kept_out", "fixed", "warned")),

@@ -129,6 +129,7 @@ def _parts(
     empty = observations.filter(pl.col("n_genes") == 0)
     quarantined = [
         *parsed.quarantined,
+        *parsed.remarks,
         *passed_over(parsed, mapped, axis, collection.duplicate_policy),
         *screened_out(parsed, screening),
         *empty_observations(parsed, empty),

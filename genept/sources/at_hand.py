@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from genept.sources.archives import Archives
+from genept.sources.errors import SourceError
+from genept.sources.members import zip_names
 from genept.sources.opening import Opener
 
-_TABLE_IN_ZIP = ".tab3.txt"
+_HUMAN = "Homo_sapiens"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,11 @@ def _at_hand(archives: Archives, id_: str) -> FileAtHand:
 
 
 def _opened(archives: Archives, id_: str) -> AbstractContextManager[BinaryIO]:
-    """Its unpacked bytes; of an archive, those of its one table."""
-    if archives.catalogue.source(id_).kind == "zip":
-        return archives.open_member(id_, _TABLE_IN_ZIP)
-    return archives.open(id_)
+    """Its unpacked bytes; of an archive, those of its human table."""
+    if archives.catalogue.source(id_).kind != "zip":
+        return archives.open(id_)
+    names = zip_names(archives.fetch(id_), id_)
+    human = [name for name in names if _HUMAN in name]
+    if len(human) != 1:
+        raise SourceError(f"source {id_}: expected one member with {_HUMAN!r}, found {human}")
+    return archives.open_member(id_, human[0])

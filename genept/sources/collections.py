@@ -5,13 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from genept.sources import archs4, gdsc, h5ad, omicsbench, rectangle, tcga, tenx_h5
+from genept.sources import (
+    archs4,
+    gct,
+    gdsc,
+    geo_series,
+    h5ad,
+    omicsbench,
+    parquet_tables,
+    recount3,
+    rectangle,
+    tables,
+    tcga,
+    tenx_h5,
+    tenx_mtx,
+)
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
 from genept.sources.parsed import ParsedCollection
 
 PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = {
+    "table": tables.parse,
+    "gct": gct.parse,
+    "geo_series": geo_series.parse,
+    "xena": tables.parse_xena,
+    "depmap": tables.parse_depmap,
+    "recount3": recount3.parse,
+    "tenx_mtx": tenx_mtx.parse,
+    "parquet": parquet_tables.parse,
     "rectangle": rectangle.parse,
     "gdsc": gdsc.parse,
     "tcga": tcga.parse,

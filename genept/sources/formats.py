@@ -6,9 +6,10 @@ of the format's name; `genept.sources.collections` says which.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class FormatOptions(BaseModel):
@@ -16,9 +17,24 @@ class FormatOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    n_sources: ClassVar[int] = 1
+    @property
+    def n_sources(self) -> int:
+        """How many sources the collection names."""
+        return 1
 
 
+def _compiles(pattern: str) -> str:
+    try:
+        if re.compile(pattern).groups == 0:
+            raise ValueError(f"{pattern!r} has no group (in parentheses) to take out")
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    return pattern
+
+
+Regex = Annotated[str, AfterValidator(_compiles)]
+"""A regular expression whose groups are what is wanted of a name."""
+Encoding = Literal["utf-8", "utf-16", "latin-1"]
 Label = Literal["batch", "cell_type", "tissue", "tissue_subtype", "diagnosis"]
 
 
@@ -37,6 +53,175 @@ class MatrixOptions(FormatOptions):
     )
     labels: dict[Label, str] = Field({}, description="Our label to the publisher's field.")
     constants: dict[Label, str] = Field({}, description="Labels that hold for all observations.")
+    allowed: dict[Label, dict[str, str]] = Field(
+        {},
+        description="Per label, published value to ours; any other value puts its observation "
+        "in quarantine. A label that is not here keeps its published values.",
+    )
+    group_pattern: Regex | None = Field(
+        None,
+        description="Regular expression whose first group, at the start of the group's field (or "
+        "of the observation id), is the group: '(GTEX-[^-]+)'.",
+    )
+    only: dict[str, str] = Field(
+        {}, description="Field to the one value whose observations are taken."
+    )
+
+
+class TableFile(BaseModel):
+    """One table beside the matrix: the position of its source, and how it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: int = Field(1, ge=0, description="Position among the collection's sources, from 0.")
+    member: str | None = Field(None, description="Path inside the archive; none: the file itself.")
+    delimiter: str | None = Field(None, description="None: detected.")
+    encoding: Encoding = "utf-8"
+    sheet: str | None = Field(None, description="Sheet of an Excel workbook; none: the first.")
+
+
+class MetadataTable(TableFile):
+    """A table of observations, joined to the matrix by their ids."""
+
+    id: str | None = Field(None, description="Column of the observation ids; none: the first.")
+    name: str | None = Field(
+        None, description="Its fields are then called `name.column`, to tell two tables apart."
+    )
+
+
+class LookupTable(TableFile):
+    """A pinned table of names: what is published, and what it means here."""
+
+    published: str
+    ours: str
+
+
+class ResponseTable(TableFile):
+    """Drug responses: one row per measurement. Without a unit they mean nothing."""
+
+    line: str = Field(description="Column of the cell line.")
+    line_field: str | None = Field(
+        None, description="Field of the observations that it names; none: the observation id."
+    )
+    spelling: Literal["exact", "normal_form"] = Field(
+        "exact", description="normal_form: upper case, letters and digits only, on both sides."
+    )
+    drug: str = Field(description="Column of the drug.")
+    value: str = Field(description="Column of the response.")
+    measure: str = Field(description="What was measured: ln_ic50, auc, …")
+    unit: Literal["ln(µM)", "log10(µM)", "log10(M)", "µM", "nM", "fraction"]
+    only: dict[str, str] = Field({}, description="Column to the one value whose rows are taken.")
+    drugs: LookupTable | None = Field(None, description="Dictionary; others are in quarantine.")
+    synonyms: LookupTable | None = Field(None, description="Other names of cell lines.")
+
+
+class JoinedOptions(MatrixOptions):
+    """A matrix with tables beside it: of its observations, of drug responses."""
+
+    metadata: tuple[MetadataTable, ...] = ()
+    unmatched: Literal["refuse", "quarantine"] = Field(
+        "refuse", description="Observations that only the matrix or only a table has."
+    )
+    responses: ResponseTable | None = None
+
+    @property
+    def n_sources(self) -> int:
+        """As many as the tables name."""
+        tables: list[TableFile] = [*self.metadata]
+        if self.responses:
+            named = (self.responses, self.responses.drugs, self.responses.synonyms)
+            tables += [it for it in named if it]
+        return max([self.n_matrix_sources, *(it.source + 1 for it in tables)])
+
+    @property
+    def n_matrix_sources(self) -> int:
+        """How many of the sources, from the first, hold the matrix itself."""
+        return 1
+
+
+class TextOptions(JoinedOptions):
+    """What any matrix of numbers in text needs to say."""
+
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="None: detected.")
+    decimal: Literal[".", ","] = "."
+    encoding: Encoding = "utf-8"
+    missing: Literal["refuse", "impute_gene_mean"] = "refuse"
+    floor: float | None = Field(None, description="Values below it are set to it, and counted.")
+    gene_pattern: Regex | None = Field(
+        None,
+        description="Regular expression with the group `symbol`, and `entrez` if ids are there, "
+        "that a gene's name must fit: '(?P<symbol>.+) \\((?P<entrez>[0-9]+)\\)'.",
+    )
+    ignore: tuple[str, ...] = Field((), description="Columns that are neither expression nor used.")
+
+
+class TableOptions(TextOptions):
+    """Plain CSV or TSV, either way up."""
+
+    genes_in: Literal["rows", "columns", "detect"] = "detect"
+
+
+class GctOptions(TextOptions):
+    """GCT 1.2 or 1.3; `genes` is Name (none) or Description."""
+
+
+class GeoSeriesOptions(TextOptions):
+    """A GEO series matrix.
+
+    Fields are the sample lines without ``!Sample_`` (``source_name_ch1``), and
+    ``characteristics: tissue`` for the key of a characteristic.
+    """
+
+
+class XenaOptions(TextOptions):
+    """UCSC Xena's genes × samples; the phenotype file is a metadata table."""
+
+    delimiter: str | None = "\t"
+
+
+class DepmapOptions(TextOptions):
+    """DepMap's cell lines × ``SYMBOL (ENTREZ)``; Model.csv is a metadata table."""
+
+    delimiter: str | None = ","
+    gene_pattern: Regex | None = r"(?P<symbol>.+) \((?P<entrez>[0-9]+)\)"
+
+
+class Recount3Options(TextOptions):
+    """recount3's gene sums; its ``.MD.gz`` files are metadata tables.
+
+    What is published is the coverage summed over the bases of a gene, not counts.
+    """
+
+    delimiter: str | None = "\t"
+    scale: Literal["read_counts", "coverage"] = "read_counts"
+    average_length: str = Field(
+        "recount_qc.star.average_mapped_length",
+        description="Field of the average mapped length that coverage is divided by.",
+    )
+
+
+class TenxMtxOptions(JoinedOptions):
+    """10x Matrix Market: one archive or folder with three files, or the three as sources.
+
+    `genes` is id (none) or name; `member` the folder, or what the three paths begin with.
+    """
+
+    separate: bool = Field(
+        False, description="The first three sources are matrix, features and barcodes."
+    )
+
+    @property
+    def n_matrix_sources(self) -> int:
+        """One archive, or three files."""
+        return 3 if self.separate else 1
+
+
+class ParquetOptions(JoinedOptions):
+    """Parquet: one row per observation and a column per gene, or one row per value."""
+
+    layout: Literal["wide", "long"] = "wide"
+    value: str = Field("value", description="Column of the values, where it is long.")
+    ignore: tuple[str, ...] = Field((), description="Columns that are neither expression nor used.")
 
 
 class RectangleOptions(FormatOptions):
@@ -53,12 +238,15 @@ class GdscOptions(FormatOptions):
     The annotation comes from the second of the collection's sources.
     """
 
-    n_sources: ClassVar[int] = 2
-
     expression: str
     genes: str
     responses: str
     annotations: str
+
+    @property
+    def n_sources(self) -> int:
+        """The annotation has a source of its own."""
+        return 2
 
 
 class TcgaOptions(FormatOptions):
@@ -138,6 +326,14 @@ class Archs4Options(FormatOptions):
 
 
 FORMATS: Final[dict[str, type[FormatOptions]]] = {
+    "table": TableOptions,
+    "gct": GctOptions,
+    "geo_series": GeoSeriesOptions,
+    "xena": XenaOptions,
+    "depmap": DepmapOptions,
+    "recount3": Recount3Options,
+    "tenx_mtx": TenxMtxOptions,
+    "parquet": ParquetOptions,
     "rectangle": RectangleOptions,
     "gdsc": GdscOptions,
     "tcga": TcgaOptions,

@@ -14,7 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Self, cast
 
@@ -25,6 +25,7 @@ MAX_BYTES: Final = 512 * MEBIBYTE
 MAX_RATIO: Final = 200
 MAX_ENTRIES: Final = 20_000
 MAX_HEADER: Final = MEBIBYTE
+_TAR_MAGIC_AT: Final = 257
 _DAMAGE: Final = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile)
 _REMEDY: Final = "delete the archive and run again; if it comes back so, do not use it"
 
@@ -40,7 +41,7 @@ class _Capped(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(cast(bytearray, buffer))
-        with _as_source_error(self._what):
+        with as_source_error(self._what):
             data = self._inner.read(len(view))
         self._seen += len(data)
         if self._seen > self._limit:
@@ -52,7 +53,9 @@ class _Capped(io.RawIOBase):
         return len(data)
 
 
-def capped(inner: BinaryIO, *, packed: int, what: str, limit: int | None = None) -> BinaryIO:
+def capped(
+    inner: BinaryIO, *, packed: int, what: str, limit: int | None = None
+) -> io.BufferedReader:
     """Wrap a decompressing stream so that it yields at most what `packed` bytes may unpack to.
 
     The ratio only counts beyond the first MiB: short runs of zeros are no attack. `limit`
@@ -68,7 +71,7 @@ def _most(packed: int, limit: int | None = None) -> int:
 @contextmanager
 def open_zip_member(
     file: Path | BinaryIO, name: str, what: str, *, limit: int | None = None
-) -> Iterator[BinaryIO]:
+) -> Iterator[io.BufferedReader]:
     """Stream the one member of a zip whose path is `name` or ends in ``/name``.
 
     Raises
@@ -76,19 +79,12 @@ def open_zip_member(
     SourceError
         The zip is damaged, hides a path, link or device, or `name` fits none or several members.
     """
-    with _as_source_error(what):
-        archive = zipfile.ZipFile(file)
-    with archive:
-        _refuse_many(len(archive.infolist()), what)
-        for entry in archive.infolist():
-            # The upper half holds Unix permissions; 0 means that none were recorded.
-            kind = stat.S_IFMT(entry.external_attr >> 16)
-            _refuse_unsafe(entry.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR), what)
+    with _safe_zip(file, what) as archive:
         entry = archive.infolist()[_only_match(archive.namelist(), name, what)]
         inner = f"{what}, {entry.filename}"
         _refuse_declared(entry.file_size, entry.compress_size, inner, limit)
         try:
-            with _as_source_error(what):
+            with as_source_error(what):
                 stream = archive.open(entry)
         except (NotImplementedError, RuntimeError) as error:
             if isinstance(error, SourceError):
@@ -105,23 +101,17 @@ def open_zip_member(
 @contextmanager
 def open_tar_member(
     path: Path, name: str, what: str, *, limit: int | None = None
-) -> Iterator[BinaryIO]:
-    """Stream the one regular member of a tar.gz whose path is `name` or ends in ``/name``.
+) -> Iterator[io.BufferedReader]:
+    """Stream the one regular member of a tar or tar.gz whose path is `name` or ends in ``/name``.
 
     Raises
     ------
     SourceError
         As for :func:`open_zip_member`.
     """
-    names: list[str] = []
-    with _tar_stream(path, what, limit) as archive, _as_source_error(what):
-        for entry in archive:
-            _refuse_unsafe(entry.name, entry.isreg() or entry.isdir(), what)
-            names.append(entry.name)
-            _refuse_many(len(names), what)
-    wanted = _only_match(names, name, what)
+    wanted = _only_match(tar_names(path, what, limit=limit), name, what)
     with _tar_stream(path, what, limit) as archive:
-        with _as_source_error(what):
+        with as_source_error(what):
             entry = next(entry for position, entry in enumerate(archive) if position == wanted)
             _refuse_declared(entry.size, path.stat().st_size, f"{what}, {entry.name}", limit)
             stream = archive.extractfile(entry)
@@ -134,6 +124,49 @@ def open_tar_member(
                 what=f"{what}, {entry.name}",
                 limit=limit,
             )
+
+
+def zip_names(file: Path, what: str) -> list[str]:
+    """Return the paths in a zip, in its order; raises as :func:`open_zip_member` does."""
+    with _safe_zip(file, what) as archive:
+        return archive.namelist()
+
+
+def refuse_large_zip(file: Path, what: str) -> None:
+    """Raise a `SourceError` if a zip that another library will read unpacks beyond the caps.
+
+    Python's own zip reader stops at the declared size, but others may not, so this
+    holds what is declared only against an honest bomb.
+    """
+    with _safe_zip(file, what) as archive:
+        for entry in archive.infolist():
+            _refuse_declared(
+                entry.file_size, entry.compress_size, f"{what}, {entry.filename}", None
+            )
+
+
+def tar_names(path: Path, what: str, *, limit: int | None = None) -> list[str]:
+    """Return the paths in a tar or tar.gz, in its order; raises as :func:`open_tar_member` does."""
+    names: list[str] = []
+    with _tar_stream(path, what, limit) as archive, as_source_error(what):
+        for entry in archive:
+            _refuse_unsafe(entry.name, entry.isreg() or entry.isdir(), what)
+            names.append(entry.name)
+            _refuse_many(len(names), what)
+    return names
+
+
+@contextmanager
+def _safe_zip(file: Path | BinaryIO, what: str) -> Iterator[zipfile.ZipFile]:
+    with as_source_error(what):
+        archive = zipfile.ZipFile(file)
+    with archive:
+        _refuse_many(len(archive.infolist()), what)
+        for entry in archive.infolist():
+            # The upper half holds Unix permissions; 0 means that none were recorded.
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            _refuse_unsafe(entry.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR), what)
+        yield archive
 
 
 @contextmanager
@@ -192,9 +225,13 @@ class _ModestTarInfo(tarfile.TarInfo):
 
 @contextmanager
 def _tar_stream(path: Path, what: str, limit: int | None) -> Iterator[tarfile.TarFile]:
-    with path.open("rb") as file, gzip.GzipFile(fileobj=file) as unpacked:
-        safe = capped(cast(BinaryIO, unpacked), packed=path.stat().st_size, what=what, limit=limit)
-        with _as_source_error(what):
+    with path.open("rb") as file, ExitStack() as stack:
+        # What GEO publishes as _RAW.tar is not compressed: its members are.
+        is_plain = file.peek(_TAR_MAGIC_AT + 5)[_TAR_MAGIC_AT:].startswith(b"ustar")
+        unpacked = file if is_plain else stack.enter_context(gzip.GzipFile(fileobj=file))
+        size = path.stat().st_size
+        safe = capped(cast(BinaryIO, unpacked), packed=size, what=what, limit=limit)
+        with as_source_error(what):
             archive = tarfile.open(  # noqa: SIM115, entered just below
                 fileobj=safe, mode="r|", tarinfo=_ModestTarInfo
             )
@@ -237,7 +274,8 @@ def _only_match(names: Iterable[str], wanted: str, what: str) -> int:
 
 
 @contextmanager
-def _as_source_error(what: str) -> Iterator[None]:
+def as_source_error(what: str) -> Iterator[None]:
+    """Turn what the standard library says of damage into a `SourceError` that names the file."""
     try:
         yield
     except _DAMAGE as error:

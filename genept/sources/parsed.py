@@ -43,7 +43,7 @@ _MAX_EXACT: Final = 2**24
 class Quarantined:
     """Something of the publisher's that was kept out, fixed, or looks odd; and why."""
 
-    item: Literal["gene", "observation", "response"]
+    item: Literal["gene", "observation", "response", "file"]
     input_id: str
     reason: str
     detail: str
@@ -106,6 +106,10 @@ class ParsedCollection:
         Observations × input genes, in their orders and in the collection's unit.
     responses
         Drug responses of `RESPONSE_SCHEMA`, or none.
+    quarantined
+        What was kept out, and why.
+    remarks
+        What was kept, but mended on the way or worth a warning.
     """
 
     input_genes: tuple[str, ...]
@@ -115,6 +119,7 @@ class ParsedCollection:
     expression: ExpressionRows
     responses: pl.DataFrame | None
     quarantined: tuple[Quarantined, ...]
+    remarks: tuple[Quarantined, ...] = ()
 
     def __post_init__(self) -> None:
         refuse_repeats(self.input_genes, "input genes")

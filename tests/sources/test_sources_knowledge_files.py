@@ -173,8 +173,8 @@ def test_what_is_at_hand_is_used_and_nobody_is_asked_for_the_rest(tmp_path):
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror of public sources is not here")
-def test_the_real_summaries():
-    archives = Archives(load_catalogue(), Path("none"), places=Places([str(MIRROR)]))
+def test_the_real_summaries(tmp_path):
+    archives = Archives(load_catalogue(), tmp_path, places=Places([str(MIRROR)]))
     (file,) = files_at_hand(archives, ["ncbi-gene-summary"]).values()
     found = read_gene_summary(file.opener, file.path.name)
     assert found.height == 15_149

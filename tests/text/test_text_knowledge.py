@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def in_mirror(mirror: Path, id_: str, content: str) -> None:
 
 def sources_of(mirror: Path | None) -> KnowledgeSources:
     places = Places((str(mirror),) if mirror else ())
-    return KnowledgeSources(Archives(load_catalogue(), Path("no-archives"), places=places))
+    return KnowledgeSources(Archives(load_catalogue(), Path(tempfile.mkdtemp()), places=places))
 
 
 def test_every_part_from_its_publisher(mirror: Path):
@@ -102,7 +103,7 @@ def test_every_part_from_its_publisher(mirror: Path):
         "phenotypes": ["Short stature"],
     }
     assert knowledge.releases["go"] == "goa-2024-06-10"
-    assert knowledge.releases["pathways"].startswith("reactome-sha256-")
+    assert knowledge.releases["pathways"].startswith("reactome-genes-sha256-")
     assert set(knowledge.releases) == set(PARTS)
 
 
@@ -142,7 +143,7 @@ def test_what_has_no_source_says_where_to_put_it():
     recipes = load_recipes()
     unavailable = {id_ for id_, one in recipes.items() if sources.unavailable(one)}
     assert unavailable == {"ncbi", "ncbi-no-name", "ncbi-uniprot"}
-    assert "uniprot/uniprot_sprot_human.dat.gz" in str(sources.unavailable(recipes["ncbi-uniprot"]))
+    assert "genept sources fetch uniprot-human" in str(sources.unavailable(recipes["ncbi-uniprot"]))
     assert set(sources.inputs(recipes["full"])) == {"pyiomica"}
 
 

@@ -1,0 +1,163 @@
+"""From a matrix and its names to a parsed collection: fields, labels, responses, accounting.
+
+The last step of every parser of a matrix with tables beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from genept.sources.archives import Archives
+from genept.sources.catalogue import Collection
+from genept.sources.errors import SourceError
+from genept.sources.formats import JoinedOptions
+from genept.sources.metadata import fields_by_id
+from genept.sources.observation_tables import (
+    ObservationTable,
+    Reason,
+    observation_table,
+    wanted_fields,
+)
+from genept.sources.parsed import (
+    ExpressionRows,
+    ParsedCollection,
+    Quarantined,
+    distinct_inputs,
+)
+from genept.sources.responses import read_responses
+from genept.sources.rows import selected
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Expression with the names of its axes, as a parser found it.
+
+    Parameters
+    ----------
+    stored
+        Per observation, how many values are not zero; none: not known yet.
+    fields
+        The publisher's fields that the matrix itself brings, a row per observation.
+    """
+
+    expression: ExpressionRows
+    genes: Sequence[str]
+    ids: Sequence[str]
+    fields: pl.DataFrame
+    stored: NDArray[np.int64] | None = None
+    symbols: Sequence[str] | None = None
+    entrez_ids: Sequence[str | None] | None = None
+    quarantined: tuple[Quarantined, ...] = ()
+    remarks: tuple[Quarantined, ...] = ()
+
+
+def assembled(
+    archives: Archives, collection: Collection, options: JoinedOptions, matrix: Matrix
+) -> ParsedCollection:
+    """Join what stands beside a matrix; keep out, with reasons, what has no place.
+
+    Raises
+    ------
+    SourceError
+        Tables do not fit the matrix, or a field that the catalogue names is nowhere.
+    """
+    fields, reasons, strangers = joined_fields(archives, collection, options, matrix)
+    if matrix.stored is not None:
+        for row in np.flatnonzero(matrix.stored == 0):
+            reasons[row] = reasons[row] or ("empty", "every value is zero")
+    table = observation_table(matrix.ids, fields, options, collection.sources[0], reasons=reasons)
+    if not table.keep.any():
+        raise SourceError(
+            f"{collection.sources[0]}: none of its {len(matrix.ids)} observations can be kept; the "
+            f"first: {table.quarantined[0].input_id!r}: {table.quarantined[0].detail}"
+        )
+    responses: pl.DataFrame | None = None
+    kept_out: tuple[Quarantined, ...] = ()
+    if options.responses is not None:
+        lines = _line_names(fields, table, options)
+        responses, kept_out = read_responses(archives, collection, options.responses, lines)
+    return ParsedCollection(
+        input_genes=distinct_inputs(matrix.genes),
+        symbols=tuple(matrix.symbols if matrix.symbols is not None else matrix.genes),
+        entrez_ids=None if matrix.entrez_ids is None else tuple(matrix.entrez_ids),
+        observations=table.observations,
+        expression=selected(matrix.expression, table.keep),
+        responses=responses,
+        quarantined=(*matrix.quarantined, *table.quarantined, *strangers, *kept_out),
+        remarks=matrix.remarks,
+    )
+
+
+def joined_fields(
+    archives: Archives,
+    collection: Collection,
+    options: JoinedOptions,
+    matrix: Matrix,
+    extra: Sequence[str] = (),
+) -> tuple[pl.DataFrame, list[Reason], tuple[Quarantined, ...]]:
+    """Return the fields of the matrix and of its tables, a row per observation.
+
+    Raises
+    ------
+    SourceError
+        Matrix and tables have different observations, and the catalogue does not
+        say that those are to be kept out.
+    """
+    if not options.metadata:
+        return matrix.fields, [None] * len(matrix.ids), ()
+    wanted = [*wanted_fields(options), *extra]
+    if options.responses and options.responses.line_field:
+        wanted.append(options.responses.line_field)
+    joined, reasons, strangers = fields_by_id(
+        archives, collection, options.metadata, matrix.ids, wanted
+    )
+    without = [row for row, reason in enumerate(reasons) if reason]
+    if options.unmatched == "refuse" and (without or strangers):
+        example = matrix.ids[without[0]] if without else strangers[0].input_id
+        raise SourceError(
+            f"{collection.sources[0]}: {len(without)} observations have no row in the metadata, "
+            f"and {len(strangers)} rows of it no expression, such as {example!r}: they must be the "
+            "same, or options.unmatched = 'quarantine' keeps them out and counts them"
+        )
+    own = [name for name in matrix.fields.columns if name not in joined.columns]
+    return pl.concat([matrix.fields.select(own), joined], how="horizontal"), reasons, strangers
+
+
+def split_gene_names(
+    names: Sequence[str], pattern: str | None, what: str
+) -> tuple[list[str], list[str | None] | None, tuple[Quarantined, ...]]:
+    """Split names such as ``TSPAN6 (7105)`` into what is looked up and NCBI Gene ids."""
+    if pattern is None:
+        return list(names), None, ()
+    matches = [re.fullmatch(pattern, name) for name in names]
+    odd = [name for name, match in zip(names, matches, strict=True) if match is None]
+    if len(odd) == len(names):
+        raise SourceError(f"{what}: no gene fits options.gene_pattern, such as {names[0]!r}")
+    detail = f"names such as {odd[:1]} are looked up whole"
+    remark = Quarantined("file", what, "gene_pattern", detail, len(odd), "warned")
+    symbols = [
+        match["symbol"] if match else name for name, match in zip(names, matches, strict=True)
+    ]
+    has_ids = "entrez" in re.compile(pattern).groupindex
+    entrez = [match["entrez"] if match else None for match in matches] if has_ids else None
+    return symbols, entrez, (remark,) if odd else ()
+
+
+def _line_names(
+    fields: pl.DataFrame, table: ObservationTable, options: JoinedOptions
+) -> list[tuple[str, str]]:
+    """What the responses call each observation that was kept, and its id."""
+    ids = table.observations["observation_id"].to_list()
+    field = options.responses.line_field if options.responses else None
+    if field is None:
+        return [(id_, id_) for id_ in ids]
+    if field not in fields.columns:
+        raise SourceError(f"responses: there is no field {field!r}; found {fields.columns[:40]}")
+    names = fields[field].cast(pl.String).filter(pl.Series(table.keep)).to_list()
+    return [(name, id_) for name, id_ in zip(names, ids, strict=True) if name]

@@ -1,0 +1,204 @@
+"""Parser `parquet`: a column per gene and a row per observation, or a row per value.
+
+Wide files are read in place, some rows at a time; long ones are sorted into rows
+on disk first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from genept.sources.archives import Archives
+from genept.sources.assembly import Matrix, assembled
+from genept.sources.catalogue import Collection
+from genept.sources.errors import SourceError
+from genept.sources.formats import ParquetOptions
+from genept.sources.observation_tables import wanted_fields
+from genept.sources.parsed import BLOCK_ROWS, ParsedCollection
+from genept.sources.spool import Spool, made_once, write_panel
+from genept.sources.streams import open_bytes
+from genept.sources.text_matrix import spool_folder, spool_key
+from genept.sources.triplets import Buckets
+
+_LONG_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class WideRows:
+    """The number columns `genes` of a wide parquet file."""
+
+    path: Path
+    genes: tuple[str, ...]
+    n_rows: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Observations × input genes."""
+        return self.n_rows, len(self.genes)
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
+        """Rows `start` to `stop`; only the row groups that hold them are read."""
+        stop = self.n_rows if stop is None else min(stop, self.n_rows)
+        first = 0
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            for group in range(file.num_row_groups):
+                last = first + file.metadata.row_group(group).num_rows
+                if first < stop and last > start:
+                    at = first
+                    for batch in file.iter_batches(
+                        BLOCK_ROWS, row_groups=[group], columns=list(self.genes), use_threads=False
+                    ):
+                        low, high = max(start - at, 0), min(stop - at, batch.num_rows)
+                        if high > low:
+                            yield self._block(batch.slice(low, high - low), at + low)
+                        at += batch.num_rows
+                first = last
+
+    def _block(self, batch: pa.RecordBatch, first: int) -> csr_matrix:
+        values = np.empty((batch.num_rows, len(self.genes)), np.float32)
+        for at, name in enumerate(self.genes):
+            column = batch.column(name)
+            if column.null_count:
+                row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+                raise SourceError(
+                    f"{self.path.name}: row {row + 1}, column {name!r}: the value is missing: "
+                    "complete it"
+                )
+            values[:, at] = column.to_numpy(zero_copy_only=False)
+        return csr_matrix(values)
+
+
+def parse(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read observations with the fields that the catalogue names; other columns are genes.
+
+    Raises
+    ------
+    SourceError
+        It is no parquet, was cut short, holds numbers as text, or a value twice.
+    """
+    options = ParquetOptions.model_validate(collection.options)
+    path = archives.fetch(collection.sources[0])
+    schema = _schema(path)
+    if options.layout == "long":
+        return assembled(archives, collection, options, _long(archives, collection, options, path))
+    id_field = options.observations or schema.names[0]
+    if id_field not in schema.names:
+        raise SourceError(f"{path.name}: has no column {id_field!r}; found {schema.names[:40]}")
+    fields = [
+        name
+        for name in {id_field: 0} | dict.fromkeys(wanted_fields(options))
+        if name in schema.names
+    ]
+    passed_over = {id_field, *fields, *options.ignore}
+    genes = tuple(name for name in schema.names if name not in passed_over)
+    for name in genes:
+        kind = schema.field(name).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise SourceError(
+                f"{path.name}: column {name!r} is {kind}, not numbers: if it is a label or an id, "
+                "name it in options.labels, options.group, options.observations or options.ignore; "
+                "if it is expression, write it as numbers"
+            )
+    frame = pl.read_parquet(path, columns=fields)
+    rows = WideRows(path, genes, frame.height)
+    found = Matrix(rows, genes, frame[id_field].cast(pl.String).to_list(), frame, _stored(rows))
+    return assembled(archives, collection, options, found)
+
+
+def _schema(path: Path) -> pa.Schema:
+    with open_bytes(path, None, path.name) as stream:
+        head = stream.peek(4)[:4]
+    if head != b"PAR1":
+        raise SourceError(f"{path.name}: is no parquet file: it begins with {head!r}")
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if len(set(names)) != len(names):
+                raise SourceError(f"{path.name}: two of its columns have one name")
+            return file.schema_arrow
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SourceError(
+            f"{path.name}: is parquet that was cut short or is damaged ({error}): fetch it again"
+        ) from error
+
+
+def _stored(rows: WideRows) -> NDArray[np.int64]:
+    counts = [np.diff(block.indptr) for block in rows.blocks()]
+    return np.concatenate([np.empty(0, np.int64), *counts]).astype(np.int64)
+
+
+def _long(
+    archives: Archives, collection: Collection, options: ParquetOptions, path: Path
+) -> Matrix:
+    """Observation, gene, value: names in order of appearance, values sorted on disk."""
+    id_field, gene_field = options.observations, options.genes
+    if id_field is None or gene_field is None:
+        raise SourceError("a long table needs options.observations and options.genes")
+    lazy = pl.scan_parquet(path)
+    known = lazy.collect_schema()
+    for name in (id_field, gene_field, options.value):
+        if name not in known:
+            raise SourceError(f"{path.name}: has no column {name!r}; found {known.names()}")
+    if not known[options.value].is_numeric():
+        raise SourceError(f"{path.name}: column {options.value!r} is text, not numbers")
+    wanted = [name for name in wanted_fields(options) if name in known]
+    frame = _distinct(lazy, id_field, [pl.col(name).first() for name in wanted])
+    genes = _distinct(lazy, gene_field, [])[gene_field].to_list()
+    ids = frame[id_field].to_list()
+    _refuse_varying(lazy, id_field, wanted, path)
+
+    def make(folder: Path) -> None:
+        n = lazy.select(pl.len()).collect().item()
+        buckets = Buckets(folder, (len(ids), len(genes)), n)
+        for batch in _batches(path, (id_field, gene_field, options.value)):
+            rows = _positions(batch[id_field], ids)
+            columns = _positions(batch[gene_field], genes)
+            values = batch[options.value].cast(pl.Float32)
+            if values.null_count() or not values.is_finite().all():
+                raise SourceError(
+                    f"{path.name}: {options.value!r} holds missing or infinite values"
+                )
+            buckets.add(rows, columns, values.to_numpy())
+        write_panel(folder, 0, buckets.blocks(path.name))
+
+    folder = made_once(spool_folder(archives), spool_key(archives, collection), make)
+    spool = Spool(folder, (len(ids), len(genes)), (len(genes),))
+    return Matrix(spool, genes, ids, frame, spool.stored())
+
+
+def _distinct(lazy: pl.LazyFrame, name: str, also: Sequence[pl.Expr]) -> pl.DataFrame:
+    grouped = lazy.group_by(pl.col(name).cast(pl.String), maintain_order=True).agg(*also)
+    frame = grouped.collect()
+    if frame[name].null_count():
+        raise SourceError(f"column {name!r} is empty in some rows")
+    return frame
+
+
+def _refuse_varying(lazy: pl.LazyFrame, id_field: str, wanted: Sequence[str], path: Path) -> None:
+    for name in wanted:
+        counts = lazy.group_by(id_field).agg(pl.col(name).n_unique().alias("n"))
+        varying = counts.filter(pl.col("n") > 1).collect()
+        if varying.height:
+            raise SourceError(
+                f"{path.name}: {name!r} has several values for {varying[id_field][0]!r}"
+            )
+
+
+def _batches(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        for batch in file.iter_batches(_LONG_ROWS, columns=list(columns)):
+            yield pl.DataFrame(batch)
+
+
+def _positions(names: pl.Series, known: list[str]) -> NDArray[np.int64]:
+    kind = pl.Enum(known)
+    return names.cast(pl.String).cast(kind).to_physical().cast(pl.Int64).to_numpy()

@@ -1,0 +1,161 @@
+"""Expression on local disk as pieces of CSR: written as it is parsed, read by observation ranges.
+
+Text cannot be read from its middle, and most of it is published genes × samples.
+So it is parsed once into panels: each holds all observations and some genes, as
+the three arrays of a CSR matrix. A range of observations is then one contiguous
+read of each panel. A spool is kept under the hash of what it was made of.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
+
+from genept.sources.errors import SourceError
+from genept.sources.parsed import BLOCK_ROWS
+
+BLOCK_VALUES: Final = 1 << 22
+"""Stored values a block, at most: 32 MiB of indices and values."""
+_INDPTR, _INDICES, _DATA = "indptr", "indices", "data"
+_MEANS: Final = "gene_means.npy"
+
+
+@dataclass(frozen=True)
+class Spool:
+    """Expression rows that were written to `folder`.
+
+    Parameters
+    ----------
+    folder
+        Where `write_panel` and `write_gene_means` put them.
+    shape
+        Observations × input genes.
+    widths
+        Genes of each panel, in order.
+    imputed
+        Missing values (NaN) are read as the gene's mean, which `write_gene_means` kept.
+    """
+
+    folder: Path
+    shape: tuple[int, int]
+    widths: tuple[int, ...]
+    imputed: bool = False
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
+        """Rows `start` to `stop`, at most `BLOCK_ROWS` and about `BLOCK_VALUES` at a time."""
+        stop = self.shape[0] if stop is None else min(stop, self.shape[0])
+        means = np.load(self.folder / _MEANS) if self.imputed else None
+        while start < stop:
+            ends = np.cumsum(self._stored(start, min(start + BLOCK_ROWS, stop)))
+            rows = max(1, int(np.searchsorted(ends, BLOCK_VALUES, side="right")))
+            block = self._rows(start, start + rows)
+            if means is not None:
+                missing = np.isnan(block.data)
+                block.data[missing] = means[block.indices[missing]]
+                block.eliminate_zeros()
+            yield block
+            start += rows
+
+    def stored(self) -> NDArray[np.int64]:
+        """Values of each observation that are not zero (or are missing)."""
+        return self._stored(0, self.shape[0])
+
+    def _stored(self, start: int, stop: int) -> NDArray[np.int64]:
+        total = np.zeros(stop - start, np.int64)
+        for panel in range(len(self.widths)):
+            total += np.diff(self._read(panel, _INDPTR, np.int64, start, stop + 1))
+        return total
+
+    def _rows(self, start: int, stop: int) -> csr_matrix:
+        parts = []
+        for panel, width in enumerate(self.widths):
+            indptr = self._read(panel, _INDPTR, np.int64, start, stop + 1)
+            first, last = int(indptr[0]), int(indptr[-1])
+            arrays = (
+                self._read(panel, _DATA, np.float32, first, last),
+                self._read(panel, _INDICES, np.int32, first, last),
+                (indptr - first).astype(np.int32),
+            )
+            parts.append(csr_matrix(arrays, shape=(stop - start, width)))
+        whole = parts[0] if len(parts) == 1 else csr_matrix(hstack(parts, format="csr"))
+        whole.has_sorted_indices = True
+        return whole
+
+    def _read(
+        self, panel: int, name: str, dtype: type[np.generic], start: int, stop: int
+    ) -> NDArray[Any]:
+        size = np.dtype(dtype).itemsize
+        path = _file(self.folder, panel, name)
+        values = np.fromfile(path, dtype, count=stop - start, offset=start * size)
+        if len(values) != stop - start:
+            raise SourceError(f"{path} was cut short: remove its folder and run again")
+        return values
+
+
+def write_panel(folder: Path, panel: int, blocks: Iterable[csr_matrix]) -> int:
+    """Append `blocks` of observations to one panel; return how many rows that were.
+
+    Blocks are float32, of sorted and distinct indices, all of one width.
+    """
+    rows, stored = 0, 0
+    with (
+        _file(folder, panel, _INDPTR).open("wb") as indptr,
+        _file(folder, panel, _INDICES).open("wb") as indices,
+        _file(folder, panel, _DATA).open("wb") as data,
+    ):
+        np.zeros(1, np.int64).tofile(indptr)
+        for block in blocks:
+            (block.indptr[1:].astype(np.int64) + stored).tofile(indptr)
+            block.indices.astype(np.int32, copy=False).tofile(indices)
+            block.data.astype(np.float32, copy=False).tofile(data)
+            rows, stored = rows + block.shape[0], stored + int(block.nnz)
+    return rows
+
+
+def write_gene_means(folder: Path, means: NDArray[np.float32]) -> None:
+    """Keep what a missing value of each gene is read as."""
+    np.save(folder / _MEANS, means)
+
+
+def made_once(parent: Path, key: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder `key`, after `make` has filled it; whole or not at all.
+
+    Raises
+    ------
+    SourceError
+        The disk is full.
+    """
+    folder = parent / key
+    if folder.is_dir():
+        return folder
+    parent.mkdir(parents=True, exist_ok=True)
+    # Below the same parent, so that the finished folder can be renamed into place.
+    temporary = Path(tempfile.mkdtemp(prefix=".spool-", dir=parent))
+    try:
+        make(temporary)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            # Another process may have made the same meanwhile.
+            if not folder.is_dir():
+                raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise SourceError(f"no room in {parent} for parsed expression: free some") from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _file(folder: Path, panel: int, name: str) -> Path:
+    return folder / f"{panel:05d}.{name}"

@@ -1,0 +1,156 @@
+"""Parsers `table`, `xena` and `depmap`: plain matrices in CSV or TSV, either way up.
+
+Xena publishes genes × samples, DepMap cell lines × genes; a user's own table may
+be either, with labels among its columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from genept.sources.archives import Archives
+from genept.sources.assembly import Matrix, assembled, split_gene_names
+from genept.sources.catalogue import Collection
+from genept.sources.errors import SourceError
+from genept.sources.formats import FORMATS, TableOptions, TextOptions
+from genept.sources.observation_tables import wanted_fields
+from genept.sources.orientation import Axis, gene_axis, gene_like
+from genept.sources.parsed import ParsedCollection
+from genept.sources.streams import open_text
+from genept.sources.text_lines import Lines
+from genept.sources.text_matrix import TextMatrix, read_text_matrix, table_head
+
+_PEEK_ROWS = 1000
+_PEEK_BYTES = 1 << 26
+
+
+def parse(
+    archives: Archives,
+    collection: Collection,
+    *,
+    looks_like_gene: Callable[[str], bool] = gene_like,
+) -> ParsedCollection:
+    """Read a table whose first column names its rows.
+
+    Where genes are columns, the columns that `options` names as labels, group or
+    ids are taken as such.
+
+    Parameters
+    ----------
+    looks_like_gene
+        Says which axis is genes, where that is not declared, and refutes a wrong
+        declaration.
+
+    Raises
+    ------
+    SourceError
+        It is transposed against what is declared, irregular, or not text.
+    """
+    options = TableOptions.model_validate(collection.options)
+    declared = None if options.genes_in == "detect" else options.genes_in
+    rows, columns, what = _axes(archives, collection, options)
+    axis = gene_axis(rows, columns, looks_like_gene, declared=declared, what=what)
+    return _parsed(archives, collection, options, axis)
+
+
+def parse_xena(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read genes × samples as UCSC Xena publishes them, log2(x + 1) as its page says."""
+    return _parsed(archives, collection, _options(collection), "rows")
+
+
+def parse_depmap(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read DepMap's models × genes; columns that are not ``SYMBOL (ENTREZ)`` are named by options.
+
+    Later releases put several columns before the genes: `observations`, `only` and
+    `ignore` say which is the id, which rows count, and which to pass over.
+    """
+    return _parsed(archives, collection, _options(collection), "columns")
+
+
+def _options(collection: Collection) -> TextOptions:
+    options = FORMATS[collection.format].model_validate(collection.options)
+    if not isinstance(options, TextOptions):
+        raise TypeError(f"format {collection.format!r} is no text")
+    return options
+
+
+def _axes(
+    archives: Archives, collection: Collection, options: TableOptions
+) -> tuple[list[str], list[str], str]:
+    """Some of the names of the rows, and all of the columns that are numbers."""
+    path = archives.fetch(collection.sources[0])
+    what = f"{path.name}, {options.member}" if options.member else path.name
+    with open_text(path, options.member, what, encoding=options.encoding) as stream:
+        lines = Lines(stream, what, options.encoding)
+        layout = table_head(lines, options, _named(options)).layout
+        names, size = [], 0
+        for line in islice(lines, _PEEK_ROWS):
+            first = line.split(layout.delimiter, 1)[0]
+            names.append(first.decode("utf-8", "replace").strip('"'))
+            size += len(line)
+            if size > _PEEK_BYTES:
+                break
+    return names, list(layout.numbers), what
+
+
+def _named(options: TextOptions) -> set[str]:
+    named = (options.genes, options.observations, *wanted_fields(options))
+    field = options.responses.line_field if options.responses else None
+    return {name for name in (*named, field) if name}
+
+
+def _parsed(
+    archives: Archives, collection: Collection, options: TextOptions, axis: Axis
+) -> ParsedCollection:
+    matrix = read_text_matrix(
+        archives,
+        collection,
+        options,
+        genes_in=axis,
+        read_head=lambda lines: table_head(lines, options, _named(options)),
+    )
+    if axis == "rows":
+        return assembled(archives, collection, options, genes_in_rows(matrix, options))
+    ids = column_of(matrix, options.observations, "options.observations")
+    symbols, entrez, remarks = split_gene_names(
+        matrix.columns, options.gene_pattern, collection.sources[0]
+    )
+    found = Matrix(
+        expression=matrix.spool,
+        genes=matrix.columns,
+        ids=ids,
+        fields=matrix.texts,
+        stored=matrix.spool.stored(),
+        symbols=symbols,
+        entrez_ids=entrez,
+        remarks=(*matrix.remarks, *remarks),
+    )
+    return assembled(archives, collection, options, found)
+
+
+def genes_in_rows(matrix: TextMatrix, options: TextOptions) -> Matrix:
+    """Name the axes of a matrix whose text has genes as rows."""
+    names = column_of(matrix, None, "")
+    symbols, entrez, remarks = split_gene_names(
+        column_of(matrix, options.genes, "options.genes"), options.gene_pattern, "genes"
+    )
+    return Matrix(
+        expression=matrix.spool,
+        genes=names,
+        ids=matrix.columns,
+        fields=matrix.fields,
+        stored=matrix.spool.stored(),
+        symbols=symbols,
+        entrez_ids=entrez,
+        remarks=(*matrix.remarks, *remarks),
+    )
+
+
+def column_of(matrix: TextMatrix, name: str | None, option: str) -> list[str]:
+    """Return a text column of a matrix, by default the first."""
+    if name is not None and name not in matrix.texts.columns:
+        raise SourceError(
+            f"{option} names {name!r}, which is no column; found {matrix.texts.columns}"
+        )
+    return matrix.texts[name if name is not None else matrix.texts.columns[0]].to_list()

@@ -1,0 +1,136 @@
+"""What becomes of the numbers of a text: floor, missing values, what float32 cannot hold.
+
+Everything that changes a value or stands in for one is counted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genept.sources.errors import SourceError
+from genept.sources.formats import TextOptions
+from genept.sources.orientation import Axis
+from genept.sources.parsed import Quarantined
+from genept.sources.text_numbers import Chunk
+
+_MAX_EXACT: Final = 2**24
+
+
+class Values:
+    """Cleans chunks of rows as they come, and remembers what it did."""
+
+    def __init__(self, options: TextOptions, unit: str, what: str, genes_in: Axis) -> None:
+        self.what, self.divisor = what, None
+        self._options, self._is_counts, self._genes_in = options, unit == "counts", genes_in
+        self._n_floored = self._n_missing = 0
+        self._sums: list[NDArray[np.float64]] = []
+        self._present: list[NDArray[np.int64]] = []
+        self._names: list[str] = []
+
+    divisor: NDArray[np.float64] | None
+
+    def clean(self, chunk: Chunk, columns: tuple[str, ...]) -> NDArray[np.float32]:
+        """Return the chunk's values as float32; missing ones are NaN.
+
+        Raises
+        ------
+        SourceError
+            A value is missing and may not be, or is a count above 2^24; says where.
+        """
+        values = chunk.values
+        if self.divisor is not None:
+            values = np.rint(values / self.divisor)
+        missing = np.isnan(values)
+        if missing.any():
+            self._accept_missing(missing, chunk, columns)
+        if self._is_counts and (large := values > _MAX_EXACT).any():
+            row, column = np.argwhere(large)[0]
+            raise SourceError(
+                f"{self.what}: row {chunk.texts[row][0]!r}, column {columns[column]!r}: the count "
+                f"{values[row, column]:,.0f} is above {_MAX_EXACT:,}: float32 would round it"
+            )
+        if self._options.floor is not None:
+            below = values < self._options.floor
+            self._n_floored += int(below.sum())
+            values = np.where(below, self._options.floor, values)
+        if self._options.missing == "impute_gene_mean":
+            self._add_up(values, missing, chunk, columns)
+        return values.astype(np.float32)
+
+    def means(self) -> NDArray[np.float32] | None:
+        """Return the mean of every gene over the observations that have it; none: none is missing.
+
+        Raises
+        ------
+        SourceError
+            A gene has no value at all.
+        """
+        if not self._n_missing:
+            return None
+        sums, present = self._gathered(self._sums), self._gathered(self._present)
+        nowhere = np.flatnonzero(present == 0)
+        if len(nowhere):
+            raise SourceError(
+                f"{self.what}: {len(nowhere)} genes have no value in any observation, such as "
+                f"{self._names[nowhere[0]]!r}: there is nothing to impute; take them out"
+            )
+        return (sums / present).astype(np.float32)
+
+    def remarks(self, shape: tuple[int, int]) -> list[Quarantined]:
+        """Return what was done, with counts."""
+        remarks, cells = [], shape[0] * shape[1]
+        if self._n_floored:
+            detail = f"of {cells:,} values were below {self._options.floor:g} and set to it"
+            remarks.append(
+                Quarantined("file", self.what, "floored", detail, self._n_floored, "fixed")
+            )
+        if self._n_missing:
+            n_genes = int((self._gathered(self._present) < shape[0]).sum())
+            detail = (
+                f"of {cells:,} values are missing, in {n_genes} genes: read as the gene's mean "
+                "over all observations that have it"
+            )
+            remarks.append(
+                Quarantined("file", self.what, "imputed", detail, self._n_missing, "fixed")
+            )
+        return remarks
+
+    def _accept_missing(
+        self, missing: NDArray[np.bool_], chunk: Chunk, columns: tuple[str, ...]
+    ) -> None:
+        if self._options.missing == "refuse":
+            row, column = np.argwhere(missing)[0]
+            raise SourceError(
+                f"{self.what}: row {chunk.texts[row][0]!r}, column {columns[column]!r}: the value "
+                "is missing (empty, NA or NaN): complete it, or set options.missing = "
+                "'impute_gene_mean' to have it imputed and counted"
+            )
+        self._n_missing += int(missing.sum())
+
+    def _add_up(
+        self,
+        values: NDArray[np.float64],
+        missing: NDArray[np.bool_],
+        chunk: Chunk,
+        columns: tuple[str, ...],
+    ) -> None:
+        axis = 0 if self._genes_in == "columns" else 1
+        sums = np.where(missing, 0.0, values).sum(axis)
+        present = (~missing).sum(axis)
+        if self._genes_in == "rows":
+            self._sums.append(sums)
+            self._present.append(present)
+            self._names.extend(text[0] for text in chunk.texts)
+        else:
+            self._sums = [sums + self._sums[0] if self._sums else sums]
+            self._present = [present + self._present[0] if self._present else present]
+            self._names = list(columns)
+
+    @staticmethod
+    def _gathered(
+        parts: list[NDArray[np.float64]] | list[NDArray[np.int64]],
+    ) -> NDArray[np.float64]:
+        return np.concatenate(parts).astype(np.float64)
