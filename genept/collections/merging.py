@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,25 +87,6 @@ class GeneAxis:
     def is_doubled(self) -> bool:
         """Whether several inputs land on one gene."""
         return bool((self.n_inputs > 1).any())
-
-    def merge(self, blocks: Iterable[sp.csr_matrix]) -> Iterator[sp.csr_matrix]:
-        """Row blocks over inputs to row blocks over genes (inputs of one gene are added up).
-
-        The columns are put in order and the rows read off them: two linear passes, where
-        sorting the indices of every row would cost far more.
-        """
-        used = np.flatnonzero(self.target >= 0)
-        used = used[np.argsort(self.target[used], kind="stable")]
-        gene_of = self.target[used].astype(np.int32)
-        for block in blocks:
-            rows = sp.csr_matrix(block.tocsc()[:, used].tocsr())
-            shape = (block.shape[0], len(self.ensembl_gene_ids))
-            merged = sp.csr_matrix((rows.data, gene_of[rows.indices], rows.indptr), shape=shape)
-            if self.is_doubled:
-                merged.sum_duplicates()
-            if not merged.data.all():
-                merged.eliminate_zeros()
-            yield merged
 
 
 class ColumnTotals:

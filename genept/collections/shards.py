@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
 
-from genept.collections.merging import ColumnTotals, GeneAxis
+from genept.collections.merging import GeneAxis
+from genept.collections.rows import merge_rows
 from genept.sources.parsed import ExpressionRows, checked_blocks
 from genept.store.lake import NewPart
 from genept.store.parquet import Rows, write_parquet
@@ -63,30 +63,33 @@ def ingest_shard(task: ShardTask) -> list[NewPart]:
     SourceError
         A value cannot be what the collection's unit says.
     """
-    totals = ColumnTotals(len(task.input_genes))
-
-    def counted() -> Iterator[sp.csr_matrix]:
-        for block in checked_blocks(task.expression, task.ids, task.unit, task.start):
-            totals.add(block)
-            yield block
-
-    merged = sp.csr_matrix(sp.vstack(list(task.axis.merge(counted())), format="csr"))
+    blocks = list(checked_blocks(task.expression, task.ids, task.unit, task.start))
+    rows = sp.csr_matrix(sp.vstack(blocks, format="csr"))
+    del blocks
     order = np.argsort(np.asarray(task.ids))
-    merged = merged[order]
+    merged = merge_rows(rows, task.axis, order)
+    del rows
+    n_genes = np.diff(merged.matrix.indptr)
     ids = pl.Series("observation_id", task.ids).gather(order)
     observations = pl.DataFrame(
         {
             "observation_id": ids,
-            "n_genes": np.diff(merged.indptr).astype(np.int64),
-            "total": merged.astype(np.float64).sum(axis=1).A1,
-            "profile": _profiles(merged),
+            "n_genes": n_genes.astype(np.int64),
+            "total": merged.totals,
+            "profile": merged.profiles,
         }
     )
     inputs = pl.DataFrame(
-        {"input_id": task.input_genes, "total": totals.signed, "absolute": totals.absolute}
+        {
+            "input_id": task.input_genes,
+            "total": merged.inputs.signed,
+            "absolute": merged.inputs.absolute,
+        }
     ).filter(pl.col("absolute") > 0)
-    filled = np.diff(merged.indptr) > 0
-    expression = _expression(task.collection, ids.filter(pl.Series(filled)), merged[filled])
+    filled, matrix = n_genes > 0, merged.matrix
+    if not filled.all():
+        ids, matrix = ids.filter(pl.Series(filled)), matrix[filled]
+    expression = _expression(task.collection, ids, matrix)
     return [
         _written(task, "shard_observations", _of(task.collection, observations)),
         _written(task, "shard_inputs", _of(task.collection, inputs)),
@@ -103,21 +106,6 @@ def _written(task: ShardTask, table: str, rows: Rows) -> NewPart:
 
 def _of(collection: str, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.lit(collection).alias("collection_id"))
-
-
-def _profiles(expression: sp.csr_matrix) -> npt.NDArray[np.int64]:
-    """A hash of every row's genes and values, the same on every machine.
-
-    A sum over a row of products of mixed bits: equal rows agree; different ones
-    agree by chance once in 2^60 or so.
-    """
-    mixed = (expression.indices.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= expression.data.view(np.uint32).astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
-    mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xD6E8FEB86659FD93)
-    mixed ^= mixed >> np.uint64(32)
-    ends = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
-    sums: npt.NDArray[np.uint64] = ends[expression.indptr[1:]] - ends[expression.indptr[:-1]]
-    return sums.view(np.int64)
 
 
 def _expression(collection: str, ids: pl.Series, matrix: sp.csr_matrix) -> Iterator[pa.RecordBatch]:

@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 
 from genept.sources.errors import SourceError
 from genept.sources.hdf5 import MEBIBYTE, as_dataset, as_group, at_path, open_hdf5
+from genept.sources.hdf5_gzip import read_range
 from genept.sources.hdf5_sparse import (
     OFFSETS,
     SparseParts,
@@ -80,13 +81,13 @@ class SparseRows:
     def _block(self, parts: SparseParts, offsets: NDArray[np.int64], row: int) -> csr_matrix:
         where = f"{self.path.name}: {self.group}"
         low, high = offsets[0], offsets[-1]
-        indices = parts.indices[low:high]
+        indices = read_range(parts.indices, low, high)
         indptr = offsets - low
         if self.sort:
             refuse_out_of_range(indices, self.n_published, where)
         else:
             refuse_indices(indices, indptr, self.n_published, row, where)
-        data = as_float32(parts.data[low:high], where)
+        data = as_float32(read_range(parts.data, low, high), where)
         # 32-bit indices halve what is sent to another process, and are what scipy prefers.
         indices, indptr = indices.astype(np.int32, copy=False), indptr.astype(np.int32)
         if self.sort:

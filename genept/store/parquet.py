@@ -72,11 +72,13 @@ def write_parquet(
             schema,
             compression="zstd",
             write_page_index=True,
+            # Rising numbers differ by little: half the bytes, and quicker to write.
+            column_encoding=dict.fromkeys(_positions(table), "DELTA_BINARY_PACKED"),
             # A dictionary of vectors is built, found too large and thrown away: half the time.
             use_dictionary=[
                 f"{one.name}.list.element" if one.is_list else one.name
                 for one in table.columns
-                if not one.is_vector
+                if not one.is_vector and f"{one.name}.list.element" not in _positions(table)
             ],
         ) as writer:
             for part in _conforming(table, schema, rows, partition):
@@ -88,6 +90,15 @@ def write_parquet(
         path.unlink(missing_ok=True)
         raise
     return WrittenFile(path, sha256_of_file(path), path.stat().st_size, n_rows)
+
+
+def _positions(table: Table) -> list[str]:
+    """Parquet paths of lists of unsigned numbers, which are positions on an axis."""
+    return [
+        f"{one.name}.list.element"
+        for one in table.columns
+        if one.is_list and pa.types.is_unsigned_integer(one.element)
+    ]
 
 
 def _conforming(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from genept.collections.merging import GeneAxis, column_fingerprints, column_totals
+from genept.collections.rows import merge_rows
 
 GENES = ["ENSG3", "ENSG1", "ENSG2", None]
 COUNTS = arrays.arrays(
@@ -27,8 +28,13 @@ def matrices(draw, values=COUNTS):
     return matrix, mapped, [sp.csr_matrix(matrix[:cut]), sp.csr_matrix(matrix[cut:])]
 
 
+def merged_rows(axis, blocks):
+    rows = sp.csr_matrix(sp.vstack(blocks, format="csr"))
+    return merge_rows(rows, axis, np.arange(rows.shape[0]))
+
+
 def merged(axis, blocks):
-    return np.vstack([block.toarray() for block in axis.merge(blocks)])
+    return merged_rows(axis, blocks).matrix.toarray()
 
 
 @given(matrices())
@@ -76,7 +82,7 @@ def test_highest_mean_keeps_exactly_one_input_of_each_gene_as_it_is(given_):
 @given(matrices())
 def test_blocks_are_clean_csr(given_):
     _, mapped, blocks = given_
-    for block in GeneAxis.of(mapped).merge(blocks):
+    for block in [merged_rows(GeneAxis.of(mapped), blocks).matrix]:
         assert block.dtype == np.float32
         assert block.data.all(), "zeros are left out"
         for row in range(block.shape[0]):
@@ -109,7 +115,7 @@ def test_totals_do_not_round_large_counts():
 @pytest.mark.parametrize("mapped", [[], [None, None]])
 def test_an_axis_may_be_empty(mapped):
     axis = GeneAxis.of(mapped)
-    (block,) = axis.merge([sp.csr_matrix((2, len(mapped)), dtype=np.float32)])
+    block = merged_rows(axis, [sp.csr_matrix((2, len(mapped)), dtype=np.float32)]).matrix
     assert (axis.ensembl_gene_ids, block.shape) == ((), (2, 0))
 
 
@@ -144,3 +150,19 @@ def test_fingerprints_are_equal_exactly_where_columns_are(given_, copied):
         for other in range(whole.shape[1]):
             same = np.array_equal(whole[:, one], whole[:, other])
             assert (prints[one] == prints[other]) == same
+
+
+@given(matrices(), st.randoms())
+def test_rows_are_counted_and_told_apart_in_any_order(given_, chance):
+    matrix, mapped, _ = given_
+    order = np.array(chance.sample(range(len(matrix)), len(matrix)), dtype=np.int64)
+    axis, rows = GeneAxis.of(mapped), sp.csr_matrix(matrix)
+    found = merge_rows(rows, axis, order)
+    dense = found.matrix.toarray()
+    np.testing.assert_array_equal(dense, merged(axis, [rows])[order])
+    np.testing.assert_allclose(found.totals, dense.sum(axis=1, dtype=np.float64))
+    totals = column_totals([rows], matrix.shape[1])
+    np.testing.assert_allclose(found.inputs.signed, totals.signed)
+    np.testing.assert_allclose(found.inputs.absolute, totals.absolute)
+    same = (dense[:, None] == dense[None]).all(axis=2)
+    np.testing.assert_array_equal(found.profiles[:, None] == found.profiles[None], same)

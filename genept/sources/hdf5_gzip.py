@@ -1,0 +1,83 @@
+"""Ranges of a gzipped HDF5 array, unpacked by ISA-L: half the time of HDF5's own filter.
+
+Most published single cells lie in such arrays, and unpacking them is most of reading them.
+Whatever is stored in another way is read by h5py itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from isal import isal_zlib
+
+from genept.sources.errors import SourceError
+
+if TYPE_CHECKING:
+    import h5py
+
+
+_DAMAGED: Final[type[Exception]] = isal_zlib.error
+
+
+def read_range(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any]:
+    """``dataset[start:stop]`` of a one-dimensional array.
+
+    Raises
+    ------
+    SourceError
+        A chunk is damaged, or unpacks to more than a chunk holds.
+    """
+    if start >= stop or not _is_plain_gzip(dataset):
+        return np.asarray(dataset[start:stop])
+    (size,) = dataset.chunks
+    values = np.empty(stop - start, dtype=dataset.dtype)
+    for first in range(start - start % size, stop, size):
+        packed = _packed(dataset, first)
+        low, high = max(first, start), min(first + size, stop)
+        if packed is None:  # never written, or stored as it is
+            values[low - start : high - start] = dataset[low:high]
+        else:
+            chunk = _unpacked(packed, dataset, first)
+            values[low - start : high - start] = chunk[low - first : high - first]
+    return values
+
+
+def _is_plain_gzip(dataset: h5py.Dataset) -> bool:
+    """Whether chunks hold nothing but deflated values of this machine's byte order."""
+    return bool(
+        dataset.ndim == 1
+        and dataset.compression == "gzip"
+        and not (dataset.shuffle or dataset.fletcher32 or dataset.scaleoffset)
+        and dataset.dtype.isnative
+        and dataset.dtype.kind in "iuf"
+    )
+
+
+def _packed(dataset: h5py.Dataset, first: int) -> bytes | None:
+    found = dataset.id.get_chunk_info_by_coord((first,))
+    if found.byte_offset is None or found.filter_mask:
+        return None
+    _, packed = dataset.id.read_direct_chunk((first,))
+    return bytes(packed)
+
+
+def _unpacked(packed: bytes, dataset: h5py.Dataset, first: int) -> npt.NDArray[Any]:
+    (size,) = dataset.chunks
+    expected = size * dataset.dtype.itemsize
+    reader = isal_zlib.decompressobj()
+    try:
+        values = reader.decompress(packed, expected + 1)
+    except _DAMAGED as error:
+        raise _damaged(dataset, first) from error
+    if len(values) != expected or not reader.eof:
+        raise _damaged(dataset, first)
+    return np.frombuffer(values, dtype=dataset.dtype)
+
+
+def _damaged(dataset: h5py.Dataset, first: int) -> SourceError:
+    return SourceError(
+        f"{dataset.file.filename}: {dataset.name}: the chunk that begins at value {first:,} is "
+        "damaged; fetch the file again"
+    )
