@@ -6,7 +6,7 @@ Whatever is stored in another way is read by h5py itself.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import h5py
 
 
-_DAMAGED: Final[type[Exception]] = isal_zlib.error
+_DAMAGED: Final = cast(type[Exception], isal_zlib.error)
 
 
 def read_range(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any]:
