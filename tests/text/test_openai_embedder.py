@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from genept.text.embedder import RefusedEmbeddingError, validate_vectors
 from genept.text.hosted import HostedModel
+from genept.text.minilm import load_minilm
 from genept.text.openai_embedder import OpenAIEmbedder, Patience
 from genept.text.random_vectors import RandomVectors
 
@@ -147,3 +148,22 @@ def test_another_address_or_size_is_another_space():
     assert identity() == identity("http://a/v1/")
     assert len({identity(), identity("http://b/v1"), identity(dimensions=24)}) == 3
     assert identity(base_url="http://a/v1") == identity()
+
+
+@pytest.mark.index
+def test_a_real_model_behind_the_service_gives_its_own_vectors(real_archives, tmp_path):
+    def open_member(name: str):
+        return real_archives.open_member("minilm", name)
+
+    minilm = load_minilm(open_member, tmp_path, threads=2)
+    served = HostedModel(
+        id="minilm", model="minilm", dimensions=384, max_tokens=256, dollars_per_million_tokens=0
+    )
+    service = LoopbackService(minilm.embed)
+    texts = ["tumor protein p53. apoptotic process", "forkhead box P3", "a very short text"] * 3
+    with serving(service) as url:
+        embedder = OpenAIEmbedder(served, SecretStr(KEY), url, Patience())
+        answer = embedder.ask(list(dict.fromkeys(texts)))
+        embedder.client.close()
+    np.testing.assert_allclose(answer.vectors, minilm.embed(answer.texts), atol=1e-6)
+    assert service.charged.total() == len(set(texts))
