@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import settings
 
 from genept.nomenclature.reference import read_reference
 from genept.sources.archives import Archives
@@ -15,6 +16,9 @@ from genept.sources.catalogue import load_catalogue
 from genept.store.embedded import REGION, EmbeddedStore
 from genept.store.lake import Lake
 from genept.store.s3 import ObjectStore
+
+settings.register_profile("genept", deadline=None)  # a busy machine is no bug
+settings.load_profile("genept")
 
 
 @pytest.fixture(scope="session")

@@ -60,4 +60,4 @@ def test_recipes_are_listed_with_the_reason_why_not(capsys):
     recipes()
     said = capsys.readouterr().out
     assert "name-go" in said
-    assert "not available: summary has no source: put ncbi/gene_summary.gz" in said
+    assert "not available: summary has no source" in said

@@ -6,6 +6,7 @@ Whatever is stored in another way is read by h5py itself.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -78,6 +79,6 @@ def _unpacked(packed: bytes, dataset: h5py.Dataset, first: int) -> npt.NDArray[A
 
 def _damaged(dataset: h5py.Dataset, first: int) -> SourceError:
     return SourceError(
-        f"{dataset.file.filename}: {dataset.name}: the chunk that begins at value {first:,} is "
+        f"{Path(dataset.file.filename).name}: {dataset.name}: the chunk that begins at value {first:,} is "
         "damaged; fetch the file again"
     )

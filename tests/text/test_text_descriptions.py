@@ -328,7 +328,9 @@ def test_a_recipe_that_describes_nobody_is_refused(lake: Lake, tmp_path):
 def test_a_recipe_without_its_source_is_refused_with_the_remedy(lake: Lake, tmp_path):
     sources = KnowledgeSources(go_archives(tmp_path / "archives"))
     genes = genes_part(lake, ANNOTATED)
-    with pytest.raises(StoreError, match=r"'ncbi' is not available: summary has no source.*ncbi/"):
+    with pytest.raises(
+        StoreError, match=r"'ncbi' is not available: summary has no source.*fetch ncbi-gene-summary"
+    ):
         describe_genes(lake, sources, genes, RECIPES["ncbi"], lambda: count_tokens)
     strict = recipe({"part": "go", "evidence": ("IDA",)}, requires=("go",))
     assert "evidence codes" in sources.unavailable(strict)
