@@ -48,6 +48,11 @@ class Meaning(NamedTuple):
     candidates: tuple[str, ...] = ()
     evidence: str = ""
 
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """The gene, or those that it may be."""
+        return (self.ensembl_gene_id,) if self.ensembl_gene_id else self.candidates
+
 
 Known = Callable[[str], Meaning | None]
 """What the reference says of a name, spelled exactly so."""
@@ -98,8 +103,8 @@ def _ensembl(name: str, known: Known) -> Meaning | None:
     if not name.startswith("ENSG"):
         return None
     if match := _PAR_Y.fullmatch(name):
-        gene = known(match.group(1))
-        candidates = (match.group(1),) if gene is not None else ()
+        x_copy = known(match.group(1))
+        candidates = x_copy.reached if x_copy is not None else ()
         why = "the Y copy of a pseudoautosomal gene; adding it to the X copy is not decided here"
         return Meaning("ambiguous", None, candidates, why)
     if match := _ENSEMBL.fullmatch(name):

@@ -79,6 +79,6 @@ def _unpacked(packed: bytes, dataset: h5py.Dataset, first: int) -> npt.NDArray[A
 
 def _damaged(dataset: h5py.Dataset, first: int) -> SourceError:
     return SourceError(
-        f"{Path(dataset.file.filename).name}: {dataset.name}: the chunk that begins at value {first:,} is "
-        "damaged; fetch the file again"
+        f"{Path(dataset.file.filename).name}: {dataset.name}: the chunk that begins at value "
+        f"{first:,} is damaged; fetch the file again"
     )

@@ -378,3 +378,13 @@ def test_entrez_ids_recover_what_symbols_alone_leave_open(
     assert by_symbol.total() - by_symbol["unknown"] - held == 2_160 + 269 + 15
     by_id = counted(real_names.map(brca.symbols, brca.entrez_ids))
     assert (by_id["ambiguous"], by_id["unknown"]) == (0, 5)
+
+
+def test_the_y_copy_of_a_retired_id_leads_to_the_gene_of_today():
+    claims = [
+        ("ENSG00000000001", "ensembl_id", "G1", "ENSG00000000001", "s"),
+        ("ENSG00000000077", "retired_successor", "G1", "ENSG00000000001", "s"),
+    ]
+    known = Nomenclature(name_index(pl.DataFrame(claims, schema=CLAIM_SCHEMA, orient="row")))
+    found = known.map_name("ENSG00000000077_PAR_Y")
+    assert (found.outcome, found.candidates) == ("ambiguous", ("ENSG00000000001",))
