@@ -14,7 +14,15 @@ from genept.platform import Platform
 from genept.sources.catalogue import load_catalogue
 from genept.store.lake import StoredTable
 
-_SOURCES = sorted({one for entry in load_catalogue().collections.values() for one in entry.sources})
+_CATALOGUE = load_catalogue()
+_SOURCES = sorted(
+    {
+        one
+        for entry in _CATALOGUE.collections.values()
+        for one in entry.sources
+        if ":" not in one  # one file of a pattern, which is no asset
+    }
+)
 _DEPS = [dg.AssetKey("genes"), *(source_key(source) for source in _SOURCES)]
 
 
@@ -28,7 +36,7 @@ def ingested_collections(
         for collection in platform.collections
         for part in ingest(
             platform.lake,
-            platform.archives,
+            platform.collection_archives,
             collection,
             lambda: platform.reference,
             platform.reference_version,
