@@ -1,4 +1,4 @@
-"""Files as a newcomer has them: a table of counts, its labels, and the reference that knows them."""
+"""A newcomer's files: a table of counts, its labels, and a reference that knows its genes."""
 
 from __future__ import annotations
 

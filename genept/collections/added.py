@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection
+from genept.sources.errors import SourceError
 from genept.sources.places import Places, mirror_path
 from genept.sources.source import Media, Source
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
@@ -71,7 +72,14 @@ def own_source(
     ----------
     terms
         licence, redistributable and citation.
+
+    Raises
+    ------
+    SourceError
+        The file is empty.
     """
+    if not path.stat().st_size:
+        raise SourceError(f"{path.name}: is empty (zero bytes): was it cut short?")
     name = _plain(path.name)
     sha256 = sha256_of_file(path)
     return Source.model_validate(

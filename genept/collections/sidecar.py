@@ -50,8 +50,13 @@ class Sidecar(BaseModel):
         }
 
 
-def read_sidecar(body: bytes, what: str) -> Sidecar:
+def read_sidecar(body: bytes, what: str, *, id_: str) -> Sidecar:
     """Read the TOML beside a file.
+
+    Parameters
+    ----------
+    id_
+        The id, where it says none.
 
     Raises
     ------
@@ -59,7 +64,7 @@ def read_sidecar(body: bytes, what: str) -> Sidecar:
         It is no TOML, or says what cannot be; names every mistake.
     """
     try:
-        return said(tomllib.loads(body.decode("utf-8")), what)
+        return said({"id": id_} | tomllib.loads(body.decode("utf-8")), what)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SourceError(f"{what} is no TOML: {error}") from error
 
