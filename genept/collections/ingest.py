@@ -27,6 +27,7 @@ from genept.collections.quarantine import (
     passed_over,
     quarantine_rows,
     screened_out,
+    silent_genes,
 )
 from genept.collections.shards import SHARD_OBSERVATIONS, ShardTask, ingest_shard
 from genept.collections.twins import with_twins_grouped
@@ -134,6 +135,7 @@ def _parts(
         *parsed.remarks,
         *passed_over(parsed, mapped, axis, collection.duplicate_policy),
         *screened_out(parsed, screening),
+        *silent_genes(collection.id, mapping),
         *empty_observations(parsed, empty),
         *(odd_libraries(kept) if collection.unit == "counts" else ()),
         *twins,
