@@ -7,6 +7,7 @@ import dagster as dg
 from assets.results import declared, table_result
 from assets.views import READ, parts_of
 from genept.benchmarks.cell_task import annotate_cell_types
+from genept.benchmarks.eligibility import too_few_cells
 from genept.platform import Platform
 from genept.store.lake import StoredTable
 
@@ -18,11 +19,14 @@ def benchmark_results(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> dg.MaterializeResult[StoredTable]:
     """Cell-type annotation on every single-cell collection."""
-    parts = [
-        annotate_cell_types(
-            platform.lake, collection.id, collection.unit, parts_of(platform, collection, tables)
-        )
-        for collection in platform.collections
-        if collection.kind == "single_cell"
-    ]
-    return table_result(platform.lake.assemble("benchmark_results", parts))
+    parts, without = [], {}
+    for collection in platform.collections:
+        if collection.kind != "single_cell":
+            continue
+        read = parts_of(platform, collection, tables)
+        if why := too_few_cells(platform.lake, read.observations):
+            without[f"without/{collection.id}"] = why
+            continue
+        task = (platform.lake, collection.id, collection.unit)
+        parts.append(annotate_cell_types(*task, read))
+    return table_result(platform.lake.assemble("benchmark_results", parts), **without)

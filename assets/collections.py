@@ -1,20 +1,32 @@
-"""Group `collections`: every public collection, its genes mapped, as clean parquet."""
-
-from __future__ import annotations
+"""Group `collections`: every collection, its genes mapped, as clean parquet; and the inbox."""
 
 from collections.abc import Iterator
 
-import dagster as dg
+import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.results import declared_outs, table_result
+from assets.results import OWNERS, declared_outs, table_result
 from assets.sources import source_key
+from genept.collections.inbox import Refused, drops, take_in
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.sources.catalogue import load_catalogue
+from genept.sources.errors import SourceError
 from genept.store.lake import StoredTable
+from genept.store.provenance import sha256_of
 
-_SOURCES = sorted({one for entry in load_catalogue().collections.values() for one in entry.sources})
+COLLECTIONS = dg.DynamicPartitionsDefinition(name="collection")
+"""One partition per collection that came through the inbox."""
+
+_CATALOGUE = load_catalogue()
+_SOURCES = sorted(
+    {
+        one
+        for entry in _CATALOGUE.collections.values()
+        for one in entry.sources
+        if ":" not in one  # one file of a pattern, which is no asset
+    }
+)
 _DEPS = [dg.AssetKey("genes"), *(source_key(source) for source in _SOURCES)]
 
 
@@ -28,7 +40,7 @@ def ingested_collections(
         for collection in platform.collections
         for part in ingest(
             platform.lake,
-            platform.archives,
+            platform.collection_archives,
             collection,
             lambda: platform.reference,
             platform.reference_version,
@@ -41,3 +53,62 @@ def ingested_collections(
         yield table_result(
             stored, **{key: dg.MetadataValue.md(page) for key, page in report.items()}
         )
+
+
+@dg.asset(
+    partitions_def=COLLECTIONS,
+    group_name="collections",
+    description="One collection that was dropped into the inbox, ingested and declared, so that "
+    "the next release holds it. What cannot be taken in lies in quarantine, with a report.",
+    kinds={"parquet", "s3"},
+    owners=OWNERS,
+    output_required=False,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "accepted",
+            asset="inbox_collection",
+            description="Whether the file was taken in; if not, the report says what to do.",
+        )
+    ],
+)
+def inbox_collection(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Take a drop in, or put it in quarantine whole."""
+    product = platform.settings.product
+    found, _ = drops(platform.store, product)
+    drop = next((one for one in found if one.id == context.partition_key), None)
+    if drop is None:
+        raise SourceError(
+            f"no file for collection {context.partition_key!r} is in the inbox: an earlier run "
+            "took it; drop it again, the sidecar last"
+        )
+    outcome = take_in(
+        platform.lake,
+        product,
+        drop,
+        lambda: platform.reference,
+        platform.reference_version,
+        taken=list(platform.shipped_catalogue.collections),
+        processes=platform.settings.threads,
+    )
+    if isinstance(outcome, Refused):
+        yield dg.AssetCheckResult(
+            check_name="accepted",
+            passed=False,
+            description=outcome.reason,
+            metadata={
+                "report": dg.MetadataValue.md(outcome.report),
+                "quarantine": platform.store.uri(outcome.folder),
+            },
+        )
+        return
+    rows = {part.table: part.rows for part in outcome.parts if part.table != "expression"}
+    yield dg.MaterializeResult(
+        data_version=dg.DataVersion(sha256_of([part.sha256 for part in outcome.parts])),
+        metadata={
+            "detected": dg.MetadataValue.md("\n".join(f"- {one}" for one in outcome.seen)),
+            **{name: n for name, n in rows.items() if name in TABLES_OF_A_COLLECTION},
+        },
+        check_results=[dg.AssetCheckResult(check_name="accepted", passed=True)],
+    )

@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.results import declared_outs, table_result
 from assets.views import READ, parts_of
-from genept.embeddings.representations import is_labelled
+from genept.benchmarks.eligibility import too_few_groups
 from genept.models.training import train_diagnosis, train_drug_response
 from genept.platform import Platform
 from genept.store.lake import StoredTable
@@ -22,15 +22,17 @@ def trained_models(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
     """One diagnosis model per bulk collection with diagnoses, one model per drug screen."""
-    parts = []
+    parts, without = [], {}
     for collection in platform.collections:
         if collection.kind != "bulk":
             continue
         task = (platform.lake, collection.id, collection.unit, platform.spaces[0])
         read = parts_of(platform, collection, tables)
-        if is_labelled(platform.lake, read.observations, "diagnosis"):
+        if why := too_few_groups(platform.lake, read.observations):
+            without[f"without/{collection.id}"] = why
+        else:
             parts += train_diagnosis(*task, read)
         for responses in tables["drug_responses"].matching(collection.id):
             parts += train_drug_response(*task, read, responses)
     for name in _MADE:
-        yield table_result(platform.lake.assemble(name, parts))
+        yield table_result(platform.lake.assemble(name, parts), **without)

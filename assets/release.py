@@ -7,6 +7,7 @@ import dagster as dg
 from assets.results import OWNERS
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
+from genept.store.drift import refuse_drift
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
 from genept.store.release import Candidate
@@ -27,6 +28,13 @@ def published_release(
     """Publish, or say that nothing is new."""
     limits = platform.limits
     tables, left_out = passed_on(platform.lake, tables, platform.settings.restricted)
+    refuse_drift(
+        platform.releases,
+        tables,
+        limits=limits,
+        left_out=left_out,
+        approved=platform.settings.approve,
+    )
     complete = not limits and not left_out
     evidence = {
         name: check_table(platform.lake, tables[name], complete=complete) for name in TABLES

@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from genept.client import load_table, open_releases
+from genept.collections_cli import app as collections_app
 from genept.console import console
 from genept.embedders_cli import app as embedders_app
 from genept.genes_cli import app as genes_app
@@ -39,6 +40,7 @@ release_app = typer.Typer(no_args_is_help=True, help="Published releases.")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
 app.add_typer(genes_app, name="genes")
+app.add_typer(collections_app, name="collections")
 app.add_typer(spaces_app, name="spaces")
 app.add_typer(embedders_app, name="embedders")
 app.add_typer(sources_app, name="sources")

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genept.collections.added import AddedCollection, added_collections
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature.reference import Reference, starter_reference
 from genept.settings import Settings
@@ -52,19 +53,41 @@ class Platform:
         self.runner = runner
 
     @cached_property
-    def catalogue(self) -> Catalogue:
+    def shipped_catalogue(self) -> Catalogue:
         """The public sources and collections."""
         return load_catalogue()
 
     @cached_property
+    def added(self) -> list[AddedCollection]:
+        """The collections that users added."""
+        return added_collections(self.store, self.settings.product)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The public sources and collections, and those that users added."""
+        return self.shipped_catalogue.with_entries(
+            [source for one in self.added for source in one.sources],
+            [one.collection for one in self.added],
+        )
+
+    @cached_property
     def archives(self) -> Archives:
-        """Verified copies of the sources, from mirrors first where the settings name any."""
+        """Verified copies of the public sources, from mirrors first if the settings name any."""
+        return self.archives_of(self.shipped_catalogue)
+
+    @cached_property
+    def collection_archives(self) -> Archives:
+        """The same for the sources of all collections, added ones included."""
+        return self.archives_of(self.catalogue)
+
+    def archives_of(self, catalogue: Catalogue) -> Archives:
+        """Verified copies of a catalogue's sources."""
         places = Places(
             self.settings.mirrors,
             self.settings.addresses,
             lambda bucket, key: self.store.presigned(key, bucket=bucket),
         )
-        return Archives(self.catalogue, self.settings.state / "cache" / "archives", places=places)
+        return Archives(catalogue, self.settings.state / "cache" / "archives", places=places)
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -89,7 +112,9 @@ class Platform:
     @property
     def reference_version(self) -> str:
         """Changes with the archives that the reference is read from."""
-        return sha256_of([self.catalogue.sources[name].sha256 for name in REFERENCE_SOURCES])
+        return sha256_of(
+            [self.shipped_catalogue.sources[name].sha256 for name in REFERENCE_SOURCES]
+        )
 
     @cached_property
     def minilm(self) -> MiniLM:
@@ -108,17 +133,14 @@ class Platform:
 
     @property
     def collections(self) -> list[Collection]:
-        """The collections to ingest: all of the catalogue, or those that the settings name.
+        """The collections to ingest: the usual ones, or those that the settings name.
 
         Raises
         ------
         ValueError
             If the settings name one that the catalogue does not have.
         """
-        known, wanted = self.catalogue.collections, self.settings.collections
-        if unknown := sorted(set(wanted) - set(known)):
-            raise ValueError(f"unknown collections {unknown}; the catalogue has {sorted(known)}")
-        return [known[name] for name in known if not wanted or name in wanted]
+        return self.catalogue.chosen(self.settings.collections)
 
     @cached_property
     def knowledge(self) -> KnowledgeSources:
@@ -266,8 +288,9 @@ class Platform:
     def limits(self) -> dict[str, Any]:
         """How settings limit what is built; empty for a complete release."""
         limits: dict[str, Any] = {}
-        if len(self.collections) < len(self.catalogue.collections):
-            limits["collections"] = sorted(one.id for one in self.collections)
+        chosen = {one.id for one in self.collections}
+        if self.catalogue.usual - chosen:
+            limits["collections"] = sorted(chosen)
         if set(self._spaces(())) - set(self.spaces):
             limits["spaces"] = sorted(one.id for one in self.spaces)
         if self.settings.max_genes is not None:
@@ -279,11 +302,12 @@ class Platform:
         """The sources that the chosen collections and spaces draw on, in catalogue order."""
         needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm"}
         needed.update(*(collection.sources for collection in self.collections))
-        return [name for name in self.catalogue.sources if name in needed]
+        order = list(self.catalogue.sources)
+        return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))
 
     def released_sources(self) -> dict[str, ReleasedSource]:
         """What a release says about the sources that went into it."""
-        return {name: _released(self.catalogue, name) for name in self.needed_sources}
+        return {name: _released(self.collection_archives, name) for name in self.needed_sources}
 
     @property
     def version(self) -> str:
@@ -296,13 +320,13 @@ class Platform:
         return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None
 
 
-def _released(catalogue: Catalogue, name: str) -> ReleasedSource:
-    source = catalogue.sources[name]
+def _released(archives: Archives, name: str) -> ReleasedSource:
+    source, seen = archives.catalogue.source(name), archives.seen(name)
     return ReleasedSource(
         title=source.title,
-        version=f"{source.package} {source.version}",
-        released=str(source.released),
-        sha256=source.sha256,
+        version=source.released_as,
+        released=str(source.published or (seen and seen.released) or "not stated"),
+        sha256=archives.data_version(name),
         licence=source.licence,
         redistributable=source.redistributable,
         citation=source.citation,

@@ -42,8 +42,13 @@ class Settings(BaseSettings):
     bucket: str = Field("lake", min_length=3, max_length=63)
     product: str = Field("genept", pattern=r"^[a-z0-9][a-z0-9-]*$")
     threads: int = Field(2, ge=1, description="Threads, or processes, for what is worth it.")
-    collections: tuple[str, ...] = Field((), description="Ingest only these; empty: all.")
+    collections: tuple[str, ...] = Field(
+        (), description="Ingest only these, or +these beside the usual ones; empty: the usual."
+    )
     spaces: tuple[str, ...] = Field((), description="Embed only these spaces; empty: all.")
+    approve: tuple[str, ...] = Field(
+        (), description="Tables whose rows may be far fewer or more than in the last release."
+    )
     restricted: Literal["keep", "leave_out", "refuse"] = Field(
         "keep",
         description="What a release does with collections that may not be redistributed: keep "

@@ -19,20 +19,21 @@ from genept.collections.claims import (
     refuse_other_axis,
     refuse_other_unit,
 )
-from genept.collections.merging import GeneAxis, column_fingerprints, column_totals
+from genept.collections.merging import GeneAxis, column_totals
+from genept.collections.naming import coverage_of, mapping_rows, screened
 from genept.collections.quarantine import (
     empty_observations,
     odd_libraries,
     passed_over,
     quarantine_rows,
     screened_out,
+    silent_genes,
 )
 from genept.collections.shards import SHARD_OBSERVATIONS, ShardTask, ingest_shard
 from genept.collections.twins import with_twins_grouped
 from genept.console import console, progress_bar
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference, published_genes
-from genept.nomenclature.screening import NamePolicy, Screening, refuse_low_coverage, screen_names
 from genept.processes import in_processes
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
@@ -86,11 +87,11 @@ def ingest(
     CollectionRefusedError
         The collection is not what its catalogue entry says.
     """
-    sources = {source: archives.catalogue.sources[source].sha256 for source in collection.sources}
+    sources = {source: archives.data_version(source) for source in collection.sources}
     origin = Origin(
         code=("genept.sources", "genept.nomenclature", "genept.collections", "genept.tables"),
         inputs={"reference": reference_version, **sources},
-        settings=collection.model_dump(mode="json"),
+        settings=collection.model_dump(mode="json", exclude={"optional"}),
     )
 
     def compute() -> Iterator[NewPart | Part]:
@@ -112,7 +113,9 @@ def _parts(
     names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
     refuse_other_axis(collection, parsed, names, reference)
     refuse_other_unit(collection, parsed)
-    screening = _screened(collection, parsed, names)
+    screening = screened(collection, parsed, names)
+    for warning in screening.warnings:
+        console.print(f"{collection.id}: {warning}", markup=False)
     mapped = GeneAxis.of(screening.genes)
     axis = _by_policy(collection, parsed, mapped)
     shards = list(_shards(lake, collection, parsed, axis, origin, processes))
@@ -120,8 +123,8 @@ def _parts(
     absolute = (
         _counted(lake, shards, "shard_inputs").group_by("input_id").agg(pl.col("absolute").sum())
     )
-    mapping = _mapping(collection, parsed, names, absolute, reference.release)
-    coverage = _coverage(collection, mapping)
+    mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
+    coverage = coverage_of(collection, mapping)
     observations, twins = with_twins_grouped(
         parsed.observations.join(counted, on="observation_id", validate="1:1")
     )
@@ -132,6 +135,7 @@ def _parts(
         *parsed.remarks,
         *passed_over(parsed, mapped, axis, collection.duplicate_policy),
         *screened_out(parsed, screening),
+        *silent_genes(collection.id, mapping),
         *empty_observations(parsed, empty),
         *(odd_libraries(kept) if collection.unit == "counts" else ()),
         *twins,
@@ -198,21 +202,6 @@ def _next_of(made: Iterator[list[NewPart]], collection: Collection) -> list[NewP
         raise SourceError(f"collection {collection.id}: {error}") from error
 
 
-def _screened(collection: Collection, parsed: ParsedCollection, names: pl.DataFrame) -> Screening:
-    """Verdicts on the names as a whole; fingerprints cost a pass, and only if ids are doubled."""
-    screening = screen_names(
-        names.with_columns(pl.Series("input_id", parsed.symbols)),
-        NamePolicy(collection.duplicate_policy, collection.par_y, collection.annotation_release),
-        collection=collection.id,
-        fingerprints=lambda: column_fingerprints(
-            parsed.expression.blocks(), len(parsed.input_genes)
-        ),
-    )
-    for warning in screening.warnings:
-        console.print(f"{collection.id}: {warning}", markup=False)
-    return screening
-
-
 def _by_policy(collection: Collection, parsed: ParsedCollection, mapped: GeneAxis) -> GeneAxis:
     """The axis after the collection's policy for several inputs of one gene."""
     totals = np.zeros(len(parsed.input_genes))
@@ -223,32 +212,6 @@ def _by_policy(collection: Collection, parsed: ParsedCollection, mapped: GeneAxi
 
 def _counted(lake: Lake, shards: list[Part], table: str) -> pl.DataFrame:
     return lake.read([part for part in shards if part.table == table]).drop("collection_id")
-
-
-def _mapping(
-    collection: Collection,
-    parsed: ParsedCollection,
-    names: pl.DataFrame,
-    absolute: pl.DataFrame,
-    release: str,
-) -> pl.DataFrame:
-    inputs = pl.DataFrame({"input_id": parsed.input_genes}, schema={"input_id": pl.String})
-    sums = inputs.join(absolute, on="input_id", how="left", maintain_order="left")["absolute"]
-    share = sums.fill_null(0) / (sums.sum() or 1.0)
-    return names.with_columns(
-        pl.lit(collection.id).alias("collection_id"),
-        inputs["input_id"],
-        share.alias("expression_share"),
-        pl.lit(release).alias("reference_release"),
-    )
-
-
-def _coverage(collection: Collection, mapping: pl.DataFrame) -> float:
-    """Share of the expression that reaches a gene; refused if it is too little."""
-    reached = mapping.filter(pl.col("ensembl_gene_id").is_not_null())
-    coverage = float(reached["expression_share"].sum())
-    refuse_low_coverage(coverage, collection=collection.id)
-    return min(coverage, 1.0)
 
 
 def _axis_rows(collection: Collection, axis: GeneAxis, genes: pl.DataFrame) -> pl.DataFrame:
@@ -272,7 +235,7 @@ def _summary(
     quarantined: list[Quarantined],
     coverage: float,
 ) -> pl.DataFrame:
-    sources = [archives.catalogue.sources[source] for source in collection.sources]
+    sources = [archives.catalogue.source(source) for source in collection.sources]
     return pl.DataFrame(
         {
             "collection_id": [collection.id],
@@ -280,7 +243,7 @@ def _summary(
             "kind": [collection.kind],
             "unit": [collection.unit],
             "group_axis": [collection.group_axis],
-            "sources": [[f"{source.package} {source.version}" for source in sources]],
+            "sources": [[source.released_as for source in sources]],
             "licence": [collection.licence],
             "redistributable": [collection.redistributable],
             "citation": [collection.citation],

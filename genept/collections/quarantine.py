@@ -77,6 +77,19 @@ def empty_observations(parsed: ParsedCollection, empty: pl.DataFrame) -> list[Qu
     return quarantined
 
 
+def silent_genes(collection: str, mapping: pl.DataFrame) -> list[Quarantined]:
+    """Inputs that have a gene and no value in any observation: kept, and said in one line."""
+    silent = mapping.filter(
+        pl.col("ensembl_gene_id").is_not_null(), pl.col("expression_share") == 0
+    )["input_id"]
+    if not silent.len():
+        return []
+    detail = f"zero in every observation, and kept: such as {', '.join(silent.head(4))}"
+    return [
+        Quarantined("file", collection, "all_zero_genes", detail, silent.len(), action="warned")
+    ]
+
+
 def odd_libraries(observations: pl.DataFrame) -> list[Quarantined]:
     """Observations whose total or number of genes lies far from the others'.
 

@@ -19,6 +19,7 @@ _MAGIC: Final[dict[Media, bytes]] = {
     "tar": b"\x1f\x8b",
     "zip": b"PK\x03\x04",
     "h5": b"\x89HDF\r\n\x1a\n",
+    "parquet": b"PAR1",
 }
 _DIGEST_LENGTH: Final = {"md5": 32, "sha1": 40, "sha256": 64}
 

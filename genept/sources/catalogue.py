@@ -8,6 +8,7 @@ an entry there and no code. What a source is, is in `source`; fetching in
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,7 @@ class Collection(Entry):
     licence: str
     citation: str
     caveat: str | None = None
+    optional: bool = Field(False, description="Ingested only where the settings name it.")
     options: dict[str, Any] = Field({})
 
     @model_validator(mode="after")
@@ -93,6 +95,50 @@ class Catalogue(Entry):
                 f"fits {entry.pattern!r}"
             )
         return entry
+
+    @property
+    def usual(self) -> frozenset[str]:
+        """Ids of the collections that are ingested unasked: all but the optional ones."""
+        return frozenset(one.id for one in self.collections.values() if not one.optional)
+
+    def chosen(self, names: Sequence[str]) -> list[Collection]:
+        """The collections of these names; of none, the usual ones.
+
+        A name with a plus before it comes on top: ``["+pbmc3k"]`` is the usual ones and pbmc3k.
+
+        Raises
+        ------
+        ValueError
+            There is none of that name.
+        """
+        wanted = {name for name in names if not name.startswith("+")} or set(self.usual)
+        wanted |= {name.removeprefix("+") for name in names}
+        if unknown := sorted(wanted - set(self.collections)):
+            known = sorted(self.collections)
+            raise ValueError(f"unknown collections {unknown}; the catalogue has {known}")
+        return [one for id_, one in self.collections.items() if id_ in wanted]
+
+    def with_entries(
+        self, sources: Iterable[Source], collections: Iterable[Collection]
+    ) -> Catalogue:
+        """The same catalogue with further entries, whose ids are free.
+
+        Raises
+        ------
+        SourceError
+            An id is taken.
+        """
+        new_sources = {entry.id: entry for entry in sources}
+        new_collections = {entry.id: entry for entry in collections}
+        for kind, known, new in (
+            ("source", self.sources, new_sources),
+            ("collection", self.collections, new_collections),
+        ):
+            if taken := sorted(set(known) & set(new)):
+                raise SourceError(f"the catalogue has a {kind} {taken[0]!r} already: rename yours")
+        return Catalogue(
+            sources=self.sources | new_sources, collections=self.collections | new_collections
+        )
 
     @model_validator(mode="before")
     @classmethod

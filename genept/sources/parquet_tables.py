@@ -23,7 +23,7 @@ from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
 from genept.sources.formats import ParquetOptions
 from genept.sources.observation_tables import wanted_fields
-from genept.sources.parsed import BLOCK_ROWS, ParsedCollection
+from genept.sources.parsed import BLOCK_ROWS, MAX_EXACT, ParsedCollection
 from genept.sources.spool import Spool, made_once, write_panel
 from genept.sources.streams import open_bytes
 from genept.sources.text_matrix import spool_folder, spool_key
@@ -39,6 +39,7 @@ class WideRows:
     path: Path
     genes: tuple[str, ...]
     n_rows: int
+    counts: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -73,7 +74,14 @@ class WideRows:
                     f"{self.path.name}: row {row + 1}, column {name!r}: the value is missing: "
                     "complete it"
                 )
-            values[:, at] = column.to_numpy(zero_copy_only=False)
+            exact = column.to_numpy(zero_copy_only=False)
+            if self.counts and (large := exact > MAX_EXACT).any():
+                row = int(large.argmax())
+                raise SourceError(
+                    f"{self.path.name}: row {first + row + 1}, column {name!r}: the count "
+                    f"{exact[row]:,.0f} is above {MAX_EXACT:,}: float32 would round it"
+                )
+            values[:, at] = exact
         return csr_matrix(values)
 
 
@@ -109,7 +117,7 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
                 "if it is expression, write it as numbers"
             )
     frame = pl.read_parquet(path, columns=fields)
-    rows = WideRows(path, genes, frame.height)
+    rows = WideRows(path, genes, frame.height, counts=collection.unit == "counts")
     found = Matrix(rows, genes, frame[id_field].cast(pl.String).to_list(), frame, _stored(rows))
     return assembled(archives, collection, options, found)
 
@@ -162,6 +170,12 @@ def _long(
         for batch in _batches(path, (id_field, gene_field, options.value)):
             rows = _positions(batch[id_field], ids)
             columns = _positions(batch[gene_field], genes)
+            largest = batch[options.value].max()
+            if collection.unit == "counts" and largest is not None and largest > MAX_EXACT:
+                raise SourceError(
+                    f"{path.name}: {options.value!r} holds the count {largest:,.0f}, above "
+                    f"{MAX_EXACT:,}: float32 would round it"
+                )
             values = batch[options.value].cast(pl.Float32)
             if values.null_count() or not values.is_finite().all():
                 raise SourceError(

@@ -35,7 +35,7 @@ RESPONSE_SCHEMA: Final = pl.Schema(
 BLOCK_ROWS: Final = 512
 """Observations a block, where nothing else sets its size."""
 NEVER_NEGATIVE: Final = ("counts", "tpm", "log1p")
-_MAX_EXACT: Final = 2**24
+MAX_EXACT: Final = 2**24
 """Above this float32 no longer holds every whole number."""
 
 
@@ -244,8 +244,8 @@ def checked_blocks(
 def _refuse_non_counts(values: NDArray[np.float32], where: str) -> None:
     if (values < 0).any():
         raise SourceError(f"negative counts in {where}: is it a z-score or a log?")
-    if (values > _MAX_EXACT).any():
-        raise SourceError(f"counts above {_MAX_EXACT:,} in {where}: float32 would round them")
+    if (values > MAX_EXACT).any():
+        raise SourceError(f"counts above {MAX_EXACT:,} in {where}: float32 would round them")
     if (values != np.floor(values)).any():
         raise SourceError(f"counts that are no whole numbers in {where}: is it normalised?")
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from genept.sources.errors import SourceError
 
 ID: Final = r"^[a-z0-9][a-z0-9-]*$"
-Media = Literal["plain", "gzip", "zip", "tar", "h5"]
+Media = Literal["plain", "gzip", "zip", "tar", "h5", "parquet"]
 Cadence = Literal["never", "daily", "weekly", "monthly", "yearly"]
 CADENCES: Final[dict[Cadence, timedelta | None]] = {
     "never": None,
@@ -140,6 +140,11 @@ class Source(Entry):
     def label(self) -> str:
         """What a message or a progress bar calls it."""
         return f"{self.package} {self.version}" if self.is_package else self.id
+
+    @property
+    def released_as(self) -> str:
+        """Name and version, as they stand beside what was made of it."""
+        return f"{self.package or self.id} {self.version or ''}".rstrip()
 
     @property
     def url(self) -> str | None:

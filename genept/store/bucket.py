@@ -142,6 +142,17 @@ class Bucket:
         finally:
             part.unlink(missing_ok=True)
 
+    def fetch(self, key: str, path: Path) -> None:
+        """Write the object to `path`, whose bytes nobody has promised anything about.
+
+        What is in it must be verified by whoever uses it; see `download` for what has a hash.
+        """
+        try:
+            with path.open("wb") as sink:
+                self._read(check_key(key), sink)
+        except OSError as error:
+            raise StoreError(f"{path} could not be written: {error.strerror}") from error
+
     def uri(self, key: str) -> str:
         """The object's address, such as ``s3://lake/genept/current.json``."""
         return f"s3://{self.bucket}/{key}"

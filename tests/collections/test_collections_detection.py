@@ -1,0 +1,160 @@
+"""What is told of a file by looking at it, and what is asked for instead of guessed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import anndata
+import numpy as np
+import polars as pl
+import pytest
+from own_files import GENES, REFERENCE, counts, write_counts, write_labels
+from scipy.io import mmwrite
+from scipy.sparse import csr_matrix
+
+from genept.collections.detection import Detected, detect
+from genept.collections.sidecar import Sidecar, said
+from genept.nomenclature.mapping import Nomenclature
+from genept.sources.errors import SourceError
+
+NOMENCLATURE = Nomenclature(REFERENCE.index)
+MIRROR = Path(__file__).parents[3] / "shared" / "mirror"
+
+
+def look(file: Path, metadata: Path | None = None, **told: object) -> Detected:
+    sidecar = said({"id": "mine", **told}, "the test")
+    return detect(file, metadata, sidecar, NOMENCLATURE, bucket="lake", product="p")
+
+
+@pytest.mark.parametrize("genes_in", ["rows", "columns"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_table_lies_either_way_up(tmp_path, genes_in, packed):
+    file = tmp_path / "mine.csv"
+    write_counts(file, counts(), genes_in=genes_in)
+    if packed:
+        (tmp_path / "mine.csv.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file = tmp_path / "mine.csv.gz"
+    found = look(file)
+    assert found.entry.format == "table"
+    assert found.entry.options["genes_in"] == genes_in
+    assert (found.entry.unit, found.entry.duplicate_policy) == ("counts", "sum")
+    assert found.open_questions == ()
+
+
+def test_columns_of_text_are_labels_groups_or_passed_over(tmp_path):
+    values = counts(6)
+    frame = pl.DataFrame(
+        {
+            "id": list("abcdef"),
+            "Cell.Type": ["T", "B"] * 3,
+            "note": ["x"] * 6,
+            "Donor ID": ["1"] * 6,
+        }
+        | {name: values[:, at] for at, name in enumerate(GENES)}
+    )
+    frame = frame.with_columns(pl.lit("p1").alias("Donor ID"))
+    for name, write in (("t.tsv", lambda p: frame.write_csv(p, separator="\t")),
+                        ("t.parquet", frame.write_parquet)):  # fmt: skip
+        write(tmp_path / name)
+        entry = look(tmp_path / name).entry
+        assert entry.options["labels"] == {"cell_type": "Cell.Type"}
+        assert entry.options["group"] == entry.group_axis == "Donor ID"
+        assert entry.options["ignore"] == ["note"]
+        assert (entry.kind, entry.unit) == ("single_cell", "counts")
+
+
+def test_counts_are_found_beside_normalised_values(tmp_path):
+    values = counts(30).astype(np.float32)
+    adata = anndata.AnnData(np.log1p(values / values.sum(axis=1, keepdims=True) * 1e4))
+    adata.var_names, adata.layers["counts"] = GENES, csr_matrix(values)
+    adata.obs["disease"], adata.obs["donor_id"] = "none", [f"d{row % 3}" for row in range(30)]
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    found = look(tmp_path / "x.h5ad")
+    assert found.entry.options["matrix"] == "layers/counts"
+    assert found.entry.unit == "counts"
+    assert found.entry.options["labels"] == {"diagnosis": "disease"}
+    assert found.entry.options["group"] == "donor_id"
+    assert any("counts are in layers/counts" in line for line in found.seen)
+    as_log = look(tmp_path / "x.h5ad", unit="log1p", options={"matrix": "X"})
+    assert (as_log.entry.unit, as_log.entry.options["matrix"]) == ("log1p", "X")
+
+
+def test_a_zip_of_10x_files(tmp_path):
+    matrix = io.BytesIO()
+    mmwrite(matrix, csr_matrix(counts(5).T), field="integer")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        packed.writestr("f/matrix.mtx", matrix.getvalue())
+        rows = (f"ENSG{n:011d}\t{g}\tGene Expression\n" for n, g in enumerate(GENES, 1))
+        packed.writestr("f/features.tsv", "".join(rows))
+        packed.writestr("f/barcodes.tsv", "".join(f"AAAC-{n}\n" for n in range(5)))
+    entry = look(tmp_path / "x.zip").entry
+    assert (entry.format, entry.unit, entry.kind) == ("tenx_mtx", "counts", "single_cell")
+
+
+def test_gct_and_geo_are_known_by_their_first_line(tmp_path):
+    rows = "".join(f"{g}\t{g}\t{n}.5\t1e3\n" for n, g in enumerate(GENES))
+    (tmp_path / "x.gct").write_text(f"#1.2\n60\t2\nName\tDescription\tA\tB\n{rows}")
+    assert look(tmp_path / "x.gct").entry.format == "gct"
+    rows = "".join(f'"{g}"\t{n}.5\t-1.25\n' for n, g in enumerate(GENES))
+    (tmp_path / "x.txt").write_text(
+        '!Series_title\t"x"\n!Sample_geo_accession\t"GSM1"\t"GSM2"\n'
+        '!Sample_characteristics_ch1\t"disease: tumor"\t"disease: none"\n'
+        '!Sample_characteristics_ch1\t"patient: 1"\t"patient: 2"\n'
+        f'!series_matrix_table_begin\n"ID_REF"\t"GSM1"\t"GSM2"\n{rows}!series_matrix_table_end\n'
+    )
+    geo = look(tmp_path / "x.txt", unit="log2").entry
+    assert geo.format == "geo_series"
+    assert geo.options["labels"] == {"diagnosis": "characteristics: disease"}
+    assert geo.options["group"] == "characteristics: patient"
+
+
+def test_what_the_values_do_not_tell_is_asked_for(tmp_path):
+    write_counts(tmp_path / "x.csv", counts() / 8)
+    (question,) = look(tmp_path / "x.csv").open_questions
+    assert question.startswith("unit: the values could be log2 or log1p or tpm")
+    assert look(tmp_path / "x.csv", unit="tpm").open_questions == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("id,x,y\na,1,2\nb,3,4\n", "cannot tell which axis is genes"),
+        ("<html></html>", "is a web page"),
+        ("", r"is empty \(zero bytes\)"),
+    ],
+)
+def test_what_is_no_expression_is_refused(tmp_path, content, says):
+    (tmp_path / "x.csv").write_text(content)
+    with pytest.raises(SourceError, match=says):
+        look(tmp_path / "x.csv")
+
+
+def test_metadata_of_other_observations_is_refused(tmp_path):
+    write_counts(tmp_path / "x.csv", counts())
+    write_labels(tmp_path / "labels.csv", ["other-1", "other-2"])
+    with pytest.raises(SourceError, match=r"none of its columns \['note', 'barcode'.*'cell-0'"):
+        look(tmp_path / "x.csv", tmp_path / "labels.csv")
+
+
+def test_an_option_that_the_format_does_not_have_is_named(tmp_path):
+    write_counts(tmp_path / "x.csv", counts())
+    with pytest.raises(SourceError, match="collection 'mine': .*colour"):
+        look(tmp_path / "x.csv", options={"colour": 1})
+
+
+def test_a_sidecar_says_what_cannot_be():
+    with pytest.raises(SourceError, match=r"x\.toml: id: .*pattern .*; unit: Input should be"):
+        said({"id": "No Id", "unit": "rpm"}, "x.toml")
+    assert Sidecar(id="x").redistributable is False
+
+
+@pytest.mark.skipif(not MIRROR.exists(), reason="the mirror of public files is not here")
+def test_pbmc3k_is_told_by_looking():
+    found = look(MIRROR / "single_cell" / "pbmc3k.h5ad")
+    assert (found.entry.format, found.entry.unit, found.entry.kind) == (
+        "h5ad", "counts", "single_cell",
+    )  # fmt: skip
+    assert found.entry.options["labels"]["cell_type"] == "cell_type"

@@ -1,0 +1,99 @@
+"""`genept collections`: one command adds a file of one's own, and every question comes before."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from own_files import REFERENCE, counts, write_counts, write_labels
+from typer.testing import CliRunner
+
+import genept.platform
+from genept.collections.added import added_collections
+from genept.collections_cli import app
+from genept.sources.errors import SourceError
+from genept.store.errors import StoreError
+
+
+@pytest.fixture(autouse=True)
+def product(tmp_path, monkeypatch, object_store):
+    """A product of its own in the session's store, a small reference, and a newcomer's files."""
+    product = f"own-{secrets.token_hex(4)}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("GENEPT_PRODUCT", product)
+    monkeypatch.setattr(genept.platform, "open_store", lambda _: object_store)
+    monkeypatch.setattr(genept.platform, "starter_reference", lambda _: REFERENCE)
+    write_labels(tmp_path / "labels.csv", write_counts(tmp_path / "mine.csv", counts()))
+    return product
+
+
+def run(*arguments, answers=None):
+    result = CliRunner().invoke(app, list(arguments), input=answers)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_one_command_adds_a_csv_with_its_labels(product, object_store):
+    said = run("add", "mine.csv", "--id", "mine", "--metadata", "labels.csv", "--yes").output
+    for line in (
+        "genes are its columns",
+        "metadata: 40 of 40 observations by its column 'barcode'",
+        "labels: cell_type = cell_type",
+        "group (no split may cut it): donor",
+        "unit: counts (values from",
+        "40 observations in 4 groups, 60 genes; 100.0% of the expression",
+        "cell_type: B cell 20, T cell 20",
+        "added mine",
+    ):
+        assert line in said
+    (declared,) = added_collections(object_store, product)
+    entry = declared.collection
+    assert (entry.kind, entry.unit, entry.group_axis) == ("single_cell", "counts", "donor")
+    assert not entry.redistributable, "nobody said that it may be passed on"
+    assert "added" in run("list").output
+    assert "labels" in run("show", "mine").output
+    assert "40 observations in 4 groups" in run("validate", "mine").output
+    assert "removed mine" in run("remove", "mine").output
+    assert not added_collections(object_store, product)
+    with pytest.raises(StoreError, match="no collection 'mine' was added"):
+        run("remove", "mine")
+
+
+def test_no_is_the_answer_unless_said_otherwise(product, object_store):
+    result = run("add", "mine.csv", "--id", "mine", answers="\n")
+    assert result.exit_code == 1
+    assert "nothing was stored" in result.output
+    assert not list(object_store.list(f"{product}/"))
+
+
+def test_what_cannot_be_told_is_asked_for(tmp_path):
+    write_counts(tmp_path / "odd.csv", counts() / 8)
+    with pytest.raises(SourceError, match=r"odd\.csv: unit: the values could be log2 or .*--unit"):
+        run("add", "odd.csv", "--id", "odd", "--yes")
+    assert "unit: tpm, as said" in run("validate", "odd.csv", "--unit", "tpm").output
+
+
+def test_a_wrong_claim_is_refused_before_anything_is_stored(product, object_store):
+    with pytest.raises(StoreError, match="is said to hold log2, but its values look like counts"):
+        run("add", "mine.csv", "--id", "mine", "--unit", "log2", "--yes")
+    with pytest.raises(SourceError, match="command line: unit: Input should be 'counts'"):
+        run("add", "mine.csv", "--id", "mine", "--unit", "rpm", "--yes")
+    with pytest.raises(SourceError, match="has a collection 'prostate' already"):
+        run("add", "mine.csv", "--id", "prostate", "--yes")
+    assert not list(object_store.list(f"{product}/"))
+
+
+def test_another_collection_under_the_same_id_is_refused(product, object_store, tmp_path):
+    run("add", "mine.csv", "--id", "mine", "--yes")
+    run("add", "mine.csv", "--id", "mine", "--yes")
+    (first,) = added_collections(object_store, product)
+    write_counts(tmp_path / "mine.csv", counts(seed=1))
+    with pytest.raises(StoreError, match="'mine' was added already, and it is another one"):
+        run("add", "mine.csv", "--id", "mine", "--yes")
+    assert added_collections(object_store, product) == [first]
+
+
+def test_the_catalogue_is_validated():
+    assert "every entry is valid" in run("validate").output
