@@ -15,10 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from genept.collections.claims import (
-    refuse_other_axis,
-    refuse_other_unit,
-)
+from genept.collections.claims import refuse_other_axis, refuse_other_unit
 from genept.collections.merging import GeneAxis, column_fingerprints, column_totals
 from genept.collections.quarantine import (
     empty_observations,
@@ -117,9 +114,8 @@ def _parts(
     axis = _by_policy(collection, parsed, mapped)
     shards = list(_shards(lake, collection, parsed, axis, origin, processes))
     counted = _counted(lake, shards, "shard_observations")
-    absolute = (
-        _counted(lake, shards, "shard_inputs").group_by("input_id").agg(pl.col("absolute").sum())
-    )
+    absolute = _counted(lake, shards, "shard_inputs").group_by("input_id").sum()
+    seen = _counted(lake, shards, "shard_genes").group_by("gene_index").sum()
     mapping = _mapping(collection, parsed, names, absolute, reference.release)
     coverage = _coverage(collection, mapping)
     observations, twins = with_twins_grouped(
@@ -138,7 +134,7 @@ def _parts(
     ]
     partition = (collection.id,)
     yield NewPart("gene_mapping", mapping, partition)
-    yield NewPart("gene_axis", _axis_rows(collection, mapped, reference.genes), partition)
+    yield NewPart("gene_axis", _axis_rows(collection, mapped, reference.genes, seen), partition)
     yield NewPart("observations", _labelled(collection, kept), partition)
     yield from (part for part in shards if part.table == "expression")
     if parsed.responses is not None:
@@ -251,7 +247,9 @@ def _coverage(collection: Collection, mapping: pl.DataFrame) -> float:
     return min(coverage, 1.0)
 
 
-def _axis_rows(collection: Collection, axis: GeneAxis, genes: pl.DataFrame) -> pl.DataFrame:
+def _axis_rows(
+    collection: Collection, axis: GeneAxis, genes: pl.DataFrame, seen: pl.DataFrame
+) -> pl.DataFrame:
     rows = pl.DataFrame(
         {
             "gene_index": np.arange(len(axis.ensembl_gene_ids), dtype=np.uint32),
@@ -261,7 +259,9 @@ def _axis_rows(collection: Collection, axis: GeneAxis, genes: pl.DataFrame) -> p
         }
     )
     symbols = published_genes(genes).select("ensembl_gene_id", "symbol")
-    return _labelled(collection, rows.join(symbols, on="ensembl_gene_id", how="left"))
+    rows = rows.join(symbols, on="ensembl_gene_id", how="left")
+    rows = rows.join(seen, on="gene_index", how="left")
+    return _labelled(collection, rows.with_columns(pl.col("n_observations").fill_null(0)))
 
 
 def _summary(

@@ -85,11 +85,16 @@ def ingest_shard(task: ShardTask) -> list[NewPart]:
     inputs = pl.DataFrame(
         {"input_id": task.input_genes, "total": totals.signed, "absolute": totals.absolute}
     ).filter(pl.col("absolute") > 0)
+    seen = np.bincount(merged.indices, minlength=merged.shape[1])
+    genes = pl.DataFrame(
+        {"gene_index": np.arange(seen.size, dtype=np.uint32), "n_observations": seen}
+    ).filter(pl.col("n_observations") > 0)
     filled = np.diff(merged.indptr) > 0
     expression = _expression(task.collection, ids.filter(pl.Series(filled)), merged[filled])
     return [
         _written(task, "shard_observations", _of(task.collection, observations)),
         _written(task, "shard_inputs", _of(task.collection, inputs)),
+        _written(task, "shard_genes", _of(task.collection, genes)),
         _written(task, "expression", expression),
     ]
 
