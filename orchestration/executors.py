@@ -12,6 +12,7 @@ import dagster as dg
 import yaml
 
 from genept.settings import Settings
+from genept.store.errors import StoreError
 
 
 def executor_of(settings: Settings) -> dg.ExecutorDefinition:
@@ -19,10 +20,8 @@ def executor_of(settings: Settings) -> dg.ExecutorDefinition:
 
     Raises
     ------
-    ValueError
-        Its package is not installed, or no file of its configuration is named.
-    TypeError
-        That file holds no mapping.
+    StoreError
+        Its package is not installed, or there is no file of its configuration.
     """
     if settings.executor == "in_process":
         return dg.in_process_executor
@@ -33,7 +32,7 @@ def executor_of(settings: Settings) -> dg.ExecutorDefinition:
             from dagster_k8s import k8s_job_executor as executor
     except ImportError as error:
         extra = {"dask": "dask", "kubernetes": "k8s"}[settings.executor]
-        raise ValueError(
+        raise StoreError(
             f"executor {settings.executor!r} is not installed ({error}): install the project "
             f"with its extra [{extra}], or unset GENEPT_EXECUTOR"
         ) from None
@@ -48,11 +47,13 @@ def lanes_of(settings: Settings) -> int:
 def _configuration(settings: Settings) -> dict[str, Any]:
     path = settings.executor_config
     if path is None:
-        raise ValueError(
+        raise StoreError(
             f"executor {settings.executor!r} needs GENEPT_EXECUTOR_CONFIG: a YAML file such as "
             "infra/dask/executor.yaml or infra/kubernetes/executor.yaml"
         )
+    if not path.is_file():
+        raise StoreError(f"GENEPT_EXECUTOR_CONFIG names {path}, and there is no such file")
     found = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(found, dict):
-        raise TypeError(f"{path}: expected a mapping, the executor's configuration")
+        raise StoreError(f"{path}: expected a mapping, the executor's configuration")
     return found

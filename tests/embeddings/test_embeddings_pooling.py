@@ -17,8 +17,8 @@ from planted import (
     parsed_of,
 )
 
-from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.aligned import align
+from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.kernel import WeightedSum
 from genept.embeddings.pooling import in_order, pool, pool_blocks
 from genept.embeddings.shards import embed_shards, shards_of
