@@ -87,8 +87,18 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What a process needs; small, so that it can be sent, but for a shard that is alone."""
+class ShardTask:
+    """What a process needs to embed a shard; small, so that it can be sent.
+
+    Parameters
+    ----------
+    expression
+        A local copy of the part.
+    vectors
+        A file of `genept.embeddings.aligned`; for a shard that is alone, what it would hold.
+    folder
+        Where its file is left until the lake takes it.
+    """
 
     shard: Shard
     expression: Path
@@ -146,7 +156,7 @@ def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[
     return [_kept(lake, shard) for shard in shards]
 
 
-def embed_shard(task: _Task) -> NewPart:
+def embed_shard(task: ShardTask) -> NewPart:
     """Write the file of one shard: what a process of its own, or this one, does."""
     shard = task.shard
     vectors, has_vector = (
@@ -180,10 +190,10 @@ def _embedded(
     yield from zip(shared, in_processes(embed_shard, tasks, workers), strict=True)
 
 
-def _task(lake: Lake, shard: Shard, folder: Path, threads: int) -> _Task:
+def _task(lake: Lake, shard: Shard, folder: Path, threads: int) -> ShardTask:
     source = (lake, shard.gene_embeddings, shard.axis, shard.n_observations)
     vectors = read_aligned(*source) if shard.is_alone else aligned_file(*source)
-    return _Task(shard, lake.local(shard.expression), vectors, folder, threads)
+    return ShardTask(shard, lake.local(shard.expression), vectors, folder, threads)
 
 
 @lru_cache(maxsize=1)

@@ -116,14 +116,14 @@ def test_a_killed_run_goes_on_where_it_stopped(lake, monkeypatch, elsewhere):
     assert not [path for path in lake.cache.iterdir() if path.is_dir()]
 
 
-def test_what_a_process_cannot_place_is_named_here(lake, monkeypatch):
+def test_an_observation_without_a_place_is_named(lake, monkeypatch):
     values = VALUES.copy()
     values[260] = 0
     values[260, -1] = 5  # that gene has no vector
     monkeypatch.setattr("test_embeddings_shards.VALUES", values)
     _, shards = sharded(lake, monkeypatch, 100)
     with pytest.raises(StoreError, match=r"'planted'.*1 observations, such as 'o260', express no"):
-        embed_shards(lake, shards, 2)
+        embed_shards(lake, shards)
 
 
 def test_the_file_that_processes_map_holds_the_same(lake, monkeypatch):
