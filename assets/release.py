@@ -5,6 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.results import OWNERS
+from genept.embeddings.pictures import pictures_of
+from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.store.drift import refuse_drift
@@ -53,6 +55,13 @@ def published_release(
             | {
                 f"nomenclature/{collection}.md": page.encode()
                 for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items()
+            }
+            | {
+                f"embeddings/{name}.png": picture
+                for table in TABLE_OF_KIND.values()
+                for name, (_, picture) in pictures_of(
+                    platform.lake, tables["observations"], tables[table]
+                ).items()
             },
         )
     )

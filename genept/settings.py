@@ -42,6 +42,15 @@ class Settings(BaseSettings):
     bucket: str = Field("lake", min_length=3, max_length=63)
     product: str = Field("genept", pattern=r"^[a-z0-9][a-z0-9-]*$")
     threads: int = Field(2, ge=1, description="Threads, or processes, for what is worth it.")
+    executor: Literal["in_process", "dask", "kubernetes"] = Field(
+        "in_process", description="Who runs a run's steps: this process, or a cluster's workers."
+    )
+    executor_config: Path | None = Field(
+        None, description="YAML file of that executor's own configuration; see infra/."
+    )
+    lanes: int = Field(
+        16, ge=1, description="Steps among which a cluster deals out the shards to be embedded."
+    )
     collections: tuple[str, ...] = Field(
         (), description="Ingest only these, or +these beside the usual ones; empty: the usual."
     )

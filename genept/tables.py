@@ -171,6 +171,9 @@ _TABLES: tuple[Table, ...] = (
             SYMBOL,
             Column("n_inputs", INT, "Input columns that were merged into this gene.", minimum=1),
             Column(
+                "n_observations", INT, "Observations with a value other than zero of it.", minimum=0
+            ),
+            Column(
                 "policy",
                 TEXT,
                 "How several inputs became one; empty where there was only one.",
@@ -443,6 +446,18 @@ _WORKING: tuple[Table, ...] = (
             *_SHARD,
             Column("input_id", TEXT, "The gene as the publisher wrote it."),
             Column("absolute", FLOAT, "Sum of the values without their signs."),
+        ),
+    ),
+    Table(
+        name="shard_genes",
+        meaning="In how many observations of a shard each gene of the axis was seen.",
+        group="collections",
+        key=("collection_id", "gene_index"),
+        partition=("collection_id",),
+        columns=(
+            COLLECTION,
+            Column("gene_index", pa.uint32(), "Position on the axis, from 0.", minimum=0),
+            Column("n_observations", INT, "Observations with a value other than zero.", minimum=1),
         ),
     ),
 )

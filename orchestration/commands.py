@@ -73,11 +73,17 @@ def ui(
 
 
 def _materialise(instance: dg.DagsterInstance) -> None:
-    from orchestration.definitions import defs
+    import dagster as dg
+
+    from orchestration.definitions import release_job
     from orchestration.instance import LAUNCHED_BY
 
-    job = defs.resolve_job_def("release")
-    result = job.execute_in_process(instance=instance, tags=LAUNCHED_BY, raise_on_error=False)
+    result: dg.ExecuteInProcessResult | dg.JobExecutionResult
+    if Settings().executor == "in_process":
+        job = release_job()
+        result = job.execute_in_process(instance=instance, tags=LAUNCHED_BY, raise_on_error=False)
+    else:
+        result = dg.execute_job(dg.reconstructable(release_job), instance, tags=LAUNCHED_BY)
     if not result.success:
         raise StoreError(
             f"run {result.run_id} did not finish; the message above says why. Nothing was "

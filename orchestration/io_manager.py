@@ -29,7 +29,16 @@ class LakeIOManager(dg.IOManager):
             raise TypeError(f"asset {name!r} returned {obj!r}; return its table, built by the lake")
 
     def load_input(self, context: dg.InputContext) -> StoredTable:
-        """The table as its asset was last materialised."""
+        """The table as its asset was last materialised.
+
+        Raises
+        ------
+        StoreError
+            It never was; or a step of this run failed, and the executor is one (Dask's) that
+            hands out the steps below a failed one all the same.
+        """
+        if self.platform.settings.executor == "dask":
+            _refuse_after_failure(context)
         event = context.instance.get_latest_materialization_event(context.asset_key)
         version = extract_data_version_from_entry(event) if event is not None else None
         if version is None:
@@ -37,3 +46,13 @@ class LakeIOManager(dg.IOManager):
                 f"{context.asset_key.to_user_string()} was never materialised: materialise it first"
             )
         return self.platform.lake.table(context.asset_key.path[-1], version.value)
+
+
+def _refuse_after_failure(context: dg.InputContext) -> None:
+    run_id = context.step_context.run_id
+    failed = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    if failed:
+        raise StoreError(
+            f"step {failed[0].step_key} of this run failed: nothing is built on what was there "
+            "before; mend the cause and run again"
+        )

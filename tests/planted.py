@@ -19,8 +19,8 @@ import pytest
 
 import genept.collections.ingest
 from genept.collections.ingest import ingest
-from genept.embeddings.pooling import embed_collection
 from genept.embeddings.representations import CollectionParts
+from genept.embeddings.shards import embed_shards, shards_of
 from genept.nomenclature.reference import Reference
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection, load_catalogue
@@ -189,15 +189,17 @@ def in_every_space(
         axis=parts["gene_axis"],
         expression=(parts["expression"],),
         embeddings={
-            space: (
-                embed_collection(
+            space: tuple(
+                embed_shards(
                     lake,
-                    kind=collection.kind,
-                    unit=collection.unit,
-                    gene_embeddings=embedded(lake, space, genes),
-                    axis=parts["gene_axis"],
-                    expression=parts["expression"],
-                ),
+                    shards_of(
+                        collection.kind,
+                        collection.unit,
+                        embedded(lake, space, genes),
+                        parts["gene_axis"],
+                        [parts["expression"]],
+                    ),
+                )
             )
             for space in (MINILM, RANDOM)
         },

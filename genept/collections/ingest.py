@@ -123,6 +123,7 @@ def _parts(
     absolute = (
         _counted(lake, shards, "shard_inputs").group_by("input_id").agg(pl.col("absolute").sum())
     )
+    seen = _counted(lake, shards, "shard_genes").group_by("gene_index").sum()
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
     coverage = coverage_of(collection, mapping)
     observations, twins = with_twins_grouped(
@@ -142,7 +143,7 @@ def _parts(
     ]
     partition = (collection.id,)
     yield NewPart("gene_mapping", mapping, partition)
-    yield NewPart("gene_axis", _axis_rows(collection, mapped, reference.genes), partition)
+    yield NewPart("gene_axis", _axis_rows(collection, mapped, reference.genes, seen), partition)
     yield NewPart("observations", _labelled(collection, kept), partition)
     yield from (part for part in shards if part.table == "expression")
     if parsed.responses is not None:
@@ -214,7 +215,9 @@ def _counted(lake: Lake, shards: list[Part], table: str) -> pl.DataFrame:
     return lake.read([part for part in shards if part.table == table]).drop("collection_id")
 
 
-def _axis_rows(collection: Collection, axis: GeneAxis, genes: pl.DataFrame) -> pl.DataFrame:
+def _axis_rows(
+    collection: Collection, axis: GeneAxis, genes: pl.DataFrame, seen: pl.DataFrame
+) -> pl.DataFrame:
     rows = pl.DataFrame(
         {
             "gene_index": np.arange(len(axis.ensembl_gene_ids), dtype=np.uint32),
@@ -224,7 +227,9 @@ def _axis_rows(collection: Collection, axis: GeneAxis, genes: pl.DataFrame) -> p
         }
     )
     symbols = published_genes(genes).select("ensembl_gene_id", "symbol")
-    return _labelled(collection, rows.join(symbols, on="ensembl_gene_id", how="left"))
+    rows = rows.join(symbols, on="ensembl_gene_id", how="left")
+    rows = rows.join(seen, on="gene_index", how="left")
+    return _labelled(collection, rows.with_columns(pl.col("n_observations").fill_null(0)))
 
 
 def _summary(

@@ -86,6 +86,10 @@ def ingest_shard(task: ShardTask) -> list[NewPart]:
             "absolute": merged.inputs.absolute,
         }
     ).filter(pl.col("absolute") > 0)
+    seen = np.bincount(merged.matrix.indices, minlength=merged.matrix.shape[1])
+    genes = pl.DataFrame(
+        {"gene_index": np.arange(seen.size, dtype=np.uint32), "n_observations": seen}
+    ).filter(pl.col("n_observations") > 0)
     filled, matrix = n_genes > 0, merged.matrix
     if not filled.all():
         ids, matrix = ids.filter(pl.Series(filled)), matrix[filled]
@@ -93,6 +97,7 @@ def ingest_shard(task: ShardTask) -> list[NewPart]:
     return [
         _written(task, "shard_observations", _of(task.collection, observations)),
         _written(task, "shard_inputs", _of(task.collection, inputs)),
+        _written(task, "shard_genes", _of(task.collection, genes)),
         _written(task, "expression", expression),
     ]
 

@@ -6,10 +6,12 @@ Expression comes as CSR, one row group at a time; embeddings as dense rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from genept.store.errors import StoreError
@@ -57,8 +59,15 @@ def expression_blocks(
     lake: Lake, expression: Part, n_genes: int
 ) -> Iterator[tuple[list[str], sp.csr_matrix]]:
     """Observation ids and their expression, row group by row group."""
-    for rows in lake.row_groups(expression, ["observation_id", "gene_index", "value"]):
-        yield rows["observation_id"].to_pylist(), csr_of(rows, n_genes)
+    yield from blocks_of_file(lake.local(expression), n_genes)
+
+
+def blocks_of_file(path: Path, n_genes: int) -> Iterator[tuple[list[str], sp.csr_matrix]]:
+    """The same of a local copy of a part."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group, ["observation_id", "gene_index", "value"])
+            yield rows["observation_id"].to_pylist(), csr_of(rows, n_genes)
 
 
 def expression_matrix(

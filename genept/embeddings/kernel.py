@@ -137,7 +137,7 @@ class WeightedSum:
         indptr = of_rows.astype(np.int64) - first
         genes = weights.indices[first:last].astype(np.int32, copy=False)
         popular = len(self._dense_vectors)
-        dense = self._scratch("dense", (ROWS, popular + 1))[:n]
+        dense = self._scratch("dense", (ROWS, popular + 1))[: max(n, 2)]
         dense[:] = 0
         tail_ptr = np.empty(n + 1, np.int64)
         tail = [
@@ -148,8 +148,10 @@ class WeightedSum:
         self._compiled.take_apart(
             indptr, genes, weights.data[first:last], self._slots, dense, tail_ptr, *tail[:2]
         )
-        sums = self._scratch("sums", (ROWS, self._panels.shape[0] * self._panels.shape[2]))[:n]
-        np.matmul(dense[:, :popular], self._dense_vectors, out=sums)
+        sums = self._scratch("sums", (ROWS, self._panels.shape[0] * self._panels.shape[2]))
+        # BLAS adds up a single row in another order, so a row's bits would depend on its company.
+        np.matmul(dense[:, :popular], self._dense_vectors, out=sums[: len(dense)])
+        sums = sums[:n]
         if tail_ptr[-1]:
             bucket_ptr = np.zeros((self._buckets, n + 1), np.int64)
             place = np.empty(self._buckets, np.int64)

@@ -1,7 +1,7 @@
 """GenePT-w: a cell or sample is the expression-weighted mean of its genes' vectors, unit length.
 
-One unit of work is one part of `expression` in one space. It streams over row groups, so
-memory is set by the row group and the table of gene vectors.
+Pooling streams over row groups, so memory is set by the row group and the table of gene
+vectors. What is pooled where, and kept, is the business of `genept.embeddings.shards`.
 """
 
 from __future__ import annotations
@@ -9,32 +9,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
 
-from genept.embeddings.expression import embedding_matrix, expression_blocks
-from genept.embeddings.kernel import WeightedSum, kernel_name, popularity, row_sums
+from genept.embeddings.kernel import WeightedSum, popularity, row_sums
 from genept.embeddings.weights import expression_weights
 from genept.store.errors import StoreError
-from genept.store.lake import Lake, NewPart, Part
-from genept.store.provenance import Origin
 from genept.tables import TABLES
 
 METHOD = "genept-w"
 TABLE_OF_KIND = {"single_cell": "cell_embeddings", "bulk": "sample_embeddings"}
-CODE = (
-    *(f"genept.embeddings.{name}" for name in ("expression", "kernel", "panels", "pooling")),
-    "genept.embeddings.weights",
-    "genept.tables",
-)
-"""Modules whose behaviour decides what is pooled."""
-
 Block = tuple[list[str], sp.csr_matrix]
 """Observation ids, and their expression or weights."""
 
@@ -80,27 +68,21 @@ def pool(
 
 def pool_blocks(
     blocks: Iterable[Block],
-    vectors: npt.NDArray[np.float32],
+    vectors: WeightedSum,
     has_vector: npt.NDArray[np.bool_],
     unit: str,
     threads: int = 1,
 ) -> Iterator[tuple[list[str], Pooled]]:
     """Ids, embedding and coverage of expression block by block, in order.
 
-    The genes that are popular in the first block are held to be so in all of them. Each
-    block is one thread's work: the bytes do not depend on how many there are.
+    Each block is one thread's work: the bytes do not depend on how many there are.
     """
-    blocks = iter(blocks)
-    first = next(blocks, None)
-    if first is None:
-        return
-    laid_out = WeightedSum(vectors, popularity(first[1]))
 
     def pooled(block: Block) -> tuple[list[str], Pooled]:
         ids, expression = block
-        return ids, pool(expression_weights(expression, unit), laid_out, has_vector)
+        return ids, pool(expression_weights(expression, unit), vectors, has_vector)
 
-    yield from in_order(pooled, chain([first], blocks), threads)
+    yield from in_order(pooled, blocks, threads)
 
 
 def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterator[U]:
@@ -118,25 +100,10 @@ def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterat
             yield waiting.popleft().result()
 
 
-def align(
-    gene_embeddings: pa.Table, axis: pl.DataFrame
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Gene vectors in the order of a collection's gene axis, and which genes have one."""
-    matrix = embedding_matrix(gene_embeddings)
-    position = {
-        gene: row for row, gene in enumerate(gene_embeddings["ensembl_gene_id"].to_pylist())
-    }
-    rows = np.array([position.get(gene, -1) for gene in axis["ensembl_gene_id"]], dtype=np.int64)
-    vectors = np.zeros((rows.size, matrix.shape[1]), dtype=np.float32)
-    has_vector = rows >= 0
-    vectors[has_vector] = matrix[rows[has_vector]]
-    return vectors, has_vector
-
-
 def pool_part(
     blocks: Iterable[Block],
-    axis: pl.DataFrame,
-    gene_embeddings: pa.Table,
+    vectors: WeightedSum,
+    has_vector: npt.NDArray[np.bool_],
     *,
     kind: str,
     unit: str,
@@ -150,17 +117,14 @@ def pool_part(
     ----------
     blocks
         The part row group by row group, as `expression_blocks` reads it.
-    axis
-        The collection's `gene_axis`: `gene_index`, `ensembl_gene_id`.
-    gene_embeddings
-        The space's `ensembl_gene_id`, `embedding`.
+    vectors, has_vector
+        Gene vectors on the collection's axis, and which genes have one.
 
     Raises
     ------
     StoreError
         If an observation has no gene with a vector: it has no place in the space.
     """
-    vectors, has_vector = align(gene_embeddings, axis.sort("gene_index"))
     schema = TABLES[TABLE_OF_KIND[kind]].schema(vectors.shape[1])
     for ids, (embedding, coverage) in pool_blocks(blocks, vectors, has_vector, unit, threads):
         if not coverage.all():
@@ -192,48 +156,3 @@ def embedding_rows(
         ],
         schema=schema,
     )
-
-
-def embed_collection(
-    lake: Lake,
-    *,
-    kind: str,
-    unit: str,
-    gene_embeddings: Part,
-    axis: Part,
-    expression: Part,
-    threads: int = 1,
-) -> Part:
-    """Embed every observation of one collection in one space.
-
-    Raises
-    ------
-    StoreError
-        If an observation has no gene with a vector: it has no place in the space.
-    """
-    (space,), (collection,) = gene_embeddings.partition, expression.partition
-    table = TABLE_OF_KIND[kind]
-    origin = Origin(
-        code=CODE,
-        inputs={part.table: part.sha256 for part in (gene_embeddings, axis, expression)},
-        settings={"method": METHOD, "unit": unit, "kernel": kernel_name()},
-        libraries=("numpy", "scipy"),
-    )
-
-    def compute() -> list[NewPart]:
-        rows = pool_part(
-            expression_blocks(lake, expression, axis.rows),
-            lake.read(axis, ["gene_index", "ensembl_gene_id"]),
-            lake.read_arrow(gene_embeddings, ["ensembl_gene_id", "embedding"]),
-            kind=kind,
-            unit=unit,
-            space=space,
-            collection=collection,
-            threads=threads,
-        )
-        partition = (space, METHOD, collection)
-        return [NewPart(table, rows, partition, gene_embeddings.dimension, expression.number)]
-
-    step = f"embeddings/{space}/{METHOD}/{collection}/{expression.number:05d}"
-    (part,) = lake.build(step, origin, compute)
-    return part

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
+
+LABELS: Final = ("cell_type", "diagnosis", "tissue_subtype", "tissue")
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,8 @@ def _proportional(sizes: dict[str, int], total: int) -> dict[str, int]:
             elif left < 0 and shares[name] > 1:
                 shares[name], left = shares[name] - 1, left + 1
     return shares
+
+
+def label_of(observations: pl.DataFrame) -> str | None:
+    """The finest label that a collection's observations have, if they have any."""
+    return next((one for one in LABELS if observations[one].null_count() < len(observations)), None)

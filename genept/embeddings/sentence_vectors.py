@@ -6,20 +6,22 @@ own: so a sample, a forecast and a cap come before the first call.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from genept.embeddings.expression import expression_blocks
+from genept.embeddings.kernel import kernel_name
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_rows
 from genept.embeddings.sampling import Sampling
 from genept.embeddings.sentences import TOP, CountTokens, Forecast, RankedNames, Sentences
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart, Part
-from genept.store.provenance import Origin
+from genept.store.provenance import Origin, sha256_of
 from genept.tables import TABLES
 from genept.text.cache import VectorCache
 from genept.text.embedder import TextEmbedder
@@ -28,6 +30,15 @@ from genept.text.embedding import Runner, embed_through_cache, plain_loop
 METHOD = "genept-s"
 RECIPE = "ranked-names"
 """Second half of the name of a space of sentences: no gene's description is in it."""
+
+CODE = (
+    *(
+        f"genept.embeddings.{name}"
+        for name in ("expression", "kernel", "panels", "sampling", "sentences", "sentence_vectors")
+    ),
+    *("genept.embeddings.weights", "genept.text.embedding", "genept.tables"),
+)
+"""Modules whose behaviour decides what is embedded; sums of weights are the kernel's."""
 
 AT_ONCE = 4096
 """Rows of a batch that is written."""
@@ -55,14 +66,14 @@ def embed_sentences(
     unit: str,
     observations: Part,
     axis: Part,
-    expression: Part,
+    expression: Sequence[Part],
     embedder: CountingTextEmbedder,
     product: str,
     sampling: Sampling,
     caps: Caps = Caps(),
     top: int = TOP,
     runner: Runner = plain_loop,
-) -> Part:
+) -> list[Part]:
     """Embed the sentences of (a sample of) one collection with a text model.
 
     A sentence ends where the model would stop reading, so that its hash says what was read:
@@ -70,10 +81,11 @@ def embed_sentences(
 
     Returns
     -------
-    Part
-        Of `cell_embeddings` or `sample_embeddings`, with method ``genept-s``; `coverage`
-        is the share of an observation's weight on genes that its sentence names. How
-        observations were chosen is in the settings of its origin.
+    list of Part
+        Of `cell_embeddings` or `sample_embeddings`, with method ``genept-s``, one for each
+        shard of `expression` that has chosen observations; `coverage` is the share of an
+        observation's weight on genes that its sentence names. How observations were chosen
+        is in the settings of their origin.
 
     Raises
     ------
@@ -81,18 +93,18 @@ def embed_sentences(
         If a cap would be exceeded (nothing has been embedded then), or an observation
         expresses nothing.
     """
-    (collection,) = expression.partition
+    (collection,) = observations.partition
     space, table = f"{embedder.id}/{RECIPE}", TABLE_OF_KIND[kind]
     chosen, record = sampling.choose(lake.read(observations))
     origin = Origin(
-        code=(
-            *(f"genept.embeddings.{one}" for one in ("sampling", "sentences", "sentence_vectors")),
-            *("genept.embeddings.weights", "genept.text.embedding", "genept.tables"),
-        ),
-        inputs={part.table: part.sha256 for part in (observations, axis, expression)},
+        code=CODE,
+        inputs={
+            "observations": observations.sha256, "gene_axis": axis.sha256,
+            "expression": sha256_of([part.sha256 for part in expression]),
+        },
         settings={
             "method": METHOD, "unit": unit, "top": top, "embedder": embedder.identity,
-            "sampling": record,
+            "kernel": kernel_name(), "sampling": record,
         },
         libraries=("numpy",),
     )  # fmt: skip
@@ -102,48 +114,59 @@ def embed_sentences(
             lake.read(axis), kind, top=top, max_tokens=embedder.max_tokens,
             count_tokens=None if embedder.max_tokens is None else _counter(embedder),
         )  # fmt: skip
-        ids, made = sentences_of(lake, expression, axis.rows, names, unit, set(chosen))
+        made = [
+            (part.number, *of_part)
+            for part in expression
+            if (of_part := sentences_of(lake, part, axis.rows, names, unit, set(chosen)))[0]
+        ]
+        _require_all(chosen, [one for _, ids, _ in made for one in ids])
+        texts = [text for _, _, sentences in made for text in sentences.texts]
         cache = VectorCache(lake.store, product, embedder)
-        forecast(cache, embedder, made.texts).require_at_most(caps.texts, caps.tokens)
-        vectors = embed_through_cache(embedder, cache, made.texts, runner)
+        forecast(cache, embedder, texts).require_at_most(caps.texts, caps.tokens)
+        vectors = embed_through_cache(embedder, cache, texts, runner)
         schema = TABLES[table].schema(embedder.dimensions)
+        partition, parts, start = (space, METHOD, collection), [], 0
+        for number, ids, sentences in made:
+            embedding = vectors[start : start + len(ids)]
+            start += len(ids)
+            rows = _batches(schema, partition, ids, embedding, sentences.coverage)
+            parts.append(NewPart(table, rows, partition, embedder.dimensions, number))
+        return parts
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            for start in range(0, len(ids), AT_ONCE):
-                rows = slice(start, start + AT_ONCE)
-                yield embedding_rows(
-                    schema, (space, METHOD, collection), ids[rows], vectors[rows],
-                    made.coverage[rows],
-                )  # fmt: skip
+    return lake.build(f"embeddings/{space}/{METHOD}/{collection}", origin, compute)
 
-        return [NewPart(table, batches(), (space, METHOD, collection), embedder.dimensions)]
 
-    (part,) = lake.build(f"embeddings/{space}/{METHOD}/{collection}", origin, compute)
-    return part
+def _batches(
+    schema: pa.Schema,
+    partition: tuple[str, str, str],
+    ids: list[str],
+    vectors: npt.NDArray[np.float32],
+    coverage: npt.NDArray[np.float32],
+) -> Iterator[pa.RecordBatch]:
+    for start in range(0, len(ids), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        yield embedding_rows(schema, partition, ids[rows], vectors[rows], coverage[rows])
+
+
+def _require_all(chosen: list[str], found: list[str]) -> None:
+    if lost := sorted(set(chosen) - set(found)):
+        raise StoreError(
+            f"{len(lost)} of the {len(chosen)} chosen observations, such as {lost[0]!r}, have no "
+            "expression: materialise both from the same ingest"
+        )
 
 
 def sentences_of(
     lake: Lake, expression: Part, n_genes: int, names: RankedNames, unit: str, chosen: set[str]
 ) -> tuple[list[str], Sentences]:
-    """Ids and sentences of the chosen observations of one part, in its order.
-
-    Raises
-    ------
-    StoreError
-        If not all chosen observations are in the part.
-    """
+    """Ids and sentences of those chosen observations that are in one part, in its order."""
     ids: list[str] = []
-    made: list[Sentences] = []
+    made = [Sentences([], np.empty(0, np.int64), np.empty(0, np.float32))]
     for of_block, block in expression_blocks(lake, expression, n_genes):
         keep = [row for row, one in enumerate(of_block) if one in chosen]
         if keep:
             ids += [of_block[row] for row in keep]
             made.append(names(block[keep], unit))
-    if len(ids) != len(chosen):
-        raise StoreError(
-            f"{len(chosen) - len(ids)} of the {len(chosen)} chosen observations have no "
-            "expression: materialise both from the same ingest"
-        )
     return ids, Sentences(
         [text for one in made for text in one.texts],
         np.concatenate([one.n_genes for one in made]),

@@ -1,11 +1,13 @@
 """How fast gene vectors are added up and collections embedded, beside what others do, in one run.
 
-Run by `make bench`. It prints and asserts nothing about time; every result is compared with
-float64 scipy. What is compared runs in turns, and medians count: the machine may be busy.
+Run by `make bench`; `--size 0.1` is a tenth of it. It prints and asserts nothing about time;
+every result is compared with float64 scipy. What is compared runs in turns, and medians count:
+the machine may be busy.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import subprocess
@@ -24,6 +26,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from genept.declaration import Table
+from genept.embeddings.aligned import align
 from genept.embeddings.expression import csr_of
 from genept.embeddings.kernel import WeightedSum, compiled, popularity, weighted_sum
 from genept.embeddings.pooling import in_order, pool_part
@@ -33,7 +36,7 @@ from genept.tables import TABLES
 
 THREADS = 2
 N_GENES = 20_000
-ROUNDS = 5
+ROUNDS = 3
 PBMC_DETECTION = (
     (0, 1.0), (0.0064, 0.8), (0.0257, 0.5), (0.0703, 0.3), (0.0905, 0.25), (0.1159, 0.2),
     (0.1977, 0.1), (0.2633, 0.05), (0.3, 0.031), (0.35, 0.014), (0.4, 0.006), (0.5, 0.001),
@@ -216,7 +219,13 @@ def end_to_end(n: int, dimensions: int) -> None:
 
     block, vectors = observations(1024, 0.09), gene_vectors(dimensions)
     genes = [f"ENSG{number:011d}" for number in range(N_GENES)]
-    axis = pl.DataFrame({"gene_index": range(N_GENES), "ensembl_gene_id": genes})
+    axis = pl.DataFrame(
+        {
+            "gene_index": range(N_GENES),
+            "ensembl_gene_id": genes,
+            "n_observations": np.bincount(block.indices, minlength=N_GENES),
+        }
+    )
     embeddings = pa.table(
         {
             "ensembl_gene_id": genes,
@@ -237,8 +246,10 @@ def end_to_end(n: int, dimensions: int) -> None:
                         yield ids, csr_of(rows, N_GENES)
 
         def whole() -> None:
+            aligned = align(embeddings, axis, block.shape[0])
+            laid_out = WeightedSum(aligned.vectors, aligned.popularity)
             batches = pool_part(
-                blocks(), axis, embeddings, kind="single_cell", unit="counts",
+                blocks(), laid_out, aligned.has_vector, kind="single_cell", unit="counts",
                 space="bench", collection="bench", threads=THREADS,
             )  # fmt: skip
             write_parquet(target, TABLES["cell_embeddings"], batches, dimensions)
@@ -265,6 +276,71 @@ def end_to_end(n: int, dimensions: int) -> None:
     )
 
 
+def sentences(n: int) -> None:
+    """Ranked-name sentences (GenePT-s): written, not embedded; that is the text model's rate."""
+    from genept.embeddings.sentences import RankedNames
+
+    axis = pl.DataFrame(
+        {
+            "gene_index": range(N_GENES),
+            "ensembl_gene_id": [f"ENSG{number:011d}" for number in range(N_GENES)],
+            "symbol": [f"GENE{number}" for number in range(N_GENES)],
+        }
+    )
+    counts, names = observations(n, 0.09), RankedNames(axis, "single_cell")
+    cost = in_turns({"sentences": lambda: names(counts, "counts")})["sentences"]
+    say(f"\nSentences of up to 1,000 names: {n / cost.wall:,.0f} a second, one thread")
+
+
+def beyond_one_process(n_shards: int, dimensions: int) -> None:
+    """Shards of 4,096 cells through a Dask scheduler, by one worker process and by two."""
+    from distributed import Client, LocalCluster
+
+    from genept.embeddings.aligned import AlignedVectors, _records
+    from genept.embeddings.shards import ShardTask, embed_shard, shards_of
+    from genept.store.lake import Part
+
+    block = observations(1024, 0.09)
+    table = TABLES["expression"]
+    seen = popularity(block)
+    aligned = AlignedVectors(gene_vectors(dimensions), np.ones(N_GENES, bool), seen)
+
+    def part(name: str, partition: str, number: int = 0) -> Part:
+        return Part(name, (partition,), "", 0, "", 4096, dimensions, {}, number)
+
+    expression = [part("expression", "bench", number) for number in range(n_shards)]
+    shards = shards_of(
+        "single_cell", "counts", part("gene_embeddings", "bench/bench"),
+        part("gene_axis", "bench"), expression,
+    )  # fmt: skip
+    rates, made = {}, {}
+    with tempfile.TemporaryDirectory(dir=os.environ.get("GENEPT_BENCH_DIR")) as folder:
+        source, vectors = Path(folder) / "expression", Path(folder) / "aligned.npy"
+        write_parquet(source, table, expression_batches(4096, block, table))
+        np.save(vectors, _records(aligned))
+        tasks = [ShardTask(shard, source, vectors, Path(folder), 1) for shard in shards]
+        for workers in (1, 2):
+            with (
+                LocalCluster(
+                    n_workers=workers, threads_per_worker=1, host="127.0.0.1",
+                    dashboard_address=None, local_directory=folder,
+                ) as cluster,
+                Client(cluster) as client,
+            ):  # fmt: skip
+                first = [client.submit(embed_shard, tasks[0], workers=[one], pure=False)
+                         for one in client.scheduler_info()["workers"]]  # fmt: skip
+                client.gather(first)  # imports, and the vectors laid out
+                start = time.perf_counter()
+                parts = client.gather(client.map(embed_shard, tasks, pure=False))
+                rates[workers] = n_shards * 4096 / (time.perf_counter() - start)
+                made[workers] = {part.rows.sha256 for part in parts}
+    say(
+        f"\nDask, {n_shards} shards of 4,096 cells × {dimensions:,}: one worker {rates[1]:,.0f} "
+        f"cells/s, two {rates[2]:,.0f}: {rates[2] / rates[1]:.2f} ×; "
+        f"the same bytes: {made[1] == made[2]}"
+    )
+
+
 def first_call() -> None:
     """What the first sum of a process costs: importing numba, compiling or reading its cache."""
     program = (
@@ -285,19 +361,31 @@ def first_call() -> None:
 
 def main() -> None:
     """Print everything; sizes of the end-to-end run in processes of their own, for their memory."""
-    if len(sys.argv) == 3:
-        end_to_end(int(sys.argv[1]), int(sys.argv[2]))
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--size", type=float, default=1.0)
+    arguments.add_argument("--end-to-end", type=int, nargs=2, metavar=("CELLS", "DIMENSIONS"))
+    asked = arguments.parse_args()
+    if asked.end_to_end:
+        end_to_end(*asked.end_to_end)
         return
+
+    def of(n: int, at_least: int) -> int:
+        return max(int(n * asked.size), at_least)
+
+    started = time.perf_counter()
     say(f"load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     first_call()
     for dimensions in (1536, 384):
-        compare("Cells", 4096, 0.09, dimensions)
-        compare("Bulk-like", 1024, 0.41, dimensions)
-    as_users_do(2048, 1536)
+        compare("Cells", of(4096, 512), 0.09, dimensions)
+        compare("Bulk-like", of(1024, 512), 0.41, dimensions)
+    as_users_do(of(2048, 256), 1536)
+    sentences(of(4096, 512))
+    beyond_one_process(of(24, 4), 1536)
     say("\nEnd to end: parquet → normalise → weight → parquet, a process each")
     for n, dimensions in ((10_000, 1536), (10_000, 384), (100_000, 384), (1_000_000, 384)):
-        subprocess.run([sys.executable, __file__, str(n), str(dimensions)], check=True)
-    say(f"load average after: {os.getloadavg()[0]:.1f}")
+        size = ("--end-to-end", str(of(n, 10_000)), str(dimensions))
+        subprocess.run([sys.executable, __file__, *size], check=True)
+    say(f"load average after: {os.getloadavg()[0]:.1f}; {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,11 @@ from planted import (
     parsed_of,
 )
 
+from genept.embeddings.aligned import align
 from genept.embeddings.expression import embedding_matrix
-from genept.embeddings.pooling import align, embed_collection, in_order, pool, pool_blocks
+from genept.embeddings.kernel import WeightedSum
+from genept.embeddings.pooling import in_order, pool, pool_blocks
+from genept.embeddings.shards import embed_shards, shards_of
 from genept.store.errors import StoreError
 from genept.store.lake import Lake
 from genept.text.random_vectors import RandomVectors
@@ -101,9 +104,17 @@ def test_vectors_are_put_in_the_order_of_the_axis():
             "embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 4),
         }
     )
-    aligned, has_vector = align(table, pl.DataFrame({"ensembl_gene_id": ["c", "x", "a"]}))
-    assert has_vector.tolist() == [True, False, True]
-    np.testing.assert_array_equal(aligned, [vectors[2], np.zeros(4), vectors[0]])
+    axis = pl.DataFrame(
+        {
+            "gene_index": [2, 0, 1],
+            "ensembl_gene_id": ["a", "c", "x"],
+            "n_observations": [4, 1, 0],
+        }
+    )
+    aligned = align(table, axis, 4)
+    assert aligned.has_vector.tolist() == [True, False, True]
+    assert aligned.popularity.tolist() == [0.25, 0, 1]
+    np.testing.assert_array_equal(aligned.vectors, [vectors[2], np.zeros(4), vectors[0]])
 
 
 REFERENCE = numbered_reference(N_GENES)
@@ -120,6 +131,11 @@ WITHOUT_VECTOR = [2, 7]
 COVERED = [one for position, one in enumerate(ENSEMBL) if position not in WITHOUT_VECTOR]
 
 
+def embed_collection(lake, *, workers=1, **arguments):
+    (part,) = embed_shards(lake, shards_of(**arguments), workers)
+    return part
+
+
 def embed_planted(lake, monkeypatch, values, unit, kind, genes=COVERED):
     collection = a_collection(unit, kind=kind)
     parts = ingest_parsed(monkeypatch, lake, parsed_of(values, SYMBOLS), REFERENCE, collection)
@@ -129,7 +145,7 @@ def embed_planted(lake, monkeypatch, values, unit, kind, genes=COVERED):
         "unit": unit,
         "gene_embeddings": vectors,
         "axis": parts["gene_axis"],
-        "expression": parts["expression"],
+        "expression": [parts["expression"]],
     }
     return arguments, vectors
 
@@ -182,12 +198,12 @@ def test_it_is_embedded_once_and_the_same_input_gives_the_same_bytes(
     first = embed_collection(lake, **arguments)
     other = Lake(object_store, f"{store_prefix}-other", tmp_path / "other")
     elsewhere, _ = embed_planted(other, monkeypatch, values, "counts", "single_cell")
-    assert embed_collection(other, **elsewhere, threads=2).sha256 == first.sha256
+    assert embed_collection(other, **elsewhere, workers=2).sha256 == first.sha256
 
     def refuse(*_):
         raise AssertionError("it is embedded already")
 
-    monkeypatch.setattr("genept.embeddings.pooling.expression_blocks", refuse)
+    monkeypatch.setattr("genept.embeddings.shards.blocks_of_file", refuse)
     assert embed_collection(lake, **arguments) == first
 
 
@@ -201,15 +217,16 @@ def test_blocks_come_in_order_and_threads_do_not_change_a_bit(unit, threads):
         ([f"o{row}" for row in range(start, start + 7)], sp.csr_matrix(values[start : start + 7]))
         for start in range(0, 28, 7)
     ]
-    found = list(pool_blocks(blocks, vectors, has_vector, unit, threads))
+    laid_out = WeightedSum(vectors, np.linspace(0, 1, N_GENES))
+    found = list(pool_blocks(blocks, laid_out, has_vector, unit, threads))
     assert [ids for ids, _ in found] == [ids for ids, _ in blocks]
     expected = dense_mean(dense_weights(values[:28].astype(np.float64), unit), vectors, has_vector)
     for part, of_all in enumerate(expected):
         together = np.concatenate([pooled[part] for _, pooled in found])
         np.testing.assert_allclose(together, of_all, atol=1e-5)
-    for one, other in zip(found, pool_blocks(blocks, vectors, has_vector, unit, 1), strict=True):
+    for one, other in zip(found, pool_blocks(blocks, laid_out, has_vector, unit, 1), strict=True):
         np.testing.assert_array_equal(one[1][0], other[1][0])
-    assert list(pool_blocks([], vectors, has_vector, unit, threads)) == []
+    assert list(pool_blocks([], laid_out, has_vector, unit, threads)) == []
 
 
 def test_readers_are_never_far_ahead_and_an_error_reaches_who_reads():

@@ -32,7 +32,7 @@ def arguments(lake, monkeypatch):
         "unit": "counts",
         "observations": parts["observations"],
         "axis": parts["gene_axis"],
-        "expression": parts["expression"],
+        "expression": [parts["expression"]],
         "product": lake.prefix,
         "sampling": Sampling(20),
     }
@@ -40,7 +40,7 @@ def arguments(lake, monkeypatch):
 
 def test_a_sample_is_embedded_once_and_says_what_it_read(lake, arguments):
     embedder = WordCounting()
-    part = embed_sentences(lake, **arguments, embedder=embedder)
+    (part,) = embed_sentences(lake, **arguments, embedder=embedder)
     assert part.partition == ("minilm-l6-v2/ranked-names", "genept-s", "planted")
     assert (part.table, part.rows, part.dimension) == ("cell_embeddings", 20, 32)
     assert part.origin["settings"]["sampling"]["n_observations"] == 30
@@ -59,7 +59,7 @@ def test_a_sample_is_embedded_once_and_says_what_it_read(lake, arguments):
         assert coverage == pytest.approx(weights[genes].sum() / weights.sum(), rel=1e-5)
     assert max(embedder.count_tokens(embedder.asked)) == WordCounting.max_tokens
     again = WordCounting()
-    assert embed_sentences(lake, **arguments, embedder=again) == part
+    assert embed_sentences(lake, **arguments, embedder=again) == [part]
     assert again.asked == []
 
 

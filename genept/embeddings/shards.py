@@ -1,0 +1,218 @@
+"""The unit of work of GenePT-w: one shard of a collection in one space, from parquet to parquet.
+
+A unit is remembered by the lake when it is done, so a killed run goes on where it stopped,
+and any number of processes or machines may share the units out. Its bytes depend on neither.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from genept.console import progress_bar
+from genept.embeddings.aligned import AlignedVectors, aligned_file, open_aligned, read_aligned
+from genept.embeddings.expression import blocks_of_file
+from genept.embeddings.kernel import WeightedSum, kernel_name
+from genept.embeddings.pooling import METHOD, TABLE_OF_KIND, pool_part
+from genept.processes import in_processes
+from genept.store.errors import StoreError
+from genept.store.lake import Lake, NewPart, Part
+from genept.store.parquet import write_parquet
+from genept.store.provenance import Origin
+from genept.tables import TABLES
+
+CODE = (
+    *(
+        f"genept.embeddings.{name}"
+        for name in ("aligned", "expression", "kernel", "panels", "pooling", "shards", "weights")
+    ),
+    "genept.tables",
+)
+"""Modules whose behaviour decides what is pooled."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of a collection's expression, and the space that it is to be embedded in.
+
+    Parameters
+    ----------
+    kind, unit
+        Of the collection.
+    n_observations
+        Of the whole collection.
+    is_alone
+        Whether it is all of the collection: then threads share its row groups.
+    """
+
+    kind: str
+    unit: str
+    gene_embeddings: Part
+    axis: Part
+    expression: Part
+    n_observations: int
+    is_alone: bool
+
+    @property
+    def partition(self) -> tuple[str, str, str]:
+        """Space, method and collection."""
+        return (self.gene_embeddings.partition[0], METHOD, self.expression.partition[0])
+
+    @property
+    def step(self) -> str:
+        """What the lake remembers it by, together with its origin."""
+        return f"embeddings/{'/'.join(self.partition)}/{self.expression.number:05d}"
+
+    @property
+    def origin(self) -> Origin:
+        """What decides its bytes."""
+        parts = (self.gene_embeddings, self.axis, self.expression)
+        return Origin(
+            code=CODE,
+            inputs={part.table: part.sha256 for part in parts},
+            settings={
+                "method": METHOD,
+                "unit": self.unit,
+                "kernel": kernel_name(),
+                "n_observations": self.n_observations,
+            },
+            libraries=("numpy", "scipy"),
+        )
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """What a process needs to embed a shard; small, so that it can be sent.
+
+    Parameters
+    ----------
+    expression
+        A local copy of the part.
+    vectors
+        A file of `genept.embeddings.aligned`; for a shard that is alone, what it would hold.
+    folder
+        Where its file is left until the lake takes it.
+    """
+
+    shard: Shard
+    expression: Path
+    vectors: Path | AlignedVectors
+    folder: Path
+    threads: int
+
+
+def shards_of(
+    kind: str, unit: str, gene_embeddings: Part, axis: Part, expression: Sequence[Part]
+) -> list[Shard]:
+    """Everything that is to be embedded of one collection in one space.
+
+    Parameters
+    ----------
+    expression
+        All of the collection's parts: their rows are counted.
+    """
+    n = sum(part.rows for part in expression)
+    alone = len(expression) == 1
+    return [Shard(kind, unit, gene_embeddings, axis, part, n, alone) for part in expression]
+
+
+def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[Part]:
+    """Embed every observation of some shards, or recall that it was done.
+
+    Collections of several shards are shared among spawned processes of one thread each that
+    map the gene vectors into memory; a collection of one shard is pooled by threads, here.
+    Each shard is stored as it arrives.
+
+    Parameters
+    ----------
+    workers
+        How many processes, or threads.
+
+    Returns
+    -------
+    list of Part
+        Of `cell_embeddings` or `sample_embeddings`, in the order of `shards`.
+
+    Raises
+    ------
+    StoreError
+        If an observation has no gene with a vector: it has no place in the space. What was
+        finished before stays.
+    """
+    lake.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=lake.cache) as folder:
+        new = [one for one in shards if not lake.remembers(one.step, one.origin)]
+        rows = sum(one.expression.rows for one in new)
+        with progress_bar("embedding observations", rows) as advance:
+            for shard, part in _embedded(lake, new, Path(folder), workers):
+                _keep(lake, shard, part)
+                advance(shard.expression.rows)
+    return [_kept(lake, shard) for shard in shards]
+
+
+def embed_shard(task: ShardTask) -> NewPart:
+    """Write the file of one shard: what a process of its own, or this one, does."""
+    shard = task.shard
+    vectors, has_vector = (
+        _laid_out(task.vectors) if isinstance(task.vectors, Path) else _lay_out(task.vectors)
+    )
+    space, _, collection = shard.partition
+    table, dimension = TABLE_OF_KIND[shard.kind], vectors.shape[1]
+    rows = pool_part(
+        blocks_of_file(task.expression, vectors.shape[0]),
+        vectors,
+        has_vector,
+        kind=shard.kind,
+        unit=shard.unit,
+        space=space,
+        collection=collection,
+        threads=task.threads,
+    )
+    path = Path(tempfile.mkdtemp(dir=task.folder)) / "part"
+    written = write_parquet(path, TABLES[table], rows, dimension, shard.partition)
+    return NewPart(table, written, shard.partition, dimension, shard.expression.number)
+
+
+def _embedded(
+    lake: Lake, shards: Sequence[Shard], folder: Path, workers: int
+) -> Iterator[tuple[Shard, NewPart]]:
+    for one in shards:
+        if one.is_alone:
+            yield one, embed_shard(_task(lake, one, folder, workers))
+    shared = [one for one in shards if not one.is_alone]
+    tasks = (_task(lake, one, folder, 1) for one in shared)
+    yield from zip(shared, in_processes(embed_shard, tasks, workers), strict=True)
+
+
+def _task(lake: Lake, shard: Shard, folder: Path, threads: int) -> ShardTask:
+    source = (lake, shard.gene_embeddings, shard.axis, shard.n_observations)
+    vectors = read_aligned(*source) if shard.is_alone else aligned_file(*source)
+    return ShardTask(shard, lake.local(shard.expression), vectors, folder, threads)
+
+
+@lru_cache(maxsize=1)
+def _laid_out(path: Path) -> tuple[WeightedSum, npt.NDArray[np.bool_]]:
+    """Shards of one collection in one space come one after the other: laid out once a process."""
+    return _lay_out(open_aligned(path))
+
+
+def _lay_out(aligned: AlignedVectors) -> tuple[WeightedSum, npt.NDArray[np.bool_]]:
+    return WeightedSum(aligned.vectors, aligned.popularity), aligned.has_vector
+
+
+def _keep(lake: Lake, shard: Shard, part: NewPart) -> None:
+    lake.build(shard.step, shard.origin, lambda: [part])
+
+
+def _kept(lake: Lake, shard: Shard) -> Part:
+    def lost() -> list[NewPart]:
+        raise StoreError(f"the record of {shard.step} vanished while it was needed: run again")
+
+    (part,) = lake.build(shard.step, shard.origin, lost)
+    return part

@@ -1,0 +1,59 @@
+"""Who runs the steps: this process, or the workers of a cluster, as the settings say.
+
+The graph and the library are the same everywhere. What a cluster needs of its own stands
+in a YAML file (`infra/dask/`, `infra/kubernetes/`); `docs/scale.md` says how to use them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from genept.settings import Settings
+from genept.store.errors import StoreError
+
+
+def executor_of(settings: Settings) -> dg.ExecutorDefinition:
+    """The executor that the settings name, with its configuration.
+
+    Raises
+    ------
+    StoreError
+        Its package is not installed, or there is no file of its configuration.
+    """
+    if settings.executor == "in_process":
+        return dg.in_process_executor
+    try:
+        if settings.executor == "dask":
+            from dagster_dask import dask_executor as executor
+        else:
+            from dagster_k8s import k8s_job_executor as executor
+    except ImportError as error:
+        extra = {"dask": "dask", "kubernetes": "k8s"}[settings.executor]
+        raise StoreError(
+            f"executor {settings.executor!r} is not installed ({error}): install the project "
+            f"with its extra [{extra}], or unset GENEPT_EXECUTOR"
+        ) from None
+    return executor.configured(_configuration(settings), name=settings.executor)
+
+
+def lanes_of(settings: Settings) -> int:
+    """Steps that shards are dealt out to; one process pool does it better on one machine."""
+    return 0 if settings.executor == "in_process" else settings.lanes
+
+
+def _configuration(settings: Settings) -> dict[str, Any]:
+    path = settings.executor_config
+    if path is None:
+        raise StoreError(
+            f"executor {settings.executor!r} needs GENEPT_EXECUTOR_CONFIG: a YAML file such as "
+            "infra/dask/executor.yaml or infra/kubernetes/executor.yaml"
+        )
+    if not path.is_file():
+        raise StoreError(f"GENEPT_EXECUTOR_CONFIG names {path}, and there is no such file")
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise StoreError(f"{path}: expected a mapping, the executor's configuration")
+    return found
