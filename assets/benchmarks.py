@@ -24,7 +24,7 @@ def benchmark_results(
         if collection.kind != "single_cell":
             continue
         read = parts_of(platform, collection, tables)
-        if why := too_few_cells(platform.lake, read.observations):
+        if why := too_few_cells(platform.lake, read.observations, read.axis):
             without[f"without/{collection.id}"] = why
             continue
         task = (platform.lake, collection.id, collection.unit)

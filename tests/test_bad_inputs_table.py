@@ -20,6 +20,8 @@ MAPPING: Final = "nomenclature/test_nomenclature_mapping.py::"
 SCREENING: Final = "nomenclature/test_nomenclature_screening.py::"
 BAD: Final = "sources/test_bad_inputs.py::"
 INGEST: Final = "collections/test_collections_ingest.py::"
+UNITS: Final = INGEST + "test_values_that_contradict_their_unit_are_refused"
+SNAPSHOTS: Final = "nomenclature/test_nomenclature_snapshots.py::"
 H5AD: Final = "sources/test_sources_h5ad.py::"
 DIFFERENCES: Final = "nomenclature/test_nomenclature_differences.py::"
 FETCHING: Final = "sources/test_sources_fetching.py::"
@@ -36,7 +38,7 @@ SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
     ),
     6: (SCREENING + "test_the_y_copy_is_left_out_unless_the_policy_says_otherwise",),
     7: (MAPPING + "test_a_name_that_two_genes_claim_is_ambiguous_unless_an_id_decides",),
-    8: (MAPPING + "test_real_names_that_others_get_wrong",),
+    8: (SNAPSHOTS + "test_gencode_adds_ids_and_says_what_is_ambiguous",),
     9: (SCREENING + "test_several_inputs_of_a_gene_follow_the_policy_or_are_refused",),
     10: (SCREENING + "test_equal_columns_of_one_id_are_one_measurement",),
     11: (
@@ -53,9 +55,9 @@ SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
         SPELLING + "test_control_features_are_split_out",
         SPELLING + "test_viruses_and_barcodes_are_split_out",
     ),
-    19: (BAD + "test_refused[19-", INGEST + "test_values_that_contradict_their_unit_are_refused[19]"),
-    20: (INGEST + "test_values_that_contradict_their_unit_are_refused[20]",),
-    21: (BAD + "test_refused[21-", INGEST + "test_values_that_contradict_their_unit_are_refused[21]"),
+    19: (BAD + "test_refused[19-", UNITS + "[19]"),
+    20: (UNITS + "[20]",),
+    21: (BAD + "test_refused[21-", UNITS + "[21]"),
     22: (BAD + "test_refused[22-",),
     23: (
         BAD + "test_23_an_observation_of_zeros_is_quarantined",

@@ -15,16 +15,20 @@ from genept.store.lake import Lake, Part
 
 GROUPS_PER_LABEL: Final = 5
 """As many as the diagnosis models have folds."""
+COMPONENTS: Final = 50
+"""Of the control that every representation stands beside: principal components of expression."""
 SHARE_TRAINED: Final = 0.8
 
 
-def too_few_cells(lake: Lake, observations: Part) -> str | None:
+def too_few_cells(lake: Lake, observations: Part, axis: Part) -> str | None:
     """Why cell types cannot be annotated on a collection; None if they can."""
     labels = lake.read(observations, ["cell_type"])["cell_type"].drop_nulls()
     if not labels.len():
         return "no cell has a type"
-    if labels.len() * SHARE_TRAINED < N_NEIGHBOURS + 1:
+    if labels.len() * SHARE_TRAINED <= max(N_NEIGHBOURS, COMPONENTS):
         return f"only {labels.len()} cells have a type"
+    if axis.rows <= COMPONENTS:
+        return f"only {axis.rows} genes"
     return None if labels.n_unique() > 1 else "all cells are of one type"
 
 

@@ -208,7 +208,7 @@ def _fetched(
 ) -> list[Path]:
     """The file, and the table of its observations, on this machine."""
     names = [drop.name, *([told.metadata] if told.metadata else [])]
-    paths = []
+    paths: list[Path] = []
     for name in names:
         key = f"{product}/inbox/{name}"
         if "/" in name or not store.exists(key):

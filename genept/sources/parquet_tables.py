@@ -170,8 +170,8 @@ def _long(
         for batch in _batches(path, (id_field, gene_field, options.value)):
             rows = _positions(batch[id_field], ids)
             columns = _positions(batch[gene_field], genes)
-            largest = batch[options.value].max()
-            if collection.unit == "counts" and largest is not None and largest > MAX_EXACT:
+            largest = batch[options.value].cast(pl.Float64).max()
+            if collection.unit == "counts" and isinstance(largest, float) and largest > MAX_EXACT:
                 raise SourceError(
                     f"{path.name}: {options.value!r} holds the count {largest:,.0f}, above "
                     f"{MAX_EXACT:,}: float32 would round it"

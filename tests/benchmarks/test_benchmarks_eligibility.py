@@ -10,30 +10,33 @@ from genept.store.lake import Lake
 
 
 @pytest.fixture
-def observations(lake: Lake, monkeypatch):
-    def of(label: str, values: list[str | None], groups: int = 99):
+def ingested(lake: Lake, monkeypatch):
+    def of(label: str, values: list[str | None], groups: int = 99, n_genes: int = 60):
+        genes = [f"G{number}" for number in range(1, n_genes + 1)]
         parsed = parsed_of(
-            [[row + 1, 1] for row in range(len(values))],
-            ["G1", "G2"],
+            [[row + 1] + [1] * (n_genes - 1) for row in range(len(values))],
+            genes,
             groups=[f"g{row % groups}" for row in range(len(values))],
             labels={label: values},
         )
-        return ingest_parsed(monkeypatch, lake, parsed, numbered_reference(2))["observations"]
+        return ingest_parsed(monkeypatch, lake, parsed, numbered_reference(n_genes))
 
     return of
 
 
 @pytest.mark.parametrize(
-    ("types", "why"),
+    ("types", "n_genes", "why"),
     [
-        ([None] * 20, "no cell has a type"),
-        (["T", "B", None] * 4, "only 8 cells have a type"),
-        (["T"] * 20, "all cells are of one type"),
-        (["T", "B"] * 10, None),
+        ([None] * 20, 60, "no cell has a type"),
+        (["T", "B", None] * 20, 60, "only 40 cells have a type"),
+        (["T", "B"] * 40, 50, "only 50 genes"),
+        (["T"] * 80, 60, "all cells are of one type"),
+        (["T", "B"] * 40, 60, None),
     ],
 )
-def test_cells(lake: Lake, observations, types, why):
-    assert too_few_cells(lake, observations("cell_type", types)) == why
+def test_cells(lake: Lake, ingested, types, n_genes, why):
+    parts = ingested("cell_type", types, n_genes=n_genes)
+    assert too_few_cells(lake, parts["observations"], parts["gene_axis"]) == why
 
 
 @pytest.mark.parametrize(
@@ -45,6 +48,6 @@ def test_cells(lake: Lake, observations, types, why):
         (["tumor", "normal"] * 5, 10, None),
     ],
 )
-def test_groups(lake: Lake, observations, diagnoses, groups, why):
-    found = too_few_groups(lake, observations("diagnosis", diagnoses, groups))
+def test_groups(lake: Lake, ingested, diagnoses, groups, why):
+    found = too_few_groups(lake, ingested("diagnosis", diagnoses, groups)["observations"])
     assert found == why or (why and found and found.endswith(why))
