@@ -58,29 +58,35 @@ def pictures_of(
         try:
             picture = lake.store.get(key)
         except MissingObjectError:
-            rows = lake.read(embeddings.matching(*partition))
-            picture = draw(lake.read(of_collection), rows, f"{collection} in {space}")
+            parts = embeddings.matching(*partition)
+            covered = lake.read(parts, ["observation_id", "coverage"])
+            observed = covered.join(lake.read(of_collection), on="observation_id")
+            vectors = _vectors(lake, parts, drawn_of(observed))
+            picture = draw(observed, vectors, f"{collection} in {space}")
             lake.store.put_if_absent(key, picture)
         found[f"{collection}/{space}"] = (key, picture)
     return found
 
 
-def draw(observations: pl.DataFrame, embeddings: pl.DataFrame, title: str) -> bytes:
+def drawn_of(observed: pl.DataFrame) -> list[str]:
+    """Ids of the observations that are drawn: of a large collection, a sample by label."""
+    return Sampling(DRAWN, label_of(observed)).choose(observed)[0]
+
+
+def draw(observed: pl.DataFrame, vectors: pl.DataFrame, title: str) -> bytes:
     """One PNG; the same rows give the same bytes on one machine.
 
     Parameters
     ----------
-    observations
-        Rows of table `observations`, of the same collection.
-    embeddings
-        Rows of `cell_embeddings` or `sample_embeddings` of one space.
+    observed
+        `observation_id`, `coverage` and the labels of every observation.
+    vectors
+        `observation_id` and `embedding` of those that are drawn.
     """
     from matplotlib.figure import Figure
 
-    joined = embeddings.join(observations, on="observation_id").sort("observation_id")
-    label = label_of(joined)
-    chosen, _ = Sampling(DRAWN, label).choose(joined)
-    drawn = joined.filter(pl.col("observation_id").is_in(chosen))
+    label = label_of(observed)
+    drawn = vectors.join(observed, on="observation_id").sort("observation_id")
     components, shares = _components(embedding_matrix(drawn.to_arrow()))
     figure = Figure(figsize=(8.6, 3.6), dpi=80, layout="constrained")
     figure.suptitle(title, fontsize=10)
@@ -88,8 +94,8 @@ def draw(observations: pl.DataFrame, embeddings: pl.DataFrame, title: str) -> by
     _scatter(scatter, components, drawn[label].to_list() if label else [None] * len(drawn))
     scatter.set_xlabel(f"PC 1 ({shares[0]:.0%} of variance)", fontsize=8)
     scatter.set_ylabel(f"PC 2 ({shares[1]:.0%})", fontsize=8)
-    scatter.set_title(f"{len(drawn):,} of {len(joined):,}, by {label or 'nothing'}", fontsize=8)
-    coverage = joined["coverage"].to_numpy()
+    scatter.set_title(f"{len(drawn):,} of {len(observed):,}, by {label or 'nothing'}", fontsize=8)
+    coverage = observed["coverage"].to_numpy()
     histogram.hist(coverage, bins=40, range=(0, 1), color="#4c72b0")
     histogram.set_xlabel("share of the weight with a vector", fontsize=8)
     histogram.set_ylabel("observations", fontsize=8)
@@ -109,6 +115,16 @@ def _key(lake: Lake, observations: Part, embeddings: Sequence[Part]) -> str:
         libraries=("matplotlib", "scikit-learn"),
     )
     return f"{lake.prefix}/pictures/{sha256_of(origin.as_dict())}.png"
+
+
+def _vectors(lake: Lake, parts: Sequence[Part], ids: list[str]) -> pl.DataFrame:
+    """Row group by row group: a large table is never in memory."""
+    chosen = pl.Series(ids)
+    return pl.concat(
+        pl.DataFrame(pl.from_arrow(rows)).filter(pl.col("observation_id").is_in(chosen.implode()))
+        for part in parts
+        for rows in lake.row_groups(part, ["observation_id", "embedding"])
+    )
 
 
 def _content(parts: Sequence[Part]) -> str:

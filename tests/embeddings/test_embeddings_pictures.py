@@ -6,7 +6,7 @@ import pytest
 from planted import a_collection, in_every_space, ingest_parsed, numbered_reference, parsed_of
 
 import genept.embeddings.pictures as room
-from genept.embeddings.pictures import DRAWN, draw, pictures_of
+from genept.embeddings.pictures import DRAWN, draw, drawn_of, pictures_of
 from genept.embeddings.sampling import LABELS, label_of
 
 REFERENCE = numbered_reference(12)
@@ -23,14 +23,10 @@ def planted(n, labels=None):
         observations = observations.with_columns(
             pl.Series("cell_type", [labels[row % len(labels)] for row in range(n)])
         )
-    embeddings = pl.DataFrame(
-        {
-            "observation_id": ids,
-            "embedding": pl.Series(vectors, dtype=pl.Array(pl.Float32, 8)),
-            "coverage": rng.random(n, dtype=np.float32),
-        }
-    )
-    return observations, embeddings
+    observed = observations.with_columns(coverage=rng.random(n, dtype=np.float32))
+    embedding = pl.Series(vectors, dtype=pl.Array(pl.Float32, 8))
+    rows = pl.DataFrame({"observation_id": ids, "embedding": embedding})
+    return observed, rows.filter(pl.col("observation_id").is_in(drawn_of(observed)))
 
 
 @pytest.mark.parametrize(
@@ -42,6 +38,7 @@ def test_the_same_rows_give_the_same_picture(n, labels):
     picture = draw(observations, embeddings, "planted")
     assert picture.startswith(PNG)
     assert len(picture) < 150_000
+    assert len(embeddings) == min(n, DRAWN)
     shuffled = embeddings.sample(fraction=1, shuffle=True, seed=1)
     assert draw(observations, shuffled, "planted") == picture
 
