@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -189,10 +190,13 @@ def _shards(
             for task in tasks
         ]
         todo = [task for task, step in zip(tasks, steps, strict=True) if not lake.remembers(*step)]
+        numbers = {task.number for task in todo}
         made = in_processes(ingest_shard, todo, processes)
         with progress_bar(f"ingesting {collection.id}", len(ids)) as advance:
             for task, step in zip(tasks, steps, strict=True):
-                yield from lake.build(*step, lambda: _next_of(made, collection))
+                # Taken before the lake is asked: another run may have finished it meanwhile.
+                new = _next_of(made, collection) if task.number in numbers else []
+                yield from lake.build(*step, partial(list, new))
                 advance(len(task.ids))
 
 
