@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 
 import polars as pl
 import pytest
-from declared_rows import candidate, declared_frame, declared_rows, passing, store_table
+from declared_rows import candidate, declared_frame, declared_rows, store_table, with_tables
 from polars.testing import assert_frame_equal
 
 import genept
@@ -17,7 +16,6 @@ from genept.store.errors import StoreError
 from genept.store.lake import NewPart, StoredTable
 from genept.store.manifest import Manifest
 from genept.store.provenance import Origin
-from genept.store.release import Candidate
 from genept.store.s3 import ObjectStore
 from genept.tables import TABLES
 
@@ -52,11 +50,6 @@ def several_parts(settings: Settings, name: str, *parts: tuple[str, int]) -> Sto
     ]
     origin = Origin(code=(), settings={"parts": [list(part) for part in parts]})
     return lake.assemble(name, lake.build(f"test/{name}", origin, lambda: new))
-
-
-def with_tables(offered: Candidate, **tables: StoredTable) -> Candidate:
-    together = {**offered.tables, **tables}
-    return replace(offered, tables=together, evidence=passing(together))
 
 
 @pytest.fixture(scope="module")

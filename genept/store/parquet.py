@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from genept.declaration import Column, Table
 from genept.store.errors import StoreError
 from genept.store.provenance import sha256_of_file
+from genept.tables import SCHEMA_VERSION
 
 ROW_GROUP_BYTES = 16 * 2**20
 """Aim for row groups of this size in memory: they set what streaming readers need."""
@@ -65,6 +66,7 @@ def write_parquet(
         partition. No file is left then.
     """
     schema = table.schema(dimension)
+    schema = schema.with_metadata(schema.metadata | {b"schema_version": SCHEMA_VERSION.encode()})
     n_rows = 0
     try:
         with pq.ParquetWriter(
