@@ -7,6 +7,7 @@ import dagster as dg
 from assets.results import OWNERS
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
+from genept.site.pages import release_site
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
 from genept.store.release import Candidate
@@ -46,7 +47,8 @@ def published_release(
                 f"nomenclature/{collection}.md": page.encode()
                 for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items()
             },
-        )
+        ),
+        pages=release_site,
     )
     manifest = published.manifest
     return dg.MaterializeResult(
@@ -55,6 +57,7 @@ def published_release(
             "release": manifest.release_id,
             "is_new": published.is_new,
             "left_out": list(manifest.left_out),
+            "page": platform.releases.address(manifest.release_id, "audit/site/index.html"),
             "manifest": platform.releases.address(manifest.release_id, "manifest.json"),
             "rows": sum(table.rows for table in manifest.tables.values()),
             "bytes": sum(table.bytes for table in manifest.tables.values()),

@@ -23,6 +23,7 @@ from genept.console import console
 from genept.embedders_cli import app as embedders_app
 from genept.genes_cli import app as genes_app
 from genept.release_cli import app as release_app
+from genept.search_cli import neighbours, search
 from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.sources_cli import app as sources_app
@@ -42,6 +43,8 @@ app.add_typer(genes_app, name="genes")
 app.add_typer(spaces_app, name="spaces")
 app.add_typer(embedders_app, name="embedders")
 app.add_typer(sources_app, name="sources")
+app.command()(search)
+app.command()(neighbours)
 answer = Console(highlight=False)
 
 

@@ -80,8 +80,8 @@ class Releases:
         Parameters
         ----------
         pages
-            Renders further pages of the audit from the manifest as it will be sealed, but for
-            its list of pages.
+            Renders further pages of the audit, which may link to those of the candidate, from
+            the manifest as it will be sealed but for these pages themselves.
 
         Raises
         ------
@@ -128,9 +128,11 @@ class Releases:
         rendered = dict(candidate.audit)
         if current is not None:
             rendered |= self.differences(current, manifest).pages()
+        stored = store_pages(self.store, folder, rendered)
         if pages is not None:
-            rendered |= pages(manifest, self.files)
-        manifest = manifest.model_copy(update={"audit": store_pages(self.store, folder, rendered)})
+            draft = manifest.model_copy(update={"audit": stored})
+            stored |= store_pages(self.store, folder, pages(draft, self.files))
+        manifest = manifest.model_copy(update={"audit": stored})
         self.store.put_if_absent(self.manifest_key(release_id), manifest.body())
         sealed = self.manifest(release_id, sha256=manifest.stored_sha256)
         refuse_incomplete(sealed.tables)

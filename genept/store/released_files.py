@@ -7,6 +7,7 @@ the same bytes. Which files belong to a release is said by its manifest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from genept.store.bucket import Bucket
@@ -28,7 +29,7 @@ class ReleasedFiles:
         Raises `StoreError` when it is not at hand and the store cannot be reached.
         """
         path = self._path(file)
-        if not path.exists() or sha256_of_file(path) != file.sha256:
+        if self.held(file) is None:
             self.store.download(
                 f"{self.folder}/{manifest.release_id}/{file.path}", path, file.sha256
             )
@@ -37,7 +38,18 @@ class ReleasedFiles:
     def held(self, file: ReleasedFile) -> Path | None:
         """The verified copy, if there is one; asks nobody."""
         path = self._path(file)
-        return path if path.exists() and sha256_of_file(path) == file.sha256 else None
+        return path if path.exists() and _sha256(path) == file.sha256 else None
 
     def _path(self, file: ReleasedFile) -> Path:
         return self.cache / f"{file.sha256}.parquet"
+
+
+def _sha256(path: Path) -> str:
+    """Hash of a file; looked through once, unless it was touched since."""
+    state = path.stat()
+    return _sha256_of(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _sha256_of(path: Path, _touched: int, _size: int) -> str:
+    return sha256_of_file(path)
