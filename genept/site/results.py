@@ -12,9 +12,9 @@ from genept.store.manifest import Manifest
 from genept.store.released_files import ReleasedFiles
 
 HEADLINES: Final = {
-    "accuracy": "Cell type: accuracy of the 10 nearest neighbours",
-    "balanced_accuracy": "Diagnosis: balanced accuracy",
-    "normalised_pearson": "Drug response: Pearson correlation within a drug",
+    ("benchmark_results", "accuracy"): "Cell type: accuracy of the 10 nearest neighbours",
+    ("model_evaluations", "balanced_accuracy"): "Diagnosis: balanced accuracy",
+    ("model_evaluations", "normalised_pearson"): "Drug response: Pearson correlation within a drug",
 }
 
 
@@ -32,27 +32,25 @@ def headline_scores(
     files: ReleasedFiles, manifest: Manifest
 ) -> Iterator[tuple[str, str, int, list[Score]]]:
     """Task, cohort, number of observations, and the scores on it."""
-    shared = ["representation", "metric", "value", "ci_low", "ci_high", "n", "is_control"]
-    frames = []
-    for table, cohort in (("benchmark_results", "dataset"), ("model_evaluations", "cohort")):
+    shared = ["representation", "value", "ci_low", "ci_high", "n", "is_control"]
+    for (table, metric), what in HEADLINES.items():
         rows = read_table(files, manifest, table)
-        if rows.width:
-            frames.append(rows.select(pl.col(cohort).alias("cohort"), *shared))
-    if not frames:
-        return
-    chosen = pl.concat(frames).filter(pl.col("metric").is_in(list(HEADLINES)))
-    for rows in chosen.sort("metric", "cohort").partition_by("metric", "cohort"):
-        scores = [
-            Score(
-                row["representation"],
-                row["value"],
-                row["ci_low"],
-                row["ci_high"],
-                row["is_control"],
-            )
-            for row in rows.iter_rows(named=True)
-        ]
-        yield HEADLINES[rows["metric"][0]], rows["cohort"][0], rows["n"][0], scores
+        if not rows.width:
+            continue
+        cohort = "dataset" if table == "benchmark_results" else "cohort"
+        chosen = rows.filter(pl.col("metric") == metric).select(pl.col(cohort).alias("on"), *shared)
+        for of_one in chosen.sort("on").partition_by("on"):
+            scores = [
+                Score(
+                    row["representation"],
+                    row["value"],
+                    row["ci_low"],
+                    row["ci_high"],
+                    row["is_control"],
+                )
+                for row in of_one.iter_rows(named=True)
+            ]
+            yield what, of_one["on"][0], of_one["n"][0], scores
 
 
 def coverages(files: ReleasedFiles, manifest: Manifest) -> Iterator[tuple[str, float]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import polars as pl
 import pyarrow as pa
@@ -22,6 +22,9 @@ from genept.tables import SCHEMA_VERSION
 
 ROW_GROUP_BYTES = 16 * 2**20
 """Aim for row groups of this size in memory: they set what streaming readers need."""
+
+VECTOR_GROUP_BYTES = 128 * 2**10
+"""For vectors: what one vector costs to whoever reads it alone from S3, beside the footer."""
 
 Rows: TypeAlias = pl.DataFrame | pa.Table | Iterable[pa.RecordBatch]
 """What a table can be written from. Batches must come sorted by key; frames are sorted here."""
@@ -72,24 +75,47 @@ def write_parquet(
         with pq.ParquetWriter(
             path,
             schema,
-            compression="zstd",
-            write_page_index=True,
-            # A dictionary of vectors is built, found too large and thrown away: half the time.
-            use_dictionary=[
-                f"{one.name}.list.element" if one.is_list else one.name
-                for one in table.columns
-                if not one.is_vector
-            ],
+            **_layout(table),
         ) as writer:
             for part in _conforming(table, schema, rows, partition):
                 if part.num_rows:
                     per_row = max(1, part.nbytes // part.num_rows)
-                    writer.write_table(part, row_group_size=max(1, ROW_GROUP_BYTES // per_row))
+                    writer.write_table(part, row_group_size=max(1, _group_bytes(table) // per_row))
                 n_rows += part.num_rows
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     return WrittenFile(path, sha256_of_file(path), path.stat().st_size, n_rows)
+
+
+def _layout(table: Table) -> dict[str, Any]:
+    """Encodings and compression by column; measured in tests/bench/bench_release.py.
+
+    Vectors are noise to a compressor: zstd saves a twelfth of them, byte-stream-split a
+    sixth, and reading takes two to three times as long. Ascending lists of integers shrink by
+    a third as differences. A dictionary of vectors is built, found too large and thrown away.
+    """
+    leaf = {
+        one.name: f"{one.name}.list.element" if one.is_list else one.name for one in table.columns
+    }
+    vectors = {leaf[one.name] for one in table.columns if one.is_vector}
+    ascending = {
+        leaf[one.name] for one in table.columns if one.is_list and pa.types.is_integer(one.element)
+    }
+    return {
+        "compression": {name: "none" if name in vectors else "zstd" for name in leaf.values()},
+        "column_encoding": dict.fromkeys(ascending, "DELTA_BINARY_PACKED"),
+        "use_dictionary": sorted(set(leaf.values()) - vectors - ascending),
+        # Row groups of vectors are many, and every bound makes the footer longer; by the rest
+        # of the key the table is split, so its folders say it.
+        "write_statistics": [table.key[-1]] if vectors else True,
+        # A page of a vector says nothing that its row group does not.
+        "write_page_index": table.vector is None,
+    }
+
+
+def _group_bytes(table: Table) -> int:
+    return VECTOR_GROUP_BYTES if table.vector else ROW_GROUP_BYTES
 
 
 def _conforming(
