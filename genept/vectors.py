@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from genept.embeddings.expression import embedding_matrix
 from genept.store.errors import StoreError
 from genept.store.manifest import Manifest, ReleasedFile
 from genept.store.released_files import ReleasedFiles
@@ -107,7 +106,8 @@ def open_vectors(files: ReleasedFiles, manifest: Manifest, file: ReleasedFile) -
         with pq.ParquetFile(files.local(manifest, file)) as parquet:
             rows = parquet.read(columns=[key, "embedding"])
         _save(ids, np.array(rows[key].to_pylist(), dtype=np.str_))
-        _save(matrix, embedding_matrix(rows))
+        flat = rows["embedding"].combine_chunks().flatten().to_numpy()
+        _save(matrix, flat.reshape(len(rows), file.dimension))
     return Vectors(np.load(ids, mmap_mode="r"), np.load(matrix, mmap_mode="r"))
 
 

@@ -92,7 +92,8 @@ def _layout(table: Table) -> dict[str, Any]:
     """Encodings and compression by column; measured in tests/bench/bench_release.py.
 
     Vectors are noise to a compressor: zstd saves a twelfth of them, byte-stream-split a
-    sixth, and reading takes two to three times as long. Ascending lists of integers shrink by
+    sixth, and with either polars takes two to three times as long to read row groups of one
+    size. Ascending lists of integers shrink by
     a third as differences. A dictionary of vectors is built, found too large and thrown away.
     """
     leaf = {
