@@ -9,6 +9,7 @@ from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
+from genept.site.pages import release_site
 from genept.store.drift import refuse_drift
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
@@ -63,7 +64,8 @@ def published_release(
                     platform.lake, tables["observations"], tables[table]
                 ).items()
             },
-        )
+        ),
+        pages=release_site,
     )
     manifest = published.manifest
     return dg.MaterializeResult(
@@ -72,6 +74,7 @@ def published_release(
             "release": manifest.release_id,
             "is_new": published.is_new,
             "left_out": list(manifest.left_out),
+            "page": platform.releases.address(manifest.release_id, "audit/site/index.html"),
             "manifest": platform.releases.address(manifest.release_id, "manifest.json"),
             "rows": sum(table.rows for table in manifest.tables.values()),
             "bytes": sum(table.bytes for table in manifest.tables.values()),

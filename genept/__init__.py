@@ -4,15 +4,23 @@ The library: science and storage. It works in a notebook and knows no
 orchestrator. Start with :func:`genept.load_table`.
 """
 
+from importlib import import_module
 from typing import Any
 
-__all__ = ["duckdb_connection", "filesystem", "load_table", "releases", "storage_options"]
+__all__ = [
+    "duckdb_connection",
+    "filesystem",
+    "load_anndata",
+    "load_embeddings",
+    "load_table",
+    "releases",
+    "storage_options",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Load the analyst's functions on first use, so that `import genept` stays instant."""
     if name in __all__:
-        from genept import client
-
-        return getattr(client, name)
+        module = "genept.annotated" if name == "load_anndata" else "genept.client"
+        return getattr(import_module(module), name)
     raise AttributeError(f"module 'genept' has no attribute {name!r}")

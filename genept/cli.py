@@ -23,6 +23,8 @@ from genept.collections_cli import app as collections_app
 from genept.console import console
 from genept.embedders_cli import app as embedders_app
 from genept.genes_cli import app as genes_app
+from genept.release_cli import app as release_app
+from genept.search_cli import neighbours, search
 from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.sources_cli import app as sources_app
@@ -36,7 +38,6 @@ app = typer.Typer(
     help="Gene, cell and sample embeddings from what is known about each gene, as parquet in S3.",
 )
 store_app = typer.Typer(no_args_is_help=True, help="The embedded object store.")
-release_app = typer.Typer(no_args_is_help=True, help="Published releases.")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
 app.add_typer(genes_app, name="genes")
@@ -44,6 +45,8 @@ app.add_typer(collections_app, name="collections")
 app.add_typer(spaces_app, name="spaces")
 app.add_typer(embedders_app, name="embedders")
 app.add_typer(sources_app, name="sources")
+app.command()(search)
+app.command()(neighbours)
 answer = Console(highlight=False)
 
 
@@ -91,25 +94,6 @@ def status() -> None:
     held = sum(file.stat().st_size for file in found.data.rglob("*") if file.is_file())
     answer.print(f"running at {found.url} since {found.since:%Y-%m-%d %H:%M} UTC, pid {found.pid}")
     answer.print(f"holds {held / 1e6:,.0f} MB under {found.data}", soft_wrap=True)
-
-
-@release_app.command("list")
-def list_releases() -> None:
-    """List every release, newest last."""
-    known = open_releases()
-    current = known.current_id()
-    if current is None:
-        answer.print("nothing has been released yet: run `genept run`")
-    for release_id in known.ids():
-        manifest = known.manifest(release_id)
-        totals = [
-            sum(table.rows for table in manifest.tables.values()),
-            sum(table.bytes for table in manifest.tables.values()),
-        ]
-        remark = "current" if release_id == current else ""
-        if not manifest.complete:
-            remark += f" partial: {manifest.limits}"
-        typer.echo(f"{release_id}  {totals[0]:>11,} rows  {totals[1]:>15,} bytes  {remark}")
 
 
 @app.command("table")

@@ -6,28 +6,35 @@ Reads what was published and nothing else; never meets the orchestrator.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from genept.resolving import LATEST, OfflineWarning, Resolved, open_releases, resolve
 from genept.settings import Settings
 from genept.store.connect import open_store
-from genept.store.errors import StoreError
-from genept.store.lake import Lake
-from genept.store.manifest import Manifest
-from genept.store.release import Releases
+from genept.store.errors import StoreError, UnreachableStoreError
+from genept.store.manifest import Manifest, ReleasedFile
 from genept.tables import TABLES
+from genept.vectors import Ids, Matrix, Vectors, open_vectors
 
 if TYPE_CHECKING:
     import duckdb
     from pyarrow.fs import S3FileSystem
 
+__all__ = [
+    "OfflineWarning",
+    "duckdb_connection",
+    "filesystem",
+    "load_embeddings",
+    "load_table",
+    "open_releases",
+    "releases",
+    "storage_options",
+]
 
-def open_releases(settings: Settings | None = None) -> Releases:
-    """The releases of an installation; by default of the one in this folder."""
-    settings = settings or Settings()
-    lake = Lake(open_store(settings), settings.product, settings.state / "cache" / "parts")
-    return Releases(lake, settings.product)
+OBSERVED = ("cell_embeddings", "sample_embeddings")
 
 
 def releases(*, settings: Settings | None = None) -> list[str]:
@@ -36,7 +43,12 @@ def releases(*, settings: Settings | None = None) -> list[str]:
 
 
 def load_table(
-    name: str, *, release: str = "latest", settings: Settings | None = None, **partition: str
+    name: str,
+    *,
+    release: str = LATEST,
+    keep: bool = False,
+    settings: Settings | None = None,
+    **partition: str,
 ) -> pl.LazyFrame:
     """A published table, lazily: only the columns and rows asked for are read.
 
@@ -47,6 +59,9 @@ def load_table(
     release
         Id of a release, or ``latest``. Name one when several tables are read that must
         belong together: what is latest may change from call to call.
+    keep
+        Fetch the files whole and keep them on this machine. What was kept once is read from
+        there from then on, also when the store is out of reach.
     **partition
         Values of the columns that the table is split by, such as
         ``space="minilm-l6-v2/name-go"``. Files of other values are not opened.
@@ -57,13 +72,120 @@ def load_table(
         If there is no such table, release or partition, or if vectors of several
         dimensions would meet in one column.
     """
-    known = open_releases(settings)
-    manifest = known.current() if release == "latest" else known.manifest(release)
-    paths = _paths(manifest, name, partition)
-    if not paths:  # a release that was limited by settings may have a table without rows
+    found = resolve(release, settings)
+    chosen = released_files(found.manifest, name, partition)
+    if not chosen:  # a release that was limited by settings may have a table without rows
         return pl.DataFrame(pl.from_arrow(TABLES[name].schema(0).empty_table())).lazy()
-    addresses = [known.address(manifest.release_id, path) for path in paths]
-    return pl.scan_parquet(addresses, storage_options=known.store.storage_options())
+    files = found.releases.files
+    if keep:
+        return pl.scan_parquet([files.local(found.manifest, one) for one in chosen], glob=False)
+    held = [path for one in chosen if (path := files.held(one))]
+    if len(held) == len(chosen):
+        return pl.scan_parquet(held, glob=False)
+    _refuse_offline(found, name)
+    addresses = [found.releases.address(found.manifest.release_id, one.path) for one in chosen]
+    return pl.scan_parquet(addresses, storage_options=found.releases.store.storage_options())
+
+
+def load_embeddings(
+    table: str = "gene_embeddings",
+    *,
+    space: str,
+    collection: str | None = None,
+    method: str = "genept-w",
+    release: str = LATEST,
+    settings: Settings | None = None,
+) -> tuple[Ids, Matrix]:
+    """Vectors as numpy: of all genes of a space, or of a collection's cells or samples.
+
+    Parameters
+    ----------
+    table
+        With a collection it may be left out: cells or samples are found by themselves.
+    method
+        How genes were combined, for cells and samples.
+
+    Returns
+    -------
+    ids : ndarray of str, shape (n,)
+        Ensembl ids, or observation ids, sorted.
+    matrix : ndarray of float32, shape (n, dimensions)
+        Vectors of unit length; memory-mapped and read-only: copy it before changing it.
+
+    Raises
+    ------
+    StoreError
+        If there is no such table, space, collection or release.
+    """
+    found = resolve(release, settings)
+    vectors = released_vectors(found, table, space, collection, method)
+    return vectors.ids, vectors.matrix
+
+
+def released_vectors(
+    found: Resolved,
+    table: str,
+    space: str,
+    collection: str | None = None,
+    method: str = "genept-w",
+) -> Vectors:
+    """Vectors of a release, memory-mapped: see `load_embeddings`."""
+    manifest, partition = found.manifest, {"space": space}
+    if collection is not None:
+        holding = [one for one in OBSERVED if _holds(manifest, one, collection)]
+        table = holding[0] if table == "gene_embeddings" and holding else table
+        if table == "gene_embeddings":
+            known = sorted(
+                {file.partition[2] for one in OBSERVED for file in manifest.tables[one].files}
+            )
+            raise StoreError(
+                f"no cells or samples of {collection!r} were embedded{_near(collection, known)}"
+            )
+        partition |= {"method": method, "collection_id": collection}
+    elif table in OBSERVED:
+        partition |= {"method": method}
+    chosen = released_files(manifest, table, partition)
+    parts = [open_vectors(found.releases.files, manifest, one) for one in chosen]
+    return parts[0] if len(parts) == 1 else Vectors.joined(parts)
+
+
+def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> list[ReleasedFile]:
+    """The files of a table that hold rows of a partition.
+
+    Raises
+    ------
+    StoreError
+        If there is no such table or partition, or their vectors differ in dimension.
+    """
+    if name not in manifest.tables:
+        raise StoreError(
+            f"release {manifest.release_id} has no table {name!r}"
+            f"{_near(name, sorted(manifest.tables))}"
+        )
+    table = manifest.tables[name]
+    if unknown := sorted(set(partition) - set(table.partition)):
+        raise StoreError(f"table {name!r} is split by {list(table.partition)}, not by {unknown}")
+    files = [
+        file
+        for file in table.files
+        if all(
+            partition.get(column, value) == value
+            for column, value in zip(table.partition, file.partition, strict=True)
+        )
+    ]
+    if partition and not files:
+        known = sorted({"/".join(file.partition) for file in table.files})
+        asked = "/".join(partition.get(column, "") for column in table.partition)
+        near = difflib.get_close_matches(asked, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise StoreError(f"table {name!r} has nothing for {partition}; it has {known}{hint}")
+    if len({file.dimension for file in files}) > 1:
+        found = sorted({f"{file.partition[0]} ({file.dimension})" for file in files})
+        raise StoreError(
+            f"table {name!r} holds vectors of several dimensions, which fit no single column: "
+            f"choose one {table.partition[0]} of {', '.join(found)}"
+        )
+    return files
 
 
 def storage_options(*, settings: Settings | None = None) -> dict[str, str]:
@@ -83,29 +205,18 @@ def duckdb_connection(*, settings: Settings | None = None) -> duckdb.DuckDBPyCon
     return connect(open_store(settings or Settings()))
 
 
-def _paths(manifest: Manifest, name: str, partition: dict[str, str]) -> list[str]:
-    if name not in manifest.tables:
-        near = difflib.get_close_matches(name, manifest.tables, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {sorted(manifest.tables)}"
-        raise StoreError(f"release {manifest.release_id} has no table {name!r}{hint}")
-    table = manifest.tables[name]
-    if unknown := sorted(set(partition) - set(table.partition)):
-        raise StoreError(f"table {name!r} is split by {list(table.partition)}, not by {unknown}")
-    files = [
-        file
-        for file in table.files
-        if all(
-            partition.get(column, value) == value
-            for column, value in zip(table.partition, file.partition, strict=True)
+def _holds(manifest: Manifest, table: str, collection: str) -> bool:
+    return any(file.partition[2] == collection for file in manifest.tables[table].files)
+
+
+def _near(asked: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(asked, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {list(known)}"
+
+
+def _refuse_offline(found: Resolved, name: str) -> None:
+    if found.offline:
+        raise UnreachableStoreError(
+            f"the store is out of reach, and table {name!r} of {found.manifest.release_id} was not "
+            "kept on this machine: load it once with keep=True while the store answers"
         )
-    ]
-    if partition and not files:
-        known = sorted({"/".join(file.partition) for file in table.files})
-        raise StoreError(f"table {name!r} has nothing for {partition}; it has {known}")
-    if len({file.dimension for file in files}) > 1:
-        found = sorted({f"{file.partition[0]} ({file.dimension})" for file in files})
-        raise StoreError(
-            f"table {name!r} holds vectors of several dimensions, which fit no single column: "
-            f"choose one {table.partition[0]} of {', '.join(found)}"
-        )
-    return [file.path for file in files]

@@ -20,7 +20,8 @@ class Column:
     """One column: what it means, and what must be true of its values.
 
     For a list column the bounds hold for its elements, and `norm` for the row's
-    Euclidean length. A rule that no check would read is refused.
+    Euclidean length. A rule that no check would read is refused. `deprecated` says, in the
+    release before the one that drops or retypes a column, what to read instead.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Column:
     allowed: tuple[str, ...] | None = None
     pattern: str | None = None
     norm: float | None = None
+    deprecated: str | None = None
 
     def __post_init__(self) -> None:
         if not self.meaning.strip():
@@ -113,6 +115,8 @@ class Table:
     collection
         The column that names the collection a row was made of, and whose licence it is
         under; by default `collection_id`, where there is one.
+    deprecated
+        Set in the release before the one that drops the table: what to read instead.
     """
 
     name: str
@@ -123,6 +127,7 @@ class Table:
     partition: tuple[str, ...] = ()
     minimum_rows: int = 1
     collection: str | None = None
+    deprecated: str | None = None
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]

@@ -14,6 +14,10 @@ import pyarrow as pa
 
 from genept.declaration import ENSEMBL_GENE_ID, VECTOR, Column, Table
 
+SCHEMA_VERSION: Final = "1.0.0"
+"""Of these declarations: major for what breaks a reader, minor for what is added; a release that
+changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
+
 TEXT, FLOAT, INT, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 TEXTS = pa.list_(pa.field("item", TEXT, nullable=False))
 

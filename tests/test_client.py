@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
-from declared_rows import candidate, declared_frame, declared_rows, passing, store_table
+from declared_rows import (
+    candidate,
+    declared_frame,
+    declared_rows,
+    default_partition,
+    store_table,
+    with_tables,
+)
+from fault_proxy import fault_proxy
 from polars.testing import assert_frame_equal
 
 import genept
-from genept.client import load_table, open_releases
+from genept.client import OfflineWarning, load_table, open_releases
+from genept.report import reading_snippets
 from genept.settings import Settings
-from genept.store.errors import StoreError
+from genept.store.errors import StoreError, UnreachableStoreError
 from genept.store.lake import NewPart, StoredTable
 from genept.store.manifest import Manifest
 from genept.store.provenance import Origin
-from genept.store.release import Candidate
 from genept.store.s3 import ObjectStore
 from genept.tables import TABLES
+
+AXIS = 5
+"""Genes, so that those which the declared rows of `expression` count are on the axis."""
 
 EMBEDDINGS, OBSERVATIONS = TABLES["gene_embeddings"], TABLES["observations"]
 
@@ -54,20 +67,23 @@ def several_parts(settings: Settings, name: str, *parts: tuple[str, int]) -> Sto
     return lake.assemble(name, lake.build(f"test/{name}", origin, lambda: new))
 
 
-def with_tables(offered: Candidate, **tables: StoredTable) -> Candidate:
-    together = {**offered.tables, **tables}
-    return replace(offered, tables=together, evidence=passing(together))
-
-
 @pytest.fixture(scope="module")
-def published(settings: Settings) -> tuple[Manifest, Manifest]:
+def published(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Manifest, Manifest]:
     """Two releases: a plain one, then one of several collections and spaces, and no responses."""
-    known = open_releases(settings)
+    elsewhere = tmp_path_factory.mktemp("publisher")  # whose copies the analyst does not have
+    publisher = settings.model_copy(update={"state_dir": elsewhere})
+    known = open_releases(publisher)
     plain = candidate(known.lake)
+    plain = with_tables(
+        plain,
+        gene_axis=store_table(known.lake, "gene_axis", declared_rows(TABLES["gene_axis"], AXIS)),
+    )
     rich = with_tables(
         plain,
-        observations=several_parts(settings, "observations", ("a", 0), ("b", 0)),
-        gene_embeddings=several_parts(settings, "gene_embeddings", ("m/x", 4), ("n/x", 3)),
+        observations=several_parts(publisher, "observations", ("a", 0), ("b", 0)),
+        gene_embeddings=several_parts(publisher, "gene_embeddings", ("m/x", 4), ("n/x", 3)),
         drug_responses=known.lake.assemble("drug_responses", []),
         genes=store_table(known.lake, "genes", declared_rows(TABLES["genes"], first=1)),
     )
@@ -88,7 +104,7 @@ def test_every_table_is_read_as_it_was_written(
     settings: Settings, published: tuple[Manifest, Manifest], name: str
 ) -> None:
     rows = genept.load_table(name, release=published[0].release_id, settings=settings).collect()
-    assert_frame_equal(rows, declared_frame(TABLES[name]))
+    assert_frame_equal(rows, declared_frame(TABLES[name], AXIS if name == "gene_axis" else 3))
 
 
 def test_the_latest_release_is_read_unless_one_is_named(
@@ -143,6 +159,112 @@ def test_what_is_not_there_is_said_with_what_is(
 ) -> None:
     with pytest.raises(StoreError, match=message.replace("?", r"\?")):
         load_table(name, settings=settings, **options)
+
+
+def test_near_misses_of_a_partition_are_suggested(settings: Settings) -> None:
+    with pytest.raises(StoreError, match=r"did you mean 'm/x'\?"):
+        genept.load_embeddings(space="m/z", settings=settings)
+    with pytest.raises(
+        StoreError, match=r"no cells or samples of 'collection_id-000'.*did you mean"
+    ):
+        genept.load_embeddings(
+            space="space-0000", collection="collection_id-000", settings=settings
+        )
+
+
+def test_embeddings_come_as_ids_and_a_matrix(settings: Settings) -> None:
+    ids, matrix = genept.load_embeddings(space="n/x", settings=settings)
+    rows = declared_frame(EMBEDDINGS, partition=("n/x",), dimension=3)
+    assert ids.tolist() == rows["ensembl_gene_id"].to_list()
+    assert matrix.dtype == np.float32
+    assert np.array_equal(matrix, rows["embedding"].to_numpy())
+    assert not matrix.flags.writeable, "it is what others read, too"
+    cells = TABLES["cell_embeddings"]
+    space, method, collection = default_partition(cells)
+    ids, matrix = genept.load_embeddings(
+        space=space, method=method, collection=collection, settings=settings
+    )
+    assert ids.tolist() == declared_frame(cells)["observation_id"].to_list()
+    assert matrix.shape == (3, 4)
+
+
+def test_a_collection_comes_as_anndata(
+    settings: Settings, published: tuple[Manifest, Manifest]
+) -> None:
+    space, method, collection = default_partition(TABLES["cell_embeddings"])
+    # Of the plain release: its axis is long enough for its expression.
+    made = genept.load_anndata(
+        collection, space=space, method=method, release=published[0].release_id, settings=settings
+    )
+    assert made.shape == (3, AXIS)
+    expected = declared_frame(TABLES["expression"])
+    for row, genes, values in expected.select("gene_index", "value").with_row_index().iter_rows():
+        assert made.X[row, genes].toarray().ravel().tolist() == values
+    assert made.obs_names.tolist() == expected["observation_id"].to_list()
+    assert made.var_names[0] == "ENSG00000000001"
+    vectors = declared_frame(TABLES["cell_embeddings"])["embedding"].to_numpy()
+    assert np.array_equal(made.obsm["X_genept"], vectors)
+    assert (made.uns["release"], made.uns["space"]) == (published[0].release_id, space)
+
+
+def test_what_was_kept_is_read_when_the_store_is_out_of_reach(
+    settings: Settings, published: tuple[Manifest, Manifest]
+) -> None:
+    with fault_proxy(str(settings.s3_endpoint)) as proxy:
+        near = settings.model_copy(
+            update={"s3_endpoint": proxy.url, "state_dir": settings.state_dir / "offline"}
+        )
+        kept = load_table("genes", keep=True, settings=near).collect()
+        ids, _ = genept.load_embeddings(space="n/x", settings=near)
+    with pytest.warns(OfflineWarning, match=published[1].release_id):
+        assert_frame_equal(load_table("genes", settings=near).collect(), kept)
+    with pytest.warns(OfflineWarning):
+        again, _ = genept.load_embeddings(space="n/x", settings=near)
+    assert again.tolist() == ids.tolist()
+    pinned = load_table("genes", release=published[1].release_id, settings=near).collect()
+    assert_frame_equal(pinned, kept)
+    with (
+        pytest.warns(OfflineWarning),
+        pytest.raises(UnreachableStoreError, match="'gene_names' .* keep=True"),
+    ):
+        load_table("gene_names", settings=near)
+    never_seen = near.model_copy(update={"state_dir": settings.state_dir / "fresh"})
+    with pytest.raises(UnreachableStoreError, match="does not answer"):
+        load_table("genes", settings=never_seen)
+
+
+def test_a_kept_file_that_was_damaged_is_fetched_again(
+    settings: Settings, published: tuple[Manifest, Manifest]
+) -> None:
+    near = settings.model_copy(update={"state_dir": settings.state_dir / "damaged"})
+    whole = load_table("genes", keep=True, settings=near).collect()
+    (file,) = published[1].tables["genes"].files
+    copy = near.state / "cache" / "parts" / f"{file.sha256}.parquet"
+    copy.write_bytes(copy.read_bytes()[:-9])
+    assert_frame_equal(load_table("genes", settings=near).collect(), whole)
+    assert_frame_equal(load_table("genes", keep=True, settings=near).collect(), whole)
+    assert hashlib.sha256(copy.read_bytes()).hexdigest() == file.sha256
+
+
+@pytest.mark.parametrize("reader", ["polars", "pandas", "pyarrow", "duckdb"])
+def test_snippets_do_what_they_say(
+    settings: Settings, published: tuple[Manifest, Manifest], reader: str
+) -> None:
+    """What is printed for an analyst, executed as it stands but for where the settings are."""
+    code = reading_snippets(open_releases(settings))[reader]
+    names: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("STATE_DIR", settings.state_dir),
+            ("S3_ENDPOINT", settings.s3_endpoint),
+            ("S3_ACCESS_KEY", settings.s3_access_key),
+            ("S3_SECRET_KEY", settings.s3_secret_key.get_secret_value()),  # type: ignore[union-attr]
+            ("BUCKET", settings.bucket),
+            ("PRODUCT", settings.product),
+        ):
+            patch.setenv(f"GENEPT_{name}", str(value))
+        exec(code, names)  # noqa: S102 (what users paste)
+    assert len(names["genes"]) == 3
 
 
 def test_other_readers_get_what_they_need(

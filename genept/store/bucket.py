@@ -153,6 +153,19 @@ class Bucket:
         except OSError as error:
             raise StoreError(f"{path} could not be written: {error.strerror}") from error
 
+    def digest(self, key: str) -> tuple[int, str]:
+        """Bytes and SHA-256 of the object as it is stored, read without keeping it.
+
+        Raises `MissingObjectError` when there is none.
+        """
+        with explained(f"reading {key!r}", self.where):
+            try:
+                return self._digest(check_key(key))
+            except ClientError as error:
+                if error_code(error) != "NoSuchKey":
+                    raise
+                raise MissingObjectError(f"there is no {self.uri(key)}") from None
+
     def uri(self, key: str) -> str:
         """The object's address, such as ``s3://lake/genept/current.json``."""
         return f"s3://{self.bucket}/{key}"
@@ -189,12 +202,12 @@ class Bucket:
         return answer["ETag"]
 
     @rereading
-    def _sha256(self, key: str) -> str:
-        """Hex digest of the object as it is stored."""
-        digest = hashlib.sha256()
+    def _digest(self, key: str) -> tuple[int, str]:
+        size, digest = 0, hashlib.sha256()
         for chunk in chunks(self.client.get_object(Bucket=self.bucket, Key=key)["Body"]):
+            size += len(chunk)
             digest.update(chunk)
-        return digest.hexdigest()
+        return size, digest.hexdigest()
 
     def _head(self, key: str) -> tuple[ObjectInfo, dict[str, str]] | None:
         """What the store knows of `key`, and the metadata that its writer gave it."""

@@ -139,15 +139,20 @@ def upload_in_parts(
         raise
 
 
-def abort_orphaned_uploads(client: S3Client, bucket: str, older_than: timedelta) -> int:
-    """Abort uploads begun longer than `older_than` ago; returns how many there were."""
+def orphaned_uploads(client: S3Client, bucket: str, older_than: timedelta) -> list[tuple[str, str]]:
+    """Key and id of the uploads begun longer than `older_than` ago."""
     limit = datetime.now(UTC) - older_than
-    orphans = [
+    return [
         (upload["Key"], upload["UploadId"])
         for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
         for upload in page.get("Uploads", [])
         if upload["Initiated"] <= limit
     ]
+
+
+def abort_orphaned_uploads(client: S3Client, bucket: str, older_than: timedelta) -> int:
+    """Abort uploads begun longer than `older_than` ago; returns how many there were."""
+    orphans = orphaned_uploads(client, bucket, older_than)
     for key, upload_id in orphans:
         client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
     return len(orphans)

@@ -31,6 +31,10 @@ class ConflictError(StoreError):
     """Something else is stored where a conditional write wanted to write."""
 
 
+class UnreachableStoreError(StoreError):
+    """Nobody answers where the store should be."""
+
+
 class InvalidKeyError(StoreError, ValueError):
     """A key that no object may have; it was refused before it was sent."""
 
@@ -94,7 +98,7 @@ def explained(doing: str, where: str) -> Iterator[None]:
             "GENEPT_S3_SECRET_KEY, or give boto3 a profile"
         ) from error
     except (ConnectionError, HTTPClientError) as error:
-        raise StoreError(
+        raise UnreachableStoreError(
             f"{doing}: {where} does not answer ({type(error).__name__}); start the embedded store "
             "with `genept store start`, or check GENEPT_S3_ENDPOINT and the network"
         ) from error

@@ -7,11 +7,12 @@ Typed documents and their addresses. Writing them in the right order is
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genept.declaration import Table
+from genept.store.errors import StoreError
 
 
 class Document(BaseModel):
@@ -22,6 +23,16 @@ class Document(BaseModel):
     def body(self) -> bytes:
         """The document as it is stored."""
         return self.model_dump_json(indent=1).encode()
+
+    @classmethod
+    def parse(cls, body: bytes, address: str) -> Self:
+        """The document stored at `address`. Raises `StoreError` for one of another format."""
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            raise StoreError(
+                f"{address} is not a {cls.__name__.lower()} that this version reads: {error}"
+            ) from error
 
     @property
     def stored_sha256(self) -> str:
@@ -54,6 +65,7 @@ class ReleasedColumn(Document):
     allowed: tuple[str, ...] | None
     minimum: float | None
     maximum: float | None
+    deprecated: str | None = None
 
     @classmethod
     def of(cls, table: Table) -> tuple[ReleasedColumn, ...]:
@@ -68,6 +80,7 @@ class ReleasedColumn(Document):
                 allowed=column.allowed,
                 minimum=column.minimum,
                 maximum=column.maximum,
+                deprecated=column.deprecated,
             )
             for column in table.columns
         )
@@ -77,6 +90,7 @@ class ReleasedTable(Document):
     """One table of a release."""
 
     meaning: str
+    deprecated: str | None = None
     key: tuple[str, ...]
     partition: tuple[str, ...]
     columns: tuple[ReleasedColumn, ...]
@@ -120,6 +134,7 @@ class Manifest(Document):
     format: Literal[1] = 1
     release_id: str
     data_version: str
+    schema_version: str | None = None
     created_at: str
     previous: str | None
     complete: bool
@@ -133,8 +148,23 @@ class Manifest(Document):
     sources: dict[str, ReleasedSource]
 
 
+class Denied(Document):
+    """A release that was rolled back from: its content is not published again until lifted."""
+
+    release_id: str
+    data_version: str
+    reason: str
+    denied_at: str
+    lifted_at: str | None = None
+
+
 class Pointer(Document):
-    """`current.json`: which release is current. The only object that is ever rewritten."""
+    """`current.json`: which release is current. The only object that is ever rewritten.
+
+    `seq` rises with every swap, also when an earlier release becomes current again; then
+    `rolled_back_from` says which was current before. `denied` is part of the pointer so that
+    one compare-and-swap takes the bad release away and keeps it away.
+    """
 
     format: Literal[1] = 1
     seq: int
@@ -145,3 +175,10 @@ class Pointer(Document):
     previous: str | None
     swapped_at: str
     nonce: str
+    rolled_back_from: str | None = None
+    denied: tuple[Denied, ...] = ()
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Every release that was current has become so after one of these, or is one of them."""
+        return (self.release_id, *(one.release_id for one in self.denied))

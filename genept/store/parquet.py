@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import polars as pl
 import pyarrow as pa
@@ -18,9 +18,13 @@ import pyarrow.parquet as pq
 from genept.declaration import Column, Table
 from genept.store.errors import StoreError
 from genept.store.provenance import sha256_of_file
+from genept.tables import SCHEMA_VERSION
 
 ROW_GROUP_BYTES = 16 * 2**20
 """Aim for row groups of this size in memory: they set what streaming readers need."""
+
+VECTOR_GROUP_BYTES = 128 * 2**10
+"""For vectors: what one vector costs to whoever reads it alone from S3, beside the footer."""
 
 Rows: TypeAlias = pl.DataFrame | pa.Table | Iterable[pa.RecordBatch]
 """What a table can be written from. Batches must come sorted by key; frames are sorted here."""
@@ -65,26 +69,18 @@ def write_parquet(
         partition. No file is left then.
     """
     schema = table.schema(dimension)
+    schema = schema.with_metadata(schema.metadata | {b"schema_version": SCHEMA_VERSION.encode()})
     n_rows = 0
     try:
         with pq.ParquetWriter(
             path,
             schema,
-            compression="zstd",
-            write_page_index=True,
-            # Rising numbers differ by little: half the bytes, and quicker to write.
-            column_encoding=dict.fromkeys(_positions(table), "DELTA_BINARY_PACKED"),
-            # A dictionary of vectors is built, found too large and thrown away: half the time.
-            use_dictionary=[
-                f"{one.name}.list.element" if one.is_list else one.name
-                for one in table.columns
-                if not one.is_vector and f"{one.name}.list.element" not in _positions(table)
-            ],
+            **_layout(table),
         ) as writer:
             for part in _conforming(table, schema, rows, partition):
                 if part.num_rows:
                     per_row = max(1, part.nbytes // part.num_rows)
-                    writer.write_table(part, row_group_size=max(1, ROW_GROUP_BYTES // per_row))
+                    writer.write_table(part, row_group_size=max(1, _group_bytes(table) // per_row))
                 n_rows += part.num_rows
     except BaseException:
         path.unlink(missing_ok=True)
@@ -92,13 +88,36 @@ def write_parquet(
     return WrittenFile(path, sha256_of_file(path), path.stat().st_size, n_rows)
 
 
-def _positions(table: Table) -> list[str]:
-    """Parquet paths of lists of unsigned numbers, which are positions on an axis."""
-    return [
-        f"{one.name}.list.element"
-        for one in table.columns
-        if one.is_list and pa.types.is_unsigned_integer(one.element)
-    ]
+def _layout(table: Table) -> dict[str, Any]:
+    """Encodings and compression by column; measured in tests/bench/bench_release.py.
+
+    Vectors are noise to a compressor: zstd saves a twelfth of them, byte-stream-split a
+    sixth, and either costs a reader more than that. Ascending positions halve as differences.
+    A dictionary of vectors is built, found too large and thrown away.
+    """
+    leaf = {
+        one.name: f"{one.name}.list.element" if one.is_list else one.name for one in table.columns
+    }
+    vectors = {leaf[one.name] for one in table.columns if one.is_vector}
+    ascending = {
+        leaf[one.name] for one in table.columns if one.is_list and pa.types.is_integer(one.element)
+    }
+    return {
+        "compression": {name: "none" if name in vectors else "zstd" for name in leaf.values()},
+        "column_encoding": dict.fromkeys(ascending, "DELTA_BINARY_PACKED"),
+        "use_dictionary": sorted(set(leaf.values()) - vectors - ascending),
+        # Row groups of vectors are many, and every bound makes the footer longer; by the rest
+        # of the key the table is split, so its folders say it.
+        "write_statistics": [table.key[-1]] if vectors else True,
+        # A page of a vector says nothing that its row group does not.
+        "write_page_index": table.vector is None,
+    }
+
+
+def _group_bytes(table: Table) -> int:
+    """One gene's vector is a small read; cells and samples are read by the collection."""
+    is_of_genes = table.vector is not None and table.key[-1] == "ensembl_gene_id"
+    return VECTOR_GROUP_BYTES if is_of_genes else ROW_GROUP_BYTES
 
 
 def _conforming(

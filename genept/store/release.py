@@ -1,37 +1,34 @@
 """Publication: stage, audit through S3, seal, gate, swap.
 
 Readers see a release only once the pointer names it, and a published byte never
-changes. A run that is killed anywhere leaves the pointer where it was.
+changes. A run that is killed anywhere leaves the pointer where it was. Going back is
+`genept.store.rollback`'s business, deleting `genept.store.garbage`'s.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
-
+from genept.store.differences import Differences, differences
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
+from genept.store.gate import new_id, refuse_denied, refuse_incomplete, refuse_unproved
 from genept.store.lake import Lake, StoredTable
-from genept.store.manifest import (
-    Document,
-    Evidence,
-    Manifest,
-    Pointer,
-    ReleasedSource,
-    ReleasedTable,
-)
+from genept.store.manifest import Evidence, Manifest, Pointer, ReleasedSource
 from genept.store.provenance import sha256_of
+from genept.store.released_files import ReleasedFiles
+from genept.store.schema_policy import refuse_breaking
 from genept.store.staging import ReleaseRefusedError, audit, stage, store_pages
-from genept.tables import TABLES
+from genept.tables import SCHEMA_VERSION
 
-__all__ = ["Candidate", "Published", "ReleaseRefusedError", "Releases"]
+__all__ = ["Candidate", "Pages", "Published", "ReleaseRefusedError", "Releases"]
 
-D = TypeVar("D", bound=Document)
+Pages = Callable[[Manifest, ReleasedFiles], Mapping[str, bytes]]
+"""Renders pages for the audit of a release that is staged but not sealed: by path, their bytes."""
 
 
 @dataclass(frozen=True)
@@ -75,30 +72,46 @@ class Releases:
         self.store = lake.store
         self.product = product
 
-    def publish(self, candidate: Candidate, *, now: datetime | None = None) -> Published:
+    def publish(
+        self, candidate: Candidate, *, now: datetime | None = None, pages: Pages | None = None
+    ) -> Published:
         """Make `candidate` the current release, or find that it already is.
+
+        Parameters
+        ----------
+        pages
+            Renders further pages of the audit, which may link to those of the candidate, from
+            the manifest as it will be sealed but for these pages themselves.
 
         Raises
         ------
         ReleaseRefusedError
             If a table or its evidence is missing or failed, what lies in the store is
-            not what was meant to, or a partial release would replace a complete one.
+            not what was meant to, a partial release would replace a complete one, the same
+            content was rolled back from, or columns changed in a way that `SCHEMA_VERSION`
+            does not say.
         ConflictError
             If another publisher moved the pointer meanwhile.
         """
-        _gate(candidate.tables, candidate.evidence)
-        pointer, etag = self._pointer()
+        refuse_incomplete(candidate.tables)
+        refuse_unproved(candidate.tables, candidate.evidence)
+        pointer, etag = self.pointer_with_etag()
         if pointer is not None and pointer.data_version == candidate.data_version:
             return Published(self._named_by(pointer), is_new=False)
-        if pointer is not None and not candidate.complete:
-            self._refuse_to_shrink(pointer, candidate)
+        current = self._named_by(pointer) if pointer else None
+        if pointer is not None and current is not None:
+            refuse_denied(pointer, candidate.data_version)
+            refuse_breaking(current)
+            if not candidate.complete:
+                self._refuse_to_shrink(current, candidate)
         now = now or datetime.now(UTC)
-        release_id = _new_id(now, pointer)
-        folder = self._folder(release_id)
+        release_id = new_id(now, pointer)
+        folder = self.folder(release_id)
         tables = stage(self.lake, folder, candidate.tables)
         audit(self.store, folder, tables)
         manifest = Manifest(
             release_id=release_id,
+            schema_version=SCHEMA_VERSION,
             data_version=candidate.data_version,
             created_at=now.isoformat(timespec="seconds"),
             previous=pointer.release_id if pointer else None,
@@ -109,30 +122,52 @@ class Releases:
             requirements_sha256=candidate.requirements_sha256,
             tables=tables,
             evidence=dict(candidate.evidence),
-            audit=store_pages(self.store, folder, candidate.audit),
+            audit={},
             sources=dict(candidate.sources),
         )
-        self.store.put_if_absent(self._manifest_key(release_id), manifest.body())
+        rendered = dict(candidate.audit)
+        if current is not None:
+            rendered |= self.differences(current, manifest).pages()
+        stored = store_pages(self.store, folder, rendered)
+        if pages is not None:
+            draft = manifest.model_copy(update={"audit": stored})
+            stored |= store_pages(self.store, folder, pages(draft, self.files))
+        manifest = manifest.model_copy(update={"audit": stored})
+        self.store.put_if_absent(self.manifest_key(release_id), manifest.body())
         sealed = self.manifest(release_id, sha256=manifest.stored_sha256)
-        _gate(sealed.tables, sealed.evidence)
-        self._swap(manifest, pointer, etag, now)
+        refuse_incomplete(sealed.tables)
+        refuse_unproved(sealed.tables, sealed.evidence)
+        self.swap(self.following(pointer, manifest, manifest.stored_sha256, now), etag)
         return Published(sealed, is_new=True)
+
+    def differences(self, before: Manifest, after: Manifest) -> Differences:
+        """What changed between two releases, which need not be sealed yet."""
+        return differences(self.files, before, after)
+
+    @property
+    def files(self) -> ReleasedFiles:
+        """The files of the releases, copied to this machine as they are needed."""
+        return ReleasedFiles(self.store, f"{self.product}/releases", self.lake.cache)
+
+    def pointer(self) -> Pointer | None:
+        """What `current.json` says; none before the first release."""
+        return self.pointer_with_etag()[0]
 
     def current(self) -> Manifest:
         """The manifest of the current release, verified against the pointer."""
-        pointer, _ = self._pointer()
+        pointer, _ = self.pointer_with_etag()
         if pointer is None:
             raise StoreError("nothing has been released yet: run `genept run` first")
         return self._named_by(pointer)
 
     def current_id(self) -> str | None:
         """Id of the current release."""
-        pointer, _ = self._pointer()
+        pointer, _ = self.pointer_with_etag()
         return pointer.release_id if pointer else None
 
     def manifest(self, release_id: str, *, sha256: str | None = None) -> Manifest:
         """The manifest of a sealed release; checked against `sha256` if given."""
-        key = self._manifest_key(release_id)
+        key = self.manifest_key(release_id)
         try:
             body = self.store.get(key)
         except MissingObjectError:
@@ -140,58 +175,67 @@ class Releases:
             raise StoreError(f"no release {release_id!r}; the latest are: {latest}") from None
         if sha256 is not None and hashlib.sha256(body).hexdigest() != sha256:
             raise StoreError(f"{self.store.uri(key)} is not the manifest that was sealed")
-        return _parse(Manifest, body, self.store.uri(key))
+        return Manifest.parse(body, self.store.uri(key))
 
     def ids(self) -> list[str]:
         """Ids of the releases that are or were current, oldest first.
 
-        What was sealed but never made current, because its run was killed or lost the
-        race, is none of them.
+        What was rolled back from is one of them. What was sealed but never made current,
+        because its run was killed or lost the race, is none.
         """
-        newest_first = []
-        release_id = self.current_id()
-        while release_id is not None:
-            try:
-                body = self.store.get(self._manifest_key(release_id))
-            except MissingObjectError:  # older ones were deleted to make room
-                break
-            newest_first.append(release_id)
-            release_id = _parse(Manifest, body, release_id).previous
-        return newest_first[::-1]
+        pointer = self.pointer()
+        found: set[str] = set()
+        for newest in pointer.heads if pointer else ():
+            release_id: str | None = newest
+            while release_id is not None and release_id not in found:
+                try:
+                    body = self.store.get(self.manifest_key(release_id))
+                except MissingObjectError:  # older ones were deleted to make room
+                    break
+                found.add(release_id)
+                release_id = Manifest.parse(body, release_id).previous
+        return sorted(found)
 
     def address(self, release_id: str, path: str) -> str:
         """S3 address of something in a release."""
-        return self.store.uri(f"{self._folder(release_id)}/{path}")
+        return self.store.uri(f"{self.folder(release_id)}/{path}")
 
-    def _refuse_to_shrink(self, pointer: Pointer, candidate: Candidate) -> None:
+    @staticmethod
+    def _refuse_to_shrink(current: Manifest, candidate: Candidate) -> None:
         """A release that settings limited must not take the place of a complete one."""
-        if self._named_by(pointer).complete:
+        if current.complete:
             raise ReleaseRefusedError(
-                f"the current release {pointer.release_id} is complete, and this one is limited by "
+                f"the current release {current.release_id} is complete, and this one is limited by "
                 f"settings ({dict(candidate.limits)}): lift them, or publish it apart with "
                 "GENEPT_PRODUCT=trial"
             )
 
-    def _swap(
-        self, manifest: Manifest, pointer: Pointer | None, etag: str | None, now: datetime
-    ) -> None:
-        replacement = Pointer(
-            seq=pointer.seq + 1 if pointer else 1,
-            release_id=manifest.release_id,
-            data_version=manifest.data_version,
-            manifest=self._manifest_key(manifest.release_id),
-            manifest_sha256=manifest.stored_sha256,
-            previous=pointer.release_id if pointer else None,
-            swapped_at=now.isoformat(timespec="seconds"),
-            nonce=secrets.token_hex(8),
-        )
+    def swap(self, replacement: Pointer, etag: str | None) -> None:
+        """Move the pointer. Raises `ConflictError` if somebody else did since `etag` was read."""
         try:
             self.store.put_if_match(self._pointer_key, replacement.body(), etag)
         except ConflictError:
             raise ConflictError(
-                f"another run published while {manifest.release_id} was being made; "
+                f"another run published while {replacement.release_id} was being made current; "
                 "run again: what is already built is not built twice"
             ) from None
+
+    def following(
+        self, pointer: Pointer | None, manifest: Manifest, sha256: str, now: datetime
+    ) -> Pointer:
+        """The pointer to a manifest, stored with this hash, that takes the place of `pointer`."""
+        key = self.manifest_key(manifest.release_id)
+        return Pointer(
+            seq=pointer.seq + 1 if pointer else 1,
+            release_id=manifest.release_id,
+            data_version=manifest.data_version,
+            manifest=key,
+            manifest_sha256=sha256,
+            previous=pointer.release_id if pointer else None,
+            swapped_at=now.isoformat(timespec="seconds"),
+            nonce=secrets.token_hex(8),
+            denied=pointer.denied if pointer else (),
+        )
 
     def _named_by(self, pointer: Pointer) -> Manifest:
         return self.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
@@ -200,51 +244,18 @@ class Releases:
     def _pointer_key(self) -> str:
         return f"{self.product}/current.json"
 
-    def _pointer(self) -> tuple[Pointer | None, str | None]:
+    def pointer_with_etag(self) -> tuple[Pointer | None, str | None]:
+        """The pointer, and the ETag to swap it by."""
         try:
             body, etag = self.store.get_with_etag(self._pointer_key)
         except MissingObjectError:
             return None, None
-        return _parse(Pointer, body, self.store.uri(self._pointer_key)), etag
+        return Pointer.parse(body, self.store.uri(self._pointer_key)), etag
 
-    def _folder(self, release_id: str) -> str:
+    def folder(self, release_id: str) -> str:
+        """Key of everything in a release."""
         return f"{self.product}/releases/{release_id}"
 
-    def _manifest_key(self, release_id: str) -> str:
-        return f"{self._folder(release_id)}/manifest.json"
-
-
-def _new_id(now: datetime, pointer: Pointer | None) -> str:
-    """An id that sorts by time, to the millisecond, and that no other attempt has."""
-    stamp = f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z"
-    if pointer is not None and stamp <= pointer.release_id.rpartition("-")[0]:
-        raise ReleaseRefusedError(
-            f"a release of {stamp} would not be newer than the current {pointer.release_id}: "
-            "set this machine's clock right and run again"
-        )
-    return f"{stamp}-{secrets.token_hex(3)}"
-
-
-def _gate(
-    tables: Mapping[str, StoredTable | ReleasedTable], evidence: Mapping[str, Evidence]
-) -> None:
-    """Every declared table is there, and this very content of it passed its checks."""
-    if missing := sorted(set(TABLES) - set(tables)):
-        raise ReleaseRefusedError(f"tables are missing from the release: {', '.join(missing)}")
-    if unknown := sorted(set(tables) - set(TABLES)):
-        raise ReleaseRefusedError(f"genept/tables.py does not declare {', '.join(unknown)}")
-    for name, table in tables.items():
-        proof = evidence.get(name)
-        if proof is None or proof.data_version != table.data_version:
-            raise ReleaseRefusedError(f"{name}: nothing shows that this content was checked")
-        if not proof.passed:
-            raise ReleaseRefusedError(f"{name} failed its checks: {'; '.join(proof.failed)}")
-
-
-def _parse(kind: type[D], body: bytes, address: str) -> D:
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        raise StoreError(
-            f"{address} is not a {kind.__name__.lower()} that this version reads: {error}"
-        ) from error
+    def manifest_key(self, release_id: str) -> str:
+        """Key of a release's manifest."""
+        return f"{self.folder(release_id)}/manifest.json"

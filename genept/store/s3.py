@@ -128,6 +128,12 @@ class ObjectStore(Bucket):
                     raise
                 self.client.create_bucket(Bucket=self.bucket)
 
+    def orphaned_uploads(self, older_than: timedelta = timedelta(days=1)) -> list[str]:
+        """Keys of the multipart uploads that killed writers left behind."""
+        with explained("looking for old uploads", self.where):
+            found = conditional.orphaned_uploads(self.client, self.bucket, older_than)
+        return [key for key, _ in found]
+
     def abort_orphaned_uploads(self, older_than: timedelta = timedelta(days=1)) -> int:
         """Abort the multipart uploads that killed writers left behind; how many there were."""
         with explained("aborting old uploads", self.where):
@@ -143,7 +149,7 @@ class ObjectStore(Bucket):
         info, metadata = answer
         if metadata.get(WRITER) == writer:
             return True
-        if info.bytes == size and self._sha256(key) == sha256:
+        if info.bytes == size and self._digest(key)[1] == sha256:
             return False
         raise ConflictError(
             f"{self.uri(key)} exists with other content ({info.bytes} bytes, here {size}); "

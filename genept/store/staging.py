@@ -36,6 +36,7 @@ def stage(lake: Lake, folder: str, tables: Mapping[str, StoredTable]) -> dict[st
                 advance(part.bytes)
             staged[name] = ReleasedTable(
                 meaning=TABLES[name].meaning,
+                deprecated=TABLES[name].deprecated,
                 key=TABLES[name].key,
                 partition=TABLES[name].partition,
                 columns=ReleasedColumn.of(TABLES[name]),

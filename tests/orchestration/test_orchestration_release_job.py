@@ -74,7 +74,7 @@ def _what_an_analyst_reads(installation: Installation) -> None:
     assert {"expression-pca-50", "random-384/name-go:genept-w"} <= set(scores)
 
     pasted = [line for line in snippets(open_releases(settings)).splitlines() if "genept" in line]
-    assert len(pasted) == 4
+    assert len(pasted) == 7
 
 
 def test_a_failing_check_keeps_the_pointer_where_it_was(

@@ -442,8 +442,8 @@ def test_a_lost_answer_to_the_swap_is_success(releases: Releases, offers: list[C
     with fault_proxy(endpoint) as proxy, reached_at(proxy.url, releases.store.access) as store:
         shaken = seen_by(store, releases)
         shaken.publish(offers[0])
-        writes = proxy.seen.count("PUT")
-        proxy.plan("PUT", *[None] * (writes - 1), "lost response")  # type: ignore[list-item]
+        swap = proxy.seen.count("PUT") - 1 + 2  # the second release has its differences, too
+        proxy.plan("PUT", *[None] * swap, "lost response")  # type: ignore[list-item]
         published = shaken.publish(offers[1])
         assert proxy.remaining() == 0
     assert published.is_new

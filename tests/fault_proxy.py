@@ -31,6 +31,7 @@ class FaultProxy(ThreadingHTTPServer):
         self.upstream = urlsplit(upstream).netloc
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.seen: list[str] = []
+        self.answered: list[tuple[str, int]] = []
         self.closing = threading.Event()
         self._script: dict[str, list[Fault]] = {}
         self._lock = threading.Lock()
@@ -115,6 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(
         self, status: int, headers: list[tuple[str, str]], body: bytes, *, cut: bool = False
     ) -> None:
+        self.server.answered.append((self.command, len(body)))
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in HOP_BY_HOP | {"content-length"}:

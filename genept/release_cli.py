@@ -1,0 +1,153 @@
+"""`genept release …`: list, show, compare, verify, roll back, collect garbage.
+
+What a release is, and what may be done to it, is `genept.store`'s business.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from genept.client import open_releases
+from genept.store import garbage, rollback
+from genept.store.errors import StoreError
+from genept.store.manifest import Manifest
+from genept.store.release import Releases
+from genept.store.verifying import verify as find_faults
+
+app = typer.Typer(no_args_is_help=True, help="Published releases.")
+answer = Console(highlight=False, soft_wrap=True)
+ReleaseId = Annotated[str, typer.Argument(help="Id of a release, or `latest`.")]
+
+
+@app.command("list")
+def list_releases() -> None:
+    """List every release, newest last."""
+    known = open_releases()
+    pointer = known.pointer()
+    if pointer is None:
+        answer.print("nothing has been released yet: run `genept run`")
+        return
+    denied = {one.release_id: one for one in pointer.denied if one.lifted_at is None}
+    for release_id in known.ids():
+        manifest = known.manifest(release_id)
+        rows = sum(table.rows for table in manifest.tables.values())
+        size = sum(table.bytes for table in manifest.tables.values())
+        remarks = ["current"] if release_id == pointer.release_id else []
+        if release_id in denied:
+            remarks.append(f"rolled back from: {denied[release_id].reason}")
+        if not manifest.complete:
+            remarks.append(f"partial: {manifest.limits}")
+        typer.echo(f"{release_id}  {rows:>11,} rows  {size:>15,} bytes  {'; '.join(remarks)}")
+
+
+@app.command()
+def show(release: ReleaseId = "latest") -> None:
+    """Say what is in a release, what it was made from, and where it lies."""
+    known = open_releases()
+    manifest = _named(known, release)
+    answer.print(f"[bold]{manifest.release_id}[/], published {manifest.created_at}")
+    answer.print(f"data version   {manifest.data_version[:16]}")
+    answer.print(f"schema version {manifest.schema_version or 'none'}")
+    answer.print(f"platform       {manifest.platform_version}")
+    answer.print(f"previous       {manifest.previous or 'none'}")
+    if not manifest.complete:
+        answer.print(f"partial        {manifest.limits}", markup=False)
+    if manifest.left_out:
+        answer.print(f"left out       {', '.join(manifest.left_out)} (licence)")
+    tables = Table("table", "rows", "bytes", "files", "warnings", box=None)
+    for column in tables.columns[1:]:
+        column.justify = "right"
+    for name, table in manifest.tables.items():
+        warnings = len(manifest.evidence[name].warnings)
+        tables.add_row(
+            name, f"{table.rows:,}", f"{table.bytes:,}", str(len(table.files)), str(warnings or "")
+        )
+    answer.print(tables)
+    for path in sorted(one for one in manifest.audit if one.endswith("index.html")):
+        answer.print(known.address(manifest.release_id, f"audit/{path}"))
+    answer.print(known.address(manifest.release_id, "manifest.json"))
+
+
+@app.command()
+def diff(
+    before: ReleaseId,
+    after: ReleaseId = "latest",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Compare two releases: rows, columns, and the values that moved."""
+    known = open_releases()
+    found = known.differences(_named(known, before), _named(known, after))
+    typer.echo(found.body().decode() if as_json else found.text())
+
+
+@app.command()
+def verify(release: ReleaseId = "latest") -> None:
+    """Read every file of a release through S3 and compare its size and SHA-256."""
+    known = open_releases()
+    manifest = _named(known, release)
+    faults = find_faults(known.store, known.folder(manifest.release_id), manifest)
+    for fault in faults:
+        typer.echo(fault)
+    if faults:
+        raise StoreError(
+            f"{manifest.release_id} is not as it was sealed ({len(faults)} faults): restore the "
+            "objects from a backup, or go back with `genept release rollback`"
+        )
+    files = sum(len(table.files) for table in manifest.tables.values())
+    answer.print(f"{manifest.release_id}: {files} files and {len(manifest.audit)} pages are whole")
+
+
+@app.command("rollback")
+def roll_back(
+    reason: Annotated[str, typer.Option(help="Why; others will read it.", prompt=True)],
+    release: Annotated[
+        str | None, typer.Argument(help="An earlier release; by default the one before.")
+    ] = None,
+) -> None:
+    """Make an earlier release current again; the bad content is not published anew."""
+    pointer = rollback.roll_back(open_releases(), release, reason=reason)
+    answer.print(f"{pointer.release_id} is current, number {pointer.seq} of all swaps")
+    for denied in pointer.denied:
+        if denied.lifted_at is None:
+            answer.print(f"denied: {denied.release_id}, {denied.reason}", markup=False)
+
+
+@app.command()
+def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> None:
+    """Take a release off the deny list; the next run that makes its content publishes it."""
+    rollback.allow(open_releases(), release)
+    answer.print(f"{release} is not denied any more")
+
+
+@app.command()
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only list.")] = False,
+    days: Annotated[
+        int, typer.Option(help="Age of parts of the lake that nothing refers to.", min=1)
+    ] = garbage.PART_AGE.days,
+) -> None:
+    """List what nobody will read again: old releases, stages, parts; with --yes, delete it."""
+    known = open_releases()
+    found = garbage.find_garbage(known, part_age=timedelta(days=days))
+    uploads = known.store.orphaned_uploads(garbage.UPLOAD_AGE)
+    for one in found:
+        answer.print(f"{one.what}: {len(one.keys):,} objects, {one.bytes:,} bytes; {one.why}")
+    if uploads:
+        answer.print(f"{len(uploads)} uploads in parts that were never finished")
+    if not found and not uploads:
+        answer.print("there is nothing to collect")
+    elif yes:
+        garbage.collect(known, found)
+        known.store.abort_orphaned_uploads(garbage.UPLOAD_AGE)
+        answer.print(f"deleted {sum(one.bytes for one in found):,} bytes")
+    else:
+        answer.print("a dry run: nothing was deleted; `genept release gc --yes` deletes it")
+
+
+def _named(known: Releases, release: str) -> Manifest:
+    return known.current() if release == "latest" else known.manifest(release)

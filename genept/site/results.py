@@ -1,0 +1,64 @@
+"""What the catalogue page shows of a release's numbers: headline scores and coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import polars as pl
+
+from genept.site.figures import Score
+from genept.store.manifest import Manifest
+from genept.store.released_files import ReleasedFiles
+
+HEADLINES: Final = {
+    ("benchmark_results", "accuracy"): "Cell type: accuracy of the 10 nearest neighbours",
+    ("model_evaluations", "balanced_accuracy"): "Diagnosis: balanced accuracy",
+    ("model_evaluations", "normalised_pearson"): "Drug response: Pearson correlation within a drug",
+}
+
+
+def read_table(
+    files: ReleasedFiles, manifest: Manifest, name: str, columns: list[str] | None = None
+) -> pl.DataFrame:
+    """A small table of a release, or some columns of one; no rows: none."""
+    paths = [files.local(manifest, file) for file in manifest.tables[name].files]
+    if not paths:
+        return pl.DataFrame()
+    return pl.concat(pl.read_parquet(path, columns=columns, glob=False) for path in paths)
+
+
+def headline_scores(
+    files: ReleasedFiles, manifest: Manifest
+) -> Iterator[tuple[str, str, int, list[Score]]]:
+    """Task, cohort, number of observations, and the scores on it."""
+    shared = ["representation", "value", "ci_low", "ci_high", "n", "is_control"]
+    for (table, metric), what in HEADLINES.items():
+        rows = read_table(files, manifest, table)
+        if not rows.width:
+            continue
+        cohort = "dataset" if table == "benchmark_results" else "cohort"
+        chosen = rows.filter(pl.col("metric") == metric).select(pl.col(cohort).alias("on"), *shared)
+        for of_one in chosen.sort("on").partition_by("on"):
+            scores = [
+                Score(
+                    row["representation"],
+                    row["value"],
+                    row["ci_low"],
+                    row["ci_high"],
+                    row["is_control"],
+                )
+                for row in of_one.iter_rows(named=True)
+            ]
+            yield what, of_one["on"][0], of_one["n"][0], scores
+
+
+def coverages(files: ReleasedFiles, manifest: Manifest) -> Iterator[tuple[str, float]]:
+    """Share of a collection's expression that found a gene vector, per space: its mean."""
+    for table in ("cell_embeddings", "sample_embeddings"):
+        rows = read_table(files, manifest, table, ["space", "method", "collection_id", "coverage"])
+        if not rows.width:
+            continue
+        means = rows.group_by("collection_id", "space", "method").agg(pl.mean("coverage"))
+        for collection, space, method, mean in means.sort(pl.all()).iter_rows():
+            yield f"{collection} in {space} ({method})", float(mean)

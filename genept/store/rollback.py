@@ -1,0 +1,116 @@
+"""Going back: the pointer swapped to an earlier release, and the bad one kept from coming back.
+
+A rollback is a swap like any other: `seq` rises, one compare-and-swap, nothing is deleted.
+The deny list is in the pointer itself, so that no reader or publisher sees one without
+the other.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+
+from genept.store.errors import StoreError
+from genept.store.gate import refuse_unproved
+from genept.store.manifest import Denied, Manifest, Pointer
+from genept.store.release import Releases
+from genept.store.staging import ReleaseRefusedError
+from genept.store.verifying import verify
+
+
+def roll_back(
+    releases: Releases,
+    release_id: str | None = None,
+    *,
+    reason: str,
+    now: datetime | None = None,
+) -> Pointer:
+    """Make an earlier release current again; by default the one before the current.
+
+    The current release, and those between it and the earlier one, go on the deny list:
+    their content is refused when it is published again, until `allow` takes it off.
+
+    Raises
+    ------
+    ReleaseRefusedError
+        If there is no such earlier release, it is denied or damaged, its content is that of
+        the current one, or its evidence fails.
+    ConflictError
+        If a publisher moved the pointer meanwhile.
+    """
+    pointer, etag = releases.pointer_with_etag()
+    if pointer is None:
+        raise ReleaseRefusedError("nothing has been released yet: there is nothing to undo")
+    denied = {one.release_id for one in pointer.denied if one.lifted_at is None}
+    history = [one for one in releases.ids() if one not in denied]
+    earlier = [one for one in history if one < pointer.release_id]
+    release_id = release_id or (earlier[-1] if earlier else "")
+    if release_id not in earlier:
+        raise ReleaseRefusedError(
+            f"{release_id or 'nothing'} is not an earlier release that was current and is not "
+            f"denied; those are: {', '.join(earlier) or 'none'}"
+        )
+    target = releases.manifest(release_id)
+    if target.data_version == pointer.data_version:
+        raise ReleaseRefusedError(f"{release_id} has the content of {pointer.release_id} itself")
+    refuse_unproved(target.tables, target.evidence)
+    if damaged := verify(releases.store, releases.folder(release_id), target):
+        raise ReleaseRefusedError(f"{release_id} is damaged: {'; '.join(damaged[:5])}")
+    now = now or datetime.now(UTC)
+    passed_over = [releases.manifest(one) for one in history if release_id < one]
+    bad = [one for one in passed_over if one.data_version != target.data_version]
+    # Not the hash of `target` as it would be written today: fields may have been added since.
+    _, sha256 = releases.store.digest(releases.manifest_key(release_id))
+    replacement = releases.following(pointer, target, sha256, now).model_copy(
+        update={
+            "rolled_back_from": pointer.release_id,
+            "denied": (*_without(pointer, bad), *(_denied(one, reason, now) for one in bad)),
+        }
+    )
+    releases.swap(replacement, etag)
+    return replacement
+
+
+def allow(releases: Releases, release_id: str, *, now: datetime | None = None) -> Pointer:
+    """Take a release off the deny list: the next run that makes its content publishes it.
+
+    Raises
+    ------
+    StoreError
+        If it is not on the list.
+    """
+    pointer, etag = releases.pointer_with_etag()
+    listed = [one.release_id for one in pointer.denied if one.lifted_at is None] if pointer else []
+    if pointer is None or release_id not in listed:
+        raise StoreError(f"{release_id} is not denied; denied are: {', '.join(listed) or 'none'}")
+    moment = (now or datetime.now(UTC)).isoformat(timespec="seconds")
+    replacement = pointer.model_copy(
+        update={
+            "seq": pointer.seq + 1,
+            "swapped_at": moment,
+            "nonce": secrets.token_hex(8),
+            "denied": tuple(
+                one.model_copy(update={"lifted_at": moment})
+                if one.release_id == release_id
+                else one
+                for one in pointer.denied
+            ),
+        }
+    )
+    releases.swap(replacement, etag)
+    return replacement
+
+
+def _denied(manifest: Manifest, reason: str, now: datetime) -> Denied:
+    return Denied(
+        release_id=manifest.release_id,
+        data_version=manifest.data_version,
+        reason=reason,
+        denied_at=now.isoformat(timespec="seconds"),
+    )
+
+
+def _without(pointer: Pointer, bad: list[Manifest]) -> list[Denied]:
+    """The deny list without what is denied anew."""
+    again = {one.release_id for one in bad}
+    return [one for one in pointer.denied if one.release_id not in again]

@@ -1,0 +1,192 @@
+"""How fast a release is published, read and asked, beside what it is compared to, in one run.
+
+Run by `make bench`. It prints and asserts nothing about time. Publishing is compared with
+plain boto3 puts of the same files, reading with reading the bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genept.embeddings.expression import embedding_matrix
+from genept.store import staging
+from genept.store.embedded import REGION, EmbeddedStore
+from genept.store.lake import Lake, NewPart, Part, StoredTable
+from genept.store.parquet import write_parquet
+from genept.store.provenance import Origin
+from genept.store.s3 import ObjectStore
+from genept.tables import TABLES
+from genept.vectors import Vectors
+
+ROUNDS = 5
+GENES, DIMENSIONS, SPACES = 19_000, 384, 4
+LEAF = "embedding.list.element"
+
+
+def say(*words: str) -> None:
+    print(*words, flush=True)  # noqa: T201
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def in_turns(**works: Callable[[], object]) -> dict[str, float]:
+    """Median seconds of each work; they run in turns, as the machine may be busy."""
+    times = [{name: seconds(work) for name, work in works.items()} for _ in range(ROUNDS)]
+    return {name: median(one[name] for one in times) for name in works}
+
+
+def vectors(n: int, seed: int = 0) -> np.ndarray:
+    made = np.random.default_rng(seed).standard_normal((n, DIMENSIONS), dtype=np.float32)
+    return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+def gene_rows(space: str, seed: int) -> pa.Table:
+    schema = TABLES["gene_embeddings"].schema(DIMENSIONS)
+    embedding = pa.FixedSizeListArray.from_arrays(
+        pa.array(vectors(GENES, seed).ravel()), type=schema.field("embedding").type
+    )
+    ids = [f"ENSG{number:011}" for number in range(GENES)]
+    texts = [f"{number:064x}" for number in range(GENES)]
+    return pa.table([[space] * GENES, ids, ids, embedding, texts], schema=schema)
+
+
+def no_terms(lake: Lake) -> Part:
+    """Table `collections` of one collection that may be passed on."""
+    schema = TABLES["collections"].schema()
+    row = dict.fromkeys(schema.names, "x") | {
+        "kind": "bulk", "unit": "counts", "sources": ["x"], "redistributable": True,
+        "n_observations": 1, "n_genes": 1, "n_quarantined": 0, "mapped_expression": 1.0,
+    }  # fmt: skip
+    rows = pa.Table.from_pylist([row], schema)
+    new = NewPart("collections", rows, ("x",))
+    return lake.build("bench/collections", Origin(code=()), lambda: [new])[0]
+
+
+def publishing(store: ObjectStore, lake: Lake, table: StoredTable) -> None:
+    """Stage and audit, beside plain puts of the same files."""
+    sizes = sum(part.bytes for part in table.parts) / 1e6
+    turn = iter(range(10_000))
+
+    def plain() -> None:
+        at = next(turn)
+        for part in table.parts:
+            body = lake.local(part).read_bytes()
+            store.client.put_object(Bucket=store.bucket, Key=f"plain/{at}/{part.sha256}", Body=body)
+
+    def staged() -> None:
+        collections = lake.assemble("collections", [no_terms(lake)])
+        staging.stage(
+            lake, f"staged/{next(turn)}", {"collections": collections, table.table: table}
+        )
+
+    def staged_and_audited() -> None:
+        collections = lake.assemble("collections", [no_terms(lake)])
+        folder = f"audited/{next(turn)}"
+        tables = staging.stage(lake, folder, {"collections": collections, table.table: table})
+        staging.audit(store, folder, tables)
+
+    took = in_turns(plain=plain, staged=staged, audited=staged_and_audited)
+    say(f"publishing {sizes:.0f} MB in {len(table.parts)} files")
+    for name, one in took.items():
+        say(f"  {name:<10} {one:6.2f} s  {sizes / one:6.0f} MB/s")
+    say(f"  staging at {took['plain'] / took['staged']:.2f} × the speed of plain puts (aim ≥ 0.7)")
+    say(f"  with its audit {took['audited'] / took['plain']:.2f} × their time (aim ≤ 2)")
+
+
+def reading(store: ObjectStore, table: StoredTable) -> None:
+    """All vectors of a space from S3, beside its bytes."""
+    key = table.parts[0].key
+
+    def as_matrix() -> None:
+        embedding_matrix(pq.read_table(io.BytesIO(store.get(key)), columns=["embedding"]))
+
+    took = in_turns(bytes=lambda: store.get(key), matrix=as_matrix)
+    ratio = took["matrix"] / took["bytes"]
+    say(f"all {GENES:,} × {DIMENSIONS} vectors from S3: {took['matrix'] * 1e3:.0f} ms,")
+    say(f"  their bytes {took['bytes'] * 1e3:.0f} ms: {ratio:.2f} × (aim ≤ 1.3)")
+
+
+def layouts(folder: Path) -> None:
+    """What the encodings of vectors cost and save."""
+    rows = gene_rows("minilm-l6-v2/name-go", 0)
+    path = folder / "layout.parquet"
+    names = [name for name in rows.column_names if name != "embedding"]
+    zstd = dict.fromkeys([*names, LEAF], "zstd")
+    kinds: dict[str, Callable[[], object]] = {
+        "as published": lambda: write_parquet(path, TABLES["gene_embeddings"], rows, DIMENSIONS),
+        "zstd": lambda: pq.write_table(rows, path, use_dictionary=names, compression=zstd),
+        "byte-stream-split, zstd": lambda: pq.write_table(
+            rows,
+            path,
+            use_dictionary=names,
+            compression=zstd,
+            column_encoding={LEAF: "BYTE_STREAM_SPLIT"},
+        ),
+    }
+    say("vectors on disk")
+    for name, write in kinds.items():
+        wrote = median(seconds(write) for _ in range(ROUNDS))
+        read = median(
+            seconds(lambda: pq.read_table(path, columns=["embedding"])) for _ in range(ROUNDS)
+        )
+        size = path.stat().st_size / 1e6
+        say(f"  {name:<24} {size:6.1f} MB  write {wrote:.3f} s  read {read:.3f} s")
+
+
+def searching() -> None:
+    """The ten nearest of 100,000 vectors, exactly."""
+    known = Vectors(np.arange(100_000).astype(np.str_), vectors(100_000))
+    query = vectors(1, seed=9)[0]
+    known.nearest(query, 10, centred=True)
+    took = in_turns(
+        plain=lambda: known.nearest(query, 10),
+        centred=lambda: known.nearest(query, 10, centred=True),
+    )
+    say("the 10 nearest of 100,000 vectors, after load (aim ≤ 50 ms)")
+    for name, one in took.items():
+        say(f"  {name:<8} {one * 1e3:6.1f} ms")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        layouts(folder)
+        searching()
+        embedded = EmbeddedStore(folder / "store")
+        endpoint = embedded.start()
+        try:
+            with ObjectStore(
+                endpoint.url, endpoint.access_key, endpoint.secret_key, REGION, embedded.bucket
+            ) as store:
+                lake = Lake(store, "bench", folder / "cache")
+                spaces = [f"minilm-l6-v2/space-{number}" for number in range(SPACES)]
+                parts = lake.build(
+                    "bench",
+                    Origin(code=()),
+                    lambda: [
+                        NewPart("gene_embeddings", gene_rows(one, at), (one,), DIMENSIONS)
+                        for at, one in enumerate(spaces)
+                    ],
+                )
+                table = lake.assemble("gene_embeddings", parts)
+                publishing(store, lake, table)
+                reading(store, table)
+        finally:
+            embedded.stop()
+
+
+if __name__ == "__main__":
+    main()

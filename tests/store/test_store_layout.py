@@ -1,0 +1,118 @@
+"""The physical layout serves readers: one gene is a small read, expression is compact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fault_proxy import FaultProxy, fault_proxy
+
+from genept.store.access import Access
+from genept.store.duckdb_reader import duckdb_connection
+from genept.store.lake import Lake
+from genept.store.parquet import write_parquet
+from genept.store.s3 import ObjectStore
+from genept.tables import TABLES
+
+GENES, DIMENSIONS = 19_000, 384
+EMBEDDINGS, EXPRESSION = TABLES["gene_embeddings"], TABLES["expression"]
+
+
+def embeddings() -> pa.Table:
+    vectors = np.random.default_rng(0).normal(size=(GENES, DIMENSIONS)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    schema = EMBEDDINGS.schema(DIMENSIONS)
+    return pa.table(
+        [
+            ["minilm-l6-v2/name-go"] * GENES,
+            [f"ENSG{number:011}" for number in range(GENES)],
+            [f"G{number}" for number in range(GENES)],
+            pa.FixedSizeListArray.from_arrays(
+                pa.array(vectors.ravel()), type=schema.field("embedding").type
+            ),
+            [f"{number:064x}" for number in range(GENES)],
+        ],
+        schema=schema,
+    )
+
+
+@pytest.fixture(scope="module")
+def address(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("layout") / "part-00000.parquet"
+    write_parquet(path, EMBEDDINGS, embeddings(), DIMENSIONS)
+    key = f"tests/layout-{path.parent.name}/part-00000.parquet"
+    object_store.put_if_absent(key, path)
+    return key
+
+
+def read_with_polars(access: Access, address: str) -> int:
+    rows = pl.scan_parquet(address, storage_options=access.storage_options(), glob=False)
+    return (
+        rows.filter(pl.col("ensembl_gene_id") == f"ENSG{9_000:011}")
+        .select("embedding")
+        .collect()
+        .height
+    )
+
+
+def read_with_pyarrow(access: Access, address: str) -> int:
+    path = address.removeprefix("s3://")
+    wanted = [("ensembl_gene_id", "=", f"ENSG{9_000:011}")]
+    return pq.read_table(
+        path, filesystem=access.filesystem(), columns=["embedding"], filters=wanted
+    ).num_rows
+
+
+def gets(proxy: FaultProxy) -> list[int]:
+    return [size for method, size in proxy.answered if method == "GET"]
+
+
+POLARS_FIRST = 2**18
+"""What polars fetches of any file before it knows anything of it."""
+
+
+@pytest.mark.parametrize(
+    ("read", "allowance"),
+    [(read_with_pyarrow, 300_000), (read_with_polars, POLARS_FIRST + 2**17)],
+)
+def test_one_gene_is_a_small_read(
+    object_store: ObjectStore, address: str, read: Callable[[Access, str], int], allowance: int
+) -> None:
+    access = object_store.access
+    assert access.endpoint_url
+    with fault_proxy(access.endpoint_url) as proxy:
+        near = Access(proxy.url, access.access_key, access.secret_key, access.region, access.bucket)
+        assert read(near, object_store.uri(address)) == 1
+        assert sum(gets(proxy)) <= allowance, gets(proxy)
+        assert len(gets(proxy)) <= 3, gets(proxy)
+
+
+def test_every_reader_reads_expression_as_it_was_written(
+    lake: Lake, object_store: ObjectStore, store_prefix: str, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(1)
+    genes = [np.sort(random.choice(12_000, 700, replace=False)) for _ in range(50)]
+    rows = pa.table(
+        [
+            ["c"] * 50,
+            [f"o{number:03}" for number in range(50)],
+            [list(map(int, one)) for one in genes],
+            [random.poisson(2, 700).astype(np.float32).tolist() for _ in genes],
+        ],
+        schema=EXPRESSION.schema(),
+    )
+    path = tmp_path / "it.parquet"
+    written = write_parquet(path, EXPRESSION, rows)
+    assert written.bytes < 50 * 700 * 2.5, "both numbers of a gene in two bytes and a half"
+    assert pq.read_table(path).equals(rows)
+    assert pl.read_parquet(path).equals(pl.DataFrame(pl.from_arrow(rows)))
+    key = f"{store_prefix}/it.parquet"
+    object_store.put_if_absent(key, path)
+    with duckdb_connection(object_store) as connection:
+        found = connection.read_parquet(object_store.uri(key)).to_arrow_table()
+    assert found["gene_index"].to_pylist() == rows["gene_index"].to_pylist()
