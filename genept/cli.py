@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from genept.bench_cli import app as bench_app
 from genept.client import load_table, open_releases
 from genept.console import console
 from genept.embedders_cli import app as embedders_app
@@ -42,6 +43,7 @@ app.add_typer(genes_app, name="genes")
 app.add_typer(spaces_app, name="spaces")
 app.add_typer(embedders_app, name="embedders")
 app.add_typer(sources_app, name="sources")
+app.add_typer(bench_app, name="bench")
 answer = Console(highlight=False)
 
 
