@@ -100,11 +100,11 @@ def _say(sentences: Sequence[str]) -> None:
 
 def _print(results: pl.DataFrame) -> None:
     """One table per task: what decides first, best first; then the literature's procedures."""
-    for (task, split, model, metric), rows in results.filter(
-        pl.col("ci_low").is_not_null()
-    ).group_by(["task", "split", "model", "metric"], maintain_order=True):
-        title = f"{task} · {metric} · {model} · {split} · n = {rows['n'].max():,}"
-        table = Table("representation", "score", "95 %", "", box=None, title=title)
+    of = ["task", "metric", "model", "split"]
+    decided = results.filter(pl.col("ci_low").is_not_null())
+    for rows in decided.partition_by(of, maintain_order=True):
+        title = " · ".join(map(str, rows.select(of).row(0)))
+        table = Table("representation", "score", "95 %", "n", "", box=None, title=title)
         table.title_justify = "left"
         best_control = rows.filter("is_control")["value"].max()
         for row in rows.sort("value", descending=True).iter_rows(named=True):
@@ -113,7 +113,8 @@ def _print(results: pl.DataFrame) -> None:
             table.add_row(
                 Text(row["representation"], style=style),
                 f"{row['value']:.3f}",
-                f"{row['ci_low']:.3f}–{row['ci_high']:.3f}",
+                f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
+                f"{row['n']:,}",
                 "control" if row["is_control"] else "below a control" if is_beaten else "",
             )
         answer.print(table)

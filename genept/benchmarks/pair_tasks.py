@@ -119,7 +119,8 @@ def _features(vectors: GeneVectors, pairs: pl.DataFrame, feature: str) -> Matrix
         case "product":
             return a * b
         case "absolute-difference":
-            return np.abs(a - b)
+            apart: Matrix = np.abs(a - b)
+            return apart
         case "concatenation":
             return np.concatenate([a, b], axis=1)
         case "all-symmetric":
