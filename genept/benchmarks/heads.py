@@ -1,4 +1,8 @@
-"""What answers from gene vectors: heads that are fitted on them, with scikit-learn's defaults."""
+"""What answers from gene vectors: heads that are fitted on them, with scikit-learn's defaults.
+
+One thread each: fits of this size gain little from two, and on a busy machine threads that wait
+for one another cost tenfold.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,6 @@ Scores = NDArray[np.float64]
 LOGISTIC: Final = "logistic-regression"
 FOREST: Final = "random-forest"
 BOOSTING: Final = "gradient-boosting"
-SMALL: Final = 5000
 MAX_ITER: Final = 1000
 """The authors' 100 leaves some fits unconverged; see docs/parity.md."""
 
@@ -30,8 +33,7 @@ HEADS: Final[dict[str, Callable[[int], Any]]] = {
 
 def binary_scores(head: str, x: Matrix, y: NDArray[np.int64], test: Matrix, seed: int) -> Scores:
     """Fit a head on `x` and `y` (0 or 1); how likely each row of `test` is a 1."""
-    # On a few hundred genes threads cost more than they bring, most of all on a busy machine.
-    with threadpool_limits(1 if len(x) < SMALL else None):
+    with threadpool_limits(1):
         model = HEADS[head](seed).fit(x, y)
         scores: Scores = model.predict_proba(test)[:, 1].astype(np.float64)
     return scores
@@ -41,7 +43,8 @@ def predicted_labels(
     head: str, x: Matrix, y: NDArray[np.str_], test: Matrix, seed: int
 ) -> NDArray[np.str_]:
     """Fit a head on `x` and its labels; the label of each row of `test`."""
-    labels: NDArray[np.str_] = HEADS[head](seed).fit(x, y).predict(test)
+    with threadpool_limits(1):
+        labels: NDArray[np.str_] = HEADS[head](seed).fit(x, y).predict(test)
     return labels
 
 
