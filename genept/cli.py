@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from genept.bench_cli import app as bench_app
 from genept.client import load_table, open_releases
 from genept.collections_cli import app as collections_app
 from genept.console import console
@@ -47,6 +48,7 @@ app.add_typer(embedders_app, name="embedders")
 app.add_typer(sources_app, name="sources")
 app.command()(search)
 app.command()(neighbours)
+app.add_typer(bench_app, name="bench")
 answer = Console(highlight=False)
 
 

@@ -13,7 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genept.benchmarks.labels import build_labels
+from genept.benchmarks.leaderboard import SpaceVectors
+from genept.benchmarks.tasks import Labels
 from genept.collections.added import AddedCollection, added_collections
+from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature.reference import Reference, starter_reference
 from genept.settings import Settings
@@ -269,6 +273,22 @@ class Platform:
             runner=self.runner,
             purse=self.hosted.purse,
         )
+
+    def label_parts(self, genes: Part) -> list[Part]:
+        """Tables `gene_properties` and `gene_pairs`, of the sources that are at hand."""
+        return build_labels(
+            self.lake, self.knowledge, genes, lambda: Nomenclature(self.reference.index)
+        )
+
+    def labels(self, genes: Part) -> Labels:
+        """The same, read."""
+        properties, pairs = self.label_parts(genes)
+        return Labels(self.lake.read(properties), self.lake.read(pairs))
+
+    def entrant(self, space: Space, vectors: Part) -> SpaceVectors:
+        """One space as benchmarks take it: its vectors, and what its texts tell."""
+        told = () if space.table else self.recipe_of(space).part_names
+        return SpaceVectors(space, vectors, frozenset(told))
 
     def forecasts(self, descriptions: StoredTable) -> dict[str, Forecast]:
         """What each chosen space of a hosted embedder would cost, by space."""

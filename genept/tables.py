@@ -50,6 +50,14 @@ REPRESENTATION = Column("representation", TEXT, "What was seen: a space, express
 MODEL = Column("model", TEXT, "Name of the model.")
 DRUG = Column("drug_id", TEXT, "Drug name as the screen publishes it.")
 FOLD = Column("fold", INT, "Fold in which the observation's group was held out.", minimum=0)
+TASK = Column("task", TEXT, "What was asked.")
+POSITION = Column("position", INT, "Place in the publisher's file, from 0.", minimum=0)
+FATE = Column(
+    "fate",
+    TEXT,
+    "What becomes of the row: scored, or why not.",
+    allowed=("scored", "without_gene", "self_pair", "conflicting", "duplicate"),
+)
 METRIC = Column("metric", TEXT, "What was measured.")
 SPLIT = Column("split", TEXT, "How train and test were kept apart.")
 PREDICTED = (MODEL, MODEL_VERSION, REPRESENTATION, COLLECTION, OBSERVATION)
@@ -88,6 +96,20 @@ def _embeddings(name: str, what: str, group: str) -> Table:
         ),
     )
 
+
+COMPARED = ("task", "representation", "other")
+DIFFERENCE = (
+    TASK,
+    REPRESENTATION,
+    Column("other", TEXT, "The representation that it is compared with."),
+    MODEL,
+    SPLIT,
+    METRIC,
+    Column("difference", FLOAT, "Score of `representation` less that of `other`."),
+    Column("ci_low", FLOAT, "Lower end of its 95 % paired bootstrap interval."),
+    Column("ci_high", FLOAT, "Upper end of its 95 % paired bootstrap interval."),
+    _share("p", "Two-sided, by the normal approximation to the bootstrap."),
+)
 
 _TABLES: tuple[Table, ...] = (
     Table(
@@ -354,6 +376,40 @@ _TABLES: tuple[Table, ...] = (
     _embeddings("cell_embeddings", "cell", "embeddings"),
     _embeddings("sample_embeddings", "bulk sample", "embeddings"),
     Table(
+        name="gene_properties",
+        meaning="What genes are labelled with for benchmarks, row by row as published.",
+        group="benchmarks",
+        key=("task", "position"),
+        minimum_rows=0,
+        columns=(
+            TASK,
+            POSITION,
+            Column("input_id", TEXT, "The gene as the publisher wrote it."),
+            replace(GENE, meaning="The gene; empty if its name has none.", nullable=True),
+            Column("outcome", TEXT, "What became of the name.", allowed=OUTCOMES),
+            Column("label", TEXT, "The label."),
+            FATE,
+        ),
+    ),
+    Table(
+        name="gene_pairs",
+        meaning="Pairs of genes and whether they belong together, row by row as published.",
+        group="benchmarks",
+        key=("task", "split", "position"),
+        minimum_rows=0,
+        columns=(
+            TASK,
+            replace(SPLIT, meaning="The publisher's split: train, valid or test."),
+            POSITION,
+            Column("input_a", TEXT, "First gene, as the publisher wrote it."),
+            Column("input_b", TEXT, "Second gene, as the publisher wrote it."),
+            replace(GENE, name="gene_a", meaning="First gene; empty without one.", nullable=True),
+            replace(GENE, name="gene_b", meaning="Second gene; empty without one.", nullable=True),
+            Column("label", INT, "Whether the two belong together: 1 or 0.", minimum=0, maximum=1),
+            FATE,
+        ),
+    ),
+    Table(
         name="benchmark_results",
         meaning="Scores of every representation on every task, beside their controls.",
         group="benchmarks",
@@ -361,13 +417,25 @@ _TABLES: tuple[Table, ...] = (
         partition=("task", "dataset"),
         collection="dataset",
         columns=(
-            Column("task", TEXT, "What was asked."),
-            Column("dataset", TEXT, "Collection that it was asked of."),
+            TASK,
+            Column("dataset", TEXT, "Collection, or source of labels, that it was asked of."),
             REPRESENTATION,
             Column("model", TEXT, "What answered."),
             SPLIT,
             METRIC,
             *VALUE_WITH_INTERVAL,
+        ),
+    ),
+    Table(
+        name="benchmark_comparisons",
+        meaning="Which differences between representations are real: paired, corrected over all.",
+        group="benchmarks",
+        key=COMPARED,
+        minimum_rows=0,
+        columns=(
+            *DIFFERENCE,
+            _share("p_holm", "The same, corrected by Holm over all rows of this table."),
+            Column("separable", FLAG, "Whether p_holm is below 0.05."),
         ),
     ),
     Table(
@@ -463,6 +531,34 @@ _WORKING: tuple[Table, ...] = (
             Column("gene_index", pa.uint32(), "Position on the axis, from 0.", minimum=0),
             Column("n_observations", INT, "Observations with a value other than zero.", minimum=1),
         ),
+    ),
+    Table(
+        name="benchmark_predictions",
+        meaning="What was predicted of every scored gene, pair or term, by one representation.",
+        group="benchmarks",
+        key=("task", "representation", "model", "split", "fold", "unit", "partner"),
+        partition=("task", "representation"),
+        columns=(
+            TASK,
+            REPRESENTATION,
+            Column("model", TEXT, "What answered."),
+            SPLIT,
+            Column("fold", INT, "Test set of the split; scores are averaged over them.", minimum=0),
+            Column("unit", TEXT, "The gene, pair or term, as `position` where genes may repeat."),
+            Column("partner", TEXT, "Second gene of a pair; empty for anything else."),
+            Column("truth", TEXT, "The label."),
+            Column("predicted", TEXT, "The predicted label.", nullable=True),
+            Column("score", FLOAT, "The higher, the more likely label 1.", nullable=True),
+            Column("is_control", FLAG, "Whether the representation carries no knowledge."),
+        ),
+    ),
+    Table(
+        name="benchmark_differences",
+        meaning="Paired differences within one task, not yet corrected over all tasks.",
+        group="benchmarks",
+        key=COMPARED,
+        partition=("task",),
+        columns=DIFFERENCE,
     ),
 )
 WORKING_TABLES: Final[dict[str, Table]] = {table.name: table for table in _WORKING}

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from genept.benchmarks.cell_types import TASK, cell_type_scores, expression_pca, split_cells
+from genept.benchmarks.cell_types import (
+    TASK,
+    cell_type_scores,
+    centred,
+    expression_pca,
+    split_cells,
+)
 from genept.embeddings.representations import CollectionParts, read_views
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
@@ -16,7 +22,7 @@ EXPRESSION_CONTROL: Final = "expression-pca-50"
 def annotate_cell_types(lake: Lake, collection: str, unit: str, parts: CollectionParts) -> Part:
     """Scores of one single-cell collection, unless the lake holds them already.
 
-    Cells without a published type take no part.
+    Cells without a published type take no part. Every space is scored as it is, and centred.
     """
     origin = Origin(
         code=("genept.benchmarks", "genept.embeddings", "genept.tables"),
@@ -29,11 +35,16 @@ def annotate_cell_types(lake: Lake, collection: str, unit: str, parts: Collectio
         views = read_views(lake, parts).labelled("cell_type")
         train, _ = split_cells(views.observations.height, seed=SEED)
         control = expression_pca(views.expression, train, unit=unit, seed=SEED)
+        shifted = {f"{name}:centred": centred(one, train) for name, one in views.spaces.items()}
         scores = cell_type_scores(
-            {**views.spaces, EXPRESSION_CONTROL: control},
+            {**views.spaces, **shifted, EXPRESSION_CONTROL: control},
             views.observations["cell_type"].to_list(),
             collection,
-            [*views.controls, EXPRESSION_CONTROL],
+            [
+                *views.controls,
+                *(f"{name}:centred" for name in views.controls),
+                EXPRESSION_CONTROL,
+            ],
             seed=SEED,
         )
         return [NewPart("benchmark_results", scores, (TASK, collection))]

@@ -139,6 +139,16 @@ def cell_type_scores(
     return pl.DataFrame(rows)
 
 
+def centred(vectors: NDArray[np.float32], train: Indices) -> NDArray[np.float32]:
+    """Vectors less the mean of the training cells.
+
+    Pooled vectors are nearly parallel (their cosines exceed .99), because all cells share the
+    genes that are everywhere; what is left after the mean is what tells cells apart.
+    """
+    shifted: NDArray[np.float32] = vectors - vectors[train].mean(axis=0, dtype=np.float64)
+    return shifted.astype(np.float32)
+
+
 def expression_pca(
     matrix: csr_matrix,
     train: Indices,

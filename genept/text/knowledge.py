@@ -102,8 +102,12 @@ class KnowledgeSources:
 
     def inputs(self, recipe: Recipe) -> dict[str, str]:
         """Content hashes of everything that a recipe draws on beyond table `genes`."""
+        return self.inputs_of(recipe.part_names)
+
+    def inputs_of(self, parts: Iterable[PartName]) -> dict[str, str]:
+        """The same for these parts."""
         found = {}
-        for part in recipe.part_names:
+        for part in parts:
             if part == "go" and not self._has_goa:
                 found["pyiomica"] = self.archives.catalogue.sources["pyiomica"].sha256
             elif part not in OF_GENES and self.missing(part) is None:

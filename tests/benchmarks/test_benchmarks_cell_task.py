@@ -46,6 +46,8 @@ def test_planted_types_are_found_beside_every_control(lake: Lake, parts):
     assert {name: row["is_control"] for name, row in accuracy.items()} == {
         "minilm-l6-v2/name-go:genept-w": False,
         "random-384/name-go:genept-w": True,
+        "minilm-l6-v2/name-go:genept-w:centred": False,
+        "random-384/name-go:genept-w:centred": True,
         EXPRESSION_CONTROL: True,
         "majority-class": True,
     }

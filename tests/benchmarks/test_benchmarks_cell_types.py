@@ -11,6 +11,7 @@ from genept.benchmarks.cell_types import (
     _vote,
     annotate_cells,
     cell_type_scores,
+    centred,
     expression_pca,
     split_cells,
 )
@@ -61,6 +62,19 @@ def test_neighbours_are_exact():
     expected = exact.fit(vectors[train]).kneighbors(vectors[test], return_distance=False)
     assert (np.sort(expected) == _nearest(unit[test] @ unit[train].T)).all()
     assert (annotate_cells(vectors, labels).test_index == test).all()
+
+
+def test_what_all_cells_share_hides_their_types_until_it_is_taken_out():
+    vectors, labels = planted(strength=0.7)
+    shared = vectors + np.float32(2e5)  # cosines of 1 to the last digits of float32
+    train, _ = split_cells(len(vectors))
+
+    def accuracy(rows):
+        found = annotate_cells(rows, labels)
+        return (found.true == found.predicted).mean()
+
+    assert accuracy(shared) < accuracy(centred(shared, train)) - 0.1
+    assert accuracy(centred(shared, train)) > accuracy(vectors) - 0.1
 
 
 def test_scale_of_a_vector_does_not_matter():

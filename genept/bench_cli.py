@@ -1,0 +1,121 @@
+"""`genept bench …`: hold the benchmarks on genes, and show the leaderboard of a release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from genept.benchmarks.comparisons import in_words
+from genept.benchmarks.labels import fates
+from genept.benchmarks.leaderboard import run_tasks
+from genept.benchmarks.registry import TASKS
+from genept.client import load_table
+from genept.console import console
+from genept.nomenclature.reference import build_genes
+from genept.platform import Platform
+from genept.settings import Settings
+from genept.store.errors import StoreError
+from genept.text.descriptions import describe_genes
+
+app = typer.Typer(no_args_is_help=True, help="Which text, which model: tasks beside controls.")
+answer = Console(highlight=False)
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks on genes: what each asks, of which labels, and what decides."""
+    table = Table("task", "labels", "decided by", "what is asked", box=None)
+    for task in TASKS.values():
+        decided = f"{task.metrics[0]}, {task.model}, {task.clean}"
+        table.add_row(task.id, task.dataset, decided, task.title)
+    answer.print(table)
+
+
+@app.command()
+def run(
+    task: Annotated[list[str] | None, typer.Option(help="A task; repeat for more.")] = None,
+    space: Annotated[list[str] | None, typer.Option(help="A space; repeat for more.")] = None,
+    words: Annotated[bool, typer.Option(help="Say which differences are real.")] = False,
+) -> None:
+    """Hold tasks in spaces; what was held before on the same inputs is remembered."""
+    platform = Platform(Settings())
+    if unknown := sorted(set(task or ()) - set(TASKS)):
+        raise StoreError(f"unknown tasks {unknown}; known are {sorted(TASKS)}")
+    chosen = {id_: one for id_, one in TASKS.items() if not task or id_ in task}
+    try:
+        spaces = [platform.space(id_) for id_ in space] if space else list(platform.spaces)
+    except ValueError as error:
+        raise StoreError(str(error)) from None
+    genes = build_genes(platform.lake, platform.archives).part()
+    with console.status("labels") as status:
+        labels = platform.labels(genes)
+        counted = fates(labels.properties) | fates(labels.pairs)
+        entrants = []
+        for one in spaces:
+            status.update(f"embedding {one.id}")
+            parts = [] if one.table else describe_genes(
+                platform.lake, platform.knowledge, genes, platform.recipe_of(one),
+                lambda: platform.minilm.count_tokens, max_genes=platform.settings.max_genes,
+            )  # fmt: skip
+            stored = platform.lake.assemble("gene_descriptions", parts)
+            entrants.append(platform.entrant(one, platform.embed(one, stored)))
+        made, remarks = run_tasks(
+            platform.lake, labels, entrants, tasks=chosen, advance=status.update
+        )
+    results = [part for part in made if part.table == "benchmark_results"]
+    for what, n in counted.items():
+        if what.split("/")[0] in chosen and not what.endswith("/scored"):
+            answer.print(f"{what.replace('/', ': ')}: {n:,} rows")
+    for what, why in remarks.items():
+        answer.print(f"{what}: not scored, {why}")
+    if not results:
+        raise StoreError("nothing was scored: see above; `genept sources fetch` has the labels")
+    _print(platform.lake.read(results))
+    if words:
+        (compared,) = [part for part in made if part.table == "benchmark_comparisons"]
+        _say(in_words(platform.lake.read(compared)))
+
+
+@app.command()
+def show(
+    release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
+    words: Annotated[bool, typer.Option(help="Say which differences are real.")] = False,
+) -> None:
+    """Show the leaderboard of a release: spaces by tasks, worse than a control in red."""
+    _print(load_table("benchmark_results", release=release).collect())
+    if words:
+        _say(in_words(load_table("benchmark_comparisons", release=release).collect()))
+
+
+def _say(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        answer.print(sentence, markup=False, soft_wrap=True)
+
+
+def _print(results: pl.DataFrame) -> None:
+    """One table per task: what decides first, best first; then the literature's procedures."""
+    of = ["task", "metric", "model", "split"]
+    decided = results.filter(pl.col("ci_low").is_not_null())
+    for rows in decided.partition_by(of, maintain_order=True):
+        title = " · ".join(map(str, rows.select(of).row(0)))
+        table = Table("representation", "score", "95 %", "n", "", box=None, title=title)
+        table.title_justify = "left"
+        best_control = rows.filter("is_control")["value"].max()
+        for row in rows.sort("value", descending=True).iter_rows(named=True):
+            is_beaten = isinstance(best_control, float) and row["value"] < best_control
+            style = "dim" if row["is_control"] else "red" if is_beaten else "green"
+            table.add_row(
+                Text(row["representation"], style=style),
+                f"{row['value']:.3f}",
+                f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
+                f"{row['n']:,}",
+                "control" if row["is_control"] else "below a control" if is_beaten else "",
+            )
+        answer.print(table)
+        answer.print()

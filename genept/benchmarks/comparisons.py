@@ -1,0 +1,80 @@
+"""What can be told apart: paired differences between representations, corrected over all tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import erfc, sqrt
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from genept.benchmarks.resampling import Resampled
+
+LEVEL: Final = 0.05
+_SCHEMA: Final = {"representation": pl.String, "other": pl.String} | dict.fromkeys(
+    ("difference", "ci_low", "ci_high", "p"), pl.Float64
+)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """P values corrected by Holm's step-down procedure, in the order given (Holm 1979)."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return [float(one) for one in corrected]
+
+
+def paired_differences(
+    scores: Mapping[str, Resampled], pairs: Sequence[tuple[str, str]]
+) -> pl.DataFrame:
+    """Difference of each pair of representations that were scored under the same draws.
+
+    Returns
+    -------
+    pl.DataFrame
+        representation, other, difference, ci_low, ci_high, p: two-sided, by the normal
+        approximation, because percentiles of some hundred draws cannot be corrected.
+    """
+    rows: list[dict[str, Any]] = []
+    for one, other in pairs:
+        a, b = scores[one], scores[other]
+        difference = Resampled(a.value - b.value, a.draws - b.draws)
+        low, high = difference.interval
+        spread = float(difference.draws.std(ddof=1))
+        p = erfc(abs(difference.value) / (spread * sqrt(2))) if spread > 0 else 1.0
+        rows.append(
+            {
+                "representation": one,
+                "other": other,
+                "difference": difference.value,
+                "ci_low": low,
+                "ci_high": high,
+                "p": p,
+            }
+        )
+    return pl.DataFrame(rows, schema=_SCHEMA)
+
+
+def corrected(differences: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with `p_holm`, over all of them, and whether they are `separable`."""
+    adjusted = pl.Series("p_holm", holm(differences["p"].to_list()), pl.Float64)
+    return differences.with_columns(adjusted, (adjusted < LEVEL).alias("separable"))
+
+
+def in_words(comparisons: pl.DataFrame) -> list[str]:
+    """Which differences are real and which are not, a sentence each, task by task."""
+    said = []
+    for row in comparisons.sort("task", "separable", "difference").iter_rows(named=True):
+        ahead, behind = row["representation"], row["other"]
+        low, high, by = row["ci_low"], row["ci_high"], row["difference"]
+        if by < 0:
+            ahead, behind, by, low, high = behind, ahead, -by, -high, -low
+        verdict = (
+            f"{ahead} is ahead of {behind} by {by:.3f} [{low:.3f}, {high:.3f}]"
+            if row["separable"]
+            else f"{ahead} and {behind} cannot be told apart ({by:+.3f} [{low:.3f}, {high:.3f}])"
+        )
+        said.append(f"{row['task']}: {verdict}, corrected p {row['p_holm']:.2g}")
+    return said

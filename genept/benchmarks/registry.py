@@ -1,0 +1,72 @@
+"""Every task on genes. To add one, write its class and name it here; see CONTRIBUTING."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from genept.benchmarks.gene_tasks import SHUFFLED, Kind, Membership, Property
+from genept.benchmarks.labels import GENE_PAIRS, GO_TERMS
+from genept.benchmarks.pair_tasks import DISJOINT, Pairs
+from genept.benchmarks.tasks import Task
+
+_TASKS: tuple[Task, ...] = (
+    Property(
+        id="dosage-sensitivity",
+        dataset="dosage-sensitive-tfs",
+        title="Dosage-sensitive transcription factors",
+        positive="sensitive",
+        metrics=("auroc",),
+        clean=SHUFFLED,
+    ),
+    Property(
+        id="bivalent-vs-lys4",
+        dataset="bivalent-genes",
+        title="Bivalent against Lys4-only methylated promoters",
+        positive="bivalent",
+        metrics=("auroc",),
+        clean=SHUFFLED,
+    ),
+    Property(
+        id="tf-range",
+        dataset="tf-range",
+        title="Long- against short-range transcription factors",
+        positive="long",
+        metrics=("auroc",),
+        clean=SHUFFLED,
+    ),
+    Kind(
+        id="gene-type",
+        dataset="gene-types",
+        title="Kind of gene, of those with more than 75 genes",
+        metrics=("balanced_accuracy", "accuracy"),
+        clean="stratified-70-30-repeated",
+    ),
+    Membership(
+        id=GO_TERMS,
+        dataset="pyiomica",
+        title="Membership in Gene Ontology processes",
+        metrics=("mean_auroc",),
+        clean="5-fold-genes",
+        model="ridge",
+        told_by=("go",),
+    ),
+    Membership(
+        id="chromosome",
+        dataset="gencode-v49-genes",
+        title="Chromosome of protein-coding genes, which texts should hardly know",
+        metrics=("mean_auroc",),
+        clean="5-fold-genes",
+        model="ridge",
+        largest=100_000,
+    ),
+    Pairs(
+        id=GENE_PAIRS,
+        dataset="gene2vec",
+        title="Gene–gene interaction, Gene2vec's pairs",
+        metrics=("auroc",),
+        clean=DISJOINT,
+    ),
+)
+
+TASKS: Final[dict[str, Task]] = {task.id: task for task in _TASKS}
+"""By id, in the order of the leaderboard."""

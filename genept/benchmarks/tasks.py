@@ -1,0 +1,170 @@
+"""What a task on genes is: which labels it reads, whom it asks, how it splits and what it counts.
+
+A task is one small class; `TASKS` is the registry, and adding to it is all that a new task
+takes. Tasks see labels and vectors in memory; reading, remembering and comparing is done by
+`genept.benchmarks.leaderboard`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from genept.benchmarks.heads import LOGISTIC, Matrix
+from genept.text.random_vectors import RandomVectors
+from genept.text.shuffling import shuffled
+
+RANDOM: Final = "random-384"
+MAJORITY: Final = "majority-class"
+FREQUENCY: Final = "gene-frequency"
+_PREDICTED: Final = pl.Schema(
+    dict.fromkeys(("model", "split"), pl.String)
+    | {"fold": pl.Int64}
+    | dict.fromkeys(("unit", "partner", "truth", "predicted"), pl.String)
+    | {"score": pl.Float64}
+)
+
+
+@dataclass(frozen=True, eq=False)
+class GeneVectors:
+    """One representation of genes: a row of `matrix` per gene."""
+
+    name: str
+    genes: tuple[str, ...]
+    matrix: Matrix
+    is_control: bool = False
+
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        return {gene: row for row, gene in enumerate(self.genes)}
+
+    def of(self, genes: Sequence[str]) -> Matrix:
+        """The vectors of these genes, in this order."""
+        found: Matrix = self.matrix[[self._row[gene] for gene in genes]]
+        return found
+
+    def within(self, genes: Sequence[str]) -> GeneVectors:
+        """The same vectors, of these genes alone."""
+        return replace(self, genes=tuple(genes), matrix=self.of(genes))
+
+    def shuffled(self) -> GeneVectors:
+        """The control in which each gene has the vector of another."""
+        given = shuffled(self.genes)
+        return replace(
+            self, name=f"{self.name}@shuffled", matrix=self.matrix[given], is_control=True
+        )
+
+
+def random_vectors(genes: Sequence[str], dimensions: int = 384) -> GeneVectors:
+    """The control that knows nothing: a vector drawn for each gene."""
+    drawn = RandomVectors(dimensions).embed(list(genes))
+    return GeneVectors(f"random-{dimensions}", tuple(genes), drawn, is_control=True)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Tables `gene_properties` and `gene_pairs`."""
+
+    properties: pl.DataFrame
+    pairs: pl.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """A question about genes that vectors may answer.
+
+    Parameters
+    ----------
+    id
+        Name of the task; in the tables of labels its rows have it.
+    dataset
+        Where its labels come from.
+    told_by
+        Parts of a description that state the answer: a space that tells them is not asked.
+    metrics
+        Names from `resampling.METRICS`, the one that decides first.
+    clean
+        Name of the split that decides; the others are there to compare with the literature.
+    model
+        The head that decides.
+    """
+
+    id: str
+    dataset: str
+    title: str
+    metrics: tuple[str, ...]
+    clean: str
+    model: str = LOGISTIC
+    told_by: tuple[str, ...] = ()
+
+    scored_by: ClassVar[tuple[str, ...]] = ("genept.benchmarks.heads", "genept.benchmarks.tasks")
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Modules whose behaviour decides what is predicted."""
+        return (type(self).__module__, *self.scored_by)
+
+    @abstractmethod
+    def rows(self, labels: Labels) -> pl.DataFrame:
+        """The labels of this task; empty where their source is not at hand."""
+
+    @abstractmethod
+    def genes(self, rows: pl.DataFrame) -> set[str]:
+        """The genes that a space must know to be asked."""
+
+    @abstractmethod
+    def known(self, rows: pl.DataFrame, genes: Sequence[str]) -> pl.DataFrame:
+        """The rows whose genes are all among `genes`."""
+
+    @abstractmethod
+    def predict(
+        self, rows: pl.DataFrame, vectors: GeneVectors, *, brief: bool = False
+    ) -> pl.DataFrame:
+        """Fit and predict on every split with every head: model, split, fold, unit, …
+
+        Parameters
+        ----------
+        brief
+            The deciding head on the deciding split only: for controls of controls.
+        """
+
+    @abstractmethod
+    def permuted(self, rows: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
+        """The same rows with their labels dealt out at random."""
+
+    def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame] | None:  # noqa: ARG002 - for tasks that have one
+        """Name and predictions of what is known without vectors; None where that is chance."""
+        return None
+
+
+def predictions(
+    model: str,
+    split: str,
+    fold: int,
+    units: Sequence[str],
+    truth: Sequence[str],
+    *,
+    partners: Sequence[str] | None = None,
+    score: NDArray[Any] | None = None,
+    predicted: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """Rows of table `benchmark_predictions`, but for task and representation."""
+    n = len(units)
+    columns = {
+        "model": [model] * n,
+        "split": [split] * n,
+        "fold": [fold] * n,
+        "unit": list(units),
+        "partner": list(partners) if partners is not None else [""] * n,
+        "truth": list(truth),
+        "predicted": list(predicted) if predicted is not None else [None] * n,
+        "score": np.asarray(score, np.float64).tolist() if score is not None else [None] * n,
+    }
+    return pl.DataFrame(columns, schema=_PREDICTED)

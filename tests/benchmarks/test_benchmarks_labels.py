@@ -1,0 +1,105 @@
+"""Labels out of the publishers' files: names mapped, contradictions and repetitions marked."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from genept.benchmarks.labels import fates, gene_pairs, gene_properties
+from genept.nomenclature.mapping import Nomenclature
+from genept.sources.at_hand import FileAtHand
+from genept.sources.errors import SourceError
+from genept.sources.opening import file_opener
+from genept.tables import TABLES
+
+MIRROR = Path(__file__).resolve().parents[3] / "shared" / "mirror"
+GENES = pl.DataFrame(
+    {
+        "hgnc_id": ["HGNC:1", "HGNC:2", "HGNC:3"],
+        "symbol": ["TP53", "MYC", "GATA1"],
+        "ensembl_gene_id": ["ENSG00000000001", "ENSG00000000002", "ENSG00000000003"],
+        "entrez_id": ["1", "2", "3"],
+        "aliases": [["P53"], [], []],
+        "previous_symbols": [[], [], []],
+    }
+)
+NAMES = Nomenclature.of(GENES)
+
+
+def at_hand(folder: Path, id_: str, text: str) -> FileAtHand:
+    path = folder / f"{id_}.txt"
+    path.write_text(text, encoding="utf-8")
+    return FileAtHand(id_, path, "0" * 64, id_, file_opener(path))
+
+
+def pair_files(folder: Path, text: str, labels: str):
+    files = (("text", text), ("label", labels))
+    return {f"gene2vec-test-{one}": at_hand(folder, f"gene2vec-test-{one}", body)
+            for one, body in files}  # fmt: skip
+
+
+def test_pairs_keep_every_row_and_say_what_becomes_of_it(tmp_path):
+    text = "TP53 MYC\nMYC P53\nTP53 GATA1\nGATA1 TP53\nTP53 P53\nTP53 NOPE\n"
+    found = gene_pairs(pair_files(tmp_path, text, "1\n1\n1\n0\n1\n0\n"), NAMES)
+    assert found["fate"].to_list() == [
+        "scored", "duplicate", "conflicting", "conflicting", "self_pair", "without_gene",
+    ]  # fmt: skip
+    assert fates(found)["gene-gene-interaction/conflicting"] == 2
+    assert set(found.columns) == {column.name for column in TABLES["gene_pairs"].columns}
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "complaint"),
+    [
+        ("TP53 MYC\n", "1\n0\n", "1 pairs.*2 labels"),
+        ("TP53 MYC GATA1\n", "1\n", "line 1"),
+        ("TP53 MYC\nMYC GATA1\n", "1\nyes\n", "line 2.*'yes'"),
+    ],
+)
+def test_bad_pairs_are_refused_by_line(tmp_path, text, labels, complaint):
+    with pytest.raises(SourceError, match=complaint):
+        gene_pairs(pair_files(tmp_path, text, labels), NAMES)
+
+
+def test_properties_are_labelled_as_published(tmp_path):
+    rows = (
+        "ensembl_id,gene_name,dosage_insensitive,dosage_sensitive\n"
+        "ENSG00000000001,TP53,Yes,\nENSG00000000002,MYC,,Yes\nENSG00000000002,MYC,,Yes\n"
+    )
+    id_ = "dosage-sensitive-tfs"
+    found = gene_properties({id_: at_hand(tmp_path, id_, rows)}, NAMES)
+    assert found["label"].to_list() == ["insensitive", "sensitive", "sensitive"]
+    assert found["fate"].to_list() == ["scored", "scored", "duplicate"]
+    both = rows.replace("TP53,Yes,", "TP53,Yes,Yes")
+    with pytest.raises(SourceError, match="data row 1"):
+        gene_properties({id_: at_hand(tmp_path, id_, both)}, NAMES)
+    with pytest.raises(SourceError, match="no column 'is_longrange'"):
+        gene_properties({"tf-range": at_hand(tmp_path, "tf-range", rows)}, NAMES)
+
+
+def test_without_sources_the_tables_are_empty():
+    assert gene_properties({}, NAMES).is_empty()
+    assert gene_pairs({}, NAMES).is_empty()
+
+
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="needs the mirror beside the project")
+def test_the_mirrors_labels_are_those_that_were_published():
+    files = {
+        "dosage-sensitive-tfs": "dosage_sensitive_tfs.csv",
+        "bivalent-genes": "bivalent_vs_lys4_only.csv",
+        "tf-range": "long_vs_short_range_tfs.csv",
+    }
+    there = {
+        id_: FileAtHand(id_, path, "0" * 64, id_, file_opener(path))
+        for id_, name in files.items()
+        if (path := MIRROR / "gene_properties" / name)
+    }
+    counted = gene_properties(there, NAMES).group_by("task", "label").len().sort("len").rows()
+    assert sorted(counted) == [
+        ("bivalent-vs-lys4", "bivalent", 96),
+        ("bivalent-vs-lys4", "lys4-only", 77),
+        ("dosage-sensitivity", "insensitive", 368),
+        ("dosage-sensitivity", "sensitive", 122),
+        ("tf-range", "long", 46),
+        ("tf-range", "short", 130),
+    ]

@@ -1,0 +1,124 @@
+"""The leaderboard in a real lake: who takes part, beside which controls, and what is remembered."""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from genept.benchmarks import leaderboard
+from genept.benchmarks.gene_tasks import Property
+from genept.benchmarks.leaderboard import SpaceVectors, run_tasks
+from genept.benchmarks.tasks import RANDOM, Labels
+from genept.store.lake import Lake, NewPart
+from genept.store.provenance import Origin
+from genept.tables import TABLES
+from genept.text.spaces import space_of
+
+N = 120
+GENES = [f"ENSG{one:011}" for one in range(N)]
+YES = np.random.default_rng(0).integers(0, 2, N)
+TASK = Property(
+    id="t",
+    dataset="d",
+    title="t",
+    positive="yes",
+    metrics=("auroc",),
+    clean="shuffled-5-fold-repeated",
+    heads=("logistic-regression",),
+    told_by=("go",),
+)
+
+
+def space(lake: Lake, id_: str, strength: float, tells=(), genes=N, seed=1):
+    matrix = np.random.default_rng(seed).normal(size=(N, 12))
+    matrix[:, 0] += strength * (2 * YES - 1)
+    matrix = (matrix / np.linalg.norm(matrix, axis=1, keepdims=True))[:genes].astype(np.float32)
+    schema = TABLES["gene_embeddings"].schema(12)
+    vectors = pa.FixedSizeListArray.from_arrays(
+        pa.array(matrix.ravel()), type=schema.field("embedding").type
+    )
+    names = GENES[:genes]
+    columns = [[id_] * genes, names, names, vectors, ["0" * 64] * genes]
+    rows = pa.table([pa.array(one) for one in columns[:3]] + columns[3:], schema=schema)
+    origin = Origin(code=(), settings={"id": id_, "strength": strength, "genes": genes})
+    part = NewPart("gene_embeddings", rows, (id_,), 12)
+    (stored,) = lake.build(f"test/{id_}", origin, lambda: [part])
+    return SpaceVectors(space_of(id_), stored, frozenset(tells))
+
+
+def labels():
+    rows = pl.DataFrame(
+        {
+            "task": ["t"] * N,
+            "position": range(N),
+            "input_id": GENES,
+            "ensembl_gene_id": GENES,
+            "outcome": ["ensembl_id"] * N,
+            "label": ["yes" if one else "no" for one in YES],
+            "fate": ["scored"] * N,
+        }
+    )
+    return Labels(rows, pl.DataFrame(schema={"task": pl.String}))
+
+
+@pytest.fixture
+def spaces(lake: Lake):
+    return [
+        space(lake, "good/text", 3.0),
+        space(lake, "fair/text", 1.0, seed=2),
+        space(lake, "small/text", 3.0, genes=N // 2),
+        space(lake, "leaky/go", 9.0, tells=["name", "go"]),
+    ]
+
+
+def held(lake, spaces):
+    return run_tasks(lake, labels(), spaces, tasks={"t": TASK})
+
+
+def test_spaces_stand_beside_their_controls_and_differences_are_told(lake: Lake, spaces):
+    parts, remarks = held(lake, spaces)
+    results = lake.read([part for part in parts if part.table == "benchmark_results"])
+    assert not results.select(TABLES["benchmark_results"].key).is_duplicated().any()
+    clean = results.filter(split=TASK.clean, metric="auroc")
+    value = dict(zip(clean["representation"], clean["value"], strict=True))
+    assert value["good/text"] > value["fair/text"] > value[RANDOM]
+    assert set(value) == {RANDOM} | {
+        f"{name}{control}"
+        for name in ("good/text", "fair/text", "ensemble/text")
+        for control in ("", "@shuffled", "@permuted-labels")
+    }
+    assert all((0.3 < one < 0.7) == ("@" in name or name == RANDOM) for name, one in value.items())
+    assert remarks == {
+        "t/small/text": "knows 60 of 120 genes",
+        "t/leaky/go": "its texts tell the answer: go",
+    }
+    (compared,) = [part for part in parts if part.table == "benchmark_comparisons"]
+    row = lake.read(compared).filter(representation="good/text", other=RANDOM).row(0, named=True)
+    assert row["separable"]
+    assert row["p"] <= row["p_holm"] < 0.05
+    assert row["difference"] == pytest.approx(value["good/text"] - value[RANDOM])
+
+
+def test_only_what_an_input_touches_is_done_again(lake: Lake, spaces, monkeypatch):
+    parts, _ = held(lake, spaces)
+    predicted = []
+    real = leaderboard._predicted
+
+    def watched(lake, contest, name, members):
+        predicted.append(name)
+        return real(lake, contest, name, members)
+
+    monkeypatch.setattr(leaderboard, "_predicted", watched)
+    assert held(lake, spaces)[0] == parts
+    assert predicted == []
+    spaces[1] = space(lake, "fair/text", 1.5, seed=2)
+    held(lake, spaces)
+    assert predicted == ["fair/text", "ensemble/text"]
+
+
+def test_a_task_without_labels_is_named_and_makes_empty_tables(lake: Lake, spaces):
+    nothing = Labels(labels().properties.clear(), labels().pairs)
+    parts, remarks = run_tasks(lake, nothing, spaces, tasks={"t": TASK})
+    assert [part.table for part in parts] == ["benchmark_comparisons"]
+    assert parts[0].rows == 0
+    assert "no labels" in remarks["t"]
