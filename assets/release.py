@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.results import OWNERS
+from genept.models.promotion import card_pages
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.store.lake import StoredTable
@@ -45,6 +46,12 @@ def published_release(
             | {
                 f"nomenclature/{collection}.md": page.encode()
                 for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items()
+            }
+            | {
+                f"models/{model}.md": card.encode()
+                for model, card in card_pages(
+                    platform.lake, platform.models, tables["gate_verdicts"]
+                ).items()
             },
         )
     )

@@ -22,6 +22,7 @@ from genept.client import load_table, open_releases
 from genept.console import console
 from genept.embedders_cli import app as embedders_app
 from genept.genes_cli import app as genes_app
+from genept.models_cli import app as models_app
 from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.sources_cli import app as sources_app
@@ -42,6 +43,7 @@ app.add_typer(genes_app, name="genes")
 app.add_typer(spaces_app, name="spaces")
 app.add_typer(embedders_app, name="embedders")
 app.add_typer(sources_app, name="sources")
+app.add_typer(models_app, name="models")
 answer = Console(highlight=False)
 
 

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genept.models.registry import ModelRegistry
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature.reference import Reference, starter_reference
 from genept.settings import Settings
@@ -80,6 +81,11 @@ class Platform:
     def releases(self) -> Releases:
         """Everything that was ever published."""
         return Releases(self.lake, self.settings.product)
+
+    @cached_property
+    def models(self) -> ModelRegistry:
+        """Every trained model, and who is champion."""
+        return ModelRegistry(self.store, self.settings.product)
 
     @cached_property
     def reference(self) -> Reference:

@@ -7,11 +7,11 @@ of the two ids, or a near-duplicate profile, ties them together. Folds are made 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import rankdata
 
@@ -23,7 +23,7 @@ Pairs = NDArray[np.intp]
 
 
 def near_duplicates(
-    profiles: ArrayLike | sp.spmatrix, *, threshold: float = NEAR_DUPLICATE
+    profiles: NDArray[Any] | sp.csr_matrix, *, threshold: float = NEAR_DUPLICATE
 ) -> Pairs:
     """Pairs of rows whose profiles correlate (Spearman) at `threshold` or above.
 
@@ -99,12 +99,11 @@ def connected_groups(
     return smallest
 
 
-def _standardised_ranks(profiles: ArrayLike | sp.spmatrix) -> Iterator[NDArray[np.float32]]:
+def _standardised_ranks(profiles: NDArray[Any] | sp.csr_matrix) -> Iterator[NDArray[np.float32]]:
     """Ranks within each row, centred and of unit length, so that a product is a correlation."""
-    matrix = sp.csr_matrix(profiles) if sp.issparse(profiles) else np.asarray(profiles)
-    for start in range(0, matrix.shape[0], _BLOCK):
-        block = matrix[start : start + _BLOCK]
-        ranks = rankdata(sp.csr_matrix.toarray(block) if sp.issparse(block) else block, axis=1)
+    for start in range(0, profiles.shape[0], _BLOCK):
+        block = profiles[start : start + _BLOCK]
+        ranks = rankdata(block if isinstance(block, np.ndarray) else block.toarray(), axis=1)
         ranks -= ranks.mean(axis=1, keepdims=True)
         norms = np.linalg.norm(ranks, axis=1, keepdims=True)
         yield (ranks / np.where(norms > 0, norms, 1)).astype(np.float32)

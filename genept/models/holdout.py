@@ -69,6 +69,11 @@ class Holdout:
 
     hashes: frozenset[str]
 
+    @classmethod
+    def of(cls, ids: Iterable[str]) -> Holdout:
+        """The holdout of these samples."""
+        return cls(frozenset(_hash(str(one)) for one in ids))
+
     @cached_property
     def sha256(self) -> str:
         """Hash of the whole holdout."""

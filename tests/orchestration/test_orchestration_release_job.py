@@ -41,6 +41,7 @@ def test_a_run_publishes_and_a_second_run_writes_nothing(installation: Installat
         assert all(one.passed for one in manifest.evidence.values())
         pages = {f"checks/{name}.html" for name in (*TABLES, "index")}
         pages |= {f"nomenclature/{name}.md" for name in ("pbmc-hao", "prostate")}
+        pages |= {"models/diagnosis-prostate.md"}
         assert set(manifest.audit) == pages
         assert again.success
         assert keys_in(installation) == before
