@@ -6,7 +6,6 @@ The gate reads these and nothing else. How they come about is in `genept.models.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -43,18 +42,18 @@ class Predictions(Document):
     probabilities: tuple[tuple[float, ...], ...]
     folds: tuple[int, ...] | None = None
 
-    @cached_property
+    @property
     def shares(self) -> NDArray[np.float64]:
         """The probabilities as an array, samples × classes."""
         return np.asarray(self.probabilities).reshape(len(self.ids), len(self.classes))
 
-    @cached_property
+    @property
     def predicted(self) -> NDArray[np.str_]:
         """The likeliest class of each sample."""
         likeliest: NDArray[np.str_] = np.asarray(self.classes)[self.shares.argmax(axis=1)]
         return likeliest
 
-    @cached_property
+    @property
     def truth(self) -> NDArray[np.str_]:
         """The published label of each sample."""
         return np.asarray(self.labels, dtype=np.str_)

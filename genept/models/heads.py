@@ -33,6 +33,7 @@ HEADS: Final = (LINEAR, NEIGHBOURS, BOOSTED)
 
 STEPS: Final = ("scale", "components", "head")
 MAX_COMPONENTS: Final = 100
+N_NEIGHBOURS: Final = 10
 _SMALLEST_PROBABILITY: Final = 1e-6
 
 
@@ -81,7 +82,7 @@ def new_head(name: str, seed: int) -> Any:
         # threads moved probabilities by 0.1. Newton's method in float64 agrees to 1e-13.
         return LogisticRegression(class_weight="balanced", solver="newton-cholesky", tol=1e-6)
     if name == NEIGHBOURS:
-        return KNeighborsClassifier(n_neighbors=10, weights="distance", algorithm="brute")
+        return KNeighborsClassifier(n_neighbors=N_NEIGHBOURS, weights="distance", algorithm="brute")
     if name == BOOSTED:
         return HistGradientBoostingClassifier(
             max_iter=60, max_depth=3, class_weight="balanced", early_stopping=False,
@@ -97,11 +98,11 @@ def new_preparation(n_rows: int, n_features: int, seed: int) -> Pipeline:
 
 
 def fitted(estimator: Any, X: Floats, y: NDArray[np.str_] | None = None) -> Any:
-    """Fit on one BLAS thread; an unfinished fit raises instead of becoming a result.
+    """Fit on one thread; an unfinished fit raises instead of becoming a result.
 
-    One thread: on a busy machine BLAS threads spend their time waiting for one another.
+    One thread: on a busy machine threads spend their time waiting for one another.
     """
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("error", ConvergenceWarning)
         warnings.simplefilter("error", RuntimeWarning)
         return estimator.fit(X, y)
@@ -110,7 +111,12 @@ def fitted(estimator: Any, X: Floats, y: NDArray[np.str_] | None = None) -> Any:
 def class_shares(estimator: Any, X: Floats, classes: tuple[str, ...]) -> Floats:
     """Uncalibrated probabilities in the order of `classes`; 0 for one it was not trained on."""
     shares = np.zeros((len(X), len(classes)))
-    shares[:, np.searchsorted(classes, estimator.classes_)] = estimator.predict_proba(X)
+    with threadpool_limits(1):
+        shares[:, np.searchsorted(classes, estimator.classes_)] = estimator.predict_proba(X)
+    head = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    if isinstance(head, KNeighborsClassifier):
+        # Ten neighbours of one class are no proof: one more, of any class, votes with them.
+        return (shares * N_NEIGHBOURS + 1 / len(classes)) / (N_NEIGHBOURS + 1)
     return shares
 
 

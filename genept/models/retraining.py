@@ -114,7 +114,7 @@ def retrain(
         refit_difference=probe_difference(again, load(probe)),
         reload_difference=probe_difference(reloaded, load(probe)),
         embedding_gain=embedding_gain(nested, seen, seed),
-        scores=_scores(out.labels, _predicted(final, out), out.groups, seed),
+        scores=_scores(out.labels, _predicted(final, out), out.groups, seed, METRICS),
         contenders={
             one.name: _scores(seen.labels, found, seen.groups, seed)[METRICS[0]]
             for one, found in nested.predictions.items()
@@ -154,9 +154,13 @@ def interval_of(score: Score) -> Interval:
 
 
 def _scores(
-    truth: NDArray[np.str_], predicted: NDArray[np.str_], groups: NDArray[np.str_], seed: int
+    truth: NDArray[np.str_],
+    predicted: NDArray[np.str_],
+    groups: NDArray[np.str_],
+    seed: int,
+    metrics: Sequence[str] = METRICS[:1],
 ) -> dict[str, Interval]:
-    found: Mapping[str, Score] = classification_scores(truth, predicted, groups, METRICS, seed=seed)
+    found: Mapping[str, Score] = classification_scores(truth, predicted, groups, metrics, seed=seed)
     return {name: interval_of(score) for name, score in found.items()}
 
 

@@ -84,7 +84,9 @@ def diagnose(lake, task, **changes):
     """Train the diagnosis model of a planted collection; its parts by table."""
     _, collection, unit, space, parts = task
     asked = DiagnosisTask(collection, **{"min_groups": 6} | changes)
-    trained = train_diagnosis(lake, asked, unit, space, parts, ModelRegistry(lake.store, lake.prefix))
+    trained = train_diagnosis(
+        lake, asked, unit, space, parts, ModelRegistry(lake.store, lake.prefix)
+    )
     return {part.table: part for part in trained}
 
 
