@@ -10,8 +10,9 @@ from assets.results import declared_outs, table_result
 from assets.views import READ, parts_of
 from genept.embeddings.representations import is_labelled
 from genept.models.promotion import card_pages
+from genept.models.screens import Screen
 from genept.models.tasks import DiagnosisTask
-from genept.models.training import train_diagnosis, train_drug_response
+from genept.models.training import SEED, train_diagnosis, train_drug_response
 from genept.platform import Platform
 from genept.store.lake import Part, StoredTable
 
@@ -36,9 +37,12 @@ def trained_models(
         read = parts_of(platform, collection, tables)
         if is_labelled(platform.lake, read.observations, "diagnosis"):
             task = DiagnosisTask(collection.id)
+            task = task.full if platform.settings.full_models else task
             parts += train_diagnosis(platform.lake, task, unit, space, read, registry)
         for responses in tables["drug_responses"].matching(collection.id):
             parts += train_drug_response(platform.lake, collection.id, unit, space, read, responses)
+            if platform.settings.full_models:
+                parts += Screen(platform.lake, collection.id, read, responses).evaluate(seed=SEED)
     made = {name: platform.lake.assemble(name, parts) for name in _MADE}
     cards = card_pages(platform.lake, registry, made["gate_verdicts"])
     shown = {f"card of {model}": dg.MetadataValue.md(card) for model, card in cards.items()}
