@@ -7,6 +7,7 @@ import dagster as dg
 from assets.results import OWNERS
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
+from genept.models.promotion import card_pages
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.site.pages import release_site
@@ -62,6 +63,12 @@ def published_release(
                 for table in TABLE_OF_KIND.values()
                 for name, (_, picture) in pictures_of(
                     platform.lake, tables["observations"], tables[table]
+                ).items()
+            }
+            | {
+                f"models/{model}.md": card.encode()
+                for model, card in card_pages(
+                    platform.lake, platform.models, tables["gate_verdicts"]
                 ).items()
             },
         ),

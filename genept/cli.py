@@ -24,6 +24,7 @@ from genept.collections_cli import app as collections_app
 from genept.console import console
 from genept.embedders_cli import app as embedders_app
 from genept.genes_cli import app as genes_app
+from genept.models_cli import app as models_app
 from genept.release_cli import app as release_app
 from genept.search_cli import neighbours, search
 from genept.settings import Settings
@@ -49,6 +50,7 @@ app.add_typer(sources_app, name="sources")
 app.command()(search)
 app.command()(neighbours)
 app.add_typer(bench_app, name="bench")
+app.add_typer(models_app, name="models")
 answer = Console(highlight=False)
 
 

@@ -17,6 +17,7 @@ from genept.benchmarks.labels import build_labels
 from genept.benchmarks.leaderboard import SpaceVectors
 from genept.benchmarks.tasks import Labels
 from genept.collections.added import AddedCollection, added_collections
+from genept.models.registry import ModelRegistry
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature.reference import Reference, starter_reference
@@ -107,6 +108,11 @@ class Platform:
     def releases(self) -> Releases:
         """Everything that was ever published."""
         return Releases(self.lake, self.settings.product)
+
+    @cached_property
+    def models(self) -> ModelRegistry:
+        """Every trained model, and who is champion."""
+        return ModelRegistry(self.store, self.settings.product)
 
     @cached_property
     def reference(self) -> Reference:

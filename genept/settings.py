@@ -83,6 +83,11 @@ class Settings(BaseSettings):
         description="Describe only this many genes: for trying things out, never silent.",
     )
 
+    full_models: bool = Field(
+        False,
+        description="Train and score every head and space, and drug response in four regimes: "
+        "half an hour and more.",
+    )
     mirrors: tuple[str, ...] = Field(
         (), description="Folders, s3://bucket/prefix or https:// asked first for public sources."
     )

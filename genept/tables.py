@@ -488,6 +488,45 @@ _TABLES: tuple[Table, ...] = (
             *VALUE_WITH_INTERVAL,
         ),
     ),
+    Table(
+        name="model_folds",
+        meaning="Who was tested with whom: frozen folds, to score another model on the same ones.",
+        group="models",
+        key=("model", "regime", "collection_id", "observation_id", "drug_id"),
+        partition=("model",),
+        columns=(
+            MODEL,
+            Column("regime", TEXT, "What a tested model has never seen, such as the cell line."),
+            COLLECTION,
+            replace(OBSERVATION, meaning="The observation; * in folds of drugs."),
+            replace(DRUG, meaning="The drug; * in folds of observations."),
+            Column(
+                "group", TEXT, "What stays whole: patient, line, drug, tied by near-duplicates."
+            ),
+            replace(FOLD, meaning="Fold in which the group is tested."),
+            Column("is_holdout", FLAG, "Whether training never reads it at all."),
+            Column(
+                "folds_sha256", TEXT, "Hash of this model's folds in this regime.", pattern=SHA256
+            ),
+        ),
+    ),
+    Table(
+        name="gate_verdicts",
+        meaning="Why a trained model became champion or did not: every point of the gate.",
+        group="models",
+        key=("model", "model_version", "point"),
+        partition=("model",),
+        columns=(
+            MODEL,
+            MODEL_VERSION,
+            Column("point", INT, "Number of the gate's point.", minimum=1, maximum=15),
+            Column("name", TEXT, "What the point asks."),
+            Column("outcome", TEXT, "What it found.", allowed=("pass", "refuse", "wait")),
+            Column("evidence", TEXT, "What was seen, and what would have been accepted."),
+            COLLECTION,
+            Column("champion_version", TEXT, "The champion then, if there was one.", nullable=True),
+        ),
+    ),
 )
 
 TABLES: Final[dict[str, Table]] = {table.name: table for table in _TABLES}

@@ -20,7 +20,10 @@ class GroupLeakError(ValueError):
 
 
 def grouped_folds(
-    groups: Sequence[str], labels: Sequence[str] | None, n_folds: int, seed: int
+    groups: Sequence[str] | NDArray[np.str_],
+    labels: Sequence[str] | NDArray[np.str_] | None,
+    n_folds: int,
+    seed: int,
 ) -> Folds:
     """Assign rows to folds so that no group is in two.
 
@@ -96,7 +99,7 @@ def finite_features(features: ArrayLike, n_rows: int) -> NDArray[np.float32]:
     return values
 
 
-def _complete(what: str, values: Sequence[str]) -> NDArray[np.str_]:
+def _complete(what: str, values: Sequence[str] | NDArray[np.str_]) -> NDArray[np.str_]:
     missing = [row for row, value in enumerate(values) if value is None or value == ""]
     if missing:
         raise ValueError(f"{len(missing)} rows have no {what}, the first is row {missing[0]}")

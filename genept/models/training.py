@@ -1,10 +1,13 @@
-"""Models over collections of the lake: what they read, what they are compared with, what is kept.
+"""Models over collections of the lake: what they read, what is kept, who becomes champion.
 
-The fitting itself is in `genept.models.diagnosis` and `genept.models.drug_response`.
+The fitting itself is in `genept.models.retraining` and `genept.models.drug_response`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -19,8 +22,24 @@ from genept.embeddings.representations import (
     representation_name,
 )
 from genept.embeddings.weights import expression_weights
-from genept.models.diagnosis import run_diagnosis
+from genept.models.card import model_card
+from genept.models.diagnosis import (
+    ABSTAIN_BELOW,
+    diagnosis_evaluations,
+    diagnosis_folds,
+    diagnosis_predictions,
+)
 from genept.models.drug_response import run_drug_response
+from genept.models.evidence import Cohort, ModelManifest
+from genept.models.groups import connected_groups, near_duplicates
+from genept.models.heads import Contender
+from genept.models.holdout import Rows
+from genept.models.persistence import stored_types
+from genept.models.promotion import judge_candidate, promote
+from genept.models.registry import ModelRegistry, TrainedModel
+from genept.models.retraining import Retrained, retrain
+from genept.models.tasks import DiagnosisTask
+from genept.models.verdicts import Verdicts
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin, sha256_of
 from genept.text.spaces import Space
@@ -28,37 +47,194 @@ from genept.text.spaces import Space
 SEED: Final = 2023
 _CODE: Final = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.tables")
 _LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
+Matrix = npt.NDArray[np.float32]
 
 
 def train_diagnosis(
-    lake: Lake, collection: str, unit: str, space: Space, parts: CollectionParts
+    lake: Lake,
+    task: DiagnosisTask,
+    unit: str,
+    space: Space,
+    parts: CollectionParts,
+    registry: ModelRegistry,
 ) -> list[Part]:
-    """One diagnosis model of one bulk collection: predictions and evaluations."""
-    origin = Origin(
-        _CODE, parts.inputs, {"seed": SEED, "unit": unit, "space": space.id}, _LIBRARIES
-    )
-    model = f"diagnosis-{collection}"
+    """Train the model of a task unless it is trained, ask the gate, promote if it says so.
 
-    def compute() -> list[NewPart]:
-        views = read_views(lake, parts).labelled("diagnosis")
-        predictions, evaluations = run_diagnosis(
-            _representations(views, unit, space),
-            views.observations["diagnosis"].to_list(),
-            views.observations["group_id"].to_list(),
-            views.observations["observation_id"].to_list(),
-            collection,
-            published=BOTH,
-            controls=[*views.controls, EXPRESSION],
-            model=model,
-            model_version=sha256_of(origin.as_dict()),
+    Returns
+    -------
+    list[Part]
+        Of ``diagnosis_predictions``, ``model_evaluations``, ``model_folds`` and
+        ``gate_verdicts``.
+    """
+    training = _Training(lake, task, unit, space, parts)
+    model, version = task.model, training.version
+    made = lake.build(f"models/{model}", training.origin, training.tables)
+    if not registry.has(model, version):
+        registry.submit(training.trained)
+    verdicts = registry.verdicts(model, version)
+    if verdicts is None:
+        verdicts = _judged(registry, training)
+        registry.judge(verdicts)
+    promote(registry, verdicts)
+    origin = Origin(("genept.models.verdicts",), {"verdicts": verdicts.stored_sha256})
+    rows = verdicts.table()
+    return [
+        *made,
+        *lake.build(
+            f"models/{model}/gate",
+            origin,
+            lambda: [NewPart("gate_verdicts", rows, (model,))],
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One task on one state of the data; nothing is read before it is needed."""
+
+    lake: Lake
+    task: DiagnosisTask
+    unit: str
+    space: Space
+    parts: CollectionParts
+
+    @cached_property
+    def origin(self) -> Origin:
+        settings = {"seed": SEED, "unit": self.unit, "space": self.space.id, **self.task.settings}
+        return Origin(_CODE, self.parts.inputs, settings, _LIBRARIES)
+
+    @cached_property
+    def version(self) -> str:
+        return sha256_of(self.origin.as_dict())
+
+    @cached_property
+    def views(self) -> ObservationViews:
+        return read_views(self.lake, self.parts).labelled(self.task.label)
+
+    @cached_property
+    def genes(self) -> tuple[str, ...]:
+        axis = self.lake.read(self.parts.axis, ["gene_index", "ensembl_gene_id"])
+        return tuple(axis.sort("gene_index")["ensembl_gene_id"].to_list())
+
+    @cached_property
+    def beside(self) -> tuple[str, ...]:
+        """Spaces that are scored and never chosen: by default one control."""
+        others = [name for name in self.views.spaces if name != representation_name(self.space)]
+        return tuple(others if self.task.every_space else self.views.controls[:1])
+
+    @cached_property
+    def rows(self) -> tuple[Rows, dict[str, int]]:
+        """The samples of classes in enough groups, and what was left out."""
+        observations = self.views.observations
+        labels = observations[self.task.label].to_numpy().astype(np.str_)
+        features = _representations(self.views, self.unit, self.space)
+        wanted = (EXPRESSION, BOTH, representation_name(self.space), *self.beside)
+        cohorts = np.full(len(labels), self.task.collection)
+        if self.task.cohort is not None:
+            cohorts = observations[self.task.cohort].fill_null("unknown").to_numpy().astype(np.str_)
+        rows = Rows(
+            observations["observation_id"].to_numpy().astype(np.str_),
+            connected_groups(
+                observations["group_id"].to_list(), duplicates=near_duplicates(features[EXPRESSION])
+            ),
+            cohorts,
+            labels,
+            {name: features[name] for name in wanted},
+        )
+        groups = {name: len(np.unique(rows.groups[labels == name])) for name in np.unique(labels)}
+        rare = [name for name, n in groups.items() if n < self.task.min_groups]
+        kept = rows.take(~np.isin(labels, rare))
+        return kept, {str(name): int((labels == name).sum()) for name in rare}
+
+    @cached_property
+    def retrained(self) -> Retrained:
+        rows, _ = self.rows
+        published = dict(self.views.observations.select("observation_id", "group_id").iter_rows())
+        seen = (EXPRESSION, representation_name(self.space), BOTH)
+        return retrain(
+            rows,
+            [published[str(one)] for one in rows.ids],
+            [Contender(name, head) for head in self.task.heads for name in seen],
+            model=self.task.model,
+            beside=self.beside,
             seed=SEED,
         )
-        return [
-            NewPart("diagnosis_predictions", predictions, (model,)),
-            NewPart("model_evaluations", evaluations, (model,)),
-        ]
 
-    return lake.build(f"models/{model}", origin, compute)
+    def tables(self) -> list[NewPart]:
+        evaluations = diagnosis_evaluations(
+            self.retrained,
+            self.task.collection,
+            controls=self.views.controls,
+            seed=SEED,
+            model=self.task.model,
+            model_version=self.version,
+        )
+        of = (self.retrained, self.task.collection)
+        made = {
+            "diagnosis_predictions": diagnosis_predictions(
+                *of, model=self.task.model, model_version=self.version
+            ),
+            "model_evaluations": evaluations,
+            "model_folds": diagnosis_folds(*of, model=self.task.model),
+        }
+        return [NewPart(name, rows, (self.task.model,)) for name, rows in made.items()]
+
+    @cached_property
+    def trained(self) -> TrainedModel:
+        """The model with its papers, as the registry keeps it."""
+        found, (rows, left_out) = self.retrained, self.rows
+        names, counts = np.unique(rows.cohorts, return_counts=True)
+        data = sha256_of(dict(self.parts.inputs))
+        cohorts = tuple(
+            Cohort(id=str(name), n=int(n), data_sha256=data)
+            for name, n in zip(names, counts, strict=True)
+        )
+        card = model_card(
+            model=self.task.model,
+            version=self.version,
+            label=self.task.label,
+            chosen=found.model.contender.name,
+            cohorts=cohorts,
+            left_out=left_out,
+            evidence=found.evidence,
+            abstain_below=ABSTAIN_BELOW,
+        )
+        labels, n_labelled = np.unique(rows.labels, return_counts=True)
+        manifest = ModelManifest(
+            model=self.task.model,
+            version=self.version,
+            collection=self.task.collection,
+            label=self.task.label,
+            representation=found.model.contender.representation,
+            head=found.model.contender.head,
+            steps=tuple(name for name, _ in found.model.pipeline.steps),
+            classes=found.model.classes,
+            temperature=found.model.temperature,
+            abstain_below=ABSTAIN_BELOW,
+            space=self.space.id,
+            unit=self.unit,
+            genes=self.genes,
+            seed=SEED,
+            cohorts=cohorts,
+            label_counts={str(name): int(n) for name, n in zip(labels, n_labelled, strict=True)},
+            left_out=left_out,
+            forgotten_on_purpose=self.task.forgotten_on_purpose,
+            holdout_sha256=found.holdout.sha256,
+            libraries=self.origin.as_dict()["libraries"],
+            pipeline_sha256=sha256(found.pipeline).hexdigest(),
+            types=tuple(sorted(stored_types(found.pipeline, where=self.task.model))),
+            probe_sha256=sha256(found.probe).hexdigest(),
+            evidence_sha256=found.evidence.stored_sha256,
+            card_sha256=sha256(card.encode()).hexdigest(),
+        )
+        return TrainedModel(manifest, found.pipeline, found.probe, found.evidence, card)
+
+
+def _judged(registry: ModelRegistry, training: _Training) -> Verdicts:
+    manifest = registry.manifest(training.task.model, training.version)
+    rows, _ = training.rows
+    held_out = np.isin(rows.ids, registry.evidence(manifest).holdout.ids)
+    return judge_candidate(registry, manifest, rows.take(held_out), training.genes)
 
 
 def train_drug_response(
@@ -91,9 +267,7 @@ def train_drug_response(
     return lake.build(f"models/{model}", origin, compute)
 
 
-def _representations(
-    views: ObservationViews, unit: str, space: Space
-) -> dict[str, npt.NDArray[np.float32]]:
+def _representations(views: ObservationViews, unit: str, space: Space) -> dict[str, Matrix]:
     """Expression alone, every space alone, and expression with the chosen space."""
     values = expression_weights(views.expression, unit) if unit == "counts" else views.expression
     expression = values.toarray().astype(np.float32, copy=False)

@@ -14,6 +14,10 @@ from planted import (
 )
 
 from genept.embeddings.representations import BOTH, EXPRESSION
+from genept.models.folds import frozen_from_table
+from genept.models.gate import POINTS
+from genept.models.registry import ModelRegistry
+from genept.models.tasks import DiagnosisTask
 from genept.models.training import train_diagnosis, train_drug_response
 from genept.store.lake import Lake
 from genept.tables import TABLES
@@ -76,6 +80,16 @@ def planted(lake: Lake, monkeypatch):
     return make
 
 
+def diagnose(lake, task, **changes):
+    """Train the diagnosis model of a planted collection; its parts by table."""
+    _, collection, unit, space, parts = task
+    asked = DiagnosisTask(collection, **{"min_groups": 6} | changes)
+    trained = train_diagnosis(
+        lake, asked, unit, space, parts, ModelRegistry(lake.store, lake.prefix)
+    )
+    return {part.table: part for part in trained}
+
+
 def refuse(*_):
     raise AssertionError("it is trained already")
 
@@ -88,7 +102,8 @@ def evaluated(lake, part, metric):
 
 def test_diagnosis(lake: Lake, planted):
     task, ingested = planted("log2", planted_patients(np.random.default_rng(0)))
-    predictions_part, evaluations_part = train_diagnosis(*task)
+    made = diagnose(lake, task)
+    predictions_part, evaluations_part = made["diagnosis_predictions"], made["model_evaluations"]
     assert predictions_part.partition == evaluations_part.partition == ("diagnosis-planted",)
     predictions = lake.read(predictions_part)
     observations = lake.read(ingested["observations"])
@@ -97,20 +112,30 @@ def test_diagnosis(lake: Lake, planted):
     assert predictions["label"].to_list() == labelled["diagnosis"].to_list()
     folds = predictions.join(observations, on="observation_id").group_by("group_id")
     assert folds.agg(pl.col("fold").n_unique())["fold"].max() == 1, "no patient is in two folds"
-    assert set(predictions["representation"]) == {BOTH}
+    assert set(predictions["representation"]) == {"selected"}
     assert predictions["model_version"].n_unique() == 1
 
     scores = evaluated(lake, evaluations_part, "balanced_accuracy")
-    assert set(scores) == {EXPRESSION, BOTH, *SPACES, "majority-class", "permuted-labels"}
+    assert {EXPRESSION, BOTH, *SPACES, "majority-class", "permuted-labels"} <= set(scores)
+    assert {f"{EXPRESSION}, knn", "selected"} <= set(scores)
     assert {name for name, row in scores.items() if row["is_control"]} == {
         EXPRESSION,
         "random-384/name-go:genept-w",
         "majority-class",
         "permuted-labels",
     }
-    for found in (EXPRESSION, BOTH, *SPACES):
+    for found in (EXPRESSION, BOTH, *SPACES, "selected"):
         assert scores[found]["value"] > 0.9
     assert scores["permuted-labels"]["value"] < 0.6
+
+    folds = lake.read(made["model_folds"])
+    held_out = folds.filter("is_holdout")["observation_id"]
+    assert 6 < len(held_out) < 40
+    assert frozen_from_table(folds).sha256 == folds["folds_sha256"][0]
+    assert set(predictions.filter(pl.col("fold") == 5)["observation_id"]) == set(held_out)
+    verdicts = lake.read(made["gate_verdicts"]).rows_by_key("name", named=True, unique=True)
+    assert list(verdicts) == list(POINTS)
+    assert verdicts["is_reproducible"]["outcome"] == "pass"
 
 
 def test_drug_response(lake: Lake, planted):
@@ -134,12 +159,12 @@ def test_drug_response(lake: Lake, planted):
 
 def test_what_was_trained_is_not_trained_again(lake: Lake, planted, monkeypatch):
     diagnosis, _ = planted("log2", planted_patients(np.random.default_rng(1)))
-    trained = train_diagnosis(*diagnosis)
+    trained = diagnose(lake, diagnosis)
     monkeypatch.setattr("genept.models.training.read_views", refuse)
-    assert train_diagnosis(*diagnosis) == trained
+    assert diagnose(lake, diagnosis) == trained
     other_space = (*diagnosis[:3], RANDOM, diagnosis[4])
     with pytest.raises(AssertionError, match="already"):
-        train_diagnosis(*other_space)
+        diagnose(lake, other_space)
 
 
 def test_a_screen_is_not_trained_again_until_it_changes(lake: Lake, planted, monkeypatch):
@@ -163,14 +188,14 @@ def test_counts_are_weighted_before_a_model_sees_them(lake: Lake, planted, monke
     )
     seen = {}
 
-    def look(representations, *_, **__):
-        seen.update(representations)
+    def look(rows, *_, **__):
+        seen.update(rows.features)
         raise LookupError
 
-    monkeypatch.setattr("genept.models.training.run_diagnosis", look)
+    monkeypatch.setattr("genept.models.training.retrain", look)
     task, _ = planted("counts", parsed)
     with pytest.raises(LookupError):
-        train_diagnosis(*task)
+        diagnose(lake, task)
     values = np.vstack([block.toarray() for block in parsed.expression.blocks()]).astype(np.float64)
     expected = np.log1p(values * 1e4 / values.sum(axis=1, keepdims=True))
     order = sorted(range(N_GENES), key=lambda position: REFERENCE["ensembl_gene_id"][position])

@@ -1,0 +1,158 @@
+"""Points of the gate in which the champion has a say: better, nothing forgotten, still the same.
+
+Each is a function of typed evidence and blocks by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genept.models.comparisons import Calibration, calibration, paired_difference, recall_difference
+from genept.models.evidence import Candidate, Champion, Interval, Predictions
+from genept.models.gate_alone import TOLERANCE, bounds
+from genept.models.verdicts import PASS, REFUSE, WAIT, Answer
+
+ENOUGH: Final = 30
+"""Samples of a class or cohort from which a drop is told from noise."""
+MAX_DROP: Final = 0.02
+MAX_DROP_LOW: Final = -0.05
+MARGIN: Final = -0.01
+MAX_ECE: Final = 0.05
+SLOPES: Final = (0.8, 1.2)
+MAX_SHIFT: Final = 0.1
+
+
+def not_worse_than_champion(candidate: Candidate, champion: Champion | None) -> Answer:
+    """Macro F1 on the same holdout above the champion's; a tie keeps the champion."""
+    if champion is None:
+        return PASS, "there is no champion yet"
+    out = candidate.evidence.holdout
+    found = paired_difference(out.truth, out.predicted, champion.holdout.predicted, out.groups)
+    low = bounds(found)[0]
+    said = f"{found.value:+.4f} macro F1, at least {low:+.4f}; needed above 0 and {MARGIN}"
+    if found.value == 0:
+        return REFUSE, f"{said}: a tie keeps the champion"
+    return (PASS if found.value > 0 and low > MARGIN else REFUSE), said
+
+
+def nothing_is_forgotten(candidate: Candidate, champion: Champion | None) -> Answer:
+    """No class is lost, and on no earlier cohort or class is the candidate worse."""
+    if champion is None:
+        return PASS, "there is no champion yet"
+    if lost := sorted(set(champion.manifest.classes) - set(candidate.manifest.classes)):
+        return REFUSE, f"{len(lost)} classes that the champion knew are lost: {', '.join(lost)}"
+    worse, small, asked = [], 0, 0
+    for name, rows in cohort_cells(candidate.evidence.holdout):
+        if len(rows) < ENOUGH:
+            small += 1
+            continue
+        asked += 1
+        drop = _drop(candidate, champion, rows)
+        if drop.value < -MAX_DROP or bounds(drop)[0] <= MAX_DROP_LOW:
+            worse.append(f"{name} {drop.value:+.3f}, at least {bounds(drop)[0]:+.3f}")
+    said = f"{asked} cohorts and classes of {ENOUGH} or more samples compared, {small} smaller ones"
+    return (REFUSE, f"worse on {'; '.join(worse)}") if worse else (PASS, said)
+
+
+def no_data_set_is_forgotten(candidate: Candidate, champion: Champion | None) -> Answer:
+    """Every cohort that the champion was trained on is in the candidate's manifest."""
+    if champion is None:
+        return PASS, "there is no champion yet"
+    known = {one.id for one in candidate.manifest.cohorts}
+    known |= set(candidate.manifest.forgotten_on_purpose)
+    if missing := sorted({one.id for one in champion.manifest.cohorts} - known):
+        return REFUSE, (
+            f"the champion was trained on {', '.join(missing)}, the candidate was not: bring it "
+            "back, or name it in the task's forgotten_on_purpose"
+        )
+    return PASS, f"all {len(champion.manifest.cohorts)} cohorts of the champion are there"
+
+
+def is_calibrated(candidate: Candidate, champion: Champion | None) -> Answer:
+    """Probabilities can be believed, and abstaining pays."""
+    found = _calibration(candidate.evidence.out_of_fold, candidate.evidence.holdout)
+    top = candidate.evidence.holdout.shares.max(axis=1)
+    kept = top >= candidate.manifest.abstain_below
+    right = candidate.evidence.holdout.predicted == candidate.evidence.holdout.truth
+    said = (
+        f"slope {found.slope:.2f} of {SLOPES}, ECE {found.ece:.3f} of {MAX_ECE}, Brier "
+        f"{found.brier:.3f}; answers {kept.mean():.0%} of the holdout, "
+        f"{right[kept].mean():.1%} right"
+    )
+    if not (SLOPES[0] <= found.slope <= SLOPES[1] and found.ece <= MAX_ECE):
+        return REFUSE, said
+    if champion is not None:
+        now = _calibration(candidate.evidence.holdout).brier
+        before = _calibration(champion.holdout).brier
+        if now > before + TOLERANCE:
+            return REFUSE, f"{said}; on the holdout {now:.4f}, the champion's was {before:.4f}"
+    return PASS, said
+
+
+def evidence_is_complete(candidate: Candidate, champion: Champion | None) -> Answer:
+    """No number is missing, the holdout did not shrink, the label mix is the known one."""
+    found = candidate.evidence
+    numbers = [found.refit_difference, found.reload_difference, found.permuted.value]
+    numbers += [one.value for one in found.scores.values()] + [float(found.holdout.shares.sum())]
+    if not found.scores or not all(math.isfinite(one) for one in numbers):
+        return REFUSE, "a metric is missing or not a number"
+    if not found.holdout.ids:
+        return REFUSE, "the holdout is empty"
+    if champion is None:
+        return PASS, f"{len(found.scores)} metrics, {len(found.holdout.ids)} held-out samples"
+    if lost := set(champion.evidence.holdout.ids) - set(found.holdout.ids):
+        return REFUSE, f"the holdout lost {len(lost)} samples, such as {min(lost)}"
+    if new := sorted(set(candidate.manifest.classes) - set(champion.manifest.classes)):
+        return WAIT, f"new classes wait for a person: {', '.join(new)}"
+    shift = _shift(candidate.manifest.label_counts, champion.manifest.label_counts)
+    said = f"the label mix moved by {shift:.3f}, at most {MAX_SHIFT}"
+    return (WAIT if shift > MAX_SHIFT else PASS), said
+
+
+def compared_with_the_present(candidate: Candidate, champion: Champion | None) -> Answer:
+    """The candidate is another one than the champion; the pointer swaps for that one only."""
+    if champion is None:
+        return PASS, "the pointer will be created, if nobody else creates it first"
+    if champion.manifest.version == candidate.manifest.version:
+        return REFUSE, "the candidate is the champion"
+    return PASS, f"the pointer swaps if {champion.manifest.version[:12]} is champion still"
+
+
+def cohort_cells(out: Predictions) -> list[tuple[str, NDArray[np.intp]]]:
+    """Rows of every cohort, and of every class in every cohort."""
+    cohorts = np.asarray(out.cohorts)
+    found = []
+    for cohort in sorted(set(out.cohorts)):
+        found.append((cohort, np.flatnonzero(cohorts == cohort)))
+        found += [
+            (f"{cohort}, {label}", np.flatnonzero((cohorts == cohort) & (out.truth == label)))
+            for label in sorted(set(out.labels))
+        ]
+    return found
+
+
+def _drop(candidate: Candidate, champion: Champion, rows: NDArray[np.intp]) -> Interval:
+    out = candidate.evidence.holdout
+    return recall_difference(
+        (out.predicted == out.truth)[rows],
+        (champion.holdout.predicted == out.truth)[rows],
+        [out.groups[row] for row in rows],
+    )
+
+
+def _calibration(*several: Predictions) -> Calibration:
+    shares = np.concatenate([one.shares for one in several])
+    classes = np.asarray(several[0].classes)
+    truth = np.concatenate([np.searchsorted(classes, one.truth) for one in several])
+    return calibration(shares, truth)
+
+
+def _shift(now: dict[str, int], before: dict[str, int]) -> float:
+    """Half the sum of differences in share: how much of the mix moved."""
+    a, b = Counter(now), Counter(before)
+    return sum(abs(a[one] / a.total() - b[one] / b.total()) for one in {*a, *b}) / 2

@@ -1,0 +1,165 @@
+"""What a diagnosis model is made of: a representation, a preparation, a head, a temperature.
+
+Everything that is fitted lies in one scikit-learn Pipeline of standardisation, principal
+components and head. Choosing among such models is in `genept.models.selection`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+Floats = NDArray[np.float64]
+
+LINEAR: Final = "linear"
+NEIGHBOURS: Final = "knn"
+BOOSTED: Final = "boosted"
+HEADS: Final = (LINEAR, NEIGHBOURS, BOOSTED)
+"""From the simplest to the least simple: of equal ones the first is chosen."""
+
+STEPS: Final = ("scale", "components", "head")
+MAX_COMPONENTS: Final = 100
+N_NEIGHBOURS: Final = 10
+_SMALLEST_PROBABILITY: Final = 1e-6
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way of diagnosing: what is seen, and which head reads it."""
+
+    representation: str
+    head: str
+
+    @property
+    def name(self) -> str:
+        """Such as ``expression, linear``."""
+        return f"{self.representation}, {self.head}"
+
+
+@dataclass(frozen=True)
+class DiagnosisModel:
+    """A fitted model: a Pipeline whose probabilities a temperature calibrates.
+
+    Parameters
+    ----------
+    classes
+        In the order of the columns of `probabilities`.
+    """
+
+    contender: Contender
+    pipeline: Pipeline
+    classes: tuple[str, ...]
+    temperature: float
+
+    def probabilities(self, features: Mapping[str, NDArray[np.float32]]) -> Floats:
+        """Calibrated probabilities, samples × classes."""
+        X = features[self.contender.representation].astype(np.float64)
+        return tempered(class_shares(self.pipeline, X, self.classes), self.temperature)
+
+
+def new_head(name: str, seed: int) -> Any:
+    """An unfitted head.
+
+    Linear and boosted heads weigh classes by the inverse of their frequency; neighbours
+    cannot, and vote by the inverse of their distance.
+    """
+    if name == LINEAR:
+        # The quasi-Newton default stops where rounding leads it: on KIPAN another number of BLAS
+        # threads moved probabilities by 0.1. Newton's method in float64 agrees to 1e-13.
+        return LogisticRegression(class_weight="balanced", solver="newton-cholesky", tol=1e-6)
+    if name == NEIGHBOURS:
+        return KNeighborsClassifier(n_neighbors=N_NEIGHBOURS, weights="distance", algorithm="brute")
+    if name == BOOSTED:
+        return HistGradientBoostingClassifier(
+            max_iter=60, max_depth=3, class_weight="balanced", early_stopping=False,
+            random_state=seed,
+        )  # fmt: skip
+    raise ValueError(f"unknown head {name!r}; there are {', '.join(HEADS)}")
+
+
+def new_preparation(n_rows: int, n_features: int, seed: int) -> Pipeline:
+    """Standardisation and up to 100 principal components, unfitted."""
+    k = min(MAX_COMPONENTS, n_rows - 1, n_features)
+    return Pipeline([(STEPS[0], StandardScaler()), (STEPS[1], PCA(k, random_state=seed))])
+
+
+def fitted(estimator: Any, X: Floats, y: NDArray[np.str_] | None = None) -> Any:
+    """Fit on one thread; an unfinished fit raises instead of becoming a result.
+
+    One thread: on a busy machine threads spend their time waiting for one another.
+    """
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("error", ConvergenceWarning)
+        warnings.simplefilter("error", RuntimeWarning)
+        return estimator.fit(X, y)
+
+
+def class_shares(estimator: Any, X: Floats, classes: tuple[str, ...]) -> Floats:
+    """Uncalibrated probabilities in the order of `classes`; 0 for one it was not trained on."""
+    shares = np.zeros((len(X), len(classes)))
+    with threadpool_limits(1):
+        shares[:, np.searchsorted(classes, estimator.classes_)] = estimator.predict_proba(X)
+    head = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    if isinstance(head, KNeighborsClassifier):
+        # Ten neighbours of one class are no proof: one more, of any class, votes with them.
+        return (shares * N_NEIGHBOURS + 1 / len(classes)) / (N_NEIGHBOURS + 1)
+    return shares
+
+
+def tempered(shares: Floats, temperature: float) -> Floats:
+    """Probabilities flattened (above 1) or sharpened (below 1) by a temperature.
+
+    As in Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
+    """
+    scores = np.log(np.maximum(shares, _SMALLEST_PROBABILITY)) / temperature
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities: Floats = raised / raised.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def fit_temperature(shares: Floats, truth: NDArray[np.intp]) -> float:
+    """The temperature at which out-of-fold probabilities are likeliest.
+
+    Parameters
+    ----------
+    shares
+        Of rows that the model did not see, rows × classes.
+    truth
+        Column of each row's own class.
+    """
+
+    def surprise(log_temperature: float) -> float:
+        found = tempered(shares, float(np.exp(log_temperature)))
+        return float(-np.log(found[np.arange(len(truth)), truth]).mean())
+
+    best = minimize_scalar(surprise, bounds=(-3.0, 3.0), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(best.x))
+
+
+def fit_model(
+    contender: Contender,
+    features: Mapping[str, NDArray[np.float32]],
+    labels: NDArray[np.str_],
+    temperature: float,
+    seed: int,
+) -> DiagnosisModel:
+    """Fit the whole Pipeline of a contender."""
+    X = features[contender.representation].astype(np.float64)
+    steps = new_preparation(len(X), X.shape[1], seed).steps
+    pipeline = Pipeline([*steps, (STEPS[2], new_head(contender.head, seed))])
+    classes = tuple(str(one) for one in np.unique(labels))
+    return DiagnosisModel(contender, fitted(pipeline, X, labels), classes, temperature)

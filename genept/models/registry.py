@@ -1,0 +1,303 @@
+"""Trained models in the bucket: versions that are never rewritten, and who is champion.
+
+A promotion is one compare-and-swap of the pointer; the last five champions stay, so that a
+rollback needs no training. Whether a candidate deserves it is decided by the gate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors.numpy import load, save
+
+from genept.models.evidence import Evidence, ModelManifest
+from genept.models.heads import Contender, DiagnosisModel
+from genept.models.persistence import ModelRefusedError, load_pipeline
+from genept.models.verdicts import Verdicts
+from genept.store.errors import ConflictError, MissingObjectError, StoreError
+from genept.store.manifest import Document
+from genept.store.s3 import ObjectStore
+
+KEPT: Final = 5
+PROBE_TOLERANCE: Final = 1e-6
+D = TypeVar("D", bound=Document)
+
+
+class NamedVersion(Document):
+    """A version, and the hash of its manifest."""
+
+    version: str
+    manifest_sha256: str
+
+
+class ChampionPointer(Document):
+    """`champion.json`: the champion first, then up to four before it."""
+
+    format: Literal[1] = 1
+    seq: int
+    models: tuple[NamedVersion, ...]
+    reason: str
+    swapped_at: str
+    nonce: str
+
+    @property
+    def champion(self) -> NamedVersion:
+        """Who predicts now."""
+        return self.models[0]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model on its way into the registry.
+
+    Parameters
+    ----------
+    probe
+        Features of the probe set by representation, and its `probabilities`.
+    """
+
+    manifest: ModelManifest
+    pipeline: bytes
+    probe: bytes
+    evidence: Evidence
+    card: str
+
+
+class ModelRegistry:
+    """The models of one product in one bucket."""
+
+    def __init__(self, store: ObjectStore, product: str) -> None:
+        self.store = store
+        self.prefix = f"{product}/models"
+
+    def submit(self, trained: TrainedModel) -> None:
+        """Store a version, its manifest last: what is half written is no version."""
+        manifest = trained.manifest
+        for name, body in (
+            ("model.skops", trained.pipeline),
+            ("probe.safetensors", trained.probe),
+            ("evidence.json", trained.evidence.body()),
+            ("card.md", trained.card.encode()),
+        ):
+            # A file's bytes hold the time of day: a killed run's file is another one's.
+            key = self._file(manifest, name)
+            self.store.put_if_absent(key, body)
+        self.store.put_if_absent(
+            self._manifest_key(manifest.model, manifest.version), manifest.body()
+        )
+
+    def has(self, model: str, version: str) -> bool:
+        """Whether a version is whole."""
+        return self.store.exists(self._manifest_key(model, version))
+
+    def manifest(self, model: str, version: str, *, sha256: str | None = None) -> ModelManifest:
+        """The manifest of a version; checked against `sha256` if given."""
+        key = self._manifest_key(model, version)
+        try:
+            body = self.store.get(key)
+        except MissingObjectError:
+            raise StoreError(
+                f"model {model!r} has no version {version!r}: see `genept models list`"
+            ) from None
+        if sha256 is not None and hashlib.sha256(body).hexdigest() != sha256:
+            raise ModelRefusedError(f"{self.store.uri(key)} is not the manifest of the champion")
+        return _parse(ModelManifest, body, self.store.uri(key))
+
+    def evidence(self, manifest: ModelManifest) -> Evidence:
+        """What was measured when the version was trained."""
+        body = self._verified(manifest, "evidence.json", manifest.evidence_sha256)
+        return _parse(Evidence, body, manifest.version)
+
+    def card(self, manifest: ModelManifest) -> str:
+        """The model card, Markdown."""
+        return self._verified(manifest, "card.md", manifest.card_sha256).decode()
+
+    def load(self, manifest: ModelManifest) -> DiagnosisModel:
+        """The model, verified by its hash before it is opened and by its probe set after.
+
+        Raises
+        ------
+        ModelRefusedError
+            If the file was changed, names a foreign type, or predicts something else.
+        """
+        key = self._file(manifest, "model.skops")
+        pipeline = load_pipeline(
+            self.store.get(key), manifest.pipeline_sha256, where=self.store.uri(key)
+        )
+        model = DiagnosisModel(
+            Contender(manifest.representation, manifest.head),
+            pipeline,
+            manifest.classes,
+            manifest.temperature,
+        )
+        probe = load(self._verified(manifest, "probe.safetensors", manifest.probe_sha256))
+        difference = probe_difference(model, probe)
+        if not difference <= PROBE_TOLERANCE:
+            raise ModelRefusedError(
+                f"{self.store.uri(key)} predicts its probe set with a difference of "
+                f"{difference:.2g}: install the libraries of its manifest ({manifest.libraries}), "
+                "or train again"
+            )
+        return model
+
+    def stored_pipeline_sha256(self, manifest: ModelManifest) -> str:
+        """Hash of the model's file as it lies in the store."""
+        return hashlib.sha256(self.store.get(self._file(manifest, "model.skops"))).hexdigest()
+
+    def verdicts(self, model: str, version: str) -> Verdicts | None:
+        """What the gate found about a version, if it was asked."""
+        key = f"{self._folder(model, version)}/verdicts.json"
+        try:
+            return _parse(Verdicts, self.store.get(key), self.store.uri(key))
+        except MissingObjectError:
+            return None
+
+    def judge(self, verdicts: Verdicts) -> None:
+        """Keep what the gate found."""
+        key = f"{self._folder(verdicts.model, verdicts.version)}/verdicts.json"
+        self.store.put_if_absent(key, verdicts.body())
+
+    def pointer(self, model: str) -> tuple[ChampionPointer | None, str | None]:
+        """Who is champion, and the pointer's ETag."""
+        try:
+            body, etag = self.store.get_with_etag(self._pointer_key(model))
+        except MissingObjectError:
+            return None, None
+        return _parse(ChampionPointer, body, self._pointer_key(model)), etag
+
+    def champion(self, model: str) -> ModelManifest | None:
+        """The manifest of the champion, verified against the pointer."""
+        pointer, _ = self.pointer(model)
+        if pointer is None:
+            return None
+        named = pointer.champion
+        return self.manifest(model, named.version, sha256=named.manifest_sha256)
+
+    def promote(
+        self, manifest: ModelManifest, *, reason: str, instead_of: str | None
+    ) -> ChampionPointer:
+        """Make a version the champion; champions beyond the last five lose their files.
+
+        Parameters
+        ----------
+        instead_of
+            Version of the champion that it was compared with; none if there was none.
+
+        Raises
+        ------
+        ConflictError
+            If another one is champion by now: the comparison is void.
+        """
+        pointer, etag = self.pointer(manifest.model)
+        current = pointer.champion.version if pointer else None
+        if current != instead_of:
+            raise ConflictError(
+                f"{manifest.model}: {manifest.version[:12]} was compared with "
+                f"{(instead_of or 'nobody')[:12]}, but the champion is {(current or 'nobody')[:12]}"
+                " by now: evaluate it again"
+            )
+        earlier = pointer.models if pointer else ()
+        named = NamedVersion(version=manifest.version, manifest_sha256=manifest.stored_sha256)
+        models = (named, *(one for one in earlier if one.version != named.version))
+        return self._swap(manifest.model, pointer, etag, models, reason)
+
+    def rollback(self, model: str, *, reason: str) -> ChampionPointer:
+        """Make the champion before this one champion again; this one goes to the end."""
+        pointer, etag = self.pointer(model)
+        if pointer is None or len(pointer.models) < 2:
+            raise StoreError(f"model {model!r} has no earlier champion to roll back to")
+        models = (*pointer.models[1:], pointer.champion)
+        return self._swap(model, pointer, etag, models, reason)
+
+    def names(self) -> list[str]:
+        """Every model that has a version."""
+        start = len(self.prefix) + 1
+        keys = (info.key for info in self.store.list(f"{self.prefix}/"))
+        return sorted({key[start:].partition("/")[0] for key in keys})
+
+    def versions(self, model: str) -> list[str]:
+        """Every version of a model whose files are kept."""
+        keys = (info.key for info in self.store.list(f"{self.prefix}/{model}/versions/"))
+        return sorted({key.split("/")[-2] for key in keys if key.endswith("/manifest.json")})
+
+    def _swap(
+        self,
+        model: str,
+        pointer: ChampionPointer | None,
+        etag: str | None,
+        models: tuple[NamedVersion, ...],
+        reason: str,
+    ) -> ChampionPointer:
+        replacement = ChampionPointer(
+            seq=pointer.seq + 1 if pointer else 1,
+            models=models[:KEPT],
+            reason=reason,
+            swapped_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            nonce=secrets.token_hex(8),
+        )
+        try:
+            self.store.put_if_match(self._pointer_key(model), replacement.body(), etag)
+        except ConflictError:
+            raise ConflictError(
+                f"somebody else promoted a {model} meanwhile: look at `genept models show {model}`"
+            ) from None
+        for gone in models[KEPT:]:
+            keys = [info.key for info in self.store.list(f"{self._folder(model, gone.version)}/")]
+            # The manifest first: what is half deleted is no version.
+            self.store.delete(sorted(keys, key=lambda key: not key.endswith("manifest.json")))
+        return replacement
+
+    def _verified(self, manifest: ModelManifest, name: str, sha256: str) -> bytes:
+        key = self._file(manifest, name)
+        body = self.store.get(key)
+        if hashlib.sha256(body).hexdigest() != sha256:
+            raise ModelRefusedError(f"{self.store.uri(key)} is not what the model's manifest names")
+        return body
+
+    def _folder(self, model: str, version: str) -> str:
+        return f"{self.prefix}/{model}/versions/{version}"
+
+    def _file(self, manifest: ModelManifest, name: str) -> str:
+        folder = self._folder(manifest.model, manifest.version)
+        hashes = {
+            "model.skops": manifest.pipeline_sha256,
+            "probe.safetensors": manifest.probe_sha256,
+            "evidence.json": manifest.evidence_sha256,
+            "card.md": manifest.card_sha256,
+        }
+        return f"{folder}/{hashes[name][:16]}.{name}"
+
+    def _manifest_key(self, model: str, version: str) -> str:
+        return f"{self._folder(model, version)}/manifest.json"
+
+    def _pointer_key(self, model: str) -> str:
+        return f"{self.prefix}/{model}/champion.json"
+
+
+def probe_bytes(model: DiagnosisModel, features: NDArray[np.float32]) -> bytes:
+    """The probe set: features of a few samples, and what the model says of them."""
+    seen = np.ascontiguousarray(features, dtype=np.float32)
+    expected = model.probabilities({model.contender.representation: seen})
+    data: bytes = save({"features": seen, "probabilities": np.ascontiguousarray(expected)})
+    return data
+
+
+def probe_difference(model: DiagnosisModel, probe: Mapping[str, NDArray[np.float64]]) -> float:
+    """Largest difference between what a model says of the probe set and what it said."""
+    features = {model.contender.representation: probe["features"].astype(np.float32)}
+    return float(np.abs(model.probabilities(features) - probe["probabilities"]).max())
+
+
+def _parse(kind: type[D], body: bytes, address: str) -> D:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise StoreError(f"{address} is not a valid {kind.__name__}: {error}") from error

@@ -1,0 +1,176 @@
+"""One retraining of a diagnosis model: hold out, choose, fit, and measure what the gate asks.
+
+Works on rows in memory; what is read from the lake and kept is in `genept.models.training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load
+
+from genept.benchmarks.scores import Score, classification_scores
+from genept.embeddings.representations import BOTH, EXPRESSION
+from genept.models.comparisons import paired_difference
+from genept.models.evidence import Evidence, Interval, Predictions
+from genept.models.heads import LINEAR, Contender, DiagnosisModel, Floats, fit_model
+from genept.models.holdout import Holdout, Rows, TrainingView, held_apart, hold_out, planted_labels
+from genept.models.leaks import label_like_features
+from genept.models.persistence import dump_pipeline, load_pipeline
+from genept.models.registry import probe_bytes, probe_difference
+from genept.models.selection import NestedResult, nested_selection
+
+METRICS = ("balanced_accuracy", "macro_f1", "accuracy")
+N_PROBES = 32
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What a retraining leaves behind.
+
+    Parameters
+    ----------
+    rows
+        All samples, with their published labels and connected groups.
+    view
+        What training read.
+    """
+
+    rows: Rows
+    holdout: Holdout
+    view: TrainingView
+    nested: NestedResult
+    model: DiagnosisModel
+    pipeline: bytes
+    probe: bytes
+    evidence: Evidence
+
+
+def retrain(
+    rows: Rows,
+    patients: Sequence[str],
+    contenders: Sequence[Contender],
+    *,
+    model: str,
+    beside: Sequence[str] = (),
+    seed: int,
+) -> Retrained:
+    """Train a model on all but the holdout, and measure it on what it did not see.
+
+    Parameters
+    ----------
+    rows
+        Samples with their connected groups.
+    patients
+        Patient or line of each sample as published: who is held out follows from it.
+    contenders
+        What to choose among, the simplest first.
+    beside
+        Representations that are scored and never chosen.
+    """
+    holdout = hold_out(rows.ids, patients, rows.groups, task=model)
+    planted, sentinel = planted_labels(rows, holdout, seed=seed)
+    view, _ = held_apart(planted, holdout)
+    nested = nested_selection(view, contenders, beside=beside, seed=seed)
+    chosen = nested.chosen
+    seen = view.rows
+    fit = (chosen.contender, seen.features)
+    final = fit_model(*fit, seen.labels, chosen.temperature, seed)
+    again = fit_model(*fit, seen.labels, chosen.temperature, seed)
+    permuted = np.random.default_rng(seed).permutation(seen.labels)
+    taught_nothing = fit_model(*fit, permuted, 1.0, seed)
+    out = rows.take(holdout.contains(rows.ids))
+    pipeline = dump_pipeline(final.pipeline)
+    probe = probe_bytes(final, seen.features[chosen.contender.representation][:N_PROBES])
+    reloaded = DiagnosisModel(
+        final.contender,
+        load_pipeline(pipeline, sha256(pipeline).hexdigest(), where="the model just stored"),
+        final.classes,
+        final.temperature,
+    )
+    random_labels = planted.labels[sentinel]
+    of_sentinels = _predicted(final, rows.take(sentinel))
+    suspicious = {
+        name: label_like_features(seen.features[name], seen.labels) for name in seen.features
+    }
+    evidence = Evidence(
+        out_of_fold=predictions_of(seen, nested.classes, nested.probabilities, nested.folds),
+        holdout=predictions_of(out, final.classes, final.probabilities(out.features)),
+        baselines={
+            "majority-class": tuple([_majority(seen.labels)] * len(out.ids)),
+            "permuted-labels": tuple(_predicted(taught_nothing, out).tolist()),
+        },
+        n_features_checked=sum(matrix.shape[1] for matrix in seen.features.values()),
+        label_like_features=tuple(
+            f"{name} #{column}" for name, columns in suspicious.items() for column in columns
+        ),
+        sentinels_right=int((of_sentinels == random_labels).sum()),
+        n_sentinels=int(sentinel.sum()),
+        permuted=_scores(nested.permuted_labels, nested.permuted, seen.groups, seed)[METRICS[0]],
+        refit_difference=probe_difference(again, load(probe)),
+        reload_difference=probe_difference(reloaded, load(probe)),
+        embedding_gain=embedding_gain(nested, seen, seed),
+        scores=_scores(out.labels, _predicted(final, out), out.groups, seed, METRICS),
+        contenders={
+            one.name: _scores(seen.labels, found, seen.groups, seed)[METRICS[0]]
+            for one, found in nested.predictions.items()
+        },
+    )
+    return Retrained(rows, holdout, view, nested, final, pipeline, probe, evidence)
+
+
+def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | None:
+    """What the embedding adds to expression, both read by the linear head on the same folds."""
+    both, alone = (nested.predictions.get(Contender(one, LINEAR)) for one in (BOTH, EXPRESSION))
+    if both is None or alone is None:
+        return None
+    return paired_difference(
+        seen.labels, both, alone, seen.groups.tolist(), metric="balanced_accuracy", seed=seed
+    )
+
+
+def predictions_of(
+    rows: Rows, classes: tuple[str, ...], shares: Floats, folds: NDArray[np.int64] | None = None
+) -> Predictions:
+    """Probabilities of these rows as a document."""
+    return Predictions(
+        ids=tuple(rows.ids.tolist()),
+        groups=tuple(rows.groups.tolist()),
+        cohorts=tuple(rows.cohorts.tolist()),
+        labels=tuple(rows.labels.tolist()),
+        classes=classes,
+        probabilities=tuple(tuple(row) for row in shares.tolist()),
+        folds=None if folds is None else tuple(folds.tolist()),
+    )
+
+
+def interval_of(score: Score) -> Interval:
+    """A score as it is stored in a document."""
+    return Interval(value=score.value, low=score.ci_low, high=score.ci_high, n=score.n)
+
+
+def _scores(
+    truth: NDArray[np.str_],
+    predicted: NDArray[np.str_],
+    groups: NDArray[np.str_],
+    seed: int,
+    metrics: Sequence[str] = METRICS[:1],
+) -> dict[str, Interval]:
+    found: Mapping[str, Score] = classification_scores(truth, predicted, groups, metrics, seed=seed)
+    return {name: interval_of(score) for name, score in found.items()}
+
+
+def _predicted(model: DiagnosisModel, rows: Rows) -> NDArray[np.str_]:
+    likeliest: NDArray[np.str_] = np.asarray(model.classes)[
+        model.probabilities(rows.features).argmax(axis=1)
+    ]
+    return likeliest
+
+
+def _majority(labels: NDArray[np.str_]) -> str:
+    names, counts = np.unique(labels, return_counts=True)
+    return str(names[counts.argmax()])

@@ -1,0 +1,150 @@
+"""The registry over a real object store: what is stored, who is champion, what is refused."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from test_models_gate import planted_rows
+from typer.testing import CliRunner
+
+import genept.models_cli
+from genept.models.card import model_card
+from genept.models.evidence import Cohort, ModelManifest
+from genept.models.heads import STEPS, Contender
+from genept.models.persistence import ModelRefusedError, stored_types
+from genept.models.promotion import judge_candidate, promote
+from genept.models.registry import KEPT, ModelRegistry, TrainedModel
+from genept.models.retraining import retrain
+from genept.store.errors import ConflictError, StoreError
+
+MODEL = "diagnosis-planted"
+
+
+@pytest.fixture(scope="module")
+def retrained():
+    rows = planted_rows()
+    contenders = [Contender("expression", "linear")]
+    return retrain(rows, list(rows.groups), contenders, model=MODEL, seed=0)
+
+
+@pytest.fixture
+def registry(object_store, store_prefix):
+    return ModelRegistry(object_store, store_prefix)
+
+
+def papers(retrained, version):
+    """A version as `genept.models.training` submits it."""
+    cohorts = (
+        Cohort(id="east", n=150, data_sha256="d" * 64),
+        Cohort(id="west", n=150, data_sha256="d" * 64),
+    )
+    card = model_card(
+        model=MODEL, version=version, label="diagnosis", chosen="expression, linear",
+        cohorts=cohorts, left_out={}, evidence=retrained.evidence, abstain_below=0.5,
+    )  # fmt: skip
+    manifest = ModelManifest(
+        model=MODEL, version=version, collection="planted", label="diagnosis",
+        representation="expression", head="linear", steps=STEPS, classes=retrained.model.classes,
+        temperature=retrained.model.temperature, abstain_below=0.5, space="s", unit="log2",
+        genes=tuple(f"g{n}" for n in range(24)), seed=0, cohorts=cohorts,
+        label_counts={"benign": 150, "malign": 150}, left_out={},
+        holdout_sha256=retrained.holdout.sha256, libraries={},
+        pipeline_sha256=hashlib.sha256(retrained.pipeline).hexdigest(),
+        types=tuple(sorted(stored_types(retrained.pipeline, where="here"))),
+        probe_sha256=hashlib.sha256(retrained.probe).hexdigest(),
+        evidence_sha256=retrained.evidence.stored_sha256,
+        card_sha256=hashlib.sha256(card.encode()).hexdigest(),
+    )  # fmt: skip
+    return TrainedModel(manifest, retrained.pipeline, retrained.probe, retrained.evidence, card)
+
+
+def submitted(registry, retrained, version):
+    trained = papers(retrained, version)
+    registry.submit(trained)
+    return trained.manifest
+
+
+def test_a_candidate_that_passes_becomes_champion_and_is_loaded_as_it_was(registry, retrained):
+    manifest = submitted(registry, retrained, "v1")
+    out = retrained.rows.take(retrained.holdout.contains(retrained.rows.ids))
+    verdicts = judge_candidate(registry, manifest, out, manifest.genes)
+    assert not verdicts.refused, verdicts.refused
+    registry.judge(verdicts)
+    promote(registry, verdicts)
+    assert registry.champion(MODEL) == manifest
+    loaded = registry.load(manifest)
+    np.testing.assert_allclose(
+        loaded.probabilities(out.features), retrained.model.probabilities(out.features), atol=1e-6
+    )
+    second = submitted(registry, retrained, "v2")
+    again = judge_candidate(registry, second, out, manifest.genes)
+    assert [one.name for one in again.refused] == ["not_worse_than_champion"]
+    promote(registry, again)
+    assert registry.champion(MODEL) == manifest
+
+
+def test_a_rollback_is_not_undone_by_the_next_run(registry, retrained):
+    out = retrained.rows.take(retrained.holdout.contains(retrained.rows.ids))
+    first, second = (submitted(registry, retrained, name) for name in ("v1", "v2"))
+    registry.promote(first, reason="first", instead_of=None)
+    passed = judge_candidate(registry, second, out, first.genes).model_copy(update={"points": ()})
+    promote(registry, passed)
+    assert registry.champion(MODEL) == second
+    registry.rollback(MODEL, reason="wrong on Mondays")
+    promote(registry, passed)
+    assert registry.champion(MODEL) == first
+
+
+def test_a_promotion_against_another_champion_is_void_and_five_are_kept(registry, retrained):
+    versions = [f"v{n}" for n in range(KEPT + 2)]
+    before = None
+    for version in versions:
+        manifest = submitted(registry, retrained, version)
+        registry.promote(manifest, reason="test", instead_of=before)
+        with pytest.raises(ConflictError, match="evaluate it again"):
+            registry.promote(manifest, reason="test", instead_of="somebody")
+        before = version
+    pointer, _ = registry.pointer(MODEL)
+    assert [one.version for one in pointer.models] == versions[:1:-1]
+    assert registry.versions(MODEL) == versions[2:]
+    with pytest.raises(StoreError, match="genept models list"):
+        registry.manifest(MODEL, "v0")
+
+
+def test_a_tampered_model_or_manifest_is_refused(registry, retrained):
+    manifest = submitted(registry, retrained, "v1")
+    registry.promote(manifest, reason="test", instead_of=None)
+    keys = [info.key for info in registry.store.list(f"{registry.prefix}/{MODEL}/versions/v1/")]
+    (model_key,) = (key for key in keys if key.endswith("model.skops"))
+    body, etag = registry.store.get_with_etag(model_key)
+    registry.store.put_if_match(model_key, body[:-1] + b"x", etag)
+    with pytest.raises(ModelRefusedError, match="genept models rollback"):
+        registry.load(manifest)
+    (manifest_key,) = (key for key in keys if key.endswith("manifest.json"))
+    _, etag = registry.store.get_with_etag(manifest_key)
+    forged = manifest.model_copy(update={"temperature": 9.0})
+    registry.store.put_if_match(manifest_key, forged.body(), etag)
+    with pytest.raises(ModelRefusedError, match="not the manifest of the champion"):
+        registry.champion(MODEL)
+
+
+def test_the_command_line_shows_explains_and_refuses(registry, retrained, monkeypatch):
+    monkeypatch.setattr(genept.models_cli, "_registry", lambda: registry)
+    manifest = submitted(registry, retrained, "v1")
+    out = retrained.rows.take(retrained.holdout.contains(retrained.rows.ids))
+    verdicts = judge_candidate(registry, manifest, out, manifest.genes)
+    registry.judge(verdicts)
+    promote(registry, verdicts)
+    submitted(registry, retrained, "w2")
+
+    def say(*words):
+        return CliRunner().invoke(genept.models_cli.app, list(words))
+
+    assert "0.96" in say("list").stdout
+    shown = say("show", MODEL).stdout
+    assert "Research use" in shown
+    assert "never promoted" in shown
+    assert "sentinels_stay_unknown" in say("explain", MODEL).stdout
+    refused = say("promote", MODEL, "w2", "--reason", "I want it")
+    assert "not asked yet" in str(refused.exception)
+    assert "no earlier champion" in str(say("rollback", MODEL, "--reason", "no").exception)
