@@ -449,7 +449,7 @@ _TABLES: tuple[Table, ...] = (
             FOLD,
             Column("label", TEXT, "The publisher's diagnosis."),
             Column("prediction", TEXT, "The predicted diagnosis."),
-            _share("probability", "Of the prediction; not calibrated."),
+            _share("probability", "Of the prediction, calibrated by temperature."),
             Column("abstained", FLAG, "Probability under the model's threshold."),
         ),
     ),
