@@ -82,7 +82,8 @@ def _scalar(column: Column, i: int) -> object:
         high = low + 1 if column.maximum is None else column.maximum
         return low + (high - low) / (i + 2)
     if pa.types.is_integer(column.element):
-        return int(low) + i
+        span = None if column.maximum is None else int(column.maximum - low) + 1
+        return int(low) + (i % span if span else i)
     return bool(i % 2) if pa.types.is_boolean(column.type) else f"{column.name}-{i:04}"
 
 

@@ -46,7 +46,7 @@ def test_a_run_publishes_and_a_second_run_writes_nothing(installation: Installat
             for name in ("pbmc-hao", "prostate")
             for space in installation.settings.spaces
         }
-        pages |= {"models/diagnosis-prostate.md"}
+        pages |= {"models/diagnosis-prostate.md", "site/index.html", "site/style.css"}
         assert set(manifest.audit) == pages
         assert again.success
         assert keys_in(installation) == before
