@@ -116,17 +116,21 @@ def _of(collection: str, rows: pl.DataFrame) -> pl.DataFrame:
 def _expression(collection: str, ids: pl.Series, matrix: sp.csr_matrix) -> Iterator[pa.RecordBatch]:
     """Rows of a CSR matrix, sorted by `ids`, as list columns: its indptr are their offsets."""
     schema = TABLES["expression"].schema()
+    genes, values = matrix.indices.view(np.uint32), matrix.data
     for start in range(0, matrix.shape[0], BATCH_ROWS):
-        block = matrix[start : start + BATCH_ROWS]
-        offsets = pa.array(block.indptr, pa.int32())
+        ends = matrix.indptr[start : start + BATCH_ROWS + 1]
+        span = slice(int(ends[0]), int(ends[-1]))  # scipy would copy the rows
+        offsets = pa.array(ends - ends[0], pa.int32())
         yield pa.record_batch(
             [
-                pa.array([collection] * block.shape[0]),
-                ids.slice(start, block.shape[0]).to_arrow().cast(pa.string()),
+                pa.array([collection] * (ends.size - 1)),
+                ids.slice(start, ends.size - 1).to_arrow().cast(pa.string()),
                 pa.ListArray.from_arrays(
-                    offsets, pa.array(block.indices, pa.uint32()), schema.field("gene_index").type
+                    offsets, pa.array(genes[span]), schema.field("gene_index").type
                 ),
-                pa.ListArray.from_arrays(offsets, pa.array(block.data), schema.field("value").type),
+                pa.ListArray.from_arrays(
+                    offsets, pa.array(values[span]), schema.field("value").type
+                ),
             ],
             schema=schema,
         )
