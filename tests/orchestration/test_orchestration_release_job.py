@@ -9,6 +9,7 @@ from installations import Installation
 
 from genept.client import load_table, open_releases
 from genept.report import headline_results, snippets
+from genept.settings import Settings
 from genept.tables import TABLES
 from orchestration.definitions import build_defs
 from orchestration.instance import register_spaces
@@ -74,8 +75,14 @@ def _what_an_analyst_reads(installation: Installation) -> None:
     assert scores["lsa-384/name-go:genept-w"] > 3 * scores["majority-class"]
     assert {"expression-pca-50", "random-384/name-go:genept-w"} <= set(scores)
 
-    pasted = [line for line in snippets(open_releases(settings)).splitlines() if "genept" in line]
-    assert len(pasted) == 7
+    pasted = snippets(open_releases(settings))
+    for reader in ("pl.scan_parquet(", "pd.read_parquet(", "pq.read_table(", "read_parquet("):
+        assert reader in pasted
+    assert manifest_id(settings) in pasted
+
+
+def manifest_id(settings: Settings) -> str:
+    return open_releases(settings).current().release_id
 
 
 def test_a_failing_check_keeps_the_pointer_where_it_was(
