@@ -1,6 +1,6 @@
 # The commands of the README. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test bench lint lock stop clean
+.PHONY: help install run ui test soak bench lint lock stop clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -31,8 +31,11 @@ run: $(STAMP) ## Public data to a published release
 ui: $(STAMP) ## The Dagster UI on 127.0.0.1
 	@$(BIN)/genept ui
 
-test: $(STAMP) lint ## Lint, types, floors, and every test
+test: $(STAMP) lint ## Lint, types, floors, and the tests
 	$(BIN)/pytest
+
+soak: $(STAMP) ## The tests that take minutes: many nights, many kills
+	$(BIN)/pytest -m soak
 
 bench: $(STAMP) ## Measure, side by side with what it is compared to
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

@@ -38,6 +38,7 @@ def test_without_a_network_it_says_so_and_publishes_nothing(
 
 
 @pytest.mark.index
+@pytest.mark.soak
 def test_a_killed_run_is_closed_by_the_next_which_works(installation: Installation) -> None:
     process = subprocess.Popen(
         installation.command("run"),
