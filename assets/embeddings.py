@@ -4,12 +4,10 @@ With an executor beyond this process the shards are dealt out to lanes: steps th
 runs side by side. They leave what they made in the lake, where the tables' assets find it.
 """
 
-from __future__ import annotations
-
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-import dagster as dg
+import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
 from assets.results import OWNERS, declared, declared_outs, table_result
 from genept.embeddings.ensembles import missing_members, release_ensemble
@@ -17,7 +15,7 @@ from genept.embeddings.outside import release_outside, told
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.embeddings.sampling import Sampling, label_of
-from genept.embeddings.sentence_vectors import Caps, embed_sentences
+from genept.embeddings.sentence_vectors import Caps, chosen, embed_sentences
 from genept.embeddings.shards import Shard, embed_shards, shards_of
 from genept.platform import Platform
 from genept.sources.catalogue import Collection
@@ -69,14 +67,19 @@ def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefiniti
         **declared(table), ins={name: dg.AssetIn() for name in (*READ, "observations")}, deps=below
     )
     def embeddings(
-        platform: dg.ResourceParam[Platform], **tables: StoredTable
+        context: dg.AssetExecutionContext,
+        platform: dg.ResourceParam[Platform],
+        **tables: StoredTable,
     ) -> dg.MaterializeResult[StoredTable]:
         shards = list(_shards(platform, (kind,), tables))
         parts = embed_shards(platform.lake, shards, platform.settings.threads)
         remarks: dict[str, str] = {}
         for collection in platform.collections:
             if collection.kind == kind:
-                parts += _sentences(platform, collection, tables)
+                sentences = _sentences(platform, collection, tables, context.log.info)
+                if sentences:
+                    remarks[f"{collection.id}/sentences"] = chosen(sentences[0])
+                parts += sentences
                 expression = tables["expression"].matching(collection.id)
                 further, said = _further(platform, collection, expression, parts)
                 parts, remarks = [*parts, *further], remarks | said
@@ -145,7 +148,10 @@ def _shards(
 
 
 def _sentences(
-    platform: Platform, collection: Collection, tables: dict[str, StoredTable]
+    platform: Platform,
+    collection: Collection,
+    tables: dict[str, StoredTable],
+    say: Callable[[str], None],
 ) -> list[Part]:
     """GenePT-s of as many observations as the settings allow: none unless they say so."""
     cap = platform.settings.sentences_per_collection
@@ -164,6 +170,7 @@ def _sentences(
         sampling=Sampling(cap, label_of(platform.lake.read(observations))),
         caps=Caps(texts=cap),
         runner=platform.runner,
+        say=say,
     )
 
 

@@ -11,6 +11,7 @@ from genept.models.promotion import card_pages
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.site.pages import release_site
+from genept.store.approvals import approval_page, approvals
 from genept.store.drift import refuse_drift
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
@@ -32,12 +33,13 @@ def published_release(
     """Publish, or say that nothing is new."""
     limits = platform.limits
     tables, left_out = passed_on(platform.lake, tables, platform.settings.restricted)
+    approved = approvals(platform.releases)
     refuse_drift(
         platform.releases,
         tables,
         limits=limits,
         left_out=left_out,
-        approved=platform.settings.approve,
+        approved={*platform.settings.approve, *(one.table for one in approved)},
     )
     complete = not limits and not left_out
     evidence = {
@@ -54,6 +56,7 @@ def published_release(
             limits=limits,
             left_out=left_out,
             audit=evidence_pages(platform.lake, evidence.values())
+            | approval_page(approved)
             | {
                 f"nomenclature/{collection}.md": page.encode()
                 for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items()
