@@ -98,6 +98,7 @@ def _layout(table: Table) -> dict[str, Any]:
     leaf = {
         one.name: f"{one.name}.list.element" if one.is_list else one.name for one in table.columns
     }
+    flat = [one.name for one in table.columns if not one.is_list]
     vectors = {leaf[one.name] for one in table.columns if one.is_vector}
     ascending = {
         leaf[one.name] for one in table.columns if one.is_list and pa.types.is_integer(one.element)
@@ -107,8 +108,8 @@ def _layout(table: Table) -> dict[str, Any]:
         "column_encoding": dict.fromkeys(ascending, "DELTA_BINARY_PACKED"),
         "use_dictionary": sorted(set(leaf.values()) - vectors - ascending),
         # Row groups of vectors are many, and every bound makes the footer longer; by the rest
-        # of the key the table is split, so its folders say it.
-        "write_statistics": [table.key[-1]] if vectors else True,
+        # of the key the table is split, so its folders say it. Bounds of lists find no row.
+        "write_statistics": [table.key[-1]] if vectors else flat,
         # A page of a vector says nothing that its row group does not.
         "write_page_index": table.vector is None,
     }
