@@ -43,6 +43,7 @@ def tables(lake: Lake) -> dict[str, StoredTable]:
 
     mixed = rows_of("model_evaluations", ["open", "closed"])
     return {
+        "embedding_origins": lake.assemble("embedding_origins", []),
         "collections": both("collections", redistributable=True),
         "genes": store_table(lake, "genes"),
         "observations": both("observations"),
@@ -90,3 +91,48 @@ def test_a_public_release_may_refuse_instead(lake: Lake, tables) -> None:
 
 def test_a_private_release_keeps_everything(lake: Lake, tables) -> None:
     assert passed_on(lake, tables, "keep") == (tables, ())
+
+
+def vectors_of(lake: Lake, name: str, space: str) -> StoredTable:
+    rows = rows_of(name, ["open"]).to_pylist()
+    values = {
+        "space": space,
+        "collection_id": "open",
+        "method": "outside",
+        "redistributable": False,
+    }
+    rows = [{column: values.get(column, row[column]) for column in row} for row in rows]
+    return store_table(lake, name, pa.Table.from_pylist(rows, schema=TABLES[name].schema(4)))
+
+
+def test_vectors_of_another_model_carry_a_mark_of_their_own(lake: Lake, tables) -> None:
+    """In an open collection: their rows, who they missed, and scores made of them."""
+    scores = rows_of("benchmark_results", ["open"], representation=["scgpt/x:outside:centred"])
+    (scored,) = store_table(lake, "benchmark_results", scores).parts
+    others = [
+        part for part in tables["benchmark_results"].parts if part.partition != scored.partition
+    ]
+    tables |= {
+        "embedding_origins": vectors_of(lake, "embedding_origins", "scgpt/x"),
+        "unmatched_vectors": vectors_of(lake, "unmatched_vectors", "scgpt/x"),
+        "cell_embeddings": lake.assemble(
+            "cell_embeddings",
+            [
+                part
+                for space in ("scgpt/x", "scgpt/xy")
+                for part in vectors_of(lake, "cell_embeddings", space).parts
+            ],
+        ),
+        "benchmark_results": lake.assemble("benchmark_results", [*others, scored]),
+    }
+    kept, left_out = passed_on(lake, tables, "leave_out")
+    assert left_out == ("closed", "scgpt/x of open")
+    assert [part.partition[0] for part in kept["cell_embeddings"].parts] == ["scgpt/xy"]
+    assert not kept["unmatched_vectors"].parts
+    assert not kept["benchmark_results"].parts
+    assert kept["embedding_origins"].parts, "what was left out is told"
+    staged = stage(lake, "tests/vectors", tables)
+    marks = {file.partition[0]: file.redistributable for file in staged["cell_embeddings"].files}
+    assert marks == {"scgpt/x": False, "scgpt/xy": True}
+    with pytest.raises(LicenceError, match="^closed, scgpt/x of open may not be redistributed"):
+        passed_on(lake, tables, "refuse")
