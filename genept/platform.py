@@ -23,6 +23,7 @@ from genept.models.registry import ModelRegistry
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature.reference import Reference, starter_reference
+from genept.resolving import open_releases
 from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
@@ -98,8 +99,8 @@ class Platform:
 
     @cached_property
     def store(self) -> ObjectStore:
-        """The object store; starts the embedded one if that is what the settings say."""
-        return open_store(self.settings)
+        """The object store, to build in; starts the embedded one if the settings say so."""
+        return open_store(self.settings, "writer")
 
     @cached_property
     def lake(self) -> Lake:
@@ -108,8 +109,8 @@ class Platform:
 
     @cached_property
     def releases(self) -> Releases:
-        """Everything that was ever published."""
-        return Releases(self.lake, self.settings.product)
+        """Everything that was ever published, and to be published."""
+        return open_releases(self.settings, role="publisher")
 
     @cached_property
     def models(self) -> ModelRegistry:
