@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     executor_config: Path | None = Field(
         None, description="YAML file of that executor's own configuration; see infra/."
     )
+    instance_config: Path | None = Field(
+        None, description="dagster.yaml of the instance; none: infra/dagster.yaml (SQLite)."
+    )
     lanes: int = Field(
         16, ge=1, description="Steps among which a cluster deals out the shards to be embedded."
     )
