@@ -76,6 +76,8 @@ class ModelManifest(Document):
         Ensembl ids that it reads, in order.
     holdout_sha256
         Hash over the hashes of the held-out samples.
+    domain_sha256
+        Of what its training samples look like; none for versions from before there was that.
     """
 
     format: Literal[1] = 1
@@ -102,6 +104,7 @@ class ModelManifest(Document):
     pipeline_sha256: str
     types: tuple[str, ...]
     probe_sha256: str
+    domain_sha256: str | None = None
     evidence_sha256: str
     card_sha256: str
 

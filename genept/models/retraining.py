@@ -16,12 +16,13 @@ from safetensors.numpy import load
 from genept.benchmarks.scores import Score, classification_scores
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.comparisons import paired_difference
+from genept.models.domain import fit_domain
 from genept.models.evidence import Evidence, Interval, Predictions
 from genept.models.heads import LINEAR, Contender, DiagnosisModel, Floats, fit_model
 from genept.models.holdout import Holdout, Rows, TrainingView, held_apart, hold_out, planted_labels
 from genept.models.leaks import label_like_features
 from genept.models.persistence import dump_pipeline, load_pipeline
-from genept.models.registry import probe_bytes, probe_difference
+from genept.models.probe import probe_bytes, probe_difference
 from genept.models.selection import NestedResult, nested_selection
 
 METRICS = ("balanced_accuracy", "macro_f1", "accuracy")
@@ -47,6 +48,7 @@ class Retrained:
     model: DiagnosisModel
     pipeline: bytes
     probe: bytes
+    domain: bytes
     evidence: Evidence
 
 
@@ -85,7 +87,9 @@ def retrain(
     taught_nothing = fit_model(*fit, permuted, 1.0, seed)
     out = rows.take(holdout.contains(rows.ids))
     pipeline = dump_pipeline(final.pipeline)
-    probe = probe_bytes(final, seen.features[chosen.contender.representation][:N_PROBES])
+    read = chosen.contender.representation
+    domain = fit_domain(seen.features[read], out.features[read], seed=seed).body()
+    probe = probe_bytes(final, seen.features[read][:N_PROBES])
     reloaded = DiagnosisModel(
         final.contender,
         load_pipeline(pipeline, sha256(pipeline).hexdigest(), where="the model just stored"),
@@ -120,7 +124,7 @@ def retrain(
             for one, found in nested.predictions.items()
         },
     )
-    return Retrained(rows, holdout, view, nested, final, pipeline, probe, evidence)
+    return Retrained(rows, holdout, view, nested, final, pipeline, probe, domain, evidence)
 
 
 def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | None:

@@ -16,6 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from genept.models.heads import (
     LINEAR,
+    MAX_COMPONENTS,
     Contender,
     Floats,
     class_shares,
@@ -165,11 +166,14 @@ def _fold_shares(
     found = []
     for name in dict.fromkeys(one.representation for one in contenders):
         X = view.rows.features[name].astype(np.float64)
-        preparation = new_preparation(int(train.sum()), X.shape[1], seed)
+        of_this = [one for one in contenders if one.representation == name]
+        most = max(MAX_COMPONENTS[one.head] for one in of_this)
+        preparation = new_preparation(int(train.sum()), X.shape[1], seed, most)
         Z_train = fitted(preparation, X[train]).transform(X[train])
         Z_test = preparation.transform(X[test])
-        for one in contenders:
-            if one.representation == name:
-                head = fitted(new_head(one.head, seed), Z_train, labels[train])
-                found.append((one, class_shares(head, Z_test, classes)))
+        n_classes = len(np.unique(labels[train]))
+        for one in of_this:
+            k = MAX_COMPONENTS[one.head]
+            head = fitted(new_head(one.head, n_classes, seed), Z_train[:, :k], labels[train])
+            found.append((one, class_shares(head, Z_test[:, :k], classes)))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from genept.models.heads import HEADS, LINEAR, NEIGHBOURS
+from genept.models.heads import HEADS, LINEAR, NEIGHBOURS, SHRUNKEN
 
 MIN_GROUPS: Final = 12
 """Patients or lines that a class needs to be learnt; rarer ones are left out and counted."""
@@ -31,7 +31,7 @@ class DiagnosisTask:
     collection: str
     label: str = "diagnosis"
     cohort: str | None = None
-    heads: tuple[str, ...] = (LINEAR, NEIGHBOURS)
+    heads: tuple[str, ...] = (LINEAR, SHRUNKEN, NEIGHBOURS)
     every_space: bool = False
     min_groups: int = MIN_GROUPS
     forgotten_on_purpose: tuple[str, ...] = ()

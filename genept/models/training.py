@@ -21,7 +21,6 @@ from genept.embeddings.representations import (
     read_views,
     representation_name,
 )
-from genept.embeddings.weights import expression_weights
 from genept.models.card import model_card
 from genept.models.diagnosis import (
     ABSTAIN_BELOW,
@@ -34,10 +33,12 @@ from genept.models.evidence import Cohort, ModelManifest
 from genept.models.groups import connected_groups, near_duplicates
 from genept.models.heads import Contender
 from genept.models.holdout import Rows
+from genept.models.own_samples import expression_features
 from genept.models.persistence import stored_types
 from genept.models.promotion import judge_candidate, promote
-from genept.models.registry import ModelRegistry, TrainedModel
+from genept.models.registry import ModelRegistry
 from genept.models.retraining import Retrained, retrain
+from genept.models.stored import TrainedModel
 from genept.models.tasks import DiagnosisTask
 from genept.models.verdicts import Verdicts
 from genept.store.lake import Lake, NewPart, Part
@@ -224,10 +225,13 @@ class _Training:
             pipeline_sha256=sha256(found.pipeline).hexdigest(),
             types=tuple(sorted(stored_types(found.pipeline, where=self.task.model))),
             probe_sha256=sha256(found.probe).hexdigest(),
+            domain_sha256=sha256(found.domain).hexdigest(),
             evidence_sha256=found.evidence.stored_sha256,
             card_sha256=sha256(card.encode()).hexdigest(),
         )
-        return TrainedModel(manifest, found.pipeline, found.probe, found.evidence, card)
+        return TrainedModel(
+            manifest, found.pipeline, found.probe, found.domain, found.evidence, card
+        )
 
 
 def _judged(registry: ModelRegistry, training: _Training) -> Verdicts:
@@ -269,7 +273,6 @@ def train_drug_response(
 
 def _representations(views: ObservationViews, unit: str, space: Space) -> dict[str, Matrix]:
     """Expression alone, every space alone, and expression with the chosen space."""
-    values = expression_weights(views.expression, unit) if unit == "counts" else views.expression
-    expression = values.toarray().astype(np.float32, copy=False)
+    expression = expression_features(views.expression, unit)
     both = np.hstack([expression, views.spaces[representation_name(space)]])
     return {EXPRESSION: expression, **views.spaces, BOTH: both}

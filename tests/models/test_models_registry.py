@@ -13,8 +13,9 @@ from genept.models.evidence import Cohort, ModelManifest
 from genept.models.heads import STEPS, Contender
 from genept.models.persistence import ModelRefusedError, stored_types
 from genept.models.promotion import judge_candidate, promote
-from genept.models.registry import KEPT, ModelRegistry, TrainedModel
+from genept.models.registry import KEPT, ModelRegistry
 from genept.models.retraining import retrain
+from genept.models.stored import TrainedModel
 from genept.store.errors import ConflictError, StoreError
 
 MODEL = "diagnosis-planted"
@@ -52,10 +53,13 @@ def papers(retrained, version):
         pipeline_sha256=hashlib.sha256(retrained.pipeline).hexdigest(),
         types=tuple(sorted(stored_types(retrained.pipeline, where="here"))),
         probe_sha256=hashlib.sha256(retrained.probe).hexdigest(),
+        domain_sha256=hashlib.sha256(retrained.domain).hexdigest(),
         evidence_sha256=retrained.evidence.stored_sha256,
         card_sha256=hashlib.sha256(card.encode()).hexdigest(),
     )  # fmt: skip
-    return TrainedModel(manifest, retrained.pipeline, retrained.probe, retrained.evidence, card)
+    return TrainedModel(
+        manifest, retrained.pipeline, retrained.probe, retrained.domain, retrained.evidence, card
+    )
 
 
 def submitted(registry, retrained, version):
