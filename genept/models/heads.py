@@ -1,4 +1,4 @@
-"""What a diagnosis model is made of: a representation, a preparation, a head, a temperature.
+"""What a diagnosis model is made of: a representation, a preparation, a head, a tempering.
 
 Everything that is fitted lies in one scikit-learn Pipeline of standardisation, principal
 components and head. Choosing among such models is in `genept.models.selection`.
@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -23,6 +22,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
+
+from genept.models.tempering import Tempering, tempered
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +40,6 @@ MAX_COMPONENTS: Final = dict.fromkeys(HEADS, FEW_COMPONENTS) | {SHRUNKEN: 1000}
 """By head. A covariance that is shrunken half way bears as many as there are samples."""
 SHRINKAGE: Final = 0.5
 N_NEIGHBOURS: Final = 10
-_SMALLEST_PROBABILITY: Final = 1e-300
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class DiagnosisModel:
-    """A fitted model: a Pipeline whose probabilities a temperature calibrates.
+    """A fitted model: a Pipeline whose probabilities a tempering calibrates.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ class DiagnosisModel:
     contender: Contender
     pipeline: Pipeline
     classes: tuple[str, ...]
-    temperature: float
+    tempering: Tempering
 
     def probabilities(self, features: Mapping[str, NDArray[np.float32]]) -> Floats:
         """Calibrated probabilities, samples × classes."""
         X = features[self.contender.representation].astype(np.float64)
-        return tempered(class_shares(self.pipeline, X, self.classes), self.temperature)
+        return tempered(class_shares(self.pipeline, X, self.classes), self.tempering)
 
 
 def new_head(name: str, n_classes: int, seed: int) -> Any:
@@ -135,41 +135,11 @@ def class_shares(estimator: Any, X: Floats, classes: tuple[str, ...]) -> Floats:
     return shares
 
 
-def tempered(shares: Floats, temperature: float) -> Floats:
-    """Probabilities flattened (above 1) or sharpened (below 1) by a temperature.
-
-    As in Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
-    """
-    scores = np.log(np.maximum(shares, _SMALLEST_PROBABILITY)) / temperature
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities: Floats = raised / raised.sum(axis=1, keepdims=True)
-    return probabilities
-
-
-def fit_temperature(shares: Floats, truth: NDArray[np.intp]) -> float:
-    """The temperature at which out-of-fold probabilities are likeliest.
-
-    Parameters
-    ----------
-    shares
-        Of rows that the model did not see, rows × classes.
-    truth
-        Column of each row's own class.
-    """
-
-    def surprise(log_temperature: float) -> float:
-        found = tempered(shares, float(np.exp(log_temperature)))
-        return float(-np.log(found[np.arange(len(truth)), truth]).mean())
-
-    best = minimize_scalar(surprise, bounds=(-3.0, 6.0), method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(best.x))
-
-
 def fit_model(
     contender: Contender,
     features: Mapping[str, NDArray[np.float32]],
     labels: NDArray[np.str_],
-    temperature: float,
+    tempering: Tempering,
     seed: int,
 ) -> DiagnosisModel:
     """Fit the whole Pipeline of a contender."""
@@ -177,4 +147,4 @@ def fit_model(
     classes = tuple(str(one) for one in np.unique(labels))
     steps = new_preparation(len(X), X.shape[1], seed, MAX_COMPONENTS[contender.head]).steps
     pipeline = Pipeline([*steps, (STEPS[2], new_head(contender.head, len(classes), seed))])
-    return DiagnosisModel(contender, fitted(pipeline, X, labels), classes, temperature)
+    return DiagnosisModel(contender, fitted(pipeline, X, labels), classes, tempering)

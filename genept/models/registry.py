@@ -19,6 +19,7 @@ from genept.models.heads import Contender, DiagnosisModel
 from genept.models.persistence import ModelRefusedError, load_pipeline
 from genept.models.probe import PROBE_TOLERANCE, probe_difference
 from genept.models.stored import ChampionPointer, NamedVersion, TrainedModel, parsed
+from genept.models.tempering import Tempering
 from genept.models.verdicts import Verdicts
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
 from genept.store.s3 import ObjectStore
@@ -108,7 +109,7 @@ class ModelRegistry:
             Contender(manifest.representation, manifest.head),
             pipeline,
             manifest.classes,
-            manifest.temperature,
+            Tempering(manifest.temperature, manifest.doubt, manifest.floor),
         )
         probe = load(self._verified(manifest, "probe.safetensors", manifest.probe_sha256))
         difference = probe_difference(model, probe)

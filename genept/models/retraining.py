@@ -24,6 +24,7 @@ from genept.models.leaks import label_like_features
 from genept.models.persistence import dump_pipeline, load_pipeline
 from genept.models.probe import probe_bytes, probe_difference
 from genept.models.selection import NestedResult, nested_selection
+from genept.models.tempering import Tempering
 
 METRICS = ("balanced_accuracy", "macro_f1", "accuracy")
 N_PROBES = 32
@@ -81,10 +82,10 @@ def retrain(
     chosen = nested.chosen
     seen = view.rows
     fit = (chosen.contender, seen.features)
-    final = fit_model(*fit, seen.labels, chosen.temperature, seed)
-    again = fit_model(*fit, seen.labels, chosen.temperature, seed)
+    final = fit_model(*fit, seen.labels, chosen.tempering, seed)
+    again = fit_model(*fit, seen.labels, chosen.tempering, seed)
     permuted = np.random.default_rng(seed).permutation(seen.labels)
-    taught_nothing = fit_model(*fit, permuted, 1.0, seed)
+    taught_nothing = fit_model(*fit, permuted, Tempering(), seed)
     out = rows.take(holdout.contains(rows.ids))
     pipeline = dump_pipeline(final.pipeline)
     read = chosen.contender.representation
@@ -94,7 +95,7 @@ def retrain(
         final.contender,
         load_pipeline(pipeline, sha256(pipeline).hexdigest(), where="the model just stored"),
         final.classes,
-        final.temperature,
+        final.tempering,
     )
     random_labels = planted.labels[sentinel]
     of_sentinels = _predicted(final, rows.take(sentinel))

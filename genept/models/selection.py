@@ -20,14 +20,13 @@ from genept.models.heads import (
     Contender,
     Floats,
     class_shares,
-    fit_temperature,
     fitted,
     new_head,
     new_preparation,
-    tempered,
 )
 from genept.models.holdout import TrainingView
 from genept.models.splits import Folds, grouped_folds
+from genept.models.tempering import Tempering, fit_tempering, tempered
 
 N_FOLDS: Final = 5
 N_INNER_FOLDS: Final = 3
@@ -35,10 +34,10 @@ N_INNER_FOLDS: Final = 3
 
 @dataclass(frozen=True)
 class Chosen:
-    """A contender, the temperature of its out-of-fold probabilities, and its score there."""
+    """A contender, the tempering of its out-of-fold probabilities, and its score there."""
 
     contender: Contender
-    temperature: float
+    tempering: Tempering
     balanced_accuracy: float
 
 
@@ -105,7 +104,7 @@ def nested_selection(
         control[test] = first[0][1]
         inner = _choose_inside(view, contenders, train, classes, seed)
         picked.append(inner.contender)
-        nested[test] = tempered(outer[inner.contender][test], inner.temperature)
+        nested[test] = tempered(outer[inner.contender][test], inner.tempering)
     names = np.asarray(classes)
     return NestedResult(
         classes,
@@ -147,7 +146,7 @@ def _best(
     ]
     best = int(np.argmax(scores))
     chosen = contenders[best]
-    return Chosen(chosen, fit_temperature(shares[chosen], truth), scores[best])
+    return Chosen(chosen, fit_tempering(shares[chosen], truth), scores[best])
 
 
 def _fold_shares(

@@ -30,6 +30,7 @@ from genept.models.diagnosis import (
 )
 from genept.models.drug_response import run_drug_response
 from genept.models.evidence import Cohort, ModelManifest
+from genept.models.folds import frozen_from_table
 from genept.models.groups import connected_groups, near_duplicates
 from genept.models.heads import Contender
 from genept.models.holdout import Rows
@@ -74,6 +75,8 @@ def train_diagnosis(
         registry.submit(training.trained)
     verdicts = registry.verdicts(model, version)
     if verdicts is None:
+        (folds,) = (part for part in made if part.table == "model_folds")
+        frozen_from_table(lake.read(folds))
         verdicts = _judged(registry, training)
         registry.judge(verdicts)
     promote(registry, verdicts)
@@ -110,7 +113,8 @@ class _Training:
 
     @cached_property
     def views(self) -> ObservationViews:
-        return read_views(self.lake, self.parts).labelled(self.task.label)
+        views = read_views(self.lake, self.parts)
+        return views.only(self.task.takes_part(views.observations).to_numpy())
 
     @cached_property
     def genes(self) -> tuple[str, ...]:
@@ -210,7 +214,7 @@ class _Training:
             head=found.model.contender.head,
             steps=tuple(name for name, _ in found.model.pipeline.steps),
             classes=found.model.classes,
-            temperature=found.model.temperature,
+            **found.model.tempering._asdict(),
             abstain_below=ABSTAIN_BELOW,
             space=self.space.id,
             unit=self.unit,

@@ -46,7 +46,7 @@ def papers(retrained, version):
     manifest = ModelManifest(
         model=MODEL, version=version, collection="planted", label="diagnosis",
         representation="expression", head="linear", steps=STEPS, classes=retrained.model.classes,
-        temperature=retrained.model.temperature, abstain_below=0.5, space="s", unit="log2",
+        **retrained.model.tempering._asdict(), abstain_below=0.5, space="s", unit="log2",
         genes=tuple(f"g{n}" for n in range(24)), seed=0, cohorts=cohorts,
         label_counts={"benign": 150, "malign": 150}, left_out={},
         holdout_sha256=retrained.holdout.sha256, libraries={},
