@@ -91,6 +91,9 @@ class Settings(BaseSettings):
         description="Train and score every head and space, and drug response in four regimes: "
         "half an hour and more.",
     )
+    tasks: Path | None = Field(
+        None, description="A TOML file of diagnosis tasks of one's own (docs/models.md)."
+    )
     mirrors: tuple[str, ...] = Field(
         (), description="Folders, s3://bucket/prefix or https:// asked first for public sources."
     )
