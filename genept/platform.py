@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
 from genept.benchmarks.labels import build_labels
 from genept.benchmarks.leaderboard import SpaceVectors
 from genept.benchmarks.tasks import Labels
@@ -345,7 +346,7 @@ class Platform:
     @property
     def needed_sources(self) -> list[str]:
         """The sources that the chosen collections and spaces draw on, in catalogue order."""
-        needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm"}
+        needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm", *LABEL_ARCHIVES}
         needed.update(*(collection.sources for collection in self.collections))
         order = list(self.catalogue.sources)
         return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))
