@@ -111,7 +111,7 @@ def roll_back(
     ] = None,
 ) -> None:
     """Make an earlier release current again; the bad content is not published anew."""
-    pointer = rollback.roll_back(open_releases(), release, reason=reason)
+    pointer = rollback.roll_back(open_releases(role="publisher"), release, reason=reason)
     answer.print(f"{pointer.release_id} is current, number {pointer.seq} of all swaps")
     for denied in pointer.denied:
         if denied.lifted_at is None:
@@ -121,7 +121,7 @@ def roll_back(
 @app.command()
 def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> None:
     """Take a release off the deny list; the next run that makes its content publishes it."""
-    rollback.allow(open_releases(), release)
+    rollback.allow(open_releases(role="publisher"), release)
     answer.print(f"{release} is not denied any more")
 
 
@@ -146,7 +146,7 @@ def gc(
     ] = garbage.PART_AGE.days,
 ) -> None:
     """List what nobody will read again: old releases, stages, parts; with --yes, delete it."""
-    known = open_releases()
+    known = open_releases(role="gc")
     found = garbage.find_garbage(known, part_age=timedelta(days=days))
     uploads = known.store.orphaned_uploads(garbage.UPLOAD_AGE)
     for one in found:

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from genept.settings import Settings
 from genept.store.embedded import EmbeddedStore
+from genept.store.roles import Role
 from genept.store.s3 import ObjectStore
 
 
-def open_store(settings: Settings) -> ObjectStore:
+def open_store(settings: Settings, role: Role) -> ObjectStore:
     """The bucket of this installation; starts the embedded server when it is needed and not up.
+
+    Parameters
+    ----------
+    role
+        What the caller needs to do: the embedded server lets it do no more. Elsewhere the keys
+        of the settings decide, whoever's they are.
 
     Raises
     ------
@@ -21,10 +28,11 @@ def open_store(settings: Settings) -> ObjectStore:
     """
     if settings.s3_endpoint is None:
         endpoint = EmbeddedStore(settings.state / "store", bucket=settings.bucket).ensure()
+        keys = endpoint.keys(role)
         return ObjectStore(
             endpoint.url,
-            endpoint.access_key,
-            endpoint.secret_key,
+            keys.access_key,
+            keys.secret_key,
             settings.s3_region,
             settings.bucket,
         )

@@ -1,8 +1,9 @@
 """Whose terms a stored part is under: the mark of a collection goes with all that is made of it.
 
-So does the mark of vectors that another model made of a collection. Terms are declared where a
-thing is declared, and stand in tables `collections` and `embedding_origins`; what a release does
-about them is `genept.store.release`'s business.
+So does the mark of vectors that another model made of a collection, and of a registered space.
+Terms are declared where a thing is declared, and stand in tables `collections` and
+`embedding_origins`, those of a space in the origin of its vectors; what a release does about them
+is `genept.store.release`'s business.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ class Restricted:
     ----------
     collections
         Whole collections.
+    spaces
+        Whole registered spaces.
     vectors
         Space and collection of outside vectors, and of ensembles of them, in other collections.
     """
 
     collections: frozenset[str]
+    spaces: frozenset[str]
     vectors: frozenset[tuple[str, str]]
 
     @classmethod
@@ -41,20 +45,31 @@ class Restricted:
         """What the tables of a release say."""
         collections = _not_passed_on(lake, tables["collections"], ["collection_id"])
         vectors = _not_passed_on(lake, tables["embedding_origins"], ["space", "collection_id"])
+        spaces = {
+            space_of(part)
+            for table in tables.values()
+            for part in table.parts
+            if part.origin.get("settings", {}).get("redistributable") is False
+        }
         return cls(
             frozenset(one for (one,) in collections),
+            frozenset(one for one in spaces if one),
             frozenset((space, of) for space, of in vectors if (of,) not in collections),
         )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Collections, and vectors as ``space of collection``."""
+        """Collections, spaces, and vectors as ``space of collection``."""
         vectors = (f"{space} of {of}" for space, of in self.vectors)
-        return (*sorted(self.collections), *sorted(vectors))
+        return (*sorted(self.collections | self.spaces), *sorted(vectors))
 
     def marks(self, lake: Lake, part: Part) -> bool:
         """Whether a part holds any of it, or numbers made of it."""
-        return bool(self.collections & collections_in(lake, part)) or self._is_made_of(lake, part)
+        return (
+            space_of(part) in self.spaces
+            or bool(self.collections & collections_in(lake, part))
+            or self._is_made_of(lake, part)
+        )
 
     def _is_made_of(self, lake: Lake, part: Part) -> bool:
         table = TABLES[part.table]
@@ -71,6 +86,14 @@ class Restricted:
             for collection, name in seen
             for space, of in self.vectors
         )
+
+
+def space_of(part: Part) -> str | None:
+    """The space that the vectors of a part are in; none for a part without vectors."""
+    table = TABLES[part.table]
+    if table.vector is None or "space" not in table.partition:
+        return None
+    return part.partition[table.partition.index("space")]
 
 
 def collections_in(lake: Lake, part: Part) -> frozenset[str]:

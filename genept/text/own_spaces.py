@@ -51,6 +51,8 @@ class OwnSpace(BaseModel):
     file_sha256: str
     reference_release: str
     citation: str
+    licence: str = "not stated"
+    redistributable: bool = False
     registered: datetime
 
     @property
@@ -150,8 +152,15 @@ def register(
     file_sha256: str,
     reference_release: str,
     citation: str,
+    licence: str = "not stated",
+    redistributable: bool = False,
 ) -> OwnSpace:
     """Store mapped vectors and declare them as the space `id_`.
+
+    Parameters
+    ----------
+    licence, redistributable
+        The terms of the vectors, and whether they allow a release to be passed on.
 
     Raises
     ------
@@ -174,6 +183,8 @@ def register(
         file_sha256=file_sha256,
         reference_release=reference_release,
         citation=citation,
+        licence=licence,
+        redistributable=redistributable,
         registered=datetime.now(UTC),
     )
     space = declared.space  # refuses what is no id, before anything is written
@@ -208,7 +219,7 @@ def release_own_space(lake: Lake, space: Space, *, product: str) -> Part:
     origin = Origin(
         code=("genept.text.own_spaces", "genept.tables"),
         inputs={"vectors": sha256},
-        settings={"space": space.id},
+        settings={"space": space.id, **_terms(lake.store, product, space.id)},
     )
 
     def compute() -> list[NewPart]:
@@ -250,6 +261,14 @@ def _content(mapped: Mapped) -> bytes:
     body = io.BytesIO()
     pq.write_table(rows, body, compression="zstd")
     return body.getvalue()
+
+
+def _terms(store: ObjectStore, product: str, id_: str) -> dict[str, object]:
+    """What the origin of a space's vectors says of their licence, for `genept.store.licences`."""
+    for declared in own_spaces(store, product):
+        if declared.id == id_:
+            return {"licence": declared.licence, "redistributable": declared.redistributable}
+    raise StoreError(f"no space {id_!r} is registered: add it with `genept spaces add`")
 
 
 def _declaration_key(product: str, id_: str) -> str:
