@@ -7,7 +7,6 @@ cannot tell which it is.
 from __future__ import annotations
 
 from genept.settings import Settings
-from genept.store.embedded import EmbeddedStore
 from genept.store.roles import Role
 from genept.store.s3 import ObjectStore
 
@@ -27,6 +26,8 @@ def open_store(settings: Settings, role: Role) -> ObjectStore:
         The embedded server does not start.
     """
     if settings.s3_endpoint is None:
+        from genept.store.embedded import EmbeddedStore  # with the server, which analysts may lack
+
         endpoint = EmbeddedStore(settings.state / "store", bucket=settings.bucket).ensure()
         keys = endpoint.keys(role)
         return ObjectStore(
