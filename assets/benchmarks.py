@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
 from assets.results import declared_outs, table_result
-from assets.views import READ, parts_of
+from assets.views import READ, parts_of, with_further
 from genept.benchmarks.cell_task import annotate_cell_types
 from genept.benchmarks.eligibility import too_few_cells
 from genept.benchmarks.labels import fates
@@ -58,7 +58,8 @@ def _cell_tasks(
     platform: Platform, tables: dict[str, StoredTable]
 ) -> tuple[list[Part], dict[str, str]]:
     """Scores of every single-cell collection that has enough cells; and why others have not."""
-    parts, without = [], {}
+    parts: list[Part] = []
+    without: dict[str, str] = {}
     for collection in platform.collections:
         if collection.kind != "single_cell":
             continue
@@ -67,5 +68,7 @@ def _cell_tasks(
             without[collection.id] = why
             continue
         task = (platform.lake, collection.id, collection.unit)
+        read, unasked = with_further(read, collection, tables)
+        without |= unasked
         parts.append(annotate_cell_types(*task, read))
     return parts, without

@@ -1,4 +1,4 @@
-"""Group `embeddings`: cells and bulk samples in every space (GenePT-w), and as sentences (-s).
+"""Group `embeddings`: cells and bulk samples in every space, as sentences, and beyond GenePT.
 
 With an executor beyond this process the shards are dealt out to lanes: steps that a cluster
 runs side by side. They leave what they made in the lake, where the tables' assets find it.
@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from assets.results import OWNERS, declared, table_result
+from assets.results import OWNERS, declared, declared_outs, table_result
+from genept.embeddings.ensembles import missing_members, release_ensemble
+from genept.embeddings.outside import release_outside, told
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.embeddings.sampling import Sampling, label_of
@@ -24,6 +26,7 @@ from genept.store.provenance import sha256_of
 
 READ = ("gene_embeddings", "gene_axis", "expression")
 LANE = "embedding_lane"
+ACCOUNTS = ("embedding_origins", "unmatched_vectors")
 SHOWN_BYTES = 200_000
 """Of pictures in the metadata of one materialisation."""
 
@@ -70,14 +73,60 @@ def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefiniti
     ) -> dg.MaterializeResult[StoredTable]:
         shards = list(_shards(platform, (kind,), tables))
         parts = embed_shards(platform.lake, shards, platform.settings.threads)
+        remarks: dict[str, str] = {}
         for collection in platform.collections:
             if collection.kind == kind:
                 parts += _sentences(platform, collection, tables)
+                expression = tables["expression"].matching(collection.id)
+                further, said = _further(platform, collection, expression, parts)
+                parts, remarks = [*parts, *further], remarks | said
         stored = platform.lake.assemble(table, parts)
         pictures = pictures_of(platform.lake, tables["observations"], stored)
-        return table_result(stored, pictures=dg.MetadataValue.md(_shown(platform, pictures)))
+        shown = dg.MetadataValue.md(_shown(platform, pictures))
+        return table_result(stored, pictures=shown, **remarks)
 
     return embeddings
+
+
+@dg.multi_asset(
+    outs=declared_outs(ACCOUNTS),
+    ins={name: dg.AssetIn() for name in ("expression", *TABLE_OF_KIND.values())},
+)
+def further_embeddings(
+    platform: dg.ResourceParam[Platform], **tables: StoredTable
+) -> Iterator[dg.MaterializeResult[StoredTable]]:
+    """Where outside vectors and ensembles come from, and whom they do not reach."""
+    parts: list[Part] = []
+    remarks: dict[str, str] = {}
+    for collection in platform.collections:
+        expression = tables["expression"].matching(collection.id)
+        made = list(tables[TABLE_OF_KIND[collection.kind]].parts)
+        further, said = _further(platform, collection, expression, made)
+        parts, remarks = [*parts, *further], remarks | said
+    for name in ACCOUNTS:
+        yield table_result(platform.lake.assemble(name, parts), **remarks)
+
+
+def _further(
+    platform: Platform, collection: Collection, expression: list[Part], embeddings: list[Part]
+) -> tuple[list[Part], dict[str, str]]:
+    """Outside vectors and ensembles of a collection, and what is to be said of them."""
+    mine = [one for one in platform.outside if one.collection == collection.id]
+    parts, remarks = [], {}
+    for one in mine:
+        made = release_outside(
+            platform.lake, one, collection.kind, expression, product=platform.settings.product
+        )
+        parts += made
+        remarks[f"{collection.id}/{one.space}"] = told(platform.lake, made)
+    known = [*embeddings, *parts]
+    for ensemble in platform.ensembles:
+        place = (ensemble, collection.kind, collection.id)
+        if lost := missing_members(ensemble, collection.id, known):
+            remarks[f"{collection.id}/{ensemble.id}"] = f"not made: no vectors of {', '.join(lost)}"
+        else:
+            parts += release_ensemble(platform.lake, *place, known, mine)
+    return parts, remarks
 
 
 def _shards(

@@ -23,6 +23,7 @@ from genept.client import load_table, open_releases
 from genept.collections_cli import app as collections_app
 from genept.console import console
 from genept.embedders_cli import app as embedders_app
+from genept.embeddings_cli import app as embeddings_app
 from genept.genes_cli import app as genes_app
 from genept.models_cli import app as models_app
 from genept.release_cli import app as release_app
@@ -46,6 +47,7 @@ app.add_typer(genes_app, name="genes")
 app.add_typer(collections_app, name="collections")
 app.add_typer(spaces_app, name="spaces")
 app.add_typer(embedders_app, name="embedders")
+app.add_typer(embeddings_app, name="embeddings")
 app.add_typer(sources_app, name="sources")
 app.command()(search)
 app.command()(neighbours)

@@ -17,6 +17,8 @@ from genept.benchmarks.labels import build_labels
 from genept.benchmarks.leaderboard import SpaceVectors
 from genept.benchmarks.tasks import Labels
 from genept.collections.added import AddedCollection, added_collections
+from genept.embeddings.ensembles import Ensemble, declared_ensembles
+from genept.embeddings.outside import OutsideVectors, outside_vectors
 from genept.models.registry import ModelRegistry
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
@@ -191,6 +193,16 @@ class Platform:
     def own_spaces(self) -> list[OwnSpace]:
         """The registered tables of gene vectors."""
         return own_spaces(self.store, self.settings.product)
+
+    @cached_property
+    def outside(self) -> list[OutsideVectors]:
+        """The registered vectors of observations that other models made."""
+        return outside_vectors(self.store, self.settings.product)
+
+    @property
+    def ensembles(self) -> tuple[Ensemble, ...]:
+        """Every declared ensemble."""
+        return declared_ensembles(self.settings.recipes)
 
     @property
     def declared_spaces(self) -> dict[Space, bool]:

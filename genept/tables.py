@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from genept.declaration import ENSEMBL_GENE_ID, VECTOR, Column, Table
 
-SCHEMA_VERSION: Final = "1.0.0"
+SCHEMA_VERSION: Final = "1.1.0"
 """Of these declarations: major for what breaks a reader, minor for what is added; a release that
 changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
@@ -37,6 +37,12 @@ UTC_TIME: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 SPACE = Column("space", TEXT, "Embedding space: text embedder / description recipe[@control].")
 COLLECTION = Column("collection_id", TEXT, "Collection that the row belongs to.")
 OBSERVATION = Column("observation_id", TEXT, "Cell or bulk sample, unique in its collection.")
+METHOD = Column(
+    "method",
+    TEXT,
+    "How the vector came about.",
+    allowed=("genept-w", "genept-s", "outside", "ensemble"),
+)
 GENE = Column("ensembl_gene_id", TEXT, "Unversioned Ensembl gene id.", pattern=ENSEMBL_GENE_ID)
 MEANING = (
     replace(GENE, meaning="The gene; empty if it could not be decided.", nullable=True),
@@ -78,19 +84,21 @@ def _embeddings(name: str, what: str, group: str) -> Table:
     return Table(
         name=name,
         meaning=f"One vector per {what}, unit length: the expression-weighted mean of its genes' "
-        "vectors (GenePT-w), or that of a sentence naming its genes (GenePT-s).",
+        "vectors (GenePT-w), that of a sentence naming its genes (GenePT-s), another model's "
+        "(outside), or several of these as one (ensemble).",
         group=group,
         key=("space", "method", "collection_id", "observation_id"),
         partition=("space", "method", "collection_id"),
         columns=(
             SPACE,
-            Column("method", TEXT, "How genes were combined.", allowed=("genept-w", "genept-s")),
+            METHOD,
             COLLECTION,
             OBSERVATION,
             Column("embedding", VECTOR, "The vector, float32.", norm=1.0),
             _share(
                 "coverage",
-                "Share of its weight on genes with a vector, or that the sentence names.",
+                "Share of its weight on genes with a vector, or that the sentence names; 1 for "
+                "outside vectors, which come whole; the weighted mean of an ensemble's members.",
                 pa.float32(),
             ),
         ),
@@ -375,6 +383,55 @@ _TABLES: tuple[Table, ...] = (
     ),
     _embeddings("cell_embeddings", "cell", "embeddings"),
     _embeddings("sample_embeddings", "bulk sample", "embeddings"),
+    Table(
+        name="embedding_origins",
+        meaning="Outside vectors and ensembles: what they are made of, their terms, and how many "
+        "observations they reach.",
+        group="embeddings",
+        key=("collection_id", "space", "method"),
+        partition=("collection_id", "space"),
+        minimum_rows=0,
+        columns=(
+            COLLECTION,
+            replace(SPACE, meaning="Id of the other model's space, or of the ensemble."),
+            METHOD,
+            Column("made_of", TEXTS, "The file; or each member with its weight."),
+            Column("file_sha256", TEXT, "Of the file.", pattern=SHA256, nullable=True),
+            Column("dimensions", INT, "Length of a vector.", minimum=1),
+            Column("n_observations", INT, "Observations that could have a vector.", minimum=0),
+            Column("n_joined", INT, "Those that have one.", minimum=0),
+            Column(
+                "n_strangers", INT, "Vectors of ids that are no observation; not used.", minimum=0
+            ),
+            Column("shortest", FLOAT, "Shortest vector of the file.", nullable=True),
+            Column("longest", FLOAT, "Longest vector of the file.", nullable=True),
+            Column("licence", TEXT, "Licence of the vectors, as stated by who added them."),
+            Column("redistributable", FLAG, "Whether it allows passing the vectors on."),
+            Column("citation", TEXT, "What to cite."),
+            Column(
+                "registered", TEXT, "When a file was added, UTC.", pattern=UTC_TIME, nullable=True
+            ),
+        ),
+    ),
+    Table(
+        name="unmatched_vectors",
+        meaning="Observations that outside vectors do not reach, and vectors of nobody.",
+        group="embeddings",
+        key=("collection_id", "space", "observation_id"),
+        partition=("collection_id", "space"),
+        minimum_rows=0,
+        columns=(
+            COLLECTION,
+            replace(SPACE, meaning="Id of the other model's space."),
+            replace(OBSERVATION, meaning="The observation; or the id that the file gives."),
+            Column(
+                "reason",
+                TEXT,
+                "What is missing: its vector, or an observation of that id.",
+                allowed=("no_vector", "no_observation"),
+            ),
+        ),
+    ),
     Table(
         name="gene_properties",
         meaning="What genes are labelled with for benchmarks, row by row as published.",

@@ -8,7 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from assets import benchmarks, collections, models, nomenclature, release, sources, text
-from assets.embeddings import embedding_lanes, embedding_tables
+from assets.embeddings import embedding_lanes, embedding_tables, further_embeddings
 from genept.platform import Platform
 from genept.settings import Settings
 from orchestration.checks import relation_checks, table_checks
@@ -25,9 +25,10 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     platform = Platform(settings, runner=prefect_runner(settings.state / "prefect"))
     modules = [sources, nomenclature, collections, text, benchmarks, models, release]
     lanes = embedding_lanes(lanes_of(settings))
+    embeddings = [*lanes, *embedding_tables(lanes), further_embeddings]
     executor = executor_of(settings)
     return dg.Definitions(
-        assets=[*dg.load_assets_from_modules(modules), *lanes, *embedding_tables(lanes)],
+        assets=[*dg.load_assets_from_modules(modules), *embeddings],
         asset_checks=[*table_checks, *relation_checks],
         jobs=[_release(executor), inbox_job],
         sensors=[inbox_sensor],

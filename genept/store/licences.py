@@ -1,20 +1,25 @@
 """Whose terms a stored part is under: the mark of a collection goes with all that is made of it.
 
-What a collection's terms are is declared in the catalogue and stands in table
-`collections`; those of a registered space stand in the origin of its vectors. What a
-release does about them is `genept.store.release`'s business.
+So does the mark of vectors that another model made of a collection, and of a registered space
+of gene vectors. Terms are declared where a thing is declared, and stand in tables `collections`
+and `embedding_origins`, a space's in the origin of its vectors; what a release does about them
+is `genept.store.release`'s business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, Part, StoredTable
 from genept.tables import TABLES
+
+TERMS: Final = "redistributable"
+"""The setting by which the origin of a registered space's vectors says what their terms allow."""
 
 
 class LicenceError(StoreError):
@@ -23,34 +28,71 @@ class LicenceError(StoreError):
 
 @dataclass(frozen=True)
 class Restricted:
-    """Collections and spaces that may not be redistributed."""
+    """What may not be redistributed.
+
+    Parameters
+    ----------
+    collections
+        Whole collections.
+    vectors
+        Space and collection of outside vectors, and of ensembles of them, in other collections.
+    spaces
+        Registered spaces of gene vectors.
+    """
 
     collections: frozenset[str]
+    vectors: frozenset[tuple[str, str]]
     spaces: frozenset[str]
+
+    @classmethod
+    def of(cls, lake: Lake, tables: Mapping[str, StoredTable]) -> Restricted:
+        """What the tables of a release say."""
+        collections = _not_passed_on(lake, tables["collections"], ["collection_id"])
+        vectors = _not_passed_on(lake, tables["embedding_origins"], ["space", "collection_id"])
+        return cls(
+            frozenset(one for (one,) in collections),
+            frozenset((space, of) for space, of in vectors if (of,) not in collections),
+            frozenset(
+                space
+                for table in tables.values()
+                for part in table.parts
+                if (space := space_of(part)) and part.origin.get("settings", {}).get(TERMS) is False
+            ),
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them, sorted."""
-        return tuple(sorted(self.collections | self.spaces))
+        """Collections, vectors as ``space of collection``, and spaces."""
+        vectors = (f"{space} of {of}" for space, of in self.vectors)
+        return (*sorted(self.collections), *sorted(vectors), *sorted(self.spaces))
 
-    def holds(self, lake: Lake, part: Part) -> bool:
-        """Whether a part has data of one of them, or numbers made of it."""
-        return space_of(part) in self.spaces or bool(self.collections & collections_in(lake, part))
+    def marks(self, lake: Lake, part: Part) -> bool:
+        """Whether a part holds any of it, or numbers made of it."""
+        return (
+            space_of(part) in self.spaces
+            or bool(self.collections & collections_in(lake, part))
+            or self._is_made_of(lake, part)
+        )
 
-
-def restricted(lake: Lake, tables: Mapping[str, StoredTable]) -> Restricted:
-    """What may not be redistributed among what these tables hold."""
-    collections: frozenset[str] = frozenset()
-    if tables["collections"].parts:
-        terms = lake.read(tables["collections"], ["collection_id", "redistributable"])
-        collections = frozenset(terms.filter(~pl.col("redistributable"))["collection_id"])
-    spaces = {
-        space_of(part)
-        for table in tables.values()
-        for part in table.parts
-        if part.origin.get("settings", {}).get("redistributable") is False
-    }
-    return Restricted(collections, frozenset(one for one in spaces if one))
+    def _is_made_of(self, lake: Lake, part: Part) -> bool:
+        table = TABLES[part.table]
+        if (
+            not (self.vectors or self.spaces)
+            or table.collection is None
+            or table.name == "embedding_origins"
+        ):
+            return False
+        if "space" in table.partition:
+            place = dict(zip(table.partition, part.partition, strict=True))
+            return (place["space"], place[table.collection]) in self.vectors
+        if "representation" not in {column.name for column in table.columns}:
+            return False
+        seen = lake.read(part, [table.collection, "representation"]).unique().iter_rows()
+        return any(
+            (of is None or collection == of) and name.startswith(f"{space}:")
+            for collection, name in seen
+            for space, of in (*self.vectors, *((space, None) for space in self.spaces))
+        )
 
 
 def space_of(part: Part) -> str | None:
@@ -74,9 +116,9 @@ def collections_in(lake: Lake, part: Part) -> frozenset[str]:
 def passed_on(
     lake: Lake, tables: Mapping[str, StoredTable], policy: str
 ) -> tuple[dict[str, StoredTable], tuple[str, ...]]:
-    """Tables as a release of this policy holds them, and what was left out.
+    """Tables as a release of this policy holds them, and the names of what was left out.
 
-    A part that holds anything of a restricted collection or space is left out whole.
+    A part that holds anything restricted is left out whole.
 
     Raises
     ------
@@ -85,15 +127,24 @@ def passed_on(
     """
     if policy == "keep":
         return dict(tables), ()
-    found = restricted(lake, tables)
-    if found.names and policy == "refuse":
+    restricted = Restricted.of(lake, tables)
+    if restricted.names and policy == "refuse":
         raise LicenceError(
-            f"{', '.join(found.names)} may not be redistributed, by the catalogue or by what was "
-            "said when it was registered; publish without them (GENEPT_RESTRICTED=leave_out), or "
-            "keep the release to yourself (GENEPT_RESTRICTED=keep)"
+            f"{', '.join(restricted.names)} may not be redistributed, as declared; publish "
+            "without them (GENEPT_RESTRICTED=leave_out), or keep the release to yourself "
+            "(GENEPT_RESTRICTED=keep)"
         )
     kept = {
-        name: lake.assemble(name, [part for part in table.parts if not found.holds(lake, part)])
+        name: lake.assemble(
+            name, [part for part in table.parts if not restricted.marks(lake, part)]
+        )
         for name, table in tables.items()
     }
-    return kept, found.names
+    return kept, restricted.names
+
+
+def _not_passed_on(lake: Lake, table: StoredTable, what: list[str]) -> set[tuple[str, ...]]:
+    if not table.parts:
+        return set()
+    terms = lake.read(table, [*what, "redistributable"])
+    return set(terms.filter(~pl.col("redistributable")).select(what).iter_rows())

@@ -51,6 +51,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that files of some rows are read in many blocks, offsets and buckets."""
     for module in (hdf5_rows, hdf5_transposed):
         monkeypatch.setattr(module, "BLOCK_VALUES", 13)
+    monkeypatch.setattr(hdf5_rows, "RUN_VALUES", 13)
     monkeypatch.setattr(hdf5_rows, "OFFSETS", 5)
 
 
