@@ -115,7 +115,6 @@ def test_the_client_alone_is_small_quick_and_enough_to_read(
         refused = run(command, name, env=analyst, cwd=tmp_path)
         assert refused.returncode == 1
         assert "pip install 'genept-platform[platform]'" in refused.stderr.replace("\n", " ")
-    refused = run(
-        command, "release", "list", env=analyst | {"GENEPT_S3_ENDPOINT": ""}, cwd=tmp_path
-    )
-    assert refused.returncode != 0
+    nowhere = {name: value for name, value in analyst.items() if name[:9] != "GENEPT_S3"}
+    refused = run(command, "release", "list", env=nowhere, cwd=tmp_path)
+    assert "set GENEPT_S3_ENDPOINT" in refused.stderr.replace("\n", " ")
