@@ -8,10 +8,8 @@ import dagster as dg
 
 from assets.results import declared_outs, table_result
 from assets.views import READ, parts_of
-from genept.benchmarks.eligibility import too_few_groups
 from genept.models.promotion import card_pages
 from genept.models.screens import Screen
-from genept.models.tasks import DiagnosisTask
 from genept.models.training import SEED, train_diagnosis, train_drug_response
 from genept.platform import Platform
 from genept.store.lake import Part, StoredTable
@@ -27,7 +25,7 @@ _MADE = (
 def trained_models(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
-    """One diagnosis model per bulk collection with diagnoses, one model per drug screen."""
+    """One diagnosis model per task of a bulk collection, one model per drug screen."""
     parts: list[Part] = []
     without: dict[str, str] = {}
     registry = platform.models
@@ -36,12 +34,12 @@ def trained_models(
             continue
         space, unit = platform.spaces[0], collection.unit
         read = parts_of(platform, collection, tables)
-        if why := too_few_groups(platform.lake, read.observations):
-            without[f"without/{collection.id}"] = why
-        else:
-            task = DiagnosisTask(collection.id)
-            task = task.full if platform.settings.full_models else task
-            parts += train_diagnosis(platform.lake, task, unit, space, read, registry)
+        observations = platform.lake.read(read.observations)
+        for task in platform.diagnosis_tasks(collection.id):
+            if why := task.impossible(observations):
+                without[f"without/{task.model}"] = why
+            else:
+                parts += train_diagnosis(platform.lake, task, unit, space, read, registry)
         for responses in tables["drug_responses"].matching(collection.id):
             parts += train_drug_response(platform.lake, collection.id, unit, space, read, responses)
             if platform.settings.full_models:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.results import OWNERS
+from genept import sbom
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.models.promotion import card_pages
@@ -14,9 +15,16 @@ from genept.site.pages import release_site
 from genept.store.drift import refuse_drift
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
+from genept.store.manifest import Manifest
 from genept.store.release import Candidate
+from genept.store.released_files import ReleasedFiles
 from genept.tables import TABLES
 from validation.checks import check_table, evidence_pages
+
+
+def _pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
+    """What is rendered only for a release that comes about: its site, and what it ran on."""
+    return {**release_site(draft, files), sbom.PAGE: sbom.bill_of_materials()}
 
 
 @dg.asset(
@@ -72,7 +80,7 @@ def published_release(
                 ).items()
             },
         ),
-        pages=release_site,
+        pages=_pages,
     )
     manifest = published.manifest
     return dg.MaterializeResult(

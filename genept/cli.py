@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     from genept.store.embedded import EmbeddedStore
 
 ROOMS: Final = (
-    "genes", "collections", "spaces", "embeddings", "embedders", "sources", "bench", "models"
+    "genes", "collections", "spaces", "embeddings", "embedders", "sources", "bench", "models",
+    "predict",
 )  # fmt: skip
 """Rooms whose commands need the extra `platform`."""
+
+REMEDY: Final = "this needs more than reading does: pip install 'genept-platform[platform]'"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,10 +55,14 @@ def _add(add: Callable[[], None], *names: str) -> None:
     try:
         add()
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in {"genept", "validation", "assets", "orchestration"}:
+        if _is_ours(error):
             raise
         for name in names:
             _add_remedy(name)
+
+
+def _is_ours(missing: ModuleNotFoundError) -> bool:
+    return (missing.name or "").split(".")[0] in {"genept", "validation", "assets", "orchestration"}
 
 
 def _add_remedy(name: str) -> None:
@@ -64,9 +71,7 @@ def _add_remedy(name: str) -> None:
         arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,  # noqa: ARG001
     ) -> None:
         """Not installed: needs the extra `platform`."""
-        raise StoreError(
-            f"`genept {name}` needs more than reading does: pip install 'genept-platform[platform]'"
-        )
+        raise StoreError(REMEDY)
 
 
 def _add_room(name: str) -> None:
@@ -94,6 +99,11 @@ def main() -> None:
     except (StoreError, SourceError, SettingsError, ValidationError) as error:
         console.print("Error:", style="red", end=" ")
         console.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if _is_ours(error):
+            raise
+        console.print(f"Error: there is no {error.name} here; {REMEDY}", markup=False)
         sys.exit(1)
 
 

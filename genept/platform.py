@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
 from genept.benchmarks.labels import build_labels
 from genept.benchmarks.leaderboard import SpaceVectors
 from genept.benchmarks.tasks import Labels
@@ -20,6 +21,7 @@ from genept.collections.added import AddedCollection, added_collections
 from genept.embeddings.ensembles import Ensemble, declared_ensembles
 from genept.embeddings.outside import OutsideVectors, outside_vectors
 from genept.models.registry import ModelRegistry
+from genept.models.tasks import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature.reference import Reference, starter_reference
@@ -116,6 +118,11 @@ class Platform:
     def models(self) -> ModelRegistry:
         """Every trained model, and who is champion."""
         return ModelRegistry(self.store, self.settings.product)
+
+    def diagnosis_tasks(self, collection: str) -> list[DiagnosisTask]:
+        """What is to be read from the samples of a bulk collection."""
+        entries = load_tasks(self.settings.tasks)
+        return tasks_of(collection, entries, full=self.settings.full_models)
 
     @cached_property
     def reference(self) -> Reference:
@@ -339,7 +346,7 @@ class Platform:
     @property
     def needed_sources(self) -> list[str]:
         """The sources that the chosen collections and spaces draw on, in catalogue order."""
-        needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm"}
+        needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm", *LABEL_ARCHIVES}
         needed.update(*(collection.sources for collection in self.collections))
         order = list(self.catalogue.sources)
         return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))

@@ -450,13 +450,16 @@ _TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="gene_pairs",
-        meaning="Pairs of genes and whether they belong together, row by row as published.",
+        meaning="Pairs of genes and whether they belong together, row by row as published; of "
+        "protein interactions those of high confidence.",
         group="benchmarks",
         key=("task", "split", "position"),
         minimum_rows=0,
         columns=(
             TASK,
-            replace(SPLIT, meaning="The publisher's split: train, valid or test."),
+            replace(
+                SPLIT, meaning="The publisher's split: train, valid or test; all: none was made."
+            ),
             POSITION,
             Column("input_a", TEXT, "First gene, as the publisher wrote it."),
             Column("input_b", TEXT, "Second gene, as the publisher wrote it."),

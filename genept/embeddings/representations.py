@@ -48,29 +48,25 @@ class ObservationViews:
 
     def labelled(self, label: str) -> ObservationViews:
         """Only the observations that have this label."""
-        return self._kept(self.observations[label].is_not_null().to_numpy())
+        return self.only(self.observations[label].is_not_null().to_numpy())
 
     def joined(
         self, name: str, ids: Sequence[str], vectors: npt.NDArray[np.float32]
     ) -> ObservationViews:
         """With one representation more, and only the observations that have a vector in it."""
         known = pl.Series(ids, dtype=pl.String)
-        kept = self._kept(self.observations["observation_id"].is_in(known.implode()).to_numpy())
+        kept = self.only(self.observations["observation_id"].is_in(known.implode()).to_numpy())
         ours = known.is_in(kept.observations["observation_id"].implode()).to_numpy()
         return replace(kept, spaces=kept.spaces | {name: vectors[ours]})
 
-    def _kept(self, keep: npt.NDArray[np.bool_]) -> ObservationViews:
+    def only(self, keep: npt.NDArray[np.bool_]) -> ObservationViews:
+        """Some of the observations."""
         return ObservationViews(
             self.observations.filter(keep),
             sp.csr_matrix(self.expression[keep]),
             {name: matrix[keep] for name, matrix in self.spaces.items()},
             self.controls,
         )
-
-
-def is_labelled(lake: Lake, observations: Part, label: str) -> bool:
-    """Whether any observation of a collection has this label."""
-    return lake.read(observations, [label])[label].null_count() < observations.rows
 
 
 def representation_name(space: Space) -> str:

@@ -21,7 +21,6 @@ from genept.embeddings.representations import (
     read_views,
     representation_name,
 )
-from genept.embeddings.weights import expression_weights
 from genept.models.card import model_card
 from genept.models.diagnosis import (
     ABSTAIN_BELOW,
@@ -31,13 +30,16 @@ from genept.models.diagnosis import (
 )
 from genept.models.drug_response import run_drug_response
 from genept.models.evidence import Cohort, ModelManifest
+from genept.models.folds import frozen_from_table
 from genept.models.groups import connected_groups, near_duplicates
 from genept.models.heads import Contender
 from genept.models.holdout import Rows
+from genept.models.own_samples import expression_features
 from genept.models.persistence import stored_types
 from genept.models.promotion import judge_candidate, promote
-from genept.models.registry import ModelRegistry, TrainedModel
+from genept.models.registry import ModelRegistry
 from genept.models.retraining import Retrained, retrain
+from genept.models.stored import TrainedModel
 from genept.models.tasks import DiagnosisTask
 from genept.models.verdicts import Verdicts
 from genept.store.lake import Lake, NewPart, Part
@@ -73,6 +75,8 @@ def train_diagnosis(
         registry.submit(training.trained)
     verdicts = registry.verdicts(model, version)
     if verdicts is None:
+        (folds,) = (part for part in made if part.table == "model_folds")
+        frozen_from_table(lake.read(folds))
         verdicts = _judged(registry, training)
         registry.judge(verdicts)
     promote(registry, verdicts)
@@ -109,7 +113,8 @@ class _Training:
 
     @cached_property
     def views(self) -> ObservationViews:
-        return read_views(self.lake, self.parts).labelled(self.task.label)
+        views = read_views(self.lake, self.parts)
+        return views.only(self.task.takes_part(views.observations).to_numpy())
 
     @cached_property
     def genes(self) -> tuple[str, ...]:
@@ -209,7 +214,7 @@ class _Training:
             head=found.model.contender.head,
             steps=tuple(name for name, _ in found.model.pipeline.steps),
             classes=found.model.classes,
-            temperature=found.model.temperature,
+            **found.model.tempering._asdict(),
             abstain_below=ABSTAIN_BELOW,
             space=self.space.id,
             unit=self.unit,
@@ -224,10 +229,13 @@ class _Training:
             pipeline_sha256=sha256(found.pipeline).hexdigest(),
             types=tuple(sorted(stored_types(found.pipeline, where=self.task.model))),
             probe_sha256=sha256(found.probe).hexdigest(),
+            domain_sha256=sha256(found.domain).hexdigest(),
             evidence_sha256=found.evidence.stored_sha256,
             card_sha256=sha256(card.encode()).hexdigest(),
         )
-        return TrainedModel(manifest, found.pipeline, found.probe, found.evidence, card)
+        return TrainedModel(
+            manifest, found.pipeline, found.probe, found.domain, found.evidence, card
+        )
 
 
 def _judged(registry: ModelRegistry, training: _Training) -> Verdicts:
@@ -269,7 +277,6 @@ def train_drug_response(
 
 def _representations(views: ObservationViews, unit: str, space: Space) -> dict[str, Matrix]:
     """Expression alone, every space alone, and expression with the chosen space."""
-    values = expression_weights(views.expression, unit) if unit == "counts" else views.expression
-    expression = values.toarray().astype(np.float32, copy=False)
+    expression = expression_features(views.expression, unit)
     both = np.hstack([expression, views.spaces[representation_name(space)]])
     return {EXPRESSION: expression, **views.spaces, BOTH: both}

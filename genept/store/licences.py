@@ -1,8 +1,8 @@
 """Whose terms a stored part is under: the mark of a collection goes with all that is made of it.
 
-So does the mark of vectors that another model made of a collection, and of a registered space
-of gene vectors. Terms are declared where a thing is declared, and stand in tables `collections`
-and `embedding_origins`, a space's in the origin of its vectors; what a release does about them
+So does the mark of vectors that another model made of a collection, and of a registered space.
+Terms are declared where a thing is declared, and stand in tables `collections` and
+`embedding_origins`, those of a space in the origin of its vectors; what a release does about them
 is `genept.store.release`'s business.
 """
 
@@ -10,16 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import polars as pl
 
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, Part, StoredTable
 from genept.tables import TABLES
-
-TERMS: Final = "redistributable"
-"""The setting by which the origin of a registered space's vectors says what their terms allow."""
 
 
 class LicenceError(StoreError):
@@ -34,37 +30,38 @@ class Restricted:
     ----------
     collections
         Whole collections.
+    spaces
+        Whole registered spaces.
     vectors
         Space and collection of outside vectors, and of ensembles of them, in other collections.
-    spaces
-        Registered spaces of gene vectors.
     """
 
     collections: frozenset[str]
-    vectors: frozenset[tuple[str, str]]
     spaces: frozenset[str]
+    vectors: frozenset[tuple[str, str]]
 
     @classmethod
     def of(cls, lake: Lake, tables: Mapping[str, StoredTable]) -> Restricted:
         """What the tables of a release say."""
         collections = _not_passed_on(lake, tables["collections"], ["collection_id"])
         vectors = _not_passed_on(lake, tables["embedding_origins"], ["space", "collection_id"])
+        spaces = {
+            space_of(part)
+            for table in tables.values()
+            for part in table.parts
+            if part.origin.get("settings", {}).get("redistributable") is False
+        }
         return cls(
             frozenset(one for (one,) in collections),
+            frozenset(one for one in spaces if one),
             frozenset((space, of) for space, of in vectors if (of,) not in collections),
-            frozenset(
-                space
-                for table in tables.values()
-                for part in table.parts
-                if (space := space_of(part)) and part.origin.get("settings", {}).get(TERMS) is False
-            ),
         )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Collections, vectors as ``space of collection``, and spaces."""
+        """Collections, spaces, and vectors as ``space of collection``."""
         vectors = (f"{space} of {of}" for space, of in self.vectors)
-        return (*sorted(self.collections), *sorted(vectors), *sorted(self.spaces))
+        return (*sorted(self.collections | self.spaces), *sorted(vectors))
 
     def marks(self, lake: Lake, part: Part) -> bool:
         """Whether a part holds any of it, or numbers made of it."""
@@ -76,11 +73,7 @@ class Restricted:
 
     def _is_made_of(self, lake: Lake, part: Part) -> bool:
         table = TABLES[part.table]
-        if (
-            not (self.vectors or self.spaces)
-            or table.collection is None
-            or table.name == "embedding_origins"
-        ):
+        if not self.vectors or table.collection is None or table.name == "embedding_origins":
             return False
         if "space" in table.partition:
             place = dict(zip(table.partition, part.partition, strict=True))
@@ -89,9 +82,9 @@ class Restricted:
             return False
         seen = lake.read(part, [table.collection, "representation"]).unique().iter_rows()
         return any(
-            (of is None or collection == of) and name.startswith(f"{space}:")
+            collection == of and name.startswith(f"{space}:")
             for collection, name in seen
-            for space, of in (*self.vectors, *((space, None) for space in self.spaces))
+            for space, of in self.vectors
         )
 
 

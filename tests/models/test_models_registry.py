@@ -13,8 +13,9 @@ from genept.models.evidence import Cohort, ModelManifest
 from genept.models.heads import STEPS, Contender
 from genept.models.persistence import ModelRefusedError, stored_types
 from genept.models.promotion import judge_candidate, promote
-from genept.models.registry import KEPT, ModelRegistry, TrainedModel
+from genept.models.registry import KEPT, ModelRegistry
 from genept.models.retraining import retrain
+from genept.models.stored import TrainedModel
 from genept.store.errors import ConflictError, StoreError
 
 MODEL = "diagnosis-planted"
@@ -45,17 +46,20 @@ def papers(retrained, version):
     manifest = ModelManifest(
         model=MODEL, version=version, collection="planted", label="diagnosis",
         representation="expression", head="linear", steps=STEPS, classes=retrained.model.classes,
-        temperature=retrained.model.temperature, abstain_below=0.5, space="s", unit="log2",
+        **retrained.model.tempering._asdict(), abstain_below=0.5, space="s", unit="log2",
         genes=tuple(f"g{n}" for n in range(24)), seed=0, cohorts=cohorts,
         label_counts={"benign": 150, "malign": 150}, left_out={},
         holdout_sha256=retrained.holdout.sha256, libraries={},
         pipeline_sha256=hashlib.sha256(retrained.pipeline).hexdigest(),
         types=tuple(sorted(stored_types(retrained.pipeline, where="here"))),
         probe_sha256=hashlib.sha256(retrained.probe).hexdigest(),
+        domain_sha256=hashlib.sha256(retrained.domain).hexdigest(),
         evidence_sha256=retrained.evidence.stored_sha256,
         card_sha256=hashlib.sha256(card.encode()).hexdigest(),
     )  # fmt: skip
-    return TrainedModel(manifest, retrained.pipeline, retrained.probe, retrained.evidence, card)
+    return TrainedModel(
+        manifest, retrained.pipeline, retrained.probe, retrained.domain, retrained.evidence, card
+    )
 
 
 def submitted(registry, retrained, version):

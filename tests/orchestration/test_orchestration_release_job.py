@@ -47,7 +47,12 @@ def test_a_run_publishes_and_a_second_run_writes_nothing(installation: Installat
             for name in ("pbmc-hao", "prostate")
             for space in installation.settings.spaces
         }
-        pages |= {"models/diagnosis-prostate.md", "site/index.html", "site/style.css"}
+        pages |= {
+            "models/diagnosis-prostate.md",
+            "site/index.html",
+            "site/style.css",
+            "sbom.cdx.json",
+        }
         assert set(manifest.audit) == pages
         assert again.success
         assert keys_in(installation) == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from declared_rows import DIMENSION, declared_rows, store_table
+from declared_rows import DIMENSION, declared_rows, default_partition, store_table
 
 from genept.store.lake import Lake, NewPart, Part, StoredTable
 from genept.store.licences import LicenceError, Restricted, collections_in, passed_on
@@ -149,16 +149,22 @@ def test_before_the_first_collection_nothing_is_restricted(lake: Lake, tables) -
 def test_the_terms_of_a_registered_space_go_with_every_vector_in_it(lake: Lake, tables) -> None:
     def vectors(name: str, space: str, **terms: bool) -> list[Part]:
         table = TABLES[name]
-        partition = (space, "genept-w", "open")[: len(table.partition)]
+        partition = (space, *default_partition(table)[1:])
         rows = declared_rows(table, partition=partition)
+        if table.collection:
+            rows = rows.set_column(
+                rows.column_names.index(table.collection),
+                rows.schema.field(table.collection),
+                [["open"] * rows.num_rows],
+            )
+            partition = (*partition[:2], "open")
+        new = NewPart(name, rows, partition, DIMENSION)
         origin = Origin(code=(), settings={"space": space, **terms})
-        return lake.build(
-            f"test/{name}", origin, lambda: [NewPart(name, rows, partition, DIMENSION)]
-        )
+        return lake.build(f"test/{name}", origin, lambda: [new])
 
     own, free = "own/closed", "own/open"
-    scores = rows_of("benchmark_results", ["open"], representation=[f"{own}:genept-w:centred"])
-    tables |= {
+    tables = {
+        **tables,
         "gene_embeddings": lake.assemble(
             "gene_embeddings",
             [
@@ -170,7 +176,6 @@ def test_the_terms_of_a_registered_space_go_with_every_vector_in_it(lake: Lake, 
             "cell_embeddings",
             [*vectors("cell_embeddings", own), *vectors("cell_embeddings", free)],
         ),
-        "benchmark_results": store_table(lake, "benchmark_results", scores),
     }
     assert Restricted.of(lake, tables).names == ("closed", own)
     staged = stage(lake, "tests/own-space", tables)
@@ -181,6 +186,5 @@ def test_the_terms_of_a_registered_space_go_with_every_vector_in_it(lake: Lake, 
     assert left_out == ("closed", own)
     for name in ("gene_embeddings", "cell_embeddings"):
         assert [part.partition[0] for part in kept[name].parts] == [free]
-    assert not kept["benchmark_results"].parts, "scores made of it"
     with pytest.raises(LicenceError, match="own/closed may not be redistributed"):
         passed_on(lake, tables, "refuse")
