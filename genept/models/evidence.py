@@ -103,6 +103,7 @@ class ModelManifest(Document):
     label_counts: dict[str, int]
     left_out: dict[str, int]
     forgotten_on_purpose: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
     holdout_sha256: str
     libraries: dict[str, str]
     pipeline_sha256: str
