@@ -9,6 +9,7 @@ import dagster as dg
 from assets.results import declared_outs, table_result
 from assets.views import READ, parts_of
 from genept.benchmarks.eligibility import too_few_groups
+from genept.embeddings.representations import representation_name
 from genept.models.promotion import card_pages
 from genept.models.screens import Screen
 from genept.models.tasks import DiagnosisTask
@@ -45,7 +46,14 @@ def trained_models(
         for responses in tables["drug_responses"].matching(collection.id):
             parts += train_drug_response(platform.lake, collection.id, unit, space, read, responses)
             if platform.settings.full_models:
-                parts += Screen(platform.lake, collection.id, read, responses).evaluate(seed=SEED)
+                parts += Screen(
+                    platform.lake,
+                    collection.id,
+                    read,
+                    responses,
+                    space=representation_name(space),
+                    smiles=platform.structures(collection),
+                ).evaluate(seed=SEED)
     made = {name: platform.lake.assemble(name, parts) for name in _MADE}
     cards = card_pages(platform.lake, registry, made["gate_verdicts"])
     shown = {f"card of {model}": dg.MetadataValue.md(card) for model, card in cards.items()}

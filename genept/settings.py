@@ -88,6 +88,9 @@ class Settings(BaseSettings):
         description="Train and score every head and space, and drug response in four regimes: "
         "half an hour and more.",
     )
+    drug_structures: Path | None = Field(
+        None, description="Table of one's own with columns drug_id, smiles; goes before a source's."
+    )
     mirrors: tuple[str, ...] = Field(
         (), description="Folders, s3://bucket/prefix or https:// asked first for public sources."
     )
