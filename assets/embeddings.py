@@ -6,12 +6,12 @@ runs side by side. They leave what they made in the lake, where the tables' asse
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from assets.results import OWNERS, declared, table_result
+from assets.views import shown_pictures
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.embeddings.sampling import Sampling, label_of
@@ -24,8 +24,6 @@ from genept.store.provenance import sha256_of
 
 READ = ("gene_embeddings", "gene_axis", "expression")
 LANE = "embedding_lane"
-SHOWN_BYTES = 200_000
-"""Of pictures in the metadata of one materialisation."""
 
 
 def embedding_lanes(n: int) -> list[dg.AssetsDefinition]:
@@ -75,7 +73,11 @@ def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefiniti
                 parts += _sentences(platform, collection, tables)
         stored = platform.lake.assemble(table, parts)
         pictures = pictures_of(platform.lake, tables["observations"], stored)
-        return table_result(stored, pictures=dg.MetadataValue.md(_shown(platform, pictures)))
+        shown = shown_pictures(
+            {name: picture for name, (_, picture) in pictures.items()},
+            {name: platform.store.uri(key) for name, (key, _) in pictures.items()},
+        )
+        return table_result(stored, pictures=dg.MetadataValue.md(shown))
 
     return embeddings
 
@@ -116,14 +118,3 @@ def _sentences(
         caps=Caps(texts=cap),
         runner=platform.runner,
     )
-
-
-def _shown(platform: Platform, pictures: dict[str, tuple[str, bytes]]) -> str:
-    """Markdown of as many pictures as Dagster's event log should carry; the others by address."""
-    lines, left = [], SHOWN_BYTES
-    for name, (key, picture) in pictures.items():
-        encoded = base64.b64encode(picture).decode()
-        left -= len(encoded)
-        shown = f"![{name}](data:image/png;base64,{encoded})"
-        lines.append(shown if left >= 0 else f"{name}: {platform.store.uri(key)}")
-    return "\n\n".join(lines)

@@ -7,7 +7,7 @@ import dagster as dg
 from assets.results import OWNERS
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
-from genept.models.promotion import card_pages
+from genept.models.papers import papers_of, release_pages
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.site.pages import release_site
@@ -65,12 +65,7 @@ def published_release(
                     platform.lake, tables["observations"], tables[table]
                 ).items()
             }
-            | {
-                f"models/{model}.md": card.encode()
-                for model, card in card_pages(
-                    platform.lake, platform.models, tables["gate_verdicts"]
-                ).items()
-            },
+            | release_pages(papers_of(platform.lake, platform.models, tables["gate_verdicts"])),
         ),
         pages=release_site,
     )

@@ -25,6 +25,7 @@ from genept.console import console
 from genept.embedders_cli import app as embedders_app
 from genept.genes_cli import app as genes_app
 from genept.models_cli import app as models_app
+from genept.predict_cli import app as predict_app
 from genept.release_cli import app as release_app
 from genept.search_cli import neighbours, search
 from genept.settings import Settings
@@ -51,6 +52,7 @@ app.command()(search)
 app.command()(neighbours)
 app.add_typer(bench_app, name="bench")
 app.add_typer(models_app, name="models")
+app.add_typer(predict_app, name="predict")
 answer = Console(highlight=False)
 
 

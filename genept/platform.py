@@ -18,6 +18,7 @@ from genept.benchmarks.leaderboard import SpaceVectors
 from genept.benchmarks.tasks import Labels
 from genept.collections.added import AddedCollection, added_collections
 from genept.models.registry import ModelRegistry
+from genept.models.tasks import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature.reference import Reference, starter_reference
@@ -114,6 +115,11 @@ class Platform:
     def models(self) -> ModelRegistry:
         """Every trained model, and who is champion."""
         return ModelRegistry(self.store, self.settings.product)
+
+    def diagnosis_tasks(self, collection: str) -> list[DiagnosisTask]:
+        """What is to be read from the samples of a bulk collection."""
+        entries = load_tasks(self.settings.tasks)
+        return tasks_of(collection, entries, full=self.settings.full_models)
 
     @cached_property
     def reference(self) -> Reference:

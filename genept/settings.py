@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     drug_structures: Path | None = Field(
         None, description="Table of one's own with columns drug_id, smiles; goes before a source's."
     )
+    tasks: Path | None = Field(
+        None, description="A TOML file of diagnosis tasks of one's own (docs/models.md)."
+    )
     mirrors: tuple[str, ...] = Field(
         (), description="Folders, s3://bucket/prefix or https:// asked first for public sources."
     )

@@ -14,12 +14,18 @@ import pyarrow as pa
 
 from genept.declaration import ENSEMBL_GENE_ID, VECTOR, Column, Table
 
-SCHEMA_VERSION: Final = "1.0.0"
+SCHEMA_VERSION: Final = "1.1.0"
 """Of these declarations: major for what breaks a reader, minor for what is added; a release that
 changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
 TEXT, FLOAT, INT, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 TEXTS = pa.list_(pa.field("item", TEXT, nullable=False))
+
+REASONS: Final = (
+    *("answered", "no class is likely enough"),
+    *("unlike the samples of its training", "too few of its genes were measured"),
+)
+"""Why a model answers about a sample or abstains; see `genept.models.serving`."""
 
 OUTCOMES: Final = (
     *("exact", "ensembl_id", "version_stripped", "case_or_space_fixed", "entrez_id"),
@@ -72,6 +78,23 @@ VALUE_WITH_INTERVAL = (
 
 def _share(name: str, meaning: str, type_: pa.DataType = FLOAT) -> Column:
     return Column(name, type_, meaning, minimum=0.0, maximum=1.0)
+
+
+DIAGNOSED = (
+    MODEL,
+    MODEL_VERSION,
+    COLLECTION,
+    OBSERVATION,
+    Column("prediction", TEXT, "The likeliest class, even where the model abstains."),
+    _share("probability", "Of the prediction, calibrated on the model's own collection."),
+    Column(
+        "distance", FLOAT, "From the model's training samples; above 1 a sample is unlike them.",
+        minimum=0.0,
+    ),
+    _share("genes_measured", "Share of the model's genes that the collection has."),
+    Column("abstained", FLAG, "Whether the model does not answer."),
+    Column("reason", TEXT, "Why it does, or does not.", allowed=REASONS),
+)  # fmt: skip
 
 
 def _embeddings(name: str, what: str, group: str) -> Table:
@@ -454,6 +477,15 @@ _TABLES: tuple[Table, ...] = (
         ),
     ),
     Table(
+        name="sample_diagnoses",
+        meaning="What each champion says of bulk samples that it was not trained or measured on.",
+        group="models",
+        key=("model", "collection_id", "observation_id"),
+        partition=("model", "collection_id"),
+        minimum_rows=0,
+        columns=DIAGNOSED,
+    ),
+    Table(
         name="drug_response_predictions",
         meaning="Response of each cell line to each drug, by a model that did not see the line.",
         group="models",
@@ -534,6 +566,15 @@ TABLES: Final[dict[str, Table]] = {table.name: table for table in _TABLES}
 
 _SHARD = (COLLECTION, Column("total", FLOAT, "Sum of the values, in the collection's unit."))
 _WORKING: tuple[Table, ...] = (
+    Table(
+        name="shadow_diagnoses",
+        meaning="What challengers would say: recorded beside the champion for a night, unheard.",
+        group="models",
+        key=("model", "collection_id", "observation_id"),
+        partition=("model", "collection_id"),
+        minimum_rows=0,
+        columns=DIAGNOSED,
+    ),
     Table(
         name="shard_observations",
         meaning="What was counted of every observation while its shard was ingested.",

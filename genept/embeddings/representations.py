@@ -48,18 +48,16 @@ class ObservationViews:
 
     def labelled(self, label: str) -> ObservationViews:
         """Only the observations that have this label."""
-        keep = self.observations[label].is_not_null().to_numpy()
+        return self.only(self.observations[label].is_not_null().to_numpy())
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> ObservationViews:
+        """Some of the observations."""
         return ObservationViews(
             self.observations.filter(keep),
             sp.csr_matrix(self.expression[keep]),
             {name: matrix[keep] for name, matrix in self.spaces.items()},
             self.controls,
         )
-
-
-def is_labelled(lake: Lake, observations: Part, label: str) -> bool:
-    """Whether any observation of a collection has this label."""
-    return lake.read(observations, [label])[label].null_count() < observations.rows
 
 
 def representation_name(space: Space) -> str:

@@ -76,6 +76,10 @@ class ModelManifest(Document):
         Ensembl ids that it reads, in order.
     holdout_sha256
         Hash over the hashes of the held-out samples.
+    temperature, doubt, floor
+        Of `genept.models.tempering`; the defaults are of versions from before they were kept.
+    domain_sha256
+        Of what its training samples look like; none for versions from before there was that.
     """
 
     format: Literal[1] = 1
@@ -88,6 +92,8 @@ class ModelManifest(Document):
     steps: tuple[str, ...]
     classes: tuple[str, ...]
     temperature: float
+    doubt: float = 0.0
+    floor: float = 1e-6
     abstain_below: float
     space: str
     unit: str
@@ -97,11 +103,13 @@ class ModelManifest(Document):
     label_counts: dict[str, int]
     left_out: dict[str, int]
     forgotten_on_purpose: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
     holdout_sha256: str
     libraries: dict[str, str]
     pipeline_sha256: str
     types: tuple[str, ...]
     probe_sha256: str
+    domain_sha256: str | None = None
     evidence_sha256: str
     card_sha256: str
 

@@ -16,13 +16,15 @@ from safetensors.numpy import load
 from genept.benchmarks.scores import Score, classification_scores
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.comparisons import paired_difference
+from genept.models.domain import fit_domain
 from genept.models.evidence import Evidence, Interval, Predictions
 from genept.models.heads import LINEAR, Contender, DiagnosisModel, Floats, fit_model
 from genept.models.holdout import Holdout, Rows, TrainingView, held_apart, hold_out, planted_labels
 from genept.models.leaks import label_like_features
 from genept.models.persistence import dump_pipeline, load_pipeline
-from genept.models.registry import probe_bytes, probe_difference
+from genept.models.probe import probe_bytes, probe_difference
 from genept.models.selection import NestedResult, nested_selection
+from genept.models.tempering import Tempering
 
 METRICS = ("balanced_accuracy", "macro_f1", "accuracy")
 N_PROBES = 32
@@ -47,6 +49,7 @@ class Retrained:
     model: DiagnosisModel
     pipeline: bytes
     probe: bytes
+    domain: bytes
     evidence: Evidence
 
 
@@ -79,18 +82,20 @@ def retrain(
     chosen = nested.chosen
     seen = view.rows
     fit = (chosen.contender, seen.features)
-    final = fit_model(*fit, seen.labels, chosen.temperature, seed)
-    again = fit_model(*fit, seen.labels, chosen.temperature, seed)
+    final = fit_model(*fit, seen.labels, chosen.tempering, seed)
+    again = fit_model(*fit, seen.labels, chosen.tempering, seed)
     permuted = np.random.default_rng(seed).permutation(seen.labels)
-    taught_nothing = fit_model(*fit, permuted, 1.0, seed)
+    taught_nothing = fit_model(*fit, permuted, Tempering(), seed)
     out = rows.take(holdout.contains(rows.ids))
     pipeline = dump_pipeline(final.pipeline)
-    probe = probe_bytes(final, seen.features[chosen.contender.representation][:N_PROBES])
+    read = chosen.contender.representation
+    domain = fit_domain(seen.features[read], out.features[read], seed=seed).body()
+    probe = probe_bytes(final, seen.features[read][:N_PROBES])
     reloaded = DiagnosisModel(
         final.contender,
         load_pipeline(pipeline, sha256(pipeline).hexdigest(), where="the model just stored"),
         final.classes,
-        final.temperature,
+        final.tempering,
     )
     random_labels = planted.labels[sentinel]
     of_sentinels = _predicted(final, rows.take(sentinel))
@@ -120,7 +125,7 @@ def retrain(
             for one, found in nested.predictions.items()
         },
     )
-    return Retrained(rows, holdout, view, nested, final, pipeline, probe, evidence)
+    return Retrained(rows, holdout, view, nested, final, pipeline, probe, domain, evidence)
 
 
 def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | None:

@@ -16,17 +16,17 @@ from sklearn.metrics import balanced_accuracy_score
 
 from genept.models.heads import (
     LINEAR,
+    MAX_COMPONENTS,
     Contender,
     Floats,
     class_shares,
-    fit_temperature,
     fitted,
     new_head,
     new_preparation,
-    tempered,
 )
 from genept.models.holdout import TrainingView
 from genept.models.splits import Folds, grouped_folds
+from genept.models.tempering import Tempering, fit_tempering, tempered
 
 N_FOLDS: Final = 5
 N_INNER_FOLDS: Final = 3
@@ -34,10 +34,10 @@ N_INNER_FOLDS: Final = 3
 
 @dataclass(frozen=True)
 class Chosen:
-    """A contender, the temperature of its out-of-fold probabilities, and its score there."""
+    """A contender, the tempering of its out-of-fold probabilities, and its score there."""
 
     contender: Contender
-    temperature: float
+    tempering: Tempering
     balanced_accuracy: float
 
 
@@ -104,7 +104,7 @@ def nested_selection(
         control[test] = first[0][1]
         inner = _choose_inside(view, contenders, train, classes, seed)
         picked.append(inner.contender)
-        nested[test] = tempered(outer[inner.contender][test], inner.temperature)
+        nested[test] = tempered(outer[inner.contender][test], inner.tempering)
     names = np.asarray(classes)
     return NestedResult(
         classes,
@@ -146,7 +146,7 @@ def _best(
     ]
     best = int(np.argmax(scores))
     chosen = contenders[best]
-    return Chosen(chosen, fit_temperature(shares[chosen], truth), scores[best])
+    return Chosen(chosen, fit_tempering(shares[chosen], truth), scores[best])
 
 
 def _fold_shares(
@@ -165,11 +165,14 @@ def _fold_shares(
     found = []
     for name in dict.fromkeys(one.representation for one in contenders):
         X = view.rows.features[name].astype(np.float64)
-        preparation = new_preparation(int(train.sum()), X.shape[1], seed)
+        of_this = [one for one in contenders if one.representation == name]
+        most = max(MAX_COMPONENTS[one.head] for one in of_this)
+        preparation = new_preparation(int(train.sum()), X.shape[1], seed, most)
         Z_train = fitted(preparation, X[train]).transform(X[train])
         Z_test = preparation.transform(X[test])
-        for one in contenders:
-            if one.representation == name:
-                head = fitted(new_head(one.head, seed), Z_train, labels[train])
-                found.append((one, class_shares(head, Z_test, classes)))
+        n_classes = len(np.unique(labels[train]))
+        for one in of_this:
+            k = MAX_COMPONENTS[one.head]
+            head = fitted(new_head(one.head, n_classes, seed), Z_train[:, :k], labels[train])
+            found.append((one, class_shares(head, Z_test[:, :k], classes)))
     return found

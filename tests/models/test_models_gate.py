@@ -45,7 +45,7 @@ def trained(rows, patients=None, version="1"):
     manifest = ModelManifest(
         model="diagnosis-planted", version=version, collection="planted", label="diagnosis",
         representation="expression", head="linear", steps=STEPS, classes=found.model.classes,
-        temperature=found.model.temperature, abstain_below=0.5, space="s", unit="log2",
+        **found.model.tempering._asdict(), abstain_below=0.5, space="s", unit="log2",
         genes=("g",), seed=0,
         cohorts=tuple(
             Cohort(id=str(one), n=1, data_sha256="d" * 64) for one in np.unique(rows.cohorts)
@@ -153,9 +153,13 @@ def test_test_rows_in_training_are_betrayed_by_the_sentinels(monkeypatch):
         everything.update(features=planted.features, labels=planted.labels)
         return planted, sentinel
 
-    def leaky_fit(contender, features, labels, temperature, seed):
+    def leaky_fit(contender, features, labels, tempering, seed):
         return fit_model(
-            Contender("expression", "knn"), everything["features"], everything["labels"], 1.0, seed
+            Contender("expression", "knn"),
+            everything["features"],
+            everything["labels"],
+            tempering,
+            seed,
         )
 
     planted_labels = genept.models.retraining.planted_labels
