@@ -9,6 +9,7 @@ import dagster as dg
 
 from assets.results import OWNERS, declared, declared_outs, table_result
 from assets.views import READ, parts_of, shown_pictures
+from genept.embeddings.representations import representation_name
 from genept.models.everywhere import SERVED, SHADOW, Asked, BulkCollection, ask_everywhere
 from genept.models.evidence import ModelManifest
 from genept.models.papers import papers_of
@@ -51,7 +52,14 @@ def trained_models(
         for responses in tables["drug_responses"].matching(collection.id):
             parts += train_drug_response(platform.lake, collection.id, unit, space, read, responses)
             if platform.settings.full_models:
-                parts += Screen(platform.lake, collection.id, read, responses).evaluate(seed=SEED)
+                parts += Screen(
+                    platform.lake,
+                    collection.id,
+                    read,
+                    responses,
+                    space=representation_name(space),
+                    smiles=platform.structures(collection),
+                ).evaluate(seed=SEED)
     made = {name: platform.lake.assemble(name, parts) for name in _MADE}
     shown = _papers(platform, made["gate_verdicts"])
     for name, stored in made.items():

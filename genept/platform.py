@@ -30,6 +30,7 @@ from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
 from genept.sources.places import Places
+from genept.sources.structures import read_pickled_texts, read_structure_table
 from genept.store.connect import open_store
 from genept.store.lake import Lake, Part, StoredTable
 from genept.store.manifest import ReleasedSource
@@ -161,6 +162,19 @@ class Platform:
             If the settings name one that the catalogue does not have.
         """
         return self.catalogue.chosen(self.settings.collections)
+
+    def structures(self, collection: Collection) -> dict[str, str]:
+        """SMILES by name of the drug: of the collection's source, and of one's own table.
+
+        Empty where neither gives them.
+        """
+        member, found = collection.options.get("structures"), {}
+        if member is not None:
+            with self.collection_archives.open_member(collection.sources[0], member) as stream:
+                found = read_pickled_texts(stream, what=member)
+        if self.settings.drug_structures is not None:
+            found |= read_structure_table(self.settings.drug_structures)
+        return found
 
     @cached_property
     def knowledge(self) -> KnowledgeSources:

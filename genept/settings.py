@@ -91,6 +91,9 @@ class Settings(BaseSettings):
         description="Train and score every head and space, and drug response in four regimes: "
         "half an hour and more.",
     )
+    drug_structures: Path | None = Field(
+        None, description="Table of one's own with columns drug_id, smiles; goes before a source's."
+    )
     tasks: Path | None = Field(
         None, description="A TOML file of diagnosis tasks of one's own (docs/models.md)."
     )
