@@ -13,9 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genept.benchmarks.contests import SpaceVectors
 from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
 from genept.benchmarks.labels import build_labels
-from genept.benchmarks.leaderboard import SpaceVectors
 from genept.benchmarks.tasks import Labels
 from genept.collections.added import AddedCollection, added_collections
 from genept.embeddings.ensembles import Ensemble, declared_ensembles

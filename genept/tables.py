@@ -142,6 +142,19 @@ DIFFERENCE = (
     _share("p", "Two-sided, by the normal approximation to the bootstrap."),
 )
 
+PROGRAM = Column("program", INT, "Number of the program in its space, by size.", minimum=0)
+DATASET = Column("dataset", TEXT, "Collection, or source of labels, that it was asked of.")
+CONFUSED = (
+    TASK,
+    DATASET,
+    REPRESENTATION,
+    MODEL,
+    SPLIT,
+    Column("truth", TEXT, "The label."),
+    Column("predicted", TEXT, "The predicted label."),
+    Column("n", INT, "How often; repeated splits add up.", minimum=1),
+)
+
 _TABLES: tuple[Table, ...] = (
     Table(
         name="collections",
@@ -501,7 +514,7 @@ _TABLES: tuple[Table, ...] = (
         collection="dataset",
         columns=(
             TASK,
-            Column("dataset", TEXT, "Collection, or source of labels, that it was asked of."),
+            DATASET,
             REPRESENTATION,
             Column("model", TEXT, "What answered."),
             SPLIT,
@@ -519,6 +532,70 @@ _TABLES: tuple[Table, ...] = (
             *DIFFERENCE,
             _share("p_holm", "The same, corrected by Holm over all rows of this table."),
             Column("separable", FLAG, "Whether p_holm is below 0.05."),
+        ),
+    ),
+    Table(
+        name="benchmark_confusions",
+        meaning="Which label was taken for which, on the split that decides.",
+        group="benchmarks",
+        key=("task", "dataset", "representation", "truth", "predicted"),
+        minimum_rows=0,
+        columns=CONFUSED,
+    ),
+    Table(
+        name="gene_programs",
+        meaning="Genes that lie together in a space, found without labels: clusters by cosine.",
+        group="benchmarks",
+        key=("space", "program", "ensembl_gene_id"),
+        partition=("space",),
+        minimum_rows=0,
+        columns=(
+            SPACE,
+            PROGRAM,
+            GENE,
+            SYMBOL,
+            Column("similarity", FLOAT, "Cosine with the mean of its program."),
+        ),
+    ),
+    Table(
+        name="program_terms",
+        meaning="What a program's genes share more often than chance gives, the surest terms.",
+        group="benchmarks",
+        key=("space", "program", "kind", "term"),
+        partition=("space",),
+        minimum_rows=0,
+        columns=(
+            SPACE,
+            PROGRAM,
+            Column("kind", TEXT, "Kind of term: the task of table `gene_properties`."),
+            Column("term", TEXT, "Its name."),
+            Column("n_program", INT, "Genes of the program.", minimum=1),
+            Column("n_term", INT, "Genes of the term in the space.", minimum=1),
+            Column("n_shared", INT, "Genes of both.", minimum=1),
+            _share("p", "By the hypergeometric distribution."),
+            _share("q", "The same, by Benjamini and Hochberg over all programs and terms."),
+        ),
+    ),
+    Table(
+        name="program_activity",
+        meaning="How active a program's genes are in a cell type, beside the collection's cells.",
+        group="benchmarks",
+        key=("space", "collection_id", "program", "cell_type"),
+        partition=("space", "collection_id"),
+        minimum_rows=0,
+        columns=(
+            SPACE,
+            COLLECTION,
+            PROGRAM,
+            Column("cell_type", TEXT, "Cell type as annotated by the publisher."),
+            Column(
+                "activity",
+                FLOAT,
+                "Mean over genes of the type's mean expression less that of all cells.",
+                unit="standard deviations",
+            ),
+            Column("n_genes", INT, "Genes of the program that are expressed.", minimum=1),
+            Column("n_cells", INT, "Cells of the type.", minimum=1),
         ),
     ),
     Table(
@@ -699,6 +776,14 @@ _WORKING: tuple[Table, ...] = (
         key=COMPARED,
         partition=("task",),
         columns=DIFFERENCE,
+    ),
+    Table(
+        name="benchmark_confused",
+        meaning="Which label was taken for which, on one task of one data set.",
+        group="benchmarks",
+        key=("task", "dataset", "representation", "truth", "predicted"),
+        partition=("task", "dataset"),
+        columns=CONFUSED,
     ),
 )
 WORKING_TABLES: Final[dict[str, Table]] = {table.name: table for table in _WORKING}
