@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
+from assets.pools import MEMORY
 from assets.results import declared_outs, table_result
 from assets.views import READ, parts_of
 from genept.benchmarks.cell_task import annotate_cell_types
@@ -35,6 +36,7 @@ def gene_labels(
         name: dg.AssetIn()
         for name in (*READ, "cell_embeddings", "gene_embeddings", "gene_properties", "gene_pairs")
     },
+    pool=MEMORY,
 )
 def benchmarks(
     context: dg.AssetExecutionContext,

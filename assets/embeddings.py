@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from assets.results import OWNERS, declared, table_result
+from assets.pools import MEMORY
+from assets.results import OWNERS, column_schema, declared, table_result
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.embeddings.sampling import Sampling, label_of
@@ -46,6 +47,7 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
         kinds={"parquet", "s3"},
         owners=OWNERS,
         ins={name: dg.AssetIn() for name in READ},
+        metadata={"dagster/column_schema": column_schema("cell_embeddings")},
         description=f"Every {n}th shard of expression in every space, from number {number} on.",
     )
     def lane(
@@ -63,7 +65,10 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
 
 def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefinition:
     @dg.asset(
-        **declared(table), ins={name: dg.AssetIn() for name in (*READ, "observations")}, deps=below
+        **declared(table),
+        ins={name: dg.AssetIn() for name in (*READ, "observations")},
+        deps=below,
+        pool=MEMORY,
     )
     def embeddings(
         platform: dg.ResourceParam[Platform], **tables: StoredTable

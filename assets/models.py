@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from assets.pools import MEMORY
 from assets.results import declared_outs, table_result
 from assets.views import READ, parts_of
 from genept.benchmarks.eligibility import too_few_groups
@@ -23,7 +24,7 @@ _MADE = (
 )
 
 
-@dg.multi_asset(outs=declared_outs(_MADE), ins={name: dg.AssetIn() for name in _READ})
+@dg.multi_asset(outs=declared_outs(_MADE), ins={name: dg.AssetIn() for name in _READ}, pool=MEMORY)
 def trained_models(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:

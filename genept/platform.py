@@ -25,6 +25,7 @@ from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
 from genept.sources.places import Places
+from genept.store.claim import Claim
 from genept.store.connect import open_store
 from genept.store.lake import Lake, Part, StoredTable
 from genept.store.manifest import ReleasedSource
@@ -108,6 +109,11 @@ class Platform:
     def releases(self) -> Releases:
         """Everything that was ever published."""
         return Releases(self.lake, self.settings.product)
+
+    @cached_property
+    def claim(self) -> Claim:
+        """Which run may publish."""
+        return Claim(self.releases)
 
     @cached_property
     def models(self) -> ModelRegistry:
