@@ -71,6 +71,7 @@ def _rows(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Mapping[
     made = _materialised(instance, run.run_id)
     for step in instance.get_run_step_stats(run.run_id):
         events = made.get(step.step_key, [])
+        tables = [event for event in events if "parts" in event.metadata]
         started, ended = step.start_time, step.end_time
         yield {
             "run_id": run.run_id,
@@ -82,8 +83,8 @@ def _rows(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Mapping[
             "ended": step.status.value.lower() if step.status else "under_way",
             "started_at": _said(started),
             "seconds": ended - started if started and ended else None,
-            "rows": _sum(events, "dagster/row_count"),
-            **{name: _sum(events, name) for name in SUMMED},
+            "rows": _sum(tables, "dagster/row_count"),
+            **{name: _sum(tables, name) for name in SUMMED},
             "peak_memory": max(_numbers(events, "peak_memory"), default=None),
         }
 
