@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 import polars as pl
 
+from assets.pools import MEMORY
 from assets.results import declared_outs, table_result
 from assets.sources import source_key
 from assets.views import READ, parts_of, with_further
@@ -42,6 +43,7 @@ def gene_labels(
 @dg.multi_asset(
     outs=declared_outs(RESULTS),
     ins={name: dg.AssetIn() for name in (*READ, "cell_embeddings", *FROM_GENES, "gene_pairs")},
+    pool=MEMORY,
 )
 def benchmarks(
     context: dg.AssetExecutionContext,

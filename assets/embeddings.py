@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.results import OWNERS, declared, declared_outs, table_result
+from assets.pools import MEMORY
+from assets.results import OWNERS, column_schema, declared, declared_outs, table_result
 from assets.views import shown_pictures
 from genept.embeddings.ensembles import missing_members, release_ensemble
 from genept.embeddings.outside import release_outside, told
@@ -45,6 +46,7 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
         kinds={"parquet", "s3"},
         owners=OWNERS,
         ins={name: dg.AssetIn() for name in READ},
+        metadata={"dagster/column_schema": column_schema("cell_embeddings")},
         description=f"Every {n}th shard of expression in every space, from number {number} on.",
     )
     def lane(
@@ -62,7 +64,10 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
 
 def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefinition:
     @dg.asset(
-        **declared(table), ins={name: dg.AssetIn() for name in (*READ, "observations")}, deps=below
+        **declared(table),
+        ins={name: dg.AssetIn() for name in (*READ, "observations")},
+        deps=below,
+        pool=MEMORY,
     )
     def embeddings(
         context: dg.AssetExecutionContext,

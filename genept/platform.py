@@ -31,6 +31,7 @@ from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
 from genept.sources.places import Places
 from genept.sources.structures import read_pickled_texts, read_structure_table
+from genept.store.claim import Claim
 from genept.store.connect import open_store
 from genept.store.lake import Lake, Part, StoredTable
 from genept.store.manifest import ReleasedSource
@@ -114,6 +115,11 @@ class Platform:
     def releases(self) -> Releases:
         """Everything that was ever published, and to be published."""
         return open_releases(self.settings, role="publisher")
+
+    @cached_property
+    def claim(self) -> Claim:
+        """Which run may publish."""
+        return Claim(self.releases)
 
     @cached_property
     def models(self) -> ModelRegistry:

@@ -785,9 +785,44 @@ _WORKING: tuple[Table, ...] = (
         partition=("task", "dataset"),
         columns=CONFUSED,
     ),
+    Table(
+        name="run_metrics",
+        meaning="What every step of every run that ended cost: time, bytes, tokens, memory.",
+        group="operations",
+        key=("run_id", "step"),
+        partition=("run_id",),
+        columns=(
+            Column("run_id", TEXT, "The orchestrator's id of the run."),
+            Column("job", TEXT, "Name of the job, such as nightly."),
+            Column("night", TEXT, "The night it was for, as a date.", nullable=True),
+            Column("outcome", TEXT, "How the run ended.", allowed=("success", "failure")),
+            Column("step", TEXT, "A step of the run: an asset, a check, or several assets."),
+            Column("assets", TEXTS, "The assets that the step made."),
+            Column("ended", TEXT, "How the step ended, in the orchestrator's words."),
+            Column("started_at", TEXT, "When it started.", pattern=UTC_TIME, nullable=True),
+            Column("seconds", FLOAT, "How long it took.", unit="s", minimum=0, nullable=True),
+            Column("rows", INT, "Rows of the tables it made.", minimum=0, nullable=True),
+            Column("bytes", INT, "Their size as stored.", unit="B", minimum=0, nullable=True),
+            Column(
+                "tokens",
+                INT,
+                "Of texts that were embedded anew: one for every three bytes, an upper bound.",
+                minimum=0,
+                nullable=True,
+            ),
+            Column(
+                "peak_memory",
+                INT,
+                "Most memory that its process and the workers of it held, if it was measured.",
+                unit="B",
+                minimum=0,
+                nullable=True,
+            ),
+        ),
+    ),
 )
 WORKING_TABLES: Final[dict[str, Table]] = {table.name: table for table in _WORKING}
-"""Tables that never leave the lake: what a killed run need not count again."""
+"""Tables that never leave the lake: what a killed run need not count again, and what runs cost."""
 
 GENE_SNAPSHOTS: Final = Table(
     name="gene_snapshots",
