@@ -4,12 +4,13 @@ With an executor beyond this process the shards are dealt out to lanes: steps th
 runs side by side. They leave what they made in the lake, where the tables' assets find it.
 """
 
-import base64
 from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.results import OWNERS, declared, declared_outs, table_result
+from assets.pools import MEMORY
+from assets.results import OWNERS, column_schema, declared, declared_outs, table_result
+from assets.views import shown_pictures
 from genept.embeddings.ensembles import missing_members, release_ensemble
 from genept.embeddings.outside import release_outside, told
 from genept.embeddings.pictures import pictures_of
@@ -25,8 +26,6 @@ from genept.store.provenance import sha256_of
 READ = ("gene_embeddings", "gene_axis", "expression")
 LANE = "embedding_lane"
 ACCOUNTS = ("embedding_origins", "unmatched_vectors")
-SHOWN_BYTES = 200_000
-"""Of pictures in the metadata of one materialisation."""
 
 
 def embedding_lanes(n: int) -> list[dg.AssetsDefinition]:
@@ -47,6 +46,7 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
         kinds={"parquet", "s3"},
         owners=OWNERS,
         ins={name: dg.AssetIn() for name in READ},
+        metadata={"dagster/column_schema": column_schema("cell_embeddings")},
         description=f"Every {n}th shard of expression in every space, from number {number} on.",
     )
     def lane(
@@ -64,7 +64,10 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
 
 def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefinition:
     @dg.asset(
-        **declared(table), ins={name: dg.AssetIn() for name in (*READ, "observations")}, deps=below
+        **declared(table),
+        ins={name: dg.AssetIn() for name in (*READ, "observations")},
+        deps=below,
+        pool=MEMORY,
     )
     def embeddings(
         context: dg.AssetExecutionContext,
@@ -85,8 +88,11 @@ def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefiniti
                 parts, remarks = [*parts, *further], remarks | said
         stored = platform.lake.assemble(table, parts)
         pictures = pictures_of(platform.lake, tables["observations"], stored)
-        shown = dg.MetadataValue.md(_shown(platform, pictures))
-        return table_result(stored, pictures=shown, **remarks)
+        shown = shown_pictures(
+            {name: picture for name, (_, picture) in pictures.items()},
+            {name: platform.store.uri(key) for name, (key, _) in pictures.items()},
+        )
+        return table_result(stored, pictures=dg.MetadataValue.md(shown), **remarks)
 
     return embeddings
 
@@ -172,14 +178,3 @@ def _sentences(
         runner=platform.runner,
         say=say,
     )
-
-
-def _shown(platform: Platform, pictures: dict[str, tuple[str, bytes]]) -> str:
-    """Markdown of as many pictures as Dagster's event log should carry; the others by address."""
-    lines, left = [], SHOWN_BYTES
-    for name, (key, picture) in pictures.items():
-        encoded = base64.b64encode(picture).decode()
-        left -= len(encoded)
-        shown = f"![{name}](data:image/png;base64,{encoded})"
-        lines.append(shown if left >= 0 else f"{name}: {platform.store.uri(key)}")
-    return "\n\n".join(lines)

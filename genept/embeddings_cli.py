@@ -19,6 +19,7 @@ from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.sources.h5ad import read_obsm
 from genept.sources.vector_tables import VectorTable, read_vector_table, unit_vectors
+from genept.store.connect import open_store
 from genept.store.errors import StoreError
 from genept.store.provenance import sha256_of_file
 from genept.text.spaces import space_of
@@ -98,7 +99,7 @@ def list_vectors() -> None:
 def remove(id_: Space, collection: Collection) -> None:
     """Take registered vectors back; releases that hold them keep them."""
     platform = Platform(Settings())
-    outside.remove(platform.store, platform.settings.product, id_, collection)
+    outside.remove(open_store(platform.settings, "gc"), platform.settings.product, id_, collection)
     answer.print(f"removed {id_} of {collection}: the next release does not hold it")
 
 

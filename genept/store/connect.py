@@ -7,7 +7,7 @@ cannot tell which it is.
 from __future__ import annotations
 
 from genept.settings import Settings
-from genept.store.embedded import EmbeddedStore
+from genept.store.errors import StoreError
 from genept.store.roles import Role
 from genept.store.s3 import ObjectStore
 
@@ -27,6 +27,13 @@ def open_store(settings: Settings, role: Role) -> ObjectStore:
         The embedded server does not start.
     """
     if settings.s3_endpoint is None:
+        try:
+            from genept.store.embedded import EmbeddedStore
+        except ModuleNotFoundError as error:  # an installation that only reads
+            raise StoreError(
+                "no store is named: set GENEPT_S3_ENDPOINT to where the releases are, or install "
+                f"the embedded one with pip install 'genept-platform[platform]' ({error})"
+            ) from None
         endpoint = EmbeddedStore(settings.state / "store", bucket=settings.bucket).ensure()
         keys = endpoint.keys(role)
         return ObjectStore(

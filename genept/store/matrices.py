@@ -30,7 +30,8 @@ def read_matrix(path: Path, dimension: int) -> Matrix:
     with pq.ParquetFile(path) as file:
         metadata = file.metadata
         matrix = np.empty((metadata.num_rows, dimension), dtype=np.float32)
-        column = metadata.schema.names.index("element") if metadata.num_row_groups else 0
+        paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
+        column = next(at for at, one in enumerate(paths) if one.startswith(f"{COLUMN}."))
         at, checked = 0, False
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
@@ -51,8 +52,7 @@ def read_matrix(path: Path, dimension: int) -> Matrix:
 def _lies_plain(chunk: Any, rows: int, dimension: int) -> bool:
     """Whether a column chunk is one page of plain numbers, no dictionary before it."""
     return (
-        chunk.path_in_schema.startswith(f"{COLUMN}.")
-        and chunk.compression == "UNCOMPRESSED"
+        chunk.compression == "UNCOMPRESSED"
         and chunk.physical_type == "FLOAT"
         and not chunk.has_dictionary_page
         and set(chunk.encodings) <= {"PLAIN", "RLE"}
