@@ -7,8 +7,10 @@ from typing import Any
 
 import dagster as dg
 
+from assets.pools import MEMORY
 from assets.results import OWNERS, declared, declared_outs, table_result
 from assets.views import READ, parts_of, shown_pictures
+from genept.embeddings.representations import representation_name
 from genept.models.everywhere import SERVED, SHADOW, Asked, BulkCollection, ask_everywhere
 from genept.models.evidence import ModelManifest
 from genept.models.papers import papers_of
@@ -26,7 +28,7 @@ _MADE = (
 _ASKED = ("gene_axis", "expression", "gene_embeddings", "gate_verdicts")
 
 
-@dg.multi_asset(outs=declared_outs(_MADE), ins={name: dg.AssetIn() for name in _READ})
+@dg.multi_asset(outs=declared_outs(_MADE), ins={name: dg.AssetIn() for name in _READ}, pool=MEMORY)
 def trained_models(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
@@ -51,7 +53,14 @@ def trained_models(
         for responses in tables["drug_responses"].matching(collection.id):
             parts += train_drug_response(platform.lake, collection.id, unit, space, read, responses)
             if platform.settings.full_models:
-                parts += Screen(platform.lake, collection.id, read, responses).evaluate(seed=SEED)
+                parts += Screen(
+                    platform.lake,
+                    collection.id,
+                    read,
+                    responses,
+                    space=representation_name(space),
+                    smiles=platform.structures(collection),
+                ).evaluate(seed=SEED)
     made = {name: platform.lake.assemble(name, parts) for name in _MADE}
     shown = _papers(platform, made["gate_verdicts"])
     for name, stored in made.items():
