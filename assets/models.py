@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.pools import MEMORY
 from assets.results import OWNERS, declared, declared_outs, table_result
 from assets.views import READ, parts_of, shown_pictures
 from genept.embeddings.representations import representation_name
@@ -28,7 +29,7 @@ _MADE = (
 _ASKED = ("gene_axis", "expression", "gene_embeddings", "gate_verdicts")
 
 
-@dg.multi_asset(outs=declared_outs(_MADE), ins={name: dg.AssetIn() for name in _READ})
+@dg.multi_asset(outs=declared_outs(_MADE), ins={name: dg.AssetIn() for name in _READ}, pool=MEMORY)
 def trained_models(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:

@@ -22,7 +22,7 @@ def product(tmp_path, monkeypatch, object_store):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("GENEPT_PRODUCT", product)
-    monkeypatch.setattr(genept.platform, "open_store", lambda _: object_store)
+    monkeypatch.setattr(genept.platform, "open_store", lambda *_: object_store)
     monkeypatch.setattr(genept.platform, "starter_reference", lambda _: REFERENCE)
     write_labels(tmp_path / "labels.csv", write_counts(tmp_path / "mine.csv", counts()))
     return product

@@ -140,7 +140,7 @@ def _shown(found: Interval) -> tuple[str, str, int]:
 
 def _gain(found: Interval | None) -> str:
     if found is None or found.low is None or found.high is None:
-        return "Expression with and without the embedding were not both contenders."
+        return "There was no choice between expression alone and an embedding."
     said = "nothing that can be told from chance"
     if found.low > 0:
         said = "something"
@@ -148,7 +148,8 @@ def _gain(found: Interval | None) -> str:
         said = "less than nothing"
     return (
         f"The embedding added {said} to expression: {found.value:+.3f} balanced accuracy "
-        f"[{found.low:+.3f}, {found.high:+.3f}], linear head, same folds."
+        f"[{found.low:+.3f}, {found.high:+.3f}], the choice among all contenders against that "
+        "among those which read expression alone, both made inside the same folds."
     )
 
 
