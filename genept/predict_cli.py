@@ -20,6 +20,7 @@ from genept.client import load_embeddings
 from genept.collections.sidecar import said
 from genept.console import console
 from genept.models.card import LIMITS
+from genept.models.drug_training import is_drug_model
 from genept.models.own_samples import Matrix, OwnSamples, read_own_samples
 from genept.models.registry import ModelRegistry
 from genept.models.serving import Served, diagnose
@@ -92,7 +93,7 @@ def champions(registry: ModelRegistry, tasks: list[str]) -> list[Served]:
     StoreError
         If there is none of that name, or none at all.
     """
-    names = registry.names()
+    names = [name for name in registry.names() if not is_drug_model(name)]
     if unknown := sorted(set(tasks) - set(names)):
         raise StoreError(
             f"there is no model {unknown[0]!r}; there are {', '.join(names) or 'none'}"
