@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 import polars as pl
 
+from assets.pools import MEMORY
 from assets.results import declared_outs, table_result
 from assets.sources import source_key
-from assets.views import READ, parts_of
+from assets.views import READ, parts_of, with_further
 from genept.benchmarks.cell_task import score_cells
 from genept.benchmarks.contests import SpaceVectors
 from genept.benchmarks.eligibility import too_few_cells
@@ -45,6 +46,7 @@ def gene_labels(
         name: dg.AssetIn()
         for name in (*READ, "cell_embeddings", *FROM_GENES, "gene_pairs", "gene_descriptions")
     },
+    pool=MEMORY,
 )
 def benchmarks(
     context: dg.AssetExecutionContext,
@@ -74,6 +76,7 @@ def benchmarks(
 @dg.multi_asset(
     outs=declared_outs(PROGRAMS),
     ins={name: dg.AssetIn() for name in (*READ, "cell_embeddings", *FROM_GENES)},
+    pool=MEMORY,
 )
 def programs_of_genes(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
@@ -124,7 +127,7 @@ def _cell_tasks(
 ) -> tuple[list[Part], dict[str, str]]:
     """Scores of every single-cell collection that has enough cells; and why others have not."""
     parts: list[Part] = []
-    without = {}
+    without: dict[str, str] = {}
     for collection in platform.collections:
         if collection.kind != "single_cell":
             continue
@@ -132,6 +135,8 @@ def _cell_tasks(
         if why := too_few_cells(platform.lake, read.observations, read.axis):
             without[collection.id] = why
             continue
+        read, unasked = with_further(read, collection, tables)
+        without |= unasked
         asked = (platform.lake, collection.id, collection.unit, read)
         parts += score_cells(*asked, advance=advance)
     return parts, without

@@ -1,4 +1,4 @@
-"""`genept release …`: list, show, compare, verify, roll back, collect garbage.
+"""`genept release …`: list, show, compare, verify, roll back, approve, collect garbage.
 
 What a release is, and what may be done to it, is `genept.store`'s business.
 """
@@ -6,6 +6,7 @@ What a release is, and what may be done to it, is `genept.store`'s business.
 from __future__ import annotations
 
 from datetime import timedelta
+from getpass import getuser
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from genept.client import open_releases
-from genept.store import garbage, rollback
+from genept.store import approvals, garbage, rollback
 from genept.store.errors import StoreError
 from genept.store.manifest import Manifest
 from genept.store.release import Releases
@@ -110,7 +111,7 @@ def roll_back(
     ] = None,
 ) -> None:
     """Make an earlier release current again; the bad content is not published anew."""
-    pointer = rollback.roll_back(open_releases(), release, reason=reason)
+    pointer = rollback.roll_back(open_releases(role="publisher"), release, reason=reason)
     answer.print(f"{pointer.release_id} is current, number {pointer.seq} of all swaps")
     for denied in pointer.denied:
         if denied.lifted_at is None:
@@ -120,8 +121,21 @@ def roll_back(
 @app.command()
 def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> None:
     """Take a release off the deny list; the next run that makes its content publishes it."""
-    rollback.allow(open_releases(), release)
+    rollback.allow(open_releases(role="publisher"), release)
     answer.print(f"{release} is not denied any more")
+
+
+@app.command()
+def approve(
+    tables: Annotated[list[str], typer.Argument(help="Tables that a run was held for.")],
+    reason: Annotated[str, typer.Option(help="Why; others will read it.", prompt=True)],
+    by: Annotated[str, typer.Option(help="Who approves.")] = getuser(),
+) -> None:
+    """Let the next release differ: far fewer or more rows of these tables are meant."""
+    for one in approvals.approve(open_releases(), tables, by=by, reason=reason):
+        answer.print(
+            f"{one.table}: approved against {one.against} by {one.by}; the next release uses it up"
+        )
 
 
 @app.command()
@@ -132,7 +146,7 @@ def gc(
     ] = garbage.PART_AGE.days,
 ) -> None:
     """List what nobody will read again: old releases, stages, parts; with --yes, delete it."""
-    known = open_releases()
+    known = open_releases(role="gc")
     found = garbage.find_garbage(known, part_age=timedelta(days=days))
     uploads = known.store.orphaned_uploads(garbage.UPLOAD_AGE)
     for one in found:

@@ -16,6 +16,7 @@ from genept.settings import Settings
 from genept.store.errors import StoreError
 
 LAUNCHED_BY = {"genept/launched_by": "genept run"}
+_RUN_FROM = "run from a checkout of the project"
 _CONFIGURATION = Path(__file__).parents[1] / "infra" / "dagster.yaml"
 
 
@@ -23,9 +24,12 @@ def dagster_home(settings: Settings) -> Path:
     """Folder of the instance, with its configuration in place."""
     home = settings.state / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    if not _CONFIGURATION.exists():
-        raise StoreError(f"{_CONFIGURATION} is missing: run from a checkout of the project")
-    shutil.copyfile(_CONFIGURATION, home / "dagster.yaml")
+    source, copy = settings.instance_config or _CONFIGURATION, home / "dagster.yaml"
+    if not source.is_file():
+        remedy = "GENEPT_INSTANCE_CONFIG names it" if settings.instance_config else _RUN_FROM
+        raise StoreError(f"{source}, the instance's configuration, is missing: {remedy}")
+    if not (copy.exists() and copy.read_bytes() == source.read_bytes()):  # may be mounted
+        shutil.copyfile(source, copy)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
@@ -49,7 +53,7 @@ def close_killed_runs(instance: dg.DagsterInstance) -> int:
     """Mark runs of `genept run` that never ended as failed; call it under the lock.
 
     A killed process cannot say that it ended, and its run would be shown as going
-    on for ever.
+    on for ever, its slots of pools taken.
     """
     unfinished = dg.RunsFilter(
         tags=LAUNCHED_BY, statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
@@ -57,6 +61,7 @@ def close_killed_runs(instance: dg.DagsterInstance) -> int:
     runs = instance.get_runs(unfinished)
     for run in runs:
         instance.report_run_failed(run, "the process was killed; what it had finished is kept")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return len(runs)
 
 

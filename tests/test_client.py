@@ -104,7 +104,8 @@ def test_every_table_is_read_as_it_was_written(
     settings: Settings, published: tuple[Manifest, Manifest], name: str
 ) -> None:
     rows = genept.load_table(name, release=published[0].release_id, settings=settings).collect()
-    assert_frame_equal(rows, declared_frame(TABLES[name], AXIS if name == "gene_axis" else 3))
+    expected = declared_frame(TABLES[name], AXIS if name == "gene_axis" else 3)
+    assert_frame_equal(rows, expected.sort(TABLES[name].key))
 
 
 def test_the_latest_release_is_read_unless_one_is_named(
