@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from genept.client import open_releases
+from genept.snippets import Snippets
 from genept.store import garbage, rollback
 from genept.store.errors import StoreError
 from genept.store.manifest import Manifest
@@ -71,6 +72,10 @@ def show(release: ReleaseId = "latest") -> None:
     for path in sorted(one for one in manifest.audit if one.endswith("index.html")):
         answer.print(known.address(manifest.release_id, f"audit/{path}"))
     answer.print(known.address(manifest.release_id, "manifest.json"))
+    made = Snippets(known.files, manifest)
+    answer.print("\nTo be pasted:")
+    for what, code in {**made.readers(), "R": made.r(), **made.questions()}.items():
+        typer.echo(f"\n# {what}\n{code}")
 
 
 @app.command()
