@@ -104,7 +104,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if _is_ours(error):
             raise
-        console.print(f"Error: there is no {error.name} here; {REMEDY}", markup=False)
+        console.print(
+            f"Error: there is no {error.name} here; {REMEDY}", markup=False, soft_wrap=True
+        )
         sys.exit(1)
 
 

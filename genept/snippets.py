@@ -59,7 +59,7 @@ genes <- read_parquet(bucket$path("{key}"))"""
         if space := self.space():
             found[f"the ten genes nearest to {GENE}"] = self._nearest(space)
         if self.manifest.tables["drug_responses"].files:
-            found["the drugs that blood responds to most"] = self._responses()
+            found["the drugs that haematopoietic lines respond to most"] = self._responses()
         return found
 
     def space(self) -> str | None:
