@@ -1,17 +1,17 @@
 """Group `release`: everything above, published at once or not at all."""
 
-from __future__ import annotations
+import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-import dagster as dg
-
+from assets.operations import claim_for
 from assets.results import OWNERS
 from genept import sbom
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
-from genept.models.promotion import card_pages
+from genept.models.papers import papers_of, release_pages
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.site.pages import release_site
+from genept.store.approvals import approval_page, approvals
 from genept.store.drift import refuse_drift
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
@@ -32,20 +32,34 @@ def _pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
     description="An immutable release of every table, made visible by swapping one pointer.",
     kinds={"s3"},
     owners=OWNERS,
+    metadata={
+        "dagster/column_schema": dg.TableSchema(
+            [
+                dg.TableColumn("table", "string", description="Name of a table of the manifest."),
+                dg.TableColumn("rows", "int", description="Its rows."),
+                dg.TableColumn("bytes", "int", description="Size of its files."),
+                dg.TableColumn("data_version", "string", description="Hash of its content."),
+            ]
+        )
+    },
     ins={name: dg.AssetIn() for name in TABLES},
 )
 def published_release(
-    platform: dg.ResourceParam[Platform], **tables: StoredTable
+    context: dg.AssetExecutionContext,
+    platform: dg.ResourceParam[Platform],
+    **tables: StoredTable,
 ) -> dg.MaterializeResult[None]:
     """Publish, or say that nothing is new."""
+    claim_for(platform, context.instance, context.run.run_id)
     limits = platform.limits
     tables, left_out = passed_on(platform.lake, tables, platform.settings.restricted)
+    approved = approvals(platform.releases)
     refuse_drift(
         platform.releases,
         tables,
         limits=limits,
         left_out=left_out,
-        approved=platform.settings.approve,
+        approved={*platform.settings.approve, *(one.table for one in approved)},
     )
     complete = not limits and not left_out
     evidence = {
@@ -62,6 +76,7 @@ def published_release(
             limits=limits,
             left_out=left_out,
             audit=evidence_pages(platform.lake, evidence.values())
+            | approval_page(approved)
             | {
                 f"nomenclature/{collection}.md": page.encode()
                 for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items()
@@ -73,14 +88,10 @@ def published_release(
                     platform.lake, tables["observations"], tables[table]
                 ).items()
             }
-            | {
-                f"models/{model}.md": card.encode()
-                for model, card in card_pages(
-                    platform.lake, platform.models, tables["gate_verdicts"]
-                ).items()
-            },
+            | release_pages(papers_of(platform.lake, platform.models, tables["gate_verdicts"])),
         ),
         pages=_pages,
+        confirm=lambda: platform.claim.confirm(context.run.run_id),
     )
     manifest = published.manifest
     return dg.MaterializeResult(
@@ -91,7 +102,7 @@ def published_release(
             "left_out": list(manifest.left_out),
             "page": platform.releases.address(manifest.release_id, "audit/site/index.html"),
             "manifest": platform.releases.address(manifest.release_id, "manifest.json"),
-            "rows": sum(table.rows for table in manifest.tables.values()),
+            "dagster/row_count": sum(table.rows for table in manifest.tables.values()),
             "bytes": sum(table.bytes for table in manifest.tables.values()),
         },
     )

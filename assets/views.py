@@ -1,8 +1,11 @@
-"""Finds the parts of one collection among the tables that benchmarks and models are handed."""
+"""What assets have in common: the parts of a collection among the tables; pictures in the UI."""
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from genept.embeddings.pooling import METHOD, TABLE_OF_KIND
 from genept.embeddings.representations import CollectionParts
@@ -13,6 +16,9 @@ from genept.store.lake import Part, StoredTable
 SHARE_COVERED = 0.8
 """A representation that reaches fewer of a collection's observations is not asked: all are scored
 on the observations that every one reaches."""
+
+SHOWN_BYTES = 200_000
+"""Of pictures in the metadata of one materialisation."""
 
 READ = ("observations", "gene_axis", "expression")
 """What every view needs besides the embeddings of its kind."""
@@ -57,3 +63,23 @@ def with_further(
         if f"{collection.id}/{name}" not in without
     }
     return replace(parts, further=further), without
+
+
+def shown_pictures(
+    pictures: Mapping[str, bytes], addresses: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Markdown of as many pictures (PNG) as Dagster's event log should carry.
+
+    Parameters
+    ----------
+    addresses
+        Where the others are kept; by default in the release.
+    """
+    lines, left = [], SHOWN_BYTES
+    for name, picture in pictures.items():
+        encoded = base64.b64encode(picture).decode()
+        left -= len(encoded)
+        shown = f"![{name}](data:image/png;base64,{encoded})"
+        elsewhere = f"{name}: {addresses.get(name, 'in the release, under audit/')}"
+        lines.append(shown if left >= 0 else elsewhere)
+    return "\n\n".join(lines)

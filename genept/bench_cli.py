@@ -12,9 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from genept.benchmarks.comparisons import in_words
+from genept.benchmarks.contests import companions
+from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
 from genept.benchmarks.labels import fates
 from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.registry import TASKS
+from genept.benchmarks.standing import OF_SCORE, beside_controls, sample_tasks
 from genept.client import load_table
 from genept.console import console
 from genept.nomenclature.reference import build_genes
@@ -50,8 +53,11 @@ def run(
     chosen = {id_: one for id_, one in TASKS.items() if not task or id_ in task}
     try:
         spaces = [platform.space(id_) for id_ in space] if space else list(platform.spaces)
+        spaces += companions(spaces)
     except ValueError as error:
         raise StoreError(str(error)) from None
+    for source in LABEL_ARCHIVES:
+        platform.archives.fetch(source)
     genes = build_genes(platform.lake, platform.archives).part()
     with console.status("labels") as status:
         labels = platform.labels(genes)
@@ -88,7 +94,12 @@ def show(
     words: Annotated[bool, typer.Option(help="Say which differences are real.")] = False,
 ) -> None:
     """Show the leaderboard of a release: spaces by tasks, worse than a control in red."""
-    _print(load_table("benchmark_results", release=release).collect())
+    samples = sample_tasks(load_table("model_evaluations", release=release).collect())
+    _print(
+        pl.concat(
+            [load_table("benchmark_results", release=release).collect(), samples], how="diagonal"
+        )
+    )
     if words:
         _say(in_words(load_table("benchmark_comparisons", release=release).collect()))
 
@@ -100,22 +111,20 @@ def _say(sentences: Sequence[str]) -> None:
 
 def _print(results: pl.DataFrame) -> None:
     """One table per task: what decides first, best first; then the literature's procedures."""
-    of = ["task", "metric", "model", "split"]
-    decided = results.filter(pl.col("ci_low").is_not_null())
-    for rows in decided.partition_by(of, maintain_order=True):
-        title = " · ".join(map(str, rows.select(of).row(0)))
+    decided = beside_controls(results.filter(pl.col("ci_low").is_not_null()))
+    for rows in decided.partition_by(OF_SCORE, maintain_order=True):
+        title = " · ".join(map(str, rows.select(OF_SCORE).row(0)))
         table = Table("representation", "score", "95 %", "n", "", box=None, title=title)
         table.title_justify = "left"
-        best_control = rows.filter("is_control")["value"].max()
         for row in rows.sort("value", descending=True).iter_rows(named=True):
-            is_beaten = isinstance(best_control, float) and row["value"] < best_control
-            style = "dim" if row["is_control"] else "red" if is_beaten else "green"
+            style = "dim" if row["is_control"] else "red" if row["is_below"] else "green"
             table.add_row(
                 Text(row["representation"], style=style),
                 f"{row['value']:.3f}",
                 f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
                 f"{row['n']:,}",
-                "control" if row["is_control"] else "below a control" if is_beaten else "",
-            )
+                "control" if row["is_control"] else f"below {row['best_control']}"
+                if row["is_below"] else "",
+            )  # fmt: skip
         answer.print(table)
         answer.print()

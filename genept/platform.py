@@ -13,9 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genept.benchmarks.contests import SpaceVectors
 from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
 from genept.benchmarks.labels import build_labels
-from genept.benchmarks.leaderboard import SpaceVectors
 from genept.benchmarks.tasks import Labels
 from genept.collections.added import AddedCollection, added_collections
 from genept.embeddings.ensembles import Ensemble, declared_ensembles
@@ -30,6 +30,8 @@ from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
 from genept.sources.places import Places
+from genept.sources.structures import read_pickled_texts, read_structure_table
+from genept.store.claim import Claim
 from genept.store.connect import open_store
 from genept.store.lake import Lake, Part, StoredTable
 from genept.store.manifest import ReleasedSource
@@ -115,6 +117,11 @@ class Platform:
         return open_releases(self.settings, role="publisher")
 
     @cached_property
+    def claim(self) -> Claim:
+        """Which run may publish."""
+        return Claim(self.releases)
+
+    @cached_property
     def models(self) -> ModelRegistry:
         """Every trained model, and who is champion."""
         return ModelRegistry(self.store, self.settings.product)
@@ -161,6 +168,19 @@ class Platform:
             If the settings name one that the catalogue does not have.
         """
         return self.catalogue.chosen(self.settings.collections)
+
+    def structures(self, collection: Collection) -> dict[str, str]:
+        """SMILES by name of the drug: of the collection's source, and of one's own table.
+
+        Empty where neither gives them.
+        """
+        member, found = collection.options.get("structures"), {}
+        if member is not None:
+            with self.collection_archives.open_member(collection.sources[0], member) as stream:
+                found = read_pickled_texts(stream, what=member)
+        if self.settings.drug_structures is not None:
+            found |= read_structure_table(self.settings.drug_structures)
+        return found
 
     @cached_property
     def knowledge(self) -> KnowledgeSources:

@@ -1,4 +1,4 @@
-"""`genept release …`: list, show, compare, verify, roll back, collect garbage.
+"""`genept release …`: list, show, compare, verify, roll back, approve, collect garbage.
 
 What a release is, and what may be done to it, is `genept.store`'s business.
 """
@@ -6,6 +6,7 @@ What a release is, and what may be done to it, is `genept.store`'s business.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from typing import Annotated
 
 import typer
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from genept.client import open_releases
 from genept.snippets import Snippets
-from genept.store import garbage, rollback
+from genept.store import approvals, garbage, rollback
 from genept.store.copies import StaleCopies, stale_copies
 from genept.store.errors import StoreError
 from genept.store.manifest import Manifest
@@ -128,6 +129,19 @@ def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> 
     """Take a release off the deny list; the next run that makes its content publishes it."""
     rollback.allow(open_releases(role="publisher"), release)
     answer.print(f"{release} is not denied any more")
+
+
+@app.command()
+def approve(
+    tables: Annotated[list[str], typer.Argument(help="Tables that a run was held for.")],
+    reason: Annotated[str, typer.Option(help="Why; others will read it.", prompt=True)],
+    by: Annotated[str, typer.Option(help="Who approves.")] = getuser(),
+) -> None:
+    """Let the next release differ: far fewer or more rows of these tables are meant."""
+    for one in approvals.approve(open_releases(), tables, by=by, reason=reason):
+        answer.print(
+            f"{one.table}: approved against {one.against} by {one.by}; the next release uses it up"
+        )
 
 
 @app.command()

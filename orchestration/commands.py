@@ -54,8 +54,14 @@ def run() -> None:
 
 def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; another if it is taken.")] = UI_PORT,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="For viewers: nothing can be launched or changed.")
+    ] = False,
 ) -> None:
-    """Open the Dagster UI and its daemon over the same instance, on this machine only."""
+    """Open the Dagster UI over the same instance, on this machine only; with its daemon.
+
+    The daemon is what runs schedules and sensors; a read-only UI comes without it.
+    """
     import dagster as dg
 
     from genept.platform import Platform
@@ -67,9 +73,12 @@ def ui(
         register_spaces(instance, [space.id for space in Platform(settings).known_spaces])
     port = _free_port(port)
     console.print(f"Dagster UI: http://127.0.0.1:{port} (instance {home}); Ctrl-C ends it")
-    arguments = ["dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    served = ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]  # `dg dev` is another package
-    os.execv(sys.executable, [sys.executable, *quiet, "-m", "dagster", *arguments])  # noqa: S606
+    program = [*quiet, "-m", "dagster", "dev"]
+    if read_only:
+        program = ["-m", "dagster_webserver", "--read-only"]
+    os.execv(sys.executable, [sys.executable, *program, *served])  # noqa: S606
 
 
 def _materialise(instance: dg.DagsterInstance) -> None:

@@ -24,7 +24,7 @@ def product(tmp_path, monkeypatch, object_store):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("GENEPT_PRODUCT", product)
     for module in (genept.platform, genept.collections_cli):
-        monkeypatch.setattr(module, "open_store", lambda *_: object_store)
+        monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
     monkeypatch.setattr(genept.platform, "starter_reference", lambda _: REFERENCE)
     write_labels(tmp_path / "labels.csv", write_counts(tmp_path / "mine.csv", counts()))
     return product

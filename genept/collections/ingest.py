@@ -41,6 +41,7 @@ from genept.sources.catalogue import Collection
 from genept.sources.collections import parse_collection
 from genept.sources.errors import SourceError
 from genept.sources.parsed import ParsedCollection, Quarantined
+from genept.sources.text_matrix import discard_spool
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
 
@@ -99,7 +100,9 @@ def ingest(
         parsed = parse_collection(archives, collection)
         return _parts(lake, archives, collection, parsed, open_reference(), origin, processes)
 
-    return lake.build(f"collections/{collection.id}", origin, compute)
+    parts = lake.build(f"collections/{collection.id}", origin, compute)
+    discard_spool(archives, collection)
+    return parts
 
 
 def _parts(

@@ -157,9 +157,11 @@ def missing_members(
     ensemble: Ensemble, collection: str, embeddings: Sequence[Part]
 ) -> tuple[str, ...]:
     """Members of an ensemble that have no vectors of a collection."""
-    there = {part.partition[:2] for part in embeddings if part.partition[2] == collection}
+    there = {part.partition for part in embeddings}
     return tuple(
-        f"{space}:{method}" for space, method in ensemble.members if (space, method) not in there
+        f"{space}:{method}"
+        for space, method in ensemble.members
+        if (space, method, collection) not in there
     )
 
 

@@ -69,6 +69,11 @@ class ObservationViews:
         )
 
 
+def is_labelled(lake: Lake, observations: Part, label: str) -> bool:
+    """Whether any observation of a collection has this label."""
+    return lake.read(observations, [label])[label].null_count() < observations.rows
+
+
 def representation_name(space: Space) -> str:
     """Name of GenePT-w in a space, such as ``minilm-l6-v2/name-go:genept-w``."""
     return f"{space.id}:{METHOD}"

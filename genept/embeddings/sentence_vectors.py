@@ -6,7 +6,7 @@ own: so a sample, a forecast and a cap come before the first call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,11 +69,17 @@ def embed_sentences(
     caps: Caps = Caps(),
     top: int = TOP,
     runner: Runner = plain_loop,
+    say: Callable[[str], None] | None = None,
 ) -> list[Part]:
     """Embed the sentences of (a sample of) one collection with a text model.
 
     A sentence ends where the model would stop reading, so that its hash says what was read:
     MiniLM reads 256 tokens, some 70 gene names, not the 1,000 of Chen & Zou.
+
+    Parameters
+    ----------
+    say
+        Told the forecast before the first call, if anything is to be embedded.
 
     Returns
     -------
@@ -91,7 +97,7 @@ def embed_sentences(
     """
     (collection,) = observations.partition
     space, table = f"{embedder.id}/{RECIPE}", TABLE_OF_KIND[kind]
-    chosen, record = sampling.choose(lake.read(observations))
+    wanted, record = sampling.choose(lake.read(observations))
     origin = Origin(
         code=CODE,
         inputs={
@@ -113,12 +119,15 @@ def embed_sentences(
         made = [
             (part.number, *of_part)
             for part in expression
-            if (of_part := sentences_of(lake, part, axis.rows, names, unit, set(chosen)))[0]
+            if (of_part := sentences_of(lake, part, axis.rows, names, unit, set(wanted)))[0]
         ]
-        _require_all(chosen, [one for _, ids, _ in made for one in ids])
+        _require_all(wanted, [one for _, ids, _ in made for one in ids])
         texts = [text for _, _, sentences in made for text in sentences.texts]
         cache = VectorCache(lake.store, product, embedder)
-        forecast(cache, embedder, texts).require_at_most(caps.texts, caps.tokens)
+        ahead = forecast(cache, embedder, texts)
+        if say is not None:
+            say(f"{collection}: {ahead}, {record['n_chosen']:,} observations chosen")
+        ahead.require_at_most(caps.texts, caps.tokens)
         vectors = embed_through_cache(embedder, cache, texts, runner)
         partition, parts, start = (space, METHOD, collection), [], 0
         for number, ids, sentences in made:
@@ -129,6 +138,16 @@ def embed_sentences(
         return parts
 
     return lake.build(f"embeddings/{space}/{METHOD}/{collection}", origin, compute)
+
+
+def chosen(part: Part) -> str:
+    """One line on how the observations of a part of GenePT-s were chosen, from its origin."""
+    record = part.origin["settings"]["sampling"]
+    by = f"each {record['label']} in proportion" if record["label"] else "at random"
+    return (
+        f"{record['n_chosen']:,} of {record['n_observations']:,} observations, {by}, by seed "
+        f"{record['seed']}; at most {record['cap']:,}"
+    )
 
 
 def _require_all(chosen: list[str], found: list[str]) -> None:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 MEAN_EFFECTS: Final = "mean-effects"
+DRUG_MEAN: Final = "drug-mean"
+LINE_MEAN: Final = "cell-line-mean"
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ def _mean_effects(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
 
 NAIVE: Final[dict[str, Callable[[Pairs, NDArray[np.bool_]], Floats]]] = {
     "global-mean": _global,
-    "drug-mean": _drug,
-    "cell-line-mean": _line,
+    DRUG_MEAN: _drug,
+    LINE_MEAN: _line,
     "tissue-mean": _tissue,
     "tissue-drug-mean": _tissue_drug,
     MEAN_EFFECTS: _mean_effects,

@@ -18,7 +18,7 @@ from genept.models.evidence import Evidence, ModelManifest
 from genept.models.heads import Contender, DiagnosisModel
 from genept.models.persistence import ModelRefusedError, load_pipeline
 from genept.models.probe import PROBE_TOLERANCE, probe_difference
-from genept.models.stored import ChampionPointer, NamedVersion, TrainedModel, parsed
+from genept.models.stored import ChampionPointer, NamedVersion, Shadow, TrainedModel, parsed
 from genept.models.tempering import Tempering
 from genept.models.verdicts import Verdicts
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
@@ -138,6 +138,23 @@ class ModelRegistry:
         key = f"{self._folder(verdicts.model, verdicts.version)}/verdicts.json"
         self.store.put_if_absent(key, verdicts.body())
 
+    def shadow(self, model: str, version: str) -> Shadow | None:
+        """Since when a version shadows the champion, if it ever did."""
+        key = f"{self._folder(model, version)}/shadow.json"
+        try:
+            return parsed(Shadow, self.store.get(key), self.store.uri(key))
+        except MissingObjectError:
+            return None
+
+    def keep_shadow(self, shadow: Shadow) -> Shadow:
+        """Keep since when a version shadows the champion; the first who says so is right."""
+        key = f"{self._folder(shadow.model, shadow.version)}/shadow.json"
+        try:
+            self.store.put_if_absent(key, shadow.body())
+        except ConflictError:
+            return self.shadow(shadow.model, shadow.version) or shadow
+        return shadow
+
     def pointer(self, model: str) -> tuple[ChampionPointer | None, str | None]:
         """Who is champion, and the pointer's ETag."""
         try:
@@ -200,6 +217,15 @@ class ModelRegistry:
         """Every version of a model whose files are kept."""
         keys = (info.key for info in self.store.list(f"{self.prefix}/{model}/versions/"))
         return sorted({key.split("/")[-2] for key in keys if key.endswith("/manifest.json")})
+
+    def history(self, model: str) -> list[tuple[str, datetime]]:
+        """Every kept version of a model and when it was stored, oldest first."""
+        found = [
+            (info.key.split("/")[-2], info.last_modified)
+            for info in self.store.list(f"{self.prefix}/{model}/versions/")
+            if info.key.endswith("/manifest.json")
+        ]
+        return sorted(found, key=lambda one: (one[1], one[0]))
 
     def _swap(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +19,13 @@ from genept.models.evidence import ModelManifest
 from genept.models.heads import DiagnosisModel
 from genept.models.own_samples import LaidOut, Samples, lay_out
 from genept.models.registry import ModelRegistry
+from genept.tables import REASONS
 
 Matrix = npt.NDArray[np.float32]
 GeneVectors = Callable[[str], tuple[Sequence[str], Matrix]]
 """Gene ids and their vectors in a space."""
 
-ANSWERED: Final = "answered"
-UNLIKELY: Final = "no class is likely enough"
-UNLIKE: Final = "unlike the samples of its training"
-TOO_FEW_GENES: Final = "too few of its genes were measured"
-REASONS: Final = (ANSWERED, UNLIKELY, UNLIKE, TOO_FEW_GENES)
+ANSWERED, UNLIKELY, UNLIKE, TOO_FEW_GENES = REASONS
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,14 @@ class ChampionPointer(Document):
         return self.models[0]
 
 
+class Shadow(Document):
+    """Since when a challenger predicts beside the champion, unheard."""
+
+    model: str
+    version: str
+    since: str
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """A model on its way into the registry.

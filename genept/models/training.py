@@ -21,7 +21,8 @@ from genept.embeddings.representations import (
     read_views,
     representation_name,
 )
-from genept.models.card import model_card
+from genept.models.card import Facts
+from genept.models.card_pages import card_markdown
 from genept.models.diagnosis import (
     ABSTAIN_BELOW,
     diagnosis_evaluations,
@@ -36,9 +37,10 @@ from genept.models.heads import Contender
 from genept.models.holdout import Rows
 from genept.models.own_samples import expression_features
 from genept.models.persistence import stored_types
-from genept.models.promotion import judge_candidate, promote
+from genept.models.promotion import judge_candidate
 from genept.models.registry import ModelRegistry
 from genept.models.retraining import Retrained, retrain
+from genept.models.shadows import promote_challenger, promote_if_due
 from genept.models.stored import TrainedModel
 from genept.models.tasks import DiagnosisTask
 from genept.models.verdicts import Verdicts
@@ -59,18 +61,20 @@ def train_diagnosis(
     space: Space,
     parts: CollectionParts,
     registry: ModelRegistry,
-) -> list[Part]:
+    caveats: tuple[str, ...] = (),
+) -> Retraining:
     """Train the model of a task unless it is trained, ask the gate, promote if it says so.
 
-    Returns
-    -------
-    list[Part]
-        Of ``diagnosis_predictions``, ``model_evaluations``, ``model_folds`` and
-        ``gate_verdicts``.
+    Parameters
+    ----------
+    caveats
+        What the card must say of the data.
     """
-    training = _Training(lake, task, unit, space, parts)
-    model, version = task.model, training.version
-    made = lake.build(f"models/{model}", training.origin, training.tables)
+    training = _Training(lake, task, unit, space, parts, caveats)
+    model, version, step = task.model, training.version, f"models/{task.model}"
+    promote_challenger(registry, model)
+    is_new = not (lake.remembers(step, training.origin) and registry.has(model, version))
+    made = lake.build(step, training.origin, training.tables)
     if not registry.has(model, version):
         registry.submit(training.trained)
     verdicts = registry.verdicts(model, version)
@@ -79,17 +83,29 @@ def train_diagnosis(
         frozen_from_table(lake.read(folds))
         verdicts = _judged(registry, training)
         registry.judge(verdicts)
-    promote(registry, verdicts)
+    decided = promote_if_due(registry, verdicts)
     origin = Origin(("genept.models.verdicts",), {"verdicts": verdicts.stored_sha256})
     rows = verdicts.table()
-    return [
-        *made,
-        *lake.build(
-            f"models/{model}/gate",
-            origin,
-            lambda: [NewPart("gate_verdicts", rows, (model,))],
-        ),
-    ]
+    gate = lake.build(f"{step}/gate", origin, lambda: [NewPart("gate_verdicts", rows, (model,))])
+    done = "trained" if is_new else "skipped, no new data"
+    return Retraining((*made, *gate), f"{done}: {version[:12]} {decided}")
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """What came of one retraining.
+
+    Parameters
+    ----------
+    parts
+        Of ``diagnosis_predictions``, ``model_evaluations``, ``model_folds`` and
+        ``gate_verdicts``.
+    said
+        Whether anything was trained, and what became of the version.
+    """
+
+    parts: tuple[Part, ...]
+    said: str
 
 
 @dataclass(frozen=True)
@@ -101,6 +117,7 @@ class _Training:
     unit: str
     space: Space
     parts: CollectionParts
+    caveats: tuple[str, ...] = ()
 
     @cached_property
     def origin(self) -> Origin:
@@ -194,15 +211,18 @@ class _Training:
             Cohort(id=str(name), n=int(n), data_sha256=data)
             for name, n in zip(names, counts, strict=True)
         )
-        card = model_card(
-            model=self.task.model,
-            version=self.version,
-            label=self.task.label,
-            chosen=found.model.contender.name,
-            cohorts=cohorts,
-            left_out=left_out,
-            evidence=found.evidence,
-            abstain_below=ABSTAIN_BELOW,
+        card = card_markdown(
+            Facts(
+                self.task.model,
+                self.version,
+                self.task.label,
+                found.model.contender.name,
+                cohorts,
+                left_out,
+                ABSTAIN_BELOW,
+                self.caveats,
+            ),
+            found.evidence,
         )
         labels, n_labelled = np.unique(rows.labels, return_counts=True)
         manifest = ModelManifest(
@@ -223,6 +243,7 @@ class _Training:
             cohorts=cohorts,
             label_counts={str(name): int(n) for name, n in zip(labels, n_labelled, strict=True)},
             left_out=left_out,
+            caveats=self.caveats,
             forgotten_on_purpose=self.task.forgotten_on_purpose,
             holdout_sha256=found.holdout.sha256,
             libraries=self.origin.as_dict()["libraries"],

@@ -235,13 +235,15 @@ class RectangleOptions(FormatOptions):
 class GdscOptions(FormatOptions):
     """Cell lines as torch tensors, gene names, responses, and a line annotation.
 
-    The annotation comes from the second of the collection's sources.
+    The annotation comes from the second of the collection's sources. `structures` names a
+    pickled dictionary from drugs to SMILES, which models of drug response read.
     """
 
     expression: str
     genes: str
     responses: str
     annotations: str
+    structures: str | None = None
 
     @property
     def n_sources(self) -> int:

@@ -149,18 +149,19 @@ def read_text_matrix(
         names = [head.layout.columns[at] for at in head.layout.texts]
         _keep(folder, texts, names, head, shape, widths, means is not None, remarks)
 
-    return _kept(made_once(spool_folder(archives), spool_key(archives, collection), make))
+    return _kept(
+        made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
+    )
 
 
-def spool_folder(archives: Archives) -> Path:
-    """Where parsed text is kept between runs; safe to remove at any time but during one."""
-    return archives.folder / "spools"
+def spool_folder(archives: Archives, collection: Collection) -> Path:
+    """Where parsed text is kept until its collection is ingested; a killed ingest finds it."""
+    return archives.folder / "spools" / collection.id
 
 
 def discard_spool(archives: Archives, collection: Collection) -> None:
-    """Remove what was kept of one collection; it is parsed anew when it is needed again."""
-    folder = spool_folder(archives) / spool_key(archives, collection)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove whatever was kept of one collection; it is parsed anew when it is needed again."""
+    shutil.rmtree(spool_folder(archives, collection), ignore_errors=True)
 
 
 def spool_key(archives: Archives, collection: Collection) -> str:

@@ -87,7 +87,7 @@ def diagnose(lake, task, **changes):
     trained = train_diagnosis(
         lake, asked, unit, space, parts, ModelRegistry(lake.store, lake.prefix)
     )
-    return {part.table: part for part in trained}
+    return {part.table: part for part in trained.parts}
 
 
 def refuse(*_):

@@ -192,7 +192,7 @@ def test_refused(bad: Bad, tmp_path: Path) -> None:
         read_through(bad, tmp_path)
     assert "collection c" in str(refused.value) or "the block that begins" in str(refused.value)
     kept = tmp_path / "cache" / "spools"
-    assert not kept.exists() or not list(kept.glob(".spool-*"))
+    assert not kept.exists() or not list(kept.rglob(".spool-*"))
 
 
 def test_50_a_response_without_a_unit_is_no_entry(tmp_path: Path) -> None:
