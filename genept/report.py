@@ -10,6 +10,7 @@ from rich.console import Console
 from genept.benchmarks.standing import annotations
 from genept.client import load_table, open_releases
 from genept.settings import Settings
+from genept.snippets import Snippets
 from genept.store.release import Releases
 
 HEADLINES = {
@@ -86,28 +87,12 @@ def _headlines(settings: Settings) -> Iterator[str]:
 
 def snippets(releases: Releases) -> str:
     """Python that reads the current release, to be pasted."""
-    readers = reading_snippets(releases)
+    made = Snippets(releases.files, releases.current())
     return "\n\n".join(
         [
             "Read it (paste into .venv/bin/python, in this folder):",
-            *(f"# {reader}\n{code}" for reader, code in readers.items()),
-            "Look at how it was made: make ui",
+            *(f"# {reader}\n{code}" for reader, code in made.readers().items()),
+            *(f"# {question}\n{code}" for question, code in made.questions().items()),
+            "R, and more: genept release show. Look at how it was made: make ui",
         ]
     )
-
-
-def reading_snippets(releases: Releases) -> dict[str, str]:
-    """How each library reads table `genes` of the current release, by library."""
-    manifest = releases.current()
-    genes = releases.address(manifest.release_id, "data/genes/*.parquet")
-    folder = releases.address(manifest.release_id, "data/genes").removeprefix("s3://")
-    return {
-        "polars": f"""import genept, polars as pl
-genes = pl.scan_parquet("{genes}", storage_options=genept.storage_options()).collect()""",
-        "pandas": f"""import genept, pandas as pd
-genes = pd.read_parquet("{folder}", filesystem=genept.filesystem())""",
-        "pyarrow": f"""import genept, pyarrow.parquet as pq
-genes = pq.read_table("{folder}", filesystem=genept.filesystem())""",
-        "duckdb": f"""import genept
-genes = genept.duckdb_connection().read_parquet("{genes}").fetchall()""",
-    }
