@@ -33,12 +33,12 @@ def made(result: dg.ExecuteInProcessResult) -> set[str]:
 
 
 def test_a_night_without_news_says_so_and_writes_nothing(nights: Nights) -> None:
-    before, asked = nights.keys(), len(nights.model.asked)
+    before, asked = nights.objects(), len(nights.model.asked)
     began = time.monotonic()
     result = nights.night("2026-11-02")
     seconds = time.monotonic() - began
     assert result.success
-    assert nights.keys() == before
+    assert nights.objects() == before
     assert len(nights.model.asked) == asked
     assert made(result) == set()
     observed = nights.instance.fetch_observations(NEWS, limit=1).records[0].asset_observation
@@ -52,14 +52,14 @@ def test_a_night_without_news_says_so_and_writes_nothing(nights: Nights) -> None
 def test_one_changed_summary_embeds_one_text_and_pools_what_holds_the_gene(
     nights: Nights,
 ) -> None:
-    before, asked = nights.keys(), len(nights.model.asked)
+    before, asked = nights.objects(), len(nights.model.asked)
     release = nights.open().releases.current_id()
     nights.tell(**{CHANGED: f"{CHANGED} was found to do something else altogether."})
     result = nights.night("2026-11-03")
     assert result.success, [event.message for event in result.get_step_failure_events()]
     assert nights.model.asked[asked:] == [nights.summaries[CHANGED]]
 
-    new = set(nights.keys()) - set(before)
+    new = set(nights.objects()) - set(before)
     pooled = {key for key in new if key.startswith("lake/sample_embeddings/")}
     assert len(pooled) == 1
     assert all("/first/" in key for key in pooled)
