@@ -40,6 +40,7 @@ PLACES = {
     "added": "genept/added/collections/own.json",
     "inbox": "genept/inbox/own.h5ad",
     "quarantine": "genept/quarantine/own/0/report.md",
+    "approval": "genept/approvals/00000001-one/genes.json",
     "another product": "other/current.json",
     "nowhere": "genept/notes.txt",
 }
@@ -47,7 +48,7 @@ RELEASED = {"pointer", "release"}
 OWN = set(PLACES) - {"another product"}
 WORKED_IN = {"cache", "inbox", "model"}
 BUILT = {"part", "table", "evidence", "cache", "space", "model", "added", "inbox", "quarantine"}
-STAGED = {"pointer", "release", "table", "evidence"}
+STAGED = {"pointer", "release", "table", "evidence", "approval"}
 COLLECTED = BUILT - {"inbox", "model"} | {"release"}
 MAY: dict[Role, dict[str, set[str]]] = {
     "reader": {"get": RELEASED, "put": set(), "delete": set()},
