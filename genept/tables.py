@@ -343,7 +343,13 @@ _TABLES: tuple[Table, ...] = (
             SYMBOL,
             Column("text", TEXT, "The description."),
             Column("text_sha256", TEXT, "SHA-256 of the UTF-8 text.", pattern=SHA256),
-            Column("n_tokens", INT, "Length in WordPiece tokens.", unit="tokens", minimum=1),
+            Column(
+                "n_tokens",
+                INT,
+                "Length in the tokens of its budget.",
+                unit="tokens",
+                minimum=1,
+            ),
             Column(
                 "parts",
                 TEXTS,
