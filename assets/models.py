@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.pools import MEMORY
-from assets.results import OWNERS, declared, declared_outs, table_result
+from assets.results import OWNERS, column_schema, declared, declared_outs, table_result
 from assets.views import READ, parts_of, shown_pictures
 from genept.embeddings.representations import representation_name
 from genept.models.drug_serving import UNMEASURED, unmeasured_responses
@@ -125,6 +125,7 @@ def unmeasured_drug_responses(
     description="What challengers would say of every bulk collection; recorded, never published.",
     kinds={"parquet", "s3"},
     owners=OWNERS,
+    metadata={"dagster/column_schema": column_schema(SHADOW)},
     ins={name: dg.AssetIn() for name in (*_ASKED, SERVED)},
 )
 def shadow_diagnoses(

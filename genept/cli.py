@@ -27,6 +27,7 @@ from genept.release_cli import app as release_app
 from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.store.errors import StoreError
+from genept.store.roles import ROLES
 
 if TYPE_CHECKING:
     from genept.store.embedded import EmbeddedStore
@@ -104,7 +105,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if _is_ours(error):
             raise
-        console.print(f"Error: there is no {error.name} here; {REMEDY}", markup=False)
+        console.print(
+            f"Error: there is no {error.name} here; {REMEDY}", markup=False, soft_wrap=True
+        )
         sys.exit(1)
 
 
@@ -146,6 +149,18 @@ def status() -> None:
     held = sum(file.stat().st_size for file in found.data.rglob("*") if file.is_file())
     answer.print(f"running at {found.url} since {found.since:%Y-%m-%d %H:%M} UTC, pid {found.pid}")
     answer.print(f"holds {held / 1e6:,.0f} MB under {found.data}", soft_wrap=True)
+
+
+@store_app.command()
+def keys(
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "reader",
+) -> None:
+    """Print the keys of a role, as shell assignments: for R and other readers."""
+    if role not in ROLES:
+        raise StoreError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
+    found = _embedded().ensure().keys(role)
+    typer.echo(f"AWS_ACCESS_KEY_ID={found.access_key}")
+    typer.echo(f"AWS_SECRET_ACCESS_KEY={found.secret_key}")
 
 
 @app.command("table")

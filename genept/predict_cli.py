@@ -28,7 +28,7 @@ from genept.platform import Platform
 from genept.settings import Settings
 from genept.store.errors import StoreError
 
-app = typer.Typer(no_args_is_help=True, help="Predictions for samples of your own. Research use.")
+app = typer.Typer(no_args_is_help=True)
 answer = Console(highlight=False, soft_wrap=True)
 SHOWN: Final = 20
 
@@ -42,6 +42,11 @@ Unit = Annotated[
     str | None, typer.Option(help="counts, tpm, log1p, log2 or zscore; by default as detected.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Write every row here: .parquet or .csv.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Predictions for samples of your own. Research use."""
 
 
 @app.command()

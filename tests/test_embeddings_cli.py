@@ -21,7 +21,8 @@ def released(tmp_path, monkeypatch, object_store, store_prefix):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("GENEPT_PRODUCT", store_prefix.replace("/", "-").replace("_", "-"))
-    monkeypatch.setattr(genept.platform, "open_store", lambda _: object_store)
+    for module in (genept.platform, genept.embeddings_cli):
+        monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
     monkeypatch.setattr(genept.embeddings_cli, "load_table", lambda *_, **__: observed)
     (tmp_path / "v.csv").write_text("cell,0,1\nc0,3,4\nc2,0,2\nnobody,1,1\n")
     (tmp_path / "strangers.csv").write_text("cell,0,1\nx0,3,4\n")

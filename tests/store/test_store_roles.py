@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[2]
 PLACES = {
     "pointer": "genept/current.json",
+    "claim": "genept/run.json",
+    "approval": "genept/approvals/0/genes.json",
     "release": "genept/releases/one/data/genes/part-00000.parquet",
     "part": "genept/lake/genes/0.parquet",
     "table": "genept/lake/tables/genes/0.json",
@@ -47,7 +49,7 @@ RELEASED = {"pointer", "release"}
 OWN = set(PLACES) - {"another product"}
 WORKED_IN = {"cache", "inbox", "model"}
 BUILT = {"part", "table", "evidence", "cache", "space", "model", "added", "inbox", "quarantine"}
-STAGED = {"pointer", "release", "table", "evidence"}
+STAGED = {"pointer", "claim", "approval", "release", "table", "evidence"}
 COLLECTED = BUILT - {"inbox", "model"} | {"release"}
 MAY: dict[Role, dict[str, set[str]]] = {
     "reader": {"get": RELEASED, "put": set(), "delete": set()},
