@@ -37,6 +37,7 @@ def trained_models(
     """One diagnosis model per task of a bulk collection, one model per drug screen."""
     parts: list[Part] = []
     said: dict[str, str] = {}
+    screens: list[Screen] = []
     registry = platform.models
     for collection in platform.collections:
         if collection.kind != "bulk":
@@ -58,13 +59,19 @@ def trained_models(
             parts += drugs.parts
             said[f"retraining/drug-response-{collection.id}"] = drugs.said
             if platform.settings.full_models:
-                parts += Screen(
+                screen = Screen(
                     *screened,
                     read,
                     responses,
                     space=representation_name(space),
                     smiles=platform.structures(collection),
-                ).evaluate(seed=SEED)
+                )
+                parts += screen.evaluate(seed=SEED)
+                # Of the same lines: what is learnt on one screen is tested on the other.
+                for other in screens:
+                    if other.has_lines_of(screen):
+                        parts += other.evaluate_transfer(screen, seed=SEED)
+                screens.append(screen)
     made = {name: platform.lake.assemble(name, parts) for name in _MADE}
     shown = _papers(platform, made["gate_verdicts"])
     for name, stored in made.items():
