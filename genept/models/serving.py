@@ -57,11 +57,24 @@ class Served:
         ValueError
             If the samples cannot be brought to the unit that the model reads.
         """
+        features, distances, measured = self.read(samples, vectors)
+        shares = self.model.probabilities({self.manifest.representation: features})
+        return shares, distances, measured
+
+    def read(
+        self, samples: Samples, vectors: GeneVectors
+    ) -> tuple[Matrix, npt.NDArray[np.float64], float]:
+        """What the model reads of samples, their distances, and the share of its genes measured.
+
+        Raises
+        ------
+        ValueError
+            If the samples cannot be brought to the unit that the model reads.
+        """
         laid = lay_out(samples, self.manifest.genes, self.manifest.unit)
         features, measured = self._features(laid, vectors)
         distances = self.domain.distances(features, measured)
-        shares = self.model.probabilities({self.manifest.representation: features})
-        return shares, distances, float(laid.measured.mean())
+        return features, distances, float(laid.measured.mean())
 
     def _features(
         self, laid: LaidOut, vectors: GeneVectors
