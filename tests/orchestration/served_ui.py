@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 from installations import PROJECT, Installation
 
-SECONDS = 300
+SECONDS = 600
 """Nobody waits that long; a machine that is tested on may be busy."""
 
 
