@@ -50,10 +50,10 @@ def deciding(results: pl.DataFrame) -> pl.DataFrame:
     ]
     found = results.filter(pl.any_horizontal(asked))
     samples = results.filter(pl.col("task").is_in(list(SAMPLE_TASKS.values())))
-    return pl.concat([found, annotations(results, DECIDING), samples])
+    return pl.concat([found, annotated_cells(results, DECIDING), samples])
 
 
-def annotations(results: pl.DataFrame, metric: str) -> pl.DataFrame:
+def annotated_cells(results: pl.DataFrame, metric: str) -> pl.DataFrame:
     """Scores of cell types on the split that decides: groups left out, where there are groups."""
     cells = results.filter(_is(CELL_TYPES, NEIGHBOURS, None, metric))
     by_group = pl.col("split").str.starts_with("leave-group-out")
