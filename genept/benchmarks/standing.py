@@ -13,6 +13,7 @@ import polars as pl
 
 from genept.benchmarks.cell_task import CENTRED, CLUSTERS, DECIDING, MIXING, NEIGHBOURS, WHOLE
 from genept.benchmarks.cell_types import TASK as CELL_TYPES
+from genept.benchmarks.comparisons import is_own_control
 from genept.benchmarks.contests import TFIDF
 from genept.benchmarks.registry import TASKS
 
@@ -108,7 +109,7 @@ def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
         if other == name:
             continue
         of_somebody = "@" in other
-        if (control and not of_somebody) or other.startswith(f"{name}@") or other in told:
+        if (control and not of_somebody) or is_own_control(name, other) or other in told:
             yield other
 
 
