@@ -13,7 +13,7 @@ from importlib.resources import files as resources
 import polars as pl
 
 from genept.site.figures import interval_plot, share_bar
-from genept.site.results import coverages, headline_scores, read_table
+from genept.site.results import coverages, headline_scores, leaderboard, read_table
 from genept.store.manifest import Manifest, ReleasedColumn, ReleasedTable
 from genept.store.released_files import ReleasedFiles
 
@@ -112,6 +112,8 @@ def _results(manifest: Manifest, files: ReleasedFiles) -> Iterator[str]:
     for what, cohort, n, scores in headline_scores(files, manifest):
         yield f'<h3>{what}, {escape(cohort)} <span class="soft">(n = {n:,})</span></h3>'
         yield interval_plot(scores)
+    yield "<h3>Leaderboard</h3>"
+    yield from leaderboard(files, manifest)
 
 
 def _models(manifest: Manifest) -> Iterator[str]:

@@ -31,7 +31,6 @@ PROJECT = Path(__file__).parents[2]
 PLACES = {
     "pointer": "genept/current.json",
     "claim": "genept/run.json",
-    "approval": "genept/approvals/0/genes.json",
     "release": "genept/releases/one/data/genes/part-00000.parquet",
     "part": "genept/lake/genes/0.parquet",
     "table": "genept/lake/tables/genes/0.json",
