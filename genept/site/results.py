@@ -13,6 +13,8 @@ from genept.store.released_files import ReleasedFiles
 
 HEADLINES: Final = {
     ("benchmark_results", "accuracy"): "Cell type: accuracy of the 10 nearest neighbours",
+    ("benchmark_results", "auroc"): "Genes and pairs: AUROC",
+    ("benchmark_results", "mean_auroc"): "Genes: mean AUROC over terms",
     ("model_evaluations", "balanced_accuracy"): "Diagnosis: balanced accuracy",
     ("model_evaluations", "normalised_pearson"): "Drug response: Pearson correlation within a drug",
 }
@@ -37,8 +39,10 @@ def headline_scores(
         rows = read_table(files, manifest, table)
         if not rows.width:
             continue
-        cohort = "dataset" if table == "benchmark_results" else "cohort"
-        chosen = rows.filter(pl.col("metric") == metric).select(pl.col(cohort).alias("on"), *shared)
+        cohort = pl.col("cohort") if table == "model_evaluations" else pl.col("dataset")
+        if metric.endswith("auroc"):  # one data set may ask several things about genes
+            cohort = pl.col("task")
+        chosen = rows.filter(pl.col("metric") == metric).select(cohort.alias("on"), *shared)
         for of_one in chosen.sort("on").partition_by("on"):
             scores = [
                 Score(
