@@ -42,7 +42,10 @@ def gene_labels(
 
 @dg.multi_asset(
     outs=declared_outs(RESULTS),
-    ins={name: dg.AssetIn() for name in (*READ, "cell_embeddings", *FROM_GENES, "gene_pairs")},
+    ins={
+        name: dg.AssetIn()
+        for name in (*READ, "cell_embeddings", *FROM_GENES, "gene_pairs", "gene_descriptions")
+    },
     pool=MEMORY,
 )
 def benchmarks(
@@ -55,8 +58,16 @@ def benchmarks(
     spaces = _entrants(platform, tables["gene_embeddings"])
     advance = context.log.info
     cells, without = _cell_tasks(platform, tables, advance)
-    further = [*cells, *_programs(platform, spaces, labels.properties)]
-    parts, remarks = run_tasks(platform.lake, labels, spaces, further=further, advance=advance)
+    texts = [space for space in platform.spaces if space.is_text]
+    costs = [
+        platform.cost(space, tables["gene_descriptions"], number)
+        for number, space in enumerate(texts)
+    ]
+    further = [*cells, *costs, *_programs(platform, spaces, labels.properties)]
+    parts, remarks = run_tasks(
+        platform.lake, labels, spaces, further=further,
+        advance=lambda what, share: advance(f"{what} ({share:.0%} done)"),
+    )  # fmt: skip
     for name in RESULTS:
         said = {f"not scored/{what}": why for what, why in (remarks | without).items()}
         yield table_result(platform.lake.assemble(name, parts), **said)
@@ -65,6 +76,7 @@ def benchmarks(
 @dg.multi_asset(
     outs=declared_outs(PROGRAMS),
     ins={name: dg.AssetIn() for name in (*READ, "cell_embeddings", *FROM_GENES)},
+    pool=MEMORY,
 )
 def programs_of_genes(
     platform: dg.ResourceParam[Platform], **tables: StoredTable

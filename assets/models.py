@@ -11,12 +11,13 @@ from assets.pools import MEMORY
 from assets.results import OWNERS, column_schema, declared, declared_outs, table_result
 from assets.views import READ, parts_of, shown_pictures
 from genept.embeddings.representations import representation_name
+from genept.models.drug_training import is_drug_model, train_drug_response
 from genept.models.everywhere import SERVED, SHADOW, Asked, BulkCollection, ask_everywhere
 from genept.models.evidence import ModelManifest
 from genept.models.papers import papers_of
 from genept.models.screens import Screen
 from genept.models.shadows import agreement, begin_shadow, challenger
-from genept.models.training import SEED, train_diagnosis, train_drug_response
+from genept.models.training import SEED, train_diagnosis
 from genept.platform import Platform
 from genept.store.lake import Part, StoredTable
 
@@ -51,11 +52,13 @@ def trained_models(
             parts += retraining.parts
             said[f"retraining/{task.model}"] = retraining.said
         for responses in tables["drug_responses"].matching(collection.id):
-            parts += train_drug_response(platform.lake, collection.id, unit, space, read, responses)
+            screened = (platform.lake, collection.id, unit)
+            drugs = train_drug_response(*screened, space, read, responses, registry, caveats)
+            parts += drugs.parts
+            said[f"retraining/drug-response-{collection.id}"] = drugs.said
             if platform.settings.full_models:
                 parts += Screen(
-                    platform.lake,
-                    collection.id,
+                    *screened,
                     read,
                     responses,
                     space=representation_name(space),
@@ -126,7 +129,8 @@ def shadow_diagnoses(
 def _models(platform: Platform, verdicts: StoredTable) -> list[str]:
     if not verdicts.parts:
         return []
-    return sorted(platform.lake.read(verdicts, ["model"])["model"].unique())
+    names = platform.lake.read(verdicts, ["model"])["model"].unique()
+    return sorted(name for name in names if not is_drug_model(name))
 
 
 def _ask(

@@ -1,5 +1,7 @@
 """Group `release`: everything above, published at once or not at all."""
 
+from collections.abc import Callable, Mapping
+
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
 from assets.operations import claim_for
@@ -16,7 +18,7 @@ from genept.store.drift import refuse_drift
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
 from genept.store.manifest import Manifest
-from genept.store.release import Candidate
+from genept.store.release import Candidate, Published
 from genept.store.released_files import ReleasedFiles
 from genept.tables import TABLES
 from validation.checks import check_table, evidence_pages
@@ -51,6 +53,34 @@ def published_release(
 ) -> dg.MaterializeResult[None]:
     """Publish, or say that nothing is new."""
     claim_for(platform, context.instance, context.run.run_id)
+    published = publish_tables(
+        platform, tables, confirm=lambda: platform.claim.confirm(context.run.run_id)
+    )
+    manifest = published.manifest
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(manifest.data_version),
+        metadata={
+            "release": manifest.release_id,
+            "is_new": published.is_new,
+            "left_out": list(manifest.left_out),
+            "page": platform.releases.address(manifest.release_id, "audit/site/index.html"),
+            "manifest": platform.releases.address(manifest.release_id, "manifest.json"),
+            "dagster/row_count": sum(table.rows for table in manifest.tables.values()),
+            "bytes": sum(table.bytes for table in manifest.tables.values()),
+        },
+    )
+
+
+def publish_tables(
+    platform: Platform, tables: Mapping[str, StoredTable], *, confirm: Callable[[], object]
+) -> Published:
+    """Publish every table with the evidence of its checks and the pages of the audit.
+
+    Parameters
+    ----------
+    confirm
+        Raises unless whoever asks may still publish.
+    """
     limits = platform.limits
     tables, left_out = passed_on(platform.lake, tables, platform.settings.restricted)
     approved = approvals(platform.releases)
@@ -65,7 +95,7 @@ def published_release(
     evidence = {
         name: check_table(platform.lake, tables[name], complete=complete) for name in TABLES
     }
-    published = platform.releases.publish(
+    return platform.releases.publish(
         Candidate(
             tables=tables,
             evidence=evidence,
@@ -91,18 +121,5 @@ def published_release(
             | release_pages(papers_of(platform.lake, platform.models, tables["gate_verdicts"])),
         ),
         pages=_pages,
-        confirm=lambda: platform.claim.confirm(context.run.run_id),
-    )
-    manifest = published.manifest
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(manifest.data_version),
-        metadata={
-            "release": manifest.release_id,
-            "is_new": published.is_new,
-            "left_out": list(manifest.left_out),
-            "page": platform.releases.address(manifest.release_id, "audit/site/index.html"),
-            "manifest": platform.releases.address(manifest.release_id, "manifest.json"),
-            "dagster/row_count": sum(table.rows for table in manifest.tables.values()),
-            "bytes": sum(table.bytes for table in manifest.tables.values()),
-        },
+        confirm=confirm,
     )

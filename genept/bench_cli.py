@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import polars as pl
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from genept.benchmarks.comparisons import in_words
-from genept.benchmarks.contests import companions
+from genept.benchmarks.contests import SpaceVectors, companions
+from genept.benchmarks.exhibits import exhibits
 from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
 from genept.benchmarks.labels import fates
 from genept.benchmarks.leaderboard import run_tasks
@@ -24,7 +27,10 @@ from genept.nomenclature.reference import build_genes
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.store.errors import StoreError
+from genept.store.lake import Part
 from genept.text.descriptions import describe_genes
+from genept.text.recipes import load_recipes
+from genept.text.spaces import Space
 
 app = typer.Typer(no_args_is_help=True, help="Which text, which model: tasks beside controls.")
 answer = Console(highlight=False)
@@ -59,21 +65,19 @@ def run(
     for source in LABEL_ARCHIVES:
         platform.archives.fetch(source)
     genes = build_genes(platform.lake, platform.archives).part()
-    with console.status("labels") as status:
-        labels = platform.labels(genes)
-        counted = fates(labels.properties) | fates(labels.pairs)
-        entrants = []
-        for one in spaces:
-            status.update(f"embedding {one.id}")
-            parts = [] if one.table else describe_genes(
-                platform.lake, platform.knowledge, genes, platform.recipe_of(one),
-                lambda: platform.minilm.count_tokens, max_genes=platform.settings.max_genes,
-            )  # fmt: skip
-            stored = platform.lake.assemble("gene_descriptions", parts)
-            entrants.append(platform.entrant(one, platform.embed(one, stored)))
+    labels = platform.labels(genes)
+    counted = fates(labels.properties) | fates(labels.pairs)
+    with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as progress:
+        bar = progress.add_task("embedding", total=1.0)
+
+        def advance(what: str, share: float) -> None:
+            progress.update(bar, description=what, completed=share)
+
+        entrants, costs = _entrants(platform, genes, spaces, advance)
         made, remarks = run_tasks(
-            platform.lake, labels, entrants, tasks=chosen, advance=status.update
+            platform.lake, labels, entrants, tasks=chosen, further=costs, advance=advance
         )
+        advance("done", 1.0)
     results = [part for part in made if part.table == "benchmark_results"]
     for what, n in counted.items():
         if what.split("/")[0] in chosen and not what.endswith("/scored"):
@@ -86,6 +90,25 @@ def run(
     if words:
         (compared,) = [part for part in made if part.table == "benchmark_comparisons"]
         _say(in_words(platform.lake.read(compared)))
+
+
+def _entrants(
+    platform: Platform, genes: Part, spaces: Sequence[Space], advance: Callable[[str, float], None]
+) -> tuple[list[SpaceVectors], list[Part]]:
+    """The spaces with their vectors, and what those of texts cost."""
+    entrants: list[SpaceVectors] = []
+    costs: list[Part] = []
+    for number, one in enumerate(spaces):
+        advance(f"embedding {one.id}", number / len(spaces))
+        parts = [] if one.table else describe_genes(
+            platform.lake, platform.knowledge, genes, platform.recipe_of(one),
+            lambda: platform.minilm.count_tokens, max_genes=platform.settings.max_genes,
+        )  # fmt: skip
+        stored = platform.lake.assemble("gene_descriptions", parts)
+        entrants.append(platform.entrant(one, platform.embed(one, stored)))
+        if one.is_text:
+            costs.append(platform.cost(one, stored, number))
+    return entrants, costs
 
 
 @app.command()
@@ -102,6 +125,23 @@ def show(
     )
     if words:
         _say(in_words(load_table("benchmark_comparisons", release=release).collect()))
+
+
+@app.command()
+def pictures(
+    folder: Annotated[Path, typer.Argument(help="Where the pictures go.")],
+    release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
+) -> None:
+    """Draw the leaderboard of a release: spaces by tasks, what is told apart, programs, …"""
+
+    def read(name: str) -> pl.DataFrame:
+        return load_table(name, release=release).collect()
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in exhibits(read, load_recipes(Settings().recipes)):
+        path = folder / f"{one.name}.png"
+        path.write_bytes(one.png)
+        answer.print(f"{path}: {one.title}. {one.words}", markup=False, soft_wrap=True)
 
 
 def _say(sentences: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final
 
 import polars as pl
 import typer
@@ -27,7 +27,7 @@ from genept.release_cli import app as release_app
 from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.store.errors import StoreError
-from genept.store.roles import ROLES, Role
+from genept.store.roles import ROLES
 
 if TYPE_CHECKING:
     from genept.store.embedded import EmbeddedStore
@@ -157,7 +157,7 @@ def keys(
     """Print the keys of a role, as shell assignments: for R and other readers."""
     if role not in ROLES:
         raise StoreError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
-    found = _embedded().ensure().keys(cast("Role", role))
+    found = _embedded().ensure().keys(role)
     typer.echo(f"AWS_ACCESS_KEY_ID={found.access_key}")
     typer.echo(f"AWS_SECRET_ACCESS_KEY={found.secret_key}")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from genept.benchmarks.contests import SpaceVectors
+from genept.benchmarks.costs import space_costs
 from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
 from genept.benchmarks.labels import build_labels
 from genept.benchmarks.tasks import Labels
@@ -335,6 +336,11 @@ class Platform:
         """One space as benchmarks take it: its vectors, and what its texts tell."""
         told = () if space.table else self.recipe_of(space).part_names
         return SpaceVectors(space, vectors, frozenset(told))
+
+    def cost(self, space: Space, descriptions: StoredTable, number: int) -> Part:
+        """What the vectors of a space of texts cost; see `benchmarks.costs`."""
+        texts = descriptions.part(self.recipe_of(space).id)
+        return space_costs(self.lake, space, texts, lambda: self.embedder_of(space), number)
 
     def forecasts(self, descriptions: StoredTable) -> dict[str, Forecast]:
         """What each chosen space of a hosted embedder would cost, by space."""

@@ -20,6 +20,7 @@ from genept.client import load_embeddings
 from genept.collections.sidecar import said
 from genept.console import console
 from genept.models.card import LIMITS
+from genept.models.drug_training import is_drug_model
 from genept.models.own_samples import Matrix, OwnSamples, read_own_samples
 from genept.models.registry import ModelRegistry
 from genept.models.serving import Served, diagnose
@@ -27,7 +28,7 @@ from genept.platform import Platform
 from genept.settings import Settings
 from genept.store.errors import StoreError
 
-app = typer.Typer(no_args_is_help=True, help="Predictions for samples of your own. Research use.")
+app = typer.Typer(no_args_is_help=True)
 answer = Console(highlight=False, soft_wrap=True)
 SHOWN: Final = 20
 
@@ -41,6 +42,11 @@ Unit = Annotated[
     str | None, typer.Option(help="counts, tpm, log1p, log2 or zscore; by default as detected.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Write every row here: .parquet or .csv.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Predictions for samples of your own. Research use."""
 
 
 @app.command()
@@ -87,7 +93,7 @@ def champions(registry: ModelRegistry, tasks: list[str]) -> list[Served]:
     StoreError
         If there is none of that name, or none at all.
     """
-    names = registry.names()
+    names = [name for name in registry.names() if not is_drug_model(name)]
     if unknown := sorted(set(tasks) - set(names)):
         raise StoreError(
             f"there is no model {unknown[0]!r}; there are {', '.join(names) or 'none'}"

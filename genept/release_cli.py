@@ -167,7 +167,7 @@ def gc(
     if not found and not uploads and not copies:
         answer.print("there is nothing to collect")
     elif yes:
-        freed = sum(one.bytes for one in found) + sum(one.bytes for one in copies)
+        freed = sum(one.bytes for one in found) + sum(copy.bytes for copy in copies)
         garbage.collect(known, found)
         known.store.abort_orphaned_uploads(garbage.UPLOAD_AGE)
         for copy in copies:

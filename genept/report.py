@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 from rich.console import Console
 
+from genept.benchmarks.standing import cell_types_decided
 from genept.client import load_table, open_releases
 from genept.settings import Settings
 from genept.snippets import Snippets
@@ -43,9 +44,10 @@ def headline_results(settings: Settings) -> pl.DataFrame:
         best first within a cohort.
     """
     shared = ["representation", "metric", "value", "ci_low", "ci_high", "n", "is_control"]
-    benchmarks = load_table("benchmark_results", settings=settings).select(
-        pl.col("dataset").alias("cohort"), *shared
-    )
+    results = load_table("benchmark_results", settings=settings).collect()
+    cells = cell_types_decided(results, "accuracy")
+    plain = ~pl.col("representation").str.contains("@permuted", literal=True)
+    benchmarks = cells.filter(plain).select(pl.col("dataset").alias("cohort"), *shared)
     diagnosed = pl.col("model").str.starts_with("diagnosis-")
     models = load_table("model_evaluations", settings=settings).filter(
         pl.col("metric").is_in(["normalised_pearson"])
@@ -54,7 +56,7 @@ def headline_results(settings: Settings) -> pl.DataFrame:
     return (
         pl.concat(
             [
-                benchmarks.filter(pl.col("metric") == "accuracy"),
+                benchmarks.lazy(),
                 models.select("cohort", *shared),
             ]
         )

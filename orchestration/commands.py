@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,7 +44,7 @@ def run() -> None:
     except ValueError as error:
         raise StoreError(str(error)) from None
     before = _current_release(settings)
-    with exclusive_run(settings):
+    with exclusive_run(settings), _database_is_named():
         dagster_home(settings)
         with dg.DagsterInstance.get() as instance:
             close_killed_runs(instance)
@@ -79,6 +81,25 @@ def ui(
     if read_only:
         program = ["-m", "dagster_webserver", "--read-only"]
     os.execv(sys.executable, [sys.executable, *program, *served])  # noqa: S606
+
+
+@contextmanager
+def _database_is_named() -> Iterator[None]:
+    """Say in a sentence that the instance's database is gone; what is raised has no secret."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OperationalError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise StoreError(
+            f"the database of the Dagster instance does not answer: {str(cause).splitlines()[0]} "
+            "Start it and run again: what is finished is kept, and nothing was published twice"
+        ) from None
 
 
 def _materialise(instance: dg.DagsterInstance) -> None:

@@ -22,6 +22,7 @@ from genept.platform import Platform
 from genept.settings import Settings
 from orchestration.checks import relation_checks, table_checks
 from orchestration.embedding_flow import prefect_runner
+from orchestration.engines import share_engines
 from orchestration.executors import executor_of, lanes_of
 from orchestration.failures import failures
 from orchestration.inbox import inbox_job, inbox_sensor
@@ -83,6 +84,7 @@ def build_defs(
     )
 
 
+share_engines()
 defs = build_defs()
 
 

@@ -211,6 +211,30 @@ def program_map(
     return _png(figure)
 
 
+def cost_map(costs: pl.DataFrame) -> bytes:
+    """Points above chance by tokens, a dot for each space.
+
+    Parameters
+    ----------
+    costs
+        Rows of `costs.per_point`.
+    """
+    figure, axes = _figure(8.5, 4.6)
+    for row in costs.iter_rows(named=True):
+        axes.plot(row["tokens"], row["points"], "o", color=REAL, markersize=6)
+        seconds = "" if row["seconds"] is None else f", {row['seconds']:,.0f} s"
+        told = f"  {row['space']}{seconds}, ${row['dollars']:,.2f}"
+        axes.text(row["tokens"], row["points"], told, fontsize=7, va="center")
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / 1.2, high * (high / low) ** 0.8)
+    axes.set_xlabel("tokens of the descriptions", fontsize=8)
+    axes.set_ylabel("points above random vectors, mean over tasks", fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.set_title("What a space costs, and what it is worth", fontsize=9)
+    return _png(figure)
+
+
 def _seriated(table: NDArray[np.float64]) -> NDArray[np.intp]:
     """Order of the rows in which like stands beside like; as they are where there are few."""
     from scipy.cluster.hierarchy import leaves_list, linkage

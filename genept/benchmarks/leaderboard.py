@@ -213,7 +213,7 @@ def run_tasks(
     *,
     tasks: Mapping[str, Task] = TASKS,
     further: Sequence[Part] = (),
-    advance: Callable[[str], None] = lambda _: None,
+    advance: Callable[[str, float], None] = lambda *_: None,
 ) -> tuple[list[Part], dict[str, str]]:
     """Hold every task: parts of the three tables `benchmark_…`, and remarks.
 
@@ -222,7 +222,7 @@ def run_tasks(
     further
         Parts of other tasks, such as those on cells: their differences are corrected together.
     advance
-        Told what is done next, an entry of a task at a time.
+        Told what is done next, an entry of a task at a time, and the share of them that is done.
 
     Returns
     -------
@@ -231,16 +231,23 @@ def run_tasks(
     """
     parts: list[Part] = [*further]
     remarks: dict[str, str] = {}
+    contests: list[Contest] = []
     for task in tasks.values():
         held = contest(lake, task, labels, spaces)
         if held is None:
             remarks[task.id] = "no labels are at hand, or no space knows their genes"
             continue
         remarks |= {f"{task.id}/{space}": why for space, why in held.left_out.items()}
+        contests.append(held)
+    entered = [entries(held) for held in contests]
+    steps, done = sum(len(one) + 1 for one in entered), 0
+    for held, taking in zip(contests, entered, strict=True):
         predicted: list[Part] = []
-        for name, members in entries(held):
-            advance(f"{task.id}: {name}")
+        for name, members in taking:
+            advance(f"{held.task.id}: {name}", done / steps)
             predicted += predict(lake, held, name, members)
-        advance(f"{task.id}: scores")
+            done += 1
+        advance(f"{held.task.id}: scores", done / steps)
         parts += score(lake, held, predicted)
+        done += 1
     return [*parts, *compare(lake, parts)], remarks

@@ -48,13 +48,16 @@ def deciding(results: pl.DataFrame) -> pl.DataFrame:
         _is(CLUSTERS, "k-means", WHOLE, "ami"),
         _is(MIXING, NEIGHBOURS, WHOLE, "knn_type_purity"),
     ]
-    cells = _is(CELL_TYPES, NEIGHBOURS, None, DECIDING)
-    by_group = pl.col("split").str.starts_with("leave-group-out")
-    only = ~by_group.any().over("dataset")
     found = results.filter(pl.any_horizontal(asked))
-    annotated = results.filter(cells).filter(by_group | only)
     samples = results.filter(pl.col("task").is_in(list(SAMPLE_TASKS.values())))
-    return pl.concat([found, annotated, samples])
+    return pl.concat([found, cell_types_decided(results, DECIDING), samples])
+
+
+def cell_types_decided(results: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Scores of cell types on the split that decides: groups left out, where there are groups."""
+    cells = results.filter(_is(CELL_TYPES, NEIGHBOURS, None, metric))
+    by_group = pl.col("split").str.starts_with("leave-group-out")
+    return cells.filter(by_group | ~by_group.any().over("dataset"))
 
 
 def beside_controls(results: pl.DataFrame) -> pl.DataFrame:

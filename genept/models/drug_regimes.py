@@ -19,7 +19,7 @@ from genept.benchmarks.scores import pearson_score
 from genept.models.factors import predict_table
 from genept.models.folds import FrozenFolds, Regime, drug_folds, observation_folds, pair_folds
 from genept.models.naive import DRUG_MEAN, LINE_MEAN, MEAN_EFFECTS, NAIVE, Floats, Pairs
-from genept.models.per_drug import per_drug_scores
+from genept.models.per_drug import Scored, per_drug_scores
 from genept.models.splits import Folds
 
 REGIMES: Final = (
@@ -150,20 +150,8 @@ def regime_scores(
         naive[folds == fold] = NAIVE[MEAN_EFFECTS](pairs, folds != fold)[folds == fold]
     rows: list[dict[str, Any]] = []
     for name, predicted in predictions.items():
-        squares = (pairs.value - predicted) ** 2
         inside = np.abs(pairs.value - predicted) <= conformal_reach(pairs.value, predicted, folds)
-        sums = np.stack([np.ones(len(squares)), squares, inside], axis=1)
-        found: dict[str, tuple[float, float | None, float | None]] = {}
-        left = predicted - naive
-        found["normalised_pearson"] = (0.0, None, None)
-        if np.ptp(left) > 1e-9:
-            score = pearson_score(pairs.value - naive, left, groups, seed=seed)
-            found["normalised_pearson"] = (score.value, score.ci_low, score.ci_high)
-        low, high = bootstrap_totals(lambda t: np.sqrt(t[:, 1] / t[:, 0]), sums, groups, seed=seed)
-        found["rmse"] = (float(np.sqrt(squares.mean())), low, high)
-        low, high = bootstrap_totals(lambda t: t[:, 2] / t[:, 0], sums, groups, seed=seed)
-        found["interval_coverage"] = (float(inside.mean()), low, high)
-        found |= per_drug_scores(pairs.value, predicted, pairs.drug, groups, seed=seed)
+        found = response_scores(pairs, predicted, naive, inside, groups, seed=seed)
         rows += [
             {
                 "representation": name,
@@ -177,6 +165,39 @@ def regime_scores(
             for metric, (value, ci_low, ci_high) in found.items()
         ]
     return rows
+
+
+def response_scores(
+    pairs: Pairs,
+    predicted: Floats,
+    naive: Floats,
+    inside: NDArray[np.bool_],
+    groups: NDArray[Any],
+    *,
+    seed: int,
+) -> dict[str, Scored]:
+    """Value and 95 % interval of every metric of one prediction.
+
+    Parameters
+    ----------
+    naive
+        What needs no model: the mean effects, as far as they are known.
+    inside
+        Whether each response lies in its prediction interval.
+    """
+    squares = (pairs.value - predicted) ** 2
+    sums = np.stack([np.ones(len(squares)), squares, inside], axis=1)
+    found: dict[str, Scored] = {}
+    left = predicted - naive
+    found["normalised_pearson"] = (0.0, None, None)
+    if np.ptp(left) > 1e-9:
+        score = pearson_score(pairs.value - naive, left, groups, seed=seed)
+        found["normalised_pearson"] = (score.value, score.ci_low, score.ci_high)
+    low, high = bootstrap_totals(lambda t: np.sqrt(t[:, 1] / t[:, 0]), sums, groups, seed=seed)
+    found["rmse"] = (float(np.sqrt(squares.mean())), low, high)
+    low, high = bootstrap_totals(lambda t: t[:, 2] / t[:, 0], sums, groups, seed=seed)
+    found["interval_coverage"] = (float(inside.mean()), low, high)
+    return found | per_drug_scores(pairs.value, predicted, pairs.drug, groups, seed=seed)
 
 
 def naive_predictions(pairs: Pairs, folds: Folds) -> dict[str, Floats]:

@@ -14,6 +14,8 @@ from genept.benchmarks.intervals import Floats, group_codes, group_draws, percen
 from genept.benchmarks.scores import StratifiedSpearman
 
 N_RESAMPLES: Final = 100
+Scored = tuple[float, float | None, float | None]
+"""A value and its 95 % interval, where there is one."""
 _TINY: Final = 1e-9
 
 
@@ -40,7 +42,7 @@ class StratifiedPearson:
 
 def per_drug_scores(
     measured: Floats, predicted: Floats, drug: NDArray[Any], groups: NDArray[Any], *, seed: int
-) -> dict[str, tuple[float, float | None, float | None]]:
+) -> dict[str, Scored]:
     """Median over drugs of both correlations over lines, with 95 % intervals over groups.
 
     Drugs for which one value is predicted for all lines are left out; where that is so for
@@ -54,7 +56,7 @@ def per_drug_scores(
         return {}
     codes, n_groups = group_codes(groups)
     rows = (measured[kept], predicted[kept], drug[kept])
-    found: dict[str, tuple[float, float | None, float | None]] = {}
+    found: dict[str, Scored] = {}
     for name, within in (
         ("pearson", StratifiedPearson(*rows)),
         ("spearman", StratifiedSpearman(*rows)),

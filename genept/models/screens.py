@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.embeddings.representations import BOTH, EXPRESSION, CollectionParts, read_views
+from genept.embeddings.representations import (
+    BOTH,
+    EXPRESSION,
+    CollectionParts,
+    ObservationViews,
+    read_views,
+)
 from genept.models.drug_regimes import (
     PERMUTED_FEATURES,
     REGIMES,
@@ -28,6 +34,8 @@ from genept.models.fingerprints import drug_features, has_rdkit
 from genept.models.folds import Regime
 from genept.models.groups import connected_groups, near_duplicates
 from genept.models.naive import Floats, Pairs
+from genept.models.own_samples import expression_features
+from genept.models.screen_rows import ScreenRows
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin, sha256_of
 
@@ -37,7 +45,8 @@ EMBEDDING: Final = "embedding"
 _CODE: Final = (
     *("genept.models.screens", "genept.models.drug_regimes", "genept.models.factors"),
     *("genept.models.fingerprints", "genept.models.folds", "genept.models.groups"),
-    *("genept.models.naive", "genept.models.per_drug", "genept.models.splits"),
+    *("genept.models.naive", "genept.models.own_samples", "genept.models.per_drug"),
+    *("genept.models.screen_rows", "genept.models.splits"),
     *("genept.benchmarks.intervals", "genept.benchmarks.scores", "genept.embeddings"),
 )
 _LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
@@ -59,65 +68,55 @@ class Screen:
         self,
         lake: Lake,
         collection: str,
+        unit: str,
         parts: CollectionParts,
         responses: Part,
         *,
         space: str,
         smiles: Mapping[str, str],
     ) -> None:
-        self.lake, self.collection = lake, collection
+        self.lake, self.collection, self.unit = lake, collection, unit
         self.parts, self.responses = parts, responses
         self.space, self.smiles = space, dict(smiles)
 
     @cached_property
-    def _views(self) -> tuple[dict[str, Matrix], dict[str, npt.NDArray[np.str_]]]:
-        """Features of the lines by representation; their ids, groups and tissues."""
-        views = read_views(self.lake, self.parts)
-        expression = views.expression.toarray().astype(np.float32, copy=False)
-        embedding = views.spaces[self.space]
-        ids = views.observations["observation_id"].to_numpy().astype(np.str_)
-        groups = connected_groups(
-            views.observations["group_id"].to_list(), duplicates=near_duplicates(expression)
-        )
-        tissues = views.observations["tissue"].fill_null("unknown").to_numpy().astype(np.str_)
-        features = {
-            EXPRESSION: expression,
-            EMBEDDING: embedding,
-            BOTH: np.hstack([expression, embedding]),
-        }
-        return features, {"lines": ids, "groups": groups, "tissues": tissues}
+    def views(self) -> ObservationViews:
+        """The lines in every representation."""
+        return read_views(self.lake, self.parts)
 
-    @property
-    def lines(self) -> dict[str, npt.NDArray[np.str_]]:
-        """Ids, groups and tissues of the lines, in the order of `features`."""
-        return self._views[1]
+    @cached_property
+    def genes(self) -> tuple[str, ...]:
+        """Ensembl ids of the columns of expression."""
+        axis = self.lake.read(self.parts.axis, ["gene_index", "ensembl_gene_id"])
+        return tuple(axis.sort("gene_index")["ensembl_gene_id"].to_list())
 
-    @property
+    @cached_property
     def features(self) -> dict[str, Matrix]:
         """Features of the lines, by representation."""
-        return self._views[0]
+        expression = expression_features(self.views.expression, self.unit)
+        embedding = self.views.spaces[self.space]
+        both = np.hstack([expression, embedding])
+        return {EXPRESSION: expression, EMBEDDING: embedding, BOTH: both}
 
     @cached_property
-    def drugs(self) -> npt.NDArray[np.str_]:
-        """The drugs, sorted."""
-        found: npt.NDArray[np.str_] = np.unique(
-            self._measured["drug_id"].to_numpy().astype(np.str_)
-        )
-        return found
-
-    @cached_property
-    def pairs(self) -> Pairs:
-        """The measured pairs, as positions among the lines and the drugs."""
-        names = self._measured["drug_id"].to_numpy().astype(np.str_)
-        ids = self._measured["observation_id"].to_numpy().astype(np.str_)
-        line = np.searchsorted(self.lines["lines"], ids)
-        _, tissue = np.unique(self.lines["tissues"], return_inverse=True)
-        drug = np.searchsorted(self.drugs, names)
-        return Pairs(line, drug, tissue[line], self._measured["value"].to_numpy())
-
-    @cached_property
-    def _measured(self) -> pl.DataFrame:
+    def measured(self) -> pl.DataFrame:
+        """The measured pairs: line, drug, response."""
         return self.lake.read(self.responses, ["observation_id", "drug_id", "value"])
+
+    @cached_property
+    def rows(self) -> ScreenRows:
+        """The screen in memory, its pairs as positions among lines and drugs."""
+        observations = self.views.observations
+        ids = observations["observation_id"].to_numpy().astype(np.str_)
+        members = observations["group_id"].to_list()
+        tissues = observations["tissue"].fill_null("unknown").to_numpy().astype(np.str_)
+        groups = connected_groups(members, duplicates=near_duplicates(self.features[EXPRESSION]))
+        names = self.measured["drug_id"].to_numpy().astype(np.str_)
+        drugs, drug = np.unique(names, return_inverse=True)
+        line = np.searchsorted(ids, self.measured["observation_id"].to_numpy().astype(np.str_))
+        _, tissue = np.unique(tissues, return_inverse=True)
+        pairs = Pairs(line, drug, tissue[line], self.measured["value"].to_numpy())
+        return ScreenRows(ids, members, groups, tissues, self.features, drugs, pairs)
 
     def evaluate(self, *, seed: int) -> list[Part]:
         """Parts of ``model_evaluations`` and ``model_folds``, step by step."""
@@ -148,23 +147,24 @@ class Screen:
     def _evaluated(
         self, regime: Regime, name: str, model: str, version: str, seed: int
     ) -> list[NewPart]:
+        rows, pairs = self.rows, self.rows.pairs
         frozen, folds = regime_folds(
-            regime, **self.lines, drugs=self.drugs, pairs=self.pairs, n_folds=N_FOLDS, seed=seed
-        )
+            regime, rows.ids, rows.groups, rows.tissues, rows.drugs, pairs,
+            n_folds=N_FOLDS, seed=seed,
+        )  # fmt: skip
         of_drugs = regime is Regime.LEAVE_DRUG_OUT
         predictions: dict[str, Floats]
         if name == NAIVE_STEP:
-            predictions = naive_predictions(self.pairs, folds)
+            predictions = naive_predictions(pairs, folds)
         else:
             predictions = {
-                what: predict_regime(name, features, self.pairs, folds, regime=regime, seed=seed)
+                what: predict_regime(name, features, pairs, folds, regime=regime, seed=seed)
                 for what, features in self._seen(of_drugs, name, seed)
             }
-        lines = self.lines["groups"][self.pairs.line]
-        unit = self.drugs[self.pairs.drug] if of_drugs else lines
-        scored = regime_scores(predictions, self.pairs, folds, unit, seed=seed)
+        unit = rows.drugs[pairs.drug] if of_drugs else rows.groups[pairs.line]
+        scored = regime_scores(predictions, pairs, folds, unit, seed=seed)
         overrides = {"ci_low": pl.Float64, "ci_high": pl.Float64}
-        rows = pl.DataFrame(scored, schema_overrides=overrides).select(
+        evaluations = pl.DataFrame(scored, schema_overrides=overrides).select(
             pl.lit(model).alias("model"),
             pl.lit(version).alias("model_version"),
             "representation",
@@ -173,7 +173,7 @@ class Screen:
             pl.lit(f"{regime}-{N_FOLDS}-fold-seed-{seed}").alias("split"),
             pl.exclude("representation", "metric"),
         )
-        made = [NewPart("model_evaluations", rows, (model,))]
+        made = [NewPart("model_evaluations", evaluations, (model,))]
         if name == NAIVE_STEP:
             made.append(NewPart("model_folds", frozen.table(model, self.collection), (model,)))
         return made
@@ -184,7 +184,7 @@ class Screen:
         The ridge, which costs least, is shown the embedding too.
         """
         if of_drugs:
-            what, features, _ = drug_features(self.drugs.tolist(), self.smiles)
+            what, features, _ = drug_features(self.rows.drugs.tolist(), self.smiles)
             shown = {what: features}
         else:
             wanted = (EXPRESSION, EMBEDDING, BOTH) if name == "ridge" else (EXPRESSION,)

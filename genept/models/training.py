@@ -1,6 +1,6 @@
 """Models over collections of the lake: what they read, what is kept, who becomes champion.
 
-The fitting itself is in `genept.models.retraining` and `genept.models.drug_response`.
+The fitting itself is in `genept.models.retraining`; drugs are in `genept.models.drug_training`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from genept.models.diagnosis import (
     diagnosis_folds,
     diagnosis_predictions,
 )
-from genept.models.drug_response import run_drug_response
 from genept.models.evidence import Cohort, ModelManifest
 from genept.models.folds import frozen_from_table
 from genept.models.groups import connected_groups, near_duplicates
@@ -264,36 +263,6 @@ def _judged(registry: ModelRegistry, training: _Training) -> Verdicts:
     rows, _ = training.rows
     held_out = np.isin(rows.ids, registry.evidence(manifest).holdout.ids)
     return judge_candidate(registry, manifest, rows.take(held_out), training.genes)
-
-
-def train_drug_response(
-    lake: Lake, collection: str, unit: str, space: Space, parts: CollectionParts, responses: Part
-) -> list[Part]:
-    """One drug-response model of one screen: predictions and evaluations."""
-    inputs = {**parts.inputs, "drug_responses": responses.sha256}
-    origin = Origin(_CODE, inputs, {"seed": SEED, "unit": unit, "space": space.id}, _LIBRARIES)
-    model = f"drug-response-{collection}"
-
-    def compute() -> list[NewPart]:
-        views = read_views(lake, parts)
-        predictions, evaluations = run_drug_response(
-            _representations(views, unit, space),
-            views.observations["observation_id"].to_list(),
-            views.observations["group_id"].to_list(),
-            lake.read(responses, ["observation_id", "drug_id", "value"]),
-            collection,
-            published=BOTH,
-            controls=[*views.controls, EXPRESSION],
-            model=model,
-            model_version=sha256_of(origin.as_dict()),
-            seed=SEED,
-        )
-        return [
-            NewPart("drug_response_predictions", predictions, (model,)),
-            NewPart("model_evaluations", evaluations, (model,)),
-        ]
-
-    return lake.build(f"models/{model}", origin, compute)
 
 
 def _representations(views: ObservationViews, unit: str, space: Space) -> dict[str, Matrix]:

@@ -23,7 +23,7 @@ from scipy.sparse import csr_matrix
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
-from genept.sources.formats import TextOptions
+from genept.sources.matrix_options import TextOptions
 from genept.sources.orientation import Axis
 from genept.sources.parsed import BLOCK_ROWS, Quarantined
 from genept.sources.spool import Spool, made_once, write_gene_means, write_panel

@@ -106,7 +106,7 @@ class Nights:
         self.summaries |= changed
         rows = [f"9606\t{1000 + n}\tRefSeq\t{self.summaries[gene]}" for n, gene in enumerate(GENES)]
         lines = ["#tax_id\tGeneID\tSource\tSummary", *rows]
-        path = self.mirror / "ncbi" / "gene_summary.gz"
+        path = self.file
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(".new")
         new.write_bytes(gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
@@ -116,22 +116,24 @@ class Nights:
         """The job `release`: what a first run is."""
         return self._run("release")
 
-    def night(self, day: str) -> dg.ExecuteInProcessResult:
+    def night(self, day: str, **options: Any) -> dg.ExecuteInProcessResult:
         """The job `nightly` of one day."""
-        return self._run("nightly", partition_key=day)
+        return self._run("nightly", partition_key=day, **options)
+
+    @property
+    def file(self) -> Path:
+        """Where the mirror has NCBI's file."""
+        return self.mirror / "ncbi" / "gene_summary.gz"
 
     def _run(self, job: str, **options: Any) -> dg.ExecuteInProcessResult:
         return self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance, raise_on_error=False, **options
         )
 
-    def keys(self) -> dict[str, str]:
+    def objects(self) -> dict[str, str]:
         """ETag of everything in the store, by key without the product."""
-        listed = self.store.client.list_objects_v2(Bucket=self.store.bucket, Prefix=self.product)
-        assert not listed["IsTruncated"]
-        return {
-            one["Key"].removeprefix(f"{self.product}/"): one["ETag"] for one in listed["Contents"]
-        }
+        prefix = f"{self.product}/"
+        return {one.key.removeprefix(prefix): one.etag for one in self.store.list(prefix)}
 
     def _take_in(self, folder: Path, name: str, genes: Sequence[str]) -> None:
         """Drop a table of counts into the inbox, and take it in as the inbox's job does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -33,12 +34,12 @@ def made(result: dg.ExecuteInProcessResult) -> set[str]:
 
 
 def test_a_night_without_news_says_so_and_writes_nothing(nights: Nights) -> None:
-    before, asked = nights.keys(), len(nights.model.asked)
+    before, asked = nights.objects(), len(nights.model.asked)
     began = time.monotonic()
     result = nights.night("2026-11-02")
     seconds = time.monotonic() - began
     assert result.success
-    assert nights.keys() == before
+    assert nights.objects() == before
     assert len(nights.model.asked) == asked
     assert made(result) == set()
     observed = nights.instance.fetch_observations(NEWS, limit=1).records[0].asset_observation
@@ -52,14 +53,14 @@ def test_a_night_without_news_says_so_and_writes_nothing(nights: Nights) -> None
 def test_one_changed_summary_embeds_one_text_and_pools_what_holds_the_gene(
     nights: Nights,
 ) -> None:
-    before, asked = nights.keys(), len(nights.model.asked)
+    before, asked = nights.objects(), len(nights.model.asked)
     release = nights.open().releases.current_id()
     nights.tell(**{CHANGED: f"{CHANGED} was found to do something else altogether."})
     result = nights.night("2026-11-03")
     assert result.success, [event.message for event in result.get_step_failure_events()]
     assert nights.model.asked[asked:] == [nights.summaries[CHANGED]]
 
-    new = set(nights.keys()) - set(before)
+    new = set(nights.objects()) - set(before)
     pooled = {key for key in new if key.startswith("lake/sample_embeddings/")}
     assert len(pooled) == 1
     assert all("/first/" in key for key in pooled)
@@ -71,3 +72,65 @@ def test_one_changed_summary_embeds_one_text_and_pools_what_holds_the_gene(
     assert CHANGED in changes.text()
     assert nights.night("2026-11-04").success
     assert releases.current_id() == manifest.release_id
+
+
+def test_a_failing_check_keeps_the_pointer_where_it_was_and_the_next_night_catches_up(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import validation.suites
+
+    releases = nights.open().releases
+    before = releases.current_id()
+    nights.tell(**{GENES[1]: f"{GENES[1]} is in the news."})
+    with monkeypatch.context() as strict:
+        strict.setattr(validation.suites, "NORM_TOLERANCE", -1.0)
+        refused = nights.night("2026-11-05")
+    assert not refused.success
+    failed = {event.step_key for event in refused.get_step_failure_events()}
+    assert failed == {"gene_embeddings_keeps_its_declaration"}
+    assert "sample_embeddings" not in made(refused)
+    assert releases.current_id() == before
+    asked = len(nights.model.asked)
+    again = nights.night("2026-11-06")
+    assert again.success
+    assert len(nights.model.asked) == asked, "what was embedded is not embedded again"
+    assert releases.current_id() != before
+    event = nights.instance.get_latest_materialization_event(dg.AssetKey("news"))
+    assert "did not end well" in event.asset_materialization.metadata["news"].value
+
+
+def test_what_runs_cost_is_kept_and_drawn(nights: Nights) -> None:
+    event = nights.instance.get_latest_materialization_event(dg.AssetKey("run_metrics"))
+    shown = event.asset_materialization.metadata
+    assert "data:image/png;base64," in shown["cost per night"].value
+    kept = nights.open().lake.table("run_metrics", shown_version(event))
+    rows = nights.open().lake.read(kept)
+    by_step = rows.filter(job="release").rows_by_key("step", named=True, unique=True)
+    embedding = by_step["gene_embeddings"]
+    assert embedding["assets"] == ["space_vectors", "space_vectors", "gene_embeddings"]
+    assert embedding["tokens"] > len(GENES)
+    assert embedding["peak_memory"] > 50e6
+    assert embedding["rows"] == 2 * len(GENES)
+    quiet = rows.filter(night="2026-11-02")
+    assert quiet.filter(ended="skipped").height > 20
+    assert set(rows["outcome"]) >= {"success"}
+
+
+def shown_version(event: dg.EventLogEntry) -> str:
+    return str((event.asset_materialization.tags or {})["dagster/data_version"])
+
+
+def test_every_event_is_a_line_with_its_ids(nights: Nights) -> None:
+    lines = [
+        json.loads(line)
+        for path in (nights.settings.state / "logs").glob("*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    made_genes = [
+        line
+        for line in lines
+        if line.get("asset") == "genes" and line.get("event") == "ASSET_MATERIALIZATION"
+    ]
+    assert {line["job"] for line in made_genes} >= {"release", "nightly"}
+    assert all(line["run_id"] and line["step"] == "genes" for line in made_genes)
+    assert any(line.get("night") == "2026-11-03" for line in made_genes)

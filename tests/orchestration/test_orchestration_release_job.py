@@ -172,23 +172,6 @@ def manifest_id(settings: Settings) -> str:
     return open_releases(settings).current().release_id
 
 
-def test_a_failing_check_keeps_the_pointer_where_it_was(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import validation.suites
-
-    strict = TABLES["observations"].minimum_rows
-    monkeypatch.setattr(validation.suites, "NORM_TOLERANCE", -1.0)
-    with dg.instance_for_test() as instance:
-        result = materialise(installation, instance)
-        assert strict == 1
-        assert not result.success
-        failed = {event.step_key for event in result.get_step_failure_events()}
-        assert "gene_embeddings_keeps_its_declaration" in failed
-        assert instance.get_latest_materialization_event(dg.AssetKey("cell_embeddings")) is None
-    assert open_releases(installation.settings).current_id() is None
-
-
 def test_one_space_is_embedded_by_hand_and_the_table_takes_it_from_there(
     installation: Installation,
 ) -> None:
