@@ -21,6 +21,7 @@ from planted import CountingEmbedder, made_archives
 
 import genept.platform
 from genept.collections.inbox import Refused, drops, take_in
+from genept.nomenclature.reference import SOURCES
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.catalogue import Catalogue
@@ -62,6 +63,11 @@ class NightPlatform(Platform):
     @property
     def recipes(self) -> dict[str, Recipe]:
         return {"ncbi": load_recipes(None)["ncbi"]}
+
+    @property
+    def needed_sources(self) -> list[str]:
+        """Without the archives of the text model and of Gene Ontology, which nothing here reads."""
+        return [*SOURCES, *(name for one in self.collections for name in one.sources)]
 
     @property
     def declared_spaces(self) -> dict[Space, bool]:
