@@ -36,6 +36,7 @@ def ticked(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.Run
     return list(repository.get_schedule_def(name).evaluate_tick(context).run_requests or [])
 
 
+@pytest.mark.filterwarnings("ignore:Function `JobDefinition.run_request_for_partition`")
 def test_a_night_is_for_the_day_that_ended(instance: dg.DagsterInstance) -> None:
     (asked,) = ticked(instance, "nightly", datetime(2026, 11, 22, 3, 15, tzinfo=UTC))
     assert asked.partition_key == "2026-11-21"
@@ -76,6 +77,7 @@ def test_models_are_retrained_once_for_every_new_data_version(
     assert not look(changed.cursor).run_requests, "the same content again is no news"
 
 
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 def test_a_table_follows_its_input_only_once_its_blocking_check_passed(
     instance: dg.DagsterInstance,
 ) -> None:
