@@ -54,7 +54,7 @@ class Served:
 
         Raises
         ------
-        ValueError
+        OtherUnitError
             If the samples cannot be brought to the unit that the model reads.
         """
         features, distances, measured = self.read(samples, vectors)
@@ -81,15 +81,14 @@ class Served:
     ) -> tuple[Matrix, npt.NDArray[np.bool_] | None]:
         """What the model reads; a gene that was not measured is set to its training mean."""
         manifest = self.manifest
-        n = len(manifest.genes)
-        filled = np.where(laid.measured, laid.features, self.domain.mean[:n])
+        if manifest.representation not in (EXPRESSION, BOTH):
+            return laid.embedded(*vectors(manifest.space), manifest.genes), None
+        filled = np.where(laid.measured, laid.features, self.domain.mean[: len(manifest.genes)])
         if manifest.representation == EXPRESSION:
             return filled, laid.measured
         embedded = laid.embedded(*vectors(manifest.space), manifest.genes)
-        if manifest.representation == BOTH:
-            counted = np.concatenate([laid.measured, np.ones(embedded.shape[1], dtype=np.bool_)])
-            return np.hstack([filled, embedded]), counted
-        return embedded, None
+        counted = np.concatenate([laid.measured, np.ones(embedded.shape[1], dtype=np.bool_)])
+        return np.hstack([filled, embedded]), counted
 
 
 def diagnose(served: Served, samples: Samples, vectors: GeneVectors) -> pl.DataFrame:
@@ -103,7 +102,7 @@ def diagnose(served: Served, samples: Samples, vectors: GeneVectors) -> pl.DataF
 
     Raises
     ------
-    ValueError
+    OtherUnitError
         If the samples cannot be brought to the unit that the model reads.
     """
     shares, distances, measured = served.probabilities(samples, vectors)
