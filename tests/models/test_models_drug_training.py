@@ -1,5 +1,7 @@
 """A planted screen in a real lake: trained once, judged by the gate, stored, asked again."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,7 +14,9 @@ from planted import (
     numbered_reference,
     parsed_of,
 )
+from typer.testing import CliRunner
 
+from genept import predict_cli, predict_drugs_cli
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.drug_pipeline import drug_codes
 from genept.models.drug_regimes import REGIMES
@@ -137,7 +141,9 @@ def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, monkeypatch):
     assert again.said.startswith("skipped, no new data")
 
 
-def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(lake: Lake, screen):
+def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(
+    lake: Lake, screen, monkeypatch, tmp_path
+):
     task, ingested = screen
     _, collection, unit, space, parts, responses, registry = task
     train_drug_response(*task)
@@ -161,6 +167,8 @@ def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(lake
     means = both.select(pl.col("value") - pl.col("value").mean().over("drug_id")).to_series()
     assert np.corrcoef(means, both["difference"])[0, 1] > 0.8
 
+    the_command_line_says_the_same(monkeypatch, tmp_path, registry, samples, vectors)
+
     foreign = Samples(
         ("noise",), samples.genes, sp.csr_matrix(rng.normal(0, 9, (1, N_GENES))), unit
     )
@@ -182,6 +190,25 @@ def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(lake
     assert len(rows) == len(found) - responses.rows
     keys = ["observation_id", "drug_id"]
     assert not len(rows.join(lake.read(responses), on=keys, how="semi"))
+
+
+def the_command_line_says_the_same(monkeypatch, tmp_path, registry, samples, vectors):
+    monkeypatch.setattr(predict_drugs_cli, "Platform", lambda _: SimpleNamespace(models=registry))
+    own = SimpleNamespace(samples=samples)
+    monkeypatch.setattr(predict_drugs_cli, "read_file", lambda *_: own)
+    monkeypatch.setattr(predict_drugs_cli, "released_vectors", lambda _: vectors)
+    file, out = tmp_path / "mine.csv", tmp_path / "out.parquet"
+    file.write_text("read by another test")
+    command = ["drugs", str(file), "--top", "2", "--drug", "drug-1", "--out", str(out)]
+    told = CliRunner().invoke(predict_cli.app, command)
+    assert told.exit_code == 0, told.output
+    assert "less the drug's mean" in told.output
+    assert "Research use" in told.output
+    assert pl.read_parquet(out)["drug_id"].unique().to_list() == ["drug-1"]
+    unknown = CliRunner().invoke(predict_cli.app, [*command[:2], "--drug", "nothing"])
+    assert "no response to 'nothing' was learnt" in str(unknown.exception)
+    nobody = CliRunner().invoke(predict_cli.app, [*command[:2], "--screen", "nix"])
+    assert "there is no model 'drug-response-nix'" in str(nobody.exception)
 
 
 def test_a_tampered_model_is_refused(lake: Lake, screen):
