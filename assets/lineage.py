@@ -10,7 +10,7 @@ from typing import Final
 
 import dagster as dg
 
-from genept.tables import TABLES
+from genept.tables import STORED
 
 MADE_FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "gene_mapping": ("genes",),
@@ -22,6 +22,7 @@ MADE_FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "cell_embeddings": ("expression", "gene_embeddings"),
     "sample_embeddings": ("expression", "gene_embeddings"),
     "diagnosis_predictions": ("observations",),
+    "sample_diagnoses": ("observations",),
     "drug_response_predictions": ("drug_responses",),
     "model_folds": ("observations",),
 }
@@ -42,11 +43,11 @@ COMPUTED: Final[Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]] = {
 def column_lineage(name: str) -> dg.TableColumnLineage | None:
     """Where the columns of a table come from; None if all of them come from sources."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
-    for column in TABLES[name].columns:
+    for column in STORED[name].columns:
         found = COMPUTED.get(name, {}).get(column.name) or tuple(
             (parent, column.name)
             for parent in MADE_FROM.get(name, ())
-            if column.name in {one.name for one in TABLES[parent].columns}
+            if column.name in {one.name for one in STORED[parent].columns}
         )
         if found:
             deps[column.name] = [

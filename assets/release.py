@@ -6,18 +6,27 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 
 from assets.operations import claim_for
 from assets.results import OWNERS
+from genept import sbom
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
-from genept.models.promotion import card_pages
+from genept.models.papers import papers_of, release_pages
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.site.pages import release_site
+from genept.store.approvals import approval_page, approvals
 from genept.store.drift import refuse_drift
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
+from genept.store.manifest import Manifest
 from genept.store.release import Candidate, Published
+from genept.store.released_files import ReleasedFiles
 from genept.tables import TABLES
 from validation.checks import check_table, evidence_pages
+
+
+def _pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
+    """What is rendered only for a release that comes about: its site, and what it ran on."""
+    return {**release_site(draft, files), sbom.PAGE: sbom.bill_of_materials()}
 
 
 @dg.asset(
@@ -74,12 +83,13 @@ def publish_tables(
     """
     limits = platform.limits
     tables, left_out = passed_on(platform.lake, tables, platform.settings.restricted)
+    approved = approvals(platform.releases)
     refuse_drift(
         platform.releases,
         tables,
         limits=limits,
         left_out=left_out,
-        approved=platform.settings.approve,
+        approved={*platform.settings.approve, *(one.table for one in approved)},
     )
     complete = not limits and not left_out
     evidence = {
@@ -96,6 +106,7 @@ def publish_tables(
             limits=limits,
             left_out=left_out,
             audit=evidence_pages(platform.lake, evidence.values())
+            | approval_page(approved)
             | {
                 f"nomenclature/{collection}.md": page.encode()
                 for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items()
@@ -107,13 +118,8 @@ def publish_tables(
                     platform.lake, tables["observations"], tables[table]
                 ).items()
             }
-            | {
-                f"models/{model}.md": card.encode()
-                for model, card in card_pages(
-                    platform.lake, platform.models, tables["gate_verdicts"]
-                ).items()
-            },
+            | release_pages(papers_of(platform.lake, platform.models, tables["gate_verdicts"])),
         ),
-        pages=release_site,
+        pages=_pages,
         confirm=confirm,
     )

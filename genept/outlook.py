@@ -85,8 +85,16 @@ def look(platform: Platform) -> Outlook:
             "code": code_version(*CODE),
             "libraries": _libraries(),
             **{f"setting {name}": version for name, version in _settings(platform)},
-            **{f"collection {one.id}": sha256_of(one.body().decode()) for one in platform.added},
+            **{
+                f"collection {one.id}": sha256_of(one.model_dump(mode="json"))
+                for one in platform.added
+            },
             **{f"space {one.id}": one.table_sha256 for one in platform.own_spaces},
+            **{
+                f"vectors of {one.collection} in {one.space}": one.table_sha256
+                for one in platform.outside
+            },
+            **{f"ensemble {one.id}": sha256_of(dict(one.weights)) for one in platform.ensembles},
         },
         unasked,
         requests,

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     executor_config: Path | None = Field(
         None, description="YAML file of that executor's own configuration; see infra/."
     )
+    instance_config: Path | None = Field(
+        None, description="dagster.yaml of the instance; none: infra/dagster.yaml (SQLite)."
+    )
     lanes: int = Field(
         16, ge=1, description="Steps among which a cluster deals out the shards to be embedded."
     )
@@ -88,6 +91,12 @@ class Settings(BaseSettings):
         False,
         description="Train and score every head and space, and drug response in four regimes: "
         "half an hour and more.",
+    )
+    drug_structures: Path | None = Field(
+        None, description="Table of one's own with columns drug_id, smiles; goes before a source's."
+    )
+    tasks: Path | None = Field(
+        None, description="A TOML file of diagnosis tasks of one's own (docs/models.md)."
     )
     mirrors: tuple[str, ...] = Field(
         (), description="Folders, s3://bucket/prefix or https:// asked first for public sources."

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,7 +44,7 @@ def run() -> None:
     except ValueError as error:
         raise StoreError(str(error)) from None
     before = _current_release(settings)
-    with exclusive_run(settings):
+    with exclusive_run(settings), _database_is_named():
         dagster_home(settings)
         with dg.DagsterInstance.get() as instance:
             close_killed_runs(instance)
@@ -54,8 +56,14 @@ def run() -> None:
 
 def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; another if it is taken.")] = UI_PORT,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="For viewers: nothing can be launched or changed.")
+    ] = False,
 ) -> None:
-    """Open the Dagster UI and its daemon over the same instance, on this machine only."""
+    """Open the Dagster UI over the same instance, on this machine only; with its daemon.
+
+    The daemon is what runs schedules and sensors; a read-only UI comes without it.
+    """
     import dagster as dg
 
     from genept.platform import Platform
@@ -67,9 +75,31 @@ def ui(
         register_spaces(instance, [space.id for space in Platform(settings).known_spaces])
     port = _free_port(port)
     console.print(f"Dagster UI: http://127.0.0.1:{port} (instance {home}); Ctrl-C ends it")
-    arguments = ["dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    served = ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]  # `dg dev` is another package
-    os.execv(sys.executable, [sys.executable, *quiet, "-m", "dagster", *arguments])  # noqa: S606
+    program = [*quiet, "-m", "dagster", "dev"]
+    if read_only:
+        program = ["-m", "dagster_webserver", "--read-only"]
+    os.execv(sys.executable, [sys.executable, *program, *served])  # noqa: S606
+
+
+@contextmanager
+def _database_is_named() -> Iterator[None]:
+    """Say in a sentence that the instance's database is gone; what is raised has no secret."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OperationalError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise StoreError(
+            f"the database of the Dagster instance does not answer: {str(cause).splitlines()[0]} "
+            "Start it and run again: what is finished is kept, and nothing was published twice"
+        ) from None
 
 
 def _materialise(instance: dg.DagsterInstance) -> None:

@@ -17,7 +17,7 @@ from assets import (
     sources,
     text,
 )
-from assets.embeddings import embedding_lanes, embedding_tables
+from assets.embeddings import embedding_lanes, embedding_tables, further_embeddings
 from genept.platform import Platform
 from genept.settings import Settings
 from orchestration.checks import relation_checks, table_checks
@@ -59,7 +59,12 @@ def build_defs(
     opened = open_platform or (lambda: Platform(settings, runner=runner))
     lanes = embedding_lanes(lanes_of(settings))
     executor = executor_of(settings)
-    made = [*dg.load_assets_from_modules(_MODULES), *lanes, *embedding_tables(lanes)]
+    made = [
+        *dg.load_assets_from_modules(_MODULES),
+        *lanes,
+        *embedding_tables(lanes),
+        further_embeddings,
+    ]
     nightly, retraining = nightly_job_of(executor), retraining_job_of(executor)
     return dg.Definitions(
         assets=[with_policy(one) if isinstance(one, dg.AssetsDefinition) else one for one in made],

@@ -16,6 +16,7 @@ from genept.settings import Settings
 from genept.store.errors import StoreError
 
 LAUNCHED_BY = {"genept/launched_by": "genept run"}
+_RUN_FROM = "run from a checkout of the project"
 _CONFIGURATION = Path(__file__).parents[1] / "infra" / "dagster.yaml"
 
 
@@ -23,9 +24,12 @@ def dagster_home(settings: Settings) -> Path:
     """Folder of the instance, with its configuration in place."""
     home = settings.state / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    if not _CONFIGURATION.exists():
-        raise StoreError(f"{_CONFIGURATION} is missing: run from a checkout of the project")
-    shutil.copyfile(_CONFIGURATION, home / "dagster.yaml")
+    source, copy = settings.instance_config or _CONFIGURATION, home / "dagster.yaml"
+    if not source.is_file():
+        remedy = "GENEPT_INSTANCE_CONFIG names it" if settings.instance_config else _RUN_FROM
+        raise StoreError(f"{source}, the instance's configuration, is missing: {remedy}")
+    if not (copy.exists() and copy.read_bytes() == source.read_bytes()):  # may be mounted
+        shutil.copyfile(source, copy)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 

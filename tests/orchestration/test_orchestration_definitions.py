@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import dagster as dg
 import pytest
 import yaml
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from genept.settings import Settings
+from genept.store.errors import StoreError
 from genept.tables import TABLES
 from orchestration.definitions import build_defs, defs
-from orchestration.instance import _CONFIGURATION
+from orchestration.instance import _CONFIGURATION, dagster_home
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +79,27 @@ def test_the_instance_sends_nothing_out_and_ends_stuck_runs() -> None:
     assert instance["nux"]["enabled"] is False
     assert instance["run_monitoring"]["max_runtime_seconds"] > 0
     assert instance["run_retries"]["retry_on_asset_or_op_failure"] is False
+
+
+def test_the_instance_in_postgres_differs_in_its_storage_alone() -> None:
+    path = _CONFIGURATION.parent / "postgres" / "dagster.yaml"
+    instance = yaml.safe_load(path.read_text())
+    (database,) = instance.pop("storage")["postgres"].values()
+    assert instance == yaml.safe_load(_CONFIGURATION.read_text())
+    scheme = database.pop("scheme")
+    assert scheme == "postgresql+psycopg2"
+    assert all(set(value) == {"env"} for value in database.values()), "nothing of it stands here"
+
+
+def test_another_configuration_of_the_instance_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("telemetry: {enabled: false}\n")
+    home = dagster_home(Settings(state_dir=tmp_path / "state", instance_config=mine))
+    assert (home / "dagster.yaml").read_bytes() == mine.read_bytes()
+    (home / "dagster.yaml").chmod(0o400)
+    assert dagster_home(Settings(state_dir=tmp_path / "state", instance_config=mine)) == home
+    with pytest.raises(StoreError, match=r"GENEPT_INSTANCE_CONFIG names it"):
+        dagster_home(Settings(state_dir=tmp_path, instance_config=tmp_path / "none.yaml"))

@@ -110,6 +110,6 @@ def test_the_values_of_the_chart_are_what_kubernetes_and_the_launcher_know() -> 
     (deployment,) = values["dagster-user-deployments"]["deployments"]
     requirements = k8s_snake_case_dict(models.V1ResourceRequirements, deployment["resources"])
     assert requirements["requests"] == {"cpu": "500m", "memory": "1Gi"}
-    assert deployment["dagsterApiGrpcArgs"] == ["-m", "orchestration.definitions"]
+    assert deployment["codeServerArgs"] == ["-m", "orchestration.definitions"]
     assert {one["name"] for one in deployment["envSecrets"]} == {"genept-s3"}
     assert deployment["envSecrets"] == launcher["envSecrets"]

@@ -1,0 +1,136 @@
+"""The bucket and its roles: read by an HCL parser, and by Terraform as far as it goes offline.
+
+What needs the provider, and so the network (`init`, `validate`, `plan`), is not run here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+
+INFRA = Path(__file__).parents[2] / "infra"
+TERRAFORM = INFRA / "terraform"
+ROLES = {path.stem for path in (INFRA / "policies").glob("*.json")}
+
+
+@pytest.fixture(scope="module")
+def module() -> dict[str, list[Any]]:
+    """Blocks of all files, by kind."""
+    blocks: dict[str, list[Any]] = {}
+    for path in sorted(TERRAFORM.glob("*.tf")):
+        with path.open() as file:
+            for kind, found in hcl2.load(file).items():
+                if kind != "__comments__":
+                    blocks.setdefault(kind, []).extend(found)
+    return blocks
+
+
+def named(blocks: list[Any]) -> dict[str, Any]:
+    """Blocks by their label."""
+    return {label.strip('"'): body for block in blocks for label, body in block.items()}
+
+
+def addresses(blocks: list[Any]) -> set[str]:
+    """Blocks of two labels as they are referred to."""
+    return {
+        ".".join(label.strip('"') for label in (kind, name))
+        for block in blocks
+        for kind, bodies in block.items()
+        for name in bodies
+    }
+
+
+def terraform(*arguments: str, folder: Path, said: str = "") -> subprocess.CompletedProcess[str]:
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed")
+    return subprocess.run(
+        ["terraform", *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "CHECKPOINT_DISABLE": "1"},
+        input=said,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_reference_has_its_block(module: dict[str, list[Any]]) -> None:
+    text = "\n".join(path.read_text() for path in TERRAFORM.glob("*.tf"))
+    used = set(re.findall(r"\bvar\.(\w+)", text))
+    assert used == set(named(module["variable"])), "declared and used are the same"
+    locals_ = {name for block in module["locals"] for name in block} - {"__is_block__"}
+    assert set(re.findall(r"\blocal\.(\w+)", text)) == locals_
+    resources = addresses(module["resource"])
+    data = addresses(module["data"])
+    assert set(re.findall(r"\bdata\.(aws_\w+\.\w+)", text)) == data
+    assert set(re.findall(r"(?<!data\.)\b(aws_\w+\.\w+)", text)) <= resources
+
+
+def test_the_bucket_keeps_versions_locks_them_and_shuts_the_public_out(
+    module: dict[str, list[Any]],
+) -> None:
+    kinds = {one.partition(".")[0] for one in addresses(module["resource"])}
+    assert {
+        "aws_s3_bucket_versioning",
+        "aws_s3_bucket_object_lock_configuration",
+        "aws_s3_bucket_lifecycle_configuration",
+        "aws_s3_bucket_public_access_block",
+        "aws_s3_bucket_server_side_encryption_configuration",
+    } <= kinds
+    resources = {
+        kind.strip('"'): body for block in module["resource"] for kind, body in block.items()
+    }
+    (bucket,) = resources["aws_s3_bucket"].values()
+    assert bucket["object_lock_enabled"] is True
+    (blocked,) = resources["aws_s3_bucket_public_access_block"].values()
+    assert [value for value in blocked.values() if value is True].count(True) >= 4
+    (lifecycle,) = resources["aws_s3_bucket_lifecycle_configuration"].values()
+    assert {rule["id"].strip('"') for rule in lifecycle["rule"]} == {
+        "unfinished-uploads",
+        "old-versions",
+    }
+    assert not [rule for rule in lifecycle["rule"] if "days" in str(rule.get("expiration", ""))]
+
+
+def test_it_is_written_as_terraform_writes_it() -> None:
+    checked = terraform("fmt", "-check", "-diff", "-recursive", folder=TERRAFORM)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_roles_have_the_rights_of_the_policies_on_the_bucket_that_is_named(
+    tmp_path: Path,
+) -> None:
+    """Terraform itself works the policies out; nothing of that needs a provider."""
+    shutil.copytree(INFRA / "policies", tmp_path / "policies")
+    text = (TERRAFORM / "roles.tf").read_text()
+    (tmp_path / "module").mkdir()
+    (tmp_path / "module" / "main.tf").write_text(
+        text[text.index("locals {") : text.index('\ndata "')]
+        + 'variable "bucket" { default = "our-bucket" }\n'
+        + 'variable "product" { default = "trial" }\n'
+    )
+    shown = terraform("console", folder=tmp_path / "module", said="jsonencode(local.policies)\n")
+    assert shown.returncode == 0, shown.stderr
+    policies = json.loads(json.loads(shown.stdout))
+    assert set(policies) == ROLES
+    for role, policy in policies.items():
+        original = json.loads((INFRA / "policies" / f"{role}.json").read_text())
+        assert "arn:aws:s3:::lake" not in policy
+        assert "arn:aws:s3:::our-bucket" in policy
+        here = json.loads(policy)
+        assert [one["Sid"] for one in here["Statement"]] == [
+            one["Sid"] for one in original["Statement"]
+        ]
+
+
+def test_a_role_that_is_not_there_is_refused_by_name() -> None:
+    text = (TERRAFORM / "variables.tf").read_text()
+    (listed,) = re.findall(r"contains\(\[([^\]]+)\]", text)
+    assert set(re.findall(r"\w+", listed)) == ROLES

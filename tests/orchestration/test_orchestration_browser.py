@@ -1,0 +1,99 @@
+"""A person at the UI: finds the groups, materialises a table, sees its checks and its picture.
+
+Screenshots stay under `.genept/screenshots/`, for whoever wants to see what the test saw.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from installations import PROJECT, Installation
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from served_ui import SECONDS, served_ui
+
+pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.index, pytest.mark.timeout(1500)]
+
+GROUPS = (
+    *("sources", "nomenclature", "collections", "text"),
+    *("embeddings", "benchmarks", "models", "release"),
+)
+QUIET = (
+    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+SCREENSHOTS = PROJECT / ".genept" / "screenshots"
+
+
+@pytest.fixture
+def ui(installation: Installation) -> Iterator[str]:
+    """The UI that `make ui` serves, over an installation that has released something."""
+    ran = installation.genept("run", timeout=1200)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    with served_ui(installation) as address:
+        yield address
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """The system's Chromium; playwright's own cannot be had from a package index."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    # Chromium's own sandbox refuses to start as root, as which containers and CI run.
+    flags = [*QUIET, "--no-sandbox"] if os.geteuid() == 0 else [*QUIET]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=program, args=flags, timeout=SECONDS * 1000
+        )
+        yield chromium
+        chromium.close()
+
+
+def see(page: Page, name: str) -> None:
+    """Keep what is on the screen."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def test_a_person_materialises_a_table_and_sees_its_checks_and_picture(
+    browser: Browser, ui: str
+) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.set_default_timeout(SECONDS * 1000)
+    expect.set_options(timeout=SECONDS * 1000)
+
+    page.goto(f"{ui}/asset-groups")
+    for group in GROUPS:
+        expect(page.get_by_text(re.compile(rf"^{group}$")).first).to_be_visible()
+    see(page, "1-groups")
+
+    page.goto(f"{ui}/runs")
+    finished = page.get_by_text("Success", exact=True)
+    finished.first.wait_for()
+    before = finished.count()
+    page.goto(f"{ui}/assets/cell_embeddings")
+    page.get_by_text("Materialize", exact=True).first.click()
+    page.get_by_text(re.compile("^Launched run")).first.wait_for()
+    see(page, "2-launched")
+
+    page.goto(f"{ui}/runs")
+    expect(finished).to_have_count(before + 1)
+    expect(page.get_by_text("cell_embeddings").first).to_be_visible()
+    see(page, "3-run-finished")
+
+    page.goto(f"{ui}/assets/cell_embeddings?view=checks")
+    page.get_by_text("keeps_its_declaration").first.click()
+    expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^\d+ expectations hold$")).first).to_be_visible()
+    see(page, "4-checks")
+
+    page.goto(f"{ui}/assets/cell_embeddings")
+    page.get_by_text("Show Markdown", exact=False).first.click()
+    picture = page.get_by_role("dialog").locator("img").first
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.complete && image.naturalWidth") > 300
+    see(page, "5-picture")

@@ -1,0 +1,283 @@
+"""The runbook's commands exist and do what they say; the files that docs name are there."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from declared_rows import candidate, declared_rows, passing, store_table
+from typer.testing import CliRunner
+
+from genept.cli import app
+from genept.store.embedded import EmbeddedStore
+from genept.store.lake import Lake
+from genept.store.release import Releases
+from genept.store.s3 import ObjectStore
+from genept.tables import TABLES
+
+PROJECT = Path(__file__).parents[1]
+RUNBOOK = PROJECT / "docs" / "runbook.md"
+UNITS = {path.name for path in (PROJECT / "infra" / "systemd").glob("genept*")}
+UNITS |= {path.stem for path in (PROJECT / "infra" / "systemd").glob("genept*.service")}
+
+
+def sections() -> dict[str, list[str]]:
+    """Commands of the runbook by the heading they stand under."""
+    found: dict[str, list[str]] = {}
+    for part in re.split(r"^## ", RUNBOOK.read_text(), flags=re.MULTILINE)[1:]:
+        blocks = re.findall(r"^```console\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
+        lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+        found[part.splitlines()[0]] = [line for line in lines if line.strip()]
+    return found
+
+
+COMMANDS = sorted({line for lines in sections().values() for line in lines})
+
+
+def words(line: str) -> list[str]:
+    """The command without the settings before it."""
+    parts = shlex.split(line)
+    while "=" in parts[0]:
+        parts.pop(0)
+    return parts
+
+
+@pytest.fixture(scope="module")
+def commands() -> dict[str, Any]:
+    """The commands of `genept` by name, with what the top floor plugs in."""
+    plugged = typer.Typer()
+    for point in entry_points(group="genept.commands"):
+        plugged.command(point.name)(point.load())
+    return {**typer.main.get_command(app).commands, **typer.main.get_command(plugged).commands}  # type: ignore[attr-defined]
+
+
+def parse(commands: dict[str, Any], arguments: list[str]) -> None:
+    """Read the arguments as the command would; whatever it does not know is an error."""
+    name, *rest = arguments
+    assert name in commands, f"there is no command {name!r}"
+    if below := getattr(commands[name], "commands", None):
+        parse(below, rest)
+    else:
+        commands[name].make_context(name, rest)
+
+
+def test_every_heading_of_the_issue_is_there() -> None:
+    headings = " ".join(sections()).lower()
+    for wanted in (
+        *("source changed shape", "coverage fell", "gate refused", "release is bad"),
+        *("budget is spent", "store is full", "disk is lost", "run is stuck"),
+        *("champion got worse", "database is gone"),
+    ):
+        assert wanted in headings
+    assert all(lines for lines in sections().values())
+
+
+@pytest.mark.parametrize("line", [one for one in COMMANDS if words(one)[0] == "genept"])
+def test_every_command_of_ours_is_one_that_exists(line: str, commands: dict[str, Any]) -> None:
+    parse(commands, words(line)[1:])
+
+
+def test_what_does_not_exist_is_noticed(commands: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match="No such option: --because"):
+        parse(commands, ["release", "rollback", "--because", "x"])
+    with pytest.raises(AssertionError, match="no command 'undo'"):
+        parse(commands, ["release", "undo"])
+
+
+@pytest.mark.parametrize("line", [one for one in COMMANDS if words(one)[0] != "genept"])
+def test_every_other_command_is_carried_out_below_or_about_our_units(line: str) -> None:
+    program, *arguments = words(line)
+    if program in ("tar", "mkdir", "rclone"):
+        assert line in sections()["The disk is lost"]
+        return
+    assert program in ("systemctl", "journalctl")
+    named = [one for one in arguments if one.startswith("genept")]
+    assert named or arguments[-1] == "postgresql"
+    assert set(named) <= UNITS
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    known = subprocess.run(
+        [program, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"]},
+    ).stdout
+    for one in arguments:
+        if one.startswith("--") or one in ("status", "restart"):
+            assert re.search(rf"{re.escape(one)}\b", known), f"{program} knows no {one}"
+
+
+@pytest.fixture
+def product(object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Releases:
+    """Two releases in a store, and a command line whose settings point there."""
+    name = f"runbook-{secrets.token_hex(4)}"
+    lake = Lake(object_store, name, tmp_path / "parts")
+    releases = Releases(lake, name)
+    first = candidate(lake)
+    genes = store_table(lake, "genes", declared_rows(TABLES["genes"], first=1))
+    tables = {**first.tables, "genes": genes}
+    releases.publish(first)
+    releases.publish(replace(first, tables=tables, evidence=passing(tables)))
+    access = object_store.access
+    settings = {
+        "S3_ENDPOINT": access.endpoint_url,
+        "S3_ACCESS_KEY": access.access_key,
+        "S3_SECRET_KEY": access.secret_key,
+        "BUCKET": access.bucket,
+        "PRODUCT": name,
+        "STATE_DIR": str(tmp_path / "state"),
+    }
+    for key, value in settings.items():
+        monkeypatch.setenv(f"GENEPT_{key}", str(value))
+    return releases
+
+
+def carry_out(line: str, releases: Releases, release: str) -> str:
+    arguments = [release if one == "RELEASE" else one for one in words(line)[1:]]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, f"{line}: {done.output} {done.exception}"
+    return done.output
+
+
+def test_a_bad_release_is_rolled_back_by_the_commands_of_the_runbook(product: Releases) -> None:
+    good, bad = product.ids()
+    for line in sections()["First, always"]:
+        carry_out(line, product, bad)
+    assert product.current_id() == bad
+    rollback, *rest = sections()["A release is bad"]
+    carry_out(rollback, product, bad)
+    assert product.current_id() == good
+    listed, further, allow = rest
+    assert "wrong sign in prostate" in carry_out(listed, product, bad)
+    refused = CliRunner().invoke(
+        app, [good if one == "RELEASE" else one for one in words(further)[1:]]
+    )
+    assert "not an earlier release" in str(refused.exception), "there is none before it"
+    carry_out(allow, product, bad)
+    pointer = product.pointer()
+    assert pointer is not None
+    assert [one.release_id for one in pointer.denied if one.lifted_at is None] == []
+
+
+def test_room_is_made_by_the_commands_of_the_runbook(product: Releases) -> None:
+    status, *collecting = sections()["The store is full"]
+    assert status == "genept store status"
+    before = product.ids()
+    for line in collecting:
+        carry_out(line, product, before[-1])
+    assert product.ids() == before, "neither the current release nor the one before is garbage"
+    good, bad = before
+    assert "genes" in carry_out("genept release diff RELEASE", product, good)
+    assert bad == product.current_id()
+
+
+def everything_of(product: Releases) -> dict[str, bytes]:
+    """Its objects in the bucket, by key."""
+    found = product.store.list(f"{product.product}/")
+    return {info.key: product.store.get(info.key) for info in found}
+
+
+def in_shell(line: str, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        ["bash", "-euc", line],
+        env={"PATH": os.environ["PATH"]} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+@pytest.fixture
+def own_store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    """A store of the test's own, which it may lose."""
+    store = EmbeddedStore(tmp_path / "state" / "store")
+    yield store
+    store.stop()
+
+
+def test_a_lost_disk_is_restored_from_the_copy_of_the_stores_folder(
+    own_store: EmbeddedStore, tmp_path: Path
+) -> None:
+    state, backup = tmp_path / "state", tmp_path / "backup"
+    backup.mkdir()
+    lines = [one for one in sections()["The disk is lost"] if words(one)[0] in ("tar", "mkdir")]
+    environment = {"GENEPT_STATE_DIR": str(state), "BACKUP": str(backup)}
+    endpoint = own_store.ensure()
+    with ObjectStore(
+        endpoint.url, endpoint.access_key, endpoint.secret_key, "us-east-1", "lake"
+    ) as objects:
+        objects.put_if_absent("genept/one", b"kept" * 1000)
+    own_store.stop()
+    copy, *restore = lines
+    in_shell(copy, environment)
+    shutil.rmtree(state)
+    for line in restore:
+        in_shell(line, environment)
+    endpoint = own_store.ensure()
+    with ObjectStore(
+        endpoint.url, endpoint.access_key, endpoint.secret_key, "us-east-1", "lake"
+    ) as objects:
+        assert objects.get("genept/one") == b"kept" * 1000
+
+
+@pytest.mark.soak
+def test_a_bucket_is_copied_and_restored_by_rclone(
+    product: Releases, object_store: ObjectStore, tmp_path: Path
+) -> None:
+    if shutil.which("rclone") is None:
+        pytest.skip("rclone is not installed: apt-get install rclone")
+    access = object_store.access
+    environment = {"COPY": str(tmp_path / "copy"), "RCLONE_CONFIG_BACKUP_TYPE": "local"}
+    environment |= {"GENEPT_BUCKET": access.bucket, "HOME": str(tmp_path)}
+    for key, value in {
+        "TYPE": "s3",
+        "PROVIDER": "Other",
+        "ENDPOINT": str(access.endpoint_url),
+        "ACCESS_KEY_ID": str(access.access_key),
+        "SECRET_ACCESS_KEY": str(access.secret_key),
+    }.items():
+        environment[f"RCLONE_CONFIG_LAKE_{key}"] = value
+    pointer, everything, back, pointer_back = [
+        one for one in sections()["The disk is lost"] if words(one)[0] == "rclone"
+    ]
+    for line in (pointer, everything):
+        in_shell(line, environment)
+    copied = tmp_path / "copy" / product.product
+    assert (copied / "current.json").is_file()
+    before = {
+        info.key: object_store.get(info.key) for info in object_store.list(f"{product.product}/")
+    }
+    assert len(before) > 20
+    object_store.delete(list(before))
+    assert product.pointer() is None
+    for line in (back, pointer_back):
+        in_shell(line, environment)
+    after = {
+        info.key: object_store.get(info.key) for info in object_store.list(f"{product.product}/")
+    }
+    assert after == before
+    carry_out("genept release verify", product, "")
+
+
+@pytest.mark.parametrize("page", ["security.md", "deployment.md", "runbook.md"])
+def test_every_file_and_page_that_is_named_is_there(page: str) -> None:
+    text = (PROJECT / "docs" / page).read_text()
+    rooms = "genept|orchestration|validation|assets|infra|tests"
+    named = set(re.findall(rf"`((?:{rooms})/[\w./-]*)`", text))
+    linked = {f"docs/{one}" for one in re.findall(r"\]\(([\w/]+\.md)", text)}
+    assert named | linked
+    missing = [one for one in named | linked if not (PROJECT / one).exists()]
+    assert not missing
