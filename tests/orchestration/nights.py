@@ -188,7 +188,7 @@ def _members() -> Mapping[str, Mapping[str, bytes]]:
     records = "".join(_record(number, gene) for number, gene in enumerate(GENES, start=1))
     xml = f"<tryton><data>{records}</data></tryton>"
     term = "[Term]\nid: GO:1\nname: what nights do\nnamespace: biological_process\n"
-    annotations = json.dumps(["test", {f"P{number}": ["GO:1"] for number in range(1, 4)}])
+    annotations = json.dumps(["test", {"P0": ["GO:1"]}])  # of no planted gene
     return {
         "pyiomica": {
             "pyiomica/data/goBasicObo.txt.gz": gzip.compress(term.encode()),
@@ -204,7 +204,7 @@ def _record(number: int, gene: str) -> str:
         "hgnc_id": f"HGNC:{number}",
         "long_name": f"gene of night {number}",
         "gene_id": str(999 + number),
-        "protein_name": f"P{number}" if number < 4 else "",
+        "protein_name": "",
     }
     inner = "".join(f'<field name="{key}">{value}</field>' for key, value in fields.items())
     return f'<record model="gnuhealth.gene" id="r{number}">{inner}</record>'
