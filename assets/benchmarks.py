@@ -1,24 +1,35 @@
 """Group `benchmarks`: labels of genes, and every representation on every task, beside controls."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
+import polars as pl
 
+from assets.pools import MEMORY
 from assets.results import declared_outs, table_result
-from assets.views import READ, parts_of
-from genept.benchmarks.cell_task import annotate_cell_types
+from assets.sources import source_key
+from assets.views import READ, parts_of, with_further
+from genept.benchmarks.cell_task import score_cells
+from genept.benchmarks.contests import SpaceVectors
 from genept.benchmarks.eligibility import too_few_cells
+from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
 from genept.benchmarks.labels import fates
 from genept.benchmarks.leaderboard import run_tasks
+from genept.benchmarks.program_task import program_activity, space_programs
 from genept.benchmarks.tasks import Labels
+from genept.embeddings.representations import is_labelled
 from genept.platform import Platform
+from genept.sources.catalogue import Collection
 from genept.store.lake import Part, StoredTable
 
 LABELS = ("gene_properties", "gene_pairs")
-RESULTS = ("benchmark_results", "benchmark_comparisons")
+RESULTS = ("benchmark_results", "benchmark_comparisons", "benchmark_confusions")
+
+PROGRAMS = ("gene_programs", "program_terms", "program_activity")
+FROM_GENES = ("gene_embeddings", "gene_properties")
 
 
-@dg.multi_asset(outs=declared_outs(LABELS))
+@dg.multi_asset(outs=declared_outs(LABELS), deps=[source_key(one) for one in LABEL_ARCHIVES])
 def gene_labels(
     platform: dg.ResourceParam[Platform], genes: StoredTable
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
@@ -33,32 +44,90 @@ def gene_labels(
     outs=declared_outs(RESULTS),
     ins={
         name: dg.AssetIn()
-        for name in (*READ, "cell_embeddings", "gene_embeddings", "gene_properties", "gene_pairs")
+        for name in (*READ, "cell_embeddings", *FROM_GENES, "gene_pairs", "gene_descriptions")
     },
+    pool=MEMORY,
 )
 def benchmarks(
     context: dg.AssetExecutionContext,
     platform: dg.ResourceParam[Platform],
     **tables: StoredTable,
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
-    """Every task on genes, and cell types on every single-cell collection."""
+    """Every task on genes, and on the cells of every single-cell collection."""
     labels = Labels(*(platform.lake.read(tables[name]) for name in LABELS))
-    spaces = [
-        platform.entrant(space, tables["gene_embeddings"].part(space.id))
-        for space in platform.spaces
+    spaces = _entrants(platform, tables["gene_embeddings"])
+    advance = context.log.info
+    cells, without = _cell_tasks(platform, tables, advance)
+    texts = [space for space in platform.spaces if space.is_text]
+    costs = [
+        platform.cost(space, tables["gene_descriptions"], number)
+        for number, space in enumerate(texts)
     ]
-    parts, remarks = run_tasks(platform.lake, labels, spaces, advance=context.log.info)
-    cells, without = _cell_tasks(platform, tables)
+    further = [*cells, *costs, *_programs(platform, spaces, labels.properties)]
+    parts, remarks = run_tasks(
+        platform.lake, labels, spaces, further=further,
+        advance=lambda what, share: advance(f"{what} ({share:.0%} done)"),
+    )  # fmt: skip
     for name in RESULTS:
         said = {f"not scored/{what}": why for what, why in (remarks | without).items()}
-        yield table_result(platform.lake.assemble(name, [*parts, *cells]), **said)
+        yield table_result(platform.lake.assemble(name, parts), **said)
+
+
+@dg.multi_asset(
+    outs=declared_outs(PROGRAMS),
+    ins={name: dg.AssetIn() for name in (*READ, "cell_embeddings", *FROM_GENES)},
+    pool=MEMORY,
+)
+def programs_of_genes(
+    platform: dg.ResourceParam[Platform], **tables: StoredTable
+) -> Iterator[dg.MaterializeResult[StoredTable]]:
+    """Genes that lie together in each space, what they share, and where they are active."""
+    properties = platform.lake.read(tables["gene_properties"])
+    parts = _programs(platform, _entrants(platform, tables["gene_embeddings"]), properties)
+    for collection in _typed(platform, tables):
+        read = parts_of(platform, collection, tables)
+        parts += [
+            program_activity(platform.lake, part, collection.id, collection.unit, read)
+            for part in parts
+            if part.table == "gene_programs"
+        ]
+    for name in PROGRAMS:
+        yield table_result(platform.lake.assemble(name, parts))
+
+
+def _entrants(platform: Platform, embeddings: StoredTable) -> list[SpaceVectors]:
+    return [platform.entrant(space, embeddings.part(space.id)) for space in platform.spaces]
+
+
+def _programs(
+    platform: Platform, spaces: Sequence[SpaceVectors], properties: pl.DataFrame
+) -> list[Part]:
+    """Programs of every space that knows something."""
+    knowing = [one for one in spaces if not one.space.is_control]
+    return [
+        part
+        for number, one in enumerate(knowing)
+        for part in space_programs(platform.lake, one, properties, number)
+    ]
+
+
+def _typed(platform: Platform, tables: dict[str, StoredTable]) -> list[Collection]:
+    """The single-cell collections whose cells have types."""
+    observed = tables["observations"]
+    return [
+        one
+        for one in platform.collections
+        if one.kind == "single_cell"
+        and is_labelled(platform.lake, observed.part(one.id), "cell_type")
+    ]
 
 
 def _cell_tasks(
-    platform: Platform, tables: dict[str, StoredTable]
+    platform: Platform, tables: dict[str, StoredTable], advance: Callable[[str], None]
 ) -> tuple[list[Part], dict[str, str]]:
     """Scores of every single-cell collection that has enough cells; and why others have not."""
-    parts, without = [], {}
+    parts: list[Part] = []
+    without: dict[str, str] = {}
     for collection in platform.collections:
         if collection.kind != "single_cell":
             continue
@@ -66,6 +135,8 @@ def _cell_tasks(
         if why := too_few_cells(platform.lake, read.observations, read.axis):
             without[collection.id] = why
             continue
-        task = (platform.lake, collection.id, collection.unit)
-        parts.append(annotate_cell_types(*task, read))
+        read, unasked = with_further(read, collection, tables)
+        without |= unasked
+        asked = (platform.lake, collection.id, collection.unit, read)
+        parts += score_cells(*asked, advance=advance)
     return parts, without

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.results import OWNERS, declared_outs, table_result
+from assets.pools import MEMORY
+from assets.results import OWNERS, column_schema, declared_outs, table_result
 from assets.sources import source_key
 from genept.collections.inbox import Refused, drops, take_in
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
@@ -30,7 +31,7 @@ _SOURCES = sorted(
 _DEPS = [dg.AssetKey("genes"), *(source_key(source) for source in _SOURCES)]
 
 
-@dg.multi_asset(outs=declared_outs(TABLES_OF_A_COLLECTION), deps=_DEPS)
+@dg.multi_asset(outs=declared_outs(TABLES_OF_A_COLLECTION), deps=_DEPS, pool=MEMORY)
 def ingested_collections(
     platform: dg.ResourceParam[Platform],
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
@@ -57,6 +58,8 @@ def ingested_collections(
 
 @dg.asset(
     partitions_def=COLLECTIONS,
+    pool=MEMORY,
+    metadata={"dagster/column_schema": column_schema("collections")},
     group_name="collections",
     description="One collection that was dropped into the inbox, ingested and declared, so that "
     "the next release holds it. What cannot be taken in lies in quarantine, with a report.",

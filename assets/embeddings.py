@@ -1,21 +1,22 @@
-"""Group `embeddings`: cells and bulk samples in every space (GenePT-w), and as sentences (-s).
+"""Group `embeddings`: cells and bulk samples in every space, as sentences, and beyond GenePT.
 
 With an executor beyond this process the shards are dealt out to lanes: steps that a cluster
 runs side by side. They leave what they made in the lake, where the tables' assets find it.
 """
 
-from __future__ import annotations
+from collections.abc import Callable, Iterator, Sequence
 
-import base64
-from collections.abc import Iterator, Sequence
+import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-import dagster as dg
-
-from assets.results import OWNERS, declared, table_result
+from assets.pools import MEMORY
+from assets.results import OWNERS, column_schema, declared, declared_outs, table_result
+from assets.views import shown_pictures
+from genept.embeddings.ensembles import missing_members, release_ensemble
+from genept.embeddings.outside import release_outside, told
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.embeddings.sampling import Sampling, label_of
-from genept.embeddings.sentence_vectors import Caps, embed_sentences
+from genept.embeddings.sentence_vectors import Caps, chosen, embed_sentences
 from genept.embeddings.shards import Shard, embed_shards, shards_of
 from genept.platform import Platform
 from genept.sources.catalogue import Collection
@@ -24,8 +25,7 @@ from genept.store.provenance import sha256_of
 
 READ = ("gene_embeddings", "gene_axis", "expression")
 LANE = "embedding_lane"
-SHOWN_BYTES = 200_000
-"""Of pictures in the metadata of one materialisation."""
+ACCOUNTS = ("embedding_origins", "unmatched_vectors")
 
 
 def embedding_lanes(n: int) -> list[dg.AssetsDefinition]:
@@ -46,6 +46,7 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
         kinds={"parquet", "s3"},
         owners=OWNERS,
         ins={name: dg.AssetIn() for name in READ},
+        metadata={"dagster/column_schema": column_schema("cell_embeddings")},
         description=f"Every {n}th shard of expression in every space, from number {number} on.",
     )
     def lane(
@@ -63,21 +64,78 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
 
 def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefinition:
     @dg.asset(
-        **declared(table), ins={name: dg.AssetIn() for name in (*READ, "observations")}, deps=below
+        **declared(table),
+        ins={name: dg.AssetIn() for name in (*READ, "observations")},
+        deps=below,
+        pool=MEMORY,
     )
     def embeddings(
-        platform: dg.ResourceParam[Platform], **tables: StoredTable
+        context: dg.AssetExecutionContext,
+        platform: dg.ResourceParam[Platform],
+        **tables: StoredTable,
     ) -> dg.MaterializeResult[StoredTable]:
         shards = list(_shards(platform, (kind,), tables))
         parts = embed_shards(platform.lake, shards, platform.settings.threads)
+        remarks: dict[str, str] = {}
         for collection in platform.collections:
             if collection.kind == kind:
-                parts += _sentences(platform, collection, tables)
+                sentences = _sentences(platform, collection, tables, context.log.info)
+                if sentences:
+                    remarks[f"{collection.id}/sentences"] = chosen(sentences[0])
+                parts += sentences
+                expression = tables["expression"].matching(collection.id)
+                further, said = _further(platform, collection, expression, parts)
+                parts, remarks = [*parts, *further], remarks | said
         stored = platform.lake.assemble(table, parts)
         pictures = pictures_of(platform.lake, tables["observations"], stored)
-        return table_result(stored, pictures=dg.MetadataValue.md(_shown(platform, pictures)))
+        shown = shown_pictures(
+            {name: picture for name, (_, picture) in pictures.items()},
+            {name: platform.store.uri(key) for name, (key, _) in pictures.items()},
+        )
+        return table_result(stored, pictures=dg.MetadataValue.md(shown), **remarks)
 
     return embeddings
+
+
+@dg.multi_asset(
+    outs=declared_outs(ACCOUNTS),
+    ins={name: dg.AssetIn() for name in ("expression", *TABLE_OF_KIND.values())},
+)
+def further_embeddings(
+    platform: dg.ResourceParam[Platform], **tables: StoredTable
+) -> Iterator[dg.MaterializeResult[StoredTable]]:
+    """Where outside vectors and ensembles come from, and whom they do not reach."""
+    parts: list[Part] = []
+    remarks: dict[str, str] = {}
+    for collection in platform.collections:
+        expression = tables["expression"].matching(collection.id)
+        made = list(tables[TABLE_OF_KIND[collection.kind]].parts)
+        further, said = _further(platform, collection, expression, made)
+        parts, remarks = [*parts, *further], remarks | said
+    for name in ACCOUNTS:
+        yield table_result(platform.lake.assemble(name, parts), **remarks)
+
+
+def _further(
+    platform: Platform, collection: Collection, expression: list[Part], embeddings: list[Part]
+) -> tuple[list[Part], dict[str, str]]:
+    """Outside vectors and ensembles of a collection, and what is to be said of them."""
+    mine = [one for one in platform.outside if one.collection == collection.id]
+    parts, remarks = [], {}
+    for one in mine:
+        made = release_outside(
+            platform.lake, one, collection.kind, expression, product=platform.settings.product
+        )
+        parts += made
+        remarks[f"{collection.id}/{one.space}"] = told(platform.lake, made)
+    known = [*embeddings, *parts]
+    for ensemble in platform.ensembles:
+        place = (ensemble, collection.kind, collection.id)
+        if lost := missing_members(ensemble, collection.id, known):
+            remarks[f"{collection.id}/{ensemble.id}"] = f"not made: no vectors of {', '.join(lost)}"
+        else:
+            parts += release_ensemble(platform.lake, *place, known, mine)
+    return parts, remarks
 
 
 def _shards(
@@ -96,7 +154,10 @@ def _shards(
 
 
 def _sentences(
-    platform: Platform, collection: Collection, tables: dict[str, StoredTable]
+    platform: Platform,
+    collection: Collection,
+    tables: dict[str, StoredTable],
+    say: Callable[[str], None],
 ) -> list[Part]:
     """GenePT-s of as many observations as the settings allow: none unless they say so."""
     cap = platform.settings.sentences_per_collection
@@ -115,15 +176,5 @@ def _sentences(
         sampling=Sampling(cap, label_of(platform.lake.read(observations))),
         caps=Caps(texts=cap),
         runner=platform.runner,
+        say=say,
     )
-
-
-def _shown(platform: Platform, pictures: dict[str, tuple[str, bytes]]) -> str:
-    """Markdown of as many pictures as Dagster's event log should carry; the others by address."""
-    lines, left = [], SHOWN_BYTES
-    for name, (key, picture) in pictures.items():
-        encoded = base64.b64encode(picture).decode()
-        left -= len(encoded)
-        shown = f"![{name}](data:image/png;base64,{encoded})"
-        lines.append(shown if left >= 0 else f"{name}: {platform.store.uri(key)}")
-    return "\n\n".join(lines)

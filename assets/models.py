@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 
-from assets.results import declared_outs, table_result
-from assets.views import READ, parts_of
-from genept.benchmarks.eligibility import too_few_groups
-from genept.models.promotion import card_pages
+from assets.pools import MEMORY
+from assets.results import OWNERS, column_schema, declared, declared_outs, table_result
+from assets.views import READ, parts_of, shown_pictures
+from genept.embeddings.representations import representation_name
+from genept.models.drug_training import is_drug_model, train_drug_response
+from genept.models.everywhere import SERVED, SHADOW, Asked, BulkCollection, ask_everywhere
+from genept.models.evidence import ModelManifest
+from genept.models.papers import papers_of
 from genept.models.screens import Screen
-from genept.models.tasks import DiagnosisTask
-from genept.models.training import SEED, train_diagnosis, train_drug_response
+from genept.models.shadows import agreement, begin_shadow, challenger
+from genept.models.training import SEED, train_diagnosis
 from genept.platform import Platform
 from genept.store.lake import Part, StoredTable
 
@@ -21,33 +26,130 @@ _MADE = (
     *("diagnosis_predictions", "drug_response_predictions", "model_evaluations"),
     *("model_folds", "gate_verdicts"),
 )
+_ASKED = ("gene_axis", "expression", "gene_embeddings", "gate_verdicts")
 
 
-@dg.multi_asset(outs=declared_outs(_MADE), ins={name: dg.AssetIn() for name in _READ})
+@dg.multi_asset(outs=declared_outs(_MADE), ins={name: dg.AssetIn() for name in _READ}, pool=MEMORY)
 def trained_models(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
-    """One diagnosis model per bulk collection with diagnoses, one model per drug screen."""
+    """One diagnosis model per task of a bulk collection, one model per drug screen."""
     parts: list[Part] = []
-    without: dict[str, str] = {}
+    said: dict[str, str] = {}
     registry = platform.models
     for collection in platform.collections:
         if collection.kind != "bulk":
             continue
         space, unit = platform.spaces[0], collection.unit
         read = parts_of(platform, collection, tables)
-        if why := too_few_groups(platform.lake, read.observations):
-            without[f"without/{collection.id}"] = why
-        else:
-            task = DiagnosisTask(collection.id)
-            task = task.full if platform.settings.full_models else task
-            parts += train_diagnosis(platform.lake, task, unit, space, read, registry)
+        observations = platform.lake.read(read.observations)
+        caveats = (collection.caveat,) if collection.caveat else ()
+        for task in platform.diagnosis_tasks(collection.id):
+            if why := task.impossible(observations):
+                said[f"without/{task.model}"] = why
+                continue
+            retraining = train_diagnosis(platform.lake, task, unit, space, read, registry, caveats)
+            parts += retraining.parts
+            said[f"retraining/{task.model}"] = retraining.said
         for responses in tables["drug_responses"].matching(collection.id):
-            parts += train_drug_response(platform.lake, collection.id, unit, space, read, responses)
+            screened = (platform.lake, collection.id, unit)
+            drugs = train_drug_response(*screened, space, read, responses, registry, caveats)
+            parts += drugs.parts
+            said[f"retraining/drug-response-{collection.id}"] = drugs.said
             if platform.settings.full_models:
-                parts += Screen(platform.lake, collection.id, read, responses).evaluate(seed=SEED)
+                parts += Screen(
+                    *screened,
+                    read,
+                    responses,
+                    space=representation_name(space),
+                    smiles=platform.structures(collection),
+                ).evaluate(seed=SEED)
     made = {name: platform.lake.assemble(name, parts) for name in _MADE}
-    cards = card_pages(platform.lake, registry, made["gate_verdicts"])
-    shown = {f"card of {model}": dg.MetadataValue.md(card) for model, card in cards.items()}
+    shown = _papers(platform, made["gate_verdicts"])
     for name, stored in made.items():
-        yield table_result(stored, **without, **(shown if name == "gate_verdicts" else {}))
+        yield table_result(stored, **said, **(shown if name == "gate_verdicts" else {}))
+
+
+def _papers(platform: Platform, verdicts: StoredTable) -> dict[str, Any]:
+    """Cards and what was forgotten as text, figures as pictures."""
+    papers = papers_of(platform.lake, platform.models, verdicts)
+    shown: dict[str, Any] = {}
+    for model, one in papers.items():
+        shown[f"card of {model}"] = dg.MetadataValue.md(one.card)
+        shown[f"forgetting of {model}"] = dg.MetadataValue.md(one.forgetting)
+    pictures = {f"what {model} forgot": one.picture for model, one in papers.items()}
+    pictures |= {f"{model} on its holdout": one.figure for model, one in papers.items()}
+    return shown | {"pictures": dg.MetadataValue.md(shown_pictures(pictures))}
+
+
+@dg.asset(**declared(SERVED), ins={name: dg.AssetIn() for name in _ASKED})
+def sample_diagnoses(
+    platform: dg.ResourceParam[Platform], **tables: StoredTable
+) -> dg.MaterializeResult[StoredTable]:
+    """Every champion asked about every bulk collection that it was not trained on."""
+    registry = platform.models
+    champions = [registry.champion(name) for name in _models(platform, tables["gate_verdicts"])]
+    asked = _ask(platform, [one for one in champions if one is not None], tables, SERVED)
+    stored = platform.lake.assemble(SERVED, asked.parts)
+    return table_result(
+        stored, **{f"not asked/{name}": why for name, why in asked.not_asked.items()}
+    )
+
+
+@dg.asset(
+    name=SHADOW,
+    group_name="models",
+    description="What challengers would say of every bulk collection; recorded, never published.",
+    kinds={"parquet", "s3"},
+    owners=OWNERS,
+    metadata={"dagster/column_schema": column_schema(SHADOW)},
+    ins={name: dg.AssetIn() for name in (*_ASKED, SERVED)},
+)
+def shadow_diagnoses(
+    platform: dg.ResourceParam[Platform], **tables: StoredTable
+) -> dg.MaterializeResult[StoredTable]:
+    """Every challenger asked what the champions are asked, and how far the two agree."""
+    registry = platform.models
+    found = [challenger(registry, name) for name in _models(platform, tables["gate_verdicts"])]
+    challengers = [one for one in found if one is not None]
+    asked = _ask(platform, challengers, tables, SHADOW)
+    since = {one.model: begin_shadow(registry, one).since for one in challengers}
+    stored = platform.lake.assemble(SHADOW, asked.parts)
+    said: dict[str, Any] = {f"shadows/{model}": f"since {when}" for model, when in since.items()}
+    if stored.parts and tables[SERVED].parts:
+        read = platform.lake.read
+        agreed = agreement(read(tables[SERVED]), read(stored))
+        records = [dg.TableRecord(row) for row in agreed.iter_rows(named=True)]
+        said["agreement with the champions"] = (
+            dg.MetadataValue.table(records) if records else "none"
+        )
+    return table_result(stored, **(said or {"shadows": "no challenger waits for its night"}))
+
+
+def _models(platform: Platform, verdicts: StoredTable) -> list[str]:
+    if not verdicts.parts:
+        return []
+    names = platform.lake.read(verdicts, ["model"])["model"].unique()
+    return sorted(name for name in names if not is_drug_model(name))
+
+
+def _ask(
+    platform: Platform,
+    manifests: Sequence[ModelManifest],
+    tables: dict[str, StoredTable],
+    table: str,
+) -> Asked:
+    collections = [
+        BulkCollection(
+            one.id,
+            one.unit,
+            tables["gene_axis"].part(one.id),
+            tuple(tables["expression"].matching(one.id)),
+        )
+        for one in platform.collections
+        if one.kind == "bulk"
+    ]
+    vectors = {space.id: tables["gene_embeddings"].part(space.id) for space in platform.spaces}
+    return ask_everywhere(
+        platform.lake, platform.models, manifests, collections, vectors, table=table
+    )

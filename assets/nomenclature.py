@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.operations import NEWS
 from assets.results import OWNERS, column_schema, declared, table_result
 from assets.sources import source_key
 from genept.nomenclature.publisher_files import PUBLISHER_FILES, PublisherFile, find_releases
@@ -17,13 +18,13 @@ from genept.store.lake import StoredTable
 from genept.store.provenance import sha256_of
 
 
-@dg.asset(**declared("genes"), deps=[source_key(source) for source in SOURCES])
+@dg.asset(**declared("genes"), deps=[NEWS, *(source_key(source) for source in SOURCES)])
 def genes(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
     """Every HGNC gene that has an Ensembl id."""
     return table_result(build_genes(platform.lake, platform.archives))
 
 
-@dg.asset(**declared("gene_names"), deps=[source_key(source) for source in SOURCES])
+@dg.asset(**declared("gene_names"), deps=[NEWS, *(source_key(source) for source in SOURCES)])
 def gene_names(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
     """Every name that the reference knows, and what it means."""
     return table_result(build_names(platform.lake, platform.archives))
@@ -44,6 +45,7 @@ def snapshot_asset(
 
     @dg.asset(
         key=["snapshots", file.id],
+        deps=[NEWS],
         group_name="nomenclature",
         description=f"{file.title}. Kept as published, to compare references with.",
         kinds={"parquet", "s3"},

@@ -1,22 +1,24 @@
 """Group `release`: everything above, published at once or not at all."""
 
-from __future__ import annotations
+from collections.abc import Callable, Mapping
 
-import dagster as dg
+import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
+from assets.operations import claim_for
 from assets.results import OWNERS
 from genept import sbom
 from genept.embeddings.pictures import pictures_of
 from genept.embeddings.pooling import TABLE_OF_KIND
-from genept.models.promotion import card_pages
+from genept.models.papers import papers_of, release_pages
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.site.pages import release_site
+from genept.store.approvals import approval_page, approvals
 from genept.store.drift import refuse_drift
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
 from genept.store.manifest import Manifest
-from genept.store.release import Candidate
+from genept.store.release import Candidate, Published
 from genept.store.released_files import ReleasedFiles
 from genept.tables import TABLES
 from validation.checks import check_table, evidence_pages
@@ -32,26 +34,68 @@ def _pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
     description="An immutable release of every table, made visible by swapping one pointer.",
     kinds={"s3"},
     owners=OWNERS,
+    metadata={
+        "dagster/column_schema": dg.TableSchema(
+            [
+                dg.TableColumn("table", "string", description="Name of a table of the manifest."),
+                dg.TableColumn("rows", "int", description="Its rows."),
+                dg.TableColumn("bytes", "int", description="Size of its files."),
+                dg.TableColumn("data_version", "string", description="Hash of its content."),
+            ]
+        )
+    },
     ins={name: dg.AssetIn() for name in TABLES},
 )
 def published_release(
-    platform: dg.ResourceParam[Platform], **tables: StoredTable
+    context: dg.AssetExecutionContext,
+    platform: dg.ResourceParam[Platform],
+    **tables: StoredTable,
 ) -> dg.MaterializeResult[None]:
     """Publish, or say that nothing is new."""
+    claim_for(platform, context.instance, context.run.run_id)
+    published = publish_tables(
+        platform, tables, confirm=lambda: platform.claim.confirm(context.run.run_id)
+    )
+    manifest = published.manifest
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(manifest.data_version),
+        metadata={
+            "release": manifest.release_id,
+            "is_new": published.is_new,
+            "left_out": list(manifest.left_out),
+            "page": platform.releases.address(manifest.release_id, "audit/site/index.html"),
+            "manifest": platform.releases.address(manifest.release_id, "manifest.json"),
+            "dagster/row_count": sum(table.rows for table in manifest.tables.values()),
+            "bytes": sum(table.bytes for table in manifest.tables.values()),
+        },
+    )
+
+
+def publish_tables(
+    platform: Platform, tables: Mapping[str, StoredTable], *, confirm: Callable[[], object]
+) -> Published:
+    """Publish every table with the evidence of its checks and the pages of the audit.
+
+    Parameters
+    ----------
+    confirm
+        Raises unless whoever asks may still publish.
+    """
     limits = platform.limits
     tables, left_out = passed_on(platform.lake, tables, platform.settings.restricted)
+    approved = approvals(platform.releases)
     refuse_drift(
         platform.releases,
         tables,
         limits=limits,
         left_out=left_out,
-        approved=platform.settings.approve,
+        approved={*platform.settings.approve, *(one.table for one in approved)},
     )
     complete = not limits and not left_out
     evidence = {
         name: check_table(platform.lake, tables[name], complete=complete) for name in TABLES
     }
-    published = platform.releases.publish(
+    return platform.releases.publish(
         Candidate(
             tables=tables,
             evidence=evidence,
@@ -62,6 +106,7 @@ def published_release(
             limits=limits,
             left_out=left_out,
             audit=evidence_pages(platform.lake, evidence.values())
+            | approval_page(approved)
             | {
                 f"nomenclature/{collection}.md": page.encode()
                 for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items()
@@ -73,25 +118,8 @@ def published_release(
                     platform.lake, tables["observations"], tables[table]
                 ).items()
             }
-            | {
-                f"models/{model}.md": card.encode()
-                for model, card in card_pages(
-                    platform.lake, platform.models, tables["gate_verdicts"]
-                ).items()
-            },
+            | release_pages(papers_of(platform.lake, platform.models, tables["gate_verdicts"])),
         ),
         pages=_pages,
-    )
-    manifest = published.manifest
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(manifest.data_version),
-        metadata={
-            "release": manifest.release_id,
-            "is_new": published.is_new,
-            "left_out": list(manifest.left_out),
-            "page": platform.releases.address(manifest.release_id, "audit/site/index.html"),
-            "manifest": platform.releases.address(manifest.release_id, "manifest.json"),
-            "rows": sum(table.rows for table in manifest.tables.values()),
-            "bytes": sum(table.bytes for table in manifest.tables.values()),
-        },
+        confirm=confirm,
     )

@@ -11,10 +11,13 @@ from typing import Any
 
 import dagster as dg
 
+from assets.lineage import column_lineage
 from genept.store.lake import StoredTable
 from genept.tables import STORED, TABLES
 
 OWNERS = ["team:genept"]
+DATA_VERSION = "dagster/data_version"
+"""Tag of an event that says which content it is about."""
 
 
 def column_schema(name: str) -> dg.TableSchema:
@@ -30,6 +33,18 @@ def column_schema(name: str) -> dg.TableSchema:
                 ),
             )
             for column in STORED[name].columns
+        ]
+    )
+
+
+def file_schema() -> dg.TableSchema:
+    """What is recorded of a source: one file, whose own columns its parser knows."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn("file", "string", description="Name of the publisher's file."),
+            dg.TableColumn("bytes", "int", description="Its size."),
+            dg.TableColumn("sha256", "string", description="Hash of its content."),
+            dg.TableColumn("released", "string", description="When the publisher released it."),
         ]
     )
 
@@ -78,6 +93,7 @@ def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[S
             ("object", "string"),
         )
     ]
+    lineage = column_lineage(stored.table)
     return dg.MaterializeResult(
         asset_key=stored.table,
         value=stored,
@@ -86,6 +102,7 @@ def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[S
             "dagster/row_count": stored.rows,
             "bytes": stored.bytes,
             "parts": dg.MetadataValue.table(parts, dg.TableSchema(columns)),
+            **({"dagster/column_lineage": lineage} if lineage else {}),
             **metadata,
         },
     )

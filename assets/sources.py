@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.results import OWNERS
+from assets.results import OWNERS, file_schema
 from genept.platform import Platform
 from genept.sources.catalogue import Source, load_catalogue
 
@@ -33,6 +33,7 @@ def source_key(source_id: str) -> dg.AssetKey:
 def _terms(source: Source) -> dict[str, Any]:
     """What anybody who uses it must know."""
     return {
+        "dagster/column_schema": file_schema(),
         "publisher": source.publisher,
         "licence": source.licence,
         "redistributable": source.redistributable,

@@ -5,7 +5,15 @@ from dataclasses import asdict
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.results import OWNERS, declared, declared_outs, table_result
+from assets.pools import EMBEDDING
+from assets.results import (
+    DATA_VERSION,
+    OWNERS,
+    column_schema,
+    declared,
+    declared_outs,
+    table_result,
+)
 from assets.sources import source_key
 from genept.platform import Platform
 from genept.store.lake import Part, StoredTable
@@ -17,7 +25,6 @@ SPACES = dg.DynamicPartitionsDefinition(name="space")
 """One partition per space: a new recipe, embedder or registered table is a new one."""
 
 SPACE_VECTORS = dg.AssetKey("space_vectors")
-DATA_VERSION = "dagster/data_version"
 
 
 @dg.multi_asset(
@@ -53,6 +60,8 @@ def descriptions(
 @dg.asset(
     key=SPACE_VECTORS,
     partitions_def=SPACES,
+    pool=EMBEDDING,
+    metadata={"dagster/column_schema": column_schema("gene_embeddings")},
     deps=[source_key("minilm")],
     group_name="text",
     description="The gene vectors of one space, as a part of table gene_embeddings. Choose one "
@@ -71,7 +80,7 @@ def space_vectors(
     return dg.MaterializeResult(data_version=dg.DataVersion(part.sha256), metadata=_facts(part))
 
 
-@dg.asset(**declared("gene_embeddings"), deps=[source_key("minilm"), SPACE_VECTORS])
+@dg.asset(**declared("gene_embeddings"), pool=EMBEDDING, deps=[source_key("minilm"), SPACE_VECTORS])
 def gene_embeddings(
     context: dg.AssetExecutionContext,
     platform: dg.ResourceParam[Platform],

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import polars as pl
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from genept.benchmarks.comparisons import in_words
+from genept.benchmarks.contests import SpaceVectors, companions
+from genept.benchmarks.exhibits import exhibits
+from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
 from genept.benchmarks.labels import fates
 from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.registry import TASKS
+from genept.benchmarks.standing import OF_SCORE, beside_controls, sample_tasks
 from genept.client import load_table
 from genept.console import console
 from genept.nomenclature.reference import build_genes
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.store.errors import StoreError
+from genept.store.lake import Part
 from genept.text.descriptions import describe_genes
+from genept.text.recipes import load_recipes
+from genept.text.spaces import Space
 
 app = typer.Typer(no_args_is_help=True, help="Which text, which model: tasks beside controls.")
 answer = Console(highlight=False)
@@ -50,24 +59,25 @@ def run(
     chosen = {id_: one for id_, one in TASKS.items() if not task or id_ in task}
     try:
         spaces = [platform.space(id_) for id_ in space] if space else list(platform.spaces)
+        spaces += companions(spaces)
     except ValueError as error:
         raise StoreError(str(error)) from None
+    for source in LABEL_ARCHIVES:
+        platform.archives.fetch(source)
     genes = build_genes(platform.lake, platform.archives).part()
-    with console.status("labels") as status:
-        labels = platform.labels(genes)
-        counted = fates(labels.properties) | fates(labels.pairs)
-        entrants = []
-        for one in spaces:
-            status.update(f"embedding {one.id}")
-            parts = [] if one.table else describe_genes(
-                platform.lake, platform.knowledge, genes, platform.recipe_of(one),
-                lambda: platform.minilm.count_tokens, max_genes=platform.settings.max_genes,
-            )  # fmt: skip
-            stored = platform.lake.assemble("gene_descriptions", parts)
-            entrants.append(platform.entrant(one, platform.embed(one, stored)))
+    labels = platform.labels(genes)
+    counted = fates(labels.properties) | fates(labels.pairs)
+    with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as progress:
+        bar = progress.add_task("embedding", total=1.0)
+
+        def advance(what: str, share: float) -> None:
+            progress.update(bar, description=what, completed=share)
+
+        entrants, costs = _entrants(platform, genes, spaces, advance)
         made, remarks = run_tasks(
-            platform.lake, labels, entrants, tasks=chosen, advance=status.update
+            platform.lake, labels, entrants, tasks=chosen, further=costs, advance=advance
         )
+        advance("done", 1.0)
     results = [part for part in made if part.table == "benchmark_results"]
     for what, n in counted.items():
         if what.split("/")[0] in chosen and not what.endswith("/scored"):
@@ -82,15 +92,56 @@ def run(
         _say(in_words(platform.lake.read(compared)))
 
 
+def _entrants(
+    platform: Platform, genes: Part, spaces: Sequence[Space], advance: Callable[[str, float], None]
+) -> tuple[list[SpaceVectors], list[Part]]:
+    """The spaces with their vectors, and what those of texts cost."""
+    entrants: list[SpaceVectors] = []
+    costs: list[Part] = []
+    for number, one in enumerate(spaces):
+        advance(f"embedding {one.id}", number / len(spaces))
+        parts = [] if one.table else describe_genes(
+            platform.lake, platform.knowledge, genes, platform.recipe_of(one),
+            lambda: platform.minilm.count_tokens, max_genes=platform.settings.max_genes,
+        )  # fmt: skip
+        stored = platform.lake.assemble("gene_descriptions", parts)
+        entrants.append(platform.entrant(one, platform.embed(one, stored)))
+        if one.is_text:
+            costs.append(platform.cost(one, stored, number))
+    return entrants, costs
+
+
 @app.command()
 def show(
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
     words: Annotated[bool, typer.Option(help="Say which differences are real.")] = False,
 ) -> None:
     """Show the leaderboard of a release: spaces by tasks, worse than a control in red."""
-    _print(load_table("benchmark_results", release=release).collect())
+    samples = sample_tasks(load_table("model_evaluations", release=release).collect())
+    _print(
+        pl.concat(
+            [load_table("benchmark_results", release=release).collect(), samples], how="diagonal"
+        )
+    )
     if words:
         _say(in_words(load_table("benchmark_comparisons", release=release).collect()))
+
+
+@app.command()
+def pictures(
+    folder: Annotated[Path, typer.Argument(help="Where the pictures go.")],
+    release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
+) -> None:
+    """Draw the leaderboard of a release: spaces by tasks, what is told apart, programs, …"""
+
+    def read(name: str) -> pl.DataFrame:
+        return load_table(name, release=release).collect()
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in exhibits(read, load_recipes(Settings().recipes)):
+        path = folder / f"{one.name}.png"
+        path.write_bytes(one.png)
+        answer.print(f"{path}: {one.title}. {one.words}", markup=False, soft_wrap=True)
 
 
 def _say(sentences: Sequence[str]) -> None:
@@ -100,22 +151,20 @@ def _say(sentences: Sequence[str]) -> None:
 
 def _print(results: pl.DataFrame) -> None:
     """One table per task: what decides first, best first; then the literature's procedures."""
-    of = ["task", "metric", "model", "split"]
-    decided = results.filter(pl.col("ci_low").is_not_null())
-    for rows in decided.partition_by(of, maintain_order=True):
-        title = " · ".join(map(str, rows.select(of).row(0)))
+    decided = beside_controls(results.filter(pl.col("ci_low").is_not_null()))
+    for rows in decided.partition_by(OF_SCORE, maintain_order=True):
+        title = " · ".join(map(str, rows.select(OF_SCORE).row(0)))
         table = Table("representation", "score", "95 %", "n", "", box=None, title=title)
         table.title_justify = "left"
-        best_control = rows.filter("is_control")["value"].max()
         for row in rows.sort("value", descending=True).iter_rows(named=True):
-            is_beaten = isinstance(best_control, float) and row["value"] < best_control
-            style = "dim" if row["is_control"] else "red" if is_beaten else "green"
+            style = "dim" if row["is_control"] else "red" if row["is_below"] else "green"
             table.add_row(
                 Text(row["representation"], style=style),
                 f"{row['value']:.3f}",
                 f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
                 f"{row['n']:,}",
-                "control" if row["is_control"] else "below a control" if is_beaten else "",
-            )
+                "control" if row["is_control"] else f"below {row['best_control']}"
+                if row["is_below"] else "",
+            )  # fmt: skip
         answer.print(table)
         answer.print()

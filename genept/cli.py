@@ -7,8 +7,11 @@ this file, and an analyst's installation, needs no orchestrator.
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Annotated, Final
 
 import polars as pl
 import typer
@@ -18,21 +21,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from genept.bench_cli import app as bench_app
 from genept.client import load_table, open_releases
-from genept.collections_cli import app as collections_app
 from genept.console import console
-from genept.embedders_cli import app as embedders_app
-from genept.genes_cli import app as genes_app
-from genept.models_cli import app as models_app
 from genept.release_cli import app as release_app
-from genept.search_cli import neighbours, search
 from genept.settings import Settings
 from genept.sources.errors import SourceError
-from genept.sources_cli import app as sources_app
-from genept.spaces_cli import app as spaces_app
-from genept.store.embedded import EmbeddedStore
 from genept.store.errors import StoreError
+from genept.store.roles import ROLES
+
+if TYPE_CHECKING:
+    from genept.store.embedded import EmbeddedStore
+
+ROOMS: Final = (
+    "genes", "collections", "spaces", "embeddings", "embedders", "sources", "bench", "models",
+    "predict",
+)  # fmt: skip
+"""Rooms whose commands need the extra `platform`."""
+
+REMEDY: Final = "this needs more than reading does: pip install 'genept-platform[platform]'"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,31 +48,75 @@ app = typer.Typer(
 store_app = typer.Typer(no_args_is_help=True, help="The embedded object store.")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
-app.add_typer(genes_app, name="genes")
-app.add_typer(collections_app, name="collections")
-app.add_typer(spaces_app, name="spaces")
-app.add_typer(embedders_app, name="embedders")
-app.add_typer(sources_app, name="sources")
-app.command()(search)
-app.command()(neighbours)
-app.add_typer(bench_app, name="bench")
-app.add_typer(models_app, name="models")
 answer = Console(highlight=False)
+
+
+def _add(add: Callable[[], None], *names: str) -> None:
+    """Add commands that need more than reading does, or say what to install to have them."""
+    try:
+        add()
+    except ModuleNotFoundError as error:
+        if _is_ours(error):
+            raise
+        for name in names:
+            _add_remedy(name)
+
+
+def _is_ours(missing: ModuleNotFoundError) -> bool:
+    return (missing.name or "").split(".")[0] in {"genept", "validation", "assets", "orchestration"}
+
+
+def _add_remedy(name: str) -> None:
+    @app.command(name, context_settings={"ignore_unknown_options": True})
+    def remedy(
+        arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,  # noqa: ARG001
+    ) -> None:
+        """Not installed: needs the extra `platform`."""
+        raise StoreError(REMEDY)
+
+
+def _add_room(name: str) -> None:
+    app.add_typer(import_module(f"genept.{name}_cli").app, name=name)
+
+
+def _add_search() -> None:
+    from genept.search_cli import neighbours, search
+
+    app.command()(search)
+    app.command()(neighbours)
+
+
+for room in ROOMS:
+    _add(partial(_add_room, room), room)
+_add(_add_search, "search", "neighbours")
 
 
 def main() -> None:
     """Run the command line; an error that a person can mend is one message, not a traceback."""
     try:
         for point in entry_points(group="genept.commands"):
-            app.command(point.name)(point.load())
+            _add(partial(_plug_in, point), point.name)
         app()
     except (StoreError, SourceError, SettingsError, ValidationError) as error:
         console.print("Error:", style="red", end=" ")
         console.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        if _is_ours(error):
+            raise
+        console.print(
+            f"Error: there is no {error.name} here; {REMEDY}", markup=False, soft_wrap=True
+        )
+        sys.exit(1)
+
+
+def _plug_in(point: EntryPoint) -> None:
+    app.command(point.name)(point.load())
 
 
 def _embedded() -> EmbeddedStore:
+    from genept.store.embedded import EmbeddedStore
+
     settings = Settings()
     if settings.s3_endpoint is not None:
         raise StoreError(
@@ -98,6 +148,18 @@ def status() -> None:
     held = sum(file.stat().st_size for file in found.data.rglob("*") if file.is_file())
     answer.print(f"running at {found.url} since {found.since:%Y-%m-%d %H:%M} UTC, pid {found.pid}")
     answer.print(f"holds {held / 1e6:,.0f} MB under {found.data}", soft_wrap=True)
+
+
+@store_app.command()
+def keys(
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "reader",
+) -> None:
+    """Print the keys of a role, as shell assignments: for R and other readers."""
+    if role not in ROLES:
+        raise StoreError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
+    found = _embedded().ensure().keys(role)
+    typer.echo(f"AWS_ACCESS_KEY_ID={found.access_key}")
+    typer.echo(f"AWS_SECRET_ACCESS_KEY={found.secret_key}")
 
 
 @app.command("table")

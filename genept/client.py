@@ -17,7 +17,7 @@ from genept.store.connect import open_store
 from genept.store.errors import StoreError, UnreachableStoreError
 from genept.store.manifest import Manifest, ReleasedFile
 from genept.tables import TABLES
-from genept.vectors import Ids, Matrix, Vectors, open_vectors
+from genept.vectors import Ids, Matrix, Vectors, open_vectors, read_vectors
 
 if TYPE_CHECKING:
     import duckdb
@@ -93,6 +93,7 @@ def load_embeddings(
     space: str,
     collection: str | None = None,
     method: str = "genept-w",
+    ids: Sequence[str] | None = None,
     release: str = LATEST,
     settings: Settings | None = None,
 ) -> tuple[Ids, Matrix]:
@@ -104,21 +105,32 @@ def load_embeddings(
         With a collection it may be left out: cells or samples are found by themselves.
     method
         How genes were combined, for cells and samples.
+    ids
+        Only these Ensembl ids, or observation ids: fetched by themselves, in three small
+        requests, unless the whole file is on this machine already.
 
     Returns
     -------
     ids : ndarray of str, shape (n,)
-        Ensembl ids, or observation ids, sorted.
+        Ensembl ids, or observation ids, sorted; or in the order of `ids`.
     matrix : ndarray of float32, shape (n, dimensions)
         Vectors of unit length; memory-mapped and read-only: copy it before changing it.
 
     Raises
     ------
     StoreError
-        If there is no such table, space, collection or release.
+        If there is no such table, space, collection, release or id.
     """
     found = resolve(release, settings)
-    vectors = released_vectors(found, table, space, collection, method)
+    chosen = _vector_files(found.manifest, table, space, collection, method)
+    if ids is not None and len(chosen) == 1 and found.releases.files.held(chosen[0]) is None:
+        _refuse_offline(found, table)
+        releases, manifest = found.releases, found.manifest
+        key = f"{releases.folder(manifest.release_id)}/{chosen[0].path}"
+        vectors = read_vectors(releases.store, key, manifest, chosen[0], ids)
+    else:
+        vectors = _opened(found, chosen)
+        vectors = vectors if ids is None else vectors.only(ids)
     return vectors.ids, vectors.matrix
 
 
@@ -130,7 +142,19 @@ def released_vectors(
     method: str = "genept-w",
 ) -> Vectors:
     """Vectors of a release, memory-mapped: see `load_embeddings`."""
-    manifest, partition = found.manifest, {"space": space}
+    return _opened(found, _vector_files(found.manifest, table, space, collection, method))
+
+
+def _opened(found: Resolved, chosen: Sequence[ReleasedFile]) -> Vectors:
+    parts = [open_vectors(found.releases.files, found.manifest, one) for one in chosen]
+    return parts[0] if len(parts) == 1 else Vectors.joined(parts)
+
+
+def _vector_files(
+    manifest: Manifest, table: str, space: str, collection: str | None, method: str
+) -> list[ReleasedFile]:
+    """The files that hold the vectors asked for."""
+    partition = {"space": space}
     if collection is not None:
         holding = [one for one in OBSERVED if _holds(manifest, one, collection)]
         table = holding[0] if table == "gene_embeddings" and holding else table
@@ -144,9 +168,7 @@ def released_vectors(
         partition |= {"method": method, "collection_id": collection}
     elif table in OBSERVED:
         partition |= {"method": method}
-    chosen = released_files(manifest, table, partition)
-    parts = [open_vectors(found.releases.files, manifest, one) for one in chosen]
-    return parts[0] if len(parts) == 1 else Vectors.joined(parts)
+    return released_files(manifest, table, partition)
 
 
 def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> list[ReleasedFile]:
@@ -190,19 +212,19 @@ def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> 
 
 def storage_options(*, settings: Settings | None = None) -> dict[str, str]:
     """What polars needs to read the release's S3 addresses; holds the secret: do not print it."""
-    return open_store(settings or Settings()).storage_options()
+    return open_store(settings or Settings(), "reader").storage_options()
 
 
 def filesystem(*, settings: Settings | None = None) -> S3FileSystem:
     """What pyarrow and pandas need to read the addresses, without their leading ``s3://``."""
-    return open_store(settings or Settings()).filesystem()
+    return open_store(settings or Settings(), "reader").filesystem()
 
 
 def duckdb_connection(*, settings: Settings | None = None) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB that reads the release's S3 addresses."""
     from genept.store.duckdb_reader import duckdb_connection as connect
 
-    return connect(open_store(settings or Settings()))
+    return connect(open_store(settings or Settings(), "reader"))
 
 
 def _holds(manifest: Manifest, table: str, collection: str) -> bool:

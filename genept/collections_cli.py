@@ -23,6 +23,7 @@ from genept.nomenclature.mapping import Nomenclature
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.errors import SourceError
+from genept.store.connect import open_store
 
 app = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
 answer = Console(highlight=False, soft_wrap=True)
@@ -140,7 +141,7 @@ def validate(
 def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="An added one.")]) -> None:
     """Take an added collection back; releases that hold it keep it."""
     platform = Platform(Settings())
-    added.remove(platform.store, platform.settings.product, id_)
+    added.remove(open_store(platform.settings, "gc"), platform.settings.product, id_)
     answer.print(f"removed {id_}: the next release does not hold it")
 
 

@@ -13,18 +13,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genept.benchmarks.contests import SpaceVectors
+from genept.benchmarks.costs import space_costs
+from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
 from genept.benchmarks.labels import build_labels
-from genept.benchmarks.leaderboard import SpaceVectors
 from genept.benchmarks.tasks import Labels
 from genept.collections.added import AddedCollection, added_collections
+from genept.embeddings.ensembles import Ensemble, declared_ensembles
+from genept.embeddings.outside import OutsideVectors, outside_vectors
 from genept.models.registry import ModelRegistry
+from genept.models.tasks import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature.reference import Reference, starter_reference
+from genept.resolving import open_releases
 from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
 from genept.sources.places import Places
+from genept.sources.structures import read_pickled_texts, read_structure_table
+from genept.store.claim import Claim
 from genept.store.connect import open_store
 from genept.store.lake import Lake, Part, StoredTable
 from genept.store.manifest import ReleasedSource
@@ -96,8 +104,8 @@ class Platform:
 
     @cached_property
     def store(self) -> ObjectStore:
-        """The object store; starts the embedded one if that is what the settings say."""
-        return open_store(self.settings)
+        """The object store, to build in; starts the embedded one if the settings say so."""
+        return open_store(self.settings, "writer")
 
     @cached_property
     def lake(self) -> Lake:
@@ -106,13 +114,23 @@ class Platform:
 
     @cached_property
     def releases(self) -> Releases:
-        """Everything that was ever published."""
-        return Releases(self.lake, self.settings.product)
+        """Everything that was ever published, and to be published."""
+        return open_releases(self.settings, role="publisher")
+
+    @cached_property
+    def claim(self) -> Claim:
+        """Which run may publish."""
+        return Claim(self.releases)
 
     @cached_property
     def models(self) -> ModelRegistry:
         """Every trained model, and who is champion."""
         return ModelRegistry(self.store, self.settings.product)
+
+    def diagnosis_tasks(self, collection: str) -> list[DiagnosisTask]:
+        """What is to be read from the samples of a bulk collection."""
+        entries = load_tasks(self.settings.tasks)
+        return tasks_of(collection, entries, full=self.settings.full_models)
 
     @cached_property
     def reference(self) -> Reference:
@@ -152,6 +170,19 @@ class Platform:
         """
         return self.catalogue.chosen(self.settings.collections)
 
+    def structures(self, collection: Collection) -> dict[str, str]:
+        """SMILES by name of the drug: of the collection's source, and of one's own table.
+
+        Empty where neither gives them.
+        """
+        member, found = collection.options.get("structures"), {}
+        if member is not None:
+            with self.collection_archives.open_member(collection.sources[0], member) as stream:
+                found = read_pickled_texts(stream, what=member)
+        if self.settings.drug_structures is not None:
+            found |= read_structure_table(self.settings.drug_structures)
+        return found
+
     @cached_property
     def knowledge(self) -> KnowledgeSources:
         """Where descriptions are drawn from: the archives, and what else is at hand."""
@@ -190,6 +221,16 @@ class Platform:
     def own_spaces(self) -> list[OwnSpace]:
         """The registered tables of gene vectors."""
         return own_spaces(self.store, self.settings.product)
+
+    @cached_property
+    def outside(self) -> list[OutsideVectors]:
+        """The registered vectors of observations that other models made."""
+        return outside_vectors(self.store, self.settings.product)
+
+    @property
+    def ensembles(self) -> tuple[Ensemble, ...]:
+        """Every declared ensemble."""
+        return declared_ensembles(self.settings.recipes)
 
     @property
     def declared_spaces(self) -> dict[Space, bool]:
@@ -296,6 +337,11 @@ class Platform:
         told = () if space.table else self.recipe_of(space).part_names
         return SpaceVectors(space, vectors, frozenset(told))
 
+    def cost(self, space: Space, descriptions: StoredTable, number: int) -> Part:
+        """What the vectors of a space of texts cost; see `benchmarks.costs`."""
+        texts = descriptions.part(self.recipe_of(space).id)
+        return space_costs(self.lake, space, texts, lambda: self.embedder_of(space), number)
+
     def forecasts(self, descriptions: StoredTable) -> dict[str, Forecast]:
         """What each chosen space of a hosted embedder would cost, by space."""
         found = {}
@@ -326,7 +372,7 @@ class Platform:
     @property
     def needed_sources(self) -> list[str]:
         """The sources that the chosen collections and spaces draw on, in catalogue order."""
-        needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm"}
+        needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm", *LABEL_ARCHIVES}
         needed.update(*(collection.sources for collection in self.collections))
         order = list(self.catalogue.sources)
         return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))

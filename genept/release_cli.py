@@ -1,11 +1,12 @@
-"""`genept release …`: list, show, compare, verify, roll back, collect garbage.
+"""`genept release …`: list, show, compare, verify, roll back, approve, collect garbage.
 
 What a release is, and what may be done to it, is `genept.store`'s business.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from typing import Annotated
 
 import typer
@@ -13,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from genept.client import open_releases
-from genept.store import garbage, rollback
+from genept.snippets import Snippets
+from genept.store import approvals, garbage, rollback
+from genept.store.copies import StaleCopies, stale_copies
 from genept.store.errors import StoreError
 from genept.store.manifest import Manifest
 from genept.store.release import Releases
@@ -71,6 +74,10 @@ def show(release: ReleaseId = "latest") -> None:
     for path in sorted(one for one in manifest.audit if one.endswith("index.html")):
         answer.print(known.address(manifest.release_id, f"audit/{path}"))
     answer.print(known.address(manifest.release_id, "manifest.json"))
+    made = Snippets(known.files, manifest)
+    answer.print("\nTo be pasted:")
+    for what, code in {**made.readers(), "R": made.r(), **made.questions()}.items():
+        typer.echo(f"\n# {what}\n{code}")
 
 
 @app.command()
@@ -110,7 +117,7 @@ def roll_back(
     ] = None,
 ) -> None:
     """Make an earlier release current again; the bad content is not published anew."""
-    pointer = rollback.roll_back(open_releases(), release, reason=reason)
+    pointer = rollback.roll_back(open_releases(role="publisher"), release, reason=reason)
     answer.print(f"{pointer.release_id} is current, number {pointer.seq} of all swaps")
     for denied in pointer.denied:
         if denied.lifted_at is None:
@@ -120,33 +127,60 @@ def roll_back(
 @app.command()
 def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> None:
     """Take a release off the deny list; the next run that makes its content publishes it."""
-    rollback.allow(open_releases(), release)
+    rollback.allow(open_releases(role="publisher"), release)
     answer.print(f"{release} is not denied any more")
+
+
+@app.command()
+def approve(
+    tables: Annotated[list[str], typer.Argument(help="Tables that a run was held for.")],
+    reason: Annotated[str, typer.Option(help="Why; others will read it.", prompt=True)],
+    by: Annotated[str, typer.Option(help="Who approves.")] = getuser(),
+) -> None:
+    """Let the next release differ: far fewer or more rows of these tables are meant."""
+    for one in approvals.approve(open_releases(), tables, by=by, reason=reason):
+        answer.print(
+            f"{one.table}: approved against {one.against} by {one.by}; the next release uses it up"
+        )
 
 
 @app.command()
 def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only list.")] = False,
     days: Annotated[
-        int, typer.Option(help="Age of parts of the lake that nothing refers to.", min=1)
+        int, typer.Option(help="Age of what the lake, or this machine, needs no more.", min=1)
     ] = garbage.PART_AGE.days,
 ) -> None:
     """List what nobody will read again: old releases, stages, parts; with --yes, delete it."""
-    known = open_releases()
+    known = open_releases(role="gc")
     found = garbage.find_garbage(known, part_age=timedelta(days=days))
+    copies = _stale_copies(known, timedelta(days=days))
     uploads = known.store.orphaned_uploads(garbage.UPLOAD_AGE)
     for one in found:
         answer.print(f"{one.what}: {len(one.keys):,} objects, {one.bytes:,} bytes; {one.why}")
+    for copy in copies:
+        answer.print(
+            f"on this machine: {len(copy.files):,} files, {copy.bytes:,} bytes; {copy.why}"
+        )
     if uploads:
         answer.print(f"{len(uploads)} uploads in parts that were never finished")
-    if not found and not uploads:
+    if not found and not uploads and not copies:
         answer.print("there is nothing to collect")
     elif yes:
+        freed = sum(one.bytes for one in found) + sum(copy.bytes for copy in copies)
         garbage.collect(known, found)
         known.store.abort_orphaned_uploads(garbage.UPLOAD_AGE)
-        answer.print(f"deleted {sum(one.bytes for one in found):,} bytes")
+        for copy in copies:
+            copy.delete()
+        answer.print(f"deleted {freed:,} bytes")
     else:
         answer.print("a dry run: nothing was deleted; `genept release gc --yes` deletes it")
+
+
+def _stale_copies(known: Releases, age: timedelta) -> list[StaleCopies]:
+    tables = known.current().tables.values() if known.current_id() else ()
+    held = {file.sha256 for table in tables for file in table.files}
+    return stale_copies(known.lake.cache.parent, held, now=datetime.now(UTC), age=age)
 
 
 def _named(known: Releases, release: str) -> Manifest:

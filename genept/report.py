@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import polars as pl
 from rich.console import Console
 
+from genept.benchmarks.standing import cell_types_decided
 from genept.client import load_table, open_releases
 from genept.settings import Settings
+from genept.snippets import Snippets
 from genept.store.release import Releases
 
 HEADLINES = {
@@ -42,9 +44,10 @@ def headline_results(settings: Settings) -> pl.DataFrame:
         best first within a cohort.
     """
     shared = ["representation", "metric", "value", "ci_low", "ci_high", "n", "is_control"]
-    benchmarks = load_table("benchmark_results", settings=settings).select(
-        pl.col("dataset").alias("cohort"), *shared
-    )
+    results = load_table("benchmark_results", settings=settings).collect()
+    cells = cell_types_decided(results, "accuracy")
+    plain = ~pl.col("representation").str.contains("@permuted", literal=True)
+    benchmarks = cells.filter(plain).select(pl.col("dataset").alias("cohort"), *shared)
     diagnosed = pl.col("model").str.starts_with("diagnosis-")
     models = load_table("model_evaluations", settings=settings).filter(
         pl.col("metric").is_in(["normalised_pearson"])
@@ -53,7 +56,7 @@ def headline_results(settings: Settings) -> pl.DataFrame:
     return (
         pl.concat(
             [
-                benchmarks.filter(pl.col("metric") == "accuracy"),
+                benchmarks.lazy(),
                 models.select("cohort", *shared),
             ]
         )
@@ -85,28 +88,12 @@ def _headlines(settings: Settings) -> Iterator[str]:
 
 def snippets(releases: Releases) -> str:
     """Python that reads the current release, to be pasted."""
-    readers = reading_snippets(releases)
+    made = Snippets(releases.files, releases.current())
     return "\n\n".join(
         [
             "Read it (paste into .venv/bin/python, in this folder):",
-            *(f"# {reader}\n{code}" for reader, code in readers.items()),
-            "Look at how it was made: make ui",
+            *(f"# {reader}\n{code}" for reader, code in made.readers().items()),
+            *(f"# {question}\n{code}" for question, code in made.questions().items()),
+            "R, and more: genept release show. Look at how it was made: make ui",
         ]
     )
-
-
-def reading_snippets(releases: Releases) -> dict[str, str]:
-    """How each library reads table `genes` of the current release, by library."""
-    manifest = releases.current()
-    genes = releases.address(manifest.release_id, "data/genes/*.parquet")
-    folder = releases.address(manifest.release_id, "data/genes").removeprefix("s3://")
-    return {
-        "polars": f"""import genept, polars as pl
-genes = pl.scan_parquet("{genes}", storage_options=genept.storage_options()).collect()""",
-        "pandas": f"""import genept, pandas as pd
-genes = pd.read_parquet("{folder}", filesystem=genept.filesystem())""",
-        "pyarrow": f"""import genept, pyarrow.parquet as pq
-genes = pq.read_table("{folder}", filesystem=genept.filesystem())""",
-        "duckdb": f"""import genept
-genes = genept.duckdb_connection().read_parquet("{genes}").fetchall()""",
-    }

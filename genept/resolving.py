@@ -19,6 +19,7 @@ from genept.store.errors import StoreError, UnreachableStoreError
 from genept.store.lake import Lake
 from genept.store.manifest import Manifest
 from genept.store.release import Releases
+from genept.store.roles import Role
 
 LATEST = "latest"
 
@@ -36,10 +37,10 @@ class Resolved:
     offline: bool = False
 
 
-def open_releases(settings: Settings | None = None) -> Releases:
-    """The releases of an installation; by default of the one in this folder."""
+def open_releases(settings: Settings | None = None, *, role: Role = "reader") -> Releases:
+    """The releases of an installation; by default of the one in this folder, to be read."""
     settings = settings or Settings()
-    lake = Lake(open_store(settings), settings.product, settings.state / "cache" / "parts")
+    lake = Lake(open_store(settings, role), settings.product, settings.state / "cache" / "parts")
     return Releases(lake, settings.product)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -91,6 +92,12 @@ class Settings(BaseSettings):
         description="Train and score every head and space, and drug response in four regimes: "
         "half an hour and more.",
     )
+    drug_structures: Path | None = Field(
+        None, description="Table of one's own with columns drug_id, smiles; goes before a source's."
+    )
+    tasks: Path | None = Field(
+        None, description="A TOML file of diagnosis tasks of one's own (docs/models.md)."
+    )
     mirrors: tuple[str, ...] = Field(
         (), description="Folders, s3://bucket/prefix or https:// asked first for public sources."
     )
@@ -100,11 +107,26 @@ class Settings(BaseSettings):
     recipes: Path | None = Field(
         None, description="A TOML file with recipes, masks and spaces of one's own."
     )
+    unattended: bool = Field(
+        False, description="Nightly and weekly schedules are on unless they are switched off."
+    )
+    failure_webhook: SecretStr | None = Field(
+        None, description="https:// (or loopback) address that is told of every failed run."
+    )
 
     @model_validator(mode="after")
     def _credentials_come_in_pairs(self) -> Settings:
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             raise ValueError("set both GENEPT_S3_ACCESS_KEY and GENEPT_S3_SECRET_KEY, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _the_webhook_is_private(self) -> Settings:
+        if self.failure_webhook is not None:
+            address = urlsplit(self.failure_webhook.get_secret_value())
+            here = address.scheme == "http" and address.hostname in ("127.0.0.1", "::1")
+            if not here and not (address.scheme == "https" and address.hostname):
+                raise ValueError("GENEPT_FAILURE_WEBHOOK must begin with https:// (or be loopback)")
         return self
 
     @property

@@ -18,6 +18,7 @@ from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.sources.vector_tables import read_vector_table
+from genept.store.connect import open_store
 from genept.store.provenance import sha256_of_file
 from genept.text import own_spaces
 from genept.text.own_spaces import Mapped, map_vectors, register
@@ -34,6 +35,10 @@ def add(
     ],
     id_: Annotated[str, typer.Option("--id", help="Such as scgpt/whole-human.")],
     citation: Annotated[str, typer.Option(help="Where the vectors come from.")] = "",
+    licence: Annotated[str, typer.Option(help="Terms of the vectors.")] = "not stated",
+    redistributable: Annotated[
+        bool, typer.Option(help="The terms allow releases with them to be passed on.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option(help="Map and count only; store nothing.")] = False,
 ) -> None:
     """Register the gene vectors of FILE as a space: the next release holds it."""
@@ -57,6 +62,8 @@ def add(
         file_sha256=sha256_of_file(file),
         reference_release=reference.release,
         citation=citation,
+        licence=licence,
+        redistributable=redistributable,
     )
     answer.print(
         f"registered {declared.id}, table {declared.table_sha256[:12]}: the next `genept run` "
@@ -84,7 +91,7 @@ def list_spaces() -> None:
 def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="A registered space.")]) -> None:
     """Take a registered space back; releases that hold it keep it."""
     platform = Platform(Settings())
-    own_spaces.remove(platform.store, platform.settings.product, id_)
+    own_spaces.remove(open_store(platform.settings, "gc"), platform.settings.product, id_)
     answer.print(f"removed {id_}: the next release does not hold it")
 
 

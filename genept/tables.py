@@ -14,12 +14,18 @@ import pyarrow as pa
 
 from genept.declaration import ENSEMBL_GENE_ID, VECTOR, Column, Table
 
-SCHEMA_VERSION: Final = "1.0.0"
+SCHEMA_VERSION: Final = "1.1.0"
 """Of these declarations: major for what breaks a reader, minor for what is added; a release that
 changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
 TEXT, FLOAT, INT, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 TEXTS = pa.list_(pa.field("item", TEXT, nullable=False))
+
+REASONS: Final = (
+    *("answered", "no class is likely enough"),
+    *("unlike the samples of its training", "too few of its genes were measured"),
+)
+"""Why a model answers about a sample or abstains; see `genept.models.serving`."""
 
 OUTCOMES: Final = (
     *("exact", "ensembl_id", "version_stripped", "case_or_space_fixed", "entrez_id"),
@@ -37,6 +43,12 @@ UTC_TIME: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 SPACE = Column("space", TEXT, "Embedding space: text embedder / description recipe[@control].")
 COLLECTION = Column("collection_id", TEXT, "Collection that the row belongs to.")
 OBSERVATION = Column("observation_id", TEXT, "Cell or bulk sample, unique in its collection.")
+METHOD = Column(
+    "method",
+    TEXT,
+    "How the vector came about.",
+    allowed=("genept-w", "genept-s", "outside", "ensemble"),
+)
 GENE = Column("ensembl_gene_id", TEXT, "Unversioned Ensembl gene id.", pattern=ENSEMBL_GENE_ID)
 MEANING = (
     replace(GENE, meaning="The gene; empty if it could not be decided.", nullable=True),
@@ -74,23 +86,42 @@ def _share(name: str, meaning: str, type_: pa.DataType = FLOAT) -> Column:
     return Column(name, type_, meaning, minimum=0.0, maximum=1.0)
 
 
+DIAGNOSED = (
+    MODEL,
+    MODEL_VERSION,
+    COLLECTION,
+    OBSERVATION,
+    Column("prediction", TEXT, "The likeliest class, even where the model abstains."),
+    _share("probability", "Of the prediction, calibrated on the model's own collection."),
+    Column(
+        "distance", FLOAT, "From the model's training samples; above 1 a sample is unlike them.",
+        minimum=0.0,
+    ),
+    _share("genes_measured", "Share of the model's genes that the collection has."),
+    Column("abstained", FLAG, "Whether the model does not answer."),
+    Column("reason", TEXT, "Why it does, or does not.", allowed=REASONS),
+)  # fmt: skip
+
+
 def _embeddings(name: str, what: str, group: str) -> Table:
     return Table(
         name=name,
         meaning=f"One vector per {what}, unit length: the expression-weighted mean of its genes' "
-        "vectors (GenePT-w), or that of a sentence naming its genes (GenePT-s).",
+        "vectors (GenePT-w), that of a sentence naming its genes (GenePT-s), another model's "
+        "(outside), or several of these as one (ensemble).",
         group=group,
         key=("space", "method", "collection_id", "observation_id"),
         partition=("space", "method", "collection_id"),
         columns=(
             SPACE,
-            Column("method", TEXT, "How genes were combined.", allowed=("genept-w", "genept-s")),
+            METHOD,
             COLLECTION,
             OBSERVATION,
             Column("embedding", VECTOR, "The vector, float32.", norm=1.0),
             _share(
                 "coverage",
-                "Share of its weight on genes with a vector, or that the sentence names.",
+                "Share of its weight on genes with a vector, or that the sentence names; 1 for "
+                "outside vectors, which come whole; the weighted mean of an ensemble's members.",
                 pa.float32(),
             ),
         ),
@@ -109,6 +140,19 @@ DIFFERENCE = (
     Column("ci_low", FLOAT, "Lower end of its 95 % paired bootstrap interval."),
     Column("ci_high", FLOAT, "Upper end of its 95 % paired bootstrap interval."),
     _share("p", "Two-sided, by the normal approximation to the bootstrap."),
+)
+
+PROGRAM = Column("program", INT, "Number of the program in its space, by size.", minimum=0)
+DATASET = Column("dataset", TEXT, "Collection, or source of labels, that it was asked of.")
+CONFUSED = (
+    TASK,
+    DATASET,
+    REPRESENTATION,
+    MODEL,
+    SPLIT,
+    Column("truth", TEXT, "The label."),
+    Column("predicted", TEXT, "The predicted label."),
+    Column("n", INT, "How often; repeated splits add up.", minimum=1),
 )
 
 _TABLES: tuple[Table, ...] = (
@@ -376,6 +420,55 @@ _TABLES: tuple[Table, ...] = (
     _embeddings("cell_embeddings", "cell", "embeddings"),
     _embeddings("sample_embeddings", "bulk sample", "embeddings"),
     Table(
+        name="embedding_origins",
+        meaning="Outside vectors and ensembles: what they are made of, their terms, and how many "
+        "observations they reach.",
+        group="embeddings",
+        key=("collection_id", "space", "method"),
+        partition=("collection_id", "space"),
+        minimum_rows=0,
+        columns=(
+            COLLECTION,
+            replace(SPACE, meaning="Id of the other model's space, or of the ensemble."),
+            METHOD,
+            Column("made_of", TEXTS, "The file; or each member with its weight."),
+            Column("file_sha256", TEXT, "Of the file.", pattern=SHA256, nullable=True),
+            Column("dimensions", INT, "Length of a vector.", minimum=1),
+            Column("n_observations", INT, "Observations that could have a vector.", minimum=0),
+            Column("n_joined", INT, "Those that have one.", minimum=0),
+            Column(
+                "n_strangers", INT, "Vectors of ids that are no observation; not used.", minimum=0
+            ),
+            Column("shortest", FLOAT, "Shortest vector of the file.", nullable=True),
+            Column("longest", FLOAT, "Longest vector of the file.", nullable=True),
+            Column("licence", TEXT, "Licence of the vectors, as stated by who added them."),
+            Column("redistributable", FLAG, "Whether it allows passing the vectors on."),
+            Column("citation", TEXT, "What to cite."),
+            Column(
+                "registered", TEXT, "When a file was added, UTC.", pattern=UTC_TIME, nullable=True
+            ),
+        ),
+    ),
+    Table(
+        name="unmatched_vectors",
+        meaning="Observations that outside vectors do not reach, and vectors of nobody.",
+        group="embeddings",
+        key=("collection_id", "space", "observation_id"),
+        partition=("collection_id", "space"),
+        minimum_rows=0,
+        columns=(
+            COLLECTION,
+            replace(SPACE, meaning="Id of the other model's space."),
+            replace(OBSERVATION, meaning="The observation; or the id that the file gives."),
+            Column(
+                "reason",
+                TEXT,
+                "What is missing: its vector, or an observation of that id.",
+                allowed=("no_vector", "no_observation"),
+            ),
+        ),
+    ),
+    Table(
         name="gene_properties",
         meaning="What genes are labelled with for benchmarks, row by row as published.",
         group="benchmarks",
@@ -393,13 +486,16 @@ _TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="gene_pairs",
-        meaning="Pairs of genes and whether they belong together, row by row as published.",
+        meaning="Pairs of genes and whether they belong together, row by row as published; of "
+        "protein interactions those of high confidence.",
         group="benchmarks",
         key=("task", "split", "position"),
         minimum_rows=0,
         columns=(
             TASK,
-            replace(SPLIT, meaning="The publisher's split: train, valid or test."),
+            replace(
+                SPLIT, meaning="The publisher's split: train, valid or test; all: none was made."
+            ),
             POSITION,
             Column("input_a", TEXT, "First gene, as the publisher wrote it."),
             Column("input_b", TEXT, "Second gene, as the publisher wrote it."),
@@ -418,7 +514,7 @@ _TABLES: tuple[Table, ...] = (
         collection="dataset",
         columns=(
             TASK,
-            Column("dataset", TEXT, "Collection, or source of labels, that it was asked of."),
+            DATASET,
             REPRESENTATION,
             Column("model", TEXT, "What answered."),
             SPLIT,
@@ -439,6 +535,70 @@ _TABLES: tuple[Table, ...] = (
         ),
     ),
     Table(
+        name="benchmark_confusions",
+        meaning="Which label was taken for which, on the split that decides.",
+        group="benchmarks",
+        key=("task", "dataset", "representation", "truth", "predicted"),
+        minimum_rows=0,
+        columns=CONFUSED,
+    ),
+    Table(
+        name="gene_programs",
+        meaning="Genes that lie together in a space, found without labels: clusters by cosine.",
+        group="benchmarks",
+        key=("space", "program", "ensembl_gene_id"),
+        partition=("space",),
+        minimum_rows=0,
+        columns=(
+            SPACE,
+            PROGRAM,
+            GENE,
+            SYMBOL,
+            Column("similarity", FLOAT, "Cosine with the mean of its program."),
+        ),
+    ),
+    Table(
+        name="program_terms",
+        meaning="What a program's genes share more often than chance gives, the surest terms.",
+        group="benchmarks",
+        key=("space", "program", "kind", "term"),
+        partition=("space",),
+        minimum_rows=0,
+        columns=(
+            SPACE,
+            PROGRAM,
+            Column("kind", TEXT, "Kind of term: the task of table `gene_properties`."),
+            Column("term", TEXT, "Its name."),
+            Column("n_program", INT, "Genes of the program.", minimum=1),
+            Column("n_term", INT, "Genes of the term in the space.", minimum=1),
+            Column("n_shared", INT, "Genes of both.", minimum=1),
+            _share("p", "By the hypergeometric distribution."),
+            _share("q", "The same, by Benjamini and Hochberg over all programs and terms."),
+        ),
+    ),
+    Table(
+        name="program_activity",
+        meaning="How active a program's genes are in a cell type, beside the collection's cells.",
+        group="benchmarks",
+        key=("space", "collection_id", "program", "cell_type"),
+        partition=("space", "collection_id"),
+        minimum_rows=0,
+        columns=(
+            SPACE,
+            COLLECTION,
+            PROGRAM,
+            Column("cell_type", TEXT, "Cell type as annotated by the publisher."),
+            Column(
+                "activity",
+                FLOAT,
+                "Mean over genes of the type's mean expression less that of all cells.",
+                unit="standard deviations",
+            ),
+            Column("n_genes", INT, "Genes of the program that are expressed.", minimum=1),
+            Column("n_cells", INT, "Cells of the type.", minimum=1),
+        ),
+    ),
+    Table(
         name="diagnosis_predictions",
         meaning="Diagnosis of each bulk sample by a model that did not see its group.",
         group="models",
@@ -452,6 +612,15 @@ _TABLES: tuple[Table, ...] = (
             _share("probability", "Of the prediction, calibrated by temperature."),
             Column("abstained", FLAG, "Probability under the model's threshold."),
         ),
+    ),
+    Table(
+        name="sample_diagnoses",
+        meaning="What each champion says of bulk samples that it was not trained or measured on.",
+        group="models",
+        key=("model", "collection_id", "observation_id"),
+        partition=("model", "collection_id"),
+        minimum_rows=0,
+        columns=DIAGNOSED,
     ),
     Table(
         name="drug_response_predictions",
@@ -535,6 +704,15 @@ TABLES: Final[dict[str, Table]] = {table.name: table for table in _TABLES}
 _SHARD = (COLLECTION, Column("total", FLOAT, "Sum of the values, in the collection's unit."))
 _WORKING: tuple[Table, ...] = (
     Table(
+        name="shadow_diagnoses",
+        meaning="What challengers would say: recorded beside the champion for a night, unheard.",
+        group="models",
+        key=("model", "collection_id", "observation_id"),
+        partition=("model", "collection_id"),
+        minimum_rows=0,
+        columns=DIAGNOSED,
+    ),
+    Table(
         name="shard_observations",
         meaning="What was counted of every observation while its shard was ingested.",
         group="collections",
@@ -599,9 +777,52 @@ _WORKING: tuple[Table, ...] = (
         partition=("task",),
         columns=DIFFERENCE,
     ),
+    Table(
+        name="benchmark_confused",
+        meaning="Which label was taken for which, on one task of one data set.",
+        group="benchmarks",
+        key=("task", "dataset", "representation", "truth", "predicted"),
+        partition=("task", "dataset"),
+        columns=CONFUSED,
+    ),
+    Table(
+        name="run_metrics",
+        meaning="What every step of every run that ended cost: time, bytes, tokens, memory.",
+        group="operations",
+        key=("run_id", "step"),
+        partition=("run_id",),
+        columns=(
+            Column("run_id", TEXT, "The orchestrator's id of the run."),
+            Column("job", TEXT, "Name of the job, such as nightly."),
+            Column("night", TEXT, "The night it was for, as a date.", nullable=True),
+            Column("outcome", TEXT, "How the run ended.", allowed=("success", "failure")),
+            Column("step", TEXT, "A step of the run: an asset, a check, or several assets."),
+            Column("assets", TEXTS, "The assets that the step made."),
+            Column("ended", TEXT, "How the step ended, in the orchestrator's words."),
+            Column("started_at", TEXT, "When it started.", pattern=UTC_TIME, nullable=True),
+            Column("seconds", FLOAT, "How long it took.", unit="s", minimum=0, nullable=True),
+            Column("rows", INT, "Rows of the tables it made.", minimum=0, nullable=True),
+            Column("bytes", INT, "Their size as stored.", unit="B", minimum=0, nullable=True),
+            Column(
+                "tokens",
+                INT,
+                "Of texts that were embedded anew: one for every three bytes, an upper bound.",
+                minimum=0,
+                nullable=True,
+            ),
+            Column(
+                "peak_memory",
+                INT,
+                "Most memory that its process and the workers of it held, if it was measured.",
+                unit="B",
+                minimum=0,
+                nullable=True,
+            ),
+        ),
+    ),
 )
 WORKING_TABLES: Final[dict[str, Table]] = {table.name: table for table in _WORKING}
-"""Tables that never leave the lake: what a killed run need not count again."""
+"""Tables that never leave the lake: what a killed run need not count again, and what runs cost."""
 
 GENE_SNAPSHOTS: Final = Table(
     name="gene_snapshots",

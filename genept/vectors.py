@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from genept.store.bucket import Bucket
 from genept.store.errors import StoreError
 from genept.store.manifest import Manifest, ReleasedFile
+from genept.store.matrices import read_matrix
 from genept.store.released_files import ReleasedFiles
 
 Matrix = npt.NDArray[np.float32]
@@ -91,6 +93,17 @@ class Vectors:
             np.concatenate([one.matrix for one in parts]),
         )
 
+    def only(self, ids: Sequence[str]) -> Vectors:
+        """Those of some ids, in the order of their asking. Raises `StoreError` for unknown ones."""
+        place = {str(one): at for at, one in enumerate(self.ids)}
+        if unknown := [one for one in ids if one not in place]:
+            raise StoreError(
+                f"no vectors of {', '.join(unknown[:5])}: vectors are asked for by id, such as "
+                "ENSG00000049768; table `genes` says which symbol has which"
+            )
+        chosen = [place[one] for one in ids]
+        return Vectors(self.ids[chosen], self.matrix[chosen])
+
     def of(self, id_: str) -> Matrix | None:
         """The vector of an id; none if there is none."""
         at = np.flatnonzero(self.ids == id_)
@@ -104,11 +117,33 @@ def open_vectors(files: ReleasedFiles, manifest: Manifest, file: ReleasedFile) -
     matrix, ids = folder / f"{file.sha256}.npy", folder / f"{file.sha256}.ids.npy"
     if not (matrix.exists() and ids.exists()):
         with pq.ParquetFile(files.local(manifest, file)) as parquet:
-            rows = parquet.read(columns=[key, "embedding"])
+            rows = parquet.read(columns=[key])
         _save(ids, np.array(rows[key].to_pylist(), dtype=np.str_))
-        flat = rows["embedding"].combine_chunks().flatten().to_numpy()
-        _save(matrix, flat.reshape(len(rows), file.dimension))
+        _save(matrix, read_matrix(files.local(manifest, file), file.dimension or 0))
     return Vectors(np.load(ids, mmap_mode="r"), np.load(matrix, mmap_mode="r"))
+
+
+def read_vectors(
+    store: Bucket, key: str, manifest: Manifest, file: ReleasedFile, ids: Sequence[str]
+) -> Vectors:
+    """The vectors of some ids of a stored file, by range requests: nothing else is fetched.
+
+    Raises
+    ------
+    StoreError
+        If an id has no vector there.
+    """
+    name = manifest.tables[file.path.split("/")[1]].key[-1]
+    rows = pq.read_table(
+        f"{store.bucket}/{key}",
+        filesystem=store.filesystem(),
+        columns=[name, "embedding"],
+        filters=[(name, "in", list(ids))],
+        partitioning=None,
+    )
+    found = np.array(rows[name].to_pylist(), dtype=np.str_)
+    flat = rows["embedding"].combine_chunks().flatten().to_numpy()
+    return Vectors(found, flat.reshape(len(rows), file.dimension or 0)).only(ids)
 
 
 def _save(path: Path, array: npt.NDArray[np.generic]) -> None:

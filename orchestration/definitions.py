@@ -1,55 +1,90 @@
-"""Everything Dagster knows of: assets, checks, the job `release`, and their resources."""
+"""Everything Dagster knows of: assets, checks, jobs, what starts them, and their resources."""
 
 from __future__ import annotations
 
-import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import (
-    UnresolvedAssetJobDefinition,
-)
+from collections.abc import Callable
 
-from assets import benchmarks, collections, models, nomenclature, release, sources, text
-from assets.embeddings import embedding_lanes, embedding_tables
+import dagster as dg
+
+from assets import (
+    benchmarks,
+    collections,
+    costs,
+    models,
+    nomenclature,
+    operations,
+    release,
+    sources,
+    text,
+)
+from assets.embeddings import embedding_lanes, embedding_tables, further_embeddings
 from genept.platform import Platform
 from genept.settings import Settings
 from orchestration.checks import relation_checks, table_checks
 from orchestration.embedding_flow import prefect_runner
+from orchestration.engines import share_engines
 from orchestration.executors import executor_of, lanes_of
+from orchestration.failures import failures
 from orchestration.inbox import inbox_job, inbox_sensor
 from orchestration.io_manager import LakeIOManager
+from orchestration.metering import METER
+from orchestration.nights import (
+    new_data_sensor,
+    nightly_job_of,
+    release_job_of,
+    retraining_job_of,
+    schedules_of,
+)
+from orchestration.policies import automation, with_policy
 from orchestration.progress import run_lines
+from orchestration.records import run_records
+
+_MODULES = [
+    *(sources, nomenclature, collections, text, benchmarks, models, release, operations, costs)
+]
 
 
-def build_defs(settings: Settings | None = None) -> dg.Definitions:
-    """The definitions of one installation; tests give settings of their own."""
+def build_defs(
+    settings: Settings | None = None, open_platform: Callable[[], Platform] | None = None
+) -> dg.Definitions:
+    """The definitions of one installation; tests give settings of their own.
+
+    Parameters
+    ----------
+    open_platform
+        Opens the installation, once per run: what a run has looked at does not outlive it.
+    """
     settings = settings or Settings()
-    platform = Platform(settings, runner=prefect_runner(settings.state / "prefect"))
-    modules = [sources, nomenclature, collections, text, benchmarks, models, release]
+    runner = METER.metered(prefect_runner(settings.state / "prefect"))
+    opened = open_platform or (lambda: Platform(settings, runner=runner))
     lanes = embedding_lanes(lanes_of(settings))
     executor = executor_of(settings)
+    made = [
+        *dg.load_assets_from_modules(_MODULES),
+        *lanes,
+        *embedding_tables(lanes),
+        further_embeddings,
+    ]
+    nightly, retraining = nightly_job_of(executor), retraining_job_of(executor)
     return dg.Definitions(
-        assets=[*dg.load_assets_from_modules(modules), *lanes, *embedding_tables(lanes)],
+        assets=[with_policy(one) if isinstance(one, dg.AssetsDefinition) else one for one in made],
         asset_checks=[*table_checks, *relation_checks],
-        jobs=[_release(executor), inbox_job],
-        sensors=[inbox_sensor],
-        resources={"platform": platform, "io_manager": LakeIOManager(platform)},
-        loggers={"console": run_lines},
+        jobs=[release_job_of(executor), nightly, retraining, inbox_job],
+        schedules=schedules_of(settings, nightly, retraining),
+        sensors=[inbox_sensor, new_data_sensor(retraining), failures, automation],
+        resources={
+            "platform": dg.ResourceDefinition(lambda _: opened()),
+            "io_manager": dg.IOManagerDefinition(
+                lambda context: LakeIOManager(context.resources.platform),
+                required_resource_keys={"platform"},
+            ),
+        },
+        loggers={"console": run_lines, "records": run_records(settings.state)},
         executor=executor,
     )
 
 
-def _release(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:
-    return dg.define_asset_job(
-        "release",
-        # The partitioned layer is for one space by hand; `gene_embeddings` runs the same steps.
-        # The inbox is the sensor's; what it took in, every run holds.
-        selection=dg.AssetSelection.all()
-        - dg.AssetSelection.assets(text.SPACE_VECTORS, collections.inbox_collection),
-        description="Public data to a published release. What is already built is not built again.",
-        executor_def=executor,
-        config={"loggers": {"console": {"config": {}}}},
-    )
-
-
+share_engines()
 defs = build_defs()
 
 

@@ -53,7 +53,7 @@ def close_killed_runs(instance: dg.DagsterInstance) -> int:
     """Mark runs of `genept run` that never ended as failed; call it under the lock.
 
     A killed process cannot say that it ended, and its run would be shown as going
-    on for ever.
+    on for ever, its slots of pools taken.
     """
     unfinished = dg.RunsFilter(
         tags=LAUNCHED_BY, statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
@@ -61,6 +61,7 @@ def close_killed_runs(instance: dg.DagsterInstance) -> int:
     runs = instance.get_runs(unfinished)
     for run in runs:
         instance.report_run_failed(run, "the process was killed; what it had finished is kept")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return len(runs)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import dagster as dg
 from dagster._core.definitions.data_version import extract_data_version_from_entry
 
+from assets.operations import claim_for
 from genept.platform import Platform
 from genept.store.errors import StoreError
 from genept.store.lake import StoredTable
+from orchestration.metering import METER
 
 
 class LakeIOManager(dg.IOManager):
@@ -21,12 +23,21 @@ class LakeIOManager(dg.IOManager):
         self.platform = platform
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Refuse what is not the asset's own table; its parts are in the lake already."""
+        """Refuse what is not the asset's own table; its parts are in the lake already.
+
+        The first table that a run hands over claims the right to publish for it, and every one
+        takes along what its step has cost so far.
+        """
         if obj is None:
             return
         name = context.asset_key.path[-1]
         if not isinstance(obj, StoredTable) or obj.table != name:
             raise TypeError(f"asset {name!r} returned {obj!r}; return its table, built by the lake")
+        claim_for(self.platform, context.step_context.instance, context.run_id)
+        cost: dict[str, int] = {"tokens": METER.tokens}
+        if (peak := METER.peak_memory) is not None:
+            cost["peak_memory"] = peak
+        context.add_output_metadata(cost)
 
     def load_input(self, context: dg.InputContext) -> StoredTable:
         """The table as its asset was last materialised.

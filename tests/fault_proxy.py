@@ -13,10 +13,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["503", "409", "reset", "lost response", "cut body", "hang"]
+Fault = Literal["503", "409", "reset", "lost response", "cut body", "hang", "error under 200"]
+AT_RANDOM: dict[str, tuple[Fault, ...]] = {
+    "GET": ("503", "reset", "cut body"),
+    "HEAD": ("503", "reset"),
+    "PUT": ("503", "409", "reset", "lost response"),
+    "POST": ("503", "reset"),
+}
 HOP_BY_HOP = {"connection", "transfer-encoding", "expect", "keep-alive"}
 
 
@@ -35,11 +42,16 @@ class FaultProxy(ThreadingHTTPServer):
         self.closing = threading.Event()
         self._script: dict[str, list[Fault]] = {}
         self._lock = threading.Lock()
+        self._rate, self._random = 0.0, Random(0)  # noqa: S311
 
     def plan(self, method: str, *faults: Fault) -> None:
         """Let the next requests of `method` meet these faults, one each, in this order."""
         with self._lock:
             self._script[method] = list(faults)
+
+    def shake(self, rate: float) -> None:
+        """Let this share of all other requests meet a fault, drawn by a fixed seed."""
+        self._rate = rate
 
     def remaining(self) -> int:
         """How many planned faults nobody met."""
@@ -50,7 +62,11 @@ class FaultProxy(ThreadingHTTPServer):
         with self._lock:
             self.seen.append(method)
             faults = self._script.get(method)
-            return faults.pop(0) if faults else None
+            if faults:
+                return faults.pop(0)
+            if self._random.random() < self._rate:
+                return self._random.choice(AT_RANDOM[method])
+            return None
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that hang up are what this server is for."""
@@ -83,6 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(503, [], b"<Error><Code>SlowDown</Code></Error>")
             case "409":
                 self._answer(409, [], b"<Error><Code>ConditionalRequestConflict</Code></Error>")
+            case "error under 200":
+                self._answer(200, [], b"<Error><Code>InternalError</Code></Error>")
             case "reset":
                 self._reset()
             case "lost response":

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +26,8 @@ from polars.testing import assert_frame_equal
 
 import genept
 from genept.client import OfflineWarning, load_table, open_releases
-from genept.report import reading_snippets
 from genept.settings import Settings
+from genept.snippets import Snippets
 from genept.store.errors import StoreError, UnreachableStoreError
 from genept.store.lake import NewPart, StoredTable
 from genept.store.manifest import Manifest
@@ -104,7 +108,8 @@ def test_every_table_is_read_as_it_was_written(
     settings: Settings, published: tuple[Manifest, Manifest], name: str
 ) -> None:
     rows = genept.load_table(name, release=published[0].release_id, settings=settings).collect()
-    assert_frame_equal(rows, declared_frame(TABLES[name], AXIS if name == "gene_axis" else 3))
+    expected = declared_frame(TABLES[name], AXIS if name == "gene_axis" else 3)
+    assert_frame_equal(rows, expected.sort(TABLES[name].key))
 
 
 def test_the_latest_release_is_read_unless_one_is_named(
@@ -246,12 +251,8 @@ def test_a_kept_file_that_was_damaged_is_fetched_again(
     assert hashlib.sha256(copy.read_bytes()).hexdigest() == file.sha256
 
 
-@pytest.mark.parametrize("reader", ["polars", "pandas", "pyarrow", "duckdb"])
-def test_snippets_do_what_they_say(
-    settings: Settings, published: tuple[Manifest, Manifest], reader: str
-) -> None:
-    """What is printed for an analyst, executed as it stands but for where the settings are."""
-    code = reading_snippets(open_releases(settings))[reader]
+def pasted(settings: Settings, code: str) -> dict[str, Any]:
+    """What is printed for an analyst, run as it stands but for where the settings are."""
     names: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
@@ -264,7 +265,88 @@ def test_snippets_do_what_they_say(
         ):
             patch.setenv(f"GENEPT_{name}", str(value))
         exec(code, names)  # noqa: S102 (what users paste)
-    assert len(names["genes"]) == 3
+    return names
+
+
+def snippets(settings: Settings, manifest: Manifest) -> Snippets:
+    return Snippets(open_releases(settings).files, manifest)
+
+
+@pytest.mark.parametrize("reader", ["polars", "pandas", "pyarrow", "duckdb"])
+def test_snippets_do_what_they_say(
+    settings: Settings, published: tuple[Manifest, Manifest], reader: str
+) -> None:
+    code = snippets(settings, published[1]).readers()[reader]
+    assert len(pasted(settings, code)["genes"]) == 3
+
+
+def test_the_r_snippet_names_a_file_that_is_there(
+    settings: Settings, published: tuple[Manifest, Manifest], tmp_path: Path
+) -> None:
+    """R itself is asked to read the code where it is installed; its arrow package seldom is."""
+    code = snippets(settings, published[1]).r()
+    bucket, endpoint = re.findall(r'"([^"]*)"', code)[:2]
+    (key,) = re.findall(r'bucket\$path\("([^"]*)"\)', code)
+    store = open_releases(settings).store
+    assert (bucket, endpoint) == (store.bucket, store.access.endpoint_url)
+    assert store.exists(key)
+    (tmp_path / "snippet.R").write_text(code)
+    if program := shutil.which("Rscript"):
+        parse = ["-e", f"invisible(parse('{tmp_path / 'snippet.R'}'))"]
+        subprocess.run([program, *parse], check=True)
+
+
+def test_the_printed_questions_are_answered(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Planted: a gene that is FOXP3's twin, and a drug that only blood responds to."""
+    asked = settings.model_copy(update={"product": f"asked-{secrets.token_hex(4)}"})
+    lake = open_releases(asked).lake
+    genes = declared_frame(EMBEDDINGS, 12, partition=("m/x",), dimension=3)
+    vectors = np.random.default_rng(5).normal(size=(12, 3)).astype(np.float32)
+    vectors[4] = vectors[9] + 0.001
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    symbols = [{9: "FOXP3", 4: "TWIN"}.get(at, f"G{at}") for at in range(12)]
+    genes = genes.with_columns(
+        pl.Series("symbol", symbols), pl.Series("embedding", vectors, dtype=pl.Array(pl.Float32, 3))
+    )
+    lines = declared_frame(OBSERVATIONS, 20, partition=("screen",)).with_columns(
+        tissue=pl.Series(["leukemia", "skin"] * 10)
+    )
+    responses = declared_frame(TABLES["drug_responses"], 40, partition=("screen",)).with_columns(
+        observation_id=pl.Series([one for one in lines["observation_id"] for _ in "ab"]),
+        drug_id=pl.Series(["everybody's", "blood's"] * 20),
+        value=pl.Series([-5.0, -1.0, -5.1, 3.0] * 10),
+    )
+    plain = candidate(lake)
+
+    def stored(name: str, rows: pl.DataFrame, partition: str, dimension: int = 0) -> StoredTable:
+        table = rows.to_arrow().cast(TABLES[name].schema(dimension))
+        new = NewPart(name, table, (partition,), dimension or None)
+        origin = Origin(code=(), settings={"asked": name})
+        return lake.assemble(name, lake.build(f"asked/{name}", origin, lambda: [new]))
+
+    manifest = (
+        open_releases(asked)
+        .publish(
+            with_tables(
+                plain,
+                gene_embeddings=stored("gene_embeddings", genes, "m/x", 3),
+                observations=stored("observations", lines, "screen"),
+                drug_responses=stored("drug_responses", responses, "screen"),
+            )
+        )
+        .manifest
+    )
+    nearest, drugs = snippets(asked, manifest).questions().values()
+    pasted(asked, nearest)
+    first, *others = re.findall(r"│ (\w+) +┆ +-?[\d.]+", capsys.readouterr().out)
+    assert first == "TWIN"
+    assert len(others) == 9
+    assert "FOXP3" not in others
+    pasted(asked, drugs)
+    found = re.findall(r"│ ([\w']+) +┆ +(-?[\d.]+)", capsys.readouterr().out)
+    assert [drug for drug, _ in found] == ["blood's", "everybody's"]
 
 
 def test_other_readers_get_what_they_need(

@@ -8,6 +8,7 @@ import pytest
 from own_files import REFERENCE, counts, write_counts, write_labels
 from typer.testing import CliRunner
 
+import genept.collections_cli
 import genept.platform
 from genept.collections.added import added_collections
 from genept.collections_cli import app
@@ -22,7 +23,8 @@ def product(tmp_path, monkeypatch, object_store):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("GENEPT_PRODUCT", product)
-    monkeypatch.setattr(genept.platform, "open_store", lambda _: object_store)
+    for module in (genept.platform, genept.collections_cli):
+        monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
     monkeypatch.setattr(genept.platform, "starter_reference", lambda _: REFERENCE)
     write_labels(tmp_path / "labels.csv", write_counts(tmp_path / "mine.csv", counts()))
     return product

@@ -1,56 +1,81 @@
 """The cell task: type of each test cell from its ten nearest training cells, by cosine.
 
-The split is that of GenePT's authors, 80/20 at random with seed 2023 and not
-stratified. Cells of one donor can therefore sit on both sides: compare
-representations by it, do not read it as accuracy on a new donor.
+One split is that of GenePT's authors, 80/20 at random with seed 2023 and not stratified: cells
+of one donor sit on both sides. The other leaves whole groups (donors, lanes) out. How a
+collection is scored is in `cell_task`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupKFold, train_test_split
 
-from genept.benchmarks.scores import Indices, classification_scores
+from genept.benchmarks.scores import Indices
+from genept.embeddings.weights import expression_weights
 
 TASK: Final = "cell-type-annotation"
 N_NEIGHBOURS: Final = 10
 METRICS: Final = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 MAJORITY_CLASS: Final = "majority-class"
+GROUP_FOLDS: Final = 5
 
 
 @dataclass(frozen=True)
-class CellAnnotation:
-    """Type of each test cell as published (`true`) and as its neighbours say (`predicted`)."""
+class CellSplit:
+    """Who is tested after learning from whom: a name, and (train, test) rows of each fold.
 
-    true: NDArray[np.str_]
-    predicted: NDArray[np.str_]
-    test_index: Indices
+    Parameters
+    ----------
+    units
+        The honest unit of each cell, which the intervals draw.
+    """
+
+    name: str
+    folds: tuple[tuple[Indices, Indices], ...]
+    units: NDArray[np.str_]
+
+    @property
+    def tested(self) -> Indices:
+        """The tested cells, fold by fold."""
+        return np.concatenate([test for _, test in self.folds])
 
 
-def split_cells(n_cells: int, *, seed: int = 2023) -> tuple[Indices, Indices]:
+def random_split(cells: Sequence[str], *, seed: int = 2023) -> CellSplit:
     """Training and test cells: 80/20 at random, not stratified, as GenePT's authors split."""
-    if n_cells * 0.8 < N_NEIGHBOURS + 1:
+    if len(cells) * 0.8 < N_NEIGHBOURS + 1:
         raise ValueError(
-            f"{n_cells} cells are too few for {N_NEIGHBOURS} neighbours among the training 80 %"
+            f"{len(cells)} cells are too few for {N_NEIGHBOURS} neighbours among the training 80 %"
         )
     train, test = train_test_split(
-        np.arange(n_cells), test_size=0.2, random_state=seed, stratify=None
+        np.arange(len(cells)), test_size=0.2, random_state=seed, stratify=None
     )
-    return train, test
+    return CellSplit(f"random-80-20-seed-{seed}", ((train, test),), np.asarray(cells, np.str_))
 
 
-def annotate_cells(
-    vectors: NDArray[np.float32], labels: Sequence[str], *, seed: int = 2023
-) -> CellAnnotation:
-    """Annotate the test cells by 10 nearest neighbours in cosine similarity.
+def group_split(groups: Sequence[str]) -> CellSplit | None:
+    """Every group left out once, in five folds at most; None where groups are single cells."""
+    names = np.asarray(groups, np.str_)
+    n_groups = len(np.unique(names))
+    if not 1 < n_groups < len(names):
+        return None
+    n_folds = min(GROUP_FOLDS, n_groups)
+    folds = tuple(GroupKFold(n_folds).split(names, groups=names))
+    if min(len(train) for train, _ in folds) <= N_NEIGHBOURS:
+        return None
+    return CellSplit(f"leave-group-out-{n_folds}-fold", folds, names)
+
+
+def annotate(
+    vectors: NDArray[np.float32], labels: Sequence[str], train: Indices, test: Indices
+) -> NDArray[np.str_]:
+    """Types of the test cells by their 10 nearest training cells in cosine similarity.
 
     Exact, and the same every time: equal similarities are taken in the order of
     the training cells, and a tied vote goes to the larger summed similarity,
@@ -68,75 +93,25 @@ def annotate_cells(
     ValueError
         For vectors that are not finite or of length zero, for cells without a label.
     """
-    unit = _unit_rows(vectors)
+    unit = unit_rows(vectors)
     names, codes = np.unique(_complete_labels(labels, len(unit)), return_inverse=True)
-    train, test = split_cells(len(unit), seed=seed)
     predicted = np.empty(len(test), dtype=np.intp)
     # Blocks bound the memory of the similarities to ~100 MB whatever the collection's size.
     block = max(1, 25_000_000 // len(train))
     for start in range(0, len(test), block):
         similarity = unit[test[start : start + block]] @ unit[train].T
-        nearest = _nearest(similarity)
+        closest = nearest(similarity)
         predicted[start : start + block] = _vote(
-            codes[train][nearest], np.take_along_axis(similarity, nearest, axis=1), len(names)
+            codes[train][closest], np.take_along_axis(similarity, closest, axis=1), len(names)
         )
-    return CellAnnotation(true=names[codes[test]], predicted=names[predicted], test_index=test)
+    found: NDArray[np.str_] = names[predicted]
+    return found
 
 
-def cell_type_scores(
-    representations: Mapping[str, NDArray[np.float32]],
-    labels: Sequence[str],
-    dataset: str,
-    controls: Collection[str],
-    *,
-    seed: int = 2023,
-) -> pl.DataFrame:
-    """Score every representation of the same cells, and the majority class, on one split.
-
-    Parameters
-    ----------
-    representations
-        By name, one row per cell in the order of `labels`.
-    dataset
-        Collection that the cells come from.
-    controls
-        Names of the representations that are baselines.
-
-    Returns
-    -------
-    pl.DataFrame
-        Rows of the table ``benchmark_results``; intervals are over test cells.
-    """
-    unknown = set(controls) - set(representations) - {MAJORITY_CLASS}
-    if unknown:
-        raise ValueError(f"controls {sorted(unknown)} are not among the representations")
-    rows: list[dict[str, Any]] = []
-    annotations = {
-        name: annotate_cells(vectors, labels, seed=seed)
-        for name, vectors in representations.items()
-    }
-    annotations[MAJORITY_CLASS] = _majority(labels, seed)
-    for name, annotation in annotations.items():
-        scores = classification_scores(
-            annotation.true, annotation.predicted, annotation.test_index, METRICS, seed=seed
-        )
-        rows += [
-            {
-                "task": TASK,
-                "dataset": dataset,
-                "representation": name,
-                "model": "10-nn-cosine",
-                "split": f"random-80-20-seed-{seed}",
-                "metric": metric,
-                "value": score.value,
-                "ci_low": score.ci_low,
-                "ci_high": score.ci_high,
-                "n": score.n,
-                "is_control": name in controls or name == MAJORITY_CLASS,
-            }
-            for metric, score in scores.items()
-        ]
-    return pl.DataFrame(rows)
+def majority(labels: Sequence[str], train: Indices, test: Indices) -> NDArray[np.str_]:
+    """The most frequent training type, for every test cell."""
+    names, counts = np.unique(np.asarray(labels, np.str_)[train], return_counts=True)
+    return np.full(len(test), names[counts.argmax()])
 
 
 def centred(vectors: NDArray[np.float32], train: Indices) -> NDArray[np.float32]:
@@ -188,28 +163,28 @@ def expression_pca(
             f"got {len(train)} × {values.shape[1]}"
         )
     if unit == "counts":
-        values = _log_normalised(values)
+        _require_counts(values)
+        values = expression_weights(values, unit)
     # arpack centres a sparse matrix without filling it in.
     pca = PCA(n_components, svd_solver="arpack", random_state=seed).fit(values[train])
     components: NDArray[np.float32] = pca.transform(values).astype(np.float32)
     return components
 
 
-def _log_normalised(counts: csr_matrix) -> csr_matrix:
+def _require_counts(counts: csr_matrix) -> None:
     if (counts.data < 0).any():
         raise ValueError(f"cell {_first_row(counts, counts.data < 0)} has negative counts")
     totals = np.asarray(counts.sum(axis=1)).ravel()
     if (totals == 0).any():
         raise ValueError(f"cell {np.argmin(totals)} has no counts; leave it out and count it")
-    counts.data = np.log1p(counts.data * np.repeat(1e4 / totals, np.diff(counts.indptr)))
-    return counts.astype(np.float32)
 
 
 def _first_row(matrix: csr_matrix, wrong: NDArray[np.bool_]) -> int:
     return int(np.searchsorted(matrix.indptr, np.argmax(wrong), side="right")) - 1
 
 
-def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of unit length; refuses cells whose cosine is undefined."""
     rows = np.asarray(vectors, dtype=np.float32)
     if rows.ndim != 2:
         raise ValueError(f"expected cells × dimensions, got an array of shape {rows.shape}")
@@ -233,7 +208,7 @@ def _complete_labels(labels: Sequence[str], n_cells: int) -> NDArray[np.str_]:
     return np.asarray(labels, dtype=np.str_)
 
 
-def _nearest(similarity: NDArray[np.float32]) -> Indices:
+def nearest(similarity: NDArray[np.float32]) -> Indices:
     """Columns of the ten largest similarities of each row; ties in the order of columns."""
     tenth = -np.partition(-similarity, N_NEIGHBOURS - 1, axis=1)[:, N_NEIGHBOURS - 1, None]
     above, level = similarity > tenth, similarity == tenth
@@ -250,11 +225,3 @@ def _vote(labels: Indices, similarity: NDArray[np.float32], n_labels: int) -> In
     leading = votes == votes.max(axis=1, keepdims=True)
     choice: Indices = np.where(leading, sums.reshape(-1, n_labels), -np.inf).argmax(axis=1)
     return choice
-
-
-def _majority(labels: Sequence[str], seed: int) -> CellAnnotation:
-    true = _complete_labels(labels, len(labels))
-    train, test = split_cells(len(true), seed=seed)
-    names, counts = np.unique(true[train], return_counts=True)
-    majority = np.full(len(test), names[counts.argmax()])
-    return CellAnnotation(true=true[test], predicted=majority, test_index=test)

@@ -12,6 +12,7 @@ import polars as pl
 from genept.benchmarks.resampling import Resampled
 
 LEVEL: Final = 0.05
+_LABELS: Final = {"truth": pl.String, "predicted": pl.String}
 _SCHEMA: Final = {"representation": pl.String, "other": pl.String} | dict.fromkeys(
     ("difference", "ci_low", "ci_high", "p"), pl.Float64
 )
@@ -24,6 +25,22 @@ def holm(p: Sequence[float]) -> list[float]:
     corrected = np.empty(len(p))
     corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
     return [float(one) for one in corrected]
+
+
+def rivals(
+    deciding: Mapping[str, Resampled], is_control: Mapping[str, bool]
+) -> list[tuple[str, str]]:
+    """Pairs worth a test: all that know something, and each of them with its controls.
+
+    A control is one's own if its name is one's own and ``@…``, and everybody's without an ``@``.
+    """
+    knowing = [name for name in deciding if not is_control[name]]
+    pairs = [(a, b) for at, a in enumerate(knowing) for b in knowing[at + 1 :]]
+    for name in knowing:
+        own = [other for other in deciding if other.startswith(f"{name}@")]
+        common = [other for other in deciding if is_control[other] and "@" not in other]
+        pairs += [(name, other) for other in (*own, *common)]
+    return [(a, b) for a, b in pairs if len(deciding[a].draws) == len(deciding[b].draws)]
 
 
 def paired_differences(
@@ -78,3 +95,10 @@ def in_words(comparisons: pl.DataFrame) -> list[str]:
         )
         said.append(f"{row['task']}: {verdict}, corrected p {row['p_holm']:.2g}")
     return said
+
+
+def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
+    """How often each label was taken for which: truth, predicted, n."""
+    rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=_LABELS)
+    counted = rows.group_by("truth", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
+    return counted.sort("truth", "predicted")

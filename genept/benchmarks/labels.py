@@ -7,35 +7,23 @@ once. How labels are split and scored is the tasks' business.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator
-from io import StringIO
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import polars as pl
 
+from genept.benchmarks.label_files import PROPERTY_SOURCES, label_files, labelled, paired
 from genept.nomenclature.mapping import Nomenclature
-from genept.sources.at_hand import FileAtHand, files_at_hand
-from genept.sources.errors import SourceError
-from genept.sources.opening import text_lines
+from genept.sources.at_hand import FileAtHand
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
 from genept.text.knowledge import KnowledgeSources
+from genept.text.recipes import PartName
 
-PAIR_SPLITS: Final = ("train", "valid", "test")
-GENE_PAIRS: Final = "gene-gene-interaction"
 GO_TERMS: Final = "go-terms"
-LABEL_SOURCES: Final = (
-    "dosage-sensitive-tfs",
-    "bivalent-genes",
-    "tf-range",
-    "gene-types",
-    "gencode-v49-genes",
-)
-PAIR_SOURCES: Final = tuple(
-    f"gene2vec-{split}-{what}" for split in PAIR_SPLITS for what in ("text", "label")
-)
-_CHROMOSOMES: Final = frozenset({*map(str, range(1, 23)), "X", "Y"})
+PATHWAYS: Final = "reactome-pathways"
+MEMBERSHIPS: Final[Mapping[str, PartName]] = {GO_TERMS: "go", PATHWAYS: "pathways"}
+"""Tasks of membership in many terms, and the part of descriptions that states each."""
 
 
 def build_labels(
@@ -57,28 +45,34 @@ def build_labels(
     SourceError
         A file of labels is not what its publisher promises; names the file and the row.
     """
-    files = files_at_hand(knowledge.archives, (*LABEL_SOURCES, *PAIR_SOURCES))
-    terms = knowledge.inputs_of(["go"])
+    files = label_files(knowledge.archives)
+    terms = knowledge.inputs_of(MEMBERSHIPS.values())
     origin = Origin(
-        code=("genept.benchmarks.labels", "genept.nomenclature", "genept.text.knowledge"),
+        code=(
+            "genept.benchmarks.label_files",
+            "genept.benchmarks.labels",
+            "genept.nomenclature",
+            "genept.text.knowledge",
+        ),
         inputs={file.id: file.sha256 for file in files.values()} | terms | {"genes": genes.sha256},
     )
 
     def compute() -> list[NewPart]:
         names = nomenclature()
         known = lake.read(genes)
-        properties = [gene_properties(files, names), term_members(knowledge, known)]
+        members = [term_members(knowledge, known, task) for task in MEMBERSHIPS]
+        properties = pl.concat([gene_properties(files, names), *members])
         return [
-            NewPart("gene_properties", pl.concat(properties)),
+            NewPart("gene_properties", properties),
             NewPart("gene_pairs", gene_pairs(files, names)),
         ]
 
     return lake.build("benchmarks/labels", origin, compute)
 
 
-def gene_properties(files: dict[str, FileAtHand], nomenclature: Nomenclature) -> pl.DataFrame:
+def gene_properties(files: Mapping[str, FileAtHand], nomenclature: Nomenclature) -> pl.DataFrame:
     """Rows of table `gene_properties` from those of the files that are there."""
-    rows = [row for id_ in LABEL_SOURCES if id_ in files for row in _labelled(files[id_])]
+    rows = [row for id_ in PROPERTY_SOURCES if id_ in files for row in labelled(files[id_])]
     schema = {"task": pl.String, "position": pl.Int64, "input_id": pl.String, "label": pl.String}
     read = pl.DataFrame(rows, schema=schema, orient="row")
     mapped = nomenclature.map(read["input_id"].to_list()).rows
@@ -96,8 +90,8 @@ def gene_properties(files: dict[str, FileAtHand], nomenclature: Nomenclature) ->
     return found.with_columns(fate.alias("fate"))
 
 
-def gene_pairs(files: dict[str, FileAtHand], nomenclature: Nomenclature) -> pl.DataFrame:
-    """Rows of table `gene_pairs`, from the files of the splits that are there."""
+def gene_pairs(files: Mapping[str, FileAtHand], nomenclature: Nomenclature) -> pl.DataFrame:
+    """Rows of table `gene_pairs`, from the files that are there."""
     schema = {
         "task": pl.String,
         "split": pl.String,
@@ -106,12 +100,7 @@ def gene_pairs(files: dict[str, FileAtHand], nomenclature: Nomenclature) -> pl.D
         "input_b": pl.String,
         "label": pl.Int64,
     }
-    rows = [
-        row
-        for split in PAIR_SPLITS
-        if f"gene2vec-{split}-text" in files and f"gene2vec-{split}-label" in files
-        for row in _paired(split, files[f"gene2vec-{split}-text"], files[f"gene2vec-{split}-label"])
-    ]
+    rows = list(paired(files))
     read = pl.DataFrame(rows, schema=schema, orient="row")
     names = pl.concat([read["input_a"], read["input_b"]]).unique()
     genes = nomenclature.map(names.to_list()).rows
@@ -122,7 +111,12 @@ def gene_pairs(files: dict[str, FileAtHand], nomenclature: Nomenclature) -> pl.D
         .alias(f"gene_{side}")
         for side in "ab"
     )
-    pair = ["split", pl.min_horizontal("gene_a", "gene_b"), pl.max_horizontal("gene_a", "gene_b")]
+    pair = [
+        "task",
+        "split",
+        pl.min_horizontal("gene_a", "gene_b"),
+        pl.max_horizontal("gene_a", "gene_b"),
+    ]
     fate = (
         pl.when(pl.col("gene_a").is_null() | pl.col("gene_b").is_null())
         .then(pl.lit("without_gene"))
@@ -137,15 +131,22 @@ def gene_pairs(files: dict[str, FileAtHand], nomenclature: Nomenclature) -> pl.D
     return found.with_columns(fate.alias("fate"))
 
 
-def term_members(knowledge: KnowledgeSources, genes: pl.DataFrame) -> pl.DataFrame:
-    """Rows of table `gene_properties`: which genes take part in which process, by their terms."""
-    terms = knowledge.read(genes, ["go"]).facts["go"].filter(aspect="process")
+def term_members(
+    knowledge: KnowledgeSources, genes: pl.DataFrame, task: str = GO_TERMS
+) -> pl.DataFrame:
+    """Rows of table `gene_properties`: which genes take part in what; none without a source."""
+    part = MEMBERSHIPS[task]
+    terms = knowledge.read(genes, [part]).facts.get(part)
+    if terms is None:
+        terms = pl.DataFrame(schema={"ensembl_gene_id": pl.String, "item": pl.String})
+    if "aspect" in terms.columns:
+        terms = terms.filter(aspect="process")
     members = terms.join(
         genes.filter(biotype="protein_coding").select("ensembl_gene_id"), on="ensembl_gene_id"
     )
     rows = members.select("ensembl_gene_id", label="item").unique().sort("ensembl_gene_id", "label")
     return rows.select(
-        pl.lit(GO_TERMS).alias("task"),
+        pl.lit(task).alias("task"),
         pl.int_range(pl.len()).alias("position"),
         pl.col("ensembl_gene_id").alias("input_id"),
         "label",
@@ -159,75 +160,3 @@ def fates(rows: pl.DataFrame) -> dict[str, int]:
     """How many rows of a task were scored, and how many were not for which reason."""
     counted = rows.group_by("task", "fate").len().sort("task", "fate")
     return {f"{task}/{fate}": n for task, fate, n in counted.iter_rows()}
-
-
-def _labelled(file: FileAtHand) -> Iterator[tuple[str, int, str, str]]:
-    """Task, position, name and label of every row that has a label."""
-    for position, row in enumerate(_records(file)):
-        match file.id:
-            case "dosage-sensitive-tfs":
-                marked = [
-                    label
-                    for label, column in (
-                        ("sensitive", "dosage_sensitive"),
-                        ("insensitive", "dosage_insensitive"),
-                    )
-                    if _value(file, row, position, column) == "Yes"
-                ]
-                if len(marked) != 1:
-                    raise SourceError(
-                        f"{file.path.name}: data row {position + 1} is marked {marked}: expected "
-                        "Yes in one of dosage_sensitive and dosage_insensitive"
-                    )
-                yield "dosage-sensitivity", position, row["ensembl_id"], marked[0]
-            case "bivalent-genes":
-                both = _value(file, row, position, "H3K27me3") == "True"
-                name = _value(file, row, position, "tf")
-                yield "bivalent-vs-lys4", position, name, "bivalent" if both else "lys4-only"
-            case "tf-range":
-                far = _value(file, row, position, "is_longrange") == "True"
-                name = _value(file, row, position, "ensembl_id")
-                yield "tf-range", position, name, "long" if far else "short"
-            case "gene-types":
-                name = _value(file, row, position, "ensembl_id")
-                yield "gene-type", position, name, _value(file, row, position, "gene_type")
-            case "gencode-v49-genes":
-                place = _value(file, row, position, "chromosome").removeprefix("chr")
-                kind = _value(file, row, position, "biotype")
-                if place in _CHROMOSOMES and kind == "protein_coding":
-                    name = _value(file, row, position, "gene_id")
-                    yield "chromosome", position, name, place
-
-
-def _records(file: FileAtHand) -> Iterator[dict[str, str]]:
-    lines = (line for _, line in text_lines(file.opener, file.path.name))
-    return csv.DictReader(StringIO("\n".join(lines)))
-
-
-def _value(file: FileAtHand, row: dict[str, str], position: int, column: str) -> str:
-    value = row.get(column)
-    if value is None:
-        raise SourceError(
-            f"{file.path.name}: data row {position + 1} has no column {column!r}; it has "
-            f"{[name for name in row if name]}"
-        )
-    return value
-
-
-def _paired(
-    split: str, text: FileAtHand, labels: FileAtHand
-) -> Iterator[tuple[str, str, int, str, str, int]]:
-    names = [line.split() for _, line in text_lines(text.opener, text.path.name)]
-    values = [line.strip() for _, line in text_lines(labels.opener, labels.path.name)]
-    if len(names) != len(values):
-        raise SourceError(
-            f"{text.path.name} has {len(names)} pairs, {labels.path.name} {len(values)} labels: "
-            "fetch both of one release"
-        )
-    for position, (pair, value) in enumerate(zip(names, values, strict=True)):
-        if len(pair) != 2 or value not in ("0", "1"):
-            raise SourceError(
-                f"{text.path.name}: line {position + 1} is {pair} with label {value!r}; expected "
-                "two symbols and 0 or 1"
-            )
-        yield GENE_PAIRS, split, position, pair[0], pair[1], int(value)

@@ -7,114 +7,37 @@ scores and paired differences are made of predictions. Tasks themselves know not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.comparisons import corrected, paired_differences
+from genept.benchmarks.comparisons import (
+    confusions,
+    corrected,
+    paired_differences,
+    rivals,
+)
+from genept.benchmarks.contests import Contest, SpaceVectors, contest, entries
 from genept.benchmarks.registry import TASKS
 from genept.benchmarks.resampling import METRICS, Resampled, resampled
 from genept.benchmarks.tasks import GeneVectors, Labels, Task, random_vectors
 from genept.embeddings.ensembles import concatenated
-from genept.embeddings.expression import embedding_matrix
 from genept.store.lake import Lake, NewPart, Part
-from genept.store.provenance import Origin, sha256_of
-from genept.text.spaces import Space
-
-SHARE_COVERED: Final = 0.8
-"""A space that knows fewer of a task's genes is not asked: it would shrink everybody's test."""
+from genept.store.provenance import Origin
+from genept.tables import CONFUSED
 
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
+_CONFUSED: Final = pl.Schema(
+    {one.name: pl.Int64 if one.name == "n" else pl.String for one in CONFUSED}
+)
 _CODE: Final = (
     "genept.benchmarks.leaderboard",
     "genept.benchmarks.resampling",
     "genept.benchmarks.comparisons",
+    "genept.benchmarks.scores",
     "genept.tables",
 )
-
-
-@dataclass(frozen=True)
-class SpaceVectors:
-    """One space: its part of table `gene_embeddings`, and the parts that its texts tell."""
-
-    space: Space
-    part: Part
-    tells: frozenset[str] = frozenset()
-
-    def read(self, lake: Lake, genes: Sequence[str]) -> GeneVectors:
-        """The vectors of these genes."""
-        rows = lake.read_arrow(self.part, ["ensembl_gene_id", "embedding"])
-        known = tuple(rows["ensembl_gene_id"].to_pylist())
-        vectors = GeneVectors(
-            self.space.id, known, embedding_matrix(rows), is_control=self.space.is_control
-        )
-        return vectors.within(genes)
-
-
-@dataclass(frozen=True)
-class Contest:
-    """One task, the genes that every space in it knows, and who may not take part and why."""
-
-    task: Task
-    rows: pl.DataFrame
-    genes: tuple[str, ...]
-    spaces: tuple[SpaceVectors, ...]
-    left_out: Mapping[str, str]
-
-    @cached_property
-    def inputs(self) -> dict[str, str]:
-        """Content hashes of labels and genes: equal contests are not held twice."""
-        columns = [column for column in self.rows.columns if column not in ("task", "outcome")]
-        content = self.rows.select(columns).write_csv()
-        return {"labels": sha256_of(content), "genes": sha256_of(self.genes)}
-
-
-def contest(
-    lake: Lake, task: Task, labels: Labels, spaces: Sequence[SpaceVectors]
-) -> Contest | None:
-    """Who takes part in a task, and on which genes; None without labels or without anybody.
-
-    All are scored on the same genes: those that everybody knows. Drawn vectors and declared
-    shuffles take no part as spaces, because every task makes its own controls.
-    """
-    rows = task.rows(labels)
-    wanted = task.genes(rows)
-    left_out: dict[str, str] = {}
-    found: list[SpaceVectors] = []
-    common = set(wanted)
-    for one in spaces:
-        if one.space.is_random or one.space.variant or not wanted:
-            continue
-        known = wanted & set(lake.read(one.part, ["ensembl_gene_id"])["ensembl_gene_id"])
-        if told := sorted(set(task.told_by) & one.tells):
-            left_out[one.space.id] = f"its texts tell the answer: {', '.join(told)}"
-        elif len(known) < SHARE_COVERED * len(wanted):
-            left_out[one.space.id] = f"knows {len(known):,} of {len(wanted):,} genes"
-        else:
-            found.append(one)
-            common &= known
-    if not found:
-        return None
-    genes = tuple(sorted(common))
-    return Contest(task, task.known(rows, genes), genes, tuple(found), left_out)
-
-
-def entries(contest: Contest) -> list[tuple[str, tuple[SpaceVectors, ...]]]:
-    """Name and spaces of whoever is scored: each space, ensembles of one recipe, and chance."""
-    alone = [(one.space.id, (one,)) for one in contest.spaces]
-    by_recipe: dict[str, list[SpaceVectors]] = {}
-    for one in contest.spaces:
-        if not one.space.is_control and not one.space.table:
-            by_recipe.setdefault(one.space.recipe, []).append(one)
-    together = [
-        (f"ensemble/{recipe}", tuple(members))
-        for recipe, members in by_recipe.items()
-        if len(members) > 1
-    ]
-    return [*alone, *together, ("controls", ())]
 
 
 def predict(lake: Lake, contest: Contest, name: str, members: Sequence[SpaceVectors]) -> list[Part]:
@@ -178,8 +101,10 @@ def score(lake: Lake, contest: Contest, predicted: Sequence[Part]) -> list[Part]
     )
 
     def compute() -> list[NewPart]:
-        results, deciding = _scored(task, lake.read(predicted))
-        differences = paired_differences(deciding, _rivals(deciding, results))
+        rows = lake.read(predicted)
+        results, deciding = _scored(task, rows)
+        control = dict(results.select("representation", "is_control").iter_rows())
+        differences = paired_differences(deciding, rivals(deciding, control))
         said = {
             "task": task.id,
             "model": task.model,
@@ -190,6 +115,7 @@ def score(lake: Lake, contest: Contest, predicted: Sequence[Part]) -> list[Part]
         return [
             NewPart("benchmark_results", results, (task.id, task.dataset)),
             NewPart("benchmark_differences", marked, (task.id,)),
+            *_confused(task, rows),
         ]
 
     return lake.build(f"benchmarks/{task.id}", origin, compute)
@@ -226,6 +152,22 @@ def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Res
     return pl.DataFrame(results, infer_schema_length=None), deciding
 
 
+def _confused(task: Task, rows: pl.DataFrame) -> Iterator[NewPart]:
+    """What labels were taken for where the task decides, if it predicts labels at all."""
+    said = rows.filter(model=task.model, split=task.clean).drop_nulls("predicted")
+    if not said.height:
+        return
+    found = [
+        confusions(part["truth"].to_list(), part["predicted"].to_list()).with_columns(
+            representation=pl.lit(part["representation"][0])
+        )
+        for part in said.partition_by("representation", maintain_order=True)
+    ]
+    named = {"task": task.id, "dataset": task.dataset, "model": task.model, "split": task.clean}
+    marked = pl.concat(found).with_columns(**{k: pl.lit(v) for k, v in named.items()})
+    yield NewPart("benchmark_confused", marked, (task.id, task.dataset))
+
+
 def _spread(part: pl.DataFrame) -> float:
     """Standard deviation of the folds' scores, as the authors print it."""
     ones = [
@@ -235,29 +177,28 @@ def _spread(part: pl.DataFrame) -> float:
     return float(np.std(ones))
 
 
-def _rivals(deciding: Mapping[str, Resampled], results: pl.DataFrame) -> list[tuple[str, str]]:
-    """Pairs worth a test: all that know something, and each of them with its controls."""
-    control = dict(zip(results["representation"], results["is_control"], strict=True))
-    knowing = [name for name in deciding if not control[name]]
-    pairs = [(a, b) for at, a in enumerate(knowing) for b in knowing[at + 1 :]]
-    for name in knowing:
-        own = [other for other in deciding if other == f"{name}@shuffled"]
-        common = [other for other in deciding if control[other] and "@" not in other]
-        pairs += [(name, other) for other in (*own, *common)]
-    return [(a, b) for a, b in pairs if len(deciding[a].draws) == len(deciding[b].draws)]
+def compare(lake: Lake, parts: Sequence[Part]) -> list[Part]:
+    """Tables `benchmark_comparisons` and `benchmark_confusions`, of every task.
 
-
-def compare(lake: Lake, parts: Sequence[Part]) -> Part:
-    """Table `benchmark_comparisons`: the differences of every task, corrected over all of them."""
-    differences = [part for part in parts if part.table == "benchmark_differences"]
-    origin = Origin(code=_CODE, inputs={part.partition[0]: part.sha256 for part in differences})
+    Differences are corrected over all of them together.
+    """
+    differences, confused = (
+        [part for part in parts if part.table == table]
+        for table in ("benchmark_differences", "benchmark_confused")
+    )
+    inputs = {"/".join((part.table, *part.partition)): part.sha256 for part in parts
+              if part in differences or part in confused}  # fmt: skip
+    origin = Origin(code=_CODE, inputs=inputs)
 
     def compute() -> list[NewPart]:
         rows = lake.read(differences) if differences else _no_differences()
-        return [NewPart("benchmark_comparisons", corrected(rows))]
+        taken = lake.read(confused) if confused else pl.DataFrame(schema=_CONFUSED)
+        return [
+            NewPart("benchmark_comparisons", corrected(rows)),
+            NewPart("benchmark_confusions", taken),
+        ]
 
-    (part,) = lake.build("benchmarks/comparisons", origin, compute)
-    return part
+    return lake.build("benchmarks/comparisons", origin, compute)
 
 
 def _no_differences() -> pl.DataFrame:
@@ -271,32 +212,42 @@ def run_tasks(
     spaces: Sequence[SpaceVectors],
     *,
     tasks: Mapping[str, Task] = TASKS,
-    advance: Callable[[str], None] = lambda _: None,
+    further: Sequence[Part] = (),
+    advance: Callable[[str, float], None] = lambda *_: None,
 ) -> tuple[list[Part], dict[str, str]]:
-    """Hold every task: parts of `benchmark_results` and `benchmark_comparisons`, and remarks.
+    """Hold every task: parts of the three tables `benchmark_…`, and remarks.
 
     Parameters
     ----------
+    further
+        Parts of other tasks, such as those on cells: their differences are corrected together.
     advance
-        Told what is done next, an entry of a task at a time.
+        Told what is done next, an entry of a task at a time, and the share of them that is done.
 
     Returns
     -------
     tuple of list of Part and dict
         Parts, and by task or task and space why it was not scored.
     """
-    parts: list[Part] = []
+    parts: list[Part] = [*further]
     remarks: dict[str, str] = {}
+    contests: list[Contest] = []
     for task in tasks.values():
         held = contest(lake, task, labels, spaces)
         if held is None:
             remarks[task.id] = "no labels are at hand, or no space knows their genes"
             continue
         remarks |= {f"{task.id}/{space}": why for space, why in held.left_out.items()}
+        contests.append(held)
+    entered = [entries(held) for held in contests]
+    steps, done = sum(len(one) + 1 for one in entered), 0
+    for held, taking in zip(contests, entered, strict=True):
         predicted: list[Part] = []
-        for name, members in entries(held):
-            advance(f"{task.id}: {name}")
+        for name, members in taking:
+            advance(f"{held.task.id}: {name}", done / steps)
             predicted += predict(lake, held, name, members)
-        advance(f"{task.id}: scores")
+            done += 1
+        advance(f"{held.task.id}: scores", done / steps)
         parts += score(lake, held, predicted)
-    return [*parts, compare(lake, parts)], remarks
+        done += 1
+    return [*parts, *compare(lake, parts)], remarks

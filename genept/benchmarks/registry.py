@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from genept.benchmarks.gene_tasks import SHUFFLED, Kind, Membership, Property
-from genept.benchmarks.labels import GENE_PAIRS, GO_TERMS
-from genept.benchmarks.pair_tasks import DISJOINT, Pairs
+from genept.benchmarks.label_files import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
+from genept.benchmarks.labels import GO_TERMS, PATHWAYS
+from genept.benchmarks.pair_tasks import DISJOINT, Interactions, Pairs
 from genept.benchmarks.tasks import Task
 
 _TASKS: tuple[Task, ...] = (
@@ -34,6 +35,15 @@ _TASKS: tuple[Task, ...] = (
         metrics=("auroc",),
         clean=SHUFFLED,
     ),
+    Property(
+        id="haploinsufficiency",
+        dataset="cnvoyant",
+        title="Haploinsufficient genes (ClinGen) against recessive and tolerant ones",
+        positive="haploinsufficient",
+        metrics=("auroc",),
+        clean=SHUFFLED,
+        told_by=("disease",),
+    ),
     Kind(
         id="gene-type",
         dataset="gene-types",
@@ -51,6 +61,15 @@ _TASKS: tuple[Task, ...] = (
         told_by=("go",),
     ),
     Membership(
+        id=PATHWAYS,
+        dataset="reactome-genes",
+        title="Membership in Reactome pathways",
+        metrics=("mean_auroc",),
+        clean="5-fold-genes",
+        model="ridge",
+        told_by=("pathways",),
+    ),
+    Membership(
         id="chromosome",
         dataset="gencode-v49-genes",
         title="Chromosome of protein-coding genes, which texts should hardly know",
@@ -65,6 +84,23 @@ _TASKS: tuple[Task, ...] = (
         title="Gene–gene interaction, Gene2vec's pairs",
         metrics=("auroc",),
         clean=DISJOINT,
+    ),
+    Interactions(
+        id=PROTEIN_PAIRS,
+        dataset="scnet",
+        title="Protein–protein interaction, against drawn pairs of the same proteins",
+        metrics=("auroc",),
+        clean=DISJOINT,
+        told_by=("interactions",),
+    ),
+    Interactions(
+        id=LIGAND_RECEPTOR,
+        dataset="liana",
+        title="Ligands and their receptors, against drawn pairs of the same genes",
+        metrics=("auroc",),
+        clean=DISJOINT,
+        told_by=("interactions",),
+        seeds=tuple(range(5)),
     ),
 )
 

@@ -7,7 +7,7 @@ representations under the same draws give the interval of their difference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.benchmarks.intervals import N_RESAMPLES, Floats, group_draws
+from genept.benchmarks.intervals import N_RESAMPLES, Floats, group_codes, group_draws
+from genept.benchmarks.scores import CLASSIFICATION_METRICS
 
 ORDER: Final = ("fold", "unit", "partner")
 """Rows of predictions in this order are the same rows for every representation of a task."""
@@ -135,3 +136,49 @@ def resampled(
             "more genes of each class"
         )
     return Resampled(value, np.asarray(draws))
+
+
+def resampled_labels(
+    truth: NDArray[np.str_],
+    predicted: NDArray[np.str_],
+    units: NDArray[np.str_],
+    metrics: Sequence[str],
+    *,
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
+) -> dict[str, Resampled]:
+    """Score predicted labels by several metrics, whole and in every resample of their units.
+
+    Parameters
+    ----------
+    units
+        The honest unit of each row: the cell, or the donor that was left out.
+    metrics
+        Names from `scores.CLASSIFICATION_METRICS`.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two units.
+    """
+    names, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
+    k = len(names)
+    cells = codes[: len(truth)] * k + codes[len(truth) :]
+    unit_of, n_units = group_codes(units)
+
+    def confusion(counts: Floats) -> NDArray[np.intp]:
+        table = np.bincount(cells, weights=counts[unit_of], minlength=k * k)
+        return np.rint(table).astype(np.intp).reshape(k, k)
+
+    drawn = [
+        confusion(np.bincount(units_drawn, minlength=n_units).astype(np.float64))
+        for units_drawn in group_draws(n_units, n_resamples, seed)
+    ]
+    whole = confusion(np.ones(n_units))
+    return {
+        metric: Resampled(
+            CLASSIFICATION_METRICS[metric](whole),
+            np.array([CLASSIFICATION_METRICS[metric](one) for one in drawn]),
+        )
+        for metric in metrics
+    }

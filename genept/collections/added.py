@@ -15,13 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection
 from genept.sources.errors import SourceError
 from genept.sources.places import Places, mirror_path
 from genept.sources.source import Media, Source
+from genept.store import declarations
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
 from genept.store.provenance import sha256_of_file
 from genept.store.s3 import ObjectStore
@@ -47,10 +48,6 @@ class AddedCollection(BaseModel):
     def id(self) -> str:
         """Id of the collection."""
         return self.collection.id
-
-    def body(self) -> bytes:
-        """The declaration as it is stored."""
-        return self.model_dump_json(indent=1, by_alias=True, exclude_defaults=True).encode()
 
     def says_the_same(self, other: AddedCollection) -> bool:
         """Whether both declare one thing, whenever that was."""
@@ -138,13 +135,15 @@ def store_files(store: ObjectStore, sources: Sequence[Source], files: Mapping[st
 
 def added_collections(store: ObjectStore, product: str) -> list[AddedCollection]:
     """The collections that were added, by id."""
-    return [_read(store, info.key) for info in store.list(f"{product}/added/collections/")]
+    prefix = f"{product}/added/collections/"
+    return declarations.read_declarations(store, prefix, AddedCollection, "collection")
 
 
 def find_added(store: ObjectStore, product: str, id_: str) -> AddedCollection | None:
     """The declaration of one added collection."""
     try:
-        return _read(store, _key(product, id_))
+        key = _key(product, id_)
+        return declarations.read_declaration(store, key, AddedCollection, "collection")
     except MissingObjectError:
         return None
 
@@ -163,7 +162,7 @@ def declare(
     """
     new = AddedCollection(collection=collection, sources=tuple(sources), added=datetime.now(UTC))
     try:
-        store.put_if_match(_key(product, collection.id), new.body(), None)
+        declarations.declare(store, _key(product, collection.id), new)
     except ConflictError:
         known = find_added(store, product, collection.id)
         if known is not None and known.says_the_same(new):
@@ -192,16 +191,6 @@ def remove(store: ObjectStore, product: str, id_: str) -> None:
 def _plain(name: str) -> str:
     """A file's name without what an address or a folder could misread."""
     return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip("._+-") or "file"
-
-
-def _read(store: ObjectStore, key: str) -> AddedCollection:
-    try:
-        return AddedCollection.model_validate_json(store.get(key))
-    except ValidationError as error:
-        raise StoreError(
-            f"{store.uri(key)} is no declaration of a collection: {error}; delete the object and "
-            "add the collection again"
-        ) from error
 
 
 def _key(product: str, id_: str) -> str:

@@ -6,7 +6,6 @@ How files look from outside is in `layouts`; whether the entry holds is tried ou
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from genept.collections import layouts
 from genept.collections.added import local_archives, own_source
 from genept.collections.claims import SAMPLED_OBSERVATIONS
+from genept.collections.field_names import named_fields
 from genept.collections.sidecar import Sidecar, problems
 from genept.collections.units import UnitFinding, detect_unit
 from genept.nomenclature.mapping import Nomenclature
@@ -26,24 +26,13 @@ from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.collections import parse_collection
 from genept.sources.errors import SourceError
-from genept.sources.formats import MetadataTable
 from genept.sources.h5ad import describe_h5ad
+from genept.sources.matrix_options import MetadataTable
 from genept.sources.metadata import read_columns
 from genept.sources.orientation import gene_axis
 from genept.sources.parsed import ParsedCollection
 from genept.sources.source import Source
 
-LABEL_NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "cell_type": ("celltype", "celltypes", "annotation", "cellannotation", "celllabel"),
-    "diagnosis": ("diagnosis", "disease", "diseasestate", "condition"),
-    "tissue": ("tissue", "organ", "sourcename", "sourcenamech1"),
-    "tissue_subtype": ("tissuesubtype", "subtissue", "cohort", "tissuetype"),
-    "batch": ("batch", "plate", "lane", "library"),
-}
-GROUP_NAMES: Final = (
-    *("donor", "donorid", "patient", "patientid", "subject", "subjectid"),
-    *("individual", "individualid", "sampleid", "cellline", "modelid"),
-)
 _CELLS: Final = ("h5ad", "tenx_h5", "tenx_mtx")
 _WITH_TABLES: Final = ("table", "gct", "geo_series", "tenx_mtx", "parquet")
 
@@ -208,17 +197,10 @@ def _join_metadata(
 
 def _name_fields(look: _Look, told: Sidecar) -> None:
     """Group and labels: as said, or the fields that are called like them."""
-    if look.format in ("tenx_h5",):
+    if look.format == "tenx_h5":
         look.seen.append("labels and groups: the format has none of its own")
         return
-    labels = dict(told.labels)
-    taken = {*labels.values(), told.group}
-    free = [name for name in look.fields if name not in taken]
-    for label, names in LABEL_NAMES.items():
-        if label not in labels and (name := _called(free, (label.replace("_", ""), *names))):
-            labels[label] = name  # type: ignore[index]
-            free.remove(name)
-    group = told.group or _called(free, GROUP_NAMES)
+    labels, group = named_fields(look.fields, told.labels, told.group)
     if look.format == "h5ad" and not (labels or group):
         return  # the parser knows CELLxGENE's own
     if labels:
@@ -241,11 +223,6 @@ def _pass_over(look: _Look, used: Iterable[str | None]) -> None:
     unused = [name for name in look.texts if name not in set(used)]
     if unused:
         look.options["ignore"] = [*look.options.get("ignore", ()), *unused]
-
-
-def _called(fields: Sequence[str], names: Sequence[str]) -> str | None:
-    plain = {re.sub(r"[^a-z0-9]", "", one.rpartition(": ")[2].lower()): one for one in fields[::-1]}
-    return next((plain[name] for name in names if name in plain), None)
 
 
 def _unit(

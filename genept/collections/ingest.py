@@ -41,6 +41,7 @@ from genept.sources.catalogue import Collection
 from genept.sources.collections import parse_collection
 from genept.sources.errors import SourceError
 from genept.sources.parsed import ParsedCollection, Quarantined
+from genept.sources.text_matrix import discard_spool
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
 
@@ -99,7 +100,9 @@ def ingest(
         parsed = parse_collection(archives, collection)
         return _parts(lake, archives, collection, parsed, open_reference(), origin, processes)
 
-    return lake.build(f"collections/{collection.id}", origin, compute)
+    parts = lake.build(f"collections/{collection.id}", origin, compute)
+    discard_spool(archives, collection)
+    return parts
 
 
 def _parts(
@@ -166,10 +169,16 @@ def _shards(
 ) -> Iterator[Part]:
     """Parts of all shards: those that an earlier run finished, and the rest."""
     ids = parsed.observations["observation_id"]
+    spans = [
+        (start, min(SHARD_OBSERVATIONS, len(ids) - start))
+        for start in range(0, len(ids), SHARD_OBSERVATIONS)
+    ]
     lake.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=lake.cache) as folder:
-        tasks = [
-            ShardTask(
+
+        def task(number: int) -> ShardTask:
+            start, size = spans[number]
+            return ShardTask(
                 collection=collection.id,
                 unit=collection.unit,
                 expression=parsed.expression,
@@ -177,27 +186,25 @@ def _shards(
                 axis=axis,
                 number=number,
                 start=start,
-                ids=tuple(ids.slice(start, SHARD_OBSERVATIONS)),
+                ids=tuple(ids.slice(start, size)),
                 folder=Path(folder),
             )
-            for number, start in enumerate(range(0, len(ids), SHARD_OBSERVATIONS))
-        ]
+
         steps = [
             (
-                f"collections/{collection.id}/shards/{task.number:05d}",
-                replace(origin, settings={**origin.settings, "rows": [task.start, len(task.ids)]}),
+                f"collections/{collection.id}/shards/{number:05d}",
+                replace(origin, settings={**origin.settings, "rows": list(span)}),
             )
-            for task in tasks
+            for number, span in enumerate(spans)
         ]
-        todo = [task for task, step in zip(tasks, steps, strict=True) if not lake.remembers(*step)]
-        numbers = {task.number for task in todo}
-        made = in_processes(ingest_shard, todo, processes)
+        todo = {number for number, step in enumerate(steps) if not lake.remembers(*step)}
+        made = in_processes(ingest_shard, map(task, sorted(todo)), processes)
         with progress_bar(f"ingesting {collection.id}", len(ids)) as advance:
-            for task, step in zip(tasks, steps, strict=True):
+            for number, step in enumerate(steps):
                 # Taken before the lake is asked: another run may have finished it meanwhile.
-                new = _next_of(made, collection) if task.number in numbers else []
+                new = _next_of(made, collection) if number in todo else []
                 yield from lake.build(*step, partial(list, new))
-                advance(len(task.ids))
+                advance(spans[number][1])
 
 
 def _next_of(made: Iterator[list[NewPart]], collection: Collection) -> list[NewPart]:

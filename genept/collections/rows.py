@@ -38,6 +38,8 @@ class MergedRows:
     profiles
         A hash of each row's genes and values: equal rows agree, different ones agree by
         chance once in 2^60 or so. The same on every machine.
+    seen
+        Rows that have a value of each gene.
     inputs
         Totals of the input columns.
     """
@@ -45,6 +47,7 @@ class MergedRows:
     matrix: sp.csr_matrix
     totals: npt.NDArray[np.float64]
     profiles: npt.NDArray[np.int64]
+    seen: npt.NDArray[np.int64]
     inputs: ColumnTotals
 
 
@@ -65,6 +68,7 @@ def merge_rows(rows: sp.csr_matrix, axis: GeneAxis, order: npt.NDArray[np.int64]
     values = np.empty(n_values, dtype=np.float32)
     totals = np.empty(n_rows)
     profiles = np.empty(n_rows, dtype=np.uint64)
+    seen = np.zeros(n_genes, dtype=np.int64)
     inputs = ColumnTotals(axis.target.size)
     _merge(
         (rows.indptr, rows.indices, rows.data),
@@ -72,11 +76,11 @@ def merge_rows(rows: sp.csr_matrix, axis: GeneAxis, order: npt.NDArray[np.int64]
         axis.target.astype(np.int32),
         n_genes,
         (indptr, genes, values),
-        (totals, profiles, inputs.signed, inputs.absolute),
+        (totals, profiles, seen, inputs.signed, inputs.absolute),
     )
     end = int(indptr[-1])
     matrix = sp.csr_matrix((values[:end], genes[:end], indptr), shape=(n_rows, n_genes))
-    return MergedRows(matrix, totals, profiles.view(np.int64), inputs)
+    return MergedRows(matrix, totals, profiles.view(np.int64), seen, inputs)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -84,7 +88,7 @@ def _merge(rows: Any, order: Any, target: Any, n_genes: Any, merged: Any, counte
     indptr, indices, data = rows
     out_indptr, out_genes, out_values = merged
     out_bits = out_values.view(np.uint32)
-    totals, profiles, signed, absolute = counted
+    totals, profiles, seen, signed, absolute = counted
     row_values = np.zeros(n_genes, dtype=np.float32)
     is_present = np.zeros((n_genes + 63) // 64, dtype=np.uint64)
     one = np.uint64(1)
@@ -113,6 +117,7 @@ def _merge(rows: Any, order: Any, target: Any, n_genes: Any, merged: Any, counte
                     out_genes[end] = gene
                     out_values[end] = value
                     total += value
+                    seen[gene] += 1
                     profile += _mixed(gene, out_bits[end])
                     end += 1
         out_indptr[position + 1] = end

@@ -64,7 +64,7 @@ def ingest_shard(task: ShardTask) -> list[NewPart]:
         A value cannot be what the collection's unit says.
     """
     blocks = list(checked_blocks(task.expression, task.ids, task.unit, task.start))
-    rows = sp.csr_matrix(sp.vstack(blocks, format="csr"))
+    rows = blocks[0] if len(blocks) == 1 else sp.csr_matrix(sp.vstack(blocks, format="csr"))
     del blocks
     order = np.argsort(np.asarray(task.ids))
     merged = merge_rows(rows, task.axis, order)
@@ -86,9 +86,8 @@ def ingest_shard(task: ShardTask) -> list[NewPart]:
             "absolute": merged.inputs.absolute,
         }
     ).filter(pl.col("absolute") > 0)
-    seen = np.bincount(merged.matrix.indices, minlength=merged.matrix.shape[1])
     genes = pl.DataFrame(
-        {"gene_index": np.arange(seen.size, dtype=np.uint32), "n_observations": seen}
+        {"gene_index": np.arange(merged.seen.size, dtype=np.uint32), "n_observations": merged.seen}
     ).filter(pl.col("n_observations") > 0)
     filled, matrix = n_genes > 0, merged.matrix
     if not filled.all():

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genept.sources.errors import SourceError
-from genept.sources.formats import Label
+from genept.sources.matrix_options import Label
 from genept.sources.source import ID
 
 

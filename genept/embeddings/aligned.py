@@ -6,6 +6,7 @@ the vectors are weighted with, and how they are added up, is decided elsewhere.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,14 @@ class AlignedVectors:
     vectors: npt.NDArray[np.float32]
     has_vector: npt.NDArray[np.bool_]
     popularity: npt.NDArray[np.float64]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the numbers, and of nothing else."""
+        digest = hashlib.sha256(repr(self.vectors.shape).encode())
+        for array in (self.vectors, self.has_vector, self.popularity):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
 
 def align(gene_embeddings: pa.Table, axis: pl.DataFrame, n_observations: int) -> AlignedVectors:

@@ -1,49 +1,168 @@
-"""Several representations of the same observations as one, and vectors made elsewhere.
+"""Several representations of the same observations as one.
 
-Vectors of different spaces are never added up: they stand side by side, or their
-similarities are averaged. With square roots of the weights the two are the same thing.
+Vectors of different spaces are never added up: they stand side by side, scaled so that the
+cosine of two rows is the weighted mean of their cosines in each. So concatenation and averaged
+similarity are one thing. Declared in `ensembles.toml`, and in the user's own recipes file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
+import pyarrow as pa
 
+from genept.embeddings.batches import embedding_batches
+from genept.embeddings.expression import embedding_matrix
+from genept.embeddings.outside import OutsideVectors, origin_row
+from genept.embeddings.pooling import TABLE_OF_KIND
+from genept.sources.errors import SourceError
+from genept.store.lake import Lake, NewPart, Part
+from genept.store.provenance import Origin, sha256_of
+from genept.text.recipes import read_declarations
+from genept.text.spaces import space_of
+
+METHOD: Final = "ensemble"
+MEMBERS: Final = ("genept-w", "genept-s", "outside")
+CODE: Final = (
+    *("genept.embeddings.ensembles", "genept.embeddings.outside", "genept.embeddings.batches"),
+    "genept.tables",
+)
 Matrix = npt.NDArray[np.float32]
 
 
-class OutsideVectorsError(ValueError):
-    """Vectors from elsewhere that cannot be joined to a collection."""
-
-
 @dataclass(frozen=True)
-class OutsideVectors:
-    """Per-observation vectors of another model, in the order of a collection.
+class Ensemble:
+    """A declared ensemble: its members (``space:method``) and what each counts."""
+
+    id: str
+    weights: Mapping[str, float]
+
+    @property
+    def members(self) -> tuple[tuple[str, str], ...]:
+        """Space and method of each, in the order in which their vectors stand."""
+        return tuple((space, method) for space, _, method in map(_split, self.weights))
+
+
+@cache
+def declared_ensembles(further: Path | None = None) -> tuple[Ensemble, ...]:
+    """Every declared ensemble, in order.
+
+    Raises
+    ------
+    SourceError
+        A declaration is wrong, or one is made twice.
+    """
+    shipped = files("genept.embeddings").joinpath("ensembles.toml").read_text(encoding="utf-8")
+    entries = tomllib.loads(shipped)["ensembles"]
+    if further is not None:
+        entries = [*entries, *read_declarations(further).get("ensembles", [])]
+    found: dict[str, Ensemble] = {}
+    for entry in entries:
+        try:
+            ensemble = _declared(**entry)
+            if ensemble.id in found:
+                raise ValueError("it is declared twice")
+        except (ValueError, TypeError) as error:
+            where = further or "ensembles.toml"
+            raise SourceError(f"{where}: [[ensembles]] {entry}: {error}") from error
+        found[ensemble.id] = ensemble
+    return tuple(found.values())
+
+
+def release_ensemble(
+    lake: Lake,
+    ensemble: Ensemble,
+    kind: str,
+    collection: str,
+    embeddings: Sequence[Part],
+    outside: Sequence[OutsideVectors],
+) -> list[Part]:
+    """An ensemble of one collection, unless the lake holds it.
+
+    Only observations that have a vector in every member are in it.
 
     Parameters
     ----------
-    found
-        Which of the collection's observations have a vector.
-    vectors
-        Those vectors: observations found × dimensions.
-    n_strangers
-        Vectors of ids that the collection does not have; they are not used.
+    embeddings
+        Parts of `cell_embeddings` or `sample_embeddings`; those of the members are taken.
+    outside
+        Registered vectors: whose terms the ensemble is under.
+
+    Returns
+    -------
+    list of Part
+        Of the same table as `embeddings`, and of `embedding_origins`. None if a member has no
+        vectors of the collection: see `missing_members`.
     """
+    if missing_members(ensemble, collection, embeddings):
+        return []
+    members = {
+        f"{space}:{method}": [
+            one for one in embeddings if one.partition == (space, method, collection)
+        ]
+        for space, method in ensemble.members
+    }
+    mixed = [
+        one for one in outside if one.collection == collection and f"{one.space}:outside" in members
+    ]
+    content = {name: sha256_of([part.sha256 for part in parts]) for name, parts in members.items()}
+    origin = Origin(
+        code=CODE,
+        inputs=content,
+        settings={
+            "weights": dict(ensemble.weights), "kind": kind,
+            "terms": [one.model_dump_json() for one in mixed],
+        },
+        libraries=("numpy",),
+    )  # fmt: skip
+    table, partition = TABLE_OF_KIND[kind], (ensemble.id, METHOD, collection)
+    dimensions = sum(parts[0].dimension or 0 for parts in members.values())
 
-    found: npt.NDArray[np.bool_]
-    vectors: Matrix
-    n_strangers: int
+    def compute() -> Iterator[NewPart]:
+        joined = 0
+        for number in sorted({part.number for parts in members.values() for part in parts}):
+            ids, vectors, coverage = _together(lake, _numbered(members, number), ensemble.weights)
+            if ids:
+                joined += len(ids)
+                rows = embedding_batches(table, partition, ids, vectors, coverage)
+                yield NewPart(table, rows, partition, dimensions, number)
+        row = origin_row(
+            collection_id=collection,
+            space=ensemble.id,
+            method=METHOD,
+            made_of=[f"{weight:g} × {name}" for name, weight in ensemble.weights.items()],
+            dimensions=dimensions,
+            n_observations=max(sum(one.rows for one in parts) for parts in members.values()),
+            n_joined=joined,
+            n_strangers=0,
+            licence="; ".join(dict.fromkeys(one.licence for one in mixed)) or "the collection's",
+            redistributable=all(one.redistributable for one in mixed),
+            citation="; ".join(dict.fromkeys(one.citation for one in mixed)) or "the collection's",
+        )
+        yield NewPart("embedding_origins", row, (collection, ensemble.id))
 
-    @property
-    def n_missing(self) -> int:
-        """Observations without a vector."""
-        return int((~self.found).sum())
+    step = f"embeddings/{ensemble.id}/{METHOD}/{collection}"
+    return lake.build(step, origin, lambda: list(compute()))
+
+
+def missing_members(
+    ensemble: Ensemble, collection: str, embeddings: Sequence[Part]
+) -> tuple[str, ...]:
+    """Members of an ensemble that have no vectors of a collection."""
+    there = {part.partition for part in embeddings}
+    return tuple(
+        f"{space}:{method}"
+        for space, method in ensemble.members
+        if (space, method, collection) not in there
+    )
 
 
 def concatenated(
@@ -51,7 +170,8 @@ def concatenated(
 ) -> Matrix:
     """Representations side by side, each of unit length before it is weighted.
 
-    The dot product of two rows is the weighted mean of their cosines in each representation.
+    The dot product of two rows is the weighted mean of their cosines in each representation:
+    what an ensemble of neighbours ranks by.
 
     Parameters
     ----------
@@ -81,20 +201,6 @@ def concatenated(
     return np.concatenate(scaled, axis=1)
 
 
-def averaged_similarity(
-    queries: Mapping[str, Matrix],
-    references: Mapping[str, Matrix],
-    weights: Mapping[str, float] | None = None,
-) -> Matrix:
-    """Weighted mean of the cosines in each representation: queries × references.
-
-    What Chen & Zou's ensemble of neighbours ranks by. Raises as `concatenated`.
-    """
-    if list(queries) != list(references):
-        raise ValueError(f"queries are in {list(queries)}, references in {list(references)}")
-    return concatenated(queries, weights) @ concatenated(references, weights).T
-
-
 def unit_rows(name: str, matrix: npt.NDArray[Any]) -> Matrix:
     """Rows scaled to unit length, as float32.
 
@@ -114,92 +220,55 @@ def unit_rows(name: str, matrix: npt.NDArray[Any]) -> Matrix:
     return np.asarray(exact / norm, np.float32)
 
 
-def read_outside_vectors(
-    path: Path, observation_ids: Sequence[str], key: str = "embedding"
-) -> OutsideVectors:
-    """Vectors of scGPT, Geneformer … joined to a collection by observation id.
-
-    Parameters
-    ----------
-    path
-        An h5ad file, or parquet with a column `observation_id`.
-    observation_ids
-        The collection's observations, in its order.
-    key
-        Name in `obsm` (such as ``X_scGPT``), or of the parquet column of lists.
-
-    Raises
-    ------
-    OutsideVectorsError
-        If the vectors are not there, an id is empty or doubled, a vector is of another
-        length, not finite or all zero, or not one id is the collection's.
-    """
-    ids, vectors = (_read_h5ad if path.suffix == ".h5ad" else _read_parquet)(path, key)
-    return join_outside_vectors(path.name, ids, vectors, observation_ids)
+def _declared(id: str, of: list[str], weights: list[float] | None = None) -> Ensemble:
+    if len(set(of)) < 2 or len(set(of)) < len(of):
+        raise ValueError("`of` names two representations or more, each once")
+    for name in of:
+        _, colon, method = _split(name)
+        if not colon or method not in MEMBERS:
+            raise ValueError(f"{name!r} is no space:method; methods are {', '.join(MEMBERS)}")
+    weights = [1.0] * len(of) if weights is None else weights
+    if len(weights) != len(of) or min(weights) <= 0:
+        raise ValueError("`weights` are positive numbers, one for each of `of`")
+    return Ensemble(space_of(id).id, dict(zip(of, map(float, weights), strict=True)))
 
 
-def join_outside_vectors(
-    name: str, ids: Sequence[str], vectors: npt.NDArray[Any], observation_ids: Sequence[str]
-) -> OutsideVectors:
-    """Vectors of `ids` in the order of `observation_ids`; raises as `read_outside_vectors`."""
-    if vectors.ndim != 2 or len(ids) != len(vectors) or not vectors.shape[1]:
-        raise OutsideVectorsError(f"{name}: {len(ids)} ids for vectors of shape {vectors.shape}")
-    row_of = {one: row for row, one in enumerate(ids)}
-    if len(row_of) < len(ids):
-        doubled = next(one for row, one in enumerate(ids) if row_of[one] != row)
-        raise OutsideVectorsError(
-            f"{name}: several vectors for {doubled!r}: make ids unique, by sample and barcode"
-        )
-    try:
-        unit_rows(name, vectors)
-    except ValueError as error:
-        raise OutsideVectorsError(str(error)) from None
-    rows = np.array([row_of.get(one, -1) for one in observation_ids], dtype=np.int64)
-    found = rows >= 0
-    if not found.any():
-        raise OutsideVectorsError(
-            f"{name}: not one of its {len(ids)} ids, such as {list(ids)[:1]}, is the "
-            f"collection's, such as {list(observation_ids)[:1]}"
-        )
-    return OutsideVectors(
-        found, np.asarray(vectors[rows[found]], np.float32), len(ids) - int(found.sum())
-    )
+def _split(name: str) -> tuple[str, str, str]:
+    space, colon, method = name.rpartition(":")
+    return (space_of(space).id if colon else "", colon, method)
 
 
-def _read_h5ad(path: Path, key: str) -> tuple[list[str], npt.NDArray[Any]]:
-    import h5py
-
-    with h5py.File(path) as file:
-        known = sorted(file["obsm"]) if "obsm" in file else []
-        if key not in known or not isinstance(file["obsm"][key], h5py.Dataset):
-            raise OutsideVectorsError(f"{path.name}: no matrix {key!r} in obsm; it has {known}")
-        obs = file["obs"]
-        ids = obs[obs.attrs["_index"]].asstr()[:].tolist()
-        return ids, file["obsm"][key][:]
+def _numbered(members: Mapping[str, list[Part]], number: int) -> dict[str, list[Part]]:
+    return {name: [one for one in parts if one.number == number] for name, parts in members.items()}
 
 
-def _read_parquet(path: Path, key: str) -> tuple[list[str], npt.NDArray[Any]]:
-    names = pq.read_schema(path).names
-    if lacking := sorted({"observation_id", key} - set(names)):
-        raise OutsideVectorsError(f"{path.name}: no columns {lacking}; it has {names}")
-    rows = pq.read_table(path, columns=["observation_id", key])
-    ids, lists = rows["observation_id"].to_pylist(), rows[key].to_pylist()
-    if None in ids or None in lists:
-        raise OutsideVectorsError(f"{path.name}: empty ids or vectors")
-    if len(lengths := {len(one) for one in lists}) != 1:
-        raise OutsideVectorsError(f"{path.name}: vectors are of lengths {sorted(lengths)}")
-    return ids, np.array(lists, np.float32)
+def _together(
+    lake: Lake, members: Mapping[str, list[Part]], weights: Mapping[str, float]
+) -> tuple[list[str], Matrix, Matrix]:
+    """Ids, vectors and coverage of the observations of one shard that every member has."""
+    if not all(members.values()):
+        return [], np.empty((0, 0), np.float32), np.empty(0, np.float32)
+    columns = ["observation_id", "embedding", "coverage"]
+    read = {name: lake.read_arrow(parts[0], columns) for name, parts in members.items()}
+    ids = {name: rows["observation_id"].to_pylist() for name, rows in read.items()}
+    common = set.intersection(*map(set, ids.values()))
+    kept = {
+        name: rows.filter(pa.array([one in common for one in ids[name]], pa.bool_()))
+        for name, rows in read.items()
+    }
+    if not common:
+        return [], np.empty((0, 0), np.float32), np.empty(0, np.float32)
+    vectors = concatenated({name: embedding_matrix(rows) for name, rows in kept.items()}, weights)
+    shares = _shares(kept, weights)
+    coverage = sum(rows["coverage"].to_numpy() * shares[name] for name, rows in kept.items())
+    return sorted(common), vectors, np.asarray(coverage, np.float32)
 
 
-def _shares(
-    representations: Mapping[str, Matrix], weights: Mapping[str, float] | None
-) -> dict[str, float]:
-    if not representations:
+def _shares(names: Mapping[str, object], weights: Mapping[str, float] | None) -> dict[str, float]:
+    if not names:
         raise ValueError("an ensemble needs at least one representation")
-    weights = dict.fromkeys(representations, 1.0) if weights is None else weights
-    if set(weights) != set(representations) or min(weights.values()) <= 0:
-        raise ValueError(
-            f"weights {dict(weights)} are not positive, one for each of {list(representations)}"
-        )
+    weights = dict.fromkeys(names, 1.0) if weights is None else weights
+    if set(weights) != set(names) or min(weights.values()) <= 0:
+        raise ValueError(f"weights {dict(weights)} are not positive, one for each of {list(names)}")
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}

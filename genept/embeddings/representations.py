@@ -7,7 +7,7 @@ vectors. Nothing is fitted here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,19 @@ class ObservationViews:
 
     def labelled(self, label: str) -> ObservationViews:
         """Only the observations that have this label."""
-        keep = self.observations[label].is_not_null().to_numpy()
+        return self.only(self.observations[label].is_not_null().to_numpy())
+
+    def joined(
+        self, name: str, ids: Sequence[str], vectors: npt.NDArray[np.float32]
+    ) -> ObservationViews:
+        """With one representation more, and only the observations that have a vector in it."""
+        known = pl.Series(ids, dtype=pl.String)
+        kept = self.only(self.observations["observation_id"].is_in(known.implode()).to_numpy())
+        ours = known.is_in(kept.observations["observation_id"].implode()).to_numpy()
+        return replace(kept, spaces=kept.spaces | {name: vectors[ours]})
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> ObservationViews:
+        """Some of the observations."""
         return ObservationViews(
             self.observations.filter(keep),
             sp.csr_matrix(self.expression[keep]),
@@ -72,13 +84,15 @@ class CollectionParts:
     """Where the views of one collection are read from.
 
     `expression` has a part for each shard; `embeddings` are parts of `cell_embeddings` or
-    `sample_embeddings`, by space, one for each shard.
+    `sample_embeddings` by GenePT-w, by space, one for each shard. `further` are parts of the same
+    table by other methods, by name of the representation; they may lack observations.
     """
 
     observations: Part
     axis: Part
     expression: tuple[Part, ...]
     embeddings: dict[Space, tuple[Part, ...]]
+    further: dict[str, tuple[Part, ...]] = field(default_factory=dict)
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -91,23 +105,31 @@ class CollectionParts:
         spaces = {representation_name(space): shards for space, shards in self.embeddings.items()}
         return {
             name: sha256_of([part.sha256 for part in shards])
-            for name, shards in {**parts, **spaces}.items()
+            for name, shards in {**parts, **spaces, **self.further}.items()
         }
 
 
 def read_views(lake: Lake, parts: CollectionParts) -> ObservationViews:
-    """Read a collection in every representation."""
+    """Read a collection in every representation: only observations that are in all of them."""
     observations = lake.read(parts.observations).sort("observation_id")
     ids, expression = expression_matrix(lake, parts.expression, parts.axis.rows)
     _require_same(observations["observation_id"].to_list(), ids, "expression")
     spaces = {}
     for space, shards in parts.embeddings.items():
-        read = [lake.read_arrow(part, ["observation_id", "embedding"]) for part in shards]
-        rows = pa.concat_tables(read).sort_by("observation_id")
-        _require_same(ids, rows["observation_id"].to_pylist(), space.id)
-        spaces[representation_name(space)] = embedding_matrix(rows)
+        found, spaces[representation_name(space)] = _read_vectors(lake, shards)
+        _require_same(ids, found, space.id)
     controls = tuple(representation_name(one) for one in parts.embeddings if one.is_control)
-    return ObservationViews(observations, expression, spaces, controls)
+    views = ObservationViews(observations, expression, spaces, controls)
+    for name, shards in parts.further.items():
+        views = views.joined(name, *_read_vectors(lake, shards))
+    return views
+
+
+def _read_vectors(lake: Lake, shards: Sequence[Part]) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Ids, sorted, and their vectors."""
+    read = [lake.read_arrow(part, ["observation_id", "embedding"]) for part in shards]
+    rows = pa.concat_tables(read).sort_by("observation_id")
+    return rows["observation_id"].to_pylist(), embedding_matrix(rows)
 
 
 def _require_same(expected: Sequence[str], found: Sequence[str], what: str) -> None:

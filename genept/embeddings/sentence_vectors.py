@@ -6,23 +6,21 @@ own: so a sample, a forecast and a cap come before the first call.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
+from genept.embeddings.batches import embedding_batches
 from genept.embeddings.expression import expression_blocks
 from genept.embeddings.kernel import kernel_name
-from genept.embeddings.pooling import TABLE_OF_KIND, embedding_rows
+from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.embeddings.sampling import Sampling
 from genept.embeddings.sentences import TOP, CountTokens, Forecast, RankedNames, Sentences
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin, sha256_of
-from genept.tables import TABLES
 from genept.text.cache import VectorCache
 from genept.text.embedder import TextEmbedder
 from genept.text.embedding import Runner, embed_through_cache, plain_loop
@@ -34,14 +32,12 @@ RECIPE = "ranked-names"
 CODE = (
     *(
         f"genept.embeddings.{name}"
-        for name in ("expression", "kernel", "panels", "sampling", "sentences", "sentence_vectors")
+        for name in ("batches", "expression", "kernel", "panels", "sampling", "sentences")
     ),
+    "genept.embeddings.sentence_vectors",
     *("genept.embeddings.weights", "genept.text.embedding", "genept.tables"),
 )
 """Modules whose behaviour decides what is embedded; sums of weights are the kernel's."""
-
-AT_ONCE = 4096
-"""Rows of a batch that is written."""
 
 
 class CountingTextEmbedder(TextEmbedder, Protocol):
@@ -73,11 +69,17 @@ def embed_sentences(
     caps: Caps = Caps(),
     top: int = TOP,
     runner: Runner = plain_loop,
+    say: Callable[[str], None] | None = None,
 ) -> list[Part]:
     """Embed the sentences of (a sample of) one collection with a text model.
 
     A sentence ends where the model would stop reading, so that its hash says what was read:
     MiniLM reads 256 tokens, some 70 gene names, not the 1,000 of Chen & Zou.
+
+    Parameters
+    ----------
+    say
+        Told the forecast before the first call, if anything is to be embedded.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def embed_sentences(
     """
     (collection,) = observations.partition
     space, table = f"{embedder.id}/{RECIPE}", TABLE_OF_KIND[kind]
-    chosen, record = sampling.choose(lake.read(observations))
+    wanted, record = sampling.choose(lake.read(observations))
     origin = Origin(
         code=CODE,
         inputs={
@@ -117,35 +119,35 @@ def embed_sentences(
         made = [
             (part.number, *of_part)
             for part in expression
-            if (of_part := sentences_of(lake, part, axis.rows, names, unit, set(chosen)))[0]
+            if (of_part := sentences_of(lake, part, axis.rows, names, unit, set(wanted)))[0]
         ]
-        _require_all(chosen, [one for _, ids, _ in made for one in ids])
+        _require_all(wanted, [one for _, ids, _ in made for one in ids])
         texts = [text for _, _, sentences in made for text in sentences.texts]
         cache = VectorCache(lake.store, product, embedder)
-        forecast(cache, embedder, texts).require_at_most(caps.texts, caps.tokens)
+        ahead = forecast(cache, embedder, texts)
+        if say is not None:
+            say(f"{collection}: {ahead}, {record['n_chosen']:,} observations chosen")
+        ahead.require_at_most(caps.texts, caps.tokens)
         vectors = embed_through_cache(embedder, cache, texts, runner)
-        schema = TABLES[table].schema(embedder.dimensions)
         partition, parts, start = (space, METHOD, collection), [], 0
         for number, ids, sentences in made:
             embedding = vectors[start : start + len(ids)]
             start += len(ids)
-            rows = _batches(schema, partition, ids, embedding, sentences.coverage)
+            rows = embedding_batches(table, partition, ids, embedding, sentences.coverage)
             parts.append(NewPart(table, rows, partition, embedder.dimensions, number))
         return parts
 
     return lake.build(f"embeddings/{space}/{METHOD}/{collection}", origin, compute)
 
 
-def _batches(
-    schema: pa.Schema,
-    partition: tuple[str, str, str],
-    ids: list[str],
-    vectors: npt.NDArray[np.float32],
-    coverage: npt.NDArray[np.float32],
-) -> Iterator[pa.RecordBatch]:
-    for start in range(0, len(ids), AT_ONCE):
-        rows = slice(start, start + AT_ONCE)
-        yield embedding_rows(schema, partition, ids[rows], vectors[rows], coverage[rows])
+def chosen(part: Part) -> str:
+    """One line on how the observations of a part of GenePT-s were chosen, from its origin."""
+    record = part.origin["settings"]["sampling"]
+    by = f"each {record['label']} in proportion" if record["label"] else "at random"
+    return (
+        f"{record['n_chosen']:,} of {record['n_observations']:,} observations, {by}, by seed "
+        f"{record['seed']}; at most {record['cap']:,}"
+    )
 
 
 def _require_all(chosen: list[str], found: list[str]) -> None:

@@ -71,6 +71,9 @@ class Forecast:
     n_texts: int
     n_tokens: int
 
+    def __str__(self) -> str:
+        return f"{self.n_texts:,} sentences of {self.n_tokens:,} tokens are to be embedded"
+
     def require_at_most(self, texts: int | None = None, tokens: int | None = None) -> None:
         """Refuse to go on over a cap.
 

@@ -7,7 +7,7 @@ and any number of processes or machines may share the units out. Its bytes depen
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,10 +72,19 @@ class Shard:
     @property
     def origin(self) -> Origin:
         """What decides its bytes."""
-        parts = (self.gene_embeddings, self.axis, self.expression)
+        return self._made_from({"gene_embeddings": self.gene_embeddings.sha256})
+
+    def origin_of(self, vectors: AlignedVectors) -> Origin:
+        """The same by the vectors of the collection's own genes.
+
+        What is known of a gene that the collection lacks may change without changing these.
+        """
+        return self._made_from({"gene_embeddings_of_the_axis": vectors.sha256})
+
+    def _made_from(self, vectors: dict[str, str]) -> Origin:
         return Origin(
             code=CODE,
-            inputs={part.table: part.sha256 for part in parts},
+            inputs=vectors | {part.table: part.sha256 for part in (self.axis, self.expression)},
             settings={
                 "method": METHOD,
                 "unit": self.unit,
@@ -147,7 +156,7 @@ def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[
     """
     lake.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=lake.cache) as folder:
-        new = [one for one in shards if not lake.remembers(one.step, one.origin)]
+        new = [one for one in shards if not _is_known(lake, one)]
         rows = sum(one.expression.rows for one in new)
         with progress_bar("embedding observations", rows) as advance:
             for shard, part in _embedded(lake, new, Path(folder), workers):
@@ -206,13 +215,38 @@ def _lay_out(aligned: AlignedVectors) -> tuple[WeightedSum, npt.NDArray[np.bool_
     return WeightedSum(aligned.vectors, aligned.popularity), aligned.has_vector
 
 
+def _is_known(lake: Lake, shard: Shard) -> bool:
+    """Whether it was embedded with these gene vectors, or with others that are equal on its axis.
+
+    So news of a gene embeds again what holds that gene, and nothing else.
+    """
+    if lake.remembers(shard.step, shard.origin):
+        return True
+    by_axis = shard.origin_of(_aligned(lake, shard))
+    if not lake.remembers(shard.step, by_axis):
+        return False
+    lake.build(shard.step, shard.origin, lambda: lake.build(shard.step, by_axis, _lost(shard)))
+    return True
+
+
 def _keep(lake: Lake, shard: Shard, part: NewPart) -> None:
-    lake.build(shard.step, shard.origin, lambda: [part])
+    by_axis = shard.origin_of(_aligned(lake, shard))
+    lake.build(shard.step, shard.origin, lambda: lake.build(shard.step, by_axis, lambda: [part]))
+
+
+def _aligned(lake: Lake, shard: Shard) -> AlignedVectors:
+    """Mapped into memory where several shards share them."""
+    source = (lake, shard.gene_embeddings, shard.axis, shard.n_observations)
+    return read_aligned(*source) if shard.is_alone else open_aligned(aligned_file(*source))
 
 
 def _kept(lake: Lake, shard: Shard) -> Part:
+    (part,) = lake.build(shard.step, shard.origin, _lost(shard))
+    return part
+
+
+def _lost(shard: Shard) -> Callable[[], list[NewPart]]:
     def lost() -> list[NewPart]:
         raise StoreError(f"the record of {shard.step} vanished while it was needed: run again")
 
-    (part,) = lake.build(shard.step, shard.origin, lost)
-    return part
+    return lost

@@ -1,83 +1,136 @@
-"""Model cards: what a model was made of, how good it is, and what it is not for; Markdown."""
+"""Model cards: what a model was made of, how good it is, and what it is not for.
+
+What a card says is put together here as blocks; `genept.models.card_pages` writes them as
+Markdown and as a page, `genept.models.card_figure` draws.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from genept.models.comparisons import calibration
-from genept.models.evidence import Cohort, Evidence, Interval, Predictions
+from genept.models.comparisons import N_BINS, calibration
+from genept.models.evidence import Cohort, Evidence, Interval, ModelManifest, Predictions
 
 LIMITS = (
     "Research use: not for diagnosis of people, nor for any decision about them.",
     "Probabilities are calibrated on samples of the same collections; elsewhere they are not.",
     "A class that is not listed cannot be predicted: such a sample is given another one.",
+    "It abstains on samples unlike those of its training; some that are foreign go unnoticed.",
 )
 
 
-def model_card(
-    *,
-    model: str,
-    version: str,
-    label: str,
-    chosen: str,
-    cohorts: Sequence[Cohort],
-    left_out: dict[str, int],
-    evidence: Evidence,
-    abstain_below: float,
-    caveats: Sequence[str] = (),
-) -> str:
+@dataclass(frozen=True)
+class Heading:
+    """A heading of a level, 1 to 3."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph; ``**bold**`` and `` `code` `` are understood."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Points:
+    """A list of points."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Where a page has the confusion matrix and the calibration curve as a figure."""
+
+
+Block = Heading | Paragraph | Grid | Points | Drawing
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card says of a model besides its evidence."""
+
+    model: str
+    version: str
+    label: str
+    chosen: str
+    cohorts: tuple[Cohort, ...]
+    left_out: dict[str, int]
+    abstain_below: float
+    caveats: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, manifest: ModelManifest) -> Facts:
+        """The facts of a stored version."""
+        return cls(
+            manifest.model,
+            manifest.version,
+            manifest.label,
+            f"{manifest.representation}, {manifest.head}",
+            manifest.cohorts,
+            manifest.left_out,
+            manifest.abstain_below,
+            manifest.caveats,
+        )
+
+
+def card_blocks(facts: Facts, evidence: Evidence) -> Iterator[Block]:
     """The card of one version, from its evidence."""
     out = evidence.holdout
-    lines = [
-        f"# {model}",
-        "",
-        f"Reads `{label}` from a bulk sample; version `{version}`.",
-        f"Chosen by nested grouped cross-validation: **{chosen}**.",
-        *("", "## Data", ""),
-        *_table(("cohort", "samples", "data"), ((c.id, c.n, c.data_sha256) for c in cohorts)),
-        "",
-        f"Trained on {len(evidence.out_of_fold.ids)} samples; {len(out.ids)} were held out.",
-        *(f"Left out, in too few groups: {name} ({n} samples)." for name, n in left_out.items()),
-        *("", "## Metrics", ""),
-        *_table(
-            ("on the holdout", "value", "95 % interval", "n"),
-            ((name, *_shown(found)) for name, found in evidence.scores.items()),
-        ),
-        *("", "Balanced accuracy out of fold, every contender and control:", ""),
-        *_table(
-            ("representation, head", "value", "95 % interval", "n"),
-            (
-                (name, *_shown(found))
-                for name, found in {
-                    **evidence.contenders,
-                    "permuted labels": evidence.permuted,
-                }.items()
-            ),
-        ),
-        "",
-        _gain(evidence.embedding_gain),
-        *("", "### Confusion matrix of the holdout (rows: published, columns: predicted)", ""),
-        *_table(("", *out.classes), _confusion(out)),
-        *("", "### Classes", ""),
-        *_table(("class", "held out", "recall", "precision"), _per_class(out)),
-        *("", "### Calibration", ""),
-        *_table(("probability", "samples", "right"), _reliability(evidence)),
-        "",
-        _calibration(evidence, abstain_below),
-        *("", "## Cohorts", ""),
-        *_table(("cohort", "held out", "accuracy"), _per_cohort(out)),
-        *("", "## Limits", ""),
-        *(f"- {limit}" for limit in (*LIMITS, *caveats)),
-    ]
-    return "\n".join(lines) + "\n"
+    yield Heading(1, facts.model)
+    yield Paragraph(f"Reads `{facts.label}` from a bulk sample; version `{facts.version}`.")
+    yield Paragraph(f"Chosen by nested grouped cross-validation: **{facts.chosen}**.")
+    yield Heading(2, "Data")
+    of_cohorts = ((one.id, one.n, one.data_sha256) for one in facts.cohorts)
+    yield _grid(("cohort", "samples", "data"), of_cohorts)
+    yield Paragraph(
+        f"Trained on {len(evidence.out_of_fold.ids)} samples; {len(out.ids)} were held out."
+    )
+    for name, n in facts.left_out.items():
+        yield Paragraph(f"Left out, in too few groups: {name} ({n} samples).")
+    yield from _metrics(evidence)
+    yield Drawing()
+    yield Heading(3, "Confusion matrix of the holdout (rows: published, columns: predicted)")
+    yield _grid(("", *out.classes), _confusion(out))
+    yield Heading(3, "Classes")
+    yield _grid(("class", "held out", "recall", "precision"), _per_class(out))
+    yield Heading(3, "Calibration")
+    yield _grid(("probability", "samples", "said", "right"), _reliability(evidence))
+    yield Paragraph(_calibration(evidence, facts.abstain_below))
+    yield Heading(2, "Cohorts")
+    yield _grid(("cohort", "held out", "accuracy"), _per_cohort(out))
+    yield Heading(2, "Limits")
+    yield Points((*LIMITS, *facts.caveats))
 
 
-def _table(head: Sequence[object], rows: Iterator[Sequence[object]]) -> list[str]:
-    shown = [[str(cell).replace("|", "/") for cell in row] for row in (head, *rows)]
-    shown.insert(1, ["---"] * len(head))
-    return [f"| {' | '.join(row)} |" for row in shown]
+def _metrics(evidence: Evidence) -> Iterator[Block]:
+    yield Heading(2, "Metrics")
+    head = ("value", "95 % interval", "n")
+    of_holdout = ((name, *_shown(found)) for name, found in evidence.scores.items())
+    yield _grid(("on the holdout", *head), of_holdout)
+    yield Paragraph("Balanced accuracy out of fold, every contender and control:")
+    every = evidence.contenders | {"permuted labels": evidence.permuted}
+    shown = ((name, *_shown(found)) for name, found in every.items())
+    yield _grid(("representation, head", *head), shown)
+    yield Paragraph(_gain(evidence.embedding_gain))
+
+
+def _grid(head: Sequence[object], rows: Iterable[Sequence[object]]) -> Grid:
+    return Grid(tuple(map(str, head)), tuple(tuple(map(str, row)) for row in rows))
 
 
 def _shown(found: Interval) -> tuple[str, str, int]:
@@ -87,7 +140,7 @@ def _shown(found: Interval) -> tuple[str, str, int]:
 
 def _gain(found: Interval | None) -> str:
     if found is None or found.low is None or found.high is None:
-        return "Expression with and without the embedding were not both contenders."
+        return "There was no choice between expression alone and an embedding."
     said = "nothing that can be told from chance"
     if found.low > 0:
         said = "something"
@@ -95,7 +148,8 @@ def _gain(found: Interval | None) -> str:
         said = "less than nothing"
     return (
         f"The embedding added {said} to expression: {found.value:+.3f} balanced accuracy "
-        f"[{found.low:+.3f}, {found.high:+.3f}], linear head, same folds."
+        f"[{found.low:+.3f}, {found.high:+.3f}], the choice among all contenders against that "
+        "among those which read expression alone, both made inside the same folds."
     )
 
 
@@ -124,14 +178,23 @@ def _per_cohort(out: Predictions) -> Iterator[Sequence[object]]:
         yield cohort, int(rows.sum()), f"{right[rows].mean():.3f}"
 
 
-def _reliability(evidence: Evidence) -> Iterator[Sequence[object]]:
+def reliability(evidence: Evidence) -> Iterator[tuple[int, int, float, float]]:
+    """By bin of the probability: bin, samples, mean probability, share that is right.
+
+    Of all samples that the model did not see: out of fold, and held out.
+    """
     seen, out = evidence.out_of_fold, evidence.holdout
     top = np.concatenate([seen.shares.max(axis=1), out.shares.max(axis=1)])
     right = np.concatenate([seen.predicted == seen.truth, out.predicted == out.truth])
-    bins = np.minimum((top * 10).astype(np.intp), 9)
+    bins = np.minimum((top * N_BINS).astype(np.intp), N_BINS - 1)
     for one in np.unique(bins):
         rows = bins == one
-        yield f"{one / 10:.1f} – {(one + 1) / 10:.1f}", int(rows.sum()), f"{right[rows].mean():.3f}"
+        yield int(one), int(rows.sum()), float(top[rows].mean()), float(right[rows].mean())
+
+
+def _reliability(evidence: Evidence) -> Iterator[Sequence[object]]:
+    for one, n, said, right in reliability(evidence):
+        yield f"{one / N_BINS:.1f} – {(one + 1) / N_BINS:.1f}", n, f"{said:.3f}", f"{right:.3f}"
 
 
 def _calibration(evidence: Evidence, abstain_below: float) -> str:

@@ -1,26 +1,25 @@
 """Drug response in four ways of keeping train and test apart, beside all naive predictors.
 
-Models predict what is left after the mean effects; on a drug that they have never seen the
-per-drug models have nothing to add. Intervals are cross-conformal over the folds.
+Whatever the model has not seen, lines or drugs, is told by its features; the other side is
+known. Models predict what is left after the mean effects. Intervals are cross-conformal over
+the folds. The models themselves are in `genept.models.factors`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.linear_model import ElasticNet, Ridge
+from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 from genept.benchmarks.intervals import bootstrap_totals
 from genept.benchmarks.scores import pearson_score
+from genept.models.factors import predict_table
 from genept.models.folds import FrozenFolds, Regime, drug_folds, observation_folds, pair_folds
-from genept.models.heads import fitted, new_preparation
-from genept.models.naive import MEAN_EFFECTS, NAIVE, Floats, Pairs
+from genept.models.naive import DRUG_MEAN, LINE_MEAN, MEAN_EFFECTS, NAIVE, Floats, Pairs
+from genept.models.per_drug import Scored, per_drug_scores
 from genept.models.splits import Folds
 
 REGIMES: Final = (
@@ -29,11 +28,18 @@ REGIMES: Final = (
     Regime.LEAVE_TISSUE_OUT,
     Regime.LEAVE_DRUG_OUT,
 )
+KNOWN: Final = {
+    Regime.RANDOM_PAIRS: MEAN_EFFECTS,
+    Regime.LEAVE_CELL_LINE_OUT: DRUG_MEAN,
+    Regime.LEAVE_TISSUE_OUT: DRUG_MEAN,
+    Regime.LEAVE_DRUG_OUT: LINE_MEAN,
+}
+"""What needs no model, by regime. How sensitive a line is to everything has to be told of a line
+that was never seen, as what a drug does on average of such a drug: a model that is fitted to what
+is left after both means learns neither."""
 PERMUTED_FEATURES: Final = "permuted-features"
 COVERAGE: Final = 0.9
-MIN_LINES: Final = 30
-N_DRUG_FACTORS: Final = 8
-Fit = Callable[[Floats, NDArray[np.float64], NDArray[np.bool_], Pairs, int], Floats]
+N_COMPONENTS: Final = 100
 
 
 def regime_folds(
@@ -68,20 +74,51 @@ def regime_folds(
 
 
 def predict_regime(
-    features: NDArray[np.float32], pairs: Pairs, folds: Folds, fit: Fit, *, seed: int
+    name: str,
+    features: NDArray[np.float32],
+    pairs: Pairs,
+    folds: Folds,
+    *,
+    regime: Regime,
+    seed: int,
 ) -> Floats:
-    """Out-of-fold predictions of every pair: mean effects, plus what `fit` makes of the rest."""
+    """Out-of-fold predictions of every pair: the known mean, plus what a model makes of the rest.
+
+    Parameters
+    ----------
+    name
+        One of `genept.models.factors.MODELS`.
+    features
+        Of the drugs if these are what was never seen, otherwise of the lines.
+    """
     predicted = np.empty(len(pairs.value))
+    of_drugs = regime is Regime.LEAVE_DRUG_OUT
+    row, column = (pairs.drug, pairs.line) if of_drugs else (pairs.line, pairs.drug)
+    known = NAIVE[KNOWN[regime]]
     for fold in np.unique(folds):
         train = folds != fold
-        seen = np.unique(pairs.line[train])
-        X = features.astype(np.float64)
-        components = fitted(new_preparation(len(seen), X.shape[1], seed), X[seen]).transform(X)
-        naive = NAIVE[MEAN_EFFECTS](pairs, train)
+        naive = known(pairs, train)
+        table = np.full((len(features), int(column.max()) + 1), np.nan)
+        table[row[train], column[train]] = (pairs.value - naive)[train]
+        seen = np.isin(np.arange(len(features)), row[train])
+        components = principal_components(features, seen, seed=seed)
         with threadpool_limits(1):
-            rest = fit(components, pairs.value - naive, train, pairs, seed)
-        predicted[~train] = (naive + rest)[~train]
+            rest = predict_table(name, components, table, seen, seed=seed)
+        predicted[~train] = (naive + rest[row, column])[~train]
     return predicted
+
+
+def principal_components(
+    features: NDArray[np.float32], seen: NDArray[np.bool_], *, seed: int
+) -> Floats:
+    """Components of all rows, standardised and fitted on those that are `seen`."""
+    X = features.astype(np.float64)
+    spread = X[seen].std(axis=0)
+    Z = (X - X[seen].mean(axis=0)) / np.where(spread > 0, spread, 1)
+    k = min(N_COMPONENTS, int(seen.sum()) - 1, X.shape[1])
+    with threadpool_limits(1):
+        found: Floats = PCA(k, random_state=seed).fit(Z[seen]).transform(Z)
+    return found
 
 
 def conformal_reach(measured: Floats, predicted: Floats, folds: Folds) -> Floats:
@@ -113,21 +150,8 @@ def regime_scores(
         naive[folds == fold] = NAIVE[MEAN_EFFECTS](pairs, folds != fold)[folds == fold]
     rows: list[dict[str, Any]] = []
     for name, predicted in predictions.items():
-        squares = (pairs.value - predicted) ** 2
         inside = np.abs(pairs.value - predicted) <= conformal_reach(pairs.value, predicted, folds)
-        sums = np.stack([np.ones(len(squares)), squares, inside], axis=1)
-        found: dict[str, tuple[float, float | None, float | None]] = {}
-        left = predicted - naive
-        found["normalised_pearson"] = (0.0, None, None)
-        if np.ptp(left) > 1e-9:
-            score = pearson_score(pairs.value - naive, left, groups, seed=seed)
-            found["normalised_pearson"] = (score.value, score.ci_low, score.ci_high)
-        low, high = bootstrap_totals(lambda t: np.sqrt(t[:, 1] / t[:, 0]), sums, groups, seed=seed)
-        found["rmse"] = (float(np.sqrt(squares.mean())), low, high)
-        low, high = bootstrap_totals(lambda t: t[:, 2] / t[:, 0], sums, groups, seed=seed)
-        found["interval_coverage"] = (float(inside.mean()), low, high)
-        for metric, value in _per_drug(pairs, predicted).items():
-            found[metric] = (value, None, None)
+        found = response_scores(pairs, predicted, naive, inside, groups, seed=seed)
         rows += [
             {
                 "representation": name,
@@ -143,6 +167,39 @@ def regime_scores(
     return rows
 
 
+def response_scores(
+    pairs: Pairs,
+    predicted: Floats,
+    naive: Floats,
+    inside: NDArray[np.bool_],
+    groups: NDArray[Any],
+    *,
+    seed: int,
+) -> dict[str, Scored]:
+    """Value and 95 % interval of every metric of one prediction.
+
+    Parameters
+    ----------
+    naive
+        What needs no model: the mean effects, as far as they are known.
+    inside
+        Whether each response lies in its prediction interval.
+    """
+    squares = (pairs.value - predicted) ** 2
+    sums = np.stack([np.ones(len(squares)), squares, inside], axis=1)
+    found: dict[str, Scored] = {}
+    left = predicted - naive
+    found["normalised_pearson"] = (0.0, None, None)
+    if np.ptp(left) > 1e-9:
+        score = pearson_score(pairs.value - naive, left, groups, seed=seed)
+        found["normalised_pearson"] = (score.value, score.ci_low, score.ci_high)
+    low, high = bootstrap_totals(lambda t: np.sqrt(t[:, 1] / t[:, 0]), sums, groups, seed=seed)
+    found["rmse"] = (float(np.sqrt(squares.mean())), low, high)
+    low, high = bootstrap_totals(lambda t: t[:, 2] / t[:, 0], sums, groups, seed=seed)
+    found["interval_coverage"] = (float(inside.mean()), low, high)
+    return found | per_drug_scores(pairs.value, predicted, pairs.drug, groups, seed=seed)
+
+
 def naive_predictions(pairs: Pairs, folds: Folds) -> dict[str, Floats]:
     """All six naive predictors, out of fold."""
     found = {name: np.empty(len(pairs.value)) for name in NAIVE}
@@ -150,76 +207,3 @@ def naive_predictions(pairs: Pairs, folds: Folds) -> dict[str, Floats]:
         for name, predict in NAIVE.items():
             found[name][folds == fold] = predict(pairs, folds != fold)[folds == fold]
     return found
-
-
-def _per_drug(pairs: Pairs, predicted: Floats) -> dict[str, float]:
-    """Median over drugs of the correlations over lines; drugs that do not vary are left out."""
-    frame = pl.DataFrame({"drug": pairs.drug, "x": pairs.value, "y": predicted})
-    varying = frame.filter((pl.col("y").max() - pl.col("y").min() > 1e-9).over("drug"))
-    if not len(varying):
-        return {}
-    by_drug = varying.group_by("drug").agg(
-        pl.corr("x", "y").alias("pearson"), pl.corr("x", "y", method="spearman").alias("spearman")
-    )
-    medians = {name: by_drug[name].drop_nans().median() for name in ("pearson", "spearman")}
-    return {
-        f"median_per_drug_{name}": float(value)
-        for name, value in medians.items()
-        if isinstance(value, float)
-    }
-
-
-def _by_drug(new_model: Callable[[int], Any]) -> Fit:
-    """A model for each drug, over the components of the lines."""
-
-    def fit(
-        components: Floats, rest: Floats, train: NDArray[np.bool_], pairs: Pairs, seed: int
-    ) -> Floats:
-        found = np.zeros(len(rest))
-        for drug in np.unique(pairs.drug):
-            rows = np.flatnonzero(pairs.drug == drug)
-            seen, unseen = rows[train[rows]], rows[~train[rows]]
-            if len(seen) >= MIN_LINES and len(unseen):
-                model = new_model(seed).fit(components[pairs.line[seen]], rest[seen])
-                found[unseen] = model.predict(components[pairs.line[unseen]])
-        return found
-
-    return fit
-
-
-def _pooled(new_model: Callable[[int], Any]) -> Fit:
-    """One model for all drugs, over the components of the lines and factors of the drugs.
-
-    A drug's factors are the leading singular vectors of the training pairs' rest; a drug
-    that was never seen has zeros.
-    """
-
-    def fit(
-        components: Floats, rest: Floats, train: NDArray[np.bool_], pairs: Pairs, seed: int
-    ) -> Floats:
-        table = np.zeros((len(components), int(pairs.drug.max()) + 1))
-        table[pairs.line[train], pairs.drug[train]] = rest[train]
-        _, strength, axes = np.linalg.svd(table, full_matrices=False)
-        factors = (strength[:, None] * axes)[:N_DRUG_FACTORS].T
-        X = np.hstack([components[pairs.line][:, :50], factors[pairs.drug]])
-        found: Floats = new_model(seed).fit(X[train], rest[train]).predict(X)
-        return found
-
-    return fit
-
-
-MODELS: Final[dict[str, Fit]] = {
-    "ridge": _by_drug(lambda _: Ridge(alpha=3000.0)),
-    "elastic-net": _by_drug(lambda _: ElasticNet(alpha=0.05, l1_ratio=0.2, max_iter=5000)),
-    "random-forest": _pooled(
-        lambda seed: RandomForestRegressor(
-            30, max_samples=0.1, min_samples_leaf=5, max_features=0.3, random_state=seed
-        )
-    ),
-    "boosted": _pooled(
-        lambda seed: HistGradientBoostingRegressor(
-            max_iter=150, early_stopping=False, random_state=seed
-        )
-    ),
-}
-"""By name; each explains what the mean effects leave."""

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.benchmarks.intervals import bootstrap_totals
-from genept.benchmarks.scores import Score, StratifiedSpearman, median_spearman_score, pearson_score
+from genept.benchmarks.scores import Score, median_spearman_score, pearson_score
 from genept.models.within_drug import (
     N_COMPONENTS,
     DrugResponseResult,
@@ -152,30 +152,6 @@ def run_drug_response(
         seed=seed,
     )
     return predictions, evaluations
-
-
-def per_drug_spearman(predictions: pl.DataFrame) -> dict[str, float]:
-    """Spearman's correlation over cell lines, by drug, from rows of ``drug_response_predictions``.
-
-    As in the evaluation: after subtracting the drug's mean over the lines of the other
-    folds, and without the drugs for which the model abstained.
-    """
-    measured = pl.col("measured")
-    others = (measured.sum().over("drug_id") - measured.sum().over("drug_id", "fold")) / (
-        pl.len().over("drug_id") - pl.len().over("drug_id", "fold")
-    )
-    kept = predictions.with_columns(others.alias("naive")).filter(
-        ~pl.col("abstained").any().over("drug_id")
-    )
-    spearman = StratifiedSpearman(
-        kept["measured"] - kept["naive"], kept["prediction"] - kept["naive"], kept["drug_id"]
-    )
-    values = spearman.correlations(np.ones(len(kept)))
-    return {
-        str(drug): float(value)
-        for drug, value in zip(spearman.strata, values, strict=True)
-        if np.isfinite(value)
-    }
 
 
 def _scores(result: DrugResponseResult, groups: NDArray[Any], seed: int) -> dict[str, Score]:

@@ -76,6 +76,10 @@ class ModelManifest(Document):
         Ensembl ids that it reads, in order.
     holdout_sha256
         Hash over the hashes of the held-out samples.
+    temperature, doubt, floor
+        Of `genept.models.tempering`; the defaults are of versions from before they were kept.
+    domain_sha256
+        Of what its training samples look like; none for versions from before there was that.
     """
 
     format: Literal[1] = 1
@@ -88,6 +92,8 @@ class ModelManifest(Document):
     steps: tuple[str, ...]
     classes: tuple[str, ...]
     temperature: float
+    doubt: float = 0.0
+    floor: float = 1e-6
     abstain_below: float
     space: str
     unit: str
@@ -97,11 +103,13 @@ class ModelManifest(Document):
     label_counts: dict[str, int]
     left_out: dict[str, int]
     forgotten_on_purpose: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
     holdout_sha256: str
     libraries: dict[str, str]
     pipeline_sha256: str
     types: tuple[str, ...]
     probe_sha256: str
+    domain_sha256: str | None = None
     evidence_sha256: str
     card_sha256: str
 
@@ -115,13 +123,17 @@ class Evidence(Document):
         Predictions for the holdout by what the model must beat.
     label_like_features
         Features that give the label away, by representation and position.
+    cut_duplicates
+        Pairs of nearly equal profiles that lie in two folds, or in training and holdout,
+        whatever their groups are said to be.
     sentinels_right, n_sentinels
         Held-out rows with random labels, and how many of these the model predicted.
     refit_difference, reload_difference
         Largest difference in probability on the probe set after training again, and
         after loading the stored file.
     embedding_gain
-        Balanced accuracy of expression with embedding less that of expression alone.
+        Balanced accuracy of what is chosen among all contenders, less of what is chosen among
+        those that read expression alone.
     """
 
     out_of_fold: Predictions
@@ -129,6 +141,7 @@ class Evidence(Document):
     baselines: dict[str, tuple[str, ...]]
     n_features_checked: int
     label_like_features: tuple[str, ...]
+    cut_duplicates: tuple[str, ...] = ()
     sentinels_right: int
     n_sentinels: int
     permuted: Interval

@@ -36,6 +36,11 @@ def groups_stay_whole(candidate: Candidate) -> Answer:
             f"{len(cut)} groups lie in two folds and {len(shared)} in training and holdout, such "
             f"as {(cut + shared)[0]}"
         )
+    if twins := candidate.evidence.cut_duplicates:
+        return REFUSE, (
+            f"{len(twins)} pairs of nearly equal profiles lie on two sides of a split, such as "
+            f"{twins[0]}: one patient under two ids; tie them with `connected_groups`"
+        )
     return PASS, f"{len(folds)} training groups and {len(set(out.groups))} held out share none"
 
 

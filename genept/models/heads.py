@@ -1,4 +1,4 @@
-"""What a diagnosis model is made of: a representation, a preparation, a head, a temperature.
+"""What a diagnosis model is made of: a representation, a preparation, a head, a tempering.
 
 Everything that is fitted lies in one scikit-learn Pipeline of standardisation, principal
 components and head. Choosing among such models is in `genept.models.selection`.
@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -23,18 +23,23 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from genept.models.tempering import Tempering, tempered
+
 Floats = NDArray[np.float64]
 
 LINEAR: Final = "linear"
+SHRUNKEN: Final = "shrunken"
 NEIGHBOURS: Final = "knn"
 BOOSTED: Final = "boosted"
-HEADS: Final = (LINEAR, NEIGHBOURS, BOOSTED)
+HEADS: Final = (LINEAR, SHRUNKEN, NEIGHBOURS, BOOSTED)
 """From the simplest to the least simple: of equal ones the first is chosen."""
 
 STEPS: Final = ("scale", "components", "head")
-MAX_COMPONENTS: Final = 100
+FEW_COMPONENTS: Final = 100
+MAX_COMPONENTS: Final = dict.fromkeys(HEADS, FEW_COMPONENTS) | {SHRUNKEN: 1000}
+"""By head. A covariance that is shrunken half way bears as many as there are samples."""
+SHRINKAGE: Final = 0.5
 N_NEIGHBOURS: Final = 10
-_SMALLEST_PROBABILITY: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class DiagnosisModel:
-    """A fitted model: a Pipeline whose probabilities a temperature calibrates.
+    """A fitted model: a Pipeline whose probabilities a tempering calibrates.
 
     Parameters
     ----------
@@ -63,24 +68,28 @@ class DiagnosisModel:
     contender: Contender
     pipeline: Pipeline
     classes: tuple[str, ...]
-    temperature: float
+    tempering: Tempering
 
     def probabilities(self, features: Mapping[str, NDArray[np.float32]]) -> Floats:
         """Calibrated probabilities, samples × classes."""
         X = features[self.contender.representation].astype(np.float64)
-        return tempered(class_shares(self.pipeline, X, self.classes), self.temperature)
+        return tempered(class_shares(self.pipeline, X, self.classes), self.tempering)
 
 
-def new_head(name: str, seed: int) -> Any:
+def new_head(name: str, n_classes: int, seed: int) -> Any:
     """An unfitted head.
 
-    Linear and boosted heads weigh classes by the inverse of their frequency; neighbours
-    cannot, and vote by the inverse of their distance.
+    Linear and boosted heads weigh classes by the inverse of their frequency, the shrunken
+    discriminant gives them equal priors; neighbours cannot, and vote by the inverse of their
+    distance.
     """
     if name == LINEAR:
         # The quasi-Newton default stops where rounding leads it: on KIPAN another number of BLAS
         # threads moved probabilities by 0.1. Newton's method in float64 agrees to 1e-13.
         return LogisticRegression(class_weight="balanced", solver="newton-cholesky", tol=1e-6)
+    if name == SHRUNKEN:
+        priors = [1 / n_classes] * n_classes
+        return LinearDiscriminantAnalysis("lsqr", shrinkage=SHRINKAGE, priors=priors)
     if name == NEIGHBOURS:
         return KNeighborsClassifier(n_neighbors=N_NEIGHBOURS, weights="distance", algorithm="brute")
     if name == BOOSTED:
@@ -91,10 +100,16 @@ def new_head(name: str, seed: int) -> Any:
     raise ValueError(f"unknown head {name!r}; there are {', '.join(HEADS)}")
 
 
-def new_preparation(n_rows: int, n_features: int, seed: int) -> Pipeline:
-    """Standardisation and up to 100 principal components, unfitted."""
-    k = min(MAX_COMPONENTS, n_rows - 1, n_features)
-    return Pipeline([(STEPS[0], StandardScaler()), (STEPS[1], PCA(k, random_state=seed))])
+def new_preparation(
+    n_rows: int, n_features: int, seed: int, components: int = FEW_COMPONENTS
+) -> Pipeline:
+    """Standardisation and principal components, unfitted.
+
+    Exact, not randomised: the first components are the same however many are asked for.
+    """
+    k = min(components, n_rows - 1, n_features)
+    pca = PCA(k, svd_solver="full", random_state=seed)
+    return Pipeline([(STEPS[0], StandardScaler()), (STEPS[1], pca)])
 
 
 def fitted(estimator: Any, X: Floats, y: NDArray[np.str_] | None = None) -> Any:
@@ -120,46 +135,16 @@ def class_shares(estimator: Any, X: Floats, classes: tuple[str, ...]) -> Floats:
     return shares
 
 
-def tempered(shares: Floats, temperature: float) -> Floats:
-    """Probabilities flattened (above 1) or sharpened (below 1) by a temperature.
-
-    As in Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
-    """
-    scores = np.log(np.maximum(shares, _SMALLEST_PROBABILITY)) / temperature
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities: Floats = raised / raised.sum(axis=1, keepdims=True)
-    return probabilities
-
-
-def fit_temperature(shares: Floats, truth: NDArray[np.intp]) -> float:
-    """The temperature at which out-of-fold probabilities are likeliest.
-
-    Parameters
-    ----------
-    shares
-        Of rows that the model did not see, rows × classes.
-    truth
-        Column of each row's own class.
-    """
-
-    def surprise(log_temperature: float) -> float:
-        found = tempered(shares, float(np.exp(log_temperature)))
-        return float(-np.log(found[np.arange(len(truth)), truth]).mean())
-
-    best = minimize_scalar(surprise, bounds=(-3.0, 3.0), method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(best.x))
-
-
 def fit_model(
     contender: Contender,
     features: Mapping[str, NDArray[np.float32]],
     labels: NDArray[np.str_],
-    temperature: float,
+    tempering: Tempering,
     seed: int,
 ) -> DiagnosisModel:
     """Fit the whole Pipeline of a contender."""
     X = features[contender.representation].astype(np.float64)
-    steps = new_preparation(len(X), X.shape[1], seed).steps
-    pipeline = Pipeline([*steps, (STEPS[2], new_head(contender.head, seed))])
     classes = tuple(str(one) for one in np.unique(labels))
-    return DiagnosisModel(contender, fitted(pipeline, X, labels), classes, temperature)
+    steps = new_preparation(len(X), X.shape[1], seed, MAX_COMPONENTS[contender.head]).steps
+    pipeline = Pipeline([*steps, (STEPS[2], new_head(contender.head, len(classes), seed))])
+    return DiagnosisModel(contender, fitted(pipeline, X, labels), classes, tempering)

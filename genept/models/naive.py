@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 MEAN_EFFECTS: Final = "mean-effects"
+DRUG_MEAN: Final = "drug-mean"
+TISSUE_DRUG_MEAN: Final = "tissue-drug-mean"
+LINE_MEAN: Final = "cell-line-mean"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class Pairs:
     drug: Codes
     tissue: Codes
     value: Floats
+
+    def take(self, rows: NDArray[np.bool_]) -> Pairs:
+        """Some of the pairs."""
+        return Pairs(self.line[rows], self.drug[rows], self.tissue[rows], self.value[rows])
 
 
 def _means(codes: Codes, train: NDArray[np.bool_], values: Floats, otherwise: Floats) -> Floats:
@@ -69,10 +76,10 @@ def _mean_effects(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
 
 NAIVE: Final[dict[str, Callable[[Pairs, NDArray[np.bool_]], Floats]]] = {
     "global-mean": _global,
-    "drug-mean": _drug,
-    "cell-line-mean": _line,
+    DRUG_MEAN: _drug,
+    LINE_MEAN: _line,
     "tissue-mean": _tissue,
-    "tissue-drug-mean": _tissue_drug,
+    TISSUE_DRUG_MEAN: _tissue_drug,
     MEAN_EFFECTS: _mean_effects,
 }
 """By name, from the training pairs to a prediction of every pair."""

@@ -27,6 +27,8 @@ ALLOWED_TYPES: Final = frozenset(
         "sklearn.preprocessing._data.StandardScaler",
         "sklearn.preprocessing._label.LabelEncoder",
         "sklearn.decomposition._pca.PCA",
+        "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
+        *("genept.models.drug_pipeline.OfLines", "genept.models.drug_pipeline.WithinDrug"),
         "sklearn.linear_model._logistic.LogisticRegression",
         "sklearn.neighbors._classification.KNeighborsClassifier",
         f"{_HISTOGRAMS}.gradient_boosting.HistGradientBoostingClassifier",

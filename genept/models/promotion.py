@@ -1,4 +1,4 @@
-"""From evidence to champion: score the champion beside the candidate, ask the gate, swap.
+"""The gate asked about a stored version: the champion is scored beside it on the same holdout.
 
 What the gate asks is in `genept.models.gate`; how models are stored in `genept.models.registry`.
 """
@@ -17,7 +17,6 @@ from genept.models.holdout import Rows
 from genept.models.registry import ModelRegistry
 from genept.models.retraining import predictions_of
 from genept.models.verdicts import Verdicts
-from genept.store.lake import Lake, StoredTable
 
 
 def judge_candidate(
@@ -65,24 +64,3 @@ def champion_predictions(
         aligned[:, len(manifest.genes) :] = features[:, len(genes) :]
         features = aligned
     return predictions_of(out, manifest.classes, model.probabilities({representation: features}))
-
-
-def promote(registry: ModelRegistry, verdicts: Verdicts) -> None:
-    """Promote what passed, unless it was champion before: no run undoes a rollback."""
-    pointer, _ = registry.pointer(verdicts.model)
-    been = {one.version for one in pointer.models} if pointer else set()
-    current = pointer.champion.version if pointer else None
-    if verdicts.promotes and verdicts.version not in been and current == verdicts.champion_version:
-        manifest = registry.manifest(verdicts.model, verdicts.version)
-        registry.promote(manifest, reason="passed the gate", instead_of=current)
-
-
-def card_pages(lake: Lake, registry: ModelRegistry, verdicts: StoredTable) -> dict[str, str]:
-    """Model cards of the versions in table ``gate_verdicts``, by model; Markdown."""
-    if not verdicts.parts:
-        return {}
-    versions = lake.read(verdicts, ["model", "model_version"]).unique(maintain_order=True)
-    return {
-        model: registry.card(registry.manifest(model, version))
-        for model, version in versions.iter_rows()
-    }

@@ -8,67 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeVar
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import ValidationError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
+from genept.models.domain import Domain, read_domain
 from genept.models.evidence import Evidence, ModelManifest
 from genept.models.heads import Contender, DiagnosisModel
 from genept.models.persistence import ModelRefusedError, load_pipeline
+from genept.models.probe import PROBE_TOLERANCE, probe_difference
+from genept.models.stored import ChampionPointer, NamedVersion, Shadow, TrainedModel, parsed
+from genept.models.tempering import Tempering
 from genept.models.verdicts import Verdicts
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
-from genept.store.manifest import Document
 from genept.store.s3 import ObjectStore
 
 KEPT: Final = 5
-PROBE_TOLERANCE: Final = 1e-6
-D = TypeVar("D", bound=Document)
-
-
-class NamedVersion(Document):
-    """A version, and the hash of its manifest."""
-
-    version: str
-    manifest_sha256: str
-
-
-class ChampionPointer(Document):
-    """`champion.json`: the champion first, then up to four before it."""
-
-    format: Literal[1] = 1
-    seq: int
-    models: tuple[NamedVersion, ...]
-    reason: str
-    swapped_at: str
-    nonce: str
-
-    @property
-    def champion(self) -> NamedVersion:
-        """Who predicts now."""
-        return self.models[0]
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A model on its way into the registry.
-
-    Parameters
-    ----------
-    probe
-        Features of the probe set by representation, and its `probabilities`.
-    """
-
-    manifest: ModelManifest
-    pipeline: bytes
-    probe: bytes
-    evidence: Evidence
-    card: str
 
 
 class ModelRegistry:
@@ -84,6 +40,7 @@ class ModelRegistry:
         for name, body in (
             ("model.skops", trained.pipeline),
             ("probe.safetensors", trained.probe),
+            ("domain.safetensors", trained.domain),
             ("evidence.json", trained.evidence.body()),
             ("card.md", trained.card.encode()),
         ):
@@ -109,16 +66,32 @@ class ModelRegistry:
             ) from None
         if sha256 is not None and hashlib.sha256(body).hexdigest() != sha256:
             raise ModelRefusedError(f"{self.store.uri(key)} is not the manifest of the champion")
-        return _parse(ModelManifest, body, self.store.uri(key))
+        return parsed(ModelManifest, body, self.store.uri(key))
 
     def evidence(self, manifest: ModelManifest) -> Evidence:
         """What was measured when the version was trained."""
         body = self._verified(manifest, "evidence.json", manifest.evidence_sha256)
-        return _parse(Evidence, body, manifest.version)
+        return parsed(Evidence, body, manifest.version)
 
     def card(self, manifest: ModelManifest) -> str:
         """The model card, Markdown."""
         return self._verified(manifest, "card.md", manifest.card_sha256).decode()
+
+    def domain(self, manifest: ModelManifest) -> Domain:
+        """What samples look like that the version may judge.
+
+        Raises
+        ------
+        StoreError
+            If it was stored before there were domains.
+        """
+        if manifest.domain_sha256 is None:
+            raise StoreError(
+                f"{manifest.model} {manifest.version[:12]} was stored without its domain, so it "
+                "judges no foreign samples: `genept run` trains it again"
+            )
+        body = self._verified(manifest, "domain.safetensors", manifest.domain_sha256)
+        return read_domain(body)
 
     def load(self, manifest: ModelManifest) -> DiagnosisModel:
         """The model, verified by its hash before it is opened and by its probe set after.
@@ -136,7 +109,7 @@ class ModelRegistry:
             Contender(manifest.representation, manifest.head),
             pipeline,
             manifest.classes,
-            manifest.temperature,
+            Tempering(manifest.temperature, manifest.doubt, manifest.floor),
         )
         probe = load(self._verified(manifest, "probe.safetensors", manifest.probe_sha256))
         difference = probe_difference(model, probe)
@@ -156,7 +129,7 @@ class ModelRegistry:
         """What the gate found about a version, if it was asked."""
         key = f"{self._folder(model, version)}/verdicts.json"
         try:
-            return _parse(Verdicts, self.store.get(key), self.store.uri(key))
+            return parsed(Verdicts, self.store.get(key), self.store.uri(key))
         except MissingObjectError:
             return None
 
@@ -165,13 +138,30 @@ class ModelRegistry:
         key = f"{self._folder(verdicts.model, verdicts.version)}/verdicts.json"
         self.store.put_if_absent(key, verdicts.body())
 
+    def shadow(self, model: str, version: str) -> Shadow | None:
+        """Since when a version shadows the champion, if it ever did."""
+        key = f"{self._folder(model, version)}/shadow.json"
+        try:
+            return parsed(Shadow, self.store.get(key), self.store.uri(key))
+        except MissingObjectError:
+            return None
+
+    def keep_shadow(self, shadow: Shadow) -> Shadow:
+        """Keep since when a version shadows the champion; the first who says so is right."""
+        key = f"{self._folder(shadow.model, shadow.version)}/shadow.json"
+        try:
+            self.store.put_if_absent(key, shadow.body())
+        except ConflictError:
+            return self.shadow(shadow.model, shadow.version) or shadow
+        return shadow
+
     def pointer(self, model: str) -> tuple[ChampionPointer | None, str | None]:
         """Who is champion, and the pointer's ETag."""
         try:
             body, etag = self.store.get_with_etag(self._pointer_key(model))
         except MissingObjectError:
             return None, None
-        return _parse(ChampionPointer, body, self._pointer_key(model)), etag
+        return parsed(ChampionPointer, body, self._pointer_key(model)), etag
 
     def champion(self, model: str) -> ModelManifest | None:
         """The manifest of the champion, verified against the pointer."""
@@ -228,6 +218,15 @@ class ModelRegistry:
         keys = (info.key for info in self.store.list(f"{self.prefix}/{model}/versions/"))
         return sorted({key.split("/")[-2] for key in keys if key.endswith("/manifest.json")})
 
+    def history(self, model: str) -> list[tuple[str, datetime]]:
+        """Every kept version of a model and when it was stored, oldest first."""
+        found = [
+            (info.key.split("/")[-2], info.last_modified)
+            for info in self.store.list(f"{self.prefix}/{model}/versions/")
+            if info.key.endswith("/manifest.json")
+        ]
+        return sorted(found, key=lambda one: (one[1], one[0]))
+
     def _swap(
         self,
         model: str,
@@ -270,6 +269,7 @@ class ModelRegistry:
         hashes = {
             "model.skops": manifest.pipeline_sha256,
             "probe.safetensors": manifest.probe_sha256,
+            "domain.safetensors": manifest.domain_sha256 or "",
             "evidence.json": manifest.evidence_sha256,
             "card.md": manifest.card_sha256,
         }
@@ -280,24 +280,3 @@ class ModelRegistry:
 
     def _pointer_key(self, model: str) -> str:
         return f"{self.prefix}/{model}/champion.json"
-
-
-def probe_bytes(model: DiagnosisModel, features: NDArray[np.float32]) -> bytes:
-    """The probe set: features of a few samples, and what the model says of them."""
-    seen = np.ascontiguousarray(features, dtype=np.float32)
-    expected = model.probabilities({model.contender.representation: seen})
-    data: bytes = save({"features": seen, "probabilities": np.ascontiguousarray(expected)})
-    return data
-
-
-def probe_difference(model: DiagnosisModel, probe: Mapping[str, NDArray[np.float64]]) -> float:
-    """Largest difference between what a model says of the probe set and what it said."""
-    features = {model.contender.representation: probe["features"].astype(np.float32)}
-    return float(np.abs(model.probabilities(features) - probe["probabilities"]).max())
-
-
-def _parse(kind: type[D], body: bytes, address: str) -> D:
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        raise StoreError(f"{address} is not a valid {kind.__name__}: {error}") from error

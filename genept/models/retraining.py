@@ -14,18 +14,22 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from genept.benchmarks.scores import Score, classification_scores
-from genept.embeddings.representations import BOTH, EXPRESSION
+from genept.embeddings.representations import EXPRESSION
 from genept.models.comparisons import paired_difference
+from genept.models.domain import fit_domain
 from genept.models.evidence import Evidence, Interval, Predictions
-from genept.models.heads import LINEAR, Contender, DiagnosisModel, Floats, fit_model
+from genept.models.groups import near_duplicates
+from genept.models.heads import Contender, DiagnosisModel, Floats, fit_model
 from genept.models.holdout import Holdout, Rows, TrainingView, held_apart, hold_out, planted_labels
 from genept.models.leaks import label_like_features
 from genept.models.persistence import dump_pipeline, load_pipeline
-from genept.models.registry import probe_bytes, probe_difference
+from genept.models.probe import probe_bytes, probe_difference
 from genept.models.selection import NestedResult, nested_selection
+from genept.models.tempering import Tempering
 
 METRICS = ("balanced_accuracy", "macro_f1", "accuracy")
 N_PROBES = 32
+HELD_OUT = -1
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Retrained:
     model: DiagnosisModel
     pipeline: bytes
     probe: bytes
+    domain: bytes
     evidence: Evidence
 
 
@@ -79,18 +84,20 @@ def retrain(
     chosen = nested.chosen
     seen = view.rows
     fit = (chosen.contender, seen.features)
-    final = fit_model(*fit, seen.labels, chosen.temperature, seed)
-    again = fit_model(*fit, seen.labels, chosen.temperature, seed)
+    final = fit_model(*fit, seen.labels, chosen.tempering, seed)
+    again = fit_model(*fit, seen.labels, chosen.tempering, seed)
     permuted = np.random.default_rng(seed).permutation(seen.labels)
-    taught_nothing = fit_model(*fit, permuted, 1.0, seed)
+    taught_nothing = fit_model(*fit, permuted, Tempering(), seed)
     out = rows.take(holdout.contains(rows.ids))
     pipeline = dump_pipeline(final.pipeline)
-    probe = probe_bytes(final, seen.features[chosen.contender.representation][:N_PROBES])
+    read = chosen.contender.representation
+    domain = fit_domain(seen.features[read], out.features[read], seed=seed).body()
+    probe = probe_bytes(final, seen.features[read][:N_PROBES])
     reloaded = DiagnosisModel(
         final.contender,
         load_pipeline(pipeline, sha256(pipeline).hexdigest(), where="the model just stored"),
         final.classes,
-        final.temperature,
+        final.tempering,
     )
     random_labels = planted.labels[sentinel]
     of_sentinels = _predicted(final, rows.take(sentinel))
@@ -108,6 +115,7 @@ def retrain(
         label_like_features=tuple(
             f"{name} #{column}" for name, columns in suspicious.items() for column in columns
         ),
+        cut_duplicates=cut_duplicates(rows, holdout, nested),
         sentinels_right=int((of_sentinels == random_labels).sum()),
         n_sentinels=int(sentinel.sum()),
         permuted=_scores(nested.permuted_labels, nested.permuted, seen.groups, seed)[METRICS[0]],
@@ -120,16 +128,40 @@ def retrain(
             for one, found in nested.predictions.items()
         },
     )
-    return Retrained(rows, holdout, view, nested, final, pipeline, probe, evidence)
+    return Retrained(rows, holdout, view, nested, final, pipeline, probe, domain, evidence)
+
+
+def cut_duplicates(rows: Rows, holdout: Holdout, nested: NestedResult) -> tuple[str, ...]:
+    """Pairs of nearly equal profiles on two sides of a split, told from expression itself.
+
+    Groups are what somebody says of the samples; this does not believe them.
+    """
+    profiles = rows.features.get(EXPRESSION)
+    if profiles is None:
+        return ()
+    side = np.full(len(rows.ids), HELD_OUT)
+    side[~holdout.contains(rows.ids)] = nested.folds
+    pairs = near_duplicates(profiles)
+    cut = pairs[side[pairs[:, 0]] != side[pairs[:, 1]]]
+    return tuple(f"{rows.ids[one]} and {rows.ids[other]}" for one, other in cut)
 
 
 def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | None:
-    """What the embedding adds to expression, both read by the linear head on the same folds."""
-    both, alone = (nested.predictions.get(Contender(one, LINEAR)) for one in (BOTH, EXPRESSION))
-    if both is None or alone is None:
+    """What the embedding adds: chosen among all, less chosen among what reads expression alone.
+
+    Both choices are made inside the folds, so neither flatters. None if there was no choice.
+    """
+    representations = {one.representation for one in nested.contenders}
+    if nested.without_embedding is None or representations == {EXPRESSION}:
         return None
+    chosen = np.asarray(nested.classes)[nested.probabilities.argmax(axis=1)]
     return paired_difference(
-        seen.labels, both, alone, seen.groups.tolist(), metric="balanced_accuracy", seed=seed
+        seen.labels,
+        chosen,
+        nested.without_embedding,
+        seen.groups.tolist(),
+        metric="balanced_accuracy",
+        seed=seed,
     )
 
 

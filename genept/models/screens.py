@@ -6,14 +6,22 @@ Four regimes × models, each a step of its own. What is computed is in
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from genept.embeddings.representations import EXPRESSION, CollectionParts, read_views
+from genept.embeddings.representations import (
+    BOTH,
+    EXPRESSION,
+    CollectionParts,
+    ObservationViews,
+    read_views,
+)
 from genept.models.drug_regimes import (
-    MODELS,
     PERMUTED_FEATURES,
     REGIMES,
     naive_predictions,
@@ -21,82 +29,142 @@ from genept.models.drug_regimes import (
     regime_folds,
     regime_scores,
 )
+from genept.models.factors import MODELS
+from genept.models.fingerprints import drug_features, has_rdkit
 from genept.models.folds import Regime
 from genept.models.groups import connected_groups, near_duplicates
 from genept.models.naive import Floats, Pairs
+from genept.models.own_samples import expression_features
+from genept.models.screen_rows import ScreenRows
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin, sha256_of
 
-N_FOLDS = 10
-_CODE = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.tables")
-_LIBRARIES = ("numpy", "scikit-learn", "scipy")
+N_FOLDS: Final = 10
+NAIVE_STEP: Final = "naive"
+EMBEDDING: Final = "embedding"
+_CODE: Final = (
+    *("genept.models.screens", "genept.models.drug_regimes", "genept.models.factors"),
+    *("genept.models.fingerprints", "genept.models.folds", "genept.models.groups"),
+    *("genept.models.naive", "genept.models.own_samples", "genept.models.per_drug"),
+    *("genept.models.screen_rows", "genept.models.splits"),
+    *("genept.benchmarks.intervals", "genept.benchmarks.scores", "genept.embeddings"),
+)
+_LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
+Matrix = npt.NDArray[np.float32]
 
 
 class Screen:
-    """One screen: lines with expression, and their measured pairs with drugs."""
+    """One screen: lines with expression, and their measured pairs with drugs.
+
+    Parameters
+    ----------
+    space
+        Name of the representation that is read beside expression.
+    smiles
+        Structures by name of the drug; a drug without one is known by its name alone.
+    """
 
     def __init__(
-        self, lake: Lake, collection: str, parts: CollectionParts, responses: Part
+        self,
+        lake: Lake,
+        collection: str,
+        unit: str,
+        parts: CollectionParts,
+        responses: Part,
+        *,
+        space: str,
+        smiles: Mapping[str, str],
     ) -> None:
-        self.lake, self.collection = lake, collection
+        self.lake, self.collection, self.unit = lake, collection, unit
         self.parts, self.responses = parts, responses
+        self.space, self.smiles = space, dict(smiles)
 
     @cached_property
-    def _read(self) -> tuple[np.ndarray, dict[str, np.ndarray], Pairs]:
-        views = read_views(self.lake, self.parts)
-        values = views.expression.toarray().astype(np.float32, copy=False)
-        observations = views.observations
+    def views(self) -> ObservationViews:
+        """The lines in every representation."""
+        return read_views(self.lake, self.parts)
+
+    @cached_property
+    def genes(self) -> tuple[str, ...]:
+        """Ensembl ids of the columns of expression."""
+        axis = self.lake.read(self.parts.axis, ["gene_index", "ensembl_gene_id"])
+        return tuple(axis.sort("gene_index")["ensembl_gene_id"].to_list())
+
+    @cached_property
+    def features(self) -> dict[str, Matrix]:
+        """Features of the lines, by representation."""
+        expression = expression_features(self.views.expression, self.unit)
+        embedding = self.views.spaces[self.space]
+        both = np.hstack([expression, embedding])
+        return {EXPRESSION: expression, EMBEDDING: embedding, BOTH: both}
+
+    @cached_property
+    def measured(self) -> pl.DataFrame:
+        """The measured pairs: line, drug, response."""
+        return self.lake.read(self.responses, ["observation_id", "drug_id", "value"])
+
+    @cached_property
+    def rows(self) -> ScreenRows:
+        """The screen in memory, its pairs as positions among lines and drugs."""
+        observations = self.views.observations
         ids = observations["observation_id"].to_numpy().astype(np.str_)
+        members = observations["group_id"].to_list()
         tissues = observations["tissue"].fill_null("unknown").to_numpy().astype(np.str_)
-        groups = connected_groups(
-            observations["group_id"].to_list(), duplicates=near_duplicates(values)
-        )
-        measured = self.lake.read(self.responses, ["observation_id", "drug_id", "value"])
-        drugs, drug = np.unique(measured["drug_id"].to_numpy().astype(np.str_), return_inverse=True)
-        line = np.searchsorted(ids, measured["observation_id"].to_numpy().astype(np.str_))
+        groups = connected_groups(members, duplicates=near_duplicates(self.features[EXPRESSION]))
+        names = self.measured["drug_id"].to_numpy().astype(np.str_)
+        drugs, drug = np.unique(names, return_inverse=True)
+        line = np.searchsorted(ids, self.measured["observation_id"].to_numpy().astype(np.str_))
         _, tissue = np.unique(tissues, return_inverse=True)
-        pairs = Pairs(line, drug, tissue[line], measured["value"].to_numpy())
-        names = {"lines": ids, "groups": groups, "tissues": tissues, "drugs": drugs}
-        return values, names, pairs
+        pairs = Pairs(line, drug, tissue[line], self.measured["value"].to_numpy())
+        return ScreenRows(ids, members, groups, tissues, self.features, drugs, pairs)
 
     def evaluate(self, *, seed: int) -> list[Part]:
         """Parts of ``model_evaluations`` and ``model_folds``, step by step."""
-        made: list[Part] = []
-        for regime in REGIMES:
-            for name in ("naive", *MODELS):
-                model = f"drug-response-{self.collection}-{regime}-{name}"
-                inputs = {**self.parts.inputs, "drug_responses": self.responses.sha256}
-                origin = Origin(_CODE, inputs, {"seed": seed, "n_folds": N_FOLDS}, _LIBRARIES)
+        return [
+            part
+            for regime in REGIMES
+            for name in (NAIVE_STEP, *MODELS)
+            for part in self._step(regime, name, seed)
+        ]
 
-                def compute(
-                    regime: Regime = regime,
-                    name: str = name,
-                    model: str = model,
-                    version: str = sha256_of(origin.as_dict()),
-                ) -> list[NewPart]:
-                    return self._evaluated(regime, name, model, version, seed)
-
-                made += self.lake.build(f"models/{model}", origin, compute)
-        return made
+    def _step(self, regime: Regime, name: str, seed: int) -> list[Part]:
+        model = f"drug-response-{self.collection}-{regime}-{name}"
+        settings = {
+            "seed": seed,
+            "n_folds": N_FOLDS,
+            "space": self.space,
+            "structures": sha256_of(self.smiles) if has_rdkit() else "not read",
+        }
+        inputs = {**self.parts.inputs, "drug_responses": self.responses.sha256}
+        origin = Origin(_CODE, inputs, settings, _LIBRARIES)
+        version = sha256_of(origin.as_dict())
+        return self.lake.build(
+            f"models/{model}",
+            origin,
+            lambda: self._evaluated(regime, name, model, version, seed),
+        )
 
     def _evaluated(
         self, regime: Regime, name: str, model: str, version: str, seed: int
     ) -> list[NewPart]:
-        features, names, pairs = self._read
-        frozen, folds = regime_folds(regime, **names, pairs=pairs, n_folds=N_FOLDS, seed=seed)
-        predictions: dict[str, Floats] = naive_predictions(pairs, folds)
-        if name != "naive":
-            shuffled = features[np.random.default_rng(seed).permutation(len(features))]
-            fit = MODELS[name]
-            predictions = {
-                EXPRESSION: predict_regime(features, pairs, folds, fit, seed=seed),
-                PERMUTED_FEATURES: predict_regime(shuffled, pairs, folds, fit, seed=seed),
-            }
+        rows, pairs = self.rows, self.rows.pairs
+        frozen, folds = regime_folds(
+            regime, rows.ids, rows.groups, rows.tissues, rows.drugs, pairs,
+            n_folds=N_FOLDS, seed=seed,
+        )  # fmt: skip
         of_drugs = regime is Regime.LEAVE_DRUG_OUT
-        unit = names["drugs"][pairs.drug] if of_drugs else names["groups"][pairs.line]
+        predictions: dict[str, Floats]
+        if name == NAIVE_STEP:
+            predictions = naive_predictions(pairs, folds)
+        else:
+            predictions = {
+                what: predict_regime(name, features, pairs, folds, regime=regime, seed=seed)
+                for what, features in self._seen(of_drugs, name, seed)
+            }
+        unit = rows.drugs[pairs.drug] if of_drugs else rows.groups[pairs.line]
         scored = regime_scores(predictions, pairs, folds, unit, seed=seed)
         overrides = {"ci_low": pl.Float64, "ci_high": pl.Float64}
-        rows = pl.DataFrame(scored, schema_overrides=overrides).select(
+        evaluations = pl.DataFrame(scored, schema_overrides=overrides).select(
             pl.lit(model).alias("model"),
             pl.lit(version).alias("model_version"),
             "representation",
@@ -105,7 +173,22 @@ class Screen:
             pl.lit(f"{regime}-{N_FOLDS}-fold-seed-{seed}").alias("split"),
             pl.exclude("representation", "metric"),
         )
-        made = [NewPart("model_evaluations", rows, (model,))]
-        if name == "naive":
+        made = [NewPart("model_evaluations", evaluations, (model,))]
+        if name == NAIVE_STEP:
             made.append(NewPart("model_folds", frozen.table(model, self.collection), (model,)))
         return made
+
+    def _seen(self, of_drugs: bool, name: str, seed: int) -> Iterator[tuple[str, Matrix]]:
+        """What a model is shown of lines, or of drugs: its features, and these in disorder.
+
+        The ridge, which costs least, is shown the embedding too.
+        """
+        if of_drugs:
+            what, features, _ = drug_features(self.rows.drugs.tolist(), self.smiles)
+            shown = {what: features}
+        else:
+            wanted = (EXPRESSION, EMBEDDING, BOTH) if name == "ridge" else (EXPRESSION,)
+            shown = {what: self.features[what] for what in wanted}
+        yield from shown.items()
+        first = next(iter(shown.values()))
+        yield PERMUTED_FEATURES, first[np.random.default_rng(seed).permutation(len(first))]

@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 
+from genept.embeddings.representations import EXPRESSION
 from genept.models.heads import (
-    LINEAR,
+    MAX_COMPONENTS,
     Contender,
     Floats,
     class_shares,
-    fit_temperature,
     fitted,
     new_head,
     new_preparation,
-    tempered,
 )
 from genept.models.holdout import TrainingView
 from genept.models.splits import Folds, grouped_folds
+from genept.models.tempering import Tempering, fit_tempering, tempered
 
 N_FOLDS: Final = 5
 N_INNER_FOLDS: Final = 3
@@ -34,10 +34,10 @@ N_INNER_FOLDS: Final = 3
 
 @dataclass(frozen=True)
 class Chosen:
-    """A contender, the temperature of its out-of-fold probabilities, and its score there."""
+    """A contender, the tempering of its out-of-fold probabilities, and its score there."""
 
     contender: Contender
-    temperature: float
+    tempering: Tempering
     balanced_accuracy: float
 
 
@@ -51,6 +51,9 @@ class NestedResult:
         Calibrated, of the contender that the inner folds chose: rows × classes.
     predictions
         By contender, its own out-of-fold predictions.
+    without_embedding
+        Predictions of what the inner folds choose among the contenders that read expression
+        alone, if any does.
     permuted
         Those of the first contender, trained on permuted labels; and these labels.
     chosen
@@ -59,10 +62,12 @@ class NestedResult:
         What the inner folds picked, by outer fold.
     """
 
+    contenders: tuple[Contender, ...]
     classes: tuple[str, ...]
     folds: Folds
     probabilities: Floats
     predictions: Mapping[Contender, NDArray[np.str_]]
+    without_embedding: NDArray[np.str_] | None
     permuted: NDArray[np.str_]
     permuted_labels: NDArray[np.str_]
     chosen: Chosen
@@ -85,16 +90,19 @@ def nested_selection(
         The simplest first: of equally good ones the first is chosen. Labels are permuted
         for the first as a control.
     beside
-        Further representations, scored by a linear head and never chosen.
+        Further representations, scored by the same heads and never chosen.
     """
     rows = view.rows
     classes = tuple(str(one) for one in np.unique(rows.labels))
     truth = np.searchsorted(classes, rows.labels)
     folds = grouped_folds(rows.groups, rows.labels, n_folds, seed)
-    scored = [*contenders, *(Contender(name, LINEAR) for name in beside)]
+    heads = dict.fromkeys(one.head for one in contenders)
+    scored = [*contenders, *(Contender(name, head) for name in beside for head in heads)]
+    alone = [one for one in contenders if one.representation == EXPRESSION]
     permuted = np.random.default_rng(seed).permutation(rows.labels)
     outer = {one: np.empty((len(truth), len(classes))) for one in scored}
     nested, control = np.empty_like(outer[scored[0]]), np.empty((len(truth), len(classes)))
+    without = np.zeros(len(truth), dtype=np.intp)
     picked = []
     for fold in range(n_folds):
         train, test = folds != fold, folds == fold
@@ -102,15 +110,19 @@ def nested_selection(
             outer[one][test] = shares
         first = _fold_shares(view, contenders[:1], permuted, train, test, classes, seed)
         control[test] = first[0][1]
-        inner = _choose_inside(view, contenders, train, classes, seed)
-        picked.append(inner.contender)
-        nested[test] = tempered(outer[inner.contender][test], inner.temperature)
+        inner = _choose_inside(view, contenders, alone, train, classes, seed)
+        picked.append(inner[0].contender)
+        nested[test] = tempered(outer[inner[0].contender][test], inner[0].tempering)
+        if alone:
+            without[test] = outer[inner[1].contender][test].argmax(axis=1)
     names = np.asarray(classes)
     return NestedResult(
+        tuple(contenders),
         classes,
         folds,
         nested,
         {one: names[shares.argmax(axis=1)] for one, shares in outer.items()},
+        names[without] if alone else None,
         names[control.argmax(axis=1)],
         permuted,
         _best(contenders, outer, truth),
@@ -121,11 +133,12 @@ def nested_selection(
 def _choose_inside(
     view: TrainingView,
     contenders: Sequence[Contender],
+    alone: Sequence[Contender],
     train: NDArray[np.bool_],
     classes: tuple[str, ...],
     seed: int,
-) -> Chosen:
-    """Choose on the training rows of one outer fold alone."""
+) -> list[Chosen]:
+    """Choose on the training rows of one outer fold alone: among all, and among some."""
     where = np.flatnonzero(train)
     labels = view.rows.labels
     folds = grouped_folds(view.rows.groups[where], labels[where], N_INNER_FOLDS, seed)
@@ -135,7 +148,8 @@ def _choose_inside(
         inside[where[folds != fold]] = outside[where[folds == fold]] = True
         for one, shares in _fold_shares(view, contenders, labels, inside, outside, classes, seed):
             inner[one][folds == fold] = shares
-    return _best(contenders, inner, np.searchsorted(classes, labels[where]))
+    truth = np.searchsorted(classes, labels[where])
+    return [_best(some, inner, truth) for some in (contenders, alone) if some]
 
 
 def _best(
@@ -146,7 +160,7 @@ def _best(
     ]
     best = int(np.argmax(scores))
     chosen = contenders[best]
-    return Chosen(chosen, fit_temperature(shares[chosen], truth), scores[best])
+    return Chosen(chosen, fit_tempering(shares[chosen], truth), scores[best])
 
 
 def _fold_shares(
@@ -165,11 +179,14 @@ def _fold_shares(
     found = []
     for name in dict.fromkeys(one.representation for one in contenders):
         X = view.rows.features[name].astype(np.float64)
-        preparation = new_preparation(int(train.sum()), X.shape[1], seed)
+        of_this = [one for one in contenders if one.representation == name]
+        most = max(MAX_COMPONENTS[one.head] for one in of_this)
+        preparation = new_preparation(int(train.sum()), X.shape[1], seed, most)
         Z_train = fitted(preparation, X[train]).transform(X[train])
         Z_test = preparation.transform(X[test])
-        for one in contenders:
-            if one.representation == name:
-                head = fitted(new_head(one.head, seed), Z_train, labels[train])
-                found.append((one, class_shares(head, Z_test, classes)))
+        n_classes = len(np.unique(labels[train]))
+        for one in of_this:
+            k = MAX_COMPONENTS[one.head]
+            head = fitted(new_head(one.head, n_classes, seed), Z_train[:, :k], labels[train])
+            found.append((one, class_shares(head, Z_test[:, :k], classes)))
     return found

@@ -1,6 +1,6 @@
 """Models over collections of the lake: what they read, what is kept, who becomes champion.
 
-The fitting itself is in `genept.models.retraining` and `genept.models.drug_response`.
+The fitting itself is in `genept.models.retraining`; drugs are in `genept.models.drug_training`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,26 @@ from genept.embeddings.representations import (
     read_views,
     representation_name,
 )
-from genept.embeddings.weights import expression_weights
-from genept.models.card import model_card
+from genept.models.card import Facts
+from genept.models.card_pages import card_markdown
 from genept.models.diagnosis import (
     ABSTAIN_BELOW,
     diagnosis_evaluations,
     diagnosis_folds,
     diagnosis_predictions,
 )
-from genept.models.drug_response import run_drug_response
 from genept.models.evidence import Cohort, ModelManifest
+from genept.models.folds import frozen_from_table
 from genept.models.groups import connected_groups, near_duplicates
 from genept.models.heads import Contender
 from genept.models.holdout import Rows
+from genept.models.own_samples import expression_features
 from genept.models.persistence import stored_types
-from genept.models.promotion import judge_candidate, promote
-from genept.models.registry import ModelRegistry, TrainedModel
+from genept.models.promotion import judge_candidate
+from genept.models.registry import ModelRegistry
 from genept.models.retraining import Retrained, retrain
+from genept.models.shadows import promote_challenger, promote_if_due
+from genept.models.stored import TrainedModel
 from genept.models.tasks import DiagnosisTask
 from genept.models.verdicts import Verdicts
 from genept.store.lake import Lake, NewPart, Part
@@ -57,35 +60,51 @@ def train_diagnosis(
     space: Space,
     parts: CollectionParts,
     registry: ModelRegistry,
-) -> list[Part]:
+    caveats: tuple[str, ...] = (),
+) -> Retraining:
     """Train the model of a task unless it is trained, ask the gate, promote if it says so.
 
-    Returns
-    -------
-    list[Part]
-        Of ``diagnosis_predictions``, ``model_evaluations``, ``model_folds`` and
-        ``gate_verdicts``.
+    Parameters
+    ----------
+    caveats
+        What the card must say of the data.
     """
-    training = _Training(lake, task, unit, space, parts)
-    model, version = task.model, training.version
-    made = lake.build(f"models/{model}", training.origin, training.tables)
+    training = _Training(lake, task, unit, space, parts, caveats)
+    model, version, step = task.model, training.version, f"models/{task.model}"
+    promote_challenger(registry, model)
+    is_new = not (lake.remembers(step, training.origin) and registry.has(model, version))
+    made = lake.build(step, training.origin, training.tables)
     if not registry.has(model, version):
         registry.submit(training.trained)
     verdicts = registry.verdicts(model, version)
     if verdicts is None:
+        (folds,) = (part for part in made if part.table == "model_folds")
+        frozen_from_table(lake.read(folds))
         verdicts = _judged(registry, training)
         registry.judge(verdicts)
-    promote(registry, verdicts)
+    decided = promote_if_due(registry, verdicts)
     origin = Origin(("genept.models.verdicts",), {"verdicts": verdicts.stored_sha256})
     rows = verdicts.table()
-    return [
-        *made,
-        *lake.build(
-            f"models/{model}/gate",
-            origin,
-            lambda: [NewPart("gate_verdicts", rows, (model,))],
-        ),
-    ]
+    gate = lake.build(f"{step}/gate", origin, lambda: [NewPart("gate_verdicts", rows, (model,))])
+    done = "trained" if is_new else "skipped, no new data"
+    return Retraining((*made, *gate), f"{done}: {version[:12]} {decided}")
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """What came of one retraining.
+
+    Parameters
+    ----------
+    parts
+        Of ``diagnosis_predictions``, ``model_evaluations``, ``model_folds`` and
+        ``gate_verdicts``.
+    said
+        Whether anything was trained, and what became of the version.
+    """
+
+    parts: tuple[Part, ...]
+    said: str
 
 
 @dataclass(frozen=True)
@@ -97,6 +116,7 @@ class _Training:
     unit: str
     space: Space
     parts: CollectionParts
+    caveats: tuple[str, ...] = ()
 
     @cached_property
     def origin(self) -> Origin:
@@ -109,7 +129,8 @@ class _Training:
 
     @cached_property
     def views(self) -> ObservationViews:
-        return read_views(self.lake, self.parts).labelled(self.task.label)
+        views = read_views(self.lake, self.parts)
+        return views.only(self.task.takes_part(views.observations).to_numpy())
 
     @cached_property
     def genes(self) -> tuple[str, ...]:
@@ -189,15 +210,18 @@ class _Training:
             Cohort(id=str(name), n=int(n), data_sha256=data)
             for name, n in zip(names, counts, strict=True)
         )
-        card = model_card(
-            model=self.task.model,
-            version=self.version,
-            label=self.task.label,
-            chosen=found.model.contender.name,
-            cohorts=cohorts,
-            left_out=left_out,
-            evidence=found.evidence,
-            abstain_below=ABSTAIN_BELOW,
+        card = card_markdown(
+            Facts(
+                self.task.model,
+                self.version,
+                self.task.label,
+                found.model.contender.name,
+                cohorts,
+                left_out,
+                ABSTAIN_BELOW,
+                self.caveats,
+            ),
+            found.evidence,
         )
         labels, n_labelled = np.unique(rows.labels, return_counts=True)
         manifest = ModelManifest(
@@ -209,7 +233,7 @@ class _Training:
             head=found.model.contender.head,
             steps=tuple(name for name, _ in found.model.pipeline.steps),
             classes=found.model.classes,
-            temperature=found.model.temperature,
+            **found.model.tempering._asdict(),
             abstain_below=ABSTAIN_BELOW,
             space=self.space.id,
             unit=self.unit,
@@ -218,16 +242,20 @@ class _Training:
             cohorts=cohorts,
             label_counts={str(name): int(n) for name, n in zip(labels, n_labelled, strict=True)},
             left_out=left_out,
+            caveats=self.caveats,
             forgotten_on_purpose=self.task.forgotten_on_purpose,
             holdout_sha256=found.holdout.sha256,
             libraries=self.origin.as_dict()["libraries"],
             pipeline_sha256=sha256(found.pipeline).hexdigest(),
             types=tuple(sorted(stored_types(found.pipeline, where=self.task.model))),
             probe_sha256=sha256(found.probe).hexdigest(),
+            domain_sha256=sha256(found.domain).hexdigest(),
             evidence_sha256=found.evidence.stored_sha256,
             card_sha256=sha256(card.encode()).hexdigest(),
         )
-        return TrainedModel(manifest, found.pipeline, found.probe, found.evidence, card)
+        return TrainedModel(
+            manifest, found.pipeline, found.probe, found.domain, found.evidence, card
+        )
 
 
 def _judged(registry: ModelRegistry, training: _Training) -> Verdicts:
@@ -237,39 +265,8 @@ def _judged(registry: ModelRegistry, training: _Training) -> Verdicts:
     return judge_candidate(registry, manifest, rows.take(held_out), training.genes)
 
 
-def train_drug_response(
-    lake: Lake, collection: str, unit: str, space: Space, parts: CollectionParts, responses: Part
-) -> list[Part]:
-    """One drug-response model of one screen: predictions and evaluations."""
-    inputs = {**parts.inputs, "drug_responses": responses.sha256}
-    origin = Origin(_CODE, inputs, {"seed": SEED, "unit": unit, "space": space.id}, _LIBRARIES)
-    model = f"drug-response-{collection}"
-
-    def compute() -> list[NewPart]:
-        views = read_views(lake, parts)
-        predictions, evaluations = run_drug_response(
-            _representations(views, unit, space),
-            views.observations["observation_id"].to_list(),
-            views.observations["group_id"].to_list(),
-            lake.read(responses, ["observation_id", "drug_id", "value"]),
-            collection,
-            published=BOTH,
-            controls=[*views.controls, EXPRESSION],
-            model=model,
-            model_version=sha256_of(origin.as_dict()),
-            seed=SEED,
-        )
-        return [
-            NewPart("drug_response_predictions", predictions, (model,)),
-            NewPart("model_evaluations", evaluations, (model,)),
-        ]
-
-    return lake.build(f"models/{model}", origin, compute)
-
-
 def _representations(views: ObservationViews, unit: str, space: Space) -> dict[str, Matrix]:
     """Expression alone, every space alone, and expression with the chosen space."""
-    values = expression_weights(views.expression, unit) if unit == "counts" else views.expression
-    expression = values.toarray().astype(np.float32, copy=False)
+    expression = expression_features(views.expression, unit)
     both = np.hstack([expression, views.spaces[representation_name(space)]])
     return {EXPRESSION: expression, **views.spaces, BOTH: both}

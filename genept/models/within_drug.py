@@ -169,8 +169,10 @@ def _out_of_fold(
             if Z is None or len(train) < MIN_TRAINING_LINES:
                 errors = (y - y.mean()) * len(y) / (len(y) - 1)
             else:
-                deviation[test], errors = _ridge(Z[line[train]], y, Z[line[test]])
-            reach[test] = _conformal_quantile(np.abs(errors))
+                found = fit_ridge(Z[line[train]], y)
+                deviation[test] = (Z[line[test]] - found.centre) @ found.coefficients
+                errors = found.errors
+            reach[test] = conformal_quantile(np.abs(errors))
     prediction = naive + deviation
     return DrugResponseResult(
         line=line,
@@ -185,8 +187,20 @@ def _out_of_fold(
     )
 
 
-def _ridge(Z: Floats, y: Floats, Z_test: Floats) -> tuple[Floats, Floats]:
-    """Predicted deviations from the mean of `y`, and leave-one-out errors on the training lines.
+@dataclass(frozen=True)
+class Ridge:
+    """A ridge regression: deviations from the mean of `y` are ``(Z - centre) @ coefficients``.
+
+    `errors` are the leave-one-out errors on the training lines.
+    """
+
+    centre: Floats
+    coefficients: Floats
+    errors: Floats
+
+
+def fit_ridge(Z: Floats, y: Floats) -> Ridge:
+    """Fit one drug, its penalty chosen by leave-one-out error.
 
     One eigendecomposition serves every penalty (as in scikit-learn's RidgeCV, whose
     answer this is, several times faster): the leave-one-out error is the residual
@@ -200,10 +214,10 @@ def _ridge(Z: Floats, y: Floats, Z_test: Floats) -> tuple[Floats, Floats]:
     leverage = scores**2 @ shrinkage + 1 / len(y)
     errors = (residual[:, None] - scores @ coefficients) / (1 - leverage)
     best = int((errors**2).mean(axis=0).argmin())
-    deviation: Floats = (Z_test - centre) @ axes @ coefficients[:, best]
-    return deviation, errors[:, best]
+    return Ridge(centre, axes @ coefficients[:, best], errors[:, best])
 
 
-def _conformal_quantile(errors: Floats) -> float:
+def conformal_quantile(errors: Floats) -> float:
+    """The 90 % quantile, with the finite-sample correction of conformal prediction."""
     rank = min(int(np.ceil((len(errors) + 1) * COVERAGE)), len(errors))
     return float(np.partition(errors, rank - 1)[rank - 1])

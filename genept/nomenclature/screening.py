@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from genept.nomenclature.annotation import VERSIONED_ID, mixed_releases
 from genept.sources.errors import SourceError
 
 DuplicatePolicy = Literal["sum", "highest_mean", "first", "refuse"]
@@ -26,21 +27,9 @@ ParYPolicy = Literal["quarantine", "merge"]
 MAX_NON_HUMAN: Final = 0.01
 """A matrix of whose inputs more than this belong to another species is refused."""
 
-MIN_VERSION_CLASHES: Final = 5
-"""Ids that stand in a matrix in two versions; fewer may be slips of the publisher."""
-
-MIN_REPLACED: Final = 20
-MIN_REPLACED_LATER: Final = 0.1
-"""Releases are mixed if of at least so many retired ids less than this share was replaced later
-than the matrix was annotated; see `mixed_releases`."""
-
-_NEWEST: Final = 0.99
-"""Ids beyond this quantile may be strays: they do not say how new an annotation is."""
-
 MINIMUM_COVERAGE: Final = 0.6
 """A matrix of whose expression less than this reaches a gene is refused."""
 
-_ID: Final = r"^(ENSG\d{11})(?:\.(\d+))?$"
 _PAR_Y: Final = r"^ENSG\d{11}(?:\.\d+)?_PAR_Y$"
 _SCREENED: Final = ("input_id", "outcome", "ensembl_gene_id", "candidates", "evidence")
 
@@ -142,46 +131,6 @@ def refuse_low_coverage(coverage: float, *, collection: str) -> None:
         )
 
 
-def mixed_releases(rows: pl.DataFrame) -> str | None:
-    """Why the Ensembl ids of a matrix cannot be of one release of the annotation, if so.
-
-    No release holds an id in two versions. And Ensembl numbers its ids in the order in which they
-    are assigned: where a retired id was replaced by one assigned after it, a matrix of a release
-    before that time has no id as new as many of those successors. A matrix that does, and still
-    has the retired ids, was put together from an old and a newer release. (Of the 10x hg19
-    annotation 59 % of such successors are newer than its ids; beside GENCODE 49, none.) Says
-    nothing if the reference knows too few retired ids.
-
-    Parameters
-    ----------
-    rows
-        `MappingResult.rows`.
-    """
-    ids = rows.select(
-        "outcome",
-        "ensembl_gene_id",
-        pl.col("input_id").str.extract(_ID, 1).alias("id"),
-        pl.col("input_id").str.extract(_ID, 2).alias("version"),
-    ).drop_nulls("id")
-    clashes = ids.filter(pl.col("version").n_unique().over("id") > 1)["id"].unique().sort()
-    if len(clashes) >= MIN_VERSION_CLASHES:
-        return f"{len(clashes):,} of them stand in it in two versions, such as {clashes[0]}"
-    number = pl.col("id").str.slice(4).cast(pl.Int64)
-    heir = pl.col("ensembl_gene_id").str.slice(4).cast(pl.Int64)
-    replaced = ids.filter(pl.col("outcome") == "retired_successor", heir > number)
-    if replaced.height < MIN_REPLACED:
-        return None
-    newest = ids.select(number.quantile(_NEWEST)).item()
-    later = replaced.filter(heir > newest).height
-    if later >= MIN_REPLACED_LATER * replaced.height:
-        return None
-    retired, successor = replaced.select("id", "ensembl_gene_id").row(0)
-    return (
-        f"{replaced.height:,} of them were retired and replaced, such as {retired} by {successor}, "
-        f"yet it has ids as new as ENSG{int(newest):011d}, when all but {later} of those were gone"
-    )
-
-
 def _refuse_another_species(rows: pl.DataFrame, collection: str) -> None:
     strangers = rows.filter(pl.col("outcome") == "non_human")
     if strangers.height <= MAX_NON_HUMAN * rows.height:
@@ -263,7 +212,7 @@ def _without_copies(
     Two columns of one id are the same measurement: where their values are equal, adding them
     up would count it twice. Columns with different names are left to the policy.
     """
-    ids = judged.with_columns(pl.col("input_id").str.extract(_ID, 1).alias("id")).filter(
+    ids = judged.with_columns(pl.col("input_id").str.extract(VERSIONED_ID, 1).alias("id")).filter(
         pl.col("id").is_not_null() & (pl.col("verdict") == "kept")
     )
     doubled = ids.filter(pl.col("id").is_duplicated())

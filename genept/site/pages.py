@@ -20,6 +20,7 @@ from genept.store.released_files import ReleasedFiles
 SECTIONS = {
     "use": "Use it",
     "results": "Results",
+    "models": "Models",
     "issues": "Known issues",
     "tables": "Tables",
     "coverage": "Coverage",
@@ -34,6 +35,7 @@ def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes
     bodies = {
         "use": _use(manifest, files),
         "results": _results(manifest, files),
+        "models": _models(manifest),
         "issues": _issues(manifest, collections),
         "tables": map(_table, manifest.tables, manifest.tables.values()),
         "coverage": _coverage(manifest, files, collections),
@@ -110,6 +112,25 @@ def _results(manifest: Manifest, files: ReleasedFiles) -> Iterator[str]:
     for what, cohort, n, scores in headline_scores(files, manifest):
         yield f'<h3>{what}, {escape(cohort)} <span class="soft">(n = {n:,})</span></h3>'
         yield interval_plot(scores)
+
+
+def _models(manifest: Manifest) -> Iterator[str]:
+    cards = [path for path in sorted(manifest.audit) if path.startswith("models/")]
+    names = [path.removeprefix("models/")[:-5] for path in cards if path.endswith(".html")]
+    if not names:
+        yield "<p>No model was trained.</p>"
+        return
+    yield (
+        "<p>Every model has a card: its data, scores with intervals, confusion matrix, calibration "
+        "and limits. Beside it stands what each retraining knows of each cohort and class.</p>"
+    )
+    items = ""
+    for name in map(escape, names):
+        items += f'<li><a href="../models/{name}.html">Card of {name}</a>'
+        if f"models/{name}-forgetting.png" in manifest.audit:
+            items += f', <a href="../models/{name}-forgetting.png">what each retraining knows</a>'
+        items += "</li>"
+    yield f"<ul>{items}</ul>"
 
 
 def _issues(manifest: Manifest, collections: pl.DataFrame) -> Iterator[str]:

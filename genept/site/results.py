@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
+from html import escape
 from typing import Final
 
 import polars as pl
 
+from genept.benchmarks.exhibits import cells_in_words, exhibits
+from genept.benchmarks.standing import cell_types_decided
 from genept.site.figures import Score
 from genept.store.manifest import Manifest
 from genept.store.released_files import ReleasedFiles
+from genept.text.recipes import load_recipes
 
 HEADLINES: Final = {
     ("benchmark_results", "accuracy"): "Cell type: accuracy of the 10 nearest neighbours",
@@ -37,6 +42,9 @@ def headline_scores(
         rows = read_table(files, manifest, table)
         if not rows.width:
             continue
+        if table == "benchmark_results":
+            plain = ~pl.col("representation").str.contains("@permuted", literal=True)
+            rows = cell_types_decided(rows, metric).filter(plain)
         cohort = "dataset" if table == "benchmark_results" else "cohort"
         chosen = rows.filter(pl.col("metric") == metric).select(pl.col(cohort).alias("on"), *shared)
         for of_one in chosen.sort("on").partition_by("on"):
@@ -51,6 +59,23 @@ def headline_scores(
                 for row in of_one.iter_rows(named=True)
             ]
             yield what, of_one["on"][0], of_one["n"][0], scores
+
+
+def leaderboard(files: ReleasedFiles, manifest: Manifest) -> Iterator[str]:
+    """The leaderboard's pictures, and in words which differences between cells are real: HTML."""
+
+    def read(name: str) -> pl.DataFrame:
+        return read_table(files, manifest, name) if name in manifest.tables else pl.DataFrame()
+
+    for one in exhibits(read, load_recipes()):
+        data = b64encode(one.png).decode()
+        yield (
+            f"<figure><figcaption><b>{escape(one.title)}.</b> {escape(one.words)}</figcaption>"
+            f'<img loading="lazy" style="max-width:100%" alt="{escape(one.title, quote=True)}" '
+            f'src="data:image/png;base64,{data}"></figure>'
+        )
+    if said := cells_in_words(read("benchmark_comparisons")):
+        yield f"<ul>{''.join(f'<li>{escape(one)}</li>' for one in said)}</ul>"
 
 
 def coverages(files: ReleasedFiles, manifest: Manifest) -> Iterator[tuple[str, float]]:

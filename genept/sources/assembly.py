@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
-from genept.sources.formats import JoinedOptions
+from genept.sources.matrix_options import JoinedOptions
 from genept.sources.metadata import fields_by_id
 from genept.sources.observation_tables import (
     ObservationTable,

@@ -17,8 +17,8 @@ from genept.sources.parsed import Quarantined
 if TYPE_CHECKING:
     import h5py
 
-    from genept.sources.formats import Label
     from genept.sources.hdf5_frames import AnnotationTable
+    from genept.sources.matrix_options import Label
 
 GROUP: Final = "donor_id"
 LABELS: Final[Mapping[Label, str]] = {

@@ -10,14 +10,13 @@ from __future__ import annotations
 import polars as pl
 
 from genept.sources.archives import Archives
-from genept.sources.assembly import assembled
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
 from genept.sources.formats import GctOptions
 from genept.sources.parsed import ParsedCollection
-from genept.sources.tables import genes_in_rows
+from genept.sources.tables import read_genes_in_rows
 from genept.sources.text_lines import Lines, fields_of
-from genept.sources.text_matrix import Head, read_text_matrix
+from genept.sources.text_matrix import Head
 from genept.sources.text_numbers import MISSING, Layout
 
 
@@ -30,14 +29,7 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
         It is no GCT, or its table has not the dimensions that it declares.
     """
     options = GctOptions.model_validate(collection.options)
-    matrix = read_text_matrix(
-        archives,
-        collection,
-        options,
-        genes_in="rows",
-        read_head=lambda lines: _head(lines, options),
-    )
-    return assembled(archives, collection, options, genes_in_rows(matrix, options))
+    return read_genes_in_rows(archives, collection, options, lambda lines: _head(lines, options))
 
 
 def _head(lines: Lines, options: GctOptions) -> Head:

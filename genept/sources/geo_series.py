@@ -11,14 +11,13 @@ from typing import Final
 import polars as pl
 
 from genept.sources.archives import Archives
-from genept.sources.assembly import assembled
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
 from genept.sources.formats import GeoSeriesOptions
 from genept.sources.parsed import ParsedCollection
-from genept.sources.tables import genes_in_rows
+from genept.sources.tables import read_genes_in_rows
 from genept.sources.text_lines import Lines, fields_of
-from genept.sources.text_matrix import Head, read_text_matrix
+from genept.sources.text_matrix import Head
 from genept.sources.text_numbers import Layout
 
 _BEGIN: Final = b"!series_matrix_table_begin"
@@ -36,14 +35,7 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
         supplementary file) or cut short, or its samples are not those described.
     """
     options = GeoSeriesOptions.model_validate(collection.options)
-    matrix = read_text_matrix(
-        archives,
-        collection,
-        options,
-        genes_in="rows",
-        read_head=lambda lines: _head(lines, options),
-    )
-    return assembled(archives, collection, options, genes_in_rows(matrix, options))
+    return read_genes_in_rows(archives, collection, options, lambda lines: _head(lines, options))
 
 
 def _head(lines: Lines, options: GeoSeriesOptions) -> Head:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
+from isal import igzip_lib
 
 from genept.sources.errors import SourceError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import h5py
 
 
-_DAMAGED: Final = cast(type[Exception], isal_zlib.error)
+_DAMAGED: Final = cast(type[Exception], igzip_lib.error)
 
 
 def read_range(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any]:
@@ -67,7 +67,7 @@ def _packed(dataset: h5py.Dataset, first: int) -> bytes | None:
 def _unpacked(packed: bytes, dataset: h5py.Dataset, first: int) -> npt.NDArray[Any]:
     (size,) = dataset.chunks
     expected = size * dataset.dtype.itemsize
-    reader = isal_zlib.decompressobj()
+    reader = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
     try:
         values = reader.decompress(packed, expected + 1)
     except _DAMAGED as error:

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     import h5py
 
 BLOCK_VALUES: Final = 2 * MEBIBYTE
-"""Values a block: 16 MiB as float32 with their indices, some 50 MiB while it is being read."""
+"""Values a block of what is read densely: some 50 MiB while it is being read."""
+RUN_VALUES: Final = 16 * MEBIBYTE
+"""Values a block of sparse rows, 128 MiB: a shard of single cells, so that it is copied nowhere."""
 DENSE_CAP: Final = 512 * MEBIBYTE
 """The least rows of a dense matrix that its chunks allow to read must fit in this."""
 
@@ -60,7 +62,7 @@ class SparseRows:
     chunk: int = 0
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
-        """Rows `start` to `stop`, at most `BLOCK_VALUES` values at a time (and one row at least).
+        """Rows `start` to `stop`, at most `RUN_VALUES` values at a time (and one row at least).
 
         Raises
         ------
@@ -164,10 +166,10 @@ def dense_step(dataset: h5py.Dataset) -> int:
 
 
 def _runs(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Consecutive rows with at most `BLOCK_VALUES` values together."""
+    """Consecutive rows with at most `RUN_VALUES` values together."""
     first, n_rows = 0, offsets.size - 1
     while first < n_rows:
-        fit = int(np.searchsorted(offsets, offsets[first] + BLOCK_VALUES, side="right")) - 1
+        fit = int(np.searchsorted(offsets, offsets[first] + RUN_VALUES, side="right")) - 1
         last = min(max(fit, first + 1), n_rows)
         yield first, last
         first = last

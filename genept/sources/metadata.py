@@ -19,7 +19,7 @@ from genept.sources import members
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
-from genept.sources.formats import MetadataTable, TableFile
+from genept.sources.matrix_options import MetadataTable, TableFile
 from genept.sources.observation_tables import Reason
 from genept.sources.parsed import Quarantined
 from genept.sources.streams import open_text

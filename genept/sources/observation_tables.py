@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.sources.errors import SourceError
-from genept.sources.formats import Label, MatrixOptions
+from genept.sources.matrix_options import Label, MatrixOptions
 from genept.sources.parsed import Quarantined, observation_frame
 
 Reason: TypeAlias = tuple[str, str] | None

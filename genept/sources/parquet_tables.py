@@ -184,7 +184,7 @@ def _long(
             buckets.add(rows, columns, values.to_numpy())
         write_panel(folder, 0, buckets.blocks(path.name))
 
-    folder = made_once(spool_folder(archives), spool_key(archives, collection), make)
+    folder = made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
     spool = Spool(folder, (len(ids), len(genes)), (len(genes),))
     return Matrix(spool, genes, ids, frame, spool.stored())
 

@@ -37,6 +37,8 @@ BLOCK_ROWS: Final = 512
 NEVER_NEGATIVE: Final = ("counts", "tpm", "log1p")
 MAX_EXACT: Final = 2**24
 """Above this float32 no longer holds every whole number."""
+WINDOW: Final = 2**16
+"""Values that are looked at together: as many as stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -229,16 +231,21 @@ def checked_blocks(
         if block.dtype != np.float32 or block.shape[1] != expression.shape[1]:
             raise SourceError(f"an expression block is {block.dtype} of shape {block.shape}")
         where = f"the block that begins at {ids[rows] if rows < len(ids) else None!r}"
-        if not np.isfinite(block.data).all():
-            raise SourceError(f"NaN or infinite values in {where}")
-        if unit == "counts":
-            _refuse_non_counts(block.data, where)
-        elif unit in NEVER_NEGATIVE and (block.data < 0).any():
-            raise SourceError(f"negative values in {where}: {unit} cannot be; is it a z-score?")
+        for low in range(0, block.data.size, WINDOW):
+            _refuse_values(block.data[low : low + WINDOW], unit, where)
         rows += block.shape[0]
         yield block
     if rows != len(ids):
         raise SourceError(f"{rows} expression rows for {len(ids)} observations")
+
+
+def _refuse_values(values: NDArray[np.float32], unit: str, where: str) -> None:
+    if not np.isfinite(values).all():
+        raise SourceError(f"NaN or infinite values in {where}")
+    if unit == "counts":
+        _refuse_non_counts(values, where)
+    elif unit in NEVER_NEGATIVE and (values < 0).any():
+        raise SourceError(f"negative values in {where}: {unit} cannot be; is it a z-score?")
 
 
 def _refuse_non_counts(values: NDArray[np.float32], where: str) -> None:

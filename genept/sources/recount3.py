@@ -14,15 +14,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.sources.archives import Archives
-from genept.sources.assembly import assembled
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
 from genept.sources.formats import Recount3Options
 from genept.sources.metadata import fields_by_id
 from genept.sources.parsed import ParsedCollection
-from genept.sources.tables import genes_in_rows
+from genept.sources.tables import read_genes_in_rows
 from genept.sources.text_lines import Lines
-from genept.sources.text_matrix import Head, read_text_matrix, table_head
+from genept.sources.text_matrix import Head, table_head
 
 
 def parse(archives: Archives, collection: Collection) -> ParsedCollection:
@@ -43,15 +42,13 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
     def lengths(samples: tuple[str, ...]) -> NDArray[np.float64]:
         return _lengths(archives, collection, options, samples)
 
-    matrix = read_text_matrix(
+    return read_genes_in_rows(
         archives,
         collection,
         options,
-        genes_in="rows",
-        read_head=lambda lines: _head(lines, options),
+        lambda lines: _head(lines, options),
         divisor=lengths if options.scale == "read_counts" else None,
     )
-    return assembled(archives, collection, options, genes_in_rows(matrix, options))
 
 
 def _head(lines: Lines, options: Recount3Options) -> Head:

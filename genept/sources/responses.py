@@ -15,8 +15,8 @@ import polars as pl
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
-from genept.sources.formats import LookupTable, ResponseTable
 from genept.sources.gdsc import normal_form
+from genept.sources.matrix_options import LookupTable, ResponseTable
 from genept.sources.metadata import read_columns
 from genept.sources.parsed import RESPONSE_SCHEMA, Quarantined
 

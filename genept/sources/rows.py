@@ -1,15 +1,9 @@
-"""Some of the rows of published expression, and rows that are the same.
-
-What to leave out, and what follows from two observations being one, is decided
-by who asks.
-"""
+"""Some of the rows of published expression; what to leave out is decided by who asks."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,21 +44,3 @@ class SelectedRows:
 def selected(whole: ExpressionRows, keep: NDArray[np.bool_]) -> ExpressionRows:
     """Rows of `whole` where `keep`; `whole` itself where that is all."""
     return whole if keep.all() else SelectedRows(whole, np.flatnonzero(keep))
-
-
-def exact_duplicates(expression: ExpressionRows) -> list[tuple[int, ...]]:
-    """Return the groups of rows whose expression is the same to the last bit.
-
-    One pass over the expression; 16 bytes are kept of each row. Rows that are
-    entirely zero are not compared.
-    """
-    same: defaultdict[bytes, list[int]] = defaultdict(list)
-    row = 0
-    for block in expression.blocks():
-        for first, last in zip(block.indptr[:-1], block.indptr[1:], strict=True):
-            if last > first:
-                digest = blake2b(block.indices[first:last].astype("<i4").tobytes(), digest_size=16)
-                digest.update(block.data[first:last].astype("<f4").tobytes())
-                same[digest.digest()].append(row)
-            row += 1
-    return [tuple(rows) for rows in same.values() if len(rows) > 1]

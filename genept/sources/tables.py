@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
+import numpy as np
+from numpy.typing import NDArray
+
 from genept.sources.archives import Archives
 from genept.sources.assembly import Matrix, assembled, split_gene_names
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
-from genept.sources.formats import FORMATS, TableOptions, TextOptions
+from genept.sources.formats import FORMATS, TableOptions
+from genept.sources.matrix_options import TextOptions
 from genept.sources.observation_tables import wanted_fields
 from genept.sources.orientation import Axis, gene_axis, gene_like
 from genept.sources.parsed import ParsedCollection
 from genept.sources.streams import open_text
 from genept.sources.text_lines import Lines
-from genept.sources.text_matrix import TextMatrix, read_text_matrix, table_head
+from genept.sources.text_matrix import Head, TextMatrix, read_text_matrix, table_head
 
 _PEEK_ROWS = 1000
 _PEEK_BYTES = 1 << 26
@@ -103,15 +107,12 @@ def _named(options: TextOptions) -> set[str]:
 def _parsed(
     archives: Archives, collection: Collection, options: TextOptions, axis: Axis
 ) -> ParsedCollection:
-    matrix = read_text_matrix(
-        archives,
-        collection,
-        options,
-        genes_in=axis,
-        read_head=lambda lines: table_head(lines, options, _named(options)),
-    )
+    def head(lines: Lines) -> Head:
+        return table_head(lines, options, _named(options))
+
     if axis == "rows":
-        return assembled(archives, collection, options, genes_in_rows(matrix, options))
+        return read_genes_in_rows(archives, collection, options, head)
+    matrix = read_text_matrix(archives, collection, options, genes_in=axis, read_head=head)
     ids = column_of(matrix, options.observations, "options.observations")
     symbols, entrez, remarks = split_gene_names(
         matrix.columns, options.gene_pattern, collection.sources[0]
@@ -129,8 +130,28 @@ def _parsed(
     return assembled(archives, collection, options, found)
 
 
-def genes_in_rows(matrix: TextMatrix, options: TextOptions) -> Matrix:
-    """Name the axes of a matrix whose text has genes as rows."""
+def read_genes_in_rows(
+    archives: Archives,
+    collection: Collection,
+    options: TextOptions,
+    read_head: Callable[[Lines], Head],
+    divisor: Callable[[tuple[str, ...]], NDArray[np.float64]] | None = None,
+) -> ParsedCollection:
+    """Read a text that has genes as rows, with whatever stands before its table.
+
+    Parameters
+    ----------
+    divisor
+        What the values of each observation are divided by.
+    """
+    matrix = read_text_matrix(
+        archives, collection, options, genes_in="rows", read_head=read_head, divisor=divisor
+    )
+    return assembled(archives, collection, options, _genes_in_rows(matrix, options))
+
+
+def _genes_in_rows(matrix: TextMatrix, options: TextOptions) -> Matrix:
+    """Name the axes of such a matrix."""
     names = column_of(matrix, None, "")
     symbols, entrez, remarks = split_gene_names(
         column_of(matrix, options.genes, "options.genes"), options.gene_pattern, "genes"

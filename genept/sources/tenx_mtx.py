@@ -75,7 +75,7 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
             _sort(stream, n, shape, is_gene, buckets, matrix.what, collection.unit == "counts")
         write_panel(folder, 0, buckets.blocks(matrix.what))
 
-    folder = made_once(spool_folder(archives), spool_key(archives, collection), make)
+    folder = made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
     genes = [row for row, is_one in zip(features, is_gene, strict=True) if is_one]
     spool = Spool(folder, (shape[0], len(genes)), (len(genes),))
     column = {None: 0, "id": 0, "name": 1}.get(options.genes)

@@ -23,7 +23,7 @@ from scipy.sparse import csr_matrix
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError
-from genept.sources.formats import TextOptions
+from genept.sources.matrix_options import TextOptions
 from genept.sources.orientation import Axis
 from genept.sources.parsed import BLOCK_ROWS, Quarantined
 from genept.sources.spool import Spool, made_once, write_gene_means, write_panel
@@ -149,18 +149,19 @@ def read_text_matrix(
         names = [head.layout.columns[at] for at in head.layout.texts]
         _keep(folder, texts, names, head, shape, widths, means is not None, remarks)
 
-    return _kept(made_once(spool_folder(archives), spool_key(archives, collection), make))
+    return _kept(
+        made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
+    )
 
 
-def spool_folder(archives: Archives) -> Path:
-    """Where parsed text is kept between runs; safe to remove at any time but during one."""
-    return archives.folder / "spools"
+def spool_folder(archives: Archives, collection: Collection) -> Path:
+    """Where parsed text is kept until its collection is ingested; a killed ingest finds it."""
+    return archives.folder / "spools" / collection.id
 
 
 def discard_spool(archives: Archives, collection: Collection) -> None:
-    """Remove what was kept of one collection; it is parsed anew when it is needed again."""
-    folder = spool_folder(archives) / spool_key(archives, collection)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove whatever was kept of one collection; it is parsed anew when it is needed again."""
+    shutil.rmtree(spool_folder(archives, collection), ignore_errors=True)
 
 
 def spool_key(archives: Archives, collection: Collection) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genept.sources.errors import SourceError
-from genept.sources.formats import TextOptions
+from genept.sources.matrix_options import TextOptions
 from genept.sources.orientation import Axis
 from genept.sources.parsed import Quarantined
 from genept.sources.text_numbers import Chunk

@@ -24,6 +24,7 @@ _REMEDY: Final = (
     "parquet, npz or csv, such as `pandas.DataFrame.from_dict(vectors, orient='index')"
     ".to_csv('vectors.csv')`, and give that file"
 )
+_SHOWN: Final = 5
 _NAMES: Final = ("names", "genes", "gene_names", "symbols", "ids")
 _VECTORS: Final = ("vectors", "embeddings", "embedding", "X")
 
@@ -62,6 +63,31 @@ def read_vector_table(path: Path) -> VectorTable:
             "one vector for each name"
         )
     return VectorTable(names, vectors)
+
+
+def unit_vectors(table: VectorTable) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """The vectors at unit length, and the lengths they had.
+
+    Raises
+    ------
+    SourceError
+        A name stands twice, or a vector is not finite or all zero.
+    """
+    names = pl.Series("name", table.names, pl.String)
+    lengths = np.linalg.norm(table.vectors, axis=1).astype(np.float64)
+    faults = {
+        "stand in it twice": names.is_duplicated().to_numpy(),
+        "have a vector that is not finite": ~np.isfinite(table.vectors).all(axis=1),
+        "have a vector that is all zero": ~table.vectors.any(axis=1),
+    }
+    for fault, rows in faults.items():
+        if rows.any():
+            shown = ", ".join(map(repr, names.filter(pl.Series(rows)).unique()[:_SHOWN]))
+            raise SourceError(
+                f"{int(rows.sum()):,} of {len(names):,} names {fault}, such as {shown}: each name "
+                "has one usable vector; mend the file"
+            )
+    return (table.vectors / lengths[:, None]).astype(np.float32), lengths
 
 
 def _refuse_pickle(path: Path) -> None:

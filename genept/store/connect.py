@@ -7,12 +7,19 @@ cannot tell which it is.
 from __future__ import annotations
 
 from genept.settings import Settings
-from genept.store.embedded import EmbeddedStore
+from genept.store.errors import StoreError
+from genept.store.roles import Role
 from genept.store.s3 import ObjectStore
 
 
-def open_store(settings: Settings) -> ObjectStore:
+def open_store(settings: Settings, role: Role) -> ObjectStore:
     """The bucket of this installation; starts the embedded server when it is needed and not up.
+
+    Parameters
+    ----------
+    role
+        What the caller needs to do: the embedded server lets it do no more. Elsewhere the keys
+        of the settings decide, whoever's they are.
 
     Raises
     ------
@@ -20,11 +27,19 @@ def open_store(settings: Settings) -> ObjectStore:
         The embedded server does not start.
     """
     if settings.s3_endpoint is None:
+        try:
+            from genept.store.embedded import EmbeddedStore
+        except ModuleNotFoundError as error:  # an installation that only reads
+            raise StoreError(
+                "no store is named: set GENEPT_S3_ENDPOINT to where the releases are, or install "
+                f"the embedded one with pip install 'genept-platform[platform]' ({error})"
+            ) from None
         endpoint = EmbeddedStore(settings.state / "store", bucket=settings.bucket).ensure()
+        keys = endpoint.keys(role)
         return ObjectStore(
             endpoint.url,
-            endpoint.access_key,
-            endpoint.secret_key,
+            keys.access_key,
+            keys.secret_key,
             settings.s3_region,
             settings.bucket,
         )

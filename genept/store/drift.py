@@ -82,8 +82,9 @@ def refuse_drift(
         return
     held = [one for one in drifted(last, tables) if one.table not in approved]
     if held:
-        names = ", ".join(f'"{one.table}"' for one in held)
+        names = " ".join(one.table for one in held)
         raise ReleaseRefusedError(
             f"held for approval, against release {last.release_id}: {'; '.join(map(str, held))}. "
-            f"If that is meant, run again with GENEPT_APPROVE='[{names}]'; what is built is kept"
+            f"If that is meant, approve it and run again; what is built is kept: "
+            f"genept release approve {names} --reason …"
         )

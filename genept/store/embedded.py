@@ -21,7 +21,8 @@ from typing import Final
 
 from genept.store import records, server
 from genept.store.errors import StoreError
-from genept.store.records import LastServer
+from genept.store.records import Credentials, LastServer
+from genept.store.roles import ANY_PRODUCT, Keys, Role
 from genept.store.s3 import ObjectStore
 from genept.store.volumes import unserved_volumes
 
@@ -41,6 +42,11 @@ class Endpoint:
     url: str
     access_key: str
     secret_key: str = field(repr=False)
+    credentials: Credentials = field(repr=False)
+
+    def keys(self, role: Role) -> Keys:
+        """The keys of a role; those of the endpoint itself are the operator's."""
+        return self.credentials.of(role)
 
 
 @dataclass(frozen=True)
@@ -64,16 +70,19 @@ class EmbeddedStore:
         Holds the data, the log, the credentials (mode 600) and `server.json`.
     bucket
         Exists once `start` or `ensure` returned.
+    product
+        Whose objects the roles may use; by default those of every product of the bucket.
     """
 
-    def __init__(self, folder: Path, bucket: str = "lake") -> None:
+    def __init__(self, folder: Path, bucket: str = "lake", product: str = ANY_PRODUCT) -> None:
         self.folder, self.bucket = folder.expanduser().resolve(), bucket
+        self.product = product
         self.data, self.log = self.folder / "data", self.folder / "weed.log"
 
     def ensure(self) -> Endpoint:
         """The endpoint of the running server; starts one if there is none. Raises as `start`."""
         last = records.last_server(self.folder)
-        return (self._await(last) if last else None) or self.start()
+        return (self._await(last) if last and self._is_up_to_date(last) else None) or self.start()
 
     def start(self) -> Endpoint:
         """Start the server, unless it runs, and wait until it answers signed requests.
@@ -86,8 +95,11 @@ class EmbeddedStore:
         """
         with self._locked():
             last = records.last_server(self.folder)
-            if last and (endpoint := self._await(last)):
-                return endpoint
+            if last and self._is_up_to_date(last):
+                if endpoint := self._await(last):
+                    return endpoint
+            elif last and (outdated := server.find(last.pid, self.data)):
+                server.end(outdated, SECONDS_TO_STOP)
             # The first may lose a port to somebody, or meet a server that is still ending.
             for remembered in (last.ports if last else {}, {}):
                 if endpoint := self._launch(server.choose_ports(remembered)):
@@ -105,7 +117,7 @@ class EmbeddedStore:
                 return False
             server.end(process, SECONDS_TO_STOP)
             server.remove_sockets(last.ports)
-            records.remember(self.folder, LastServer(None, last.ports))
+            records.remember(self.folder, LastServer(None, last.ports, last.identities))
             return True
 
     def status(self) -> Status:
@@ -117,22 +129,28 @@ class EmbeddedStore:
         since = datetime.fromtimestamp(process.create_time(), UTC)
         return Status(True, last.url, process.pid, since, self.data, self.log)
 
+    def _is_up_to_date(self, last: LastServer) -> bool:
+        """Whether a server was started with today's keys and policies."""
+        return last.identities == records.identities_version(self.folder, self.bucket, self.product)
+
     def _launch(self, ports: dict[str, int]) -> Endpoint | None:
-        weed, credentials = server.program(), records.credentials(self.folder)
+        weed = server.program()
+        identities = records.write_identities(self.folder, self.bucket, self.product)
         self._prepare_folder()
+        credentials = records.credentials(self.folder)
         environment = {
             "PATH": os.defpath,
             "HOME": str(self.folder),
-            "AWS_ACCESS_KEY_ID": credentials.access_key,
-            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
             # Without these, the ports beside S3 serve the data to anybody on this machine.
             "WEED_JWT_SIGNING_KEY": credentials.signing_key,
             "WEED_JWT_SIGNING_READ_KEY": credentials.signing_key,
             "WEED_JWT_FILER_SIGNING_KEY": credentials.signing_key,
             "WEED_JWT_FILER_SIGNING_READ_KEY": credentials.signing_key,
         }
-        pid = server.spawn(server.command(weed, self.data, ports), environment, self.log)
-        launched = LastServer(pid, ports)
+        command = server.command(weed, self.data, identities, ports)
+        pid = server.spawn(command, environment, self.log)
+        version = records.identities_version(self.folder, self.bucket, self.product)
+        launched = LastServer(pid, ports, version)
         records.remember(self.folder, launched)
         if endpoint := self._await(launched):
             with self._client(endpoint) as store:
@@ -142,7 +160,9 @@ class EmbeddedStore:
     def _await(self, launched: LastServer) -> Endpoint | None:
         """Wait until the server is ready to use, or gone: then there is no endpoint."""
         credentials = records.credentials(self.folder)
-        endpoint = Endpoint(launched.url, credentials.access_key, credentials.secret_key)
+        endpoint = Endpoint(
+            launched.url, credentials.access_key, credentials.secret_key, credentials
+        )
         deadline = time.monotonic() + SECONDS_TO_START
         trouble = "nobody accepts connections"
         while time.monotonic() < deadline:

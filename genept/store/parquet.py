@@ -93,22 +93,29 @@ def _layout(table: Table) -> dict[str, Any]:
 
     Vectors are noise to a compressor: zstd saves a twelfth of them, byte-stream-split a
     sixth, and either costs a reader more than that. Ascending positions halve as differences.
-    A dictionary of vectors is built, found too large and thrown away.
+    Expression split by bytes is a fifth smaller where it is continuous, a twelfth larger where
+    it is counts, and twice as fast to write as with a dictionary, which of continuous values
+    is built, found too large and thrown away.
     """
     leaf = {
         one.name: f"{one.name}.list.element" if one.is_list else one.name for one in table.columns
     }
+    flat = [one.name for one in table.columns if not one.is_list]
     vectors = {leaf[one.name] for one in table.columns if one.is_vector}
     ascending = {
         leaf[one.name] for one in table.columns if one.is_list and pa.types.is_integer(one.element)
     }
+    floating = {
+        leaf[one.name] for one in table.columns if one.is_list and one.is_floating
+    } - vectors
     return {
         "compression": {name: "none" if name in vectors else "zstd" for name in leaf.values()},
-        "column_encoding": dict.fromkeys(ascending, "DELTA_BINARY_PACKED"),
-        "use_dictionary": sorted(set(leaf.values()) - vectors - ascending),
+        "column_encoding": dict.fromkeys(ascending, "DELTA_BINARY_PACKED")
+        | dict.fromkeys(floating, "BYTE_STREAM_SPLIT"),
+        "use_dictionary": sorted(set(leaf.values()) - vectors - ascending - floating),
         # Row groups of vectors are many, and every bound makes the footer longer; by the rest
-        # of the key the table is split, so its folders say it.
-        "write_statistics": [table.key[-1]] if vectors else True,
+        # of the key the table is split, so its folders say it. Bounds of lists find no row.
+        "write_statistics": [table.key[-1]] if vectors else flat,
         # A page of a vector says nothing that its row group does not.
         "write_page_index": table.vector is None,
     }

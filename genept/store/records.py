@@ -6,14 +6,17 @@ Both files are for this user's eyes only. Starting and stopping belong to
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from genept.store.errors import StoreError
+from genept.store.roles import ROLES, Keys, server_identities
 from genept.store.server import LOOPBACK
 
 Record = TypeVar("Record", "Credentials", "LastServer")
@@ -21,19 +24,36 @@ Record = TypeVar("Record", "Credentials", "LastServer")
 
 @dataclass(frozen=True)
 class Credentials:
-    """The keys of clients, and the key that the server's own parts sign with."""
+    """The operator's keys, the key that the server's own parts sign with, and the roles' keys.
+
+    A store that is older than the roles has none of those until its next start.
+    """
 
     access_key: str
     secret_key: str = field(repr=False)
     signing_key: str = field(repr=False)
+    roles: Mapping[str, dict[str, str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def operator(self) -> Keys:
+        """Who may do everything: creates the bucket, ends what killed writers left."""
+        return Keys(self.access_key, self.secret_key)
+
+    def of(self, role: str) -> Keys:
+        """The keys of a role."""
+        return Keys(**self.roles[role])
 
 
 @dataclass(frozen=True)
 class LastServer:
-    """The last server of this folder; without a pid, one that was stopped."""
+    """The last server of this folder; without a pid, one that was stopped.
+
+    `identities` is the hash of the configuration that says who may do what.
+    """
 
     pid: int | None
     ports: dict[str, int]
+    identities: str = ""
 
     @property
     def url(self) -> str:
@@ -45,12 +65,43 @@ def credentials(folder: Path) -> Credentials:
     """The keys of this store, made once. Raises `StoreError` when their file is damaged."""
     path = folder / "credentials.json"
     if not path.exists():
-        made = Credentials(
-            secrets.token_hex(10), secrets.token_urlsafe(30), secrets.token_urlsafe(30)
-        )
-        _write_privately(path, asdict(made))
+        made = Credentials(**asdict(_new_keys()), signing_key=secrets.token_urlsafe(30))
+        _write_privately(path, asdict(_with_roles(made)))
     remedy = "stop the store and delete the file: new keys are made, and the data stays"
     return _read(path, Credentials, remedy)
+
+
+def identities_version(folder: Path, bucket: str, product: str) -> str:
+    """Changes with the keys and with what the policies allow; empty for keys without roles."""
+    known = credentials(folder)
+    if set(ROLES) - set(known.roles):
+        return ""
+    return hashlib.sha256(json.dumps(_identities(known, bucket, product)).encode()).hexdigest()
+
+
+def write_identities(folder: Path, bucket: str, product: str) -> Path:
+    """Write down, for the server, who may do what; roles that have no keys get them first."""
+    known, path = _with_roles(credentials(folder)), folder / "identities.json"
+    _write_privately(folder / "credentials.json", asdict(known))
+    _write_privately(path, _identities(known, bucket, product))
+    return path
+
+
+def _identities(known: Credentials, bucket: str, product: str) -> dict[str, object]:
+    keys = {role: known.of(role) for role in ROLES}
+    return server_identities(known.operator, keys, bucket, product)
+
+
+def _with_roles(known: Credentials) -> Credentials:
+    """Keys for the roles that have none, as in a store from before there were roles."""
+    roles: dict[str, dict[str, str]] = {
+        role: known.roles.get(role) or asdict(_new_keys()) for role in ROLES
+    }
+    return replace(known, roles=roles)
+
+
+def _new_keys() -> Keys:
+    return Keys(secrets.token_hex(10), secrets.token_urlsafe(30))
 
 
 def last_server(folder: Path) -> LastServer | None:

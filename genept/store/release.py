@@ -73,7 +73,12 @@ class Releases:
         self.product = product
 
     def publish(
-        self, candidate: Candidate, *, now: datetime | None = None, pages: Pages | None = None
+        self,
+        candidate: Candidate,
+        *,
+        now: datetime | None = None,
+        pages: Pages | None = None,
+        confirm: Callable[[], object] = lambda: None,
     ) -> Published:
         """Make `candidate` the current release, or find that it already is.
 
@@ -82,6 +87,9 @@ class Releases:
         pages
             Renders further pages of the audit, which may link to those of the candidate, from
             the manifest as it will be sealed but for these pages themselves.
+        confirm
+            Raises unless this run may still publish; asked after the pointer was read, and
+            again before it is swapped.
 
         Raises
         ------
@@ -96,6 +104,7 @@ class Releases:
         refuse_incomplete(candidate.tables)
         refuse_unproved(candidate.tables, candidate.evidence)
         pointer, etag = self.pointer_with_etag()
+        confirm()
         if pointer is not None and pointer.data_version == candidate.data_version:
             return Published(self._named_by(pointer), is_new=False)
         current = self._named_by(pointer) if pointer else None
@@ -137,6 +146,7 @@ class Releases:
         sealed = self.manifest(release_id, sha256=manifest.stored_sha256)
         refuse_incomplete(sealed.tables)
         refuse_unproved(sealed.tables, sealed.evidence)
+        confirm()
         self.swap(self.following(pointer, manifest, manifest.stored_sha256, now), etag)
         return Published(sealed, is_new=True)
 

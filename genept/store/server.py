@@ -51,8 +51,11 @@ def program() -> Path:
     )
 
 
-def command(weed: Path, data: Path, ports: Mapping[str, int]) -> list[str]:
-    """The command line: loopback only, no telemetry, no web interfaces, data under `data`."""
+def command(weed: Path, data: Path, identities: Path, ports: Mapping[str, int]) -> list[str]:
+    """The command line: loopback only, no telemetry, no web interfaces, data under `data`.
+
+    `identities` is the file that says whose keys may do what.
+    """
     return [
         str(weed),
         "-logtostderr=true",
@@ -63,6 +66,7 @@ def command(weed: Path, data: Path, ports: Mapping[str, int]) -> list[str]:
         *(f"-{service}.port={ports[service]}" for service in SERVICES),
         "-admin.ui=false",
         "-webdav=false",
+        f"-s3.config={identities}",
         "-s3.autoCreateBucket=false",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from genept.console import progress_bar
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, Part, StoredTable
-from genept.store.licences import collections_in, restricted_collections
+from genept.store.licences import Restricted, collections_in
 from genept.store.manifest import ReleasedColumn, ReleasedFile, ReleasedTable
 from genept.store.s3 import ObjectStore
 from genept.tables import TABLES
@@ -27,7 +27,7 @@ class ReleaseRefusedError(StoreError):
 def stage(lake: Lake, folder: str, tables: Mapping[str, StoredTable]) -> dict[str, ReleasedTable]:
     """Copy every part below `folder`; the tables as the manifest will list them."""
     staged = {}
-    restricted = restricted_collections(lake, tables)
+    restricted = Restricted.of(lake, tables)
     with progress_bar("publishing", sum(table.bytes for table in tables.values())) as advance:
         for name, table in tables.items():
             files = []
@@ -48,8 +48,7 @@ def stage(lake: Lake, folder: str, tables: Mapping[str, StoredTable]) -> dict[st
     return staged
 
 
-def _stage_part(lake: Lake, folder: str, part: Part, restricted: frozenset[str]) -> ReleasedFile:
-    collections = collections_in(lake, part)
+def _stage_part(lake: Lake, folder: str, part: Part, restricted: Restricted) -> ReleasedFile:
     path = "/".join(["data", part.table, *part.partition, f"part-{part.number:05d}.parquet"])
     lake.store.put_if_absent(f"{folder}/{path}", lake.local(part), sha256=part.sha256)
     return ReleasedFile(
@@ -60,8 +59,8 @@ def _stage_part(lake: Lake, folder: str, part: Part, restricted: frozenset[str])
         rows=part.rows,
         dimension=part.dimension,
         origin=part.origin,
-        collections=tuple(sorted(collections)),
-        redistributable=not collections & restricted,
+        collections=tuple(sorted(collections_in(lake, part))),
+        redistributable=not restricted.marks(lake, part),
     )
 
 

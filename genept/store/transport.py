@@ -11,8 +11,6 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
     FlexibleChecksumError,
@@ -31,6 +29,7 @@ from tenacity import (
 from genept.store.errors import http_status
 
 if TYPE_CHECKING:
+    import boto3
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
@@ -43,6 +42,8 @@ CHUNK: Final = 1 << 20
 
 def connect(session: boto3.Session, endpoint_url: str | None, read_timeout: float) -> S3Client:
     """A client that gives up in bounded time; with an endpoint, buckets are part of the path."""
+    from botocore.config import Config
+
     return session.client(
         "s3",
         endpoint_url=endpoint_url,

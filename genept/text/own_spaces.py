@@ -17,11 +17,12 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from genept.nomenclature.mapping import Nomenclature
 from genept.sources.errors import SourceError
-from genept.sources.vector_tables import VectorTable
+from genept.sources.vector_tables import VectorTable, unit_vectors
+from genept.store.declarations import declare, read_declarations
 from genept.store.errors import ConflictError, StoreError
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
@@ -50,6 +51,8 @@ class OwnSpace(BaseModel):
     file_sha256: str
     reference_release: str
     citation: str
+    licence: str = "not stated"
+    redistributable: bool = False
     registered: datetime
 
     @property
@@ -106,9 +109,7 @@ def map_vectors(table: VectorTable, nomenclature: Nomenclature, genes: pl.DataFr
     SourceError
         A name stands twice, a vector is not finite or all zero, or no name means a gene.
     """
-    _refuse_unusable(table)
-    lengths = np.linalg.norm(table.vectors.astype(np.float64), axis=1)
-    units = (table.vectors / lengths[:, None]).astype(np.float32)
+    units, lengths = unit_vectors(table)
     names = nomenclature.map(table.names).rows.with_row_index("row")
     known = genes.select("ensembl_gene_id", "symbol")
     ranked = (
@@ -138,7 +139,7 @@ def map_vectors(table: VectorTable, nomenclature: Nomenclature, genes: pl.DataFr
 
 def own_spaces(store: ObjectStore, product: str) -> list[OwnSpace]:
     """The registered spaces, by id."""
-    return [_declaration(store, info.key) for info in store.list(f"{product}/spaces/declarations/")]
+    return read_declarations(store, f"{product}/spaces/declarations/", OwnSpace, "space")
 
 
 def register(
@@ -151,8 +152,15 @@ def register(
     file_sha256: str,
     reference_release: str,
     citation: str,
+    licence: str = "not stated",
+    redistributable: bool = False,
 ) -> OwnSpace:
     """Store mapped vectors and declare them as the space `id_`.
+
+    Parameters
+    ----------
+    licence, redistributable
+        The terms of the vectors, and whether they allow a release to be passed on.
 
     Raises
     ------
@@ -175,13 +183,14 @@ def register(
         file_sha256=file_sha256,
         reference_release=reference_release,
         citation=citation,
+        licence=licence,
+        redistributable=redistributable,
         registered=datetime.now(UTC),
     )
     space = declared.space  # refuses what is no id, before anything is written
     store.put_if_absent(_table_key(product, declared.table_sha256), content)
     try:
-        body = declared.model_dump_json(indent=1).encode()
-        store.put_if_match(_declaration_key(product, space.id), body, None)
+        declare(store, _declaration_key(product, space.id), declared)
     except ConflictError:
         raise StoreError(
             f"a space {id_!r} is registered already, and what is registered is not rewritten: "
@@ -210,7 +219,7 @@ def release_own_space(lake: Lake, space: Space, *, product: str) -> Part:
     origin = Origin(
         code=("genept.text.own_spaces", "genept.tables"),
         inputs={"vectors": sha256},
-        settings={"space": space.id},
+        settings={"space": space.id, **_terms(lake.store, product, space.id)},
     )
 
     def compute() -> list[NewPart]:
@@ -240,22 +249,6 @@ def release_own_space(lake: Lake, space: Space, *, product: str) -> Part:
     return part
 
 
-def _refuse_unusable(table: VectorTable) -> None:
-    names = pl.Series("name", table.names)
-    faults = {
-        "stand in it twice": names.is_duplicated().to_numpy(),
-        "have a vector that is not finite": ~np.isfinite(table.vectors).all(axis=1),
-        "have a vector that is all zero": ~table.vectors.any(axis=1),
-    }
-    for fault, rows in faults.items():
-        if rows.any():
-            shown = ", ".join(map(repr, names.filter(pl.Series(rows)).unique()[:SHOWN]))
-            raise SourceError(
-                f"{int(rows.sum()):,} of {len(names):,} names {fault}, such as {shown}: a space "
-                "has one usable vector for each name; mend the file"
-            )
-
-
 def _content(mapped: Mapped) -> bytes:
     flat = pa.array(mapped.vectors.ravel())
     rows = pa.table(
@@ -270,14 +263,12 @@ def _content(mapped: Mapped) -> bytes:
     return body.getvalue()
 
 
-def _declaration(store: ObjectStore, key: str) -> OwnSpace:
-    try:
-        return OwnSpace.model_validate_json(store.get(key))
-    except ValidationError as error:
-        raise StoreError(
-            f"{store.uri(key)} is no declaration of a space ({error.error_count()} mistakes): "
-            "delete the object and add the space again"
-        ) from error
+def _terms(store: ObjectStore, product: str, id_: str) -> dict[str, object]:
+    """What the origin of a space's vectors says of their licence, for `genept.store.licences`."""
+    for declared in own_spaces(store, product):
+        if declared.id == id_:
+            return {"licence": declared.licence, "redistributable": declared.redistributable}
+    raise StoreError(f"no space {id_!r} is registered: add it with `genept spaces add`")
 
 
 def _declaration_key(product: str, id_: str) -> str:

@@ -133,7 +133,7 @@ def load_recipes(further: Path | None = None) -> dict[str, Recipe]:
 
 
 def read_declarations(path: Path) -> dict[str, Any]:
-    """A user's own file of recipes, masks and spaces, as it was written.
+    """A user's own file of recipes, masks, spaces and ensembles, as it was written.
 
     Raises
     ------
@@ -144,8 +144,9 @@ def read_declarations(path: Path) -> dict[str, Any]:
         found = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SourceError(f"the recipes file {path} cannot be read: {error}") from error
-    if unknown := sorted(set(found) - {"recipes", "masks", "spaces"}):
-        raise SourceError(f"{path}: {unknown} is none of `recipes`, `masks` and `spaces`")
+    known = ("recipes", "masks", "spaces", "ensembles")
+    if unknown := sorted(set(found) - set(known)):
+        raise SourceError(f"{path}: {unknown} is none of {', '.join(known)}")
     return found
 
 

@@ -60,6 +60,11 @@ class Space:
         return re.fullmatch(r"lsa-\d+", self.embedder) is not None
 
     @property
+    def is_text(self) -> bool:
+        """Whether its vectors are of each gene's own text."""
+        return not (self.is_random or self.variant or self.table)
+
+    @property
     def needs_embedder(self) -> bool:
         """Whether a pretrained text embedder is needed: neither drawn, fitted nor registered."""
         return not (self.is_random or self.is_lsa or self.table)

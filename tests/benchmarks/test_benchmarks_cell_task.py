@@ -5,7 +5,13 @@ import polars as pl
 import pytest
 from planted import a_collection, in_every_space, ingest_parsed, numbered_reference, parsed_of
 
-from genept.benchmarks.cell_task import EXPRESSION_CONTROL, TASK, annotate_cell_types
+from genept.benchmarks.cell_task import (
+    CLUSTERS,
+    EXPRESSION_CONTROL,
+    MIXING,
+    TASK,
+    score_cells,
+)
 from genept.store.lake import Lake
 from genept.tables import TABLES
 
@@ -36,15 +42,20 @@ def parts(lake: Lake, monkeypatch):
 
 
 def test_planted_types_are_found_beside_every_control(lake: Lake, parts):
-    part = annotate_cell_types(lake, COLLECTION.id, COLLECTION.unit, parts)
-    assert (part.table, part.partition) == ("benchmark_results", (TASK, COLLECTION.id))
-    scores = lake.read(part)
+    made = score_cells(lake, COLLECTION.id, COLLECTION.unit, parts)
+    of_results = [part for part in made if part.table == "benchmark_results"]
+    assert [part.partition for part in of_results] == [
+        (task, COLLECTION.id) for task in (TASK, CLUSTERS, MIXING)
+    ]
+    scores = lake.read(of_results)
     assert not scores.select(TABLES["benchmark_results"].key).is_duplicated().any()
-    accuracy = scores.filter(metric="accuracy").rows_by_key(
-        "representation", named=True, unique=True
-    )
+    annotated = scores.filter(task=TASK, metric="accuracy")
+    assert set(annotated["split"]) == {"random-80-20-seed-2023", "leave-group-out-4-fold"}
+    exact = annotated.filter(split="random-80-20-seed-2023")
+    accuracy = exact.rows_by_key("representation", named=True, unique=True)
     assert {name: row["is_control"] for name, row in accuracy.items()} == {
         "minilm-l6-v2/name-go:genept-w": False,
+        "minilm-l6-v2/name-go:genept-w@permuted-labels": True,
         "random-384/name-go:genept-w": True,
         "minilm-l6-v2/name-go:genept-w:centred": False,
         "random-384/name-go:genept-w:centred": True,
@@ -52,20 +63,39 @@ def test_planted_types_are_found_beside_every_control(lake: Lake, parts):
         "majority-class": True,
     }
     for name, row in accuracy.items():
-        assert (row["value"] > 0.9) == (name != "majority-class")
+        assert (row["value"] > 0.9) == (name != "majority-class" and "@" not in name)
     labelled = lake.read(parts.observations).filter(pl.col("cell_type").is_not_null()).height
     assert labelled == 180
-    assert set(scores["n"]) == {36}, "20 % of the cells that have a type"
+    assert set(exact["n"]) == {36}, "20 % of the cells that have a type"
+    assert set(annotated.filter(split="leave-group-out-4-fold")["n"]) == {180}
+    clusters = scores.filter(task=CLUSTERS, metric="ari")
+    assert clusters["value"].min() > 0.8
+    mixed = scores.filter(task=MIXING).pivot("metric", index="representation", values="value")
+    assert mixed["knn_type_purity"].min() > 0.8
+    assert mixed["knn_batch_mixing"].is_between(0.8, 1.2).all(), "lanes were dealt out at random"
+
+
+def test_differences_are_told_of_the_split_that_leaves_groups_out(lake: Lake, parts):
+    made = score_cells(lake, COLLECTION.id, COLLECTION.unit, parts)
+    (told,) = [part for part in made if part.table == "benchmark_differences"]
+    rows = lake.read(told)
+    assert set(rows["task"]) == {f"{TASK}/{COLLECTION.id}"}
+    assert set(rows["split"]) == {"leave-group-out-4-fold"}
+    dealt = rows.filter(pl.col("other").str.ends_with("@permuted-labels")).row(0, named=True)
+    assert dealt["difference"] > 0.4
+    assert dealt["p"] < 1e-3
+    alike = rows.filter(other=EXPRESSION_CONTROL)
+    assert alike["difference"].abs().max() < 0.1
 
 
 def test_the_task_is_done_once(lake: Lake, parts, monkeypatch):
-    first = annotate_cell_types(lake, COLLECTION.id, COLLECTION.unit, parts)
+    first = score_cells(lake, COLLECTION.id, COLLECTION.unit, parts)
 
     def refuse(*_):
         raise AssertionError("it is scored already")
 
     monkeypatch.setattr("genept.benchmarks.cell_task.read_views", refuse)
-    assert annotate_cell_types(lake, COLLECTION.id, COLLECTION.unit, parts) == first
+    assert score_cells(lake, COLLECTION.id, COLLECTION.unit, parts) == first
     fewer = type(parts)(**vars(parts) | {"embeddings": dict(list(parts.embeddings.items())[:1])})
     with pytest.raises(AssertionError, match="already"):
-        annotate_cell_types(lake, COLLECTION.id, COLLECTION.unit, fewer)
+        score_cells(lake, COLLECTION.id, COLLECTION.unit, fewer)

@@ -1,21 +1,21 @@
 """The cell task: planted types are found, noise stays at chance, ties and bad input are settled."""
 
 import numpy as np
-import polars as pl
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
 from genept.benchmarks.cell_types import (
-    _nearest,
     _vote,
-    annotate_cells,
-    cell_type_scores,
+    annotate,
     centred,
     expression_pca,
-    split_cells,
+    group_split,
+    majority,
+    nearest,
+    random_split,
 )
-from genept.tables import TABLES
+from genept.benchmarks.resampling import resampled_labels
 
 TYPES = np.array(["B", "Mono", "NK", "T"])
 
@@ -28,50 +28,58 @@ def planted(n=400, d=30, strength=2.0, seed=0):
     return vectors.astype(np.float32), list(TYPES[codes])
 
 
+def split_of(n):
+    split = random_split([f"c{one:04}" for one in range(n)])
+    return split, *split.folds[0]
+
+
+def recall(vectors, labels):
+    split, train, test = split_of(len(labels))
+    truth = np.array(labels)[split.tested]
+    said = annotate(vectors, labels, train, test)
+    return resampled_labels(truth, said, split.units[test], ["macro_recall"])["macro_recall"]
+
+
 def test_planted_types_are_found_and_noise_is_at_chance():
     signal, labels = planted()
-    noises = {f"noise-{seed}": planted(strength=0.0, seed=seed)[0] for seed in range(1, 11)}
-    frame = cell_type_scores({"signal": signal} | noises, labels, "pbmc", noises)
-    recall = frame.filter(metric="macro_recall").rows_by_key(
-        "representation", named=True, unique=True
-    )
-    assert recall["signal"]["ci_low"] > 0.9
-    assert recall["majority-class"]["value"] == 0.25
+    assert recall(signal, labels).interval[0] > 0.9
+    noises = [recall(planted(strength=0.0, seed=seed)[0], labels) for seed in range(1, 11)]
     # A 95 % interval misses now and then: of ten, eight must hold chance.
-    assert sum(recall[name]["ci_low"] < 0.25 < recall[name]["ci_high"] for name in noises) >= 8
+    assert sum(one.interval[0] < 0.25 < one.interval[1] for one in noises) >= 8
+    _, train, test = split_of(len(labels))
+    assert set(majority(labels, train, test)) == {
+        max(TYPES, key=np.array(labels)[train].tolist().count)
+    }
 
 
-def test_rows_are_those_of_the_declared_table():
-    signal, labels = planted(n=80)
-    frame = cell_type_scores({"space": signal, "random": signal[::-1]}, labels, "c", ["random"])
-    declared = TABLES["benchmark_results"]
-    assert frame.schema == pl.from_arrow(declared.schema().empty_table()).schema
-    assert not frame.select(declared.key).is_duplicated().any()
-    controls = frame.filter("is_control")["representation"].unique()
-    assert set(controls) == {"random", "majority-class"}
-    assert set(frame["n"]) == {16}
-    assert set(frame["split"]) == {"random-80-20-seed-2023"}
-    assert frame.null_count().sum_horizontal().item() == 0
+def test_groups_are_left_out_whole_and_once():
+    groups = [f"d{one % 7}" for one in range(70)]
+    split = group_split(groups)
+    assert split.name == "leave-group-out-5-fold"
+    assert sorted(split.tested) == list(range(70))
+    for train, test in split.folds:
+        assert not {groups[one] for one in train} & {groups[one] for one in test}
+    assert group_split([f"c{one}" for one in range(70)]) is None, "every cell a group of its own"
+    assert group_split(["d"] * 70) is None
+    assert group_split(["a"] * 60 + ["b"] * 5) is None, "too few to learn from"
 
 
 def test_neighbours_are_exact():
-    vectors, labels = planted(n=300)
-    train, test = split_cells(300)
+    vectors, _ = planted(n=300)
+    _, train, test = split_of(300)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     exact = NearestNeighbors(n_neighbors=10, metric="cosine", algorithm="brute")
     expected = exact.fit(vectors[train]).kneighbors(vectors[test], return_distance=False)
-    assert (np.sort(expected) == _nearest(unit[test] @ unit[train].T)).all()
-    assert (annotate_cells(vectors, labels).test_index == test).all()
+    assert (np.sort(expected) == nearest(unit[test] @ unit[train].T)).all()
 
 
 def test_what_all_cells_share_hides_their_types_until_it_is_taken_out():
     vectors, labels = planted(strength=0.7)
     shared = vectors + np.float32(2e5)  # cosines of 1 to the last digits of float32
-    train, _ = split_cells(len(vectors))
+    _, train, test = split_of(len(vectors))
 
     def accuracy(rows):
-        found = annotate_cells(rows, labels)
-        return (found.true == found.predicted).mean()
+        return (annotate(rows, labels, train, test) == np.array(labels)[test]).mean()
 
     assert accuracy(shared) < accuracy(centred(shared, train)) - 0.1
     assert accuracy(centred(shared, train)) > accuracy(vectors) - 0.1
@@ -80,14 +88,15 @@ def test_what_all_cells_share_hides_their_types_until_it_is_taken_out():
 def test_scale_of_a_vector_does_not_matter():
     vectors, labels = planted(strength=0.5)
     scaled = vectors * np.random.default_rng(0).uniform(0.1, 9, (len(vectors), 1)).astype("f4")
-    same = annotate_cells(vectors, labels).predicted == annotate_cells(scaled, labels).predicted
+    _, *fold = split_of(len(vectors))
+    same = annotate(vectors, labels, *fold) == annotate(scaled, labels, *fold)
     assert same.mean() > 0.97
 
 
 def test_equal_similarities_take_the_first_training_cells():
     similarity = np.full((1, 30), 0.5, dtype=np.float32)
     similarity[0, 20] = 0.9
-    assert _nearest(similarity).tolist() == [[*range(9), 20]]
+    assert nearest(similarity).tolist() == [[*range(9), 20]]
 
 
 @pytest.mark.parametrize(
@@ -104,9 +113,10 @@ def test_tied_votes_are_settled(neighbours, similarity, winner):
 
 def test_the_same_seed_gives_the_same_annotation():
     vectors, labels = planted(strength=0.3)
-    first, again = annotate_cells(vectors, labels), annotate_cells(vectors, labels)
-    assert (first.predicted == again.predicted).all()
-    assert (annotate_cells(vectors, labels, seed=7).test_index != first.test_index).any()
+    _, *fold = split_of(len(vectors))
+    first, again = annotate(vectors, labels, *fold), annotate(vectors, labels, *fold)
+    assert (first == again).all()
+    assert (random_split(labels, seed=7).tested != fold[1]).any()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -114,22 +124,21 @@ def test_values_that_are_not_finite_are_refused_by_row(bad):
     vectors, labels = planted(n=60)
     vectors[17, 2] = bad
     with pytest.raises(ValueError, match="row 17"):
-        annotate_cells(vectors, labels)
+        annotate(vectors, labels, *split_of(60)[1:])
 
 
-def test_zero_vectors_missing_labels_few_cells_and_unknown_controls_are_refused():
+def test_zero_vectors_missing_labels_and_few_cells_are_refused():
     vectors, labels = planted(n=60)
-    with pytest.raises(ValueError, match="among the representations"):
-        cell_type_scores({"space": vectors}, labels, "c", {"rnadom"})
+    _, *fold = split_of(60)
     with pytest.raises(ValueError, match="row 3"):
-        annotate_cells(vectors, [*labels[:3], None, *labels[4:]])
+        annotate(vectors, [*labels[:3], None, *labels[4:]], *fold)
     with pytest.raises(ValueError, match="60 cells but 59 labels"):
-        annotate_cells(vectors, labels[1:])
+        annotate(vectors, labels[1:], *fold)
     with pytest.raises(ValueError, match="too few"):
-        annotate_cells(vectors[:12], labels[:12])
+        random_split(labels[:12])
     vectors[5] = 0
     with pytest.raises(ValueError, match="row 5"):
-        annotate_cells(vectors, labels)
+        annotate(vectors, labels, *fold)
 
 
 def counts(n=120, genes=90, seed=0):

@@ -5,18 +5,17 @@ from __future__ import annotations
 import pytest
 from planted import ingest_parsed, numbered_reference, parsed_of
 
-from genept.benchmarks.eligibility import too_few_cells, too_few_groups
+from genept.benchmarks.eligibility import too_few_cells
 from genept.store.lake import Lake
 
 
 @pytest.fixture
 def ingested(lake: Lake, monkeypatch):
-    def of(label: str, values: list[str | None], groups: int = 99, n_genes: int = 60):
+    def of(label: str, values: list[str | None], n_genes: int = 60):
         genes = [f"G{number}" for number in range(1, n_genes + 1)]
         parsed = parsed_of(
             [[row + 1] + [1] * (n_genes - 1) for row in range(len(values))],
             genes,
-            groups=[f"g{row % groups}" for row in range(len(values))],
             labels={label: values},
         )
         return ingest_parsed(monkeypatch, lake, parsed, numbered_reference(n_genes))
@@ -37,17 +36,3 @@ def ingested(lake: Lake, monkeypatch):
 def test_cells(lake: Lake, ingested, types, n_genes, why):
     parts = ingested("cell_type", types, n_genes=n_genes)
     assert too_few_cells(lake, parts["observations"], parts["gene_axis"]) == why
-
-
-@pytest.mark.parametrize(
-    ("diagnoses", "groups", "why"),
-    [
-        ([None] * 4, 9, "no sample has a diagnosis"),
-        (["tumor"] * 9, 9, "all samples have one diagnosis"),
-        (["tumor", "normal"] * 5, 3, "fewer than 5 groups: 'normal' 3, 'tumor' 3"),
-        (["tumor", "normal"] * 5, 10, None),
-    ],
-)
-def test_groups(lake: Lake, ingested, diagnoses, groups, why):
-    found = too_few_groups(lake, ingested("diagnosis", diagnoses, groups)["observations"])
-    assert found == why or (why and found and found.endswith(why))

@@ -5,7 +5,15 @@ import polars as pl
 import pytest
 
 from genept.benchmarks.gene_tasks import EXACT, Kind, Membership, Property
-from genept.benchmarks.pair_tasks import DISJOINT, FEATURES, FIXED, Pairs, gene_disjoint
+from genept.benchmarks.pair_tasks import (
+    DISJOINT,
+    FEATURES,
+    FIXED,
+    Interactions,
+    Pairs,
+    drawn_pairs,
+    gene_disjoint,
+)
 from genept.benchmarks.registry import TASKS
 from genept.benchmarks.resampling import resampled
 from genept.benchmarks.tasks import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
@@ -119,12 +127,14 @@ def test_other_heads_find_it_too(head):
 def test_kinds_of_few_genes_take_no_part_and_the_majority_is_said():
     labels = ["rare" if one < 5 else "ab"[GROUP[one]] for one in range(N)]
     task = Kind(
-        id="k", dataset="d", title="k", metrics=("balanced_accuracy",), clean="clean", seeds=(1,)
-    )
+        id="k", dataset="d", title="k", metrics=("balanced_accuracy",), clean="clean",
+        seeds=(1,), heads=("logistic-regression", "random-forest"),
+    )  # fmt: skip
     rows = properties("k", labels)
     found = task.predict(rows, planted(3.0)).filter(split="clean")
     assert set(found["truth"]) == {"a", "b"}
-    assert resampled(found, "balanced_accuracy").value > 0.8
+    for head in task.heads:
+        assert resampled(found.filter(model=head), "balanced_accuracy").value > 0.8
     name, said = task.baseline(rows)
     assert (name, resampled(said, "balanced_accuracy").value) == (MAJORITY, 0.5)
 
@@ -150,13 +160,14 @@ def pair_task():
 def test_planted_pairs_are_found_on_both_splits_and_by_every_feature():
     task, rows = pair_task(), pairs()
     found = task.predict(rows, planted(3.0))
-    assert found.filter(split=FIXED)["model"].n_unique() == len(FEATURES)
+    assert found.filter(split=DISJOINT)["model"].n_unique() == len(FEATURES)
+    assert found.filter(split=FIXED)["model"].unique().to_list() == ["logistic-regression"]
     assert auroc(found, model="logistic-regression", split=FIXED).value > 0.85
     assert auroc(found, model="logistic-regression", split=DISJOINT).value > 0.85
     mixed = task.predict(rows, planted(3.0).shuffled(), brief=True)
     assert 0.3 < auroc(mixed, split=DISJOINT).value < 0.7
     dealt = task.predict(task.permuted(rows), planted(3.0), brief=True)
-    assert 0.35 < auroc(dealt, split=FIXED).value < 0.65
+    assert 0.35 < auroc(dealt, split=DISJOINT).value < 0.65
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -172,6 +183,51 @@ def test_frequency_knows_nothing_of_genes_that_it_has_not_seen():
     name, found = pair_task().baseline(pairs())
     assert name == FREQUENCY
     assert auroc(found, split=FIXED).value == auroc(found, split=DISJOINT).value == 0.5
+
+
+def partners(n=600):
+    """Partners are of one group, and a few genes are hubs."""
+    both = pairs(6 * n).filter(pl.col("label") == 1, pl.col("gene_a") < pl.col("gene_b"))
+    same = both.unique(["gene_a", "gene_b"], maintain_order=True).head(n)
+    return same.with_columns(split=pl.lit("all"))
+
+
+def test_drawn_pairs_are_of_the_same_genes_as_often_and_never_partners():
+    known = partners()
+    drawn = drawn_pairs(known, known, seed=0)
+    assert drawn.height > 0.9 * known.height
+    assert set(drawn["label"]) == {0}
+    told = {frozenset(pair) for pair in known.select("gene_a", "gene_b").iter_rows()}
+    found = [frozenset(pair) for pair in drawn.select("gene_a", "gene_b").iter_rows()]
+    assert all(len(pair) == 2 and pair not in told for pair in found)
+    assert len(set(found)) == len(found)
+    before, after = (rows["gene_b"].value_counts().sort("gene_b") for rows in (known, drawn))
+    joined = before.join(after, on="gene_b", how="left").fill_null(0)
+    assert (joined["count"] >= joined["count_right"]).all()
+    assert drawn.equals(drawn_pairs(known, known, seed=0))
+
+
+def test_interactions_are_told_by_what_partners_share_and_not_by_their_number():
+    groups = np.arange(N) % 24
+    matrix = np.eye(24)[groups] + 0.3 * RNG.normal(size=(N, 24))
+    vectors = GeneVectors("planted/text", GENES, matrix.astype(np.float32))
+    same = [(a, b) for a in range(N) for b in range(a) if groups[a] == groups[b]]
+    a, b = np.array(same).T
+    rows = pairs(len(same)).with_columns(
+        gene_a=pl.Series([GENES[one] for one in a]),
+        gene_b=pl.Series([GENES[one] for one in b]),
+        label=pl.lit(1, pl.Int64),
+        split=pl.lit("all"),
+    )
+    task = Interactions(id="i", dataset="d", title="i", metrics=("auroc",), clean=DISJOINT)
+    found = task.predict(rows, vectors)
+    assert set(found["split"]) == {DISJOINT}
+    assert auroc(found, model="logistic-regression:product").value > 0.8
+    assert 0.4 < auroc(found, model="logistic-regression").value < 0.6, "a sum knows no partners"
+    _, often = task.baseline(rows)
+    assert 0.4 < auroc(often).value < 0.6
+    dealt = task.predict(task.permuted(rows), vectors)
+    assert 0.35 < auroc(dealt, model="logistic-regression:product").value < 0.65
 
 
 def test_the_registry_names_known_metrics_and_tasks_once():

@@ -77,6 +77,45 @@ def test_properties_are_labelled_as_published(tmp_path):
         gene_properties({"tf-range": at_hand(tmp_path, "tf-range", rows)}, NAMES)
 
 
+def test_clingen_labels_genes_by_scores_that_decide(tmp_path):
+    rows = (
+        ',Gene/Region,"HI Score"\nR,1q21 region,3 (Sufficient Evidence)\n'
+        'G,TP53,3 (Sufficient Evidence)\nG,MYC,"30 (Autosomal Recessive)"\n'
+        'G,GATA1,"0 (No Evidence)"\n'
+    )
+    found = gene_properties({"cnvoyant": at_hand(tmp_path, "cnvoyant", "\ufeff" + rows)}, NAMES)
+    assert found.select("input_id", "label", "position").rows() == [
+        ("TP53", "haploinsufficient", 1), ("MYC", "not", 2),
+    ]  # fmt: skip
+
+
+def test_gene_types_that_are_none_label_nothing(tmp_path):
+    rows = "ensembl_id,gene_type\nENSG00000000001,miRNA\nENSG00000000002,nan\n"
+    found = gene_properties({"gene-types": at_hand(tmp_path, "gene-types", rows)}, NAMES)
+    assert found["label"].to_list() == ["miRNA"]
+
+
+def test_interactions_are_those_of_high_confidence_and_ligands_the_consensus(tmp_path):
+    partners = ",g1_symbol,g2_symbol,conn\n0,TP53,MYC,0.95\n1,MYC,GATA1,0.2\n2,MYC,P53,1\n"
+    ligands = (
+        '"","source_genesymbol","target_genesymbol","resource"\n'
+        '"1","TP53","MYC","consensus"\n"2","MYC_GATA1","TP53","consensus"\n'
+        '"3","TP53","GATA1","lrdb"\n'
+    )
+    files = {id_: at_hand(tmp_path, id_, text) for id_, text in
+             (("scnet", partners), ("liana", ligands))}  # fmt: skip
+    found = gene_pairs(files, NAMES)
+    assert found.select("task", "split", "position", "fate", "label").rows() == [
+        ("protein-interaction", "all", 0, "scored", 1),
+        ("protein-interaction", "all", 2, "duplicate", 1),
+        ("ligand-receptor", "all", 0, "scored", 1),
+        ("ligand-receptor", "all", 1, "without_gene", 1),
+    ]
+    wrong = at_hand(tmp_path, "scnet", partners.replace("0.95", "high"))
+    with pytest.raises(SourceError, match="data row 1 has the score 'high'"):
+        gene_pairs({"scnet": wrong}, NAMES)
+
+
 def test_without_sources_the_tables_are_empty():
     assert gene_properties({}, NAMES).is_empty()
     assert gene_pairs({}, NAMES).is_empty()

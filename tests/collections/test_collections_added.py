@@ -21,6 +21,7 @@ from genept.sources.archives import Archives
 from genept.sources.catalogue import load_catalogue
 from genept.sources.errors import SourceError
 from genept.sources.places import Places
+from genept.sources.text_matrix import spool_folder
 from genept.store.errors import StoreError
 from genept.store.lake import Lake
 
@@ -64,6 +65,24 @@ def test_an_added_collection_is_ingested_from_the_bucket(lake, store_prefix, det
         "cell-0", "d0", "T cell",
     )  # fmt: skip
     assert lake.read(tables["collections"])["n_observations"].item() == 40
+
+
+def test_what_was_parsed_is_kept_until_the_collection_is_in_the_lake(
+    lake, store_prefix, detected, tmp_path
+):
+    add(lake, store_prefix, detected)
+    archives = archives_of(lake, detected, tmp_path / "cache")
+    spools = spool_folder(archives, detected.entry)
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            ingest(lake, archives, detected.entry, interrupted, "reference-1")
+        assert len(list(spools.iterdir())) == 1, "the next run need not parse it again"
+    ingest(lake, archives, detected.entry, lambda: REFERENCE, "reference-1")
+    assert not spools.exists()
 
 
 def test_bytes_that_are_not_the_declared_ones_are_refused(lake, store_prefix, detected, tmp_path):

@@ -1,20 +1,21 @@
-"""Representations put together, and vectors from elsewhere that must fit or be refused."""
+"""Representations put together: what the vectors mean, which are declared, what is released."""
 
-import anndata
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
+from embedding_parts import KIND, outside_table, planted_parts, registered
 from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.embeddings.ensembles import (
-    OutsideVectorsError,
-    averaged_similarity,
+    Ensemble,
     concatenated,
-    join_outside_vectors,
-    read_outside_vectors,
+    declared_ensembles,
+    missing_members,
+    release_ensemble,
 )
+from genept.embeddings.expression import embedding_matrix
+from genept.embeddings.outside import release_outside
+from genept.sources.errors import SourceError
 
 
 def random_rows(seed, rows, dimensions):
@@ -36,7 +37,7 @@ def test_side_by_side_is_the_weighted_mean_of_the_cosines(seed, first, second):
         first * cosine(queries["a"], references["a"])
         + second * cosine(queries["b"], references["b"])
     ) / (first + second)
-    found = averaged_similarity(queries, references, weights)
+    found = concatenated(queries, weights) @ concatenated(references, weights).T
     np.testing.assert_allclose(found, expected, atol=1e-5)
     together = concatenated(queries, weights)
     assert together.dtype == np.float32
@@ -66,53 +67,102 @@ def test_what_cannot_be_put_together_is_refused():
         concatenated({"a": rows}, {"b": 1})
     with pytest.raises(ValueError, match="at least one"):
         concatenated({})
-    with pytest.raises(ValueError, match="queries are in"):
-        averaged_similarity({"a": rows}, {"b": rows})
 
 
-IDS = ["c1", "c2", "c3", "c4"]
-VECTORS = random_rows(5, 3, 6)
-OF = ["c3", "elsewhere", "c1"]
+# --- declarations ------------------------------------------------------------
 
 
-def written(folder, kind):
-    if kind == "h5ad":
-        path = folder / "scgpt.h5ad"
-        data = anndata.AnnData(
-            np.zeros((3, 1), np.float32), obs=pd.DataFrame(index=OF), obsm={"X_scGPT": VECTORS}
-        )
-        data.write_h5ad(path)
-        return path, "X_scGPT"
-    path = folder / "geneformer.parquet"
-    pl.DataFrame({"observation_id": OF, "vector": VECTORS.tolist()}).write_parquet(path)
-    return path, "vector"
+def test_shipped_ensembles_are_of_spaces_that_releases_hold():
+    from genept.text.spaces import SPACES
+
+    released = {space.id for space in SPACES}
+    for ensemble in declared_ensembles():
+        assert {space for space, _ in ensemble.members} <= released
 
 
-@pytest.mark.parametrize("kind", ["h5ad", "parquet"])
-def test_vectors_from_elsewhere_are_joined_by_id_and_counted(tmp_path, kind):
-    path, key = written(tmp_path, kind)
-    joined = read_outside_vectors(path, IDS, key)
-    assert joined.found.tolist() == [True, False, True, False]
-    np.testing.assert_array_equal(joined.vectors, VECTORS[[2, 0]])
-    assert (joined.n_missing, joined.n_strangers) == (2, 1)
-    with pytest.raises(OutsideVectorsError, match=f"{path.name}: no .*X_other"):
-        read_outside_vectors(path, IDS, "X_other")
-    with pytest.raises(OutsideVectorsError, match="not one of its 3 ids, such as"):
-        read_outside_vectors(path, ["nobody"], key)
+def own_file(folder, text):
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
 
 
-def test_doubled_ids_and_vectors_without_a_direction_are_refused(tmp_path):
-    with pytest.raises(OutsideVectorsError, match="several vectors for 'c1'"):
-        join_outside_vectors("x", ["c1", "c2", "c1"], VECTORS, IDS)
-    with pytest.raises(OutsideVectorsError, match="2 ids for vectors of shape"):
-        join_outside_vectors("x", ["c1", "c2"], VECTORS, IDS)
-    for wrong in (np.nan, np.inf):
-        broken = VECTORS.copy()
-        broken[1, 3] = wrong
-        with pytest.raises(OutsideVectorsError, match="row 1 and 0 others"):
-            join_outside_vectors("x", OF, broken, IDS)
-    for lists, match in (([[1.0], [1.0, 2.0]], "lengths"), ([[1.0], None], "empty")):
-        path = tmp_path / "ragged.parquet"
-        pl.DataFrame({"observation_id": ["c1", "c2"], "embedding": lists}).write_parquet(path)
-        with pytest.raises(OutsideVectorsError, match=match):
-            read_outside_vectors(path, IDS)
+def test_ones_own_are_declared_beside_the_shipped(tmp_path):
+    path = own_file(
+        tmp_path,
+        '[[ensembles]]\nid = "both/mine"\nof = ["scgpt/human:outside", "a/b@shuffled:genept-w"]\n'
+        "weights = [3, 1]\n",
+    )
+    mine = declared_ensembles(path)[-1]
+    assert mine == Ensemble("both/mine", {"scgpt/human:outside": 3, "a/b@shuffled:genept-w": 1})
+    assert mine.members == (("scgpt/human", "outside"), ("a/b@shuffled", "genept-w"))
+
+
+@pytest.mark.parametrize(
+    ("rest", "reason"),
+    [
+        ('of = ["a/b:genept-w"]', "two representations or more"),
+        ('of = ["a/b:genept-w", "a/b:genept-w"]', "two representations or more, each once"),
+        ('of = ["a/b", "c/d:genept-w"]', "'a/b' is no space:method"),
+        ('of = ["a/b:ensemble", "c/d:genept-w"]', "is no space:method; methods are genept-w"),
+        ('of = ["a/b:genept-w", "c/d:genept-w"]\nweights = [1]', "one for each of"),
+        ('of = ["a/b:genept-w", "c/d:genept-w"]\nweights = [1, 0]', "positive numbers"),
+        ('of = ["a/b:genept-w", "c/d:genept-w"]\nweight = [1, 1]', "unexpected keyword"),
+    ],
+)
+def test_a_wrong_declaration_names_itself_and_what_is_wrong(tmp_path, rest, reason):
+    path = own_file(tmp_path, f'[[ensembles]]\nid = "x/y"\n{rest}\n')
+    with pytest.raises(SourceError, match=rf"mine\.toml: \[\[ensembles\]\].*{reason}"):
+        declared_ensembles(path)
+
+
+def test_an_id_is_declared_once(tmp_path):
+    shipped = declared_ensembles()[0]
+    path = own_file(
+        tmp_path, f'[[ensembles]]\nid = "{shipped.id}"\nof = ["a/b:genept-w", "c/d:genept-w"]\n'
+    )
+    with pytest.raises(SourceError, match="declared twice"):
+        declared_ensembles(path)
+
+
+# --- in a release ------------------------------------------------------------
+
+
+def test_an_ensemble_holds_who_is_in_every_member_and_ranks_by_the_mean_of_cosines(
+    lake, store_prefix
+):
+    """Two shards of five; the outside vectors reach seven of the ten."""
+    expression, pooled = planted_parts(lake)
+    table = outside_table([0, 1, 3, 5, 6, 7, 9], strangers=2)
+    declared = registered(lake.store, store_prefix, table, redistributable=False)
+    known = [*pooled, *release_outside(lake, declared, KIND, expression, product=store_prefix)]
+    known = [part for part in known if part.table == "cell_embeddings"]
+    mixed = Ensemble("both/mine", {"planted/w:genept-w": 1.0, "scgpt/human:outside": 3.0})
+
+    made = release_ensemble(lake, mixed, KIND, "planted", known, [declared])
+    assert made == release_ensemble(lake, mixed, KIND, "planted", known, [declared])
+    *shards, account = made
+    assert [(part.number, part.rows, part.dimension) for part in shards] == [(0, 3, 10), (1, 4, 10)]
+    (row,) = lake.read(account).rows(named=True)
+    assert row["made_of"] == ["1 × planted/w:genept-w", "3 × scgpt/human:outside"]
+    assert (row["n_observations"], row["n_joined"]) == (10, 7)
+    assert not row["redistributable"], "the terms of a member are the ensemble's"
+
+    rows = lake.read_arrow(shards[1])
+    assert rows["observation_id"].to_pylist() == ["c05", "c06", "c07", "c09"]
+    found = embedding_matrix(rows)
+    np.testing.assert_allclose(found @ found.T, similarity(lake, pooled[1], table), atol=1e-5)
+    coverage = lake.read_arrow(pooled[1])["coverage"].to_numpy()[[0, 1, 2, 4]]
+    np.testing.assert_allclose(rows["coverage"].to_numpy(), (coverage + 3) / 4, rtol=1e-6)
+
+
+def similarity(lake, pooled, table):
+    ours = embedding_matrix(lake.read_arrow(pooled))[[0, 1, 2, 4]]
+    theirs = table.vectors[[table.names.index(one) for one in ("c05", "c06", "c07", "c09")]]
+    return (cosine(ours, ours) + 3 * cosine(theirs, theirs)) / 4
+
+
+def test_an_ensemble_without_a_member_is_not_made_and_says_which(lake):
+    _, pooled = planted_parts(lake)
+    mixed = Ensemble("both/mine", {"planted/w:genept-w": 1.0, "scgpt/human:outside": 1.0})
+    assert missing_members(mixed, "planted", pooled) == ("scgpt/human:outside",)
+    assert release_ensemble(lake, mixed, KIND, "planted", pooled, []) == []

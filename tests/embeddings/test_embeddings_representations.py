@@ -15,7 +15,7 @@ from planted import (
 )
 
 from genept.embeddings.expression import embedding_matrix
-from genept.embeddings.representations import is_labelled, read_views, representation_name
+from genept.embeddings.representations import read_views, representation_name
 from genept.store.lake import Lake
 
 REFERENCE = numbered_reference(10)
@@ -71,11 +71,6 @@ def test_labelled_keeps_whole_rows(lake: Lake, parts):
         np.testing.assert_array_equal(kept.spaces[name], matrix[chosen])
     assert kept.controls == views.controls
     assert views.labelled("cell_type").observations.height == 0
-
-
-def test_whether_a_label_is_known(lake: Lake, parts):
-    assert is_labelled(lake, parts.observations, "diagnosis")
-    assert not is_labelled(lake, parts.observations, "cell_type")
 
 
 def test_every_input_counts_as_an_origin(parts):

@@ -6,7 +6,7 @@ from planted import CountingEmbedder, a_collection, ingest_parsed, numbered_refe
 
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.sampling import Sampling
-from genept.embeddings.sentence_vectors import Caps, embed_sentences
+from genept.embeddings.sentence_vectors import Caps, chosen, embed_sentences
 from genept.embeddings.sentences import PREFIX, SentenceError
 
 REFERENCE = numbered_reference(12)
@@ -40,7 +40,11 @@ def arguments(lake, monkeypatch):
 
 def test_a_sample_is_embedded_once_and_says_what_it_read(lake, arguments):
     embedder = WordCounting()
-    (part,) = embed_sentences(lake, **arguments, embedder=embedder)
+    said = []
+    (part,) = embed_sentences(lake, **arguments, embedder=embedder, say=said.append)
+    (forecast,) = said
+    assert forecast.endswith("216 tokens are to be embedded, 20 observations chosen")
+    assert chosen(part) == "20 of 30 observations, at random, by seed 2023; at most 20"
     assert part.partition == ("minilm-l6-v2/ranked-names", "genept-s", "planted")
     assert (part.table, part.rows, part.dimension) == ("cell_embeddings", 20, 32)
     assert part.origin["settings"]["sampling"]["n_observations"] == 30

@@ -15,10 +15,9 @@ from genept.models.heads import (
     Contender,
     DiagnosisModel,
     fit_model,
-    fit_temperature,
-    tempered,
 )
 from genept.models.persistence import ALLOWED_TYPES, ModelRefusedError, dump_pipeline, load_pipeline
+from genept.models.tempering import Tempering, fit_tempering, tempered
 
 
 def planted(k=3, n=120):
@@ -37,22 +36,22 @@ def digest(data):
 @pytest.mark.parametrize("head", HEADS)
 def test_a_reloaded_model_predicts_the_same(head, k):
     features, labels = planted(k)
-    model = fit_model(Contender("expression", head), features, labels, 1.3, 0)
+    model = fit_model(Contender("expression", head), features, labels, Tempering(1.3, 0.01), 0)
     data = dump_pipeline(model.pipeline)
     back = load_pipeline(data, digest(data), where="model.skops")
-    again = DiagnosisModel(model.contender, back, model.classes, model.temperature)
+    again = DiagnosisModel(model.contender, back, model.classes, model.tempering)
     expected = model.probabilities(features)
     np.testing.assert_allclose(again.probabilities(features), expected, atol=1e-12)
     np.testing.assert_allclose(expected.sum(axis=1), 1)
     assert (np.asarray(model.classes)[expected.argmax(axis=1)] == labels).mean() > 0.7
-    refit = fit_model(Contender("expression", head), features, labels, 1.3, 0)
+    refit = fit_model(Contender("expression", head), features, labels, Tempering(1.3, 0.01), 0)
     np.testing.assert_allclose(refit.probabilities(features), expected, atol=1e-6)
 
 
 def test_a_tampered_file_is_refused_before_it_is_opened():
     features, labels = planted()
     data = dump_pipeline(
-        fit_model(Contender("expression", "linear"), features, labels, 1, 0).pipeline
+        fit_model(Contender("expression", "linear"), features, labels, Tempering(), 0).pipeline
     )
     tampered = data[:-200] + bytes([data[-200] ^ 1]) + data[-199:]
     with pytest.raises(ModelRefusedError, match="its manifest says"):
@@ -62,7 +61,7 @@ def test_a_tampered_file_is_refused_before_it_is_opened():
 def test_a_file_with_a_foreign_type_is_refused_even_with_the_right_hash():
     features, labels = planted()
     data = dump_pipeline(
-        fit_model(Contender("expression", "linear"), features, labels, 1, 0).pipeline
+        fit_model(Contender("expression", "linear"), features, labels, Tempering(), 0).pipeline
     )
     planted_file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(planted_file, "w") as to:
@@ -87,6 +86,20 @@ def test_a_temperature_mends_overconfidence_and_keeps_the_order():
     rng = np.random.default_rng(0)
     honest = rng.dirichlet(np.ones(3), size=4000)
     truth = np.array([rng.choice(3, p=row) for row in honest])
-    boastful = tempered(honest, 0.4)
-    assert fit_temperature(boastful, truth) == pytest.approx(2.5, rel=0.1)
+    boastful = tempered(honest, Tempering(0.4))
+    found = fit_tempering(boastful, truth)
+    assert found.temperature == pytest.approx(2.5, rel=0.1)
+    assert found.doubt < 0.05
     assert (boastful.argmax(axis=1) == honest.argmax(axis=1)).all()
+
+
+def test_doubt_bounds_what_wrong_labels_make_of_certainty():
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 3, 2000)
+    certain = np.full((2000, 3), 1e-40)
+    certain[np.arange(2000), truth] = 1
+    mislabelled = rng.random(2000) < 0.03
+    published = np.where(mislabelled, (truth + 1) % 3, truth)
+    found = fit_tempering(certain, published)
+    calibrated = tempered(certain, found).max(axis=1)
+    assert calibrated.mean() == pytest.approx(0.97, abs=0.01)

@@ -1,6 +1,7 @@
 """The registry over a real object store: what is stored, who is champion, what is refused."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -8,13 +9,22 @@ from test_models_gate import planted_rows
 from typer.testing import CliRunner
 
 import genept.models_cli
-from genept.models.card import model_card
+from genept.models.card import Facts
+from genept.models.card_pages import card_markdown
 from genept.models.evidence import Cohort, ModelManifest
 from genept.models.heads import STEPS, Contender
 from genept.models.persistence import ModelRefusedError, stored_types
-from genept.models.promotion import judge_candidate, promote
-from genept.models.registry import KEPT, ModelRegistry, TrainedModel
+from genept.models.promotion import judge_candidate
+from genept.models.registry import KEPT, ModelRegistry
 from genept.models.retraining import retrain
+from genept.models.shadows import (
+    NIGHT,
+    begin_shadow,
+    challenger,
+    promote_challenger,
+    promote_if_due,
+)
+from genept.models.stored import TrainedModel
 from genept.store.errors import ConflictError, StoreError
 
 MODEL = "diagnosis-planted"
@@ -38,24 +48,27 @@ def papers(retrained, version):
         Cohort(id="east", n=150, data_sha256="d" * 64),
         Cohort(id="west", n=150, data_sha256="d" * 64),
     )
-    card = model_card(
-        model=MODEL, version=version, label="diagnosis", chosen="expression, linear",
-        cohorts=cohorts, left_out={}, evidence=retrained.evidence, abstain_below=0.5,
-    )  # fmt: skip
+    card = card_markdown(
+        Facts(MODEL, version, "diagnosis", "expression, linear", cohorts, {}, 0.5),
+        retrained.evidence,
+    )
     manifest = ModelManifest(
         model=MODEL, version=version, collection="planted", label="diagnosis",
         representation="expression", head="linear", steps=STEPS, classes=retrained.model.classes,
-        temperature=retrained.model.temperature, abstain_below=0.5, space="s", unit="log2",
+        **retrained.model.tempering._asdict(), abstain_below=0.5, space="s", unit="log2",
         genes=tuple(f"g{n}" for n in range(24)), seed=0, cohorts=cohorts,
         label_counts={"benign": 150, "malign": 150}, left_out={},
         holdout_sha256=retrained.holdout.sha256, libraries={},
         pipeline_sha256=hashlib.sha256(retrained.pipeline).hexdigest(),
         types=tuple(sorted(stored_types(retrained.pipeline, where="here"))),
         probe_sha256=hashlib.sha256(retrained.probe).hexdigest(),
+        domain_sha256=hashlib.sha256(retrained.domain).hexdigest(),
         evidence_sha256=retrained.evidence.stored_sha256,
         card_sha256=hashlib.sha256(card.encode()).hexdigest(),
     )  # fmt: skip
-    return TrainedModel(manifest, retrained.pipeline, retrained.probe, retrained.evidence, card)
+    return TrainedModel(
+        manifest, retrained.pipeline, retrained.probe, retrained.domain, retrained.evidence, card
+    )
 
 
 def submitted(registry, retrained, version):
@@ -70,7 +83,7 @@ def test_a_candidate_that_passes_becomes_champion_and_is_loaded_as_it_was(regist
     verdicts = judge_candidate(registry, manifest, out, manifest.genes)
     assert not verdicts.refused, verdicts.refused
     registry.judge(verdicts)
-    promote(registry, verdicts)
+    promote_if_due(registry, verdicts)
     assert registry.champion(MODEL) == manifest
     loaded = registry.load(manifest)
     np.testing.assert_allclose(
@@ -79,7 +92,7 @@ def test_a_candidate_that_passes_becomes_champion_and_is_loaded_as_it_was(regist
     second = submitted(registry, retrained, "v2")
     again = judge_candidate(registry, second, out, manifest.genes)
     assert [one.name for one in again.refused] == ["not_worse_than_champion"]
-    promote(registry, again)
+    promote_if_due(registry, again)
     assert registry.champion(MODEL) == manifest
 
 
@@ -88,10 +101,20 @@ def test_a_rollback_is_not_undone_by_the_next_run(registry, retrained):
     first, second = (submitted(registry, retrained, name) for name in ("v1", "v2"))
     registry.promote(first, reason="first", instead_of=None)
     passed = judge_candidate(registry, second, out, first.genes).model_copy(update={"points": ()})
-    promote(registry, passed)
+    tonight = datetime.now(UTC)
+    assert "shadows the champion" in promote_if_due(registry, passed)
+    registry.judge(passed)
+    assert challenger(registry, MODEL) == second
+    begin_shadow(registry, second)
+    assert begin_shadow(registry, second).since <= datetime.now(UTC).isoformat()
+    promote_if_due(registry, passed, now=tonight)
+    assert registry.champion(MODEL) == first
+    promote_challenger(registry, MODEL, now=tonight + NIGHT + timedelta(minutes=1))
     assert registry.champion(MODEL) == second
+    assert challenger(registry, MODEL) is None
     registry.rollback(MODEL, reason="wrong on Mondays")
-    promote(registry, passed)
+    said = promote_if_due(registry, passed, now=tonight + 3 * NIGHT)
+    assert "no run undoes a rollback" in said
     assert registry.champion(MODEL) == first
 
 
@@ -134,7 +157,7 @@ def test_the_command_line_shows_explains_and_refuses(registry, retrained, monkey
     out = retrained.rows.take(retrained.holdout.contains(retrained.rows.ids))
     verdicts = judge_candidate(registry, manifest, out, manifest.genes)
     registry.judge(verdicts)
-    promote(registry, verdicts)
+    promote_if_due(registry, verdicts)
     submitted(registry, retrained, "w2")
 
     def say(*words):

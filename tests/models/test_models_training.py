@@ -18,7 +18,7 @@ from genept.models.folds import frozen_from_table
 from genept.models.gate import POINTS
 from genept.models.registry import ModelRegistry
 from genept.models.tasks import DiagnosisTask
-from genept.models.training import train_diagnosis, train_drug_response
+from genept.models.training import train_diagnosis
 from genept.store.lake import Lake
 from genept.tables import TABLES
 
@@ -39,31 +39,6 @@ def planted_patients(rng, n=90):
         groups=[f"patient-{row // 2}" for row in range(n)],
         labels={"diagnosis": labels},
     )
-
-
-def planted_screen(rng, n=80):
-    """Cell lines of which two drugs read one direction each; a few pairs are not measured."""
-    state = rng.normal(size=(n, 2))
-    values = state @ rng.normal(size=(2, N_GENES)) + 0.3 * rng.normal(size=(n, N_GENES))
-    lines = [f"line-{row:03d}" for row in range(n)]
-    responses = pl.DataFrame(
-        [
-            (line, f"drug-{drug}", float(5 * drug + state[row, drug] + 0.2 * rng.normal()), 1)
-            for row, line in enumerate(lines)
-            for drug in range(2)
-            if (row + drug) % 11
-        ],
-        schema=["observation_id", "drug_id", "value", "n_measured"],
-        orient="row",
-    ).select(
-        "observation_id",
-        "drug_id",
-        "value",
-        measure=pl.lit("ln_ic50"),
-        unit=pl.lit("ln(µM)"),
-        n_measured="n_measured",
-    )
-    return parsed_of(values, REFERENCE["symbol"].to_list(), lines, responses=responses)
 
 
 @pytest.fixture
@@ -87,7 +62,7 @@ def diagnose(lake, task, **changes):
     trained = train_diagnosis(
         lake, asked, unit, space, parts, ModelRegistry(lake.store, lake.prefix)
     )
-    return {part.table: part for part in trained}
+    return {part.table: part for part in trained.parts}
 
 
 def refuse(*_):
@@ -138,25 +113,6 @@ def test_diagnosis(lake: Lake, planted):
     assert verdicts["is_reproducible"]["outcome"] == "pass"
 
 
-def test_drug_response(lake: Lake, planted):
-    task, ingested = planted("zscore", planted_screen(np.random.default_rng(0)))
-    predictions_part, evaluations_part = train_drug_response(*task, ingested["drug_responses"])
-    predictions = lake.read(predictions_part)
-    responses = lake.read(ingested["drug_responses"])
-    columns = ("observation_id", "drug_id")
-    predicted = predictions.select(*columns, value="measured")
-    assert predicted.equals(responses.select(*columns, "value"))
-    assert predictions_part.partition == ("drug-response-planted",)
-    assert (predictions["low"] < predictions["high"]).all()
-
-    scores = evaluated(lake, evaluations_part, "normalised_pearson")
-    assert set(scores) == {EXPRESSION, BOTH, *SPACES, "drug-mean", "permuted-features"}
-    assert scores[EXPRESSION]["value"] > 0.8
-    assert scores[BOTH]["value"] > 0.8
-    assert scores["drug-mean"]["value"] == 0
-    assert abs(scores["permuted-features"]["value"]) < 0.4
-
-
 def test_what_was_trained_is_not_trained_again(lake: Lake, planted, monkeypatch):
     diagnosis, _ = planted("log2", planted_patients(np.random.default_rng(1)))
     trained = diagnose(lake, diagnosis)
@@ -165,16 +121,6 @@ def test_what_was_trained_is_not_trained_again(lake: Lake, planted, monkeypatch)
     other_space = (*diagnosis[:3], RANDOM, diagnosis[4])
     with pytest.raises(AssertionError, match="already"):
         diagnose(lake, other_space)
-
-
-def test_a_screen_is_not_trained_again_until_it_changes(lake: Lake, planted, monkeypatch):
-    screen = planted_screen(np.random.default_rng(1))
-    task, ingested = planted("zscore", screen)
-    trained = train_drug_response(*task, ingested["drug_responses"])
-    monkeypatch.setattr("genept.models.training.read_views", refuse)
-    assert train_drug_response(*task, ingested["drug_responses"]) == trained
-    with pytest.raises(AssertionError, match="already"):
-        train_drug_response(*task, ingested["observations"])
 
 
 def test_counts_are_weighted_before_a_model_sees_them(lake: Lake, planted, monkeypatch):

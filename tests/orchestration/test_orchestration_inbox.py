@@ -19,7 +19,7 @@ KEY = dg.AssetKey("inbox_collection")
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch, object_store) -> Settings:
-    monkeypatch.setattr(genept.platform, "open_store", lambda _: object_store)
+    monkeypatch.setattr(genept.platform, "open_store", lambda *_, **__: object_store)
     monkeypatch.setattr(genept.platform, "starter_reference", lambda _: REFERENCE)
     return Settings(state_dir=tmp_path / "state", product=f"inbox-{secrets.token_hex(4)}")
 

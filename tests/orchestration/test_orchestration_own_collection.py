@@ -1,4 +1,7 @@
-"""A newcomer's CSV, added with one command, in the release of the next run; on real archives."""
+"""A newcomer's CSV, added with one command, in the release of the next run; on real archives.
+
+That own collections get into a release is seen in every run of the tests by those of `nights`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from installations import Installation
 
 from genept.client import load_table, open_releases
 
-pytestmark = pytest.mark.index
+pytestmark = [pytest.mark.index, pytest.mark.soak]
 
 LIMITS = {
     "GENEPT_COLLECTIONS": '["prostate", "mine"]',

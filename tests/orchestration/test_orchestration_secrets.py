@@ -1,6 +1,7 @@
 """A key that the settings hold is in nothing that Dagster shows or keeps."""
 
 import dagster as dg
+import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 from pydantic import SecretStr
@@ -11,6 +12,7 @@ from orchestration.definitions import build_defs
 MARKER = "sk-planted-marker"
 
 
+@pytest.mark.filterwarnings("ignore:Property `ScheduleDefinition.environment_vars`")
 def test_no_snapshot_holds_the_key(tmp_path, monkeypatch):
     monkeypatch.setenv("GENEPT_OPENAI_API_KEY", MARKER)
     settings = Settings(

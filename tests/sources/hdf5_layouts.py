@@ -185,3 +185,28 @@ def write_archs4(path: Path, values: np.ndarray, *, chunks: tuple[int, int] = (4
         likely = np.where(np.arange(n_samples) % 7 == 6, 0.9, 0.1)
         file.create_dataset("meta/samples/singlecellprobability", data=likely)
     return path
+
+
+def cellxgene(path: Path, organism: str = "Homo sapiens", **parts: Any) -> Path:
+    """As CELLxGENE publishes a data set: counts in `raw`, ontology terms, filtered genes."""
+    obs = pd.DataFrame(
+        {
+            "cell_type_ontology_term_id": "CL:0000084",
+            "disease_ontology_term_id": "PATO:0000461",
+            "cell_type": ["T cell"] * 22 + ["unknown"],
+            "disease": "normal",
+            "tissue": "blood",
+            "donor_id": [f"d{i % 2}" for i in range(23)],
+            "organism": [organism] * 23,
+        },
+        index=[f"c{i}" for i in range(23)],
+    ).astype("category")
+    var = pd.DataFrame(
+        {
+            "feature_is_filtered": [i == 1 for i in range(11)],
+            "feature_name": [f"G{i}" for i in range(11)],
+            "feature_reference": ["NCBITaxon:9606"] * 10 + ["NCBITaxon:32630"],
+        },
+        index=[*ensembl(10), "ERCC-00002"],
+    )
+    return write_h5ad(path, counts().log1p(), raw=counts(), obs=obs, var=var, **parts)

@@ -19,7 +19,6 @@ from sources_layouts import tarred, zipped
 
 from genept.sources.errors import SourceError
 from genept.sources.parsed import checked_blocks
-from genept.sources.rows import exact_duplicates
 
 TABLE = "id,ZNF12,RPL3,KRAS\nA,1,0,2\nB,0,3,0\n"
 TURNED = "gene,A,B\nZNF12,1,0\nRPL3,0,3\nKRAS,2,0\n"
@@ -192,7 +191,7 @@ def test_refused(bad: Bad, tmp_path: Path) -> None:
         read_through(bad, tmp_path)
     assert "collection c" in str(refused.value) or "the block that begins" in str(refused.value)
     kept = tmp_path / "cache" / "spools"
-    assert not kept.exists() or not list(kept.glob(".spool-*"))
+    assert not kept.exists() or not list(kept.rglob(".spool-*"))
 
 
 def test_50_a_response_without_a_unit_is_no_entry(tmp_path: Path) -> None:
@@ -246,11 +245,6 @@ def test_27_what_only_one_side_has_is_counted_where_that_is_allowed(tmp_path: Pa
     parsed = Bad(27, "", "", more=more, options=options).parse(tmp_path)
     assert column(parsed, "observation_id") == ["A"]
     assert odd(parsed) == {("B", "no_metadata", 1), ("C", "no_expression", 1)}
-
-
-def test_29_identical_profiles_are_found(tmp_path: Path) -> None:
-    parsed = Bad(29, "", "", TABLE + "C,1,0,2\nD,1,0,3\nE,0,3,0\nF,1,0,2\n").parse(tmp_path)
-    assert exact_duplicates(parsed.expression) == [(0, 2, 5), (1, 4)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])

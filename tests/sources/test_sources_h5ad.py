@@ -14,7 +14,15 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
-from hdf5_layouts import counts, ensembl, write_h5ad, write_h5ad_0_6, write_h5ad_0_7, write_sparse
+from hdf5_layouts import (
+    cellxgene,
+    counts,
+    ensembl,
+    write_h5ad,
+    write_h5ad_0_6,
+    write_h5ad_0_7,
+    write_sparse,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sources_layouts import collection_entry
@@ -51,6 +59,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that files of some rows are read in many blocks, offsets and buckets."""
     for module in (hdf5_rows, hdf5_transposed):
         monkeypatch.setattr(module, "BLOCK_VALUES", 13)
+    monkeypatch.setattr(hdf5_rows, "RUN_VALUES", 13)
     monkeypatch.setattr(hdf5_rows, "OFFSETS", 5)
 
 
@@ -513,30 +522,6 @@ def test_a_file_of_anndata_0_7(tmp_path) -> None:
 
 
 # --- CELLxGENE ---------------------------------------------------------------
-
-
-def cellxgene(path: Path, organism: str = "Homo sapiens", **parts: Any) -> Path:
-    obs = pd.DataFrame(
-        {
-            "cell_type_ontology_term_id": "CL:0000084",
-            "disease_ontology_term_id": "PATO:0000461",
-            "cell_type": ["T cell"] * 22 + ["unknown"],
-            "disease": "normal",
-            "tissue": "blood",
-            "donor_id": [f"d{i % 2}" for i in range(23)],
-            "organism": [organism] * 23,
-        },
-        index=[f"c{i}" for i in range(23)],
-    ).astype("category")
-    var = pd.DataFrame(
-        {
-            "feature_is_filtered": [i == 1 for i in range(11)],
-            "feature_name": [f"G{i}" for i in range(11)],
-            "feature_reference": ["NCBITaxon:9606"] * 10 + ["NCBITaxon:32630"],
-        },
-        index=[*ensembl(10), "ERCC-00002"],
-    )
-    return write_h5ad(path, COUNTS.log1p(), raw=COUNTS, obs=obs, var=var, **parts)
 
 
 def test_cellxgene_needs_no_options(tmp_path) -> None:

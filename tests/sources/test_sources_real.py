@@ -15,6 +15,7 @@ from genept.sources.gene_ontology import read_go_annotations, read_go_terms
 from genept.sources.gene_records import read_gene_records
 from genept.sources.hgnc_table import read_hgnc_table
 from genept.sources.parsed import ParsedCollection
+from genept.sources.structures import read_pickled_texts
 
 pytestmark = [pytest.mark.index, pytest.mark.timeout(1200)]
 
@@ -66,6 +67,24 @@ def test_gdsc(real_archives: Archives) -> None:
         ("response", "ambiguous_line"): 798,
     }
     assert gdsc.responses["n_measured"].sum() + 10_048 + 798 == 242_036
+
+
+def test_gdsc1_is_another_screen_of_the_same_lines(real_archives: Archives) -> None:
+    gdsc, gdsc1 = parsed(real_archives, "gdsc"), parsed(real_archives, "gdsc1")
+    assert gdsc1.observations.equals(gdsc.observations)
+    assert gdsc1.responses is not None
+    assert gdsc1.responses.height == 301_041
+    assert gdsc1.responses["drug_id"].n_unique() == 378
+    member = gdsc1_structures(real_archives)
+    assert len(member) == 429
+    assert sum(drug in member for drug in gdsc1.responses["drug_id"].unique()) == 305
+
+
+def gdsc1_structures(archives: Archives) -> dict[str, str]:
+    collection = archives.catalogue.collections["gdsc1"]
+    member = collection.options["structures"]
+    with archives.open_member(collection.sources[0], member) as stream:
+        return read_pickled_texts(stream, what=member)
 
 
 def test_gdsc_values_are_scaled_within_each_line(real_archives: Archives) -> None:

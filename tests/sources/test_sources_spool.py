@@ -16,7 +16,7 @@ from genept.sources import spool as spools
 from genept.sources import triplets
 from genept.sources.errors import SourceError
 from genept.sources.parsed import InMemory
-from genept.sources.rows import SelectedRows, exact_duplicates, selected
+from genept.sources.rows import SelectedRows, selected
 from genept.sources.spool import Spool, made_once, write_gene_means, write_panel
 from genept.sources.triplets import Buckets
 
@@ -147,10 +147,3 @@ def test_selected_rows_are_those_that_were_kept(data: st.DataObject) -> None:
 def test_all_rows_are_the_expression_itself() -> None:
     whole = InMemory(csr_matrix(VALUES))
     assert selected(whole, np.ones(1300, bool)) is whole
-
-
-def test_duplicates_are_found_across_blocks_and_zeros_are_none() -> None:
-    values = np.arange(1, 1301, dtype=np.float32)[:, None] * np.ones(3, np.float32)
-    values[[5, 900]] = 0
-    values[1200] = values[3]
-    assert exact_duplicates(InMemory(csr_matrix(values))) == [(3, 1200)]

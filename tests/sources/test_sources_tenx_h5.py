@@ -101,7 +101,7 @@ def test_other_features_are_split_out_and_counted(tmp_path) -> None:
 )
 @given(st.integers(0, 25), st.one_of(st.none(), st.integers(0, 30)), st.booleans())
 def test_any_range_is_a_slice_of_the_whole(tmp_path, monkeypatch, start, stop, mixed) -> None:
-    monkeypatch.setattr(hdf5_rows, "BLOCK_VALUES", 9)
+    monkeypatch.setattr(hdf5_rows, "RUN_VALUES", 9)
     monkeypatch.setattr(hdf5_rows, "OFFSETS", 4)
     parsed = read(write_tenx_v3(tmp_path / "a.h5", COUNTS, types=MIXED if mixed else None))
     parsed = pickle.loads(pickle.dumps(parsed))

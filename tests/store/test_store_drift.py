@@ -59,7 +59,7 @@ def test_it_is_held_until_it_is_approved():
     last, now = released(a=100), stored(a=10)
     with pytest.raises(ReleaseRefusedError, match=r"against release r1: .*\(-90%\)") as refused:
         refuse(last, now)
-    assert """GENEPT_APPROVE='["observations"]'""" in str(refused.value)
+    assert "genept release approve observations --reason" in str(refused.value)
     with pytest.raises(ReleaseRefusedError):
         refuse(last, now, approved=["genes"])
     refuse(last, now, approved=["observations"])

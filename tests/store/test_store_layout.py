@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from declared_rows import declared_rows
 from fault_proxy import FaultProxy, fault_proxy
 
 from genept.store.access import Access
 from genept.store.duckdb_reader import duckdb_connection
 from genept.store.lake import Lake
+from genept.store.matrices import read_matrix
 from genept.store.parquet import write_parquet
 from genept.store.s3 import ObjectStore
 from genept.tables import TABLES
@@ -90,6 +93,36 @@ def test_one_gene_is_a_small_read(
         assert read(near, object_store.uri(address)) == 1
         assert sum(gets(proxy)) <= allowance, gets(proxy)
         assert len(gets(proxy)) <= 3, gets(proxy)
+
+
+@pytest.mark.parametrize(
+    ("rows", "dimension", "layout"),
+    [
+        (400, 384, {}),
+        (3, 4, {}),
+        (7, 1, {}),
+        (400, 384, {"compression": "zstd"}),
+        (400, 384, {"use_dictionary": True}),
+        (2_000, 384, {"row_group_size": 2_000}),  # several pages to a group
+        (900, 384, {"row_group_size": 300, "data_page_size": 4_096}),
+        (400, 384, {"column_encoding": {"embedding.list.element": "BYTE_STREAM_SPLIT"}}),
+        (0, 4, {}),
+    ],
+)
+def test_a_matrix_is_what_arrow_decodes_whatever_the_layout(
+    tmp_path: Path, rows: int, dimension: int, layout: dict[str, Any]
+) -> None:
+    path = tmp_path / "vectors.parquet"
+    table = declared_rows(EMBEDDINGS, rows, dimension=dimension)
+    if layout:
+        plain = {"use_dictionary": False, "compression": "none"}
+        pq.write_table(table, path, **{**plain, **layout})
+    else:
+        write_parquet(path, EMBEDDINGS, table, dimension)
+    expected = pl.DataFrame(pl.from_arrow(table))["embedding"].to_numpy()
+    found = read_matrix(path, dimension)
+    assert found.shape == (rows, dimension)
+    assert np.array_equal(found, expected.reshape(rows, dimension))
 
 
 def test_every_reader_reads_expression_as_it_was_written(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from declared_rows import declared_rows, store_table
+from declared_rows import DIMENSION, declared_rows, default_partition, store_table
 
-from genept.store.lake import Lake, StoredTable
-from genept.store.licences import LicenceError, collections_in, passed_on
+from genept.store.lake import Lake, NewPart, Part, StoredTable
+from genept.store.licences import LicenceError, Restricted, collections_in, passed_on
+from genept.store.provenance import Origin
 from genept.store.staging import stage
 from genept.tables import TABLES
 
@@ -43,6 +44,7 @@ def tables(lake: Lake) -> dict[str, StoredTable]:
 
     mixed = rows_of("model_evaluations", ["open", "closed"])
     return {
+        "embedding_origins": lake.assemble("embedding_origins", []),
         "collections": both("collections", redistributable=True),
         "genes": store_table(lake, "genes"),
         "observations": both("observations"),
@@ -90,3 +92,99 @@ def test_a_public_release_may_refuse_instead(lake: Lake, tables) -> None:
 
 def test_a_private_release_keeps_everything(lake: Lake, tables) -> None:
     assert passed_on(lake, tables, "keep") == (tables, ())
+
+
+def vectors_of(lake: Lake, name: str, space: str) -> StoredTable:
+    rows = rows_of(name, ["open"]).to_pylist()
+    values = {
+        "space": space,
+        "collection_id": "open",
+        "method": "outside",
+        "redistributable": False,
+    }
+    rows = [{column: values.get(column, row[column]) for column in row} for row in rows]
+    return store_table(lake, name, pa.Table.from_pylist(rows, schema=TABLES[name].schema(4)))
+
+
+def test_vectors_of_another_model_carry_a_mark_of_their_own(lake: Lake, tables) -> None:
+    """In an open collection: their rows, who they missed, and scores made of them."""
+    scores = rows_of("benchmark_results", ["open"], representation=["scgpt/x:outside:centred"])
+    (scored,) = store_table(lake, "benchmark_results", scores).parts
+    others = [
+        part for part in tables["benchmark_results"].parts if part.partition != scored.partition
+    ]
+    tables |= {
+        "embedding_origins": vectors_of(lake, "embedding_origins", "scgpt/x"),
+        "unmatched_vectors": vectors_of(lake, "unmatched_vectors", "scgpt/x"),
+        "cell_embeddings": lake.assemble(
+            "cell_embeddings",
+            [
+                part
+                for space in ("scgpt/x", "scgpt/xy")
+                for part in vectors_of(lake, "cell_embeddings", space).parts
+            ],
+        ),
+        "benchmark_results": lake.assemble("benchmark_results", [*others, scored]),
+    }
+    kept, left_out = passed_on(lake, tables, "leave_out")
+    assert left_out == ("closed", "scgpt/x of open")
+    assert [part.partition[0] for part in kept["cell_embeddings"].parts] == ["scgpt/xy"]
+    assert not kept["unmatched_vectors"].parts
+    assert not kept["benchmark_results"].parts
+    assert kept["embedding_origins"].parts, "what was left out is told"
+    staged = stage(lake, "tests/vectors", tables)
+    marks = {file.partition[0]: file.redistributable for file in staged["cell_embeddings"].files}
+    assert marks == {"scgpt/x": False, "scgpt/xy": True}
+    with pytest.raises(LicenceError, match="^closed, scgpt/x of open may not be redistributed"):
+        passed_on(lake, tables, "refuse")
+
+
+def test_before_the_first_collection_nothing_is_restricted(lake: Lake, tables) -> None:
+    tables = {**tables, "collections": lake.assemble("collections", [])}
+    assert Restricted.of(lake, tables).names == ()
+    (genes,) = stage(lake, "tests/no-collections", tables)["genes"].files
+    assert genes.redistributable
+
+
+def test_the_terms_of_a_registered_space_go_with_every_vector_in_it(lake: Lake, tables) -> None:
+    def vectors(name: str, space: str, **terms: bool) -> list[Part]:
+        table = TABLES[name]
+        partition = (space, *default_partition(table)[1:])
+        rows = declared_rows(table, partition=partition)
+        if table.collection:
+            rows = rows.set_column(
+                rows.column_names.index(table.collection),
+                rows.schema.field(table.collection),
+                [["open"] * rows.num_rows],
+            )
+            partition = (*partition[:2], "open")
+        new = NewPart(name, rows, partition, DIMENSION)
+        origin = Origin(code=(), settings={"space": space, **terms})
+        return lake.build(f"test/{name}", origin, lambda: [new])
+
+    own, free = "own/closed", "own/open"
+    tables = {
+        **tables,
+        "gene_embeddings": lake.assemble(
+            "gene_embeddings",
+            [
+                *vectors("gene_embeddings", own, redistributable=False),
+                *vectors("gene_embeddings", free, redistributable=True),
+            ],
+        ),
+        "cell_embeddings": lake.assemble(
+            "cell_embeddings",
+            [*vectors("cell_embeddings", own), *vectors("cell_embeddings", free)],
+        ),
+    }
+    assert Restricted.of(lake, tables).names == ("closed", own)
+    staged = stage(lake, "tests/own-space", tables)
+    for name in ("gene_embeddings", "cell_embeddings"):
+        marks = {file.partition[0]: file.redistributable for file in staged[name].files}
+        assert marks == {own: False, free: True}
+    kept, left_out = passed_on(lake, tables, "leave_out")
+    assert left_out == ("closed", own)
+    for name in ("gene_embeddings", "cell_embeddings"):
+        assert [part.partition[0] for part in kept[name].parts] == [free]
+    with pytest.raises(LicenceError, match="own/closed may not be redistributed"):
+        passed_on(lake, tables, "refuse")

@@ -7,17 +7,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from declared_rows import candidate, declared_rows, store_table, with_tables
+from declared_rows import (
+    candidate,
+    declared_rows,
+    default_partition,
+    store_table,
+    with_tables,
+)
 
+from genept.store.copies import StaleCopies, stale_copies
 from genept.store.errors import ConflictError, StoreError
 from genept.store.garbage import Garbage, collect, find_garbage
-from genept.store.lake import Lake
+from genept.store.lake import Lake, NewPart
 from genept.store.manifest import Manifest
+from genept.store.provenance import Origin
 from genept.store.release import Candidate, ReleaseRefusedError, Releases
 from genept.store.rollback import allow, roll_back
 from genept.store.s3 import ObjectStore
 from genept.store.verifying import verify
-from genept.tables import TABLES
+from genept.tables import GENE_SNAPSHOTS, TABLES
 
 
 @pytest.fixture(scope="module")
@@ -209,18 +217,84 @@ def test_a_release_that_became_current_since_it_was_found_is_kept(
     assert verify(releases.store, releases.folder(three[1].release_id), three[1]) == []
 
 
-def test_parts_that_nothing_refers_to_go_when_they_are_old(
+def test_what_no_release_holds_goes_from_the_lake_when_it_is_old(
+    object_store: ObjectStore, store_prefix: str, tmp_path: Path
+) -> None:
+    """The part of a killed run; a table that was never released, its record and its evidence."""
+    lake = Lake(object_store, store_prefix, tmp_path)
+    releases = Releases(lake, store_prefix)
+    released = candidate(lake)
+    releases.publish(released)
+    orphan = f"{lake.prefix}/genes/{'0' * 64}.parquet"
+    object_store.put_if_absent(orphan, b"a killed run made this")
+    left = store_table(lake, "genes", declared_rows(TABLES["genes"], first=9))
+    evidence = f"{lake.prefix}/evidence/genes/{left.data_version}-suite.json"
+    object_store.put_if_absent(evidence, b"{}")
+    rows, place = declared_rows(GENE_SNAPSHOTS), default_partition(GENE_SNAPSHOTS)
+    snapshot = NewPart("gene_snapshots", rows, place)
+    lake.build("snapshots/x", Origin(code=()), lambda: [snapshot])
+    everything = {info.key for info in object_store.list(f"{lake.prefix}/")}
+    now = datetime.now(UTC)
+    assert find_garbage(releases, now=now + timedelta(days=29)) == []
+    found = find_garbage(releases, now=now + timedelta(days=31))
+    assert [one.what for one in found] == ["lake tables", "lake records", "lake parts of genes"]
+    gone = {key for one in found for key in one.keys}
+    assert gone == {
+        orphan,
+        evidence,
+        left.parts[0].key,
+        f"{lake.prefix}/tables/genes/{left.data_version}.json",
+        *found[1].keys,
+    }
+    assert len(found[1].keys) == 1
+    collect(releases, found)
+    assert {info.key for info in object_store.list(f"{lake.prefix}/")} == everything - gone
+    assert find_garbage(releases, now=now + timedelta(days=31)) == []
+    assert not releases.publish(candidate(lake)).is_new, "the lake remembers what is released"
+    again = store_table(lake, "genes", declared_rows(TABLES["genes"], first=9))
+    assert again.data_version == left.data_version, "what went is made again"
+
+
+def test_a_table_that_was_released_since_it_was_found_is_kept(
     object_store: ObjectStore, store_prefix: str, tmp_path: Path
 ) -> None:
     lake = Lake(object_store, store_prefix, tmp_path)
     releases = Releases(lake, store_prefix)
-    kept = store_table(lake, "genes").parts[0].key
-    orphan = f"{lake.prefix}/genes/{'0' * 64}.parquet"
-    object_store.put_if_absent(orphan, b"a killed run made this")
-    now = datetime.now(UTC)
-    assert find_garbage(releases, now=now + timedelta(days=29)) == []
-    (found,) = find_garbage(releases, now=now + timedelta(days=31))
-    assert (found.what, found.keys) == ("lake genes", (orphan,))
-    collect(releases, [found])
-    assert object_store.exists(kept)
-    assert not object_store.exists(orphan)
+    offered = candidate(lake)
+    found = find_garbage(releases, now=datetime.now(UTC) + timedelta(days=31))
+    assert found
+    releases.publish(offered)
+    collect(releases, [one for one in found if one.what != "lake records"])
+    for name, table in offered.tables.items():
+        assert lake.table(name, table.data_version) == table
+        assert all(object_store.exists(part.key) for part in table.parts)
+
+
+def test_copies_on_this_machine_go_when_nobody_reads_them(tmp_path: Path) -> None:
+    held, dropped = "a" * 64, "b" * 64
+    names = {
+        f"parts/{held}.parquet": False,
+        f"parts/{dropped}.parquet": True,
+        f"parts/{dropped}.aligned.npy": True,
+        f"vectors/{held}.npy": False,
+        f"vectors/{dropped}.ids.npy": True,
+        "parts/tmpdead/part": True,
+        "vectors/tmpdead.part": True,
+        "manifests/genept-0/latest.json": False,
+    }
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"content")
+
+    def stale(days: float) -> list[StaleCopies]:
+        now = datetime.now(UTC) + timedelta(days=days)
+        return stale_copies(tmp_path, {held}, now=now, age=timedelta(days=30))
+
+    assert stale(0.5) == []
+    assert [one.why for one in stale(2)] == ["what killed processes left half written"]
+    found = stale(31)
+    assert sum(one.bytes for one in found) == 7 * sum(names.values())
+    for one in found:
+        one.delete()
+    assert {name: not (tmp_path / name).exists() for name in names} == names

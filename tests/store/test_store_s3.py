@@ -436,7 +436,7 @@ def test_encrypted_endpoints_and_aws_itself_stay_encrypted() -> None:
 
 
 def test_without_an_endpoint_the_embedded_store_is_used(embedded_store: EmbeddedStore) -> None:
-    with open_store(Settings(state_dir=embedded_store.folder.parent)) as store:
+    with open_store(Settings(state_dir=embedded_store.folder.parent), "writer") as store:
         assert store.access.endpoint_url == embedded_store.status().url
         assert list(store.list("never-written")) == []
 
@@ -449,6 +449,6 @@ def test_with_an_endpoint_its_keys_are_used(object_store: ObjectStore, tmp_path:
         s3_access_key=access.access_key,
         s3_secret_key=access.secret_key,
     )
-    with open_store(settings) as store:
+    with open_store(settings, "reader") as store:
         assert list(store.list("never-written")) == []
     assert list(tmp_path.iterdir()) == []

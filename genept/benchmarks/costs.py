@@ -1,0 +1,141 @@
+"""What a space costs: tokens, seconds and money for the vectors of its genes; and per point.
+
+Seconds are those of a processor, measured once on a sample of the texts on the machine that asks
+first. A service's time is not ours and is not told; its money is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import process_time
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from genept.store.lake import Lake, NewPart, Part
+from genept.store.provenance import Origin
+from genept.text.embedder import MeteredEmbedder, TextEmbedder
+from genept.text.lsa import LSA
+from genept.text.spaces import Space
+
+TASK: Final = "embedding-cost"
+SAMPLE: Final = 128
+MILLION: Final = 1_000_000
+METRICS: Final = ("tokens", "seconds", "dollars")
+
+
+def space_costs(
+    lake: Lake,
+    space: Space,
+    descriptions: Part,
+    open_embedder: Callable[[], TextEmbedder],
+    number: int = 0,
+) -> Part:
+    """Rows of table `benchmark_results` with what the vectors of a space of texts cost.
+
+    Parameters
+    ----------
+    descriptions
+        The recipe's part of table `gene_descriptions`.
+    number
+        Of the piece of table `benchmark_results` that holds them.
+    """
+    origin = Origin(
+        code=("genept.benchmarks.costs",),
+        inputs={"gene_descriptions": descriptions.sha256},
+        settings={"space": space.id, "number": number},
+    )
+
+    def compute() -> list[NewPart]:
+        rows = lake.read(descriptions, ["text", "n_tokens"])
+        found = _costs(space, rows, open_embedder)
+        return [NewPart("benchmark_results", found, (TASK, space.recipe), number=number)]
+
+    (part,) = lake.build(f"benchmarks/{TASK}/{space.id}", origin, compute)
+    return part
+
+
+def _costs(
+    space: Space, rows: pl.DataFrame, open_embedder: Callable[[], TextEmbedder]
+) -> pl.DataFrame:
+    tokens = int(rows["n_tokens"].sum())
+    found = {"tokens": float(tokens), "dollars": 0.0}
+    if space.is_lsa:
+        started = process_time()
+        LSA.fit(rows["text"].to_list(), int(space.embedder.rpartition("-")[2]))
+        found["seconds"] = process_time() - started
+    else:
+        embedder = open_embedder()
+        found["dollars"] = tokens * embedder.dollars_per_million_tokens / MILLION
+        if not isinstance(embedder, MeteredEmbedder):
+            found["seconds"] = _seconds(rows, embedder)
+    shared = {
+        "task": TASK,
+        "dataset": space.recipe,
+        "representation": space.id,
+        "model": space.embedder,
+        "split": "all-genes",
+        "ci_low": None,
+        "ci_high": None,
+        "n": rows.height,
+        "is_control": False,
+    }
+    made: list[dict[str, Any]] = [
+        shared | {"metric": metric, "value": found[metric]} for metric in METRICS if metric in found
+    ]
+    bounds = {"ci_low": pl.Float64, "ci_high": pl.Float64}
+    return pl.DataFrame(made, schema_overrides=bounds)
+
+
+def _seconds(rows: pl.DataFrame, embedder: TextEmbedder) -> float:
+    """Of a sample of the texts, scaled to the tokens of all."""
+    chosen = np.random.default_rng(0).permutation(rows.height)[:SAMPLE].tolist()
+    sample = rows[chosen]
+    started = process_time()
+    embedder.embed(sample["text"].to_list())
+    return (process_time() - started) * int(rows["n_tokens"].sum()) / int(sample["n_tokens"].sum())
+
+
+def per_point(results: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
+    """Cost of a space beside its points: how far it is above random vectors, per cent.
+
+    Parameters
+    ----------
+    results
+        Table `benchmark_results`.
+    standing
+        Rows of `standing.standing_of`.
+
+    Returns
+    -------
+    pl.DataFrame
+        space, tokens, seconds, dollars, points (mean over the tasks that it was asked) and
+        n_tasks, and each cost divided by points where there are any.
+    """
+    asked = results.filter(task=TASK)
+    if not asked.height:
+        return pl.DataFrame()
+    costs = asked.pivot("metric", index="representation", values="value", aggregate_function="max")
+    for metric in METRICS:
+        if metric not in costs.columns:
+            costs = costs.with_columns(pl.lit(None, pl.Float64).alias(metric))
+    of_task = ("task", "dataset", "metric")
+    chance = standing.filter(pl.col("representation").str.starts_with("random-")).select(
+        *of_task, chance="value"
+    )
+    above = standing.join(chance.unique(of_task), on=of_task).with_columns(
+        points=100 * (pl.col("value") - pl.col("chance"))
+    )
+    means = above.group_by("representation").agg(
+        pl.mean("points"), pl.len().cast(pl.Int64).alias("n_tasks")
+    )
+    joined = costs.join(means, on="representation").sort("points", descending=True)
+    gained = pl.when(pl.col("points") > 0).then(pl.col("points"))
+    return joined.select(
+        pl.col("representation").alias("space"),
+        *METRICS,
+        "points",
+        "n_tasks",
+        *((pl.col(metric) / gained).alias(f"{metric}_per_point") for metric in METRICS),
+    )

@@ -1,0 +1,89 @@
+"""A card's blocks as Markdown, and as a page that stands alone: no script, no file beside it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from html import escape
+from typing import Final
+
+from genept.models.card import Block, Drawing, Facts, Grid, Heading, Paragraph, Points, card_blocks
+from genept.models.card_figure import card_figure
+from genept.models.evidence import Evidence
+
+_STYLE: Final = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;color:#1b1b1b;
+background:#fff}table{border-collapse:collapse;margin:.5rem 0}th,td{border:1px solid #c9c9c9;
+padding:.2rem .6rem;text-align:left;font-variant-numeric:tabular-nums}th{background:#f2f2f2}
+.wide{overflow-x:auto}img{max-width:100%;height:auto}code{overflow-wrap:anywhere}
+.use{border-left:4px solid #b00020;padding:.3rem .8rem;background:#fdf3f4}
+"""
+
+
+def card_markdown(facts: Facts, evidence: Evidence) -> str:
+    """The card as Markdown; figures are left to the page."""
+    parts = (_markdown(block) for block in card_blocks(facts, evidence))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def card_page(facts: Facts, evidence: Evidence) -> str:
+    """The card as one self-contained HTML page, with its figure inside."""
+    body = "".join(_html(block, facts, evidence) for block in card_blocks(facts, evidence))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Model card of {escape(facts.model)}</title><style>{_STYLE}</style></head><body>"
+        '<p class="use">Research use only: nothing here diagnoses people.</p>'
+        f"<main>{body}</main></body></html>\n"
+    )
+
+
+def _markdown(block: Block) -> str:
+    match block:
+        case Heading(level, text):
+            return f"{'#' * level} {text}"
+        case Paragraph(text):
+            return text
+        case Grid(head, rows):
+            cells = [[cell.replace("|", "/") for cell in row] for row in (head, *rows)]
+            cells.insert(1, ["---"] * len(head))
+            return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+        case Points(items):
+            return "\n".join(f"- {item}" for item in items)
+        case Drawing():
+            return ""
+
+
+def _html(block: Block, facts: Facts, evidence: Evidence) -> str:
+    match block:
+        case Heading(level, text):
+            return f"<h{level}>{escape(text)}</h{level}>"
+        case Paragraph(text):
+            return f"<p>{_inline(text)}</p>"
+        case Grid(head, rows):
+            names = _cells(head, "th")
+            body = "".join(f"<tr>{_cells(row, 'td')}</tr>" for row in rows)
+            return f'<div class="wide"><table><tr>{names}</tr>{body}</table></div>'
+        case Points(items):
+            return f"<ul>{''.join(f'<li>{_inline(item)}</li>' for item in items)}</ul>"
+        case Drawing():
+            encoded = base64.b64encode(card_figure(evidence)).decode()
+            said = (
+                f"Confusion matrix of the holdout and calibration curve of {facts.model}; "
+                "the tables below say the same in numbers."
+            )
+            return (
+                f'<figure><img alt="{escape(said, quote=True)}" '
+                f'src="data:image/png;base64,{encoded}"><figcaption>{escape(said)}</figcaption>'
+                "</figure>"
+            )
+
+
+def _cells(row: Iterable[str], tag: str) -> str:
+    return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
+
+
+def _inline(text: str) -> str:
+    bold = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", escape(text))
+    return re.sub(r"`(.+?)`", r"<code>\1</code>", bold)

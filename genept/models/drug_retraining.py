@@ -1,0 +1,320 @@
+"""One retraining of a drug-response model: hold out lines, choose, fit, measure for the gate.
+
+The gate judges classes. What it is asked here is whether a line is more sensitive to a drug than
+the drug's mean over the training lines says: a question that the drug's mean cannot answer.
+Storing it is `genept.models.drug_training`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load
+from sklearn.pipeline import Pipeline
+
+from genept.benchmarks.scores import classification_scores
+from genept.embeddings.representations import BOTH, EXPRESSION
+from genept.models.comparisons import paired_difference
+from genept.models.domain import fit_domain
+from genept.models.drug_pipeline import CLASSES, SENSITIVE, fit_pipeline, pair_shares, predict_pairs
+from genept.models.drug_regimes import response_scores
+from genept.models.evidence import Evidence, Interval
+from genept.models.heads import STEPS, Contender, DiagnosisModel
+from genept.models.holdout import Holdout, Rows, held_apart, hold_out, planted_labels
+from genept.models.leaks import label_like_features
+from genept.models.naive import DRUG_MEAN, NAIVE, TISSUE_DRUG_MEAN, Floats
+from genept.models.persistence import dump_pipeline, load_pipeline
+from genept.models.probe import probe_bytes, probe_difference
+from genept.models.retraining import METRICS, N_PROBES, interval_of, predictions_of
+from genept.models.screen_rows import Mask, Matrix, ScreenRows
+from genept.models.splits import Folds, grouped_folds
+from genept.models.tempering import fit_tempering, tempered
+
+HEAD: Final = "ridge within drug"
+N_FOLDS: Final = 5
+Labels = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions of pairs by models that did not see their group, one entry per pair."""
+
+    prediction: Floats
+    reach: Floats
+    abstained: Mask
+    shares: Floats
+
+
+@dataclass(frozen=True)
+class DrugRetraining:
+    """A retraining; what of it is asked for is computed once.
+
+    Parameters
+    ----------
+    representations
+        To choose among by leave-one-out error on the training lines; the simplest first.
+    model
+        Name: who is held out follows from it and from the published lines.
+    """
+
+    screen: ScreenRows
+    representations: Sequence[str]
+    model: str
+    seed: int
+
+    @cached_property
+    def contenders(self) -> list[Contender]:
+        """What may be chosen."""
+        return [Contender(name, HEAD) for name in self.representations]
+
+    @cached_property
+    def groups(self) -> Labels:
+        """Connected group of each pair's line."""
+        found: Labels = self.screen.groups[self.screen.pairs.line]
+        return found
+
+    @cached_property
+    def out(self) -> Mask:
+        """Which pairs are held out."""
+        members = np.asarray(self.screen.members, dtype=np.str_)[self.screen.pairs.line]
+        holdout = hold_out(self.screen.pair_ids, members, self.groups, task=self.model)
+        return holdout.contains(self.screen.pair_ids)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """All pairs with their labels, and no features."""
+        tissues = self.screen.tissues[self.screen.pairs.line]
+        labels = self.screen.sensitivity(~self.out)
+        return Rows(self.screen.pair_ids, self.groups, tissues, labels, {})
+
+    @cached_property
+    def _planted(self) -> tuple[ScreenRows, Labels, Mask]:
+        """The screen as training has it: up to 40 pairs of the holdout with random labels."""
+        holdout = Holdout.of(self.screen.pair_ids[self.out])
+        planted, sentinel = planted_labels(self.rows, holdout, seed=self.seed)
+        held_apart(planted, holdout)
+        screen = self.screen.with_sentinels(planted.labels, sentinel, ~self.out)
+        return screen, planted.labels, sentinel
+
+    @cached_property
+    def line_folds(self) -> Folds:
+        """Fold of each line; the holdout, and lines without responses, are after the last."""
+        lines = np.unique(self.screen.pairs.line[~self.out])
+        folds = np.full(len(self.screen.ids), N_FOLDS, dtype=np.int64)
+        folds[lines] = grouped_folds(self.screen.groups[lines], None, N_FOLDS, self.seed)
+        return folds
+
+    def _best(
+        self, screen: ScreenRows, contenders: Sequence[Contender], train: Mask
+    ) -> tuple[Contender, Pipeline]:
+        """The contender of the least leave-one-out error on the training pairs."""
+        codes = np.zeros(len(screen.drugs))
+        codes[screen.pairs.drug] = screen.codes
+        fits = []
+        for one in contenders:
+            features = screen.features[one.representation]
+            fits.append((one, fit_pipeline(features, codes, screen.pairs, train, seed=self.seed)))
+        return min(fits, key=lambda fit: float(fit[1].named_steps[STEPS[2]].error_[0]))
+
+    def _out_of_fold(self, screen: ScreenRows, contenders: Sequence[Contender]) -> OutOfFold:
+        """Every fold by a model of the others, its representation chosen on the others alone."""
+        n, pair_folds = len(self.out), self.line_folds[screen.pairs.line]
+        found = OutOfFold(np.zeros(n), np.zeros(n), np.zeros(n, bool), np.full((n, 2), 0.5))
+        for fold in range(N_FOLDS):
+            train, test = ~self.out & (pair_folds != fold), pair_folds == fold
+            chosen, pipeline = self._best(screen, contenders, train)
+            _fill(found, screen, pipeline, chosen, test)
+        return found
+
+    @cached_property
+    def alone(self) -> dict[Contender, OutOfFold]:
+        """Each contender by itself."""
+        return {one: self._out_of_fold(self._planted[0], [one]) for one in self.contenders}
+
+    @cached_property
+    def final(self) -> tuple[Contender, Pipeline]:
+        """The contender that is chosen on all training lines, and its fit."""
+        return self._best(self._planted[0], self.contenders, ~self.out)
+
+    @cached_property
+    def unseen(self) -> OutOfFold:
+        """Training pairs out of fold, the holdout by the final model."""
+        nested = self._out_of_fold(self._planted[0], self.contenders)
+        _fill(nested, self.screen, self.final[1], self.final[0], self.out)
+        return nested
+
+    @cached_property
+    def fitted(self) -> DiagnosisModel:
+        """The final model, its probabilities tempered by those out of fold."""
+        truth = np.searchsorted(CLASSES, self.rows.labels)
+        tempering = fit_tempering(self.unseen.shares[~self.out], truth[~self.out])
+        return DiagnosisModel(self.final[0], self.final[1], CLASSES, tempering)
+
+    @cached_property
+    def judged(self) -> Rows:
+        """The held-out pairs that the gate looks at, with features in every representation."""
+        where = np.flatnonzero(self.out & self.screen.asked)
+        found = self.rows.take(where)
+        shown = {name: self.screen.shown(name, where) for name in self.representations}
+        return Rows(found.ids, found.groups, found.cohorts, found.labels, shown)
+
+    @cached_property
+    def pipeline(self) -> bytes:
+        """The final model as a file."""
+        return dump_pipeline(self.final[1])
+
+    @cached_property
+    def probe(self) -> bytes:
+        """Some training pairs, and what the final model says of them."""
+        where = np.flatnonzero(~self.out & self.screen.asked)[:N_PROBES]
+        return probe_bytes(self.fitted, self.screen.shown(self.final[0].representation, where))
+
+    @cached_property
+    def domain(self) -> bytes:
+        """What the lines look like that the model may judge."""
+        features = self.screen.features[self.final[0].representation]
+        seen, out = (np.unique(self.screen.pairs.line[of]) for of in (~self.out, self.out))
+        return fit_domain(features[seen], features[out], seed=self.seed).body()
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the gate asks."""
+        seen, labels = ~self.out & self.screen.asked, self.rows.labels
+        where, judged = self.out & self.screen.asked, self.judged
+        _, planted, sentinel = self._planted
+        tempering, (chosen, _) = self.fitted.tempering, self.final
+        again = self._best(self._planted[0], [chosen], ~self.out)[1]
+        where_from = "the model just stored"
+        stored = load_pipeline(
+            self.pipeline, hashlib.sha256(self.pipeline).hexdigest(), where=where_from
+        )
+        probe = load(self.probe)
+        disorder = self.screen.in_disorder(~self.out, seed=self.seed)
+        permuted = self._out_of_fold(disorder, self.contenders[:1])
+        checked = self._label_like()
+        return Evidence(
+            out_of_fold=predictions_of(
+                self.rows.take(seen),
+                CLASSES,
+                tempered(self.unseen.shares[seen], tempering),
+                self.line_folds[self.screen.pairs.line[seen]],
+            ),
+            holdout=predictions_of(judged, CLASSES, self.fitted.probabilities(judged.features)),
+            baselines=self._baselines(disorder, where),
+            n_features_checked=sum(
+                self.screen.features[name].shape[1] for name in self.representations
+            ),
+            label_like_features=checked,
+            sentinels_right=int((_said(self.unseen.shares) == planted)[sentinel].sum()),
+            n_sentinels=int(sentinel.sum()),
+            permuted=self._scores(labels, _said(permuted.shares), seen)[METRICS[0]],
+            refit_difference=self._differs(again, probe),
+            reload_difference=self._differs(stored, probe),
+            embedding_gain=self._gain(seen),
+            scores=self._scores(labels, _said(self.unseen.shares), where)
+            | self.response_scores(self.out, self.naive),
+            contenders={
+                one.name: self._scores(labels, _said(found.shares), seen)[METRICS[0]]
+                for one, found in self.alone.items()
+            },
+        )
+
+    def _differs(self, pipeline: Pipeline, probe: dict[str, npt.NDArray[np.float64]]) -> float:
+        other = DiagnosisModel(self.final[0], pipeline, CLASSES, self.fitted.tempering)
+        return probe_difference(other, probe)
+
+    def _baselines(self, disorder: ScreenRows, where: Mask) -> dict[str, tuple[str, ...]]:
+        pairs, train = self.screen.pairs, ~self.out
+        means = {name: NAIVE[name](pairs, train) for name in (DRUG_MEAN, TISSUE_DRUG_MEAN)}
+        by_tissue = np.where(means[TISSUE_DRUG_MEAN] < means[DRUG_MEAN], SENSITIVE, CLASSES[0])
+        chosen, taught_nothing = self._best(disorder, self.contenders[:1], train)
+        features = disorder.features[chosen.representation]
+        nothing = _said(pair_shares(taught_nothing, features, pairs.line, self.screen.codes))
+        names, counts = np.unique(self.rows.labels[train], return_counts=True)
+        majority = np.full(len(train), names[counts.argmax()])
+        return {
+            "majority-class": tuple(majority[where].tolist()),
+            TISSUE_DRUG_MEAN: tuple(by_tissue[where].tolist()),
+            "permuted-labels": tuple(nothing[where].tolist()),
+        }
+
+    def _label_like(self) -> tuple[str, ...]:
+        """Features that are the label of one pair of each training line."""
+        train = np.flatnonzero(~self.out)
+        lines, first = np.unique(self.screen.pairs.line[train], return_index=True)
+        labels = self.rows.labels[train[first]]
+        return tuple(
+            f"{name} #{column}"
+            for name in self.representations
+            for column in label_like_features(self.screen.features[name][lines], labels)
+        )
+
+    def _scores(self, truth: Labels, said: Labels, rows: Mask) -> dict[str, Interval]:
+        found = classification_scores(
+            truth[rows], said[rows], self.groups[rows], METRICS, seed=self.seed
+        )
+        return {name: interval_of(score) for name, score in found.items()}
+
+    def response_scores(self, rows: Mask, naive: Floats) -> dict[str, Interval]:
+        """How good the predicted responses of these pairs are, in ln(µM), beyond `naive`."""
+        pairs, found = self.screen.pairs.take(rows), self.unseen
+        predicted = found.prediction[rows]
+        inside = np.abs(pairs.value - predicted) <= found.reach[rows]
+        scored = response_scores(
+            pairs, predicted, naive[rows], inside, self.groups[rows], seed=self.seed
+        )
+        n = int(rows.sum())
+        return {
+            name: Interval(value=value, low=low, high=high, n=n)
+            for name, (value, low, high) in scored.items()
+        }
+
+    @cached_property
+    def naive(self) -> Floats:
+        """Each drug's mean over the lines that the model of the pair saw."""
+        pairs, folds = self.screen.pairs, self.folds
+        found = NAIVE[DRUG_MEAN](pairs, ~self.out)
+        for fold in range(N_FOLDS):
+            others = ~self.out & (folds != fold)
+            found[folds == fold] = NAIVE[DRUG_MEAN](pairs, others)[folds == fold]
+        return found
+
+    @property
+    def folds(self) -> Folds:
+        """Fold of each pair; the holdout is the fold after the last."""
+        found: Folds = self.line_folds[self.screen.pairs.line]
+        return found
+
+    def _gain(self, seen: Mask) -> Interval | None:
+        found = {one.representation: _said(each.shares) for one, each in self.alone.items()}
+        if not {BOTH, EXPRESSION} <= set(found):
+            return None
+        return paired_difference(
+            self.rows.labels[seen],
+            found[BOTH][seen],
+            found[EXPRESSION][seen],
+            self.groups[seen].tolist(),
+            metric="balanced_accuracy",
+            seed=self.seed,
+        )
+
+
+def _fill(
+    found: OutOfFold, screen: ScreenRows, pipeline: Pipeline, chosen: Contender, rows: Mask
+) -> None:
+    """What a model says of these pairs."""
+    features: Matrix = screen.features[chosen.representation]
+    asked = (pipeline, features, screen.pairs.line[rows], screen.codes[rows])
+    found.prediction[rows], found.reach[rows], found.abstained[rows] = predict_pairs(*asked)
+    found.shares[rows] = pair_shares(*asked)
+
+
+def _said(shares: Floats) -> Labels:
+    likeliest: Labels = np.asarray(CLASSES)[shares.argmax(axis=1)]
+    return likeliest

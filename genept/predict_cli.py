@@ -1,0 +1,176 @@
+"""`genept predict …`: what the champions say of samples of your own.
+
+Drug response is a command of the same group, in a module of its own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Final
+
+import numpy as np
+import polars as pl
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from genept.client import load_embeddings
+from genept.collections.sidecar import said
+from genept.console import console
+from genept.models.card import LIMITS
+from genept.models.drug_training import is_drug_model
+from genept.models.own_samples import Matrix, OwnSamples, read_own_samples
+from genept.models.registry import ModelRegistry
+from genept.models.serving import Served, diagnose
+from genept.platform import Platform
+from genept.settings import Settings
+from genept.store.errors import StoreError
+
+app = typer.Typer(no_args_is_help=True)
+answer = Console(highlight=False, soft_wrap=True)
+SHOWN: Final = 20
+
+File = Annotated[
+    Path,
+    typer.Argument(
+        help="Expression: CSV, TSV, h5ad, GCT, GEO, parquet …", exists=True, dir_okay=False
+    ),
+]
+Unit = Annotated[
+    str | None, typer.Option(help="counts, tpm, log1p, log2 or zscore; by default as detected.")
+]
+Out = Annotated[Path | None, typer.Option(help="Write every row here: .parquet or .csv.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Predictions for samples of your own. Research use."""
+
+
+@app.command()
+def diagnosis(
+    file: File,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="A model, such as diagnosis-tcga-brca; by default every one."),
+    ] = None,
+    unit: Unit = None,
+    out: Out = None,
+) -> None:
+    """Read the diagnosis of each sample in FILE; abstain where the model cannot know."""
+    platform = Platform(Settings())
+    served = champions(platform.models, task or [])
+    own = read_file(platform, file, unit)
+    tables = []
+    for one in served:
+        try:
+            found = diagnose(one, own.samples, released_vectors)
+        except ValueError as error:
+            answer.print(f"[bold]{one.manifest.model}[/] was not asked: {escape(str(error))}")
+            continue
+        version = one.manifest.version
+        tables.append(found.select(
+            pl.lit(one.manifest.model).alias("model"),
+            pl.lit(version).alias("model_version"),
+            pl.all(),
+        ))  # fmt: skip
+        print_diagnoses(one, found)
+    if not tables:
+        raise StoreError(f"no model could be asked about {file.name}")
+    answer.print(f"[dim]{LIMITS[0]}[/]")
+    if out is not None:
+        write_table(pl.concat(tables), out)
+        answer.print(f"written to {out}")
+
+
+def champions(registry: ModelRegistry, tasks: list[str]) -> list[Served]:
+    """The champions of these tasks, or of all.
+
+    Raises
+    ------
+    StoreError
+        If there is none of that name, or none at all.
+    """
+    names = [name for name in registry.names() if not is_drug_model(name)]
+    if unknown := sorted(set(tasks) - set(names)):
+        raise StoreError(
+            f"there is no model {unknown[0]!r}; there are {', '.join(names) or 'none'}"
+        )
+    found = [registry.champion(name) for name in tasks or names]
+    served = [Served.of(registry, manifest) for manifest in found if manifest is not None]
+    if not served:
+        raise StoreError(
+            f"no model of {', '.join(tasks or names) or 'this installation'} is champion yet: see "
+            "`genept models list` and `genept models explain`, or train with `genept run`"
+        )
+    return served
+
+
+def read_file(platform: Platform, file: Path, unit: str | None) -> OwnSamples:
+    """Read a file of samples, and say what was seen."""
+    told = said({"id": "own-samples", "kind": "bulk"} | ({"unit": unit} if unit else {}), "--unit")
+    with console.status(f"reading {file.name}"):
+        own = read_own_samples(file, told, platform.reference)
+    for line in own.seen:
+        if not line.startswith(("group", "labels", "other fields")):
+            answer.print(f"  {escape(line)}")
+    for warning in own.warnings:
+        answer.print(f"  warning: {escape(warning)}")
+    n, genes = len(own.samples.ids), len(own.samples.genes)
+    answer.print(f"{n:,} samples, {genes:,} genes; {own.coverage:.1%} of the expression is theirs")
+    return own
+
+
+def released_vectors(space: str) -> tuple[list[str], Matrix]:
+    """Gene vectors of the current release."""
+    ids, matrix = load_embeddings(space=space)
+    return ids.tolist(), np.asarray(matrix)
+
+
+def print_diagnoses(served: Served, found: pl.DataFrame) -> None:
+    """The first rows as a table, and how many were answered."""
+    manifest = served.manifest
+    answer.print(
+        f"\n[bold]{manifest.model}[/] {manifest.version[:12]} reads {manifest.label}: "
+        f"{', '.join(manifest.classes)}; {found['genes_measured'][0]:.0%} of its genes are there"
+    )
+    table = Table("sample", "prediction", "probability", "distance", "", box=None)
+    for row in found.head(SHOWN).iter_rows(named=True):
+        said = "–" if row["abstained"] else row["prediction"]
+        why = f"abstains: {row['reason']}" if row["abstained"] else ""
+        table.add_row(
+            escape(row["observation_id"]), said, f"{row['probability']:.3f}",
+            f"{row['distance']:.2f}", why,
+        )  # fmt: skip
+    answer.print(table)
+    if found.height > SHOWN:
+        answer.print(f"… and {found.height - SHOWN:,} more (--out writes them all)")
+    answered = found.filter(~pl.col("abstained"))
+    counts = answered["prediction"].value_counts(sort=True).iter_rows()
+    listed = ", ".join(f"{label} {n:,}" for label, n in counts)
+    answer.print(
+        f"answered {answered.height:,} of {found.height:,}{': ' if listed else ''}{listed}"
+    )
+
+
+def write_table(rows: pl.DataFrame, path: Path) -> None:
+    """Write a table as parquet or CSV, by the file's ending: whole, or not at all.
+
+    Raises
+    ------
+    StoreError
+        For another ending.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise StoreError(f"--out {path}: its ending must be .parquet or .csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        written = Path(file.name)
+    try:
+        rows.write_parquet(written) if path.suffix == ".parquet" else rows.write_csv(written)
+        written.chmod(0o644)
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)

