@@ -20,6 +20,7 @@ from genept.store.embedded import REGION, EmbeddedStore
 from genept.store.errors import StoreError
 from genept.store.garbage import collect, find_garbage
 from genept.store.lake import Lake
+from genept.store.records import Credentials
 from genept.store.release import Releases
 from genept.store.roles import ROLES, Role
 from genept.store.s3 import ObjectStore
@@ -220,3 +221,8 @@ def test_a_store_from_before_there_were_roles_is_started_anew(tmp_path: Path) ->
         assert store.status().pid not in {None, pid}
     finally:
         store.stop()
+
+
+def test_a_store_that_was_started_before_there_were_roles_says_what_to_do() -> None:
+    with pytest.raises(StoreError, match="genept store stop"):
+        Credentials("key", "secret", "signing").of("writer")
