@@ -133,9 +133,10 @@ def planted_store(folder: Path) -> EmbeddedStore:
 def test_a_killed_postgres_and_a_refused_key_end_in_one_release(deployed: Deployed) -> None:
     process = deployed.run_until("gene_descriptions")
     deployed.postgres.kill()
-    process.wait(timeout=600)
     assert process.stderr is not None
-    deployed.said.append(process.stderr.read())
+    with process.stderr as rest:
+        deployed.said.append(rest.read())
+    process.wait(timeout=600)
     assert process.returncode not in (0, -signal.SIGKILL)
     assert "does not answer" in " ".join(deployed.said[-1].split())
     assert releases(deployed) == []
