@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import Distribution, PackageMetadata, distributions
 from typing import Final
 from uuid import UUID, uuid5
@@ -24,6 +24,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 PLATFORM: Final = "genept-platform"
+EXTRAS: Final = ("platform",)
+"""Of the platform's own extras, what a run needs."""
 PAGE: Final = "sbom.cdx.json"
 """Its path in the audit of a release."""
 
@@ -51,7 +53,8 @@ def bill_of_materials(found: Iterable[Distribution] | None = None) -> bytes:
     bom.metadata.component = components.get(PLATFORM)
     bom.components = [one for name, one in components.items() if name != PLATFORM]
     for name, component in components.items():
-        required = _required(installed[name]) & set(components) - {name}
+        extras = ("", *EXTRAS) if name == PLATFORM else ("",)
+        required = _required(installed[name], extras) & set(components) - {name}
         bom.register_dependency(component, [components[other] for other in sorted(required)])
     named = "\n".join(str(one.purl) for one in components.values())
     bom.serial_number = uuid5(_SERIAL_NUMBERS, named)
@@ -87,8 +90,8 @@ def _licence(installed: PackageMetadata) -> License | None:
     return None
 
 
-def _required(installed: PackageMetadata) -> set[str]:
-    """Names of what it requires here, extras left out."""
+def _required(installed: PackageMetadata, extras: Sequence[str]) -> set[str]:
+    """Names of what it requires here with these extras; the empty one is what all need."""
     names: set[str] = set()
     for line in installed.get_all("Requires-Dist", ()):
         try:
@@ -96,6 +99,7 @@ def _required(installed: PackageMetadata) -> set[str]:
         except InvalidRequirement:  # an old package's own spelling; its name is readable
             names.add(canonicalize_name(re.split(r"[^\w.-]", line)[0]))
             continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": one}) for one in extras):
             names.add(canonicalize_name(requirement.name))
     return names

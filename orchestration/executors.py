@@ -27,7 +27,7 @@ def executor_of(settings: Settings) -> dg.ExecutorDefinition:
         return dg.in_process_executor
     try:
         if settings.executor == "dask":
-            from dagster_dask import dask_executor as executor
+            from orchestration.dask_executor import dask_executor as executor
         else:
             from dagster_k8s import k8s_job_executor as executor
     except ImportError as error:

@@ -87,6 +87,9 @@ def test_a_run_publishes_and_a_second_run_writes_nothing(
         pages |= {f"embeddings/pbmc-hao/{space}.png" for space in (OUTSIDER, BOTH)}
         pages |= {
             "models/diagnosis-prostate.md",
+            "models/diagnosis-prostate.html",
+            "models/diagnosis-prostate-forgetting.md",
+            "models/diagnosis-prostate-forgetting.png",
             "site/index.html",
             "site/style.css",
             "sbom.cdx.json",

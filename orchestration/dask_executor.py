@@ -1,0 +1,40 @@
+"""Dagster's executor on a Dask cluster, for runs whose steps are in pools.
+
+Dask takes whatever it sends apart, and the part of a run that counts its pools refuses that.
+Workers do not read it: how much runs at once is the cluster's to say. Everything else is
+`dagster_dask`'s own; imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster_dask import dask_executor as plain_executor
+from dagster_dask.executor import DaskExecutor
+
+
+class PoollessDaskExecutor(DaskExecutor):  # type: ignore[misc]
+    """Sends runs without the count of their pools."""
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """Events of every step, as the workers tell them."""
+        data = plan_context.plan_data
+        run = data.dagster_run._replace(run_op_concurrency=None)
+        plan_context._plan_data = data._replace(dagster_run=run)
+        yield from super().execute(plan_context, execution_plan)
+
+
+@dg.executor(
+    name="dask",
+    requirements=dg.multiple_process_executor_requirements(),
+    config_schema=plain_executor.config_schema,
+)
+def dask_executor(context: dg.InitExecutorContext) -> PoollessDaskExecutor:
+    """As `dagster_dask.dask_executor`, whose configuration it takes."""
+    ((kind, configuration),) = context.executor_config["cluster"].items()
+    return PoollessDaskExecutor(kind, configuration)
