@@ -11,6 +11,7 @@ from assets.pools import MEMORY
 from assets.results import OWNERS, column_schema, declared, declared_outs, table_result
 from assets.views import READ, parts_of, shown_pictures
 from genept.embeddings.representations import representation_name
+from genept.models.drug_serving import UNMEASURED, unmeasured_responses
 from genept.models.drug_training import is_drug_model, train_drug_response
 from genept.models.everywhere import SERVED, SHADOW, Asked, BulkCollection, ask_everywhere
 from genept.models.evidence import ModelManifest
@@ -36,6 +37,7 @@ def trained_models(
     """One diagnosis model per task of a bulk collection, one model per drug screen."""
     parts: list[Part] = []
     said: dict[str, str] = {}
+    screens: list[Screen] = []
     registry = platform.models
     for collection in platform.collections:
         if collection.kind != "bulk":
@@ -57,13 +59,19 @@ def trained_models(
             parts += drugs.parts
             said[f"retraining/drug-response-{collection.id}"] = drugs.said
             if platform.settings.full_models:
-                parts += Screen(
+                screen = Screen(
                     *screened,
                     read,
                     responses,
                     space=representation_name(space),
                     smiles=platform.structures(collection),
-                ).evaluate(seed=SEED)
+                )
+                parts += screen.evaluate(seed=SEED)
+                # Of the same lines: what is learnt on one screen is tested on the other.
+                for other in screens:
+                    if other.has_lines_of(screen):
+                        parts += other.evaluate_transfer(screen, seed=SEED)
+                screens.append(screen)
     made = {name: platform.lake.assemble(name, parts) for name in _MADE}
     shown = _papers(platform, made["gate_verdicts"])
     for name, stored in made.items():
@@ -94,6 +102,28 @@ def sample_diagnoses(
     return table_result(
         stored, **{f"not asked/{name}": why for name, why in asked.not_asked.items()}
     )
+
+
+@dg.asset(**declared(UNMEASURED), ins={name: dg.AssetIn() for name in (*_ASKED, "drug_responses")})
+def unmeasured_drug_responses(
+    platform: dg.ResourceParam[Platform], **tables: StoredTable
+) -> dg.MaterializeResult[StoredTable]:
+    """Every drug-response champion asked about every collection of cell lines."""
+    responses = tables["drug_responses"]
+    lines = [one for one in _bulk(platform, tables) if responses.matching(one.id)]
+    parts: list[Part] = []
+    said: dict[str, str] = {}
+    for name in _named(platform, tables["gate_verdicts"]):
+        manifest = platform.models.champion(name) if is_drug_model(name) else None
+        if manifest is None:
+            continue
+        measured = {one.id: responses.matching(one.id) for one in lines}
+        vectors = tables["gene_embeddings"].part(manifest.space)
+        asked = (platform.lake, platform.models, manifest, lines, measured, vectors)
+        found, not_asked = unmeasured_responses(*asked)
+        parts += found
+        said |= {f"not asked/{pair}": why for pair, why in not_asked.items()}
+    return table_result(platform.lake.assemble(UNMEASURED, parts), **said)
 
 
 @dg.asset(
@@ -127,19 +157,17 @@ def shadow_diagnoses(
 
 
 def _models(platform: Platform, verdicts: StoredTable) -> list[str]:
+    return [name for name in _named(platform, verdicts) if not is_drug_model(name)]
+
+
+def _named(platform: Platform, verdicts: StoredTable) -> list[str]:
     if not verdicts.parts:
         return []
-    names = platform.lake.read(verdicts, ["model"])["model"].unique()
-    return sorted(name for name in names if not is_drug_model(name))
+    return sorted(platform.lake.read(verdicts, ["model"])["model"].unique())
 
 
-def _ask(
-    platform: Platform,
-    manifests: Sequence[ModelManifest],
-    tables: dict[str, StoredTable],
-    table: str,
-) -> Asked:
-    collections = [
+def _bulk(platform: Platform, tables: dict[str, StoredTable]) -> list[BulkCollection]:
+    return [
         BulkCollection(
             one.id,
             one.unit,
@@ -149,7 +177,15 @@ def _ask(
         for one in platform.collections
         if one.kind == "bulk"
     ]
+
+
+def _ask(
+    platform: Platform,
+    manifests: Sequence[ModelManifest],
+    tables: dict[str, StoredTable],
+    table: str,
+) -> Asked:
     vectors = {space.id: tables["gene_embeddings"].part(space.id) for space in platform.spaces}
     return ask_everywhere(
-        platform.lake, platform.models, manifests, collections, vectors, table=table
+        platform.lake, platform.models, manifests, _bulk(platform, tables), vectors, table=table
     )

@@ -51,7 +51,7 @@ app.add_typer(release_app, name="release")
 answer = Console(highlight=False)
 
 
-def _add(add: Callable[[], None], *names: str) -> None:
+def _add(add: Callable[[], object], *names: str) -> None:
     """Add commands that need more than reading does, or say what to install to have them."""
     try:
         add()
@@ -89,6 +89,7 @@ def _add_search() -> None:
 for room in ROOMS:
     _add(partial(_add_room, room), room)
 _add(_add_search, "search", "neighbours")
+_add(partial(import_module, "genept.predict_drugs_cli"))  # a command of the room `predict`
 
 
 def main() -> None:

@@ -123,11 +123,13 @@ def load_embeddings(
     """
     found = resolve(release, settings)
     chosen = _vector_files(found.manifest, table, space, collection, method)
+    table = chosen[0].path.split("/")[1]
     if ids is not None and len(chosen) == 1 and found.releases.files.held(chosen[0]) is None:
         _refuse_offline(found, table)
         releases, manifest = found.releases, found.manifest
         key = f"{releases.folder(manifest.release_id)}/{chosen[0].path}"
-        vectors = read_vectors(releases.store, key, manifest, chosen[0], ids)
+        name, dimension = manifest.tables[table].key[-1], chosen[0].dimension or 0
+        vectors = read_vectors(releases.store, key, name, dimension, ids)
     else:
         vectors = _opened(found, chosen)
         vectors = vectors if ids is None else vectors.only(ids)

@@ -22,6 +22,7 @@ from genept.sources.errors import SourceError
 from genept.text.composing import Composed, Lengths, PartOfText, compose, join_after, masked
 from genept.text.descriptions import gene_parts
 from genept.text.recipes import Recipe
+from genept.text.tokens import counted_by, counting
 
 DEFAULT_RECIPE: Final = "name-go"
 COLOURS: Final = {
@@ -41,7 +42,8 @@ def describe(
 ) -> None:
     """Print a gene's description, what each part of it is and comes from, and what was left out."""
     platform = Platform(Settings())
-    chosen = _recipe(platform, recipe).for_embedder(embedder)
+    chosen = _recipe(platform, recipe)
+    chosen = chosen.for_embedder(embedder, platform.counted_in(embedder))
     meaning = Nomenclature(platform.reference.index).map_name(gene)
     if meaning.ensembl_gene_id is None:
         candidates = f"; it may mean {', '.join(meaning.candidates)}" if meaning.candidates else ""
@@ -53,7 +55,7 @@ def describe(
     if found is None:
         raise SourceError(f"{meaning.ensembl_gene_id} is not in the published reference")
     row, parts = found
-    length = Lengths(platform.minilm.count_tokens)
+    length = Lengths(counting(chosen.counted_in, lambda: platform.minilm.count_tokens))
     composed = compose(chosen, [masked(part, chosen, row) for part in parts], length)
     answer.print(
         f"[bold]{escape(row['symbol'])}[/]  {row['ensembl_gene_id']}  {escape(meaning.evidence)}"
@@ -63,7 +65,8 @@ def describe(
     answer.print()
     answer.print(_coloured(composed) or "[yellow]nothing is known of it that the recipe tells[/]")
     answer.print(
-        f"\n{composed.n_tokens} of {chosen.max_tokens} tokens (WordPiece), recipe {chosen.id}"
+        f"\n{composed.n_tokens} of {chosen.max_tokens} tokens "
+        f"({counted_by(chosen.counted_in)}), recipe {chosen.id}"
     )
     answer.print(_table(platform, chosen, composed))
 

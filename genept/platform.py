@@ -50,6 +50,7 @@ from genept.text.minilm import MiniLM, load_minilm
 from genept.text.own_spaces import OwnSpace, own_spaces, release_own_space
 from genept.text.recipes import Recipe, load_recipes
 from genept.text.spaces import Space, chosen_spaces, declared_spaces
+from genept.text.tokens import ESTIMATED, WORDPIECE, WORDS
 
 
 class Platform:
@@ -215,7 +216,13 @@ class Platform:
         recipe = self.recipes[space.recipe]
         if reason := self.knowledge.unavailable(recipe):
             raise ValueError(f"space {space.id!r} cannot be embedded here: {reason}")
-        return recipe.for_embedder(space.embedder)
+        return recipe.for_embedder(space.embedder, self.counted_in(space.embedder))
+
+    def counted_in(self, embedder: str) -> str:
+        """What the tokens of an embedder's own budget are."""
+        if embedder in self.hosted.declared:
+            return self.hosted.declared[embedder].encoding or ESTIMATED
+        return WORDS if embedder.startswith("lsa-") else WORDPIECE
 
     @cached_property
     def own_spaces(self) -> list[OwnSpace]:

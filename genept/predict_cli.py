@@ -21,7 +21,7 @@ from genept.collections.sidecar import said
 from genept.console import console
 from genept.models.card import LIMITS
 from genept.models.drug_training import is_drug_model
-from genept.models.own_samples import Matrix, OwnSamples, read_own_samples
+from genept.models.own_samples import Matrix, OtherUnitError, OwnSamples, read_own_samples
 from genept.models.registry import ModelRegistry
 from genept.models.serving import Served, diagnose
 from genept.platform import Platform
@@ -67,7 +67,7 @@ def diagnosis(
     for one in served:
         try:
             found = diagnose(one, own.samples, released_vectors)
-        except ValueError as error:
+        except OtherUnitError as error:
             answer.print(f"[bold]{one.manifest.model}[/] was not asked: {escape(str(error))}")
             continue
         version = one.manifest.version
@@ -136,7 +136,12 @@ def print_diagnoses(served: Served, found: pl.DataFrame) -> None:
         f"\n[bold]{manifest.model}[/] {manifest.version[:12]} reads {manifest.label}: "
         f"{', '.join(manifest.classes)}; {found['genes_measured'][0]:.0%} of its genes are there"
     )
+    reasons = found["reason"].unique().to_list()
+    if len(reasons) == 1 and found["abstained"].all():
+        answer.print(f"it abstains from all {found.height:,} samples: {reasons[0]}")
+        return
     table = Table("sample", "prediction", "probability", "distance", "", box=None)
+    table.columns[0].no_wrap = True
     for row in found.head(SHOWN).iter_rows(named=True):
         said = "–" if row["abstained"] else row["prediction"]
         why = f"abstains: {row['reason']}" if row["abstained"] else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 from rich.console import Console
 
-from genept.benchmarks.standing import cell_types_decided
+from genept.benchmarks.standing import annotated_cells
 from genept.client import load_table, open_releases
 from genept.settings import Settings
 from genept.snippets import Snippets
@@ -44,8 +44,9 @@ def headline_results(settings: Settings) -> pl.DataFrame:
         best first within a cohort.
     """
     shared = ["representation", "metric", "value", "ci_low", "ci_high", "n", "is_control"]
-    results = load_table("benchmark_results", settings=settings).collect()
-    cells = cell_types_decided(results, "accuracy")
+    cells = annotated_cells(
+        load_table("benchmark_results", settings=settings).collect(), "accuracy"
+    )
     plain = ~pl.col("representation").str.contains("@permuted", literal=True)
     benchmarks = cells.filter(plain).select(pl.col("dataset").alias("cohort"), *shared)
     diagnosed = pl.col("model").str.starts_with("diagnosis-")

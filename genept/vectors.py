@@ -123,17 +123,19 @@ def open_vectors(files: ReleasedFiles, manifest: Manifest, file: ReleasedFile) -
     return Vectors(np.load(ids, mmap_mode="r"), np.load(matrix, mmap_mode="r"))
 
 
-def read_vectors(
-    store: Bucket, key: str, manifest: Manifest, file: ReleasedFile, ids: Sequence[str]
-) -> Vectors:
+def read_vectors(store: Bucket, key: str, name: str, dimension: int, ids: Sequence[str]) -> Vectors:
     """The vectors of some ids of a stored file, by range requests: nothing else is fetched.
+
+    Parameters
+    ----------
+    name
+        The column of the ids.
 
     Raises
     ------
     StoreError
         If an id has no vector there.
     """
-    name = manifest.tables[file.path.split("/")[1]].key[-1]
     rows = pq.read_table(
         f"{store.bucket}/{key}",
         filesystem=store.filesystem(),
@@ -143,7 +145,7 @@ def read_vectors(
     )
     found = np.array(rows[name].to_pylist(), dtype=np.str_)
     flat = rows["embedding"].combine_chunks().flatten().to_numpy()
-    return Vectors(found, flat.reshape(len(rows), file.dimension or 0)).only(ids)
+    return Vectors(found, flat.reshape(len(rows), dimension)).only(ids)
 
 
 def _save(path: Path, array: npt.NDArray[np.generic]) -> None:

@@ -29,6 +29,7 @@ EXAMPLES = {
     UTC_TIME: "{:04}-01-01T00:00:00Z",
     r"^HGNC:\d+$": "HGNC:{}",
     r"^\d+$": "{}",
+    r"^\d{4}-\d{2}-\d{2}$": "2026-01-{:02}",
 }
 """How row `i` keeps each pattern; a new pattern in genept/tables.py needs a line here."""
 

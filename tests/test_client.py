@@ -193,6 +193,19 @@ def test_embeddings_come_as_ids_and_a_matrix(settings: Settings) -> None:
     assert matrix.shape == (3, 4)
 
 
+def test_some_vectors_come_by_themselves_in_the_order_of_their_ids(settings: Settings) -> None:
+    fresh = settings.model_copy(update={"state_dir": settings.state_dir / "by-range"})
+    every, matrix = genept.load_embeddings(space="m/x", settings=settings)
+    wanted = [str(every[2]), str(every[0])]
+    for near in (fresh, settings):  # by ranges, and from the copy on this machine
+        ids, vectors = genept.load_embeddings(space="m/x", ids=wanted, settings=near)
+        assert ids.tolist() == wanted
+        assert np.array_equal(vectors, matrix[[2, 0]])
+        with pytest.raises(StoreError, match="no vectors of FOXP3: vectors are asked for by id"):
+            genept.load_embeddings(space="m/x", ids=["FOXP3"], settings=near)
+    assert not (fresh.state / "cache" / "parts").exists(), "no file was fetched whole"
+
+
 def test_a_collection_comes_as_anndata(
     settings: Settings, published: tuple[Manifest, Manifest]
 ) -> None:

@@ -57,7 +57,7 @@ def added(comparisons: pl.DataFrame, recipes: Mapping[str, Recipe]) -> pl.DataFr
     -------
     pl.DataFrame
         adds, embedder, task, fewer, more, difference (more less fewer), ci_low, ci_high, p_holm,
-        separable. A budget's recipe (``full~8000``) counts as its own.
+        separable. A budget's recipe (``full~8000-cl100k-base``) counts as its own.
     """
     found = []
     for step in steps(recipes.values()):

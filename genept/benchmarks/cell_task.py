@@ -44,6 +44,13 @@ CLUSTERS: Final = "cell-clustering"
 MIXING: Final = "batch-mixing"
 WHOLE: Final = "all-cells"
 
+_CODE: Final = (
+    *(f"genept.benchmarks.{name}" for name in ("cell_task", "cell_types", "cell_structure")),
+    *(f"genept.benchmarks.{name}" for name in ("comparisons", "resampling", "scores", "intervals")),
+    "genept.embeddings.representations",
+    "genept.embeddings.weights",
+    "genept.tables",
+)
 Matrices = dict[str, NDArray[np.float32]]
 
 
@@ -60,7 +67,7 @@ def score_cells(
     Cells without a published type take no part. Every space is scored as it is, and centred.
     """
     origin = Origin(
-        code=("genept.benchmarks", "genept.embeddings", "genept.tables"),
+        code=_CODE,
         inputs=parts.inputs,
         settings={"seed": SEED, "unit": unit},
         libraries=("numpy", "scikit-learn", "scipy"),

@@ -32,15 +32,21 @@ def rivals(
 ) -> list[tuple[str, str]]:
     """Pairs worth a test: all that know something, and each of them with its controls.
 
-    A control is one's own if its name is one's own and ``@…``, and everybody's without an ``@``.
+    A control is one's own (`is_own_control`), or everybody's: without an ``@``.
     """
     knowing = [name for name in deciding if not is_control[name]]
     pairs = [(a, b) for at, a in enumerate(knowing) for b in knowing[at + 1 :]]
     for name in knowing:
-        own = [other for other in deciding if other.startswith(f"{name}@")]
+        own = [other for other in deciding if is_own_control(name, other)]
         common = [other for other in deciding if is_control[other] and "@" not in other]
         pairs += [(name, other) for other in (*own, *common)]
     return [(a, b) for a, b in pairs if len(deciding[a].draws) == len(deciding[b].draws)]
+
+
+def is_own_control(name: str, other: str) -> bool:
+    """Whether `other` is `name` mixed up: ``space@shuffled:genept-w``, ``name@permuted-labels``."""
+    space, colon, method = name.partition(":")
+    return other in (f"{space}@shuffled{colon}{method}", f"{name}@permuted-labels")
 
 
 def paired_differences(

@@ -95,6 +95,7 @@ def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], 
     for rank in range(1, int(max(ranks.values())) + 1):
         axes.text(rank, 0.3, str(rank), ha="center", fontsize=8)
     axes.set_xlim(0.8, max(ranks.values()) * 1.5)
+    axes.set_ylim(top - len(names) - 0.5, 1.5)  # room for the numbers below the title
     axes.set_axis_off()
     axes.set_title(
         f"Mean rank over {n_tasks} tasks; a bar joins what cannot be told apart", fontsize=9

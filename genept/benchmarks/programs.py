@@ -114,11 +114,11 @@ def enrichment(programs: Programs, members: pl.DataFrame) -> pl.DataFrame:
     shared = np.asarray((told @ programs.membership).todense())
     n_term = np.asarray(told.sum(axis=1)).ravel()
     n_program = np.bincount(programs.of_gene, minlength=programs.n)
-    term, program = np.nonzero((shared >= 1) & (n_program >= SMALLEST))
+    term, program = np.nonzero((shared >= SHARED) & (n_program >= SMALLEST))
     drawn = (len(programs.genes), n_term[term], n_program[program])
     p = np.asarray(hypergeom.sf(shared[term, program] - 1, *drawn))
     tested = int((n_program >= SMALLEST).sum()) * len(terms)
-    # What shares no gene has p = 1; it counts as tested without being computed.
+    # What shares fewer counts as tested, with p = 1: that is many, and errs on the safe side.
     every = np.append(p, np.ones(tested - len(p)))
     q = np.asarray(false_discovery_control(every))[: len(p)] if tested else p
     rows = pl.DataFrame(
@@ -132,7 +132,7 @@ def enrichment(programs: Programs, members: pl.DataFrame) -> pl.DataFrame:
             "q": q,
         }
     ).cast(dict.fromkeys(("program", "n_program", "n_term", "n_shared"), pl.Int64))
-    return rows.filter(pl.col("n_shared") >= SHARED).sort("program", "p", "term")
+    return rows.sort("program", "p", "term")
 
 
 def is_enriched(programs: Programs, found: pl.DataFrame) -> NDArray[np.bool_]:

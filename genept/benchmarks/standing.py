@@ -13,6 +13,7 @@ import polars as pl
 
 from genept.benchmarks.cell_task import CENTRED, CLUSTERS, DECIDING, MIXING, NEIGHBOURS, WHOLE
 from genept.benchmarks.cell_types import TASK as CELL_TYPES
+from genept.benchmarks.comparisons import is_own_control
 from genept.benchmarks.contests import TFIDF
 from genept.benchmarks.registry import TASKS
 
@@ -50,10 +51,10 @@ def deciding(results: pl.DataFrame) -> pl.DataFrame:
     ]
     found = results.filter(pl.any_horizontal(asked))
     samples = results.filter(pl.col("task").is_in(list(SAMPLE_TASKS.values())))
-    return pl.concat([found, cell_types_decided(results, DECIDING), samples])
+    return pl.concat([found, annotated_cells(results, DECIDING), samples])
 
 
-def cell_types_decided(results: pl.DataFrame, metric: str) -> pl.DataFrame:
+def annotated_cells(results: pl.DataFrame, metric: str) -> pl.DataFrame:
     """Scores of cell types on the split that decides: groups left out, where there are groups."""
     cells = results.filter(_is(CELL_TYPES, NEIGHBOURS, None, metric))
     by_group = pl.col("split").str.starts_with("leave-group-out")
@@ -108,7 +109,7 @@ def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
         if other == name:
             continue
         of_somebody = "@" in other
-        if (control and not of_somebody) or other.startswith(f"{name}@") or other in told:
+        if (control and not of_somebody) or is_own_control(name, other) or other in told:
             yield other
 
 

@@ -79,6 +79,8 @@ class WithinDrug(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     codes_, n_lines_
         Of each drug, by ascending code: its code, and how many training lines it has.
+    drugs_
+        Their names, in the same order.
     mean_, spread_, reach_
         Its mean, the standard deviation of its errors, half its 90 % prediction interval.
     error_
@@ -156,7 +158,12 @@ class WithinDrug(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def fit_pipeline(
-    features: Matrix, codes: Floats, pairs: Pairs, train: npt.NDArray[np.bool_], *, seed: int
+    features: Matrix,
+    drugs: npt.NDArray[np.str_],
+    pairs: Pairs,
+    train: npt.NDArray[np.bool_],
+    *,
+    seed: int,
 ) -> Pipeline:
     """Fit the whole Pipeline on the training pairs.
 
@@ -164,9 +171,10 @@ def fit_pipeline(
     ----------
     features
         Of all lines; only those of training pairs are read, and each counts once.
-    codes
-        Of the drugs that ``pairs.drug`` counts.
+    drugs
+        Names of the drugs that ``pairs.drug`` counts.
     """
+    codes = drug_codes(drugs.tolist())
     seen, line = np.unique(pairs.line[train], return_inverse=True)
     X = features[seen].astype(np.float64)
     k = min(N_COMPONENTS, len(seen) - 1, X.shape[1])
@@ -178,6 +186,8 @@ def fit_pipeline(
         head = WithinDrug().fit(
             np.hstack([Z, codes[pairs.drug[train]][:, None]]), pairs.value[train]
         )
+    order = np.argsort(codes)
+    head.drugs_ = drugs[order][np.isin(codes[order], head.codes_)]
     return Pipeline(list(zip(STEPS, (OfLines(scale), OfLines(components), head), strict=True)))
 
 

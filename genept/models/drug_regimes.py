@@ -101,7 +101,7 @@ def predict_regime(
         table = np.full((len(features), int(column.max()) + 1), np.nan)
         table[row[train], column[train]] = (pairs.value - naive)[train]
         seen = np.isin(np.arange(len(features)), row[train])
-        components = principal_components(features, seen, seed=seed)
+        components = principal_components(features, seen, standardised=not of_drugs, seed=seed)
         with threadpool_limits(1):
             rest = predict_table(name, components, table, seen, seed=seed)
         predicted[~train] = (naive + rest[row, column])[~train]
@@ -109,12 +109,18 @@ def predict_regime(
 
 
 def principal_components(
-    features: NDArray[np.float32], seen: NDArray[np.bool_], *, seed: int
+    features: NDArray[np.float32], seen: NDArray[np.bool_], *, standardised: bool, seed: int
 ) -> Floats:
-    """Components of all rows, standardised and fitted on those that are `seen`."""
+    """Components of all rows, fitted on those that are `seen`.
+
+    Expression is standardised. Bits of fingerprints are not: one that a single training drug
+    has would weigh as much as one that half of them have.
+    """
     X = features.astype(np.float64)
-    spread = X[seen].std(axis=0)
-    Z = (X - X[seen].mean(axis=0)) / np.where(spread > 0, spread, 1)
+    Z = X - X[seen].mean(axis=0)
+    if standardised:
+        spread = X[seen].std(axis=0)
+        Z /= np.where(spread > 0, spread, 1)
     k = min(N_COMPONENTS, int(seen.sum()) - 1, X.shape[1])
     with threadpool_limits(1):
         found: Floats = PCA(k, random_state=seed).fit(Z[seen]).transform(Z)

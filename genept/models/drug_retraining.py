@@ -114,12 +114,12 @@ class DrugRetraining:
         self, screen: ScreenRows, contenders: Sequence[Contender], train: Mask
     ) -> tuple[Contender, Pipeline]:
         """The contender of the least leave-one-out error on the training pairs."""
-        codes = np.zeros(len(screen.drugs))
-        codes[screen.pairs.drug] = screen.codes
         fits = []
         for one in contenders:
             features = screen.features[one.representation]
-            fits.append((one, fit_pipeline(features, codes, screen.pairs, train, seed=self.seed)))
+            fits.append(
+                (one, fit_pipeline(features, screen.drugs, screen.pairs, train, seed=self.seed))
+            )
         return min(fits, key=lambda fit: float(fit[1].named_steps[STEPS[2]].error_[0]))
 
     def _out_of_fold(self, screen: ScreenRows, contenders: Sequence[Contender]) -> OutOfFold:

@@ -35,6 +35,10 @@ Matrix = npt.NDArray[np.float32]
 ABUNDANCES = ("counts", "tpm")
 
 
+class OtherUnitError(ValueError):
+    """Samples are in a unit that cannot be turned into the one that a model reads."""
+
+
 @dataclass(frozen=True)
 class Samples:
     """Expression of some samples over Ensembl genes, in the unit in which it was published.
@@ -162,7 +166,7 @@ def lay_out(samples: Samples, genes: Sequence[str], unit: str) -> LaidOut:
 
     Raises
     ------
-    ValueError
+    OtherUnitError
         If their unit cannot be turned into the model's; says what to do.
     """
     here = {gene: column for column, gene in enumerate(samples.genes)}
@@ -190,7 +194,7 @@ def _in_unit(values: Matrix, measured: npt.NDArray[np.bool_], have: str, want: s
         values = np.zeros_like(values)
         values[:, measured] = scores
         return values
-    raise ValueError(
+    raise OtherUnitError(
         f"it reads {want}, and these samples are {have}: bring them to the {want} of its "
         "collection, or say their unit if it was told wrongly (--unit)"
     )

@@ -195,7 +195,11 @@ class ModelRegistry:
                 " by now: evaluate it again"
             )
         earlier = pointer.models if pointer else ()
-        named = NamedVersion(version=manifest.version, manifest_sha256=manifest.stored_sha256)
+        # Of the bytes as they lie there: an older manifest reads as one with today's fields.
+        body = self.store.get(self._manifest_key(manifest.model, manifest.version))
+        named = NamedVersion(
+            version=manifest.version, manifest_sha256=hashlib.sha256(body).hexdigest()
+        )
         models = (named, *(one for one in earlier if one.version != named.version))
         return self._swap(manifest.model, pointer, etag, models, reason)
 

@@ -36,6 +36,7 @@ from genept.models.groups import connected_groups, near_duplicates
 from genept.models.naive import Floats, Pairs
 from genept.models.own_samples import expression_features
 from genept.models.screen_rows import ScreenRows
+from genept.models.transfer import transfer_scores
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin, sha256_of
 
@@ -127,6 +128,44 @@ class Screen:
             for part in self._step(regime, name, seed)
         ]
 
+    def has_lines_of(self, other: Screen) -> bool:
+        """Whether both screens are of the same lines."""
+        mine, others = (
+            self.lake.read(one.parts.observations, ["observation_id"]).sort("observation_id")
+            for one in (self, other)
+        )
+        return mine.equals(others)
+
+    def evaluate_transfer(self, target: Screen, *, seed: int) -> list[Part]:
+        """Part of ``model_evaluations``: trained here, tested on unseen lines of `target`."""
+        model = f"drug-transfer-{self.collection}-{target.collection}"
+        inputs = {
+            **{f"source {name}": hash_ for name, hash_ in self.inputs.items()},
+            **{f"target {name}": hash_ for name, hash_ in target.inputs.items()},
+        }
+        code = (*_CODE, "genept.models.drug_pipeline", "genept.models.transfer")
+        origin = Origin(code, inputs, {"seed": seed, "n_folds": N_FOLDS}, _LIBRARIES)
+
+        def compute() -> list[NewPart]:
+            scores = transfer_scores(self.rows, target.rows, n_folds=N_FOLDS, seed=seed)
+            rows = scores.select(
+                pl.lit(model).alias("model"),
+                pl.lit(sha256_of(origin.as_dict())).alias("model_version"),
+                "representation",
+                pl.lit(target.collection).alias("cohort"),
+                "metric",
+                pl.lit(f"leave-cell-line-out-{N_FOLDS}-fold-seed-{seed}").alias("split"),
+                pl.exclude("representation", "metric"),
+            )
+            return [NewPart("model_evaluations", rows, (model,))]
+
+        return self.lake.build(f"models/{model}", origin, compute)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Content hashes of what is read."""
+        return {**self.parts.inputs, "drug_responses": self.responses.sha256}
+
     def _step(self, regime: Regime, name: str, seed: int) -> list[Part]:
         model = f"drug-response-{self.collection}-{regime}-{name}"
         settings = {
@@ -135,8 +174,7 @@ class Screen:
             "space": self.space,
             "structures": sha256_of(self.smiles) if has_rdkit() else "not read",
         }
-        inputs = {**self.parts.inputs, "drug_responses": self.responses.sha256}
-        origin = Origin(_CODE, inputs, settings, _LIBRARIES)
+        origin = Origin(_CODE, self.inputs, settings, _LIBRARIES)
         version = sha256_of(origin.as_dict())
         return self.lake.build(
             f"models/{model}",

@@ -54,29 +54,41 @@ class Served:
 
         Raises
         ------
+        OtherUnitError
+            If the samples cannot be brought to the unit that the model reads.
+        """
+        features, distances, measured = self.read(samples, vectors)
+        shares = self.model.probabilities({self.manifest.representation: features})
+        return shares, distances, measured
+
+    def read(
+        self, samples: Samples, vectors: GeneVectors
+    ) -> tuple[Matrix, npt.NDArray[np.float64], float]:
+        """What the model reads of samples, their distances, and the share of its genes measured.
+
+        Raises
+        ------
         ValueError
             If the samples cannot be brought to the unit that the model reads.
         """
         laid = lay_out(samples, self.manifest.genes, self.manifest.unit)
         features, measured = self._features(laid, vectors)
         distances = self.domain.distances(features, measured)
-        shares = self.model.probabilities({self.manifest.representation: features})
-        return shares, distances, float(laid.measured.mean())
+        return features, distances, float(laid.measured.mean())
 
     def _features(
         self, laid: LaidOut, vectors: GeneVectors
     ) -> tuple[Matrix, npt.NDArray[np.bool_] | None]:
         """What the model reads; a gene that was not measured is set to its training mean."""
         manifest = self.manifest
-        n = len(manifest.genes)
-        filled = np.where(laid.measured, laid.features, self.domain.mean[:n])
+        if manifest.representation not in (EXPRESSION, BOTH):
+            return laid.embedded(*vectors(manifest.space), manifest.genes), None
+        filled = np.where(laid.measured, laid.features, self.domain.mean[: len(manifest.genes)])
         if manifest.representation == EXPRESSION:
             return filled, laid.measured
         embedded = laid.embedded(*vectors(manifest.space), manifest.genes)
-        if manifest.representation == BOTH:
-            counted = np.concatenate([laid.measured, np.ones(embedded.shape[1], dtype=np.bool_)])
-            return np.hstack([filled, embedded]), counted
-        return embedded, None
+        counted = np.concatenate([laid.measured, np.ones(embedded.shape[1], dtype=np.bool_)])
+        return np.hstack([filled, embedded]), counted
 
 
 def diagnose(served: Served, samples: Samples, vectors: GeneVectors) -> pl.DataFrame:
@@ -90,7 +102,7 @@ def diagnose(served: Served, samples: Samples, vectors: GeneVectors) -> pl.DataF
 
     Raises
     ------
-    ValueError
+    OtherUnitError
         If the samples cannot be brought to the unit that the model reads.
     """
     shares, distances, measured = served.probabilities(samples, vectors)

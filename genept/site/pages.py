@@ -13,7 +13,8 @@ from importlib.resources import files as resources
 import polars as pl
 
 from genept.site.figures import interval_plot, share_bar
-from genept.site.results import coverages, headline_scores, read_table
+from genept.site.results import coverages, headline_scores, leaderboard, read_table
+from genept.snippets import Snippets
 from genept.store.manifest import Manifest, ReleasedColumn, ReleasedTable
 from genept.store.released_files import ReleasedFiles
 
@@ -23,6 +24,7 @@ SECTIONS = {
     "models": "Models",
     "issues": "Known issues",
     "tables": "Tables",
+    "lineage": "Lineage",
     "coverage": "Coverage",
     "quality": "Quality",
     "licences": "Licences and citations",
@@ -38,6 +40,7 @@ def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes
         "models": _models(manifest),
         "issues": _issues(manifest, collections),
         "tables": map(_table, manifest.tables, manifest.tables.values()),
+        "lineage": _lineage(manifest),
         "coverage": _coverage(manifest, files, collections),
         "quality": _quality(manifest),
         "licences": _licences(manifest, collections),
@@ -85,23 +88,38 @@ def _head(manifest: Manifest) -> str:
 
 
 def _use(manifest: Manifest, files: ReleasedFiles) -> Iterator[str]:
-    address = files.store.uri(f"{files.folder}/{manifest.release_id}/data")
-    spaces = sorted({file.partition[0] for file in manifest.tables["gene_embeddings"].files})
-    space = spaces[0] if spaces else "SPACE"
-    preferred = [one for one in spaces if "random" not in one and "@" not in one]
-    space = next((one for one in preferred if one.startswith("minilm")), space)
+    made = Snippets(files, manifest)
     yield "<p>With <code>genept</code> installed, this release and no other:</p>"
     yield _code(
         f'import genept\n\nrelease = "{manifest.release_id}"\n'
         f'genes = genept.load_table("genes", release=release).collect()\n'
-        f'ids, vectors = genept.load_embeddings(space="{space}", release=release)'
+        f'ids, vectors = genept.load_embeddings(space="{made.space() or "SPACE"}", release=release)'
     )
-    yield "<p>Without it, any parquet reader will do; sign in as for any S3:</p>"
-    yield _code(
-        f'import polars as pl\n\npl.scan_parquet("{address}/genes/*.parquet").head().collect()'
+    yield (
+        "<p>Any other parquet reader will do. <code>genept</code> only hands over the keys here; "
+        "elsewhere sign in as for any S3:</p>"
     )
-    yield _code(f'library(arrow)\n\ngenes <- read_parquet("{address}/genes/part-00000.parquet")')
+    for library, code in {**made.readers(), "R": made.r()}.items():
+        yield f"<details><summary>{library}</summary>{_code(code)}</details>"
+    yield "<p>Whole questions, to be pasted and changed:</p>"
+    for question, code in made.questions().items():
+        yield f"<details><summary>{escape(question)}</summary>{_code(code)}</details>"
+    spaces = sorted({file.partition[0] for file in manifest.tables["gene_embeddings"].files})
     yield f"<p>Spaces: {', '.join(f'<code>{escape(one)}</code>' for one in spaces)}.</p>"
+
+
+def _lineage(manifest: Manifest) -> Iterator[str]:
+    """What every table was made from, by the origins of its files."""
+    yield "<p>Every file says in the manifest what it was made from, and by which code.</p>"
+    rows = []
+    for name, table in manifest.tables.items():
+        inputs = sorted({one for file in table.files for one in file.origin.get("inputs", {})})
+        linked = (
+            f'<a href="#table-{one}">{one}</a>' if one in manifest.tables else escape(one)
+            for one in inputs
+        )
+        rows.append((f'<a href="#table-{name}">{name}</a>', ", ".join(linked) or "sources alone"))
+    yield _grid(("table", "made from"), rows, escaped=True)
 
 
 def _results(manifest: Manifest, files: ReleasedFiles) -> Iterator[str]:
@@ -112,6 +130,8 @@ def _results(manifest: Manifest, files: ReleasedFiles) -> Iterator[str]:
     for what, cohort, n, scores in headline_scores(files, manifest):
         yield f'<h3>{what}, {escape(cohort)} <span class="soft">(n = {n:,})</span></h3>'
         yield interval_plot(scores)
+    yield "<h3>Leaderboard</h3>"
+    yield from leaderboard(files, manifest)
 
 
 def _models(manifest: Manifest) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from genept.benchmarks.exhibits import cells_in_words, exhibits
-from genept.benchmarks.standing import cell_types_decided
+from genept.benchmarks.standing import annotated_cells
 from genept.site.figures import Score
 from genept.store.manifest import Manifest
 from genept.store.released_files import ReleasedFiles
@@ -44,7 +44,7 @@ def headline_scores(
             continue
         if table == "benchmark_results":
             plain = ~pl.col("representation").str.contains("@permuted", literal=True)
-            rows = cell_types_decided(rows, metric).filter(plain)
+            rows = annotated_cells(rows, metric).filter(plain)
         cohort = "dataset" if table == "benchmark_results" else "cohort"
         chosen = rows.filter(pl.col("metric") == metric).select(pl.col(cohort).alias("on"), *shared)
         for of_one in chosen.sort("on").partition_by("on"):

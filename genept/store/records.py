@@ -40,7 +40,12 @@ class Credentials:
         return Keys(self.access_key, self.secret_key)
 
     def of(self, role: str) -> Keys:
-        """The keys of a role."""
+        """The keys of a role. Raises `StoreError` where the store has not got any yet."""
+        if role not in self.roles:
+            raise StoreError(
+                "the object store was started by an older version, without roles: stop it with "
+                "`genept store stop`; the next command starts it anew, with its data"
+            )
         return Keys(**self.roles[role])
 
 

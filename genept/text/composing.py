@@ -1,21 +1,18 @@
 """One gene's text: its items in the recipe's order, masked, within the token budget.
 
-Exact in tokens where a tokenizer splits at spaces and punctuation, as WordPiece does. Which
+Exact in tokens where a tokenizer splits at spaces and punctuation, as WordPiece does; of others
+the pieces are added up, which may be some tokens more or less than the whole. Which
 genes are described, and what the lake keeps of it, is `genept.text.descriptions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from genept.text.recipes import PROSE, PartUse, Recipe
-
-CountTokens = Callable[[Sequence[str]], list[int]]
-"""Lengths of texts in tokens, the special tokens around a text included."""
-
-SPECIAL_TOKENS: Final = 2
+from genept.text.tokens import SPECIAL_TOKENS, CountTokens
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
 from genept.text.cache import text_sha256
-from genept.text.composing import CountTokens, Lengths, PartOfText, compose, masked
+from genept.text.composing import Lengths, PartOfText, compose, masked
 from genept.text.knowledge import Knowledge, KnowledgeSources
 from genept.text.prose import without_control_characters
 from genept.text.recipes import PartUse, Recipe
+from genept.text.tokens import CountTokens, counted_by, counting
 
 __all__ = ["CountTokens", "describe", "describe_genes", "gene_parts"]
 
@@ -106,7 +107,7 @@ def describe_genes(
     sources: KnowledgeSources,
     genes: Part,
     recipe: Recipe,
-    count_tokens: Callable[[], CountTokens],
+    wordpiece: Callable[[], CountTokens],
     *,
     max_genes: int | None = None,
 ) -> list[Part]:
@@ -116,8 +117,8 @@ def describe_genes(
 
     Parameters
     ----------
-    count_tokens
-        Opens the tokenizer; called only if there is something to describe.
+    wordpiece
+        Opens MiniLM's tokenizer; called only if there is something to describe in its tokens.
     max_genes
         Describe only the first genes by id.
 
@@ -132,13 +133,17 @@ def describe_genes(
     origin = Origin(
         code=("genept.sources", "genept.text", "genept.tables"),
         inputs={"genes": genes.sha256} | tokenizer | sources.inputs(recipe),
-        settings={"recipe": recipe.model_dump(mode="json"), "max_genes": max_genes},
+        settings={
+            "recipe": recipe.model_dump(mode="json"),
+            "counted_by": counted_by(recipe.counted_in),
+            "max_genes": max_genes,
+        },
         libraries=("tokenizers",),
     )
 
     def compute() -> list[NewPart]:
         knowledge = sources.read(lake.read(genes), recipe.part_names)
-        rows, left_out = describe(knowledge, recipe, count_tokens())
+        rows, left_out = describe(knowledge, recipe, counting(recipe.counted_in, wordpiece))
         if rows.is_empty():
             raise StoreError(
                 f"recipe {recipe.id!r} describes no gene: none of the {genes.rows} is of biotype "

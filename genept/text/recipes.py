@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from genept.sources.errors import SourceError
 from genept.text.masks import Mask
+from genept.text.tokens import WORDPIECE
 
 PartName = Literal[
     "symbol", "name", "biotype", "summary", "function", "location", "disease",
@@ -71,13 +72,14 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*(~\d+)?$")
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*(~\d+[a-z0-9-]*)?$")
     parts: tuple[PartUse, ...] = Field(min_length=1)
     requires: tuple[PartName, ...] = Field(min_length=1)
     needs_source: tuple[PartName, ...] = ()
     biotypes: tuple[str, ...] = Field(min_length=1)
     max_tokens: int = Field(ge=4)
     budgets: dict[str, int] = {}
+    counted_in: str = WORDPIECE
     gives_way: tuple[str, ...] = ()
     masks: tuple[Mask, ...] = ()
 
@@ -108,12 +110,26 @@ class Recipe(BaseModel):
         givers = [labels.index(label) for label in reversed(self.gives_way)]
         return [one for one in range(len(labels)) if one not in givers] + givers
 
-    def for_embedder(self, embedder: str) -> Recipe:
-        """The recipe at the token budget of an embedder; ``full~8000`` if that is another one."""
-        budget = self.budgets.get(embedder, self.max_tokens)
-        if budget == self.max_tokens:
+    def for_embedder(self, embedder: str, counted_in: str = WORDPIECE) -> Recipe:
+        """The recipe at the token budget of an embedder, in the embedder's own tokens.
+
+        Without a budget of its own it reads the same text as everybody else, whose budget is in
+        WordPiece; with one, a text of its own, such as ``full~8000-cl100k-base``.
+
+        Parameters
+        ----------
+        counted_in
+            What the embedder's tokens are: see `genept.text.tokens.counting`.
+        """
+        budget = self.budgets.get(embedder)
+        if budget is None or (budget, counted_in) == (self.max_tokens, self.counted_in):
             return self
-        return self.model_copy(update={"id": f"{self.id}~{budget}", "max_tokens": budget})
+        unit = "" if counted_in == WORDPIECE else f"-{counted_in.replace('_', '-')}"
+        return self.model_copy(
+            update={
+                "id": f"{self.id}~{budget}{unit}", "max_tokens": budget, "counted_in": counted_in
+            }
+        )  # fmt: skip
 
 
 @cache

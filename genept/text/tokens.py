@@ -1,4 +1,4 @@
-"""Counting a hosted model's tokens before it is asked, exactly or by a stated estimate.
+"""Counting tokens as an embedder does, before it is asked: exactly, or by a stated estimate.
 
 tiktoken (extra `tokens`) fetches its vocabularies from the network when first asked for them.
 Here it is only asked when the vocabulary lies on this machine already, so that counting never
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,39 @@ VOCABULARIES: Final = {
     ),
 }
 """Name of tiktoken's cached copy, and the SHA-256 without which tiktoken would fetch it again."""
+
+
+WORDPIECE: Final = "wordpiece"
+WORDS: Final = "words"
+ESTIMATED: Final = "estimated"
+"""Units of a budget, beside the encodings of tiktoken; what is not at hand is estimated."""
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+"""Lengths of texts in tokens, the special tokens around a text included."""
+
+SPECIAL_TOKENS: Final = 2
+"""Around a text in WordPiece; counted in every unit, so that a budget errs on the small side."""
+
+
+def counting(unit: str, wordpiece: Callable[[], CountTokens]) -> CountTokens:
+    """How texts are counted in a unit: WordPiece, words, or an encoding's tokens.
+
+    Parameters
+    ----------
+    wordpiece
+        Opens the tokenizer of MiniLM; called only if that is the unit.
+    """
+    if unit == WORDPIECE:
+        return wordpiece()
+    if unit == WORDS:
+        return lambda texts: [SPECIAL_TOKENS + len(text.split()) for text in texts]
+    counter = TokenCounter(unit)
+    return lambda texts: [SPECIAL_TOKENS + n for n in counter.count(texts)]
+
+
+def counted_by(unit: str) -> str:
+    """How a unit is counted on this machine, in words."""
+    return unit if unit in (WORDPIECE, WORDS) else TokenCounter(unit).basis
 
 
 class TokenCounter:

@@ -7,6 +7,7 @@ seconds, since only they can be compared on a machine that others use.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -48,7 +49,8 @@ def timed(how: str, state: Path) -> dict[str, float]:
 
     settings = Settings(state_dir=state, **SETTINGS)  # type: ignore[arg-type]
     try:
-        work = _bare(settings) if how == "bare" else _job(settings, build_defs(settings), state)
+        defs = build_defs(settings)
+        work = _bare(settings, defs) if how == "bare" else _job(settings, defs, state)
         wall, cpu = time.perf_counter(), time.process_time()
         work()
         return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
@@ -72,128 +74,60 @@ def _job(settings: Any, defs: Any, state: Path) -> Any:
     return work
 
 
-def _bare(settings: Any) -> Any:  # noqa: PLR0915 - the graph, line by line
-    """What the assets and checks call, in their order, with nothing in between."""
-    import assets.release
-    from assets.views import parts_of
-    from genept.benchmarks.cell_task import annotate_cell_types
-    from genept.benchmarks.labels import fates
-    from genept.benchmarks.leaderboard import run_tasks
-    from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
-    from genept.embeddings.pictures import pictures_of
-    from genept.embeddings.pooling import TABLE_OF_KIND
-    from genept.embeddings.shards import embed_shards, shards_of
-    from genept.models.promotion import card_pages
-    from genept.models.tasks import DiagnosisTask
-    from genept.models.training import train_diagnosis
-    from genept.nomenclature.reference import build_genes, build_names
-    from genept.nomenclature.report import mapping_pages
+def _bare(settings: Any, defs: Any) -> Any:
+    """The functions of the assets and checks, called as plain functions in their order."""
+    import dagster as dg
+
+    from assets.release import publish_tables
     from genept.platform import Platform
     from genept.store.lake import StoredTable
     from genept.tables import TABLES
-    from genept.text.descriptions import describe_genes
-    from genept.text.receipts import record_ledger
-    from validation.checks import check_table
-    from validation.relations import doubled_targets, expression_findings, foreign_genes
 
     platform = Platform(settings)
-    lake = platform.lake
+    platform.store  # noqa: B018 - starts it
+    job = defs.resolve_job_def("release")
+    order = [step.node_handle.name for step in _steps(job)]
+    functions = {node.name: node.compute_fn.decorated_fn for node in job.all_node_defs}
+    context = dg.build_asset_context(instance=dg.DagsterInstance.ephemeral())
 
     def work() -> None:
         made: dict[str, StoredTable] = {}
-
-        def table(name: str, parts: Any) -> None:
-            made[name] = lake.assemble(name, parts)
-            assert check_table(lake, made[name], complete=False).passed
-
-        for source in platform.needed_sources:
-            platform.archives.fetch(source)
-        genes = build_genes(lake, platform.archives)
-        table("genes", genes.parts)
-        table("gene_names", build_names(lake, platform.archives).parts)
-        described = [
-            part
-            for recipe in platform.followed_recipes
-            for part in describe_genes(
-                lake,
-                platform.knowledge,
-                genes.part(),
-                recipe,
-                lambda: platform.minilm.count_tokens,
-                max_genes=settings.max_genes,
-            )
-        ]
-        for name in ("gene_descriptions", "undescribed_genes"):
-            table(name, described)
-        labels = platform.label_parts(genes.part())
-        for name in ("gene_properties", "gene_pairs"):
-            table(name, labels)
-            fates(lake.read(made[name]))
-        ingested = [
-            part
-            for one in platform.collections
-            for part in ingest(
-                lake,
-                platform.collection_archives,
-                one,
-                lambda: platform.reference,
-                platform.reference_version,
-                settings.threads,
-            )
-        ]
-        for name in TABLES_OF_A_COLLECTION:
-            table(name, ingested)
-        mapping_pages(lake, made["gene_mapping"])
-        for name in ("gene_names", "gene_mapping", "gene_axis"):
-            assert not foreign_genes(lake, made[name], genes)
-        assert not doubled_targets(lake, made["gene_axis"])
-        expression = (made["expression"], made["gene_axis"], made["observations"])
-        assert not expression_findings(lake, *expression)
-        embedded = [platform.embed(space, made["gene_descriptions"]) for space in platform.spaces]
-        table("gene_embeddings", embedded)
-        table("embedding_ledger", [record_ledger(lake, settings.product)])
-        for kind, name in TABLE_OF_KIND.items():
-            shards = [
-                shard
-                for one in platform.collections
-                if one.kind == kind
-                for space in platform.spaces
-                for shard in shards_of(
-                    kind,
-                    one.unit,
-                    made["gene_embeddings"].part(space.id),
-                    made["gene_axis"].part(one.id),
-                    made["expression"].matching(one.id),
-                )
-            ]
-            table(name, embed_shards(lake, shards, settings.threads))
-            pictures_of(lake, made["observations"], made[name])
-        spaces = [
-            platform.entrant(one, made["gene_embeddings"].part(one.id)) for one in platform.spaces
-        ]
-        scored, _ = run_tasks(lake, platform.labels(genes.part()), spaces)
-        trained = []
-        for one in platform.collections:
-            read = parts_of(platform, one, made)
-            if one.kind == "single_cell":
-                scored.append(annotate_cell_types(lake, one.id, one.unit, read))
-            else:
-                task = DiagnosisTask(one.id)
-                first = platform.spaces[0]
-                trained += train_diagnosis(lake, task, one.unit, first, read, platform.models)
-        for name in ("benchmark_results", "benchmark_comparisons"):
-            table(name, scored)
-        for name in (
-            *("diagnosis_predictions", "drug_response_predictions", "model_evaluations"),
-            *("model_folds", "gate_verdicts"),
-        ):
-            table(name, trained)
-        card_pages(lake, platform.models, made["gate_verdicts"])
-        assets.release.publish_tables(
-            platform, {name: made[name] for name in TABLES}, confirm=lambda: None
-        )
+        for name in order:
+            if name in ("published_release", "run_metrics"):
+                continue  # the first is called below, the second reads what Dagster kept
+            function = functions[name]
+            wanted = inspect.signature(function).parameters
+            inputs: dict[str, Any] = {"platform": platform, "context": context} | made
+            if "stored" in wanted:
+                inputs["stored"] = made[_checked(job, name)]
+            if not any(one.kind is one.VAR_KEYWORD for one in wanted.values()):
+                inputs = {key: value for key, value in inputs.items() if key in wanted}
+            elif "context" not in wanted:
+                del inputs["context"]
+            given = function(**inputs)
+            for result in given if inspect.isgenerator(given) else [given]:
+                if isinstance(getattr(result, "value", None), StoredTable):
+                    made[result.value.table] = result.value
+        publish_tables(platform, {name: made[name] for name in TABLES}, confirm=lambda: None)
 
     return work
+
+
+def _steps(job: Any) -> Any:
+    """Steps of a job in the order in which they run."""
+    from dagster._core.execution.api import create_execution_plan
+
+    return create_execution_plan(job).get_all_steps_in_topo_order()
+
+
+def _checked(job: Any, name: str) -> str:
+    """The table that a check is of."""
+    (key,) = [key for key in job.asset_layer.asset_graph.asset_check_keys if name == _node_of(key)]
+    return str(key.asset_key.path[-1])
+
+
+def _node_of(key: Any) -> str:
+    return f"{key.asset_key.path[-1]}_{key.name}"
 
 
 def main() -> None:

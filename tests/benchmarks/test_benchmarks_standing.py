@@ -42,8 +42,10 @@ def test_a_text_must_beat_tf_idf_of_the_same_text_the_name_and_its_own_shuffle()
         "minilm-l6-v2/name", "random-384",
     }  # fmt: skip
     assert "lsa-384/name-go" not in found, "another text"
-    cells = {f"{name}:genept-w": False for name in ("minilm-l6-v2/ncbi", "lsa-384/ncbi")}
-    assert list(controls_of("minilm-l6-v2/ncbi:genept-w", cells)) == ["lsa-384/ncbi:genept-w"]
+    told = ["minilm-l6-v2/ncbi@shuffled:genept-w", "lsa-384/ncbi:genept-w"]
+    cells = ["minilm-l6-v2/ncbi:genept-w", *told, "minilm-l6-v2/name-go@shuffled:genept-w"]
+    marked = {name: "@" in name for name in cells}
+    assert list(controls_of("minilm-l6-v2/ncbi:genept-w", marked)) == told
 
 
 def test_a_score_below_any_of_them_says_which():

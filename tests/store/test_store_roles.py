@@ -20,6 +20,7 @@ from genept.store.embedded import REGION, EmbeddedStore
 from genept.store.errors import StoreError
 from genept.store.garbage import collect, find_garbage
 from genept.store.lake import Lake
+from genept.store.records import Credentials
 from genept.store.release import Releases
 from genept.store.roles import ROLES, Role
 from genept.store.s3 import ObjectStore
@@ -31,7 +32,6 @@ PROJECT = Path(__file__).parents[2]
 PLACES = {
     "pointer": "genept/current.json",
     "claim": "genept/run.json",
-    "approval": "genept/approvals/0/genes.json",
     "release": "genept/releases/one/data/genes/part-00000.parquet",
     "part": "genept/lake/genes/0.parquet",
     "table": "genept/lake/tables/genes/0.json",
@@ -42,6 +42,7 @@ PLACES = {
     "added": "genept/added/collections/own.json",
     "inbox": "genept/inbox/own.h5ad",
     "quarantine": "genept/quarantine/own/0/report.md",
+    "approval": "genept/approvals/00000001-one/genes.json",
     "another product": "other/current.json",
     "nowhere": "genept/notes.txt",
 }
@@ -220,3 +221,8 @@ def test_a_store_from_before_there_were_roles_is_started_anew(tmp_path: Path) ->
         assert store.status().pid not in {None, pid}
     finally:
         store.stop()
+
+
+def test_a_store_that_was_started_before_there_were_roles_says_what_to_do() -> None:
+    with pytest.raises(StoreError, match="genept store stop"):
+        Credentials("key", "secret", "signing").of("writer")

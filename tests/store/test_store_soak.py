@@ -35,7 +35,7 @@ from genept.tables import TABLES
 
 FAULTY_SHARE = 0.03
 READERS = 3
-FEW = ("collections", "genes")
+FEW = ("collections", "embedding_origins", "genes")
 """Tables of the releases that are published by the hundred."""
 
 
@@ -93,6 +93,7 @@ def small_candidate(lake: Lake, number: int) -> Candidate:
     """A release of few tables whose `genes` nobody else has."""
     tables = {
         "collections": store_table(lake, "collections"),
+        "embedding_origins": lake.assemble("embedding_origins", []),
         "genes": store_table(lake, "genes", declared_rows(TABLES["genes"], first=number)),
     }
     return Candidate(

@@ -22,6 +22,7 @@ from genept.text.descriptions import describe, describe_genes
 from genept.text.knowledge import Knowledge, KnowledgeSources
 from genept.text.masks import Mask
 from genept.text.recipes import Recipe, load_recipes
+from genept.text.tokens import counted_by, counting
 
 RECIPES = load_recipes()
 
@@ -105,6 +106,26 @@ def test_whole_items_are_left_out_from_the_end():
     for budget in (11, 12):
         assert texts[budget] == "kinase one. aa bb; cc dd ee"
     assert texts[13] == texts[15] == "kinase one. aa bb; cc dd ee; ff"
+
+
+@pytest.mark.parametrize(
+    ("unit", "budget", "text"),
+    [
+        ("wordpiece", 13, "kinase one. aa bb; cc dd"),  # marks are tokens, too
+        ("words", 10, "kinase one. aa bb; cc dd"),
+        ("cl100k_base", 11, "kinase one. aa bb"),  # no vocabulary here: three bytes a token
+    ],
+)
+def test_a_budget_is_spent_in_the_embedders_own_tokens(monkeypatch, tmp_path, unit, budget, text):
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    knowledge = knowledge_of([["aa bb", "cc dd", "ee ff gg hh", "ii jj kk"]])
+    own = recipe("name", "go", budgets={"x": budget}).for_embedder("x", unit)
+    counted = counting(unit, lambda: count_tokens)
+    (row,) = describe(knowledge, own, counted)[0].rows(named=True)
+    assert row["text"] == text
+    assert counted([text])[0] <= row["n_tokens"] <= budget
+    assert row["parts"][1].startswith("go@go-test ")
+    assert ("estimate" in counted_by(unit)) == (unit == "cl100k_base")
 
 
 def test_a_first_item_over_the_budget_is_cut_after_a_word_and_says_so():

@@ -54,8 +54,11 @@ def test_unsound_declarations_are_refused(change, reason):
 def test_a_budget_of_an_embedder_is_a_recipe_of_its_own():
     recipe = load_recipes()["ncbi"]
     assert recipe.for_embedder("minilm-l6-v2") is recipe
-    larger = recipe.for_embedder("text-embedding-3-small")
-    assert (larger.id, larger.max_tokens) == ("ncbi~8000", 8000)
+    larger = recipe.for_embedder("text-embedding-3-small", "cl100k_base")
+    assert (larger.id, larger.max_tokens) == ("ncbi~8000-cl100k-base", 8000)
+    assert larger.counted_in == "cl100k_base"
+    assert recipe.for_embedder("text-embedding-3-small").id == "ncbi~8000", "in WordPiece"
+    assert recipe.for_embedder("lsa-384", "words") is recipe, "no budget of its own: the same text"
     assert larger.parts == recipe.parts
 
 
