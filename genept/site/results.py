@@ -22,6 +22,9 @@ HEADLINES: Final = {
     ("model_evaluations", "normalised_pearson"): "Drug response: Pearson correlation within a drug",
 }
 
+LONGEST_CAPTION: Final = 400
+"""Letters."""
+
 
 def read_table(
     files: ReleasedFiles, manifest: Manifest, name: str, columns: list[str] | None = None
@@ -70,12 +73,19 @@ def leaderboard(files: ReleasedFiles, manifest: Manifest) -> Iterator[str]:
     for one in exhibits(read, load_recipes()):
         data = b64encode(one.png).decode()
         yield (
-            f"<figure><figcaption><b>{escape(one.title)}.</b> {escape(one.words)}</figcaption>"
+            f"<figure><figcaption><b>{escape(one.title)}.</b> {_said(one.words)}</figcaption>"
             f'<img loading="lazy" style="max-width:100%" alt="{escape(one.title, quote=True)}" '
             f'src="data:image/png;base64,{data}"></figure>'
         )
     if said := cells_in_words(read("benchmark_comparisons")):
         yield f"<ul>{''.join(f'<li>{escape(one)}</li>' for one in said)}</ul>"
+
+
+def _said(words: str) -> str:
+    """What a picture says; folded where it is longer than anybody reads unasked."""
+    if len(words) <= LONGEST_CAPTION:
+        return escape(words)
+    return f"<details><summary>in words</summary>{escape(words)}</details>"
 
 
 def coverages(files: ReleasedFiles, manifest: Manifest) -> Iterator[tuple[str, float]]:
