@@ -19,7 +19,7 @@ def released(tmp_path, monkeypatch, object_store, store_prefix):
 
     observed = pl.LazyFrame({"observation_id": ["c0", "c1", "c2", "c3"]})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(genept.embeddings_cli.answer, "width", 200)
     monkeypatch.setenv("GENEPT_PRODUCT", store_prefix.replace("/", "-").replace("_", "-"))
     for module in (genept.platform, genept.embeddings_cli):
         monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)

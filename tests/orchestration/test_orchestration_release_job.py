@@ -33,8 +33,9 @@ def materialise(
 
 
 def keys_in(installation: Installation) -> set[str]:
+    """Every key, but what is noted of the cost of runs: a run notes that of those before it."""
     store = open_releases(installation.settings).store
-    return {info.key for info in store.list("genept/")}
+    return {info.key for info in store.list("genept/") if "/run_metrics/" not in info.key}
 
 
 OUTSIDER, BOTH, SENTENCES = "pca-20/counts", "both/mine", "minilm-l6-v2/ranked-names"
