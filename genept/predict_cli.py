@@ -61,7 +61,8 @@ def diagnosis(
 ) -> None:
     """Read the diagnosis of each sample in FILE; abstain where the model cannot know."""
     platform = Platform(Settings())
-    served = champions(platform.models, task or [])
+    known = [name for name in platform.models.names() if not is_drug_model(name)]
+    served = champions(platform.models, known, task or [], "this installation")
     own = read_file(platform, file, unit)
     tables = []
     for one in served:
@@ -85,24 +86,30 @@ def diagnosis(
         answer.print(f"written to {out}")
 
 
-def champions(registry: ModelRegistry, tasks: list[str]) -> list[Served]:
-    """The champions of these tasks, or of all.
+def champions(
+    registry: ModelRegistry, names: list[str], wanted: list[str], whole: str
+) -> list[Served]:
+    """The champions of the models that are wanted, or of all `names`.
+
+    Parameters
+    ----------
+    whole
+        What the error calls them all, where there are none.
 
     Raises
     ------
     StoreError
         If there is none of that name, or none at all.
     """
-    names = [name for name in registry.names() if not is_drug_model(name)]
-    if unknown := sorted(set(tasks) - set(names)):
+    if unknown := sorted(set(wanted) - set(names)):
         raise StoreError(
             f"there is no model {unknown[0]!r}; there are {', '.join(names) or 'none'}"
         )
-    found = [registry.champion(name) for name in tasks or names]
+    found = [registry.champion(name) for name in wanted or names]
     served = [Served.of(registry, manifest) for manifest in found if manifest is not None]
     if not served:
         raise StoreError(
-            f"no model of {', '.join(tasks or names) or 'this installation'} is champion yet: see "
+            f"no model of {', '.join(wanted or names) or whole} is champion yet: see "
             "`genept models list` and `genept models explain`, or train with `genept run`"
         )
     return served

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from genept.models.drug_serving import predict_drugs
 from genept.models.drug_training import PREFIX, is_drug_model
-from genept.models.registry import ModelRegistry
 from genept.models.serving import Served
 from genept.platform import Platform
 from genept.predict_cli import (
@@ -20,6 +19,7 @@ from genept.predict_cli import (
     Unit,
     answer,
     app,
+    champions,
     read_file,
     released_vectors,
     write_table,
@@ -51,7 +51,9 @@ def drugs(
     Shown first are the drugs to which a sample is more sensitive than the drug's mean says.
     """
     platform = Platform(Settings())
-    served = _champions(platform.models, screen or [])
+    known = [name for name in platform.models.names() if is_drug_model(name)]
+    wanted = [f"{PREFIX}{one.removeprefix(PREFIX)}" for one in screen or []]
+    served = champions(platform.models, known, wanted, "a drug screen")
     own = read_file(platform, file, unit)
     tables = []
     for one in served:
@@ -76,23 +78,6 @@ def drugs(
     if out is not None:
         write_table(pl.concat(tables), out)
         answer.print(f"written to {out}")
-
-
-def _champions(registry: ModelRegistry, screens: list[str]) -> list[Served]:
-    names = [name for name in registry.names() if is_drug_model(name)]
-    wanted = [f"{PREFIX}{one.removeprefix(PREFIX)}" for one in screens]
-    if unknown := sorted(set(wanted) - set(names)):
-        raise StoreError(
-            f"there is no model {unknown[0]!r}; there are {', '.join(names) or 'none'}"
-        )
-    found = [registry.champion(name) for name in wanted or names]
-    served = [Served.of(registry, manifest) for manifest in found if manifest is not None]
-    if not served:
-        raise StoreError(
-            f"no model of {', '.join(wanted or names) or 'a drug screen'} is champion yet: see "
-            "`genept models list` and `genept models explain`, or train with `genept run`"
-        )
-    return served
 
 
 def _only(found: pl.DataFrame, drugs: list[str]) -> pl.DataFrame:
