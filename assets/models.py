@@ -11,6 +11,7 @@ from assets.pools import MEMORY
 from assets.results import OWNERS, column_schema, declared, declared_outs, table_result
 from assets.views import READ, parts_of, shown_pictures
 from genept.embeddings.representations import representation_name
+from genept.models.diagnosis_training import train_diagnosis
 from genept.models.drug_serving import UNMEASURED, unmeasured_responses
 from genept.models.drug_training import is_drug_model, train_drug_response
 from genept.models.everywhere import SERVED, SHADOW, Asked, BulkCollection, ask_everywhere
@@ -18,7 +19,7 @@ from genept.models.evidence import ModelManifest
 from genept.models.papers import papers_of
 from genept.models.screens import Screen
 from genept.models.shadows import agreement, begin_shadow, challenger
-from genept.models.training import SEED, train_diagnosis
+from genept.models.training import SEED
 from genept.platform import Platform
 from genept.store.lake import Part, StoredTable
 

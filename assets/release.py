@@ -63,8 +63,12 @@ def published_release(
             "release": manifest.release_id,
             "is_new": published.is_new,
             "left_out": list(manifest.left_out),
-            "page": platform.releases.address(manifest.release_id, "audit/site/index.html"),
-            "manifest": platform.releases.address(manifest.release_id, "manifest.json"),
+            "page": dg.MetadataValue.path(
+                platform.releases.address(manifest.release_id, "audit/site/index.html")
+            ),
+            "manifest": dg.MetadataValue.path(
+                platform.releases.address(manifest.release_id, "manifest.json")
+            ),
             "dagster/row_count": sum(table.rows for table in manifest.tables.values()),
             "bytes": sum(table.bytes for table in manifest.tables.values()),
         },

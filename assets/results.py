@@ -72,26 +72,23 @@ def declared_outs(names: Sequence[str]) -> dict[str, dg.AssetOut]:
 
 
 def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[StoredTable]:
-    """A materialised table: rows, bytes and address of every part, and its data version."""
+    """A materialised table: rows and bytes of every part, and its data version.
+
+    Where the parts lie is in the table's record in the lake; people read releases.
+    """
     parts = [
         dg.TableRecord(
             {
                 "partition": "/".join(part.partition) or "whole",
                 "rows": part.rows,
                 "bytes": part.bytes,
-                "object": part.key,
             }
         )
         for part in stored.parts
     ]
     columns = [
         dg.TableColumn(name, kind)
-        for name, kind in (
-            ("partition", "string"),
-            ("rows", "int"),
-            ("bytes", "int"),
-            ("object", "string"),
-        )
+        for name, kind in (("partition", "string"), ("rows", "int"), ("bytes", "int"))
     ]
     lineage = column_lineage(stored.table)
     return dg.MaterializeResult(

@@ -7,6 +7,7 @@ version that changes only when the publisher's file does. Its bytes are fetched 
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,9 @@ _CRON = {
 }
 
 
+_DOI = re.compile(r"\bdoi:(\S+)")
+
+
 def source_key(source_id: str) -> dg.AssetKey:
     """Asset key of a source; a file of a pattern belongs to its entry's."""
     return dg.AssetKey(["sources", source_id.partition(":")[0]])
@@ -32,12 +36,14 @@ def source_key(source_id: str) -> dg.AssetKey:
 
 def _terms(source: Source) -> dict[str, Any]:
     """What anybody who uses it must know."""
+    doi = _DOI.search(source.citation)
     return {
         "dagster/column_schema": file_schema(),
         "publisher": source.publisher,
         "licence": source.licence,
         "redistributable": source.redistributable,
         "citation": source.citation,
+        **({"doi": dg.MetadataValue.url(f"https://doi.org/{doi[1]}")} if doi else {}),
         "refreshed": source.refresh,
         "version": source.version or "current",
         "released": str(source.published or "see its observations"),
@@ -83,7 +89,8 @@ def _observed_asset(source: Source) -> dg.AssetsDefinition:
         description=f"{source.title}. {source.citation}",
         kinds={"http" if source.address else "file"},
         owners=OWNERS,
-        metadata=_terms(source) | {"address": source.address or "a mirror"},
+        metadata=_terms(source)
+        | {"address": dg.MetadataValue.url(source.address) if source.address else "a mirror"},
         tags={"genept/refreshed": source.refresh},
         automation_condition=dg.AutomationCondition.on_cron(cron, "UTC") if cron else None,
     )

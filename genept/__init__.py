@@ -24,3 +24,7 @@ def __getattr__(name: str) -> Any:
         module = "genept.annotated" if name == "load_anndata" else "genept.client"
         return getattr(import_module(module), name)
     raise AttributeError(f"module 'genept' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -25,6 +25,7 @@ from genept.client import load_table
 from genept.console import console
 from genept.nomenclature.reference import build_genes
 from genept.platform import Platform
+from genept.resolving import resolve
 from genept.settings import Settings
 from genept.store.errors import StoreError
 from genept.store.lake import Part
@@ -50,6 +51,9 @@ def tasks() -> None:
 def run(
     task: Annotated[list[str] | None, typer.Option(help="A task; repeat for more.")] = None,
     space: Annotated[list[str] | None, typer.Option(help="A space; repeat for more.")] = None,
+    together: Annotated[
+        bool, typer.Option(help="Score an ensemble of all spaces, too, across recipes.")
+    ] = False,
     words: Annotated[bool, typer.Option(help="Say which differences are real.")] = False,
 ) -> None:
     """Hold tasks in spaces; what was held before on the same inputs is remembered."""
@@ -75,8 +79,9 @@ def run(
 
         entrants, costs = _entrants(platform, genes, spaces, advance)
         made, remarks = run_tasks(
-            platform.lake, labels, entrants, tasks=chosen, further=costs, advance=advance
-        )
+            platform.lake, labels, entrants, tasks=chosen, together=together, further=costs,
+            advance=advance,
+        )  # fmt: skip
         advance("done", 1.0)
     results = [part for part in made if part.table == "benchmark_results"]
     for what, n in counted.items():
@@ -88,7 +93,7 @@ def run(
         raise StoreError("nothing was scored: see above; `genept sources fetch` has the labels")
     _print(platform.lake.read(results))
     if words:
-        (compared,) = [part for part in made if part.table == "benchmark_comparisons"]
+        compared = [part for part in made if part.table == "benchmark_comparisons"]
         _say(in_words(platform.lake.read(compared)))
 
 
@@ -134,8 +139,12 @@ def pictures(
 ) -> None:
     """Draw the leaderboard of a release: spaces by tasks, what is told apart, programs, …"""
 
+    found = resolve(release)
+
     def read(name: str) -> pl.DataFrame:
-        return load_table(name, release=release).collect()
+        if name not in found.manifest.tables:
+            return pl.DataFrame()
+        return load_table(name, release=found.manifest.release_id).collect()
 
     folder.mkdir(parents=True, exist_ok=True)
     for one in exhibits(read, load_recipes(Settings().recipes)):

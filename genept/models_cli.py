@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -16,6 +16,8 @@ from genept.store.errors import StoreError
 
 app = typer.Typer(no_args_is_help=True, help="Trained models: champions, candidates, the gate.")
 answer = Console(highlight=False, soft_wrap=True)
+WIDTH: Final = 120
+"""Of the list, whatever the terminal's: a name that is cut short cannot be asked for."""
 Model = Annotated[str, typer.Argument(help="Such as diagnosis-tcga-brca.")]
 Version = Annotated[
     str, typer.Option("--version", help="Its first letters; by default the champion.")
@@ -26,7 +28,7 @@ Version = Annotated[
 def list_models() -> None:
     """List every model: its champion, its versions, and how good the champion is."""
     registry = _registry()
-    table = Table("model", "champion", "since", "versions", "balanced accuracy", box=None)
+    table = Table("model", "champion", "since", "versions", "balanced accuracy (holdout)", box=None)
     for model in registry.names():
         pointer, _ = registry.pointer(model)
         versions = len(registry.versions(model))
@@ -40,9 +42,9 @@ def list_models() -> None:
             pointer.champion.version[:12],
             pointer.swapped_at,
             str(versions),
-            f"{score.value:.3f} (holdout, n = {score.n})",
+            f"{score.value:.3f} (n = {score.n})",
         )
-    answer.print(table)
+    Console(highlight=False, width=WIDTH).print(table)
 
 
 @app.command()

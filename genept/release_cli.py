@@ -21,6 +21,7 @@ from genept.store.errors import StoreError
 from genept.store.manifest import Manifest
 from genept.store.release import Releases
 from genept.store.verifying import verify as find_faults
+from genept.tables import TABLES
 
 app = typer.Typer(no_args_is_help=True, help="Published releases.")
 answer = Console(highlight=False, soft_wrap=True)
@@ -62,13 +63,19 @@ def show(release: ReleaseId = "latest") -> None:
         answer.print(f"partial        {manifest.limits}", markup=False)
     if manifest.left_out:
         answer.print(f"left out       {', '.join(manifest.left_out)} (licence)")
-    tables = Table("table", "rows", "bytes", "files", "warnings", box=None)
-    for column in tables.columns[1:]:
+    tables = Table("table", "rows", "bytes", "files", "warnings", "split by", box=None)
+    tables.columns[0].no_wrap = True
+    for column in tables.columns[1:5]:
         column.justify = "right"
     for name, table in manifest.tables.items():
         warnings = len(manifest.evidence[name].warnings)
         tables.add_row(
-            name, f"{table.rows:,}", f"{table.bytes:,}", str(len(table.files)), str(warnings or "")
+            name,
+            f"{table.rows:,}",
+            f"{table.bytes:,}",
+            str(len(table.files)),
+            str(warnings or ""),
+            ", ".join(TABLES[name].partition),
         )
     answer.print(tables)
     for path in sorted(one for one in manifest.audit if one.endswith("index.html")):

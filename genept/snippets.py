@@ -1,4 +1,4 @@
-"""Code that reads a release, to be pasted: one snippet per library, and two whole questions.
+"""Code that reads a release, to be pasted: one snippet per library, and whole questions.
 
 Text made from a manifest and addresses; who prints it is the business of `genept.report`,
 `genept.release_cli` and the page in `genept.site`. Tests run what is printed.
@@ -17,7 +17,7 @@ GENE: Final = "FOXP3"
 TISSUES: Final = ("haematopoietic", "leukemia", "lymphoma", "myeloma")
 """What screens call the tissue that blood comes from."""
 
-LEAST_LINES: Final = 5
+LEAST_LINES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ genes <- read_parquet(bucket$path("{key}"))"""
         found = {}
         if space := self.space():
             found[f"the ten genes nearest to {GENE}"] = self._nearest(space)
+            found["the text that was embedded"] = self._text(space)
         if self.manifest.tables["drug_responses"].files:
             found["the drugs that haematopoietic lines respond to most"] = self._responses()
         return found
@@ -76,9 +77,16 @@ release, space, gene = "{self.manifest.release_id}", "{space}", "{GENE}"
 genes = genept.load_table("gene_embeddings", space=space, release=release)
 symbols = genes.select("symbol").collect()["symbol"]  # in the order of the vectors
 ids, vectors = genept.load_embeddings(space=space, release=release)
-cosines = vectors @ vectors[symbols.index_of(gene)]
+cosines = vectors @ dict(zip(symbols, vectors))[gene]
 nearest = pl.DataFrame({{"symbol": symbols, "cosine": cosines}}).filter(pl.col("symbol") != gene)
 print(nearest.top_k(10, by="cosine"))"""
+
+    def _text(self, space: str) -> str:
+        recipe = space.rpartition("/")[2].partition("@")[0]
+        return f"""import genept, polars as pl
+release, recipe, gene = "{self.manifest.release_id}", "{recipe}", "{GENE}"  # space: model/recipe
+texts = genept.load_table("gene_descriptions", recipe=recipe, release=release)
+print(texts.filter(pl.col("symbol") == gene).collect()["text"].item())"""
 
     def _responses(self) -> str:
         (screen, *_) = sorted(
@@ -87,18 +95,26 @@ print(nearest.top_k(10, by="cosine"))"""
         tissues = ", ".join(f'"{one}"' for one in TISSUES)
         return f"""import genept, polars as pl
 release, screen = "{self.manifest.release_id}", "{screen}"
-blood = pl.col("tissue").is_in([{tissues}])
+blood = pl.col("tissue").is_in([{tissues}])  # by any name
 lines = genept.load_table("observations", collection_id=screen, release=release)
 responses = genept.load_table("drug_responses", collection_id=screen, release=release)
-value = pl.col("value")  # ln IC50: the lower, the stronger; compared within each drug
-lower = ((value - value.mean()) / value.std()).over("drug_id")
+value = pl.col("value")  # ln IC50: the lower, the stronger; to be compared within a drug
+within_drug = ((value - value.mean()) / value.std()).over("drug_id")
+# Blood responds to nearly everything: what counts is what a line has beyond its own mean.
+beyond = pl.col("within_drug") - pl.col("within_drug").mean().over("observation_id")
 print(
-    responses.with_columns(response=lower)
+    responses.with_columns(within_drug=within_drug)
+    .with_columns(beyond=beyond)
     .join(lines.filter(blood).select("observation_id"), on="observation_id")
     .group_by("drug_id")
-    .agg(pl.mean("response"), pl.mean("value").alias("ln_ic50"), lines=pl.len())
+    .agg(
+        pl.mean("beyond"),
+        standard_error=pl.std("beyond") / pl.len().sqrt(),
+        ln_ic50=pl.mean("value"),
+        lines=pl.len(),
+    )
     .filter(pl.col("lines") >= {LEAST_LINES})
-    .sort("response")
+    .sort("beyond")
     .head(10)
     .collect()
 )"""

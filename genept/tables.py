@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from genept.declaration import ENSEMBL_GENE_ID, VECTOR, Column, Table
 
-SCHEMA_VERSION: Final = "1.1.0"
+SCHEMA_VERSION: Final = "1.2.0"
 """Of these declarations: major for what breaks a reader, minor for what is added; a release that
 changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
@@ -77,7 +77,7 @@ VALUE_WITH_INTERVAL = (
     Column("value", FLOAT, "The score."),
     Column("ci_low", FLOAT, "Lower end of the 95 % bootstrap interval.", nullable=True),
     Column("ci_high", FLOAT, "Upper end of the 95 % bootstrap interval.", nullable=True),
-    Column("n", INT, "Observations (or pairs) that were scored.", minimum=1),
+    Column("n", INT, "Observations, genes, pairs or terms that were scored.", minimum=1),
     Column("is_control", FLAG, "Whether the row is a baseline that others must beat."),
 )
 
@@ -128,11 +128,13 @@ def _embeddings(name: str, what: str, group: str) -> Table:
     )
 
 
+DATASET = Column("dataset", TEXT, "Collection, or source of labels, that it was asked of.")
 COMPARED = ("task", "representation", "other")
 DIFFERENCE = (
     TASK,
     REPRESENTATION,
     Column("other", TEXT, "The representation that it is compared with."),
+    DATASET,
     MODEL,
     SPLIT,
     METRIC,
@@ -143,7 +145,6 @@ DIFFERENCE = (
 )
 
 PROGRAM = Column("program", INT, "Number of the program in its space, by size.", minimum=0)
-DATASET = Column("dataset", TEXT, "Collection, or source of labels, that it was asked of.")
 CONFUSED = (
     TASK,
     DATASET,
@@ -325,7 +326,13 @@ _TABLES: tuple[Table, ...] = (
             COLLECTION,
             OBSERVATION,
             DRUG,
-            Column("value", FLOAT, "The response.", minimum=-20, maximum=20),
+            Column(
+                "value",
+                FLOAT,
+                "The response: the lower, the stronger. To be compared within a drug, not between.",
+                minimum=-20,
+                maximum=20,
+            ),
             Column("measure", TEXT, "What was measured.", allowed=("ln_ic50",)),
             Column("unit", TEXT, "Unit of the measure.", allowed=("ln(µM)",)),
             Column("n_measured", INT, "Measurements that were averaged.", minimum=1),
@@ -534,6 +541,7 @@ _TABLES: tuple[Table, ...] = (
         group="benchmarks",
         key=COMPARED,
         minimum_rows=0,
+        collection="dataset",
         columns=(
             *DIFFERENCE,
             _share("p_holm", "The same, corrected by Holm over all rows of this table."),
@@ -546,6 +554,7 @@ _TABLES: tuple[Table, ...] = (
         group="benchmarks",
         key=("task", "dataset", "representation", "truth", "predicted"),
         minimum_rows=0,
+        collection="dataset",
         columns=CONFUSED,
     ),
     Table(

@@ -34,7 +34,7 @@ def _suite_check(name: str) -> dg.AssetChecksDefinition:
             metadata={
                 "expectations": evidence.expectations,
                 "rows": stored.rows,
-                "page": platform.store.uri(evidence.page),
+                "page": dg.MetadataValue.path(platform.store.uri(evidence.page)),
             },
         )
 

@@ -106,7 +106,7 @@ def _materialise(instance: dg.DagsterInstance) -> None:
     import dagster as dg
 
     from orchestration.definitions import release_job
-    from orchestration.instance import LAUNCHED_BY
+    from orchestration.instance import LAUNCHED_BY, place_in_timeline
 
     result: dg.ExecuteInProcessResult | dg.JobExecutionResult
     if Settings().executor == "in_process":
@@ -114,6 +114,7 @@ def _materialise(instance: dg.DagsterInstance) -> None:
         result = job.execute_in_process(instance=instance, tags=LAUNCHED_BY, raise_on_error=False)
     else:
         result = dg.execute_job(dg.reconstructable(release_job), instance, tags=LAUNCHED_BY)
+    place_in_timeline(instance, result.run_id)
     if not result.success:
         raise StoreError(
             f"run {result.run_id} did not finish; the message above says why. Nothing was "

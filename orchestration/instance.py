@@ -5,17 +5,28 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from assets.text import SPACES
 from genept.settings import Settings
 from genept.store.errors import StoreError
 
 LAUNCHED_BY = {"genept/launched_by": "genept run"}
+CODE_LOCATION = "orchestration.definitions"
+"""As the UI of `genept ui` names what it shows."""
+
 _RUN_FROM = "run from a checkout of the project"
 _CONFIGURATION = Path(__file__).parents[1] / "infra" / "dagster.yaml"
 
@@ -60,9 +71,24 @@ def close_killed_runs(instance: dg.DagsterInstance) -> int:
     )
     runs = instance.get_runs(unfinished)
     for run in runs:
+        place_in_timeline(instance, run.run_id)
         instance.report_run_failed(run, "the process was killed; what it had finished is kept")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return len(runs)
+
+
+def place_in_timeline(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Say of which code location a run was, as those that the UI launches say it of themselves.
+
+    The UI's timeline leaves out a run of which it does not know that.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.remote_job_origin is not None:
+        return
+    target = LoadableTargetOrigin(executable_path=sys.executable, module_name=CODE_LOCATION)
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, CODE_LOCATION)
+    repository = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME)
+    instance.run_storage.replace_job_origin(run, RemoteJobOrigin(repository, run.job_name))
 
 
 def register_spaces(instance: dg.DagsterInstance, known: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ class LakeIOManager(dg.IOManager):
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
+        METER.begin()
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Refuse what is not the asset's own table; its parts are in the lake already.
@@ -34,10 +35,8 @@ class LakeIOManager(dg.IOManager):
         if not isinstance(obj, StoredTable) or obj.table != name:
             raise TypeError(f"asset {name!r} returned {obj!r}; return its table, built by the lake")
         claim_for(self.platform, context.step_context.instance, context.run_id)
-        cost: dict[str, int] = {"tokens": METER.tokens}
-        if (peak := METER.peak_memory) is not None:
-            cost["peak_memory"] = peak
-        context.add_output_metadata(cost)
+        context.add_output_metadata({"tokens": METER.tokens, "peak_memory": METER.peak_memory})
+        METER.begin()  # a run of single assets has no logger that says when its next step begins
 
     def load_input(self, context: dg.InputContext) -> StoredTable:
         """The table as its asset was last materialised.

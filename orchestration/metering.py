@@ -39,10 +39,8 @@ class Meter:
             self.tokens, self._peak = 0, _memory()
 
     @property
-    def peak_memory(self) -> int | None:
-        """Bytes held at the most since the step began; None if nothing said that it began."""
-        if self._thread is None:
-            return None
+    def peak_memory(self) -> int:
+        """Bytes held at the most since the step began."""
         with self._lock:
             self._peak = max(self._peak, _memory())
             return self._peak

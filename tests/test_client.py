@@ -323,13 +323,16 @@ def test_the_printed_questions_are_answered(
     genes = genes.with_columns(
         pl.Series("symbol", symbols), pl.Series("embedding", vectors, dtype=pl.Array(pl.Float32, 3))
     )
-    lines = declared_frame(OBSERVATIONS, 20, partition=("screen",)).with_columns(
-        tissue=pl.Series(["leukemia", "skin"] * 10)
+    lines = declared_frame(OBSERVATIONS, 40, partition=("screen",)).with_columns(
+        tissue=pl.Series(["leukemia", "skin"] * 20)
     )
-    responses = declared_frame(TABLES["drug_responses"], 40, partition=("screen",)).with_columns(
+    responses = declared_frame(TABLES["drug_responses"], 80, partition=("screen",)).with_columns(
         observation_id=pl.Series([one for one in lines["observation_id"] for _ in "ab"]),
-        drug_id=pl.Series(["everybody's", "blood's"] * 20),
-        value=pl.Series([-5.0, -1.0, -5.1, 3.0] * 10),
+        drug_id=pl.Series(["everybody's", "blood's"] * 40),
+        value=pl.Series([-5.0, -1.0, -5.1, 3.0] * 20),
+    )
+    texts = declared_frame(TABLES["gene_descriptions"], 2, partition=("x",)).with_columns(
+        symbol=pl.Series(["FOXP3", "G0"]), text=pl.Series(["a regulator of T cells", "none"])
     )
     plain = candidate(lake)
 
@@ -345,13 +348,16 @@ def test_the_printed_questions_are_answered(
             with_tables(
                 plain,
                 gene_embeddings=stored("gene_embeddings", genes, "m/x", 3),
+                gene_descriptions=stored("gene_descriptions", texts, "x"),
                 observations=stored("observations", lines, "screen"),
                 drug_responses=stored("drug_responses", responses, "screen"),
             )
         )
         .manifest
     )
-    nearest, drugs = snippets(asked, manifest).questions().values()
+    nearest, text, drugs = snippets(asked, manifest).questions().values()
+    pasted(asked, text)
+    assert capsys.readouterr().out == "a regulator of T cells\n"
     pasted(asked, nearest)
     first, *others = re.findall(r"│ (\w+) +┆ +-?[\d.]+", capsys.readouterr().out)
     assert first == "TWIN"
@@ -381,6 +387,7 @@ def test_before_the_first_release_the_remedy_is_said(settings: Settings) -> None
 
 def test_the_package_offers_what_it_says_and_nothing_else() -> None:
     assert genept.load_table is load_table
+    assert dir(genept) == sorted(genept.__all__)
     for name in genept.__all__:
         assert callable(getattr(genept, name))
     with pytest.raises(AttributeError, match="no attribute 'loadtable'"):

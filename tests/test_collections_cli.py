@@ -9,7 +9,7 @@ from own_files import REFERENCE, counts, write_counts, write_labels
 from typer.testing import CliRunner
 
 import genept.collections_cli
-import genept.platform
+import genept.installation
 from genept.collections.added import added_collections
 from genept.collections_cli import app
 from genept.sources.errors import SourceError
@@ -23,9 +23,9 @@ def product(tmp_path, monkeypatch, object_store):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("GENEPT_PRODUCT", product)
-    for module in (genept.platform, genept.collections_cli):
+    for module in (genept.installation, genept.collections_cli):
         monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
-    monkeypatch.setattr(genept.platform, "starter_reference", lambda _: REFERENCE)
+    monkeypatch.setattr(genept.installation, "starter_reference", lambda _: REFERENCE)
     write_labels(tmp_path / "labels.csv", write_counts(tmp_path / "mine.csv", counts()))
     return product
 

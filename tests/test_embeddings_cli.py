@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import genept.embeddings_cli
-import genept.platform
+import genept.installation
 from genept.embeddings_cli import app
 from genept.sources.errors import SourceError
 
@@ -21,7 +21,7 @@ def released(tmp_path, monkeypatch, object_store, store_prefix):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(genept.embeddings_cli.answer, "width", 200)
     monkeypatch.setenv("GENEPT_PRODUCT", store_prefix.replace("/", "-").replace("_", "-"))
-    for module in (genept.platform, genept.embeddings_cli):
+    for module in (genept.installation, genept.embeddings_cli):
         monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
     monkeypatch.setattr(genept.embeddings_cli, "load_table", lambda *_, **__: observed)
     (tmp_path / "v.csv").write_text("cell,0,1\nc0,3,4\nc2,0,2\nnobody,1,1\n")

@@ -6,7 +6,7 @@ import pytest
 from planted import gene, reference_of
 from typer.testing import CliRunner
 
-import genept.platform
+import genept.installation
 from genept.describe_cli import recipes
 from genept.nomenclature.reference import Reference
 from genept.sources.errors import SourceError
@@ -23,8 +23,8 @@ def folder(tmp_path, monkeypatch):
     reference = Reference("hgnc-test", reference_of(gene(1, "A", aliases=["OLD"]), gene(2, "B")))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(genept.platform, "open_store", refuse)
-    monkeypatch.setattr(genept.platform, "starter_reference", lambda _: reference)
+    monkeypatch.setattr(genept.installation, "open_store", refuse)
+    monkeypatch.setattr(genept.installation, "starter_reference", lambda _: reference)
     return tmp_path
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -107,8 +108,14 @@ def _sentence(result: Any) -> str:
 
 def _page(result: Any) -> bytes:
     from great_expectations.render.renderer import ValidationResultsPageRenderer
+
+    page: str = _view().render(ValidationResultsPageRenderer().render(result))
+    return standalone(page)
+
+
+@cache
+def _view() -> Any:
+    """One for all pages: a new one compiles its templates anew, which takes longer than a suite."""
     from great_expectations.render.view import DefaultJinjaPageView
 
-    document = ValidationResultsPageRenderer().render(result)
-    page: str = DefaultJinjaPageView().render(document)
-    return standalone(page)
+    return DefaultJinjaPageView()

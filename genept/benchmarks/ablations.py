@@ -14,6 +14,9 @@ import polars as pl
 
 from genept.text.recipes import Recipe
 
+MASKED = "words of mask "
+"""What a step adds, if it takes a mask away: this, and the name of the mask."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -37,7 +40,7 @@ def _step(fewer: Recipe, more: Recipe) -> Step | None:
     told, tells = (tuple(use.label for use in one.parts) for one in (fewer, more))
     masked, free = ({mask.id for mask in one.masks} for one in (fewer, more))
     if told == tells and free < masked:
-        return Step(fewer.id, more.id, f"words of mask {' and '.join(sorted(masked - free))}")
+        return Step(fewer.id, more.id, f"{MASKED}{' and '.join(sorted(masked - free))}")
     if masked == free and set(told) < set(tells) and len(tells) == len(told) + 1:
         return Step(fewer.id, more.id, (set(tells) - set(told)).pop())
     return None
@@ -89,7 +92,7 @@ def leaks(found: pl.DataFrame) -> pl.DataFrame:
     """The steps of `added` on which the unmasked text is separably ahead: it states the label."""
     if not found.width:
         return found
-    masked = pl.col("adds").str.starts_with("words of mask")
+    masked = pl.col("adds").str.starts_with(MASKED)
     return found.filter(masked & pl.col("separable") & (pl.col("difference") > 0))
 
 

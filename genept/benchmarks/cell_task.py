@@ -83,12 +83,13 @@ def score_cells(
             ]
         results = pl.DataFrame(rows)
         held = f"{TASK}/{collection}"
+        marked = differences.with_columns(task=pl.lit(held), dataset=pl.lit(collection))
         return [
             *(
                 NewPart("benchmark_results", results.filter(task=task), (task, collection))
                 for task in results["task"].unique(maintain_order=True)
             ),
-            NewPart("benchmark_differences", differences.with_columns(task=pl.lit(held)), (held,)),
+            NewPart("benchmark_differences", marked, (held,)),
             NewPart("benchmark_confused", confused, (TASK, collection)),
         ]
 

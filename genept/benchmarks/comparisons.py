@@ -87,9 +87,12 @@ def corrected(differences: pl.DataFrame) -> pl.DataFrame:
 
 
 def in_words(comparisons: pl.DataFrame) -> list[str]:
-    """Which differences are real and which are not, a sentence each, task by task."""
+    """Which differences are real and which are not, a sentence each; of a task real ones first."""
     said = []
-    for row in comparisons.sort("task", "separable", "difference").iter_rows(named=True):
+    ordered = comparisons.sort(
+        "task", ~pl.col("separable"), -pl.col("difference").abs(), "representation", "other"
+    )
+    for row in ordered.iter_rows(named=True):
         ahead, behind = row["representation"], row["other"]
         low, high, by = row["ci_low"], row["ci_high"], row["difference"]
         if by < 0:

@@ -63,19 +63,21 @@ class Contest:
 
 def contest(
     lake: Lake, task: Task, labels: Labels, spaces: Sequence[SpaceVectors]
-) -> Contest | None:
-    """Who takes part in a task, and on which genes; None without labels or without anybody.
+) -> Contest | str:
+    """Who takes part in a task, and on which genes; or why it cannot be held.
 
     All are scored on the same genes: those that everybody knows. Drawn vectors and declared
     shuffles take no part as spaces, because every task makes its own controls.
     """
     rows = task.rows(labels)
     wanted = task.genes(rows)
+    if not wanted:
+        return "no labels are at hand"
     left_out: dict[str, str] = {}
     found: list[SpaceVectors] = []
     common = set(wanted)
     for one in spaces:
-        if one.space.is_random or one.space.variant or not wanted:
+        if one.space.is_random or one.space.variant:
             continue
         known = wanted & set(lake.read(one.part, ["ensembl_gene_id"])["ensembl_gene_id"])
         if told := sorted(set(task.told_by) & one.tells):
@@ -86,24 +88,39 @@ def contest(
             found.append(one)
             common &= known
     if not found:
-        return None
+        reasons = "; ".join(f"{space} {why}" for space, why in left_out.items())
+        return f"no space takes part: {reasons}" if reasons else "there is no space to ask"
     genes = tuple(sorted(common))
-    return Contest(task, task.known(rows, genes), genes, tuple(found), left_out)
+    asked = task.known(rows, genes)
+    if why := task.unfit(asked):
+        return f"{why}, among the genes that every space knows"
+    return Contest(task, asked, genes, tuple(found), left_out)
 
 
-def entries(contest: Contest) -> list[tuple[str, tuple[SpaceVectors, ...]]]:
-    """Name and spaces of whoever is scored: each space, ensembles of one recipe, and chance."""
+def entries(
+    contest: Contest, *, together: bool = False
+) -> list[tuple[str, tuple[SpaceVectors, ...]]]:
+    """Name and spaces of whoever is scored: each space, ensembles of one recipe, and chance.
+
+    Parameters
+    ----------
+    together
+        Whether all spaces of texts stand side by side, too, whatever their recipe.
+    """
     alone = [(one.space.id, (one,)) for one in contest.spaces]
     by_recipe: dict[str, list[SpaceVectors]] = {}
     for one in contest.spaces:
         if not one.space.is_control and not one.space.table:
             by_recipe.setdefault(one.space.recipe, []).append(one)
-    together = [
+    ensembles = [
         (f"ensemble/{recipe}", tuple(members))
         for recipe, members in by_recipe.items()
         if len(members) > 1
     ]
-    return [*alone, *together, ("controls", ())]
+    if together and len(by_recipe) > 1:
+        everybody = tuple(one for members in by_recipe.values() for one in members)
+        ensembles.append(("ensemble/all", everybody))
+    return [*alone, *ensembles, ("controls", ())]
 
 
 def companions(spaces: Iterable[Space]) -> list[Space]:

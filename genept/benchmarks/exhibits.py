@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from genept.benchmarks.ablations import added, leaks
+from genept.benchmarks.ablations import MASKED, added, leaks
 from genept.benchmarks.cell_types import TASK as CELL_TYPES
 from genept.benchmarks.comparisons import in_words
 from genept.benchmarks.costs import per_point
@@ -115,15 +115,18 @@ def _ablation(comparisons: pl.DataFrame, recipes: dict[str, Recipe]) -> Iterator
         f"{one['task']} in {one['embedder']}/{one['more']}"
         for one in leaks(found).iter_rows(named=True)
     ]
-    words = "Texts that state the label: " + "; ".join(stated) + "." if stated else (
-        "No masked text is separably worse than the same text unmasked."
-    )  # fmt: skip
+    if stated:
+        words = f"Texts that state the label: {'; '.join(stated)}."
+    elif found["adds"].str.starts_with(MASKED).any():
+        words = "No masked text is separably worse than the same text unmasked."
+    else:
+        words = "No text was compared with the same text masked."
     yield Exhibit("description-ablation", "What each part of a description adds", words,
                   ablation(found))  # fmt: skip
 
 
 def _costs(results: pl.DataFrame, standing: pl.DataFrame) -> Iterator[Exhibit]:
-    costs = per_point(results, standing)
+    costs = per_point(results, standing) if results.width else results
     if not costs.height:
         return
     told = [

@@ -70,7 +70,7 @@ def heat_map(standing: pl.DataFrame, title: str = "Spaces by tasks") -> bytes:
 
 def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], bool],
                         n_tasks: int) -> bytes:  # fmt: skip
-    """Mean ranks over tasks, best left; a bar joins those that nothing tells apart.
+    """Mean ranks over tasks, the best left; a bar joins those that nothing tells apart.
 
     Parameters
     ----------
@@ -81,21 +81,30 @@ def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], 
     """
     names = sorted(ranks, key=lambda name: (ranks[name], name))[:MOST]
     bars = joined(names, apart)
-    figure, axes = _figure(9, 1.3 + 0.26 * len(names) + 0.14 * len(bars))
-    top = 0.0
-    for at, (first, last) in enumerate(bars):
-        top = -0.5 * (at + 1)
-        ends = (ranks[names[first]] - 0.04, ranks[names[last]] + 0.04)
-        axes.plot(ends, (top, top), color="black", linewidth=3.5, solid_capstyle="butt")
-    for at, name in enumerate(names):
-        height = top - 1 - at
-        axes.plot((ranks[name], ranks[name]), (0, height), color=OPEN, linewidth=0.8)
-        axes.text(ranks[name], height, f" {name}  {ranks[name]:.2f}", fontsize=8, va="center")
-    axes.plot((1, max(ranks.values())), (0, 0), color="black", linewidth=1)
-    for rank in range(1, int(max(ranks.values())) + 1):
+    better = (len(names) + 1) // 2
+    figure, axes = _figure(9.5, 1.3 + 0.26 * better + 0.14 * len(bars))
+    first, last = 1.0, max(*ranks.values(), 1.5)
+    room = 0.6 * (last - first)  # beside the scale, for the names
+    top = -0.5 * len(bars)
+    for at, (best, worst) in enumerate(bars):
+        ends = (ranks[names[best]] - 0.01 * room, ranks[names[worst]] + 0.01 * room)
+        height = -0.5 * (at + 1)
+        axes.plot(ends, (height, height), color="black", linewidth=3.5, solid_capstyle="butt")
+    sides = (
+        (names[:better], first - 0.04 * room, "right"),
+        (names[better:][::-1], last + 0.04 * room, "left"),
+    )
+    for named, edge, aligned in sides:  # from the ends of the scale inwards: no line meets a name
+        for at, name in enumerate(named):
+            height, rank = top - 1 - at, ranks[name]
+            axes.plot((rank, rank, edge), (0, height, height), color=OPEN, linewidth=0.8)
+            told = f" {name}  {rank:.2f} "
+            axes.text(edge, height, told, fontsize=8, va="center", ha=aligned)
+    axes.plot((first, last), (0, 0), color="black", linewidth=1)
+    for rank in range(1, int(last) + 1):
         axes.text(rank, 0.3, str(rank), ha="center", fontsize=8)
-    axes.set_xlim(0.8, max(ranks.values()) * 1.5)
-    axes.set_ylim(top - len(names) - 0.5, 1.5)  # room for the numbers below the title
+    axes.set_xlim(first - room, last + room)
+    axes.set_ylim(top - better - 0.5, 1.5)  # room for the numbers below the title
     axes.set_axis_off()
     axes.set_title(
         f"Mean rank over {n_tasks} tasks; a bar joins what cannot be told apart", fontsize=9
@@ -171,6 +180,7 @@ def confusion(counted: pl.DataFrame, title: str) -> bytes:
     axes.set_yticks(range(len(labels)), counts, fontsize=7)
     axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right", fontsize=7)
     axes.set_xlabel("predicted, % of the row", fontsize=8)
+    axes.set_ylabel("published (how often tested)", fontsize=8)
     axes.set_title(title, fontsize=9)
     return _png(figure)
 

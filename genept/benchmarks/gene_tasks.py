@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,9 @@ from genept.benchmarks.tasks import MAJORITY, GeneVectors, Labels, Task, predict
 
 FOLDS: Final = 5
 REPEATS: Final = 5
+FEWEST: Final = 15
+"""Genes of a label at least: a resample of fewer may well draw none of them."""
+
 EXACT: Final = "authors-stratified-5-fold"
 SHUFFLED: Final = "shuffled-5-fold-repeated"
 AUTHORS_SEED: Final = 2023
@@ -48,6 +51,14 @@ class OfGenes(Task):
         """The rows of these genes."""
         return rows.filter(pl.col("ensembl_gene_id").is_in(list(genes)))
 
+    def unfit(self, rows: pl.DataFrame) -> str | None:
+        """Fewer than two labels, or of one of them fewer genes than make an interval."""
+        counted = rows.filter(fate="scored")["label"].value_counts(sort=True)
+        if counted.height < 2:
+            return f"the genes have {counted.height} different labels, and two are needed"
+        label, n = counted.row(-1)
+        return f"only {n} genes are {label}, and {FEWEST} are needed" if n < FEWEST else None
+
     def permuted(self, rows: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
         """The same genes with each other's labels."""
         order = np.random.default_rng(seed).permutation(rows.height)
@@ -61,22 +72,34 @@ class Property(OfGenes):
     The authors' are unshuffled, keep every published row, and take heads as they come
     (Chen & Zou 2023). The clean ones drop repeated and contradictory genes, are shuffled, and
     repeated with five seeds; once with the heads that do not decide.
+
+    Parameters
+    ----------
+    published
+        Whether the authors held this task, so that there are numbers to stand beside.
     """
 
     positive: str
     heads: tuple[str, ...] = (LOGISTIC, FOREST, BOOSTING)
+    published: bool = True
+    draws: int = 10
+    further_draws: int = 5
 
     def predict(
-        self, rows: pl.DataFrame, vectors: GeneVectors, *, brief: bool = False
+        self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
     ) -> pl.DataFrame:
         """Score every gene out of its fold."""
         scored = rows.filter(fate="scored")
+        if draw is not None:
+            splits = _shuffled(scored, [draw])
+            return pl.concat(
+                self._fold(self.model, SHUFFLED, scored, vectors, split) for split in splits
+            )
         found = []
-        for head in (self.model,) if brief else self.heads:
-            repeats = REPEATS if head == self.model else 1
-            splits = _shuffled(scored, repeats)
+        for head in self.heads:
+            splits = _shuffled(scored, range(REPEATS if head == self.model else 1))
             found += [self._fold(head, SHUFFLED, scored, vectors, split) for split in splits]
-            if not brief:
+            if self.published:
                 found += [self._fold(head, EXACT, rows, vectors, split) for split in _exact(rows)]
         return pl.concat(found)
 
@@ -105,8 +128,8 @@ def _exact(rows: pl.DataFrame) -> Iterator[Split]:
         yield number, train, test
 
 
-def _shuffled(rows: pl.DataFrame, repeats: int) -> Iterator[Split]:
-    for repeat in range(repeats):
+def _shuffled(rows: pl.DataFrame, repeats: Iterable[int]) -> Iterator[Split]:
+    for repeat in repeats:
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=repeat)
         splits = folds.split(np.zeros(rows.height), rows["label"].to_numpy())
         for number, (train, test) in enumerate(splits):
@@ -126,20 +149,27 @@ class Kind(OfGenes):
     seeds: tuple[int, ...] = (AUTHORS_SEED, 1, 2)
     heads: tuple[str, ...] = (LOGISTIC, FOREST, BOOSTING)
 
+    def unfit(self, rows: pl.DataFrame) -> str | None:
+        """Fewer than two kinds of enough genes."""
+        n = self._large(rows.filter(fate="scored"))["label"].n_unique()
+        return None if n > 1 else f"{n} kinds have more than {self.larger_than} genes"
+
     def predict(
-        self, rows: pl.DataFrame, vectors: GeneVectors, *, brief: bool = False
+        self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
     ) -> pl.DataFrame:
         """Name the kind of every test gene."""
         scored = rows.filter(fate="scored")
+        if draw is not None:
+            seed = self.seeds[draw % len(self.seeds)]
+            return self._split(self.model, self.clean, draw, scored, vectors, seed)
         found = [
             self._split(self.model, self.clean, fold, scored, vectors, seed)
-            for fold, seed in enumerate(self.seeds[: 1 if brief else None])
+            for fold, seed in enumerate(self.seeds)
         ]
-        if not brief:
-            first = (scored, vectors, self.seeds[0])
-            others = [head for head in self.heads if head != self.model]
-            found += [self._split(head, self.clean, 0, *first) for head in others]
-            found.append(self._split(self.model, EXACT_KINDS, 0, rows, vectors, AUTHORS_SEED))
+        first = (scored, vectors, self.seeds[0])
+        others = [head for head in self.heads if head != self.model]
+        found += [self._split(head, self.clean, 0, *first) for head in others]
+        found.append(self._split(self.model, EXACT_KINDS, 0, rows, vectors, AUTHORS_SEED))
         return pl.concat(found)
 
     def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame]:
@@ -190,12 +220,14 @@ class Membership(OfGenes):
         found = super().rows(labels)
         return found.unique(["ensembl_gene_id", "label"], keep="first", maintain_order=True)
 
+    def unfit(self, rows: pl.DataFrame) -> str | None:
+        """Fewer than two terms of a size to be asked for."""
+        n = self._sized(rows)["label"].n_unique()
+        sizes = f"{self.smallest} to {self.largest:,} genes"
+        return None if n > 1 else f"{n} terms have {sizes}, and two are needed"
+
     def predict(
-        self,
-        rows: pl.DataFrame,
-        vectors: GeneVectors,
-        *,
-        brief: bool = False,  # noqa: ARG002 - cheap enough
+        self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
     ) -> pl.DataFrame:
         """The area under the curve of every term, averaged over folds."""
         genes = sorted(vectors.genes)
@@ -203,7 +235,7 @@ class Membership(OfGenes):
         matrix = vectors.of(genes)
         scores = np.empty(members.shape, np.float32)
         folds = np.empty(len(genes), np.int64)
-        splitter = KFold(FOLDS, shuffle=True, random_state=0)
+        splitter = KFold(FOLDS, shuffle=True, random_state=draw or 0)
         for number, (train, test) in enumerate(splitter.split(matrix)):
             folds[test] = number
             scores[test] = ridge_scores(matrix[train], members[train], matrix[test])
@@ -213,14 +245,17 @@ class Membership(OfGenes):
             for one in range(len(terms))
         ]
         return predictions(
-            self.model, self.clean, 0, terms, [""] * len(terms), score=np.asarray(areas)
+            self.model, self.clean, draw or 0, terms, [""] * len(terms), score=np.asarray(areas)
         )
+
+    def _sized(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.filter(pl.len().over("label").is_between(self.smallest, self.largest))
 
     def _members(
         self, rows: pl.DataFrame, genes: Sequence[str]
     ) -> tuple[list[str], NDArray[np.float32]]:
         place = {gene: at for at, gene in enumerate(genes)}
-        sized = rows.filter(pl.len().over("label").is_between(self.smallest, self.largest))
+        sized = self._sized(rows)
         terms = sized["label"].unique().sort().to_list()
         column = {term: at for at, term in enumerate(terms)}
         members = np.zeros((len(genes), len(terms)), np.float32)

@@ -19,18 +19,14 @@ from genept.benchmarks.comparisons import (
     rivals,
 )
 from genept.benchmarks.contests import Contest, SpaceVectors, contest, entries
+from genept.benchmarks.predicting import predict
 from genept.benchmarks.registry import TASKS
 from genept.benchmarks.resampling import METRICS, Resampled, resampled
-from genept.benchmarks.tasks import GeneVectors, Labels, Task, random_vectors
-from genept.embeddings.ensembles import concatenated
+from genept.benchmarks.tasks import Labels, Task
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
-from genept.tables import CONFUSED
+from genept.tables import TABLES
 
-LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
-_CONFUSED: Final = pl.Schema(
-    {one.name: pl.Int64 if one.name == "n" else pl.String for one in CONFUSED}
-)
 _CODE: Final = (
     "genept.benchmarks.leaderboard",
     "genept.benchmarks.resampling",
@@ -38,56 +34,6 @@ _CODE: Final = (
     "genept.benchmarks.scores",
     "genept.tables",
 )
-
-
-def predict(lake: Lake, contest: Contest, name: str, members: Sequence[SpaceVectors]) -> list[Part]:
-    """Predictions of one entry and of its controls, unless the lake holds them already."""
-    task = contest.task
-    origin = Origin(
-        code=(*task.code, "genept.text.random_vectors", "genept.text.shuffling"),
-        inputs=contest.inputs | {one.space.id: one.part.sha256 for one in members},
-        settings={"task": repr(task), "entry": name},
-        libraries=LIBRARIES,
-    )
-
-    def compute() -> list[NewPart]:
-        return [
-            NewPart("benchmark_predictions", rows, (task.id, representation))
-            for representation, rows in _predicted(lake, contest, name, members)
-        ]
-
-    return lake.build(f"benchmarks/{task.id}/{name}", origin, compute)
-
-
-def _predicted(
-    lake: Lake, contest: Contest, name: str, members: Sequence[SpaceVectors]
-) -> Iterator[tuple[str, pl.DataFrame]]:
-    task, rows = contest.task, contest.rows
-
-    def marked(vectors: GeneVectors, found: pl.DataFrame) -> tuple[str, pl.DataFrame]:
-        said = {"task": task.id, "representation": vectors.name, "is_control": vectors.is_control}
-        return vectors.name, found.with_columns(**{k: pl.lit(v) for k, v in said.items()})
-
-    if not members:
-        chance = random_vectors(contest.genes)
-        yield marked(chance, task.predict(rows, chance))
-        if (baseline := task.baseline(rows)) is not None:
-            known = GeneVectors(baseline[0], (), np.empty((0, 0), np.float32), is_control=True)
-            yield marked(known, baseline[1])
-        return
-    vectors = _joined(name, [one.read(lake, contest.genes) for one in members])
-    yield marked(vectors, task.predict(rows, vectors))
-    mixed = vectors.shuffled()
-    yield marked(mixed, task.predict(rows, mixed, brief=True))
-    dealt = GeneVectors(f"{name}@permuted-labels", vectors.genes, vectors.matrix, is_control=True)
-    yield marked(dealt, task.predict(task.permuted(rows), dealt, brief=True))
-
-
-def _joined(name: str, members: Sequence[GeneVectors]) -> GeneVectors:
-    if len(members) == 1:
-        return members[0]
-    matrix = concatenated({one.name: one.matrix for one in members})
-    return GeneVectors(name, members[0].genes, matrix)
 
 
 def score(lake: Lake, contest: Contest, predicted: Sequence[Part]) -> list[Part]:
@@ -107,6 +53,7 @@ def score(lake: Lake, contest: Contest, predicted: Sequence[Part]) -> list[Part]
         differences = paired_differences(deciding, rivals(deciding, control))
         said = {
             "task": task.id,
+            "dataset": task.dataset,
             "model": task.model,
             "split": task.clean,
             "metric": task.metrics[0],
@@ -126,9 +73,13 @@ def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Res
     results: list[dict[str, Any]] = []
     deciding: dict[str, Resampled] = {}
     of = ["representation", "model", "split", "is_control"]
+    units = {
+        str(split): pl.concat([part["unit"], part["partner"]]).unique().sort().to_list()
+        for (split,), part in rows.group_by("split")
+    }
     for (representation, model, split, is_control), part in rows.group_by(of, maintain_order=True):
         for metric in task.metrics:
-            found = resampled(part, metric)
+            found = resampled(part, metric, units=units[str(split)])
             low, high = found.interval
             row = {
                 "task": task.id,
@@ -140,7 +91,7 @@ def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Res
                 "value": found.value,
                 "ci_low": low,
                 "ci_high": high,
-                "n": part.height,
+                "n": part.select("unit", "partner").n_unique(),
                 "is_control": is_control,
             }
             results.append(row)
@@ -180,7 +131,8 @@ def _spread(part: pl.DataFrame) -> float:
 def compare(lake: Lake, parts: Sequence[Part]) -> list[Part]:
     """Tables `benchmark_comparisons` and `benchmark_confusions`, of every task.
 
-    Differences are corrected over all of them together.
+    Differences are corrected over all of them together. A piece of a table holds one data set:
+    a release may leave out those of a collection that it may not pass on.
     """
     differences, confused = (
         [part for part in parts if part.table == table]
@@ -191,19 +143,19 @@ def compare(lake: Lake, parts: Sequence[Part]) -> list[Part]:
     origin = Origin(code=_CODE, inputs=inputs)
 
     def compute() -> list[NewPart]:
-        rows = lake.read(differences) if differences else _no_differences()
-        taken = lake.read(confused) if confused else pl.DataFrame(schema=_CONFUSED)
-        return [
-            NewPart("benchmark_comparisons", corrected(rows)),
-            NewPart("benchmark_confusions", taken),
-        ]
+        told = corrected(lake.read(differences)) if differences else pl.DataFrame()
+        taken = lake.read(confused) if confused else pl.DataFrame()
+        return [*_pieces("benchmark_comparisons", told), *_pieces("benchmark_confusions", taken)]
 
     return lake.build("benchmarks/comparisons", origin, compute)
 
 
-def _no_differences() -> pl.DataFrame:
-    empty = paired_differences({}, [])
-    return empty.with_columns(**{name: pl.lit("") for name in ("task", "model", "split", "metric")})
+def _pieces(table: str, rows: pl.DataFrame) -> Iterator[NewPart]:
+    if not rows.width:
+        yield NewPart(table, TABLES[table].schema().empty_table())
+        return
+    for number, of_dataset in enumerate(rows.partition_by("dataset", maintain_order=True)):
+        yield NewPart(table, of_dataset, number=number)
 
 
 def run_tasks(
@@ -212,6 +164,7 @@ def run_tasks(
     spaces: Sequence[SpaceVectors],
     *,
     tasks: Mapping[str, Task] = TASKS,
+    together: bool = False,
     further: Sequence[Part] = (),
     advance: Callable[[str, float], None] = lambda *_: None,
 ) -> tuple[list[Part], dict[str, str]]:
@@ -219,6 +172,8 @@ def run_tasks(
 
     Parameters
     ----------
+    together
+        Whether all spaces are scored as one ensemble, too: see `contests.entries`.
     further
         Parts of other tasks, such as those on cells: their differences are corrected together.
     advance
@@ -234,12 +189,12 @@ def run_tasks(
     contests: list[Contest] = []
     for task in tasks.values():
         held = contest(lake, task, labels, spaces)
-        if held is None:
-            remarks[task.id] = "no labels are at hand, or no space knows their genes"
+        if isinstance(held, str):
+            remarks[task.id] = held
             continue
         remarks |= {f"{task.id}/{space}": why for space, why in held.left_out.items()}
         contests.append(held)
-    entered = [entries(held) for held in contests]
+    entered = [entries(held, together=together) for held in contests]
     steps, done = sum(len(one) + 1 for one in entered), 0
     for held, taking in zip(contests, entered, strict=True):
         predicted: list[Part] = []

@@ -21,6 +21,12 @@ FIXED: Final = "publishers-train-test"
 DISJOINT: Final = "gene-disjoint-80-20-repeated"
 SUM: Final = "sum"
 ATTEMPTS: Final = 20
+LARGEST: Final = 50_000
+"""Training pairs of features that do not decide: some have a thousand columns."""
+
+FEWEST: Final = 50
+"""Pairs of each kind on each side of a split at least."""
+
 FEATURES: Final = (SUM, "product", "absolute-difference", "concatenation", "all-symmetric")
 
 
@@ -34,6 +40,11 @@ class Pairs(Task):
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def feature(self) -> str:
+        """What of the two vectors decides: ``logistic-regression:product``; by default the sum."""
+        return self.model.partition(":")[2] or SUM
 
     def rows(self, labels: Labels) -> pl.DataFrame:
         """The pairs of which both names have a gene."""
@@ -58,16 +69,36 @@ class Pairs(Task):
         ]
         return pl.concat(parts)
 
+    def unfit(self, rows: pl.DataFrame) -> str | None:
+        """A split that has not both kinds of pairs on both sides."""
+        splits = [(DISJOINT, self.disjoint(rows, seed)) for seed in self.seeds]
+        if fixed := self.fixed(rows):
+            splits.append((FIXED, fixed))
+        for name, sides in splits:
+            for side, pairs in zip(("training", "test"), sides, strict=True):
+                counted = [pairs.filter(label=label).height for label in (1, 0)]
+                if min(counted) < FEWEST:
+                    return (
+                        f"only {counted[0]} {side} pairs of {name} belong together and "
+                        f"{counted[1]} do not, and {FEWEST} of each are needed"
+                    )
+        return None
+
     def predict(
-        self, rows: pl.DataFrame, vectors: GeneVectors, *, brief: bool = False
+        self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
     ) -> pl.DataFrame:
         """Score every test pair of every split; other features on the first clean one."""
+        if draw is not None:
+            halves = self.disjoint(rows, self.seeds[draw % len(self.seeds)])
+            return self._fit(DISJOINT, draw, vectors, *halves, self.feature)
         found = []
-        for fold, seed in enumerate(self.seeds[:1] if brief else self.seeds):
-            train, test = self.disjoint(rows, seed)
-            features = FEATURES if fold == 0 and not brief else (SUM,)
-            found += [self._fit(DISJOINT, fold, vectors, train, test, one) for one in features]
-        if not brief and (fixed := self.fixed(rows)):
+        for fold, seed in enumerate(self.seeds):
+            halves = self.disjoint(rows, seed)
+            features = FEATURES if fold == 0 else (self.feature,)
+            for one in features:
+                train, test = halves if one == self.feature else (_some(halves[0]), halves[1])
+                found.append(self._fit(DISJOINT, fold, vectors, train, test, one))
+        if fixed := self.fixed(rows):
             found.append(self._fit(FIXED, 0, vectors, *fixed, SUM))
         return pl.concat(found)
 
@@ -77,14 +108,18 @@ class Pairs(Task):
 
     def fixed(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame] | None:
         """The publisher's training and test pairs, if there are any."""
-        return rows.filter(split="train"), _once(rows.filter(split="test"))
+        train, test = rows.filter(split="train"), _once(rows.filter(split="test"))
+        return (train, test) if train.height and test.height else None
 
     def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame]:
         """How often each gene is in a training pair that belongs together."""
         splits = [(DISJOINT, at, self.disjoint(rows, seed)) for at, seed in enumerate(self.seeds)]
         if fixed := self.fixed(rows):
             splits.append((FIXED, 0, fixed))
-        return FREQUENCY, pl.concat(_frequency(split, at, *two) for split, at, two in splits)
+        return FREQUENCY, pl.concat(
+            _frequency(LOGISTIC if split == FIXED else self.model, split, at, *two)
+            for split, at, two in splits
+        )
 
     def _fit(
         self,
@@ -97,10 +132,12 @@ class Pairs(Task):
     ) -> pl.DataFrame:
         model = LOGISTIC if feature == SUM else f"{LOGISTIC}:{feature}"
         x, new = _features(vectors, train, feature), _features(vectors, test, feature)
-        if feature != SUM:  # products of unit vectors are tiny beside the penalty
-            mean, spread = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-8)
-            for values in (x, new):  # in place: hundreds of megabytes
-                np.divide(np.subtract(values, mean, out=values), spread, out=values)
+        # Centred, a fit ends at the same place, in a fraction of the steps where vectors are alike;
+        # products of unit vectors are tiny beside the penalty. In place: hundreds of megabytes.
+        mean = x.mean(axis=0)
+        spread = 1 if feature == SUM else np.maximum(x.std(axis=0), 1e-8)
+        for values in (x, new):
+            np.divide(np.subtract(values, mean, out=values), spread, out=values)
         score = binary_scores(LOGISTIC, x, train["label"].to_numpy(), new, seed=fold)
         return _of_pairs(model, split, fold, test, score)
 
@@ -110,7 +147,8 @@ class Interactions(Pairs):
     """Which pairs are partners, where only partners are published.
 
     On each side of a gene-disjoint split as many pairs are drawn as there are partners, every
-    gene as often as it has partners there: how well connected a gene is says nothing.
+    gene as often as it has partners there: how well connected a gene is says nothing, and so
+    neither does the sum of the two vectors. Name another feature in `model`.
     """
 
     def disjoint(self, rows: pl.DataFrame, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -168,6 +206,11 @@ def gene_disjoint(
     return scored.filter(~in_test[0], ~in_test[1]), _once(chosen)
 
 
+def _some(train: pl.DataFrame) -> pl.DataFrame:
+    """As many training pairs as features that do not decide need to be compared."""
+    return train.sample(min(train.height, LARGEST), seed=0)
+
+
 def _once(rows: pl.DataFrame) -> pl.DataFrame:
     """Each ordered pair once: a pair that is published twice is scored once."""
     return rows.unique(["gene_a", "gene_b"], keep="first", maintain_order=True)
@@ -190,7 +233,9 @@ def _features(vectors: GeneVectors, pairs: pl.DataFrame, feature: str) -> Matrix
     raise ValueError(f"unknown feature {feature!r}; known are {FEATURES}")
 
 
-def _frequency(split: str, fold: int, train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
+def _frequency(
+    model: str, split: str, fold: int, train: pl.DataFrame, test: pl.DataFrame
+) -> pl.DataFrame:
     """Sum of the two genes' smoothed log-odds of being in a pair that belongs together."""
     names, codes = _coded(train, test)
     n = train.height
@@ -201,7 +246,7 @@ def _frequency(split: str, fold: int, train: pl.DataFrame, test: pl.DataFrame) -
     prior = positive.mean()
     odds = np.log((ones + prior) / (zeros + 1 - prior))
     score: Scores = odds[codes[0][n:]] + odds[codes[1][n:]]
-    return _of_pairs(LOGISTIC, split, fold, test, score)
+    return _of_pairs(model, split, fold, test, score)
 
 
 def _coded(

@@ -103,7 +103,12 @@ METRICS: Final[Mapping[str, Callable[[pl.DataFrame], Weighted]]] = {
 
 
 def resampled(
-    predictions: pl.DataFrame, metric: str, *, seed: int = 0, n_resamples: int = N_RESAMPLES
+    predictions: pl.DataFrame,
+    metric: str,
+    *,
+    units: Sequence[str] = (),
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
 ) -> Resampled:
     """Score predictions, whole and in every resample of their genes.
 
@@ -111,6 +116,9 @@ def resampled(
     ----------
     predictions
         Rows of table `benchmark_predictions` of one task, representation, model and split.
+    units
+        What is drawn from: all that anybody was scored on, so that differences are paired even
+        where a control was held on fewer. By default those of the predictions.
 
     Raises
     ------
@@ -121,13 +129,15 @@ def resampled(
     statistic = METRICS[metric](rows)
     is_pair = bool((rows["partner"] != "").any())
     names = pl.concat([rows["unit"], rows["partner"]]) if is_pair else rows["unit"]
-    units, codes = np.unique(names.to_numpy().astype(str), return_inverse=True)
-    if len(units) < 2:
-        raise ValueError(f"an interval needs at least two units to resample, got {len(units)}")
+    scored = names.to_numpy().astype(str)
+    everybody = np.unique(np.concatenate([scored, np.asarray(units, str)]))
+    if len(everybody) < 2:
+        raise ValueError(f"an interval needs at least two units to resample, got {len(everybody)}")
+    codes = np.searchsorted(everybody, scored)
     first, second = codes[: rows.height], codes[rows.height :]
     draws = []
-    for drawn in group_draws(len(units), n_resamples, seed):
-        counts = np.bincount(drawn, minlength=len(units)).astype(np.float64)
+    for drawn in group_draws(len(everybody), n_resamples, seed):
+        counts = np.bincount(drawn, minlength=len(everybody)).astype(np.float64)
         draws.append(statistic(counts[first] * counts[second] if is_pair else counts[first]))
     value = statistic(np.ones(rows.height))
     if not np.isfinite([value, *draws]).all():

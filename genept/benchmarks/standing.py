@@ -34,10 +34,13 @@ def sample_tasks(evaluations: pl.DataFrame) -> pl.DataFrame:
     """Diagnosis and drug response of table `model_evaluations`, shaped as `benchmark_results`.
 
     Several versions, splits or rounds of one model are told apart by `model` and `split`; of
-    each representation on a cohort the first row in their order is kept.
+    each representation on a cohort the first row in their order is kept. Under heads other than
+    the usual one (``expression, knn``) representations are for the model's card.
     """
     task = pl.col("metric").replace_strict(SAMPLE_TASKS, default=None, return_dtype=pl.String)
-    found = evaluations.with_columns(task=task, dataset=pl.col("cohort")).drop_nulls("task")
+    usual = ~pl.col("representation").str.contains(", ", literal=True)
+    found = evaluations.filter(usual).with_columns(task=task, dataset=pl.col("cohort"))
+    found = found.drop_nulls("task")
     rows = found.sort("model", "model_version", "split").select(_SHOWN)
     return rows.unique([*OF_SCORE, "representation"], keep="first", maintain_order=True)
 

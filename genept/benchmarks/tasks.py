@@ -54,17 +54,17 @@ class GeneVectors:
         """The same vectors, of these genes alone."""
         return replace(self, genes=tuple(genes), matrix=self.of(genes))
 
-    def shuffled(self) -> GeneVectors:
+    def shuffled(self, draw: int = 0) -> GeneVectors:
         """The control in which each gene has the vector of another."""
-        given = shuffled(self.genes)
+        given = shuffled(self.genes, seed=draw)
         return replace(
             self, name=f"{self.name}@shuffled", matrix=self.matrix[given], is_control=True
         )
 
 
-def random_vectors(genes: Sequence[str], dimensions: int = 384) -> GeneVectors:
+def random_vectors(genes: Sequence[str], dimensions: int = 384, draw: int = 0) -> GeneVectors:
     """The control that knows nothing: a vector drawn for each gene."""
-    drawn = RandomVectors(dimensions).embed(list(genes))
+    drawn = RandomVectors(dimensions, seed=draw).embed(list(genes))
     return GeneVectors(f"random-{dimensions}", tuple(genes), drawn, is_control=True)
 
 
@@ -94,6 +94,11 @@ class Task(ABC):
         Name of the split that decides; the others are there to compare with the literature.
     model
         The head that decides.
+    draws
+        Independent draws of each control where the task decides: its score is their mean. Few
+        genes need many, because a single draw may lie far from chance by luck.
+    further_draws
+        Draws of random vectors for the other heads and splits, which cost more.
     """
 
     id: str
@@ -103,6 +108,8 @@ class Task(ABC):
     clean: str
     model: str = LOGISTIC
     told_by: tuple[str, ...] = ()
+    draws: int = 3
+    further_draws: int = 1
 
     scored_by: ClassVar[tuple[str, ...]] = ("genept.benchmarks.heads", "genept.benchmarks.tasks")
 
@@ -124,15 +131,20 @@ class Task(ABC):
         """The rows whose genes are all among `genes`."""
 
     @abstractmethod
+    def unfit(self, rows: pl.DataFrame) -> str | None:
+        """Why these labels are too few to hold the task on; None if they are enough."""
+
+    @abstractmethod
     def predict(
-        self, rows: pl.DataFrame, vectors: GeneVectors, *, brief: bool = False
+        self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
     ) -> pl.DataFrame:
         """Fit and predict on every split with every head: model, split, fold, unit, …
 
         Parameters
         ----------
-        brief
-            The deciding head on the deciding split only: for controls of controls.
+        draw
+            Number of a control's draw: the deciding head on one repeat of the deciding split
+            alone, another for each draw, with folds of its own numbers. None: everything.
         """
 
     @abstractmethod

@@ -8,6 +8,7 @@ killed ingest goes on where it stopped. Nothing shows before all of it is there.
 from __future__ import annotations
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -30,12 +31,12 @@ from genept.collections.quarantine import (
     screened_out,
     silent_genes,
 )
-from genept.collections.shards import SHARD_OBSERVATIONS, ShardTask, ingest_shard
+from genept.collections.shards import SHARD_OBSERVATIONS, ShardTask, get_ready, ingest_shard
 from genept.collections.twins import with_twins_grouped
 from genept.console import console, progress_bar
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference, published_genes
-from genept.processes import in_processes
+from genept.processes import Workers
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.collections import parse_collection
@@ -44,6 +45,9 @@ from genept.sources.parsed import ParsedCollection, Quarantined
 from genept.sources.text_matrix import discard_spool
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
+
+LARGE = 256 * 2**20
+"""Bytes of a source that will have several shards: processes begin while it is verified."""
 
 TABLES_OF_A_COLLECTION = (
     "collections",
@@ -97,8 +101,11 @@ def ingest(
     )
 
     def compute() -> Iterator[NewPart | Part]:
-        parsed = parse_collection(archives, collection)
-        return _parts(lake, archives, collection, parsed, open_reference(), origin, processes)
+        with Workers(processes) as workers:
+            if max(map(archives.size, collection.sources)) >= LARGE:
+                workers.begin(get_ready)
+            parsed = parse_collection(archives, collection)
+            yield from _parts(lake, archives, collection, parsed, open_reference(), origin, workers)
 
     parts = lake.build(f"collections/{collection.id}", origin, compute)
     discard_spool(archives, collection)
@@ -112,7 +119,7 @@ def _parts(
     parsed: ParsedCollection,
     reference: Reference,
     origin: Origin,
-    processes: int,
+    workers: Workers,
 ) -> Iterator[NewPart | Part]:
     names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
     refuse_other_axis(collection, parsed, names, reference)
@@ -122,16 +129,23 @@ def _parts(
         console.print(f"{collection.id}: {warning}", markup=False)
     mapped = GeneAxis.of(screening.genes)
     axis = _by_policy(collection, parsed, mapped)
-    shards = list(_shards(lake, collection, parsed, axis, origin, processes))
-    counted = _counted(lake, shards, "shard_observations")
-    absolute = (
-        _counted(lake, shards, "shard_inputs").group_by("input_id").agg(pl.col("absolute").sum())
+    shards: list[Part] = []
+    counts = defaultdict[str, list[pl.DataFrame]](list)
+    for part in _shards(lake, collection, parsed, axis, origin, workers):
+        if part.table == "expression":
+            shards.append(part)
+        else:  # read at once: while workers work, this process has little to do
+            counts[part.table].append(lake.read(part).drop("collection_id"))
+    workers.close()
+    observed, inputs, seen = (
+        pl.concat(counts[table]) for table in ("shard_observations", "shard_inputs", "shard_genes")
     )
-    seen = _counted(lake, shards, "shard_genes").group_by("gene_index").sum()
+    absolute = inputs.group_by("input_id").agg(pl.col("absolute").sum())
+    seen = seen.group_by("gene_index").sum()
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
     coverage = coverage_of(collection, mapping)
     observations, twins = with_twins_grouped(
-        parsed.observations.join(counted, on="observation_id", validate="1:1")
+        parsed.observations.join(observed, on="observation_id", validate="1:1")
     )
     kept = observations.drop("profile").filter(pl.col("n_genes") > 0).sort("observation_id")
     empty = observations.filter(pl.col("n_genes") == 0)
@@ -149,7 +163,7 @@ def _parts(
     yield NewPart("gene_mapping", mapping, partition)
     yield NewPart("gene_axis", _axis_rows(collection, mapped, reference.genes, seen), partition)
     yield NewPart("observations", _labelled(collection, kept), partition)
-    yield from (part for part in shards if part.table == "expression")
+    yield from shards
     if parsed.responses is not None:
         responses = parsed.responses.join(kept, on="observation_id", how="semi")
         yield NewPart("drug_responses", _labelled(collection, responses), partition)
@@ -165,7 +179,7 @@ def _shards(
     parsed: ParsedCollection,
     axis: GeneAxis,
     origin: Origin,
-    processes: int,
+    workers: Workers,
 ) -> Iterator[Part]:
     """Parts of all shards: those that an earlier run finished, and the rest."""
     ids = parsed.observations["observation_id"]
@@ -198,7 +212,7 @@ def _shards(
             for number, span in enumerate(spans)
         ]
         todo = {number for number, step in enumerate(steps) if not lake.remembers(*step)}
-        made = in_processes(ingest_shard, map(task, sorted(todo)), processes)
+        made = workers.results(ingest_shard, map(task, sorted(todo)))
         with progress_bar(f"ingesting {collection.id}", len(ids)) as advance:
             for number, step in enumerate(steps):
                 # Taken before the lake is asked: another run may have finished it meanwhile.
@@ -220,10 +234,6 @@ def _by_policy(collection: Collection, parsed: ParsedCollection, mapped: GeneAxi
     if collection.duplicate_policy == "highest_mean" and mapped.is_doubled:  # a pass of its own
         totals = column_totals(parsed.expression.blocks(), totals.size).signed
     return mapped.by_policy(collection.duplicate_policy, totals)
-
-
-def _counted(lake: Lake, shards: list[Part], table: str) -> pl.DataFrame:
-    return lake.read([part for part in shards if part.table == table]).drop("collection_id")
 
 
 def _axis_rows(

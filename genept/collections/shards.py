@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
 
-from genept.collections.merging import GeneAxis
-from genept.collections.rows import merge_rows
+from genept.collections.merging import ColumnTotals, GeneAxis
+from genept.collections.rows import MergedRows, merge_rows
 from genept.sources.parsed import ExpressionRows, checked_blocks
 from genept.store.lake import NewPart
 from genept.store.parquet import Rows, write_parquet
@@ -55,6 +56,11 @@ class ShardTask:
     folder: Path
 
 
+def get_ready() -> None:
+    """Load what shards need, the compiled loop included: a new process has it at hand then."""
+    merge_rows(sp.csr_matrix(np.ones((1, 1), dtype=np.float32)), GeneAxis.of([""]), np.arange(1))
+
+
 def ingest_shard(task: ShardTask) -> list[NewPart]:
     """Write the files of one shard: its expression, and what was counted.
 
@@ -67,37 +73,14 @@ def ingest_shard(task: ShardTask) -> list[NewPart]:
     rows = blocks[0] if len(blocks) == 1 else sp.csr_matrix(sp.vstack(blocks, format="csr"))
     del blocks
     order = np.argsort(np.asarray(task.ids))
-    merged = merge_rows(rows, task.axis, order)
-    del rows
-    n_genes = np.diff(merged.matrix.indptr)
     ids = pl.Series("observation_id", task.ids).gather(order)
-    observations = pl.DataFrame(
-        {
-            "observation_id": ids,
-            "n_genes": n_genes.astype(np.int64),
-            "total": merged.totals,
-            "profile": merged.profiles,
-        }
-    )
-    inputs = pl.DataFrame(
-        {
-            "input_id": task.input_genes,
-            "total": merged.inputs.signed,
-            "absolute": merged.inputs.absolute,
-        }
-    ).filter(pl.col("absolute") > 0)
-    genes = pl.DataFrame(
-        {"gene_index": np.arange(merged.seen.size, dtype=np.uint32), "n_observations": merged.seen}
-    ).filter(pl.col("n_observations") > 0)
-    filled, matrix = n_genes > 0, merged.matrix
-    if not filled.all():
-        ids, matrix = ids.filter(pl.Series(filled)), matrix[filled]
-    expression = _expression(task.collection, ids, matrix)
+    counted = _Counted(task)
+    expression = _written(task, "expression", _merged(task, rows, order, ids, counted))
     return [
-        _written(task, "shard_observations", _of(task.collection, observations)),
-        _written(task, "shard_inputs", _of(task.collection, inputs)),
-        _written(task, "shard_genes", _of(task.collection, genes)),
-        _written(task, "expression", expression),
+        _written(task, "shard_observations", counted.observations(ids)),
+        _written(task, "shard_inputs", counted.of_inputs()),
+        _written(task, "shard_genes", counted.of_genes()),
+        expression,
     ]
 
 
@@ -108,28 +91,73 @@ def _written(task: ShardTask, table: str, rows: Rows) -> NewPart:
     return NewPart(table, written, partition, number=task.number)
 
 
-def _of(collection: str, rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(pl.lit(collection).alias("collection_id"))
+def _merged(
+    task: ShardTask,
+    rows: sp.csr_matrix,
+    order: npt.NDArray[np.int64],
+    ids: pl.Series,
+    seen: _Counted,
+) -> Iterator[pa.RecordBatch]:
+    """What is written, merged as it is written: the shard is never held twice."""
+    for start in range(0, order.size, BATCH_ROWS):
+        merged = merge_rows(rows, task.axis, order[start : start + BATCH_ROWS])
+        seen.add(merged)
+        filled, matrix = np.diff(merged.matrix.indptr) > 0, merged.matrix
+        batch = ids.slice(start, filled.size)
+        if not filled.all():
+            batch, matrix = batch.filter(pl.Series(filled)), matrix[filled]
+        if len(batch):
+            yield _record_batch(task.collection, batch, matrix)
 
 
-def _expression(collection: str, ids: pl.Series, matrix: sp.csr_matrix) -> Iterator[pa.RecordBatch]:
-    """Rows of a CSR matrix, sorted by `ids`, as list columns: its indptr are their offsets."""
+def _record_batch(collection: str, ids: pl.Series, matrix: sp.csr_matrix) -> pa.RecordBatch:
+    """Rows of a CSR matrix as list columns: its indptr are their offsets."""
     schema = TABLES["expression"].schema()
-    genes, values = matrix.indices.view(np.uint32), matrix.data
-    for start in range(0, matrix.shape[0], BATCH_ROWS):
-        ends = matrix.indptr[start : start + BATCH_ROWS + 1]
-        span = slice(int(ends[0]), int(ends[-1]))  # scipy would copy the rows
-        offsets = pa.array(ends - ends[0], pa.int32())
-        yield pa.record_batch(
-            [
-                pa.array([collection] * (ends.size - 1)),
-                ids.slice(start, ends.size - 1).to_arrow().cast(pa.string()),
-                pa.ListArray.from_arrays(
-                    offsets, pa.array(genes[span]), schema.field("gene_index").type
-                ),
-                pa.ListArray.from_arrays(
-                    offsets, pa.array(values[span]), schema.field("value").type
-                ),
-            ],
-            schema=schema,
+    offsets = pa.array(matrix.indptr, pa.int32())
+    lists = (("gene_index", matrix.indices.view(np.uint32)), ("value", matrix.data))
+    return pa.record_batch(
+        [
+            pa.array([collection] * len(ids)),
+            ids.to_arrow().cast(pa.string()),
+            *(
+                pa.ListArray.from_arrays(offsets, pa.array(values), schema.field(name).type)
+                for name, values in lists
+            ),
+        ],
+        schema=schema,
+    )
+
+
+class _Counted:
+    """What the tables of the whole collection need to know of one shard."""
+
+    def __init__(self, task: ShardTask) -> None:
+        self._task = task
+        self._rows: list[pl.DataFrame] = []
+        self._inputs = ColumnTotals(len(task.input_genes))
+        self._seen = np.zeros(len(task.axis.ensembl_gene_ids), dtype=np.int64)
+
+    def add(self, merged: MergedRows) -> None:
+        n_genes = np.diff(merged.matrix.indptr).astype(np.int64)
+        self._rows.append(
+            pl.DataFrame({"n_genes": n_genes, "total": merged.totals, "profile": merged.profiles})
         )
+        self._inputs.signed += merged.inputs.signed
+        self._inputs.absolute += merged.inputs.absolute
+        self._seen += merged.seen
+
+    def observations(self, ids: pl.Series) -> pl.DataFrame:
+        return self._labelled(pl.concat(self._rows).insert_column(0, ids))
+
+    def of_inputs(self) -> pl.DataFrame:
+        totals = {"total": self._inputs.signed, "absolute": self._inputs.absolute}
+        rows = pl.DataFrame({"input_id": self._task.input_genes, **totals})
+        return self._labelled(rows.filter(pl.col("absolute") > 0))
+
+    def of_genes(self) -> pl.DataFrame:
+        index = np.arange(self._seen.size, dtype=np.uint32)
+        rows = pl.DataFrame({"gene_index": index, "n_observations": self._seen})
+        return self._labelled(rows.filter(pl.col("n_observations") > 0))
+
+    def _labelled(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(pl.lit(self._task.collection).alias("collection_id"))

@@ -289,5 +289,6 @@ def _require_sound(weights: sp.csr_matrix) -> None:
     indptr, indices = weights.indptr, weights.indices
     if indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] > len(indices):
         raise ValueError("the row offsets of the weights do not rise from 0 to their number")
-    if indices.size and (indices.min() < 0 or indices.max() >= weights.shape[1]):
+    # Negative ones, too, are beyond any gene when they are read as unsigned.
+    if indices.size and indices.view(f"u{indices.itemsize}").max() >= weights.shape[1]:
         raise ValueError(f"the weights name genes outside of 0 to {weights.shape[1] - 1}")

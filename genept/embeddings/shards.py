@@ -20,7 +20,7 @@ from genept.embeddings.aligned import AlignedVectors, aligned_file, open_aligned
 from genept.embeddings.expression import blocks_of_file
 from genept.embeddings.kernel import WeightedSum, kernel_name
 from genept.embeddings.pooling import METHOD, TABLE_OF_KIND, pool_part
-from genept.processes import in_processes
+from genept.processes import Workers
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.parquet import write_parquet
@@ -189,14 +189,15 @@ def embed_shard(task: ShardTask) -> NewPart:
 
 
 def _embedded(
-    lake: Lake, shards: Sequence[Shard], folder: Path, workers: int
+    lake: Lake, shards: Sequence[Shard], folder: Path, processes: int
 ) -> Iterator[tuple[Shard, NewPart]]:
     for one in shards:
         if one.is_alone:
-            yield one, embed_shard(_task(lake, one, folder, workers))
+            yield one, embed_shard(_task(lake, one, folder, processes))
     shared = [one for one in shards if not one.is_alone]
     tasks = (_task(lake, one, folder, 1) for one in shared)
-    yield from zip(shared, in_processes(embed_shard, tasks, workers), strict=True)
+    with Workers(processes) as workers:
+        yield from zip(shared, workers.results(embed_shard, tasks), strict=True)
 
 
 def _task(lake: Lake, shard: Shard, folder: Path, threads: int) -> ShardTask:

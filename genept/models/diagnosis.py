@@ -14,7 +14,7 @@ import polars as pl
 
 from genept.benchmarks.scores import classification_scores
 from genept.embeddings.representations import EXPRESSION
-from genept.models.evidence import Interval
+from genept.models.evidence import ABSTAIN_BELOW, Interval
 from genept.models.folds import ANY, FrozenFolds, Regime
 from genept.models.heads import LINEAR, Contender
 from genept.models.retraining import METRICS, Retrained, interval_of
@@ -23,7 +23,6 @@ from genept.models.selection import N_FOLDS
 SELECTED: Final = "selected"
 MAJORITY_CLASS: Final = "majority-class"
 PERMUTED_LABELS: Final = "permuted-labels"
-ABSTAIN_BELOW: Final = 0.5
 
 
 def diagnosis_predictions(
@@ -87,7 +86,8 @@ def diagnosis_evaluations(
                 "ci_low": found.low,
                 "ci_high": found.high,
                 "n": found.n,
-                "is_control": name in {*controls, EXPRESSION, MAJORITY_CLASS, PERMUTED_LABELS},
+                "is_control": name in {EXPRESSION, MAJORITY_CLASS, PERMUTED_LABELS}
+                or name.partition(", ")[0] in controls,  # whatever head reads them
             }
         )
 

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from genept.models.heads import STEPS
+from genept.models.holdout import HoldoutReadError
 from genept.models.naive import Floats, Pairs
 from genept.models.within_drug import MIN_TRAINING_LINES, conformal_quantile, fit_ridge
 
@@ -173,7 +174,17 @@ def fit_pipeline(
         Of all lines; only those of training pairs are read, and each counts once.
     drugs
         Names of the drugs that ``pairs.drug`` counts.
+
+    Raises
+    ------
+    HoldoutReadError
+        If a training pair has no response: only those of the holdout have none.
     """
+    if unread := int(np.isnan(pairs.value[train]).sum()):
+        raise HoldoutReadError(
+            f"{unread} pairs of the holdout were handed to training: their responses are kept "
+            "from it; train on the pairs that `out` leaves"
+        )
     codes = drug_codes(drugs.tolist())
     seen, line = np.unique(pairs.line[train], return_inverse=True)
     X = features[seen].astype(np.float64)

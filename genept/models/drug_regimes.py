@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from genept.benchmarks.intervals import bootstrap_totals
 from genept.benchmarks.scores import pearson_score
-from genept.models.factors import predict_table
+from genept.models.factors import Factors, predict_table
 from genept.models.folds import FrozenFolds, Regime, drug_folds, observation_folds, pair_folds
 from genept.models.naive import DRUG_MEAN, LINE_MEAN, MEAN_EFFECTS, NAIVE, Floats, Pairs
 from genept.models.per_drug import Scored, per_drug_scores
@@ -73,39 +73,65 @@ def regime_folds(
     return frozen, frozen.folds[pairs.line]
 
 
-def predict_regime(
-    name: str,
-    features: NDArray[np.float32],
-    pairs: Pairs,
-    folds: Folds,
-    *,
-    regime: Regime,
-    seed: int,
-) -> Floats:
-    """Out-of-fold predictions of every pair: the known mean, plus what a model makes of the rest.
+class RegimeTest:
+    """A screen's pairs in the folds of one regime; what models have in common is made once.
 
     Parameters
     ----------
-    name
-        One of `genept.models.factors.MODELS`.
-    features
-        Of the drugs if these are what was never seen, otherwise of the lines.
+    folds
+        Fold of each pair.
     """
-    predicted = np.empty(len(pairs.value))
-    of_drugs = regime is Regime.LEAVE_DRUG_OUT
-    row, column = (pairs.drug, pairs.line) if of_drugs else (pairs.line, pairs.drug)
-    known = NAIVE[KNOWN[regime]]
-    for fold in np.unique(folds):
-        train = folds != fold
-        naive = known(pairs, train)
-        table = np.full((len(features), int(column.max()) + 1), np.nan)
-        table[row[train], column[train]] = (pairs.value - naive)[train]
-        seen = np.isin(np.arange(len(features)), row[train])
-        components = principal_components(features, seen, standardised=not of_drugs, seed=seed)
-        with threadpool_limits(1):
-            rest = predict_table(name, components, table, seen, seed=seed)
-        predicted[~train] = (naive + rest[row, column])[~train]
-    return predicted
+
+    def __init__(self, regime: Regime, pairs: Pairs, folds: Folds, *, seed: int) -> None:
+        self.regime, self.pairs, self.folds, self.seed = regime, pairs, folds, seed
+        self.of_drugs = regime is Regime.LEAVE_DRUG_OUT
+        self._left: dict[int, tuple[Floats, Factors]] = {}
+        self._components: dict[tuple[str, bytes], Floats] = {}
+
+    def predict(self, name: str, what: str, features: NDArray[np.float32]) -> Floats:
+        """Out-of-fold predictions of every pair: the known mean, and what is made of the rest.
+
+        Parameters
+        ----------
+        name
+            One of `genept.models.factors.MODELS`.
+        what
+            Name of the features.
+        features
+            Of the drugs if these are what was never seen, otherwise of the lines.
+        """
+        pairs = self.pairs
+        predicted = np.empty(len(pairs.value))
+        row, column = (pairs.drug, pairs.line) if self.of_drugs else (pairs.line, pairs.drug)
+        for fold in np.unique(self.folds):
+            test = self.folds == fold
+            naive, factors = self._what_is_left(fold, row, column, len(features))
+            components = self._told_by(what, features, factors.seen)
+            with threadpool_limits(1):
+                rest = predict_table(name, components, factors, seed=self.seed)
+            predicted[test] = (naive + rest[row, column])[test]
+        return predicted
+
+    def _what_is_left(
+        self, fold: int, row: NDArray[np.intp], column: NDArray[np.intp], n: int
+    ) -> tuple[Floats, Factors]:
+        """What needs no model, of all pairs; and the factors of the rest of the training pairs."""
+        if fold not in self._left:
+            train = self.folds != fold
+            naive = NAIVE[KNOWN[self.regime]](self.pairs, train)
+            table = np.full((n, int(column.max()) + 1), np.nan)
+            table[row[train], column[train]] = (self.pairs.value - naive)[train]
+            with threadpool_limits(1):
+                self._left[fold] = naive, Factors.of(table, np.isin(np.arange(n), row[train]))
+        return self._left[fold]
+
+    def _told_by(self, what: str, features: NDArray[np.float32], seen: NDArray[np.bool_]) -> Floats:
+        key = what, seen.tobytes()
+        if key not in self._components:
+            self._components[key] = principal_components(
+                features, seen, standardised=not self.of_drugs, seed=self.seed
+            )
+        return self._components[key]
 
 
 def principal_components(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -22,33 +22,24 @@ from genept.benchmarks.scores import classification_scores
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.comparisons import paired_difference
 from genept.models.domain import fit_domain
-from genept.models.drug_pipeline import CLASSES, SENSITIVE, fit_pipeline, pair_shares, predict_pairs
+from genept.models.drug_out_of_fold import OutOfFold, likeliest
+from genept.models.drug_pipeline import CLASSES, SENSITIVE, fit_pipeline, pair_shares
 from genept.models.drug_regimes import response_scores
 from genept.models.evidence import Evidence, Interval
 from genept.models.heads import STEPS, Contender, DiagnosisModel
 from genept.models.holdout import Holdout, Rows, held_apart, hold_out, planted_labels
-from genept.models.leaks import label_like_features
+from genept.models.leaks import cut_duplicates, response_like_features
 from genept.models.naive import DRUG_MEAN, NAIVE, TISSUE_DRUG_MEAN, Floats
 from genept.models.persistence import dump_pipeline, load_pipeline
 from genept.models.probe import probe_bytes, probe_difference
 from genept.models.retraining import METRICS, N_PROBES, interval_of, predictions_of
-from genept.models.screen_rows import Mask, Matrix, ScreenRows
+from genept.models.screen_rows import Mask, ScreenRows
 from genept.models.splits import Folds, grouped_folds
 from genept.models.tempering import fit_tempering, tempered
 
 HEAD: Final = "ridge within drug"
 N_FOLDS: Final = 5
 Labels = npt.NDArray[np.str_]
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """Predictions of pairs by models that did not see their group, one entry per pair."""
-
-    prediction: Floats
-    reach: Floats
-    abstained: Mask
-    shares: Floats
 
 
 @dataclass(frozen=True)
@@ -95,12 +86,14 @@ class DrugRetraining:
 
     @cached_property
     def _planted(self) -> tuple[ScreenRows, Labels, Mask]:
-        """The screen as training has it: up to 40 pairs of the holdout with random labels."""
+        """The screen as training has it: no held-out response, but up to 40 with random labels."""
         holdout = Holdout.of(self.screen.pair_ids[self.out])
         planted, sentinel = planted_labels(self.rows, holdout, seed=self.seed)
         held_apart(planted, holdout)
         screen = self.screen.with_sentinels(planted.labels, sentinel, ~self.out)
-        return screen, planted.labels, sentinel
+        value = np.where(self.out & ~sentinel, np.nan, screen.pairs.value)
+        blind = replace(screen, pairs=replace(screen.pairs, value=value))
+        return blind, planted.labels, sentinel
 
     @cached_property
     def line_folds(self) -> Folds:
@@ -125,11 +118,11 @@ class DrugRetraining:
     def _out_of_fold(self, screen: ScreenRows, contenders: Sequence[Contender]) -> OutOfFold:
         """Every fold by a model of the others, its representation chosen on the others alone."""
         n, pair_folds = len(self.out), self.line_folds[screen.pairs.line]
-        found = OutOfFold(np.zeros(n), np.zeros(n), np.zeros(n, bool), np.full((n, 2), 0.5))
+        found = OutOfFold.nothing(n)
         for fold in range(N_FOLDS):
             train, test = ~self.out & (pair_folds != fold), pair_folds == fold
             chosen, pipeline = self._best(screen, contenders, train)
-            _fill(found, screen, pipeline, chosen, test)
+            found.fill(screen, pipeline, chosen.representation, test)
         return found
 
     @cached_property
@@ -146,7 +139,7 @@ class DrugRetraining:
     def unseen(self) -> OutOfFold:
         """Training pairs out of fold, the holdout by the final model."""
         nested = self._out_of_fold(self._planted[0], self.contenders)
-        _fill(nested, self.screen, self.final[1], self.final[0], self.out)
+        nested.fill(self.screen, self.final[1], self.final[0].representation, self.out)
         return nested
 
     @cached_property
@@ -195,9 +188,8 @@ class DrugRetraining:
             self.pipeline, hashlib.sha256(self.pipeline).hexdigest(), where=where_from
         )
         probe = load(self.probe)
-        disorder = self.screen.in_disorder(~self.out, seed=self.seed)
+        disorder = self._planted[0].in_disorder(~self.out, seed=self.seed)
         permuted = self._out_of_fold(disorder, self.contenders[:1])
-        checked = self._label_like()
         return Evidence(
             out_of_fold=predictions_of(
                 self.rows.take(seen),
@@ -210,17 +202,18 @@ class DrugRetraining:
             n_features_checked=sum(
                 self.screen.features[name].shape[1] for name in self.representations
             ),
-            label_like_features=checked,
-            sentinels_right=int((_said(self.unseen.shares) == planted)[sentinel].sum()),
+            label_like_features=self._response_like(),
+            cut_duplicates=self._cut(),
+            sentinels_right=int((self.unseen.said == planted)[sentinel].sum()),
             n_sentinels=int(sentinel.sum()),
-            permuted=self._scores(labels, _said(permuted.shares), seen)[METRICS[0]],
+            permuted=self._scores(labels, permuted.said, seen)[METRICS[0]],
             refit_difference=self._differs(again, probe),
             reload_difference=self._differs(stored, probe),
             embedding_gain=self._gain(seen),
-            scores=self._scores(labels, _said(self.unseen.shares), where)
+            scores=self._scores(labels, self.unseen.said, where)
             | self.response_scores(self.out, self.naive),
             contenders={
-                one.name: self._scores(labels, _said(found.shares), seen)[METRICS[0]]
+                one.name: self._scores(labels, found.said, seen)[METRICS[0]]
                 for one, found in self.alone.items()
             },
         )
@@ -235,7 +228,7 @@ class DrugRetraining:
         by_tissue = np.where(means[TISSUE_DRUG_MEAN] < means[DRUG_MEAN], SENSITIVE, CLASSES[0])
         chosen, taught_nothing = self._best(disorder, self.contenders[:1], train)
         features = disorder.features[chosen.representation]
-        nothing = _said(pair_shares(taught_nothing, features, pairs.line, self.screen.codes))
+        nothing = likeliest(pair_shares(taught_nothing, features, pairs.line, self.screen.codes))
         names, counts = np.unique(self.rows.labels[train], return_counts=True)
         majority = np.full(len(train), names[counts.argmax()])
         return {
@@ -244,16 +237,25 @@ class DrugRetraining:
             "permuted-labels": tuple(nothing[where].tolist()),
         }
 
-    def _label_like(self) -> tuple[str, ...]:
-        """Features that are the label of one pair of each training line."""
-        train = np.flatnonzero(~self.out)
-        lines, first = np.unique(self.screen.pairs.line[train], return_index=True)
-        labels = self.rows.labels[train[first]]
+    def _response_like(self) -> tuple[str, ...]:
+        """Features that are the response to some drug over the training lines."""
+        pairs, train = (
+            self.screen.pairs.take(~self.out),
+            np.unique(self.screen.pairs.line[~self.out]),
+        )
+        table = np.full((len(train), len(self.screen.drugs)), np.nan)
+        mean = NAIVE[DRUG_MEAN](pairs, np.ones(len(pairs.value), dtype=np.bool_))
+        table[np.searchsorted(train, pairs.line), pairs.drug] = pairs.value - mean
         return tuple(
             f"{name} #{column}"
             for name in self.representations
-            for column in label_like_features(self.screen.features[name][lines], labels)
+            for column in response_like_features(self.screen.features[name][train], table)
         )
+
+    def _cut(self) -> tuple[str, ...]:
+        screen, lines = self.screen, np.unique(self.screen.pairs.line)
+        profiles = screen.features[EXPRESSION][lines]
+        return cut_duplicates(screen.ids[lines], profiles, self.line_folds[lines])
 
     def _scores(self, truth: Labels, said: Labels, rows: Mask) -> dict[str, Interval]:
         found = classification_scores(
@@ -292,7 +294,7 @@ class DrugRetraining:
         return found
 
     def _gain(self, seen: Mask) -> Interval | None:
-        found = {one.representation: _said(each.shares) for one, each in self.alone.items()}
+        found = {one.representation: each.said for one, each in self.alone.items()}
         if not {BOTH, EXPRESSION} <= set(found):
             return None
         return paired_difference(
@@ -303,18 +305,3 @@ class DrugRetraining:
             metric="balanced_accuracy",
             seed=self.seed,
         )
-
-
-def _fill(
-    found: OutOfFold, screen: ScreenRows, pipeline: Pipeline, chosen: Contender, rows: Mask
-) -> None:
-    """What a model says of these pairs."""
-    features: Matrix = screen.features[chosen.representation]
-    asked = (pipeline, features, screen.pairs.line[rows], screen.codes[rows])
-    found.prediction[rows], found.reach[rows], found.abstained[rows] = predict_pairs(*asked)
-    found.shares[rows] = pair_shares(*asked)
-
-
-def _said(shares: Floats) -> Labels:
-    likeliest: Labels = np.asarray(CLASSES)[shares.argmax(axis=1)]
-    return likeliest

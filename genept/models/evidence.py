@@ -6,12 +6,15 @@ The gate reads these and nothing else. How they come about is in `genept.models.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genept.store.manifest import Document
+
+ABSTAIN_BELOW: Final = 0.5
+"""Probability of the likeliest class below which a model does not answer."""
 
 
 class Interval(Document):

@@ -8,6 +8,7 @@ all drugs share what it learns. Scoring it is `genept.models.drug_regimes`'s.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -77,29 +78,53 @@ def filled(table: Floats, rank: int = N_FILLING) -> Floats:
     return found
 
 
-def predict_table(
-    name: str, components: Floats, table: Floats, seen: NDArray[np.bool_], *, seed: int
-) -> Floats:
-    """Predict all rows of a table from the components of its units.
+@dataclass(frozen=True)
+class Factors:
+    """The leading factors of a table's rows.
+
+    Parameters
+    ----------
+    seen
+        Which units the table was measured of.
+    scores
+        Of these units, units × factors.
+    axes
+        Factors × others.
+    """
+
+    seen: NDArray[np.bool_]
+    scores: Floats
+    axes: Floats
+
+    @classmethod
+    def of(cls, table: Floats, seen: NDArray[np.bool_]) -> Factors:
+        """Factors of the rows that are `seen`; no other row is read.
+
+        Parameters
+        ----------
+        table
+            Units × others; NaN where nothing was measured.
+        """
+        left, strength, right = np.linalg.svd(filled(table[seen]), full_matrices=False)
+        return cls(seen, left * strength, right)
+
+
+def predict_table(name: str, components: Floats, factors: Factors, *, seed: int) -> Floats:
+    """Predict the whole table from the components of its units.
 
     Parameters
     ----------
     components
         Units × components.
-    table
-        Units × others; NaN where nothing was measured. Only rows that are `seen` are read.
 
     Returns
     -------
     Floats
-        Of the shape of `table`.
+        Units × others.
     """
     new_model, n_factors = MODELS[name]
-    train = filled(table[seen])
-    left, strength, right = np.linalg.svd(train, full_matrices=False)
-    factors = (left * strength)[:, :n_factors]
-    Z = components[seen]
+    Z = components[factors.seen]
     unit = float((Z**2).sum() / Z.shape[1]) or 1.0
-    scores: Floats = new_model(seed, unit).fit(Z, factors).predict(components)
-    found: Floats = scores @ right[:n_factors]
+    model = new_model(seed, unit).fit(Z, factors.scores[:, :n_factors])
+    found: Floats = model.predict(components) @ factors.axes[:n_factors]
     return found

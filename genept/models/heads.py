@@ -28,17 +28,18 @@ from genept.models.tempering import Tempering, tempered
 Floats = NDArray[np.float64]
 
 LINEAR: Final = "linear"
-SHRUNKEN: Final = "shrunken"
+SHRUNKEN: Final = {"shrunken-0.5": 0.5, "shrunken-0.1": 0.1, "shrunken-0.9": 0.9}
+"""Linear discriminants, by how far their covariance is shrunken: it depends on the task."""
 NEIGHBOURS: Final = "knn"
 BOOSTED: Final = "boosted"
-HEADS: Final = (LINEAR, SHRUNKEN, NEIGHBOURS, BOOSTED)
+USUAL_HEADS: Final = (LINEAR, *SHRUNKEN, NEIGHBOURS)
+HEADS: Final = (*USUAL_HEADS, BOOSTED)
 """From the simplest to the least simple: of equal ones the first is chosen."""
 
 STEPS: Final = ("scale", "components", "head")
 FEW_COMPONENTS: Final = 100
-MAX_COMPONENTS: Final = dict.fromkeys(HEADS, FEW_COMPONENTS) | {SHRUNKEN: 1000}
-"""By head. A covariance that is shrunken half way bears as many as there are samples."""
-SHRINKAGE: Final = 0.5
+MAX_COMPONENTS: Final = dict.fromkeys(HEADS, FEW_COMPONENTS) | dict.fromkeys(SHRUNKEN, 1000)
+"""By head. A covariance that is shrunken bears as many as there are samples."""
 N_NEIGHBOURS: Final = 10
 
 
@@ -80,16 +81,16 @@ def new_head(name: str, n_classes: int, seed: int) -> Any:
     """An unfitted head.
 
     Linear and boosted heads weigh classes by the inverse of their frequency, the shrunken
-    discriminant gives them equal priors; neighbours cannot, and vote by the inverse of their
+    discriminants give them equal priors; neighbours cannot, and vote by the inverse of their
     distance.
     """
     if name == LINEAR:
         # The quasi-Newton default stops where rounding leads it: on KIPAN another number of BLAS
         # threads moved probabilities by 0.1. Newton's method in float64 agrees to 1e-13.
         return LogisticRegression(class_weight="balanced", solver="newton-cholesky", tol=1e-6)
-    if name == SHRUNKEN:
+    if name in SHRUNKEN:
         priors = [1 / n_classes] * n_classes
-        return LinearDiscriminantAnalysis("lsqr", shrinkage=SHRINKAGE, priors=priors)
+        return LinearDiscriminantAnalysis("lsqr", shrinkage=SHRUNKEN[name], priors=priors)
     if name == NEIGHBOURS:
         return KNeighborsClassifier(n_neighbors=N_NEIGHBOURS, weights="distance", algorithm="brute")
     if name == BOOSTED:

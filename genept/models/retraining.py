@@ -1,6 +1,7 @@
 """One retraining of a diagnosis model: hold out, choose, fit, and measure what the gate asks.
 
-Works on rows in memory; what is read from the lake and kept is in `genept.models.training`.
+Works on rows in memory; what is read from the lake and kept is in
+`genept.models.diagnosis_training`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ from genept.embeddings.representations import EXPRESSION
 from genept.models.comparisons import paired_difference
 from genept.models.domain import fit_domain
 from genept.models.evidence import Evidence, Interval, Predictions
-from genept.models.groups import near_duplicates
 from genept.models.heads import Contender, DiagnosisModel, Floats, fit_model
-from genept.models.holdout import Holdout, Rows, TrainingView, held_apart, hold_out, planted_labels
-from genept.models.leaks import label_like_features
+from genept.models.holdout import Holdout, Rows, TrainingView, held_apart, planted_labels
+from genept.models.leaks import cut_duplicates, label_like_features
 from genept.models.persistence import dump_pipeline, load_pipeline
 from genept.models.probe import probe_bytes, probe_difference
 from genept.models.selection import NestedResult, nested_selection
@@ -48,7 +48,7 @@ class Retrained:
     holdout: Holdout
     view: TrainingView
     nested: NestedResult
-    model: DiagnosisModel
+    fitted: DiagnosisModel
     pipeline: bytes
     probe: bytes
     domain: bytes
@@ -57,10 +57,9 @@ class Retrained:
 
 def retrain(
     rows: Rows,
-    patients: Sequence[str],
+    holdout: Holdout,
     contenders: Sequence[Contender],
     *,
-    model: str,
     beside: Sequence[str] = (),
     seed: int,
 ) -> Retrained:
@@ -70,14 +69,13 @@ def retrain(
     ----------
     rows
         Samples with their connected groups.
-    patients
-        Patient or line of each sample as published: who is held out follows from it.
+    holdout
+        Who is held out of them.
     contenders
         What to choose among, the simplest first.
     beside
         Representations that are scored and never chosen.
     """
-    holdout = hold_out(rows.ids, patients, rows.groups, task=model)
     planted, sentinel = planted_labels(rows, holdout, seed=seed)
     view, _ = held_apart(planted, holdout)
     nested = nested_selection(view, contenders, beside=beside, seed=seed)
@@ -115,7 +113,7 @@ def retrain(
         label_like_features=tuple(
             f"{name} #{column}" for name, columns in suspicious.items() for column in columns
         ),
-        cut_duplicates=cut_duplicates(rows, holdout, nested),
+        cut_duplicates=_cut(rows, holdout, nested),
         sentinels_right=int((of_sentinels == random_labels).sum()),
         n_sentinels=int(sentinel.sum()),
         permuted=_scores(nested.permuted_labels, nested.permuted, seen.groups, seed)[METRICS[0]],
@@ -129,21 +127,6 @@ def retrain(
         },
     )
     return Retrained(rows, holdout, view, nested, final, pipeline, probe, domain, evidence)
-
-
-def cut_duplicates(rows: Rows, holdout: Holdout, nested: NestedResult) -> tuple[str, ...]:
-    """Pairs of nearly equal profiles on two sides of a split, told from expression itself.
-
-    Groups are what somebody says of the samples; this does not believe them.
-    """
-    profiles = rows.features.get(EXPRESSION)
-    if profiles is None:
-        return ()
-    side = np.full(len(rows.ids), HELD_OUT)
-    side[~holdout.contains(rows.ids)] = nested.folds
-    pairs = near_duplicates(profiles)
-    cut = pairs[side[pairs[:, 0]] != side[pairs[:, 1]]]
-    return tuple(f"{rows.ids[one]} and {rows.ids[other]}" for one, other in cut)
 
 
 def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | None:
@@ -201,6 +184,15 @@ def _predicted(model: DiagnosisModel, rows: Rows) -> NDArray[np.str_]:
         model.probabilities(rows.features).argmax(axis=1)
     ]
     return likeliest
+
+
+def _cut(rows: Rows, holdout: Holdout, nested: NestedResult) -> tuple[str, ...]:
+    profiles = rows.features.get(EXPRESSION)
+    if profiles is None:
+        return ()
+    side = np.full(len(rows.ids), HELD_OUT)
+    side[~holdout.contains(rows.ids)] = nested.folds
+    return cut_duplicates(rows.ids, profiles, side)
 
 
 def _majority(labels: NDArray[np.str_]) -> str:

@@ -24,14 +24,14 @@ from genept.embeddings.representations import (
 from genept.models.drug_regimes import (
     PERMUTED_FEATURES,
     REGIMES,
+    RegimeTest,
     naive_predictions,
-    predict_regime,
     regime_folds,
     regime_scores,
 )
 from genept.models.factors import MODELS
 from genept.models.fingerprints import drug_features, has_rdkit
-from genept.models.folds import Regime
+from genept.models.folds import FrozenFolds, Regime
 from genept.models.groups import connected_groups, near_duplicates
 from genept.models.naive import Floats, Pairs
 from genept.models.own_samples import expression_features
@@ -79,6 +79,7 @@ class Screen:
         self.lake, self.collection, self.unit = lake, collection, unit
         self.parts, self.responses = parts, responses
         self.space, self.smiles = space, dict(smiles)
+        self._test: tuple[RegimeTest, FrozenFolds] | None = None
 
     @cached_property
     def views(self) -> ObservationViews:
@@ -186,17 +187,14 @@ class Screen:
         self, regime: Regime, name: str, model: str, version: str, seed: int
     ) -> list[NewPart]:
         rows, pairs = self.rows, self.rows.pairs
-        frozen, folds = regime_folds(
-            regime, rows.ids, rows.groups, rows.tissues, rows.drugs, pairs,
-            n_folds=N_FOLDS, seed=seed,
-        )  # fmt: skip
-        of_drugs = regime is Regime.LEAVE_DRUG_OUT
+        test, frozen = self._tested(regime, seed)
+        folds, of_drugs = test.folds, test.of_drugs
         predictions: dict[str, Floats]
         if name == NAIVE_STEP:
             predictions = naive_predictions(pairs, folds)
         else:
             predictions = {
-                what: predict_regime(name, features, pairs, folds, regime=regime, seed=seed)
+                what: test.predict(name, what, features)
                 for what, features in self._seen(of_drugs, name, seed)
             }
         unit = rows.drugs[pairs.drug] if of_drugs else rows.groups[pairs.line]
@@ -215,6 +213,17 @@ class Screen:
         if name == NAIVE_STEP:
             made.append(NewPart("model_folds", frozen.table(model, self.collection), (model,)))
         return made
+
+    def _tested(self, regime: Regime, seed: int) -> tuple[RegimeTest, FrozenFolds]:
+        """The folds of a regime, and what the models before have worked out on them."""
+        if self._test is None or self._test[0].regime is not regime:
+            rows = self.rows
+            frozen, folds = regime_folds(
+                regime, rows.ids, rows.groups, rows.tissues, rows.drugs, rows.pairs,
+                n_folds=N_FOLDS, seed=seed,
+            )  # fmt: skip
+            self._test = RegimeTest(regime, rows.pairs, folds, seed=seed), frozen
+        return self._test
 
     def _seen(self, of_drugs: bool, name: str, seed: int) -> Iterator[tuple[str, Matrix]]:
         """What a model is shown of lines, or of drugs: its features, and these in disorder.

@@ -1,7 +1,7 @@
 """Diagnosis tasks: which label column of which bulk collection is to be read from a sample.
 
 A collection with diagnoses has its task by itself; any other label column becomes one by an
-entry in `tasks.toml`, or in a file of one's own. Training is in `genept.models.training`.
+entry in `tasks.toml`, or in a file of one's own. Training is in `genept.models.diagnosis_training`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genept.models.heads import HEADS, LINEAR, NEIGHBOURS, SHRUNKEN
+from genept.models.heads import HEADS, USUAL_HEADS
 from genept.store.errors import StoreError
 
 MIN_GROUPS: Final = 12
@@ -52,7 +52,7 @@ class DiagnosisTask:
     collection: str
     label: str = "diagnosis"
     cohort: str | None = None
-    heads: tuple[str, ...] = (LINEAR, SHRUNKEN, NEIGHBOURS)
+    heads: tuple[str, ...] = USUAL_HEADS
     every_space: bool = False
     min_groups: int = MIN_GROUPS
     forgotten_on_purpose: tuple[str, ...] = ()

@@ -3,6 +3,8 @@
 Heads are too sure of themselves, and labels are wrong now and then: a temperature flattens what
 a head says (Guo et al., On Calibration of Modern Neural Networks, ICML 2017), and a share of
 doubt is spread over all classes, so that no answer is certain. The likeliest class stays the same.
+Both are fitted to targets that are short of certain, in the way of Platt (Probabilistic Outputs
+for Support Vector Machines, 1999): n samples without an error do not prove that there is none.
 """
 
 from __future__ import annotations
@@ -49,6 +51,9 @@ def tempered(shares: Floats, tempering: Tempering) -> Floats:
 def fit_tempering(shares: Floats, truth: NDArray[np.intp]) -> Tempering:
     """The tempering at which out-of-fold probabilities are likeliest.
 
+    Of n rows each counts as right with 1 − 1 / (n + 2), the rule of succession; the other
+    classes share the rest.
+
     Parameters
     ----------
     shares
@@ -56,11 +61,13 @@ def fit_tempering(shares: Floats, truth: NDArray[np.intp]) -> Tempering:
     truth
         Column of each row's own class.
     """
-    rows = np.arange(len(truth))
+    n, k = shares.shape
+    target = np.full((n, k), 1 / (n + 2) / max(k - 1, 1))
+    target[np.arange(n), truth] = 1 - 1 / (n + 2)
 
     def surprise(log_temperature: float, doubt: float) -> float:
         found = tempered(shares, Tempering(float(np.exp(log_temperature)), doubt))
-        return float(-np.log(np.maximum(found[rows, truth], SMALLEST)).mean())
+        return float(-(target * np.log(np.maximum(found, SMALLEST))).sum(axis=1).mean())
 
     best = [
         (

@@ -1,93 +1,122 @@
-"""Models over collections of the lake: what they read, what is kept, who becomes champion.
+"""One retraining over the lake: trained unless it is, judged by the gate, promoted if it may be.
 
-The fitting itself is in `genept.models.retraining`; drugs are in `genept.models.drug_training`.
+The same for every kind of model. What there is to train, and on what, is in
+`genept.models.diagnosis_training` and `genept.models.drug_training`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from genept.embeddings.representations import (
-    BOTH,
-    EXPRESSION,
-    CollectionParts,
-    ObservationViews,
-    read_views,
-    representation_name,
-)
 from genept.models.card import Facts
 from genept.models.card_pages import card_markdown
-from genept.models.diagnosis import (
-    ABSTAIN_BELOW,
-    diagnosis_evaluations,
-    diagnosis_folds,
-    diagnosis_predictions,
-)
-from genept.models.evidence import Cohort, ModelManifest
+from genept.models.evidence import ABSTAIN_BELOW, Cohort, Evidence, ModelManifest
 from genept.models.folds import frozen_from_table
-from genept.models.groups import connected_groups, near_duplicates
-from genept.models.heads import Contender
-from genept.models.holdout import Rows
-from genept.models.own_samples import expression_features
+from genept.models.heads import DiagnosisModel
+from genept.models.holdout import Holdout, Rows
 from genept.models.persistence import stored_types
 from genept.models.promotion import judge_candidate
 from genept.models.registry import ModelRegistry
-from genept.models.retraining import Retrained, retrain
 from genept.models.shadows import promote_challenger, promote_if_due
 from genept.models.stored import TrainedModel
-from genept.models.tasks import DiagnosisTask
-from genept.models.verdicts import Verdicts
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin, sha256_of
 from genept.text.spaces import Space
 
 SEED: Final = 2023
-_CODE: Final = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.tables")
-_LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
-Matrix = npt.NDArray[np.float32]
+CODE: Final = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.tables")
+LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
 
-def train_diagnosis(
-    lake: Lake,
-    task: DiagnosisTask,
-    unit: str,
-    space: Space,
-    parts: CollectionParts,
-    registry: ModelRegistry,
-    caveats: tuple[str, ...] = (),
-) -> Retraining:
-    """Train the model of a task unless it is trained, ask the gate, promote if it says so.
+class Fit(Protocol):
+    """A fitted model, and all that is stored beside it."""
 
-    Parameters
-    ----------
-    caveats
-        What the card must say of the data.
-    """
-    training = _Training(lake, task, unit, space, parts, caveats)
-    model, version, step = task.model, training.version, f"models/{task.model}"
-    promote_challenger(registry, model)
-    is_new = not (lake.remembers(step, training.origin) and registry.has(model, version))
-    made = lake.build(step, training.origin, training.tables)
-    if not registry.has(model, version):
-        registry.submit(training.trained)
-    verdicts = registry.verdicts(model, version)
-    if verdicts is None:
-        (folds,) = (part for part in made if part.table == "model_folds")
-        frozen_from_table(lake.read(folds))
-        verdicts = _judged(registry, training)
-        registry.judge(verdicts)
-    decided = promote_if_due(registry, verdicts)
-    origin = Origin(("genept.models.verdicts",), {"verdicts": verdicts.stored_sha256})
-    rows = verdicts.table()
-    gate = lake.build(f"{step}/gate", origin, lambda: [NewPart("gate_verdicts", rows, (model,))])
-    done = "trained" if is_new else "skipped, no new data"
-    return Retraining((*made, *gate), f"{done}: {version[:12]} {decided}")
+    @property
+    def fitted(self) -> DiagnosisModel:
+        """The model itself."""
+
+    @property
+    def pipeline(self) -> bytes:
+        """Its Pipeline as a file."""
+
+    @property
+    def probe(self) -> bytes:
+        """A probe set, and what the model says of it."""
+
+    @property
+    def domain(self) -> bytes:
+        """What samples look like that it may judge."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the gate asks."""
+
+
+class Training(Protocol):
+    """One model on one state of the data; nothing is read or fitted before it is asked for."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+
+    @property
+    def origin(self) -> Origin:
+        """What decides the result."""
+
+    @property
+    def collection(self) -> str:
+        """Whose samples it learns from."""
+
+    @property
+    def label(self) -> str:
+        """What it reads from a sample."""
+
+    @property
+    def unit(self) -> str:
+        """Of the expression that it reads."""
+
+    @property
+    def space(self) -> Space:
+        """Whose vectors it may read."""
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Ensembl ids of the columns of expression."""
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What the card must say of the data."""
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Samples of classes that are too rare, by class."""
+
+    @property
+    def forgotten_on_purpose(self) -> tuple[str, ...]:
+        """Cohorts that the champion knew and that need not come back."""
+
+    @property
+    def rows(self) -> Rows:
+        """Everything that takes part, held out or not."""
+
+    @property
+    def holdout(self) -> Holdout:
+        """Who is held out, of those that the gate looks at."""
+
+    @property
+    def judged(self) -> Rows:
+        """The same with features, for a champion to be asked about."""
+
+    @property
+    def fit(self) -> Fit:
+        """The model, trained on all but the holdout."""
+
+    def tables(self) -> list[NewPart]:
+        """Parts of published tables; ``model_folds`` is among them."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +126,7 @@ class Retraining:
     Parameters
     ----------
     parts
-        Of ``diagnosis_predictions``, ``model_evaluations``, ``model_folds`` and
-        ``gate_verdicts``.
+        Those of the training's own tables, and of ``gate_verdicts``.
     said
         Whether anything was trained, and what became of the version.
     """
@@ -107,166 +135,76 @@ class Retraining:
     said: str
 
 
-@dataclass(frozen=True)
-class _Training:
-    """One task on one state of the data; nothing is read before it is needed."""
-
-    lake: Lake
-    task: DiagnosisTask
-    unit: str
-    space: Space
-    parts: CollectionParts
-    caveats: tuple[str, ...] = ()
-
-    @cached_property
-    def origin(self) -> Origin:
-        settings = {"seed": SEED, "unit": self.unit, "space": self.space.id, **self.task.settings}
-        return Origin(_CODE, self.parts.inputs, settings, _LIBRARIES)
-
-    @cached_property
-    def version(self) -> str:
-        return sha256_of(self.origin.as_dict())
-
-    @cached_property
-    def views(self) -> ObservationViews:
-        views = read_views(self.lake, self.parts)
-        return views.only(self.task.takes_part(views.observations).to_numpy())
-
-    @cached_property
-    def genes(self) -> tuple[str, ...]:
-        axis = self.lake.read(self.parts.axis, ["gene_index", "ensembl_gene_id"])
-        return tuple(axis.sort("gene_index")["ensembl_gene_id"].to_list())
-
-    @cached_property
-    def beside(self) -> tuple[str, ...]:
-        """Spaces that are scored and never chosen: by default one control."""
-        others = [name for name in self.views.spaces if name != representation_name(self.space)]
-        return tuple(others if self.task.every_space else self.views.controls[:1])
-
-    @cached_property
-    def rows(self) -> tuple[Rows, dict[str, int]]:
-        """The samples of classes in enough groups, and what was left out."""
-        observations = self.views.observations
-        labels = observations[self.task.label].to_numpy().astype(np.str_)
-        features = _representations(self.views, self.unit, self.space)
-        wanted = (EXPRESSION, BOTH, representation_name(self.space), *self.beside)
-        cohorts = np.full(len(labels), self.task.collection)
-        if self.task.cohort is not None:
-            cohorts = observations[self.task.cohort].fill_null("unknown").to_numpy().astype(np.str_)
-        rows = Rows(
-            observations["observation_id"].to_numpy().astype(np.str_),
-            connected_groups(
-                observations["group_id"].to_list(), duplicates=near_duplicates(features[EXPRESSION])
-            ),
-            cohorts,
-            labels,
-            {name: features[name] for name in wanted},
-        )
-        groups = {name: len(np.unique(rows.groups[labels == name])) for name in np.unique(labels)}
-        rare = [name for name, n in groups.items() if n < self.task.min_groups]
-        kept = rows.take(~np.isin(labels, rare))
-        return kept, {str(name): int((labels == name).sum()) for name in rare}
-
-    @cached_property
-    def retrained(self) -> Retrained:
-        rows, _ = self.rows
-        published = dict(self.views.observations.select("observation_id", "group_id").iter_rows())
-        seen = (EXPRESSION, representation_name(self.space), BOTH)
-        return retrain(
-            rows,
-            [published[str(one)] for one in rows.ids],
-            [Contender(name, head) for head in self.task.heads for name in seen],
-            model=self.task.model,
-            beside=self.beside,
-            seed=SEED,
-        )
-
-    def tables(self) -> list[NewPart]:
-        evaluations = diagnosis_evaluations(
-            self.retrained,
-            self.task.collection,
-            controls=self.views.controls,
-            seed=SEED,
-            model=self.task.model,
-            model_version=self.version,
-        )
-        of = (self.retrained, self.task.collection)
-        made = {
-            "diagnosis_predictions": diagnosis_predictions(
-                *of, model=self.task.model, model_version=self.version
-            ),
-            "model_evaluations": evaluations,
-            "model_folds": diagnosis_folds(*of, model=self.task.model),
-        }
-        return [NewPart(name, rows, (self.task.model,)) for name, rows in made.items()]
-
-    @cached_property
-    def trained(self) -> TrainedModel:
-        """The model with its papers, as the registry keeps it."""
-        found, (rows, left_out) = self.retrained, self.rows
-        names, counts = np.unique(rows.cohorts, return_counts=True)
-        data = sha256_of(dict(self.parts.inputs))
-        cohorts = tuple(
-            Cohort(id=str(name), n=int(n), data_sha256=data)
-            for name, n in zip(names, counts, strict=True)
-        )
-        card = card_markdown(
-            Facts(
-                self.task.model,
-                self.version,
-                self.task.label,
-                found.model.contender.name,
-                cohorts,
-                left_out,
-                ABSTAIN_BELOW,
-                self.caveats,
-            ),
-            found.evidence,
-        )
-        labels, n_labelled = np.unique(rows.labels, return_counts=True)
-        manifest = ModelManifest(
-            model=self.task.model,
-            version=self.version,
-            collection=self.task.collection,
-            label=self.task.label,
-            representation=found.model.contender.representation,
-            head=found.model.contender.head,
-            steps=tuple(name for name, _ in found.model.pipeline.steps),
-            classes=found.model.classes,
-            **found.model.tempering._asdict(),
-            abstain_below=ABSTAIN_BELOW,
-            space=self.space.id,
-            unit=self.unit,
-            genes=self.genes,
-            seed=SEED,
-            cohorts=cohorts,
-            label_counts={str(name): int(n) for name, n in zip(labels, n_labelled, strict=True)},
-            left_out=left_out,
-            caveats=self.caveats,
-            forgotten_on_purpose=self.task.forgotten_on_purpose,
-            holdout_sha256=found.holdout.sha256,
-            libraries=self.origin.as_dict()["libraries"],
-            pipeline_sha256=sha256(found.pipeline).hexdigest(),
-            types=tuple(sorted(stored_types(found.pipeline, where=self.task.model))),
-            probe_sha256=sha256(found.probe).hexdigest(),
-            domain_sha256=sha256(found.domain).hexdigest(),
-            evidence_sha256=found.evidence.stored_sha256,
-            card_sha256=sha256(card.encode()).hexdigest(),
-        )
-        return TrainedModel(
-            manifest, found.pipeline, found.probe, found.domain, found.evidence, card
-        )
+def version_of(origin: Origin) -> str:
+    """Version of a model: two of the same origin are one."""
+    return sha256_of(origin.as_dict())
 
 
-def _judged(registry: ModelRegistry, training: _Training) -> Verdicts:
-    manifest = registry.manifest(training.task.model, training.version)
-    rows, _ = training.rows
-    held_out = np.isin(rows.ids, registry.evidence(manifest).holdout.ids)
-    return judge_candidate(registry, manifest, rows.take(held_out), training.genes)
+def train(lake: Lake, registry: ModelRegistry, training: Training) -> Retraining:
+    """Train a model unless it is trained, ask the gate, promote if it says so."""
+    model, version, step = training.model, version_of(training.origin), f"models/{training.model}"
+    promote_challenger(registry, model)
+    is_new = not (lake.remembers(step, training.origin) and registry.has(model, version))
+    made = lake.build(step, training.origin, training.tables)
+    if not registry.has(model, version):
+        registry.submit(with_papers(training, version))
+    verdicts = registry.verdicts(model, version)
+    if verdicts is None:
+        (folds,) = (part for part in made if part.table == "model_folds")
+        frozen_from_table(lake.read(folds))
+        manifest = registry.manifest(model, version)
+        verdicts = judge_candidate(registry, manifest, training.judged, training.genes)
+        registry.judge(verdicts)
+    decided = promote_if_due(registry, verdicts)
+    origin = Origin(("genept.models.verdicts",), {"verdicts": verdicts.stored_sha256})
+    rows = verdicts.table()
+    gate = lake.build(f"{step}/gate", origin, lambda: [NewPart("gate_verdicts", rows, (model,))])
+    done = "trained" if is_new else "skipped, no new data"
+    return Retraining((*made, *gate), f"{done}: {version[:12]} {decided}")
 
 
-def _representations(views: ObservationViews, unit: str, space: Space) -> dict[str, Matrix]:
-    """Expression alone, every space alone, and expression with the chosen space."""
-    expression = expression_features(views.expression, unit)
-    both = np.hstack([expression, views.spaces[representation_name(space)]])
-    return {EXPRESSION: expression, **views.spaces, BOTH: both}
+def with_papers(training: Training, version: str) -> TrainedModel:
+    """The model with its manifest and its card, as the registry keeps it."""
+    fit, rows = training.fit, training.rows
+    fitted, evidence = fit.fitted, fit.evidence
+    data = sha256_of(dict(training.origin.inputs))
+    cohorts = tuple(
+        Cohort(id=name, n=n, data_sha256=data) for name, n in _counts(rows.cohorts).items()
+    )
+    manifest = ModelManifest(
+        model=training.model,
+        version=version,
+        collection=training.collection,
+        label=training.label,
+        representation=fitted.contender.representation,
+        head=fitted.contender.head,
+        steps=tuple(name for name, _ in fitted.pipeline.steps),
+        classes=fitted.classes,
+        **fitted.tempering._asdict(),
+        abstain_below=ABSTAIN_BELOW,
+        space=training.space.id,
+        unit=training.unit,
+        genes=training.genes,
+        seed=SEED,
+        cohorts=cohorts,
+        label_counts=_counts(rows.labels),
+        left_out=training.left_out,
+        caveats=training.caveats,
+        forgotten_on_purpose=training.forgotten_on_purpose,
+        holdout_sha256=training.holdout.sha256,
+        libraries=training.origin.as_dict()["libraries"],
+        pipeline_sha256=sha256(fit.pipeline).hexdigest(),
+        types=tuple(sorted(stored_types(fit.pipeline, where=training.model))),
+        probe_sha256=sha256(fit.probe).hexdigest(),
+        domain_sha256=sha256(fit.domain).hexdigest(),
+        evidence_sha256=evidence.stored_sha256,
+        card_sha256="",
+    )
+    card = card_markdown(Facts.of(manifest), evidence)
+    named = manifest.model_copy(update={"card_sha256": sha256(card.encode()).hexdigest()})
+    return TrainedModel(named, fit.pipeline, fit.probe, fit.domain, evidence, card)
+
+
+def _counts(values: np.ndarray[tuple[int], np.dtype[np.str_]]) -> dict[str, int]:
+    names, counts = np.unique(values, return_counts=True)
+    return {str(name): int(n) for name, n in zip(names, counts, strict=True)}

@@ -39,7 +39,7 @@ def read_table(
 def headline_scores(
     files: ReleasedFiles, manifest: Manifest
 ) -> Iterator[tuple[str, str, int, list[Score]]]:
-    """Task, cohort, number of observations, and the scores on it."""
+    """Task, cohort, number of observations, and the scores on it, under the usual heads."""
     shared = ["representation", "value", "ci_low", "ci_high", "n", "is_control"]
     for (table, metric), what in HEADLINES.items():
         rows = read_table(files, manifest, table)
@@ -49,7 +49,10 @@ def headline_scores(
             plain = ~pl.col("representation").str.contains("@permuted", literal=True)
             rows = annotated_cells(rows, metric).filter(plain)
         cohort = "dataset" if table == "benchmark_results" else "cohort"
-        chosen = rows.filter(pl.col("metric") == metric).select(pl.col(cohort).alias("on"), *shared)
+        usual = ~pl.col("representation").str.contains(", ", literal=True)
+        chosen = rows.filter(usual, pl.col("metric") == metric).select(
+            pl.col(cohort).alias("on"), *shared
+        )
         for of_one in chosen.sort("on").partition_by("on"):
             scores = [
                 Score(

@@ -124,6 +124,7 @@ class TcgaOptions(FormatOptions):
     tissue: str
     label_file: str
     label_column: str
+    patient: str = Field("patient", description="The column of that file that names patients.")
     labels: dict[str, str] = Field({}, description="Code to name; empty: names as published.")
 
 

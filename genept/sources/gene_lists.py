@@ -42,12 +42,6 @@ class NameBatches:
     batches: Iterator[tuple[list[str], int]]
 
 
-def read_gene_names(path: Path, column: str | None = None) -> tuple[list[str], str]:
-    """The gene names of a file at once, and where they were found; see `gene_name_batches`."""
-    stream = gene_name_batches(path, column)
-    return [name for names, _ in stream.batches for name in names], stream.where
-
-
 def gene_name_batches(
     path: Path, column: str | None = None, *, size: int = BATCH_NAMES
 ) -> NameBatches:

@@ -69,8 +69,8 @@ def gene_axis(
         return declared
     if found is None:
         raise SourceError(
-            f"{what}: cannot tell which axis is genes ({told} look like genes): set "
-            "options.genes_in to 'rows' or 'columns'"
+            f"{what}: cannot tell which axis is genes ({told} look like genes): name "
+            "genes by symbol, Ensembl or Entrez id, or set options.genes_in to 'rows' or 'columns'"
         )
     return found
 

@@ -273,6 +273,8 @@ def distinct_inputs(names: Sequence[str]) -> tuple[str, ...]:
 
 def refuse_repeats(values: Sequence[str], what: str) -> None:
     """Raise a `SourceError` that names the first value that occurs twice."""
+    if len(set(values)) == len(values):
+        return
     seen: set[str] = set()
     for value in values:
         if value in seen:

@@ -23,7 +23,6 @@ from genept.sources.parsed import (
 )
 
 _COLUMN: Final = re.compile(r"(?P<symbol>.+)_(?P<entrez>\d+)")
-_PATIENT_COLUMNS: Final = {"target.csv": "patient", "clinical.csv": "Patient_ID"}
 
 
 def parse(archives: Archives, collection: Collection) -> ParsedCollection:
@@ -71,7 +70,7 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
 
 def _read_labels(archives: Archives, source_id: str, options: TcgaOptions) -> dict[str, str | None]:
     name = f"datasets/{options.cohort}/{options.label_file}"
-    patient = _PATIENT_COLUMNS.get(options.label_file, "patient")
+    patient = options.patient
     with archives.open_member(source_id, name) as stream:
         table = read_table(stream, columns=(patient, options.label_column), what=name)
     refuse_repeats(table[patient].to_list(), f"{name}: patients")

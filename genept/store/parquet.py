@@ -132,7 +132,9 @@ def _conforming(
 ) -> Iterator[pa.Table]:
     if isinstance(rows, pa.Table | pl.DataFrame):
         whole = _cast(table, schema, rows if isinstance(rows, pa.Table) else rows.to_arrow())
-        parts = iter([whole.sort_by([(name, "ascending") for name in table.key]).combine_chunks()])
+        if not _rises(_keys(table, whole)):
+            whole = whole.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
+        parts = iter([whole])
     else:
         parts = (_cast(table, schema, pa.Table.from_batches([batch])) for batch in rows)
     last: Key | None = None
@@ -193,16 +195,35 @@ def _kind(type_: pa.DataType) -> str:
 
 def _check_keys(table: Table, part: pa.Table, last: Key | None, partition: tuple[str, ...]) -> Key:
     """The last key of rows that rise from `last` on, and all lie in `partition`."""
-    keys = pl.DataFrame(pl.from_arrow(part.select(list(table.key))))
-    doubled = keys.filter(keys.is_duplicated())
-    repeated = doubled.row(0) if doubled.height else keys.row(0) if keys.row(0) == last else None
-    if repeated is not None:
-        raise TableContractError(f"table {table.name!r}: several rows have the key {repeated}")
-    if not keys.equals(keys.sort(table.key)) or (last is not None and last > keys.row(0)):
-        raise TableContractError(f"table {table.name!r}: rows are not sorted by {table.key}")
+    keys = _keys(table, part)
+    if not _rises(keys) or (last is not None and last >= keys.row(0)):
+        _refuse_order(table, keys, last)
     for key in (keys.row(0), keys.row(-1)):  # sorted, and the partition leads the key
         if key[: len(partition)] != partition:
             raise TableContractError(
                 f"table {table.name!r}: the row {key} does not belong to the partition {partition}"
             )
     return keys.row(-1)
+
+
+def _keys(table: Table, rows: pa.Table) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(rows.select(list(table.key))))
+
+
+def _rises(keys: pl.DataFrame) -> bool:
+    """Whether every row is beyond the one before it."""
+    if keys.is_empty():
+        return True
+    rises = pl.repeat(False, keys.height - 1, eager=True)
+    for column in reversed(keys.get_columns()):
+        before, after = column[:-1], column[1:]
+        rises = (after > before) | ((after == before) & rises)
+    return bool(rises.all())
+
+
+def _refuse_order(table: Table, keys: pl.DataFrame, last: Key | None) -> None:
+    doubled = keys.filter(keys.is_duplicated())
+    repeated = doubled.row(0) if doubled.height else keys.row(0) if keys.row(0) == last else None
+    if repeated is not None:
+        raise TableContractError(f"table {table.name!r}: several rows have the key {repeated}")
+    raise TableContractError(f"table {table.name!r}: rows are not sorted by {table.key}")

@@ -2,7 +2,7 @@
 
 The control for a language model: it reads the same texts and knows their words, but no
 language (Deerwester et al. 1990). It is fitted on the corpus it embeds and refitted, never
-stored: the same corpus gives the same vectors.
+stored: the same corpus gives the same vectors. How its settings were chosen: docs/parity.md.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class LSA:
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        tfidf = TfidfVectorizer(analyzer=terms, min_df=MIN_DOCUMENTS, sublinear_tf=True)
+        tfidf = TfidfVectorizer(analyzer=terms, min_df=MIN_DOCUMENTS)
         weighted = tfidf.fit_transform(texts)
         possible = min(weighted.shape)
         if possible < dimensions:
@@ -84,7 +84,7 @@ class LSA:
         svd = TruncatedSVD(dimensions, algorithm="randomized", random_state=SEED)
         svd.fit(weighted)
         identity = (
-            f"lsa-{dimensions}:corpus={_corpus_sha256(texts)}:min_df={MIN_DOCUMENTS}"
+            f"lsa-{dimensions}:corpus={_corpus_sha256(texts)}:tf=counts:min_df={MIN_DOCUMENTS}"
             f":terms=v{TERMS_VERSION}:seed={SEED}:scikit-learn={sklearn_version}"
         )
         return cls(tfidf, svd, identity=identity)

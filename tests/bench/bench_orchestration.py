@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 PROJECT = Path(__file__).parents[2]
@@ -88,7 +90,11 @@ def _bare(settings: Any, defs: Any) -> Any:
     job = defs.resolve_job_def("release")
     order = [step.node_handle.name for step in _steps(job)]
     functions = {node.name: node.compute_fn.decorated_fn for node in job.all_node_defs}
-    context = dg.build_asset_context(instance=dg.DagsterInstance.ephemeral())
+    context = SimpleNamespace(
+        instance=dg.DagsterInstance.ephemeral(),
+        log=logging.getLogger("bare"),
+        log_event=lambda _: None,
+    )
 
     def work() -> None:
         made: dict[str, StoredTable] = {}

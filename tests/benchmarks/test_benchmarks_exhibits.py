@@ -103,6 +103,20 @@ def test_the_same_rows_give_the_same_bytes():
     assert [one.png for one in first] == [one.png for one in again]
 
 
+def test_models_alone_are_shown_when_no_benchmark_was_asked():
+    """As in a release of bulk samples in a random space."""
+    shared = {"model": "diagnosis-prostate", "model_version": "v1", "split": "test",
+              "cohort": "prostate", "metric": "balanced_accuracy", "n": 9}  # fmt: skip
+    rows = [
+        shared | {"representation": name, "value": value, "ci_low": value - 0.1,
+                  "ci_high": value + 0.1, "is_control": name == "majority-class"}
+        for name, value in (("random-384:genept-w", 0.8), ("majority-class", 0.5))
+    ]  # fmt: skip
+    assert [one.name for one in shown({"model_evaluations": pl.DataFrame(rows)})] == [
+        "spaces-by-tasks"
+    ]
+
+
 @pytest.mark.parametrize("missing", list(released()))
 def test_what_a_release_lacks_is_not_shown(missing):
     tables = released()

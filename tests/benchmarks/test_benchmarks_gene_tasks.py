@@ -95,10 +95,10 @@ def test_a_planted_property_is_found_and_the_controls_fall_to_chance():
     found = task.predict(rows, vectors)
     assert auroc(found, split=task.clean).value > 0.9
     for control in (vectors.shuffled(), random_vectors(GENES)):
-        assert 0.35 < auroc(task.predict(rows, control, brief=True)).value < 0.65
-    dealt = task.predict(task.permuted(rows), vectors, brief=True)
+        assert 0.35 < auroc(task.predict(rows, control, draw=0)).value < 0.65
+    dealt = task.predict(task.permuted(rows), vectors, draw=0)
     assert 0.35 < auroc(dealt).value < 0.65
-    assert not dealt.filter(split=EXACT).height, "brief: the deciding split alone"
+    assert not dealt.filter(split=EXACT).height, "a draw: the deciding split alone"
 
 
 def test_the_authors_folds_keep_repeated_genes_and_the_clean_ones_do_not():
@@ -164,9 +164,9 @@ def test_planted_pairs_are_found_on_both_splits_and_by_every_feature():
     assert found.filter(split=FIXED)["model"].unique().to_list() == ["logistic-regression"]
     assert auroc(found, model="logistic-regression", split=FIXED).value > 0.85
     assert auroc(found, model="logistic-regression", split=DISJOINT).value > 0.85
-    mixed = task.predict(rows, planted(3.0).shuffled(), brief=True)
+    mixed = task.predict(rows, planted(3.0).shuffled(), draw=0)
     assert 0.3 < auroc(mixed, split=DISJOINT).value < 0.7
-    dealt = task.predict(task.permuted(rows), planted(3.0), brief=True)
+    dealt = task.predict(task.permuted(rows), planted(3.0), draw=0)
     assert 0.35 < auroc(dealt, split=DISJOINT).value < 0.65
 
 
@@ -219,15 +219,19 @@ def test_interactions_are_told_by_what_partners_share_and_not_by_their_number():
         label=pl.lit(1, pl.Int64),
         split=pl.lit("all"),
     )
-    task = Interactions(id="i", dataset="d", title="i", metrics=("auroc",), clean=DISJOINT)
+    task = Interactions(
+        id="i", dataset="d", title="i", metrics=("auroc",), clean=DISJOINT,
+        model="logistic-regression:product",
+    )  # fmt: skip
     found = task.predict(rows, vectors)
     assert set(found["split"]) == {DISJOINT}
-    assert auroc(found, model="logistic-regression:product").value > 0.8
+    assert auroc(found, model=task.model).value > 0.8
+    assert found.filter(model=task.model)["fold"].n_unique() == len(task.seeds), "it decides"
     assert 0.4 < auroc(found, model="logistic-regression").value < 0.6, "a sum knows no partners"
     _, often = task.baseline(rows)
     assert 0.4 < auroc(often).value < 0.6
-    dealt = task.predict(task.permuted(rows), vectors)
-    assert 0.35 < auroc(dealt, model="logistic-regression:product").value < 0.65
+    dealt = task.predict(task.permuted(rows), vectors, draw=1)
+    assert 0.35 < auroc(dealt, model=task.model).value < 0.65
 
 
 def test_the_registry_names_known_metrics_and_tasks_once():

@@ -1,16 +1,20 @@
 """The leaderboard in a real lake: who takes part, beside which controls, and what is remembered."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from genept.benchmarks import leaderboard
+from genept.benchmarks import predicting
 from genept.benchmarks.contests import SpaceVectors
 from genept.benchmarks.gene_tasks import Property
 from genept.benchmarks.leaderboard import run_tasks
-from genept.benchmarks.tasks import RANDOM, Labels
+from genept.benchmarks.resampling import resampled
+from genept.benchmarks.tasks import RANDOM, Labels, random_vectors
 from genept.store.lake import Lake, NewPart
+from genept.store.licences import collections_in
 from genept.store.provenance import Origin
 from genept.tables import TABLES
 from genept.text.spaces import space_of
@@ -27,6 +31,8 @@ TASK = Property(
     clean="shuffled-5-fold-repeated",
     heads=("logistic-regression",),
     told_by=("go",),
+    draws=4,
+    further_draws=1,
 )
 
 
@@ -103,13 +109,13 @@ def test_spaces_stand_beside_their_controls_and_differences_are_told(lake: Lake,
 def test_only_what_an_input_touches_is_done_again(lake: Lake, spaces, monkeypatch):
     parts, _ = held(lake, spaces)
     predicted = []
-    real = leaderboard._predicted
+    real = predicting._predicted
 
     def watched(lake, contest, name, members):
         predicted.append(name)
         return real(lake, contest, name, members)
 
-    monkeypatch.setattr(leaderboard, "_predicted", watched)
+    monkeypatch.setattr(predicting, "_predicted", watched)
     assert held(lake, spaces)[0] == parts
     assert predicted == []
     spaces[1] = space(lake, "fair/text", 1.5, seed=2)
@@ -125,3 +131,50 @@ def test_a_task_without_labels_is_named_and_makes_empty_tables(lake: Lake, space
         "benchmark_confusions": 0,
     }
     assert "no labels" in remarks["t"]
+
+
+def test_a_task_of_few_labels_is_named_and_the_others_are_held(lake: Lake, spaces):
+    of_few = replace(TASK, id="few")
+    few = (
+        labels()
+        .properties.head(20)
+        .with_columns(task=pl.lit("few"), label=pl.Series(["yes"] * 16 + ["no"] * 4))
+    )
+    both = Labels(pl.concat([labels().properties, few]), labels().pairs)
+    parts, remarks = run_tasks(lake, both, spaces, tasks={"few": of_few, "t": TASK})
+    assert remarks["few"].startswith("only 4 genes are no, and 15 are needed")
+    results = lake.read([part for part in parts if part.table == "benchmark_results"])
+    assert set(results["task"]) == {"t"}
+
+
+def test_a_control_is_the_mean_of_independent_draws(lake: Lake, spaces):
+    parts, _ = held(lake, spaces[:1])
+    results = lake.read([part for part in parts if part.table == "benchmark_results"])
+    chance = results.filter(representation=RANDOM, metric="auroc", split=TASK.clean)
+    rows = labels().properties
+    single = [
+        resampled(TASK.predict(rows, random_vectors(GENES, draw=draw), draw=draw), "auroc").value
+        for draw in range(TASK.draws)
+    ]
+    assert chance["value"].item() == pytest.approx(np.mean(single))
+    assert np.ptp(single) > 0.05, "one draw alone says little"
+    assert chance["n"].item() == N
+
+
+def test_what_is_told_of_each_data_set_is_a_piece_of_its_own(lake: Lake, spaces):
+    other = replace(TASK, id="u", dataset="of-others")
+    more = labels().properties.with_columns(task=pl.lit("u"))
+    both = Labels(pl.concat([labels().properties, more]), labels().pairs)
+    parts, _ = run_tasks(lake, both, spaces[:1], tasks={"t": TASK, "u": other})
+    pieces = [part for part in parts if part.table == "benchmark_comparisons"]
+    assert [collections_in(lake, part) for part in pieces] == [{"d"}, {"of-others"}]
+    assert lake.assemble("benchmark_comparisons", parts).rows == sum(one.rows for one in pieces)
+
+
+def test_spaces_of_several_recipes_are_one_ensemble_when_asked(lake: Lake):
+    several = [space(lake, "good/text", 1.0), space(lake, "fair/other", 1.0, seed=2)]
+    parts, _ = run_tasks(lake, labels(), several, tasks={"t": TASK}, together=True)
+    results = lake.read([part for part in parts if part.table == "benchmark_results"])
+    decided = results.filter(split=TASK.clean, metric="auroc")
+    value = dict(decided.select("representation", "value").iter_rows())
+    assert value["ensemble/all"] > max(value["good/text"], value["fair/other"])

@@ -54,7 +54,7 @@ def differences(leak):
     scores = {}
     for name, of_genes in versions.items():
         vectors = GeneVectors(name, GENES, LSA.fit(of_genes, 24).embed(of_genes))
-        found = TASK.predict(rows, vectors, brief=True)
+        found = TASK.predict(rows, vectors, draw=0)
         scores[name] = resampled(found, "auroc", n_resamples=200)
     told = paired_differences(scores, [("lsa-24/told", "lsa-24/told-masked")])
     return corrected(told).with_columns(task=pl.lit("t"))

@@ -83,9 +83,10 @@ def test_cells_are_decided_by_groups_left_out_where_there_are_any():
 def test_samples_stand_beside_genes_from_their_own_table():
     evaluations = pl.DataFrame(
         {
-            "model": "diagnosis", "model_version": ["2", "1", "1"], "cohort": "tcga-brca",
-            "representation": "expression", "metric": ["balanced_accuracy"] * 2 + ["ece"],
-            "split": "grouped", "value": [0.8, 0.7, 0.1], "ci_low": 0.6, "ci_high": 0.9,
+            "model": "diagnosis", "model_version": ["2", "1", "1", "1"], "cohort": "tcga-brca",
+            "representation": ["expression"] * 3 + ["expression, knn"],
+            "metric": ["balanced_accuracy"] * 2 + ["ece", "balanced_accuracy"],
+            "split": "grouped", "value": [0.8, 0.7, 0.1, 0.9], "ci_low": 0.6, "ci_high": 0.9,
             "n": 700, "is_control": False,
         }
     )  # fmt: skip

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from genept.settings import Settings
+
 PROJECT = Path(__file__).parents[2]
 COMPOSE = PROJECT / "infra" / "compose.yaml"
 SECRETS = {
@@ -100,6 +102,17 @@ def test_only_webservers_are_reached_from_outside_and_on_loopback(compose: dict[
     assert compose["services"]["viewer"]["command"][-1] == "--read-only"
     reaches_out = {n for n, one in compose["services"].items() if "outside" in one["networks"]}
     assert reaches_out == {"code"}
+
+
+def test_nights_are_by_the_clock_unless_the_environment_says_otherwise(
+    compose: dict[str, Any],
+) -> None:
+    told = compose["services"]["code"]["environment"]
+    assert told["GENEPT_UNATTENDED"] == "${GENEPT_UNATTENDED:-true}"
+    assert told["GENEPT_FAILURE_WEBHOOK"] is None, "handed on if it is set"
+    known = {f"GENEPT_{name.upper()}" for name in Settings.model_fields}
+    ours = {name for name in told if name.startswith("GENEPT_")}
+    assert ours - known == {one for one in ours if "_POSTGRES_" in one} | {"GENEPT_CODE_HOST"}
 
 
 def test_every_service_is_watched_and_hardened(compose: dict[str, Any]) -> None:

@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from genept.settings import Settings
+
 PROJECT = Path(__file__).parents[2]
 SYSTEMD = PROJECT / "infra" / "systemd"
 UNITS = sorted(path.name for path in SYSTEMD.glob("*.service"))
+DELETES = "genept-gc.service"
+"""Started by its timer, and that only where somebody enabled it."""
+
 EXPOSED_AT_MOST = 20
 """Tenths; systemd calls anything up to 25 `OK` and an untouched service 96."""
 
@@ -28,7 +33,8 @@ def program(name: str) -> str:
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
     """The units as on a machine where the checkout of these tests is the one they name."""
-    for path in [*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.target"), *SYSTEMD.glob("*.d/*")]:
+    kinds = ("*.service", "*.target", "*.timer", "*.d/*")
+    for path in (path for kind in kinds for path in SYSTEMD.glob(kind)):
         there = tmp_path / path.relative_to(SYSTEMD)
         there.parent.mkdir(exist_ok=True)
         text = path.read_text().replace("/opt/genept/.venv/bin", str(Path(sys.executable).parent))
@@ -37,7 +43,7 @@ def installed(tmp_path: Path) -> Path:
 
 
 def test_systemd_finds_no_fault_in_the_units(installed: Path) -> None:
-    units = [str(installed / name) for name in (*UNITS, "genept.target")]
+    units = [str(installed / name) for name in (*UNITS, "genept.target", "genept-gc.timer")]
     verified = subprocess.run(
         [program("systemd-analyze"), "verify", "--man=no", *units],
         env={"SYSTEMD_UNIT_PATH": f"{installed}:", "PATH": "/usr/bin:/bin"},
@@ -105,13 +111,26 @@ def test_secrets_are_in_a_file_of_root_and_in_no_unit() -> None:
     assert not re.findall(r"(?:PASSWORD|SECRET\w*|\w*KEY)=(?!\s*$)", every, re.MULTILINE)
 
 
+def test_nights_are_by_the_clock_and_the_example_is_what_the_settings_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    example = (SYSTEMD / "settings.env.example").read_text()
+    told = dict(re.findall(r"^(GENEPT_\w+)=(.*)$", example, re.MULTILINE))
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert Settings().unattended
+    of_the_database = {name for name in told if name.startswith("GENEPT_POSTGRES_")}
+    known = {f"GENEPT_{name.upper()}" for name in Settings.model_fields}
+    assert set(told) - of_the_database <= known
+
+
 def test_every_service_belongs_to_the_target_and_binds_loopback() -> None:
     target = ConfigParser(strict=False, interpolation=None)
     target.read(SYSTEMD / "genept.target")
-    assert sorted(target["Unit"]["Wants"].split()) == UNITS
+    assert sorted(target["Unit"]["Wants"].split()) == sorted(set(UNITS) - {DELETES})
     for name in UNITS:
         text = (SYSTEMD / name).read_text()
-        assert "PartOf=genept.target" in text
+        assert ("PartOf=genept.target" in text) is (name != DELETES)
         assert not re.search(r"-h (?!127\.0\.0\.1)", text), "it is reached from outside"
         if "webserver " in text or "code-server " in text:
             assert "-h 127.0.0.1" in text

@@ -5,9 +5,9 @@ import pytest
 
 from genept.models.drug_regimes import (
     REGIMES,
+    RegimeTest,
     conformal_reach,
     naive_predictions,
-    predict_regime,
     regime_folds,
     regime_scores,
 )
@@ -93,14 +93,13 @@ def test_a_planted_signal_is_found_in_new_lines_and_not_in_shuffled_features(nam
     regime = Regime.LEAVE_CELL_LINE_OUT
     _, folds = regime_folds(regime, **NAMES, pairs=PAIRS, n_folds=3, seed=0)
     shuffled = X[np.random.default_rng(1).permutation(len(X))]
-    found = {
-        "expression": predict_regime(name, X, PAIRS, folds, regime=regime, seed=0),
-        "permuted-features": predict_regime(name, shuffled, PAIRS, folds, regime=regime, seed=0),
-    }
+    test = RegimeTest(regime, PAIRS, folds, seed=0)
+    seen = {"expression": X, "permuted-features": shuffled}
+    found = {what: test.predict(name, what, features) for what, features in seen.items()}
     pearson = pearson_of(found, PAIRS, folds)
     assert pearson["expression"]["ci_low"] > 0.1
     assert pearson["permuted-features"]["value"] < 0.25
-    again = predict_regime(name, X, PAIRS, folds, regime=regime, seed=0)
+    again = RegimeTest(regime, PAIRS, folds, seed=0).predict(name, "expression", X)
     np.testing.assert_allclose(again, found["expression"], atol=1e-6)
 
 
@@ -112,9 +111,8 @@ def test_a_line_that_is_sensitive_to_everything_is_told_by_its_features():
     pairs = Pairs(line, drug, np.zeros_like(line), drug + 2 * sensitive[line])
     features = np.stack([sensitive, rng.normal(size=60)], axis=1).astype(np.float32)
     folds = (line % 3).astype(np.int64)
-    predicted = predict_regime(
-        "ridge", features, pairs, folds, regime=Regime.LEAVE_CELL_LINE_OUT, seed=0
-    )
+    test = RegimeTest(Regime.LEAVE_CELL_LINE_OUT, pairs, folds, seed=0)
+    predicted = test.predict("ridge", "features", features)
     assert np.corrcoef(predicted - drug, pairs.value - drug)[0, 1] > 0.95
 
 
@@ -127,10 +125,9 @@ def test_a_drug_that_was_never_seen_is_told_by_its_features():
     fingerprints = (kind[:, None] ^ (rng.random((40, 12)) < 0.1)).astype(np.float32)
     regime = Regime.LEAVE_DRUG_OUT
     folds = (drug // 2 % 4).astype(np.int64)
-    told = predict_regime("ridge", fingerprints, pairs, folds, regime=regime, seed=0)
-    by_name = predict_regime(
-        "ridge", np.eye(40, dtype=np.float32), pairs, folds, regime=regime, seed=0
-    )
+    test = RegimeTest(regime, pairs, folds, seed=0)
+    told = test.predict("ridge", "fingerprints", fingerprints)
+    by_name = test.predict("ridge", "identity", np.eye(40, dtype=np.float32))
     pearson = pearson_of({"fingerprints": told, "identity": by_name}, pairs, folds)
     assert pearson["fingerprints"]["value"] > 0.9
     assert pearson["identity"]["value"] < 0.2

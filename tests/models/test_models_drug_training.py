@@ -1,5 +1,6 @@
 """A planted screen in a real lake: trained once, judged by the gate, stored, asked again."""
 
+import secrets
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 from planted import (
     MINILM,
+    RANDOM,
     a_collection,
     in_every_space,
     ingest_parsed,
@@ -72,16 +74,30 @@ def planted_screen(rng, n=150):
     )
 
 
-@pytest.fixture
-def screen(lake: Lake, monkeypatch):
+@pytest.fixture(scope="module")
+def lake(object_store, tmp_path_factory) -> Lake:
+    """One lake for all tests of this file: the screen is trained once."""
+    prefix = f"tests/drug-training-{secrets.token_hex(4)}"
+    return Lake(object_store, prefix, tmp_path_factory.mktemp("parts"))
+
+
+@pytest.fixture(scope="module")
+def screen(lake: Lake):
     """The arguments of a training on a planted screen, and its registry."""
     collection = a_collection("zscore")
     parsed = planted_screen(np.random.default_rng(0))
-    ingested = ingest_parsed(monkeypatch, lake, parsed, REFERENCE, collection)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        ingested = ingest_parsed(monkeypatch, lake, parsed, REFERENCE, collection)
     parts = in_every_space(lake, ingested, collection, REFERENCE["ensembl_gene_id"].to_list())
     registry = ModelRegistry(lake.store, lake.prefix)
     task = (lake, collection.id, "zscore", MINILM, parts, ingested["drug_responses"], registry)
     return task, ingested
+
+
+@pytest.fixture(scope="module")
+def trained(screen):
+    """What came of its training."""
+    return train_drug_response(*screen[0])
 
 
 def by_table(retraining):
@@ -91,10 +107,9 @@ def by_table(retraining):
     return found
 
 
-def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, monkeypatch):
+def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, trained, monkeypatch):
     task, ingested = screen
     registry = task[-1]
-    trained = train_drug_response(*task)
     made = by_table(trained)
     predictions = lake.read(made["drug_response_predictions"])
     responses = lake.read(ingested["drug_responses"])
@@ -142,11 +157,10 @@ def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, monkeypatch):
 
 
 def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(
-    lake: Lake, screen, monkeypatch, tmp_path
+    lake: Lake, screen, trained, monkeypatch, tmp_path
 ):
     task, ingested = screen
     _, collection, unit, space, parts, responses, registry = task
-    train_drug_response(*task)
     manifest = registry.champion("drug-response-planted")
     served = Served.of(registry, manifest)
     lines = BulkCollection(collection, unit, parts.axis, parts.expression)
@@ -211,26 +225,27 @@ def the_command_line_says_the_same(monkeypatch, tmp_path, registry, samples, vec
     assert "there is no model 'drug-response-nix'" in str(nobody.exception)
 
 
-def test_a_tampered_model_is_refused(lake: Lake, screen):
-    task, _ = screen
-    registry = task[-1]
-    train_drug_response(*task)
+def test_a_tampered_model_is_refused(lake: Lake, screen, trained):
+    registry = screen[0][-1]
     manifest = registry.champion("drug-response-planted")
     (key,) = (
         info.key
         for info in lake.store.list(f"{registry.prefix}/")
         if info.key.endswith("model.skops")
     )
-    body = bytearray(lake.store.get(key))
+    honest, etag = lake.store.get_with_etag(key)
+    body = bytearray(honest)
     body[len(body) // 2] ^= 1
-    _, etag = lake.store.get_with_etag(key)
     lake.store.put_if_match(key, bytes(body), etag)
     with pytest.raises(ModelRefusedError, match="SHA-256"):
         registry.load(manifest)
+    lake.store.put_if_match(key, honest, lake.store.get_with_etag(key)[1])
+    registry.load(manifest)
 
 
-def test_a_line_in_training_and_holdout_is_refused(lake: Lake, screen, monkeypatch):
-    task, _ = screen
+def test_a_line_in_training_and_holdout_is_refused(screen, monkeypatch):
+    lake, collection, unit, _, *rest = screen[0]
+    task = (lake, collection, unit, RANDOM, *rest)
 
     def half(ids, members, groups, *, task, share=0.2):
         from genept.models.holdout import Holdout

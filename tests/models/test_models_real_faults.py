@@ -13,7 +13,7 @@ import genept.models.retraining
 from genept.models.evidence import Champion
 from genept.models.groups import connected_groups, near_duplicates
 from genept.models.heads import Contender, fit_model
-from genept.models.holdout import Rows
+from genept.models.holdout import Rows, hold_out
 from genept.models.persistence import ModelRefusedError
 from genept.models.registry import ModelRegistry
 from genept.models.retraining import retrain
@@ -145,9 +145,8 @@ def test_a_class_that_vanished_is_refused(tcga):
 
 
 def test_a_tampered_model_file_is_refused(tcga, object_store, store_prefix):
-    found = retrain(
-        tcga, list(tcga.groups), [Contender("expression", "linear")], model="diagnosis", seed=0
-    )
+    holdout = hold_out(tcga.ids, tcga.groups, tcga.groups, task="diagnosis")
+    found = retrain(tcga, holdout, [Contender("expression", "linear")], seed=0)
     registry = ModelRegistry(object_store, store_prefix)
     manifest = submitted(registry, found, "v1")
     registry.load(manifest)

@@ -14,6 +14,7 @@ from genept.models.card import Facts
 from genept.models.card_pages import card_markdown
 from genept.models.evidence import Cohort, ModelManifest
 from genept.models.heads import STEPS, Contender
+from genept.models.holdout import hold_out
 from genept.models.persistence import ModelRefusedError, stored_types
 from genept.models.promotion import judge_candidate
 from genept.models.registry import KEPT, ModelRegistry
@@ -35,7 +36,8 @@ MODEL = "diagnosis-planted"
 def retrained():
     rows = planted_rows()
     contenders = [Contender("expression", "linear")]
-    return retrain(rows, list(rows.groups), contenders, model=MODEL, seed=0)
+    holdout = hold_out(rows.ids, rows.groups, rows.groups, task=MODEL)
+    return retrain(rows, holdout, contenders, seed=0)
 
 
 @pytest.fixture
@@ -55,8 +57,8 @@ def papers(retrained, version):
     )
     manifest = ModelManifest(
         model=MODEL, version=version, collection="planted", label="diagnosis",
-        representation="expression", head="linear", steps=STEPS, classes=retrained.model.classes,
-        **retrained.model.tempering._asdict(), abstain_below=0.5, space="s", unit="log2",
+        representation="expression", head="linear", steps=STEPS, classes=retrained.fitted.classes,
+        **retrained.fitted.tempering._asdict(), abstain_below=0.5, space="s", unit="log2",
         genes=tuple(f"g{n}" for n in range(24)), seed=0, cohorts=cohorts,
         label_counts={"benign": 150, "malign": 150}, left_out={},
         holdout_sha256=retrained.holdout.sha256, libraries={},
@@ -88,7 +90,7 @@ def test_a_candidate_that_passes_becomes_champion_and_is_loaded_as_it_was(regist
     assert registry.champion(MODEL) == manifest
     loaded = registry.load(manifest)
     np.testing.assert_allclose(
-        loaded.probabilities(out.features), retrained.model.probabilities(out.features), atol=1e-6
+        loaded.probabilities(out.features), retrained.fitted.probabilities(out.features), atol=1e-6
     )
     second = submitted(registry, retrained, "v2")
     again = judge_candidate(registry, second, out, manifest.genes)
@@ -179,7 +181,8 @@ def test_the_command_line_shows_explains_and_refuses(registry, retrained, monkey
     def say(*words):
         return CliRunner().invoke(genept.models_cli.app, list(words))
 
-    assert "0.96" in say("list").stdout
+    score = retrained.evidence.scores["balanced_accuracy"].value
+    assert f"{score:.3f}" in say("list").stdout
     shown = say("show", MODEL).stdout
     assert "Research use" in shown
     assert "never promoted" in shown

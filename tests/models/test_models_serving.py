@@ -14,6 +14,7 @@ import genept.predict_cli
 from genept.collections.sidecar import said
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.representations import BOTH
+from genept.models.diagnosis_training import train_diagnosis
 from genept.models.domain import fit_domain
 from genept.models.everywhere import SERVED, BulkCollection, ask_everywhere
 from genept.models.heads import Contender, fit_model
@@ -22,7 +23,6 @@ from genept.models.registry import ModelRegistry
 from genept.models.serving import Served, diagnose
 from genept.models.tasks import DiagnosisTask
 from genept.models.tempering import Tempering
-from genept.models.training import train_diagnosis
 from genept.nomenclature.reference import Reference
 from genept.sources.errors import SourceError
 from genept.store.lake import Lake

@@ -21,7 +21,7 @@ from genept.sources.gene_files import (
     read_gene_types,
     read_hgnc_complete_set,
 )
-from genept.sources.gene_lists import read_gene_names
+from genept.sources.gene_lists import gene_name_batches
 
 MIRROR = Path(__file__).parents[3] / "shared" / "mirror"
 HGNC = MIRROR / "hgnc" / "hgnc_complete_set_2024-10-18.txt.gz"
@@ -124,7 +124,7 @@ def published_ids_and_expression() -> pl.DataFrame:
         published = file["var"]["ensembl_id_10x_hg19"].asstr()[:]
         matrix = file["X"]
         share = np.bincount(matrix["indices"][:], weights=matrix["data"][:], minlength=32_738)
-    names, _ = read_gene_names(PBMC)
+    names = [name for batch, _ in gene_name_batches(PBMC).batches for name in batch]
     return pl.DataFrame(
         {"input_id": names, "published": published.tolist(), "share": share / share.sum()}
     )

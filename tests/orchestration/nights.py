@@ -24,8 +24,11 @@ import genept.platform
 from genept.collections.inbox import Refused, drops, take_in
 from genept.nomenclature.reference import SOURCES
 from genept.platform import Platform
+from genept.resolving import open_releases
 from genept.settings import Settings
 from genept.sources.catalogue import Catalogue
+from genept.store.lake import Part, StoredTable
+from genept.store.release import Releases
 from genept.store.s3 import ObjectStore
 from genept.text.recipes import Recipe, load_recipes
 from genept.text.spaces import Space
@@ -39,10 +42,27 @@ HELD = {"first": GENES[:60], "second": GENES[40:]}
 """Genes by collection: they share twenty."""
 
 WIDTH = 32
+CATALOGUE = "catalogue.json"
 
 
 class RememberingModel(CountingEmbedder):
-    """The text model of these nights; a text of the same words has the same vector for ever."""
+    """The text model of these nights; a text of the same words has the same vector for ever.
+
+    Parameters
+    ----------
+    diary
+        File that gets a line for every text, for who asks in another process.
+    """
+
+    def __init__(self, dimensions: int, diary: Path | None = None) -> None:
+        super().__init__(dimensions)
+        self.diary = diary
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        if self.diary is not None:
+            with self.diary.open("a") as lines:
+                lines.writelines(f"{text}\n" for text in texts)
+        return super().embed(texts)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
@@ -51,11 +71,9 @@ class RememberingModel(CountingEmbedder):
 class NightPlatform(Platform):
     """An installation whose archives and text model were made for a test."""
 
-    def __init__(
-        self, settings: Settings, store: ObjectStore, catalogue: Catalogue, model: RememberingModel
-    ) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, model: RememberingModel) -> None:
         super().__init__(settings, runner=METER.metered(genept.platform.plain_loop))
-        self.store, self.shipped_catalogue, self.model = store, catalogue, model
+        self.shipped_catalogue, self.model = catalogue, model
 
     @cached_property
     def minilm(self) -> Any:
@@ -74,6 +92,15 @@ class NightPlatform(Platform):
     def declared_spaces(self) -> dict[Space, bool]:
         return dict(SPACES)
 
+    def cost(self, space: Space, descriptions: StoredTable, number: int) -> Part:
+        """As ever; but a sample that is embedded to be timed counts as not asked for."""
+        asked, diary = list(self.model.asked), self.model.diary
+        self.model.diary = None
+        try:
+            return super().cost(space, descriptions, number)
+        finally:
+            self.model.asked[:], self.model.diary = asked, diary
+
 
 class Nights:
     """The installation, and its clock: `night` runs one, whatever became of those before.
@@ -82,14 +109,17 @@ class Nights:
     ----------
     folder
         For state, archives and the mirror.
+    where
+        Settings of a store that is up; without them the installation starts one of its own.
     """
 
-    def __init__(self, folder: Path, store: ObjectStore, instance: dg.DagsterInstance) -> None:
-        self.store, self.instance = store, instance
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, **where: Any) -> None:
+        self.instance = instance
         self.mirror = folder / "mirror"
         self.product = f"nights-{secrets.token_hex(4)}"
         archives = folder / "state" / "cache" / "archives"
         self.catalogue = made_archives(archives, **_members()).catalogue
+        (folder / CATALOGUE).write_text(self.catalogue.model_dump_json(by_alias=True))
         self.model = RememberingModel(WIDTH)
         self.settings = Settings(
             state_dir=folder / "state",
@@ -97,6 +127,7 @@ class Nights:
             mirrors=(str(self.mirror),),
             collections=tuple(HELD),
             threads=1,
+            **where,
         )
         self.summaries = {gene: f"{gene} does thing {n}." for n, gene in enumerate(GENES)}
         self.tell()
@@ -106,7 +137,17 @@ class Nights:
 
     def open(self) -> NightPlatform:
         """The installation as a run opens it."""
-        return NightPlatform(self.settings, self.store, self.catalogue, self.model)
+        return NightPlatform(self.settings, self.catalogue, self.model)
+
+    @cached_property
+    def releases(self) -> Releases:
+        """What was published, and with it the bucket."""
+        return open_releases(self.settings, role="publisher")
+
+    @property
+    def store(self) -> ObjectStore:
+        """The bucket."""
+        return self.releases.store
 
     def tell(self, **changed: str) -> None:
         """Publish NCBI's file anew, with these summaries changed."""
@@ -153,10 +194,10 @@ class Nights:
         table = folder / f"{name}.csv"
         table.write_text("\n".join([f"id,{','.join(genes)}", *rows]) + "\n")
         inbox = f"{self.product}/inbox"
-        self.store.put_if_absent(f"{inbox}/{table.name}", table)
-        self.store.put_if_absent(f"{inbox}/{table.name}.toml", b'unit = "counts"\n')
         platform = self.open()
-        (drop,) = drops(self.store, self.product)[0]
+        platform.store.put_if_absent(f"{inbox}/{table.name}", table)
+        platform.store.put_if_absent(f"{inbox}/{table.name}.toml", b'unit = "counts"\n')
+        (drop,) = drops(platform.store, self.product)[0]
         outcome = take_in(
             platform.lake,
             self.product,

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
@@ -20,7 +20,9 @@ SECONDS = 600
 
 
 @contextmanager
-def served_ui(installation: Installation, *options: str) -> Iterator[str]:
+def served_ui(
+    installation: Installation, *options: str, env: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """`genept ui …` on a free port; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -30,7 +32,7 @@ def served_ui(installation: Installation, *options: str) -> Iterator[str]:
         process = subprocess.Popen(
             installation.command("ui", "--port", str(port), *options),
             cwd=PROJECT,
-            env=installation.environment(),
+            env=installation.environment(**(env or {})),
             stdin=subprocess.DEVNULL,
             stdout=lines,
             stderr=lines,

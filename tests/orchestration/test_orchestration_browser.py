@@ -25,15 +25,22 @@ QUIET = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
+LIMITS = {
+    "GENEPT_COLLECTIONS": '["pbmc-hao"]',
+    "GENEPT_SPACES": '["random-384/name-go"]',
+    "GENEPT_MAX_GENES": "900",
+}
+"""Of what is shown, as little as has a picture: the graph is the whole one."""
+
 SCREENSHOTS = PROJECT / ".genept" / "screenshots"
 
 
 @pytest.fixture
 def ui(installation: Installation) -> Iterator[str]:
     """The UI that `make ui` serves, over an installation that has released something."""
-    ran = installation.genept("run", timeout=1200)
+    ran = installation.genept("run", env=LIMITS, timeout=1200)
     assert ran.returncode == 0, ran.stderr[-2000:]
-    with served_ui(installation) as address:
+    with served_ui(installation, env=LIMITS) as address:
         yield address
 
 
@@ -71,6 +78,10 @@ def test_a_person_materialises_a_table_and_sees_its_checks_and_picture(
         expect(page.get_by_text(re.compile(rf"^{group}$")).first).to_be_visible()
     see(page, "1-groups")
 
+    page.goto(f"{ui}/overview/activity/timeline")
+    expect(page.get_by_text("release", exact=True).first).to_be_visible()
+    see(page, "2-timeline")
+
     page.goto(f"{ui}/runs")
     finished = page.get_by_text("Success", exact=True)
     finished.first.wait_for()
@@ -78,22 +89,25 @@ def test_a_person_materialises_a_table_and_sees_its_checks_and_picture(
     page.goto(f"{ui}/assets/cell_embeddings")
     page.get_by_text("Materialize", exact=True).first.click()
     page.get_by_text(re.compile("^Launched run")).first.wait_for()
-    see(page, "2-launched")
+    see(page, "3-launched")
 
     page.goto(f"{ui}/runs")
     expect(finished).to_have_count(before + 1)
     expect(page.get_by_text("cell_embeddings").first).to_be_visible()
-    see(page, "3-run-finished")
+    see(page, "4-run-finished")
 
     page.goto(f"{ui}/assets/cell_embeddings?view=checks")
     page.get_by_text("keeps_its_declaration").first.click()
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
     expect(page.get_by_text(re.compile(r"^\d+ expectations hold$")).first).to_be_visible()
-    see(page, "4-checks")
+    see(page, "5-checks")
 
     page.goto(f"{ui}/assets/cell_embeddings")
+    expect(page.get_by_text("Show schema").first).to_be_visible()
+    page.get_by_text("Show schema").first.scroll_into_view_if_needed()
+    see(page, "6-metadata")
     page.get_by_text("Show Markdown", exact=False).first.click()
     picture = page.get_by_role("dialog").locator("img").first
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.complete && image.naturalWidth") > 300
-    see(page, "5-picture")
+    see(page, "7-picture")

@@ -6,10 +6,11 @@ import subprocess
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from installations import PROJECT, Installation
 
 from genept.client import open_releases
-from orchestration.instance import LAUNCHED_BY, close_killed_runs, exclusive_run
+from orchestration.instance import CODE_LOCATION, LAUNCHED_BY, close_killed_runs, exclusive_run
 
 CLOSED = {
     "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
@@ -101,7 +102,12 @@ def test_only_runs_of_this_command_are_closed() -> None:
         )
         theirs = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
         assert close_killed_runs(instance) == 1
-        assert instance.get_run_by_id(ours.run_id).status == dg.DagsterRunStatus.FAILURE
+        closed = instance.get_run_by_id(ours.run_id)
+        assert closed.status == dg.DagsterRunStatus.FAILURE
+        assert closed.remote_job_origin.location_name == CODE_LOCATION, "or no timeline shows it"
+        assert closed.tags == LAUNCHED_BY | {
+            REPOSITORY_LABEL_TAG: f"__repository__@{CODE_LOCATION}"
+        }
         assert instance.get_run_by_id(theirs.run_id).status == dg.DagsterRunStatus.STARTED
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from own_files import REFERENCE, counts, write_counts, write_labels
 
-import genept.platform
+import genept.installation
 from genept.platform import Platform
 from genept.settings import Settings
 from orchestration.definitions import build_defs
@@ -19,8 +19,8 @@ KEY = dg.AssetKey("inbox_collection")
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch, object_store) -> Settings:
-    monkeypatch.setattr(genept.platform, "open_store", lambda *_, **__: object_store)
-    monkeypatch.setattr(genept.platform, "starter_reference", lambda _: REFERENCE)
+    monkeypatch.setattr(genept.installation, "open_store", lambda *_, **__: object_store)
+    monkeypatch.setattr(genept.installation, "starter_reference", lambda _: REFERENCE)
     return Settings(state_dir=tmp_path / "state", product=f"inbox-{secrets.token_hex(4)}")
 
 

@@ -22,8 +22,16 @@ CHANGED = GENES[0]
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory, object_store: ObjectStore) -> Iterator[Nights]:
     """An installation that has published once, and built one night since."""
+    access = object_store.access
+    where = {
+        "s3_endpoint": access.endpoint_url,
+        "s3_access_key": access.access_key,
+        "s3_secret_key": access.secret_key,
+        "s3_region": access.region,
+        "bucket": access.bucket,
+    }
     with dg.instance_for_test() as instance:
-        nights = Nights(tmp_path_factory.mktemp("nights"), object_store, instance)
+        nights = Nights(tmp_path_factory.mktemp("nights"), instance, **where)
         first = nights.release()
         assert first.success, [event.message for event in first.get_step_failure_events()]
         assert nights.night("2026-11-01").success

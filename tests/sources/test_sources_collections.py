@@ -173,6 +173,7 @@ def test_tcga_counts_patients_that_are_in_one_file_only(parse: Parse) -> None:
 
 def test_tcga_takes_published_names_where_there_are_no_codes(parse: Parse) -> None:
     options = {"label_file": "clinical.csv", "label_column": "histological_type", "labels": {}}
+    options |= {"patient": "Patient_ID"}
     labels = "Patient_ID,histological_type\nP1,kidney chromophobe\nP2,x\nP3,x\n"
     wheel = tcga_wheel(RNA, labels, "clinical.csv")
     parsed = parse(collection_entry("tcga", "log2", "x", **BRCA | options), x=wheel)

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 
 from genept.sources.errors import SourceError
-from genept.sources.gene_lists import gene_name_batches, read_gene_names
+from genept.sources.gene_lists import gene_name_batches
 
 
 def written(folder, name, text):
     path = folder / name
     path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
     return path
+
+
+def read_gene_names(path, column=None):
+    stream = gene_name_batches(path, column)
+    return [name for names, _ in stream.batches for name in names], stream.where
 
 
 @pytest.mark.parametrize(

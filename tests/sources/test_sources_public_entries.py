@@ -28,7 +28,7 @@ from genept.sources.places import Places
 ON_THIS_MACHINE = {"pbmc3k", "tcga11"}
 """Files that a mirror must hold: they have no address, and are tested with the mirror."""
 
-IN_PACKAGES = {"gdsc1"}
+IN_PACKAGES = {"gdsc1", "tcga-lgg"}
 """Of the pinned archives: tested as they are, with the index."""
 
 Files = dict[str, bytes]

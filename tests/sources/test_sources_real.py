@@ -139,6 +139,17 @@ def test_kipan(real_archives: Archives) -> None:
     assert kipan.quarantined == ()
 
 
+def test_lower_grade_glioma(real_archives: Archives) -> None:
+    glioma = parsed(real_archives, "tcga-lgg")
+    assert (glioma.observations.height, len(glioma.input_genes)) == (511, 2127)
+    assert dict(glioma.observations["diagnosis"].value_counts().iter_rows()) == {
+        "astrocytoma": 193,
+        "oligodendroglioma": 191,
+        "oligoastrocytoma": 127,
+    }
+    assert glioma.quarantined == ()
+
+
 def test_prostate(real_archives: Archives) -> None:
     prostate = parsed(real_archives, "prostate")
     assert (prostate.observations.height, len(prostate.input_genes)) == (28, 61_860)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 from declared_rows import DIMENSION, declared_rows, default_partition, store_table
@@ -18,7 +20,7 @@ def rows_of(name: str, collections: list[str], **values: list[object]) -> pa.Tab
     rows = declared_rows(table, 3).to_pylist()[: len(collections)]
     for row, collection in zip(rows, collections, strict=True):
         row[table.collection] = collection
-        row["task" if name == "benchmark_results" else "model"] = "planted"
+        row["task" if name.startswith("benchmark") else "model"] = "planted"
     for column, given in values.items():
         for row, value in zip(rows, given, strict=True):
             row[column] = value
@@ -32,8 +34,8 @@ def rows_of(name: str, collections: list[str], **values: list[object]) -> pa.Tab
 def tables(lake: Lake) -> dict[str, StoredTable]:
     def both(name: str, **terms: bool) -> StoredTable:
         parts = [
-            part
-            for one in ("open", "closed")
+            replace(part, number=number)
+            for number, one in enumerate(("open", "closed"))
             for part in store_table(
                 lake,
                 name,
@@ -49,6 +51,8 @@ def tables(lake: Lake) -> dict[str, StoredTable]:
         "genes": store_table(lake, "genes"),
         "observations": both("observations"),
         "benchmark_results": both("benchmark_results"),
+        "benchmark_comparisons": both("benchmark_comparisons"),
+        "benchmark_confusions": both("benchmark_confusions"),
         "model_evaluations": store_table(lake, "model_evaluations", mixed),
     }
 
@@ -68,6 +72,10 @@ def test_the_mark_goes_with_all_that_is_made_of_a_collection(lake: Lake, tables)
         ("observations", ("closed",)): False,
         ("benchmark_results", ("open",)): True,
         ("benchmark_results", ("closed",)): False,
+        ("benchmark_comparisons", ("open",)): True,
+        ("benchmark_comparisons", ("closed",)): False,
+        ("benchmark_confusions", ("open",)): True,
+        ("benchmark_confusions", ("closed",)): False,
         ("model_evaluations", ("closed", "open")): False,
     }
 

@@ -103,7 +103,7 @@ def small_candidate(lake: Lake, number: int) -> Candidate:
 
 @pytest.mark.parametrize(
     ("publishers", "rounds", "polls"),
-    [(3, 3, 60), pytest.param(8, 50, 10_000, marks=pytest.mark.soak)],
+    [(3, 3, 60), pytest.param(8, 50, 10_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])],
 )
 def test_through_faults_no_update_is_lost_and_no_reader_sees_a_torn_release(
     object_store: ObjectStore,

@@ -88,3 +88,11 @@ def test_too_small_a_corpus_is_refused() -> None:
         LSA.fit(corpus())
     with pytest.raises(ValueError, match=r"7 texts that share .* no more than 7 dimensions"):
         LSA.fit(corpus()[:3] + corpus()[:4], dimensions=8)
+
+
+def test_a_term_weighs_by_how_often_it_is_written() -> None:
+    lsa = LSA.fit(corpus(), dimensions=10)
+    once, thrice = lsa.embed(["peptide neuron", "peptide peptide peptide neuron"])
+    (peptide,) = lsa.embed(["peptide"])
+    assert thrice @ peptide > once @ peptide + 0.1
+    assert ":tf=counts:" in lsa.identity

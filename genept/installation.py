@@ -1,0 +1,144 @@
+"""One installation opened from its settings: store, lake, releases, archives, collections.
+
+Everything is opened on first use, so that looking at the graph starts nothing. What turns
+texts into spaces is added in `genept.platform`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+from genept.collections.added import AddedCollection, added_collections
+from genept.models.registry import ModelRegistry
+from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
+from genept.nomenclature.reference import Reference, starter_reference
+from genept.resolving import open_releases
+from genept.settings import Settings
+from genept.sources.archives import Archives
+from genept.sources.catalogue import Catalogue, Collection, load_catalogue
+from genept.sources.places import Places
+from genept.sources.structures import read_pickled_texts, read_structure_table
+from genept.store.claim import Claim
+from genept.store.connect import open_store
+from genept.store.lake import Lake
+from genept.store.provenance import sha256_of
+from genept.store.release import Releases
+from genept.store.s3 import ObjectStore
+
+
+class Installation:
+    """What an installation has, before any text is embedded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def shipped_catalogue(self) -> Catalogue:
+        """The public sources and collections."""
+        return load_catalogue()
+
+    @cached_property
+    def added(self) -> list[AddedCollection]:
+        """The collections that users added."""
+        return added_collections(self.store, self.settings.product)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The public sources and collections, and those that users added."""
+        return self.shipped_catalogue.with_entries(
+            [source for one in self.added for source in one.sources],
+            [one.collection for one in self.added],
+        )
+
+    @cached_property
+    def archives(self) -> Archives:
+        """Verified copies of the public sources, from mirrors first if the settings name any."""
+        return self.archives_of(self.shipped_catalogue)
+
+    @cached_property
+    def collection_archives(self) -> Archives:
+        """The same for the sources of all collections, added ones included."""
+        return self.archives_of(self.catalogue)
+
+    def archives_of(self, catalogue: Catalogue) -> Archives:
+        """Verified copies of a catalogue's sources."""
+        places = Places(
+            self.settings.mirrors,
+            self.settings.addresses,
+            lambda bucket, key: self.store.presigned(key, bucket=bucket),
+        )
+        return Archives(catalogue, self.settings.state / "cache" / "archives", places=places)
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The object store, to build in; starts the embedded one if the settings say so."""
+        return open_store(self.settings, "writer")
+
+    @cached_property
+    def lake(self) -> Lake:
+        """Everything that was ever built."""
+        return Lake(self.store, self.settings.product, self.settings.state / "cache" / "parts")
+
+    @cached_property
+    def releases(self) -> Releases:
+        """Everything that was ever published, and to be published."""
+        return open_releases(self.settings, role="publisher")
+
+    @cached_property
+    def claim(self) -> Claim:
+        """Which run may publish."""
+        return Claim(self.releases)
+
+    @cached_property
+    def models(self) -> ModelRegistry:
+        """Every trained model, and who is champion."""
+        return ModelRegistry(self.store, self.settings.product)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The starter reference, genes without Ensembl id included."""
+        return starter_reference(self.archives)
+
+    @property
+    def reference_version(self) -> str:
+        """Changes with the archives that the reference is read from."""
+        return sha256_of(
+            [self.shipped_catalogue.sources[name].sha256 for name in REFERENCE_SOURCES]
+        )
+
+    @property
+    def collections(self) -> list[Collection]:
+        """The collections to ingest: the usual ones, or those that the settings name.
+
+        Raises
+        ------
+        ValueError
+            If the settings name one that the catalogue does not have.
+        """
+        return self.catalogue.chosen(self.settings.collections)
+
+    def structures(self, collection: Collection) -> dict[str, str]:
+        """SMILES by name of the drug: of the collection's source, and of one's own table.
+
+        Empty where neither gives them.
+        """
+        member, found = collection.options.get("structures"), {}
+        if member is not None:
+            with self.collection_archives.open_member(collection.sources[0], member) as stream:
+                found = read_pickled_texts(stream, what=member)
+        if self.settings.drug_structures is not None:
+            found |= read_structure_table(self.settings.drug_structures)
+        return found
+
+    @property
+    def version(self) -> str:
+        """Version of the platform."""
+        return version("genept-platform")
+
+    def requirements_sha256(self) -> str | None:
+        """Hash of the requirements lock of a checkout; None for an installed wheel."""
+        lock = Path(__file__).parents[1] / "requirements.lock"
+        return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None
