@@ -1,8 +1,9 @@
 """An OpenAI-compatible service on loopback: embeddings, files and batches, and a cash register.
 
 It answers as the real one does (base64 when asked, usage, echoed model) and counts every text
-that it charged for. Faults are met by script, one per request, in order. Run as a program it
-serves until it is killed, for tests and benchmarks in which others are killed.
+that it charged for: for the work, or only for what it delivered in good order. Faults are met by
+script, one per request, in order. Run as a program it serves until it is killed, for tests and
+benchmarks in which others are killed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from email import message_from_bytes
 from email.policy import HTTP
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import uvicorn
@@ -45,13 +46,18 @@ ERRORS = {
 
 
 class LoopbackService:
-    """The service's state; `embed` makes the vectors, `per_text` is how long one takes it."""
+    """The service's state; `embed` makes the vectors, `per_text` is how long one takes it.
+
+    It charges for the work, which is the worst case; `charges_for = "delivery"` leaves out what
+    got spoilt on its way, so that a text charged twice is one that was asked for in vain.
+    """
 
     def __init__(self, embed: Embed | None = None, per_text: float = 0.0) -> None:
         self.embed = embed or RandomVectors(48).embed
         self.per_text = per_text
         self.url = ""
         self.faults: list[str] = []
+        self.charges_for: Literal["work", "delivery"] = "work"
         self.charged: Counter[str] = Counter()
         self.requests: list[int] = []
         self.keys: set[str] = set()
@@ -91,7 +97,8 @@ class LoopbackService:
             await asyncio.sleep(3)
             return PlainTextResponse("too late", 504)
         self.requests.append(len(texts))
-        self.charged.update(texts)
+        lost = spoiled_rows(fault, len(texts)) if self.charges_for == "delivery" else ()
+        self.charged.update(text for row, text in enumerate(texts) if row not in lost)
         await asyncio.sleep(self.per_text * len(texts))
         answer = await asyncio.to_thread(self.answer, texts, body)
         return spoiled(answer, fault)
@@ -191,6 +198,21 @@ class Reset(Response):
         sock = scope["transport"].get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         scope["transport"].abort()
+
+
+def spoiled_rows(fault: str, n_rows: int) -> range:
+    """Which rows of an answer that meets `fault` in `spoiled` cannot be used."""
+    one = min(1, n_rows - 1)
+    match fault:
+        case "truncated" | "cut" | "html" | "dimension" | "model":
+            return range(n_rows)
+        case "missing" | "duplicate":
+            return range(1, 3)
+        case "stray":
+            return range(2, 3)
+        case "nan" | "null" | "zero" | "norm":
+            return range(one, one + 1)
+    return range(0)
 
 
 def spoiled(answer: dict[str, Any], fault: str) -> Response:  # noqa: PLR0912 - a table

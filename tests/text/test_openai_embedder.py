@@ -19,7 +19,7 @@ MODEL = HostedModel(
 )
 QUICK = Patience(connect=2, read=0.6, attempts=4, first_wait=0.01, longest_wait=0.5)
 
-# fault(s) met, what becomes of it, texts charged in all, answers that never came
+# fault(s) met, what becomes of it, texts the service worked on in all, answers that never came
 FAULTS = {
     "no fault": ([], "kept", 6, 0),
     "429 twice": (["429", "429"], "kept", 6, 0),
@@ -27,8 +27,8 @@ FAULTS = {
     "500": (["500"], "kept", 6, 0),
     "hang": (["hang"], "kept", 6, 1),
     "reset": (["reset"], "kept", 6, 1),
-    # The service did the work and charged for it; what came back could not be read. It is
-    # asked again, which is charged again: no client can know better. The receipt says so.
+    # The service did the work; what came back could not be read. It is asked again, and where
+    # the work is what costs, charged again: no client can know better. The receipt says so.
     "truncated JSON": (["truncated"], "kept", 12, 1),
     "connection cut in the body": (["cut"], "kept", 12, 1),
     "HTML under 200": (["html"], "kept", 12, 1),
@@ -66,6 +66,7 @@ def service():
 @pytest.fixture
 def embedder(service):
     service.charged.clear()
+    service.charges_for = "work"
     service.faults.clear()
     service.requests.clear()
     embedder = OpenAIEmbedder(MODEL, SecretStr(KEY), service.url, QUICK)
@@ -95,6 +96,18 @@ def test_every_fault_has_its_outcome_and_its_price(service, embedder, row):
         assert KEY not in str(answer.failure)
         passes = row.startswith("always")
         assert isinstance(answer.failure, RefusedEmbeddingError) is not passes
+
+
+@pytest.mark.parametrize("row", FAULTS)
+def test_what_was_delivered_is_charged_once(service, embedder, row):
+    """Nothing that arrived in good order is asked for again, whatever went wrong beside it."""
+    service.charges_for = "delivery"
+    service.faults = list(FAULTS[row][0])
+    answer = embedder.ask(TEXTS)
+    assert not service.faults, "a planned fault that nobody met tests nothing"
+    assert dict(service.charged) == dict.fromkeys(answer.texts, 1)
+    if FAULTS[row][1] == "kept":
+        assert answer.texts == tuple(TEXTS)
 
 
 def test_always_nan_keeps_the_good_ones(service, embedder):
