@@ -6,6 +6,7 @@ One generator per format. What a name means, and what becomes of a row, is `labe
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from io import StringIO
@@ -33,14 +34,12 @@ MEMBERS: Final[Mapping[str, str]] = {
 }
 """Labels in archives of the package index, by source: the member that has them."""
 
-PROPERTY_SOURCES: Final = (
-    "dosage-sensitive-tfs",
-    "bivalent-genes",
-    "tf-range",
-    "cnvoyant",
-    "gene-types",
-    "gencode-v49-genes",
-)
+PROMOTERS: Final[Mapping[str, str]] = {
+    "bivalent-promoters": "bivalent",
+    "unmethylated-promoters": "unmethylated",
+}
+"""Two lists of genes that label one task only together, by source: what each says."""
+
 PAIR_SOURCES: Final = (
     *(f"gene2vec-{split}-{what}" for split in PAIR_SPLITS for what in ("text", "label")),
     "scnet",
@@ -53,6 +52,7 @@ Paired = tuple[str, str, int, str, str, int]
 """Task, split, position, two names, and whether they belong together."""
 
 _CHROMOSOMES: Final = frozenset({*map(str, range(1, 23)), "X", "Y"})
+_ENSEMBL: Final = re.compile(r"ENSG\d{11}(\.\d+)?")
 _UNTYPED: Final = frozenset({"nan", "None"})
 _DOSAGE: Final = {"3": "haploinsufficient", "40": "not", "30": "not"}
 """ClinGen's scores that decide: sufficient evidence; unlikely, or recessive. Others say little."""
@@ -70,9 +70,13 @@ def label_files(archives: Archives) -> dict[str, FileAtHand]:
     }  # fmt: skip
 
 
-def labelled(file: FileAtHand) -> Iterator[Labelled]:
-    """Every row of a file that labels a gene."""
-    return _PROPERTIES[file.id](file)
+def labelled(files: Mapping[str, FileAtHand]) -> Iterator[Labelled]:
+    """Every row that labels a gene, of the files that are there."""
+    for id_, rows in _PROPERTIES.items():
+        if id_ in files:
+            yield from rows(files[id_])
+    if all(id_ in files for id_ in PROMOTERS):
+        yield from _promoters(files)
 
 
 def paired(files: Mapping[str, FileAtHand]) -> Iterator[Paired]:
@@ -107,6 +111,22 @@ def _bivalent(file: FileAtHand) -> Iterator[Labelled]:
         both = _value(file, row, position, "H3K27me3") == "True"
         name = _value(file, row, position, "tf")
         yield "bivalent-vs-lys4", position, name, "bivalent" if both else "lys4-only"
+
+
+def _promoters(files: Mapping[str, FileAtHand]) -> Iterator[Labelled]:
+    """Ensembl ids, one to a line: the bivalent ones first, as the authors join the lists."""
+    position = 0
+    for id_, label in PROMOTERS.items():
+        file = files[id_]
+        for number, line in text_lines(file.opener, file.path.name):
+            if not (name := line.strip()):
+                continue
+            if not _ENSEMBL.fullmatch(name):
+                raise SourceError(
+                    f"{file.path.name}: line {number} is {name[:40]!r}; expected an Ensembl gene id"
+                )
+            yield "bivalent-vs-unmethylated", position, name, label
+            position += 1
 
 
 def _range(file: FileAtHand) -> Iterator[Labelled]:
@@ -148,6 +168,7 @@ _PROPERTIES: Final[Mapping[str, Callable[[FileAtHand], Iterator[Labelled]]]] = {
     "gene-types": _gene_types,
     "gencode-v49-genes": _chromosomes,
 }
+PROPERTY_SOURCES: Final = (*_PROPERTIES, *PROMOTERS)
 
 
 def _gene2vec(split: str, text: FileAtHand, labels: FileAtHand) -> Iterator[Paired]:

@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from genept.benchmarks.label_files import PROPERTY_SOURCES, label_files, labelled, paired
+from genept.benchmarks.label_files import label_files, labelled, paired
 from genept.nomenclature.mapping import Nomenclature
 from genept.sources.at_hand import FileAtHand
 from genept.store.lake import Lake, NewPart, Part
@@ -72,9 +72,8 @@ def build_labels(
 
 def gene_properties(files: Mapping[str, FileAtHand], nomenclature: Nomenclature) -> pl.DataFrame:
     """Rows of table `gene_properties` from those of the files that are there."""
-    rows = [row for id_ in PROPERTY_SOURCES if id_ in files for row in labelled(files[id_])]
     schema = {"task": pl.String, "position": pl.Int64, "input_id": pl.String, "label": pl.String}
-    read = pl.DataFrame(rows, schema=schema, orient="row")
+    read = pl.DataFrame(list(labelled(files)), schema=schema, orient="row")
     mapped = nomenclature.map(read["input_id"].to_list()).rows
     found = read.with_columns(mapped["ensembl_gene_id"], mapped["outcome"])
     of_gene = ["task", "ensembl_gene_id"]

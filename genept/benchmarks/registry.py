@@ -29,6 +29,14 @@ _TASKS: tuple[Task, ...] = (
         clean=SHUFFLED,
     ),
     Property(
+        id="bivalent-vs-unmethylated",
+        dataset="unmethylated-promoters",
+        title="Bivalent against non-methylated promoters",
+        positive="bivalent",
+        metrics=("auroc",),
+        clean=SHUFFLED,
+    ),
+    Property(
         id="tf-range",
         dataset="tf-range",
         title="Long- against short-range transcription factors",

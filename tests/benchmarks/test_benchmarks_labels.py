@@ -77,6 +77,23 @@ def test_properties_are_labelled_as_published(tmp_path):
         gene_properties({"tf-range": at_hand(tmp_path, "tf-range", rows)}, NAMES)
 
 
+def test_lists_of_promoters_label_a_task_only_together(tmp_path):
+    bivalent = at_hand(tmp_path, "bivalent-promoters", "ENSG00000000001\nENSG00000000002\n\n")
+    without = at_hand(tmp_path, "unmethylated-promoters", "ENSG00000000003\r\nENSG00000000002\n")
+    files = {one.id: one for one in (bivalent, without)}
+    found = gene_properties(files, NAMES)
+    assert found.select("task", "position", "label", "fate").rows() == [
+        ("bivalent-vs-unmethylated", 0, "bivalent", "scored"),
+        ("bivalent-vs-unmethylated", 1, "bivalent", "conflicting"),
+        ("bivalent-vs-unmethylated", 2, "unmethylated", "scored"),
+        ("bivalent-vs-unmethylated", 3, "unmethylated", "conflicting"),
+    ]
+    assert gene_properties({bivalent.id: bivalent}, NAMES).is_empty()
+    page = at_hand(tmp_path, "unmethylated-promoters", "ENSG00000000003\n<html>\n")
+    with pytest.raises(SourceError, match=r"unmethylated-promoters.txt: line 2 is '<html>'"):
+        gene_properties(files | {page.id: page}, NAMES)
+
+
 def test_clingen_labels_genes_by_scores_that_decide(tmp_path):
     rows = (
         ',Gene/Region,"HI Score"\nR,1q21 region,3 (Sufficient Evidence)\n'
