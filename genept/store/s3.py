@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ from genept.store.errors import (
 from genept.store.objects import check_key, opened
 
 DELETED_AT_ONCE: Final = 1000
+WRITTEN_ANEW: Final = 4
 WRITER: Final = "genept-writer"
 """Metadata by which a writer recognises its own object after the answer got lost."""
 
@@ -54,6 +56,8 @@ class ObjectStore(Bucket):
         ------
         ConflictError
             Other bytes are stored under `key`. They were left alone.
+        StoreError
+            The store cannot be asked, or somebody deletes `key` each time it is written.
 
         Of several writers at the same moment one wins, up to 5 GiB; for larger bodies that
         is the server's promise, and SeaweedFS does not make it.
@@ -62,15 +66,28 @@ class ObjectStore(Bucket):
         signature = {WRITER: secrets.token_hex(16)}
         with opened(body) as (stream, size), explained(f"writing {key!r}", self.where):
             sha256 = sha256 or hashlib.file_digest(stream, "sha256").hexdigest()
-            try:
-                conditional.create(
-                    self.client, self.bucket, key, stream, size, sha256=sha256, metadata=signature
-                )
-            except ClientError as error:
-                if http_status(error) != 412 and error_code(error) != "NoSuchUpload":
-                    raise
-                return self._is_own_work(key, size, sha256, signature[WRITER])
-        return True
+            for _ in range(WRITTEN_ANEW):
+                try:
+                    conditional.create(
+                        self.client,
+                        self.bucket,
+                        key,
+                        stream,
+                        size,
+                        sha256=sha256,
+                        metadata=signature,
+                    )
+                except ClientError as error:
+                    if http_status(error) != 412 and error_code(error) != "NoSuchUpload":
+                        raise
+                else:
+                    return True
+                with suppress(MissingObjectError):
+                    return self._is_own_work(key, size, sha256, signature[WRITER])
+        raise StoreError(
+            f"{self.uri(key)} keeps being deleted while it is written: find out by whom, "
+            "then write it anew"
+        )
 
     def put_if_match(self, key: str, body: bytes, etag: str | None) -> str:
         """Replace the object that has `etag`, or create it where there is none; the new ETag.
@@ -143,13 +160,20 @@ class ObjectStore(Bucket):
         """After a refused creation: True if `writer` made the object, False if it is the same.
 
         A lost answer makes the store refuse the repeated request because of the first one.
+
+        Raises
+        ------
+        MissingObjectError
+            Somebody deleted it since: those who merge shards do.
+        ConflictError
+            It holds other bytes.
         """
         if (answer := self._head(key)) is None:
-            raise StoreError(f"{self.uri(key)} was deleted while it was written: write it anew")
+            raise MissingObjectError(f"there is no {self.uri(key)}")
         info, metadata = answer
         if metadata.get(WRITER) == writer:
             return True
-        if info.bytes == size and self._digest(key)[1] == sha256:
+        if info.bytes == size and self.digest(key)[1] == sha256:
             return False
         raise ConflictError(
             f"{self.uri(key)} exists with other content ({info.bytes} bytes, here {size}); "

@@ -64,6 +64,40 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 # --- what is written can be read ---------------------------------------------------------
 
 
+@pytest.mark.parametrize("seen", ["HeadObject", "GetObject"])
+def test_what_others_delete_under_a_writers_hands_is_written_anew(object_store, store_prefix, seen):
+    """Two merge the same shards; a third has merged theirs before the second looks at it."""
+    key, mine = f"{store_prefix}/merged", reached_at(object_store.access.endpoint_url, object_store)
+    object_store.put_if_absent(key, b"the same")
+    deleted = []
+
+    def delete_once(**_: object) -> None:
+        if not deleted:
+            object_store.delete([key])
+            deleted.append(key)
+
+    mine.client.meta.events.register(f"before-call.s3.{seen}", delete_once)
+    assert mine.put_if_absent(key, b"the same") is True
+    assert deleted
+    assert object_store.get(key) == b"the same"
+
+
+def test_what_is_deleted_all_the_time_is_an_error_in_the_end(object_store, store_prefix):
+    key, mine = f"{store_prefix}/merged", reached_at(object_store.access.endpoint_url, object_store)
+    body = b"the same"
+
+    def write(**_: object) -> None:
+        object_store.put_if_absent(key, body)
+
+    def delete(**_: object) -> None:
+        object_store.delete([key])
+
+    mine.client.meta.events.register("before-call.s3.PutObject", write)
+    mine.client.meta.events.register("before-call.s3.HeadObject", delete)
+    with pytest.raises(StoreError, match="keeps being deleted while it is written"):
+        mine.put_if_absent(key, body)
+
+
 @pytest.mark.parametrize(
     "name", ["plain.json", "space=minilm-l6-v2/name-go", "with space", "a+b%20c&d", "µ–×.parquet"]
 )
