@@ -67,9 +67,12 @@ def align(gene_embeddings: pa.Table, axis: pl.DataFrame, n_observations: int) ->
         gene: row for row, gene in enumerate(gene_embeddings["ensembl_gene_id"].to_pylist())
     }
     rows = np.array([position.get(gene, -1) for gene in axis["ensembl_gene_id"]], dtype=np.int64)
-    vectors = np.zeros((rows.size, matrix.shape[1]), dtype=np.float32)
     has_vector = rows >= 0
-    vectors[has_vector] = matrix[rows[has_vector]]
+    vectors = np.zeros((rows.size, matrix.shape[1]), dtype=np.float32)
+    if len(matrix):
+        # Clipped, numpy writes to `out` at once: the table is copied once instead of twice.
+        np.take(matrix, rows, axis=0, out=vectors, mode="clip")
+        vectors[~has_vector] = 0
     seen = axis["n_observations"].to_numpy().astype(np.float64)
     return AlignedVectors(vectors, has_vector, seen / max(n_observations, 1))
 

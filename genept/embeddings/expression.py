@@ -5,8 +5,10 @@ Expression comes as CSR, one row group at a time; embeddings as dense rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,9 @@ import scipy.sparse as sp
 
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, Part
+
+Block: TypeAlias = tuple[list[str], sp.csr_matrix]
+"""Observation ids, and their expression."""
 
 
 def csr_of(rows: pa.Table, n_genes: int) -> sp.csr_matrix:
@@ -55,19 +60,27 @@ def embedding_matrix(rows: pa.Table) -> npt.NDArray[np.float32]:
     return flat.reshape(len(column), column.type.list_size)
 
 
-def expression_blocks(
-    lake: Lake, expression: Part, n_genes: int
-) -> Iterator[tuple[list[str], sp.csr_matrix]]:
+def expression_blocks(lake: Lake, expression: Part, n_genes: int) -> Iterator[Block]:
     """Observation ids and their expression, row group by row group."""
     yield from blocks_of_file(lake.local(expression), n_genes)
 
 
-def blocks_of_file(path: Path, n_genes: int) -> Iterator[tuple[list[str], sp.csr_matrix]]:
+def blocks_of_file(path: Path, n_genes: int) -> Iterator[Block]:
     """The same of a local copy of a part."""
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            rows = file.read_row_group(group, ["observation_id", "gene_index", "value"])
-            yield rows["observation_id"].to_pylist(), csr_of(rows, n_genes)
+    return (read() for read in readers_of_file(path, n_genes))
+
+
+def readers_of_file(path: Path, n_genes: int) -> Iterator[Callable[[], Block]]:
+    """The same as calls, each of which reads one row group in the thread that makes it."""
+    metadata = pq.read_metadata(path)
+
+    def read(group: int) -> Block:
+        with pq.ParquetFile(path, metadata=metadata) as file:
+            columns = ["observation_id", "gene_index", "value"]
+            rows = file.read_row_group(group, columns, use_threads=False)
+        return rows["observation_id"].to_pylist(), csr_of(rows, n_genes)
+
+    return (partial(read, group) for group in range(metadata.num_row_groups))
 
 
 def expression_matrix(

@@ -24,6 +24,7 @@ BUCKET_SHIFT: Final = 8
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int32]
+Doubles = npt.NDArray[np.float64]
 Pointers = npt.NDArray[np.int64]
 
 
@@ -147,18 +148,38 @@ def _add_panels(
                 )  # fmt: skip
 
 
-def _sums(
-    indptr: Pointers, genes: Indices, values: Floats, marked: npt.NDArray[np.bool_],
-    sums: npt.NDArray[np.float64],
-) -> None:  # fmt: skip
-    """Sum of each row, and of its marked genes: rows × 2, added up in float64."""
+def _sums(indptr: Pointers, genes: Indices, values: Floats, shares: Doubles, sums: Doubles) -> None:
+    """Sum of each row, and of its values by the gene's share: rows × 2, added up in float64.
+
+    Four sums take turns, so that an addition need not wait for the one before; they are
+    written out, so the order, and with it every bit, is the same on every processor.
+    """
     for row in range(len(indptr) - 1):
-        every, some = 0.0, 0.0
+        a = b = c = d = 0.0
+        e = f = g = h = 0.0
+        i, stop = indptr[row], indptr[row + 1]
+        while i + 4 <= stop:
+            a += values[i]
+            b += values[i + 1]
+            c += values[i + 2]
+            d += values[i + 3]
+            e += values[i] * shares[np.uint32(genes[i])]
+            f += values[i + 1] * shares[np.uint32(genes[i + 1])]
+            g += values[i + 2] * shares[np.uint32(genes[i + 2])]
+            h += values[i + 3] * shares[np.uint32(genes[i + 3])]
+            i += 4
+        while i < stop:
+            a += values[i]
+            e += values[i] * shares[np.uint32(genes[i])]
+            i += 1
+        sums[row, 0], sums[row, 1] = (a + b) + (c + d), (e + f) + (g + h)
+
+
+def _scale(indptr: Pointers, values: Floats, factors: Floats, scaled: Floats) -> None:
+    """Every value of a row times the row's factor."""
+    for row in range(len(indptr) - 1):
         for i in range(indptr[row], indptr[row + 1]):
-            value = np.float64(values[i])
-            every += value
-            some += value * marked[genes[i]]
-        sums[row, 0], sums[row, 1] = every, some
+            scaled[i] = values[i] * factors[row]
 
 
 def _array(type_: types.Type, dimensions: int, writable: bool = False) -> types.Array:
@@ -173,7 +194,7 @@ _IN, _OUT = (
         for name, type_, dimensions in (
             ("genes", types.int32, 1),
             ("weights", types.float32, 1),
-            ("marked", types.boolean, 1),
+            ("shares", types.float64, 1),
             ("pointers", types.int64, 1),
             ("bucket pointers", types.int64, 2),
             ("matrix", types.float32, 2),
@@ -211,4 +232,5 @@ add_panels: Any = _compile(
     _add_panels,
     _IN["bucket pointers"], _IN["genes"], _IN["weights"], _IN["panels"], _OUT["matrix"],
 )  # fmt: skip
-sums_of_rows: Any = _compile(_sums, *_ROWS, _IN["marked"], _OUT["sums"])
+sums_of_rows: Any = _compile(_sums, *_ROWS, _IN["shares"], _OUT["sums"])
+scale_rows: Any = _compile(_scale, _IN["pointers"], _IN["weights"], _IN["weights"], _OUT["weights"])

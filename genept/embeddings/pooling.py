@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
+from genept.embeddings.expression import Block
 from genept.embeddings.kernel import WeightedSum, popularity, row_sums
 from genept.embeddings.weights import expression_weights
 from genept.store.errors import StoreError
@@ -23,9 +24,6 @@ from genept.tables import TABLES
 
 METHOD = "genept-w"
 TABLE_OF_KIND = {"single_cell": "cell_embeddings", "bulk": "sample_embeddings"}
-Block = tuple[list[str], sp.csr_matrix]
-"""Observation ids, and their expression or weights."""
-
 Pooled = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """Embedding and coverage."""
 
@@ -61,13 +59,14 @@ def pool(
     if not isinstance(vectors, WeightedSum):
         vectors = WeightedSum(vectors, popularity(weights))
     embedding = vectors(weights)
-    norm = np.linalg.norm(embedding, axis=1, keepdims=True)
-    np.divide(embedding, norm, out=embedding, where=norm > 0)
+    norm = np.sqrt(np.einsum("ij,ij->i", embedding, embedding))
+    norm[norm == 0] = 1
+    embedding /= norm[:, None]
     return embedding, np.minimum(coverage, 1).astype(np.float32)
 
 
 def pool_blocks(
-    blocks: Iterable[Block],
+    readers: Iterable[Callable[[], Block]],
     vectors: WeightedSum,
     has_vector: npt.NDArray[np.bool_],
     unit: str,
@@ -75,14 +74,14 @@ def pool_blocks(
 ) -> Iterator[tuple[list[str], Pooled]]:
     """Ids, embedding and coverage of expression block by block, in order.
 
-    Each block is one thread's work: the bytes do not depend on how many there are.
+    A block is read and pooled by one thread: the bytes do not depend on how many there are.
     """
 
-    def pooled(block: Block) -> tuple[list[str], Pooled]:
-        ids, expression = block
+    def pooled(read: Callable[[], Block]) -> tuple[list[str], Pooled]:
+        ids, expression = read()
         return ids, pool(expression_weights(expression, unit), vectors, has_vector)
 
-    yield from in_order(pooled, blocks, threads)
+    yield from in_order(pooled, readers, threads)
 
 
 def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterator[U]:
@@ -101,7 +100,7 @@ def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterat
 
 
 def pool_part(
-    blocks: Iterable[Block],
+    readers: Iterable[Callable[[], Block]],
     vectors: WeightedSum,
     has_vector: npt.NDArray[np.bool_],
     *,
@@ -115,8 +114,8 @@ def pool_part(
 
     Parameters
     ----------
-    blocks
-        The part row group by row group, as `expression_blocks` reads it.
+    readers
+        The part row group by row group, as `readers_of_file` reads it.
     vectors, has_vector
         Gene vectors on the collection's axis, and which genes have one.
 
@@ -126,7 +125,7 @@ def pool_part(
         If an observation has no gene with a vector: it has no place in the space.
     """
     schema = TABLES[TABLE_OF_KIND[kind]].schema(vectors.shape[1])
-    for ids, (embedding, coverage) in pool_blocks(blocks, vectors, has_vector, unit, threads):
+    for ids, (embedding, coverage) in pool_blocks(readers, vectors, has_vector, unit, threads):
         if not coverage.all():
             lost = [one for one, share in zip(ids, coverage, strict=True) if share == 0]
             raise StoreError(

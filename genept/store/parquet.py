@@ -6,10 +6,12 @@ lake's and the release's business; bounds and patterns are `validation`'s.
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 import pyarrow as pa
@@ -17,8 +19,10 @@ import pyarrow.parquet as pq
 
 from genept.declaration import Column, Table
 from genept.store.errors import StoreError
-from genept.store.provenance import sha256_of_file
 from genept.tables import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 ROW_GROUP_BYTES = 16 * 2**20
 """Aim for row groups of this size in memory: they set what streaming readers need."""
@@ -72,11 +76,7 @@ def write_parquet(
     schema = schema.with_metadata(schema.metadata | {b"schema_version": SCHEMA_VERSION.encode()})
     n_rows = 0
     try:
-        with pq.ParquetWriter(
-            path,
-            schema,
-            **_layout(table),
-        ) as writer:
+        with _HashedFile(path) as file, pq.ParquetWriter(file, schema, **_layout(table)) as writer:
             for part in _conforming(table, schema, rows, partition):
                 if part.num_rows:
                     per_row = max(1, part.nbytes // part.num_rows)
@@ -85,7 +85,23 @@ def write_parquet(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return WrittenFile(path, sha256_of_file(path), path.stat().st_size, n_rows)
+    return WrittenFile(path, file.sha256, path.stat().st_size, n_rows)
+
+
+class _HashedFile(io.BufferedWriter):
+    """A new file that hashes what it is given: nothing needs to be read again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path, "wb"))
+        self._digest = hashlib.sha256()
+
+    def write(self, content: Buffer, /) -> int:
+        self._digest.update(content)
+        return super().write(content)
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
 
 
 def _layout(table: Table) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from genept.declaration import Table
 from genept.embeddings.aligned import align
-from genept.embeddings.expression import blocks_of_file
+from genept.embeddings.expression import Block, readers_of_file
 from genept.embeddings.kernel import WeightedSum, compiled, popularity, weighted_sum
 from genept.embeddings.pooling import in_order, pool_part
 from genept.embeddings.weights import expression_weights
@@ -237,16 +238,20 @@ def end_to_end(n: int, dimensions: int) -> None:
         expression = TABLES["expression"]
         write_parquet(source, expression, expression_batches(10_000, block, expression))
 
-        def blocks() -> Iterator[tuple[list[str], sp.csr_matrix]]:  # the same file again and again
-            for again in range(n // 10_000):
-                for ids, rows in blocks_of_file(source, N_GENES):
-                    yield [f"{again:04}-{one}" for one in ids], rows
+        def again(prefix: str, read: Callable[[], Block]) -> Block:
+            ids, rows = read()
+            return [f"{prefix}-{one}" for one in ids], rows
+
+        def readers() -> Iterator[Callable[[], Block]]:  # the same file again and again
+            for number in range(n // 10_000):
+                for read in readers_of_file(source, N_GENES):
+                    yield partial(again, f"{number:04}", read)
 
         def whole() -> None:
             aligned = align(embeddings, axis, block.shape[0])
             laid_out = WeightedSum(aligned.vectors, aligned.popularity)
             batches = pool_part(
-                blocks(), laid_out, aligned.has_vector, kind="single_cell", unit="counts",
+                readers(), laid_out, aligned.has_vector, kind="single_cell", unit="counts",
                 space="bench", collection="bench", threads=THREADS,
             )  # fmt: skip
             write_parquet(target, TABLES["cell_embeddings"], batches, dimensions)

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from genept.embeddings import kernel
-from genept.embeddings.kernel import ROWS, WeightedSum, popularity, row_sums, weighted_sum
+from genept.embeddings.kernel import (
+    ROWS,
+    WeightedSum,
+    popularity,
+    row_sums,
+    scaled_rows,
+    weighted_sum,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 DENSITIES = st.sampled_from([0.0, 0.001, 0.02, 0.09, 0.29, 0.31, 0.41, 1.0])
@@ -99,6 +106,17 @@ def test_rows_are_summed_and_the_marked_genes_apart():
     np.testing.assert_allclose(row_sums(weights)[:, 1], expected[:, 0], rtol=1e-12)
 
 
+@pytest.mark.parametrize("n_genes", [1, 3, 4, 5, 90])
+def test_rows_of_any_length_are_summed_and_scaled(n_genes):
+    weights = skewed(np.random.default_rng(2), 9, n_genes, 0.8)
+    factors = np.arange(9, dtype=np.float32)
+    np.testing.assert_allclose(row_sums(weights)[:, 0], weights.sum(axis=1).A1, rtol=1e-6)
+    scaled = sp.csr_matrix(
+        (scaled_rows(weights, factors), weights.indices, weights.indptr), shape=weights.shape
+    )
+    np.testing.assert_array_equal(scaled.toarray(), weights.toarray() * factors[:, None])
+
+
 def test_what_would_be_cast_cut_or_read_beyond_the_end_is_refused():
     weights, vectors = sp.csr_matrix(np.eye(3, dtype=np.float32)), np.eye(3, dtype=np.float32)
     with pytest.raises(ValueError, match="weights are float64, expected float32"):
@@ -158,4 +176,6 @@ def test_without_numba_scipy_adds_up_and_says_so_once(without_numba):
     assert kernel.kernel_name() == "scipy"  # a second warning would be an error here
     expected = weights.astype(np.float64).sum(axis=1).A1
     np.testing.assert_allclose(row_sums(weights)[:, 0], expected, rtol=1e-12)
+    twice = scaled_rows(weights, np.full(20, 2, np.float32))
+    np.testing.assert_array_equal(twice, 2 * weights.data)
     assert popularity(weights).shape == (70,)

@@ -1,5 +1,8 @@
 """GenePT-w against a dense float64 computation, and what has no place in a space."""
 
+from copy import copy
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -203,7 +206,7 @@ def test_it_is_embedded_once_and_the_same_input_gives_the_same_bytes(
     def refuse(*_):
         raise AssertionError("it is embedded already")
 
-    monkeypatch.setattr("genept.embeddings.shards.blocks_of_file", refuse)
+    monkeypatch.setattr("genept.embeddings.shards.readers_of_file", refuse)
     assert embed_collection(lake, **arguments) == first
 
 
@@ -217,14 +220,15 @@ def test_blocks_come_in_order_and_threads_do_not_change_a_bit(unit, threads):
         ([f"o{row}" for row in range(start, start + 7)], sp.csr_matrix(values[start : start + 7]))
         for start in range(0, 28, 7)
     ]
+    readers = [partial(copy, block) for block in blocks]
     laid_out = WeightedSum(vectors, np.linspace(0, 1, N_GENES))
-    found = list(pool_blocks(blocks, laid_out, has_vector, unit, threads))
+    found = list(pool_blocks(readers, laid_out, has_vector, unit, threads))
     assert [ids for ids, _ in found] == [ids for ids, _ in blocks]
     expected = dense_mean(dense_weights(values[:28].astype(np.float64), unit), vectors, has_vector)
     for part, of_all in enumerate(expected):
         together = np.concatenate([pooled[part] for _, pooled in found])
         np.testing.assert_allclose(together, of_all, atol=1e-5)
-    for one, other in zip(found, pool_blocks(blocks, laid_out, has_vector, unit, 1), strict=True):
+    for one, other in zip(found, pool_blocks(readers, laid_out, has_vector, unit, 1), strict=True):
         np.testing.assert_array_equal(one[1][0], other[1][0])
     assert list(pool_blocks([], laid_out, has_vector, unit, threads)) == []
 
