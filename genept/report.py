@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 from rich.console import Console
 
-from genept.benchmarks.standing import annotated_cells
+from genept.benchmarks.standing import annotated_cells, sample_tasks
 from genept.client import load_table, open_releases
 from genept.settings import Settings
 from genept.snippets import Snippets
@@ -40,30 +40,19 @@ def headline_results(settings: Settings) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        `what`, `cohort`, `representation`, `value`, `ci_low`, `ci_high`, `n`, `is_control`;
-        best first within a cohort.
+        `what`, `dataset`, `representation`, `value`, `ci_low`, `ci_high`, `n`, `is_control`;
+        best first within a data set.
     """
-    shared = ["representation", "metric", "value", "ci_low", "ci_high", "n", "is_control"]
+    shown = ["dataset", "representation", "metric", "value", "ci_low", "ci_high", "n", "is_control"]
     cells = annotated_cells(
         load_table("benchmark_results", settings=settings).collect(), "accuracy"
     )
     plain = ~pl.col("representation").str.contains("@permuted", literal=True)
-    benchmarks = cells.filter(plain).select(pl.col("dataset").alias("cohort"), *shared)
-    diagnosed = pl.col("model").str.starts_with("diagnosis-")
-    models = load_table("model_evaluations", settings=settings).filter(
-        pl.col("metric").is_in(["normalised_pearson"])
-        | (diagnosed & pl.col("metric").is_in(["balanced_accuracy"]))
-    )
+    samples = sample_tasks(load_table("model_evaluations", settings=settings).collect())
     return (
-        pl.concat(
-            [
-                benchmarks.lazy(),
-                models.select("cohort", *shared),
-            ]
-        )
+        pl.concat([cells.filter(plain).select(shown), samples.select(shown)])
         .with_columns(pl.col("metric").replace_strict(HEADLINES).alias("what"))
-        .sort("what", "cohort", "value", descending=[False, False, True])
-        .collect()
+        .sort("what", "dataset", "value", descending=[False, False, True])
     )
 
 
@@ -76,9 +65,9 @@ def _tables(releases: Releases) -> Iterator[str]:
 
 def _headlines(settings: Settings) -> Iterator[str]:
     rows = headline_results(settings)
-    for task in rows.partition_by("what", "cohort"):
+    for task in rows.partition_by("what", "dataset"):
         first = task.row(0, named=True)
-        yield f"  [bold]{first['what']}[/], {first['cohort']} (n = {first['n']:,})"
+        yield f"  [bold]{first['what']}[/], {first['dataset']} (n = {first['n']:,})"
         for row in task.iter_rows(named=True):
             interval = " " * 16
             if row["ci_low"] is not None:

@@ -26,7 +26,7 @@ MOST: Final = 40
 
 
 def heat_map(standing: pl.DataFrame, title: str = "Spaces by tasks") -> bytes:
-    """Representations × tasks, coloured within each task from its best control to its best score.
+    """Tasks × representations, coloured within each task from its best control to its best score.
 
     Parameters
     ----------
@@ -42,28 +42,29 @@ def heat_map(standing: pl.DataFrame, title: str = "Spaces by tasks") -> bytes:
     names = names[:MOST]
     cell = {(one["representation"], one["task"], one["dataset"]): one
             for one in standing.iter_rows(named=True)}  # fmt: skip
-    shade = np.full((len(names), len(tasks)), np.nan)
-    figure, axes = _figure(3.4 + 0.85 * len(tasks), 1.9 + 0.27 * len(names))
-    for at, (task, dataset, _) in enumerate(tasks):
+    shade = np.full((len(tasks), len(names)), np.nan)
+    # Tasks are many and their names long, so they are the rows: a page is taller than wide.
+    figure, axes = _figure(3.6 + 0.5 * len(names), 2.2 + 0.25 * len(tasks))
+    for row, (task, dataset, _) in enumerate(tasks):
         found = {name: cell[name, task, dataset] for name in names if (name, task, dataset) in cell}
         values = [one["value"] for one in found.values()]
         low, high = min(values), max(values)
-        for row, name in enumerate(names):
+        for at, name in enumerate(names):
             if name in found:
                 value = found[name]["value"]
                 shade[row, at] = (value - low) / (high - low) if high > low else 0.5
                 colour = BELOW if found[name]["is_below"] else "black"
                 weight = "bold" if found[name]["is_below"] else "normal"
-                axes.text(at, row, f"{value:.3f}", ha="center", va="center", fontsize=7,
+                axes.text(at, row, f"{value:.3f}", ha="center", va="center", fontsize=8,
                           color=colour, fontweight=weight)  # fmt: skip
     axes.imshow(np.ma.masked_invalid(shade), cmap="Greens", vmin=0, vmax=1.8, aspect="auto")
-    labels = [f"{task}\n{dataset}\n{metric}" for task, dataset, metric in tasks]
-    axes.set_xticks(range(len(tasks)), labels, rotation=50, ha="right", fontsize=6.5)
     marked = [f"{name} (control)" if control[name] else name for name in names]
-    axes.set_yticks(range(len(names)), marked, fontsize=7)
-    for row, name in enumerate(names):
+    axes.set_xticks(range(len(names)), marked, rotation=50, ha="right", fontsize=8)
+    labels = [f"{task}, {dataset}: {metric}" for task, dataset, metric in tasks]
+    axes.set_yticks(range(len(tasks)), labels, fontsize=7.5)
+    for at, name in enumerate(names):
         if control[name]:
-            axes.get_yticklabels()[row].set_color(OPEN)
+            axes.get_xticklabels()[at].set_color(OPEN)
     axes.set_title(f"{title}; red: below a control; empty: not asked", fontsize=9)
     return _png(figure)
 

@@ -33,15 +33,19 @@ _METHOD: Final = ":genept-w"
 def sample_tasks(evaluations: pl.DataFrame) -> pl.DataFrame:
     """Diagnosis and drug response of table `model_evaluations`, shaped as `benchmark_results`.
 
-    Several versions, splits or rounds of one model are told apart by `model` and `split`; of
-    each representation on a cohort the first row in their order is kept. Under heads other than
-    the usual one (``expression, knn``) representations are for the model's card.
+    The data set of a row is what its model reads, by the model's name: a collection may have
+    several labels. Several versions or splits of one model are told apart by `split`; of each
+    representation the first row in their order is kept. Under heads other than the usual one
+    (``expression, knn``) representations are for the model's card; the ways of keeping lines and
+    drugs apart (``drug-response-gdsc-leave-drug-out-ridge``) are not one task with each other.
     """
     task = pl.col("metric").replace_strict(SAMPLE_TASKS, default=None, return_dtype=pl.String)
     usual = ~pl.col("representation").str.contains(", ", literal=True)
-    found = evaluations.filter(usual).with_columns(task=task, dataset=pl.col("cohort"))
-    found = found.drop_nulls("task")
-    rows = found.sort("model", "model_version", "split").select(_SHOWN)
+    found = evaluations.filter(usual).with_columns(task=task).drop_nulls("task")
+    named = found.with_columns(
+        dataset=pl.col("model").str.strip_prefix(pl.col("task") + "-"),
+    ).filter((pl.col("task") == "diagnosis") | (pl.col("dataset") == pl.col("cohort")))
+    rows = named.sort("model", "model_version", "split").select(_SHOWN)
     return rows.unique([*OF_SCORE, "representation"], keep="first", maintain_order=True)
 
 

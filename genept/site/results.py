@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from genept.benchmarks.exhibits import cells_in_words, exhibits
-from genept.benchmarks.standing import annotated_cells
+from genept.benchmarks.standing import annotated_cells, sample_tasks
 from genept.site.figures import Score
 from genept.store.manifest import Manifest
 from genept.store.released_files import ReleasedFiles
@@ -39,8 +39,8 @@ def read_table(
 def headline_scores(
     files: ReleasedFiles, manifest: Manifest
 ) -> Iterator[tuple[str, str, int, list[Score]]]:
-    """Task, cohort, number of observations, and the scores on it, under the usual heads."""
-    shared = ["representation", "value", "ci_low", "ci_high", "n", "is_control"]
+    """Task, data set, number of observations, and the scores on it, under the usual heads."""
+    shared = ["dataset", "representation", "value", "ci_low", "ci_high", "n", "is_control"]
     for (table, metric), what in HEADLINES.items():
         rows = read_table(files, manifest, table)
         if not rows.width:
@@ -48,12 +48,10 @@ def headline_scores(
         if table == "benchmark_results":
             plain = ~pl.col("representation").str.contains("@permuted", literal=True)
             rows = annotated_cells(rows, metric).filter(plain)
-        cohort = "dataset" if table == "benchmark_results" else "cohort"
-        usual = ~pl.col("representation").str.contains(", ", literal=True)
-        chosen = rows.filter(usual, pl.col("metric") == metric).select(
-            pl.col(cohort).alias("on"), *shared
-        )
-        for of_one in chosen.sort("on").partition_by("on"):
+        else:
+            rows = sample_tasks(rows).filter(pl.col("metric") == metric)
+        chosen = rows.select(shared)
+        for of_one in chosen.sort("dataset").partition_by("dataset"):
             scores = [
                 Score(
                     row["representation"],
@@ -64,7 +62,7 @@ def headline_scores(
                 )
                 for row in of_one.iter_rows(named=True)
             ]
-            yield what, of_one["on"][0], of_one["n"][0], scores
+            yield what, of_one["dataset"][0], of_one["n"][0], scores
 
 
 def leaderboard(files: ReleasedFiles, manifest: Manifest) -> Iterator[str]:

@@ -83,7 +83,8 @@ def test_cells_are_decided_by_groups_left_out_where_there_are_any():
 def test_samples_stand_beside_genes_from_their_own_table():
     evaluations = pl.DataFrame(
         {
-            "model": "diagnosis", "model_version": ["2", "1", "1", "1"], "cohort": "tcga-brca",
+            "model": "diagnosis-tcga-brca", "model_version": ["2", "1", "1", "1"],
+            "cohort": "tcga-brca",
             "representation": ["expression"] * 3 + ["expression, knn"],
             "metric": ["balanced_accuracy"] * 2 + ["ece", "balanced_accuracy"],
             "split": "grouped", "value": [0.8, 0.7, 0.1, 0.9], "ci_low": 0.6, "ci_high": 0.9,
@@ -93,6 +94,29 @@ def test_samples_stand_beside_genes_from_their_own_table():
     (row,) = sample_tasks(evaluations).rows(named=True)
     assert (row["task"], row["dataset"], row["value"]) == ("diagnosis", "tcga-brca", 0.7)
     assert deciding(sample_tasks(evaluations)).height == 1
+
+
+def test_two_labels_of_one_collection_are_two_tasks_and_regimes_of_drugs_none():
+    models = {
+        "cancer-type-tcga11": ("tcga11", "balanced_accuracy"),
+        "diagnosis-tcga11": ("tcga11", "balanced_accuracy"),
+        "drug-response-gdsc": ("gdsc", "normalised_pearson"),
+        "drug-response-gdsc-leave-drug-out-ridge": ("gdsc", "normalised_pearson"),
+        "drug-transfer-gdsc-gdsc1": ("gdsc1", "normalised_pearson"),
+    }
+    cohorts, metrics = zip(*models.values(), strict=True)
+    evaluations = pl.DataFrame(
+        {
+            "model": list(models), "model_version": "1", "cohort": cohorts, "metric": metrics,
+            "representation": "expression", "split": "grouped", "value": [0.9, 0.8, 0.7, 0.6, 0.5],
+            "ci_low": 0.1, "ci_high": 0.9, "n": 700, "is_control": False,
+        }
+    )  # fmt: skip
+    assert sample_tasks(evaluations).select("task", "dataset", "value").rows() == [
+        ("diagnosis", "cancer-type-tcga11", 0.9),
+        ("diagnosis", "tcga11", 0.8),
+        ("drug-response", "gdsc", 0.7),
+    ]
 
 
 def test_pooled_vectors_count_for_their_space_and_centred_ones_are_left_out():

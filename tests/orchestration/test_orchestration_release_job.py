@@ -119,7 +119,7 @@ def _what_an_analyst_reads(installation: Installation) -> None:
     assert mapped["expression_share"].sum() == pytest.approx(1)
 
     results = headline_results(settings)
-    of_cells = results.filter(pl.col("cohort") == "pbmc-hao")
+    of_cells = results.filter(pl.col("dataset") == "pbmc-hao")
     scores = dict(of_cells.select("representation", "value").iter_rows())
     assert scores["lsa-384/name-go:genept-w"] > 3 * scores["majority-class"]
     assert {"expression-pca-50", "random-384/name-go:genept-w"} <= set(scores)
