@@ -171,7 +171,8 @@ class _Training:
         """The model itself, out of fold and on the holdout; the naive predictors on the holdout."""
         fit, seen = self.fit, ~self.fit.out
         n = len(np.unique(fit.folds[seen]))
-        split = f"leave-cell-line-out-{n}-fold-seed-{SEED}"
+        # Not the lines of `_compared`, which are all: a score of other lines is below nothing.
+        split = f"leave-cell-line-out-of-training-{n}-fold-seed-{SEED}"
         held_out = f"holdout-{self.holdout.sha256[:12]}"
         rows = [
             self._row(SELECTED, metric, found, split, is_control=False)
