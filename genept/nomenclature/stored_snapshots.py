@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
@@ -16,8 +16,7 @@ from typing import BinaryIO, Final, TypeAlias, cast
 
 import polars as pl
 
-from genept.nomenclature.reference import Reference
-from genept.nomenclature.snapshots import Format, GeneFile, read_gene_file, reference_from
+from genept.nomenclature.snapshots import Format, GeneFile, read_gene_file
 from genept.sources.errors import SourceError
 from genept.store.lake import Lake, NewPart, Part, StoredTable
 from genept.store.provenance import Origin
@@ -96,11 +95,6 @@ def load_snapshot(lake: Lake, part: Part) -> GeneFile:
     if format_ == "gene_history":
         columns = columns.rename(_OWN_NAMES)
     return GeneFile(format_, part.partition[0], columns)
-
-
-def load_reference(lake: Lake, stored: Sequence[StoredTable]) -> Reference:
-    """A reference from snapshots in the lake; which one leads is `reference_from`'s rule."""
-    return reference_from([load_snapshot(lake, part) for table in stored for part in table.parts])
 
 
 def _rows(path: Path, name: str, release: str, released: date | None) -> pl.DataFrame:

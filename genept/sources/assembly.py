@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.matrix_options import JoinedOptions
 from genept.sources.metadata import fields_by_id
 from genept.sources.observation_tables import (
@@ -158,6 +158,6 @@ def _line_names(
     if field is None:
         return [(id_, id_) for id_ in ids]
     if field not in fields.columns:
-        raise SourceError(f"responses: there is no field {field!r}; found {fields.columns[:40]}")
+        raise SourceError(f"responses: there is no field {field!r}; found {listed(fields.columns)}")
     names = fields[field].cast(pl.String).filter(pl.Series(table.keep)).to_list()
     return [(name, id_) for name, id_ in zip(names, ids, strict=True) if name]

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.parsed import refuse_repeats
 
 
@@ -61,7 +61,7 @@ def read_table(stream: BinaryIO, *, columns: tuple[str, ...], what: str) -> pl.D
     frame = _read(stream, ",", what, pl.String)
     missing = [name for name in columns if name not in frame.columns]
     if missing:
-        raise SourceError(f"{what}: has no column {missing[0]!r}; found {frame.columns[:20]}")
+        raise SourceError(f"{what}: has no column {missing[0]!r}; found {listed(frame.columns)}")
     nameless = frame[columns[0]].is_null().arg_true()
     if len(nameless):
         raise SourceError(f"{what}: row {nameless[0] + 2} has no {columns[0] or 'name'!r}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.members import open_gzip
 
 HUMAN = "9606"
@@ -218,7 +218,9 @@ def _gtf_genes(path: Path) -> pl.DataFrame:
 def _read(path: Path, columns: Sequence[str], separator: str, quote: str | None) -> pl.DataFrame:
     table = _frame(path, separator, quote)
     if missing := [name for name in columns if name not in table.columns]:
-        raise SourceError(f"{path.name}: has no column {missing[0]!r}; found {table.columns[:12]}")
+        raise SourceError(
+            f"{path.name}: has no column {missing[0]!r}; found {listed(table.columns)}"
+        )
     return table.select(columns)
 
 

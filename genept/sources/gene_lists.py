@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.hdf5 import at_path, open_hdf5, refuse_foreign
 from genept.sources.hdf5_frames import AnnotationTable
 from genept.sources.text_tables import TextTable
@@ -79,7 +79,7 @@ def _chosen(table: TextTable, column: str | None) -> tuple[int | None, str]:
     """Position of the column with the names, None for the header; and what to call it."""
     name, header = table.path.name, table.header
     if column is not None and column not in header:
-        raise SourceError(f"{name}: has no column {column!r}; found {header[:12]}")
+        raise SourceError(f"{name}: has no column {column!r}; found {listed(header)}")
     usual = next((one for one in header if one.lower() in _NAMED), None)
     if column is None and usual is None and len(header) > 50 and table.is_wider_than_long():
         return None, f"the header of {name}"

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.hdf5 import as_dataset, as_group, child, file_name, is_group, read_whole
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class AnnotationTable:
         """
         name = self.index if name is None else name
         if name not in self.fields:
-            raise SourceError(f"{self.where} has no {name!r}; found {sorted(self.fields)[:12]}")
+            raise SourceError(f"{self.where} has no {name!r}; found {listed(sorted(self.fields))}")
         where = f"{self.where}[{name!r}]"
         if self.is_compound:
             return self._compound(name, where)

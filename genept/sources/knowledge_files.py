@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.opening import Opener, text_lines
 
 HUMAN: Final = "9606"
@@ -137,7 +137,7 @@ def _columns(opener: Opener, what: str, names: Sequence[str]) -> Iterator[tuple[
         fields = line.removeprefix("\ufeff").split("\t")
         if number == 1:
             if missing := [name for name in names if name not in fields]:
-                raise SourceError(f"{what}: has no column {missing[0]!r}; found {fields[:12]}")
+                raise SourceError(f"{what}: has no column {missing[0]!r}; found {listed(fields)}")
             places, width = [fields.index(name) for name in names], len(fields)
         elif len(fields) != width:
             raise SourceError(

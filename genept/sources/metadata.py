@@ -18,7 +18,7 @@ import polars as pl
 from genept.sources import members
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.matrix_options import MetadataTable, TableFile
 from genept.sources.observation_tables import Reason
 from genept.sources.parsed import Quarantined
@@ -185,7 +185,7 @@ def _keyed(frame: pl.DataFrame, table: MetadataTable, what: str, prefix: str) ->
     if key not in frame.columns:
         raise SourceError(
             f"{what}: has no column {key!r} of observation ids to join by; found "
-            f"{frame.columns[:40]}: name it in the table's `id`"
+            f"{listed(frame.columns)}: name it in the table's `id`"
         )
     ids = frame[key]
     if ids.null_count():

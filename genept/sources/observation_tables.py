@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.matrix_options import Label, MatrixOptions
 from genept.sources.parsed import Quarantined, observation_frame
 
@@ -74,7 +74,7 @@ def observation_table(
     """
     missing = [name for name in wanted_fields(options) if name not in fields.columns]
     if missing:
-        raise SourceError(f"{what}: has no field {missing[0]!r}; found {fields.columns[:40]}")
+        raise SourceError(f"{what}: has no field {missing[0]!r}; found {listed(fields.columns)}")
     columns = {name: _texts(fields[name]) for name in wanted_fields(options)}
     out: list[Reason] = list(reasons) if reasons is not None else [None] * len(ids)
     _apply(out, [_not_selected(row, columns, options) for row in range(len(ids))])

@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 from genept.sources.archives import Archives
 from genept.sources.assembly import Matrix, assembled
 from genept.sources.catalogue import Collection
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.formats import ParquetOptions
 from genept.sources.observation_tables import wanted_fields
 from genept.sources.parsed import BLOCK_ROWS, MAX_EXACT, ParsedCollection
@@ -100,7 +100,7 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
         return assembled(archives, collection, options, _long(archives, collection, options, path))
     id_field = options.observations or schema.names[0]
     if id_field not in schema.names:
-        raise SourceError(f"{path.name}: has no column {id_field!r}; found {schema.names[:40]}")
+        raise SourceError(f"{path.name}: has no column {id_field!r}; found {listed(schema.names)}")
     fields = [
         name
         for name in {id_field: 0} | dict.fromkeys(wanted_fields(options))
@@ -155,7 +155,7 @@ def _long(
     known = lazy.collect_schema()
     for name in (id_field, gene_field, options.value):
         if name not in known:
-            raise SourceError(f"{path.name}: has no column {name!r}; found {known.names()}")
+            raise SourceError(f"{path.name}: has no column {name!r}; found {listed(known.names())}")
     if not known[options.value].is_numeric():
         raise SourceError(f"{path.name}: column {options.value!r} is text, not numbers")
     wanted = [name for name in wanted_fields(options) if name in known]

@@ -14,7 +14,7 @@ import polars as pl
 
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.gdsc import normal_form
 from genept.sources.matrix_options import LookupTable, ResponseTable
 from genept.sources.metadata import read_columns
@@ -144,7 +144,7 @@ def _names(archives: Archives, collection: Collection, table: LookupTable | None
     frame = read_columns(archives, collection, table, {table.published, table.ours})
     for column in (table.published, table.ours):
         if column not in frame.columns:
-            raise SourceError(f"{what}: has no column {column!r}; found {frame.columns}")
+            raise SourceError(f"{what}: has no column {column!r}; found {listed(frame.columns)}")
     pairs = frame.select(pl.col(table.published), pl.col(table.ours).alias("ours")).drop_nulls()
     several = pairs.unique().filter(pl.col(table.published).is_duplicated())
     if several.height:

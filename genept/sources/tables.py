@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from genept.sources.archives import Archives
 from genept.sources.assembly import Matrix, assembled, split_gene_names
 from genept.sources.catalogue import Collection
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.formats import FORMATS, TableOptions
 from genept.sources.matrix_options import TextOptions
 from genept.sources.observation_tables import wanted_fields
@@ -172,6 +172,6 @@ def column_of(matrix: TextMatrix, name: str | None, option: str) -> list[str]:
     """Return a text column of a matrix, by default the first."""
     if name is not None and name not in matrix.texts.columns:
         raise SourceError(
-            f"{option} names {name!r}, which is no column; found {matrix.texts.columns}"
+            f"{option} names {name!r}, which is no column; found {listed(matrix.texts.columns)}"
         )
     return matrix.texts[name if name is not None else matrix.texts.columns[0]].to_list()

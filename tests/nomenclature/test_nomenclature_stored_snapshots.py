@@ -19,8 +19,8 @@ from gene_layouts import (
 )
 
 from genept.nomenclature.differences import reference_differences, touched_collections
-from genept.nomenclature.snapshots import read_gene_file, read_snapshot
-from genept.nomenclature.stored_snapshots import build_snapshot, load_reference, load_snapshot
+from genept.nomenclature.snapshots import read_gene_file, read_snapshot, reference_from
+from genept.nomenclature.stored_snapshots import build_snapshot, load_snapshot
 from genept.sources.errors import SourceError
 from genept.tables import GENE_SNAPSHOTS, TABLES
 
@@ -86,10 +86,14 @@ def test_what_comes_out_of_the_lake_is_what_the_parser_returned(lake, tmp_path, 
     assert part.partition == (name,)
 
 
+def reference_of(lake, *tables):
+    return reference_from([load_snapshot(lake, part) for table in tables for part in table.parts])
+
+
 def test_a_reference_out_of_the_lake_is_the_one_of_the_files(lake, tmp_path):
     paths = [write(tmp_path / name, *lines) for name, lines in FILES.items()]
     from_files = read_snapshot(paths)
-    from_lake = load_reference(lake, [stored(lake, path) for path in paths])
+    from_lake = reference_of(lake, *(stored(lake, path) for path in paths))
     assert from_lake.index.rows() == from_files.index.rows()
     assert from_lake.release == from_files.release
 
@@ -107,7 +111,7 @@ def test_two_references_side_by_side_are_compared(lake, tmp_path):
     after = write(
         tmp_path / "new.txt", HGNC_HEADER, hgnc(1, "AA", prev="A"), hgnc(2, "B", prev="D")
     )
-    old, new = (load_reference(lake, [stored(lake, path, path.stem)]) for path in (before, after))
+    old, new = (reference_of(lake, stored(lake, path, path.stem)) for path in (before, after))
     changes = reference_differences(old.genes, new.genes)
     assert changes.select("change", "symbol_before", "symbol_after").rows() == [
         ("merged", "D", "B"),

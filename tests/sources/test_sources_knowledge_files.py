@@ -141,6 +141,14 @@ def test_what_is_not_the_format_is_refused(tmp_path, reader, text, reason):
         reader(opener_of(tmp_path, text))
 
 
+def test_what_is_no_table_is_not_printed(tmp_path):
+    path = tmp_path / "gene_summary"
+    path.write_text("\t".join(["x" * 1_000_000] * 20), encoding="utf-8")
+    with pytest.raises(SourceError, match="has no column '#tax_id'") as refused:
+        list(read_gene_summary(file_opener(path)))
+    assert len(str(refused.value)) < 1_200
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
