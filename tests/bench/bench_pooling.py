@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 from genept.declaration import Table
 from genept.embeddings.aligned import align
 from genept.embeddings.expression import Block, readers_of_file
-from genept.embeddings.kernel import WeightedSum, compiled, popularity, weighted_sum
+from genept.embeddings.kernel import WeightedSum, compiled, popularity
 from genept.embeddings.pooling import in_order, pool_part
 from genept.embeddings.weights import expression_weights
 from genept.store.parquet import write_parquet
@@ -121,7 +121,9 @@ def compare(what: str, n: int, density: float, dimensions: int) -> None:
     found = {"kernel": kernel(weights, THREADS), "scipy csr @ float32": weights @ vectors}
     works: dict[str, Callable[[], Any]] = {
         "kernel": lambda: kernel(weights, THREADS),
-        "kernel, laid out anew": lambda: weighted_sum(weights, vectors, THREADS),
+        "kernel, laid out anew": lambda: WeightedSum(vectors, popularity(weights))(
+            weights, THREADS
+        ),
         "scipy csr @ float32": lambda: weights @ vectors,
         "dense float32 product": lambda: weights.toarray() @ vectors,
         "sgemm peak": lambda: square @ square,
