@@ -102,7 +102,9 @@ def in_words(comparisons: pl.DataFrame) -> list[str]:
             if row["separable"]
             else f"{ahead} and {behind} cannot be told apart ({by:+.3f} [{low:.3f}, {high:.3f}])"
         )
-        said.append(f"{row['task']}: {verdict}, corrected p {row['p_holm']:.2g}")
+        # By the normal approximation to some hundred draws: smaller ones are not known.
+        p = "below 1e-6" if row["p_holm"] < 1e-6 else f"{row['p_holm']:.2g}"
+        said.append(f"{row['task']}: {verdict}, corrected p {p}")
     return said
 
 
