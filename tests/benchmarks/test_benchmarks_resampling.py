@@ -91,3 +91,10 @@ def test_paired_differences_see_what_single_intervals_cannot():
     said = in_words(found.with_columns(task=pl.lit("t")))
     assert sorted("cannot be told apart" in one for one in said) == [False, True]
     assert any("better is ahead of worse by 0.020" in one for one in said)
+
+
+def test_a_p_value_beyond_the_approximation_is_not_printed_as_zero():
+    row = {"task": "t", "representation": "a", "other": "b", "difference": 0.5, "ci_low": 0.4,
+           "ci_high": 0.6, "separable": True}  # fmt: skip
+    said = in_words(pl.DataFrame([row | {"p_holm": p} for p in (0.0, 2e-4)]))
+    assert [one.rpartition("corrected p ")[2] for one in said] == ["below 1e-6", "0.0002"]
