@@ -80,6 +80,8 @@ class Property(OfGenes):
     """
 
     positive: str
+    metrics: tuple[str, ...] = ("auroc",)
+    clean: str = SHUFFLED
     heads: tuple[str, ...] = (LOGISTIC, FOREST, BOOSTING)
     published: bool = True
     draws: int = 10

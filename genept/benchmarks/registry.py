@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from genept.benchmarks.gene_tasks import SHUFFLED, Kind, Membership, Property
+from genept.benchmarks.gene_tasks import Kind, Membership, Property
 from genept.benchmarks.heads import LOGISTIC
 from genept.benchmarks.label_files import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
 from genept.benchmarks.labels import GO_TERMS, PATHWAYS
@@ -17,40 +17,30 @@ _TASKS: tuple[Task, ...] = (
         dataset="dosage-sensitive-tfs",
         title="Dosage-sensitive transcription factors",
         positive="sensitive",
-        metrics=("auroc",),
-        clean=SHUFFLED,
     ),
     Property(
         id="bivalent-vs-lys4",
         dataset="bivalent-genes",
         title="Bivalent against Lys4-only methylated promoters",
         positive="bivalent",
-        metrics=("auroc",),
-        clean=SHUFFLED,
     ),
     Property(
         id="bivalent-vs-unmethylated",
         dataset="unmethylated-promoters",
         title="Bivalent against non-methylated promoters",
         positive="bivalent",
-        metrics=("auroc",),
-        clean=SHUFFLED,
     ),
     Property(
         id="tf-range",
         dataset="tf-range",
         title="Long- against short-range transcription factors",
         positive="long",
-        metrics=("auroc",),
-        clean=SHUFFLED,
     ),
     Property(
         id="haploinsufficiency",
         dataset="cnvoyant",
         title="Haploinsufficient genes (ClinGen) against recessive and tolerant ones",
         positive="haploinsufficient",
-        metrics=("auroc",),
-        clean=SHUFFLED,
         published=False,
         further_draws=2,
         told_by=("disease",),

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from retrained import assert_agreement
 from test_models_gate import blocked
 from test_models_real_faults import beside
 
@@ -76,13 +77,7 @@ def test_honest_lines_pass_every_point(honest):
 
 
 def test_two_retrainings_agree_to_one_in_a_million(gdsc, honest):
-    again = trained(gdsc).evidence
-    for one, other in (
-        (again.holdout, honest.evidence.holdout),
-        (again.out_of_fold, honest.evidence.out_of_fold),
-    ):
-        assert one.ids == other.ids
-        np.testing.assert_allclose(one.shares, other.shares, rtol=0, atol=1e-6)
+    assert_agreement(trained(gdsc).evidence, honest.evidence)
 
 
 def test_a_tissue_that_was_dropped_from_training_is_refused(gdsc, honest):
