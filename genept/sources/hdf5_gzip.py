@@ -53,15 +53,17 @@ def _is_plain_gzip(dataset: h5py.Dataset) -> bool:
         and not (dataset.shuffle or dataset.fletcher32 or dataset.scaleoffset)
         and dataset.dtype.isnative
         and dataset.dtype.kind in "iuf"
+        and dataset.id.get_storage_size()  # of an array never written HDF5 makes up chunk sizes
     )
 
 
 def _packed(dataset: h5py.Dataset, first: int) -> bytes | None:
-    found = dataset.id.get_chunk_info_by_coord((first,))
-    if found.byte_offset is None or found.filter_mask:
+    # Not `get_chunk_info_by_coord`: that goes through all chunks before the one it is asked for.
+    try:
+        mask, packed = dataset.id.read_direct_chunk((first,))
+    except RuntimeError:  # never written; if it is anything else, h5py says so
         return None
-    _, packed = dataset.id.read_direct_chunk((first,))
-    return bytes(packed)
+    return None if mask else bytes(packed)
 
 
 def _unpacked(packed: bytes, dataset: h5py.Dataset, first: int) -> npt.NDArray[Any]:

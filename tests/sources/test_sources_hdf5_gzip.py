@@ -22,6 +22,7 @@ STORED: dict[str, dict[str, Any]] = {
     "plain": {},
     "foreign": {"chunks": (64,), "compression": "gzip", "dtype": ">i4"},
     "sparse": {"chunks": (64,), "compression": "gzip", "maxshape": (None,)},
+    "never written": {"chunks": (64,), "compression": "gzip"},
 }
 
 
@@ -33,6 +34,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, how in STORED.items():
             if name == "sparse":
                 file.create_dataset(name, (N,), "i4", **how)[500:600] = values[500:600]
+            elif name == "never written":
+                file.create_dataset(name, (N,), "i4", **how)
             else:
                 file.create_dataset(name, data=values.astype(how.get("dtype", "i4")), **how)
     return path
