@@ -204,17 +204,18 @@ def _shards(
                 folder=Path(folder),
             )
 
-        steps = [
-            (
-                f"collections/{collection.id}/shards/{number:05d}",
+        folder_of_steps = f"collections/{collection.id}/shards"
+        steps = {
+            number: (
+                f"{folder_of_steps}/{number:05d}",
                 replace(origin, settings={**origin.settings, "rows": list(span)}),
             )
             for number, span in enumerate(spans)
-        ]
-        todo = {number for number, step in enumerate(steps) if not lake.remembers(*step)}
+        }
+        todo = steps.keys() - lake.remembered(folder_of_steps, steps)
         made = workers.results(ingest_shard, map(task, sorted(todo)))
         with progress_bar(f"ingesting {collection.id}", len(ids)) as advance:
-            for number, step in enumerate(steps):
+            for number, step in steps.items():
                 # Taken before the lake is asked: another run may have finished it meanwhile.
                 new = _next_of(made, collection) if number in todo else []
                 yield from lake.build(*step, partial(list, new))

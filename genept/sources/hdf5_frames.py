@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from genept.sources.errors import SourceError, listed
@@ -127,8 +128,11 @@ def as_text(values: NDArray[Any], where: str) -> pl.Series:
     """
     kind = values.dtype.kind
     if kind in "OS":
-        texts = [_text(value) for value in values.tolist()]
-        return pl.Series(texts, dtype=pl.String)
+        found = values.tolist()
+        try:  # a million ids in a fifth of the time
+            return pl.Series(pa.array(found, pa.binary()).cast(pa.string()), dtype=pl.String)
+        except pa.ArrowException:  # text already, or not UTF-8: which one, is said below
+            return pl.Series([_text(value) for value in found], dtype=pl.String)
     if kind in "ui":
         return pl.Series(values).cast(pl.String)
     if kind == "b":

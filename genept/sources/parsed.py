@@ -240,21 +240,20 @@ def checked_blocks(
 
 
 def _refuse_values(values: NDArray[np.float32], unit: str, where: str) -> None:
-    if not np.isfinite(values).all():
+    if not values.size:
+        return
+    low, high = values.min(), values.max()  # NaN, if there is one
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise SourceError(f"NaN or infinite values in {where}")
     if unit == "counts":
-        _refuse_non_counts(values, where)
-    elif unit in NEVER_NEGATIVE and (values < 0).any():
+        if low < 0:
+            raise SourceError(f"negative counts in {where}: is it a z-score or a log?")
+        if high > MAX_EXACT:
+            raise SourceError(f"counts above {MAX_EXACT:,} in {where}: float32 would round them")
+        if (values != np.floor(values)).any():
+            raise SourceError(f"counts that are no whole numbers in {where}: is it normalised?")
+    elif unit in NEVER_NEGATIVE and low < 0:
         raise SourceError(f"negative values in {where}: {unit} cannot be; is it a z-score?")
-
-
-def _refuse_non_counts(values: NDArray[np.float32], where: str) -> None:
-    if (values < 0).any():
-        raise SourceError(f"negative counts in {where}: is it a z-score or a log?")
-    if (values > MAX_EXACT).any():
-        raise SourceError(f"counts above {MAX_EXACT:,} in {where}: float32 would round them")
-    if (values != np.floor(values)).any():
-        raise SourceError(f"counts that are no whole numbers in {where}: is it normalised?")
 
 
 def distinct_inputs(names: Sequence[str]) -> tuple[str, ...]:

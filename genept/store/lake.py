@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -137,6 +137,15 @@ class Lake:
     def remembers(self, step: str, origin: Origin) -> bool:
         """Whether `build` would compute nothing."""
         return self.store.exists(self._record_key(step, origin.as_dict()))
+
+    def remembered(self, folder: str, steps: Mapping[int, tuple[str, Origin]]) -> set[int]:
+        """Which of many steps below one folder `build` would not compute, asked at once."""
+        known = {info.key for info in self.store.list(f"{self.prefix}/records/{folder}/")}
+        return {
+            number
+            for number, (step, origin) in steps.items()
+            if self._record_key(step, origin.as_dict()) in known
+        }
 
     def assemble(self, table: str, parts: Iterable[Part]) -> StoredTable:
         """Make one table of those `parts` that are of it, and remember it by its data version.
