@@ -13,6 +13,8 @@ from itertools import chain, islice
 from types import TracebackType
 from typing import TypeVar
 
+from genept.allocation import keep_memory
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -76,5 +78,7 @@ class Workers:
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._processes, mp_context=context)
+            self._pool = ProcessPoolExecutor(
+                self._processes, mp_context=context, initializer=keep_memory
+            )
         return self._pool
