@@ -130,6 +130,8 @@ def validate(
     elif Path(what).is_file():
         told = _told(id="tried-out", unit=unit, labels=label, group=group, options=option)
         _tried_out(platform, Path(what), metadata, told, may_ask=False)
+    elif what not in platform.catalogue.collections:
+        raise SourceError(f"{what}: there is no such file, nor such a collection in the catalogue")
     else:
         (collection,) = platform.catalogue.chosen([what])
         with console.status(f"reading {what}"):
@@ -150,7 +152,9 @@ def _told(labels: list[str] | None, options: list[str] | None, **values: object)
     try:
         parsed: dict[str, Any] = tomllib.loads("\n".join(options or ()))
     except tomllib.TOMLDecodeError as error:
-        raise SourceError(f"--option takes NAME=VALUE as in TOML: {error}") from error
+        raise SourceError(
+            f"--option takes NAME=VALUE as in TOML, text in quotes ('delimiter=\";\"'): {error}"
+        ) from error
     given = {name: value for name, value in values.items() if value is not None}
     named = {label: field or label for label, _, field in pairs}
     return said({**given, "labels": named, "options": parsed}, "the command line")

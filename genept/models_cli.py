@@ -44,6 +44,8 @@ def list_models() -> None:
             str(versions),
             f"{score.value:.3f} (n = {score.n})",
         )
+    if not table.row_count:
+        raise StoreError("no model was trained yet: `genept run` trains them")
     Console(highlight=False, width=WIDTH).print(table)
 
 

@@ -99,3 +99,7 @@ def test_another_collection_under_the_same_id_is_refused(product, object_store, 
 
 def test_the_catalogue_is_validated():
     assert "every entry is valid" in run("validate").output
+    with pytest.raises(SourceError, match=r"nope\.csv: there is no such file, nor such"):
+        run("validate", "nope.csv")
+    with pytest.raises(SourceError, match="text in quotes"):
+        run("validate", "mine.csv", "--option", "genes_in=columns")

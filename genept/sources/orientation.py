@@ -17,6 +17,10 @@ _SAMPLE: Final = 2000
 _LEAST: Final = 0.04
 """Of the symbols of any human gene list, the families below make up a fifth or more."""
 _TIMES: Final = 5
+_SURE: Final = 0.9
+"""Whoever knows the names of all genes knows nearly all of a gene list, …"""
+_CHANCE: Final = 0.5
+"""… and may take some short ids of samples for old names of genes."""
 _FAMILIES: Final = re.compile(
     r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?(_PAR_Y)?|C(\d{1,2}|X|Y)orf\d+|MT-[A-Z]{2}[A-Z0-9]*"
     r"|HLA-[A-Z0-9]+|(ZNF|TMEM|KRT|KIF|CCDC|RBM|USP|DDX|ABC[A-G]|ACT[ABGN]|CYP|TRIM|LINC|COL|GPR"
@@ -58,6 +62,10 @@ def gene_axis(
         found = "rows"
     elif shares["columns"] >= max(_LEAST, _TIMES * shares["rows"]):
         found = "columns"
+    elif shares["rows"] >= _SURE and shares["columns"] <= _CHANCE:
+        found = "rows"
+    elif shares["columns"] >= _SURE and shares["rows"] <= _CHANCE:
+        found = "columns"
     told = ", ".join(f"{share:.0%} of the names of its {axis}" for axis, share in shares.items())
     if declared is not None:
         if found is not None and found != declared:
@@ -70,7 +78,8 @@ def gene_axis(
     if found is None:
         raise SourceError(
             f"{what}: cannot tell which axis is genes ({told} look like genes): name "
-            "genes by symbol, Ensembl or Entrez id, or set options.genes_in to 'rows' or 'columns'"
+            "genes by symbol, Ensembl or Entrez id, or set options.genes_in to 'rows' or 'columns' "
+            "(on the command line: --option 'genes_in=\"rows\"')"
         )
     return found
 

@@ -19,6 +19,7 @@ from genept.collections.detection import Detected, detect
 from genept.collections.sidecar import Sidecar, said
 from genept.nomenclature.mapping import Nomenclature
 from genept.sources.errors import SourceError
+from genept.sources.orientation import gene_axis
 
 NOMENCLATURE = Nomenclature(REFERENCE.index)
 MIRROR = Path(__file__).parents[3] / "shared" / "mirror"
@@ -158,3 +159,17 @@ def test_pbmc3k_is_told_by_looking():
         "h5ad", "counts", "single_cell",
     )  # fmt: skip
     assert found.entry.options["labels"]["cell_type"] == "cell_type"
+
+
+@pytest.mark.parametrize("axis", ["rows", "columns"])
+def test_short_ids_of_samples_that_are_old_names_of_genes_do_not_hide_the_genes(axis):
+    genes = [f"ZNF{number}" for number in range(40)]
+    samples = [f"S{number:02}" for number in range(20)]  # S10 is L1CAM, S15 RPS15
+
+    def known(name):
+        return name in genes or name >= "S12"
+
+    names = (genes, samples) if axis == "rows" else (samples, genes)
+    assert gene_axis(*names, known, declared=None, what="x") == axis
+    with pytest.raises(SourceError, match=r"--option 'genes_in=\"rows\"'"):
+        gene_axis(genes, genes, known, declared=None, what="x")

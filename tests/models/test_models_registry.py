@@ -171,6 +171,8 @@ def test_a_tampered_model_or_manifest_is_refused(registry, retrained):
 
 def test_the_command_line_shows_explains_and_refuses(registry, retrained, monkeypatch):
     monkeypatch.setattr(genept.models_cli, "_registry", lambda: registry)
+    nothing = CliRunner().invoke(genept.models_cli.app, ["list"])
+    assert "no model was trained yet" in str(nothing.exception)
     manifest = submitted(registry, retrained, "v1")
     out = retrained.rows.take(retrained.holdout.contains(retrained.rows.ids))
     verdicts = judge_candidate(registry, manifest, out, manifest.genes)
