@@ -62,16 +62,12 @@ def embedding_matrix(rows: pa.Table) -> npt.NDArray[np.float32]:
 
 def expression_blocks(lake: Lake, expression: Part, n_genes: int) -> Iterator[Block]:
     """Observation ids and their expression, row group by row group."""
-    yield from blocks_of_file(lake.local(expression), n_genes)
-
-
-def blocks_of_file(path: Path, n_genes: int) -> Iterator[Block]:
-    """The same of a local copy of a part."""
-    return (read() for read in readers_of_file(path, n_genes))
+    for read in readers_of_file(lake.local(expression), n_genes):
+        yield read()
 
 
 def readers_of_file(path: Path, n_genes: int) -> Iterator[Callable[[], Block]]:
-    """The same as calls, each of which reads one row group in the thread that makes it."""
+    """The same of a local copy, as calls: each reads one row group in the thread that makes it."""
     metadata = pq.read_metadata(path)
 
     def read(group: int) -> Block:

@@ -102,9 +102,8 @@ class Archives:
         return source.sha256 if source.is_pinned else self._public(source).sha256
 
     def size(self, source_id: str) -> int:
-        """Bytes of a source: as pinned, or of its copy, fetched if need be."""
-        source = self.catalogue.source(source_id)
-        return source.bytes or Path(self._public(source).path).stat().st_size
+        """Bytes of a source if it is pinned; otherwise the most that are accepted."""
+        return self.catalogue.source(source_id).bytes
 
     def seen(self, source_id: str) -> Seen | None:
         """What is known of the copy: from where, since when, which version; None without one.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 
 if TYPE_CHECKING:
     import h5py
@@ -130,7 +130,7 @@ def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
     is_name = name not in {"", ".", ".."} and "/" not in name
     link = group.get(name, getlink=True) if is_name else None
     if link is None:
-        raise SourceError(f"{what}: has no {at!r}; found {_found(group)}")
+        raise SourceError(f"{what}: has no {at!r}; found {listed(group)}")
     item = group[name] if isinstance(link, h5py.HardLink) else None
     if item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
         raise _leads_out(what, at)
@@ -226,15 +226,6 @@ def _refuse_filters(dataset: h5py.Dataset, where: str) -> None:
             f"{where} is compressed with {name or f'HDF5 filter {code}'}, which cannot be read "
             f"here: {remedy} the file anew with compression='gzip'"
         )
-
-
-def _found(group: h5py.Group) -> list[str]:
-    names: list[str] = []
-    for name in group:
-        names.append(name)
-        if len(names) == 12:
-            break
-    return names
 
 
 def _leads_out(what: str, at: str) -> SourceError:

@@ -58,14 +58,12 @@ def gene_axis(
     """
     shares = {"rows": _share(rows, looks_like_gene), "columns": _share(columns, looks_like_gene)}
     found: Axis | None = None
-    if shares["rows"] >= max(_LEAST, _TIMES * shares["columns"]):
-        found = "rows"
-    elif shares["columns"] >= max(_LEAST, _TIMES * shares["rows"]):
-        found = "columns"
-    elif shares["rows"] >= _SURE and shares["columns"] <= _CHANCE:
-        found = "rows"
-    elif shares["columns"] >= _SURE and shares["rows"] <= _CHANCE:
-        found = "columns"
+    sides: tuple[tuple[Axis, Axis], ...] = (("rows", "columns"), ("columns", "rows"))
+    for axis, other in sides:
+        much_more = shares[axis] >= max(_LEAST, _TIMES * shares[other])
+        if much_more or (shares[axis] >= _SURE and shares[other] <= _CHANCE):
+            found = axis
+            break
     told = ", ".join(f"{share:.0%} of the names of its {axis}" for axis, share in shares.items())
     if declared is not None:
         if found is not None and found != declared:
