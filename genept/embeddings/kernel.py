@@ -94,7 +94,12 @@ class WeightedSum:
         common = max(int((popularity >= RARE).sum()) - popular, 0)
         self._buckets = (common >> shift) + 1
 
-    def __call__(self, weights: sp.csr_matrix, threads: int = 1) -> npt.NDArray[np.float32]:
+    def __call__(
+        self,
+        weights: sp.csr_matrix,
+        threads: int = 1,
+        out: npt.NDArray[np.float32] | None = None,
+    ) -> npt.NDArray[np.float32]:
         """Weighted sums: observations × dimensions, within 1e-5 relative of those in float64.
 
         The bytes are the same for any number of threads.
@@ -103,6 +108,8 @@ class WeightedSum:
         ----------
         weights
             Observations × genes, float32; indices in any order.
+        out
+            Where to write them, rows contiguous; none: fresh memory.
 
         Raises
         ------
@@ -118,11 +125,13 @@ class WeightedSum:
         if not weights.has_canonical_format:
             weights = weights.copy()
             weights.sum_duplicates()
+        if out is None:
+            out = np.empty((weights.shape[0], self.shape[1]), np.float32)
         if self._compiled is None:
-            return np.asarray(weights @ self._vectors)
-        out = np.empty((weights.shape[0], self.shape[1]), np.float32)
+            out[:] = weights @ self._vectors
+            return out
         starts = range(0, len(out), ROWS)
-        with _BLAS.one_thread():
+        with BLAS.one_thread():
             if threads == 1 or len(starts) < 2:
                 for start in starts:
                     self._sum_rows(weights, start, out)
@@ -150,8 +159,10 @@ class WeightedSum:
         self._compiled.take_apart(
             indptr, genes, weights.data[first:last], self._slots, dense, tail_ptr, *tail[:2]
         )
-        sums = self._scratch("sums", (ROWS, self._panels.shape[0] * self._panels.shape[2]))
+        target = out[start : start + n]
         # BLAS adds up a single row in another order, so a row's bits would depend on its company.
+        fits = n > 1 and self.shape[1] == self._dense_vectors.shape[1]
+        sums = target if fits else self._scratch("sums", (ROWS, self._dense_vectors.shape[1]))
         np.matmul(dense[:, :popular], self._dense_vectors, out=sums[: len(dense)])
         sums = sums[:n]
         if tail_ptr[-1]:
@@ -159,7 +170,8 @@ class WeightedSum:
             place = np.empty(self._buckets, np.int64)
             self._compiled.into_buckets(tail_ptr, *tail[:2], bucket_ptr, place, *tail[2:])
             self._compiled.add_panels(bucket_ptr, *tail[2:], self._panels, sums)
-        out[start : start + n] = sums[:, : self.shape[1]]
+        if not fits:
+            target[:] = sums[:, : self.shape[1]]
 
     def _scratch(self, name: str, shape: tuple[int, ...], type_: Any = np.float32) -> Any:
         """Memory that the thread keeps: fresh pages for every block would cost as much again."""
@@ -197,16 +209,19 @@ def row_sums(
     return sums
 
 
-def scaled_rows(values: sp.csr_matrix, factors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The stored values of a float32 matrix, each times its row's factor: fresh memory."""
+def normalised(values: sp.csr_matrix, target: float) -> npt.NDArray[np.float32]:
+    """The stored values of a float32 matrix, each row scaled to the sum `target`: fresh memory."""
     _require_float32("values", values.dtype)
-    _require_sound(values)
+    _require_offsets(values)
     numba = compiled()
     if numba is None:
-        per_value = np.repeat(factors, np.diff(values.indptr))
+        totals = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
+        factors = np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)
+        per_value = np.repeat(factors.astype(np.float32), np.diff(values.indptr))
         return np.asarray(values.data * per_value)
-    scaled = np.zeros(len(values.data), np.float32)
-    numba.scale_rows(values.indptr.astype(np.int64), values.data, factors, scaled)
+    scaled = np.empty_like(values.data)
+    scaled[values.indptr[-1] :] = 0
+    numba.normalise(values.indptr.astype(np.int64), values.data, target, scaled)
     return scaled
 
 
@@ -239,13 +254,16 @@ class _BlasThreads:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running = 0
+        self._controller: ThreadpoolController | None = None
         self._limit: Any = None
 
     @contextmanager
     def one_thread(self) -> Iterator[None]:
         with self._lock:
             if not self._running:
-                self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
+                # It looks through all loaded libraries: as long as some hundred rows take.
+                self._controller = self._controller or ThreadpoolController()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
             self._running += 1
         try:
             yield
@@ -256,7 +274,7 @@ class _BlasThreads:
                     self._limit.restore_original_limits()
 
 
-_BLAS: Final = _BlasThreads()
+BLAS: Final = _BlasThreads()
 
 
 def _aligned(shape: tuple[int, ...], type_: Any = np.float32) -> Any:
@@ -274,9 +292,14 @@ def _require_float32(what: str, type_: np.dtype[Any]) -> None:
 
 def _require_sound(weights: sp.csr_matrix) -> None:
     """Refuse a matrix that would have compiled code read foreign memory."""
-    indptr, indices = weights.indptr, weights.indices
-    if indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] > len(indices):
-        raise ValueError("the row offsets of the weights do not rise from 0 to their number")
+    _require_offsets(weights)
+    indices = weights.indices
     # Negative ones, too, are beyond any gene when they are read as unsigned.
     if indices.size and indices.view(f"u{indices.itemsize}").max() >= weights.shape[1]:
         raise ValueError(f"the weights name genes outside of 0 to {weights.shape[1] - 1}")
+
+
+def _require_offsets(weights: sp.csr_matrix) -> None:
+    indptr, end = weights.indptr, len(weights.indices)
+    if indptr[0] != 0 or (np.diff(indptr) < 0).any() or not indptr[-1] <= end == len(weights.data):
+        raise ValueError("the row offsets of the weights do not rise from 0 to their number")

@@ -175,11 +175,27 @@ def _sums(indptr: Pointers, genes: Indices, values: Floats, shares: Doubles, sum
         sums[row, 0], sums[row, 1] = (a + b) + (c + d), (e + f) + (g + h)
 
 
-def _scale(indptr: Pointers, values: Floats, factors: Floats, scaled: Floats) -> None:
-    """Every value of a row times the row's factor."""
+def _normalise(indptr: Pointers, values: Floats, target: float, normalised: Floats) -> None:
+    """Every row times what makes its sum the target; a row that sums up to 0 becomes 0.
+
+    Four sums take turns, as in `_sums`; the row is in the cache when it is read again.
+    """
     for row in range(len(indptr) - 1):
-        for i in range(indptr[row], indptr[row + 1]):
-            scaled[i] = values[i] * factors[row]
+        a = b = c = d = 0.0
+        i, stop = indptr[row], indptr[row + 1]
+        while i + 4 <= stop:
+            a += values[i]
+            b += values[i + 1]
+            c += values[i + 2]
+            d += values[i + 3]
+            i += 4
+        while i < stop:
+            a += values[i]
+            i += 1
+        total = (a + b) + (c + d)
+        factor = np.float32(target / total if total > 0 else 0.0)
+        for i in range(indptr[row], stop):
+            normalised[i] = values[i] * factor
 
 
 def _array(type_: types.Type, dimensions: int, writable: bool = False) -> types.Array:
@@ -233,4 +249,6 @@ add_panels: Any = _compile(
     _IN["bucket pointers"], _IN["genes"], _IN["weights"], _IN["panels"], _OUT["matrix"],
 )  # fmt: skip
 sums_of_rows: Any = _compile(_sums, *_ROWS, _IN["shares"], _OUT["sums"])
-scale_rows: Any = _compile(_scale, _IN["pointers"], _IN["weights"], _IN["weights"], _OUT["weights"])
+normalise: Any = _compile(
+    _normalise, _IN["pointers"], _IN["weights"], types.float64, _OUT["weights"]
+)  # fmt: skip

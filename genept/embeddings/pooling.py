@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
-from genept.embeddings.expression import Block
-from genept.embeddings.kernel import WeightedSum, popularity, row_sums
+from genept.embeddings.expression import RowGroup
+from genept.embeddings.kernel import BLAS, WeightedSum, popularity, row_sums
 from genept.embeddings.weights import expression_weights
 from genept.store.errors import StoreError
 from genept.tables import TABLES
@@ -35,6 +35,7 @@ def pool(
     weights: sp.csr_matrix,
     vectors: npt.NDArray[np.float32] | WeightedSum,
     has_vector: npt.NDArray[np.bool_],
+    out: npt.NDArray[np.float32] | None = None,
 ) -> Pooled:
     """Weighted means of gene vectors.
 
@@ -47,6 +48,8 @@ def pool(
         laid out once.
     has_vector
         Which genes have one.
+    out
+        Where to write the embedding; none: fresh memory.
 
     Returns
     -------
@@ -58,30 +61,39 @@ def pool(
     coverage = np.divide(covered, total, out=np.zeros_like(total), where=total > 0)
     if not isinstance(vectors, WeightedSum):
         vectors = WeightedSum(vectors, popularity(weights))
-    embedding = vectors(weights)
+    embedding = vectors(weights, out=out)
     norm = np.sqrt(np.einsum("ij,ij->i", embedding, embedding))
     norm[norm == 0] = 1
     embedding /= norm[:, None]
     return embedding, np.minimum(coverage, 1).astype(np.float32)
 
 
-def pool_blocks(
-    readers: Iterable[Callable[[], Block]],
+def pool_groups(
+    groups: Iterable[RowGroup],
     vectors: WeightedSum,
     has_vector: npt.NDArray[np.bool_],
     unit: str,
     threads: int = 1,
 ) -> Iterator[tuple[list[str], Pooled]]:
-    """Ids, embedding and coverage of expression block by block, in order.
+    """Ids, embedding and coverage of expression row group by row group, in order.
 
-    A block is read and pooled by one thread: the bytes do not depend on how many there are.
+    A row group is read and pooled by one thread, some rows at a time, so that they are still in
+    the cache when they are added up. The bytes do not depend on how many threads there are.
     """
 
-    def pooled(read: Callable[[], Block]) -> tuple[list[str], Pooled]:
-        ids, expression = read()
-        return ids, pool(expression_weights(expression, unit), vectors, has_vector)
+    def pooled(group: RowGroup) -> tuple[list[str], Pooled]:
+        ids: list[str] = []
+        embedding = np.empty((len(group), vectors.shape[1]), np.float32)
+        coverage = np.empty(len(group), np.float32)
+        for of_block, expression in group.blocks():
+            rows = slice(len(ids), len(ids) + len(of_block))
+            weights = expression_weights(expression, unit)
+            coverage[rows] = pool(weights, vectors, has_vector, embedding[rows])[1]
+            ids += of_block
+        return ids, (embedding, coverage)
 
-    yield from in_order(pooled, readers, threads)
+    with BLAS.one_thread():  # for all of them: every change of the limit wakes BLAS's own threads
+        yield from in_order(pooled, groups, threads)
 
 
 def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterator[U]:
@@ -93,14 +105,14 @@ def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterat
         waiting: deque[Future[U]] = deque()
         for item in items:
             waiting.append(executor.submit(work, item))
-            if len(waiting) > threads:
+            if len(waiting) > threads + 1:  # one each, and one for whoever is done meanwhile
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
 def pool_part(
-    readers: Iterable[Callable[[], Block]],
+    groups: Iterable[RowGroup],
     vectors: WeightedSum,
     has_vector: npt.NDArray[np.bool_],
     *,
@@ -114,8 +126,8 @@ def pool_part(
 
     Parameters
     ----------
-    readers
-        The part row group by row group, as `readers_of_file` reads it.
+    groups
+        Of the part.
     vectors, has_vector
         Gene vectors on the collection's axis, and which genes have one.
 
@@ -125,7 +137,7 @@ def pool_part(
         If an observation has no gene with a vector: it has no place in the space.
     """
     schema = TABLES[TABLE_OF_KIND[kind]].schema(vectors.shape[1])
-    for ids, (embedding, coverage) in pool_blocks(readers, vectors, has_vector, unit, threads):
+    for ids, (embedding, coverage) in pool_groups(groups, vectors, has_vector, unit, threads):
         if not coverage.all():
             lost = [one for one, share in zip(ids, coverage, strict=True) if share == 0]
             raise StoreError(
@@ -146,7 +158,7 @@ def embedding_rows(
     """Rows of an embedding table; `partition` is space, method and collection."""
     return pa.record_batch(
         [
-            *(pa.array([value] * len(ids)) for value in partition),
+            *(pa.repeat(value, len(ids)) for value in partition),
             pa.array(ids),
             pa.FixedSizeListArray.from_arrays(
                 pa.array(embedding.ravel()), type=schema.field("embedding").type

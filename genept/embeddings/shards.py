@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from genept.console import progress_bar
 from genept.embeddings.aligned import AlignedVectors, aligned_file, open_aligned, read_aligned
-from genept.embeddings.expression import readers_of_file
+from genept.embeddings.expression import row_groups_of
 from genept.embeddings.kernel import WeightedSum, kernel_name
 from genept.embeddings.pooling import METHOD, TABLE_OF_KIND, pool_part
 from genept.processes import Workers
@@ -174,7 +174,7 @@ def embed_shard(task: ShardTask) -> NewPart:
     space, _, collection = shard.partition
     table, dimension = TABLE_OF_KIND[shard.kind], vectors.shape[1]
     rows = pool_part(
-        readers_of_file(task.expression, vectors.shape[0]),
+        row_groups_of(task.expression, vectors.shape[0]),
         vectors,
         has_vector,
         kind=shard.kind,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from genept.embeddings.kernel import row_sums, scaled_rows
+from genept.embeddings.kernel import normalised
 
 TARGET_SUM = 1e4
 NOT_NEGATIVE = ("counts", "tpm", "log1p")
@@ -61,9 +61,7 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
 
 
 def _log_normalised(counts: sp.csr_matrix) -> sp.csr_matrix:
-    totals = row_sums(counts)[:, 0]
-    scale = np.divide(TARGET_SUM, totals, out=np.zeros_like(totals), where=totals > 0)
-    weights = scaled_rows(counts, scale.astype(np.float32))
+    weights = normalised(counts, TARGET_SUM)
     np.log1p(weights, out=weights)
     return sp.csr_matrix((weights, counts.indices, counts.indptr), shape=counts.shape)
 

@@ -205,7 +205,7 @@ def ingested(lake: Lake, path: Path, sha256: str, processes: int) -> list[Part]:
 
 
 def read_back(lake: Lake, parts: list[Part]) -> int:
-    """Every shard as CSR, row group by row group; the number of values."""
+    """Every shard as CSR, block by block; the number of values."""
     shards = [part for part in parts if part.table == "expression"]
     return sum(block.nnz for part in shards for _, block in expression_blocks(lake, part, N_GENES))
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from genept.declaration import Table
 from genept.embeddings.aligned import align
-from genept.embeddings.expression import Block, readers_of_file
+from genept.embeddings.expression import Block, RowGroup, row_groups_of
 from genept.embeddings.kernel import WeightedSum, compiled, popularity
 from genept.embeddings.pooling import in_order, pool_part
 from genept.embeddings.weights import expression_weights
@@ -216,6 +216,17 @@ def expression_batches(n: int, block: sp.csr_matrix, table: Table) -> Iterator[p
         yield pa.record_batch(columns, schema=schema)
 
 
+@dataclass(frozen=True)
+class Renamed(RowGroup):
+    """A row group whose observations have another name each time that it is read."""
+
+    prefix: str
+
+    def blocks(self) -> Iterator[Block]:
+        for ids, expression in super().blocks():
+            yield [f"{self.prefix}-{one}" for one in ids], expression
+
+
 def end_to_end(n: int, dimensions: int) -> None:
     """Parquet to parquet in this process; prints rate, shares and peak memory."""
     import pyarrow.parquet as pq
@@ -240,20 +251,16 @@ def end_to_end(n: int, dimensions: int) -> None:
         expression = TABLES["expression"]
         write_parquet(source, expression, expression_batches(10_000, block, expression))
 
-        def again(prefix: str, read: Callable[[], Block]) -> Block:
-            ids, rows = read()
-            return [f"{prefix}-{one}" for one in ids], rows
-
-        def readers() -> Iterator[Callable[[], Block]]:  # the same file again and again
+        def groups() -> Iterator[RowGroup]:  # the same file again and again
             for number in range(n // 10_000):
-                for read in readers_of_file(source, N_GENES):
-                    yield partial(again, f"{number:04}", read)
+                for group in row_groups_of(source, N_GENES):
+                    yield Renamed(**vars(group), prefix=f"{number:04}")
 
         def whole() -> None:
             aligned = align(embeddings, axis, block.shape[0])
             laid_out = WeightedSum(aligned.vectors, aligned.popularity)
             batches = pool_part(
-                readers(), laid_out, aligned.has_vector, kind="single_cell", unit="counts",
+                groups(), laid_out, aligned.has_vector, kind="single_cell", unit="counts",
                 space="bench", collection="bench", threads=THREADS,
             )  # fmt: skip
             write_parquet(target, TABLES["cell_embeddings"], batches, dimensions)
@@ -392,7 +399,7 @@ def main() -> None:
     sentences(of(4096, 512))
     beyond_one_process(of(24, 4), 1536)
     say("\nEnd to end: parquet → normalise → weight → parquet, a process each")
-    for n, dimensions in ((100_000, 1536), (10_000, 384), (100_000, 384), (1_000_000, 384)):
+    for n, dimensions in ((300_000, 1536), (10_000, 384), (100_000, 384), (1_000_000, 384)):
         size = ("--end-to-end", str(of(n, 10_000)), str(dimensions))
         subprocess.run([sys.executable, __file__, *size], check=True)
     say(f"load average after: {os.getloadavg()[0]:.1f}; {time.perf_counter() - started:.0f} s")

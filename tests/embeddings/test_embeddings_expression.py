@@ -80,7 +80,7 @@ def test_an_embedding_column_is_a_matrix_as_it_stands():
     np.testing.assert_array_equal(embedding_matrix(chunked), vectors[[0, 1, 2, 3, 0]])
 
 
-def test_a_collection_is_read_row_group_by_row_group(lake: Lake, monkeypatch):
+def test_a_collection_is_read_block_by_block(lake: Lake, monkeypatch):
     values = np.random.default_rng(1).poisson(1.0, (1100, 9)).astype(np.float32)
     values[:, 0] += 1
     reference = numbered_reference(9)

@@ -11,9 +11,9 @@ from genept.embeddings import kernel
 from genept.embeddings.kernel import (
     ROWS,
     WeightedSum,
+    normalised,
     popularity,
     row_sums,
-    scaled_rows,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -110,14 +110,34 @@ def test_rows_are_summed_and_the_marked_genes_apart():
 
 
 @pytest.mark.parametrize("n_genes", [1, 3, 4, 5, 90])
-def test_rows_of_any_length_are_summed_and_scaled(n_genes):
+def test_rows_of_any_length_are_summed_and_brought_to_a_sum(n_genes):
     weights = skewed(np.random.default_rng(2), 9, n_genes, 0.8)
-    factors = np.arange(9, dtype=np.float32)
-    np.testing.assert_allclose(row_sums(weights)[:, 0], weights.sum(axis=1).A1, rtol=1e-6)
+    sums = weights.sum(axis=1).A1
+    np.testing.assert_allclose(row_sums(weights)[:, 0], sums, rtol=1e-6)
     scaled = sp.csr_matrix(
-        (scaled_rows(weights, factors), weights.indices, weights.indptr), shape=weights.shape
+        (normalised(weights, 1e4), weights.indices, weights.indptr), shape=weights.shape
     )
-    np.testing.assert_array_equal(scaled.toarray(), weights.toarray() * factors[:, None])
+    factors = np.divide(1e4, sums, out=np.zeros(9), where=sums > 0)
+    np.testing.assert_allclose(scaled.toarray(), weights.toarray() * factors[:, None], rtol=1e-6)
+
+
+def test_values_beyond_the_last_row_are_not_taken_for_any():
+    weights = sp.csr_matrix(np.eye(3, dtype=np.float32))
+    weights.data = np.append(weights.data, np.float32(7))
+    weights.indices = np.append(weights.indices, np.int32(0))
+    np.testing.assert_array_equal(normalised(weights, 2), [2, 2, 2, 0])
+
+
+def test_sums_are_written_where_they_are_wanted():
+    rng = np.random.default_rng(6)
+    for dimensions in (64, 70):  # as wide as panels are, and not
+        weights, vectors = skewed(rng, ROWS + 1, 90, 0.3), table_of(rng, 90, dimensions)
+        expected = weighted_sum(weights, vectors)
+        whole = np.full((ROWS + 3, dimensions), np.nan, np.float32)
+        found = WeightedSum(vectors, popularity(weights))(weights, out=whole[1:-1])
+        assert np.shares_memory(found, whole)
+        np.testing.assert_array_equal(whole[1:-1], expected)
+        assert np.isnan(whole[[0, -1]]).all()
 
 
 def test_what_would_be_cast_cut_or_read_beyond_the_end_is_refused():
@@ -179,6 +199,6 @@ def test_without_numba_scipy_adds_up_and_says_so_once(without_numba):
     assert kernel.kernel_name() == "scipy"  # a second warning would be an error here
     expected = weights.astype(np.float64).sum(axis=1).A1
     np.testing.assert_allclose(row_sums(weights)[:, 0], expected, rtol=1e-12)
-    twice = scaled_rows(weights, np.full(20, 2, np.float32))
-    np.testing.assert_array_equal(twice, 2 * weights.data)
+    totals = np.repeat(expected, np.diff(weights.indptr))
+    np.testing.assert_allclose(normalised(weights, 2), weights.data * 2 / totals, rtol=1e-6)
     assert popularity(weights).shape == (70,)

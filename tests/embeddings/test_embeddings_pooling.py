@@ -1,7 +1,7 @@
 """GenePT-w against a dense float64 computation, and what has no place in a space."""
 
-from copy import copy
-from functools import partial
+import threading
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -19,11 +19,12 @@ from planted import (
     numbered_reference,
     parsed_of,
 )
+from threadpoolctl import threadpool_info
 
 from genept.embeddings.aligned import align
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.kernel import WeightedSum
-from genept.embeddings.pooling import in_order, pool, pool_blocks
+from genept.embeddings.pooling import in_order, pool, pool_groups
 from genept.embeddings.shards import embed_shards, shards_of
 from genept.store.errors import StoreError
 from genept.store.lake import Lake
@@ -206,13 +207,26 @@ def test_it_is_embedded_once_and_the_same_input_gives_the_same_bytes(
     def refuse(*_):
         raise AssertionError("it is embedded already")
 
-    monkeypatch.setattr("genept.embeddings.shards.readers_of_file", refuse)
+    monkeypatch.setattr("genept.embeddings.shards.row_groups_of", refuse)
     assert embed_collection(lake, **arguments) == first
+
+
+@dataclass
+class InMemory:
+    """A row group that need not be read."""
+
+    content: list
+
+    def __len__(self):
+        return sum(len(ids) for ids, _ in self.content)
+
+    def blocks(self):
+        return iter(self.content)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("unit", sorted(VALUES))
-def test_blocks_come_in_order_and_threads_do_not_change_a_bit(unit, threads):
+def test_row_groups_come_in_order_and_threads_do_not_change_a_bit(unit, threads):
     values = VALUES[unit].astype(np.float32)
     has_vector = np.arange(N_GENES) % 5 > 0
     vectors = unit_vectors(has_vector)
@@ -220,17 +234,39 @@ def test_blocks_come_in_order_and_threads_do_not_change_a_bit(unit, threads):
         ([f"o{row}" for row in range(start, start + 7)], sp.csr_matrix(values[start : start + 7]))
         for start in range(0, 28, 7)
     ]
-    readers = [partial(copy, block) for block in blocks]
+    groups = [InMemory(blocks[start : start + 2]) for start in range(0, len(blocks), 2)]
     laid_out = WeightedSum(vectors, np.linspace(0, 1, N_GENES))
-    found = list(pool_blocks(readers, laid_out, has_vector, unit, threads))
-    assert [ids for ids, _ in found] == [ids for ids, _ in blocks]
+    found = list(pool_groups(groups, laid_out, has_vector, unit, threads))
+    assert [ids for ids, _ in found] == [
+        [f"o{row}" for row in range(start, start + 14)] for start in (0, 14)
+    ]
     expected = dense_mean(dense_weights(values[:28].astype(np.float64), unit), vectors, has_vector)
     for part, of_all in enumerate(expected):
         together = np.concatenate([pooled[part] for _, pooled in found])
         np.testing.assert_allclose(together, of_all, atol=1e-5)
-    for one, other in zip(found, pool_blocks(readers, laid_out, has_vector, unit, 1), strict=True):
+    for one, other in zip(found, pool_groups(groups, laid_out, has_vector, unit, 1), strict=True):
         np.testing.assert_array_equal(one[1][0], other[1][0])
-    assert list(pool_blocks([], laid_out, has_vector, unit, threads)) == []
+    assert list(pool_groups([], laid_out, has_vector, unit, threads)) == []
+
+
+def test_a_row_group_is_pooled_in_the_thread_that_reads_it():
+    """The limit on BLAS's threads is held for all of them, and given back."""
+    read_by = []
+
+    class Watched(InMemory):
+        def blocks(self):
+            read_by.append(threading.get_ident())
+            blas = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+            assert set(blas) == {1}
+            return super().blocks()
+
+    has_vector = np.ones(N_GENES, bool)
+    laid_out = WeightedSum(unit_vectors(has_vector), np.ones(N_GENES))
+    group = Watched([(["o"], sp.csr_matrix(np.ones((1, N_GENES), np.float32)))])
+    before = threadpool_info()
+    assert len(list(pool_groups([group] * 9, laid_out, has_vector, "tpm", 2))) == 9
+    assert threading.get_ident() not in read_by
+    assert threadpool_info() == before
 
 
 def test_readers_are_never_far_ahead_and_an_error_reaches_who_reads():
