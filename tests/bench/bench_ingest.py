@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import anndata
 import h5py
 import numpy as np
 import polars as pl
@@ -159,6 +158,8 @@ def read_with_h5py(path: Path) -> None:
 
 def read_with_anndata(path: Path) -> None:
     """What the field does: a backed AnnData, read in chunks of rows."""
+    import anndata  # here: worker processes import this file again, and need none
+
     backed = anndata.read_h5ad(path, backed="r")
     for start in range(0, N_CELLS, CHUNK):
         backed.X[start : start + CHUNK]
