@@ -22,6 +22,10 @@ COLUMNS: Final = 64
 BUCKET_SHIFT: Final = 8
 """Genes of a bucket, as a power of two: 256 genes × 64 columns are 64 kB."""
 
+ONE, TWO, THREE, FOUR = (np.uint64(number) for number in (1, 2, 3, 4))
+"""What indexes is unsigned in all loops: a signed index is tested before each use, and
+with a signed number it would become a float."""
+
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
@@ -93,16 +97,16 @@ def _take_apart(
     its row in the panels. The last column of the block takes what is not for it: so there
     is no branch in the loop that the processor could not predict.
     """
-    popular = dense.shape[1] - 1
-    filled = 0
+    popular = np.uint64(dense.shape[1] - 1)
+    filled = np.uint64(0)
     tail_ptr[0] = 0
     for row in range(len(indptr) - 1):
-        for i in range(indptr[row], indptr[row + 1]):
-            slot = slots[genes[i]]
-            dense[row, min(slot, popular)] = weights[i]
+        for i in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            slot = np.uint64(slots[np.uint32(genes[i])])
+            dense[np.uint64(row), min(slot, popular)] = weights[i]
             tail_genes[filled] = slot - popular
             tail_weights[filled] = weights[i]
-            filled += slot >= popular
+            filled += np.uint64(slot >= popular)
         tail_ptr[row + 1] = filled
 
 
@@ -114,10 +118,11 @@ def _into_buckets(
 
     `place` is scratch, one number a bucket.
     """
-    last, rows = bucket_ptr.shape[0] - 1, len(tail_ptr) - 1
+    last, rows = np.uint32(bucket_ptr.shape[0] - 1), len(tail_ptr) - 1
     for row in range(rows):
-        for i in range(tail_ptr[row], tail_ptr[row + 1]):
-            bucket_ptr[min(tail_genes[i] >> BUCKET_SHIFT, last), row + 1] += 1
+        for i in range(np.uint64(tail_ptr[row]), np.uint64(tail_ptr[row + 1])):
+            its = min(np.uint32(tail_genes[i]) >> np.uint32(BUCKET_SHIFT), last)
+            bucket_ptr[its, np.uint64(row + 1)] += 1
     total = 0
     for bucket in range(last + 1):
         bucket_ptr[bucket, 0] = total
@@ -127,11 +132,11 @@ def _into_buckets(
     for row in range(rows):
         for bucket in range(last + 1):
             place[bucket] = bucket_ptr[bucket, row]
-        for i in range(tail_ptr[row], tail_ptr[row + 1]):
-            bucket = min(tail_genes[i] >> BUCKET_SHIFT, last)
-            genes[place[bucket]] = tail_genes[i]
-            weights[place[bucket]] = tail_weights[i]
-            place[bucket] += 1
+        for i in range(np.uint64(tail_ptr[row]), np.uint64(tail_ptr[row + 1])):
+            its = min(np.uint32(tail_genes[i]) >> np.uint32(BUCKET_SHIFT), last)
+            to = np.uint64(place[its])
+            genes[to], weights[to] = tail_genes[i], tail_weights[i]
+            place[its] += 1
 
 
 def _add_panels(
@@ -157,21 +162,22 @@ def _sums(indptr: Pointers, genes: Indices, values: Floats, shares: Doubles, sum
     for row in range(len(indptr) - 1):
         a = b = c = d = 0.0
         e = f = g = h = 0.0
-        i, stop = indptr[row], indptr[row + 1]
-        while i + 4 <= stop:
+        i, stop = np.uint64(indptr[row]), np.uint64(indptr[row + 1])
+        while i + FOUR <= stop:
+            j, k, m = i + ONE, i + TWO, i + THREE
             a += values[i]
-            b += values[i + 1]
-            c += values[i + 2]
-            d += values[i + 3]
+            b += values[j]
+            c += values[k]
+            d += values[m]
             e += values[i] * shares[np.uint32(genes[i])]
-            f += values[i + 1] * shares[np.uint32(genes[i + 1])]
-            g += values[i + 2] * shares[np.uint32(genes[i + 2])]
-            h += values[i + 3] * shares[np.uint32(genes[i + 3])]
-            i += 4
+            f += values[j] * shares[np.uint32(genes[j])]
+            g += values[k] * shares[np.uint32(genes[k])]
+            h += values[m] * shares[np.uint32(genes[m])]
+            i += FOUR
         while i < stop:
             a += values[i]
             e += values[i] * shares[np.uint32(genes[i])]
-            i += 1
+            i += ONE
         sums[row, 0], sums[row, 1] = (a + b) + (c + d), (e + f) + (g + h)
 
 
@@ -182,20 +188,20 @@ def _normalise(indptr: Pointers, values: Floats, target: float, normalised: Floa
     """
     for row in range(len(indptr) - 1):
         a = b = c = d = 0.0
-        i, stop = indptr[row], indptr[row + 1]
-        while i + 4 <= stop:
+        i, stop = np.uint64(indptr[row]), np.uint64(indptr[row + 1])
+        while i + FOUR <= stop:
             a += values[i]
-            b += values[i + 1]
-            c += values[i + 2]
-            d += values[i + 3]
-            i += 4
+            b += values[i + ONE]
+            c += values[i + TWO]
+            d += values[i + THREE]
+            i += FOUR
         while i < stop:
             a += values[i]
-            i += 1
+            i += ONE
         total = (a + b) + (c + d)
         factor = np.float32(target / total if total > 0 else 0.0)
-        for i in range(indptr[row], stop):
-            normalised[i] = values[i] * factor
+        for at in range(np.uint64(indptr[row]), stop):
+            normalised[at] = values[at] * factor
 
 
 def _array(type_: types.Type, dimensions: int, writable: bool = False) -> types.Array:

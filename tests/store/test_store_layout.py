@@ -140,6 +140,34 @@ def test_a_matrix_is_what_arrow_decodes_whatever_the_layout(
     assert np.array_equal(found, expected.reshape(rows, dimension))
 
 
+def test_counts_have_a_dictionary_and_continuous_values_have_not(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    values = {"counts": random.poisson(2, 6_000), "continuous": random.gamma(1, 2, 6_000)}
+    encodings = {}
+    for name, numbers in values.items():
+        rows = pa.table(
+            [
+                ["c"] * 6,
+                [f"o{number}" for number in range(6)],
+                [list(range(1_000))] * 6,
+                numbers.astype(np.float32).reshape(6, 1_000).tolist(),
+            ],
+            schema=EXPRESSION.schema(),
+        )
+        path = tmp_path / name
+        whole = write_parquet(path, EXPRESSION, rows)
+        column = pq.read_metadata(path).row_group(0).column(3)
+        encodings[name] = set(column.encodings)
+        assert pq.read_table(path).equals(rows)
+        batches = [rows.slice(0, 0), rows]
+        again = write_parquet(
+            path, EXPRESSION, (one for part in batches for one in part.to_batches())
+        )
+        assert again.sha256 == whole.sha256
+    assert "RLE_DICTIONARY" in encodings["counts"]
+    assert encodings["continuous"] == {"RLE", "BYTE_STREAM_SPLIT"}
+
+
 def test_every_reader_reads_expression_as_it_was_written(
     lake: Lake, object_store: ObjectStore, store_prefix: str, tmp_path: Path
 ) -> None:
