@@ -66,6 +66,7 @@ class _Look:
     questions: list[str] = field(default_factory=list)
     fields: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    genes: set[str] = field(default_factory=set)
 
 
 def detect(
@@ -148,10 +149,14 @@ def _look_at_rows(
 ) -> None:
     """Which way up a table lies, by what the nomenclature knows; its text columns."""
     numbers = [name for name in table.columns[1:] if name not in table.texts]
+
+    def is_gene(name: str) -> bool:
+        return nomenclature.map_name(name).ensembl_gene_id is not None
+
     axis = gene_axis(
         table.rows,
         numbers,
-        lambda name: nomenclature.map_name(name).ensembl_gene_id is not None,
+        is_gene,
         declared=look.options.get("genes_in") if "genes_in" in look.options else None,
         what=what,
     )
@@ -159,6 +164,7 @@ def _look_at_rows(
     look.seen.append(f"genes are its {axis}: their names are known to the reference")
     if axis == "columns":
         look.fields, look.texts = list(table.columns[1:]), list(table.texts)
+        look.genes = set(filter(is_gene, numbers))
     elif table.texts:
         look.options.setdefault("ignore", list(table.texts))
         look.seen.append(f"columns of text, passed over: {', '.join(table.texts)}")
@@ -212,7 +218,7 @@ def _name_fields(look: _Look, told: Sidecar) -> None:
     else:
         look.seen.append("group: none found, so each observation stands alone")
     used = {*labels.values(), group}
-    left = [name for name in look.fields if name not in used]
+    left = [name for name in look.fields if name not in used | look.genes]
     if left:
         look.seen.append(f"other fields: {', '.join(left[:12])}{' …' if len(left) > 12 else ''}")
     _pass_over(look, used)

@@ -18,8 +18,9 @@ from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
+from genept.sources.checked_values import checked_blocks
 from genept.sources.collections import parse_collection
-from genept.sources.parsed import LABELS, checked_blocks
+from genept.sources.parsed import LABELS
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def rehearse(archives: Archives, collection: Collection, reference: Reference) -
     screening = screened(collection, parsed, names)
     ids = parsed.observations["observation_id"].to_list()
     totals, filled = ColumnTotals(len(parsed.input_genes)), 0
-    for block in checked_blocks(parsed.expression, ids, collection.unit):
+    for block in checked_blocks(parsed.expression, ids, collection.unit, inputs=parsed.input_genes):
         totals.add(block)
         filled += int(np.count_nonzero(np.diff(block.indptr)))
     absolute = pl.DataFrame({"input_id": parsed.input_genes, "absolute": totals.absolute})

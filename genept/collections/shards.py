@@ -19,7 +19,8 @@ import scipy.sparse as sp
 
 from genept.collections.merging import ColumnTotals, GeneAxis
 from genept.collections.rows import MergedRows, merge_rows
-from genept.sources.parsed import ExpressionRows, checked_blocks
+from genept.sources.checked_values import checked_blocks
+from genept.sources.parsed import ExpressionRows
 from genept.store.lake import NewPart
 from genept.store.parquet import Rows, write_parquet
 from genept.tables import STORED, TABLES
@@ -69,7 +70,9 @@ def ingest_shard(task: ShardTask) -> list[NewPart]:
     SourceError
         A value cannot be what the collection's unit says.
     """
-    blocks = list(checked_blocks(task.expression, task.ids, task.unit, task.start))
+    blocks = list(
+        checked_blocks(task.expression, task.ids, task.unit, task.start, task.input_genes)
+    )
     rows = blocks[0] if len(blocks) == 1 else sp.csr_matrix(sp.vstack(blocks, format="csr"))
     del blocks
     order = np.argsort(np.asarray(task.ids))

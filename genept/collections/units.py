@@ -21,6 +21,8 @@ LOG_CEILING = 30.0
 
 PER_MILLION = 1e6
 _CLOSE = 0.02
+_FEW = 0.01
+"""Share of negative values below which whole numbers are counts with a mistake in them."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,12 @@ def detect_unit(values: sp.csr_matrix) -> UnitFinding:
 
 def _of_range(values: sp.csr_matrix, low: float, high: float) -> tuple[tuple[str, ...], str]:
     data = values.data
-    if low < 0:
-        return _of_negatives(values), f"{np.mean(data < 0):.0%} negative"
     whole = np.array_equal(data, np.floor(data))
+    if low < 0:
+        share = float(np.mean(data < 0))
+        if whole and share < _FEW:  # the ingest names the first that cannot be one
+            return ("counts",), f"all whole, {share:.2%} negative"
+        return _of_negatives(values), f"{share:.0%} negative"
     if _alike(_sums_of(values, np.positive), PER_MILLION):
         return ("tpm",), "every sum about a million"
     if whole or high > LOG_CEILING:

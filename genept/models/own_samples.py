@@ -27,9 +27,9 @@ from genept.embeddings.weights import expression_weights
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference
 from genept.sources.archives import Archives
+from genept.sources.checked_values import checked_blocks
 from genept.sources.collections import parse_collection
 from genept.sources.errors import SourceError
-from genept.sources.parsed import checked_blocks
 
 Matrix = npt.NDArray[np.float32]
 ABUNDANCES = ("counts", "tpm")
@@ -106,7 +106,9 @@ def _read(
     refuse_other_unit(collection, parsed)
     screening = screened(collection, parsed, names)
     ids = parsed.observations["observation_id"].to_list()
-    blocks = list(checked_blocks(parsed.expression, ids, collection.unit))
+    blocks = list(
+        checked_blocks(parsed.expression, ids, collection.unit, inputs=parsed.input_genes)
+    )
     if not ids:
         raise SourceError(f"{collection.title} holds no sample with a value other than zero")
     totals = column_totals(blocks, len(parsed.input_genes)).signed

@@ -20,10 +20,11 @@ from scipy.sparse import csr_matrix
 from genept.sources.archives import Archives
 from genept.sources.assembly import Matrix, assembled
 from genept.sources.catalogue import Collection
+from genept.sources.checked_values import MAX_EXACT
 from genept.sources.errors import SourceError, listed
 from genept.sources.formats import ParquetOptions
 from genept.sources.observation_tables import wanted_fields
-from genept.sources.parsed import BLOCK_ROWS, MAX_EXACT, ParsedCollection
+from genept.sources.parsed import BLOCK_ROWS, ParsedCollection
 from genept.sources.spool import Spool, made_once, write_panel
 from genept.sources.streams import open_bytes
 from genept.sources.text_matrix import spool_folder, spool_key

@@ -34,11 +34,6 @@ RESPONSE_SCHEMA: Final = pl.Schema(
 )
 BLOCK_ROWS: Final = 512
 """Observations a block, where nothing else sets its size."""
-NEVER_NEGATIVE: Final = ("counts", "tpm", "log1p")
-MAX_EXACT: Final = 2**24
-"""Above this float32 no longer holds every whole number."""
-WINDOW: Final = 2**16
-"""Values that are looked at together: as many as stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -212,48 +207,6 @@ def observation_frame(
             given = [given] * len(observation_id)
         columns[label] = given
     return pl.DataFrame(columns, schema=OBSERVATION_SCHEMA)
-
-
-def checked_blocks(
-    expression: ExpressionRows, ids: Sequence[str], unit: str, start: int = 0
-) -> Iterator[csr_matrix]:
-    """The rows of `ids`, which begin at row `start`, if their values can be what `unit` says.
-
-    Raises
-    ------
-    SourceError
-        Values are not finite; shapes do not fit the axes; or values cannot be of that
-        unit: negative, broken, or beyond what float32 holds exactly. Names the
-        first observation of the block.
-    """
-    rows = 0
-    for block in expression.blocks(start, start + len(ids)):
-        if block.dtype != np.float32 or block.shape[1] != expression.shape[1]:
-            raise SourceError(f"an expression block is {block.dtype} of shape {block.shape}")
-        where = f"the block that begins at {ids[rows] if rows < len(ids) else None!r}"
-        for low in range(0, block.data.size, WINDOW):
-            _refuse_values(block.data[low : low + WINDOW], unit, where)
-        rows += block.shape[0]
-        yield block
-    if rows != len(ids):
-        raise SourceError(f"{rows} expression rows for {len(ids)} observations")
-
-
-def _refuse_values(values: NDArray[np.float32], unit: str, where: str) -> None:
-    if not values.size:
-        return
-    low, high = values.min(), values.max()  # NaN, if there is one
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise SourceError(f"NaN or infinite values in {where}")
-    if unit == "counts":
-        if low < 0:
-            raise SourceError(f"negative counts in {where}: is it a z-score or a log?")
-        if high > MAX_EXACT:
-            raise SourceError(f"counts above {MAX_EXACT:,} in {where}: float32 would round them")
-        if (values != np.floor(values)).any():
-            raise SourceError(f"counts that are no whole numbers in {where}: is it normalised?")
-    elif unit in NEVER_NEGATIVE and low < 0:
-        raise SourceError(f"negative values in {where}: {unit} cannot be; is it a z-score?")
 
 
 def distinct_inputs(names: Sequence[str]) -> tuple[str, ...]:

@@ -67,8 +67,8 @@ def open_bytes(
         if packed.peek(512)[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
             raise SourceError(
                 f"{what}: is a web page or XML, not data (it begins with "
-                f"{packed.peek(24)[:24]!r}): the address answered with an error or a log-in; "
-                "open it in a browser to see why"
+                f"{packed.peek(24)[:24]!r}): perhaps an error or a log-in was saved in its place; "
+                "open it in a browser to see"
             )
         yield packed
 

@@ -5,18 +5,15 @@ Everything that changes a value or stands in for one is counted.
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 
+from genept.sources.checked_values import MAX_EXACT
 from genept.sources.errors import SourceError
 from genept.sources.matrix_options import TextOptions
 from genept.sources.orientation import Axis
 from genept.sources.parsed import Quarantined
 from genept.sources.text_numbers import Chunk
-
-_MAX_EXACT: Final = 2**24
 
 
 class Values:
@@ -46,11 +43,11 @@ class Values:
         missing = np.isnan(values)
         if missing.any():
             self._accept_missing(missing, chunk, columns)
-        if self._is_counts and (large := values > _MAX_EXACT).any():
+        if self._is_counts and (large := values > MAX_EXACT).any():
             row, column = np.argwhere(large)[0]
             raise SourceError(
                 f"{self.what}: row {chunk.texts[row][0]!r}, column {columns[column]!r}: the count "
-                f"{values[row, column]:,.0f} is above {_MAX_EXACT:,}: float32 would round it"
+                f"{values[row, column]:,.0f} is above {MAX_EXACT:,}: float32 would round it"
             )
         if self._options.floor is not None:
             below = values < self._options.floor

@@ -100,10 +100,15 @@ def timed(work: Callable[[], Any]) -> tuple[Cost, Any]:
 
 
 def in_turns(works: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, Cost]:
-    """Median costs of several pieces of work that take turns."""
+    """Median costs of several pieces of work that take turns.
+
+    Between them all rest: the idle threads of a BLAS spin for a while before they sleep, and
+    whoever comes next would pay for that.
+    """
     costs: dict[str, list[Cost]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
+            time.sleep(0.3)
             costs[name].append(timed(work)[0])
     return {
         name: Cost(median(one.wall for one in of), median(one.cpu for one in of))

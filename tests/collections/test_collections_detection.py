@@ -15,7 +15,9 @@ from own_files import GENES, REFERENCE, counts, write_counts, write_labels
 from scipy.io import mmwrite
 from scipy.sparse import csr_matrix
 
+from genept.collections.added import local_archives
 from genept.collections.detection import Detected, detect
+from genept.collections.rehearsal import rehearse
 from genept.collections.sidecar import Sidecar, said
 from genept.nomenclature.mapping import Nomenclature
 from genept.sources.errors import SourceError
@@ -65,6 +67,27 @@ def test_columns_of_text_are_labels_groups_or_passed_over(tmp_path):
         assert entry.options["group"] == entry.group_axis == "Donor ID"
         assert entry.options["ignore"] == ["note"]
         assert (entry.kind, entry.unit) == ("single_cell", "counts")
+
+
+def test_of_the_columns_of_a_wide_table_its_genes_are_no_other_fields(tmp_path):
+    values = counts(6)
+    frame = pl.DataFrame(
+        {"id": list("abcdef"), "age": range(6)}
+        | {name: values[:, at] for at, name in enumerate(GENES)}
+    )
+    frame.write_csv(tmp_path / "wide.csv")
+    assert "other fields: age" in look(tmp_path / "wide.csv").seen
+
+
+def test_one_negative_among_counts_asks_for_no_unit_and_is_named(tmp_path):
+    values = counts(12).astype(int)
+    values[3, 4] = -1
+    write_counts(tmp_path / "mine.csv", values)
+    found = look(tmp_path / "mine.csv")
+    assert (found.entry.unit, found.open_questions) == ("counts", ())
+    archives = local_archives(found.files, found.sources, tmp_path / "links")
+    with pytest.raises(SourceError, match=f"(?s)negative.*{GENES[4]}|{GENES[4]}.*negative"):
+        rehearse(archives, found.entry, REFERENCE)
 
 
 def test_counts_are_found_beside_normalised_values(tmp_path):

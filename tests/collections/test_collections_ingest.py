@@ -312,7 +312,7 @@ def test_a_value_far_from_the_sample_names_its_observation(lake: Lake, monkeypat
     values = np.ones((600, 2))
     values[550, 0] = 2**25
     parsed = parsed_of(values, ["G1", "G2"])
-    with pytest.raises(SourceError, match=r"collection planted: counts above .*begins at 'o512'"):
+    with pytest.raises(SourceError, match=r"counts above .* 33554432 for 'G1' in .*'o550'"):
         ingest_parsed(monkeypatch, lake, parsed, numbered_reference(2))
 
 

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from sources_files import column, dense, odd, parse_files
 from sources_layouts import tarred, zipped
 
+from genept.sources.checked_values import checked_blocks
 from genept.sources.errors import SourceError
-from genept.sources.parsed import checked_blocks
 
 TABLE = "id,ZNF12,RPL3,KRAS\nA,1,0,2\nB,0,3,0\n"
 TURNED = "gene,A,B\nZNF12,1,0\nRPL3,0,3\nKRAS,2,0\n"
@@ -182,14 +182,14 @@ def read_through(bad: Bad, folder: Path) -> None:
     """What ingest does: parse, then look at every value."""
     parsed = bad.parse(folder)
     ids = parsed.observations["observation_id"].to_list()
-    list(checked_blocks(parsed.expression, ids, bad.unit))
+    list(checked_blocks(parsed.expression, ids, bad.unit, inputs=parsed.input_genes))
 
 
 @pytest.mark.parametrize("bad", REFUSED, ids=lambda bad: f"{bad.row}-{bad.what}")
 def test_refused(bad: Bad, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=bad.says) as refused:
         read_through(bad, tmp_path)
-    assert "collection c" in str(refused.value) or "the block that begins" in str(refused.value)
+    assert "collection c" in str(refused.value) or "in observation" in str(refused.value)
     kept = tmp_path / "cache" / "spools"
     assert not kept.exists() or not list(kept.rglob(".spool-*"))
 

@@ -24,10 +24,11 @@ from sources_layouts import (
 )
 
 from genept.sources.archives import Archives
+from genept.sources.checked_values import checked_blocks
 from genept.sources.collections import parse_collection
 from genept.sources.errors import SourceError
 from genept.sources.gdsc import normal_form
-from genept.sources.parsed import ParsedCollection, checked_blocks
+from genept.sources.parsed import ParsedCollection
 
 Parse = Callable[..., ParsedCollection]
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.sparse import csr_matrix, vstack
 
+from genept.sources.checked_values import checked_blocks
 from genept.sources.errors import SourceError
 from genept.sources.parsed import (
     RESPONSE_SCHEMA,
     InMemory,
     ParsedCollection,
     Quarantined,
-    checked_blocks,
     distinct_inputs,
     from_matrix,
     observation_frame,
@@ -73,7 +73,7 @@ def test_observations_without_expression_are_quarantined() -> None:
         ([[1, -1]], "negative counts"),
         ([[1, 0.5]], "no whole numbers"),
         ([[1, 2.0**25]], "counts above 16,777,216"),
-        ([[1, np.nan]], "NaN or infinite values in the block that begins at 's0'"),
+        ([[1, np.nan]], "NaN or infinite values, such as nan for column 2 in observation 's0'"),
         ([[1, np.inf]], "NaN or infinite"),
     ],
 )

@@ -21,8 +21,9 @@ from scipy.sparse import vstack
 
 from genept.sources.archives import Archives
 from genept.sources.catalogue import load_catalogue
+from genept.sources.checked_values import checked_blocks
 from genept.sources.collections import parse_collection
-from genept.sources.parsed import ParsedCollection, checked_blocks
+from genept.sources.parsed import ParsedCollection
 from genept.sources.places import Places
 
 ON_THIS_MACHINE = {"pbmc3k", "tcga11"}
