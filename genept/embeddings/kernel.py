@@ -217,7 +217,8 @@ def normalised(values: sp.csr_matrix, target: float) -> npt.NDArray[np.float32]:
     if numba is None:
         totals = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
         factors = np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)
-        per_value = np.repeat(factors.astype(np.float32), np.diff(values.indptr))
+        per_value = np.zeros_like(values.data)
+        per_value[: values.indptr[-1]] = np.repeat(factors, np.diff(values.indptr))
         return np.asarray(values.data * per_value)
     scaled = np.empty_like(values.data)
     scaled[values.indptr[-1] :] = 0

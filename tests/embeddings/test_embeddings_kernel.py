@@ -121,11 +121,16 @@ def test_rows_of_any_length_are_summed_and_brought_to_a_sum(n_genes):
     np.testing.assert_allclose(scaled.toarray(), weights.toarray() * factors[:, None], rtol=1e-6)
 
 
-def test_values_beyond_the_last_row_are_not_taken_for_any():
-    weights = sp.csr_matrix(np.eye(3, dtype=np.float32))
-    weights.data = np.append(weights.data, np.float32(7))
-    weights.indices = np.append(weights.indices, np.int32(0))
-    np.testing.assert_array_equal(normalised(weights, 2), [2, 2, 2, 0])
+def longer_than_its_rows():
+    """The unit matrix, and a value that belongs to no row."""
+    matrix = sp.csr_matrix(np.eye(3, dtype=np.float32))
+    matrix.data = np.append(matrix.data, np.float32(7))
+    matrix.indices = np.append(matrix.indices, np.int32(0))
+    return matrix
+
+
+def test_a_value_beyond_the_last_row_belongs_to_none():
+    np.testing.assert_array_equal(normalised(longer_than_its_rows(), 2), [2, 2, 2, 0])
 
 
 def test_sums_are_written_where_they_are_wanted():
@@ -201,4 +206,5 @@ def test_without_numba_scipy_adds_up_and_says_so_once(without_numba):
     np.testing.assert_allclose(row_sums(weights)[:, 0], expected, rtol=1e-12)
     totals = np.repeat(expected, np.diff(weights.indptr))
     np.testing.assert_allclose(normalised(weights, 2), weights.data * 2 / totals, rtol=1e-6)
+    np.testing.assert_array_equal(normalised(longer_than_its_rows(), 2), [2, 2, 2, 0])
     assert popularity(weights).shape == (70,)
