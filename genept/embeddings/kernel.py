@@ -213,16 +213,16 @@ def normalised(values: sp.csr_matrix, target: float) -> npt.NDArray[np.float32]:
     """The stored values of a float32 matrix, each row scaled to the sum `target`: fresh memory."""
     _require_float32("values", values.dtype)
     _require_offsets(values)
-    numba = compiled()
-    if numba is None:
-        totals = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
-        factors = np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)
-        per_value = np.zeros_like(values.data)
-        per_value[: values.indptr[-1]] = np.repeat(factors, np.diff(values.indptr))
-        return np.asarray(values.data * per_value)
+    numba, end = compiled(), int(values.indptr[-1])
     scaled = np.empty_like(values.data)
-    scaled[values.indptr[-1] :] = 0
-    numba.normalise(values.indptr.astype(np.int64), values.data, target, scaled)
+    scaled[end:] = 0
+    if numba is None:
+        rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
+        totals = np.bincount(rows, values.data[:end], values.shape[0])
+        factors = np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)
+        scaled[:end] = values.data[:end] * factors.astype(np.float32)[rows]
+    else:
+        numba.normalise(values.indptr.astype(np.int64), values.data, target, scaled)
     return scaled
 
 
