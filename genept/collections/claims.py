@@ -1,7 +1,7 @@
 """What a catalogue entry claims of a collection, held against the file before a long ingest.
 
 Which axis holds the genes, and which unit the values are in. What single values must
-be is checked while they are read, in `genept.sources.parsed`.
+be is checked while they are read, in `genept.sources.checked_values`.
 """
 
 from __future__ import annotations

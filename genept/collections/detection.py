@@ -218,7 +218,8 @@ def _name_fields(look: _Look, told: Sidecar) -> None:
     else:
         look.seen.append("group: none found, so each observation stands alone")
     used = {*labels.values(), group}
-    left = [name for name in look.fields if name not in used | look.genes]
+    accounted = used | look.genes
+    left = [name for name in look.fields if name not in accounted]
     if left:
         look.seen.append(f"other fields: {', '.join(left[:12])}{' …' if len(left) > 12 else ''}")
     _pass_over(look, used)
@@ -242,7 +243,7 @@ def _unit(
         look.seen.append("unit: counts, as Cell Ranger writes them")
         return UnitFinding(("counts",), "")
     found = _unit_of(_parsed(look, archives, sources, told))
-    if look.format == "h5ad" and found.possible != ("counts",) and "matrix" not in look.options:
+    if look.format == "h5ad" and not found.are_counts and "matrix" not in look.options:
         found = _counts_elsewhere(look, lambda: _parsed(look, archives, sources, told)) or found
     if len(found.possible) == 1:
         look.seen.append(f"unit: {found.possible[0]} ({found.seen})")
@@ -267,7 +268,7 @@ def _counts_elsewhere(look: _Look, parsed: Callable[[], ParsedCollection]) -> Un
             found = _unit_of(parsed())
         except SourceError:
             continue  # there is no such matrix
-        if found.possible == ("counts",):
+        if found.are_counts:
             look.seen.append(f"counts are in {matrix}, so that is read instead of X")
             return found
     look.options.pop("matrix")

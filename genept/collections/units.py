@@ -31,6 +31,13 @@ class UnitFinding:
 
     possible: tuple[str, ...]
     seen: str
+    is_flawed: bool = False
+    """Whether some values are none of the unit's: what was seen is the likeliest all the same."""
+
+    @property
+    def are_counts(self) -> bool:
+        """Whether they can be nothing but counts, all of them."""
+        return self.possible == ("counts",) and not self.is_flawed
 
 
 def detect_unit(values: sp.csr_matrix) -> UnitFinding:
@@ -46,14 +53,16 @@ def detect_unit(values: sp.csr_matrix) -> UnitFinding:
     UnitFinding
         ``counts`` are whole numbers; ``tpm`` are abundances whose sums agree or which
         are too large for logarithms; ``log1p`` and ``log2`` are small and not whole;
-        what is negative is ``log2`` (of a ratio, or without pseudocount) or ``zscore``.
+        what is negative is ``log2`` (of a ratio, or without pseudocount) or ``zscore``, unless
+        it is one in hundreds of whole numbers: those are ``counts`` with a mistake.
     """
     data = values.data
     if not data.size:
         return UnitFinding((), "no value other than zero")
     low, high = float(data.min()), float(data.max())
     possible, why = _of_range(values, low, high)
-    return UnitFinding(possible, f"values from {low:.4g} to {high:.4g}, {why}")
+    flawed = low < 0 and possible == ("counts",)
+    return UnitFinding(possible, f"values from {low:.4g} to {high:.4g}, {why}", flawed)
 
 
 def _of_range(values: sp.csr_matrix, low: float, high: float) -> tuple[tuple[str, ...], str]:

@@ -40,20 +40,21 @@ def csr_of(rows: pa.Table | pa.RecordBatch, n_genes: int) -> sp.csr_matrix:
     Raises
     ------
     StoreError
-        If an index lies beyond the axis: scipy would read foreign memory.
+        If an index lies beyond the axis: scipy would read foreign memory. If there are not as
+        many values as indices.
     """
     index, value = _contiguous(rows["gene_index"]), _contiguous(rows["value"])
     indptr = index.offsets.to_numpy()
-    span = slice(int(indptr[0]), int(indptr[-1]))
-    indices = index.values.to_numpy()[span]
+    indices, data = index.flatten().to_numpy(), value.flatten().to_numpy()
+    if len(indices) != len(data):
+        raise StoreError(f"expression has {len(indices)} indices of genes and {len(data)} values")
     if indices.size and indices.max() >= n_genes:
         raise StoreError(
             f"expression counts genes up to index {indices.max()}, but its axis has {n_genes}: "
             "read both from the same ingest"
         )
     return sp.csr_matrix(
-        (value.values.to_numpy()[span], indices.view(np.int32), indptr - span.start),
-        shape=(rows.num_rows, n_genes),
+        (data, indices.view(np.int32), indptr - indptr[0]), shape=(rows.num_rows, n_genes)
     )
 
 

@@ -114,7 +114,7 @@ class WeightedSum:
         Raises
         ------
         ValueError
-            If weights are not float32, or not over the same genes.
+            If weights are not float32, or not over the same genes, or do not fit `out`.
         """
         _require_float32("weights", weights.dtype)
         if weights.shape[1] != self.shape[0]:
@@ -125,8 +125,11 @@ class WeightedSum:
         if not weights.has_canonical_format:
             weights = weights.copy()
             weights.sum_duplicates()
+        wanted = (weights.shape[0], self.shape[1])
         if out is None:
-            out = np.empty((weights.shape[0], self.shape[1]), np.float32)
+            out = np.empty(wanted, np.float32)
+        elif out.shape != wanted or out.dtype != np.float32:
+            raise ValueError(f"the sums are {wanted} of float32, `out` is {out.shape}, {out.dtype}")
         if self._compiled is None:
             out[:] = weights @ self._vectors
             return out

@@ -7,8 +7,9 @@ vectors. What is pooled where, and kept, is the business of `genept.embeddings.s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import TypeVar
 
 import numpy as np
@@ -74,11 +75,12 @@ def pool_groups(
     has_vector: npt.NDArray[np.bool_],
     unit: str,
     threads: int = 1,
-) -> Iterator[tuple[list[str], Pooled]]:
+) -> Generator[tuple[list[str], Pooled], None, None]:
     """Ids, embedding and coverage of expression row group by row group, in order.
 
     A row group is read and pooled by one thread, some rows at a time, so that they are still in
     the cache when they are added up. The bytes do not depend on how many threads there are.
+    While it is open it holds BLAS to one thread: close it if it is not read to its end.
     """
 
     def pooled(group: RowGroup) -> tuple[list[str], Pooled]:
@@ -121,7 +123,7 @@ def pool_part(
     space: str,
     collection: str,
     threads: int = 1,
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """Rows of `cell_embeddings` or `sample_embeddings` for one part of `expression`.
 
     Parameters
@@ -137,15 +139,16 @@ def pool_part(
         If an observation has no gene with a vector: it has no place in the space.
     """
     schema = TABLES[TABLE_OF_KIND[kind]].schema(vectors.shape[1])
-    for ids, (embedding, coverage) in pool_groups(groups, vectors, has_vector, unit, threads):
-        if not coverage.all():
-            lost = [one for one, share in zip(ids, coverage, strict=True) if share == 0]
-            raise StoreError(
-                f"collection {collection!r}, space {space!r}: {len(lost)} observations, "
-                f"such as {lost[0]!r}, express no gene that has a vector; quarantine "
-                "them at ingest or leave the space out"
-            )
-        yield embedding_rows(schema, (space, METHOD, collection), ids, embedding, coverage)
+    with closing(pool_groups(groups, vectors, has_vector, unit, threads)) as pooled:
+        for ids, (embedding, coverage) in pooled:
+            if not coverage.all():
+                lost = [one for one, share in zip(ids, coverage, strict=True) if share == 0]
+                raise StoreError(
+                    f"collection {collection!r}, space {space!r}: {len(lost)} observations, "
+                    f"such as {lost[0]!r}, express no gene that has a vector; quarantine "
+                    "them at ingest or leave the space out"
+                )
+            yield embedding_rows(schema, (space, METHOD, collection), ids, embedding, coverage)
 
 
 def embedding_rows(

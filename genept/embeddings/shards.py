@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -173,7 +174,7 @@ def embed_shard(task: ShardTask) -> NewPart:
     )
     space, _, collection = shard.partition
     table, dimension = TABLE_OF_KIND[shard.kind], vectors.shape[1]
-    rows = pool_part(
+    pooled = pool_part(
         row_groups_of(task.expression, vectors.shape[0]),
         vectors,
         has_vector,
@@ -184,7 +185,8 @@ def embed_shard(task: ShardTask) -> NewPart:
         threads=task.threads,
     )
     path = Path(tempfile.mkdtemp(dir=task.folder)) / "part"
-    written = write_parquet(path, TABLES[table], rows, dimension, shard.partition)
+    with closing(pooled) as rows:  # whatever comes: BLAS has its threads back
+        written = write_parquet(path, TABLES[table], rows, dimension, shard.partition)
     return NewPart(table, written, shard.partition, dimension, shard.expression.number)
 
 

@@ -48,6 +48,8 @@ def checked_blocks(
     for block in expression.blocks(start, start + len(ids)):
         if block.dtype != np.float32 or block.shape[1] != expression.shape[1]:
             raise SourceError(f"an expression block is {block.dtype} of shape {block.shape}")
+        if rows + block.shape[0] > len(ids):
+            raise SourceError(f"more expression rows than {len(ids)} observations")
         for first in range(0, block.data.size, WINDOW):
             wrong = _wrong(block.data[first : first + WINDOW], unit)
             if wrong is not None:
@@ -100,5 +102,4 @@ def _place(block: csr_matrix, position: int, ids: Sequence[str], inputs: Sequenc
     row = int(np.searchsorted(block.indptr, position, side="right")) - 1
     column = int(block.indices[position])
     name = repr(inputs[column]) if inputs else f"column {column + 1}"
-    id_ = repr(ids[row]) if row < len(ids) else "none"
-    return f"{block.data[position]:.9g} for {name} in observation {id_}"
+    return f"{block.data[position]:.9g} for {name} in observation {ids[row]!r}"

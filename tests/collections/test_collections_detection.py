@@ -90,6 +90,19 @@ def test_one_negative_among_counts_asks_for_no_unit_and_is_named(tmp_path):
         rehearse(archives, found.entry, REFERENCE)
 
 
+def test_clean_counts_are_looked_for_beside_those_with_a_mistake(tmp_path):
+    values = counts(30).astype(np.float32)
+    adata = anndata.AnnData(values.copy())
+    adata.var_names, adata.layers["counts"] = GENES, csr_matrix(values)
+    adata.X[3, 4] = -1
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    found = look(tmp_path / "x.h5ad")
+    assert (found.entry.options["matrix"], found.entry.unit) == ("layers/counts", "counts")
+    adata.X, adata.layers["counts"] = np.log1p(values), csr_matrix(adata.X)
+    adata.write_h5ad(tmp_path / "y.h5ad")
+    assert "matrix" not in look(tmp_path / "y.h5ad").entry.options
+
+
 def test_counts_are_found_beside_normalised_values(tmp_path):
     values = counts(30).astype(np.float32)
     adata = anndata.AnnData(np.log1p(values / values.sum(axis=1, keepdims=True) * 1e4))

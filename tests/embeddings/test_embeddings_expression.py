@@ -61,6 +61,17 @@ def test_a_slice_of_the_rows_is_a_slice_of_the_matrix(matrix, data):
     np.testing.assert_array_equal(csr_of(rows, matrix.shape[1]).toarray(), matrix[start:stop])
 
 
+def test_columns_that_begin_elsewhere_are_read_from_where_they_begin():
+    rows = list_columns(np.array([[9, 9, 9], [1, 2, 0], [0, 0, 3]], np.float32))
+    index, value = (rows[name].chunk(0) for name in ("gene_index", "value"))
+    moved = pa.record_batch(
+        [index.take(pa.array([1, 2])), value.slice(1)], names=["gene_index", "value"]
+    )
+    np.testing.assert_array_equal(csr_of(moved, 3).toarray(), [[1, 2, 0], [0, 0, 3]])
+    with pytest.raises(StoreError, match="3 indices of genes and 5 values"):
+        csr_of(pa.table({"gene_index": index.slice(1), "value": value.slice(0, 2)}), 3)
+
+
 @given(MATRICES)
 def test_chunks_are_put_together(matrix):
     rows = pa.concat_tables([list_columns(matrix), list_columns(matrix[::-1])])

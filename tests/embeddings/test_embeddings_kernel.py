@@ -157,6 +157,9 @@ def test_what_would_be_cast_cut_or_read_beyond_the_end_is_refused():
         WeightedSum(vectors, np.ones(3))(weights[:, :2])
     with pytest.raises(ValueError, match="1 genes are marked"):
         row_sums(weights, np.ones(1, bool))
+    for narrow in (np.empty((2, 3), np.float32), np.empty((3, 3))):
+        with pytest.raises(ValueError, match="sums are \\(3, 3\\) of float32, `out` is"):
+            WeightedSum(vectors, np.ones(3))(weights, out=narrow)
     for wrong in (np.nan, np.inf, -np.inf):
         broken = vectors.copy()
         broken[1, 2] = wrong

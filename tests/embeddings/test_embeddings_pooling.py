@@ -269,6 +269,20 @@ def test_a_row_group_is_pooled_in_the_thread_that_reads_it():
     assert threadpool_info() == before
 
 
+def test_blas_has_its_threads_back_if_a_row_cannot_be_written(lake: Lake, monkeypatch):
+    def fail_after_one(_path, _table, rows, *_):
+        next(iter(rows))
+        raise StoreError("the disk is full")
+
+    arguments, _ = embed_planted(lake, monkeypatch, VALUES["counts"], "counts", "single_cell")
+    monkeypatch.setattr("genept.embeddings.shards.write_parquet", fail_after_one)
+    before = threadpool_info()
+    with pytest.raises(StoreError, match="disk is full") as failed:
+        embed_collection(lake, **arguments)
+    assert failed.tb is not None, "the error, and with it all that was open, is still held"
+    assert threadpool_info() == before
+
+
 def test_readers_are_never_far_ahead_and_an_error_reaches_who_reads():
     taken = []
 

@@ -42,3 +42,10 @@ def test_the_first_that_cannot_be_is_named(row, column, size, start, data):
         named = f"{what}.* for 'G{column}' in observation 'o{row}'"
         with pytest.raises(SourceError, match=named):
             list(blocks)
+
+
+def test_rows_beyond_the_observations_are_said_before_their_values_are_looked_at():
+    rows = InBlocks(csr_matrix(np.array([[1], [-1]], np.float32)), 2)
+    rows.blocks = lambda *_: iter([rows.matrix])
+    with pytest.raises(SourceError, match="more expression rows than 1 observations"):
+        list(checked_blocks(rows, ["o0"], "counts"))
