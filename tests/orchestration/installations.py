@@ -56,4 +56,4 @@ class Installation:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line, for tests that must not wait for its end."""
-        return [sys.executable, "-c", "from genept.cli import main; main()", *arguments]
+        return [sys.executable, "-m", "genept", *arguments]
