@@ -150,21 +150,18 @@ def _look_at_rows(
     """Which way up a table lies, by what the nomenclature knows; its text columns."""
     numbers = [name for name in table.columns[1:] if name not in table.texts]
 
-    def is_gene(name: str) -> bool:
-        return nomenclature.map_name(name).ensembl_gene_id is not None
-
     axis = gene_axis(
         table.rows,
         numbers,
-        is_gene,
+        nomenclature.is_gene_like,
         declared=look.options.get("genes_in") if "genes_in" in look.options else None,
         what=what,
     )
     look.options["genes_in"] = axis
-    look.seen.append(f"genes are its {axis}: their names are known to the reference")
+    look.seen.append(f"genes are its {axis}: their names are ids or known to the reference")
     if axis == "columns":
         look.fields, look.texts = list(table.columns[1:]), list(table.texts)
-        look.genes = set(filter(is_gene, numbers))
+        look.genes = set(filter(nomenclature.is_gene_like, numbers))
     elif table.texts:
         look.options.setdefault("ignore", list(table.texts))
         look.seen.append(f"columns of text, passed over: {', '.join(table.texts)}")

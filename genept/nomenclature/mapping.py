@@ -19,6 +19,7 @@ import polars as pl
 
 from genept.nomenclature.names import gene_claims, name_index
 from genept.nomenclature.spelling import VERSION_LEFT_OUT, Meaning, meaning_by_spelling
+from genept.sources.orientation import has_ensembl_form
 
 _VERSIONED = re.compile(r"ENSG\d{11}\.\d+").fullmatch
 _ANSWER = ("outcome", "ensembl_gene_id", "candidates", "evidence")
@@ -78,6 +79,14 @@ class Nomenclature:
 
     def __contains__(self, name: str) -> bool:
         return name in self._row
+
+    def is_gene_like(self, name: str) -> bool:
+        """Whether a name stands for a gene: it reaches one, or has the form of an Ensembl id.
+
+        What tells which axis of a matrix is named by genes. An id that the reference does not
+        have is a gene of another release of the annotation, not a sample.
+        """
+        return has_ensembl_form(name) or self.map_name(name).ensembl_gene_id is not None
 
     def map_name(self, name: str, entrez_id: str | None = None) -> Meaning:
         """What one name means; `entrez_id` is an NCBI Gene id that came with it."""

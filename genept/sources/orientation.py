@@ -21,8 +21,9 @@ _SURE: Final = 0.9
 """Whoever knows the names of all genes knows nearly all of a gene list, …"""
 _CHANCE: Final = 0.5
 """… and may take some short ids of samples for old names of genes."""
+_ENSEMBL_FORM: Final = re.compile(r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?(_PAR_Y)?")
 _FAMILIES: Final = re.compile(
-    r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?(_PAR_Y)?|C(\d{1,2}|X|Y)orf\d+|MT-[A-Z]{2}[A-Z0-9]*"
+    r"C(\d{1,2}|X|Y)orf\d+|MT-[A-Z]{2}[A-Z0-9]*"
     r"|HLA-[A-Z0-9]+|(ZNF|TMEM|KRT|KIF|CCDC|RBM|USP|DDX|ABC[A-G]|ACT[ABGN]|CYP|TRIM|LINC|COL|GPR"
     r"|IL|CCL|CXCL|CD|MYH|MAPK|MAP2K|MAP3K|CDK|CCN[A-T]|EIF|HOX[A-D]|IFI|IRF|PSM[A-D]|NDUF[A-V]"
     r"|COX|ATP|LRRC|RAB|ARHGAP|ARHGEF|FOX[A-Z]|SOX|PPP[1-6]|POL[A-Z]|MRP[LS]|RP[LS]|WDR|KLHL|FBXO)"
@@ -31,13 +32,23 @@ _FAMILIES: Final = re.compile(
 )
 
 
+def has_ensembl_form(name: str) -> bool:
+    """Whether a name has the form of an Ensembl gene id, in the reference or not.
+
+    ``ENSG`` (or the prefix of another species) and 11 digits, with or without a version. A
+    retired or newer id has the form, too: nothing but a gene is named so.
+    """
+    return _ENSEMBL_FORM.fullmatch(name.strip()) is not None
+
+
 def gene_like(name: str) -> bool:
     """Whether a name is an Ensembl gene id or of a family that only genes belong to.
 
     ``ZNF12``, ``RPL13A``, ``SLC2A1`` and a few single genes; cautious, so that an id
     of a sample or a cell is not taken for one.
     """
-    return _FAMILIES.fullmatch(name.partition(" (")[0]) is not None
+    bare = name.partition(" (")[0]
+    return has_ensembl_form(bare) or _FAMILIES.fullmatch(bare) is not None
 
 
 def gene_axis(

@@ -209,3 +209,12 @@ def test_short_ids_of_samples_that_are_old_names_of_genes_do_not_hide_the_genes(
     assert gene_axis(*names, known, declared=None, what="x") == axis
     with pytest.raises(SourceError, match=r"--option 'genes_in=\"rows\"'"):
         gene_axis(genes, genes, known, declared=None, what="x")
+
+
+def test_ids_that_the_reference_lacks_are_genes_and_wells_are_not(tmp_path):
+    file = tmp_path / "plate.csv"
+    ids = [f"ENSG{number:011d}" for number in range(700_001, 700_041)]
+    wells = [f"{row}{column}" for row in "ABCDEFGH" for column in range(1, 13)]
+    rows = (",".join([id_, *("1" for _ in wells)]) for id_ in ids)
+    file.write_text("\n".join([",".join(["gene", *wells]), *rows]) + "\n")
+    assert look(file, unit="counts").entry.options["genes_in"] == "rows"

@@ -53,6 +53,18 @@ def test_an_approved_symbol_beats_another_genes_alias_and_previous_symbol():
         )
 
 
+@pytest.mark.parametrize(
+    ("name", "is_gene_like"),
+    [
+        *(("NEW", True), ("OLD", True), ("ENSG00000000001.7", True), ("ENSG00000999999", True)),
+        *(("S1", False), ("ENST00000000001", False), ("", False)),
+    ],
+)
+def test_what_counts_as_a_gene_on_an_axis(name: str, is_gene_like: bool) -> None:
+    names = Nomenclature.of(reference_of(gene(1, "NEW", previous_symbols=["OLD"])))
+    assert names.is_gene_like(name) is is_gene_like
+
+
 def test_previous_symbols_and_aliases_are_found_and_told_apart():
     names = nomenclature(gene(1, "NEW", previous_symbols=["OLD", "BOTH"], aliases=["BY", "BOTH"]))
     assert names.map_name("OLD") == Mapped("previous", TYMP)

@@ -17,7 +17,7 @@ from sources_layouts import tarred, zipped
 from genept.sources import text_matrix, text_numbers
 from genept.sources.collections import parse_collection
 from genept.sources.errors import SourceError
-from genept.sources.orientation import gene_axis, gene_like
+from genept.sources.orientation import gene_axis, gene_like, has_ensembl_form
 from genept.sources.parsed import ParsedCollection
 from genept.sources.text_matrix import discard_spool
 
@@ -154,6 +154,26 @@ def test_a_table_of_fields_that_are_nowhere_is_refused(tmp_path: Path) -> None:
 def test_names_that_only_genes_bear(name: str) -> None:
     assert gene_like(name)
     assert gene_like(f"{name} (123)")
+
+
+@pytest.mark.parametrize(
+    ("name", "has_form"),
+    [
+        *((id_, True) for id_ in ("ENSG00000141510", "ENSG99999999999.3", "ENSG00000002586_PAR_Y")),
+        *(
+            (id_, True)
+            for id_ in ("ENSG00000002586.18_PAR_Y", "ENSMUSG00000000001", " ENSG00000141510")
+        ),
+        *(
+            (id_, False)
+            for id_ in ("ENSG1", "ENSG000001415101", "ENST00000269305", "TP53", "B10", "")
+        ),
+    ],
+)
+def test_any_id_with_the_form_of_an_ensembl_gene_id_looks_like_a_gene(
+    name: str, has_form: bool
+) -> None:
+    assert has_ensembl_form(name) is has_form
 
 
 @pytest.mark.parametrize(
