@@ -1,7 +1,9 @@
 """What users declare (collections, spaces, outside vectors): one JSON object each, in the bucket.
 
 A declaration is written once and never changed; taking it back deletes the object. What it says
-is the business of whoever declares it.
+is the business of whoever declares it. Fields that this version does not know are ignored: a
+later version may have written it. An option that must not be ignored belongs in a collection's
+`options`, which are refused if they are unknown.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ def read_declaration(
         There is no such object, or it is no declaration of that kind.
     """
     try:
-        return kind.model_validate_json(store.get(key))
+        return kind.model_validate_json(store.get(key), extra="ignore")
     except ValidationError as error:
         raise StoreError(
             f"{store.uri(key)} is no declaration of a {what} ({error.error_count()} mistakes, such "

@@ -1,4 +1,4 @@
-"""What must be true before the pointer moves: tables, proof of their checks, clock, deny list.
+"""What must be true before the pointer moves: tables, proof of their checks, deny list, a new id.
 
 Each rule refuses by raising; none of them writes. In which order they are asked is
 `genept.store.release`'s business; how declarations may change, `schema_policy`'s.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from genept.store.lake import StoredTable
 from genept.store.manifest import Evidence, Pointer, ReleasedTable
@@ -17,21 +18,22 @@ from genept.tables import TABLES
 
 
 def new_id(now: datetime, pointer: Pointer | None) -> str:
-    """An id that sorts by time, to the millisecond, and that no other attempt has.
+    """An id that no other attempt has, and that sorts after every release that was current.
 
-    Raises
-    ------
-    ReleaseRefusedError
-        If it would not be newer than every release that is or was current.
+    It says when the release was made, to the millisecond. If the clock is behind the newest
+    release, because it is wrong or was wrong then, the id is one millisecond after that one.
     """
-    stamp = f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z"
-    known = pointer.heads if pointer else ()
-    if known and stamp <= (newest := max(known)).rpartition("-")[0]:
-        raise ReleaseRefusedError(
-            f"a release of {stamp} would not be newer than the current {newest}: "
-            "set this machine's clock right and run again"
-        )
+    newest = max(pointer.heads).rpartition("-")[0] if pointer else ""
+    if (stamp := _stamp(now)) <= newest:
+        stamp = _stamp(datetime.strptime(newest, _STAMP) + timedelta(milliseconds=1))
     return f"{stamp}-{secrets.token_hex(3)}"
+
+
+_STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03}Z"
 
 
 def refuse_incomplete(tables: Mapping[str, StoredTable | ReleasedTable]) -> None:

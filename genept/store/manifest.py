@@ -7,18 +7,28 @@ Typed documents and their addresses. Writing them in the right order is
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal, Self
+import json
+import secrets
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genept.declaration import Table
 from genept.store.errors import StoreError
 
+FORMAT: Final = 1
+"""Of the pointer and the manifest. A later version raises it when an older one, which ignores
+fields that it does not know, would misread what is written."""
+
 
 class Document(BaseModel):
-    """A JSON document in the store; unknown fields are refused, so that nothing is misread."""
+    """A JSON document in the store.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Fields that this version does not know are ignored, and kept when the document is written
+    again: a later version may have added them.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     def body(self) -> bytes:
         """The document as it is stored."""
@@ -26,7 +36,18 @@ class Document(BaseModel):
 
     @classmethod
     def parse(cls, body: bytes, address: str) -> Self:
-        """The document stored at `address`. Raises `StoreError` for one of another format."""
+        """The document stored at `address`.
+
+        Raises
+        ------
+        StoreError
+            It has a later format than this version reads, or is damaged.
+        """
+        if (stored := _format(body)) > FORMAT:
+            raise StoreError(
+                f"{address} has format {stored}, and this version reads format {FORMAT}: upgrade "
+                "with pip install --upgrade genept-platform"
+            )
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:
@@ -178,7 +199,21 @@ class Pointer(Document):
     rolled_back_from: str | None = None
     denied: tuple[Denied, ...] = ()
 
+    def fenced(self) -> Pointer:
+        """The same in other words: whoever read the pointer before cannot swap it any more."""
+        return self.model_copy(update={"seq": self.seq + 1, "nonce": secrets.token_hex(8)})
+
     @property
     def heads(self) -> tuple[str, ...]:
         """Every release that was current has become so after one of these, or is one of them."""
         return (self.release_id, *(one.release_id for one in self.denied))
+
+
+def _format(body: bytes) -> int:
+    """The format that a document says it has; that of this version if it says none."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return FORMAT
+    stored = document.get("format", FORMAT) if isinstance(document, dict) else FORMAT
+    return stored if isinstance(stored, int) else FORMAT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import multiprocessing
 import os
 import secrets
@@ -22,10 +23,12 @@ from fault_proxy import fault_proxy
 
 from genept.store import release as release_module
 from genept.store.access import Access
+from genept.store.claim import Claim
 from genept.store.errors import ConflictError, StoreError
 from genept.store.lake import Lake, StoredTable
 from genept.store.manifest import Manifest, Pointer
 from genept.store.release import Candidate, Published, ReleaseRefusedError, Releases
+from genept.store.rollback import roll_back
 from genept.store.s3 import ObjectStore
 from genept.tables import TABLES
 
@@ -299,18 +302,24 @@ def test_a_staged_object_that_was_tampered_with_is_refused(
     assert pointer(releases) == before
 
 
-def test_a_clock_set_back_is_refused_before_anything_is_written(
+def test_a_clock_that_was_ahead_or_is_behind_blocks_nobody(
     releases: Releases, offers: list[Candidate]
 ) -> None:
+    """Releases follow one another in the order in which they became current."""
     now = datetime.now(UTC)
-    releases.publish(offers[0], now=now)
-    before = objects(releases)
-    offered = offers[1]
-    for earlier in (now, now - timedelta(days=1)):
-        with pytest.raises(ReleaseRefusedError, match="set this machine's clock right"):
-            releases.publish(offered, now=earlier)
-    assert objects(releases) == before
-    assert releases.publish(offered, now=now + timedelta(milliseconds=1)).is_new
+    ahead = releases.publish(offers[0], now=now + timedelta(days=365)).manifest
+    second = releases.publish(offers[1], now=now).manifest
+    third = releases.publish(offers[2], now=now - timedelta(days=1)).manifest
+    assert releases.ids() == [one.release_id for one in (ahead, second, third)]
+    assert second.release_id[:15] == ahead.release_id[:15], "one millisecond later"
+    assert second.created_at[:10] == f"{now:%Y-%m-%d}", "when it was made is said as it was"
+    back = roll_back(releases, reason="bad", now=now)
+    assert back.release_id == second.release_id
+    again = releases.publish(offers[0], now=now).manifest
+    assert again.release_id > third.release_id
+    found = pointer(releases)
+    assert found is not None
+    assert found.seq == 5
 
 
 def test_a_manifest_other_than_the_sealed_one_is_not_read(
@@ -325,9 +334,51 @@ def test_a_manifest_other_than_the_sealed_one_is_not_read(
             read()
 
 
-def test_a_pointer_of_another_format_is_said(releases: Releases) -> None:
-    key = f"{releases.product}/current.json"
-    releases.store.put_if_absent(key, b'{"format": 2}')
+def replaced(releases: Releases, key: str, **fields: object) -> bytes:
+    """Write a document with more or other fields, as another version would."""
+    body = json.dumps(json.loads(releases.store.get(key)) | fields).encode()
+    releases.store.client.put_object(Bucket=releases.store.bucket, Key=key, Body=body)
+    return body
+
+
+def test_optional_fields_of_a_later_version_are_ignored_and_kept(
+    releases: Releases, offers: list[Candidate]
+) -> None:
+    manifest = releases.publish(offers[0]).manifest
+    key = f"{releases.product}/releases/{manifest.release_id}/manifest.json"
+    tables = json.loads(releases.store.get(key))["tables"]
+    tables["genes"]["mood"] = tables["genes"]["files"][0]["mood"] = "calm"
+    sealed = replaced(releases, key, tables=tables, signature="x")
+    pointed = f"{releases.product}/current.json"
+    replaced(releases, pointed, mood="calm", manifest_sha256=hashlib.sha256(sealed).hexdigest())
+    assert releases.current().tables["genes"].rows == manifest.tables["genes"].rows
+    assert not releases.publish(offers[0]).is_new
+    Claim(releases).take("one", lambda _: "given up")
+    Claim(releases).take("other", lambda _: "given up")
+    stored = json.loads(releases.store.get(pointed))
+    assert (stored["mood"], stored["seq"]) == ("calm", 2), "kept by whoever writes the same anew"
+    assert releases.publish(offers[1]).is_new
+    roll_back(releases, manifest.release_id, reason="x")
+    assert_whole(releases, releases.current())
+
+
+@pytest.mark.parametrize("document", ["pointer", "manifest"])
+def test_a_later_format_is_refused_with_what_to_do(
+    releases: Releases, offers: list[Candidate], document: str
+) -> None:
+    release_id = releases.publish(offers[0]).manifest.release_id
+    pointed = f"{releases.product}/current.json"
+    key = f"{releases.product}/releases/{release_id}/manifest.json"
+    body = replaced(releases, key if document == "manifest" else pointed, format=2, tables={})
+    if document == "manifest":
+        replaced(releases, pointed, manifest_sha256=hashlib.sha256(body).hexdigest())
+    for use in (releases.current, lambda: releases.publish(offers[1])):
+        with pytest.raises(StoreError, match=r"has format 2, .*pip install --upgrade genept-plat"):
+            use()
+
+
+def test_a_damaged_pointer_is_said(releases: Releases) -> None:
+    releases.store.put_if_absent(f"{releases.product}/current.json", b'{"format": 1}')
     with pytest.raises(StoreError, match="current.json is not a pointer that this version reads"):
         releases.current()
 
