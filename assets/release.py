@@ -13,15 +13,18 @@ from genept.models.papers import papers_of, release_pages
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.site.pages import release_site
-from genept.store.approvals import approval_page, approvals
-from genept.store.drift import refuse_drift
+from genept.store.approvals import COMMAND, approval_page
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
 from genept.store.manifest import Manifest
 from genept.store.release import Candidate, Published
 from genept.store.released_files import ReleasedFiles
+from genept.store.review import HeldError, review
 from genept.tables import TABLES
 from validation.checks import check_table, evidence_pages
+
+HELD = "held"
+"""Metadata of a step that failed because the release is held: the changes to be approved."""
 
 
 def _pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
@@ -52,10 +55,14 @@ def published_release(
     **tables: StoredTable,
 ) -> dg.MaterializeResult[None]:
     """Publish, or say that nothing is new."""
-    claim_for(platform, context.instance, context.run.run_id)
-    published = publish_tables(
-        platform, tables, confirm=lambda: platform.claim.confirm(context.run.run_id)
-    )
+    run_id = context.run.run_id
+    claim_for(platform, context.instance, run_id)
+    try:
+        published = publish_tables(
+            platform, tables, confirm=lambda: platform.claim.confirm(run_id), run=run_id
+        )
+    except HeldError as error:
+        raise held(error) from None
     manifest = published.manifest
     return dg.MaterializeResult(
         data_version=dg.DataVersion(manifest.data_version),
@@ -75,8 +82,36 @@ def published_release(
     )
 
 
+def held(error: HeldError) -> dg.Failure:
+    """A hold as Dagster shows it: what is held as a table, and no attempt of its own to retry."""
+    changes = [
+        dg.TableRecord(
+            {
+                "table": change.table,
+                "part": f"{change.subject} {change.value}".strip() or "the whole table",
+                "before": change.before,
+                "after": change.after,
+            }
+        )
+        for change in error.waiting
+    ]
+    return dg.Failure(
+        description=str(error),
+        metadata={
+            HELD: dg.MetadataValue.table(changes),
+            "against": error.hold.against,
+            "approve with": f"{COMMAND} --reason …",
+        },
+        allow_retries=False,
+    )
+
+
 def publish_tables(
-    platform: Platform, tables: Mapping[str, StoredTable], *, confirm: Callable[[], object]
+    platform: Platform,
+    tables: Mapping[str, StoredTable],
+    *,
+    confirm: Callable[[], object],
+    run: str = "",
 ) -> Published:
     """Publish every table with the evidence of its checks and the pages of the audit.
 
@@ -84,17 +119,32 @@ def publish_tables(
     ----------
     confirm
         Raises unless whoever asks may still publish.
+    run
+        Name of the run, for the record of a hold.
+
+    Raises
+    ------
+    HeldError
+        The tables differ too much from the current release, and nobody approved that.
     """
-    limits = platform.limits
-    tables, left_out = passed_on(platform.lake, tables, platform.settings.restricted)
-    approved = approvals(platform.releases)
-    refuse_drift(
+    limits, sources = platform.limits, platform.released_sources()
+    confirm()
+    reviewed = review(
         platform.releases,
         tables,
         limits=limits,
-        left_out=left_out,
-        approved={*platform.settings.approve, *(one.table for one in approved)},
+        trusted=platform.settings.approve,
+        built=platform.subjects,
+        sources=sources,
+        platform_version=platform.version,
+        run=run,
     )
+    tables, left_out = passed_on(platform.lake, tables, platform.settings.restricted)
+
+    def still_allowed() -> None:
+        confirm()
+        reviewed.confirm(platform.releases)
+
     complete = not limits and not left_out
     evidence = {
         name: check_table(platform.lake, tables[name], complete=complete) for name in TABLES
@@ -103,14 +153,14 @@ def publish_tables(
         Candidate(
             tables=tables,
             evidence=evidence,
-            sources=platform.released_sources(),
+            sources=sources,
             platform_version=platform.version,
             requirements_sha256=platform.requirements_sha256(),
             complete=not limits,
             limits=limits,
             left_out=left_out,
             audit=evidence_pages(platform.lake, evidence.values())
-            | approval_page(approved)
+            | approval_page(reviewed.approved)
             | {
                 f"nomenclature/{collection}.md": page.encode()
                 for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items()
@@ -125,5 +175,5 @@ def publish_tables(
             | release_pages(papers_of(platform.lake, platform.models, tables["gate_verdicts"])),
         ),
         pages=_pages,
-        confirm=confirm,
+        confirm=still_allowed,
     )

@@ -144,7 +144,7 @@ def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="An added one."
     """Take an added collection back; releases that hold it keep it."""
     platform = Platform(Settings())
     added.remove(open_store(platform.settings, "gc"), platform.settings.product, id_)
-    answer.print(f"removed {id_}: the next release does not hold it")
+    answer.print(f"removed {id_}: the next run is held once, since readers lose it")
 
 
 def _told(labels: list[str] | None, options: list[str] | None, **values: object) -> Sidecar:

@@ -22,6 +22,10 @@ class Column:
     For a list column the bounds hold for its elements, and `norm` for the row's
     Euclidean length. A rule that no check would read is refused. `deprecated` says, in the
     release before the one that drops or retypes a column, what to read instead.
+
+    `subject` says what a value names, such as ``collection``, where rows that a release adds
+    under a new value are explained by that value. `lasting` is false where a value may go
+    unnoticed, as a label may. How releases are compared by it is `genept.store.drift`'s business.
     """
 
     name: str
@@ -35,6 +39,8 @@ class Column:
     pattern: str | None = None
     norm: float | None = None
     deprecated: str | None = None
+    subject: str | None = None
+    lasting: bool = True
 
     def __post_init__(self) -> None:
         if not self.meaning.strip():
@@ -47,6 +53,7 @@ class Column:
             "allowed": is_text,
             "pattern": is_text,
             "norm": self.is_vector,
+            "subject": is_text and not self.nullable,
         }
         for rule, is_read in applies.items():
             if getattr(self, rule) is not None and not is_read:
@@ -115,6 +122,8 @@ class Table:
     collection
         The column that names the collection a row was made of, and whose licence it is
         under; by default `collection_id`, where there is one.
+    lists_missing
+        Whether its rows are things that are missing or were kept out: fewer are no loss.
     deprecated
         Set in the release before the one that drops the table: what to read instead.
     """
@@ -127,6 +136,7 @@ class Table:
     partition: tuple[str, ...] = ()
     minimum_rows: int = 1
     collection: str | None = None
+    lists_missing: bool = False
     deprecated: str | None = None
 
     def __post_init__(self) -> None:
@@ -162,6 +172,15 @@ class Table:
     @cached_property
     def _by_name(self) -> dict[str, Column]:
         return {column.name: column for column in self.columns}
+
+    @cached_property
+    def subjects(self) -> tuple[Column, ...]:
+        """The columns that say what a row is about: of the key, and the one of the collection."""
+        return tuple(
+            column
+            for column in self.columns
+            if column.subject and column.name in (*self.key, self.collection)
+        )
 
     @cached_property
     def vector(self) -> Column | None:

@@ -100,7 +100,7 @@ def remove(id_: Space, collection: Collection) -> None:
     """Take registered vectors back; releases that hold them keep them."""
     platform = Platform(Settings())
     outside.remove(open_store(platform.settings, "gc"), platform.settings.product, id_, collection)
-    answer.print(f"removed {id_} of {collection}: the next release does not hold it")
+    answer.print(f"removed {id_} of {collection}: the next run is held once, since readers lose it")
 
 
 def _read(file: Path, key: str | None) -> VectorTable:

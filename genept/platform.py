@@ -17,6 +17,7 @@ from genept.benchmarks.labels import build_labels
 from genept.benchmarks.tasks import Labels
 from genept.embeddings.ensembles import Ensemble, declared_ensembles
 from genept.embeddings.outside import OutsideVectors, outside_vectors
+from genept.embeddings.sentence_vectors import RECIPE as RANKED_NAMES
 from genept.installation import Installation
 from genept.models.tasks import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature.mapping import Nomenclature
@@ -32,7 +33,7 @@ from genept.text.forecast import Forecast, forecast
 from genept.text.gene_vectors import embed_genes
 from genept.text.hosted_embedders import HostedEmbedders
 from genept.text.knowledge import KnowledgeSources
-from genept.text.minilm import MiniLM, load_minilm
+from genept.text.minilm import MODEL_ID, MiniLM, load_minilm
 from genept.text.own_spaces import OwnSpace, own_spaces, release_own_space
 from genept.text.recipes import Recipe, load_recipes
 from genept.text.spaces import Space, chosen_spaces, declared_spaces
@@ -250,6 +251,15 @@ class Platform(Installation):
                     embedder, cache, texts, price=self.hosted.price(embedder)
                 )
         return found
+
+    @property
+    def subjects(self) -> dict[str, set[str]]:
+        """What a run builds, by subject: collections, and spaces of genes and of observations."""
+        spaces = {*(one.id for one in self.spaces), *(one.id for one in self.ensembles)}
+        spaces |= {one.space for one in self.outside}
+        if self.settings.sentences_per_collection:
+            spaces |= {f"{MODEL_ID}/{RANKED_NAMES}"}
+        return {"collection": {one.id for one in self.collections}, "space": spaces}
 
     @property
     def limits(self) -> dict[str, Any]:

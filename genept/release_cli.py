@@ -16,7 +16,9 @@ from rich.table import Table
 from genept.client import open_releases
 from genept.snippets import Snippets
 from genept.store import approvals, garbage, rollback
+from genept.store.approvals import Hold
 from genept.store.copies import StaleCopies, stale_copies
+from genept.store.drift import Change
 from genept.store.errors import StoreError
 from genept.store.manifest import Manifest
 from genept.store.release import Releases
@@ -36,6 +38,7 @@ def list_releases() -> None:
     if pointer is None:
         answer.print("nothing has been released yet: run `genept run`")
         return
+    _print_hold()
     denied = {one.release_id: one for one in pointer.denied if one.lifted_at is None}
     for release_id in known.ids():
         manifest = known.manifest(release_id)
@@ -54,6 +57,8 @@ def show(release: ReleaseId = "latest") -> None:
     """Say what is in a release, what it was made from, and where it lies."""
     known = open_releases()
     manifest = _named(known, release)
+    if manifest.release_id == known.current_id():
+        _print_hold()
     answer.print(f"[bold]{manifest.release_id}[/], published {manifest.created_at}")
     answer.print(f"data version   {manifest.data_version[:16]}")
     answer.print(f"schema version {manifest.schema_version or 'none'}")
@@ -140,15 +145,26 @@ def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> 
 
 @app.command()
 def approve(
-    tables: Annotated[list[str], typer.Argument(help="Tables that a run was held for.")],
-    reason: Annotated[str, typer.Option(help="Why; others will read it.", prompt=True)],
-    by: Annotated[str, typer.Option(help="Who approves.")] = getuser(),
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Only these of the tables that are held; none: all.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; others will read it.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who approves; by default, this user.")] = None,
 ) -> None:
-    """Let the next release differ: far fewer or more rows of these tables are meant."""
-    for one in approvals.approve(open_releases(role="publisher"), tables, by=by, reason=reason):
-        answer.print(
-            f"{one.table}: approved against {one.against} by {one.by}; the next release uses it up"
-        )
+    """Say what the last run was held for, and let the next one publish it."""
+    known = open_releases(role="publisher")
+    hold = approvals.current_hold(known)
+    waiting = _waiting(known, hold)
+    if hold is not None and waiting:
+        for line in _held_lines(hold, waiting):
+            answer.print(line, markup=False)
+        reason = reason or typer.prompt("Why is it meant? Others will read it")
+    given = approvals.approve(
+        known, tables or (), by=by or _user(), reason=reason or "-", seen=hold
+    )
+    for one in given:
+        answer.print(f"{one.table}: approved against {one.against} by {one.by}", markup=False)
+    answer.print("the next `genept run` publishes it, if nothing more differs")
 
 
 @app.command()
@@ -182,6 +198,44 @@ def gc(
         answer.print(f"deleted {freed:,} bytes")
     else:
         answer.print("a dry run: nothing was deleted; `genept release gc --yes` deletes it")
+
+
+def _print_hold() -> None:
+    """Say that a run is held, to whoever may know; the keys of a reader do not tell."""
+    try:
+        known = open_releases(role="publisher")
+        hold = approvals.current_hold(known)
+        waiting = _waiting(known, hold)
+    except StoreError:
+        return
+    if hold is None:
+        return
+    if waiting:
+        for line in (*_held_lines(hold, waiting), f"approve it: {approvals.COMMAND}", ""):
+            answer.print(line, markup=False)
+    else:
+        answer.print(f"what was held on {hold.at:%Y-%m-%d %H:%M} UTC is approved: run again\n")
+
+
+def _waiting(known: Releases, hold: Hold | None) -> list[Change]:
+    return approvals.not_approved(hold.changes, approvals.approvals(known)) if hold else []
+
+
+def _held_lines(hold: Hold, waiting: list[Change]) -> list[str]:
+    run = f" (run {hold.run})" if hold.run else ""
+    shown = hold.model_copy(update={"changes": tuple(waiting)})
+    return [
+        f"held since {hold.at:%Y-%m-%d %H:%M} UTC{run}, against release {hold.against}:",
+        *(f"  - {line}" for line in shown.lines()),
+        *([f"since that release also: {'; '.join(hold.inputs)}"] if hold.inputs else []),
+    ]
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        raise StoreError("this user has no name here: say who approves with --by") from None
 
 
 def _stale_copies(known: Releases, age: timedelta) -> list[StaleCopies]:

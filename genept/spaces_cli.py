@@ -92,7 +92,7 @@ def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="A registered s
     """Take a registered space back; releases that hold it keep it."""
     platform = Platform(Settings())
     own_spaces.remove(open_store(platform.settings, "gc"), platform.settings.product, id_)
-    answer.print(f"removed {id_}: the next release does not hold it")
+    answer.print(f"removed {id_}: the next run is held once, since readers lose it")
 
 
 def _refuse_taken(platform: Platform, id_: str) -> None:

@@ -40,14 +40,19 @@ UNITS: Final = ("counts", "tpm", "log1p", "log2", "zscore")
 
 SHA256: Final = r"^[0-9a-f]{64}$"
 UTC_TIME: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
-SPACE = Column("space", TEXT, "Embedding space: text embedder / description recipe[@control].")
-COLLECTION = Column("collection_id", TEXT, "Collection that the row belongs to.")
+SPACE = Column(
+    "space", TEXT, "Embedding space: text embedder / description recipe[@control].", subject="space"
+)
+COLLECTION = Column(
+    "collection_id", TEXT, "Collection that the row belongs to.", subject="collection"
+)
 OBSERVATION = Column("observation_id", TEXT, "Cell or bulk sample, unique in its collection.")
 METHOD = Column(
     "method",
     TEXT,
     "How the vector came about.",
     allowed=("genept-w", "genept-s", "outside", "ensemble"),
+    subject="method",
 )
 GENE = Column("ensembl_gene_id", TEXT, "Unversioned Ensembl gene id.", pattern=ENSEMBL_GENE_ID)
 MEANING = (
@@ -58,11 +63,18 @@ MEANING = (
 SYMBOL = Column("symbol", TEXT, "Approved HGNC symbol at the reference release.")
 REFERENCE = Column("reference_release", TEXT, "Release of the gene reference that was used.")
 MODEL_VERSION = Column("model_version", TEXT, "Hash of the model's data, settings and code.")
-REPRESENTATION = Column("representation", TEXT, "What was seen: a space, expression, a control.")
-MODEL = Column("model", TEXT, "Name of the model.")
+REPRESENTATION = Column(
+    "representation",
+    TEXT,
+    "What was seen: a space, expression, a control.",
+    subject="representation",
+)
+MODEL = Column("model", TEXT, "Name of the model.", subject="model")
+ANSWERER = replace(MODEL, meaning="What answered.")
+RECIPE = Column("recipe", TEXT, "How the text was composed.", subject="recipe")
 DRUG = Column("drug_id", TEXT, "Drug name as the screen publishes it.")
 FOLD = Column("fold", INT, "Fold in which the observation's group was held out.", minimum=0)
-TASK = Column("task", TEXT, "What was asked.")
+TASK = Column("task", TEXT, "What was asked.", subject="task")
 POSITION = Column("position", INT, "Place in the publisher's file, from 0.", minimum=0)
 FATE = Column(
     "fate",
@@ -70,8 +82,8 @@ FATE = Column(
     "What becomes of the row: scored, or why not.",
     allowed=("scored", "without_gene", "self_pair", "conflicting", "duplicate"),
 )
-METRIC = Column("metric", TEXT, "What was measured.")
-SPLIT = Column("split", TEXT, "How train and test were kept apart.")
+METRIC = Column("metric", TEXT, "What was measured.", subject="metric")
+SPLIT = Column("split", TEXT, "How train and test were kept apart.", subject="split")
 PREDICTED = (MODEL, MODEL_VERSION, REPRESENTATION, COLLECTION, OBSERVATION)
 VALUE_WITH_INTERVAL = (
     Column("value", FLOAT, "The score."),
@@ -128,12 +140,14 @@ def _embeddings(name: str, what: str, group: str) -> Table:
     )
 
 
-DATASET = Column("dataset", TEXT, "Collection, or source of labels, that it was asked of.")
+DATASET = Column(
+    "dataset", TEXT, "Collection, or source of labels, that it was asked of.", subject="data set"
+)
 COMPARED = ("task", "representation", "other")
 DIFFERENCE = (
     TASK,
     REPRESENTATION,
-    Column("other", TEXT, "The representation that it is compared with."),
+    Column("other", TEXT, "The representation that it is compared with.", subject="representation"),
     DATASET,
     MODEL,
     SPLIT,
@@ -151,8 +165,8 @@ CONFUSED = (
     REPRESENTATION,
     MODEL,
     SPLIT,
-    Column("truth", TEXT, "The label."),
-    Column("predicted", TEXT, "The predicted label."),
+    Column("truth", TEXT, "The label.", subject="label", lasting=False),
+    Column("predicted", TEXT, "The predicted label.", subject="label", lasting=False),
     Column("n", INT, "How often; repeated splits add up.", minimum=1),
 )
 
@@ -303,6 +317,7 @@ _TABLES: tuple[Table, ...] = (
         key=("collection_id", "item", "input_id", "reason"),
         partition=("collection_id",),
         minimum_rows=0,
+        lists_missing=True,
         columns=(
             COLLECTION,
             Column(
@@ -345,7 +360,7 @@ _TABLES: tuple[Table, ...] = (
         key=("recipe", "ensembl_gene_id"),
         partition=("recipe",),
         columns=(
-            Column("recipe", TEXT, "How the text was composed."),
+            RECIPE,
             GENE,
             SYMBOL,
             Column("text", TEXT, "The description."),
@@ -372,8 +387,9 @@ _TABLES: tuple[Table, ...] = (
         key=("recipe", "ensembl_gene_id"),
         partition=("recipe",),
         minimum_rows=0,
+        lists_missing=True,
         columns=(
-            Column("recipe", TEXT, "The recipe."),
+            replace(RECIPE, meaning="The recipe."),
             GENE,
             SYMBOL,
             Column("reason", TEXT, "What it lacks, or what was left of its text."),
@@ -406,7 +422,13 @@ _TABLES: tuple[Table, ...] = (
         key=("receipt_id",),
         minimum_rows=0,
         columns=(
-            Column("receipt_id", TEXT, "The payment; a batch has the id of its batch."),
+            Column(
+                "receipt_id",
+                TEXT,
+                "The payment; a batch has the id of its batch.",
+                subject="payment",
+                lasting=False,
+            ),
             Column("embedder", TEXT, "Who was paid."),
             Column("paid_at", TEXT, "When its vectors were kept, UTC.", pattern=UTC_TIME),
             Column("run_id", TEXT, "The run that paid."),
@@ -469,6 +491,7 @@ _TABLES: tuple[Table, ...] = (
         key=("collection_id", "space", "observation_id"),
         partition=("collection_id", "space"),
         minimum_rows=0,
+        lists_missing=True,
         columns=(
             COLLECTION,
             replace(SPACE, meaning="Id of the other model's space."),
@@ -529,7 +552,7 @@ _TABLES: tuple[Table, ...] = (
             TASK,
             DATASET,
             REPRESENTATION,
-            Column("model", TEXT, "What answered."),
+            ANSWERER,
             SPLIT,
             METRIC,
             *VALUE_WITH_INTERVAL,
@@ -582,7 +605,12 @@ _TABLES: tuple[Table, ...] = (
         columns=(
             SPACE,
             PROGRAM,
-            Column("kind", TEXT, "Kind of term: the task of table `gene_properties`."),
+            Column(
+                "kind",
+                TEXT,
+                "Kind of term: the task of table `gene_properties`.",
+                subject="kind of term",
+            ),
             Column("term", TEXT, "Its name."),
             Column("n_program", INT, "Genes of the program.", minimum=1),
             Column("n_term", INT, "Genes of the term in the space.", minimum=1),
@@ -602,7 +630,13 @@ _TABLES: tuple[Table, ...] = (
             SPACE,
             COLLECTION,
             PROGRAM,
-            Column("cell_type", TEXT, "Cell type as annotated by the publisher."),
+            Column(
+                "cell_type",
+                TEXT,
+                "Cell type as annotated by the publisher.",
+                subject="label",
+                lasting=False,
+            ),
             Column(
                 "activity",
                 FLOAT,
@@ -689,7 +723,7 @@ _TABLES: tuple[Table, ...] = (
             MODEL,
             MODEL_VERSION,
             REPRESENTATION,
-            Column("cohort", TEXT, "Collection that it was evaluated on."),
+            Column("cohort", TEXT, "Collection that it was evaluated on.", subject="collection"),
             METRIC,
             SPLIT,
             *VALUE_WITH_INTERVAL,
@@ -703,7 +737,12 @@ _TABLES: tuple[Table, ...] = (
         partition=("model",),
         columns=(
             MODEL,
-            Column("regime", TEXT, "What a tested model has never seen, such as the cell line."),
+            Column(
+                "regime",
+                TEXT,
+                "What a tested model has never seen, such as the cell line.",
+                subject="regime",
+            ),
             COLLECTION,
             replace(OBSERVATION, meaning="The observation; * in folds of drugs."),
             replace(DRUG, meaning="The drug; * in folds of observations."),
@@ -796,7 +835,7 @@ _WORKING: tuple[Table, ...] = (
         columns=(
             TASK,
             REPRESENTATION,
-            Column("model", TEXT, "What answered."),
+            ANSWERER,
             SPLIT,
             Column("fold", INT, "Test set of the split; scores are averaged over them.", minimum=0),
             Column("unit", TEXT, "The gene, pair or term, as `position` where genes may repeat."),

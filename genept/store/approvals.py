@@ -1,71 +1,114 @@
-"""A person's word that a table may differ this time: who, when, why, against which release.
+"""Holds and approvals as they are recorded: what was held, and who let it pass, when and why.
 
-An approval is bound to one state of the pointer, so the next swap of any kind uses it up. What
-is held, and why, is `genept.store.drift`'s business.
+Both lie under the release that they compare with, for as long as it stays current: publishing
+and rolling back use an approval up, a run that fails or is given up does not. When a release is
+held is decided by `genept.store.review`, how much is too much by `genept.store.drift`.
 """
 
 from __future__ import annotations
 
+import secrets
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
-from genept.store.declarations import declare, read_declarations
-from genept.store.errors import ConflictError, StoreError
-from genept.store.manifest import Pointer
+from genept.store.declarations import declare
+from genept.store.drift import Change
+from genept.store.errors import ConflictError, MissingObjectError, StoreError
+from genept.store.manifest import Document, Pointer
+from genept.store.provenance import sha256_of
 from genept.store.release import Releases
-from genept.tables import TABLES
+
+COMMAND: Final = "genept release approve"
+SHOWN: Final = 20
 
 
-class Approval(BaseModel):
-    """One table that may have far fewer or more rows than in the release that was current."""
+class Hold(Document):
+    """What a run was held for; without changes, a run after it was not held.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Parameters
+    ----------
+    against
+        The release that was current.
+    run
+        The run that was held, as the orchestrator names it; empty if it has no name.
+    inputs
+        What else changed since that release, in words: sources, the platform's version.
+    removed
+        Collections and spaces of that release that the run was not to build.
+    nonce
+        Tells two writers of equal records apart.
+    """
 
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: Literal[1] = 1
+    against: str
+    at: datetime
+    run: str = ""
+    changes: tuple[Change, ...]
+    inputs: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    nonce: str
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that are held."""
+        return list(dict.fromkeys(change.table for change in self.changes))
+
+    def lines(self) -> list[str]:
+        """What is held, a line for each subject that is gone and for each other change."""
+        gone: dict[tuple[str, str], list[Change]] = defaultdict(list)
+        others: list[str] = []
+        for change in self.changes:
+            if change.column and not change.after:
+                gone[change.subject, change.value].append(change)
+            else:
+                others.append(str(change))
+        lines = [self._gone(*key, tables) for key, tables in gone.items()] + others
+        more = len(lines) - SHOWN
+        return [*lines[:SHOWN], *([f"and {more} more changes"] if more > 0 else [])]
+
+    def _gone(self, subject: str, value: str, changes: list[Change]) -> str:
+        if len(changes) == 1:
+            line = str(changes[0])
+        else:
+            names = [change.table for change in changes]
+            more = f" and {len(names) - 3} more tables" if len(names) > 3 else ""
+            rows = sum(change.before for change in changes)
+            line = f"{subject} {value}: all {rows:,} rows of {', '.join(names[:3])}{more} are gone"
+        if f"{subject} {value}" in self.removed:
+            line += " (it is not built any more: it was removed, or settings leave it out)"
+        return line
+
+
+class Approval(Document):
+    """Somebody's word that the changes of a table that were seen are meant."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: Literal[1] = 1
     table: str
     against: str
-    seq: int
+    changes: tuple[Change, ...]
     by: str
     at: datetime
     reason: str
 
+    def covers(self, change: Change) -> bool:
+        """Whether it lets a change pass: one that was seen, or one that is hardly larger."""
+        return any(seen.covers(change) for seen in self.changes)
 
-def approve(releases: Releases, tables: Sequence[str], *, by: str, reason: str) -> list[Approval]:
-    """Approve the drift of some tables against the current release, for the next release only.
 
-    Raises
-    ------
-    StoreError
-        There is no such table, nothing was released yet, nobody says who or why, or somebody
-        approved one of them already.
-    """
+def current_hold(releases: Releases) -> Hold | None:
+    """What the last run was held for, against the release that is current; none if it was not."""
     pointer = releases.pointer()
-    if pointer is None:
-        raise StoreError("nothing has been released yet: there is nothing to differ from")
-    if unknown := sorted(set(tables) - set(TABLES)):
-        raise StoreError(f"there are no tables {unknown}; there are {', '.join(TABLES)}")
-    if not by.strip() or not reason.strip():
-        raise StoreError("an approval says who gives it and why: others will read it")
-    known = {one.table: one for one in approvals(releases)}
-    if taken := [known[one] for one in tables if one in known]:
-        raise StoreError(
-            f"{taken[0].table} was approved already against {pointer.release_id}, by "
-            f"{taken[0].by}: {taken[0].reason}"
-        )
-    new = [
-        Approval(
-            table=table, against=pointer.release_id, seq=pointer.seq, by=by.strip(),
-            at=datetime.now(UTC).replace(microsecond=0), reason=reason.strip(),
-        )
-        for table in dict.fromkeys(tables)
-    ]  # fmt: skip
-    for one in new:
-        try:
-            declare(releases.store, f"{_folder(releases, pointer)}{one.table}.json", one)
-        except ConflictError:
-            raise StoreError(f"somebody else approved {one.table} at the same time") from None
-    return new
+    hold = _read_hold(releases, pointer)[0] if pointer else None
+    return hold if hold is not None and hold.changes else None
 
 
 def approvals(releases: Releases) -> list[Approval]:
@@ -73,20 +116,190 @@ def approvals(releases: Releases) -> list[Approval]:
     pointer = releases.pointer()
     if pointer is None:
         return []
-    return read_declarations(releases.store, _folder(releases, pointer), Approval, "approval")
+    store, folder = releases.store, f"{_folder(releases, pointer)}/approved/"
+    keys = [info.key for info in store.list(folder)]
+    return [Approval.parse(store.get(key), store.uri(key)) for key in keys]
+
+
+def not_approved(changes: Sequence[Change], given: Sequence[Approval]) -> list[Change]:
+    """The changes that no approval covers."""
+    return [change for change in changes if not any(one.covers(change) for one in given)]
+
+
+def approve(
+    releases: Releases,
+    tables: Sequence[str] = (),
+    *,
+    by: str,
+    reason: str,
+    seen: Hold | None = None,
+    now: datetime | None = None,
+) -> list[Approval]:
+    """Approve what is held now, for the next release.
+
+    Parameters
+    ----------
+    tables
+        Only these of the tables that are held; none: all of them.
+    seen
+        The hold that whoever approves has looked at; by default the one that is recorded now.
+
+    Returns
+    -------
+    list of Approval
+        One for each table.
+
+    Raises
+    ------
+    StoreError
+        Nothing is held, or nothing of one of the tables; it was approved already, or at the same
+        time; something else is held than was seen, or another release became current; nobody
+        says who or why.
+    """
+    if not by.strip() or not reason.strip():
+        raise StoreError("an approval says who gives it and why: others will read it")
+    pointer = releases.pointer()
+    if pointer is None:
+        raise StoreError("nothing has been released yet: there is nothing to differ from")
+    hold = _read_hold(releases, pointer)[0]
+    if seen is not None and seen.against != pointer.release_id:
+        raise StoreError(
+            f"{seen.against} is not the current release any more, {pointer.release_id} is: run "
+            "again; what still differs too much is held against that"
+        )
+    if hold is None or not hold.changes:
+        raise StoreError(
+            f"nothing is held against {pointer.release_id}: the last run that compared itself "
+            "with it did not differ too much"
+        )
+    if seen is not None and seen.changes != hold.changes:
+        raise StoreError(
+            f"a run was held for something else meanwhile: look at it with `{COMMAND}`, and "
+            "approve that"
+        )
+    known = approvals(releases)
+    if unknown := sorted(set(tables) - set(hold.tables)):
+        raise StoreError(f"nothing is held of {', '.join(unknown)}; of {', '.join(hold.tables)} is")
+    wanted = [one for one in hold.changes if not tables or one.table in tables]
+    changes = not_approved(wanted, known)
+    done = [one for one in known if one.table in {change.table for change in wanted}]
+    if done and not changes:
+        raise StoreError(
+            f"{done[0].table} was approved already against {pointer.release_id}, by {done[0].by}: "
+            f"{done[0].reason}; run again, and it is published"
+        )
+    given = [
+        Approval(
+            table=table,
+            against=pointer.release_id,
+            changes=tuple(one for one in changes if one.table == table),
+            by=by.strip(),
+            at=(now or datetime.now(UTC)).replace(microsecond=0),
+            reason=reason.strip(),
+        )
+        for table in dict.fromkeys(one.table for one in changes)
+    ]
+    for one in given:
+        seen_part = sha256_of([change.model_dump() for change in one.changes])[:16]
+        key = f"{_folder(releases, pointer)}/approved/{one.table}-{seen_part}.json"
+        try:
+            declare(releases.store, key, one)
+        except ConflictError:
+            raise StoreError(
+                f"somebody else approved {one.table} at the same time: run again, and it is "
+                "published"
+            ) from None
+    _require_current(releases, pointer)
+    return given
+
+
+def record_hold(releases: Releases, pointer: Pointer, hold: Hold) -> None:
+    """Record what a run is held for, in place of what the run before it was held for.
+
+    A record of the same changes stands as it is; so does one that another run writes meanwhile.
+    """
+    known, etag = _read_hold(releases, pointer)
+    if (known.changes if known else ()) == hold.changes:
+        return
+    with suppress(ConflictError):
+        releases.store.put_if_match(_hold_key(releases, pointer), hold.body(), etag)
+
+
+def new_hold(
+    against: str,
+    changes: Sequence[Change],
+    *,
+    run: str = "",
+    inputs: Sequence[str] = (),
+    removed: Sequence[str] = (),
+    now: datetime | None = None,
+) -> Hold:
+    """A hold as of now; see `Hold` for the parameters."""
+    return Hold(
+        against=against,
+        at=(now or datetime.now(UTC)).replace(microsecond=0),
+        run=run,
+        changes=tuple(changes),
+        inputs=tuple(inputs),
+        removed=tuple(removed),
+        nonce=secrets.token_hex(8),
+    )
 
 
 def approval_page(given: Sequence[Approval]) -> dict[str, bytes]:
     """What a release says of the approvals that it was made under; nothing without any."""
     if not given:
         return {}
-    lines = [
-        f"- **{one.table}** may differ from {one.against}: {one.reason} "
-        f"({one.by}, {one.at:%Y-%m-%d %H:%M} UTC)"
-        for one in given
-    ]
-    return {"approvals.md": "\n".join(["# Approved", "", *lines, ""]).encode()}
+    lines = ["# Approved", ""]
+    for one in given:
+        lines.append(
+            f"- **{one.table}** may differ from {one.against}: {one.reason} "
+            f"({one.by}, {one.at:%Y-%m-%d %H:%M} UTC)"
+        )
+        lines += [f"    - {change}" for change in one.changes]
+    return {"approvals.md": "\n".join([*lines, ""]).encode()}
+
+
+def same_tenure(pointer: Pointer | None, other: Pointer | None) -> bool:
+    """Whether no release was published or rolled back from between two states of the pointer."""
+    if pointer is None or other is None:
+        return pointer is other
+    return _tenure(pointer) == _tenure(other)
+
+
+def _require_current(releases: Releases, pointer: Pointer) -> None:
+    """Refuse to call something approved that no run will look at."""
+    now = releases.pointer()
+    if not same_tenure(pointer, now):
+        current = now.release_id if now else "none"
+        raise StoreError(
+            f"release {current} became current meanwhile, so the approval against "
+            f"{pointer.release_id} is not used: run again; what still differs too much is held"
+        )
+
+
+def _tenure(pointer: Pointer) -> str:
+    """Names the time for which a release stays current.
+
+    A release may become current again after a rollback, and is then compared anew. Between two
+    such times another release was published and went on the deny list, so the list tells them
+    apart; a claim that changes hands, or a denial that is lifted, leaves it as it is.
+    """
+    return f"{pointer.release_id}/{sha256_of(sorted(set(pointer.heads)))[:16]}"
 
 
 def _folder(releases: Releases, pointer: Pointer) -> str:
-    return f"{releases.product}/approvals/{pointer.seq:08d}-{pointer.release_id}/"
+    return f"{releases.product}/approvals/{_tenure(pointer)}"
+
+
+def _hold_key(releases: Releases, pointer: Pointer) -> str:
+    return f"{_folder(releases, pointer)}/held.json"
+
+
+def _read_hold(releases: Releases, pointer: Pointer) -> tuple[Hold | None, str | None]:
+    key = _hold_key(releases, pointer)
+    try:
+        body, etag = releases.store.get_with_etag(key)
+    except MissingObjectError:
+        return None, None
+    return Hold.parse(body, releases.store.uri(key)), etag

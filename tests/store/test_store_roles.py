@@ -42,7 +42,7 @@ PLACES = {
     "added": "genept/added/collections/own.json",
     "inbox": "genept/inbox/own.h5ad",
     "quarantine": "genept/quarantine/own/0/report.md",
-    "approval": "genept/approvals/00000001-one/genes.json",
+    "approval": "genept/approvals/one/0/approved/genes-0.json",
     "another product": "other/current.json",
     "nowhere": "genept/notes.txt",
 }
