@@ -113,6 +113,15 @@ class Settings(BaseSettings):
     failure_webhook: SecretStr | None = Field(
         None, description="https:// (or loopback) address that is told of every failed run."
     )
+    ui_token: SecretStr | None = Field(
+        None, min_length=20, description="Token of the UI; none: `genept ui` makes one per start."
+    )
+    viewer_token: SecretStr | None = Field(
+        None, min_length=20, description="… of the read-only UI, which lets nobody into the other."
+    )
+    ui_hosts: tuple[str, ...] = Field(
+        (), description="Further names (with port) under which the UI is reached, by a proxy."
+    )
 
     @model_validator(mode="after")
     def _credentials_come_in_pairs(self) -> Settings:

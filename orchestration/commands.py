@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,28 +58,42 @@ def ui(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="For viewers: nothing can be launched or changed.")
     ] = False,
+    open_browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open it in the browser of the desktop.")
+    ] = True,
 ) -> None:
     """Open the Dagster UI over the same instance, on this machine only; with its daemon.
 
-    The daemon is what runs schedules and sensors; a read-only UI comes without it.
+    The link that is printed holds a token; without it nobody is let in. The daemon is what runs
+    schedules and sensors; a read-only UI comes without it.
     """
     import dagster as dg
 
     from genept.platform import Platform
+    from orchestration.entrance import Entrance
     from orchestration.instance import dagster_home, register_spaces
+    from orchestration.services import code_server, daemon, watched
+    from orchestration.webserver import serve
 
+    os.umask(0o077)  # sockets and logs of all its processes are this user's
     settings = Settings()
     home = dagster_home(settings)
     with dg.DagsterInstance.get() as instance:
         register_spaces(instance, [space.id for space in Platform(settings).known_spaces])
-    port = _free_port(port)
-    console.print(f"Dagster UI: http://127.0.0.1:{port} (instance {home}); Ctrl-C ends it")
-    served = ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    quiet = ["-W", "ignore:Function `dev_command` is superseded"]  # `dg dev` is another package
-    program = [*quiet, "-m", "dagster", "dev"]
-    if read_only:
-        program = ["-m", "dagster_webserver", "--read-only"]
-    os.execv(sys.executable, [sys.executable, *program, *served])  # noqa: S606
+    entrance = Entrance.make(settings, read_only=read_only)
+    with ExitStack() as stack:
+        listener = stack.enter_context(_free_port(port))
+        stack.enter_context(suppress(KeyboardInterrupt))
+        workspace, code = stack.enter_context(code_server())
+        needed = [] if read_only else [stack.enter_context(daemon(workspace))]
+        stack.enter_context(watched([code], needed))
+        port = int(listener.getsockname()[1])
+        link = stack.enter_context(entrance.link(port, open_browser=open_browser))
+        console.print(
+            f"Dagster UI: {link} (instance {home}); Ctrl-C ends it", soft_wrap=True, markup=False
+        )
+        options = ["--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
+        serve([*options, *(["--read-only"] if read_only else [])], entrance.guarded, listener)
 
 
 @contextmanager
@@ -128,13 +141,15 @@ def _current_release(settings: Settings) -> str | None:
     return open_releases(settings).current_id()
 
 
-def _free_port(wanted: int) -> int:
+def _free_port(wanted: int) -> socket.socket:
+    """A socket that is bound to the port, or to another if that is taken."""
     for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            listener.close()
+            continue
+        return listener
     raise StoreError("no free port on 127.0.0.1")

@@ -9,6 +9,7 @@ flow is only started when there is something to embed.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,8 @@ def prefect_runner(home: Path) -> Runner:
     """A runner that has the batches embedded by tasks of a Prefect flow.
 
     Without `PREFECT_API_URL`, Prefect starts a server process of its own for the length of
-    the flow, which takes up to half a minute the first time.
+    the flow, which takes up to half a minute the first time. It listens on loopback and asks for
+    a key that only this process and it know.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ def _run(
     home: Path, batches: Sequence[Sequence[str]], embed_batch: EmbedBatch, at_once: int = 1
 ) -> None:
     os.environ.setdefault("PREFECT_HOME", str(home))
+    if "PREFECT_API_URL" not in os.environ and os.environ["PREFECT_HOME"] == str(home):
+        _have_the_own_server_ask_for_a_key()
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
@@ -81,6 +85,12 @@ def _run(
             one.result()
 
     embed_texts(len(batches))
+
+
+def _have_the_own_server_ask_for_a_key() -> None:
+    """Set the key of a server that Prefect starts, and of its client; call before the import."""
+    os.environ.setdefault("PREFECT_API_AUTH_STRING", f"genept:{secrets.token_urlsafe(32)}")
+    os.environ.setdefault("PREFECT_SERVER_API_AUTH_STRING", os.environ["PREFECT_API_AUTH_STRING"])
 
 
 def _is_worth_retrying(_task: object, _run: object, state: State[Any]) -> bool:

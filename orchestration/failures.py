@@ -19,7 +19,7 @@ from genept.store.errors import StoreError
 FOLDER: Final = "failures"
 TIMEOUT: Final = 10.0
 HIDDEN: Final = "(hidden)"
-SECRETS: Final = ("s3_secret_key", "openai_api_key", "failure_webhook")
+SECRETS: Final = ("s3_secret_key", "openai_api_key", "failure_webhook", "ui_token", "viewer_token")
 
 
 def failure_report(run: dg.DagsterRun, message: str, steps: Sequence[dg.DagsterEvent]) -> str:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from genept.settings import Settings
+from orchestration.guard import HEALTH
 
 PROJECT = Path(__file__).parents[2]
 COMPOSE = PROJECT / "infra" / "compose.yaml"
@@ -23,6 +24,8 @@ SECRETS = {
     "GENEPT_S3_SECRET_KEY",
     "GENEPT_STORE_SIGNING_KEY",
     "GENEPT_PREFECT_PASSWORD",
+    "GENEPT_UI_TOKEN",
+    "GENEPT_VIEWER_TOKEN",
 }
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|AUTH_STRING")
 
@@ -104,6 +107,21 @@ def test_only_webservers_are_reached_from_outside_and_on_loopback(compose: dict[
     assert reaches_out == {"code"}
 
 
+def test_webservers_are_guarded_and_the_code_server_has_no_port(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for name in ("webserver", "viewer"):
+        assert services[name]["command"][:3] == ["python", "-m", "orchestration.webserver"]
+        assert services[name]["healthcheck"]["test"][-1].endswith(HEALTH)
+    socket = services["code"]["environment"]["GENEPT_CODE_SOCKET"]
+    assert services["code"]["command"][3:5] == ["-s", socket]
+    assert not [word for word in services["code"]["command"] if word in ("-p", "-h")]
+    for name in ("code", "daemon", "webserver", "viewer"):
+        assert f"socket:{Path(socket).parent}" in services[name]["volumes"]
+    workspace = yaml.safe_load((PROJECT / "infra" / "workspace.yaml").read_text())
+    (location,) = (one["grpc_server"] for one in workspace["load_from"])
+    assert location == {"socket": {"env": "GENEPT_CODE_SOCKET"}, "location_name": "genept"}
+
+
 def test_nights_are_by_the_clock_unless_the_environment_says_otherwise(
     compose: dict[str, Any],
 ) -> None:
@@ -112,7 +130,7 @@ def test_nights_are_by_the_clock_unless_the_environment_says_otherwise(
     assert told["GENEPT_FAILURE_WEBHOOK"] is None, "handed on if it is set"
     known = {f"GENEPT_{name.upper()}" for name in Settings.model_fields}
     ours = {name for name in told if name.startswith("GENEPT_")}
-    assert ours - known == {one for one in ours if "_POSTGRES_" in one} | {"GENEPT_CODE_HOST"}
+    assert ours - known == {one for one in ours if "_POSTGRES_" in one} | {"GENEPT_CODE_SOCKET"}
 
 
 def test_every_service_is_watched_and_hardened(compose: dict[str, Any]) -> None:
@@ -127,9 +145,11 @@ def test_every_service_is_watched_and_hardened(compose: dict[str, Any]) -> None:
 def test_webserver_and_daemon_hold_neither_the_data_nor_the_services_keys(
     compose: dict[str, Any],
 ) -> None:
-    for name in ("daemon", "webserver", "viewer"):
-        told = set(compose["services"][name]["environment"])
-        assert {one for one in told if SECRET_NAME.search(one)} == {"GENEPT_POSTGRES_PASSWORD"}
+    own = {"daemon": set(), "webserver": {"GENEPT_UI_TOKEN"}, "viewer": {"GENEPT_VIEWER_TOKEN"}}
+    for name, tokens in own.items():
+        names = set(compose["services"][name]["environment"])
+        secrets = {one for one in names if SECRET_NAME.search(one)}
+        assert secrets == {"GENEPT_POSTGRES_PASSWORD"} | tokens
 
 
 def test_the_image_is_installed_by_hash_without_secrets_and_not_run_as_root() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 import yaml
 from dagster_k8s.models import k8s_snake_case_dict
 from kubernetes.client import models
+
+from genept.settings import Settings
+from orchestration.guard import HEALTH
 
 VALUES = Path(__file__).parents[2] / "infra" / "kubernetes" / "values.yaml"
 CHART = {
@@ -18,7 +22,7 @@ CHART = {
     "postgresql": "image enabled postgresqlHost postgresqlUsername postgresqlPassword "
     "postgresqlDatabase postgresqlParams postgresqlScheme service",
     "dagsterWebserver": "replicaCount image service env envConfigMaps envSecrets resources "
-    "podSecurityContext securityContext enableReadOnly pathPrefix logLevel",
+    "podSecurityContext securityContext enableReadOnly pathPrefix logLevel readinessProbe",
     "dagsterDaemon": "enabled image runCoordinator env envConfigMaps envSecrets resources "
     "podSecurityContext securityContext runMonitoring runRetries sensors schedules",
 }
@@ -49,8 +53,20 @@ def test_passwords_are_references_to_secrets(values: dict[str, Any]) -> None:
     assert values["generatePostgresqlPasswordSecret"] is False
     assert values["postgresql"]["enabled"] is False
     assert "postgresqlPassword" not in values["postgresql"]
-    for holder in ("dagsterWebserver", "dagsterDaemon"):
-        assert "envSecrets" not in values[holder], "only code and runs hold the keys of the data"
+    assert "envSecrets" not in values["dagsterDaemon"], "only code and runs hold the data's keys"
+    assert values["dagsterWebserver"]["envSecrets"] == [{"name": "genept-ui"}], "its own tokens"
+
+
+def test_the_webservers_of_the_chart_are_guarded(values: dict[str, Any]) -> None:
+    infra = VALUES.parents[1]
+    guarded = infra / "bin" / "dagster-webserver"  # the chart starts the first of that name
+    assert guarded.stat().st_mode & 0o111
+    assert "-m orchestration.webserver" in guarded.read_text()
+    assert "ENV PATH=/opt/genept/infra/bin:" in (infra / "Dockerfile").read_text()
+    probe = k8s_snake_case_dict(models.V1Probe, values["dagsterWebserver"]["readinessProbe"])
+    assert probe["http_get"]["path"] == HEALTH
+    (hosts,) = values["dagsterWebserver"]["env"]
+    assert Settings(ui_hosts=json.loads(hosts["value"])).ui_hosts
 
 
 def test_nothing_runs_as_root_and_viewers_only_look(values: dict[str, Any]) -> None:

@@ -132,6 +132,9 @@ def test_every_service_belongs_to_the_target_and_binds_loopback() -> None:
         text = (SYSTEMD / name).read_text()
         assert ("PartOf=genept.target" in text) is (name != DELETES)
         assert not re.search(r"-h (?!127\.0\.0\.1)", text), "it is reached from outside"
-        if "webserver " in text or "code-server " in text:
-            assert "-h 127.0.0.1" in text
+        if "webserver " in text:
+            assert "-m orchestration.webserver -h 127.0.0.1" in text, "it is guarded"
+        if "code-server " in text:
+            assert "--socket /run/genept/" in text, "it has no port"
+            assert "RuntimeDirectoryMode=0700" in text
     assert "--read-only" in (SYSTEMD / "genept-viewer.service").read_text()

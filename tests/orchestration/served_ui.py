@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
+import httpx
+from guarded_webserver import free_port
 from installations import PROJECT, Installation
 
 SECONDS = 600
 """Nobody waits that long; a machine that is tested on may be busy."""
 
 
+@dataclass(frozen=True)
+class ServedUI:
+    """A UI that answers."""
+
+    address: str
+    token: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def link(self) -> str:
+        """As it was printed for the person who opens it."""
+        return f"{self.address}/?token={self.token}"
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """How a script shows the token."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
 @contextmanager
 def served_ui(
     installation: Installation, *options: str, env: Mapping[str, str] | None = None
-) -> Iterator[str]:
-    """`genept ui …` on a free port; yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+) -> Iterator[ServedUI]:
+    """`genept ui …` on a free port, until it has been seen."""
+    port = free_port()
     log = installation.state / "ui.log"
     with log.open("wb") as lines:
         process = subprocess.Popen(
@@ -39,8 +57,11 @@ def served_ui(
             start_new_session=True,
         )
     try:
-        _wait(process, f"http://127.0.0.1:{port}/server_info", log)
-        yield f"http://127.0.0.1:{port}"
+        address = f"http://127.0.0.1:{port}"
+        _wait(process, f"{address}/healthz", log)
+        printed = re.findall(rf"{address}/\?token=(\S+)", log.read_text())
+        assert len(printed) == 1, "the link is printed once"
+        yield ServedUI(address, printed[0], process)
     finally:
         _end(process)
 
@@ -49,15 +70,17 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
-            with urlopen(url, timeout=5):  # noqa: S310 - loopback
-                return
-        except (URLError, OSError):
+            httpx.get(url, timeout=5).raise_for_status()
+            return
+        except httpx.HTTPError:
             time.sleep(0.5)
     raise RuntimeError(f"the UI did not come up: {log.read_text()[-2000:]}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """As Ctrl-C does; what does not end within a minute is killed with all its processes."""
+    if process.poll() is not None:
+        return
     os.killpg(process.pid, signal.SIGINT)
     try:
         process.wait(60)

@@ -1,18 +1,16 @@
-"""The read-only UI: whoever reaches it may look, and launch or change nothing."""
+"""`genept ui`: nobody comes in without its link, and a viewer launches and changes nothing."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
+from html import escape
+from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
+import httpx
+import psutil
 import pytest
 from installations import Installation
-from served_ui import served_ui
-
-from orchestration import commands
+from served_ui import ServedUI, served_ui
 
 LAUNCH = """
 mutation { launchPipelineExecution(executionParams: {
@@ -30,11 +28,11 @@ mutation { startSensor(sensorSelector: {
 JOBS = "{ repositoriesOrError { ... on RepositoryConnection { nodes { jobs { name } } } } }"
 
 
-def asked(ui: str, query: str) -> dict[str, Any]:
-    body = json.dumps({"query": query}).encode()
-    request = Request(f"{ui}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310
-    with urlopen(request, timeout=120) as answer:  # noqa: S310 - loopback
-        found = json.load(answer)
+def asked(ui: ServedUI, query: str) -> dict[str, Any]:
+    answer = httpx.post(
+        f"{ui.address}/graphql", json={"query": query}, headers=ui.bearer, timeout=120
+    )
+    found = answer.raise_for_status().json()
     assert "errors" not in found, found["errors"]
     data = found["data"]
     assert isinstance(data, dict)
@@ -49,21 +47,44 @@ def test_a_viewer_sees_everything_and_launches_nothing(bare_installation: Instal
         assert "release" in {job["name"] for job in repository["jobs"]}
         assert asked(ui, LAUNCH)["launchPipelineExecution"]["__typename"] == "UnauthorizedError"
         assert asked(ui, START)["startSensor"]["__typename"] == "UnauthorizedError"
-    told = (bare_installation.state / "ui.log").read_text()
-    assert "http://127.0.0.1" in told
+        names = {process.name() for process in psutil.Process(ui.process.pid).children()}
+        assert "dagster-daemon" not in names
 
 
-@pytest.mark.parametrize("read_only", [False, True])
-def test_both_uis_listen_on_this_machine_only(
-    bare_installation: Installation, monkeypatch: pytest.MonkeyPatch, read_only: bool
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_the_ui_of_one_machine_lets_nobody_in_without_the_link(
+    bare_installation: Installation,
 ) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda _, arguments: started.append(arguments))
-    monkeypatch.setenv("GENEPT_STATE_DIR", str(bare_installation.state))
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    commands.ui(port=3000, read_only=read_only)
-    ((program, *arguments),) = started
-    assert program == sys.executable
-    assert arguments[arguments.index("-h") + 1] == "127.0.0.1"
-    assert ("--read-only" in arguments) is read_only
-    assert ("dev" in arguments) is not read_only
+    page = bare_installation.state / "ui.html"
+    with served_ui(bare_installation) as ui:
+        assert page.stat().st_mode & 0o777 == 0o600
+        assert escape(ui.link) in page.read_text()
+        assert httpx.get(ui.address).status_code == 401
+        (repository,) = asked(ui, JOBS)["repositoriesOrError"]["nodes"]
+        assert "release" in {job["name"] for job in repository["jobs"]}
+
+        main = psutil.Process(ui.process.pid)
+        children = main.children(recursive=True)
+        store = [one for one in children if one.name() == "weed"]  # outlives the UI on purpose
+        processes = [main, *(one for one in children if one not in store)]
+        assert len(processes) >= 4, "code server with its worker, and the daemon"
+        listening = {
+            one.laddr.port
+            for process in processes
+            for one in process.net_connections("inet")
+            if one.status == psutil.CONN_LISTEN
+        }
+        assert listening == {int(ui.address.rpartition(":")[2])}
+        sockets = {
+            Path(one.laddr)
+            for process in processes
+            for one in process.net_connections("unix")
+            if str(one.laddr).startswith("/")
+        }
+        assert sockets, "the code server listens on one"
+        for path in sockets:
+            assert path.stat().st_mode & 0o077 == 0, path
+
+        main.kill()
+        assert psutil.wait_procs(processes, timeout=90)[1] == [], "all end with it"
