@@ -19,8 +19,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
-from genept.store import records, server
+from genept.private_files import private_folder
+from genept.store import certificates, records, server
 from genept.store.errors import StoreError
+from genept.store.inner_ports import open_ports
 from genept.store.records import Credentials, LastServer
 from genept.store.roles import ANY_PRODUCT, Keys, Role
 from genept.store.s3 import ObjectStore
@@ -100,6 +102,8 @@ class EmbeddedStore:
                     return endpoint
             elif last and (outdated := server.find(last.pid, self.data)):
                 server.end(outdated, SECONDS_TO_STOP)
+            if last:
+                server.remove_sockets(last.ports)
             # The first may lose a port to somebody, or meet a server that is still ending.
             for remembered in (last.ports if last else {}, {}):
                 if endpoint := self._launch(server.choose_ports(remembered)):
@@ -130,32 +134,50 @@ class EmbeddedStore:
         return Status(True, last.url, process.pid, since, self.data, self.log)
 
     def _is_up_to_date(self, last: LastServer) -> bool:
-        """Whether a server was started with today's keys and policies."""
-        return last.identities == records.identities_version(self.folder, self.bucket, self.product)
+        """Whether a server was started with today's keys, policies and certificates."""
+        version = records.protection_version(self.folder, self.bucket, self.product)
+        return bool(version) and last.identities == version
 
     def _launch(self, ports: dict[str, int]) -> Endpoint | None:
         weed = server.program()
         identities = records.write_identities(self.folder, self.bucket, self.product)
         self._prepare_folder()
         credentials = records.credentials(self.folder)
+        protection = certificates.ensured(records.certificates(self.folder).folder)
         environment = {
             "PATH": os.defpath,
             "HOME": str(self.folder),
-            # Without these, the ports beside S3 serve the data to anybody on this machine.
+            # The ports beside S3 serve whoever has the certificate, and nobody else …
+            **protection.environment(),
+            # … and ask even those for a token.
             "WEED_JWT_SIGNING_KEY": credentials.signing_key,
             "WEED_JWT_SIGNING_READ_KEY": credentials.signing_key,
             "WEED_JWT_FILER_SIGNING_KEY": credentials.signing_key,
             "WEED_JWT_FILER_SIGNING_READ_KEY": credentials.signing_key,
         }
         command = server.command(weed, self.data, identities, ports)
-        pid = server.spawn(command, environment, self.log)
-        version = records.identities_version(self.folder, self.bucket, self.product)
+        pid = server.spawn(command, environment, self.log, self.folder)
+        version = records.protection_version(self.folder, self.bucket, self.product)
         launched = LastServer(pid, ports, version)
         records.remember(self.folder, launched)
         if endpoint := self._await(launched):
+            self._check_closed(launched)
             with self._client(endpoint) as store:
                 store.abort_orphaned_uploads()
         return endpoint
+
+    def _check_closed(self, launched: LastServer) -> None:
+        """End the server, and raise, when one of its inner ports lets strangers in."""
+        if not (found := open_ports(launched.ports, records.certificates(self.folder))):
+            return
+        if process := server.find(launched.pid, self.data):
+            server.end(process, SECONDS_TO_STOP)
+        raise StoreError(
+            f"the embedded store was stopped: any process of this machine could use its ports "
+            f"({', '.join(found)}). Delete {records.certificates(self.folder).folder}, and any "
+            f"security.toml of SeaweedFS on this machine; then start it again. Its log ends:\n"
+            f"{self._log_tail()}"
+        )
 
     def _await(self, launched: LastServer) -> Endpoint | None:
         """Wait until the server is ready to use, or gone: then there is no endpoint."""
@@ -185,7 +207,8 @@ class EmbeddedStore:
         """Raise unless the keys are accepted, the bucket exists and what is stored is served."""
         with self._client(endpoint) as store:
             store.ensure_bucket()
-        if missing := unserved_volumes(self.data, launched.ports["master"]):
+        known = records.certificates(self.folder)
+        if missing := unserved_volumes(self.data, launched.ports["master"], known):
             raise StoreError(f"the volumes {sorted(missing)} below {self.data} are not served yet")
 
     def _client(self, endpoint: Endpoint) -> ObjectStore:
@@ -210,8 +233,7 @@ class EmbeddedStore:
     def _locked(self) -> Iterator[None]:
         """Let one process at a time start or stop; the system frees a dead one's lock."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.folder.chmod(0o700)
+            private_folder(self.folder)
             with (self.folder / "lock").open("w") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 yield
@@ -223,7 +245,7 @@ class EmbeddedStore:
 
     def _prepare_folder(self) -> None:
         """Make the data folder, keep the log of the previous server apart, look for room."""
-        self.data.mkdir(exist_ok=True)
+        private_folder(self.data)
         if self.log.exists():
             self.log.replace(self.folder / "weed.log.1")
         if (free := shutil.disk_usage(self.data).free) < NEEDED_BYTES:

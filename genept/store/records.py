@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from genept.private_files import write_privately
+from genept.store.certificates import Certificates
 from genept.store.errors import StoreError
 from genept.store.roles import ROLES, Keys, server_identities
 from genept.store.server import LOOPBACK
@@ -53,7 +54,7 @@ class Credentials:
 class LastServer:
     """The last server of this folder; without a pid, one that was stopped.
 
-    `identities` is the hash of the configuration that says who may do what.
+    `identities` is the hash of what says who may do what, and of the certificates.
     """
 
     pid: int | None
@@ -71,24 +72,34 @@ def credentials(folder: Path) -> Credentials:
     path = folder / "credentials.json"
     if not path.exists():
         made = Credentials(**asdict(_new_keys()), signing_key=secrets.token_urlsafe(30))
-        _write_privately(path, asdict(_with_roles(made)))
+        _write(path, asdict(_with_roles(made)))
     remedy = "stop the store and delete the file: new keys are made, and the data stays"
     return _read(path, Credentials, remedy)
 
 
-def identities_version(folder: Path, bucket: str, product: str) -> str:
-    """Changes with the keys and with what the policies allow; empty for keys without roles."""
-    known = credentials(folder)
-    if set(ROLES) - set(known.roles):
+def certificates(folder: Path) -> Certificates:
+    """Where this store keeps its certificates."""
+    return Certificates(folder / "certificates")
+
+
+def protection_version(folder: Path, bucket: str, product: str) -> str:
+    """Changes with the keys, with what the policies allow, and with the certificates.
+
+    Empty for keys without roles, and where there are no certificates or they end soon: a server
+    that was started so is to be started anew.
+    """
+    known, fingerprint = credentials(folder), certificates(folder).fingerprint()
+    if set(ROLES) - set(known.roles) or not fingerprint:
         return ""
-    return hashlib.sha256(json.dumps(_identities(known, bucket, product)).encode()).hexdigest()
+    described = json.dumps(_identities(known, bucket, product)) + fingerprint
+    return hashlib.sha256(described.encode()).hexdigest()
 
 
 def write_identities(folder: Path, bucket: str, product: str) -> Path:
     """Write down, for the server, who may do what; roles that have no keys get them first."""
     known, path = _with_roles(credentials(folder)), folder / "identities.json"
-    _write_privately(folder / "credentials.json", asdict(known))
-    _write_privately(path, _identities(known, bucket, product))
+    _write(folder / "credentials.json", asdict(known))
+    _write(path, _identities(known, bucket, product))
     return path
 
 
@@ -122,7 +133,7 @@ def last_server(folder: Path) -> LastServer | None:
 
 def remember(folder: Path, started: LastServer) -> None:
     """Write down the server that was started."""
-    _write_privately(folder / "server.json", asdict(started))
+    _write(folder / "server.json", asdict(started))
 
 
 def _read(path: Path, kind: type[Record], remedy: str) -> Record:
@@ -132,10 +143,5 @@ def _read(path: Path, kind: type[Record], remedy: str) -> Record:
         raise StoreError(f"{path} is damaged ({error}): {remedy}") from error
 
 
-def _write_privately(path: Path, content: dict[str, object]) -> None:
-    """Write JSON that only this user may read, whole or not at all."""
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        json.dump(content, stream, indent=1)
-    part.replace(path)
+def _write(path: Path, content: dict[str, object]) -> None:
+    write_privately(path, json.dumps(content, indent=1).encode())

@@ -26,8 +26,12 @@ from genept.store.errors import StoreError
 SERVICES: Final = ("s3", "master", "volume", "filer", "admin")
 LOOPBACK: Final = "127.0.0.1"
 SECONDS_TO_VANISH: Final = 5.0
+SHELL: Final = "/bin/sh"
 GRPC_OFFSET: Final = 10_000
 """SeaweedFS opens a second port this far above each."""
+
+SOCKETS: Final = {"s3": "s3.sock", "filer": "filer.sock"}
+"""In the folder that the server is started in, which is closed to others."""
 
 PORTS: Final = range(10_000, 20_000)
 """Neither these nor those `GRPC_OFFSET` above are ever handed out to outgoing connections."""
@@ -54,7 +58,8 @@ def program() -> Path:
 def command(weed: Path, data: Path, identities: Path, ports: Mapping[str, int]) -> list[str]:
     """The command line: loopback only, no telemetry, no web interfaces, data under `data`.
 
-    `identities` is the file that says whose keys may do what.
+    `identities` is the file that says whose keys may do what. Sockets are named relative to the
+    folder that the server is started in: longer names than 107 bytes cannot be used.
     """
     return [
         str(weed),
@@ -68,6 +73,8 @@ def command(weed: Path, data: Path, identities: Path, ports: Mapping[str, int]) 
         "-webdav=false",
         f"-s3.config={identities}",
         "-s3.autoCreateBucket=false",
+        "-s3.iam=false",
+        *(f"-{service}.localSocket={name}" for service, name in SOCKETS.items()),
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         "-master.telemetry=false",
@@ -122,17 +129,27 @@ def listens(process: psutil.Process, port: int) -> bool:
         return False
 
 
-def spawn(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
+def spawn(arguments: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> int:
     """Start a process that outlives this one and its terminal; its pid.
 
     `posix_spawn` rather than `subprocess`: it restores the signals that a background
-    shell made this process ignore, and is safe while other threads run.
+    shell made this process ignore, and is safe while other threads run. A shell that the
+    process replaces sets the two things that it cannot.
+
+    Parameters
+    ----------
+    arguments, environment
+        Program and arguments; all variables that it gets.
+    log
+        Where its output goes.
+    folder
+        Where it runs. What it makes is for this user's eyes only, whatever the umask is here.
     """
     create = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     restored: Iterable[int] = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
     return os.posix_spawn(
-        arguments[0],
-        list(arguments),
+        SHELL,
+        [SHELL, "-c", 'umask 077 && cd "$0" && exec "$@"', str(folder), *arguments],
         dict(environment),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -12,10 +12,11 @@ import json
 from contextlib import closing
 from pathlib import Path
 
+from genept.store.certificates import Certificates
 from genept.store.server import LOOPBACK
 
 
-def unserved_volumes(data: Path, master_port: int) -> set[int]:
+def unserved_volumes(data: Path, master_port: int, certificates: Certificates) -> set[int]:
     """Numbers of the volumes below `data` that the master does not know (yet).
 
     Raises
@@ -24,7 +25,9 @@ def unserved_volumes(data: Path, master_port: int) -> set[int]:
         The master does not answer.
     """
     on_disk = {int(path.stem.rpartition("_")[2]) for path in data.glob("*.dat")}
-    with closing(http.client.HTTPConnection(LOOPBACK, master_port, timeout=5)) as connection:
+    with closing(
+        http.client.HTTPSConnection(LOOPBACK, master_port, timeout=5, context=certificates.client())
+    ) as connection:
         connection.request("GET", "/vol/status")
         answer = connection.getresponse()
         if answer.status != http.client.OK:

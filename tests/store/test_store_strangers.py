@@ -1,0 +1,219 @@
+"""Nobody without keys gets anything out of the embedded store or into it, on any port or socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from self_signed import self_signed
+
+from genept.store import certificates, records, server
+from genept.store.certificates import Certificates
+from genept.store.embedded import REGION, EmbeddedStore
+from genept.store.errors import StoreError
+from genept.store.inner_ports import open_ports
+from genept.store.roles import ANY_PRODUCT
+from genept.store.s3 import ObjectStore
+
+STRANGER = Path(__file__).with_name("stranger.py")
+KEY = "genept/current.json"
+CONTENT = {
+    KEY: b'{"release_id": "one", "seq": 3}',
+    "genept/releases/one/manifest.json": b"{}",
+    "genept/releases/one/data/genes/part-00000.parquet": os.urandom(70_000),
+}
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[EmbeddedStore]:
+    """A store in a folder that everybody may enter, started by a process without a umask."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        store = EmbeddedStore(Path(folder) / "state" / "store")
+        before = os.umask(0)
+        try:
+            store.start()
+            with objects(store) as bucket:
+                for key, content in CONTENT.items():
+                    bucket.put_if_absent(key, content)
+            yield store
+        finally:
+            os.umask(before)
+            store.stop()
+
+
+def objects(store: EmbeddedStore) -> ObjectStore:
+    endpoint = store.ensure()
+    return ObjectStore(endpoint.url, endpoint.access_key, endpoint.secret_key, REGION, "lake")
+
+
+def listening(process: psutil.Process) -> tuple[list[tuple[str, int]], list[str]]:
+    """Every address and every socket at which the process accepts connections."""
+    ports = sorted(
+        (connection.laddr.ip, connection.laddr.port)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    )
+    folder = Path(process.cwd())
+    paths = {connection.laddr for connection in process.net_connections("unix")}
+    return ports, sorted(str(folder / path) for path in paths if path)
+
+
+def stored_fid(store: EmbeddedStore) -> str:
+    """The address of a piece of data as the volume server knows it: volume, key, cookie."""
+    index = next(path for path in sorted(store.data.glob("*.idx")) if path.stat().st_size)
+    key = index.read_bytes()[:8]
+    offset = int.from_bytes(index.read_bytes()[8:12], "big") * 8
+    cookie = index.with_suffix(".dat").read_bytes()[offset : offset + 4]
+    volume = index.stem.rpartition("_")[2]
+    return f"{volume},{key.hex().lstrip('0')}{cookie.hex()}"
+
+
+def attack(store: EmbeddedStore, user: int | None) -> list[str]:
+    """What the stranger got; the first entry says as whom it tried."""
+    status = store.status()
+    ports, sockets = listening(psutil.Process(status.pid))
+    certificate, key = self_signed("stranger")
+    files = [path for path in store.folder.rglob("*") if path.is_file()]
+    target = {
+        "user": user,
+        "s3": int(str(status.url).rpartition(":")[2]),
+        "ports": ports,
+        "sockets": sockets,
+        "files": [str(path) for path in files] if user is not None else [],
+        "bucket": "lake",
+        "key": KEY,
+        "fid": stored_fid(store),
+        "certificate": certificate,
+        "certificate_key": key,
+    }
+    finished = subprocess.run(
+        [sys.executable, str(STRANGER)],
+        input=json.dumps(target),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert finished.returncode == 0, finished.stderr
+    got = json.loads(finished.stdout)
+    assert isinstance(got, list)
+    return got
+
+
+@pytest.mark.parametrize("user", ["nobody", "the same user without keys"])
+def test_a_process_without_keys_reads_lists_writes_and_deletes_nothing(
+    filled: EmbeddedStore, user: str
+) -> None:
+    is_other = user == "nobody"
+    if is_other and os.getuid() != 0:
+        pytest.skip("only root can attack as another user")
+    uid = pwd.getpwnam("nobody").pw_uid if is_other else None
+    tried_as, *got = attack(filled, uid)
+    assert tried_as == f"uid {uid if is_other else os.getuid()}"
+    assert got == []
+    with objects(filled) as bucket:
+        assert {info.key: bucket.get(info.key) for info in bucket.list("")} == CONTENT
+
+
+def test_a_store_of_an_older_version_is_closed_in_place_and_keeps_its_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Still running, with the ports, keys and files of a version that knew no certificates."""
+    store = EmbeddedStore(tmp_path / "store")
+    store.folder.mkdir()
+    store.data.mkdir(mode=0o755)
+    keys = records.credentials(store.folder)
+    identities = records.write_identities(store.folder, "lake", ANY_PRODUCT)
+    ports = server.choose_ports({})
+    with (tmp_path / "old.log").open("w") as log:
+        old = subprocess.Popen(
+            [
+                *(str(server.program()), "-logtostderr=true", "mini", f"-dir={store.data}"),
+                *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-admin.ui=false", "-webdav=false"),
+                *(f"-{name}.port={port}" for name, port in ports.items()),
+                *(f"-s3.config={identities}", "-s3.autoCreateBucket=false"),
+                *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
+            ],
+            env={
+                "PATH": os.defpath,
+                "HOME": str(store.folder),
+                **dict.fromkeys(("WEED_JWT_SIGNING_KEY", "WEED_JWT_FILER_SIGNING_KEY"), "x" * 40),
+            },
+            stderr=log,
+        )
+    record = {"pid": old.pid, "ports": ports, "identities": "0" * 64}
+    (store.folder / "server.json").write_text(json.dumps(record))
+    url = f"http://127.0.0.1:{ports['s3']}"
+    with ObjectStore(url, keys.access_key, keys.secret_key, REGION, "lake") as bucket:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                bucket.ensure_bucket()
+                break
+            except StoreError:
+                time.sleep(0.1)
+        for key, content in CONTENT.items():
+            bucket.put_if_absent(key, content)
+    try:
+        endpoint = store.ensure()
+        assert old.poll() is not None, "the server that everybody could use has ended"
+        assert (endpoint.url, endpoint.secret_key) == (url, keys.secret_key)
+        last = records.last_server(store.folder)
+        assert last
+        assert open_ports(last.ports, records.certificates(store.folder)) == []
+        assert stat.S_IMODE(store.data.stat().st_mode) == 0o700
+        with objects(store) as bucket:
+            assert {info.key: bucket.get(info.key) for info in bucket.list("")} == CONTENT
+    finally:
+        store.stop()
+        old.kill()
+        old.wait()
+
+
+def test_a_server_whose_ports_are_open_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`weed` itself goes on in plain text when its certificates are of no use to it."""
+    store = EmbeddedStore(tmp_path / "store")
+    all_of_it = Certificates.environment
+    without = {"WEED_HTTPS_ADMIN_CA": ""}
+    monkeypatch.setattr(Certificates, "environment", lambda self: all_of_it(self) | without)
+    with pytest.raises(StoreError, match=r"any process of this machine.*\(admin\)"):
+        store.start()
+    assert not store.status().running
+
+
+def test_certificates_are_made_once_private_and_renewed_before_they_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0)
+    try:
+        made = certificates.ensured(tmp_path / "certificates", ("store", "10.0.0.7"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(made.folder.stat().st_mode) == 0o700
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in made.folder.iterdir()} == {
+        "authority.pem": 0o600,
+        "store.pem": 0o600,
+        "store.key": 0o600,
+    }
+    assert certificates.ensured(made.folder).fingerprint() == made.fingerprint() != ""
+    first = made.fingerprint()
+    monkeypatch.setattr(certificates, "RENEWED_BEFORE", certificates.VALID)
+    assert made.fingerprint() == ""
+    monkeypatch.setattr(certificates, "VALID", certificates.VALID * 3)
+    second = certificates.ensured(made.folder).fingerprint()
+    assert second not in {"", first}
+    made.key.write_text("damaged")
+    assert certificates.ensured(made.folder).fingerprint() not in {"", first, second}
