@@ -5,8 +5,10 @@ What a release is, and what may be done to it, is `genept.store`'s business.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
@@ -15,8 +17,9 @@ from rich.table import Table
 
 from genept.client import open_releases
 from genept.snippets import Snippets
-from genept.store import approvals, garbage, rollback
+from genept.store import approvals, collector, garbage, rollback
 from genept.store.approvals import Hold
+from genept.store.claim import RunState
 from genept.store.copies import StaleCopies, stale_copies
 from genept.store.drift import Change
 from genept.store.errors import StoreError
@@ -40,7 +43,8 @@ def list_releases() -> None:
         return
     _print_hold()
     denied = {one.release_id: one for one in pointer.denied if one.lifted_at is None}
-    for release_id in known.ids():
+    history = known.history()
+    for release_id in history.ids:
         manifest = known.manifest(release_id)
         rows = sum(table.rows for table in manifest.tables.values())
         size = sum(table.bytes for table in manifest.tables.values())
@@ -50,6 +54,10 @@ def list_releases() -> None:
         if not manifest.complete:
             remarks.append(f"partial: {manifest.limits}")
         typer.echo(f"{release_id}  {rows:>11,} rows  {size:>15,} bytes  {'; '.join(remarks)}")
+    for release_id in history.missing:
+        typer.echo(f"{release_id}  its manifest is missing: restore it from a backup")
+    for release_id in history.uncertain:
+        typer.echo(f"{release_id}  whether it was ever current cannot be said without that")
 
 
 @app.command()
@@ -169,35 +177,95 @@ def approve(
 
 @app.command()
 def gc(
-    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only list.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete what was listed long enough; else only list.")
+    ] = False,
     days: Annotated[
         int, typer.Option(help="Age of what the lake, or this machine, needs no more.", min=1)
     ] = garbage.PART_AGE.days,
+    grace_hours: Annotated[
+        float, typer.Option(help="How long garbage must have been listed to be deleted.", min=0)
+    ] = collector.GRACE / timedelta(hours=1),
+    accept_missing: Annotated[
+        list[str] | None,
+        typer.Option(help="A release whose manifest is lost for good; may be repeated."),
+    ] = None,
+    given_up: Annotated[
+        str | None, typer.Option(help="A run that is known to be at work no more.")
+    ] = None,
 ) -> None:
-    """List what nobody will read again: old releases, stages, parts; with --yes, delete it."""
-    known = open_releases(role="gc")
-    found = garbage.find_garbage(known, part_age=timedelta(days=days))
-    copies = _stale_copies(known, timedelta(days=days))
-    uploads = known.store.orphaned_uploads(garbage.UPLOAD_AGE)
-    for one in found:
-        answer.print(f"{one.what}: {len(one.keys):,} objects, {one.bytes:,} bytes; {one.why}")
+    """List what nobody will read again; with --yes, delete what was listed a day ago.
+
+    A first call lists old releases, stages and parts, and writes the list to the store. What a
+    run uses in the meantime is taken off it. A later call with --yes deletes the rest.
+    """
+    known, age, accepted = (
+        open_releases(role="publisher"),
+        timedelta(days=days),
+        accept_missing or (),
+    )
+    grace = timedelta(hours=grace_hours)
+    store = open_releases(role="gc").store
+    deleted: list[garbage.Garbage] = []
+    if yes:
+        states = _states_of_runs(given_up)
+        listed, deleted = collector.delete_garbage(
+            known, store, states, grace=grace, part_age=age, accepted=accepted
+        )
+    else:
+        listed = collector.list_garbage(known, part_age=age, accepted=accepted)
+    copies = _stale_copies(known, age)
+    uploads = store.orphaned_uploads(garbage.UPLOAD_AGE)
+    if gap := garbage.broken_chain(known, accepted):
+        answer.print(gap, style="yellow", markup=False)
+    for one in listed.garbage:
+        since = min(listed.since[key] for key in one.keys)
+        answer.print(
+            f"{one.what}: {len(one.keys):,} objects, {one.bytes:,} bytes; {one.why}; listed since "
+            f"{since:%Y-%m-%d %H:%M} UTC"
+        )
     for copy in copies:
         answer.print(
             f"on this machine: {len(copy.files):,} files, {copy.bytes:,} bytes; {copy.why}"
         )
     if uploads:
         answer.print(f"{len(uploads)} uploads in parts that were never finished")
-    if not found and not uploads and not copies:
+    if not listed.garbage and not uploads and not copies:
         answer.print("there is nothing to collect")
     elif yes:
-        freed = sum(one.bytes for one in found) + sum(copy.bytes for copy in copies)
-        garbage.collect(known, found)
-        known.store.abort_orphaned_uploads(garbage.UPLOAD_AGE)
+        freed = sum(one.bytes for one in deleted) + sum(copy.bytes for copy in copies)
+        store.abort_orphaned_uploads(garbage.UPLOAD_AGE)
         for copy in copies:
             copy.delete()
-        answer.print(f"deleted {freed:,} bytes")
+        waiting = sum(one.bytes for one in listed.garbage) - sum(one.bytes for one in deleted)
+        answer.print(
+            f"deleted {freed:,} bytes; {waiting:,} bytes wait until they have been listed for "
+            f"{grace_hours:g} hours"
+        )
     else:
-        answer.print("a dry run: nothing was deleted; `genept release gc --yes` deletes it")
+        answer.print(
+            "nothing was deleted; `genept release gc --yes` deletes what has been listed for "
+            f"{grace_hours:g} hours by then, and what lies on this machine"
+        )
+
+
+def _states_of_runs(given_up: str | None) -> Callable[[str], RunState]:
+    """What became of runs, as the orchestrator that is installed here knows it."""
+    points = list(entry_points(group="genept.run_states"))
+
+    def state_of(run_id: str) -> RunState:
+        if run_id == given_up:
+            return "given up"
+        state: RunState | None = points[0].load()(run_id) if points else None
+        if state is None:
+            raise StoreError(
+                f"run {run_id} may publish, and this installation does not know whether it is "
+                "still at work: collect garbage where it was launched, or, if it has ended, say "
+                f"so with --given-up {run_id}"
+            )
+        return state
+
+    return state_of
 
 
 def _print_hold() -> None:

@@ -21,6 +21,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from assets.text import SPACES
 from genept.settings import Settings
+from genept.store.claim import RunState
 from genept.store.errors import StoreError
 
 LAUNCHED_BY = {"genept/launched_by": "genept run"}
@@ -75,6 +76,27 @@ def close_killed_runs(instance: dg.DagsterInstance) -> int:
         instance.report_run_failed(run, "the process was killed; what it had finished is kept")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return len(runs)
+
+
+def state_of_run(run_id: str) -> RunState | None:
+    """What became of a run of this installation's instance; None if it does not know the run.
+
+    Raises
+    ------
+    StoreError
+        A `genept run` is at work here, whether it has claimed anything yet or not.
+    """
+    settings = Settings()
+    with exclusive_run(settings):
+        dagster_home(settings)
+        with dg.DagsterInstance.get() as instance:
+            close_killed_runs(instance)
+            run = instance.get_run_by_id(run_id)
+    if run is None:
+        return None
+    if not run.is_finished:
+        return "at work"
+    return "done" if run.is_success else "given up"
 
 
 def place_in_timeline(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -18,10 +19,11 @@ import genept.search
 from genept import release_cli
 from genept.cli import app
 from genept.client import open_releases
-from genept.store import garbage
+from genept.store.claim import Claim, RunState
 from genept.store.errors import StoreError
 from genept.store.lake import NewPart
 from genept.store.manifest import Manifest
+from genept.store.marks import MarkList
 from genept.store.provenance import Origin
 from genept.store.release import Releases
 from genept.store.s3 import ObjectStore
@@ -159,23 +161,75 @@ def test_garbage_is_listed_before_it_is_deleted(
     left.write_bytes(b"half")
     assert "there is nothing to collect" in run("release", "gc")
 
-    class Later(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return datetime.now(tz) + timedelta(days=31)
+    def go_to(day: float) -> None:
+        class Later(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> datetime:
+                return datetime.now(tz) + timedelta(days=day)
 
-    for module in (garbage, release_cli):
-        monkeypatch.setattr(module, "datetime", Later)
+        monkeypatch.setattr(release_cli, "datetime", Later)
+        monkeypatch.setattr(MarkList, "touch", lambda _: Later.now(UTC))
+
+    go_to(31)
     told = run("release", "gc")
     assert "lake parts of genes: 1 objects, 22 bytes; no record, table or release" in told
+    assert "; listed since 20" in told
     assert "on this machine: " in told
-    assert "a dry run: nothing was deleted" in told
-    assert known.store.exists(orphan)
+    assert "nothing was deleted; `genept release gc --yes` deletes what has been listed" in told
     assert left.exists()
+    told = run("release", "gc", "--yes")
+    assert re.search(r"deleted [\d,]+ bytes; 22 bytes wait until they have been .* 24 hours", told)
+    assert known.store.exists(orphan)
+    assert not left.exists()
+    go_to(32.1)
     assert "deleted " in run("release", "gc", "--yes")
     assert not known.store.exists(orphan)
-    assert not left.exists()
     assert "there is nothing to collect" in run("release", "gc")
+
+
+def test_garbage_is_not_collected_from_a_run_that_may_be_at_work(
+    known: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is at work is the orchestrator's to say; where it does not know, a person may."""
+    Claim(known).take("night", lambda _: "done")
+    states: dict[str, RunState | None] = {"night": "at work"}
+    point = SimpleNamespace(load=lambda: states.get)
+    monkeypatch.setattr(release_cli, "entry_points", lambda group: [point])
+    with pytest.raises(StoreError, match="run night is at work since 20"):
+        run("release", "gc", "--yes")
+    states.clear()
+    with pytest.raises(StoreError, match="does not know whether .* say so with --given-up night"):
+        run("release", "gc", "--yes")
+    monkeypatch.setattr(release_cli, "entry_points", lambda group: [])
+    with pytest.raises(StoreError, match="does not know whether"):
+        run("release", "gc", "--yes")
+    assert "nothing to collect" in run("release", "gc")
+    assert "nothing to collect" in run("release", "gc", "--yes", "--given-up", "night")
+    assert "nothing to collect" in run("release", "gc", "--yes")
+
+
+def test_a_lost_manifest_is_named_by_the_list_and_by_the_collector(
+    known: Releases, two: tuple[Manifest, Manifest]
+) -> None:
+    third = known.publish(with_tables(
+        candidate(known.lake, first=7),
+        gene_names=store_table(known.lake, "gene_names", declared_rows(TABLES["gene_names"], 2)),
+    )).manifest  # fmt: skip
+    key = known.manifest_key(two[1].release_id)
+    body = known.store.get(key)
+    known.store.delete([key])
+    listed = run("release", "list")
+    assert f"{two[1].release_id}  its manifest is missing: restore it from a backup" in listed
+    assert f"{two[0].release_id}  whether it was ever current cannot be said" in listed
+    assert third.release_id in listed
+    told = run("release", "gc")
+    assert f"the manifest of {two[1].release_id} is missing" in told
+    assert f"--accept-missing {two[1].release_id}" in told
+    assert "is missing" not in run("release", "gc", "--accept-missing", two[1].release_id)
+    known.store.put_if_absent(key, body)
+    pointer, etag = known.pointer_with_etag()
+    assert pointer is not None
+    known.swap(known.following(pointer, two[1], two[1].stored_sha256, datetime.now(UTC)), etag)
 
 
 # --- asking the space --------------------------------------------------------------------

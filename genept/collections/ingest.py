@@ -212,13 +212,16 @@ def _shards(
             )
             for number, span in enumerate(spans)
         }
-        todo = steps.keys() - lake.remembered(folder_of_steps, steps)
+        known = lake.remembered(folder_of_steps, steps)
+        todo = steps.keys() - known.keys()
         made = workers.results(ingest_shard, map(task, sorted(todo)))
         with progress_bar(f"ingesting {collection.id}", len(ids)) as advance:
             for number, step in steps.items():
-                # Taken before the lake is asked: another run may have finished it meanwhile.
-                new = _next_of(made, collection) if number in todo else []
-                yield from lake.build(*step, partial(list, new))
+                if number in todo:
+                    # Taken before the lake is asked: another run may have finished it meanwhile.
+                    yield from lake.build(*step, partial(list, _next_of(made, collection)))
+                else:
+                    yield from known[number]
                 advance(spans[number][1])
 
 

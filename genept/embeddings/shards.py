@@ -7,7 +7,7 @@ and any number of processes or machines may share the units out. Its bytes depen
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +22,6 @@ from genept.embeddings.expression import row_groups_of
 from genept.embeddings.kernel import WeightedSum, kernel_name
 from genept.embeddings.pooling import METHOD, TABLE_OF_KIND, pool_part
 from genept.processes import Workers
-from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.parquet import write_parquet
 from genept.store.provenance import Origin
@@ -228,7 +227,7 @@ def _is_known(lake: Lake, shard: Shard) -> bool:
     by_axis = shard.origin_of(_aligned(lake, shard))
     if not lake.remembers(shard.step, by_axis):
         return False
-    lake.build(shard.step, shard.origin, lambda: lake.build(shard.step, by_axis, _lost(shard)))
+    lake.build(shard.step, shard.origin, lambda: lake.recall(shard.step, by_axis))
     return True
 
 
@@ -244,12 +243,5 @@ def _aligned(lake: Lake, shard: Shard) -> AlignedVectors:
 
 
 def _kept(lake: Lake, shard: Shard) -> Part:
-    (part,) = lake.build(shard.step, shard.origin, _lost(shard))
+    (part,) = lake.recall(shard.step, shard.origin)
     return part
-
-
-def _lost(shard: Shard) -> Callable[[], list[NewPart]]:
-    def lost() -> list[NewPart]:
-        raise StoreError(f"the record of {shard.step} vanished while it was needed: run again")
-
-    return lost

@@ -31,6 +31,9 @@ REMEMBERED: Final = 2000
 COLLECTION_TIME: Final = timedelta(minutes=15)
 """How long the claim of a collector holds after its last renewal: a killed one blocks no longer."""
 
+SKEW: Final = timedelta(minutes=1)
+"""By how much clocks of different machines may differ for a collector's claim to be believed."""
+
 
 class LostClaimError(StoreError):
     """The run does not hold the claim: it may build, and must not publish."""
@@ -119,6 +122,13 @@ class Claim:
         if held.run_id != run_id:
             raise self._lost(run_id, held)
 
+    def fence(self) -> None:
+        """Change the pointer's ETag, so that whoever read it before cannot swap it any more."""
+        pointer, etag = self.releases.pointer_with_etag()
+        if pointer is not None:
+            with suppress(ConflictError):  # somebody swapped it, which changed the ETag as well
+                self.releases.swap(pointer.fenced(), etag)
+
     def _take(
         self, taker: str, state_of: Callable[[str], RunState], *, until: datetime | None
     ) -> None:
@@ -146,7 +156,7 @@ class Claim:
                 if new is not held:
                     etag = self._write(new, etag)
                 if not new.fenced:
-                    self._fence()
+                    self.fence()
                     fenced = {"fenced": True, "nonce": secrets.token_hex(8)}
                     self._write(new.model_copy(update=fenced), etag)
                 return
@@ -155,7 +165,8 @@ class Claim:
     def _state(self, held: _Held, state_of: Callable[[str], RunState]) -> RunState:
         """What became of the holder; raises `LostClaimError` if it is still at work."""
         if held.until is not None:
-            if held.until > datetime.now(UTC):
+            # One that is further ahead is of a wrong clock, and asks again before it deletes.
+            if timedelta() < held.until - datetime.now(UTC) <= COLLECTION_TIME + SKEW:
                 raise LostClaimError(
                     f"{held.run_id} is at work since {held.claimed_at}: run again when it has "
                     "ended, in some minutes; what is built is kept"
@@ -174,13 +185,6 @@ class Claim:
             f"{_title(taker)} was given up, and {_title(held.run_id)} has taken its place: nothing "
             "was published; what is built is kept"
         )
-
-    def _fence(self) -> None:
-        """Change the pointer's ETag, so that whoever read it before cannot swap it any more."""
-        pointer, etag = self.releases.pointer_with_etag()
-        if pointer is not None:
-            with suppress(ConflictError):  # somebody swapped it, which changed the ETag as well
-                self.releases.swap(pointer.fenced(), etag)
 
     def _read(self) -> tuple[_Held, str | None]:
         try:

@@ -1,16 +1,15 @@
-"""Collecting garbage: what nobody will read again, found first and deleted only when told.
+"""What is garbage: what nobody will read again. Found here, deleted in `genept.store.collector`.
 
-A role of its own: no run deletes. Kept always are the current and the previous release;
-what else may go, and when, is decided here, and deleted in an order that a kill cannot
-turn into a torn release.
+Kept always are the current and the previous release; what else may go, and when, is decided
+here, and listed in an order of deletion that a kill cannot turn into a torn release.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -31,75 +30,122 @@ DIGEST: Final = 64
 
 @dataclass(frozen=True)
 class Garbage:
-    """Objects that go together, and why. `keys` are in the order of their deletion."""
+    """Objects that go together, and why.
+
+    Parameters
+    ----------
+    sizes
+        Bytes of each object by its key, in the order of their deletion.
+    release_id
+        Whose folder it is, if it is a release's.
+    """
 
     what: str
     why: str
-    keys: tuple[str, ...]
-    bytes: int
+    sizes: Mapping[str, int]
+    release_id: str | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys in the order of their deletion."""
+        return tuple(self.sizes)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all objects."""
+        return sum(self.sizes.values())
+
+    def only(self, keys: Collection[str]) -> Garbage:
+        """Those of its objects that are among `keys`."""
+        return replace(self, sizes={key: n for key, n in self.sizes.items() if key in keys})
 
 
 def find_garbage(
-    releases: Releases, *, now: datetime | None = None, part_age: timedelta = PART_AGE
+    releases: Releases,
+    *,
+    now: datetime | None = None,
+    part_age: timedelta = PART_AGE,
+    accepted: Collection[str] = (),
 ) -> list[Garbage]:
     """What may be deleted; deletes nothing.
 
     Parameters
     ----------
+    now
+        The time by the store's clock, by which objects are dated.
     part_age
         How old something in the lake must be. Of what is that old there go: tables and proofs
         of checks that no release holds, records of steps whose parts are in no such table, and
         then the parts that nothing refers to. What a later run needs of it is made again.
         Records of working tables and of snapshots stay.
+    accepted
+        As in `release_folders`.
     """
     now = now or datetime.now(UTC)
-    return [*_release_folders(releases, now), *_lake(releases, now, part_age)]
+    return [
+        *release_folders(releases, now, accepted),
+        *_lake(releases, now, part_age),
+    ]
 
 
-def collect(releases: Releases, found: list[Garbage]) -> None:
-    """Delete what was found, but for what came into use since."""
-    pointer = releases.pointer()
-    folders = {f"{releases.folder(one)}/" for one in _protected(releases)} if pointer else set()
-    held = _held_by_releases(releases)
-    for one in found:
-        in_use = _referenced(releases) if one.what.startswith(PARTS) else set()
-        releases.store.delete(
-            key
-            for key in one.keys
-            if key not in in_use
-            and _noted(releases, key) not in held
-            and not any(key.startswith(folder) for folder in folders)
-        )
+def broken_chain(releases: Releases, accepted: Collection[str] = ()) -> str | None:
+    """Why no folder of a release is garbage for now: manifests are lost. None if they are not."""
+    history = releases.history()
+    if not (missing := [one for one in history.missing if one not in accepted]):
+        return None
+    return (
+        f"no folder of a release is collected: the manifest of {', '.join(missing)} is missing, so "
+        f"nobody can say which of the {len(history.uncertain)} older releases that lie there were "
+        "current. Restore it from a backup; if it is lost for good, say so with "
+        + " ".join(f"--accept-missing {one}" for one in missing)
+        + ", and the older ones count as releases that were current"
+    )
 
 
-def _release_folders(releases: Releases, now: datetime) -> Iterator[Garbage]:
-    """Folders of releases that are too old, and those that never became one."""
+def release_folders(
+    releases: Releases, now: datetime, accepted: Collection[str] = ()
+) -> list[Garbage]:
+    """Folders of releases that are too old, and those that never became one.
+
+    There are none before the first release, and none while the history has a gap.
+
+    Parameters
+    ----------
+    accepted
+        Releases whose manifest is known to be lost for good.
+    """
     root = f"{releases.product}/releases/"
     folders: dict[str, list[ObjectInfo]] = defaultdict(list)
     for info in releases.store.list(root):
         folders[info.key.removeprefix(root).split("/")[0]].append(info)
-    history = releases.ids()  # read after the listing: what became current meanwhile is in it
-    protected, last = _protected(releases), set(history[-RELEASES_KEPT:])
+    history = releases.history()  # read after the listing: what became current meanwhile is in it
+    if not history.ids or set(history.missing) - set(accepted):
+        return []
+    known = sorted({*history.ids, *history.uncertain})
+    protected, last, found = protected_releases(releases), set(known[-RELEASES_KEPT:]), []
     for release_id, objects in sorted(folders.items()):
         age = now - max(info.last_modified for info in objects)
         if release_id in protected:
             continue
-        if release_id not in history:
+        if release_id not in known:
             if age > STAGE_AGE:
-                yield _folder(release_id, f"never became current, {age.days} days old", objects)
+                why = f"never became current, {age.days} days old"
+                found.append(folder_of(release_id, why, objects))
         elif release_id not in last and age > RELEASE_AGE:
-            yield _folder(
-                release_id, f"{age.days} days old, and not of the last {RELEASES_KEPT}", objects
-            )
+            why = f"{age.days} days old, and not of the last {RELEASES_KEPT}"
+            found.append(folder_of(release_id, why, objects))
+    return found
 
 
-def _folder(release_id: str, why: str, objects: list[ObjectInfo]) -> Garbage:
+def folder_of(release_id: str, why: str, objects: list[ObjectInfo]) -> Garbage:
     """The manifest goes first: what is left by a kill is a stage, and no torn release."""
-    keys = sorted((info.key for info in objects), key=lambda key: not key.endswith("manifest.json"))
-    return Garbage(f"release {release_id}", why, tuple(keys), sum(info.bytes for info in objects))
+    objects = sorted(objects, key=lambda info: not info.key.endswith("/manifest.json"))
+    return Garbage(
+        f"release {release_id}", why, {info.key: info.bytes for info in objects}, release_id
+    )
 
 
-def _protected(releases: Releases) -> set[str]:
+def protected_releases(releases: Releases) -> set[str]:
     """The current release, the one before it, and the one that was current before."""
     pointer = releases.pointer()
     if pointer is None:
@@ -115,7 +161,7 @@ def _lake(releases: Releases, now: datetime, age: timedelta) -> Iterator[Garbage
     held = _held_by_releases(releases)  # read after the listing: what is new is in it
     noted = {info.key: _noted(releases, info.key) for info in objects}
     notes = [info for info in objects if (note := noted[info.key]) and note not in held]
-    kept = _referenced(releases, ("tables",), without={info.key for info in notes})
+    kept = referenced(releases, ("tables",), without={info.key for info in notes})
     records = [
         info
         for info in objects
@@ -128,7 +174,7 @@ def _lake(releases: Releases, now: datetime, age: timedelta) -> Iterator[Garbage
         if gone:
             yield _group(what, f"{why}, older than {age.days} days", gone)
     doomed = {info.key for info in (*notes, *records)}
-    in_use = _referenced(releases, without=doomed)
+    in_use = referenced(releases, without=doomed)
     unused: dict[str, list[ObjectInfo]] = defaultdict(list)
     for info in objects:
         if info.key.endswith(".parquet") and info.key not in in_use:
@@ -139,15 +185,15 @@ def _lake(releases: Releases, now: datetime, age: timedelta) -> Iterator[Garbage
 
 
 def _group(what: str, why: str, objects: list[ObjectInfo]) -> Garbage:
-    keys = tuple(info.key for info in objects)
-    return Garbage(what, why, keys, sum(info.bytes for info in objects))
+    return Garbage(what, why, {info.key: info.bytes for info in objects})
 
 
 def _held_by_releases(releases: Releases) -> set[tuple[str, str]]:
-    """Name and data version of every table of every release."""
+    """Name and data version of every table of the releases that are or may have been current."""
+    history = releases.history()
     return {
         (name, table.data_version)
-        for release_id in releases.ids()
+        for release_id in (*history.ids, *history.uncertain)
         for name, table in releases.manifest(release_id).tables.items()
     }
 
@@ -169,7 +215,7 @@ def _is_stale(releases: Releases, key: str, kept: set[str]) -> bool:
     )
 
 
-def _referenced(
+def referenced(
     releases: Releases,
     notes: tuple[str, ...] = ("records", "tables"),
     *,

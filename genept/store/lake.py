@@ -8,6 +8,7 @@ twice, whoever asks. What of it is published is decided in `genept.store.release
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,10 +22,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
+from genept.store.marks import MarkList
 from genept.store.parquet import Rows, WrittenFile, write_parquet
 from genept.store.provenance import Origin, sha256_of, sha256_of_file
 from genept.store.s3 import ObjectStore
 from genept.tables import STORED
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,9 @@ class Lake:
         self.store = store
         self.prefix = f"{product}/lake"
         self.cache = cache
+        self.marks = MarkList(store, product)
+        self.dangling: set[str] = set()
+        """Records that listed parts which are gone; their steps were done again."""
         self._verified: set[str] = set()
 
     def build(
@@ -122,30 +129,47 @@ class Lake:
         """
         identity = origin.as_dict()
         record_key = self._record_key(step, identity)
-        remembered = self._recall(record_key)
+        remembered, dangling = self._recall(record_key)
         if remembered is not None:
             return remembered
         parts = [
             made if isinstance(made, Part) else self._store(made, identity) for made in compute()
         ]
         try:
-            self.store.put_if_absent(record_key, _body(parts))
+            self._remember(record_key, _body(parts), instead_of=dangling)
         except ConflictError:  # somebody else finished the same step first: theirs stands
-            return self._recall(record_key) or parts
+            return self._recall(record_key)[0] or parts
+        return parts
+
+    def recall(self, step: str, origin: Origin) -> list[Part]:
+        """The parts of a step that was remembered a moment ago.
+
+        Raises
+        ------
+        StoreError
+            It is not remembered any more.
+        """
+        parts, _ = self._recall(self._record_key(step, origin.as_dict()))
+        if parts is None:
+            raise StoreError(f"the record of {step} vanished while it was needed: run again")
         return parts
 
     def remembers(self, step: str, origin: Origin) -> bool:
         """Whether `build` would compute nothing."""
-        return self.store.exists(self._record_key(step, origin.as_dict()))
+        return self._recall(self._record_key(step, origin.as_dict()))[0] is not None
 
-    def remembered(self, folder: str, steps: Mapping[int, tuple[str, Origin]]) -> set[int]:
-        """Which of many steps below one folder `build` would not compute, asked at once."""
+    def remembered(
+        self, folder: str, steps: Mapping[int, tuple[str, Origin]]
+    ) -> dict[int, list[Part]]:
+        """The parts of those of many steps below one folder that `build` would not compute."""
         known = {info.key for info in self.store.list(f"{self.prefix}/records/{folder}/")}
-        return {
-            number
-            for number, (step, origin) in steps.items()
-            if self._record_key(step, origin.as_dict()) in known
-        }
+        found = {}
+        for number, (step, origin) in steps.items():
+            if (key := self._record_key(step, origin.as_dict())) in known:
+                parts, _ = self._recall(key)
+                if parts is not None:
+                    found[number] = parts
+        return found
 
     def assemble(self, table: str, parts: Iterable[Part]) -> StoredTable:
         """Make one table of those `parts` that are of it, and remember it by its data version.
@@ -164,14 +188,21 @@ class Lake:
         if doubled := sorted(place for place, n in Counter(places).items() if n > 1):
             raise StoreError(f"{table}: several parts claim the same place: {doubled}")
         stored = StoredTable(table, tuple(chosen))
-        with suppress(ConflictError):  # the same content, remembered with another origin
-            self.store.put_if_absent(self._table_key(table, stored.data_version), _body(chosen))
+        key = self._table_key(table, stored.data_version)
+        for _ in range(2):
+            with suppress(ConflictError):  # the same content, remembered with another origin
+                self.store.put_if_absent(key, _body(chosen))
+            if not self.marks.keep([key, *(part.key for part in chosen)]):
+                break
         return stored
 
     def table(self, name: str, data_version: str) -> StoredTable:
         """A table that was assembled before."""
+        key = self._table_key(name, data_version)
         try:
-            parts = _parts(self.store.get(self._table_key(name, data_version)))
+            parts = _parts(self.store.get(key))
+            if self.marks.keep([key, *(part.key for part in parts)]):
+                self.store.get(key)
         except MissingObjectError:
             raise StoreError(
                 f"table {name!r} of data version {data_version[:12]} is not in this lake: "
@@ -213,7 +244,13 @@ class Lake:
         if not path.exists() or (
             part.sha256 not in self._verified and sha256_of_file(path) != part.sha256
         ):
-            self.store.download(part.key, path, part.sha256)
+            try:
+                self.store.download(part.key, path, part.sha256)
+            except MissingObjectError:
+                raise MissingObjectError(
+                    f"{self.store.uri(part.key)} is gone, a part of table {part.table}: run again, "
+                    "and it is made again"
+                ) from None
         self._verified.add(part.sha256)
         return path
 
@@ -232,7 +269,9 @@ class Lake:
                 )
             )
             key = f"{folder}/{written.sha256}.parquet"
-            self.store.put_if_absent(key, written.path, sha256=written.sha256)
+            while not self.store.put_if_absent(key, written.path, sha256=written.sha256):
+                if not self.marks.keep([key]):  # it was there, and stays
+                    break
             written.path.replace(self.cache / f"{written.sha256}.parquet")
             self._verified.add(written.sha256)
         return Part(
@@ -240,19 +279,36 @@ class Lake:
             new.dimension, identity, new.number,
         )  # fmt: skip
 
-    def _recall(self, record_key: str) -> list[Part] | None:
-        try:
-            parts = _parts(self.store.get(record_key))
-        except MissingObjectError:
-            return None
-        lost = [part.key for part in parts if not self.store.exists(part.key)]
-        if lost:
-            raise StoreError(
-                f"{len(lost)} objects that {self.store.uri(record_key)} lists are gone, such as "
-                f"{self.store.uri(lost[0])}: restore them, or delete that record to have them "
-                "made again"
-            )
-        return parts
+    def _recall(self, record_key: str) -> tuple[list[Part] | None, str | None]:
+        """The parts that a record lists, if they are there; else the ETag of a dangling record.
+
+        Parts may be gone because they were deleted in the moment in which somebody made use of
+        them: then the step is done again.
+        """
+        while True:
+            try:
+                body, etag = self.store.get_with_etag(record_key)
+            except MissingObjectError:
+                return None, None
+            parts = _parts(body)
+            lost = [part.key for part in parts if not self.store.exists(part.key)]
+            if lost:
+                _LOG.warning(
+                    "%d objects that %s lists are gone, such as %s: they are made again",
+                    len(lost), self.store.uri(record_key), self.store.uri(lost[0]),
+                )  # fmt: skip
+                self.dangling.add(record_key)
+                return None, etag
+            if not self.marks.keep([record_key, *(part.key for part in parts)]):
+                return parts, None
+
+    def _remember(self, record_key: str, body: bytes, *, instead_of: str | None) -> None:
+        """Write a record, over a dangling one if its ETag is given."""
+        if instead_of is not None:
+            with suppress(ConflictError):  # it was deleted, or written anew, meanwhile
+                self.store.put_if_match(record_key, body, instead_of)
+        while not self.store.put_if_absent(record_key, body) and self.marks.keep([record_key]):
+            pass
 
     def _record_key(self, step: str, identity: dict[str, Any]) -> str:
         return f"{self.prefix}/records/{step}/{sha256_of(step, identity)}.json"

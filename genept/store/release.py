@@ -2,7 +2,7 @@
 
 Readers see a release only once the pointer names it, and a published byte never
 changes. A run that is killed anywhere leaves the pointer where it was. Going back is
-`genept.store.rollback`'s business, deleting `genept.store.garbage`'s.
+`genept.store.rollback`'s business, deleting `genept.store.collector`'s.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from typing import Any
 from genept.store.differences import Differences, differences
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
 from genept.store.gate import new_id, refuse_denied, refuse_incomplete, refuse_unproved
+from genept.store.history import History, read_history
 from genept.store.lake import Lake, StoredTable
 from genept.store.manifest import Evidence, Manifest, Pointer, ReleasedSource
+from genept.store.marks import MarkList
 from genept.store.provenance import sha256_of
 from genept.store.released_files import ReleasedFiles
 from genept.store.schema_policy import refuse_breaking
@@ -71,6 +73,7 @@ class Releases:
         self.lake = lake
         self.store = lake.store
         self.product = product
+        self.marks = MarkList(self.store, product)
 
     def publish(
         self,
@@ -193,18 +196,11 @@ class Releases:
         What was rolled back from is one of them. What was sealed but never made current,
         because its run was killed or lost the race, is none.
         """
-        pointer = self.pointer()
-        found: set[str] = set()
-        for newest in pointer.heads if pointer else ():
-            release_id: str | None = newest
-            while release_id is not None and release_id not in found:
-                try:
-                    body = self.store.get(self.manifest_key(release_id))
-                except MissingObjectError:  # older ones were deleted to make room
-                    break
-                found.add(release_id)
-                release_id = Manifest.parse(body, release_id).previous
-        return sorted(found)
+        return list(self.history().ids)
+
+    def history(self) -> History:
+        """The releases that are or were current, and what of it cannot be known any more."""
+        return read_history(self.store, f"{self.product}/releases", self.pointer())
 
     def address(self, release_id: str, path: str) -> str:
         """S3 address of something in a release."""

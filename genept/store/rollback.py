@@ -33,16 +33,17 @@ def roll_back(
     Raises
     ------
     ReleaseRefusedError
-        If there is no such earlier release, it is denied or damaged, its content is that of
-        the current one, or its evidence fails.
+        If there is no such earlier release, its content is denied or that of the current one, it
+        is damaged or being deleted, or its evidence fails.
     ConflictError
         If a publisher moved the pointer meanwhile.
     """
     pointer, etag = releases.pointer_with_etag()
     if pointer is None:
         raise ReleaseRefusedError("nothing has been released yet: there is nothing to undo")
-    denied = {one.release_id for one in pointer.denied if one.lifted_at is None}
-    history = [one for one in releases.ids() if one not in denied]
+    denied = {one.data_version for one in pointer.denied if one.lifted_at is None}
+    known = {one: releases.manifest(one) for one in releases.ids()}
+    history = [one for one, manifest in known.items() if manifest.data_version not in denied]
     earlier = [one for one in history if one < pointer.release_id]
     release_id = release_id or (earlier[-1] if earlier else "")
     if release_id not in earlier:
@@ -50,14 +51,21 @@ def roll_back(
             f"{release_id or 'nothing'} is not an earlier release that was current and is not "
             f"denied; those are: {', '.join(earlier) or 'none'}"
         )
-    target = releases.manifest(release_id)
+    target = known[release_id]
     if target.data_version == pointer.data_version:
         raise ReleaseRefusedError(f"{release_id} has the content of {pointer.release_id} itself")
     refuse_unproved(target.tables, target.evidence)
+    # Read after the pointer: a collector lists what it deletes, and then changes the pointer.
+    if going := {release_id, target.previous} & set(releases.marks.read().doomed):
+        raise ReleaseRefusedError(
+            f"garbage collection is deleting {', '.join(sorted(map(str, going)))}: go back to a "
+            "later release, or run `genept release gc --yes` if the collection was killed, and try "
+            "again"
+        )
     if damaged := verify(releases.store, releases.folder(release_id), target):
         raise ReleaseRefusedError(f"{release_id} is damaged: {'; '.join(damaged[:5])}")
     now = now or datetime.now(UTC)
-    passed_over = [releases.manifest(one) for one in history if release_id < one]
+    passed_over = [known[one] for one in history if release_id < one]
     bad = [one for one in passed_over if one.data_version != target.data_version]
     # Not the hash of `target` as it would be written today: fields may have been added since.
     _, sha256 = releases.store.digest(releases.manifest_key(release_id))

@@ -34,13 +34,13 @@ import psutil  # noqa: E402
 from nights import GENES, HELD, Nights  # noqa: E402
 from sqlalchemy.exc import OperationalError  # noqa: E402
 
+from genept.store.claim import RunState  # noqa: E402
+from genept.store.collector import GRACE, delete_garbage, list_garbage  # noqa: E402
 from genept.store.connect import open_store  # noqa: E402
 from genept.store.embedded import EmbeddedStore  # noqa: E402
 from genept.store.errors import StoreError  # noqa: E402
-from genept.store.garbage import STAGE_AGE, collect, find_garbage  # noqa: E402
-from genept.store.lake import Lake  # noqa: E402
+from genept.store.garbage import STAGE_AGE  # noqa: E402
 from genept.store.objects import ObjectInfo  # noqa: E402
-from genept.store.release import Releases  # noqa: E402
 from genept.store.s3 import ObjectStore  # noqa: E402
 from genept.text.cache import text_sha256  # noqa: E402
 from orchestration.instance import LAUNCHED_BY, close_killed_runs  # noqa: E402
@@ -99,18 +99,22 @@ class SimulatedNights(Nights):
         }
 
     def collect_garbage(self, now: datetime) -> None:
-        """`genept release gc --yes`, by the clock of the nights."""
-        store = open_store(self.settings, "gc")
-        listed, prefix = store.list, f"{self.product}/"
+        """`genept release gc --yes` today and yesterday, by the clock of the nights."""
+        store, releases = open_store(self.settings, "gc"), self.releases
+        listed, prefix = releases.store.list, f"{self.product}/"
 
         def dated(under: str) -> Iterator[ObjectInfo]:
             for info in listed(under):
-                _, written = self.born[info.key.removeprefix(prefix)]
+                _, written = self.born.get(info.key.removeprefix(prefix), ("", now))
                 yield replace(info, last_modified=written)
 
-        with patch.object(store, "list", dated):
-            releases = Releases(Lake(store, self.product, self.settings.state), self.product)
-            collect(releases, find_garbage(releases, now=now))
+        def state_of(run_id: str) -> RunState:
+            run = self.instance.get_run_by_id(run_id)
+            return "done" if run is not None and run.is_success else "given up"
+
+        with patch.object(releases.store, "list", dated):
+            list_garbage(releases, now=now - GRACE)
+            delete_garbage(releases, store, state_of, now=now)
 
     def stages(self) -> dict[str, datetime]:
         """Release folders that are no release, with the night that wrote to them last."""
@@ -300,11 +304,11 @@ def _nothing_is_left(nights: SimulatedNights, day: datetime) -> None:
         if storage.get_concurrency_info(pool).claimed_slots
     ]
     assert not slots, f"{day}: slots of {slots} are lost"
-    limit = STAGE_AGE + COLLECTED
+    limit = STAGE_AGE + GRACE + COLLECTED
     if (day - FIRST) % COLLECTED == timedelta(0):
         nights.collect_garbage(day)
         nights.look(day)
-        limit = STAGE_AGE
+        limit = STAGE_AGE + GRACE
     orphans = {name for name, written in nights.stages().items() if day - written > limit}
     assert not orphans, f"{day}: {orphans} were staged long ago and never became a release"
     current = nights.releases.current()

@@ -152,17 +152,17 @@ def test_who_takes_over_and_dies_leaves_the_fence_to_its_next_process(
         asked += 1
         if asked < 2:
             return
-        fence = Claim._fence
+        fence = Claim.fence
 
         def die(self: Claim) -> None:
             if step == "after the fence":
                 fence(self)
             raise Interrupted
 
-        monkeypatch.setattr(Claim, "_fence", die)
+        monkeypatch.setattr(Claim, "fence", die)
         with pytest.raises(Interrupted):
             Claim(releases).take("heir", always("given up"))
-        monkeypatch.setattr(Claim, "_fence", fence)
+        monkeypatch.setattr(Claim, "fence", fence)
         Claim(releases).take("heir", always("at work"))
 
     with pytest.raises(ConflictError, match="another run published while"):

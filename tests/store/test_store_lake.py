@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pyarrow as pa
 import pytest
+import tenacity.nap
 from declared_rows import DIMENSION, declared_frame, declared_rows, store_table
 
 from genept.store import lake as lake_module
@@ -20,6 +24,7 @@ from genept.store import parquet
 from genept.store.access import Access
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart, Part
+from genept.store.marks import MarkList, Marks
 from genept.store.parquet import TableContractError
 from genept.store.provenance import Origin
 from genept.store.s3 import ObjectStore
@@ -109,20 +114,122 @@ def test_two_builders_of_one_origin_end_with_the_same_parts(lake: Lake, tmp_path
     assert lake.build("ingest", ORIGIN, pytest.fail) == one
 
 
-def test_what_was_lost_from_the_store_is_said_with_the_remedy(lake: Lake) -> None:
-    compute = Counted(lambda: observations("a", "b"))
-    made = lake.build("ingest", ORIGIN, compute)
+@pytest.mark.parametrize("reproducible", [True, False])
+def test_a_record_whose_parts_are_gone_is_made_again(
+    lake: Lake, caplog: pytest.LogCaptureFixture, reproducible: bool
+) -> None:
+    made = lake.build("ingest", ORIGIN, lambda: observations("a", "b"))
     lake.store.delete([made[1].key])
     (record,) = keys(lake, "records/ingest")
-    with pytest.raises(StoreError) as refused:
-        lake.build("ingest", ORIGIN, compute)
-    assert "1 objects" in str(refused.value)
-    assert lake.store.uri(made[1].key) in str(refused.value)
-    assert f"{lake.store.uri(record)} lists" in str(refused.value)
-    assert "delete that record" in str(refused.value)
-    lake.store.delete([record])
-    assert lake.build("ingest", ORIGIN, compute) == made
-    assert lake.store.exists(made[1].key)
+    assert not lake.remembers("ingest", ORIGIN)
+    with pytest.raises(StoreError, match="vanished while it was needed: run again"):
+        lake.recall("ingest", ORIGIN)
+    compute = Counted(lambda: observations("a", "b", n=3 if reproducible else 4))
+    again = lake.build("ingest", ORIGIN, compute)
+    assert compute.times == 1
+    assert (again == made) == reproducible
+    assert all(lake.store.exists(part.key) for part in again)
+    assert lake.build("ingest", ORIGIN, pytest.fail) == again
+    assert lake.recall("ingest", ORIGIN) == again
+    assert lake.dangling == {record}
+    assert f"1 objects that {lake.store.uri(record)} lists are gone" in caplog.text
+
+
+def test_of_many_steps_those_whose_parts_are_gone_are_not_remembered(lake: Lake) -> None:
+    """A step that is thought to be done and is not would be stored without its rows."""
+    steps = {n: (f"shards/{n}", ORIGIN) for n in range(3)}
+    made = [lake.build(*steps[n], lambda n=n: observations(f"c{n}")) for n in range(2)]
+    assert lake.remembered("shards", steps) == {0: made[0], 1: made[1]}
+    lake.store.delete([made[1][0].key])
+    assert lake.remembered("shards", steps) == {0: made[0]}
+
+
+# --- what is on the list of garbage ------------------------------------------------------
+
+
+def mark(lake: Lake, *listed: str) -> None:
+    lake.marks.change(lambda marks: marks.with_marked(dict.fromkeys(listed, datetime.now(UTC))))
+
+
+USES: dict[str, Callable[[Lake], object]] = {
+    "built again": lambda lake: lake.build("ingest", ORIGIN, pytest.fail),
+    "recalled": lambda lake: lake.recall("ingest", ORIGIN),
+    "assembled": lambda lake: lake.assemble("observations", parts_of(lake)),
+    "read as a table": lambda lake: lake.table("observations", version_of(lake)),
+    "made by another step": lambda lake: lake.build("other", ORIGIN, lambda: observations("a")),
+}
+
+
+def parts_of(lake: Lake) -> list[Part]:
+    return [
+        Part(**{**entry, "partition": tuple(entry["partition"])})
+        for entry in json.loads(lake.store.get(keys(lake, "records/ingest")[0]))
+    ]
+
+
+def version_of(lake: Lake) -> str:
+    (note,) = keys(lake, "tables/observations")
+    return Path(note).stem
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_what_is_used_again_is_taken_off_the_list_of_garbage(
+    lake: Lake, tmp_path: Path, use: Callable[[Lake], object]
+) -> None:
+    (part,) = lake.build("ingest", ORIGIN, lambda: observations("a"))
+    lake.assemble("observations", [part])
+    mark(lake, part.key, "something/else")
+    use(elsewhere(lake, tmp_path))
+    assert set(lake.marks.read().since) == {"something/else"}
+
+
+def test_what_a_collector_deletes_in_this_moment_is_made_anew(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The builder waits for the deletion, and stores the part again."""
+    (part,) = lake.build("ingest", ORIGIN, lambda: observations("a"))
+    mark(lake, part.key)
+    lake.marks.change(lambda marks: marks.with_deleting([part.key]))
+    other = elsewhere(lake, tmp_path)
+    reads = 0
+    read = MarkList.read
+
+    def read_and_delete(self: MarkList) -> Marks:
+        nonlocal reads
+        reads += 1
+        if reads == 3:
+            lake.store.delete([part.key])
+            lake.marks.change(lambda marks: marks.with_deleting([]))
+        return read(self)
+
+    monkeypatch.setattr(MarkList, "read", read_and_delete)
+    assert other.build("other", ORIGIN, lambda: observations("a"))[0].key == part.key
+    assert reads >= 3
+    assert lake.store.exists(part.key)
+
+
+def test_a_collector_that_was_killed_is_not_waited_for_long(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (part,) = lake.build("ingest", ORIGIN, lambda: observations("a"))
+    mark(lake, part.key)
+    lake.marks.change(lambda marks: marks.with_deleting([part.key]))
+    monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=lambda _: None))
+    elsewhere(lake, tmp_path).build("other", ORIGIN, lambda: observations("a"))
+    assert lake.marks.read().listed == set()
+
+
+def test_builders_ask_for_the_list_once_a_minute(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    read = MarkList.read
+    monkeypatch.setattr(MarkList, "read", lambda self: reads.append(self) or read(self))
+    other = elsewhere(lake, tmp_path)
+    for n in range(3):
+        other.build(f"step {n}", ORIGIN, lambda: observations("a"))
+        other.build(f"step {n}", ORIGIN, pytest.fail)
+    assert len(reads) == 1
 
 
 # --- nothing half made -------------------------------------------------------------------

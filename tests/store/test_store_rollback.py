@@ -10,22 +10,19 @@ import pytest
 from declared_rows import (
     candidate,
     declared_rows,
-    default_partition,
     store_table,
     with_tables,
 )
 
 from genept.store.copies import StaleCopies, stale_copies
 from genept.store.errors import ConflictError, StoreError
-from genept.store.garbage import Garbage, collect, find_garbage
-from genept.store.lake import Lake, NewPart
+from genept.store.lake import Lake
 from genept.store.manifest import Manifest
-from genept.store.provenance import Origin
 from genept.store.release import Candidate, ReleaseRefusedError, Releases
 from genept.store.rollback import allow, roll_back
 from genept.store.s3 import ObjectStore
 from genept.store.verifying import verify
-from genept.tables import GENE_SNAPSHOTS, TABLES
+from genept.tables import TABLES
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +81,31 @@ def test_denied_content_does_not_come_back_until_it_is_allowed(
     assert len(releases.ids()) == 5
     with pytest.raises(StoreError, match="is not denied; denied are: none"):
         allow(releases, three[2].release_id)
+
+
+def test_content_that_is_denied_does_not_come_back_under_an_older_name(
+    releases: Releases, offers: list[Candidate]
+) -> None:
+    """The same content was published twice: going back passes over both."""
+    first = releases.publish(offers[0]).manifest
+    releases.publish(offers[1])
+    releases.publish(offers[0])
+    roll_back(releases, reason="bad")
+    with pytest.raises(ReleaseRefusedError, match="those are: none"):
+        roll_back(releases, reason="this one is bad, too")
+    with pytest.raises(ReleaseRefusedError, match="not an earlier release that was current"):
+        roll_back(releases, first.release_id, reason="x")
+
+
+def test_a_release_that_is_being_deleted_cannot_be_gone_back_to(
+    releases: Releases, three: list[Manifest]
+) -> None:
+    for doomed in (three[1], three[0]):
+        releases.marks.change(lambda marks, it=doomed: marks.with_doomed([it.release_id]))
+        with pytest.raises(ReleaseRefusedError, match=f"is deleting {doomed.release_id}: go back"):
+            roll_back(releases, three[1].release_id, reason="x")
+    releases.marks.change(lambda marks: marks.with_doomed([]))
+    assert roll_back(releases, reason="x").release_id == three[1].release_id
 
 
 def test_going_back_further_denies_everything_on_the_way(
@@ -175,101 +197,7 @@ def test_verify_finds_what_is_missing_damaged_and_unlisted(
         assert any(expected in fault for fault in faults), expected
 
 
-# --- garbage -----------------------------------------------------------------------------
-
-
-def test_garbage_is_what_rules_say_and_nothing_else(
-    releases: Releases, offers: list[Candidate], three: list[Manifest], tmp_path: Path
-) -> None:
-    store, now = releases.store, datetime.now(UTC)
-    stage = f"{releases.product}/releases/20200101T000000.000Z-dead00/data/genes/part.parquet"
-    store.put_if_absent(stage, b"half")
-
-    def found(days: float) -> dict[str, tuple[str, ...]]:
-        every = find_garbage(releases, now=now + timedelta(days=days))
-        return {one.what: one.keys for one in every if not one.what.startswith("lake")}
-
-    assert found(6) == {}
-    assert found(8) == {"release 20200101T000000.000Z-dead00": (stage,)}
-    # Three releases are among the last fourteen: old as they are, they stay.
-    assert found(400) == {"release 20200101T000000.000Z-dead00": (stage,)}
-    for turn in range(14):
-        releases.publish(offers[3 if turn % 2 else 2 if turn else 0])
-    assert found(29).keys() == {"release 20200101T000000.000Z-dead00"}
-    old = found(31)
-    assert old.keys() >= {f"release {one.release_id}" for one in three}
-    assert old[f"release {three[0].release_id}"][0].endswith("manifest.json")
-    collect(releases, find_garbage(releases, now=now + timedelta(days=31)))
-    assert found(31) == {}
-    kept = releases.ids()
-    assert len(kept) == 14
-    assert not list(store.list(f"{releases.folder(three[0].release_id)}/"))
-    for one in (kept[0], kept[-1]):
-        assert verify(store, releases.folder(one), releases.manifest(one)) == []
-
-
-def test_a_release_that_became_current_since_it_was_found_is_kept(
-    releases: Releases, three: list[Manifest]
-) -> None:
-    keys = tuple(info.key for info in releases.store.list(releases.folder(three[1].release_id)))
-
-    stale = [Garbage("x", "y", keys, 0)]
-    roll_back(releases, reason="bad")
-    collect(releases, stale)
-    assert verify(releases.store, releases.folder(three[1].release_id), three[1]) == []
-
-
-def test_what_no_release_holds_goes_from_the_lake_when_it_is_old(
-    object_store: ObjectStore, store_prefix: str, tmp_path: Path
-) -> None:
-    """The part of a killed run; a table that was never released, its record and its evidence."""
-    lake = Lake(object_store, store_prefix, tmp_path)
-    releases = Releases(lake, store_prefix)
-    released = candidate(lake)
-    releases.publish(released)
-    orphan = f"{lake.prefix}/genes/{'0' * 64}.parquet"
-    object_store.put_if_absent(orphan, b"a killed run made this")
-    left = store_table(lake, "genes", declared_rows(TABLES["genes"], first=9))
-    evidence = f"{lake.prefix}/evidence/genes/{left.data_version}-suite.json"
-    object_store.put_if_absent(evidence, b"{}")
-    rows, place = declared_rows(GENE_SNAPSHOTS), default_partition(GENE_SNAPSHOTS)
-    snapshot = NewPart("gene_snapshots", rows, place)
-    lake.build("snapshots/x", Origin(code=()), lambda: [snapshot])
-    everything = {info.key for info in object_store.list(f"{lake.prefix}/")}
-    now = datetime.now(UTC)
-    assert find_garbage(releases, now=now + timedelta(days=29)) == []
-    found = find_garbage(releases, now=now + timedelta(days=31))
-    assert [one.what for one in found] == ["lake tables", "lake records", "lake parts of genes"]
-    gone = {key for one in found for key in one.keys}
-    assert gone == {
-        orphan,
-        evidence,
-        left.parts[0].key,
-        f"{lake.prefix}/tables/genes/{left.data_version}.json",
-        *found[1].keys,
-    }
-    assert len(found[1].keys) == 1
-    collect(releases, found)
-    assert {info.key for info in object_store.list(f"{lake.prefix}/")} == everything - gone
-    assert find_garbage(releases, now=now + timedelta(days=31)) == []
-    assert not releases.publish(candidate(lake)).is_new, "the lake remembers what is released"
-    again = store_table(lake, "genes", declared_rows(TABLES["genes"], first=9))
-    assert again.data_version == left.data_version, "what went is made again"
-
-
-def test_a_table_that_was_released_since_it_was_found_is_kept(
-    object_store: ObjectStore, store_prefix: str, tmp_path: Path
-) -> None:
-    lake = Lake(object_store, store_prefix, tmp_path)
-    releases = Releases(lake, store_prefix)
-    offered = candidate(lake)
-    found = find_garbage(releases, now=datetime.now(UTC) + timedelta(days=31))
-    assert found
-    releases.publish(offered)
-    collect(releases, [one for one in found if one.what != "lake records"])
-    for name, table in offered.tables.items():
-        assert lake.table(name, table.data_version) == table
-        assert all(object_store.exists(part.key) for part in table.parts)
+# --- copies on this machine -------------------------------------------------------------
 
 
 def test_copies_on_this_machine_go_when_nobody_reads_them(tmp_path: Path) -> None:
