@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from genept.store.claim import Claim, RunState, collector_name
@@ -24,6 +25,7 @@ from genept.store.garbage import (
     referenced,
     release_folders,
 )
+from genept.store.marks import Marks
 from genept.store.release import Releases
 from genept.store.s3 import ObjectStore
 
@@ -161,9 +163,7 @@ class _Collector:
             if folder is not None and release_id not in protected:
                 self._delete(folder.keys)
                 yield folder
-            self.marks.change(
-                lambda marks, ended=release_id: marks.with_doomed({*marks.doomed} - {ended})
-            )
+            self.marks.change(partial(_without_doomed, release_id))
 
     def delete_from_lake(self, due: Sequence[Garbage]) -> Iterator[Garbage]:
         """Delete from the lake what nobody took off the list meanwhile."""
@@ -173,7 +173,7 @@ class _Collector:
             gone: list[str] = []
             for start in range(0, len(chosen), AT_ONCE):
                 batch = set(chosen[start : start + AT_ONCE])
-                marks = self.marks.change(lambda marks, batch=batch: marks.with_deleting(batch))
+                marks = self.marks.change(partial(_with_deleting, batch))
                 self._delete(marks.deleting)
                 gone += marks.deleting
             if gone:
@@ -184,3 +184,11 @@ class _Collector:
         for start in range(0, len(keys), AT_ONCE):
             self.confirm()
             self.store.delete(keys[start : start + AT_ONCE])
+
+
+def _without_doomed(release_id: str, marks: Marks) -> Marks:
+    return marks.with_doomed({*marks.doomed} - {release_id})
+
+
+def _with_deleting(keys: Collection[str], marks: Marks) -> Marks:
+    return marks.with_deleting(keys)

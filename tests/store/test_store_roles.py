@@ -42,12 +42,8 @@ PLACES = {
     "added": "genept/added/collections/own.json",
     "inbox": "genept/inbox/own.h5ad",
     "quarantine": "genept/quarantine/own/0/report.md",
-<<<<<<< HEAD
-    "approval": "genept/approvals/one/0/approved/genes-0.json",
-=======
     "marks": "genept/gc/marks.json",
-    "approval": "genept/approvals/00000001-one/genes.json",
->>>>>>> 3ce7c34 (store: garbage is listed first and deleted later, under the claim; lost manifests and parts do no harm)
+    "approval": "genept/approvals/one/0/approved/genes-0.json",
     "another product": "other/current.json",
     "nowhere": "genept/notes.txt",
 }
