@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 import tomllib
@@ -14,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from genept.collections import added
-from genept.collections.added import local_archives
+from genept.collections.added import local_archives, named_by_owner
 from genept.collections.detection import Detected, detect
 from genept.collections.rehearsal import Rehearsed, rehearse
 from genept.collections.sidecar import Sidecar, said
@@ -128,7 +129,7 @@ def validate(
     if what is None:
         answer.print(f"{len(platform.catalogue.collections)} collections: every entry is valid")
     elif Path(what).is_file():
-        told = _told(id="tried-out", unit=unit, labels=label, group=group, options=option)
+        told = _told(id=_id_of(what), unit=unit, labels=label, group=group, options=option)
         _tried_out(platform, Path(what), metadata, told, may_ask=False)
     elif what not in platform.catalogue.collections:
         raise SourceError(f"{what}: there is no such file, nor such a collection in the catalogue")
@@ -145,6 +146,13 @@ def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="An added one."
     platform = Platform(Settings())
     added.remove(open_store(platform.settings, "gc"), platform.settings.product, id_)
     answer.print(f"removed {id_}: the next run is held once, since readers lose it")
+
+
+def _id_of(file: str) -> str:
+    """An id for a file that is only tried out, by which messages name it."""
+    return (
+        re.sub(r"[^a-z0-9]+", "-", Path(file).name.partition(".")[0].lower()).strip("-") or "file"
+    )
 
 
 def _told(labels: list[str] | None, options: list[str] | None, **values: object) -> Sidecar:
@@ -187,6 +195,7 @@ def _tried_out(
     with (
         tempfile.TemporaryDirectory(prefix="genept-") as folder,
         console.status("trying out, nothing is stored"),
+        named_by_owner(detected.sources, detected.files),
     ):
         archives = local_archives(detected.files, detected.sources, Path(folder))
         found = rehearse(archives, detected.entry, platform.reference)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -124,6 +124,29 @@ def local_archives(files: Mapping[str, Path], sources: Sequence[Source], folder:
         place.symlink_to(files[source.id].resolve())
     catalogue = Catalogue(sources={one.id: one for one in sources}, collections={})
     return Archives(catalogue, folder / "cache", places=Places((str(mirror),)))
+
+
+@contextmanager
+def named_by_owner(sources: Sequence[Source], files: Mapping[str, Path]) -> Iterator[None]:
+    """Name the owner's files in errors as they are called, not as they are stored.
+
+    Parameters
+    ----------
+    files
+        Local path by source id.
+    """
+    try:
+        yield
+    except (SourceError, StoreError) as error:
+        text = str(error)
+        for source in sources:
+            name = files[source.id].name
+            if name not in text:
+                stored = rf"\b({re.escape(source.filename)}|{re.escape(source.id)})(?![\w-])"
+                text = re.sub(stored, lambda _: name, text)  # noqa: B023
+        if text == str(error):
+            raise
+        raise type(error)(text) from error
 
 
 def store_files(store: ObjectStore, sources: Sequence[Source], files: Mapping[str, Path]) -> None:

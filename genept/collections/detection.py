@@ -6,17 +6,29 @@ How files look from outside is in `layouts`; whether the entry holds is tried ou
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
 import scipy.sparse as sp
 from pydantic import ValidationError
 
 from genept.collections import layouts
-from genept.collections.added import local_archives, own_source
+from genept.collections.added import local_archives, named_by_owner, own_source
+from genept.collections.axes import (
+    axis_of_genes,
+    id_column,
+    of_genes,
+    refuse_gene_as_ids,
+    refuse_labels,
+    refuse_swapped,
+    refuse_texts_of_genes,
+    refuse_texts_of_observations,
+)
 from genept.collections.claims import SAMPLED_OBSERVATIONS
 from genept.collections.field_names import named_fields
 from genept.collections.sidecar import Sidecar, problems
@@ -24,12 +36,11 @@ from genept.collections.units import UnitFinding, detect_unit
 from genept.nomenclature.mapping import Nomenclature
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
-from genept.sources.collections import parse_collection
-from genept.sources.errors import SourceError
+from genept.sources.collections import parse_sources
+from genept.sources.errors import SourceError, listed
 from genept.sources.h5ad import describe_h5ad
-from genept.sources.matrix_options import MetadataTable
+from genept.sources.matrix_options import Encoding, MetadataTable
 from genept.sources.metadata import read_columns
-from genept.sources.orientation import gene_axis
 from genept.sources.parsed import ParsedCollection
 from genept.sources.source import Source
 
@@ -67,6 +78,7 @@ class _Look:
     fields: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     genes: set[str] = field(default_factory=set)
+    matrices: list[str] = field(default_factory=list)
 
 
 def detect(
@@ -98,11 +110,15 @@ def detect(
         for at, path in enumerate(paths)
     )
     files = {source.id: path for source, path in zip(sources, paths, strict=True)}
-    with tempfile.TemporaryDirectory(prefix="genept-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="genept-") as folder,
+        named_by_owner(sources, files),
+    ):
         archives = local_archives(files, sources, Path(folder))
-        look = _looked(file, told, nomenclature)
-        if metadata is not None:
-            _join_metadata(look, archives, sources, told)
+        labels = None if metadata is None else _labels(archives, sources, told, metadata)
+        look = _looked(file, told, nomenclature, labels)
+        if labels is not None:
+            _join_metadata(look, archives, sources, told, labels)
         _name_fields(look, told)
         finding = _unit(look, archives, sources, told)
     unit = told.unit or (finding.possible[0] if finding and finding.possible else "counts")
@@ -115,28 +131,57 @@ def detect(
     )
 
 
-def _looked(file: Path, told: Sidecar, nomenclature: Nomenclature) -> _Look:
-    found, member = layouts.format_of(file)
-    look = _Look(told.format or found, dict(told.options))
-    look.seen.append(f"format: {look.format}" + (f", of {member} in the archive" if member else ""))
-    if member is not None:
-        look.options.setdefault("member", member)
+@dataclass(frozen=True)
+class _Labels:
+    """A table of observations, as text, and how its file is encoded."""
+
+    name: str
+    frame: pl.DataFrame
+    encoding: Encoding
+
+
+def _labels(archives: Archives, sources: Sequence[Source], told: Sidecar, path: Path) -> _Labels:
+    """Read a whole table of labels; how, may be said in the options."""
+    given = told.options.get("metadata") or [{}]
+    values = {"encoding": layouts.encoding_of(path)} | dict(given[0])
+    try:
+        table = MetadataTable.model_validate(values)
+    except ValidationError as error:
+        raise SourceError(f"options.metadata: {problems(error)}") from error
+    entry = _entry(_Look("table", {"metadata": [values]}), told, sources, "log2")
+    return _Labels(path.name, read_columns(archives, entry, table, None), table.encoding)
+
+
+def _looked(file: Path, told: Sidecar, nomenclature: Nomenclature, labels: _Labels | None) -> _Look:
+    found = layouts.layout_of(file)
+    look = _Look(told.format or found.format, dict(told.options))
+    of_member = f", of {found.member} in the archive" if found.member else ""
+    look.seen.append(f"format: {look.format}{of_member}")
+    if found.member is not None:
+        look.options.setdefault("member", found.member)
+    if found.encoding != "utf-8" and "encoding" not in look.options:
+        look.options["encoding"] = found.encoding
+        look.seen.append(f"encoding: {found.encoding}, by its first bytes")
     if look.format == "h5ad":
         _look_at_h5ad(look, file, told)
     elif look.format == "geo_series":
-        look.fields += layouts.geo_fields(file, member)
+        look.fields += layouts.geo_fields(file, found.member, found.encoding)
     elif look.format == "table":
-        table = layouts.look_at_table(file, member, look.options.get("delimiter"))
-        _look_at_rows(look, table, file.name, nomenclature)
-    elif look.format == "parquet":
-        table = layouts.look_at_parquet(file)
-        look.fields, look.texts = list(table.columns[1:]), list(table.texts)
+        table = layouts.look_at_table(file, look.options)
+        if table.decimal != "." and "decimal" not in look.options:
+            look.options["decimal"] = table.decimal
+            look.seen.append("numbers have a decimal comma")
+        _look_at_axes(look, table, file.name, nomenclature, labels, told)
+    elif look.format == "parquet" and look.options.get("layout", "wide") == "wide":
+        table = layouts.look_at_parquet(file, look.options.get("observations"))
+        _look_at_axes(look, table, file.name, nomenclature, labels, told)
     return look
 
 
 def _look_at_h5ad(look: _Look, file: Path, told: Sidecar) -> None:
     contents = describe_h5ad(file, unit=told.unit or "counts")
     look.fields += contents.observation_fields
+    look.matrices += contents.matrices
     held = ", ".join(f"{name} ({layout})" for name, layout in contents.matrices.items())
     look.seen.append(f"{contents.n_observations:,} × {contents.n_genes:,}; it holds {held}")
     look.seen.append(f"genes: {contents.genes_because}")
@@ -144,31 +189,49 @@ def _look_at_h5ad(look: _Look, file: Path, told: Sidecar) -> None:
         look.seen.append("it follows CELLxGENE's schema: group and labels are taken from there")
 
 
-def _look_at_rows(
-    look: _Look, table: layouts.TextTable, what: str, nomenclature: Nomenclature
+def _look_at_axes(
+    look: _Look,
+    table: layouts.TextTable,
+    what: str,
+    nomenclature: Nomenclature,
+    labels: _Labels | None,
+    told: Sidecar,
 ) -> None:
-    """Which way up a table lies, by what the nomenclature knows; its text columns."""
-    numbers = [name for name in table.columns[1:] if name not in table.texts]
-
-    axis = gene_axis(
-        table.rows,
-        numbers,
-        nomenclature.is_gene_like,
-        declared=look.options.get("genes_in") if "genes_in" in look.options else None,
-        what=what,
-    )
-    look.options["genes_in"] = axis
-    look.seen.append(f"genes are its {axis}: their names are ids or known to the reference")
-    if axis == "columns":
-        look.fields, look.texts = list(table.columns[1:]), list(table.texts)
-        look.genes = set(filter(nomenclature.is_gene_like, numbers))
-    elif table.texts:
-        look.options.setdefault("ignore", list(table.texts))
-        look.seen.append(f"columns of text, passed over: {', '.join(table.texts)}")
+    """Which way up a table lies, and what its columns that are not all numbers are."""
+    is_gene = nomenclature.is_gene_like
+    frame = labels.frame if labels is not None else None
+    if labels is not None:
+        refuse_swapped(table, labels.frame, is_gene, (what, labels.name))
+    axis = axis_of_genes(table, look.options.get("genes_in"), is_gene, frame, what)
+    look.options["genes_in"] = axis.axis
+    look.seen.append(f"genes are its {axis.axis}: {axis.because}")
+    named = {*told.labels.values(), told.group, *look.options.get("ignore", ())}
+    if axis.axis == "columns":
+        refuse_gene_as_ids(table, is_gene, what)
+        look.fields = list(table.columns[1:])
+        look.genes = {name for name in look.fields if name not in named and is_gene(name)}
+        fields, group = named_fields(
+            [name for name in look.fields if name not in look.genes], told.labels, told.group
+        )
+        look.genes -= {*fields.values(), group}
+        refuse_texts_of_genes(table, look.genes, look.options, what)
+        look.texts = [name for name in table.texts if name not in look.genes]
+    else:
+        passed_over = of_genes(table, named, frame)
+        if "genes_in" not in told.options:
+            refuse_labels(table, passed_over, what)
+        refuse_texts_of_observations(table, {*named, *passed_over}, look.options, what)
+        if passed_over:
+            look.options["ignore"] = [*look.options.get("ignore", ()), *passed_over]
+            look.seen.append(f"columns about the genes, passed over: {', '.join(passed_over)}")
 
 
 def _join_metadata(
-    look: _Look, archives: Archives, sources: Sequence[Source], told: Sidecar
+    look: _Look,
+    archives: Archives,
+    sources: Sequence[Source],
+    told: Sidecar,
+    labels: _Labels,
 ) -> None:
     """Find the column of the metadata that holds the observation ids."""
     if look.format not in _WITH_TABLES:
@@ -176,26 +239,40 @@ def _join_metadata(
             f"format {look.format} brings its own metadata: add the labels to the file itself "
             "(adata.obs), and leave the metadata file out"
         )
+    table = labels.frame
     bare = _Look(look.format, dict(look.options), texts=look.texts)
+    bare.options.pop("metadata", None)
     _pass_over(bare, used=())
-    ids = _parsed(bare, archives, sources[:1], told).observations["observation_id"]
-    probe = _entry(bare, told, sources[:1], "log2").model_copy(
-        update={"sources": tuple(source.id for source in sources)}
-    )
-    table = read_columns(archives, probe, MetadataTable(), None)
-    known = set(ids)
-    shares = {name: len(known & set(table[name])) for name in table.columns}
-    best = max(shares, key=lambda name: shares[name])
-    if not shares[best]:
+    ids = _parsed(bare, archives, sources[:1], told).observations["observation_id"].to_list()
+    joined = id_column(table, ids)
+    if joined is None:
         raise SourceError(
             f"{sources[1].title}: none of its columns {table.columns[:12]} holds observation ids "
-            f"of {sources[0].title}, such as {ids[0]!r}"
+            f"of {sources[0].title}, such as {ids[0]!r}: were the row names left out (pandas: "
+            "index=False)?"
         )
-    look.options.setdefault("metadata", [{"id": best}])
-    look.fields += [name for name in table.columns if name != best]
+    entry: dict[str, Any] = {"id": joined.column}
+    if joined.spelling != "exact":
+        entry["spelling"] = joined.spelling
+    if labels.encoding != "utf-8":
+        entry["encoding"] = labels.encoding
+    if any((table[name] == "NA").any() for name in table.columns):
+        entry["missing"] = ["NA"]
+        look.seen.append("metadata: NA stands for a missing value, as R writes it")
+    given = look.options.get("metadata") or [{}]
+    look.options["metadata"] = [entry | dict(given[0]), *given[1:]]
+    look.fields += [name for name in table.columns if name != joined.column]
+    spelled = ", as R's make.names spells them" if joined.spelling != "exact" else ""
     look.seen.append(
-        f"metadata: {shares[best]:,} of {len(known):,} observations by its column {best!r}"
+        f"metadata: {joined.n_shared:,} of {len(ids):,} observations by its "
+        f"{f'column {joined.column!r}' if joined.column else 'first column'}{spelled}"
     )
+    if joined.n_shared == len(ids) and joined.others and "unmatched" not in look.options:
+        look.options["unmatched"] = "quarantine"
+        look.seen.append(
+            f"metadata: {len(joined.others):,} of its rows have no expression, and are counted in "
+            f"quarantine: {listed(joined.others)}"
+        )
 
 
 def _name_fields(look: _Look, told: Sidecar) -> None:
@@ -259,7 +336,8 @@ def _unit_of(parsed: ParsedCollection) -> UnitFinding:
 
 def _counts_elsewhere(look: _Look, parsed: Callable[[], ParsedCollection]) -> UnitFinding | None:
     """Counts in `raw` or a layer of an h5ad whose X holds something else."""
-    for matrix in ("raw", "layers/counts"):
+    named = [it for it in look.matrices if re.search(r"count|raw|umi", it) and it != "X"]
+    for matrix in sorted(named, key=lambda it: it not in ("raw", "layers/counts")):
         look.options["matrix"] = matrix
         try:
             found = _unit_of(parsed())
@@ -276,7 +354,7 @@ def _parsed(
     look: _Look, archives: Archives, sources: Sequence[Source], told: Sidecar
 ) -> ParsedCollection:
     """The file read without a claim on its values: log2 may be anything."""
-    return parse_collection(archives, _entry(look, told, sources, told.unit or "log2"))
+    return parse_sources(archives, _entry(look, told, sources, told.unit or "log2"))
 
 
 def _entry(look: _Look, told: Sidecar, sources: Sequence[Source], unit: str) -> Collection:

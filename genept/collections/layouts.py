@@ -5,23 +5,65 @@ Looks, and decides nothing: which of it is proposed is said in `detection`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from genept.collections.added import media_of
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.hdf5 import open_hdf5, refuse_foreign
-from genept.sources.streams import member_names, open_text
-from genept.sources.text_lines import Lines, delimiter_of, fields_of
+from genept.sources.matrix_options import Encoding, option
+from genept.sources.orientation import Axis
+from genept.sources.parquet_tables import index_of, is_numeric, read_schema
+from genept.sources.streams import member_names, open_bytes, open_text
+from genept.sources.text_lines import Lines, fields_of, read_header
+from genept.sources.text_numbers import MISSING, NUMBER
 
 SAMPLED_ROWS: Final = 1000
 _SAMPLED_BYTES: Final = 1 << 26
-_MISSING: Final = frozenset({"", "NA", "NaN", "nan", "NULL", "null"})
+_SAMPLED_FIELDS: Final = 1 << 20
+_ANNOTATION: Final = frozenset(
+    {"chr", "chrom", "chromosome", "start", "end", "strand", "length", "genelength", "description"}
+    | {"genetype", "genebiotype", "biotype", "entrezid", "entrezgene", "ensemblid", "symbol"}
+    | {"genename", "genesymbol", "geneid", "hgncsymbol", "hgncid"}
+)
+"""What tables with genes as rows tell of their genes beside the samples, as featureCounts does."""
+_GENE_WORDS: Final = ("gene", "symbol", "ensembl", "entrez", "feature", "hugo")
+_OBSERVATION_WORDS: Final = (
+    *("sample", "cell", "barcode", "patient", "donor", "subject", "observation", "well"),
+    *("obs", "index_cell", "cellline"),
+)
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """A column that is not all numbers in the rows that were looked at.
+
+    Parameters
+    ----------
+    row, line, value
+        The first value that is neither a number nor missing, and where it stands.
+    n_texts, n_numbers
+        How many values are such texts, and how many are numbers.
+    """
+
+    row: str
+    line: int
+    value: str
+    n_texts: int
+    n_numbers: int
+
+    @property
+    def is_mostly_text(self) -> bool:
+        """Whether it is no column of numbers with a mistake in it."""
+        return self.n_texts > self.n_numbers
 
 
 @dataclass(frozen=True)
@@ -34,15 +76,53 @@ class TextTable:
         First fields of the rows that were looked at.
     texts
         Columns, after the first, of which some value is neither a number nor missing.
+    first_is_numbers
+        Whether the first column has numbers only, so that it may be no ids.
+    decimal
+        A comma, where the numbers have one.
     """
 
     columns: tuple[str, ...]
     rows: tuple[str, ...]
-    texts: tuple[str, ...]
+    texts: dict[str, TextColumn]
+    first_is_numbers: bool = False
+    decimal: str = "."
+
+    @property
+    def axis_hint(self) -> Axis | None:
+        """The axis that names genes, as the name of the first column has it."""
+        name = _plain(self.columns[0])
+        if any(word in name for word in _GENE_WORDS):
+            return "rows"
+        return "columns" if any(name.startswith(word) for word in _OBSERVATION_WORDS) else None
 
 
-def format_of(path: Path) -> tuple[str, str | None]:
-    """The format of a file, and the member to read where it is an archive of one file.
+@dataclass(frozen=True)
+class FileLayout:
+    """How a file is packed and written.
+
+    Parameters
+    ----------
+    member
+        The file to read, where it is an archive of one file.
+    """
+
+    format: str
+    member: str | None = None
+    encoding: Encoding = "utf-8"
+
+
+def is_gene_annotation(column: str) -> bool:
+    """Whether a column beside samples tells something of genes by its name: ``Chr``, ``Length``."""
+    return _plain(column) in _ANNOTATION
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def layout_of(path: Path) -> FileLayout:
+    """The format of a file, and how it is packed and encoded.
 
     Raises
     ------
@@ -51,25 +131,38 @@ def format_of(path: Path) -> tuple[str, str | None]:
     """
     media = media_of(path)
     if media == "h5":
-        return _hdf5_format(path), None
+        return FileLayout(_hdf5_format(path))
     if media == "parquet":
-        return "parquet", None
+        return FileLayout("parquet")
     member = None
     if media in ("zip", "tar"):
         names = member_names(path, path.name)
         if any(PurePosixPath(name).name.startswith("matrix.mtx") for name in names):
-            return "tenx_mtx", None
+            return FileLayout("tenx_mtx")
+        if "[Content_Types].xml" in names:
+            raise SourceError(
+                f"{path.name}: is an Excel workbook: save its sheet of values as 'CSV UTF-8 "
+                "(comma delimited)' and give that file; a workbook of labels is read as it is"
+            )
         if len(names) != 1:
             raise SourceError(
                 f"{path.name}: holds {len(names)} files ({', '.join(names[:4])} …) and none is "
-                "matrix.mtx: give the file itself, or say which: options.member"
+                f"matrix.mtx: give the file itself, or say which: {option('member', names[0])}"
             )
         (member,) = names
-    with open_text(path, member, path.name) as stream:
-        first = stream.peek(64)[:64]
+    encoding = encoding_of(path, member)
+    with open_text(path, member, path.name, encoding=encoding) as stream:
+        first = Lines(stream, path.name, encoding).peek() or b""
     if first.startswith((b"#1.2", b"#1.3")):
-        return "gct", member
-    return ("geo_series" if first.startswith(b"!") else "table"), member
+        return FileLayout("gct", member, encoding)
+    return FileLayout("geo_series" if first.startswith(b"!") else "table", member, encoding)
+
+
+def encoding_of(path: Path, member: str | None = None) -> Encoding:
+    """UTF-16 of a text that begins with its mark, as Excel's "Unicode text" does; else UTF-8."""
+    with open_bytes(path, member, path.name) as stream:
+        head = stream.peek(2)[:2]
+    return "utf-16" if head in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
 
 
 def _hdf5_format(path: Path) -> str:
@@ -86,55 +179,126 @@ def _hdf5_format(path: Path) -> str:
     )
 
 
-def look_at_table(path: Path, member: str | None, delimiter: str | None) -> TextTable:
-    """Read the head of a delimited table."""
-    with open_text(path, member, path.name) as stream:
-        lines = Lines(stream, path.name)
-        head = lines.header("its header")
-        separator = delimiter_of(lines, delimiter, head)
-        header = fields_of(head, separator, path.name, 1)
-        rows, texts, size = [], set(), 0
+def look_at_table(path: Path, options: Mapping[str, Any]) -> TextTable:
+    """Read the head of a delimited table.
+
+    Parameters
+    ----------
+    options
+        Of the format; `member`, `encoding`, `delimiter` and `decimal` are used.
+
+    Raises
+    ------
+    SourceError
+        It is no table, or its header has several lines or no names.
+    """
+    encoding = options.get("encoding", "utf-8")
+    with open_text(path, options.get("member"), path.name, encoding=encoding) as stream:
+        lines = Lines(stream, path.name, encoding)
+        header = read_header(lines, options.get("delimiter"))
+        columns = header.columns
+        rows, size = [], 0
         for line in islice(lines, SAMPLED_ROWS):
-            fields = fields_of(line, separator, path.name, lines.number)
-            if len(fields) == len(header) + 1:  # as R writes it: the first column has no name
-                header = ["", *header]
-            rows.append(fields[0])
-            if size < _SAMPLED_BYTES:
-                pairs = zip(header[1:], fields[1:], strict=False)
-                texts |= {name for name, value in pairs if not _is_number(value)}
+            fields = fields_of(line, header.delimiter, path.name, lines.number)
+            rows.append((fields + [""] * len(columns))[: len(columns)])
             size += len(line)
-    return TextTable(tuple(header), tuple(rows), tuple(one for one in header[1:] if one in texts))
+            if size > _SAMPLED_BYTES or len(rows) * len(columns) > _SAMPLED_FIELDS:
+                break
+    values = pl.Series([field for row in rows for field in row], dtype=pl.String)
+    decimal = options.get("decimal") or _decimal_of(values, header.delimiter)
+    pattern = NUMBER.replace(r"\.", re.escape(decimal))
+    numbers = values.str.contains(f"^(?:{pattern})$").to_numpy().reshape(-1, len(columns))
+    missing = values.is_in(list(MISSING)).to_numpy().reshape(-1, len(columns))
+    _refuse_no_names(path.name, columns, rows, numbers, pattern)
+    texts = {}
+    for at in np.flatnonzero((~numbers & ~missing).any(axis=0)).tolist():
+        if at:
+            odd = ~numbers[:, at] & ~missing[:, at]
+            row, n_numbers = int(odd.argmax()), int(numbers[:, at].sum())
+            place, value = header.line + 1 + row, rows[row][at]
+            texts[columns[at]] = TextColumn(rows[row][0], place, value, int(odd.sum()), n_numbers)
+    names = tuple(row[0] for row in rows)
+    return TextTable(tuple(columns), names, texts, bool(numbers[:, 0].all()), decimal)
 
 
-def _is_number(value: str) -> bool:
-    text = value.strip().strip('"')
-    if text in _MISSING:
-        return True
-    try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return False
-    return True
+def _decimal_of(fields: pl.Series, delimiter: bytes) -> str:
+    """A comma, where numbers have one that cannot separate thousands."""
+    if delimiter == b",":
+        return "."
+    with_comma = fields.filter(fields.str.contains(r"^[+-]?\d+,\d+(?:[eE][+-]?\d+)?$"))
+    with_point = fields.str.contains(r"^[+-]?\d*\.\d+(?:[eE][+-]?\d+)?$").any()
+    no_thousands = with_comma.str.contains(r"^[+-]?(?:0,|\d{4,},|\d+,(?:\d{1,2}|\d{4,})(?:[eE]|$))")
+    return "," if no_thousands.any() and not with_point else "."
 
 
-def look_at_parquet(path: Path) -> TextTable:
-    """Read the columns of a parquet file; its first names the rows."""
-    schema = pq.read_schema(path)
-    texts = [
-        field.name
-        for field in list(schema)[1:]
-        if not str(field.type).startswith(("int", "uint", "float", "double", "halffloat"))
-    ]
-    first = pl.scan_parquet(path).select(schema.names[0]).head(SAMPLED_ROWS).collect()
-    rows = first.to_series().cast(pl.String).fill_null("").to_list()
-    return TextTable(tuple(schema.names), tuple(rows), tuple(texts))
+def _refuse_no_names(
+    what: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: NDArray[np.bool_],
+    pattern: str,
+) -> None:
+    """Refuse headers of several lines (pandas' MultiIndex) and matrices without any names."""
+    if numbers.shape[1] < 2 or not len(numbers):
+        return
+    body = numbers[:, 1:]
+    n_head = 1 + int(np.argmax(body.any(axis=1))) if body.any() else 1
+    if n_head > 1 and n_head < len(rows) and len(set(columns[1:])) < len(columns) - 1:
+        raise SourceError(
+            f"{what}: its header has {n_head} lines, as pandas writes columns of several levels: "
+            f"lines 1 and 2 begin {list(columns[:3])} and {list(rows[0][:3])}. Make one name of "
+            "them before you write it: df.columns = ['_'.join(map(str, it)) for it in df.columns]"
+        )
+    in_header = [re.fullmatch(pattern, name) is not None for name in columns]
+    repeats = len(set(columns)) < len(columns) or any("." in name for name in columns)
+    if all(in_header) and numbers.all() and repeats:
+        raise SourceError(
+            f"{what}: has numbers only, and no names of genes or observations, as scanpy's "
+            "write_csvs writes X: write one table with names, such as "
+            "adata.to_df().to_csv('counts.csv'), or adata.write_h5ad('counts.h5ad')"
+        )
 
 
-def geo_fields(path: Path, member: str | None) -> tuple[str, ...]:
+def look_at_parquet(path: Path, id_field: str | None = None) -> TextTable:
+    """Read the columns of a parquet file; the index of pandas, or its first, names the rows.
+
+    Parameters
+    ----------
+    id_field
+        The column that names the rows, where it is said.
+    """
+    schema = read_schema(path)
+    index = id_field or index_of(schema)
+    others = [field for field in schema if field.name != index]
+    texts = {}
+    if index not in schema.names:
+        raise SourceError(f"{path.name}: has no column {index!r}; found {listed(schema.names)}")
+    names = pl.scan_parquet(path).select(index).head(SAMPLED_ROWS).collect().to_series()
+    rows = names.cast(pl.String).fill_null("").to_list()
+    for field in others:
+        if not is_numeric(field.type):
+            texts[field.name] = _text_column(path, field.name, rows)
+    columns = (index, *(field.name for field in others))
+    return TextTable(columns, tuple(rows), texts, is_numeric(schema.field(index).type))
+
+
+def _text_column(path: Path, name: str, rows: Sequence[str]) -> TextColumn:
+    values = pl.scan_parquet(path).select(name).head(SAMPLED_ROWS).collect().to_series()
+    if values.dtype.is_nested():
+        return TextColumn(rows[0] if rows else "", 1, f"a value of {values.dtype}", len(values), 0)
+    texts = values.cast(pl.String, strict=False).fill_null("")
+    numbers = texts.str.contains(f"^(?:{NUMBER})$")
+    odd = ~numbers & ~texts.is_in(list(MISSING))
+    row = int(odd.arg_max() or 0)
+    value = texts[row] if len(texts) else ""
+    return TextColumn(rows[row] if rows else "", row + 1, value, int(odd.sum()), int(numbers.sum()))
+
+
+def geo_fields(path: Path, member: str | None, encoding: Encoding) -> tuple[str, ...]:
     """Fields of the samples that a GEO series matrix describes."""
     found: dict[str, None] = {}
-    with open_text(path, member, path.name) as stream:
-        for line in Lines(stream, path.name):
+    with open_text(path, member, path.name, encoding=encoding) as stream:
+        for line in Lines(stream, path.name, encoding):
             if line.startswith(b"!series_matrix_table_begin"):
                 break
             if line.startswith(b"!Sample_"):

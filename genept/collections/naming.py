@@ -63,5 +63,7 @@ def coverage_of(collection: Collection, mapping: pl.DataFrame) -> float:
     """
     reached = mapping.filter(pl.col("ensembl_gene_id").is_not_null())
     coverage = float(reached["expression_share"].sum())
-    refuse_low_coverage(coverage, collection=collection.id)
+    lost = mapping.filter(pl.col("ensembl_gene_id").is_null()).top_k(3, by="expression_share")
+    largest = list(lost.select("input_id", "expression_share").iter_rows())
+    refuse_low_coverage(coverage, collection=collection.id, largest=largest)
     return min(coverage, 1.0)

@@ -19,7 +19,7 @@ from genept.nomenclature.reference import Reference
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.checked_values import checked_blocks
-from genept.sources.collections import parse_collection
+from genept.sources.collections import parse_sources
 from genept.sources.parsed import LABELS
 
 
@@ -57,7 +57,7 @@ def rehearse(archives: Archives, collection: Collection, reference: Reference) -
     CollectionRefusedError, GeneNamesRefusedError
         It is not what its entry says, or too few of its genes are known.
     """
-    parsed = parse_collection(archives, collection)
+    parsed = parse_sources(archives, collection)
     names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
     refuse_other_axis(collection, parsed, names, reference)
     refuse_other_unit(collection, parsed)

@@ -121,13 +121,24 @@ def screen_names(
     )
 
 
-def refuse_low_coverage(coverage: float, *, collection: str) -> None:
-    """Refuse a matrix of whose expression (a share) too little reaches a gene."""
+def refuse_low_coverage(
+    coverage: float, *, collection: str, largest: Sequence[tuple[str, float]] = ()
+) -> None:
+    """Refuse a matrix of whose expression (a share) too little reaches a gene.
+
+    Parameters
+    ----------
+    largest
+        The inputs without a gene that have most of the expression, and their shares of it.
+    """
     if coverage < MINIMUM_COVERAGE:
+        shown = ", ".join(f"{name!r} {share:.0%}" for name, share in largest)
+        lost = f" Most of the rest is in {shown}: leave out what is no gene (options.ignore)"
+        lost = lost if largest else ""
         raise GeneNamesRefusedError(
             f"collection {collection!r}: only {coverage:.0%} of its expression reaches a gene "
             f"of the reference, {MINIMUM_COVERAGE:.0%} are needed; is it human, and are its "
-            "columns genes?"
+            f"columns genes?{lost}"
         )
 
 

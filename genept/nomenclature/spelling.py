@@ -75,7 +75,21 @@ def meaning_by_spelling(name: str, known: Known, in_capitals: Mapping[str, str])
             return meaning
     if (symbol := in_capitals.get(name)) is not None and (found := known(symbol)) is not None:
         return _fixed(found, f"{symbol} written in capitals")
+    if (meaning := _dotted(name, known)) is not None:
+        return meaning
     return _unknown(name, known)
+
+
+def _dotted(name: str, known: Known) -> Meaning | None:
+    """A name with the points that R's `make.names` puts in place of hyphens: ``HLA.A``."""
+    if "." not in name or known(name.rpartition(".")[0]) is not None:  # R's make.unique, perhaps
+        return None
+    spelled = dict.fromkeys((name.replace(".", "-"), name.replace(".", "-", 1)))
+    meanings = [(it, meaning) for it in spelled if (meaning := known(it)) is not None]
+    if len(meanings) != 1:
+        return None
+    ((symbol, meaning),) = meanings
+    return _fixed(meaning, f"{symbol} with R's points in place of hyphens")
 
 
 def _ids(found: Meaning) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ The last step of every parser of a matrix with tables beside it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError, listed
-from genept.sources.matrix_options import JoinedOptions
+from genept.sources.matrix_options import JoinedOptions, option
 from genept.sources.metadata import fields_by_id
 from genept.sources.observation_tables import (
     ObservationTable,
@@ -26,12 +26,13 @@ from genept.sources.observation_tables import (
 )
 from genept.sources.parsed import (
     ExpressionRows,
+    OddGene,
     ParsedCollection,
     Quarantined,
     distinct_inputs,
 )
 from genept.sources.responses import read_responses
-from genept.sources.rows import selected
+from genept.sources.rows import selected, selected_genes
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,8 @@ class Matrix:
         Per observation, how many values are not zero; none: not known yet.
     fields
         The publisher's fields that the matrix itself brings, a row per observation.
+    odd
+        The genes, by their position, that are kept out for values that are no numbers.
     """
 
     expression: ExpressionRows
@@ -55,6 +58,7 @@ class Matrix:
     entrez_ids: Sequence[str | None] | None = None
     quarantined: tuple[Quarantined, ...] = ()
     remarks: tuple[Quarantined, ...] = ()
+    odd: Mapping[int, OddGene] = field(default_factory=dict)
 
 
 def assembled(
@@ -71,10 +75,22 @@ def assembled(
     if matrix.stored is not None:
         for row in np.flatnonzero(matrix.stored == 0):
             reasons[row] = reasons[row] or ("empty", "every value is zero")
-    table = observation_table(matrix.ids, fields, options, collection.sources[0], reasons=reasons)
+    what = archives.fetch(collection.sources[0]).name
+    inputs = distinct_inputs(matrix.genes)
+    odd = [
+        Quarantined("gene", inputs[gene], "non_numeric", one.detail, one.n)
+        for gene, one in matrix.odd.items()
+    ]
+    genes = [gene for gene in range(len(inputs)) if gene not in matrix.odd]
+    if not genes:
+        raise SourceError(
+            f"{what}: every gene has a value that is no number, such as {inputs[0]!r}: "
+            f"{matrix.odd[0].detail}"
+        )
+    table = observation_table(matrix.ids, fields, options, what, reasons=reasons)
     if not table.keep.any():
         raise SourceError(
-            f"{collection.sources[0]}: none of its {len(matrix.ids)} observations can be kept; the "
+            f"{what}: none of its {len(matrix.ids)} observations can be kept; the "
             f"first: {table.quarantined[0].input_id!r}: {table.quarantined[0].detail}"
         )
     responses: pl.DataFrame | None = None
@@ -82,14 +98,16 @@ def assembled(
     if options.responses is not None:
         lines = _line_names(fields, table, options)
         responses, kept_out = read_responses(archives, collection, options.responses, lines)
+    symbols = matrix.symbols if matrix.symbols is not None else matrix.genes
+    ids = matrix.entrez_ids
     return ParsedCollection(
-        input_genes=distinct_inputs(matrix.genes),
-        symbols=tuple(matrix.symbols if matrix.symbols is not None else matrix.genes),
-        entrez_ids=None if matrix.entrez_ids is None else tuple(matrix.entrez_ids),
+        input_genes=tuple(inputs[gene] for gene in genes),
+        symbols=tuple(symbols[gene] for gene in genes),
+        entrez_ids=None if ids is None else tuple(ids[gene] for gene in genes),
         observations=table.observations,
-        expression=selected(matrix.expression, table.keep),
+        expression=selected(selected_genes(matrix.expression, genes), table.keep),
         responses=responses,
-        quarantined=(*matrix.quarantined, *table.quarantined, *strangers, *kept_out),
+        quarantined=(*matrix.quarantined, *odd, *table.quarantined, *strangers, *kept_out),
         remarks=matrix.remarks,
     )
 
@@ -119,11 +137,14 @@ def joined_fields(
     )
     without = [row for row, reason in enumerate(reasons) if reason]
     if options.unmatched == "refuse" and (without or strangers):
-        example = matrix.ids[without[0]] if without else strangers[0].input_id
+        what = archives.fetch(collection.sources[0]).name
+        alone = listed(matrix.ids[row] for row in without)
+        others = listed(item.input_id for item in strangers)
         raise SourceError(
-            f"{collection.sources[0]}: {len(without)} observations have no row in the metadata, "
-            f"and {len(strangers)} rows of it no expression, such as {example!r}: they must be the "
-            "same, or options.unmatched = 'quarantine' keeps them out and counts them"
+            f"{what}: {len(without):,} of its {len(matrix.ids):,} observations have no row in the "
+            f"metadata{f' ({alone})' if without else ''}, and {len(strangers):,} rows of the "
+            f"metadata no expression{f' ({others})' if strangers else ''}: they must be the same; "
+            f"{option('unmatched', 'quarantine')} keeps them out and counts them"
         )
     own = [name for name in matrix.fields.columns if name not in joined.columns]
     return pl.concat([matrix.fields.select(own), joined], how="horizontal"), reasons, strangers

@@ -5,6 +5,7 @@ Judges bytes, before any parser sees them. Where they come from is in `http`.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from pathlib import Path
@@ -47,7 +48,8 @@ def refuse_head(head: bytes, media: Media) -> None:
     magic = _MAGIC.get(media)
     if magic is not None and not head.startswith(magic):
         raise WrongBytesError(f"expected {media}, but it begins with {head[:16]!r}: refused")
-    if magic is None and (b"\0" in head or head.startswith((*_MAGIC.values(), b"\x80"))):
+    is_binary = b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if magic is None and (is_binary or head.startswith((*_MAGIC.values(), b"\x80"))):
         raise WrongBytesError(f"expected plain text, but it begins with {head[:16]!r}: refused")
 
 

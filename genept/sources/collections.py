@@ -53,6 +53,11 @@ def parse_collection(archives: Archives, collection: Collection) -> ParsedCollec
         An archive cannot be had, or does not hold what the catalogue says; names the collection.
     """
     try:
-        return PARSERS[collection.format](archives, collection)
+        return parse_sources(archives, collection)
     except SourceError as error:
         raise SourceError(f"collection {collection.id}: {error}") from error
+
+
+def parse_sources(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Do the same for a file that is no collection yet: messages name the file alone."""
+    return PARSERS[collection.format](archives, collection)

@@ -16,6 +16,7 @@ from genept.sources.matrix_options import (
     JoinedOptions,
     Label,
     MatrixOptions,
+    NonNumeric,
     Regex,
     TextOptions,
 )
@@ -83,9 +84,17 @@ class TenxMtxOptions(JoinedOptions):
 
 
 class ParquetOptions(JoinedOptions):
-    """Parquet: one row per observation and a column per gene, or one row per value."""
+    """Parquet: one row per observation and a column per gene, the other way, or a row per value."""
 
     layout: Literal["wide", "long"] = "wide"
+    genes_in: Literal["rows", "columns"] = Field(
+        "columns", description="Of a wide table; its rows are named by `genes` or `observations`."
+    )
+    non_numeric: NonNumeric = Field(
+        "refuse",
+        description="A gene with a value that is no number, or is missing: refuse the file, or "
+        "keep that gene out and count it.",
+    )
     value: str = Field("value", description="Column of the values, where it is long.")
     ignore: tuple[str, ...] = Field((), description="Columns that are neither expression nor used.")
 

@@ -34,6 +34,7 @@ from genept.sources.hdf5 import (
     refuse_foreign,
 )
 from genept.sources.hdf5_frames import AnnotationTable
+from genept.sources.orientation import gene_like
 from genept.sources.parsed import (
     LABELS,
     ParsedCollection,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     import h5py
 
 ENSEMBL: Final = r"^ENSG\d{11}(\.\d+)?(_PAR_Y)?$"
+_FAMILIES: Final = 0.1
+"""Of the symbols of any human gene list, a fifth or more are told by their families."""
 _ID_FIELDS: Final = frozenset({"gene_ids", "gene_id", "geneid", "feature_id", "feature_ids"})
 
 
@@ -206,11 +209,15 @@ def refuse_transposed(what: str, ids: Sequence[str], genes: Sequence[str]) -> No
     of_rows, of_columns = (
         _share_of_ids(pl.Series(list(names), dtype=pl.String)) for names in (ids, genes)
     )
-    if of_rows > 0.5 > of_columns:
+    if of_rows > 0.5 > of_columns and not _are_symbols(genes):
         raise SourceError(
             f"{what}: {of_rows:.0%} of the observations are named like genes: it is transposed. "
             "Write `adata.T` to a new file"
         )
+
+
+def _are_symbols(names: Sequence[str]) -> bool:
+    return sum(map(gene_like, names)) > _FAMILIES * len(names)
 
 
 def _share_of_ids(names: pl.Series) -> float:

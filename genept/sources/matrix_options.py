@@ -5,10 +5,14 @@ What is particular to a format is in `formats`; none of it reads a file.
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+NonNumeric = Literal["refuse", "quarantine"]
 
 
 class FormatOptions(BaseModel):
@@ -67,6 +71,18 @@ class MatrixOptions(FormatOptions):
     )
 
 
+def option(name: str, value: object) -> str:
+    """How to set an option, for messages: in a declaration, and on the command line.
+
+    Parameters
+    ----------
+    value
+        A text, a number or a list of them.
+    """
+    assignment = f"{name}={json.dumps(value, ensure_ascii=False)}"
+    return f"options.{name} = {value!r} (--option {shlex.quote(assignment)})"
+
+
 class TableFile(BaseModel):
     """One table beside the matrix: the position of its source, and how it is read."""
 
@@ -77,6 +93,9 @@ class TableFile(BaseModel):
     delimiter: str | None = Field(None, description="None: detected.")
     encoding: Encoding = "utf-8"
     sheet: str | None = Field(None, description="Sheet of an Excel workbook; none: the first.")
+    missing: tuple[str, ...] = Field(
+        (), description="Values that stand for none, beside empty ones: 'NA' in tables of R."
+    )
 
 
 class MetadataTable(TableFile):
@@ -85,6 +104,11 @@ class MetadataTable(TableFile):
     id: str | None = Field(None, description="Column of the observation ids; none: the first.")
     name: str | None = Field(
         None, description="Its fields are then called `name.column`, to tell two tables apart."
+    )
+    spelling: Literal["exact", "r_names"] = Field(
+        "exact",
+        description="r_names: the matrix has the ids as R's `make.names` spells them: X1 for 1, "
+        "s.1 for s-1.",
     )
 
 
@@ -145,6 +169,11 @@ class TextOptions(JoinedOptions):
     decimal: Literal[".", ","] = "."
     encoding: Encoding = "utf-8"
     missing: Literal["refuse", "impute_gene_mean"] = "refuse"
+    non_numeric: NonNumeric = Field(
+        "refuse",
+        description="A gene with a value that is no number, or is missing and may not be: refuse "
+        "the file, or keep that gene out and count it.",
+    )
     floor: float | None = Field(None, description="Values below it are set to it, and counted.")
     gene_pattern: Regex | None = Field(
         None,

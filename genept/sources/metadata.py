@@ -22,8 +22,9 @@ from genept.sources.errors import SourceError, listed
 from genept.sources.matrix_options import MetadataTable, TableFile
 from genept.sources.observation_tables import Reason
 from genept.sources.parsed import Quarantined
+from genept.sources.r_names import r_names
 from genept.sources.streams import open_text
-from genept.sources.text_lines import Lines, delimiter_of, fields_of
+from genept.sources.text_lines import Lines, read_header
 
 _MAX_FIELD: Final = 1 << 20
 
@@ -56,21 +57,21 @@ def read_columns(
 
 
 def _read_text(lines: Lines, table: TableFile, wanted: Iterable[str] | None) -> pl.DataFrame:
-    head = lines.header("its header")
-    delimiter = b"," if lines.peek() is None else delimiter_of(lines, table.delimiter, head)
-    header = fields_of(head, delimiter, lines.what, lines.number)
+    first = read_header(lines, table.delimiter)
+    header, delimiter = first.columns, first.delimiter
     _refuse_repeated(header, wanted, lines.what)
     chosen = [at for at, name in enumerate(header) if at == 0 or wanted is None or name in wanted]
     columns: list[list[str | None]] = [[] for _ in chosen]
     # One string object per distinct value: labels repeat a million times.
-    known: dict[str, str | None] = {"": None}
+    known: dict[str, str | None] = dict.fromkeys(("", *table.missing))
     text = (line.decode("utf-8") for line in _checked(lines))
     try:
         for row in csv.reader(text, delimiter=delimiter.decode(), strict=True):
             if len(row) != len(header):
                 raise SourceError(
                     f"{lines.what}: near line {lines.number} there are {len(row)} fields, expected "
-                    f"{len(header)} as in the header: a ragged row or a wrong delimiter"
+                    f"{len(header)} as in the header: a ragged row, a wrong delimiter, or text "
+                    f"that contains {delimiter.decode()!r} without quotes around it"
                 )
             for column, at in zip(columns, chosen, strict=True):
                 column.append(known.setdefault(row[at], row[at]))
@@ -90,7 +91,8 @@ def _checked(lines: Lines) -> Iterator[bytes]:
         except UnicodeDecodeError as error:
             raise SourceError(
                 f"{lines.what}: line {lines.number} is not UTF-8: convert it, or declare its "
-                "encoding, such as encoding = 'latin-1'"
+                "encoding, such as options.metadata = [{encoding = 'latin-1'}] "
+                "(--option 'metadata=[{encoding=\"latin-1\"}]')"
             ) from error
         if line:
             yield line + b"\n"
@@ -128,7 +130,8 @@ def _read_sheet(path: Path, table: TableFile, wanted: Iterable[str] | None) -> p
     chosen = [
         name for at, name in enumerate(frame.columns) if at == 0 or wanted is None or name in wanted
     ]
-    return frame.select(pl.col(chosen).cast(pl.String).replace("", None))
+    nothing = dict.fromkeys(("", *table.missing))
+    return frame.select(pl.col(chosen).cast(pl.String).replace(nothing))
 
 
 def fields_by_id(
@@ -164,7 +167,8 @@ def fields_by_id(
             {table.id} if table.id else set()
         )
         frame = read_columns(archives, collection, table, columns)
-        what = f"{collection.sources[table.source]}{f', {table.member}' if table.member else ''}"
+        what = archives.fetch(collection.sources[table.source]).name
+        what = f"{what}, {table.member}" if table.member else what
         frame = _keyed(frame, table, what, prefix)
         rows = set(frame[""])
         for at, id_ in enumerate(ids):
@@ -193,9 +197,16 @@ def _keyed(frame: pl.DataFrame, table: MetadataTable, what: str, prefix: str) ->
             f"{what}: {ids.null_count()} rows have no id in {key!r}: rows are joined by id, never "
             "by position; complete it, or name another column in the table's `id`"
         )
+    if table.spelling == "r_names":
+        ids = pl.Series(r_names(ids), dtype=pl.String)
     if ids.n_unique() != len(ids):
         twice = ids.filter(ids.is_duplicated())[0]
-        raise SourceError(f"{what}: {twice!r} has several rows; expected one per observation")
+        n, where = int(ids.is_duplicated().sum()), repr(key) if key else "the first column"
+        raise SourceError(
+            f"{what}: {n} rows share their id in {where} with another, such as {twice!r}; expected "
+            "one row per observation: take the others out, or name another column in the table's "
+            "`id`"
+        )
     renamed = frame.rename({name: f"{prefix}{name}" for name in frame.columns})
     return renamed.with_columns(ids.alias(""))
 

@@ -7,7 +7,8 @@ without, a few families of names that nothing else bears have to do.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from genept.sources.errors import SourceError
@@ -17,10 +18,15 @@ _SAMPLE: Final = 2000
 _LEAST: Final = 0.04
 """Of the symbols of any human gene list, the families below make up a fifth or more."""
 _TIMES: Final = 5
+_MAJORITY: Final = 0.5
+_MARGIN: Final = 0.3
+"""Whoever knows the names of all genes knows most of a gene list, and may take some short ids of
+samples for old names of genes."""
 _SURE: Final = 0.9
-"""Whoever knows the names of all genes knows nearly all of a gene list, …"""
-_CHANCE: Final = 0.5
-"""… and may take some short ids of samples for old names of genes."""
+_DIGITS: Final = 10
+_UNIQUE: Final = 0.95
+_CODE: Final = re.compile(r"[A-P]\d{1,2}|\d+")
+"""Wells of a plate and bare numbers."""
 _ENSEMBL_FORM: Final = re.compile(r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?(_PAR_Y)?")
 _FAMILIES: Final = re.compile(
     r"C(\d{1,2}|X|Y)orf\d+|MT-[A-Z]{2}[A-Z0-9]*"
@@ -51,6 +57,11 @@ def gene_like(name: str) -> bool:
     return has_ensembl_form(bare) or _FAMILIES.fullmatch(bare) is not None
 
 
+def is_code(name: str) -> bool:
+    """Whether a name is a well of a plate or a bare number, which may be a gene's name, too."""
+    return _CODE.fullmatch(name) is not None
+
+
 def gene_axis(
     rows: Sequence[str],
     columns: Sequence[str],
@@ -58,26 +69,32 @@ def gene_axis(
     *,
     declared: Axis | None,
     what: str,
+    hint: Axis | None = None,
 ) -> Axis:
     """Return the axis that names genes: as detected, or as declared unless that is refuted.
+
+    Wells of a plate and bare numbers may be names of genes, too (C3, or NCBI's 3 for a pseudogene).
+    They count only where the other names leave it open, and a run of numbers is never genes.
+
+    Parameters
+    ----------
+    hint
+        What the first field of the header says; it decides where the names do not.
 
     Raises
     ------
     SourceError
-        The other axis than the declared one names genes; or nothing is declared, and
-        neither axis does, or both.
+        The other axis than the declared one names genes, and the declared one does not; or
+        nothing is declared, and neither axis does, or both.
     """
-    shares = {"rows": _share(rows, looks_like_gene), "columns": _share(columns, looks_like_gene)}
-    found: Axis | None = None
-    sides: tuple[tuple[Axis, Axis], ...] = (("rows", "columns"), ("columns", "rows"))
-    for axis, other in sides:
-        much_more = shares[axis] >= max(_LEAST, _TIMES * shares[other])
-        if much_more or (shares[axis] >= _SURE and shares[other] <= _CHANCE):
-            found = axis
-            break
-    told = ", ".join(f"{share:.0%} of the names of its {axis}" for axis, share in shares.items())
+    shares = {
+        "rows": _Shares.of(rows, looks_like_gene),
+        "columns": _Shares.of(columns, looks_like_gene),
+    }
+    found: Axis | None = _clearer(shares) or hint
+    told = ", ".join(f"{it.all:.0%} of the names of its {axis}" for axis, it in shares.items())
     if declared is not None:
-        if found is not None and found != declared:
+        if found is not None and found != declared and shares[declared].all < _LEAST:
             raise SourceError(
                 f"{what}: is transposed: the catalogue says that genes are its {declared}, but "
                 f"they are its {found} ({told} look like genes): "
@@ -93,7 +110,43 @@ def gene_axis(
     return found
 
 
-def _share(names: Sequence[str], looks_like_gene: Callable[[str], bool]) -> float:
-    step = max(1, len(names) // _SAMPLE)
-    some = names[::step]
-    return sum(map(looks_like_gene, some)) / len(some) if some else 0.0
+@dataclass(frozen=True)
+class _Shares:
+    """Of the names of an axis, the share that look like genes, and of those that are no codes."""
+
+    all: float
+    clear: float
+
+    @classmethod
+    def of(cls, names: Sequence[str], looks_like_gene: Callable[[str], bool]) -> _Shares:
+        some = names[:: max(1, len(names) // _SAMPLE)]
+        if not some or _are_no_ids(names):
+            return cls(0.0, 0.0)
+        genes = [name for name in some if looks_like_gene(name)]
+        clear = [name for name in genes if not is_code(name)]
+        return cls(len(genes) / len(some), len(clear) / len(some))
+
+
+def _clearer(shares: Mapping[str, _Shares]) -> Axis | None:
+    sides: tuple[tuple[Axis, Axis], ...] = (("rows", "columns"), ("columns", "rows"))
+    for axis, other in sides:
+        other_is_no_gene_list = shares[other].all < _SURE or shares[axis].clear >= _SURE
+        if other_is_no_gene_list and _is_clear(shares[axis].clear, shares[other].clear):
+            return axis
+    for axis, other in sides:
+        if shares[axis].all > _MAJORITY and _is_clear(shares[axis].all, shares[other].all):
+            return axis
+    return None
+
+
+def _is_clear(mine: float, its: float) -> bool:
+    return mine >= max(_LEAST, _TIMES * its) or (mine > _MAJORITY and mine - its > _MARGIN)
+
+
+def _are_no_ids(names: Sequence[str]) -> bool:
+    """Whether names are whole numbers that repeat, as values do, or count the rows."""
+    if not all(name.isascii() and name.isdigit() and len(name) < _DIGITS for name in names):
+        return False
+    numbers = set(map(int, names))
+    is_count = len(numbers) == len(names) == max(numbers) - min(numbers) + 1
+    return is_count or len(numbers) < _UNIQUE * len(names)

@@ -48,6 +48,18 @@ class Quarantined:
     action: Literal["kept_out", "fixed", "warned"] = "kept_out"
 
 
+@dataclass(frozen=True)
+class OddGene:
+    """A gene some of whose values are no numbers: how many, and the first of them."""
+
+    n: int
+    detail: str
+
+    def with_another(self) -> OddGene:
+        """The same gene with one such value more."""
+        return OddGene(self.n + 1, self.detail)
+
+
 class ExpressionRows(Protocol):
     """Expression as published, read anew at each call.
 

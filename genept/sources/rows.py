@@ -1,8 +1,8 @@
-"""Some of the rows of published expression; what to leave out is decided by who asks."""
+"""Some rows or genes of published expression; what to leave out is decided by who asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,3 +44,27 @@ class SelectedRows:
 def selected(whole: ExpressionRows, keep: NDArray[np.bool_]) -> ExpressionRows:
     """Rows of `whole` where `keep`; `whole` itself where that is all."""
     return whole if keep.all() else SelectedRows(whole, np.flatnonzero(keep))
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedGenes:
+    """The columns `kept` of `whole`, in their published order; `kept` rises."""
+
+    whole: ExpressionRows
+    kept: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Observations × input genes."""
+        return self.whole.shape[0], len(self.kept)
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
+        """Rows `start` to `stop` of those genes."""
+        for block in self.whole.blocks(start, stop):
+            yield block[:, self.kept]
+
+
+def selected_genes(whole: ExpressionRows, kept: Sequence[int]) -> ExpressionRows:
+    """The genes `kept` of `whole`; `whole` itself where that is all."""
+    genes = np.array(kept, np.int64)
+    return whole if len(genes) == whole.shape[1] else SelectedGenes(whole, genes)

@@ -115,7 +115,7 @@ def _parsed(
     matrix = read_text_matrix(archives, collection, options, genes_in=axis, read_head=head)
     ids = column_of(matrix, options.observations, "options.observations")
     symbols, entrez, remarks = split_gene_names(
-        matrix.columns, options.gene_pattern, collection.sources[0]
+        matrix.columns, options.gene_pattern, archives.fetch(collection.sources[0]).name
     )
     found = Matrix(
         expression=matrix.spool,
@@ -123,6 +123,7 @@ def _parsed(
         ids=ids,
         fields=matrix.texts,
         stored=matrix.spool.stored(),
+        odd=matrix.odd,
         symbols=symbols,
         entrez_ids=entrez,
         remarks=(*matrix.remarks, *remarks),
@@ -162,6 +163,7 @@ def _genes_in_rows(matrix: TextMatrix, options: TextOptions) -> Matrix:
         ids=matrix.columns,
         fields=matrix.fields,
         stored=matrix.spool.stored(),
+        odd=matrix.odd,
         symbols=symbols,
         entrez_ids=entrez,
         remarks=(*matrix.remarks, *remarks),

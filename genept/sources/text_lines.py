@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from genept.sources.errors import SourceError
+from genept.sources.matrix_options import option
 
 MAX_LINE: Final = 1 << 28
 _PIECE: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
 _DELIMITERS: Final = (b"\t", b",", b";", b"|")
+_SPACE: Final = b" "
+_COMMENT: Final = b"# "
+"""What a line above a table begins with, such as featureCounts' ``# Program:…``."""
+_QUOTED: Final = re.compile(rb'"(?:[^"]|"")*"')
 
 
 class Lines:
@@ -94,7 +101,7 @@ def decoded(field: bytes, what: str, line: int) -> str:
     except UnicodeDecodeError as error:
         raise SourceError(
             f"{what}: line {line} is not UTF-8 ({field[max(error.start - 10, 0) :][:24]!r}): "
-            "convert it, or declare its encoding, such as options.encoding = 'latin-1'"
+            f"convert it, or declare its encoding, such as {option('encoding', 'latin-1')}"
         ) from error
 
 
@@ -109,8 +116,65 @@ def fields_of(line: bytes, delimiter: bytes, what: str, number: int) -> list[str
         raise SourceError(f"{what}: line {number} has a broken quotation: {error}") from error
 
 
+@dataclass(frozen=True)
+class TableHeader:
+    """The first line of a delimited table.
+
+    Parameters
+    ----------
+    columns
+        Names of all fields of a row; the first is empty where the header left it out.
+    is_shifted
+        Whether the header has no name for the first field of the rows, as R's `write.table`
+        writes it.
+    line
+        Number of its line: what stands above are comments.
+    """
+
+    columns: list[str]
+    delimiter: bytes
+    is_shifted: bool
+    line: int
+
+
+def read_header(lines: Lines, declared: str | None) -> TableHeader:
+    """Take the header of a table: its names, its delimiter, and whether R left a name out.
+
+    Parameters
+    ----------
+    declared
+        The delimiter, where the options say it; none: the one that header and next line agree on.
+
+    Raises
+    ------
+    SourceError
+        There is no header, or no delimiter in it.
+    """
+    while (comment := lines.peek()) is not None and comment.startswith(_COMMENT):
+        next(lines)
+    line = lines.header("its header")
+    following = lines.peek()
+    if b"\r" in line and following is None:
+        raise SourceError(
+            f"{lines.what}: its lines end in carriage returns alone, as on old Macintoshes: save "
+            "it with the line ends of Windows or Unix"
+        )
+    delimiter = delimiter_of(lines, declared, line)
+    columns = fields_of(line, delimiter, lines.what, lines.number)
+    n_below = 0
+    # A quoted label may go over several lines: the first of them tells nothing.
+    if following is not None and following.count(b'"') % 2 == 0:
+        n_below = _count(following, delimiter) + 1
+    is_shifted = n_below == len(columns) + 1
+    names = ["", *columns] if is_shifted else columns
+    return TableHeader(names, delimiter, is_shifted, lines.number)
+
+
 def delimiter_of(lines: Lines, declared: str | None, header: bytes) -> bytes:
     """Return what separates fields: as declared, or what header and next line agree on.
+
+    Delimiters inside quotes do not count. Single spaces, R's default, are considered last: the
+    names of other tables may contain them.
 
     Raises
     ------
@@ -118,26 +182,40 @@ def delimiter_of(lines: Lines, declared: str | None, header: bytes) -> bytes:
         There is no such thing in the header, or nothing that both agree on.
     """
     following = lines.peek() or b""
-    found = {it: header.count(it) for it in _DELIMITERS if header.count(it)}
+    counts = {it: (_count(header, it), _count(following, it)) for it in (*_DELIMITERS, _SPACE)}
+    usual = {it: found for it, (found, _) in counts.items() if found and it != _SPACE}
     if declared is not None:
         delimiter = declared.encode()
-        if delimiter not in header:
-            others = ", ".join(repr(it.decode()) for it in found) or "none of the usual ones"
+        if not any(counts.get(delimiter, (header.count(delimiter), 0))):
+            others = ", ".join(repr(it.decode()) for it in usual) or "none of the usual ones"
             raise SourceError(
                 f"{lines.what}: the header has no {declared!r}, which options.delimiter declares; "
                 f"it has {others}: correct the option"
             )
         return delimiter
-    # Of a header with row names (R), the lines below are one field longer.
+    # Of a header without a name for the row names (R), the lines below are one field longer.
     agreed = {
-        it: count
-        for it, count in found.items()
-        if not following or following.count(it) in (count, count + 1)
+        it: below
+        for it, (above, below) in counts.items()
+        if (above or below) and below in (above, above + 1)
     }
-    if not found:
+    for candidates in ({it: n for it, n in agreed.items() if it in usual}, usual, agreed):
+        if candidates:
+            return max(candidates, key=lambda it: candidates[it])
+    if counts[_SPACE][0] and following:
         raise SourceError(
-            f"{lines.what}: the header {header[:60]!r} has no tab, comma, semicolon or bar between "
-            "its fields: is this a table? If another character separates them, replace it"
+            f"{lines.what}: its fields are separated by spaces, {counts[_SPACE][0] + 1} in the "
+            f"header and {counts[_SPACE][1] + 1} below it: names that contain spaces must be "
+            'quoted, or write it with another delimiter (R: write.table(x, sep = "\\t"))'
         )
-    best = agreed or found
-    return max(best, key=lambda it: best[it])
+    raise SourceError(
+        f"{lines.what}: the header {header[:60]!r} has no tab, comma, semicolon, bar or space "
+        "between its fields: is this a table? If another character separates them, replace it"
+    )
+
+
+def _count(line: bytes, delimiter: bytes) -> int:
+    """How often a delimiter occurs outside quotes."""
+    if b'"' in line:
+        line = _QUOTED.sub(b"", line)
+    return line.count(delimiter)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,19 +22,19 @@ from scipy.sparse import csr_matrix
 
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, listed
 from genept.sources.matrix_options import TextOptions
 from genept.sources.orientation import Axis
-from genept.sources.parsed import BLOCK_ROWS, Quarantined
+from genept.sources.parsed import BLOCK_ROWS, OddGene, Quarantined
 from genept.sources.spool import Spool, made_once, write_gene_means, write_panel
 from genept.sources.streams import open_text
-from genept.sources.text_lines import Lines, delimiter_of, fields_of
+from genept.sources.text_lines import Lines, read_header
 from genept.sources.text_numbers import Chunk, Layout, numeric_rows
 from genept.sources.text_values import Values
 
 PANEL_BYTES: Final = 1 << 25
 """Size of a panel of genes while it is turned, as float32."""
-_BEHAVIOUR: Final = 1
+_BEHAVIOUR: Final = 2
 """Raised when what is kept on disk changes, so that nothing older is read."""
 
 
@@ -70,6 +70,7 @@ class TextMatrix:
     fields: pl.DataFrame
     spool: Spool
     remarks: tuple[Quarantined, ...]
+    odd: dict[int, OddGene]
 
 
 def table_head(lines: Lines, options: TextOptions, named: set[str] | None) -> Head:
@@ -80,22 +81,22 @@ def table_head(lines: Lines, options: TextOptions, named: set[str] | None) -> He
     named
         The text columns beside the first and those to ignore; None: all are numbers.
     """
-    head = lines.header("its header")
-    delimiter = delimiter_of(lines, options.delimiter, head)
-    header = fields_of(head, delimiter, lines.what, lines.number)
+    header = read_header(lines, options.delimiter)
     remarks = []
-    following = lines.peek()
-    if following is None:
+    if lines.peek() is None:
         raise SourceError(f"{lines.what}: has a header but no rows: was it cut short?")
-    n_below = len(fields_of(following, delimiter, lines.what, lines.number + 1))
-    if n_below == len(header) + 1:
-        header = ["", *header]
+    if header.is_shifted:
         detail = "the header has no name for the first column (as R writes it): shifted by one"
         remarks.append(Quarantined("file", lines.what, "shifted_header", detail, action="fixed"))
+    columns = tuple(header.columns)
+    ignored = [name for name in columns[1:] if name in options.ignore]
+    if ignored:
+        detail = f"columns that are no expression and are not used: {listed(ignored)}"
+        remarks.append(Quarantined("file", lines.what, "ignored_columns", detail, len(ignored)))
     texts = (named or set()) | set(options.ignore)
-    positions = tuple(at for at, name in enumerate(header) if at == 0 or name in texts)
+    positions = tuple(at for at, name in enumerate(columns) if at == 0 or name in texts)
     return Head(
-        Layout(tuple(header), positions, delimiter, options.decimal), remarks=tuple(remarks)
+        Layout(columns, positions, header.delimiter, options.decimal), remarks=tuple(remarks)
     )
 
 
@@ -128,6 +129,8 @@ def read_text_matrix(
         with open_text(path, options.member, what, encoding=options.encoding) as stream:
             lines = Lines(stream, what, options.encoding)
             head = read_head(lines)
+            keeps_odd = options.non_numeric == "quarantine"
+            head = replace(head, layout=replace(head.layout, keeps_odd=keeps_odd))
             values = Values(options, collection.unit, what, genes_in)
             if divisor is not None:
                 values.divisor = divisor(head.layout.numbers)
@@ -147,7 +150,16 @@ def read_text_matrix(
         if (means := values.means()) is not None:
             write_gene_means(folder, means)
         names = [head.layout.columns[at] for at in head.layout.texts]
-        _keep(folder, texts, names, head, shape, widths, means is not None, remarks)
+        told = {
+            "names": names,
+            "columns": head.layout.numbers,
+            "shape": shape,
+            "widths": widths,
+            "imputed": means is not None,
+            "remarks": [asdict(remark) for remark in remarks],
+            "odd": [[gene, asdict(odd)] for gene, odd in values.odd.items()],
+        }
+        _keep(folder, texts, head, told)
 
     return _kept(
         made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
@@ -233,32 +245,15 @@ def _turned(folder: Path, chunks: Iterator[Chunk], values: Values, head: Head) -
     return texts, (n, len(texts)), tuple(widths)
 
 
-def _keep(
-    folder: Path,
-    texts: Texts,
-    names: list[str],
-    head: Head,
-    shape: tuple[int, int],
-    widths: tuple[int, ...],
-    imputed: bool,
-    remarks: list[Quarantined],
-) -> None:
+def _keep(folder: Path, texts: Texts, head: Head, told: dict[str, Any]) -> None:
     # Names may repeat or be empty, so the columns of the file are numbered.
-    columns = list(zip(*texts, strict=True)) if texts else [()] * len(names)
+    columns = list(zip(*texts, strict=True)) if texts else [()] * len(told["names"])
     frame = {str(at): list(column) for at, column in enumerate(columns)}
     pl.DataFrame(frame, schema=dict.fromkeys(frame, pl.String)).write_parquet(
         folder / "texts.parquet"
     )
     fields = head.fields if head.fields is not None else pl.DataFrame()
     fields.write_parquet(folder / "fields.parquet")
-    told = {
-        "names": names,
-        "columns": head.layout.numbers,
-        "shape": shape,
-        "widths": widths,
-        "imputed": imputed,
-        "remarks": [asdict(remark) for remark in remarks],
-    }
     (folder / "matrix.json").write_text(json.dumps(told), "utf-8")
 
 
@@ -275,4 +270,5 @@ def _kept(folder: Path) -> TextMatrix:
         pl.read_parquet(folder / "fields.parquet"),
         Spool(folder, (rows, columns), tuple(told["widths"]), told["imputed"]),
         tuple(Quarantined(**remark) for remark in told["remarks"]),
+        {gene: OddGene(**odd) for gene, odd in told["odd"]},
     )

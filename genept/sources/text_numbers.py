@@ -1,7 +1,8 @@
 """Rows of numbers out of delimited text, in bounded memory, each value with its place.
 
 Strict: a short row, a number in quotes, a decimal comma that was not declared is
-refused, never mended. Lines and names are read in `text_lines`.
+refused, never mended; or, where the collection says so, the value is handed over as no number.
+Lines and names are read in `text_lines`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from genept.sources.errors import SourceError
+from genept.sources.matrix_options import option
 from genept.sources.text_lines import Lines, decoded
 
 MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "na", "null", "NULL", "None")
 """How publishers write that a value is missing."""
+NUMBER: Final = r"[ \t]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*"
+"""What is read as a number; what Python's `float` accepts beyond it (``1_000``) is none."""
 _CHUNK: Final = 1 << 23
-_NUMBER: Final = r"[+-]?[0-9]+"
+_SHORT: Final = 20
+"""Digits that make no infinite number."""
+_WHOLE: Final = r"[+-]?[0-9]+"
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,15 @@ class Layout:
         Names of all fields of a row.
     texts
         Positions of those that are text, the row's name first; the others are numbers.
+    keeps_odd
+        What is no number does not refuse the file: it is handed over in `Chunk.odd`.
     """
 
     columns: tuple[str, ...]
     texts: tuple[int, ...]
     delimiter: bytes
     decimal: str = "."
+    keeps_odd: bool = False
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -51,11 +60,33 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Odd:
+    """A value that is no number.
+
+    Parameters
+    ----------
+    row, column
+        Where it stands among the rows of its chunk and the number columns.
+    detail
+        Row, line, value and what is wrong with it.
+    """
+
+    row: int
+    column: int
+    detail: str
+
+
+@dataclass(frozen=True)
 class Chunk:
-    """Some rows: their text fields, and their numbers with NaN for what is missing."""
+    """Some rows: their text fields, and their numbers with NaN for what is missing.
+
+    Where `odd` says that a value is no number, 0 stands in its place.
+    """
 
     texts: list[tuple[str, ...]]
     values: NDArray[np.float64]
+    first_line: int
+    odd: tuple[Odd, ...] = ()
 
 
 def numeric_rows(lines: Iterator[bytes], where: Lines, layout: Layout) -> Iterator[Chunk]:
@@ -92,10 +123,10 @@ def numeric_rows(lines: Iterator[bytes], where: Lines, layout: Layout) -> Iterat
         numbers.append(rest)
         size += len(line)
         if size >= _CHUNK:
-            yield Chunk(texts, _parsed(texts, numbers, where, layout))
+            yield _parsed(texts, numbers, where, layout)
             texts, numbers, size = [], [], 0
     if texts:
-        yield Chunk(texts, _parsed(texts, numbers, where, layout))
+        yield _parsed(texts, numbers, where, layout)
 
 
 def _parted(line: bytes, where: Lines, layout: Layout) -> tuple[tuple[str, ...], bytes]:
@@ -117,12 +148,15 @@ def _parted(line: bytes, where: Lines, layout: Layout) -> tuple[tuple[str, ...],
         )
     chosen = set(layout.texts)
     numbers = [field for at, field in enumerate(fields) if at not in chosen]
+    if layout.keeps_odd:  # quoted values may contain the delimiter; they are no numbers
+        numbers = [it.replace(delimiter, b" ") if it.startswith(b'"') else it for it in numbers]
     for name, number in zip(layout.numbers, numbers, strict=True):
-        if number.startswith(b'"'):
+        if number.startswith(b'"') and not layout.keeps_odd:
             raise SourceError(
                 f"{where.what}: line {where.number} ({_text(fields[0], where)[:40]!r}), column "
-                f"{name!r}: the number {_text(number, where)!r} is quoted text: export it as a "
-                "plain number"
+                f"{name!r}: the number {_text(number, where)!r} is quoted text, as it is written "
+                "where some value of its row or column is no number: export plain numbers; or "
+                f"{option('non_numeric', 'quarantine')} keeps such genes out and counts them"
             )
     return tuple(_text(fields[at], where) for at in layout.texts), delimiter.join(numbers)
 
@@ -154,12 +188,30 @@ def _text(field: bytes, where: Lines) -> str:
 
 def _parsed(
     texts: list[tuple[str, ...]], numbers: list[bytes], where: Lines, layout: Layout
-) -> NDArray[np.float64]:
-    n = len(layout.numbers)
+) -> Chunk:
+    n, first = len(layout.numbers), where.number - len(texts) + 1
     if not n:
-        return np.empty((len(texts), 0))
-    joined = b"\n".join(numbers).replace(layout.delimiter, b"\n") + b"\n"
+        return Chunk(texts, np.empty((len(texts), 0)), first)
+    odd: tuple[Odd, ...] = ()
+    values = _numbers(b"\n".join(numbers).replace(layout.delimiter, b"\n") + b"\n", layout)
+    if values is None or len(values) != len(texts) * n or np.isinf(values).any():
+        fields = [[it.strip(b" \t") for it in row.split(layout.delimiter)] for row in numbers]
+        odd = tuple(_odd_values(texts, fields, where, layout))
+        for it in odd:
+            fields[it.row][it.column] = b"0"
+        values = _numbers(b"\n".join(map(b"\n".join, fields)) + b"\n", layout)
+        if values is None or len(values) != len(texts) * n:
+            raise SourceError(
+                f"{where.what}: lines {first} to {where.number} hold a value that is no number"
+            )
+    return Chunk(texts, values.reshape(len(texts), n), first, odd)
+
+
+def _numbers(joined: bytes, layout: Layout) -> NDArray[np.float64] | None:
+    """Values of which each is on a line of its own; none: some are no numbers."""
     if layout.decimal != ".":
+        if b"." in joined:  # separates thousands, or nobody knows
+            return None
         joined = joined.replace(layout.decimal.encode(), b".")
     try:
         column = arrow_csv.read_csv(
@@ -175,50 +227,55 @@ def _parsed(
                 column_types={"value": pa.float64()}, null_values=list(MISSING)
             ),
         )["value"]
-    except pa.ArrowInvalid as error:
-        raise _not_a_number(texts, numbers, where, layout, str(error)) from error
-    values = column.to_numpy().reshape(len(texts), n)
-    if np.isinf(values).any():
-        raise _not_a_number(texts, numbers, where, layout, "an infinite value")
-    return np.asarray(values)
+    except pa.ArrowInvalid:
+        return None
+    return np.asarray(column.to_numpy())
 
 
-def _not_a_number(
-    texts: Sequence[tuple[str, ...]],
-    numbers: list[bytes],
-    where: Lines,
-    layout: Layout,
-    otherwise: str,
-) -> SourceError:
-    """Find the first value that is no finite number, and say what it looks like."""
+def _odd_values(
+    texts: Sequence[tuple[str, ...]], fields: list[list[bytes]], where: Lines, layout: Layout
+) -> Iterator[Odd]:
+    """Find the values that are no finite numbers, and say what they look like.
+
+    Raises
+    ------
+    SourceError
+        The first of them, unless the layout keeps them.
+    """
     first = where.number - len(texts) + 1
-    for at, (text, row) in enumerate(zip(texts, numbers, strict=True)):
-        for name, field in zip(layout.numbers, row.split(layout.delimiter), strict=True):
-            value = decoded(field, where.what, first + at).strip()
-            remedy = _remedy(value, layout.decimal)
-            if remedy is not None:
-                return SourceError(
-                    f"{where.what}: row {text[0][:40]!r} (near line {first + at}), column "
-                    f"{name!r}: {value[:40]!r} {remedy}"
-                )
-    return SourceError(f"{where.what}: near line {first}: {otherwise}")
+    plain = re.compile(rb"[0-9]+(?:%b[0-9]+)?" % re.escape(layout.decimal.encode()))
+    for row, (text, values) in enumerate(zip(texts, fields, strict=True)):
+        for column, field in enumerate(values):
+            if len(field) < _SHORT and plain.fullmatch(field):
+                continue
+            value = field.decode("utf-8", "replace")
+            remedy = not_a_number(value, layout.decimal)
+            if remedy is None:
+                continue
+            place = f"row {text[0][:40]!r} (line {first + row}), column {layout.numbers[column]!r}"
+            if not layout.keeps_odd:
+                raise SourceError(f"{where.what}: {place}: {value[:40]!r} {remedy}")
+            yield Odd(row, column, f"{place}: {value[:40]!r} is no number")
 
 
-def _remedy(value: str, decimal: str) -> str | None:
+def not_a_number(value: str, decimal: str = ".") -> str | None:
+    """Return what is wrong with a value and what to do; none: it is a number, or missing."""
     if value in MISSING:
         return None
-    try:
-        number = float(value.replace(decimal, "."))
-    except ValueError:
-        if re.fullmatch(rf"{_NUMBER}(,[0-9]{{3}})+(\.[0-9]+)?", value):
-            return (
-                "is a number with thousands separators (or a decimal comma): export plain "
-                "numbers, or set options.decimal = ',' if it is a decimal comma"
-            )
-        if re.fullmatch(rf"{_NUMBER},[0-9]+([eE]{_NUMBER})?", value):
-            return "has a decimal comma: set options.decimal = ','"
+    if re.fullmatch(NUMBER.replace(r"\.", re.escape(decimal)), value):
+        finite = np.isfinite(float(value.replace(decimal, ".")))
+        return None if finite else "is infinite: expression must be finite"
+    if re.fullmatch(r"[+-]?inf(inity)?", value.strip(), re.IGNORECASE):
+        return "is infinite: expression must be finite"
+    if re.fullmatch(rf"{_WHOLE}(,[0-9]{{3}})+(\.[0-9]+)?", value):
         return (
-            "is not a number: if this column is a label or an id, name it in options.labels, "
-            "options.group, options.observations, options.genes or options.ignore"
+            "is a number with thousands separators (or a decimal comma): export plain numbers, "
+            f"or set {option('decimal', ',')} if it is a decimal comma"
         )
-    return None if np.isfinite(number) else "is infinite: expression must be finite"
+    if re.fullmatch(rf"{_WHOLE},[0-9]+([eE]{_WHOLE})?", value):
+        return f"has a decimal comma: set {option('decimal', ',')}"
+    return (
+        f"is not a number: correct it, or set {option('non_numeric', 'quarantine')} to keep such "
+        "genes out and count them; if this column is a label or an id, name it in options.labels, "
+        "options.group, options.observations, options.genes or options.ignore"
+    )

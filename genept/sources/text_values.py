@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from genept.sources.checked_values import MAX_EXACT
 from genept.sources.errors import SourceError
-from genept.sources.matrix_options import TextOptions
+from genept.sources.matrix_options import TextOptions, option
 from genept.sources.orientation import Axis
-from genept.sources.parsed import Quarantined
+from genept.sources.parsed import OddGene, Quarantined
 from genept.sources.text_numbers import Chunk
 
 
@@ -26,6 +26,8 @@ class Values:
         self._sums: list[NDArray[np.float64]] = []
         self._present: list[NDArray[np.int64]] = []
         self._names: list[str] = []
+        self._n_rows = 0
+        self.odd: dict[int, OddGene] = {}
 
     divisor: NDArray[np.float64] | None
 
@@ -41,8 +43,11 @@ class Values:
         if self.divisor is not None:
             values = np.rint(values / self.divisor)
         missing = np.isnan(values)
+        for it in chunk.odd:
+            self._keep_out(it.row, it.column, it.detail)
         if missing.any():
-            self._accept_missing(missing, chunk, columns)
+            values = self._with_missing(values, missing, chunk, columns)
+        self._n_rows += len(values)
         if self._is_counts and (large := values > MAX_EXACT).any():
             row, column = np.argwhere(large)[0]
             raise SourceError(
@@ -68,13 +73,13 @@ class Values:
         if not self._n_missing:
             return None
         sums, present = self._gathered(self._sums), self._gathered(self._present)
-        nowhere = np.flatnonzero(present == 0)
-        if len(nowhere):
+        nowhere = [gene for gene in np.flatnonzero(present == 0).tolist() if gene not in self.odd]
+        if nowhere:
             raise SourceError(
                 f"{self.what}: {len(nowhere)} genes have no value in any observation, such as "
                 f"{self._names[nowhere[0]]!r}: there is nothing to impute; take them out"
             )
-        return (sums / present).astype(np.float32)
+        return (sums / np.maximum(present, 1)).astype(np.float32)
 
     def remarks(self, shape: tuple[int, int]) -> list[Quarantined]:
         """Return what was done, with counts."""
@@ -95,17 +100,40 @@ class Values:
             )
         return remarks
 
-    def _accept_missing(
-        self, missing: NDArray[np.bool_], chunk: Chunk, columns: tuple[str, ...]
-    ) -> None:
-        if self._options.missing == "refuse":
-            row, column = np.argwhere(missing)[0]
+    def _with_missing(
+        self,
+        values: NDArray[np.float64],
+        missing: NDArray[np.bool_],
+        chunk: Chunk,
+        columns: tuple[str, ...],
+    ) -> NDArray[np.float64]:
+        """The values, if they may be missing; or with 0 in place of those whose gene goes out."""
+        if self._options.missing == "impute_gene_mean":
+            self._n_missing += int(missing.sum())
+            return values
+        row, column = (int(it) for it in np.argwhere(missing)[0])
+        if self._options.non_numeric == "refuse":
             raise SourceError(
-                f"{self.what}: row {chunk.texts[row][0]!r}, column {columns[column]!r}: the value "
-                "is missing (empty, NA or NaN): complete it, or set options.missing = "
-                "'impute_gene_mean' to have it imputed and counted"
+                f"{self.what}: row {chunk.texts[row][0][:40]!r} (line {chunk.first_line + row}), "
+                f"column {columns[column]!r}: the value is missing (empty, NA or NaN): complete "
+                f"it, or set {option('missing', 'impute_gene_mean')} to have it imputed and "
+                f"counted, or {option('non_numeric', 'quarantine')} to keep such genes out and "
+                "count them"
             )
-        self._n_missing += int(missing.sum())
+        for row, column in np.argwhere(missing).tolist():
+            self._keep_out(
+                row,
+                column,
+                f"row {chunk.texts[row][0][:40]!r} (line {chunk.first_line + row}), column "
+                f"{columns[column]!r}: the value is missing",
+            )
+        return np.where(missing, 0.0, values)
+
+    def _keep_out(self, row: int, column: int, detail: str) -> None:
+        """Note that the gene of a value, which is no number, cannot be kept."""
+        gene = column if self._genes_in == "columns" else self._n_rows + row
+        known = self.odd.get(gene)
+        self.odd[gene] = OddGene(1, detail) if known is None else known.with_another()
 
     def _add_up(
         self,

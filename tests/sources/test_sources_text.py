@@ -359,7 +359,10 @@ def test_depmap_takes_default_entries_and_reads_entrez_ids(tmp_path: Path) -> No
     assert parsed.responses is not None
     assert parsed.responses.rows() == [("ACH-1", "drug-1", 0.5, "auc", "fraction", 1)]
     assert odd(parsed) == {("ACH-1", "not_selected", 1), ("passed", "not_selected", 1)}
-    assert [(it.reason, it.n) for it in parsed.remarks] == [("gene_pattern", 1)]
+    assert [(it.reason, it.n) for it in parsed.remarks] == [
+        ("ignored_columns", 1),
+        ("gene_pattern", 1),
+    ]
     np.testing.assert_array_equal(dense(parsed), [[1.5, 0, 1], [0, 2.25, 0]])
 
 
