@@ -9,6 +9,7 @@ from assets.results import OWNERS, column_schema, declared_outs, table_result
 from assets.sources import source_key
 from genept.collections.inbox import Refused, drops, take_in
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
+from genept.escaping import markdown_text
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.sources.catalogue import load_catalogue
@@ -110,7 +111,9 @@ def inbox_collection(
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(sha256_of([part.sha256 for part in outcome.parts])),
         metadata={
-            "detected": dg.MetadataValue.md("\n".join(f"- {one}" for one in outcome.seen)),
+            "detected": dg.MetadataValue.md(
+                "\n".join(f"- {markdown_text(one)}" for one in outcome.seen)
+            ),
             **{name: n for name, n in rows.items() if name in TABLES_OF_A_COLLECTION},
         },
         check_results=[dg.AssetCheckResult(check_name="accepted", passed=True)],

@@ -12,6 +12,7 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 
 from assets.results import DATA_VERSION, OWNERS
 from assets.sources import observed_sources, source_key
+from genept.escaping import markdown_text
 from genept.outlook import Outlook, look
 from genept.platform import Platform
 from genept.store.claim import RunState
@@ -59,7 +60,11 @@ def news(
         "night": context.partition_key if context.has_partition_key else "none",
         "requests": found.requests,
         "could not be asked": dg.MetadataValue.md(
-            "\n".join(f"- {name}: {why}" for name, why in found.unasked.items()) or "none"
+            "\n".join(
+                f"- {markdown_text(name)}: {markdown_text(why)}"
+                for name, why in found.unasked.items()
+            )
+            or "none"
         ),
     }
     if not reasons:
@@ -75,7 +80,7 @@ def news(
         data_version=dg.DataVersion(found.data_version),
         metadata=facts
         | {
-            "news": dg.MetadataValue.md("\n".join(f"- {one}" for one in reasons)),
+            "news": dg.MetadataValue.md("\n".join(f"- {markdown_text(one)}" for one in reasons)),
             "inputs": dg.MetadataValue.json(dict(found.inputs)),
             "dagster/row_count": len(found.inputs),
         },

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from genept.embeddings.pooling import METHOD, TABLE_OF_KIND
 from genept.embeddings.representations import CollectionParts
+from genept.escaping import markdown_text
 from genept.platform import Platform
 from genept.sources.catalogue import Collection
 from genept.store.lake import Part, StoredTable
@@ -79,7 +80,7 @@ def shown_pictures(
     for name, picture in pictures.items():
         encoded = base64.b64encode(picture).decode()
         left -= len(encoded)
-        shown = f"![{name}](data:image/png;base64,{encoded})"
-        elsewhere = f"{name}: {addresses.get(name, 'in the release, under audit/')}"
+        shown = f"![{markdown_text(name)}](data:image/png;base64,{encoded})"
+        elsewhere = f"{markdown_text(name)}: {addresses.get(name, 'in the release, under audit/')}"
         lines.append(shown if left >= 0 else elsewhere)
     return "\n\n".join(lines)

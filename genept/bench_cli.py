@@ -8,7 +8,6 @@ from typing import Annotated
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +21,7 @@ from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.registry import TASKS
 from genept.benchmarks.standing import OF_SCORE, beside_controls, sample_tasks
 from genept.client import load_table
-from genept.console import console
+from genept.console import console, open_console
 from genept.nomenclature.reference import build_genes
 from genept.platform import Platform
 from genept.resolving import resolve
@@ -34,7 +33,7 @@ from genept.text.recipes import load_recipes
 from genept.text.spaces import Space
 
 app = typer.Typer(no_args_is_help=True, help="Which text, which model: tasks beside controls.")
-answer = Console(highlight=False)
+answer = open_console()
 
 
 @app.command()

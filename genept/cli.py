@@ -17,12 +17,12 @@ import polars as pl
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from genept.client import load_table, open_releases
-from genept.console import console
+from genept.console import console, open_console
+from genept.escaping import visible
 from genept.release_cli import app as release_app
 from genept.settings import Settings
 from genept.sources.errors import SourceError
@@ -48,7 +48,7 @@ app = typer.Typer(
 store_app = typer.Typer(no_args_is_help=True, help="The embedded object store.")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
-answer = Console(highlight=False)
+answer = open_console()
 
 
 def _add(add: Callable[[], object], *names: str) -> None:
@@ -187,4 +187,4 @@ def show_table(
     answer.print(columns)
     typer.echo(f"\n{known.address(manifest.release_id, released.files[0].path)}")
     with pl.Config(tbl_cols=20, tbl_hide_dataframe_shape=True, fmt_str_lengths=40):
-        typer.echo(str(head))
+        typer.echo(visible(str(head)))

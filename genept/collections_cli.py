@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,7 +18,7 @@ from genept.collections.added import local_archives, named_by_owner
 from genept.collections.detection import Detected, detect
 from genept.collections.rehearsal import Rehearsed, rehearse
 from genept.collections.sidecar import Sidecar, said
-from genept.console import console
+from genept.console import console, open_console
 from genept.nomenclature.mapping import Nomenclature
 from genept.platform import Platform
 from genept.settings import Settings
@@ -27,7 +26,7 @@ from genept.sources.errors import SourceError
 from genept.store.connect import open_store
 
 app = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
-answer = Console(highlight=False, soft_wrap=True)
+answer = open_console(soft_wrap=True)
 SHOWN: Final = 8
 
 File = Annotated[

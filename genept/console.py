@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,7 +19,38 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-console = Console(stderr=True, highlight=False)
+from genept.escaping import visible
+
+
+class _Visible:
+    """Something to be printed, without the control characters of the data in it."""
+
+    def __init__(self, printed: ConsoleRenderable) -> None:
+        self._printed = printed
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._printed, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+class _ShowControlCharacters(RenderHook):
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Visible(one) for one in renderables]
+
+
+def open_console(
+    *, stderr: bool = False, soft_wrap: bool = False, width: int | None = None
+) -> Console:
+    """A console on which text from data moves no cursor and sets no colour or title.
+
+    Markup in such text is still understood: `rich.markup.escape` it where it is put together.
+    """
+    opened = Console(stderr=stderr, highlight=False, soft_wrap=soft_wrap, width=width)
+    opened.push_render_hook(_ShowControlCharacters())
+    return opened
+
+
+console = open_console(stderr=True)
 """Progress and messages go to standard error; what a command answers goes to standard output."""
 
 

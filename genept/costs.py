@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from genept.drawing import new_figure
 from genept.store.lake import Lake, NewPart, Part
 from genept.store.provenance import Origin
 from genept.tables import WORKING_TABLES
@@ -73,10 +74,8 @@ def cost_by_run(metrics: pl.DataFrame) -> pl.DataFrame:
 
 def cost_picture(metrics: pl.DataFrame) -> bytes:
     """PNG of what each of the last runs cost: time, bytes, tokens and memory."""
-    from matplotlib.figure import Figure
-
     runs = cost_by_run(metrics).tail(SHOWN)
-    figure = Figure(figsize=(8, 6), dpi=80, layout="constrained")
+    figure = new_figure((8, 6), dpi=80)
     panels = figure.subplots(len(MEASURES), 1, sharex=True)
     places = list(range(runs.height))
     colours = ["#4c72b0" if one == "success" else "#c44e52" for one in runs["outcome"]]

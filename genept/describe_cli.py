@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from genept.console import console
+from genept.console import console, open_console
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import published_genes
 from genept.platform import Platform
@@ -30,7 +29,7 @@ COLOURS: Final = {
     "function": "cyan", "location": "blue", "disease": "red", "go": "yellow",
     "pathways": "magenta", "interactions": "bright_blue", "phenotypes": "bright_red",
 }  # fmt: skip
-answer = Console(highlight=False, soft_wrap=True)
+answer = open_console(soft_wrap=True)
 
 
 def describe(

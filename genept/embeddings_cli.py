@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from genept.client import load_table
-from genept.console import console
+from genept.console import console, open_console
 from genept.embeddings import outside
 from genept.embeddings.outside import Joined, register
 from genept.platform import Platform
@@ -27,7 +26,7 @@ from genept.text.spaces import space_of
 app = typer.Typer(
     no_args_is_help=True, help="Vectors of cells and samples from other models; ensembles."
 )
-answer = Console(highlight=False, soft_wrap=True)
+answer = open_console(soft_wrap=True)
 
 Space = Annotated[str, typer.Option("--id", help="Space of the model, such as scgpt/whole-human.")]
 Collection = Annotated[str, typer.Option(help="Whose observations they are.")]

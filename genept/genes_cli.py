@@ -10,14 +10,14 @@ from typing import Annotated, BinaryIO
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import DownloadColumn
 from rich.table import Table
 
 from genept.client import load_table, open_releases
-from genept.console import progress_bar
+from genept.console import open_console, progress_bar
 from genept.describe_cli import describe, recipes
+from genept.escaping import without_formulas
 from genept.nomenclature.differences import reference_differences, touched_collections
 from genept.nomenclature.mapping import MappingResult, Nomenclature
 from genept.nomenclature.reference import Reference
@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 app.command()(describe)
 app.command()(recipes)
-answer = Console(highlight=False, soft_wrap=True)
+answer = open_console(soft_wrap=True)
 
 ReferenceName = Annotated[
     str,
@@ -63,7 +63,7 @@ def map_file(
         for batch, amount in names.batches:
             result = nomenclature.map(batch)
             rows = result.rows.with_columns(pl.col("candidates").list.join(" "))
-            rows.write_csv(written, include_header=not tally.n)
+            without_formulas(rows).write_csv(written, include_header=not tally.n)
             tally.add(result)
             advance(amount)
     answer.print(f"{tally.n:,} names from {names.where}")
@@ -106,7 +106,7 @@ def diff(
     answer.print(counts)
     if output is not None:
         with _replacing(output) as file:
-            changes.write_csv(file)
+            without_formulas(changes).write_csv(file)
         answer.print(f"\nwritten to {output}")
     if _released_here():
         _print_touched(changes)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from genept.console import open_console
+from genept.escaping import visible
 from genept.models.registry import ModelRegistry
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.store.errors import StoreError
 
 app = typer.Typer(no_args_is_help=True, help="Trained models: champions, candidates, the gate.")
-answer = Console(highlight=False, soft_wrap=True)
+answer = open_console(soft_wrap=True)
 WIDTH: Final = 120
 """Of the list, whatever the terminal's: a name that is cut short cannot be asked for."""
 Model = Annotated[str, typer.Argument(help="Such as diagnosis-tcga-brca.")]
@@ -46,7 +47,7 @@ def list_models() -> None:
         )
     if not table.row_count:
         raise StoreError("no model was trained yet: `genept run` trains them")
-    Console(highlight=False, width=WIDTH).print(table)
+    open_console(width=WIDTH).print(table)
 
 
 @app.command()
@@ -54,7 +55,7 @@ def show(model: Model, version: Version = "") -> None:
     """Print a version's model card, and which versions there are."""
     registry = _registry()
     manifest = registry.manifest(model, _version(registry, model, version))
-    typer.echo(registry.card(manifest))
+    typer.echo(visible(registry.card(manifest)))
     pointer, _ = registry.pointer(model)
     order = [one.version for one in pointer.models] if pointer else []
     for one in sorted(registry.versions(model), key=lambda v: (v not in order, v)):

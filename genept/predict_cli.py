@@ -12,13 +12,13 @@ from typing import Annotated, Final
 import numpy as np
 import polars as pl
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from genept.client import load_embeddings
 from genept.collections.sidecar import said
-from genept.console import console
+from genept.console import console, open_console
+from genept.escaping import without_formulas
 from genept.models.card import LIMITS
 from genept.models.drug_training import is_drug_model
 from genept.models.own_samples import Matrix, OtherUnitError, OwnSamples, read_own_samples
@@ -29,7 +29,7 @@ from genept.settings import Settings
 from genept.store.errors import StoreError
 
 app = typer.Typer(no_args_is_help=True)
-answer = Console(highlight=False, soft_wrap=True)
+answer = open_console(soft_wrap=True)
 SHOWN: Final = 20
 
 File = Annotated[
@@ -170,6 +170,8 @@ def print_diagnoses(served: Served, found: pl.DataFrame) -> None:
 def write_table(rows: pl.DataFrame, path: Path) -> None:
     """Write a table as parquet or CSV, by the file's ending: whole, or not at all.
 
+    In CSV, text that a spreadsheet would take for a formula is marked as text.
+
     Raises
     ------
     StoreError
@@ -181,7 +183,9 @@ def write_table(rows: pl.DataFrame, path: Path) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
         written = Path(file.name)
     try:
-        rows.write_parquet(written) if path.suffix == ".parquet" else rows.write_csv(written)
+        rows.write_parquet(written) if path.suffix == ".parquet" else without_formulas(
+            rows
+        ).write_csv(written)
         written.chmod(0o644)
         written.replace(path)
     finally:

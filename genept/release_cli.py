@@ -12,10 +12,11 @@ from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from genept.client import open_releases
+from genept.console import open_console
+from genept.escaping import visible
 from genept.snippets import Snippets
 from genept.store import approvals, collector, garbage, rollback
 from genept.store.approvals import Hold
@@ -29,7 +30,7 @@ from genept.store.verifying import verify as find_faults
 from genept.tables import TABLES
 
 app = typer.Typer(no_args_is_help=True, help="Published releases.")
-answer = Console(highlight=False, soft_wrap=True)
+answer = open_console(soft_wrap=True)
 ReleaseId = Annotated[str, typer.Argument(help="Id of a release, or `latest`.")]
 
 
@@ -109,7 +110,7 @@ def diff(
     """Compare two releases: rows, columns, and the values that moved."""
     known = open_releases()
     found = known.differences(_named(known, before), _named(known, after))
-    typer.echo(found.body().decode() if as_json else found.text())
+    typer.echo(found.body().decode() if as_json else visible(found.text()))
 
 
 @app.command()
@@ -119,7 +120,7 @@ def verify(release: ReleaseId = "latest") -> None:
     manifest = _named(known, release)
     faults = find_faults(known.store, known.folder(manifest.release_id), manifest)
     for fault in faults:
-        typer.echo(fault)
+        typer.echo(visible(fault))
     if faults:
         raise StoreError(
             f"{manifest.release_id} is not as it was sealed ({len(faults)} faults): restore the "

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import polars as pl
-from rich.console import Console
 
 from genept.benchmarks.standing import annotated_cells, sample_tasks
 from genept.client import load_table, open_releases
+from genept.console import open_console
 from genept.settings import Settings
 from genept.snippets import Snippets
 from genept.store.release import Releases
@@ -22,7 +22,7 @@ HEADLINES = {
 
 def print_report(settings: Settings, *, is_new: bool) -> None:
     """Print the current release to standard output."""
-    out = Console(highlight=False, soft_wrap=True)
+    out = open_console(soft_wrap=True)
     releases = open_releases(settings)
     manifest = releases.current()
     out.print("\n[bold]Tables[/]", *_tables(releases), sep="\n")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, cast
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from genept.console import console
+from genept.console import console, open_console
 from genept.platform import Platform
 from genept.resolving import LATEST
 from genept.search import TABLE_OF, Among, Answer, SpaceSearch
@@ -18,7 +17,7 @@ from genept.store.errors import StoreError
 
 DEFAULT_SPACE = "minilm-l6-v2/name-go"
 ABOUT = 90
-answer = Console(highlight=False)
+answer = open_console()
 
 InSpace = Annotated[str, typer.Option("--space", help="A space of the release.")]
 OfRelease = Annotated[str, typer.Option(help="Id of a release.")]

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from genept.console import console
+from genept.console import console, open_console
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.archives import Archives
@@ -19,7 +18,7 @@ from genept.sources.errors import SourceError
 app = typer.Typer(
     no_args_is_help=True, help="Public sources: where from, which version, what news."
 )
-answer = Console(highlight=False, soft_wrap=True)
+answer = open_console(soft_wrap=True)
 
 SourceIds = Annotated[
     list[str], typer.Argument(help="Ids of sources; `entry:value` for one file of a pattern.")

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from genept.console import console
+from genept.console import console, open_console
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import published_genes
 from genept.platform import Platform
@@ -25,7 +24,7 @@ from genept.text.own_spaces import Mapped, map_vectors, register
 from genept.text.spaces import space_of
 
 app = typer.Typer(no_args_is_help=True, help="Spaces: declared ones, and tables of one's own.")
-answer = Console(highlight=False, soft_wrap=True)
+answer = open_console(soft_wrap=True)
 
 
 @app.command()

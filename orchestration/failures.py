@@ -12,6 +12,7 @@ from typing import Final
 import dagster as dg
 import httpx
 
+from genept.escaping import markdown_text
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.store.errors import StoreError
@@ -30,11 +31,11 @@ def failure_report(run: dg.DagsterRun, message: str, steps: Sequence[dg.DagsterE
         "",
         f"- job: {run.job_name}",
         *([f"- night: {night}"] if night else []),
-        f"- {message.strip().splitlines()[0] if message.strip() else 'no reason was given'}",
+        f"- {markdown_text((message.strip() or 'no reason was given').splitlines()[0])}",
         "",
         "## Steps",
         "",
-        *[f"- `{one.step_key}`: {_reason(one)}" for one in steps],
+        *[f"- `{one.step_key}`: {markdown_text(_reason(one))}" for one in steps],
         *([] if steps else ["- none: the process ended before a step could fail"]),
         "",
         "## What to do",

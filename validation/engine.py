@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from genept.escaping import html_text
 from validation.pages import standalone
 from validation.suites import Expectation, Suite
 
@@ -109,8 +110,31 @@ def _sentence(result: Any) -> str:
 def _page(result: Any) -> bytes:
     from great_expectations.render.renderer import ValidationResultsPageRenderer
 
-    page: str = _view().render(ValidationResultsPageRenderer().render(result))
+    page: str = _view().render(_escaped(ValidationResultsPageRenderer().render(result)))
     return standalone(page)
+
+
+def _escaped(document: Any) -> Any:
+    """The same document, whose text is HTML: the templates of pages put it in as it stands."""
+    from great_expectations.render import RenderedDocumentContent
+
+    class Escaped(RenderedDocumentContent):  # type: ignore[misc]
+        def to_json_dict(self) -> dict[str, Any]:
+            content = _as_html(document.to_json_dict())
+            return dict(content)
+
+    return Escaped(document.sections)
+
+
+def _as_html(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {
+            key: value if key == "params" else _as_html(value)  # those the view escapes itself
+            for key, value in content.items()
+        }
+    if isinstance(content, list):
+        return [_as_html(value) for value in content]
+    return html_text(content) if isinstance(content, str) else content
 
 
 @cache

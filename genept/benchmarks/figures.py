@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from genept.drawing import new_figure
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -257,9 +259,7 @@ def _seriated(table: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    figure = new_figure((width, height), dpi=110)
     return figure, figure.subplots()
 
 

@@ -26,6 +26,7 @@ from genept.collections.claims import CollectionRefusedError
 from genept.collections.detection import Detected, detect
 from genept.collections.ingest import ingest
 from genept.collections.sidecar import Sidecar, read_sidecar
+from genept.escaping import markdown_block, markdown_text
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference
 from genept.nomenclature.screening import GeneNamesRefusedError
@@ -225,9 +226,9 @@ def _quarantined(store: ObjectStore, product: str, drop: Drop, reason: str) -> R
     """Move a drop aside, with a report; it leaves the inbox only when all of it is there."""
     folder = f"{product}/quarantine/{drop.name}/{drop.version[:12]}"
     report = _REPORT.format(
-        name=drop.name,
+        name=markdown_text(drop.name),
         when=drop.sidecar.last_modified.isoformat(timespec="seconds"),
-        reason=reason,
+        reason=markdown_block(reason),
         id=drop.id,
         inbox=store.uri(f"{product}/inbox/"),
     )

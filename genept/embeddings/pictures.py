@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from genept.drawing import new_figure
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.sampling import Sampling, label_of
 from genept.store.errors import MissingObjectError
@@ -83,12 +84,10 @@ def draw(observed: pl.DataFrame, vectors: pl.DataFrame, title: str) -> bytes:
     vectors
         `observation_id` and `embedding` of those that are drawn.
     """
-    from matplotlib.figure import Figure
-
     label = label_of(observed)
     drawn = vectors.join(observed, on="observation_id").sort("observation_id")
     components, shares = _components(embedding_matrix(drawn.to_arrow()))
-    figure = Figure(figsize=(8.6, 3.6), dpi=80, layout="constrained")
+    figure = new_figure((8.6, 3.6), dpi=80)
     figure.suptitle(title, fontsize=10)
     scatter, histogram = figure.subplots(1, 2, width_ratios=[3, 2])
     _scatter(scatter, components, drawn[label].to_list() if label else [None] * len(drawn))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genept.drawing import new_figure
 from genept.models.card import reliability
 from genept.models.evidence import Evidence, Predictions
 
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
 
 def card_figure(evidence: Evidence) -> bytes:
     """One PNG; the same evidence gives the same bytes on one machine."""
-    from matplotlib.figure import Figure
-
     k = len(evidence.holdout.classes)
     side = 3.2 + 0.28 * k
-    figure = Figure(figsize=(side + 4.0, max(3.6, side)), dpi=100, layout="constrained")
+    figure = new_figure((side + 4.0, max(3.6, side)), dpi=100)
     left, right = figure.subplots(1, 2, width_ratios=[side, 3.6])
     _confusion(left, evidence.holdout)
     _curve(right, evidence)

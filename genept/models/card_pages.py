@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
-from html import escape
 from typing import Final
 
+from genept.escaping import NO_SCRIPTS, html_text, markdown_text
 from genept.models.card import Block, Drawing, Facts, Grid, Heading, Paragraph, Points, card_blocks
 from genept.models.card_figure import card_figure
 from genept.models.evidence import Evidence
@@ -31,9 +31,9 @@ def card_page(facts: Facts, evidence: Evidence) -> str:
     """The card as one self-contained HTML page, with its figure inside."""
     body = "".join(_html(block, facts, evidence) for block in card_blocks(facts, evidence))
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{NO_SCRIPTS}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Model card of {escape(facts.model)}</title><style>{_STYLE}</style></head><body>"
+        f"<title>Model card of {html_text(facts.model)}</title><style>{_STYLE}</style></head><body>"
         '<p class="use">Research use only: nothing here diagnoses people.</p>'
         f"<main>{body}</main></body></html>\n"
     )
@@ -42,15 +42,15 @@ def card_page(facts: Facts, evidence: Evidence) -> str:
 def _markdown(block: Block) -> str:
     match block:
         case Heading(level, text):
-            return f"{'#' * level} {text}"
+            return f"{'#' * level} {markdown_text(text)}"
         case Paragraph(text):
-            return text
+            return _marked(text)
         case Grid(head, rows):
-            cells = [[cell.replace("|", "/") for cell in row] for row in (head, *rows)]
+            cells = [[markdown_text(cell) for cell in row] for row in (head, *rows)]
             cells.insert(1, ["---"] * len(head))
             return "\n".join(f"| {' | '.join(row)} |" for row in cells)
         case Points(items):
-            return "\n".join(f"- {item}" for item in items)
+            return "\n".join(f"- {_marked(item)}" for item in items)
         case Drawing():
             return ""
 
@@ -58,7 +58,7 @@ def _markdown(block: Block) -> str:
 def _html(block: Block, facts: Facts, evidence: Evidence) -> str:
     match block:
         case Heading(level, text):
-            return f"<h{level}>{escape(text)}</h{level}>"
+            return f"<h{level}>{html_text(text)}</h{level}>"
         case Paragraph(text):
             return f"<p>{_inline(text)}</p>"
         case Grid(head, rows):
@@ -74,16 +74,35 @@ def _html(block: Block, facts: Facts, evidence: Evidence) -> str:
                 "the tables below say the same in numbers."
             )
             return (
-                f'<figure><img alt="{escape(said, quote=True)}" '
-                f'src="data:image/png;base64,{encoded}"><figcaption>{escape(said)}</figcaption>'
+                f'<figure><img alt="{html_text(said)}" '
+                f'src="data:image/png;base64,{encoded}"><figcaption>{html_text(said)}</figcaption>'
                 "</figure>"
             )
 
 
+def _marked(text: str) -> str:
+    """Markdown of a paragraph, in which only its own bold and code have a meaning."""
+    parts = re.split(r"(\*\*.+?\*\*|`.+?`)", text)
+    return "".join(
+        f"**{markdown_text(part[2:-2])}**"
+        if part.startswith("**") and len(part) > 4
+        else part
+        if part.startswith("`") and len(part) > 2
+        else _text(part)
+        for part in parts
+    )
+
+
+def _text(part: str) -> str:
+    """Text between two marks, with the spaces at its ends."""
+    inner = part.strip()
+    return part.replace(inner, markdown_text(inner)) if inner else part
+
+
 def _cells(row: Iterable[str], tag: str) -> str:
-    return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
+    return "".join(f"<{tag}>{html_text(cell)}</{tag}>" for cell in row)
 
 
 def _inline(text: str) -> str:
-    bold = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", escape(text))
+    bold = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html_text(text))
     return re.sub(r"`(.+?)`", r"<code>\1</code>", bold)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from genept.drawing import new_figure
+from genept.escaping import markdown_text
 from genept.models.gate_compared import MAX_DROP, cohort_cells
 from genept.models.registry import ModelRegistry
 
@@ -62,13 +64,16 @@ class ForgettingMatrix:
             name + (" ★" if star else "")
             for name, star in zip(self.names, self.was_champion, strict=True)
         ]
-        lines = [f"| | {' | '.join(heads)} |", f"| {' | '.join(['---'] * (len(heads) + 1))} |"]
+        lines = [
+            f"| | {' | '.join(map(markdown_text, heads))} |",
+            f"| {' | '.join(['---'] * (len(heads) + 1))} |",
+        ]
         for cell, values, drops in zip(self.cells, self.right, self.drops, strict=True):
             shown = [
                 f"**{_shown(value)}**" if drop else _shown(value)
                 for value, drop in zip(values, drops, strict=True)
             ]
-            lines.append(f"| {cell} | {' | '.join(shown)} |")
+            lines.append(f"| {markdown_text(cell)} | {' | '.join(shown)} |")
         return "\n".join(lines) + "\n"
 
 
@@ -96,11 +101,9 @@ def forgetting_matrix(registry: ModelRegistry, model: str) -> ForgettingMatrix:
 
 def forgetting_picture(matrix: ForgettingMatrix) -> bytes:
     """One PNG: cohorts and classes against retrainings; what was forgotten has a red frame."""
-    from matplotlib.figure import Figure
-
     rows, columns = matrix.right.shape
     size = (4.2 + 0.75 * columns, 1.9 + 0.27 * rows)
-    figure = Figure(figsize=size, dpi=100, layout="constrained")
+    figure = new_figure(size, dpi=100)
     axes = figure.subplots()
     axes.set_facecolor("#e3e3e3")
     image = axes.imshow(matrix.right, cmap="viridis", vmin=0, vmax=1, aspect="auto")

@@ -11,6 +11,7 @@ from typing import Final
 
 import polars as pl
 
+from genept.escaping import markdown_text
 from genept.store.lake import Lake, StoredTable
 
 _COLOURS: Final = {
@@ -89,7 +90,10 @@ class MappingReport:
         encoded = base64.b64encode(self.picture().encode()).decode()
         return "\n".join(
             [
-                f"**{self.collection}**: {names:.1%} of names, {expression:.2%} of expression",
+                (
+                    f"**{markdown_text(self.collection)}**: {names:.1%} of names, "
+                    f"{expression:.2%} of expression"
+                ),
                 "",
                 f"![outcomes](data:image/svg+xml;base64,{encoded})",
                 "",
@@ -104,8 +108,8 @@ class MappingReport:
                 "| lost | why | of expression |",
                 "|---|---|--:|",
                 *(
-                    f"| {_cell(row['input_id'])} | {row['outcome']}: "
-                    f"{_cell(row['evidence'])} | {row['expression_share']:.4%} |"
+                    f"| {markdown_text(row['input_id'])} | {row['outcome']}: "
+                    f"{markdown_text(row['evidence'])} | {row['expression_share']:.4%} |"
                     for row in self.lost.iter_rows(named=True)
                 ),
             ]
@@ -123,11 +127,6 @@ class MappingReport:
             )
             x += width
         return f'<text x="4" y="{y + 13}">{label}</text>{"".join(boxes)}'
-
-
-def _cell(text: str) -> str:
-    """Text that says nothing to Markdown or HTML, whatever a publisher put into a name."""
-    return "".join(c if c.isalnum() or c in " .,:;()-" else f"&#{ord(c)};" for c in text)
 
 
 def mapping_pages(lake: Lake, mapping: StoredTable) -> dict[str, str]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from genept.escaping import html_text
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ def _score_row(one: Score, axis: tuple[float, float], best: float | None) -> str
     kind = " control" if one.is_control else ""
     remark = " (control)" if one.is_control else ""
     interval = f", 95 % interval {one.low:.3f} to {one.high:.3f}" if _has_interval(one) else ""
-    spoken = escape(f"{one.name}{remark}: {one.value:.3f}{interval}", quote=True)
+    spoken = html_text(f"{one.name}{remark}: {one.value:.3f}{interval}")
     return (
-        f'<div class="row{kind}" role="listitem"><span class="name">{escape(one.name)}{remark}'
+        f'<div class="row{kind}" role="listitem"><span class="name">{html_text(one.name)}{remark}'
         f'</span><svg role="img" aria-label="{spoken}"><title>{spoken}</title>'
         f'{"".join(_marks(one, axis, best))}</svg><span class="value">{one.value:.3f}</span></div>'
     )
@@ -64,9 +65,9 @@ def _marks(one: Score, axis: tuple[float, float], best: float | None) -> Iterato
 
 def share_bar(name: str, share: float) -> str:
     """A share between 0 and 1 as a bar."""
-    spoken = escape(f"{name}: {share:.1%}", quote=True)
+    spoken = html_text(f"{name}: {share:.1%}")
     return (
-        f'<div class="row" role="listitem"><span class="name">{escape(name)}</span>'
+        f'<div class="row" role="listitem"><span class="name">{html_text(name)}</span>'
         f'<svg role="img" aria-label="{spoken}"><title>{spoken}</title>'
         '<rect class="bed" x="0" y="6" width="100%" height="8" rx="4"/>'
         f'<rect class="bar" x="0" y="6" width="{share:.1%}" height="8" rx="4"/></svg>'

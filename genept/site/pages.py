@@ -7,11 +7,11 @@ shown of the numbers is chosen in `genept.site.results`, and drawn in `.figures`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from html import escape
 from importlib.resources import files as resources
 
 import polars as pl
 
+from genept.escaping import NO_SCRIPTS, html_text
 from genept.site.figures import interval_plot, share_bar
 from genept.site.results import coverages, headline_scores, leaderboard, read_table
 from genept.snippets import Snippets
@@ -50,7 +50,7 @@ def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes
         for name, body in bodies.items()
     )
     page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{NO_SCRIPTS}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Release {manifest.release_id}</title>"
         '<link rel="stylesheet" href="style.css"></head><body>'
@@ -72,12 +72,12 @@ def _head(manifest: Manifest) -> str:
         "data version": manifest.data_version[:12],
     }
     shown = "".join(
-        f'<div><b>{escape(value)}</b><span class="soft">{name}</span></div>'
+        f'<div><b>{html_text(value)}</b><span class="soft">{name}</span></div>'
         for name, value in facts.items()
     )
     state = "complete"
     if not manifest.complete:
-        state = f'<span class="warn">partial: {escape(str(manifest.limits))}</span>'
+        state = f'<span class="warn">partial: {html_text(str(manifest.limits))}</span>'
     links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title in SECTIONS.items())
     return (
         "<header><h1>Gene, cell and sample embeddings</h1>"
@@ -103,9 +103,9 @@ def _use(manifest: Manifest, files: ReleasedFiles) -> Iterator[str]:
         yield f"<details><summary>{library}</summary>{_code(code)}</details>"
     yield "<p>Whole questions, to be pasted and changed:</p>"
     for question, code in made.questions().items():
-        yield f"<details><summary>{escape(question)}</summary>{_code(code)}</details>"
+        yield f"<details><summary>{html_text(question)}</summary>{_code(code)}</details>"
     spaces = sorted({file.partition[0] for file in manifest.tables["gene_embeddings"].files})
-    yield f"<p>Spaces: {', '.join(f'<code>{escape(one)}</code>' for one in spaces)}.</p>"
+    yield f"<p>Spaces: {', '.join(f'<code>{html_text(one)}</code>' for one in spaces)}.</p>"
 
 
 def _lineage(manifest: Manifest) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _lineage(manifest: Manifest) -> Iterator[str]:
     for name, table in manifest.tables.items():
         inputs = sorted({one for file in table.files for one in file.origin.get("inputs", {})})
         linked = (
-            f'<a href="#table-{one}">{one}</a>' if one in manifest.tables else escape(one)
+            f'<a href="#table-{one}">{one}</a>' if one in manifest.tables else html_text(one)
             for one in inputs
         )
         rows.append((f'<a href="#table-{name}">{name}</a>', ", ".join(linked) or "sources alone"))
@@ -128,7 +128,7 @@ def _results(manifest: Manifest, files: ReleasedFiles) -> Iterator[str]:
         "no difference to speak of.</p>"
     )
     for what, cohort, n, scores in headline_scores(files, manifest):
-        yield f'<h3>{what}, {escape(cohort)} <span class="soft">(n = {n:,})</span></h3>'
+        yield f'<h3>{what}, {html_text(cohort)} <span class="soft">(n = {n:,})</span></h3>'
         yield interval_plot(scores)
     yield "<h3>Leaderboard</h3>"
     yield from leaderboard(files, manifest)
@@ -145,7 +145,7 @@ def _models(manifest: Manifest) -> Iterator[str]:
         "and limits. Beside it stands what each retraining knows of each cohort and class.</p>"
     )
     items = ""
-    for name in map(escape, names):
+    for name in map(html_text, names):
         items += f'<li><a href="../models/{name}.html">Card of {name}</a>'
         if f"models/{name}-forgetting.png" in manifest.audit:
             items += f', <a href="../models/{name}-forgetting.png">what each retraining knows</a>'
@@ -170,7 +170,7 @@ def _issues(manifest: Manifest, collections: pl.DataFrame) -> Iterator[str]:
         for column in table.columns
         if column.deprecated
     ]
-    items = "".join(f"<li>{escape(one)}</li>" for one in (*found, *deprecated))
+    items = "".join(f"<li>{html_text(one)}</li>" for one in (*found, *deprecated))
     yield f"<ul>{items}</ul>" if items else "<p>None are known.</p>"
     if "differences.md" in manifest.audit:
         yield '<p><a href="../differences.md">What changed since the release before</a></p>'
@@ -182,10 +182,10 @@ def _table(name: str, table: ReleasedTable) -> str:
     columns = _grid(
         ("column", "type", "unit", "meaning"), (_column(column) for column in table.columns)
     )
-    made_from = f"<p>Made from: {escape(', '.join(inputs))}.</p>" if inputs else ""
+    made_from = f"<p>Made from: {html_text(', '.join(inputs))}.</p>" if inputs else ""
     return (
         f'<details id="table-{name}"><summary>{name} <span class="soft">{table.rows:,} rows, '
-        f"{table.bytes / 1e6:,.1f} MB</span></summary><p>{escape(table.meaning)}</p>"
+        f"{table.bytes / 1e6:,.1f} MB</span></summary><p>{html_text(table.meaning)}</p>"
         f"<p>Key: {', '.join(table.key)}{split}; {len(table.files)} files below "
         f"<code>data/{name}/</code>.</p>{made_from}{columns}</details>"
     )
@@ -226,7 +226,7 @@ def _quality(manifest: Manifest) -> Iterator[str]:
         page = f"checks/{name}.html"
         link = f'<a href="../{page}">{name}</a>' if page in manifest.audit else name
         found = "; ".join((*proof.failed, *proof.warnings)) or "all hold"
-        rows.append((link, str(proof.expectations), escape(found)))
+        rows.append((link, str(proof.expectations), html_text(found)))
     yield _grid(("table", "expectations", "findings"), rows, escaped=True)
 
 
@@ -255,14 +255,14 @@ def _licences(manifest: Manifest, collections: pl.DataFrame) -> Iterator[str]:
 def _grid(head: Iterable[str], rows: Iterable[tuple[str, ...]], *, escaped: bool = False) -> str:
     names = "".join(f"<th>{name}</th>" for name in head)
     body = "".join(
-        f"<tr>{''.join(f'<td>{cell if escaped else escape(cell)}</td>' for cell in row)}</tr>"
+        f"<tr>{''.join(f'<td>{cell if escaped else html_text(cell)}</td>' for cell in row)}</tr>"
         for row in rows
     )
     return f'<div class="wide"><table><tr>{names}</tr>{body}</table></div>'
 
 
 def _code(text: str) -> str:
-    return f"<pre><code>{escape(text)}</code></pre>"
+    return f"<pre><code>{html_text(text)}</code></pre>"
 
 
 def _yes_no(value: object) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
-from html import escape
 from typing import Final
 
 import polars as pl
 
 from genept.benchmarks.exhibits import cells_in_words, exhibits
 from genept.benchmarks.standing import annotated_cells, sample_tasks
+from genept.escaping import html_text
 from genept.site.figures import Score
 from genept.store.manifest import Manifest
 from genept.store.released_files import ReleasedFiles
@@ -74,19 +74,19 @@ def leaderboard(files: ReleasedFiles, manifest: Manifest) -> Iterator[str]:
     for one in exhibits(read, load_recipes()):
         data = b64encode(one.png).decode()
         yield (
-            f"<figure><figcaption><b>{escape(one.title)}.</b> {_said(one.words)}</figcaption>"
-            f'<img loading="lazy" style="max-width:100%" alt="{escape(one.title, quote=True)}" '
+            f"<figure><figcaption><b>{html_text(one.title)}.</b> {_said(one.words)}</figcaption>"
+            f'<img loading="lazy" style="max-width:100%" alt="{html_text(one.title)}" '
             f'src="data:image/png;base64,{data}"></figure>'
         )
     if said := cells_in_words(read("benchmark_comparisons")):
-        yield f"<ul>{''.join(f'<li>{escape(one)}</li>' for one in said)}</ul>"
+        yield f"<ul>{''.join(f'<li>{html_text(one)}</li>' for one in said)}</ul>"
 
 
 def _said(words: str) -> str:
     """What a picture says; folded where it is longer than anybody reads unasked."""
     if len(words) <= LONGEST_CAPTION:
-        return escape(words)
-    return f"<details><summary>in words</summary>{escape(words)}</details>"
+        return html_text(words)
+    return f"<details><summary>in words</summary>{html_text(words)}</details>"
 
 
 def coverages(files: ReleasedFiles, manifest: Manifest) -> Iterator[tuple[str, float]]:

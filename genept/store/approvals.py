@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict
 
+from genept.escaping import markdown_text
 from genept.store.declarations import declare
 from genept.store.drift import Change
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
@@ -253,10 +254,10 @@ def approval_page(given: Sequence[Approval]) -> dict[str, bytes]:
     lines = ["# Approved", ""]
     for one in given:
         lines.append(
-            f"- **{one.table}** may differ from {one.against}: {one.reason} "
-            f"({one.by}, {one.at:%Y-%m-%d %H:%M} UTC)"
+            f"- **{one.table}** may differ from {one.against}: {markdown_text(one.reason)} "
+            f"({markdown_text(one.by)}, {one.at:%Y-%m-%d %H:%M} UTC)"
         )
-        lines += [f"    - {change}" for change in one.changes]
+        lines += [f"    - {markdown_text(change)}" for change in one.changes]
     return {"approvals.md": "\n".join([*lines, ""]).encode()}
 
 

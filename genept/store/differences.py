@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from genept.escaping import markdown_text
 from genept.store.manifest import Document, Manifest, ReleasedTable
 from genept.store.moved import (
     MappingChange,
@@ -159,25 +160,28 @@ def _table_lines(name: str, table: TableDifference) -> Iterator[str]:
 def _vector_lines(one: VectorDrift) -> Iterator[str]:
     counts = f"{one.compared:,} compared, {one.added:,} added, {one.removed:,} removed"
     spread = ", ".join(f"{name} {value:.4f}" for name, value in (one.quantiles or {}).items())
-    yield f"- {one.table} {one.partition}: {counts}; {spread or one.incomparable}"
+    yield (
+        f"- {one.table} {markdown_text(one.partition)}: {counts}; "
+        f"{spread or markdown_text(one.incomparable)}"
+    )
     for worst in one.worst:
-        yield f"    - {worst.cosine:.4f} {worst.label} {worst.id}"
+        yield f"    - {worst.cosine:.4f} {markdown_text(worst.label)} {markdown_text(worst.id)}"
 
 
 def _mapping_lines(one: MappingChange) -> Iterator[str]:
-    yield f"- {one.collection}: {one.changed:,} of {one.compared:,}"
+    yield f"- {markdown_text(one.collection)}: {one.changed:,} of {one.compared:,}"
     for turn, n in one.turns.items():
-        yield f"    - {turn}: {n:,}, such as {_some(one.examples[turn])}"
+        yield f"    - {markdown_text(turn)}: {n:,}, such as {_some(one.examples[turn])}"
 
 
 def _metric_lines(metrics: tuple[MetricChange, ...]) -> Iterator[str]:
     for one in metrics[:SHOWN]:
         remark = "" if one.within_interval else "  **outside its former interval**"
-        yield f"- {one.before:.4f} → {one.after:.4f}  {one.name}{remark}"
+        yield f"- {one.before:.4f} → {one.after:.4f}  {markdown_text(one.name)}{remark}"
     if len(metrics) > SHOWN:
         yield f"- and {len(metrics) - SHOWN} more, in differences.json"
 
 
 def _some(names: tuple[str, ...], shown: int = 5) -> str:
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+    return ", ".join(map(markdown_text, names[:shown])) + more

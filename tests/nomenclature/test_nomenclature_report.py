@@ -71,4 +71,4 @@ def test_markdown_holds_the_picture_and_lets_no_name_break_it():
     (line,) = (line for line in text.splitlines() if "knows" in line)
     assert line.count("|") == 4
     assert not set("<>`*[]") & set(line)
-    assert "&#60;b&#62;&#124;&#96;x&#96;&#42;&#10;" in line
+    assert "&#60;b&#62;&#124;&#96;x&#96;&#42; |" in line
