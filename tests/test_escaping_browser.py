@@ -101,6 +101,7 @@ def markdown_pages() -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
 def html_pages() -> dict[str, str]:
     facts = Facts(ALL, ALL, ALL, ALL, (), dict.fromkeys(NAMES, 1), 0.5, NAMES)
     found = Checked(
@@ -123,9 +124,11 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-def test_nothing_that_a_name_says_is_run_or_fetched_and_all_of_it_shows(browser: Browser) -> None:
+def test_nothing_that_a_name_says_is_run_or_fetched_and_all_of_it_shows(
+    browser: Browser, html_pages: dict[str, str]
+) -> None:
     pages = {name: PERMISSIVE.render(text) for name, text in markdown_pages().items()}
-    pages = {f"{name}.md": page for name, page in pages.items()} | html_pages()
+    pages = {f"{name}.md": page for name, page in pages.items()} | html_pages
     for name, content in pages.items():
         context = browser.new_context()
         page = context.new_page()
@@ -151,8 +154,10 @@ def test_nothing_that_a_name_says_is_run_or_fetched_and_all_of_it_shows(browser:
         context.close()
 
 
-def test_our_pages_tell_the_browser_that_they_have_no_scripts(browser: Browser) -> None:
-    for name, content in html_pages().items():
+def test_our_pages_tell_the_browser_that_they_have_no_scripts(
+    browser: Browser, html_pages: dict[str, str]
+) -> None:
+    for name, content in html_pages.items():
         if name == "figures":  # a part of the release page
             continue
         page = browser.new_page()

@@ -70,6 +70,18 @@ def test_map_writes_every_name_in_order_and_sums_up(folder):
     assert not list(folder.glob("*.partial"))
 
 
+def test_no_name_is_a_formula_in_the_mapping_and_the_mapping_can_be_mapped(folder):
+    (folder / "mine.csv").write_text("gene,x\n=cmd|' /C calc'!A0,1\nTP53,2\n@B,3\n-7,4\n")
+    first = run("map", "mine.csv", "--reference", "hgnc.txt")
+    assert first.exit_code == 0, first.output
+    written = pl.read_csv(folder / "mine.csv.mapping.csv", infer_schema=False)
+    assert written["input_id"].to_list() == ["'=cmd|' /C calc'!A0", "TP53", "'@B", "-7"]
+    again = run("map", "mine.csv.mapping.csv", "--column", "input_id", "--reference", "hgnc.txt")
+    assert again.exit_code == 0, again.output
+    second = pl.read_csv(folder / "mine.csv.mapping.csv.mapping.csv", infer_schema=False)
+    assert second.equals(written)
+
+
 def test_map_takes_column_and_target(folder):
     (folder / "mine.tsv").write_text("gene\tother\nTP53\tB\n")
     result = run(

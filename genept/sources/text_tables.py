@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from genept.escaping import restored
 from genept.sources.errors import SourceError
 
 
@@ -41,13 +42,16 @@ class TextTable:
             return sum(1 for _ in zip(rows, self.header, strict=False)) - 1 < len(self.header) - 1
 
     def column(self, position: int, size: int) -> Iterator[tuple[list[str], int]]:
-        """Values of a column, `size` at a time, and how many bytes of the file that took."""
+        """Values of a column, `size` at a time, and how many bytes of the file that took.
+
+        The apostrophe that our own CSV files have before a formula is taken away.
+        """
         with self._rows() as (rows, file):
             next(rows)
             values: list[str] = []
             before = 0
             for row in rows:
-                values.append(row[position])
+                values.append(restored(row[position]))
                 if len(values) == size:
                     yield values, file.tell() - before
                     values, before = [], file.tell()

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from chromium import SECONDS
 from guarded_webserver import free_port
 from installations import PROJECT, Installation
-
-SECONDS = 600
-"""Nobody waits that long; a machine that is tested on may be busy."""
 
 
 @dataclass(frozen=True)

@@ -5,25 +5,20 @@ Screenshots stay under `.genept/screenshots/`, for whoever wants to see what the
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
+from chromium import SECONDS, chromium
 from installations import PROJECT, Installation
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from served_ui import SECONDS, served_ui
+from playwright.sync_api import Browser, Page, expect
+from served_ui import ServedUI, served_ui
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.index, pytest.mark.timeout(1500)]
 
 GROUPS = (
     *("sources", "nomenclature", "collections", "text"),
     *("embeddings", "benchmarks", "models", "release"),
-)
-QUIET = (
-    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
 )
 LIMITS = {
     "GENEPT_COLLECTIONS": '["pbmc-hao"]',
@@ -36,28 +31,18 @@ SCREENSHOTS = PROJECT / ".genept" / "screenshots"
 
 
 @pytest.fixture
-def ui(installation: Installation) -> Iterator[str]:
+def ui(installation: Installation) -> Iterator[ServedUI]:
     """The UI that `make ui` serves, over an installation that has released something."""
     ran = installation.genept("run", env=LIMITS, timeout=1200)
     assert ran.returncode == 0, ran.stderr[-2000:]
-    with served_ui(installation, env=LIMITS) as address:
-        yield address
+    with served_ui(installation, env=LIMITS) as served:
+        yield served
 
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    """The system's Chromium; playwright's own cannot be had from a package index."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    # Chromium's own sandbox refuses to start as root, as which containers and CI run.
-    flags = [*QUIET, "--no-sandbox"] if os.geteuid() == 0 else [*QUIET]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=program, args=flags, timeout=SECONDS * 1000
-        )
-        yield chromium
-        chromium.close()
+    with chromium() as opened:
+        yield opened
 
 
 def see(page: Page, name: str) -> None:
@@ -67,42 +52,51 @@ def see(page: Page, name: str) -> None:
 
 
 def test_a_person_materialises_a_table_and_sees_its_checks_and_picture(
-    browser: Browser, ui: str
+    browser: Browser, ui: ServedUI
 ) -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
     page.set_default_timeout(SECONDS * 1000)
     expect.set_options(timeout=SECONDS * 1000)
 
-    page.goto(f"{ui}/asset-groups")
+    stranger = browser.new_context().new_page()
+    refused = stranger.goto(f"{ui.address}/asset-groups")
+    assert refused is not None
+    assert refused.status == 401
+    expect(stranger.get_by_text("A token is needed")).to_be_visible()
+
+    page.goto(ui.link)
+    page.wait_for_url(lambda url: "token" not in url)
+    page.goto(f"{ui.address}/asset-groups")
+    page.reload()
     for group in GROUPS:
         expect(page.get_by_text(re.compile(rf"^{group}$")).first).to_be_visible()
     see(page, "1-groups")
 
-    page.goto(f"{ui}/overview/activity/timeline")
+    page.goto(f"{ui.address}/overview/activity/timeline")
     expect(page.get_by_text("release", exact=True).first).to_be_visible()
     see(page, "2-timeline")
 
-    page.goto(f"{ui}/runs")
+    page.goto(f"{ui.address}/runs")
     finished = page.get_by_text("Success", exact=True)
     finished.first.wait_for()
     before = finished.count()
-    page.goto(f"{ui}/assets/cell_embeddings")
+    page.goto(f"{ui.address}/assets/cell_embeddings")
     page.get_by_text("Materialize", exact=True).first.click()
     page.get_by_text(re.compile("^Launched run")).first.wait_for()
     see(page, "3-launched")
 
-    page.goto(f"{ui}/runs")
+    page.goto(f"{ui.address}/runs")
     expect(finished).to_have_count(before + 1)
     expect(page.get_by_text("cell_embeddings").first).to_be_visible()
     see(page, "4-run-finished")
 
-    page.goto(f"{ui}/assets/cell_embeddings?view=checks")
+    page.goto(f"{ui.address}/assets/cell_embeddings?view=checks")
     page.get_by_text("keeps_its_declaration").first.click()
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
     expect(page.get_by_text(re.compile(r"^\d+ expectations hold$")).first).to_be_visible()
     see(page, "5-checks")
 
-    page.goto(f"{ui}/assets/cell_embeddings")
+    page.goto(f"{ui.address}/assets/cell_embeddings")
     expect(page.get_by_text("Show schema").first).to_be_visible()
     page.get_by_text("Show schema").first.scroll_into_view_if_needed()
     see(page, "6-metadata")

@@ -10,8 +10,9 @@ DATA_DOCS = """<html><head><link rel="stylesheet" href="https://cdn.example/x.cs
 
 def test_a_page_fetches_nothing_and_keeps_what_it_says() -> None:
     page = standalone(DATA_DOCS).decode()
-    assert "http" not in page
-    assert "script" not in page
+    assert "//" not in page
+    assert "<script" not in page
+    assert "track()" not in page
     assert 'href="index.html"' in page
     assert 'href="#value"' in page
     assert "Values must never be null." in page
