@@ -5,7 +5,7 @@ What a release is, and what may be done to it, is `genept.store`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from importlib.metadata import entry_points
@@ -200,45 +200,39 @@ def gc(
     A first call lists old releases, stages and parts, and writes the list to the store. What a
     run uses in the meantime is taken off it. A later call with --yes deletes the rest.
     """
-    known, age, accepted = (
-        open_releases(role="publisher"),
-        timedelta(days=days),
-        accept_missing or (),
-    )
-    grace = timedelta(hours=grace_hours)
-    store = open_releases(role="gc").store
-    deleted: list[garbage.Garbage] = []
+    known, store = open_releases(role="publisher"), open_releases(role="gc").store
+    age, grace, accepted = timedelta(days=days), timedelta(hours=grace_hours), accept_missing or ()
+    copies, uploads = _stale_copies(known, age), store.orphaned_uploads(garbage.UPLOAD_AGE)
+    here = [f"{len(one.files):,} files, {one.bytes:,} bytes; {one.why}" for one in copies]
+    freed, deleted = 0, []
     if yes:
+        # First what needs no room in the store, where the store may be full.
+        freed = sum(copy.bytes for copy in copies)
+        for copy in copies:
+            copy.delete()
+        store.abort_orphaned_uploads(garbage.UPLOAD_AGE)
         states = _states_of_runs(given_up)
         listed, deleted = collector.delete_garbage(
             known, store, states, grace=grace, part_age=age, accepted=accepted
         )
     else:
         listed = collector.list_garbage(known, part_age=age, accepted=accepted)
-    copies = _stale_copies(known, age)
-    uploads = store.orphaned_uploads(garbage.UPLOAD_AGE)
     if gap := garbage.broken_chain(known, accepted):
         answer.print(gap, style="yellow", markup=False)
-    for one in listed.garbage:
-        since = min(listed.since[key] for key in one.keys)
-        answer.print(
-            f"{one.what}: {len(one.keys):,} objects, {one.bytes:,} bytes; {one.why}; listed since "
-            f"{since:%Y-%m-%d %H:%M} UTC"
-        )
-    for copy in copies:
-        answer.print(
-            f"on this machine: {len(copy.files):,} files, {copy.bytes:,} bytes; {copy.why}"
-        )
+    for line in _garbage_lines(listed):
+        answer.print(line)
+    for line in here:
+        answer.print(f"on this machine: {line}")
     if uploads:
         answer.print(f"{len(uploads)} uploads in parts that were never finished")
-    if not listed.garbage and not uploads and not copies:
+    if not listed.garbage and not uploads and not copies and not deleted:
         answer.print("there is nothing to collect")
     elif yes:
-        freed = sum(one.bytes for one in deleted) + sum(copy.bytes for copy in copies)
-        store.abort_orphaned_uploads(garbage.UPLOAD_AGE)
-        for copy in copies:
-            copy.delete()
-        waiting = sum(one.bytes for one in listed.garbage) - sum(one.bytes for one in deleted)
+        gone = {key for one in deleted for key in one.keys}
+        freed += sum(one.bytes for one in deleted)
+        waiting = sum(
+            n for one in listed.garbage for key, n in one.sizes.items() if key not in gone
+        )
         answer.print(
             f"deleted {freed:,} bytes; {waiting:,} bytes wait until they have been listed for "
             f"{grace_hours:g} hours"
@@ -247,6 +241,15 @@ def gc(
         answer.print(
             "nothing was deleted; `genept release gc --yes` deletes what has been listed for "
             f"{grace_hours:g} hours by then, and what lies on this machine"
+        )
+
+
+def _garbage_lines(listed: collector.Listed) -> Iterator[str]:
+    for one in listed.garbage:
+        since = min(listed.since[key] for key in one.keys)
+        yield (
+            f"{one.what}: {len(one.keys):,} objects, {one.bytes:,} bytes; {one.why}; listed since "
+            f"{since:%Y-%m-%d %H:%M} UTC"
         )
 
 

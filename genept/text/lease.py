@@ -3,9 +3,10 @@
 Two runs that embed the same texts at once would pay twice, and could exceed a budget between
 them. Who holds the lease pays; the other waits, and then finds what it needs in the cache.
 
-Limits: clocks of different machines must agree to within `SPARE`; a holder that is suspended
-for longer than the lease may come back to find another one paying, and what it had asked for
-before is then paid for twice.
+No wall clock is asked, so that setting one takes the lease from nobody: a holder on this machine
+is known by its process, one elsewhere by its renewals. A holder that is suspended for longer than
+the lease may come back to find another one paying, and what it had asked for before is then paid
+for twice.
 """
 
 from __future__ import annotations
@@ -13,28 +14,33 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any, Final
-
-import psutil
 
 from genept.store.errors import ConflictError, MissingObjectError, StoreError
 from genept.store.s3 import ObjectStore
 from genept.text.embedder import RefusedEmbeddingError
+from genept.text.processes import is_running, machine, started, uptime
 
 SECONDS: Final = 90.0
 SPARE: Final = 15.0
-"""Before its end the holder stops believing in its own lease."""
+"""Before its end the holder stops believing in its own lease, and others wait for longer."""
 
 POLL: Final = 0.5
 
 
 class Lease:
-    """The right to pay. Use it as a context: it is renewed until its end."""
+    """The right to pay. Use it as a context: it is renewed until its end.
+
+    Parameters
+    ----------
+    waiting
+        Told once why this waits.
+    seconds
+        How long the lease holds after its last renewal.
+    """
 
     def __init__(
         self,
@@ -46,12 +52,14 @@ class Lease:
         self.store, self.key, self.waiting, self.seconds = store, key, waiting, seconds
         self._holder: dict[str, Any] = {
             "holder": secrets.token_hex(8),
-            "machine": _machine(),
+            "machine": machine(),
             "pid": os.getpid(),
-            "started": psutil.Process().create_time(),
+            "started": started(os.getpid()),
+            "seconds": seconds,
         }
         self._until = 0.0
         self._etag = ""
+        self._seen = ("", 0.0)
         self._lock = threading.Lock()
         self._ended = threading.Event()
 
@@ -76,7 +84,7 @@ class Lease:
 
     def confirm(self) -> None:
         """Raise unless the lease is still held, with time to spare."""
-        if time.time() > self._until - SPARE * self.seconds / SECONDS:
+        if uptime() > self._until - _spare(self.seconds):
             raise RefusedEmbeddingError(
                 "this run was suspended, or cut off from the store, for so long that another one "
                 "may be paying by now; nothing more was asked for: run again"
@@ -87,43 +95,52 @@ class Lease:
             body, etag = self.store.get_with_etag(self.key)
         except MissingObjectError:
             return self._try("")
-        return self._is_free(json.loads(body)) and self._try(etag)
+        return self._is_free(json.loads(body), etag) and self._try(etag)
 
     def _try(self, etag: str) -> bool:
         try:
-            self._write(time.time() + self.seconds, etag)
+            self._write(self.seconds, etag)
         except ConflictError:
             return False
         return True
 
-    def _is_free(self, held: dict[str, Any]) -> bool:
-        if held["until"] < time.time():
+    def _is_free(self, held: dict[str, Any], etag: str) -> bool:
+        if held["until"] == 0.0:  # its holder let go of it
             return True
-        if held["machine"] != self._holder["machine"]:
-            return False
-        try:  # a killed holder on this machine need not be waited for
-            return bool(psutil.Process(held["pid"]).create_time() != held["started"])
-        except psutil.NoSuchProcess:
-            return True
+        if held["machine"] == machine():
+            if not is_running(held["pid"], held["started"]):
+                return True  # a killed holder need not be waited for
+            if "uptime" in held:
+                return bool(uptime() > held["uptime"])
+        if etag != self._seen[0]:
+            self._seen = etag, uptime()
+        seconds = float(held.get("seconds", SECONDS))
+        return uptime() > self._seen[1] + seconds + _spare(seconds)
 
     def _renew(self) -> None:
         while not self._ended.wait(self.seconds / 4):
             try:
-                self._write(time.time() + self.seconds, self._etag)
+                self._write(self.seconds, self._etag)
             except ConflictError:
                 self._until = 0.0
                 return
             except StoreError:
                 continue  # out of reach for a moment: `confirm` says when it was too long
 
-    def _write(self, until: float, etag: str) -> None:
-        nonce = {"until": until, "nonce": secrets.token_hex(8)}
-        body = json.dumps(self._holder | nonce, sort_keys=True).encode()
+    def _write(self, seconds: float, etag: str) -> None:
+        """Hold the lease for so long from now on; 0 lets go of it.
+
+        `until` is by the wall clock, for whoever looks, and for versions that compare it.
+        """
+        until = uptime() + seconds if seconds else 0.0
+        times = {"until": time.time() + seconds if seconds else 0.0, "uptime": until}
+        body = json.dumps(
+            self._holder | times | {"nonce": secrets.token_hex(8)}, sort_keys=True
+        ).encode()
         with self._lock:
             self._etag = self.store.put_if_match(self.key, body, etag or None)
             self._until = until
 
 
-def _machine() -> str:
-    """This machine, or this container."""
-    return f"{socket.gethostname()}/{uuid.getnode():x}"
+def _spare(seconds: float) -> float:
+    return SPARE * seconds / SECONDS
