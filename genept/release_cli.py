@@ -204,7 +204,8 @@ def gc(
     age, grace, accepted = timedelta(days=days), timedelta(hours=grace_hours), accept_missing or ()
     copies, uploads = _stale_copies(known, age), store.orphaned_uploads(garbage.UPLOAD_AGE)
     here = [f"{len(one.files):,} files, {one.bytes:,} bytes; {one.why}" for one in copies]
-    freed, deleted = 0, []
+    freed = 0
+    deleted: list[garbage.Garbage] = []
     if yes:
         # First what needs no room in the store, where the store may be full.
         freed = sum(copy.bytes for copy in copies)
