@@ -2,12 +2,14 @@
 
 SeaweedFS consists of servers that talk over ports of their own. Each of them shows a
 certificate and asks for one of the same authority; whoever has none is refused before a
-request is read. `python -m genept.store.certificates FOLDER HOST…` makes them for a container.
+request is read. `python -m genept.store.certificates FOLDER HOST… -- weed …` starts a server with
+them, in a container.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import ssl
 import sys
@@ -206,5 +208,14 @@ def _is_address(host: str) -> bool:
     return True
 
 
+def main(arguments: list[str]) -> None:
+    """Become a command that has the certificates of `FOLDER` in its environment."""
+    split = arguments.index("--")
+    (folder, *hosts), command = arguments[:split], arguments[split + 1 :]
+    made = ensured(Path(folder), tuple(hosts))
+    os.umask(0o077)
+    os.execvpe(command[0], command, os.environ | made.environment())  # noqa: S606
+
+
 if __name__ == "__main__":
-    ensured(Path(sys.argv[1]), tuple(sys.argv[2:]))
+    main(sys.argv[1:])

@@ -7,7 +7,6 @@ import os
 import pwd
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from self_signed import self_signed
+from attacks import attack
 
 from genept.store import certificates, records, server
 from genept.store.certificates import Certificates
@@ -25,7 +24,6 @@ from genept.store.inner_ports import open_ports
 from genept.store.roles import ANY_PRODUCT
 from genept.store.s3 import ObjectStore
 
-STRANGER = Path(__file__).with_name("stranger.py")
 KEY = "genept/current.json"
 CONTENT = {
     KEY: b'{"release_id": "one", "seq": 3}',
@@ -57,60 +55,6 @@ def objects(store: EmbeddedStore) -> ObjectStore:
     return ObjectStore(endpoint.url, endpoint.access_key, endpoint.secret_key, REGION, "lake")
 
 
-def listening(process: psutil.Process) -> tuple[list[tuple[str, int]], list[str]]:
-    """Every address and every socket at which the process accepts connections."""
-    ports = sorted(
-        (connection.laddr.ip, connection.laddr.port)
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    )
-    folder = Path(process.cwd())
-    paths = {connection.laddr for connection in process.net_connections("unix")}
-    return ports, sorted(str(folder / path) for path in paths if path)
-
-
-def stored_fid(store: EmbeddedStore) -> str:
-    """The address of a piece of data as the volume server knows it: volume, key, cookie."""
-    index = next(path for path in sorted(store.data.glob("*.idx")) if path.stat().st_size)
-    key = index.read_bytes()[:8]
-    offset = int.from_bytes(index.read_bytes()[8:12], "big") * 8
-    cookie = index.with_suffix(".dat").read_bytes()[offset : offset + 4]
-    volume = index.stem.rpartition("_")[2]
-    return f"{volume},{key.hex().lstrip('0')}{cookie.hex()}"
-
-
-def attack(store: EmbeddedStore, user: int | None) -> list[str]:
-    """What the stranger got; the first entry says as whom it tried."""
-    status = store.status()
-    ports, sockets = listening(psutil.Process(status.pid))
-    certificate, key = self_signed("stranger")
-    files = [path for path in store.folder.rglob("*") if path.is_file()]
-    target = {
-        "user": user,
-        "s3": int(str(status.url).rpartition(":")[2]),
-        "ports": ports,
-        "sockets": sockets,
-        "files": [str(path) for path in files] if user is not None else [],
-        "bucket": "lake",
-        "key": KEY,
-        "fid": stored_fid(store),
-        "certificate": certificate,
-        "certificate_key": key,
-    }
-    finished = subprocess.run(
-        [sys.executable, str(STRANGER)],
-        input=json.dumps(target),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    assert finished.returncode == 0, finished.stderr
-    got = json.loads(finished.stdout)
-    assert isinstance(got, list)
-    return got
-
-
 @pytest.mark.parametrize("user", ["nobody", "the same user without keys"])
 def test_a_process_without_keys_reads_lists_writes_and_deletes_nothing(
     filled: EmbeddedStore, user: str
@@ -119,7 +63,16 @@ def test_a_process_without_keys_reads_lists_writes_and_deletes_nothing(
     if is_other and os.getuid() != 0:
         pytest.skip("only root can attack as another user")
     uid = pwd.getpwnam("nobody").pw_uid if is_other else None
-    tried_as, *got = attack(filled, uid)
+    status = filled.status()
+    files = [path for path in filled.folder.rglob("*") if path.is_file()]
+    tried_as, *got = attack(
+        psutil.Process(status.pid),
+        str(status.url),
+        filled.data,
+        KEY,
+        uid,
+        files if is_other else [],
+    )
     assert tried_as == f"uid {uid if is_other else os.getuid()}"
     assert got == []
     with objects(filled) as bucket:
