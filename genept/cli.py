@@ -26,6 +26,8 @@ from genept.escaping import visible
 from genept.release_cli import app as release_app
 from genept.settings import Settings
 from genept.sources.errors import SourceError
+from genept.store.conditions import Property, properties
+from genept.store.connect import open_store
 from genept.store.errors import StoreError
 from genept.store.roles import ROLES
 
@@ -45,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Gene, cell and sample embeddings from what is known about each gene, as parquet in S3.",
 )
-store_app = typer.Typer(no_args_is_help=True, help="The embedded object store.")
+store_app = typer.Typer(no_args_is_help=True, help="The object store.")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
 answer = open_console()
@@ -149,6 +151,27 @@ def status() -> None:
     held = sum(file.stat().st_size for file in found.data.rglob("*") if file.is_file())
     answer.print(f"running at {found.url} since {found.since:%Y-%m-%d %H:%M} UTC, pid {found.pid}")
     answer.print(f"holds {held / 1e6:,.0f} MB under {found.data}", soft_wrap=True)
+
+
+@store_app.command()
+def check() -> None:
+    """Ask the store, embedded or not, for everything that publishing builds on."""
+    settings = Settings()
+    store = open_store(settings, "writer", asked=False)
+    found = properties(store, settings.product)
+    if settings.s3_endpoint is None:
+        opened = ", ".join(_embedded().open_ports())
+        found.append(Property("lets nobody in without keys", not opened, opened))
+    answer.print(f"{store.where}:", soft_wrap=True)
+    for asked in found:
+        answer.print(
+            f"  {'yes' if asked.holds else 'NO '}  {asked.name}"
+            + (f": {asked.seen}" if asked.seen else ""),
+            soft_wrap=True,
+            markup=False,
+        )
+    if not all(asked.holds for asked in found):
+        raise typer.Exit(1)
 
 
 @store_app.command()

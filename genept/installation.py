@@ -70,7 +70,8 @@ class Installation:
             self.settings.addresses,
             lambda bucket, key: self.store.presigned(key, bucket=bucket),
         )
-        return Archives(catalogue, self.settings.state / "cache" / "archives", places=places)
+        folder = self.settings.private_state() / "cache" / "archives"
+        return Archives(catalogue, folder, places=places)
 
     @cached_property
     def store(self) -> ObjectStore:

@@ -19,6 +19,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from genept.private_files import private_folder
+
 
 class Settings(BaseSettings):
     """Everything that differs between two installations.
@@ -142,6 +144,15 @@ class Settings(BaseSettings):
     def state(self) -> Path:
         """The state folder, absolute."""
         return self.state_dir.expanduser().resolve()
+
+    def private_state(self) -> Path:
+        """The state folder, made if need be; it and what is in it is closed to other users."""
+        private_folder(self.state)
+        private_folder(self.state / "cache")
+        for name in ("dagster", "prefect", "store", "logs", "failures"):
+            if (self.state / name).is_dir():
+                private_folder(self.state / name)
+        return self.state
 
     @classmethod
     def settings_customise_sources(

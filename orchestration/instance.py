@@ -20,6 +20,7 @@ from dagster._core.remote_origin import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from assets.text import SPACES
+from genept.private_files import private_folder
 from genept.settings import Settings
 from genept.store.claim import RunState
 from genept.store.errors import StoreError
@@ -34,8 +35,7 @@ _CONFIGURATION = Path(__file__).parents[1] / "infra" / "dagster.yaml"
 
 def dagster_home(settings: Settings) -> Path:
     """Folder of the instance, with its configuration in place."""
-    home = settings.state / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
+    home = private_folder(settings.private_state() / "dagster")
     source, copy = settings.instance_config or _CONFIGURATION, home / "dagster.yaml"
     if not source.is_file():
         remedy = "GENEPT_INSTANCE_CONFIG names it" if settings.instance_config else _RUN_FROM
@@ -49,8 +49,7 @@ def dagster_home(settings: Settings) -> Path:
 @contextmanager
 def exclusive_run(settings: Settings) -> Iterator[None]:
     """Hold the lock of `genept run`; it is let go when the process ends, however it ends."""
-    path = settings.state / "run.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = settings.private_state() / "run.lock"
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

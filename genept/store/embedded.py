@@ -21,6 +21,7 @@ from typing import Final
 
 from genept.private_files import private_folder
 from genept.store import certificates, records, server
+from genept.store.durability import flush
 from genept.store.errors import StoreError
 from genept.store.inner_ports import open_ports
 from genept.store.records import Credentials, LastServer
@@ -133,6 +134,22 @@ class EmbeddedStore:
         since = datetime.fromtimestamp(process.create_time(), UTC)
         return Status(True, last.url, process.pid, since, self.data, self.log)
 
+    def flush(self) -> None:
+        """Return once everything that the server acknowledged is on disk.
+
+        Raises
+        ------
+        StoreError
+            The disk failed.
+        """
+        try:
+            flush(self.data)
+        except OSError as error:
+            raise StoreError(
+                f"what the embedded store wrote below {self.data} may not be on disk: "
+                f"{error.strerror}; look at the disk, then run the command again"
+            ) from error
+
     def _is_up_to_date(self, last: LastServer) -> bool:
         """Whether a server was started with today's keys, policies and certificates."""
         version = records.protection_version(self.folder, self.bucket, self.product)
@@ -166,9 +183,14 @@ class EmbeddedStore:
                 store.abort_orphaned_uploads()
         return endpoint
 
+    def open_ports(self) -> list[str]:
+        """Names of the running server's ports that let in whoever has no certificate."""
+        last = records.last_server(self.folder)
+        return open_ports(last.ports, records.certificates(self.folder)) if last else []
+
     def _check_closed(self, launched: LastServer) -> None:
         """End the server, and raise, when one of its inner ports lets strangers in."""
-        if not (found := open_ports(launched.ports, records.certificates(self.folder))):
+        if not (found := self.open_ports()):
             return
         if process := server.find(launched.pid, self.data):
             server.end(process, SECONDS_TO_STOP)

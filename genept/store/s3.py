@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from genept.store.errors import (
     http_status,
 )
 from genept.store.objects import check_key, opened
+from genept.store.transport import READ_TIMEOUT
 
 DELETED_AT_ONCE: Final = 1000
 WRITTEN_ANEW: Final = 4
@@ -36,7 +37,30 @@ WRITER: Final = "genept-writer"
 
 
 class ObjectStore(Bucket):
-    """A bucket to write to; what is stored is never overwritten unless its ETag is given."""
+    """A bucket to write to; what is stored is never overwritten unless its ETag is given.
+
+    Parameters
+    ----------
+    flush
+        Makes durable what the store has acknowledged; by default that is the store's promise.
+        Other parameters are those of `Bucket`.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str | None,
+        access_key: str | None,
+        secret_key: str | None,
+        region: str,
+        bucket: str,
+        *,
+        read_timeout: float = READ_TIMEOUT,
+        flush: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(
+            endpoint_url, access_key, secret_key, region, bucket, read_timeout=read_timeout
+        )
+        self._flush = flush or (lambda: None)
 
     def put_if_absent(self, key: str, body: bytes | Path, *, sha256: str | None = None) -> bool:
         """Store `body` under `key`, which must be free or hold the very same bytes.
@@ -95,12 +119,23 @@ class ObjectStore(Bucket):
         When the answer gets lost and the repeated request is refused, the object is read
         back: equal bytes mean success, so `body` should hold a nonce.
 
+        What was stored before is on disk before this is written, and this before it returns:
+        what a pointer refers to outlives a power loss whenever the pointer does.
+
         Raises
         ------
         ConflictError
             Somebody else wrote first. Their object was left alone.
+        StoreError
+            The store cannot be asked, or its disk failed.
         """
         check_key(key)
+        self._flush()
+        written = self._put_if_match(key, body, etag)
+        self._flush()
+        return written
+
+    def _put_if_match(self, key: str, body: bytes, etag: str | None) -> str:
         with explained(f"writing {key!r}", self.where):
             try:
                 sha256 = hashlib.sha256(body).hexdigest()

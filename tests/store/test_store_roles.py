@@ -44,6 +44,7 @@ PLACES = {
     "quarantine": "genept/quarantine/own/0/report.md",
     "marks": "genept/gc/marks.json",
     "approval": "genept/approvals/one/0/approved/genes-0.json",
+    "probe": "genept/probe/0/1",
     "another product": "other/current.json",
     "nowhere": "genept/notes.txt",
 }
@@ -58,8 +59,8 @@ STAGED = {"pointer", "claim", "approval", "release", "table", "evidence", "marks
 COLLECTED = BUILT - {"inbox", "model", "marks"} | {"release"}
 MAY: dict[Role, dict[str, set[str]]] = {
     "reader": {"get": RELEASED, "put": set(), "delete": set()},
-    "writer": {"get": OWN, "put": BUILT, "delete": WORKED_IN},
-    "publisher": {"get": OWN, "put": STAGED, "delete": set()},
+    "writer": {"get": OWN, "put": BUILT | {"probe"}, "delete": WORKED_IN | {"probe"}},
+    "publisher": {"get": OWN, "put": STAGED | {"probe"}, "delete": {"probe"}},
     "gc": {"get": OWN, "put": set(), "delete": COLLECTED},
 }
 
