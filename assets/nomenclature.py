@@ -20,7 +20,7 @@ from genept.store.provenance import sha256_of
 
 @dg.asset(**declared("genes"), deps=[NEWS, *(source_key(source) for source in SOURCES)])
 def genes(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
-    """Every HGNC gene that has an Ensembl id."""
+    """Every gene of GENCODE, and every other HGNC gene that has an Ensembl id."""
     return table_result(build_genes(platform.lake, platform.archives))
 
 

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from genept.console import console, open_console
 from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import published_genes
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.errors import SourceError
@@ -47,7 +46,7 @@ def describe(
     if meaning.ensembl_gene_id is None:
         candidates = f"; it may mean {', '.join(meaning.candidates)}" if meaning.candidates else ""
         raise SourceError(f"{gene!r} is no gene: {meaning.outcome}, {meaning.evidence}{candidates}")
-    genes = published_genes(platform.reference.genes)
+    genes = platform.reference.published
     with console.status("reading what is known"):
         knowledge = platform.knowledge.read(genes, chosen.part_names)
         found = next(gene_parts(knowledge, chosen, meaning.ensembl_gene_id), None)

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from genept.console import console, open_console
 from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import published_genes
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.errors import SourceError
@@ -46,7 +45,7 @@ def add(
     table = read_vector_table(file)
     with console.status(f"mapping {len(table.names):,} names"):
         reference = platform.reference
-        genes = published_genes(reference.genes)
+        genes = reference.published
         mapped = map_vectors(table, Nomenclature(reference.index), genes)
     _print_mapped(mapped)
     if dry_run:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from genept.declaration import ENSEMBL_GENE_ID, VECTOR, Column, Table
 
-SCHEMA_VERSION: Final = "1.2.0"
+SCHEMA_VERSION: Final = "1.3.0"
 """Of these declarations: major for what breaks a reader, minor for what is added; a release that
 changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
@@ -38,6 +38,7 @@ OUTCOMES: Final = (
 UNITS: Final = ("counts", "tpm", "log1p", "log2", "zscore")
 """Expression units; what each means for weighting is in `genept.embeddings.weights`."""
 
+HGNC_ID_OR_NONE: Final = r"^(?:HGNC:\d+)?$"
 SHA256: Final = r"^[0-9a-f]{64}$"
 UTC_TIME: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 SPACE = Column(
@@ -60,7 +61,11 @@ MEANING = (
     Column("candidates", TEXTS, "Ensembl ids that the name may mean, if not decided."),
     Column("evidence", TEXT, "Why, and according to which source."),
 )
-SYMBOL = Column("symbol", TEXT, "Approved HGNC symbol at the reference release.")
+SYMBOL = Column(
+    "symbol",
+    TEXT,
+    "Approved HGNC symbol; for genes without one GENCODE's name, or the Ensembl id itself.",
+)
 REFERENCE = Column("reference_release", TEXT, "Release of the gene reference that was used.")
 MODEL_VERSION = Column("model_version", TEXT, "Hash of the model's data, settings and code.")
 REPRESENTATION = Column(
@@ -198,16 +203,53 @@ _TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="genes",
-        meaning="The gene reference: every HGNC gene that has an Ensembl id.",
+        meaning="The gene reference: every gene of GENCODE, and every other HGNC gene that has an "
+        "Ensembl id.",
         group="nomenclature",
         key=("ensembl_gene_id",),
-        minimum_rows=42_000,
+        minimum_rows=78_000,
         columns=(
             GENE,
-            Column("hgnc_id", TEXT, "HGNC accession.", pattern=r"^HGNC:\d+$"),
+            Column(
+                "hgnc_id",
+                TEXT,
+                "HGNC accession; empty text where HGNC does not name the gene.",
+                pattern=HGNC_ID_OR_NONE,
+                deprecated="from schema 2.0.0 on it will be null instead of empty text; "
+                "filter by `symbol_source`",
+            ),
             SYMBOL,
+            Column(
+                "symbol_source",
+                TEXT,
+                "Who gave the symbol: HGNC, GENCODE, or nobody (it is the Ensembl id).",
+                allowed=("hgnc", "gencode", "ensembl_id"),
+            ),
             Column("name", TEXT, "Approved full name.", nullable=True),
             Column("biotype", TEXT, "Kind of gene, such as protein_coding or lncRNA."),
+            Column(
+                "gencode_name",
+                TEXT,
+                "Name in GENCODE, which several genes may share; empty if it is the id, or if "
+                "GENCODE lacks the gene.",
+                nullable=True,
+            ),
+            Column("gencode_biotype", TEXT, "Biotype in GENCODE.", nullable=True),
+            Column(
+                "gene_version",
+                INT,
+                "Version of the Ensembl id in GENCODE.",
+                nullable=True,
+                minimum=1,
+            ),
+            Column(
+                "length",
+                INT,
+                "Median of the lengths of its transcripts (sums of exons) in GENCODE.",
+                unit="bp",
+                nullable=True,
+                minimum=1,
+            ),
             Column("entrez_id", TEXT, "NCBI Gene id.", nullable=True, pattern=r"^\d+$"),
             Column("uniprot_ids", TEXTS, "UniProt accessions of its proteins."),
             Column("aliases", TEXTS, "Other symbols in use for the gene."),
@@ -220,7 +262,7 @@ _TABLES: tuple[Table, ...] = (
         meaning="Every name that the reference knows, and what it means: join your genes to it.",
         group="nomenclature",
         key=("name",),
-        minimum_rows=150_000,
+        minimum_rows=200_000,
         columns=(
             Column("name", TEXT, "A symbol or an id, spelled exactly so."),
             Column("outcome", TEXT, "What kind of name it is.", allowed=OUTCOMES),

@@ -20,7 +20,7 @@ from genept.store.lake import Lake, NewPart, StoredTable
 from genept.store.manifest import Evidence
 from genept.store.provenance import Origin
 from genept.store.release import Candidate
-from genept.tables import SHA256, TABLES, UTC_TIME
+from genept.tables import HGNC_ID_OR_NONE, SHA256, TABLES, UTC_TIME
 
 DIMENSION = 4
 EXAMPLES = {
@@ -28,6 +28,7 @@ EXAMPLES = {
     SHA256: "{:064x}",
     UTC_TIME: "{:04}-01-01T00:00:00Z",
     r"^HGNC:\d+$": "HGNC:{}",
+    HGNC_ID_OR_NONE: "HGNC:{}",
     r"^\d+$": "{}",
     r"^\d{4}-\d{2}-\d{2}$": "2026-01-{:02}",
 }

@@ -35,7 +35,7 @@ from genept.collections.shards import SHARD_OBSERVATIONS, ShardTask, get_ready, 
 from genept.collections.twins import with_twins_grouped
 from genept.console import console, progress_bar
 from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import Reference, published_genes
+from genept.nomenclature.reference import Reference
 from genept.processes import Workers
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
@@ -161,7 +161,7 @@ def _parts(
     ]
     partition = (collection.id,)
     yield NewPart("gene_mapping", mapping, partition)
-    yield NewPart("gene_axis", _axis_rows(collection, mapped, reference.genes, seen), partition)
+    yield NewPart("gene_axis", _axis_rows(collection, mapped, reference.published, seen), partition)
     yield NewPart("observations", _labelled(collection, kept), partition)
     yield from shards
     if parsed.responses is not None:
@@ -251,7 +251,7 @@ def _axis_rows(
             "policy": pl.Series(axis.policies(collection.duplicate_policy), dtype=pl.String),
         }
     )
-    symbols = published_genes(genes).select("ensembl_gene_id", "symbol")
+    symbols = genes.select("ensembl_gene_id", "symbol")
     rows = rows.join(symbols, on="ensembl_gene_id", how="left")
     rows = rows.join(seen, on="gene_index", how="left")
     return _labelled(collection, rows.with_columns(pl.col("n_observations").fill_null(0)))

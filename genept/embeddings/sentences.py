@@ -93,9 +93,11 @@ class Forecast:
 class RankedNames:
     """Writes the sentences of one collection.
 
-    Genes of equal expression are named in the order of their symbols, then of their
-    Ensembl ids. Genes that weigh nothing are left out. Scaling an observation does not
-    change its ranking, so counts are ranked as they are.
+    A gene whose symbol is only its Ensembl id has no name that a text embedder could know, so
+    no sentence names it; its weight counts in the coverage. Genes of equal expression are
+    named in the order of their symbols, then of their Ensembl ids. Genes that weigh nothing
+    are left out. Scaling an observation does not change its ranking, so counts are ranked as
+    they are.
 
     Parameters
     ----------
@@ -125,6 +127,7 @@ class RankedNames:
         self.prefix, self.top = PREFIX[kind], top
         symbols = axis.sort("gene_index")["symbol"].to_numpy()
         ids = axis.sort("gene_index")["ensembl_gene_id"].to_numpy()
+        self._is_named = (symbols != ids).astype(np.bool_)
         order = np.lexsort((ids.astype(str), symbols.astype(str)))
         self._names = symbols[order].astype(object)
         self._rank = np.empty(len(order), np.uint64)
@@ -142,14 +145,14 @@ class RankedNames:
         Raises
         ------
         SentenceError
-            If an observation expresses nothing, or not one name fits into the budget.
+            If an observation expresses no gene that has a name, or none fits into the budget.
         """
         weights = expression_weights(expression, unit)
         values = expression.data if unit in ("counts", "tpm") else weights.data
         # Positive floats rise with their bits, so a key sorts by falling value, then by rank.
         descending = ~np.ascontiguousarray(values, np.float32).view(np.uint32).astype(np.uint64)
         keys = (descending << np.uint64(32)) | self._rank[weights.indices]
-        keys[weights.data <= 0] = _NOTHING
+        keys[(weights.data <= 0) | ~self._is_named[weights.indices]] = _NOTHING
         texts, n_genes = [], np.empty(weights.shape[0], np.int64)
         share = np.empty(weights.shape[0], np.float32)
         for row in range(weights.shape[0]):
@@ -157,7 +160,8 @@ class RankedNames:
             named = self._named(keys[span])
             if not named.size:
                 raise SentenceError(
-                    f"row {row} expresses no gene, or its first name is over the token budget"
+                    f"row {row} expresses no gene that has a name, or its first name is over the "
+                    "token budget"
                 )
             names = self._names[(named & _RANK).astype(np.int64)]
             texts.append(self.prefix + " ".join(names.tolist()))

@@ -91,7 +91,9 @@ class Nomenclature:
     def map_name(self, name: str, entrez_id: str | None = None) -> Meaning:
         """What one name means; `entrez_id` is an NCBI Gene id that came with it."""
         found = self._known(name)
-        meaning = found or meaning_by_spelling(name, self._known, self._in_capitals)
+        meaning = found or meaning_by_spelling(
+            name, self._known, self._in_capitals, self._newest_id
+        )
         return meaning if entrez_id is None else self._decided(meaning, entrez_id)
 
     def map(
@@ -143,6 +145,12 @@ class Nomenclature:
             return meaning
         why = f"{gene.evidence}, which came with the name and decides"
         return Meaning(gene.outcome, gene.ensembl_gene_id, (), why)
+
+    @cached_property
+    def _newest_id(self) -> str:
+        """The highest Ensembl id that is in use."""
+        ids = self._index.filter(pl.col("outcome") == "ensembl_id")["name"]
+        return str(ids.max() or "")
 
     @cached_property
     def _in_capitals(self) -> dict[str, str]:

@@ -7,15 +7,15 @@ and each name goes to whoever has the strongest claim on it. Names that nobody c
 Strength, strongest first:
 
 1. an Ensembl id;
-2. an approved symbol (or, for genes without one, GENCODE's name), which always beats another
-   gene's previous symbol or alias;
+2. an approved symbol, which always beats another gene's previous symbol or alias;
 3. an NCBI Gene id;
 4. a previous symbol in HGNC: it was approved once, an alias was only seen in use;
 5. an alias in HGNC;
-6. a synonym that only NCBI knows;
-7. what took the place of a retired id or symbol;
-8. a name that an id had in an older gene table of Ensembl;
-9. a symbol or id that was withdrawn for good.
+6. GENCODE's name of a gene that HGNC does not name;
+7. a synonym that only NCBI knows;
+8. what took the place of a retired id or symbol;
+9. a name that an id had in an older gene table of Ensembl;
+10. a symbol or id that was withdrawn for good.
 
 A name on which several genes have an equally strong claim is ambiguous; so is an old or other
 name that tables write for a missing value. Genes that share one Ensembl id do not make a name
@@ -35,20 +35,22 @@ STRENGTH: Final = {
     "entrez_id": 3,
     "previous": 4,
     "alias": 5,
-    "synonym": 6,
-    "retired_successor": 7,
-    "older_name": 8,
-    "withdrawn": 9,
+    "gencode_name": 6,
+    "synonym": 7,
+    "retired_successor": 8,
+    "older_name": 9,
+    "withdrawn": 10,
 }
 MISSING: Final = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "#n/a", "#name?"})
 """What tables write where there is no name; XK was once called NA."""
-_OUTCOME_OF: Final = {"synonym": "alias", "older_name": "alias"}
+_OUTCOME_OF: Final = {"gencode_name": "exact", "synonym": "alias", "older_name": "alias"}
 _WORDING: Final = {
     "ensembl_id": "Ensembl id of ",
     "exact": "approved symbol of ",
     "entrez_id": "NCBI Gene id of ",
     "previous": "previous symbol of ",
     "alias": "alias of ",
+    "gencode_name": "name in GENCODE of ",
     "synonym": "NCBI synonym of ",
     "retired_successor": "retired; its place took ",
     "older_name": "older name in Ensembl of ",

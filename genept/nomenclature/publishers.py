@@ -57,33 +57,12 @@ def withdrawn(entries: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.Dat
     return claims_of(rows, kind, pl.col("name"), source)
 
 
-def with_missing_ids(genes: pl.DataFrame, gencode: pl.DataFrame) -> pl.DataFrame:
-    """Ensembl ids of approved genes that HGNC has none for, where one id alone has the symbol."""
-    named = gencode.select("symbol", pl.col("ensembl_gene_id").alias("found")).drop_nulls()
-    found = named.unique().filter(pl.col("symbol").is_unique())  # _PAR_Y repeats an id
-    free = ~pl.col("found").is_in(genes["ensembl_gene_id"].drop_nulls().implode())
-    filled = pl.coalesce("ensembl_gene_id", pl.when(free).then("found"))
-    return (
-        genes.join(found, on="symbol", how="left", maintain_order="left")
-        .with_columns(filled.alias("ensembl_gene_id"))
-        .drop("found")
-    )
-
-
-def gencode_names(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Ids that HGNC does not name, with their names; and symbols that two coding genes carry."""
-    named = genes["ensembl_gene_id"].drop_nulls().implode()
+def doubled_symbols(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Approved symbols that two coding genes of GENCODE carry."""
     approved = pl.col("symbol").is_in(genes["symbol"].implode())
-    others = gencode.filter(~pl.col("ensembl_gene_id").is_in(named))
     coding = gencode.filter(pl.col("biotype") == "protein_coding", pl.col("symbol").is_not_null())
     doubled = coding.filter(pl.col("symbol").is_duplicated() & approved)
-    return pl.concat(
-        [
-            claims_of(others, "ensembl_id", pl.col("ensembl_gene_id"), source),
-            claims_of(others.filter(~approved), "exact", pl.col("symbol"), source),
-            claims_of(doubled, "exact", pl.col("symbol"), source),
-        ]
-    )
+    return claims_of(doubled, "exact", pl.col("symbol"), source)
 
 
 def names_in_older_table(

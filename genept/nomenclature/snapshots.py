@@ -14,13 +14,13 @@ from typing import Final, Literal
 
 import polars as pl
 
+from genept.nomenclature.gencode import gencode_claims, with_missing_ids
 from genept.nomenclature.names import CLAIM_SCHEMA
 from genept.nomenclature.publishers import (
     discontinued,
-    gencode_names,
+    doubled_symbols,
     names_in_older_table,
     synonyms,
-    with_missing_ids,
     withdrawn,
 )
 from genept.nomenclature.reference import Reference, older_claims
@@ -126,7 +126,10 @@ def reference_from(files: Sequence[GeneFile]) -> Reference:
     further = [pl.DataFrame(schema=CLAIM_SCHEMA)]
     if annotations:
         genes = with_missing_ids(genes, annotations[0].rows)
-        further.append(gencode_names(annotations[0].rows, genes, annotations[0].name))
+        further += [
+            claims(annotations[0].rows, genes, annotations[0].name)
+            for claims in (gencode_claims, doubled_symbols)
+        ]
     further += [older_claims(file.rows, genes, file.name) for file in older]
     further += [
         _FURTHER[file.format](file.rows, genes, file.name)

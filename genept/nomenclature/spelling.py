@@ -17,7 +17,7 @@ from genept.nomenclature.months import STEMS, may_be_date, month_and_day
 from genept.nomenclature.names import MISSING
 
 VERSION_LEFT_OUT: Final = "version left out; "
-_ENSEMBL: Final = re.compile(r"(ENSG\d{11})\.\d+")
+_ENSEMBL: Final = re.compile(r"(ENSG\d{11})(?:\.\d+)?")
 _PAR_Y: Final = re.compile(r"(ENSG\d{11})(?:\.\d+)?_PAR_Y")
 _OTHER_ENSEMBL: Final = re.compile(r"(?:ENS(?!G\d)[A-Z]{3,6}G|WBGene|FBgn)\d{7,11}(?:\.\d+)?")
 _OTHER_GENOME: Final = re.compile(r"(?:mm10|mm39|GRCm3[89]|mRatBN7|danRer11)_+.+")
@@ -58,7 +58,9 @@ Known = Callable[[str], Meaning | None]
 """What the reference says of a name, spelled exactly so."""
 
 
-def meaning_by_spelling(name: str, known: Known, in_capitals: Mapping[str, str]) -> Meaning:
+def meaning_by_spelling(
+    name: str, known: Known, in_capitals: Mapping[str, str], newest_id: str = ""
+) -> Meaning:
     """What becomes of a name that the reference does not know as it is spelled.
 
     Parameters
@@ -66,11 +68,16 @@ def meaning_by_spelling(name: str, known: Known, in_capitals: Mapping[str, str])
     in_capitals
         All-capital spelling of every approved or previous symbol with small letters, such as
         ``C1ORF112`` of ``C1orf112``, where one symbol alone is spelled so.
+    newest_id
+        The highest Ensembl gene id in the reference: ids are numbered as they are assigned, so
+        a higher one is of a newer annotation.
     """
     if (mended := _mended_space(name)) != name and (found := known(mended)) is not None:
         return _fixed(found, f"white space or invisible characters left out: {mended!r}")
     name = mended
-    for rule in (_ensembl, _missing, _other_species, _control, _spreadsheet):
+    if (meaning := _ensembl(name, known, newest_id)) is not None:
+        return meaning
+    for rule in (_missing, _other_species, _control, _spreadsheet):
         if (meaning := rule(name, known)) is not None:
             return meaning
     if (symbol := in_capitals.get(name)) is not None and (found := known(symbol)) is not None:
@@ -113,7 +120,7 @@ def _missing(name: str, _: Known) -> Meaning | None:
     return Meaning("unknown", evidence="no name") if name.casefold() in MISSING else None
 
 
-def _ensembl(name: str, known: Known) -> Meaning | None:
+def _ensembl(name: str, known: Known, newest_id: str) -> Meaning | None:
     if not name.startswith("ENSG"):
         return None
     if match := _PAR_Y.fullmatch(name):
@@ -124,10 +131,21 @@ def _ensembl(name: str, known: Known) -> Meaning | None:
     if match := _ENSEMBL.fullmatch(name):
         found = known(match.group(1))
         if found is None:
-            return Meaning("unknown", evidence="an Ensembl id that the reference does not have")
+            return Meaning("unknown", evidence=_why_not_here(match.group(1), newest_id))
         outcome = "version_stripped" if found.outcome == "ensembl_id" else found.outcome
         return found._replace(outcome=outcome, evidence=VERSION_LEFT_OUT + found.evidence)
     return None
+
+
+def _why_not_here(id_: str, newest_id: str) -> str:
+    if newest_id and id_ > newest_id:
+        return (
+            f"an Ensembl id of a newer annotation than the reference's, which ends at {newest_id}"
+        )
+    return (
+        "an Ensembl id that the reference does not have: it was retired without one successor, "
+        "or is of a sequence beside the primary assembly"
+    )
 
 
 def _other_species(name: str, known: Known) -> Meaning | None:

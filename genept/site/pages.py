@@ -165,7 +165,7 @@ def _issues(manifest: Manifest, collections: pl.DataFrame) -> Iterator[str]:
     for name, proof in manifest.evidence.items():
         found += [f"{name}: {one}" for one in proof.warnings]
     deprecated = [
-        f"{name}.{column.name} will be dropped: {column.deprecated}"
+        f"{name}.{column.name} will be dropped or changed: {column.deprecated}"
         for name, table in manifest.tables.items()
         for column in table.columns
         if column.deprecated

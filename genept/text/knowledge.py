@@ -177,7 +177,10 @@ class KnowledgeSources:
 
 
 def _column(genes: pl.DataFrame, part: str) -> pl.DataFrame:
+    """A column of table `genes` as items; a symbol that is only the Ensembl id tells nothing."""
     value = pl.col(part).str.replace_all("_", " ") if part == "biotype" else pl.col(part)
+    if part == "symbol":
+        value = pl.when(value != pl.col("ensembl_gene_id")).then(value)
     items = genes.select("ensembl_gene_id", item=value)
     return items.filter(pl.col("item").fill_null("") != "")
 
@@ -213,12 +216,17 @@ def _swissprot(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]
 
 
 def _pathways(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Small pathways first: they say most."""
+    """Small pathways first: they say most.
+
+    Members are counted among the genes that HGNC names, so that the second copy of a gene (on
+    the Y chromosome, say) does not make its pathways larger.
+    """
     found = read_reactome(file.opener, file.path.name)
+    named = genes.filter(pl.col("hgnc_id") != "")
     ids = pl.concat(
         [
-            _by_accession(genes).rename({"uniprot_id": "input_id"}),
-            genes.select("ensembl_gene_id", input_id="ensembl_gene_id"),
+            _by_accession(named).rename({"uniprot_id": "input_id"}),
+            named.select("ensembl_gene_id", input_id="ensembl_gene_id"),
         ]
     )
     sized = found.join(ids, on="input_id").with_columns(

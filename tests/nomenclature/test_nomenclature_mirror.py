@@ -180,8 +180,21 @@ def test_the_starter_reference_maps_pbmc_and_errs_only_where_ids_are_of_two_gene
     reached = compared(starter)
     assert reached["share"].sum() >= 0.99
     comparable = reached.drop_nulls("by_id")
-    assert comparable.filter(AGREES).height / comparable.height >= 0.995
-    assert comparable.filter(~AGREES).height <= 70
+    assert comparable.filter(AGREES).height / comparable.height >= 0.993
+    strays = comparable.filter(~AGREES)
+    named = pl.col("by_id").is_in(starter.genes["ensembl_gene_id"].drop_nulls().implode())
+    assert strays.filter(named).height <= 70
+    assert strays.filter(~named).height <= 75, "in GENCODE today, for another gene than HGNC's"
+
+
+def test_the_starter_reference_knows_gencode_49_but_for_what_is_newer(starter: Reference) -> None:
+    ids = read_gencode(GENCODE)["ensembl_gene_id"].unique().sort()
+    mapped = Nomenclature(starter.index).map(ids.to_list()).rows
+    assert (ids.len(), mapped["ensembl_gene_id"].null_count()) == (78_691, 11)
+    reached = mapped.drop_nulls("ensembl_gene_id")
+    assert reached["ensembl_gene_id"].equals(reached["input_id"])
+    unknown = mapped.filter(pl.col("ensembl_gene_id").is_null())["evidence"]
+    assert unknown.str.contains("of a newer annotation than the reference's").all()
 
 
 def test_ids_of_two_releases_are_told_from_ids_of_one() -> None:
@@ -205,7 +218,7 @@ def test_what_rectanglepys_unknown_names_are(real_archives: Archives, starter: R
     kinds = Counter(unknown["evidence"].str.replace(r"of [\w.-]+,", "of …,"))
     assert kinds == {
         "a clone-based name of an older Ensembl release": 3_357,
-        "no source knows it": 10,
+        "no source knows it": 9,  # of ten, GENCODE names one
         "may be a further column of …, numbered to be unique": 5,
     }
     wide = Nomenclature(read_snapshot([HGNC, GENE_INFO, GENCODE, GENE_TYPES]).index)

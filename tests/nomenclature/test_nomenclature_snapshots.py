@@ -165,7 +165,8 @@ def test_gencode_adds_ids_and_says_what_is_ambiguous(files, name):
     assert nameless[:2] == ("version_stripped", ensembl(30))
     assert "a gene that has no name (gencode." in nameless.evidence
     assert known.map_name("Y_RNA")[:3] == ("ambiguous", None, (ensembl(31), ensembl(32)))
-    assert known.map_name("OLD53")[:2] == ("exact", ensembl(33)), "GENCODE's name today"
+    assert known.map_name("OLD53")[:2] == ("previous", ensembl(1)), "HGNC's word is stronger"
+    assert f"also name in GENCODE of {ensembl(33)}" in known.map_name("OLD53").evidence
 
 
 def test_gencode_fills_only_ids_that_are_free_and_unique(files):

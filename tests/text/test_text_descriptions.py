@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from genept.nomenclature.reference import published_genes
 from genept.sources.archives import Archives
+from genept.sources.gencode_genes import read_gencode_genes
 from genept.store.errors import StoreError
 from genept.store.lake import Lake, NewPart
 from genept.store.provenance import Origin
@@ -305,7 +306,7 @@ def test_the_terms_that_fewest_genes_share_come_first(tmp_path):
 
 def genes_part(lake: Lake, genes: pl.DataFrame):
     origin = Origin(("genept.tables",), settings={"symbols": genes["symbol"].to_list()})
-    (part,) = lake.build("genes", origin, lambda: [NewPart("genes", genes)])
+    (part,) = lake.build("genes", origin, lambda: [NewPart("genes", published_genes(genes))])
     return part
 
 
@@ -368,10 +369,10 @@ def test_the_real_descriptions(real_archives: Archives, real_reference: pl.DataF
     def count(texts):
         return [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]
 
-    genes = published_genes(real_reference)
+    genes = published_genes(real_reference, read_gencode_genes(real_archives))
     sources = KnowledgeSources(real_archives)
     coding = genes.filter(biotype="protein_coding")
-    expected = {"name": 19_232, "name-go": 18_497, "full": 19_232}
+    expected = {"name": 19_233, "name-go": 18_497, "full": 19_233}
     available = {id_: one for id_, one in RECIPES.items() if not sources.unavailable(one)}
     assert set(available) == set(expected)
     for id_, recipe_ in available.items():
@@ -381,7 +382,8 @@ def test_the_real_descriptions(real_archives: Archives, real_reference: pl.DataF
         assert rows["n_tokens"].max() <= recipe_.max_tokens
         assert rows.height == expected[id_]
         assert not rows["text"].str.contains(r"\p{Cc}").any()
-        assert rows.height + left_out.height == coding.height == 19_252
+        assert not rows["text"].str.contains(r"ENSG\d").any(), "an id is no name"
+        assert rows.height + left_out.height == coding.height == 19_931
     shared_by = dict(
         knowledge.facts["go"].unique(["ensembl_gene_id", "item"])["item"].value_counts().iter_rows()
     )

@@ -83,7 +83,7 @@ def test_too_few_rows_fail_only_what_claims_to_be_complete(lake: Lake) -> None:
     assert not complete.passed
     assert limited.passed
     assert complete.failed == limited.warnings
-    assert "'min_value': 42000} does not hold: found 3" in complete.failed[0]
+    assert "'min_value': 78000} does not hold: found 3" in complete.failed[0]
 
 
 # --- vectors -----------------------------------------------------------------------------

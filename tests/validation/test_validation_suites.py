@@ -78,7 +78,7 @@ def test_what_is_declared_is_expected(column: Column, expected: list[Expectation
 
 def test_every_table_must_have_its_rows_and_unique_keys() -> None:
     one, two = (suite_for(TABLES[name]).expectations for name in ("genes", "gene_axis"))
-    assert one[0] == Expectation("ExpectTableRowCountToBeBetween", {"min_value": 42_000})
+    assert one[0] == Expectation("ExpectTableRowCountToBeBetween", {"min_value": 78_000})
     assert one[1] == of("ExpectColumnValuesToBeUnique", "ensembl_gene_id")
     assert two[1] == Expectation(
         "ExpectCompoundColumnsToBeUnique", {"column_list": ["collection_id", "gene_index"]}
