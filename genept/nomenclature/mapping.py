@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -22,6 +22,7 @@ from genept.nomenclature.spelling import VERSION_LEFT_OUT, Meaning, meaning_by_s
 from genept.sources.orientation import has_ensembl_form
 
 _VERSIONED = re.compile(r"ENSG\d{11}\.\d+").fullmatch
+_NEWEST: Final = 0.999
 _ANSWER = ("outcome", "ensembl_gene_id", "candidates", "evidence")
 
 
@@ -148,9 +149,12 @@ class Nomenclature:
 
     @cached_property
     def _newest_id(self) -> str:
-        """The highest Ensembl id that is in use."""
-        ids = self._index.filter(pl.col("outcome") == "ensembl_id")["name"]
-        return str(ids.max() or "")
+        """An Ensembl id that hardly any other of the reference is newer than.
+
+        Not the newest itself: HGNC may have a few ids that its annotation does not have yet.
+        """
+        ids = self._index.filter(pl.col("outcome") == "ensembl_id")["name"].sort()
+        return str(ids[int(_NEWEST * ids.len())]) if ids.len() else ""
 
     @cached_property
     def _in_capitals(self) -> dict[str, str]:

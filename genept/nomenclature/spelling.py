@@ -69,8 +69,8 @@ def meaning_by_spelling(
         All-capital spelling of every approved or previous symbol with small letters, such as
         ``C1ORF112`` of ``C1orf112``, where one symbol alone is spelled so.
     newest_id
-        The highest Ensembl gene id in the reference: ids are numbered as they are assigned, so
-        a higher one is of a newer annotation.
+        An Ensembl gene id that hardly any id of the reference is newer than. Ids are numbered as
+        they are assigned, so a higher one is of a newer annotation.
     """
     if (mended := _mended_space(name)) != name and (found := known(mended)) is not None:
         return _fixed(found, f"white space or invisible characters left out: {mended!r}")
@@ -139,9 +139,7 @@ def _ensembl(name: str, known: Known, newest_id: str) -> Meaning | None:
 
 def _why_not_here(id_: str, newest_id: str) -> str:
     if newest_id and id_ > newest_id:
-        return (
-            f"an Ensembl id of a newer annotation than the reference's, which ends at {newest_id}"
-        )
+        return "an Ensembl id of a newer annotation than the reference's"
     return (
         "an Ensembl id that the reference does not have: it was retired without one successor, "
         "or is of a sequence beside the primary assembly"
