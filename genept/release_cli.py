@@ -46,7 +46,7 @@ def list_releases() -> None:
     denied = {one.release_id: one for one in pointer.denied if one.lifted_at is None}
     history = known.history()
     for release_id in history.ids:
-        manifest = known.manifest(release_id)
+        manifest = history.manifests[release_id]
         rows = sum(table.rows for table in manifest.tables.values())
         size = sum(table.bytes for table in manifest.tables.values())
         remarks = ["current"] if release_id == pointer.release_id else []

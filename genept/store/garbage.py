@@ -190,11 +190,10 @@ def _group(what: str, why: str, objects: list[ObjectInfo]) -> Garbage:
 
 def _held_by_releases(releases: Releases) -> set[tuple[str, str]]:
     """Name and data version of every table of the releases that are or may have been current."""
-    history = releases.history()
     return {
         (name, table.data_version)
-        for release_id in (*history.ids, *history.uncertain)
-        for name, table in releases.manifest(release_id).tables.items()
+        for manifest in releases.history().manifests.values()
+        for name, table in manifest.tables.items()
     }
 
 

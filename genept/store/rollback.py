@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime
 
-from genept.store.errors import StoreError
+from genept.store.errors import MissingObjectError, StoreError
 from genept.store.gate import refuse_unproved
 from genept.store.manifest import Denied, Manifest, Pointer
 from genept.store.release import Releases
@@ -42,8 +42,9 @@ def roll_back(
     if pointer is None:
         raise ReleaseRefusedError("nothing has been released yet: there is nothing to undo")
     denied = {one.data_version for one in pointer.denied if one.lifted_at is None}
-    known = {one: releases.manifest(one) for one in releases.ids()}
-    history = [one for one, manifest in known.items() if manifest.data_version not in denied]
+    past = releases.history()
+    known = past.manifests
+    history = [one for one in past.ids if known[one].data_version not in denied]
     earlier = [one for one in history if one < pointer.release_id]
     release_id = release_id or (earlier[-1] if earlier else "")
     if release_id not in earlier:
@@ -68,7 +69,10 @@ def roll_back(
     passed_over = [known[one] for one in history if release_id < one]
     bad = [one for one in passed_over if one.data_version != target.data_version]
     # Not the hash of `target` as it would be written today: fields may have been added since.
-    _, sha256 = releases.store.digest(releases.manifest_key(release_id))
+    try:
+        _, sha256 = releases.store.digest(releases.manifest_key(release_id))
+    except MissingObjectError:
+        raise ReleaseRefusedError(f"{release_id} is damaged: its manifest is gone") from None
     replacement = releases.following(pointer, target, sha256, now).model_copy(
         update={
             "rolled_back_from": pointer.release_id,

@@ -16,6 +16,7 @@ from declared_rows import (
 
 from genept.store.copies import StaleCopies, stale_copies
 from genept.store.errors import ConflictError, StoreError
+from genept.store.history import History
 from genept.store.lake import Lake
 from genept.store.manifest import Manifest
 from genept.store.release import Candidate, ReleaseRefusedError, Releases
@@ -154,18 +155,36 @@ def test_a_publisher_who_was_faster_is_not_overwritten(
 ) -> None:
     for number in range(2):
         releases.publish(offers[number])
-    ids = Releases.ids
+    history = Releases.history
 
-    def publish_then_list(self: Releases) -> list[str]:
-        monkeypatch.setattr(Releases, "ids", ids)
-        found = ids(self)
+    def publish_after(self: Releases) -> History:
+        monkeypatch.setattr(Releases, "history", history)
+        found = history(self)
         self.publish(offers[2])
         return found
 
-    monkeypatch.setattr(Releases, "ids", publish_then_list)
+    monkeypatch.setattr(Releases, "history", publish_after)
     with pytest.raises(ConflictError):
         roll_back(releases, reason="x")
     assert releases.current().data_version == offers[2].data_version
+
+
+def test_older_releases_that_are_collected_meanwhile_do_not_stop_it(
+    releases: Releases, three: list[Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = Releases.history
+
+    def collect_after(self: Releases, *gone: Manifest) -> History:
+        found = history(self)
+        self.store.delete([self.manifest_key(one.release_id) for one in gone])
+        return found
+
+    monkeypatch.setattr(Releases, "history", lambda self: collect_after(self, three[0], three[1]))
+    with pytest.raises(ReleaseRefusedError, match="is damaged: its manifest is gone"):
+        roll_back(releases, reason="x")
+    releases.store.put_if_absent(releases.manifest_key(three[1].release_id), three[1].body())
+    monkeypatch.setattr(Releases, "history", lambda self: collect_after(self, three[0]))
+    assert roll_back(releases, reason="x").release_id == three[1].release_id
 
 
 # --- verify ------------------------------------------------------------------------------
