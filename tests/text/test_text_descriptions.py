@@ -285,6 +285,19 @@ ANNOTATED = reference_of(
 )
 
 
+def test_an_id_that_stands_for_a_symbol_is_never_told(tmp_path):
+    unnamed = gene(7, f"ENSG{7:011d}", hgnc_id="", name=None, biotype="coding")
+    genes = reference_of(gene(1, "G1", biotype="coding"), unnamed)
+    symbols = KnowledgeSources(go_archives(tmp_path)).read(genes, ("symbol",))
+    rows, left_out = describe(
+        symbols, recipe("symbol", requires=("symbol",)), lambda texts: [3] * len(texts)
+    )
+    assert rows["text"].to_list() == ["G1"]
+    assert left_out.select("ensembl_gene_id", "reason").rows() == [
+        (f"ENSG{7:011d}", "has no symbol")
+    ]
+
+
 def terms_of(knowledge):
     """Terms by gene, in order."""
     grouped = knowledge.facts["go"].group_by("ensembl_gene_id", maintain_order=True).agg("item")
