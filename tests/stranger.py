@@ -62,6 +62,8 @@ def http_requests(bucket: str, key: str, fid: str) -> list[tuple[str, str]]:
         ("POST", "/submit"),
         ("POST", "/?Action=ListUsers&Version=2010-05-08"),
         ("POST", "/?Action=CreateAccessKey&UserName=operator&Version=2010-05-08"),
+        ("POST", "/?Action=AssumeRoleWithWebIdentity&RoleArn=operator&Version=2011-06-15"),
+        ("POST", "/?Action=GetFederationToken&Name=operator&Version=2011-06-15"),
         *((method, f"/{bucket}/{key}") for method in ("PUT", "POST")),
         *((method, f"/buckets/{bucket}/{key}") for method in ("PUT", "POST")),
         ("POST", f"/buckets/{bucket}/{folder}/moved?mv.from=/buckets/{bucket}/{key}"),
