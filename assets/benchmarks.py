@@ -6,7 +6,7 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 import polars as pl
 
 from assets.pools import MEMORY
-from assets.results import declared_outs, table_result
+from assets.results import declared_outs, ingested, table_result
 from assets.sources import source_key
 from assets.views import READ, parts_of, with_further
 from genept.benchmarks.cell_task import score_cells
@@ -116,7 +116,7 @@ def _typed(platform: Platform, tables: dict[str, StoredTable]) -> list[Collectio
     observed = tables["observations"]
     return [
         one
-        for one in platform.collections
+        for one in ingested(platform, tables["observations"])
         if one.kind == "single_cell"
         and is_labelled(platform.lake, observed.part(one.id), "cell_type")
     ]
@@ -128,7 +128,7 @@ def _cell_tasks(
     """Scores of every single-cell collection that has enough cells; and why others have not."""
     parts: list[Part] = []
     without: dict[str, str] = {}
-    for collection in platform.collections:
+    for collection in ingested(platform, tables["observations"]):
         if collection.kind != "single_cell":
             continue
         read = parts_of(platform, collection, tables)

@@ -1,24 +1,30 @@
 """Group `collections`: every collection, its genes mapped, as clean parquet; and the inbox."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
 from assets.pools import MEMORY
 from assets.results import OWNERS, column_schema, declared_outs, table_result
 from assets.sources import source_key
-from genept.collections.inbox import Refused, drops, take_in
+from genept.collections.inbox import OF_THE_FILE, Refused, Replaced, drops, take_in
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
+from genept.collections.limited_ingest import parts_in_child
+from genept.console import console
 from genept.escaping import markdown_text
 from genept.nomenclature.report import mapping_pages
 from genept.platform import Platform
 from genept.sources.catalogue import load_catalogue
 from genept.sources.errors import SourceError
-from genept.store.lake import StoredTable
+from genept.store.lake import Part, StoredTable
 from genept.store.provenance import sha256_of
 
 COLLECTIONS = dg.DynamicPartitionsDefinition(name="collection")
 """One partition per collection that came through the inbox."""
+
+DROP = "genept/drop"
+"""Tag of a run: the name of the file that it is to take in."""
 
 _CATALOGUE = load_catalogue()
 _SOURCES = sorted(
@@ -34,26 +40,37 @@ _DEPS = [dg.AssetKey("genes"), *(source_key(source) for source in _SOURCES)]
 
 @dg.multi_asset(outs=declared_outs(TABLES_OF_A_COLLECTION), deps=_DEPS, pool=MEMORY)
 def ingested_collections(
-    platform: dg.ResourceParam[Platform],
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
-    """Parse, map and store every chosen collection."""
-    parts = [
-        part
-        for collection in platform.collections
-        for part in ingest(
-            platform.lake,
-            platform.collection_archives,
-            collection,
-            lambda: platform.reference,
-            platform.reference_version,
-            platform.settings.threads,
-        )
-    ]
+    """Parse, map and store every chosen collection; an added one that is refused is left out."""
+    own = {one.id for one in platform.added}
+    in_child = partial(parts_in_child, allowance=platform.file_allowance)
+    parts: list[Part] = []
+    left_out: dict[str, str] = {}
+    for collection in platform.collections:
+        try:
+            parts += ingest(
+                platform.lake,
+                platform.collection_archives,
+                collection,
+                lambda: platform.reference,
+                platform.reference_version,
+                platform.settings.threads,
+                make=in_child if collection.id in own else None,
+            )
+        except OF_THE_FILE as error:
+            if collection.id not in own:
+                raise
+            left_out[collection.id] = str(error)
+            context.log.warning(f"collection {collection.id} is left out: {error}")
+            console.print(f"collection {collection.id} is left out: {error}", markup=False)
     for name in TABLES_OF_A_COLLECTION:
         stored = platform.lake.assemble(name, parts)
         report = mapping_pages(platform.lake, stored) if name == "gene_mapping" else {}
         yield table_result(
-            stored, **{key: dg.MetadataValue.md(page) for key, page in report.items()}
+            stored,
+            **{key: dg.MetadataValue.md(page) for key, page in report.items()},
+            **{f"left out: {id_}": dg.MetadataValue.text(why) for id_, why in left_out.items()},
         )
 
 
@@ -80,8 +97,9 @@ def inbox_collection(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Take a drop in, or put it in quarantine whole."""
     product = platform.settings.product
-    found, _ = drops(platform.store, product)
-    drop = next((one for one in found if one.id == context.partition_key), None)
+    found = [one for one in drops(platform.store, product)[0] if one.id == context.partition_key]
+    asked = context.run.tags.get(DROP)  # two files may ask for one id
+    drop = next((one for one in found if asked in (None, one.name)), None)
     if drop is None:
         raise SourceError(
             f"no file for collection {context.partition_key!r} is in the inbox: an earlier run "
@@ -95,7 +113,16 @@ def inbox_collection(
         platform.reference_version,
         taken=list(platform.shipped_catalogue.collections),
         processes=platform.settings.threads,
+        allowance=platform.file_allowance,
     )
+    if isinstance(outcome, Replaced):
+        yield dg.AssetCheckResult(
+            check_name="accepted",
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{drop.name} was replaced while it was read; the new one is asked for",
+        )
+        return
     if isinstance(outcome, Refused):
         yield dg.AssetCheckResult(
             check_name="accepted",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
 from assets.pools import MEMORY
-from assets.results import OWNERS, column_schema, declared, declared_outs, table_result
+from assets.results import OWNERS, column_schema, declared, declared_outs, ingested, table_result
 from assets.views import shown_pictures
 from genept.embeddings.ensembles import missing_members, release_ensemble
 from genept.embeddings.outside import release_outside, told
@@ -77,7 +77,7 @@ def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefiniti
         shards = list(_shards(platform, (kind,), tables))
         parts = embed_shards(platform.lake, shards, platform.settings.threads)
         remarks: dict[str, str] = {}
-        for collection in platform.collections:
+        for collection in ingested(platform, tables["expression"]):
             if collection.kind == kind:
                 sentences = _sentences(platform, collection, tables, context.log.info)
                 if sentences:
@@ -107,7 +107,7 @@ def further_embeddings(
     """Where outside vectors and ensembles come from, and whom they do not reach."""
     parts: list[Part] = []
     remarks: dict[str, str] = {}
-    for collection in platform.collections:
+    for collection in ingested(platform, tables["expression"]):
         expression = tables["expression"].matching(collection.id)
         made = list(tables[TABLE_OF_KIND[collection.kind]].parts)
         further, said = _further(platform, collection, expression, made)
@@ -141,7 +141,7 @@ def _further(
 def _shards(
     platform: Platform, kinds: tuple[str, ...], tables: dict[str, StoredTable]
 ) -> Iterator[Shard]:
-    for collection in platform.collections:
+    for collection in ingested(platform, tables["expression"]):
         if collection.kind in kinds:
             for space in platform.spaces:
                 yield from shards_of(

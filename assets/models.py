@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.pools import MEMORY
-from assets.results import OWNERS, column_schema, declared, declared_outs, table_result
+from assets.results import OWNERS, column_schema, declared, declared_outs, ingested, table_result
 from assets.views import READ, parts_of, shown_pictures
 from genept.embeddings.representations import representation_name
 from genept.models.diagnosis_training import train_diagnosis
@@ -40,7 +40,7 @@ def trained_models(
     said: dict[str, str] = {}
     screens: list[Screen] = []
     registry = platform.models
-    for collection in platform.collections:
+    for collection in ingested(platform, tables["expression"]):
         if collection.kind != "bulk":
             continue
         space, unit = platform.spaces[0], collection.unit
@@ -175,7 +175,7 @@ def _bulk(platform: Platform, tables: dict[str, StoredTable]) -> list[BulkCollec
             tables["gene_axis"].part(one.id),
             tuple(tables["expression"].matching(one.id)),
         )
-        for one in platform.collections
+        for one in ingested(platform, tables["expression"])
         if one.kind == "bulk"
     ]
 

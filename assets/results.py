@@ -12,12 +12,19 @@ from typing import Any
 import dagster as dg
 
 from assets.lineage import column_lineage
+from genept.platform import Platform
+from genept.sources.catalogue import Collection
 from genept.store.lake import StoredTable
 from genept.tables import STORED, TABLES
 
 OWNERS = ["team:genept"]
 DATA_VERSION = "dagster/data_version"
 """Tag of an event that says which content it is about."""
+
+
+def ingested(platform: Platform, table: StoredTable) -> list[Collection]:
+    """The chosen collections that `table` holds; an added one may have been left out."""
+    return [one for one in platform.collections if table.matching(one.id)]
 
 
 def column_schema(name: str) -> dg.TableSchema:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,12 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from genept.collections import added
-from genept.collections.added import local_archives, named_by_owner
-from genept.collections.detection import Detected, detect
+from genept.collections.detection import Detected
 from genept.collections.rehearsal import Rehearsed, rehearse
 from genept.collections.sidecar import Sidecar, said
+from genept.collections.trial import Trial, try_out
 from genept.console import console, open_console
-from genept.nomenclature.mapping import Nomenclature
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.errors import SourceError
@@ -176,30 +174,33 @@ def _tried_out(
     platform: Platform, file: Path, metadata: Path | None, told: Sidecar, *, may_ask: bool
 ) -> Detected:
     """Detect, ask for what is open, and rehearse; nothing is stored."""
-    nomenclature = Nomenclature(platform.reference.index)
+    settings = platform.settings
+    limits = platform.file_allowance.limits(*filter(None, (file, metadata)))
 
-    def look(told: Sidecar) -> Detected:
-        place = (platform.settings.bucket, platform.settings.product)
-        with console.status(f"looking at {file.name}"):
-            return detect(file, metadata, told, nomenclature, bucket=place[0], product=place[1])
+    def look(told: Sidecar) -> Trial:
+        with console.status(f"looking at {file.name}, and trying it out: nothing is stored"):
+            return try_out(
+                file,
+                metadata,
+                told,
+                platform.reference,
+                bucket=settings.bucket,
+                product=settings.product,
+                limits=limits,
+            )
 
-    detected = look(told)
-    if detected.open_questions:
+    trial = look(told)
+    if questions := "; ".join(trial.detected.open_questions):
         if not (may_ask and sys.stdin.isatty()):
-            raise SourceError(f"{file.name}: {'; '.join(detected.open_questions)} (--unit)")
-        unit = typer.prompt("; ".join(detected.open_questions), default=detected.entry.unit)
-        detected = look(said(told.model_dump() | {"unit": unit}, "the answer"))
-    for line in detected.seen:
+            raise SourceError(f"{file.name}: {questions} (--unit)")
+        unit = typer.prompt(questions, default=trial.detected.entry.unit)
+        trial = look(said(told.model_dump() | {"unit": unit}, "the answer"))
+    for line in trial.detected.seen:
         answer.print(f"  {escape(line)}")
-    with (
-        tempfile.TemporaryDirectory(prefix="genept-") as folder,
-        console.status("trying out, nothing is stored"),
-        named_by_owner(detected.sources, detected.files),
-    ):
-        archives = local_archives(detected.files, detected.sources, Path(folder))
-        found = rehearse(archives, detected.entry, platform.reference)
-    _print_rehearsed(found)
-    return detected
+    if trial.rehearsed is None:
+        raise SourceError(f"{file.name}: {'; '.join(trial.detected.open_questions)} (--unit)")
+    _print_rehearsed(trial.rehearsed)
+    return trial.detected
 
 
 def _print_rehearsed(found: Rehearsed) -> None:

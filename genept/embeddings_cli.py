@@ -16,8 +16,7 @@ from genept.embeddings.outside import Joined, register
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.errors import SourceError
-from genept.sources.h5ad import read_obsm
-from genept.sources.vector_tables import VectorTable, read_vector_table, unit_vectors
+from genept.sources.vector_tables import VectorTable, limited_vectors, unit_vectors
 from genept.store.connect import open_store
 from genept.store.errors import StoreError
 from genept.store.provenance import sha256_of_file
@@ -50,7 +49,7 @@ def add(
     platform = Platform(Settings())
     _refuse_taken(platform, id_, collection)
     with console.status(f"reading {file.name}"):
-        table = _read(file, key)
+        table = _read(platform, file, key)
     _, lengths = unit_vectors(table)
     answer.print(
         f"{len(table.names):,} vectors of {table.vectors.shape[1]} dimensions, of length "
@@ -102,15 +101,13 @@ def remove(id_: Space, collection: Collection) -> None:
     answer.print(f"removed {id_} of {collection}: the next run is held once, since readers lose it")
 
 
-def _read(file: Path, key: str | None) -> VectorTable:
+def _read(platform: Platform, file: Path, key: str | None) -> VectorTable:
     if file.suffix.lower() != ".h5ad":
         if key is not None:
             raise SourceError(f"{file.name}: --key is for an h5ad; take other columns out")
-        return read_vector_table(file)
-    if key is None:
+    elif key is None:
         raise SourceError(f"{file.name}: which array of `obsm`? Say --key, such as --key X_scGPT")
-    ids, vectors = read_obsm(file, key)
-    return VectorTable(list(ids), vectors)
+    return limited_vectors(file, key, platform.file_allowance.limits(file))
 
 
 def _refuse_taken(platform: Platform, id_: str, collection: str) -> None:

@@ -11,7 +11,6 @@ from typing import Annotated, BinaryIO
 import polars as pl
 import typer
 from rich.markup import escape
-from rich.progress import DownloadColumn
 from rich.table import Table
 
 from genept.client import load_table, open_releases
@@ -24,7 +23,8 @@ from genept.nomenclature.reference import Reference
 from genept.nomenclature.snapshots import read_snapshot
 from genept.platform import Platform
 from genept.settings import Settings
-from genept.sources.gene_lists import gene_name_batches
+from genept.sources.gene_lists import limited_gene_names
+from genept.sources.limited import Allowance
 from genept.store.embedded import EmbeddedStore
 
 app = typer.Typer(
@@ -51,14 +51,15 @@ def map_file(
     reference: ReferenceName = "starter",
 ) -> None:
     """Map the gene names of FILE, write the mapping as CSV, and sum it up."""
-    names = gene_name_batches(file, column)
     nomenclature = _nomenclature(reference)
     target = output or file.with_name(f"{file.name}.mapping.csv")
     tally = _Tally()
-    unit = DownloadColumn() if names.in_bytes else None
+    settings = Settings()
+    limits = Allowance(settings.file_memory, settings.file_seconds).limits(file)
     with (
+        limited_gene_names(file, column, limits) as names,
         _replacing(target) as written,
-        progress_bar(f"mapping {file.name}", names.total, count=unit) as advance,
+        progress_bar(f"mapping {file.name}", names.total) as advance,
     ):
         for batch, amount in names.batches:
             result = nomenclature.map(batch)

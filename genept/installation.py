@@ -19,6 +19,7 @@ from genept.resolving import open_releases
 from genept.settings import Settings
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection, load_catalogue
+from genept.sources.limited import Allowance
 from genept.sources.places import Places
 from genept.sources.structures import read_pickled_texts, read_structure_table
 from genept.store.claim import Claim
@@ -133,6 +134,11 @@ class Installation:
         if self.settings.drug_structures is not None:
             found |= read_structure_table(self.settings.drug_structures)
         return found
+
+    @property
+    def file_allowance(self) -> Allowance:
+        """What reading a user's file may take."""
+        return Allowance(self.settings.file_memory, self.settings.file_seconds)
 
     @property
     def version(self) -> str:

@@ -21,7 +21,7 @@ from genept.console import console, open_console
 from genept.escaping import without_formulas
 from genept.models.card import LIMITS
 from genept.models.drug_training import is_drug_model
-from genept.models.own_samples import Matrix, OtherUnitError, OwnSamples, read_own_samples
+from genept.models.own_samples import Matrix, OtherUnitError, OwnSamples, limited_own_samples
 from genept.models.registry import ModelRegistry
 from genept.models.serving import Served, diagnose
 from genept.platform import Platform
@@ -119,7 +119,8 @@ def read_file(platform: Platform, file: Path, unit: str | None) -> OwnSamples:
     """Read a file of samples, and say what was seen."""
     told = said({"id": "own-samples", "kind": "bulk"} | ({"unit": unit} if unit else {}), "--unit")
     with console.status(f"reading {file.name}"):
-        own = read_own_samples(file, told, platform.reference)
+        limits = platform.file_allowance.limits(file)
+        own = limited_own_samples(file, told, platform.reference, limits)
     for line in own.seen:
         if not line.startswith(("group", "labels", "other fields")):
             answer.print(f"  {escape(line)}")

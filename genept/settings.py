@@ -45,6 +45,16 @@ class Settings(BaseSettings):
     bucket: str = Field("lake", min_length=3, max_length=63)
     product: str = Field("genept", pattern=r"^[a-z0-9][a-z0-9-]*$")
     threads: int = Field(2, ge=1, description="Threads, or processes, for what is worth it.")
+    file_memory: int = Field(
+        768 << 20,
+        ge=64 << 20,
+        description="Bytes that reading a user's file may take, and 16 times its size more.",
+    )
+    file_seconds: int = Field(
+        120,
+        ge=1,
+        description="CPU seconds that reading a user's file may take, and one more for each MiB.",
+    )
     executor: Literal["in_process", "dask", "kubernetes"] = Field(
         "in_process", description="Who runs a run's steps: this process, or a cluster's workers."
     )

@@ -15,7 +15,7 @@ from genept.nomenclature.mapping import Nomenclature
 from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.errors import SourceError
-from genept.sources.vector_tables import read_vector_table
+from genept.sources.vector_tables import limited_vectors
 from genept.store.connect import open_store
 from genept.store.provenance import sha256_of_file
 from genept.text import own_spaces
@@ -42,7 +42,7 @@ def add(
     """Register the gene vectors of FILE as a space: the next release holds it."""
     platform = Platform(Settings())
     _refuse_taken(platform, id_)
-    table = read_vector_table(file)
+    table = limited_vectors(file, None, platform.file_allowance.limits(file))
     with console.status(f"mapping {len(table.names):,} names"):
         reference = platform.reference
         genes = reference.published

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets.collections import COLLECTIONS, inbox_collection
+from assets.collections import COLLECTIONS, DROP, inbox_collection
 from genept.collections.inbox import drops
 from genept.platform import Platform
 
@@ -35,7 +35,11 @@ def inbox_sensor(platform: dg.ResourceParam[Platform]) -> dg.SensorResult | dg.S
         return dg.SkipReason(f"no complete drop in the inbox{half}")
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(run_key=f"{drop.name}@{drop.version}", partition_key=drop.id)
+            dg.RunRequest(
+                run_key=f"{drop.name}@{drop.version}",
+                partition_key=drop.id,
+                tags={DROP: drop.name},
+            )
             for drop in found
         ],
         dynamic_partitions_requests=[

@@ -78,7 +78,7 @@ def test_what_cannot_be_told_is_asked_for(tmp_path):
 
 
 def test_a_wrong_claim_is_refused_before_anything_is_stored(product, object_store):
-    with pytest.raises(StoreError, match="is said to hold log2, but its values look like counts"):
+    with pytest.raises(SourceError, match="is said to hold log2, but its values look like counts"):
         run("add", "mine.csv", "--id", "mine", "--unit", "log2", "--yes")
     with pytest.raises(SourceError, match="command line: unit: Input should be 'counts'"):
         run("add", "mine.csv", "--id", "mine", "--unit", "rpm", "--yes")

@@ -8,9 +8,8 @@ is found out in `detection`, whether it can be ingested in `rehearsal`.
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Catalogue, Collection
 from genept.sources.errors import SourceError
+from genept.sources.members import is_tar
 from genept.sources.places import Places, mirror_path
 from genept.sources.source import Media, Source
 from genept.store import declarations
@@ -100,9 +100,8 @@ def media_of(path: Path) -> Media:
     with path.open("rb") as file:
         head = file.read(8)
     matching = [media for magic, media in _MAGIC if head.startswith(magic)]
-    if "gzip" in matching:
-        with suppress(tarfile.TarError, EOFError, OSError), tarfile.open(path, "r:gz"):
-            return "tar"
+    if matching in ([], ["gzip"]) and is_tar(path):
+        return "tar"
     return matching[0] if matching else "plain"
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -31,7 +32,7 @@ from genept.collections.quarantine import (
     screened_out,
     silent_genes,
 )
-from genept.collections.shards import SHARD_OBSERVATIONS, ShardTask, get_ready, ingest_shard
+from genept.collections.shards import ShardTask, get_ready, ingest_shard, spans_of
 from genept.collections.twins import with_twins_grouped
 from genept.console import console, progress_bar
 from genept.nomenclature.mapping import Nomenclature
@@ -67,6 +68,8 @@ def ingest(
     open_reference: Callable[[], Reference],
     reference_version: str,
     processes: int = 1,
+    *,
+    make: PartsMaker | None = None,
 ) -> list[Part]:
     """Parse, map and store one collection, unless the lake holds the result already.
 
@@ -79,6 +82,9 @@ def ingest(
         Changes with that reference.
     processes
         How many work on the shards of a large collection; the result is the same.
+    make
+        What makes the parts; none: `parts_here`. Of a user's own collection it is
+        `limited_ingest.parts_in_child`, which makes the same.
 
     Returns
     -------
@@ -101,19 +107,58 @@ def ingest(
     )
 
     def compute() -> Iterator[NewPart | Part]:
-        with Workers(processes) as workers:
-            if max(map(archives.size, collection.sources)) >= LARGE:
-                workers.begin(get_ready)
-            parsed = parse_collection(archives, collection)
-            yield from _parts(lake, archives, collection, parsed, open_reference(), origin, workers)
+        chosen = make or parts_here
+        yield from chosen(lake, archives, collection, open_reference, origin, processes)
 
     parts = lake.build(f"collections/{collection.id}", origin, compute)
     discard_spool(archives, collection)
     return parts
 
 
-def _parts(
+def parts_here(
     lake: Lake,
+    archives: Archives,
+    collection: Collection,
+    open_reference: Callable[[], Reference],
+    origin: Origin,
+    processes: int,
+) -> Iterator[NewPart | Part]:
+    """Parts of a collection, made in this process and its workers."""
+    with Workers(processes) as workers:
+        if max(map(archives.size, collection.sources)) >= LARGE:
+            workers.begin(get_ready)
+        parsed = parse_collection(archives, collection)
+        reference = open_reference()
+        yield from collection_parts(lake, archives, collection, parsed, reference, origin, workers)
+
+
+class ShardLake(Protocol):
+    """What making the parts of a collection needs of a lake."""
+
+    @property
+    def cache(self) -> Path:
+        """Folder for files on their way."""
+
+    def remembered(self, folder: str, steps: Mapping[int, tuple[str, Origin]], /) -> set[int]:
+        """Which steps below a folder are done."""
+
+    def build(
+        self, step: str, origin: Origin, compute: Callable[[], Iterable[NewPart | Part]], /
+    ) -> list[Part]:
+        """The parts of a step: remembered, or computed and kept."""
+
+    def read(self, source: Part, /) -> pl.DataFrame:
+        """Rows of a part."""
+
+
+PartsMaker = Callable[
+    [Lake, Archives, Collection, Callable[[], Reference], Origin, int], Iterator[NewPart | Part]
+]
+"""Makes the parts of a collection: see `parts_here` for what it is given."""
+
+
+def collection_parts(
+    lake: ShardLake,
     archives: Archives,
     collection: Collection,
     parsed: ParsedCollection,
@@ -121,6 +166,7 @@ def _parts(
     origin: Origin,
     workers: Workers,
 ) -> Iterator[NewPart | Part]:
+    """Parts of a parsed collection, one after the other; shards are stored in `lake` at once."""
     names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
     refuse_other_axis(collection, parsed, names, reference)
     refuse_other_unit(collection, parsed)
@@ -174,7 +220,7 @@ def _parts(
 
 
 def _shards(
-    lake: Lake,
+    lake: ShardLake,
     collection: Collection,
     parsed: ParsedCollection,
     axis: GeneAxis,
@@ -183,10 +229,7 @@ def _shards(
 ) -> Iterator[Part]:
     """Parts of all shards: those that an earlier run finished, and the rest."""
     ids = parsed.observations["observation_id"]
-    spans = [
-        (start, min(SHARD_OBSERVATIONS, len(ids) - start))
-        for start in range(0, len(ids), SHARD_OBSERVATIONS)
-    ]
+    spans = spans_of(len(ids))
     lake.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=lake.cache) as folder:
 

@@ -20,6 +20,7 @@ from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.checked_values import checked_blocks
 from genept.sources.collections import parse_sources
+from genept.sources.errors import breakage_refused
 from genept.sources.parsed import LABELS
 
 
@@ -64,9 +65,11 @@ def rehearse(archives: Archives, collection: Collection, reference: Reference) -
     screening = screened(collection, parsed, names)
     ids = parsed.observations["observation_id"].to_list()
     totals, filled = ColumnTotals(len(parsed.input_genes)), 0
-    for block in checked_blocks(parsed.expression, ids, collection.unit, inputs=parsed.input_genes):
-        totals.add(block)
-        filled += int(np.count_nonzero(np.diff(block.indptr)))
+    blocks = checked_blocks(parsed.expression, ids, collection.unit, inputs=parsed.input_genes)
+    with breakage_refused(archives.catalogue.source(collection.sources[0]).title):
+        for block in blocks:
+            totals.add(block)
+            filled += int(np.count_nonzero(np.diff(block.indptr)))
     absolute = pl.DataFrame({"input_id": parsed.input_genes, "absolute": totals.absolute})
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
     noted: dict[tuple[str, str], int] = {}

@@ -57,6 +57,14 @@ class ShardTask:
     folder: Path
 
 
+def spans_of(n_observations: int) -> list[tuple[int, int]]:
+    """First row and number of rows of each shard."""
+    return [
+        (start, min(SHARD_OBSERVATIONS, n_observations - start))
+        for start in range(0, n_observations, SHARD_OBSERVATIONS)
+    ]
+
+
 def get_ready() -> None:
     """Load what shards need, the compiled loop included: a new process has it at hand then."""
     merge_rows(sp.csr_matrix(np.ones((1, 1), dtype=np.float32)), GeneAxis.of([""]), np.arange(1))

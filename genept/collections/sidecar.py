@@ -65,7 +65,11 @@ def read_sidecar(body: bytes, what: str, *, id_: str) -> Sidecar:
     """
     try:
         return said({"id": id_} | tomllib.loads(body.decode("utf-8")), what)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except SourceError:
+        raise
+    except RecursionError as error:
+        raise SourceError(f"{what} is no TOML: it is nested too deeply") from error
+    except ValueError as error:
         raise SourceError(f"{what} is no TOML: {error}") from error
 
 

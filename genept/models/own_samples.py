@@ -9,11 +9,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 import scipy.sparse as sp
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genept.collections.added import local_archives
 from genept.collections.claims import refuse_other_axis, refuse_other_unit
@@ -29,7 +32,9 @@ from genept.nomenclature.reference import Reference
 from genept.sources.archives import Archives
 from genept.sources.checked_values import checked_blocks
 from genept.sources.collections import parse_collection
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, breakage_refused
+from genept.sources.limited import Limits, limited
+from genept.sources.limited_child import Parent
 
 Matrix = npt.NDArray[np.float32]
 ABUNDANCES = ("counts", "tpm")
@@ -94,6 +99,82 @@ def read_own_samples(file: Path, told: Sidecar, reference: Reference) -> OwnSamp
     with tempfile.TemporaryDirectory(prefix="genept-") as folder:
         archives = local_archives(found.files, found.sources, Path(folder))
         return _read(archives, found, names, reference)
+
+
+def limited_own_samples(
+    file: Path, told: Sidecar, reference: Reference, limits: Limits
+) -> OwnSamples:
+    """The same, read in a process with limits.
+
+    Raises
+    ------
+    SourceError
+        As for `read_own_samples`; or the process that read the file died or went beyond a limit.
+    """
+    file = file.absolute()
+    with limited(_read_in_child, file, told, reference, what=file.name, limits=limits) as answer:
+        try:
+            found = _Found.model_validate(answer.values)
+        except ValidationError as error:
+            raise SourceError(f"{file.name}: the process that read it left no samples") from error
+        rows = answer.table("rows", _ROWS)
+    lengths = rows["genes"].list.len()
+    indices = rows["genes"].explode(empty_as_null=False).to_numpy()
+    values = rows["values"].explode(empty_as_null=False).to_numpy()
+    n_genes = len(found.genes)
+    if (
+        lengths.to_list() != rows["values"].list.len().to_list()
+        or rows.null_count().sum_horizontal().item()
+        or len(found.ids) != rows.height
+        or (indices.size and (indices.min() < 0 or indices.max() >= n_genes))
+        or not np.isfinite(values).all()
+    ):
+        raise SourceError(f"{file.name}: the process that read it left samples that cannot be")
+    indptr = np.concatenate([[0], np.cumsum(lengths.to_numpy(), dtype=np.int64)])
+    matrix = sp.csr_matrix((values, indices, indptr), shape=(rows.height, n_genes))
+    samples = Samples(tuple(found.ids), tuple(found.genes), matrix, found.unit)
+    return OwnSamples(samples, found.coverage, tuple(found.seen), tuple(found.warnings))
+
+
+_ROWS: Final = {"genes": pl.List(pl.Int32), "values": pl.List(pl.Float32)}
+
+
+class _Found(BaseModel):
+    """What a child says of samples, beside their expression."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[str]
+    genes: list[str]
+    unit: Literal["counts", "tpm", "log1p", "log2", "zscore"]
+    coverage: float
+    seen: list[str]
+    warnings: list[str]
+
+
+def _read_in_child(
+    parent: Parent, file: Path, told: Sidecar, reference: Reference
+) -> dict[str, Any]:
+    with breakage_refused(file.name):
+        own = read_own_samples(file, told, reference)
+    matrix = own.samples.expression
+    offsets = pa.array(matrix.indptr, pa.int64())
+    columns = {
+        name: pa.LargeListArray.from_arrays(offsets, pa.array(values))
+        for name, values in (
+            ("genes", matrix.indices.astype(np.int32)),
+            ("values", matrix.data.astype(np.float32)),
+        )
+    }
+    parent.write_table("rows", pl.DataFrame(pl.from_arrow(pa.table(columns))))
+    return {
+        "ids": own.samples.ids,
+        "genes": own.samples.genes,
+        "unit": own.samples.unit,
+        "coverage": own.coverage,
+        "seen": own.seen,
+        "warnings": own.warnings,
+    }
 
 
 def _read(

@@ -46,6 +46,8 @@ def refuse_head(head: bytes, media: Media) -> None:
             "the address in a browser: the publisher may be down, or have moved it"
         )
     magic = _MAGIC.get(media)
+    if media == "tar" and head[257:].startswith(b"ustar"):
+        return  # a tar that is not packed
     if magic is not None and not head.startswith(magic):
         raise WrongBytesError(f"expected {media}, but it begins with {head[:16]!r}: refused")
     is_binary = b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

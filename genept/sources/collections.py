@@ -22,7 +22,7 @@ from genept.sources import (
 )
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, breakage_refused
 from genept.sources.parsed import ParsedCollection
 
 PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = {
@@ -60,4 +60,5 @@ def parse_collection(archives: Archives, collection: Collection) -> ParsedCollec
 
 def parse_sources(archives: Archives, collection: Collection) -> ParsedCollection:
     """Do the same for a file that is no collection yet: messages name the file alone."""
-    return PARSERS[collection.format](archives, collection)
+    with breakage_refused(archives.catalogue.source(collection.sources[0]).title):
+        return PARSERS[collection.format](archives, collection)

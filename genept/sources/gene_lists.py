@@ -7,13 +7,18 @@ Only the names are read. Ingesting the matrix behind them is the parsers' and
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from genept.sources.errors import SourceError, listed
+import polars as pl
+
+from genept.sources.errors import SourceError, breakage_refused, listed
 from genept.sources.hdf5 import at_path, open_hdf5, refuse_foreign
 from genept.sources.hdf5_frames import AnnotationTable
+from genept.sources.limited import Limits, limited, read_batches
+from genept.sources.limited_child import Parent, write_batches
 from genept.sources.text_tables import TextTable
 
 BATCH_NAMES: Final = 50_000
@@ -73,6 +78,39 @@ def gene_name_batches(
             return NameBatches(where, len(names), False, iter([(names, len(names))]))
         return NameBatches(where, path.stat().st_size, True, table.column(chosen, size))
     raise SourceError(f"{path.name}: expected .csv, .tsv, .txt or .h5ad")
+
+
+@contextmanager
+def limited_gene_names(path: Path, column: str | None, limits: Limits) -> Iterator[NameBatches]:
+    """The same, read in a process with limits: all names are read before the first is yielded.
+
+    Raises
+    ------
+    SourceError
+        As for `gene_name_batches`; or the process that read the file died or went beyond a limit.
+    """
+    path = path.absolute()
+    with limited(_names_in_child, path, column, what=path.name, limits=limits) as answer:
+        where, total = answer.values["where"], answer.values["total"]
+        batches = read_batches(answer.folder / "names.arrow", {"name": pl.String})
+        names = (batch["name"].to_list() for batch in batches)
+        yield NameBatches(str(where), int(total), False, ((part, len(part)) for part in names))
+
+
+def _names_in_child(parent: Parent, path: Path, column: str | None) -> dict[str, object]:
+    total = 0
+    with breakage_refused(path.name):
+        found = gene_name_batches(path, column)
+
+        def batches() -> Iterator[pl.DataFrame]:
+            nonlocal total
+            yield pl.DataFrame(schema={"name": pl.String})
+            for names, _ in found.batches:
+                total += len(names)
+                yield pl.DataFrame({"name": names}, schema={"name": pl.String})
+
+        write_batches(parent.folder / "names.arrow", batches())
+    return {"where": found.where, "total": total}
 
 
 def _chosen(table: TextTable, column: str | None) -> tuple[int | None, str]:

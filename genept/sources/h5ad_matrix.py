@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,9 +112,16 @@ def find_matrix(file: h5py.File, name: str) -> Matrix:
         path=path,
         var=var,
         layout=_layout(item, f"{file_name(file)}: {path}"),
-        declared=None if declared is None else (int(declared[0]), int(declared[1])),
+        declared=None if declared is None else _two(declared, f"{file_name(file)}: {path}"),
         others=tuple(other for other in places if other != name),
     )
+
+
+def _two(declared: Any, where: str) -> tuple[int, int]:
+    sizes = np.asarray(declared).reshape(-1)
+    if sizes.size != 2 or sizes.dtype.kind not in "iu":
+        raise SourceError(f"{where} declares the shape {sizes[:4].tolist()}, expected two sizes")
+    return int(sizes[0]), int(sizes[1])
 
 
 def expression_rows(

@@ -30,9 +30,13 @@ MAX_RATIO: Final = 1_100
 MAX_CHUNK: Final = 256 * MEBIBYTE
 MAX_WHOLE: Final = 2_048 * MEBIBYTE
 """What is ever read in one piece: names, labels, offsets; matrices are read by ranges."""
+_REFERENCES: Final = 256 * MEBIBYTE
+"""What the references that are read at once may turn out to be, in a small file."""
 _CHUNK_CACHE: Final = 8 * MEBIBYTE
 _OWN_FILTERS: Final = frozenset({1, 2, 3, 4, 5, 6, 32000})
 """deflate, shuffle, fletcher32, szip, nbit, scale-offset: of HDF5; LZF: of h5py."""
+_PACKERS: Final = frozenset({1, 4, 32000})
+"""Those of them that compress, beside the plug-ins: an honest file is compressed once."""
 _PLUGIN_FILTERS: Final = {
     307: "bzip2",
     32001: "Blosc",
@@ -71,7 +75,7 @@ def open_hdf5(path: Path, *, chunk: int = 0) -> Iterator[h5py.File]:
             yield file
     except UnicodeDecodeError as error:
         raise SourceError(f"{path.name}: holds text that is not UTF-8: {error}") from error
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, SystemError) as error:
         if isinstance(error, SourceError):
             raise
         raise SourceError(
@@ -98,11 +102,15 @@ def refuse_foreign(file: h5py.File) -> None:
         seen += 1
         if seen > MAX_OBJECTS:
             return SourceError(f"{what}: holds more than {MAX_OBJECTS:,} objects; this is refused")
-        item = file[name] if isinstance(link, h5py.HardLink) else None
-        if item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
-            return _leads_out(
-                what, name if isinstance(name, str) else name.decode("utf-8", "replace")
-            )
+        shown = name if isinstance(name, str) else name.decode("utf-8", "replace")
+        try:
+            item = file[name] if isinstance(link, h5py.HardLink) else None
+            if item is None or (
+                isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+            ):
+                return _leads_out(what, shown)
+        except Exception as error:
+            return SourceError(f"{what}: {shown} is damaged: {error}; fetch the file again")
         return None
 
     problem = file.visititems_links(visit)
@@ -204,7 +212,35 @@ def read_whole(dataset: h5py.Dataset) -> NDArray[Any]:
             f"{file_name(dataset)}: {dataset.name} claims {claimed:,} bytes; at most "
             f"{MAX_WHOLE:,} are read in one piece"
         )
+    if dataset.dtype.kind == "O":
+        return _read_references(dataset)
     values: NDArray[Any] = dataset[...]
+    return values
+
+
+def _read_references(dataset: h5py.Dataset) -> NDArray[Any]:
+    """Values of variable length: together they are no longer than the file, or one is shared.
+
+    HDF5 stores each value beside the array and a reference to it within. Thousands of
+    references to one value are thousands of copies once they are read.
+    """
+    size = Path(dataset.file.filename).stat().st_size
+    step = min(max(_REFERENCES // max(size, 1), 64), 65_536)
+    if dataset.ndim != 1:
+        raise SourceError(
+            f"{file_name(dataset)}: {dataset.name} has the shape {dataset.shape}, expected one "
+            "value a row"
+        )
+    values, total = np.empty(dataset.size, dtype=object), 0
+    for start in range(0, dataset.size, step):
+        part = dataset[start : start + step]
+        total += sum(map(len, part))
+        if total > size + MEBIBYTE:
+            raise SourceError(
+                f"{file_name(dataset)}: {dataset.name} has values of more than {total:,} bytes in "
+                f"a file of {size:,}: refused as a bomb of references"
+            )
+        values[start : start + step] = part
     return values
 
 
@@ -212,7 +248,14 @@ def _refuse_filters(dataset: h5py.Dataset, where: str) -> None:
     import h5py
 
     made = dataset.id.get_create_plist()
-    for code in (made.get_filter(index)[0] for index in range(made.get_nfilters())):
+    codes = [made.get_filter(index)[0] for index in range(made.get_nfilters())]
+    packers = [code for code in codes if code in _PACKERS or code in _PLUGIN_FILTERS]
+    if len(packers) > 1 or len(set(codes)) != len(codes):
+        raise SourceError(
+            f"{where} is compressed {len(codes)} times over (HDF5 filters {codes[:8]}): refused as "
+            "a decompression bomb. Write the file anew with compression='gzip'"
+        )
+    for code in codes:
         if code in _OWN_FILTERS and h5py.h5z.filter_avail(code):
             continue
         name = _PLUGIN_FILTERS.get(code)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import h5py
 
 _HIDDEN = ("__categories",)
+_EXACT = 2**53
 
 
 class AnnotationTable:
@@ -139,7 +140,10 @@ def as_text(values: NDArray[Any], where: str) -> pl.Series:
         return pl.Series(np.where(values, "True", "False").tolist(), dtype=pl.String)
     if kind == "f":
         known = np.isfinite(values)
-        if (values[known] == np.floor(values[known])).all():
+        # Beyond 2^53 a float is no name: several whole numbers are one.
+        if (np.abs(values[known]) <= _EXACT).all() and (
+            values[known] == np.floor(values[known])
+        ).all():
             whole = np.where(known, values, 0).astype(np.int64)
             text = pl.Series(whole).cast(pl.String)
             return pl.select(pl.when(pl.Series(known)).then(text)).to_series()

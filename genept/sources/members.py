@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, Self, cast
+from typing import BinaryIO, ClassVar, Final, Self, cast
 
 from genept.sources.errors import SourceError
 
@@ -25,6 +25,7 @@ MAX_BYTES: Final = 512 * MEBIBYTE
 MAX_RATIO: Final = 200
 MAX_ENTRIES: Final = 20_000
 MAX_HEADER: Final = MEBIBYTE
+MAX_NAMES: Final = 4 * MEBIBYTE
 _TAR_MAGIC_AT: Final = 257
 _DAMAGE: Final = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile)
 _REMEDY: Final = "delete the archive and run again; if it comes back so, do not use it"
@@ -148,12 +149,30 @@ def refuse_large_zip(file: Path, what: str) -> None:
 def tar_names(path: Path, what: str, *, limit: int | None = None) -> list[str]:
     """Return the paths in a tar or tar.gz, in its order; raises as :func:`open_tar_member` does."""
     names: list[str] = []
+    length = 0
     with _tar_stream(path, what, limit) as archive, as_source_error(what):
         for entry in archive:
             _refuse_unsafe(entry.name, entry.isreg() or entry.isdir(), what)
             names.append(entry.name)
             _refuse_many(len(names), what)
+            length += len(entry.name)
+            if length > MAX_NAMES:
+                raise SourceError(
+                    f"{what}: its names take more than {MAX_NAMES:,} letters: refused as an attack"
+                )
     return names
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a file begins like a tar or tar.gz; reads no more than the first header."""
+    try:
+        with path.open("rb") as file, ExitStack() as stack:
+            packed = file.peek(2).startswith(b"\x1f\x8b")
+            unpacked = stack.enter_context(gzip.GzipFile(fileobj=file)) if packed else file
+            tarfile.TarInfo.frombuf(unpacked.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+    except (*_DAMAGE, OSError):
+        return False
+    return True
 
 
 @contextmanager
@@ -206,6 +225,7 @@ def open_gzip_file(file: BinaryIO, what: str, *, limit: int | None = None) -> It
 class _ModestTarInfo(tarfile.TarInfo):
     """A header whose extension is small: tarfile reads long names and attributes whole."""
 
+    what: ClassVar[str] = "a tar"
     _EXTENSIONS: Final = frozenset(
         (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
          tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
@@ -217,7 +237,7 @@ class _ModestTarInfo(tarfile.TarInfo):
         header = super().frombuf(buf, encoding, errors)
         if header.type in cls._EXTENSIONS and header.size > MAX_HEADER:
             raise SourceError(
-                f"a header of the tar declares {header.size:,} bytes of names or attributes "
+                f"{cls.what}: a header declares {header.size:,} bytes of names or attributes "
                 f"(cap: {MAX_HEADER:,}): refused as an attack"
             )
         return header
@@ -233,7 +253,9 @@ def _tar_stream(path: Path, what: str, limit: int | None) -> Iterator[tarfile.Ta
         safe = capped(cast(BinaryIO, unpacked), packed=size, what=what, limit=limit)
         with as_source_error(what):
             archive = tarfile.open(  # noqa: SIM115, entered just below
-                fileobj=safe, mode="r|", tarinfo=_ModestTarInfo
+                fileobj=safe,
+                mode="r|",
+                tarinfo=type("_NamedTarInfo", (_ModestTarInfo,), {"what": what}),
             )
         with archive:
             yield archive

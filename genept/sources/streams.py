@@ -8,7 +8,6 @@ are the business of `members`; what the text means, of the parsers.
 from __future__ import annotations
 
 import io
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -111,7 +110,7 @@ def member_names(path: Path, what: str) -> list[str]:
         return sorted(it.relative_to(path).as_posix() for it in path.rglob("*") if it.is_file())
     if zipfile.is_zipfile(path):
         return members.zip_names(path, what)
-    if _is_tar(path):
+    if members.is_tar(path):
         return members.tar_names(path, what)
     return [path.name]
 
@@ -129,7 +128,7 @@ def _contained(
     elif zipfile.is_zipfile(path):
         with members.open_zip_member(path, member, what, limit=max_bytes) as stream:
             yield stream
-    elif _is_tar(path):
+    elif members.is_tar(path):
         with members.open_tar_member(path, member, what, limit=max_bytes) as stream:
             yield stream
     else:
@@ -152,14 +151,6 @@ def _in_folder(folder: Path, member: str | None, what: str) -> Path:
     if not file.resolve().is_relative_to(folder.resolve()):
         raise SourceError(f"{what}: {found[0]!r} is a link that leads out of it: refused")
     return file
-
-
-def _is_tar(path: Path) -> bool:
-    try:
-        with tarfile.open(path, "r:*"):
-            return True
-    except (tarfile.TarError, EOFError, OSError):
-        return False
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -155,13 +155,21 @@ def _header(lines: Lines, shape: tuple[int, int]) -> int:
     while (line := lines.peek()) is not None and line.startswith(b"%"):
         next(lines)
     sizes = lines.header("its sizes").split()
-    if len(sizes) != 3 or not all(map(bytes.isdigit, sizes)):
-        raise SourceError(f"{lines.what}: line {lines.number} should be its sizes, not {sizes!r}")
+    if len(sizes) != 3 or not all(size.isdigit() and len(size) <= 18 for size in sizes):
+        raise SourceError(
+            f"{lines.what}: line {lines.number} should be its sizes, three whole numbers, not "
+            f"{b' '.join(sizes)[:60]!r}"
+        )
     n_features, n_barcodes, n = map(int, sizes)
     if (n_barcodes, n_features) != shape:
         raise SourceError(
             f"{lines.what}: is {n_features} × {n_barcodes}, but there are {shape[1]} features and "
             f"{shape[0]} barcodes: the three files do not belong together"
+        )
+    if n > n_features * n_barcodes:
+        raise SourceError(
+            f"{lines.what}: declares {n:,} values, but has room for {n_features * n_barcodes:,}: "
+            "some would stand twice"
         )
     return n
 
@@ -179,6 +187,8 @@ def _sort(
     seen = 0
     for features, barcodes, values in _triplets(stream, what):
         seen += len(values)
+        if seen > n:
+            raise SourceError(f"{what}: declares {n:,} values, but has more: is it damaged?")
         for name, index, size in (("feature", features, shape[1]), ("barcode", barcodes, shape[0])):
             outside = (index < 1) | (index > size)
             if outside.any():

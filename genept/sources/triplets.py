@@ -38,11 +38,28 @@ class Buckets:
         self._folder, self._shape = folder, shape
         self._rows = max(1, shape[0] * BUCKET_VALUES // max(expected, 1))
         self._n = -(-shape[0] // self._rows)
+        self._stored = np.zeros(shape[0], np.int64)
 
     def add(
         self, rows: NDArray[np.int64], columns: NDArray[np.int64], values: NDArray[np.float32]
     ) -> None:
-        """Add triplets; indices are from 0 and within the shape."""
+        """Add triplets; indices are from 0 and within the shape.
+
+        Raises
+        ------
+        SourceError
+            An observation has more values than there are genes.
+        """
+        first_row = int(rows.min()) if rows.size else 0
+        added = np.bincount(rows - first_row)
+        stored = self._stored[first_row : first_row + added.size]
+        stored += added
+        if (stored > self._shape[1]).any():
+            at = first_row + int(np.argmax(stored > self._shape[1]))
+            raise SourceError(
+                f"observation {at + 1} has more values than there are genes ({self._shape[1]:,}): "
+                "expected one of each"
+            )
         records = np.empty(len(rows), _RECORD)
         records["row"], records["column"], records["value"] = rows, columns, values
         bucket = rows // self._rows

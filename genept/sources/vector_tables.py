@@ -16,7 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.sources.errors import SourceError
+from genept.sources.errors import SourceError, breakage_refused
+from genept.sources.h5ad import read_obsm
+from genept.sources.limited import Limits, limited
+from genept.sources.limited_child import Parent
 
 _PICKLED: Final = {".pkl", ".pickle", ".p", ".pt", ".pth", ".bin", ".joblib", ".rds", ".rda"}
 _REMEDY: Final = (
@@ -63,6 +66,43 @@ def read_vector_table(path: Path) -> VectorTable:
             "one vector for each name"
         )
     return VectorTable(names, vectors)
+
+
+def limited_vectors(path: Path, key: str | None, limits: Limits) -> VectorTable:
+    """Names and vectors of a user's file, read in a process with limits.
+
+    Parameters
+    ----------
+    key
+        Array of `obsm`, of an h5ad.
+
+    Raises
+    ------
+    SourceError
+        As for `read_vector_table`; or the process that read the file died or went beyond a limit.
+    """
+    path = path.absolute()
+    with limited(_vectors_in_child, path, key, what=path.name, limits=limits) as answer:
+        frame = answer.table("vectors")
+    names, vectors = frame.get_columns() if frame.width == 2 else (pl.Series(), pl.Series())
+    is_vectors = isinstance(vectors.dtype, pl.Array) and vectors.dtype.inner == pl.Float32
+    if not is_vectors or names.dtype != pl.String or names.null_count():
+        raise SourceError(f"{path.name}: the process that read it left no table of vectors")
+    return VectorTable(names.to_list(), np.ascontiguousarray(vectors.to_numpy()))
+
+
+def _vectors_in_child(parent: Parent, path: Path, key: str | None) -> None:
+    with breakage_refused(path.name):
+        if key is None:
+            table = read_vector_table(path)
+        else:
+            ids, matrix = read_obsm(path, key)
+            table = VectorTable(list(ids), matrix)
+    type_ = pl.Array(pl.Float32, table.vectors.shape[1])
+    vectors = pl.Series("vector", table.vectors, type_)
+    parent.write_table(
+        "vectors", pl.DataFrame([pl.Series("name", table.names, pl.String), vectors])
+    )
 
 
 def unit_vectors(table: VectorTable) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
