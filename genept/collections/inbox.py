@@ -265,7 +265,7 @@ def _looked_at(
         open_reference(),
         bucket=store.bucket,
         product=product,
-        limits=allowance and allowance.limits(*files),
+        limits=None if allowance is None else allowance.limits(*files),
         only_look=True,
     ).detected
     if detected.open_questions:

@@ -159,7 +159,7 @@ class _Clerk:
             with pq.ParquetFile(copy) as parquet:
                 rows = parquet.metadata.num_rows
                 schema = parquet.schema_arrow
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise self.nonsense() from error
         if not schema.equals(STORED[table].schema(), check_metadata=False):
             raise self.nonsense()

@@ -81,7 +81,9 @@ def gene_name_batches(
 
 
 @contextmanager
-def limited_gene_names(path: Path, column: str | None, limits: Limits) -> Iterator[NameBatches]:
+def limited_gene_names(
+    path: Path, column: str | None, limits: Limits, *, size: int = BATCH_NAMES
+) -> Iterator[NameBatches]:
     """The same, read in a process with limits: all names are read before the first is yielded.
 
     Raises
@@ -90,17 +92,17 @@ def limited_gene_names(path: Path, column: str | None, limits: Limits) -> Iterat
         As for `gene_name_batches`; or the process that read the file died or went beyond a limit.
     """
     path = path.absolute()
-    with limited(_names_in_child, path, column, what=path.name, limits=limits) as answer:
+    with limited(_names_in_child, path, column, size, what=path.name, limits=limits) as answer:
         where, total = answer.values["where"], answer.values["total"]
         batches = read_batches(answer.folder / "names.arrow", {"name": pl.String})
-        names = (batch["name"].to_list() for batch in batches)
+        names = (batch["name"].to_list() for batch in batches if batch.height)
         yield NameBatches(str(where), int(total), False, ((part, len(part)) for part in names))
 
 
-def _names_in_child(parent: Parent, path: Path, column: str | None) -> dict[str, object]:
+def _names_in_child(parent: Parent, path: Path, column: str | None, size: int) -> dict[str, object]:
     total = 0
     with breakage_refused(path.name):
-        found = gene_name_batches(path, column)
+        found = gene_name_batches(path, column, size=size)
 
         def batches() -> Iterator[pl.DataFrame]:
             nonlocal total

@@ -25,6 +25,7 @@ from genept.models.tasks import DiagnosisTask
 from genept.models.tempering import Tempering
 from genept.nomenclature.reference import Reference
 from genept.sources.errors import SourceError
+from genept.sources.limited import USUAL
 from genept.store.lake import Lake
 from genept.tables import REASONS
 
@@ -157,7 +158,9 @@ def test_a_champion_is_asked_about_what_it_does_not_know_and_only_once(trained, 
 
 
 def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch):
-    platform = SimpleNamespace(models=trained.registry, reference=NOMENCLATURE)
+    platform = SimpleNamespace(
+        models=trained.registry, reference=NOMENCLATURE, file_allowance=USUAL
+    )
     monkeypatch.setattr(genept.predict_cli, "Platform", lambda _: platform)
     monkeypatch.setattr(genept.predict_cli, "released_vectors", space_vectors(trained))
     run = CliRunner().invoke
