@@ -124,7 +124,10 @@ def duplicates_undeclared() -> bytes:
     """The same, declared as a few."""
     members = mutations.three()
     head = f"%%MatrixMarket matrix coordinate integer general\n{len(mutations.GENES)} 40 2400\n"
-    members["matrix.mtx"] = head.encode() + b"1 1 1\n" * 2_000_000
+    lines = "\n".join(
+        f"1 1 {value}" for value in np.random.default_rng(0).integers(1, 9999, 10_000)
+    )
+    members["matrix.mtx"] = head.encode() + f"{lines}\n".encode() * 200
     return gzip.compress(mutations.tarred(members), 6)
 
 

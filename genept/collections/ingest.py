@@ -139,8 +139,10 @@ class ShardLake(Protocol):
     def cache(self) -> Path:
         """Folder for files on their way."""
 
-    def remembered(self, folder: str, steps: Mapping[int, tuple[str, Origin]], /) -> set[int]:
-        """Which steps below a folder are done."""
+    def remembered(
+        self, folder: str, steps: Mapping[int, tuple[str, Origin]], /
+    ) -> dict[int, list[Part]]:
+        """The parts of those steps below a folder that are done."""
 
     def build(
         self, step: str, origin: Origin, compute: Callable[[], Iterable[NewPart | Part]], /

@@ -110,7 +110,8 @@ class _Clerk:
             return self._plan(question["observations"])
         return self._store(question.get("shard"), question.get("parts"))
 
-    def _plan(self, n_observations: Any) -> list[int]:
+    def _plan(self, n_observations: Any) -> list[tuple[int, list[dict[str, Any]]]]:
+        """The shards that are stored already, with their parts."""
         if not isinstance(n_observations, int) or not (
             0 <= n_observations <= SHARD_OBSERVATIONS * _MOST_SHARDS
         ):
@@ -118,7 +119,8 @@ class _Clerk:
         self._spans = dict(enumerate(spans_of(n_observations)))
         folder = f"collections/{self._collection.id}/shards"
         steps = {number: self._step(number) for number in self._spans}
-        return sorted(self._lake.remembered(folder, steps))
+        known = self._lake.remembered(folder, steps)
+        return [(number, self._kept(parts)) for number, parts in known.items()]
 
     def _step(self, number: int) -> tuple[str, Origin]:
         settings = {**self._origin.settings, "rows": list(self._spans[number])}
@@ -135,7 +137,10 @@ class _Clerk:
             NewPart(table, self._taken(table, path), (self._collection.id,), number=number)
             for table, path in made.items()
         ]
-        parts = self._lake.build(*self._step(number), partial(list, new))
+        return self._kept(self._lake.build(*self._step(number), partial(list, new)))
+
+    def _kept(self, parts: list[Part]) -> list[dict[str, Any]]:
+        """What the child is told of parts that the lake has."""
         self.parts += parts
         counts = [part for part in parts if part.table != "expression"]
         return [
@@ -181,10 +186,13 @@ class _ChildLake:
         self._parent = parent
         self._local: dict[str, Path] = {}
 
-    def remembered(self, _: str, steps: Mapping[int, tuple[str, Origin]], /) -> set[int]:
-        """Which shards are stored already."""
+    def remembered(
+        self, _: str, steps: Mapping[int, tuple[str, Origin]], /
+    ) -> dict[int, list[Part]]:
+        """The shards that are stored already."""
         ends = [sum(origin.settings["rows"]) for _, origin in steps.values()]
-        return set(self._parent.ask(observations=max(ends, default=0)))
+        known = self._parent.ask(observations=max(ends, default=0))
+        return {number: self._parts(entries) for number, entries in known}
 
     def build(
         self, step: str, _: Origin, compute: Callable[[], Iterable[NewPart | Part]], /
@@ -201,8 +209,11 @@ class _ChildLake:
         )
         for path in files.values():
             path.unlink()
+        return self._parts(kept)
+
+    def _parts(self, entries: list[dict[str, Any]]) -> list[Part]:
         parts = []
-        for entry in kept:
+        for entry in entries:
             place = entry.pop("path")
             part = Part(**{**entry, "partition": tuple(entry["partition"])})
             if place is not None:

@@ -187,8 +187,6 @@ def _sort(
     seen = 0
     for features, barcodes, values in _triplets(stream, what):
         seen += len(values)
-        if seen > n:
-            raise SourceError(f"{what}: declares {n:,} values, but has more: is it damaged?")
         for name, index, size in (("feature", features, shape[1]), ("barcode", barcodes, shape[0])):
             outside = (index < 1) | (index > size)
             if outside.any():
@@ -197,6 +195,8 @@ def _sort(
                     f"{index[outside.argmax()]}, but there are {size}"
                 )
         _refuse_values(values, is_counts, what)
+        if seen > n:  # before they are sorted, which takes room for as many as are declared
+            raise SourceError(f"{what}: declares {n:,} values, but has more: is it damaged?")
         gene = is_gene[features - 1]
         buckets.add(
             barcodes[gene] - 1, position[features[gene] - 1], values[gene].astype(np.float32)

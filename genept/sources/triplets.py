@@ -57,8 +57,8 @@ class Buckets:
         if (stored > self._shape[1]).any():
             at = first_row + int(np.argmax(stored > self._shape[1]))
             raise SourceError(
-                f"observation {at + 1} has more values than there are genes ({self._shape[1]:,}): "
-                "expected one of each"
+                f"observation {at + 1} has two values of genes: there are {self._shape[1]:,} genes "
+                "and more values; expected one of each"
             )
         records = np.empty(len(rows), _RECORD)
         records["row"], records["column"], records["value"] = rows, columns, values
