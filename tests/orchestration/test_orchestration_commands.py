@@ -71,7 +71,7 @@ def test_a_killed_run_is_closed_by_the_next_which_works(installation: Installati
     assert "current" in listed.stdout
     assert "partial" in listed.stdout
     table = installation.genept("table", "genes", "--rows", "2")
-    assert "42,312 rows" in table.stdout
+    assert "79,020 rows" in table.stdout
     assert "did you mean 'genes'" in message(installation.genept("table", "gene"))
 
 
