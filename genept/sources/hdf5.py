@@ -224,17 +224,15 @@ def _read_references(dataset: h5py.Dataset) -> NDArray[Any]:
     HDF5 stores each value beside the array and a reference to it within. Thousands of
     references to one value are thousands of copies once they are read.
     """
+    if dataset.ndim == 0:
+        return np.asarray(dataset[...])  # one value is never longer than the file
     size = Path(dataset.file.filename).stat().st_size
-    step = min(max(_REFERENCES // max(size, 1), 64), 65_536)
-    if dataset.ndim != 1:
-        raise SourceError(
-            f"{file_name(dataset)}: {dataset.name} has the shape {dataset.shape}, expected one "
-            "value a row"
-        )
-    values, total = np.empty(dataset.size, dtype=object), 0
-    for start in range(0, dataset.size, step):
+    at_once = min(max(_REFERENCES // max(size, 1), 64), 65_536)
+    step = max(1, at_once * dataset.shape[0] // max(dataset.size, 1))
+    values, total = np.empty(dataset.shape, dtype=object), 0
+    for start in range(0, dataset.shape[0], step):
         part = dataset[start : start + step]
-        total += sum(map(len, part))
+        total += sum(map(len, part.reshape(-1)))
         if total > size + MEBIBYTE:
             raise SourceError(
                 f"{file_name(dataset)}: {dataset.name} has values of more than {total:,} bytes in "
