@@ -20,10 +20,8 @@ from pydantic_settings import SettingsError
 from rich.markup import escape
 from rich.table import Table
 
-from genept.client import load_table, open_releases
 from genept.console import console, open_console
 from genept.escaping import visible
-from genept.release_cli import app as release_app
 from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.store.conditions import Property, properties
@@ -40,6 +38,7 @@ ROOMS: Final = (
 )  # fmt: skip
 """Rooms whose commands need the extra `platform`."""
 
+SEARCHES: Final = ("search", "neighbours")
 REMEDY: Final = "this needs more than reading does: pip install 'genept-platform[platform]'"
 
 app = typer.Typer(
@@ -49,7 +48,6 @@ app = typer.Typer(
 )
 store_app = typer.Typer(no_args_is_help=True, help="The object store.")
 app.add_typer(store_app, name="store")
-app.add_typer(release_app, name="release")
 answer = open_console()
 
 
@@ -88,17 +86,38 @@ def _add_search() -> None:
     app.command()(neighbours)
 
 
-for room in ROOMS:
-    _add(partial(_add_room, room), room)
-_add(_add_search, "search", "neighbours")
-_add(partial(import_module, "genept.predict_drugs_cli"))  # a command of the room `predict`
+def add_commands(wanted: str | None = None) -> None:
+    """Import commands and add them to `app`.
+
+    Parameters
+    ----------
+    wanted
+        The first word of the command line: where it is one of ours, nothing else is imported.
+        None: all of them, as for the help.
+    """
+    plugged_in = {point.name: point for point in entry_points(group="genept.commands")}
+    known = {*ROOMS, *SEARCHES, *plugged_in, "store", "release", "table"}
+    names = {wanted} if wanted in known else known
+    for room in ROOMS:
+        if room in names:
+            _add(partial(_add_room, room), room)
+    if "release" in names:
+        from genept.release_cli import app as release_app
+
+        app.add_typer(release_app, name="release")
+    if names & set(SEARCHES):
+        _add(_add_search, *SEARCHES)
+    if "predict" in names:
+        _add(partial(import_module, "genept.predict_drugs_cli"))  # a command of `predict`
+    for name, point in plugged_in.items():
+        if name in names:
+            _add(partial(_plug_in, point), name)
 
 
 def main() -> None:
     """Run the command line; an error that a person can mend is one message, not a traceback."""
     try:
-        for point in entry_points(group="genept.commands"):
-            _add(partial(_plug_in, point), point.name)
+        add_commands(sys.argv[1] if len(sys.argv) > 1 else None)
         app()
     except (StoreError, SourceError, SettingsError, ValidationError) as error:
         console.print("Error:", style="red", end=" ")
@@ -193,6 +212,8 @@ def show_table(
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
 ) -> None:
     """Print what a table means, its columns, and its first rows."""
+    from genept.client import load_table, open_releases
+
     known = open_releases()
     manifest = known.current() if release == "latest" else known.manifest(release)
     head = load_table(name, release=manifest.release_id).head(rows).collect()

@@ -18,7 +18,7 @@ from genept.collections.rehearsal import Rehearsed, rehearse
 from genept.collections.sidecar import Sidecar, said
 from genept.collections.trial import Trial, try_out
 from genept.console import console, open_console
-from genept.platform import Platform
+from genept.installation import Installation
 from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.store.connect import open_store
@@ -65,13 +65,13 @@ def add(
         id=id_, unit=unit, labels=label, group=group, options=option, title=title, kind=kind,
         licence=licence, citation=citation, redistributable=redistributable,
     )  # fmt: skip
-    platform = Platform(Settings())
-    _refuse_shipped(platform, id_)
-    detected = _tried_out(platform, file, metadata, told, may_ask=not yes)
+    installation = Installation(Settings())
+    _refuse_shipped(installation, id_)
+    detected = _tried_out(installation, file, metadata, told, may_ask=not yes)
     if not yes and not typer.confirm(f"Add it as {id_!r}?", default=False):
         answer.print("nothing was stored")
         raise typer.Exit(1)
-    store, product = platform.store, platform.settings.product
+    store, product = installation.store, installation.settings.product
     added.store_files(store, detected.sources, detected.files)
     added.declare(store, product, detected.entry, detected.sources)
     answer.print(f"added {id_}: `genept run` publishes it with the next release")
@@ -80,11 +80,11 @@ def add(
 @app.command("list")
 def list_collections() -> None:
     """List the collections of the catalogue, and those that were added."""
-    platform = Platform(Settings())
+    installation = Installation(Settings())
     table = Table("collection", "kind", "unit", "ingested", "may be passed on", "title", box=None)
-    chosen = {one.id for one in platform.collections}
-    own = {one.id: f", added {one.added:%Y-%m-%d}" for one in platform.added}
-    for one in platform.catalogue.collections.values():
+    chosen = {one.id for one in installation.collections}
+    own = {one.id: f", added {one.added:%Y-%m-%d}" for one in installation.added}
+    for one in installation.catalogue.collections.values():
         when = "yes" if one.id in chosen else "if named" if one.optional else "no, by the settings"
         terms = "yes" if one.redistributable else "no"
         cells = (one.id, one.kind, one.unit, when + own.get(one.id, ""), terms, escape(one.title))
@@ -95,15 +95,15 @@ def list_collections() -> None:
 @app.command()
 def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A collection.")]) -> None:
     """Show everything that is declared of a collection and its files."""
-    platform = Platform(Settings())
-    collection = platform.catalogue.collections.get(id_)
+    installation = Installation(Settings())
+    collection = installation.catalogue.collections.get(id_)
     if collection is None:
-        known = ", ".join(sorted(platform.catalogue.collections))
+        known = ", ".join(sorted(installation.catalogue.collections))
         raise SourceError(f"there is no collection {id_!r}; known: {known}")
     for name, value in collection.model_dump(exclude_none=True).items():
         answer.print(f"[bold]{name}[/]: {escape(str(value))}")
     for source_id in collection.sources:
-        source = platform.catalogue.source(source_id)
+        source = installation.catalogue.source(source_id)
         answer.print(
             f"[bold]{source_id}[/]: {escape(source.title)}, {source.bytes:,} bytes, "
             f"{escape(source.address or source.label)}"
@@ -122,26 +122,26 @@ def validate(
     option: Options = None,
 ) -> None:
     """Try an ingest out and store nothing; without an argument, check the catalogue."""
-    platform = Platform(Settings())
+    installation = Installation(Settings())
     if what is None:
-        answer.print(f"{len(platform.catalogue.collections)} collections: every entry is valid")
+        answer.print(f"{len(installation.catalogue.collections)} collections: every entry is valid")
     elif Path(what).is_file():
         told = _told(id=_id_of(what), unit=unit, labels=label, group=group, options=option)
-        _tried_out(platform, Path(what), metadata, told, may_ask=False)
-    elif what not in platform.catalogue.collections:
+        _tried_out(installation, Path(what), metadata, told, may_ask=False)
+    elif what not in installation.catalogue.collections:
         raise SourceError(f"{what}: there is no such file, nor such a collection in the catalogue")
     else:
-        (collection,) = platform.catalogue.chosen([what])
+        (collection,) = installation.catalogue.chosen([what])
         with console.status(f"reading {what}"):
-            found = rehearse(platform.collection_archives, collection, platform.reference)
+            found = rehearse(installation.collection_archives, collection, installation.reference)
         _print_rehearsed(found)
 
 
 @app.command()
 def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="An added one.")]) -> None:
     """Take an added collection back; releases that hold it keep it."""
-    platform = Platform(Settings())
-    added.remove(open_store(platform.settings, "gc"), platform.settings.product, id_)
+    installation = Installation(Settings())
+    added.remove(open_store(installation.settings, "gc"), installation.settings.product, id_)
     answer.print(f"removed {id_}: the next run is held once, since readers lose it")
 
 
@@ -165,17 +165,17 @@ def _told(labels: list[str] | None, options: list[str] | None, **values: object)
     return said({**given, "labels": named, "options": parsed}, "the command line")
 
 
-def _refuse_shipped(platform: Platform, id_: str) -> None:
-    if id_ in platform.shipped_catalogue.collections:
+def _refuse_shipped(installation: Installation, id_: str) -> None:
+    if id_ in installation.shipped_catalogue.collections:
         raise SourceError(f"the catalogue has a collection {id_!r} already: choose another id")
 
 
 def _tried_out(
-    platform: Platform, file: Path, metadata: Path | None, told: Sidecar, *, may_ask: bool
+    installation: Installation, file: Path, metadata: Path | None, told: Sidecar, *, may_ask: bool
 ) -> Detected:
     """Detect, ask for what is open, and rehearse; nothing is stored."""
-    settings = platform.settings
-    limits = platform.file_allowance.limits(*filter(None, (file, metadata)))
+    settings = installation.settings
+    limits = installation.file_allowance.limits(*filter(None, (file, metadata)))
 
     def look(told: Sidecar) -> Trial:
         with console.status(f"looking at {file.name}, and trying it out: nothing is stored"):
@@ -183,7 +183,7 @@ def _tried_out(
                 file,
                 metadata,
                 told,
-                platform.reference,
+                installation.reference,
                 bucket=settings.bucket,
                 product=settings.product,
                 limits=limits,

@@ -5,7 +5,7 @@ Composes in memory what `genept.text` would put in the lake; needs no store.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -14,13 +14,15 @@ from rich.text import Text
 
 from genept.console import console, open_console
 from genept.nomenclature.mapping import Nomenclature
-from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.errors import SourceError
 from genept.text.composing import Composed, Lengths, PartOfText, compose, join_after, masked
 from genept.text.descriptions import gene_parts
 from genept.text.recipes import Recipe
 from genept.text.tokens import counted_by, counting
+
+if TYPE_CHECKING:
+    from genept.platform import Platform
 
 DEFAULT_RECIPE: Final = "name-go"
 COLOURS: Final = {
@@ -39,7 +41,7 @@ def describe(
     embedder: Annotated[str, typer.Option(help="At this embedder's token budget.")] = "",
 ) -> None:
     """Print a gene's description, what each part of it is and comes from, and what was left out."""
-    platform = Platform(Settings())
+    platform = _platform()
     chosen = _recipe(platform, recipe)
     chosen = chosen.for_embedder(embedder, platform.counted_in(embedder))
     meaning = Nomenclature(platform.reference.index).map_name(gene)
@@ -71,7 +73,7 @@ def describe(
 
 def recipes() -> None:
     """List the recipes: their parts and budgets, and why some are not available here."""
-    platform = Platform(Settings())
+    platform = _platform()
     for recipe in platform.recipes.values():
         reason = platform.knowledge.unavailable(recipe)
         colour = "yellow" if reason else "green"
@@ -87,6 +89,12 @@ def recipes() -> None:
         answer.print(f"    {parts}{masks}")
         if reason:
             answer.print(f"    [yellow]not available:[/] {escape(reason)}")
+
+
+def _platform() -> Platform:
+    from genept.platform import Platform  # heavy, and the other commands of `genes` need less
+
+    return Platform(Settings())
 
 
 def _recipe(platform: Platform, name: str) -> Recipe:

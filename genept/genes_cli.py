@@ -17,11 +17,11 @@ from genept.client import load_table, open_releases
 from genept.console import open_console, progress_bar
 from genept.describe_cli import describe, recipes
 from genept.escaping import without_formulas
+from genept.installation import Installation
 from genept.nomenclature.differences import reference_differences, touched_collections
 from genept.nomenclature.mapping import MappingResult, Nomenclature
 from genept.nomenclature.reference import Reference
 from genept.nomenclature.snapshots import read_snapshot
-from genept.platform import Platform
 from genept.settings import Settings
 from genept.sources.gene_lists import limited_gene_names
 from genept.sources.limited import Allowance
@@ -188,7 +188,7 @@ def _change(row: dict[str, str | None]) -> str:
 
 def _reference(name: str) -> Reference:
     if name == "starter":
-        return Platform(Settings()).reference
+        return Installation(Settings()).reference
     return read_snapshot([Path(part).expanduser() for part in name.split(",")])
 
 

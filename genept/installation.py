@@ -10,9 +10,10 @@ import hashlib
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genept.collections.added import AddedCollection, added_collections
-from genept.models.registry import ModelRegistry
+from genept.nomenclature.kept import kept_reference
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature.reference import Reference, starter_reference
 from genept.resolving import open_releases
@@ -28,6 +29,9 @@ from genept.store.lake import Lake
 from genept.store.provenance import sha256_of
 from genept.store.release import Releases
 from genept.store.s3 import ObjectStore
+
+if TYPE_CHECKING:
+    from genept.models.registry import ModelRegistry
 
 
 class Installation:
@@ -97,12 +101,18 @@ class Installation:
     @cached_property
     def models(self) -> ModelRegistry:
         """Every trained model, and who is champion."""
+        from genept.models.registry import ModelRegistry  # heavy: most commands need no model
+
         return ModelRegistry(self.store, self.settings.product)
 
     @cached_property
     def reference(self) -> Reference:
         """The starter reference, genes without Ensembl id included."""
-        return starter_reference(self.archives)
+        return kept_reference(
+            self.settings.state / "cache" / "reference",
+            self.reference_version,
+            lambda: starter_reference(self.archives),
+        )
 
     @property
     def reference_version(self) -> str:

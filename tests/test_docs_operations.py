@@ -19,13 +19,14 @@ import typer
 from declared_rows import candidate, declared_rows, passing, store_table
 from typer.testing import CliRunner
 
-from genept.cli import app
+from genept.cli import add_commands, app
 from genept.store.embedded import EmbeddedStore
 from genept.store.lake import Lake
 from genept.store.release import Releases
 from genept.store.s3 import ObjectStore
 from genept.tables import TABLES
 
+add_commands()
 PROJECT = Path(__file__).parents[1]
 RUNBOOK = PROJECT / "docs" / "runbook.md"
 UNITS = {path.name for path in (PROJECT / "infra" / "systemd").glob("genept*")}

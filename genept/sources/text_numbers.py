@@ -14,6 +14,7 @@ from functools import cache
 from typing import Final
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
@@ -229,7 +230,8 @@ def _numbers(joined: bytes, layout: Layout) -> NDArray[np.float64] | None:
         )["value"]
     except pa.ArrowInvalid:
         return None
-    return np.asarray(column.to_numpy())
+    # By way of polars: pyarrow's own conversion imports pandas.
+    return pl.Series(pl.from_arrow(column)).to_numpy()
 
 
 def _odd_values(

@@ -1,0 +1,93 @@
+"""The gene reference kept on this machine, as parquet files, so that no archive is read twice.
+
+Kept under the hash of what it was made of: the archives and the code that reads them. Whatever
+is damaged or cannot be written is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from genept.nomenclature.reference import Reference
+from genept.store.provenance import sha256_of, sha256_of_file
+
+_ABOUT: Final = "reference.json"
+_INDEX: Final = "index"
+_READERS: Final = ("nomenclature", "sources")
+"""Packages of genept whose code decides what a reference holds."""
+
+
+def kept_reference(folder: Path, version: str, make: Callable[[], Reference]) -> Reference:
+    """Return the reference of a version: as it was kept, or made and kept.
+
+    Parameters
+    ----------
+    folder
+        Where references are kept; only the newest stays.
+    version
+        Changes with the archives that the reference is made of.
+    """
+    place = folder / sha256_of(version, _code())[:32]
+    try:
+        return _read(place)
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
+        reference = make()
+    with suppress(OSError):
+        _write(place, reference)
+    return reference
+
+
+def _code() -> str:
+    """Hash of the source files that decide what a reference holds; faster than their syntax."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for name in _READERS:
+        for path in sorted((package / name).rglob("*.py")):
+            digest.update(f"{path.relative_to(package)} ".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(place: Path) -> Reference:
+    about = json.loads((place / _ABOUT).read_text("utf-8"))
+    frames: dict[str, Any] = {}
+    for name, sha256 in about["frames"].items():
+        path = place / f"{name}.parquet"
+        if sha256_of_file(path) != sha256:
+            raise ValueError(f"{path} was changed")
+        frames[name] = pl.read_parquet(path)
+    index = frames.pop(_INDEX)
+    reference = Reference(**about["values"], **frames)
+    reference.__dict__[_INDEX] = index  # what `Reference.index` would compute
+    return reference
+
+
+def _write(place: Path, reference: Reference) -> None:
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    every = {it.name: getattr(reference, it.name) for it in fields(reference)}
+    frames = {name: value for name, value in every.items() if isinstance(value, pl.DataFrame)}
+    frames[_INDEX] = reference.index
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        hashes = {}
+        for name, frame in frames.items():
+            frame.write_parquet(new / f"{name}.parquet", compression="lz4")
+            hashes[name] = sha256_of_file(new / f"{name}.parquet")
+        values = {name: value for name, value in every.items() if name not in frames}
+        (new / _ABOUT).write_text(json.dumps({"values": values, "frames": hashes}), "utf-8")
+        shutil.rmtree(place, ignore_errors=True)  # damaged, if it is there
+        new.replace(place)
+    for other in place.parent.iterdir():
+        if other.name != place.name and not other.name.startswith("."):
+            shutil.rmtree(other, ignore_errors=True)
