@@ -16,6 +16,7 @@ import typer
 
 from genept.console import console
 from genept.settings import Settings
+from genept.store.approvals import COMMAND
 from genept.store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -128,11 +129,28 @@ def _materialise(instance: dg.DagsterInstance) -> None:
     else:
         result = dg.execute_job(dg.reconstructable(release_job), instance, tags=LAUNCHED_BY)
     place_in_timeline(instance, result.run_id)
-    if not result.success:
+    require_published(instance, result.run_id)
+
+
+def require_published(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Raise `StoreError` unless a run ended well; what to do depends on whether it is held."""
+    import dagster as dg
+
+    from orchestration.progress import is_held
+
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.is_success:
+        return
+    failed = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    if any(one.dagster_event and is_held(one.dagster_event) for one in failed):
         raise StoreError(
-            f"run {result.run_id} did not finish; the message above says why. Nothing was "
-            "published, what was finished is kept: mend the cause and run again"
+            f"run {run_id} is held for approval; the message above says what for. Nothing was "
+            f"published, what was finished is kept: `{COMMAND}`, then run again"
         )
+    raise StoreError(
+        f"run {run_id} did not finish; the message above says why. Nothing was published, what "
+        "was finished is kept: mend the cause and run again"
+    )
 
 
 def _current_release(settings: Settings) -> str | None:

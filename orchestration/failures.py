@@ -15,7 +15,9 @@ import httpx
 from genept.escaping import markdown_text
 from genept.platform import Platform
 from genept.settings import Settings
+from genept.store.approvals import COMMAND
 from genept.store.errors import StoreError
+from orchestration.progress import failure_text, is_held
 
 FOLDER: Final = "failures"
 TIMEOUT: Final = 10.0
@@ -35,16 +37,33 @@ def failure_report(run: dg.DagsterRun, message: str, steps: Sequence[dg.DagsterE
         "",
         "## Steps",
         "",
-        *[f"- `{one.step_key}`: {markdown_text(_reason(one))}" for one in steps],
+        *[
+            f"- `{one.step_key}`: {markdown_text(' '.join(failure_text(one).split()))}"
+            for one in steps
+        ],
         *([] if steps else ["- none: the process ended before a step could fail"]),
         "",
         "## What to do",
         "",
-        "Nothing was published, and the current release stays as it is. Mend what is named above",
-        f"and run `{run.job_name}` again: what is built is kept and not built twice.",
-        "`docs/runbook.md` goes through the common causes.",
+        *_what_to_do(run, steps),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _what_to_do(run: dg.DagsterRun, steps: Sequence[dg.DagsterEvent]) -> list[str]:
+    again = f"run `{run.job_name}` again: what is built is kept and not built twice."
+    if any(is_held(one) for one in steps):
+        return [
+            "Nothing was published, and the current release stays as it is, until somebody says",
+            f"that what is named above is meant. `{COMMAND}` prints it and asks why. Then",
+            again,
+            "If it is not meant, `docs/runbook.md` says how to find the cause.",
+        ]
+    return [
+        "Nothing was published, and the current release stays as it is. Mend what is named above",
+        f"and {again}",
+        "`docs/runbook.md` goes through the common causes.",
+    ]
 
 
 def without_secrets(text: str, settings: Settings) -> str:
@@ -101,11 +120,3 @@ def failures(context: dg.RunFailureSensorContext, platform: dg.ResourceParam[Pla
         context.failure_event.message or "",
         context.get_step_failure_events(),
     )
-
-
-def _reason(event: dg.DagsterEvent) -> str:
-    error = event.step_failure_data.error
-    if error is None:
-        return event.message or "no reason was given"
-    cause = error.cause or error
-    return " ".join(cause.message.split())

@@ -9,7 +9,24 @@ import dagster as dg
 from dagster import DagsterEventType
 from rich.markup import escape
 
+from assets.release import HELD
 from genept.console import console
+
+
+def failure_text(event: dg.DagsterEvent) -> str:
+    """Why a step failed, as the code that failed says it."""
+    failure = event.step_failure_data
+    if failure.user_failure_data is not None and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    cause = error.cause if error and error.cause else error
+    return cause.message.strip() if cause else (event.message or "no reason was given")
+
+
+def is_held(event: dg.DagsterEvent) -> bool:
+    """Whether a step failed because a release waits for approval."""
+    failure = event.step_failure_data.user_failure_data
+    return failure is not None and HELD in failure.metadata
 
 
 class _RunLines(logging.Handler):
@@ -31,10 +48,7 @@ class _RunLines(logging.Handler):
         elif event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
             self._checked(event.asset_check_evaluation_data)
         elif event.event_type == DagsterEventType.STEP_FAILURE:
-            error = event.step_failure_data.error
-            cause = error.cause if error and error.cause else error
-            text = cause.message.strip() if cause else "no reason was given"
-            console.print(f"[red]✗[/] {step}: {escape(text)}")
+            console.print(f"[red]✗[/] {step}: {escape(failure_text(event))}")
 
     def _materialised(self, event: dg.DagsterEvent, seconds: float) -> None:
         metadata = event.step_materialization_data.materialization.metadata
