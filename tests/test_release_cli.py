@@ -152,36 +152,6 @@ def test_going_back_asks_why_and_is_taken_back(
     known.swap(known.following(pointer, second, second.stored_sha256, datetime.now(UTC)), etag)
 
 
-def test_what_is_held_is_shown_approved_and_published(
-    known: Releases, two: tuple[Manifest, Manifest]
-) -> None:
-    built = {
-        name: known.lake.table(name, table.data_version) for name, table in two[1].tables.items()
-    }
-    without = built | {"gene_embeddings": known.lake.assemble("gene_embeddings", [])}
-    with pytest.raises(StoreError, match="nothing is held against"):
-        run("release", "approve", "--reason", "ahead of time")
-    with pytest.raises(HeldError):
-        review(known, without, built={"space": []}, run="run-7")
-    gone = f"gene_embeddings, space {SPACE}: all 4 rows are gone (it is not built any more"
-    for command in (["list"], ["show"]):
-        told = run("release", *command)
-        assert f"(run run-7), against release {two[1].release_id}:" in told
-        assert gone in told
-    assert "held since" not in run("release", "show", two[0].release_id)
-    with pytest.raises(StoreError, match="nothing is held of genes; of gene_embeddings is"):
-        run("release", "approve", "genes", "--reason", "why")
-    told = run("release", "approve", "--by", "ada", answers="not needed any more\n")
-    assert gone in told
-    assert f"gene_embeddings: approved against {two[1].release_id} by ada" in told
-    assert "is approved: run again" in run("release", "list")
-    with pytest.raises(StoreError, match="approved already .* by ada: not needed any more"):
-        run("release", "approve", "--reason", "twice")
-    assert review(known, without).approved[0].by == "ada"
-    review(known, built)
-    assert "held" not in run("release", "list")
-
-
 def test_garbage_is_listed_before_it_is_deleted(
     known: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +231,36 @@ def test_a_lost_manifest_is_named_by_the_list_and_by_the_collector(
     pointer, etag = known.pointer_with_etag()
     assert pointer is not None
     known.swap(known.following(pointer, two[1], two[1].stored_sha256, datetime.now(UTC)), etag)
+
+
+def test_what_is_held_is_shown_approved_and_published(
+    known: Releases, two: tuple[Manifest, Manifest]
+) -> None:
+    built = {
+        name: known.lake.table(name, table.data_version) for name, table in two[1].tables.items()
+    }
+    without = built | {"gene_embeddings": known.lake.assemble("gene_embeddings", [])}
+    with pytest.raises(StoreError, match="nothing is held against"):
+        run("release", "approve", "--reason", "ahead of time")
+    with pytest.raises(HeldError):
+        review(known, without, built={"space": []}, run="run-7")
+    gone = f"gene_embeddings, space {SPACE}: all 4 rows are gone (it is not built any more"
+    for command in (["list"], ["show"]):
+        told = run("release", *command)
+        assert f"(run run-7), against release {two[1].release_id}:" in told
+        assert gone in told
+    assert "held since" not in run("release", "show", two[0].release_id)
+    with pytest.raises(StoreError, match="nothing is held of genes; of gene_embeddings is"):
+        run("release", "approve", "genes", "--reason", "why")
+    told = run("release", "approve", "--by", "ada", answers="not needed any more\n")
+    assert gone in told
+    assert f"gene_embeddings: approved against {two[1].release_id} by ada" in told
+    assert "is approved: run again" in run("release", "list")
+    with pytest.raises(StoreError, match="approved already .* by ada: not needed any more"):
+        run("release", "approve", "--reason", "twice")
+    assert review(known, without).approved[0].by == "ada"
+    review(known, built)
+    assert "held" not in run("release", "list")
 
 
 # --- asking the space --------------------------------------------------------------------
