@@ -17,6 +17,13 @@ from installations import PROJECT
 TOKEN = "a-token-that-only-tests-know"
 VIEWER_TOKEN = "another-token-for-who-only-looks"
 TOKENS = {"GENEPT_UI_TOKEN": TOKEN, "GENEPT_VIEWER_TOKEN": VIEWER_TOKEN}
+INSTANCE = """
+telemetry: {enabled: false}
+nux: {enabled: false}
+run_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordinator}
+"""
+"""Runs are launched without a daemon."""
+
 SECONDS = 120
 
 
@@ -28,15 +35,16 @@ def free_port() -> int:
 
 @contextmanager
 def guarded_webserver(home: Path, *options: str, **environment: str) -> Iterator[str]:
-    """`python -m orchestration.webserver` without code locations; yields its address."""
+    """`python -m orchestration.webserver`, by default without code; yields its address."""
     home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
+    (home / "dagster.yaml").write_text(INSTANCE)
     port = free_port()
     command = [sys.executable, "-m", "orchestration.webserver", "-h", "127.0.0.1"]
+    code = () if "--python-file" in options else ("--empty-workspace",)
     log = home / "webserver.log"
     with log.open("wb") as lines:
         process = subprocess.Popen(
-            [*command, "-p", str(port), "--empty-workspace", *options],
+            [*command, "-p", str(port), *code, *options],
             cwd=PROJECT,
             env={
                 **os.environ,
