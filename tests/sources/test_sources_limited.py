@@ -102,7 +102,7 @@ def test_the_child_dies_with_its_parent(tmp_path):
         f"with limited(limited_tasks.waits, {str(tmp_path / 'pid')!r}, what='x',"
         " limits=Limits(1 << 30, 60, 1 << 20)): pass"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     parent = subprocess.Popen([sys.executable, "-c", code], env=environment)
     try:
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
