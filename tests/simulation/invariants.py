@@ -1,0 +1,278 @@
+"""What must hold after every step, checked against a record that the library does not see.
+
+The record (`Ledger`) is written from what arrives at the bucket, not from what the library says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from simulation.bucket import Change, Stored
+    from simulation.library import Content
+    from simulation.world import Process, World
+
+YOUNG = timedelta(days=30)
+"""A release younger than this is not collected."""
+
+RELEASES_KEPT = 3
+"""So many of the last releases are kept whatever their age: fewer than in earnest."""
+
+COLLECTION = timedelta(hours=1)
+"""A collector that was killed is believed in for a shorter time than this."""
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+FEW_ROWS, FEWEST, MOST = 10, 0.8, 1.5
+"""What is held: so many rows fewer or more, outside this range of what was there, or none left."""
+
+Sha256 = str
+
+
+def sha256(stored: Stored) -> Sha256:
+    """Of what is stored."""
+    return hashlib.sha256(stored.body).hexdigest()
+
+
+@dataclass
+class Run:
+    """A run as the orchestrator knows it."""
+
+    name: str
+    content: Content
+    state: Literal["at work", "done", "given up"] = "at work"
+    generation: int | None = None
+    published: bool = False
+
+
+@dataclass
+class Released:
+    """A release that was current once."""
+
+    release_id: str
+    data_version: str
+    previous: str | None
+    objects: dict[str, Sha256]
+    since: datetime
+    by: str
+    rows: dict[str, dict[str, int]]
+
+
+@dataclass
+class Ledger:
+    """Everything that was ever published, and by whom."""
+
+    world: World
+    violations: list[tuple[str, str]] = field(default_factory=list)
+    runs: dict[str, Run] = field(default_factory=dict)
+    history: dict[str, Released] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    dangling: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    stages: dict[str, str | None] = field(default_factory=dict)
+    pointer: dict[str, Any] | None = None
+    replaced_by: dict[str | None, str] = field(default_factory=dict)
+    latest: int = 0
+    collector_seen: datetime = NEVER
+
+    @property
+    def pointer_key(self) -> str:
+        """Where the pointer is."""
+        return f"{self.world.product}/current.json"
+
+    @property
+    def collector_is_at_work(self) -> bool:
+        """Whether a collector renewed its claim so lately that it may be believed in."""
+        return self.world.now - self.collector_seen < COLLECTION
+
+    def may_be_rewritten(self, key: str) -> bool:
+        """Whether an object is written again, on condition: claim, garbage, hold, a lost record."""
+        product = self.world.product
+        if key in {f"{product}/run.json", f"{product}/gc/marks.json"}:
+            return True
+        return key.endswith("/held.json") or key in self.dangling
+
+    def violate(self, invariant: str, story: str) -> None:
+        """Something does not hold: the schedule ends here."""
+        self.violations.append((invariant, story))
+        self.world.tell("VIOLATED", f"{invariant}: {story}")
+
+    # --- what arrives at the bucket ---------------------------------------------------------
+
+    def observe(self, sender: Process, changes: list[Change]) -> None:
+        """Ask every invariant that a change could break."""
+        for change in changes:
+            if b'"garbage collection' in (change.after.body[:60] if change.after else b""):
+                self.collector_seen = self.world.now
+            if change.key == self.pointer_key:
+                self._pointer_moved(sender, change)
+            elif change.after is None:
+                self._deleted(sender, change.key)
+            elif change.before is not None:
+                is_other = change.before.body != change.after.body
+                if is_other and not self.may_be_rewritten(change.key):
+                    self.violate("nothing stored is rewritten", f"{sender.name}: {change.key}")
+            elif (release_id := self._folder_of(change.key)) is not None:
+                self._added(sender, release_id, change.key)
+
+    def _folder_of(self, key: str) -> str | None:
+        root = f"{self.world.product}/releases/"
+        return key.removeprefix(root).split("/")[0] if key.startswith(root) else None
+
+    def _added(self, sender: Process, release_id: str, key: str) -> None:
+        self.stages.setdefault(release_id, sender.run)
+        if release_id not in self.protected():
+            return
+        if key not in self.history[release_id].objects:
+            self.violate("nothing is added to what was published", f"{sender.name}: {key}")
+
+    def _pointer_moved(self, sender: Process, change: Change) -> None:
+        if change.after is None:
+            self.violate("the pointer stays", f"{sender.name} deleted it")
+            return
+        new, old = json.loads(change.after.body), self.pointer
+        if old is not None and new["seq"] <= old["seq"]:
+            self.violate("seq never falls", f"{sender.name}: {old['seq']} became {new['seq']}")
+        for denied in old["denied"] if old else ():
+            if denied["release_id"] not in {one["release_id"] for one in new["denied"]}:
+                self.violate("what was denied stays known", f"{sender.name}: {denied}")
+        self.pointer = new
+        self.replaced_by[change.before.etag if change.before else None] = sender.name
+        is_other = old is None or old["release_id"] != new["release_id"]
+        if new["release_id"] not in self.history:
+            self._first_time_current(sender, new, old["release_id"] if old else None)
+        for release_id in self.protected():
+            self._look(release_id, f"{sender.name} moved the pointer")
+        if is_other:
+            denied_now = {one["data_version"] for one in new["denied"] if one["lifted_at"] is None}
+            if new["data_version"] in denied_now:
+                self.violate("denied content is not current", f"{sender.name}: {new['release_id']}")
+            if old is not None:  # before the first release there is no pointer to fence with
+                self._owned(sender, new)
+
+    def _first_time_current(
+        self, sender: Process, pointer: dict[str, Any], before: str | None
+    ) -> None:
+        release_id = pointer["release_id"]
+        stored = self.world.stored(pointer["manifest"])
+        if stored is None or hashlib.sha256(stored.body).hexdigest() != pointer["manifest_sha256"]:
+            self.violate(
+                "no torn read", f"{sender.name}: the manifest of {release_id} is not right"
+            )
+            return
+        manifest = json.loads(stored.body)
+        folder = f"{self.world.product}/releases/{release_id}"
+        objects = {pointer["manifest"]: pointer["manifest_sha256"]}
+        objects |= {f"{folder}/audit/{path}": sha for path, sha in manifest["audit"].items()}
+        rows: dict[str, dict[str, int]] = {}
+        for name, table in manifest["tables"].items():
+            for file in table["files"]:
+                objects[f"{folder}/{file['path']}"] = file["sha256"]
+                part = "/".join(file["partition"])
+                rows.setdefault(name, {})[part] = file["rows"]
+        self.history[release_id] = Released(
+            release_id, pointer["data_version"], manifest["previous"], objects,
+            self.world.now, sender.run or "", rows,
+        )  # fmt: skip
+        if sender.run in self.runs:
+            self.runs[sender.run].published = True
+        if before is not None and before in self.history:
+            self._approved(sender, self.history[before].rows, rows, before)
+
+    def _approved(
+        self,
+        sender: Process,
+        before: dict[str, dict[str, int]],
+        after: dict[str, dict[str, int]],
+        against: str,
+    ) -> None:
+        """What lost or gained too many rows was approved by somebody."""
+        for table, parts in before.items():
+            for part, rows in parts.items():
+                now = after.get(table, {}).get(part, 0)
+                is_large = not now or abs(now - rows) >= FEW_ROWS
+                if is_large and not FEWEST * rows < now < MOST * rows:
+                    root = f"{self.world.product}/approvals/"
+                    approved = [
+                        key for key in self.world.bucket.objects
+                        if key.startswith(root) and against in key and f"/{table}" in key
+                    ]  # fmt: skip
+                    if not approved:
+                        self.violate(
+                            "what is held is not published unapproved",
+                            f"{sender.name}: {table} {part}: {rows} rows became {now}",
+                        )
+
+    def _owned(self, sender: Process, pointer: dict[str, Any]) -> None:
+        """Who moves the pointer to a new release claimed last."""
+        if sender.run is None or pointer.get("rolled_back_from"):
+            return
+        run = self.runs[sender.run]
+        if run.generation is None or run.generation < self.latest:
+            self.violate(
+                "a run that was given up does not publish",
+                f"{sender.name} of {run.name} (claim {run.generation} of {self.latest}) made "
+                f"{pointer['release_id']} current",
+            )
+
+    def _deleted(self, sender: Process, key: str) -> None:
+        release_id = self._folder_of(key)
+        if release_id is None:
+            if key.endswith(".parquet"):
+                self._note_dangling(key)
+            return
+        if release_id in self.protected() and key in self.history[release_id].objects:
+            self.violate("nothing referenced is missing", f"{sender.name} deleted {key}")
+        if release_id in self.history and release_id not in self.protected():
+            self.gone.add(release_id)
+        owner = self.runs.get(self.stages.get(release_id) or "")
+        if release_id not in self.history and owner is not None and owner.state == "at work":
+            self.violate("a stage of a run at work stays", f"{sender.name} deleted {key}")
+
+    def _note_dangling(self, part: str) -> None:
+        """Records of a part that is deleted may be written again, by who makes it again."""
+        root = f"{self.world.product}/lake/records/"
+        for key, stored in self.world.bucket.objects.items():
+            if key.startswith(root) and part.encode() in stored.body:
+                self.dangling.add(key)
+                self.world.counters["record left without its part"] += 1
+
+    def _look(self, release_id: str, when: str) -> None:
+        if release_id in self.lost:
+            return
+        for key, sealed in self.history[release_id].objects.items():
+            stored = self.world.stored(key)
+            if stored is None or sha256(stored) != sealed:
+                self.violate("nothing referenced is missing", f"{key} ({when})")
+                return
+
+    def lost_a_race(self, process: Process) -> bool:
+        """Whether somebody else replaced the pointer that a process wanted to replace."""
+        return self.replaced_by.get(process.pointer_expected, process.name) != process.name
+
+    # --- what processes say -------------------------------------------------------------------
+
+    def claimed(self, run: Run) -> None:
+        """A run was told that it holds the claim; the first time it becomes the latest."""
+        if run.generation is None:
+            self.latest += 1
+            run.generation = self.latest
+
+    def protected(self) -> set[str]:
+        """Releases that nobody may delete now; never more than were promised to stay."""
+        if self.pointer is None:
+            return set()
+        current = self.pointer["release_id"]
+        kept = {current, self.pointer["previous"]}
+        if current in self.history:
+            kept.add(self.history[current].previous)
+        existing = [
+            one for one in sorted(self.history)
+            if self.world.stored(f"{self.world.product}/releases/{one}/manifest.json")
+        ]  # fmt: skip
+        kept |= set(existing[-RELEASES_KEPT:])
+        kept |= {one for one, known in self.history.items() if self.world.now - known.since < YOUNG}
+        return {one for one in kept if one in self.history} - self.lost - self.gone

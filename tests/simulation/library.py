@@ -1,0 +1,205 @@
+"""The seams between the library and the simulation: its clocks, its chance, its tables, its data.
+
+Everything that is replaced is named here, once. A name that is gone fails at once.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import tenacity.nap
+import tenacity.wait
+from declared_rows import declared_rows
+
+from genept import tables
+from genept.declaration import Table
+from genept.store import garbage, staging, verifying
+from genept.store.lake import Lake, NewPart, Part, StoredTable
+from genept.store.manifest import Document, Manifest, Pointer
+from genept.store.parquet import WrittenFile, write_parquet
+from genept.store.provenance import Origin, sha256_of
+from genept.tables import TABLES
+from simulation.invariants import RELEASES_KEPT
+from simulation.world import World
+
+FEW = ("collections", "embedding_origins", "genes", "observations")
+"""Tables of a simulated release; the first two have no rows."""
+
+_world: list[World] = []
+
+
+class SimulatedDatetime(datetime):
+    """`datetime` whose `now` is the clock of the process that asks."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return _world[-1].clock().astimezone(tz)
+
+
+@contextmanager
+def seams() -> Iterator[pytest.MonkeyPatch]:
+    """Let the library live in the world that `inhabited` names."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(TABLES):
+            if name in FEW:
+                patch.setitem(TABLES, name, _slim(TABLES[name]))
+            else:
+                patch.delitem(TABLES, name)
+        for name, module in list(sys.modules.items()):
+            if name.startswith("genept.store.") and getattr(module, "datetime", None) is datetime:
+                patch.setattr(module, "datetime", SimulatedDatetime)
+        patch.setattr(secrets, "token_hex", lambda n_bytes=32: _world[-1].nonce(n_bytes))
+        patch.setattr(tenacity.nap, "time", types.SimpleNamespace(sleep=_wait))
+        patch.setattr(tenacity.wait, "random", types.SimpleNamespace(uniform=_between))
+        patch.setattr(garbage, "RELEASES_KEPT", RELEASES_KEPT)
+        _speak_formats(patch)
+        for module in (staging, verifying):
+            patch.setattr(module, "progress_bar", _no_bar)
+        yield patch
+    restored = {table.name: table for table in tables._TABLES}
+    TABLES.clear()  # in their order again
+    TABLES.update(restored)
+
+
+@contextmanager
+def inhabited(world: World) -> Iterator[None]:
+    """Clocks and chance of the library are those of this world."""
+    _world.append(world)
+    try:
+        yield
+    finally:
+        _world.pop()
+
+
+def _wait(seconds: float) -> None:
+    world = _world[-1]
+    if world.running is not None:
+        world.running.asleep = world.steps + round(2 * seconds)
+        world.pause(world.running)
+
+
+def _between(low: float, high: float) -> float:
+    return _world[-1].rng.uniform(low, high)
+
+
+@contextmanager
+def _no_bar(*_: object, **__: object) -> Iterator[Any]:
+    yield lambda _: None
+
+
+def _slim(table: Table) -> Table:
+    """The table with its key and one column more: what is long is slow to parse."""
+    others = [column for column in table.columns if column.name not in table.key]
+    kept = {*table.key, table.collection, others[0].name}
+    return replace(table, columns=tuple(column for column in table.columns if column.name in kept))
+
+
+NEW_FIELD = "added_by_a_later_version"
+
+
+def _speak_formats(patch: pytest.MonkeyPatch) -> None:
+    """Processes of a later version write optional fields, which they know when they read."""
+    written, parse = Document.body, Document.parse.__func__  # type: ignore[attr-defined]
+
+    def body(self: Document) -> bytes:
+        document = written(self)
+        if not (_is_later() and isinstance(self, (Pointer, Manifest))):
+            return document
+        fields = json.loads(document) | {NEW_FIELD: "optional"}
+        for table in fields.get("tables", {}).values():
+            table[NEW_FIELD] = 1
+        _world[-1].counters[f"{type(self).__name__.lower()} written by a later version"] += 1
+        return json.dumps(fields, indent=1).encode()
+
+    def parsed(cls: type[Document], document: bytes, address: str) -> Document:
+        if _is_later() and NEW_FIELD.encode() in document:
+            fields = json.loads(document)
+            fields.pop(NEW_FIELD, None)
+            for table in fields.get("tables", {}).values():
+                table.pop(NEW_FIELD, None)
+            document = json.dumps(fields).encode()
+        return parse(cls, document, address)
+
+    patch.setattr(Document, "body", body)
+    patch.setattr(Document, "parse", classmethod(parsed))
+
+
+def _is_later() -> bool:
+    running = _world[-1].running
+    return running is not None and running.is_later
+
+
+# --- data ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One part of one table: so many rows, of one of several contents."""
+
+    table: str
+    partition: tuple[str, ...]
+    rows: int
+    variant: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a release would hold."""
+
+    pieces: tuple[Piece, ...] = field(default=())
+
+    def of(self, table: str) -> list[Piece]:
+        """The pieces of one table."""
+        return [piece for piece in self.pieces if piece.table == table]
+
+    @property
+    def version(self) -> str:
+        """The data version that a release of it has."""
+        versions = {
+            table: sha256_of(
+                table,
+                [(piece.partition, _template(piece)[1].sha256) for piece in self.of(table)],
+            )
+            for table in FEW
+        }
+        return sha256_of(versions, True, {})
+
+
+def build(lake: Lake, content: Content, table: str) -> StoredTable:
+    """A table, through the lake: each of its pieces is a step."""
+    parts: list[Part] = []
+    for piece in content.of(table):
+        origin = Origin(code=(), settings={"piece": repr(piece)})
+        parts += lake.build(f"simulated/{table}", origin, lambda piece=piece: [_new(lake, piece)])
+    return lake.assemble(table, parts)
+
+
+def _new(lake: Lake, piece: Piece) -> NewPart:
+    body, written = _template(piece)
+    lake.cache.mkdir(parents=True, exist_ok=True)
+    path = lake.cache / f"scratch-{_world[-1].nonce(4)}"
+    path.write_bytes(body)
+    ready = WrittenFile(path, written.sha256, written.bytes, written.rows)
+    return NewPart(piece.table, ready, piece.partition)
+
+
+@cache
+def _template(piece: Piece) -> tuple[bytes, WrittenFile]:
+    """The parquet file of a piece, made once."""
+    table = TABLES[piece.table]
+    rows = declared_rows(table, piece.rows, partition=piece.partition, first=10 * piece.variant)
+    with TemporaryDirectory() as folder:
+        written = write_parquet(Path(folder) / "part", table, rows, None, piece.partition)
+        return written.path.read_bytes(), written

@@ -1,0 +1,53 @@
+"""Every bug that was mended, put back: the simulator finds it, and in few seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genept.store.s3 import ObjectStore
+from simulation.library import seams
+from simulation.mutations import MUTATIONS, Edit, Mutation, MutationError
+from simulation.scenario import Report, run_seed
+
+MOST_SEEDS = 2_000
+KNOWN = [one for one in MUTATIONS if one.known_seed is not None]
+
+
+def search(mutation: Mutation, first: int, folder: Path) -> tuple[int, Report | None]:
+    """How many seeds it took, and what the last of them violates."""
+    with pytest.MonkeyPatch.context() as patch:
+        mutation.apply(patch)
+        with seams():
+            for number in range(MOST_SEEDS):
+                report = run_seed(first + number, folder)
+                if report.violations:
+                    return number + 1, report
+    return MOST_SEEDS, None
+
+
+@pytest.mark.parametrize("mutation", KNOWN, ids=lambda one: one.name)
+def test_the_simulator_finds_a_bug_that_is_put_back(mutation: Mutation, tmp_path: Path) -> None:
+    assert mutation.known_seed is not None
+    tried, report = search(mutation, mutation.known_seed, tmp_path)
+    assert report is not None, f"{MOST_SEEDS} seeds do not find it: {mutation.story}"
+    print(f"\n{mutation.name}: {tried} seeds; {report}")
+    with seams():
+        assert not run_seed(report.seed, tmp_path).violations, "the seed fails without it as well"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
+def test_it_takes_few_seeds_from_the_first_one(mutation: Mutation, tmp_path: Path) -> None:
+    tried, report = search(mutation, 0, tmp_path)
+    assert report is not None
+    print(f"\n{mutation.name}: {tried} seeds; {report}")
+
+
+def test_a_mutation_of_code_that_moved_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MutationError, match="'if moved:' 0 times"):
+        Edit(ObjectStore, "put_if_match", "if moved:", "if True:").apply(monkeypatch)
+    with pytest.raises(MutationError, match="put_if_moved is gone"):
+        Edit(ObjectStore, "put_if_moved", "if True:", "if False:").apply(monkeypatch)
