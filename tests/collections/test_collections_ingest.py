@@ -8,6 +8,7 @@ import pytest
 from planted import a_collection, gene, ingest_parsed, numbered_reference, parsed_of, reference_of
 
 import genept.collections.ingest
+import genept.collections.shards
 from genept.collections.claims import CollectionRefusedError
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
 from genept.embeddings.expression import csr_of, expression_matrix
@@ -242,7 +243,7 @@ def test_tables_are_ingested_under_the_collections_own_name(lake: Lake, monkeypa
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(genept.collections.ingest, "SHARD_OBSERVATIONS", 100)
+    monkeypatch.setattr(genept.collections.shards, "SHARD_OBSERVATIONS", 100)
 
 
 def test_a_large_collection_is_stored_in_shards_and_is_the_same(

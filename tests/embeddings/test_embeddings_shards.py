@@ -13,6 +13,7 @@ from planted import (
 )
 
 import genept.collections.ingest
+import genept.collections.shards
 from genept.collections.ingest import ingest
 from genept.embeddings.aligned import aligned_file, open_aligned, read_aligned
 from genept.embeddings.expression import embedding_matrix
@@ -35,7 +36,7 @@ VALUES[:, 0] += 1
 
 def sharded(lake, monkeypatch, size):
     """The planted cells in shards of `size`, and a space."""
-    monkeypatch.setattr(genept.collections.ingest, "SHARD_OBSERVATIONS", size)
+    monkeypatch.setattr(genept.collections.shards, "SHARD_OBSERVATIONS", size)
     parsed = parsed_of(VALUES, REFERENCE["symbol"].to_list())
     monkeypatch.setattr(genept.collections.ingest, "parse_collection", lambda *_: parsed)
     parts = ingest(

@@ -21,6 +21,7 @@ from installations import PROJECT
 from planted import a_collection, embedded, numbered_reference, parsed_of
 
 import genept.collections.ingest
+import genept.collections.shards
 from genept.collections.ingest import ingest
 from genept.embeddings.shards import Shard, embed_shards, shards_of
 from genept.nomenclature.reference import Reference
@@ -69,7 +70,7 @@ def _plant(lake: Lake) -> list[Part]:
     values = rng.poisson(2.0, (400, N_GENES)) + 1
     values[333, :-1] = 0  # only the last gene, which no space but one has a vector of
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(genept.collections.ingest, "SHARD_OBSERVATIONS", 25)
+        patch.setattr(genept.collections.shards, "SHARD_OBSERVATIONS", 25)
         parsed = parsed_of(values, REFERENCE["symbol"].to_list())
         patch.setattr(genept.collections.ingest, "parse_collection", lambda *_: parsed)
         return ingest(
