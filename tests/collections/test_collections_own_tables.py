@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import genept.collections_cli
 import genept.installation
 from genept.collections.ingest import ingest
+from genept.collections.trial import try_out
 from genept.collections_cli import app
 from genept.nomenclature.reference import Reference
 from genept.platform import Platform
@@ -68,6 +69,12 @@ def product(tmp_path, monkeypatch, object_store, reference) -> str:
     for module in (genept.installation, genept.collections_cli):
         monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
     monkeypatch.setattr(genept.installation, "starter_reference", lambda _: reference)
+
+    def in_process(*files, **options):
+        """The limits of the reading process are held by tests of their own; each costs seconds."""
+        return try_out(*files, **options | {"limits": None})
+
+    monkeypatch.setattr(genept.collections_cli, "try_out", in_process)
     return product
 
 
