@@ -1,4 +1,4 @@
-"""Shards of a collection: the cut, the processes and a restart change not one bit."""
+"""Shards of a collection: processes and a restart change no bit, the cut only the last ones."""
 
 import numpy as np
 import polars as pl
@@ -76,7 +76,8 @@ def test_the_axis_says_in_how_many_observations_a_gene_was_seen(lake, monkeypatc
         assert seen == (VALUES > 0).sum(axis=0).tolist()
 
 
-def test_neither_the_cut_nor_the_processes_change_a_bit(lake, monkeypatch, elsewhere):
+def test_the_processes_change_no_bit_and_the_cut_only_the_last(lake, monkeypatch, elsewhere):
+    """Some kernels of OpenBLAS add up a row in an order that depends on its place in the block."""
     _, whole = sharded(lake, monkeypatch, N_CELLS)
     assert [shard.is_alone for shard in whole] == [True]
     expected = rows_of(lake, embed_shards(lake, whole, 2))
@@ -84,7 +85,11 @@ def test_neither_the_cut_nor_the_processes_change_a_bit(lake, monkeypatch, elsew
         _, shards = sharded(lake, monkeypatch, size)
         parts = embed_shards(lake, shards)
         assert [part.number for part in parts] == list(range(len(shards)))
-        assert rows_of(lake, parts).equals(expected)
+        found = rows_of(lake, parts)
+        assert found.drop("embedding").equals(expected.drop("embedding"))
+        np.testing.assert_allclose(
+            found["embedding"].to_numpy(), expected["embedding"].to_numpy(), rtol=0, atol=5e-7
+        )
     pooled = elsewhere("pooled")
     _, again = sharded(pooled, monkeypatch, 37)
     found = embed_shards(pooled, again, 2)

@@ -19,11 +19,22 @@ def archives(tmp_path: Path) -> Archives:
     return Archives(load_catalogue(), tmp_path, places=Places((str(MIRROR),)))
 
 
+UNREAD = (
+    "cell_ontology/",
+    "essential/",
+    "gdsc/screened_compounds_rel_8.4.csv",
+    "gene_embedding_benchmarks/",
+    "perturbqa/",
+)
+"""What the mirror holds and no reader uses yet."""
+
+
 def test_every_file_of_the_mirror_is_a_source(archives: Archives) -> None:
     sources = archives.catalogue.sources.values()
     files = {str(path.relative_to(MIRROR)) for path in MIRROR.rglob("*") if path.is_file()}
     named = {source.mirror for source in sources}
-    assert files - named == {"README.md"}
+    unnamed = {file for file in files - named if not file.startswith(UNREAD)}
+    assert unnamed == {"README.md"}
     pinned = [one for one in sources if one.is_pinned and one.mirror in files]
     assert len(pinned) == 16
     for source in pinned:
