@@ -106,7 +106,7 @@ SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
     47: ("store/test_store_parquet.py::test_rows_that_break_the_declaration_leave_no_file",),
     48: (
         "store/test_store_drift.py::test_rows_against_the_last_release",
-        "store/test_store_drift.py::test_it_is_held_until_it_is_approved",
+        "store/test_store_approvals.py::test_held_approved_published_and_the_next_change_is_held_again",
     ),
     49: (BAD + "test_49_an_unknown_label_is_quarantined",),
     50: (BAD + "test_refused[50-", BAD + "test_50_a_response_without_a_unit_is_no_entry"),

@@ -14,7 +14,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import SystemRandom
 from typing import Final
@@ -118,15 +118,14 @@ def _can_bind(port: int) -> bool:
     return True
 
 
-def listens(process: psutil.Process, port: int) -> bool:
-    """Whether the process itself, and no stranger on its port, accepts connections."""
+def listens(process: psutil.Process, ports: Collection[int]) -> bool:
+    """Whether the process itself, and no stranger, accepts connections at each of some ports."""
     try:
-        return any(
-            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-            for connection in process.net_connections("inet")
-        )
+        connections = process.net_connections("inet")
     except psutil.Error:
         return False
+    listening = {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+    return listening.issuperset(ports)
 
 
 def spawn(arguments: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> int:

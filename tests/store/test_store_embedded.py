@@ -267,3 +267,29 @@ def test_the_log_of_the_previous_server_is_kept_and_the_one_before_is_not(
             own_store.ensure()
     logs = {path.name: path.read_text().strip() for path in own_store.folder.glob("weed.log*")}
     assert logs == {"weed.log": "4", "weed.log.1": "3"}, "each start is tried twice"
+
+
+def test_a_process_listens_only_when_every_port_is_open() -> None:
+    """The server's ports open one after the other, S3 not the last."""
+    this = psutil.Process()
+    with socket.create_server((server.LOOPBACK, 0)) as first:
+        port = first.getsockname()[1]
+        with socket.socket() as second:
+            second.bind((server.LOOPBACK, 0))
+            ports = {port, second.getsockname()[1]}
+            assert server.listens(this, {port})
+            assert not server.listens(this, ports)
+            second.listen()
+            assert server.listens(this, ports)
+
+
+def test_a_server_whose_ports_cannot_be_checked_is_ended(
+    own_store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unanswered(*_: object) -> list[str]:
+        raise ConnectionResetError("connection reset by peer")
+
+    monkeypatch.setattr("genept.store.embedded.open_ports", unanswered)
+    with pytest.raises(StoreError, match=r"was stopped: .*not checked: connection reset by peer"):
+        own_store.start()
+    assert not own_store.status().running
