@@ -12,6 +12,7 @@ import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -25,6 +26,7 @@ CELLS: Final = [f"cell-{row}" for row in range(40)]
 KINDS: Final = ["T cell", "B cell"] * 20
 
 
+@cache
 def csv() -> bytes:
     rows = zip(CELLS, KINDS, counts().tolist(), strict=True)
     lines = [",".join(["id", "cell_type", *GENES])]
@@ -32,6 +34,7 @@ def csv() -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+@cache
 def gct() -> bytes:
     lines = ["#1.2", f"{len(GENES)}\t{len(CELLS)}", "\t".join(["Name", "Description", *CELLS])]
     lines += [
@@ -41,6 +44,7 @@ def gct() -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+@cache
 def geo() -> bytes:
     quoted = ['"' + cell + '"' for cell in CELLS]
     lines = [
@@ -58,6 +62,7 @@ def geo() -> bytes:
     return ("\n".join([*lines, "!series_matrix_table_end"]) + "\n").encode()
 
 
+@cache
 def parquet() -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -68,6 +73,7 @@ def parquet() -> bytes:
     return packed.getvalue()
 
 
+@cache
 def h5ad() -> bytes:
     import h5py
     import scipy.sparse as sp
@@ -97,6 +103,7 @@ def h5ad() -> bytes:
     return packed.getvalue()
 
 
+@cache
 def tenx_h5() -> bytes:
     import h5py
     import scipy.sparse as sp
@@ -122,8 +129,8 @@ def tenx_h5() -> bytes:
     return packed.getvalue()
 
 
-def three() -> dict[str, bytes]:
-    """Cell Ranger's three text files."""
+@cache
+def _three() -> dict[str, bytes]:
     values = counts()
     cells, genes = np.nonzero(values)
     triplets = zip(genes + 1, cells + 1, values[cells, genes], strict=True)
@@ -141,6 +148,11 @@ def three() -> dict[str, bytes]:
     }
 
 
+def three() -> dict[str, bytes]:
+    """Cell Ranger's three text files, for the caller to change."""
+    return dict(_three())
+
+
 def tarred(members: dict[str, bytes]) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
@@ -151,6 +163,7 @@ def tarred(members: dict[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
+@cache
 def zipped() -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -251,13 +264,13 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], bytes], Callable[[Random], byte
 }
 
 
-def looked_at(path: Path) -> int:
+def looked_at(path: Path, **more: Any) -> int:
     """Look at a file and try its ingest out; how many observations it would have."""
     from genept.collections.sidecar import said
     from genept.collections.trial import try_out
     from genept.sources.errors import SourceError
 
-    told = said({"id": "mine"}, "x")
+    told = said({"id": "mine", **more}, "x")
     trial = try_out(path, None, told, REFERENCE, bucket="b", product="p", limits=None)
     if trial.rehearsed is None:
         raise SourceError("; ".join(trial.detected.open_questions))

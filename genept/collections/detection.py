@@ -346,7 +346,7 @@ def _counts_elsewhere(look: _Look, parsed: Callable[[], ParsedCollection]) -> Un
         if found.are_counts:
             look.seen.append(f"counts are in {matrix}, so that is read instead of X")
             return found
-    look.options.pop("matrix")
+    look.options.pop("matrix", None)
     return None
 
 

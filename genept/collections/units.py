@@ -54,8 +54,12 @@ def detect_unit(values: sp.csr_matrix) -> UnitFinding:
         ``counts`` are whole numbers; ``tpm`` are abundances whose sums agree or which
         are too large for logarithms; ``log1p`` and ``log2`` are small and not whole;
         what is negative is ``log2`` (of a ratio, or without pseudocount) or ``zscore``, unless
-        it is one in hundreds of whole numbers: those are ``counts`` with a mistake.
+        it is one in hundreds of whole numbers: those are ``counts`` with a mistake. Values that
+        are not finite tell nothing; the ingest names the first of them.
     """
+    if not (finite := np.isfinite(values.data)).all():
+        known = np.where(finite, values.data, 0)
+        values = sp.csr_matrix((known, values.indices, values.indptr), shape=values.shape)
     data = values.data
     if not data.size:
         return UnitFinding((), "no value other than zero")

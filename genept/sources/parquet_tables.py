@@ -352,15 +352,16 @@ def _fields(path: Path, fields: Sequence[str]) -> pl.DataFrame:
     it is copied for each of them.
     """
     most, total, parts = _UNPACKED + MAX_RATIO * path.stat().st_size, 0, list[pl.DataFrame]()
+    schema = read_schema(path)
+    for name in fields:
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if pa.types.is_nested(kind) or pa.types.is_null(kind) or kind in _BYTES:
+            raise SourceError(
+                f"{path.name}: column {name!r} is {kind}, expected text or numbers: write it as "
+                "text"
+            )
     with pq.ParquetFile(path, pre_buffer=False, read_dictionary=list(fields), **_THRIFT) as file:
-        for name in fields:
-            kind = file.schema_arrow.field(name).type
-            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if pa.types.is_nested(kind) or pa.types.is_null(kind) or kind in _BYTES:
-                raise SourceError(
-                    f"{path.name}: column {name!r} is {kind}, expected text or numbers: write it "
-                    "as text"
-                )
         for batch in file.iter_batches(_FIELD_ROWS, columns=list(fields), use_threads=False):
             for column in filter(lambda it: pa.types.is_dictionary(it.type), batch.columns):
                 if column.dictionary.type in _TEXTS:

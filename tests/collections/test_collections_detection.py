@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import anndata
+import h5py
+import mutations
 import numpy as np
 import polars as pl
 import pytest
@@ -218,3 +220,46 @@ def test_ids_that_the_reference_lacks_are_genes_and_wells_are_not(tmp_path):
     rows = (",".join([id_, *("1" for _ in wells)]) for id_ in ids)
     file.write_text("\n".join([",".join(["gene", *wells]), *rows]) + "\n")
     assert look(file, unit="counts").entry.options["genes_in"] == "rows"
+
+
+@pytest.mark.parametrize(
+    ("clean", "odd"),
+    [
+        (b"\ncell-3,", b"\n\rcell-3,"),
+        (b"\ncell-3,", b'\n"\rcell-3",'),
+        (b"cell-3,B", b"cell-3,\rB"),
+        (b",GEN5,", b",\rGEN5,"),
+    ],
+)
+def test_a_carriage_return_at_the_start_of_a_field_loses_no_row(tmp_path, clean, odd):
+    data = mutations.csv()
+    assert data.count(clean) == 1
+    (tmp_path / "mine.csv").write_bytes(data.replace(clean, odd))
+    assert mutations.looked_at(tmp_path / "mine.csv") == 40
+
+
+def test_a_carriage_return_before_a_value_is_refused_with_its_place(tmp_path):
+    data = mutations.csv().replace(b"cell-3,B cell,", b"cell-3,B cell,\r")
+    (tmp_path / "mine.csv").write_bytes(data)
+    with pytest.raises(SourceError, match=r"'cell-3' \(line 5\), column 'GEN1' has .*no number"):
+        mutations.looked_at(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("unit", [None, "counts"])
+def test_an_h5ad_with_values_that_are_not_finite_is_refused(tmp_path, value, unit):
+    (tmp_path / "mine.h5ad").write_bytes(mutations.h5ad())
+    with h5py.File(tmp_path / "mine.h5ad", "a") as file:
+        file["X/data"][5] = value
+    told = {} if unit is None else {"unit": unit}
+    with pytest.raises(SourceError, match=r"NaN or infinite values, such as -?(nan|inf) for 'GEN"):
+        mutations.looked_at(tmp_path / "mine.h5ad", **told)
+
+
+def test_an_h5ad_of_normalised_values_alone_is_told_or_asked_about(tmp_path):
+    """No layer's name says counts: there is nothing else to look for."""
+    (tmp_path / "mine.h5ad").write_bytes(mutations.h5ad())
+    with h5py.File(tmp_path / "mine.h5ad", "a") as file:
+        file["X/data"][:] = np.log1p(file["X/data"][:] / 8)
+    found = look(tmp_path / "mine.h5ad")
+    assert found.open_questions[0].startswith("unit: the values could be")

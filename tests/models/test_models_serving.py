@@ -181,6 +181,16 @@ def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch
         rows = pl.read_csv(out) if name.endswith("csv") else pl.read_parquet(out)
         assert rows.height == 9
         assert set(rows["model"]) == {"diagnosis-planted"}
+    hostile = ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+1", "-2+3", "\t=1", "plain", "a=1", "x", "y"]
+    named = pl.read_csv(path).with_columns(pl.Series("sample", hostile))
+    named.write_csv(tmp_path / "hostile.csv")
+    out = tmp_path / "hostile-out.csv"
+    asked = ["diagnosis", str(tmp_path / "hostile.csv"), "--unit", "log2", "--out", str(out)]
+    done = run(genept.predict_cli.app, asked)
+    assert done.exit_code == 0, (done.output, done.exception)
+    (ids,) = [it.to_list() for it in pl.read_csv(out).iter_columns() if "plain" in it.to_list()]
+    assert [id_ for id_ in ids if id_.startswith("'")] == [f"'{id_}" for id_ in hostile[:5]]
+    assert ids[5:] == hostile[5:]
     wrong = run(genept.predict_cli.app, ["diagnosis", path, "--task", "diagnosis-x"])
     assert "there is no model 'diagnosis-x'" in str(wrong.exception)
     wrong = ["diagnosis", path, "--unit", "log2", "--out", str(tmp_path / "out.xlsx")]

@@ -422,6 +422,17 @@ def test_fields_that_do_not_fit_are_refused(tmp_path, options, says) -> None:
         read(path, **options)
 
 
+@pytest.mark.parametrize("value", [1e300, -1e300, 2.0**53 + 2])
+@pytest.mark.parametrize("options", [{"labels": {"batch": "large"}}, {"observations": "large"}])
+def test_a_float_that_no_integer_holds_is_no_name(tmp_path, value, options) -> None:
+    """Cast to an integer, it would become −9223372036854775808, and several would be one."""
+    obs = described().assign(large=np.arange(23.0) + 1)
+    obs.loc["c5", "large"] = value
+    path = write_h5ad(tmp_path / "a.h5ad", COUNTS, obs=obs)
+    with pytest.raises(SourceError, match="not a column of text or whole numbers but of float64"):
+        read(path, **options)
+
+
 def test_repeated_observations_are_refused_with_the_remedy(tmp_path) -> None:
     path = write_h5ad(tmp_path / "a.h5ad", COUNTS)
     with h5py.File(path, "a") as file:

@@ -73,6 +73,47 @@ def test_what_is_no_expression_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (pl.Series([["c"]] * 1300), "(large_)?list"),
+        (pl.Series([b"\xff"] * 1300), "(large_)?binary"),
+        (pl.Series([{"a": 1}] * 1300), "struct"),
+        (pl.Series([None] * 1300, dtype=pl.Null), "null"),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_ids_that_are_no_text_are_refused(
+    tmp_path: Path, ids: pl.Series, kind: str, turned: bool
+) -> None:
+    frame = WIDE.drop("type").with_columns(ids.alias("cell"))
+    options = {"genes": "cell"} if turned else {}
+    with pytest.raises(SourceError, match=rf"x\.parquet: column 'cell' is {kind}"):
+        parse(tmp_path, frame, **options)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1PAR1"])
+def test_an_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(
+        SourceError, match=r"x\.parquet: is (empty|no parquet|parquet that was cut)"
+    ):
+        parse_files(tmp_path / "cache", "parquet", "counts", [tmp_path / "x.parquet"])
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"x\.parquet: has no rows"):
+        parse(tmp_path, WIDE.drop("type").clear())
+
+
+def test_a_float_as_id_is_kept_as_it_is_written(tmp_path: Path) -> None:
+    ids = pl.Series("cell", [float(row) for row in range(1299)] + [1e300])
+    parsed = parse(tmp_path, WIDE.drop("type").with_columns(ids))
+    kept = column(parsed, "observation_id")
+    assert kept[-1] in {"1e300", "1e+300"}
+    assert len(set(kept)) == 1300
+
+
+@pytest.mark.parametrize(
     ("rows", "complaint"),
     [
         ([("a", "g", 1.0, "T"), ("a", "g", 2.0, "T")], "has two values of gene"),

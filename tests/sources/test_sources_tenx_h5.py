@@ -123,6 +123,8 @@ def test_names_may_repeat_ids_may_not_be_lost(tmp_path) -> None:
     [
         ("no group", r"neither the group `matrix` of Cell Ranger 3 nor a genome's of 2"),
         ("shape", r"says its shape is \(3, 3\), but there are 11 features and 23 barcodes"),
+        ("shape of one", r"says its shape is \(11,\), but there are 11 features"),
+        ("shape of none", r"says its shape is \(11,\), but there are 11 features"),
         ("barcodes", r"barcodes are not unique: 'ACGT0000-1'"),
         ("features", r"columns differ in length"),
         ("no genes", r"no features of type 'Gene Expression', only \['Antibody Capture'\]"),
@@ -140,6 +142,9 @@ def test_what_does_not_fit_is_refused(tmp_path, how, says) -> None:
             file.move("matrix", "other")
         elif how == "shape":
             matrix["shape"][:] = [3, 3]
+        elif how.startswith("shape of"):
+            del matrix["shape"]
+            matrix["shape"] = [11] if how == "shape of one" else 11
         elif how == "barcodes":
             matrix["barcodes"][5] = matrix["barcodes"][0]
         elif how == "features":

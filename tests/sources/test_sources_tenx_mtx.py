@@ -118,6 +118,8 @@ def test_antibodies_are_split_out_and_empty_cells_counted(tmp_path: Path) -> Non
         (body().replace("general", "symmetric"), "coordinate integer symmetric matrix"),
         (body().replace("coordinate", "array"), "is a array integer general matrix"),
         (body(sizes="5 7"), "should be its sizes"),
+        (body(sizes="5 7 " + "9" * 6_000), "should be its sizes"),
+        (body(sizes="9" * 6_000 + " 7 9"), "should be its sizes"),
         (body(sizes="5 8 9"), "is 5 × 8, but there are 5 features and 7 barcodes"),
         (body(sizes="5 7 999"), "declares 999 values, but has"),
         (body() + "6 1 1\n", "is of feature 6, but there are 5"),
