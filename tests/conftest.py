@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 from hypothesis import settings
 
 from genept.nomenclature.reference import read_reference
 from genept.sources.archives import Archives
 from genept.sources.catalogue import load_catalogue
+from genept.store import server
 from genept.store.embedded import REGION, EmbeddedStore
 from genept.store.lake import Lake
 from genept.store.s3 import ObjectStore
@@ -24,6 +26,17 @@ settings.load_profile("genept")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: two processes then end at about the same time."""
     items.sort(key=lambda item: "orchestration" not in item.nodeid)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_server_outlives_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """End the stores that platforms of single tests started below the session's own folder."""
+    yield
+    folder = str(tmp_path_factory.getbasetemp())
+    for process in psutil.process_iter(["name", "cmdline"]):
+        arguments = process.info["cmdline"] or []
+        if process.info["name"] == "weed" and any(folder in each for each in arguments):
+            server.end(process, 10.0)
 
 
 @pytest.fixture(scope="session")
