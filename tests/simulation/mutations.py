@@ -228,7 +228,7 @@ MUTATIONS = (
             Edit(
                 rollback,
                 "roll_back",
-                "if manifest.data_version not in denied]",
+                "if known[one].data_version not in denied]",
                 "if one not in {named.release_id for named in pointer.denied}]",
             ),
         ),
