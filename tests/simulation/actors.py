@@ -147,6 +147,10 @@ class Runs:
             for name in FEW
         }
         reviewed = review(releases, tables, run=run.name)
+        if self.world.befalls("suspension after a review"):
+            self.world.suspend(process, self.world.rng.randint(50, 200))
+            self.world.counters["process suspended after a review"] += 1
+            self.world.pause(process)
 
         def still_allowed() -> None:
             claim.confirm(run.name)
@@ -254,11 +258,30 @@ def says(*parts: str) -> Callable[[StoreError], bool]:
     return lambda error: any(part in str(error) for part in parts)
 
 
+def names_removed(world: World, *parts: str) -> Callable[[StoreError], bool]:
+    """Allows errors that name a release which was collected, or whose manifest was lost.
+
+    Parameters
+    ----------
+    parts
+        The text must have one of these parts as well, if there are any.
+    """
+
+    def allows(error: StoreError) -> bool:
+        removed = world.ledger.lost | world.ledger.gone
+        text = str(error)
+        return any(one in text for one in removed) and (
+            not parts or any(part in text for part in parts)
+        )
+
+    return allows
+
+
 def read(world: World, process: Process) -> None:
     """Resolve the current release a few times and read all of it, as an analyst's session does."""
     releases, seq = releases_of(world, process), 0
     for _ in range(world.rng.randint(1, 4)):
-        with plainly(world, process, says("nothing has been released yet")):
+        with plainly(world, process, says("nothing has been released yet"), names_removed(world)):
             pointer = releases.pointer()
             if pointer is None:
                 continue
@@ -293,7 +316,10 @@ def build_all(world: World, contents: list[Content], process: Process) -> None:
 def read_as_first_version(world: World, process: Process) -> None:
     """Version 0.1.0 reads the current release, or says that it cannot."""
     store = connect(world, process)
-    with plainly(world, process, says("there is no")):
+    allowed = [names_removed(world, "there is no")]
+    if world.ledger.pointer is None:
+        allowed.append(says(f"/{world.ledger.pointer_key}"))
+    with plainly(world, process, *allowed):
         try:
             count = sum(1 for _ in first_version.read_current(store.get, world.product))
         except first_version.NotReadableError:
@@ -337,9 +363,9 @@ CANNOT_GO_BACK = (
     "has the content of",
     "is not denied",
     "garbage collection is deleting",
-    "there is no",  # it was collected, or lost, since the list of releases was read
-    "is damaged",
 )
+REMOVED = ("there is no", "no release", "is damaged")
+"""What an operator is told of a release that was collected, or lost, since it was listed."""
 
 
 def operate(world: World, process: Process) -> None:
@@ -350,6 +376,7 @@ def operate(world: World, process: Process) -> None:
         process,
         lambda error: isinstance(error, ConflictError) and world.ledger.lost_a_race(process),
         says("nothing to undo", *CANNOT_GO_BACK),
+        names_removed(world, *REMOVED),
     ):
         denied = [
             one
@@ -360,13 +387,22 @@ def operate(world: World, process: Process) -> None:
             allow(releases, world.rng.choice(denied)["release_id"])
             world.counters["denied release allowed"] += 1
         else:
-            roll_back(releases, reason="simulated")
+            roll_back(releases, _far_back(world), reason="simulated")
             world.counters["rolled back"] += 1
+
+
+def _far_back(world: World) -> str | None:
+    """Some release before the current one, for an operator who goes back by more than one."""
+    ledger, habits = world.ledger, world.habits
+    current = (ledger.pointer or {}).get("release_id", "")
+    earlier = [one for one in sorted(ledger.history) if one < current and one not in ledger.gone]
+    return habits.choice(earlier) if earlier and habits.random() < 0.5 else None
 
 
 def go_back(world: World, process: Process) -> None:
     """Roll back by one release."""
-    with plainly(world, process, says("nothing to undo", *CANNOT_GO_BACK)):
+    allowed = says("nothing to undo", *CANNOT_GO_BACK), names_removed(world, *REMOVED)
+    with plainly(world, process, *allowed):
         roll_back(releases_of(world, process), reason="simulated")
         world.counters["rolled back"] += 1
 

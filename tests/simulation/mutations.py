@@ -95,12 +95,9 @@ class Mutation:
             edit.apply(patch) if isinstance(edit, Edit) else edit(patch)
 
 
-CARELESS = (
-    Edit(collector._Collector, "confirm", "self.claim.collect", "(lambda *_: None)"),
-    Edit(MarkList, "keep", "if not wanted & self._listed[1]:", "if True:"),
-    Edit(collector, "delete_garbage", "listed.due(grace)", "listed.due(timedelta())"),
-)
-"""A collector that asks nobody and deletes at once, and builders that do not look for it."""
+WITHOUT_CLAIM = Edit(collector._Collector, "confirm", "self.claim.collect", "(lambda *_: None)")
+AT_ONCE = Edit(collector, "delete_garbage", "listed.due(grace)", "listed.due(timedelta())")
+"""Garbage is deleted when it is found: without the second phase, which covers other bugs up."""
 
 MUTATIONS = (
     Mutation(
@@ -113,6 +110,7 @@ MUTATIONS = (
         "a claim taken from a run that was given up changes no pointer",
         "The swap that the run had under way succeeds after its heir claimed.",
         (Edit(Claim, "_take", "if not new.fenced:", "if False:"),),
+        known_seed=95,
     ),
     Mutation(
         "the pointer is read again before it is swapped",
@@ -169,7 +167,8 @@ MUTATIONS = (
     Mutation(
         "a lost answer counts as a conflict",
         "The store refuses the repeated request because of the first one, and nobody reads back.",
-        (Edit(ObjectStore, "put_if_match", "if stored != body:", "if True:"),),
+        (Edit(ObjectStore, "_put_if_match", "if stored != body:", "if True:"),),
+        known_seed=57,
     ),
     Mutation(
         "a lost manifest ends the history",
@@ -188,12 +187,15 @@ MUTATIONS = (
                 "sorted(history.ids)",
             ),
         ),
+        known_seed=80,
     ),
     Mutation(
         "garbage collection between a part and its record",
         "A collector without claim or grace leaves a record of nothing, which fails for ever.",
         (
-            *CARELESS,
+            WITHOUT_CLAIM,
+            AT_ONCE,
+            Edit(MarkList, "keep", "if not wanted & self._listed[1]:", "if True:"),
             Edit(
                 Lake,
                 "_recall",
@@ -205,9 +207,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a collector takes no claim",
-        "It deletes what a run at work has just found in the lake.",
-        CARELESS,
-        known_seed=10,
+        "It deletes the folder that a run at work, asleep for days, is writing a release to.",
+        (WITHOUT_CLAIM, AT_ONCE),
     ),
     Mutation(
         "a collector believes its own clock",
@@ -219,6 +220,7 @@ MUTATIONS = (
                 "now or releases.marks.touch()",
                 "now or datetime.now().astimezone()",
             ),
+            AT_ONCE,
         ),
     ),
     Mutation(
@@ -240,6 +242,7 @@ MUTATIONS = (
         (
             Edit(collector._Collector, "delete_releases", "self.claim.fence()", "pass"),
             Edit(rollback, "roll_back", "set(releases.marks.read().doomed)", "set()"),
+            AT_ONCE,
         ),
     ),
     Mutation(

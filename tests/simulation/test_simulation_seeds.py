@@ -33,6 +33,7 @@ TOOK_EFFECT = (
     "process died before a call",
     "process suspended before a swap",
     "process suspended for a while",
+    "process suspended after a review",
     "process suspended for days",
     "write delivered late, after its timeout: refused",
     "write delivered late, after its timeout: took effect",

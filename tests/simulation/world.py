@@ -115,6 +115,7 @@ class World:
     def __post_init__(self) -> None:
         self.rng = Random(self.seed)
         self.nonces = Random(f"nonces of {self.seed}")
+        self.habits = Random(f"habits of {self.seed}")
         self.numbers = itertools.count(1)
         self.store_skew = timedelta(seconds=self.rng.uniform(-2, 2))
         self.bucket = MemoryBucket(lambda: self.now + self.store_skew)
@@ -126,6 +127,7 @@ class World:
             "suspension before a swap": self.rng.choice((0.0, 0.2)),
             "outage": self.rng.choice((0.0, 0.0, 0.0005)),
         }
+        self.rates["suspension after a review"] = self.habits.choice((0.0, 0.0, 0.3))
         self.outage_ends = 0
         self.machines = [self.folder / f"machine-{number}" for number in range(3)]
         self.hub = getcurrent()
