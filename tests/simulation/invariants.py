@@ -75,6 +75,7 @@ class Ledger:
     stages: dict[str, str | None] = field(default_factory=dict)
     pointer: dict[str, Any] | None = None
     replaced_by: dict[str | None, str] = field(default_factory=dict)
+    followed_by: dict[str | None, str] = field(default_factory=dict)
     latest: int = 0
     collector_seen: datetime = NEVER
 
@@ -140,7 +141,8 @@ class Ledger:
             if denied["release_id"] not in {one["release_id"] for one in new["denied"]}:
                 self.violate("what was denied stays known", f"{sender.name}: {denied}")
         self.pointer = new
-        self.replaced_by[change.before.etag if change.before else None] = sender.name
+        before = change.before.etag if change.before else None
+        self.replaced_by[before], self.followed_by[before] = sender.name, change.after.etag
         is_other = old is None or old["release_id"] != new["release_id"]
         if new["release_id"] not in self.history:
             self._first_time_current(sender, new, old["release_id"] if old else None)
@@ -250,8 +252,16 @@ class Ledger:
                 return
 
     def lost_a_race(self, process: Process) -> bool:
-        """Whether somebody else replaced the pointer that a process wanted to replace."""
-        return self.replaced_by.get(process.pointer_expected, process.name) != process.name
+        """Whether somebody else replaced the pointer that a process wanted to replace.
+
+        Or what the process replaced it by, before it knew: when the answer is lost, it finds
+        the other's pointer and cannot know that its own was there in between.
+        """
+        own = self.followed_by.get(process.pointer_expected)
+        return any(
+            self.replaced_by.get(etag, process.name) != process.name
+            for etag in (process.pointer_expected, *([own] if own else []))
+        )
 
     # --- what processes say -------------------------------------------------------------------
 
