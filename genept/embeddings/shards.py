@@ -156,13 +156,14 @@ def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[
     """
     lake.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=lake.cache) as folder:
-        new = [one for one in shards if not _is_known(lake, one)]
+        known = [_known(lake, one) for one in shards]
+        new = [one for one, part in zip(shards, known, strict=True) if part is None]
         rows = sum(one.expression.rows for one in new)
         with progress_bar("embedding observations", rows) as advance:
             for shard, part in _embedded(lake, new, Path(folder), workers):
                 _keep(lake, shard, part)
                 advance(shard.expression.rows)
-    return [_kept(lake, shard) for shard in shards]
+    return [part or _kept(lake, shard) for shard, part in zip(shards, known, strict=True)]
 
 
 def embed_shard(task: ShardTask) -> NewPart:
@@ -217,18 +218,19 @@ def _lay_out(aligned: AlignedVectors) -> tuple[WeightedSum, npt.NDArray[np.bool_
     return WeightedSum(aligned.vectors, aligned.popularity), aligned.has_vector
 
 
-def _is_known(lake: Lake, shard: Shard) -> bool:
-    """Whether it was embedded with these gene vectors, or with others that are equal on its axis.
+def _known(lake: Lake, shard: Shard) -> Part | None:
+    """What was embedded with these gene vectors, or with others that are equal on its axis.
 
     So news of a gene embeds again what holds that gene, and nothing else.
     """
-    if lake.remembers(shard.step, shard.origin):
-        return True
-    by_axis = shard.origin_of(_aligned(lake, shard))
-    if not lake.remembers(shard.step, by_axis):
-        return False
-    lake.build(shard.step, shard.origin, lambda: lake.recall(shard.step, by_axis))
-    return True
+    parts = lake.known(shard.step, shard.origin)
+    if parts is None:
+        equal = lake.known(shard.step, shard.origin_of(_aligned(lake, shard)))
+        if equal is None:
+            return None
+        parts = lake.build(shard.step, shard.origin, lambda: equal)
+    (part,) = parts
+    return part
 
 
 def _keep(lake: Lake, shard: Shard, part: NewPart) -> None:

@@ -149,14 +149,18 @@ class Lake:
         StoreError
             It is not remembered any more.
         """
-        parts, _ = self._recall(self._record_key(step, origin.as_dict()))
+        parts = self.known(step, origin)
         if parts is None:
             raise StoreError(f"the record of {step} vanished while it was needed: run again")
         return parts
 
+    def known(self, step: str, origin: Origin) -> list[Part] | None:
+        """The parts of a step for which `build` would compute nothing; else None."""
+        return self._recall(self._record_key(step, origin.as_dict()))[0]
+
     def remembers(self, step: str, origin: Origin) -> bool:
         """Whether `build` would compute nothing."""
-        return self._recall(self._record_key(step, origin.as_dict()))[0] is not None
+        return self.known(step, origin) is not None
 
     def remembered(
         self, folder: str, steps: Mapping[int, tuple[str, Origin]]
