@@ -102,6 +102,12 @@ class MarkList:
         """What the list says now."""
         return self._read()[0]
 
+    @retry(
+        retry=retry_if_exception_type(ConflictError),
+        stop=stop_after_attempt(8),
+        wait=wait_random_exponential(multiplier=0.05, max=1),
+        reraise=True,
+    )
     def change(self, change: Callable[[Marks], Marks]) -> Marks:
         """Rewrite the list, from what it says when it is written; what it says then.
 
@@ -110,7 +116,12 @@ class MarkList:
         ConflictError
             If others keep rewriting it at the same moment.
         """
-        return self._change(change)
+        before, etag = self._read()
+        after = change(before)
+        if after != before:
+            after = after.model_copy(update={"nonce": secrets.token_hex(8)})
+            self.store.put_if_match(self.key, after.body(), etag)
+        return after
 
     def touch(self) -> datetime:
         """What time it is by the store's clock."""
@@ -152,20 +163,6 @@ class MarkList:
     def _wait_for(self, wanted: set[str]) -> None:
         if wanted & set(self.read().deleting):
             raise _BusyError("it is being deleted")
-
-    @retry(
-        retry=retry_if_exception_type(ConflictError),
-        stop=stop_after_attempt(8),
-        wait=wait_random_exponential(multiplier=0.05, max=1),
-        reraise=True,
-    )
-    def _change(self, change: Callable[[Marks], Marks]) -> Marks:
-        before, etag = self._read()
-        after = change(before)
-        if after != before:
-            after = after.model_copy(update={"nonce": secrets.token_hex(8)})
-            self.store.put_if_match(self.key, after.body(), etag)
-        return after
 
     def _read(self) -> tuple[Marks, str | None]:
         try:
