@@ -19,6 +19,7 @@ from typing import Any, Final
 import polars as pl
 
 from genept.nomenclature.reference import Reference
+from genept.private_files import private_folder
 from genept.store.provenance import sha256_of, sha256_of_file
 
 _ABOUT: Final = "reference.json"
@@ -73,7 +74,7 @@ def _read(place: Path) -> Reference:
 
 
 def _write(place: Path, reference: Reference) -> None:
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(place.parent)
     every = {it.name: getattr(reference, it.name) for it in fields(reference)}
     frames = {name: value for name, value in every.items() if isinstance(value, pl.DataFrame)}
     frames[_INDEX] = reference.index
