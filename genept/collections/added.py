@@ -95,6 +95,21 @@ def own_source(
     )
 
 
+def own_sources(
+    paths: Sequence[Path],
+    collection_id: str,
+    *,
+    bucket: str,
+    product: str,
+    terms: Mapping[str, object],
+) -> tuple[Source, ...]:
+    """The sources that the files of a collection will be, in their order; see `own_source`."""
+    return tuple(
+        own_source(path, collection_id, position, bucket=bucket, product=product, terms=terms)
+        for position, path in enumerate(paths)
+    )
+
+
 def media_of(path: Path) -> Media:
     """How a local file is packed, by its first bytes."""
     with path.open("rb") as file:

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from pydantic import ValidationError
 
 from genept.collections import layouts
-from genept.collections.added import local_archives, named_by_owner, own_source
+from genept.collections.added import local_archives, named_by_owner, own_sources
 from genept.collections.axes import (
     axis_of_genes,
     id_column,
@@ -105,10 +105,7 @@ def detect(
         The file is nothing that is read, or is not what is said of it.
     """
     paths = [file] if metadata is None else [file, metadata]
-    sources = tuple(
-        own_source(path, told.id, at, bucket=bucket, product=product, terms=told.terms)
-        for at, path in enumerate(paths)
-    )
+    sources = own_sources(paths, told.id, bucket=bucket, product=product, terms=told.terms)
     files = {source.id: path for source, path in zip(sources, paths, strict=True)}
     with (
         tempfile.TemporaryDirectory(prefix="genept-") as folder,

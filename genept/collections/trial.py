@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genept.collections.added import local_archives, named_by_owner, own_source
+from genept.collections.added import local_archives, named_by_owner, own_sources
 from genept.collections.detection import Detected, detect
 from genept.collections.rehearsal import Rehearsed, rehearse
 from genept.collections.sidecar import Sidecar
@@ -99,13 +99,10 @@ def try_out(
     """
     file, metadata = file.absolute(), metadata and metadata.absolute()
     place, paths = (bucket, product), [file] if metadata is None else [file, metadata]
-    sources = tuple(
-        own_source(path, told.id, at, bucket=bucket, product=product, terms=told.terms)
-        for at, path in enumerate(paths)
-    )
     if limits is None:
         detected, rehearsed = _looked(file, metadata, told, reference, place, only_look)
         return Trial(detected, rehearsed)
+    sources = own_sources(paths, told.id, bucket=bucket, product=product, terms=told.terms)
     with limited(
         _tried_out, file, metadata, told, reference, place, only_look, what=file.name, limits=limits
     ) as answer:
