@@ -20,6 +20,7 @@ from genept.collections.trial import Trial, try_out
 from genept.console import console, open_console
 from genept.installation import Installation
 from genept.settings import Settings
+from genept.sources.advice import advising
 from genept.sources.errors import SourceError
 from genept.store.connect import open_store
 
@@ -178,7 +179,8 @@ def _tried_out(
     limits = installation.file_allowance.limits(*filter(None, (file, metadata)))
 
     def look(told: Sidecar) -> Trial:
-        with console.status(f"looking at {file.name}, and trying it out: nothing is stored"):
+        status = f"looking at {file.name}, and trying it out: nothing is stored"
+        with advising("command_line"), console.status(status):
             return try_out(
                 file,
                 metadata,
@@ -192,13 +194,13 @@ def _tried_out(
     trial = look(told)
     if questions := "; ".join(trial.detected.open_questions):
         if not (may_ask and sys.stdin.isatty()):
-            raise SourceError(f"{file.name}: {questions} (--unit)")
+            raise SourceError(f"{file.name}: {questions}")
         unit = typer.prompt(questions, default=trial.detected.entry.unit)
         trial = look(said(told.model_dump() | {"unit": unit}, "the answer"))
     for line in trial.detected.seen:
         answer.print(f"  {escape(line)}")
     if trial.rehearsed is None:
-        raise SourceError(f"{file.name}: {'; '.join(trial.detected.open_questions)} (--unit)")
+        raise SourceError(f"{file.name}: {'; '.join(trial.detected.open_questions)}")
     _print_rehearsed(trial.rehearsed)
     return trial.detected
 

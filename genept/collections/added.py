@@ -141,26 +141,28 @@ def local_archives(files: Mapping[str, Path], sources: Sequence[Source], folder:
 
 
 @contextmanager
-def named_by_owner(sources: Sequence[Source], files: Mapping[str, Path]) -> Iterator[None]:
+def named_by_owner(sources: Sequence[Source]) -> Iterator[None]:
     """Name the owner's files in errors as they are called, not as they are stored.
 
-    Parameters
-    ----------
-    files
-        Local path by source id.
+    An error that names none of them is taken to be of the first.
     """
     try:
         yield
     except (SourceError, StoreError) as error:
         text = str(error)
         for source in sources:
-            name = files[source.id].name
-            if name not in text:
-                stored = rf"\b({re.escape(source.filename)}|{re.escape(source.id)})(?![\w-])"
-                text = re.sub(stored, lambda _: name, text)  # noqa: B023
+            if source.title not in text:
+                text = re.sub(_stored_name(source), lambda _: source.title, text)  # noqa: B023
+        if not any(source.title in text for source in sources):
+            text = f"{sources[0].title}: {text}"
         if text == str(error):
             raise
         raise type(error)(text) from error
+
+
+def _stored_name(source: Source) -> str:
+    """A pattern for what a stored file is called in the store, and its source in the catalogue."""
+    return rf"\b({re.escape(source.filename)}|{re.escape(source.id)})(?![\w-])"
 
 
 def store_files(store: ObjectStore, sources: Sequence[Source], files: Mapping[str, Path]) -> None:

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from genept.collections.layouts import TextColumn, TextTable, is_gene_annotation
-from genept.sources.errors import SourceError, listed
-from genept.sources.matrix_options import option
+from genept.sources.advice import option, setting
+from genept.sources.errors import LONGEST, SourceError, listed
 from genept.sources.orientation import Axis, gene_axis, is_code
 from genept.sources.r_names import r_names
 
@@ -55,9 +55,14 @@ def axis_of_genes(
     declared: Axis | None,
     is_gene: Callable[[str], bool],
     labels: pl.DataFrame | None,
-    what: str,
+    names: tuple[str, str],
 ) -> GeneAxis:
     """Tell which axis names genes: as said, the one that labels do not name, or by the names.
+
+    Parameters
+    ----------
+    names
+        Of the files of the matrix and of the labels.
 
     Raises
     ------
@@ -69,29 +74,78 @@ def axis_of_genes(
         for name in table.columns[1:]
         if name not in table.texts or not table.texts[name].is_mostly_text
     ]
-    if declared is None and labels is not None:
-        shares = {
-            "rows": _share_of_ids(labels, table.rows),
-            "columns": _share_of_ids(labels, columns),
-        }
-        if shares["columns"] > _MOST > shares["rows"]:
-            return GeneAxis("rows", "the labels name its columns")
-        if shares["rows"] > _MOST > shares["columns"]:
-            return GeneAxis("columns", "the labels name its rows")
+    what = names[0]
+    named = {} if labels is None else _shared_ids(labels, table.rows, columns)
+    if declared is None and (observations := _axis_of_observations(named)) is not None:
+        genes: Axis = "rows" if observations == "columns" else "columns"
+        return GeneAxis(genes, f"the labels name its {observations}")
     hint = table.axis_hint
     try:
         axis = gene_axis(table.rows, columns, is_gene, declared=declared, what=what, hint=hint)
     except SourceError as error:
-        if table.first_is_numbers:
+        if labels is not None and not any(shared.n for shared in named.values()):
+            ids = labels[labels.columns[0]].drop_nulls().to_list()
             raise SourceError(
-                f"{error}. Its first column {table.columns[0]!r} holds numbers: if the row names "
-                "were left out, write them, too (pandas: index=True; R: row.names = TRUE)"
+                f"{what}: no id of the labels, {names[1]}, is the name of one of its columns or "
+                f"rows: the labels have {_few(ids)}; the columns of the matrix are "
+                f"{_few(columns)}, its rows {_few(table.rows)}: are the labels of "
+                "another matrix?"
             ) from error
-        if len(columns) < _FEW or len(columns) < len(table.texts):
-            raise SourceError(f"{error}. {_may_be_labels(table)}") from error
-        raise
+        raise SourceError(f"{error}{_remedies(table, columns, has_labels=bool(named))}") from error
     said = "as said" if declared is not None else "their names are ids or known to the reference"
     return GeneAxis(axis, said)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """How many names of an axis are ids of the labels."""
+
+    n: int
+    share: float
+
+
+def _shared_ids(
+    labels: pl.DataFrame, rows: Sequence[str], columns: Sequence[str]
+) -> dict[Axis, _Shared]:
+    shared: dict[Axis, _Shared] = {}
+    axes: tuple[tuple[Axis, Sequence[str]], ...] = (("rows", rows), ("columns", columns))
+    for axis, names in axes:
+        found = id_column(labels, names)
+        n = found.n_shared if found else 0
+        shared[axis] = _Shared(n, n / max(len(set(names)), 1))
+    return shared
+
+
+def _axis_of_observations(named: Mapping[Axis, _Shared]) -> Axis | None:
+    """The axis that the labels name: alone, or wholly and with more of their ids than the other."""
+    sides: tuple[tuple[Axis, Axis], ...] = (("rows", "columns"), ("columns", "rows"))
+    for axis, other in sides if named else ():
+        if named[axis].share > _MOST > named[other].share:
+            return axis
+        if named[axis].share == 1 and named[axis].n > named[other].n:
+            return axis
+    return None
+
+
+def _remedies(table: TextTable, columns: Sequence[str], *, has_labels: bool) -> str:
+    """What else may help where names do not tell which axis is genes."""
+    if table.first_is_numbers:
+        return (
+            f". Its first column {table.columns[0]!r} holds numbers: if the row names were left "
+            "out, write them, too (pandas: index=True; R: row.names = TRUE)"
+        )
+    if len(columns) < _FEW or len(columns) < len(table.texts):
+        return f". {_may_be_labels(table)}"
+    if not has_labels:
+        return (
+            f"; or give the table of its observations, whose ids tell which axis they are "
+            f"({setting('metadata', 'labels.csv')})"
+        )
+    return ""
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(repr(name[:LONGEST]) for name in names[:3]) or "none"
 
 
 def refuse_swapped(
@@ -241,11 +295,6 @@ def _place(name: str, column: TextColumn) -> str:
 def _and_more(odd: Mapping[str, TextColumn]) -> str:
     rest = list(odd)[1:]
     return f" (and {len(rest)} more such columns: {listed(rest)})" if rest else ""
-
-
-def _share_of_ids(labels: pl.DataFrame, names: Sequence[str]) -> float:
-    found = id_column(labels, names)
-    return found.n_shared / len(set(names)) if found else 0.0
 
 
 def _may_be_labels(table: TextTable) -> str:

@@ -60,6 +60,6 @@ def refuse_other_unit(collection: Collection, parsed: ParsedCollection) -> None:
     if collection.unit not in found.possible:
         raise CollectionRefusedError(
             f"collection {collection.id!r} is said to hold {collection.unit}, but its values "
-            f"look like {' or '.join(found.possible) or 'nothing'}: {found.seen}. Correct its "
-            "`unit`, or name the matrix that holds what was claimed"
+            f"look like {' or '.join(found.possible) or 'nothing'}: {found.seen}. Correct the "
+            "unit, or name the matrix that holds what was claimed"
         )

@@ -32,8 +32,9 @@ from genept.collections.axes import (
 from genept.collections.claims import SAMPLED_OBSERVATIONS
 from genept.collections.field_names import named_fields
 from genept.collections.sidecar import Sidecar, problems
-from genept.collections.units import UnitFinding, detect_unit
+from genept.collections.units import MEANINGS, UnitFinding, detect_unit
 from genept.nomenclature.mapping import Nomenclature
+from genept.sources.advice import setting
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.collections import parse_sources
@@ -109,7 +110,7 @@ def detect(
     files = {source.id: path for source, path in zip(sources, paths, strict=True)}
     with (
         tempfile.TemporaryDirectory(prefix="genept-") as folder,
-        named_by_owner(sources, files),
+        named_by_owner(sources),
     ):
         archives = local_archives(files, sources, Path(folder))
         labels = None if metadata is None else _labels(archives, sources, told, metadata)
@@ -144,7 +145,7 @@ def _labels(archives: Archives, sources: Sequence[Source], told: Sidecar, path: 
     try:
         table = MetadataTable.model_validate(values)
     except ValidationError as error:
-        raise SourceError(f"options.metadata: {problems(error)}") from error
+        raise SourceError(f"option metadata: {problems(error)}") from error
     entry = _entry(_Look("table", {"metadata": [values]}), told, sources, "log2")
     return _Labels(path.name, read_columns(archives, entry, table, None), table.encoding)
 
@@ -199,7 +200,8 @@ def _look_at_axes(
     frame = labels.frame if labels is not None else None
     if labels is not None:
         refuse_swapped(table, labels.frame, is_gene, (what, labels.name))
-    axis = axis_of_genes(table, look.options.get("genes_in"), is_gene, frame, what)
+    files = (what, "" if labels is None else labels.name)
+    axis = axis_of_genes(table, look.options.get("genes_in"), is_gene, frame, files)
     look.options["genes_in"] = axis.axis
     look.seen.append(f"genes are its {axis.axis}: {axis.because}")
     named = {*told.labels.values(), told.group, *look.options.get("ignore", ())}
@@ -311,17 +313,28 @@ def _unit(
         look.seen.append(f"unit: {told.unit}, as said")
         return None
     if look.format in ("tenx_h5", "tenx_mtx"):
-        look.seen.append("unit: counts, as Cell Ranger writes them")
-        return UnitFinding(("counts",), "")
+        look.seen.append("unit: counts, as Cell Ranger writes them; each value is checked")
+        return UnitFinding(("counts",), "", is_certain=True)
     found = _unit_of(_parsed(look, archives, sources, told))
     if look.format == "h5ad" and not found.are_counts and "matrix" not in look.options:
         found = _counts_elsewhere(look, lambda: _parsed(look, archives, sources, told)) or found
-    if len(found.possible) == 1:
+    if found.is_certain:
         look.seen.append(f"unit: {found.possible[0]} ({found.seen})")
     else:
-        could = " or ".join(found.possible) or "nothing known"
-        look.questions.append(f"unit: the values could be {could} ({found.seen}): say which")
+        look.questions.append(_question_of_unit(found))
     return found
+
+
+def _question_of_unit(found: UnitFinding) -> str:
+    """What is not certain, why, and what to state for each of the units that it could be."""
+    units = found.possible or tuple(MEANINGS)
+    could = " or ".join(found.possible) or "in any unit"
+    remedies = ", ".join(f"{setting('unit', unit)} for {MEANINGS[unit]}" for unit in units)
+    whole = "" if "counts" in units else "; estimated counts (salmon, RSEM): round them first"
+    return (
+        f"unit: the values could be {could}, and do not prove it ({found.seen}): state the unit: "
+        f"{remedies}{whole}"
+    )
 
 
 def _unit_of(parsed: ParsedCollection) -> UnitFinding:

@@ -23,6 +23,7 @@ from genept.collections.added import (
     declare,
     find_added,
     local_archives,
+    named_by_owner,
     store_files,
 )
 from genept.collections.claims import CollectionRefusedError
@@ -34,6 +35,7 @@ from genept.collections.trial import try_out
 from genept.escaping import markdown_block, markdown_text
 from genept.nomenclature.reference import Reference
 from genept.nomenclature.screening import GeneNamesRefusedError
+from genept.sources.advice import advising
 from genept.sources.errors import SourceError
 from genept.sources.limited import USUAL, Allowance
 from genept.sources.source import ID
@@ -218,17 +220,19 @@ def take_in(
         if files is None:
             return Replaced(drop)
         try:
-            detected = _looked_at(store, product, drop, open_reference, taken, files, allowance)
-            archives = local_archives(detected.files, detected.sources, Path(scratch))
-            parts = ingest(
-                lake,
-                archives,
-                detected.entry,
-                open_reference,
-                reference_version,
-                processes,
-                make=in_child,
-            )
+            with advising("sidecar"):
+                detected = _looked_at(store, product, drop, open_reference, taken, files, allowance)
+                archives = local_archives(detected.files, detected.sources, Path(scratch))
+                with named_by_owner(detected.sources):
+                    parts = ingest(
+                        lake,
+                        archives,
+                        detected.entry,
+                        open_reference,
+                        reference_version,
+                        processes,
+                        make=in_child,
+                    )
         except OF_THE_FILE as error:
             return _quarantined(store, product, drop, files, str(error))
         if not _still_there(store, drop):

@@ -17,9 +17,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.collections.added import media_of
+from genept.sources.advice import option
 from genept.sources.errors import SourceError, listed
 from genept.sources.hdf5 import open_hdf5, refuse_foreign
-from genept.sources.matrix_options import Encoding, option
+from genept.sources.matrix_options import Encoding
 from genept.sources.orientation import Axis
 from genept.sources.parquet_tables import index_of, is_numeric, read_schema
 from genept.sources.streams import member_names, open_bytes, open_text

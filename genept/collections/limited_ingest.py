@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genept.collections.added import local_archives
+from genept.collections.added import local_archives, named_by_owner
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, collection_parts
 from genept.collections.shards import SHARD_OBSERVATIONS, spans_of
 from genept.console import console
@@ -238,7 +238,7 @@ def _ingested(
     """In the child: ingest, hand shards over, and leave the other tables; their names."""
     archives = local_archives(files, sources, parent.folder / "sources")
     made: list[str] = []
-    with Workers(processes) as workers:
+    with Workers(processes) as workers, named_by_owner(sources):
         parsed = parse_collection(archives, collection)
         lake = _ChildLake(parent)
         for part in collection_parts(

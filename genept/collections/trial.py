@@ -157,7 +157,7 @@ def _looked(
             return found, None
         with (
             tempfile.TemporaryDirectory(prefix="genept-") as folder,
-            named_by_owner(found.sources, found.files),
+            named_by_owner(found.sources),
         ):
             archives = local_archives(found.files, found.sources, Path(folder))
             return found, rehearse(archives, found.entry, reference)

@@ -7,8 +7,8 @@ units may fit a few values; only what cannot be is ever refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +20,41 @@ LOG_CEILING = 30.0
 """No logarithm of an expression value exceeds this: 2^30 reads of one gene."""
 
 PER_MILLION = 1e6
+MEANINGS: Final = {
+    "counts": "whole numbers of reads or molecules",
+    "tpm": "abundances without a logarithm (TPM, CPM, FPKM, normalised counts)",
+    "log1p": "ln(1 + abundance), as scanpy's log1p",
+    "log2": "logarithms to the base 2",
+    "zscore": "z-scores",
+}
+"""What each unit says of values, for questions."""
 _CLOSE = 0.02
+"""Relative distance within which sums agree."""
+_EXACT, _SAME = 1e-4, 1e-3
+_CLEARER = 10
+"""How many times closer than those of another logarithm the sums must agree to tell of one."""
 _FEW = 0.01
 """Share of negative values below which whole numbers are counts with a mistake in them."""
 
 
 @dataclass(frozen=True)
 class UnitFinding:
-    """Units that fit, the likeliest first, and what was seen."""
+    """Units that fit, and what the values show.
+
+    Parameters
+    ----------
+    possible
+        The likeliest first.
+    is_certain
+        Whether the values prove the first of them, so that nobody needs to be asked.
+    is_flawed
+        Whether some values cannot be of that unit; the ingest refuses the first of them.
+    """
 
     possible: tuple[str, ...]
     seen: str
+    is_certain: bool = False
     is_flawed: bool = False
-    """Whether some values are none of the unit's: what was seen is the likeliest all the same."""
 
     @property
     def are_counts(self) -> bool:
@@ -51,11 +73,12 @@ def detect_unit(values: sp.csr_matrix) -> UnitFinding:
     Returns
     -------
     UnitFinding
-        ``counts`` are whole numbers; ``tpm`` are abundances whose sums agree or which
-        are too large for logarithms; ``log1p`` and ``log2`` are small and not whole;
-        what is negative is ``log2`` (of a ratio, or without pseudocount) or ``zscore``, unless
-        it is one in hundreds of whole numbers: those are ``counts`` with a mistake. Values that
-        are not finite tell nothing; the ingest names the first of them.
+        Certain are ``counts`` (whole numbers), ``tpm`` (every observation adds up to a million)
+        and ``log1p`` or ``log2`` if the observations add up to the same once that logarithm, and
+        not the other, is undone. Whole numbers of which one in hundreds is negative are counts
+        with a mistake. Nothing else is certain: values too large for logarithms may be ``tpm`` or
+        other abundances, small ones any of the three, negative ones ``log2`` or ``zscore``.
+        Values that are not finite tell nothing; the ingest names the first of them.
     """
     if not (finite := np.isfinite(values.data)).all():
         known = np.where(finite, values.data, 0)
@@ -64,41 +87,74 @@ def detect_unit(values: sp.csr_matrix) -> UnitFinding:
     if not data.size:
         return UnitFinding((), "no value other than zero")
     low, high = float(data.min()), float(data.max())
-    possible, why = _of_range(values, low, high)
-    flawed = low < 0 and possible == ("counts",)
-    return UnitFinding(possible, f"values from {low:.4g} to {high:.4g}, {why}", flawed)
+    if data.size < values.shape[0] * values.shape[1]:
+        low, high = min(low, 0.0), max(high, 0.0)
+    found = _of_range(values, low, high)
+    return replace(found, seen=f"values from {low:.4g} to {high:.4g}, {found.seen}")
 
 
-def _of_range(values: sp.csr_matrix, low: float, high: float) -> tuple[tuple[str, ...], str]:
+def _of_range(values: sp.csr_matrix, low: float, high: float) -> UnitFinding:
     data = values.data
     whole = np.array_equal(data, np.floor(data))
     if low < 0:
-        share = float(np.mean(data < 0))
-        if whole and share < _FEW:  # the ingest names the first that cannot be one
-            return ("counts",), f"all whole, {share:.2%} negative"
-        return _of_negatives(values), f"{share:.0%} negative"
-    if _alike(_sums_of(values, np.positive), PER_MILLION):
-        return ("tpm",), "every sum about a million"
-    if whole or high > LOG_CEILING:
-        return ("counts",) if whole else ("tpm",), "all whole" if whole else "too large for logs"
-    for unit, unlog in (("log1p", np.expm1), ("log2", _exp2m1)):
-        if _alike(_sums_of(values, unlog), None):
-            return (unit,), f"not whole; taken back from {unit}, they add up to the same everywhere"
-    return ("log2", "log1p", "tpm"), "not whole"
+        return _of_negatives(values, whole=whole)
+    sums = _sums_of(values, np.positive)
+    if _are_close(sums, PER_MILLION):
+        if whole:
+            seen = "all whole, and every observation adds up to about a million"
+            return UnitFinding(("counts", "tpm"), seen)
+        return UnitFinding(("tpm",), "every observation adds up to about a million", True)
+    if whole:
+        return UnitFinding(("counts",), "all whole", True)
+    of_sums = f"the observations add up to {sums.min():.4g} to {sums.max():.4g}, not to a million"
+    if high > LOG_CEILING:
+        return UnitFinding(("tpm",), f"not whole, too large for logarithms; {of_sums}")
+    return _of_logarithms(values, of_sums)
+
+
+def _of_logarithms(values: sp.csr_matrix, of_sums: str) -> UnitFinding:
+    """Normalised values add up to the same in every observation once their logarithm is undone.
+
+    So do those of quantile-normalised arrays, whatever is undone: they tell nothing.
+    """
+    apart = {
+        unit: max(_apart(_sums_of(values, unlog)), _EXACT)
+        for unit, unlog in (("tpm", np.positive), ("log1p", np.expm1), ("log2", _exp2m1))
+    }
+    unit = min(apart, key=apart.__getitem__)
+    if apart[unit] > (_SAME if unit == "tpm" else _CLOSE):
+        return UnitFinding(("log2", "log1p", "tpm"), f"not whole; {of_sums}")
+    others = min(value for other, value in apart.items() if other != unit)
+    if others < _CLEARER * apart[unit]:
+        seen = "not whole; every observation adds up to the same, with a logarithm or without"
+        return UnitFinding(("log2", "log1p", "tpm"), seen)
+    if unit == "tpm":  # normalised to another sum than a million
+        seen = f"not whole; every observation adds up to about {_middle_sum(values):.4g}"
+        return UnitFinding(("tpm", "log2", "log1p"), seen)
+    seen = f"not whole; taken back from {unit}, every observation adds up to the same"
+    return UnitFinding((unit,), seen, True)
+
+
+def _middle_sum(values: sp.csr_matrix) -> float:
+    return float(np.median(_sums_of(values, np.positive)))
 
 
 def _exp2m1(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.exp2(values) - 1
 
 
-def _of_negatives(values: sp.csr_matrix) -> tuple[str, ...]:
+def _of_negatives(values: sp.csr_matrix, *, whole: bool) -> UnitFinding:
     """z-scores lie around zero, per observation or per gene; logarithms need not."""
+    share = float(np.mean(values.data < 0))
+    if whole and share < _FEW:  # the ingest names the first that cannot be one
+        return UnitFinding(("counts",), f"all whole, {share:.2%} negative", True, True)
+    seen = f"{share:.0%} negative"
     dense = values.astype(np.float64).toarray()
     for axis in (0, 1):
         mean, spread = dense.mean(axis=axis), dense.std(axis=axis)
         if dense.shape[axis] > 2 and np.median(np.abs(mean)) < 0.25 * np.median(spread):
-            return ("zscore", "log2")
-    return ("log2", "zscore")
+            return UnitFinding(("zscore", "log2"), seen)
+    return UnitFinding(("log2", "zscore"), seen)
 
 
 def _sums_of(values: sp.csr_matrix, unlog: Unlog) -> npt.NDArray[np.float64]:
@@ -108,10 +164,16 @@ def _sums_of(values: sp.csr_matrix, unlog: Unlog) -> npt.NDArray[np.float64]:
     return np.asarray(back.sum(axis=1).A1, dtype=np.float64)
 
 
-def _alike(sums: npt.NDArray[np.float64], expected: float | None) -> bool:
-    """Whether more than a few sums agree, with what is expected or with each other."""
+def _are_close(sums: npt.NDArray[np.float64], expected: float) -> bool:
+    """Whether more than nine in ten of the sums that are not zero are near a known one."""
+    sums = sums[sums != 0]
+    return bool(sums.size and np.mean(np.abs(sums - expected) <= _CLOSE * expected) > 0.9)
+
+
+def _apart(sums: npt.NDArray[np.float64]) -> float:
+    """How far apart nine in ten of the sums are, relative to their median; a few tell nothing."""
     sums = sums[sums != 0]
     if sums.size < 3:
-        return False
-    middle = float(np.median(sums)) if expected is None else expected
-    return bool(np.mean(np.abs(sums - middle) <= _CLOSE * middle) > 0.9)
+        return np.inf
+    middle = float(np.median(sums))
+    return float(np.quantile(np.abs(sums - middle), 0.9)) / middle

@@ -18,7 +18,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genept.collections.added import local_archives
+from genept.collections.added import local_archives, named_by_owner
 from genept.collections.claims import refuse_other_axis, refuse_other_unit
 from genept.collections.detection import Detected, detect
 from genept.collections.merging import GeneAxis, column_totals
@@ -95,8 +95,8 @@ def read_own_samples(file: Path, told: Sidecar, reference: Reference) -> OwnSamp
     names = Nomenclature(reference.index)
     found = detect(file, None, told, names, bucket="own", product="own")
     if found.open_questions:
-        raise SourceError(f"{file.name}: {'; '.join(found.open_questions)} (--unit)")
-    with tempfile.TemporaryDirectory(prefix="genept-") as folder:
+        raise SourceError(f"{file.name}: {'; '.join(found.open_questions)}")
+    with tempfile.TemporaryDirectory(prefix="genept-") as folder, named_by_owner(found.sources):
         archives = local_archives(found.files, found.sources, Path(folder))
         return _read(archives, found, names, reference)
 

@@ -13,10 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from genept.sources.advice import option
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError, listed
-from genept.sources.matrix_options import JoinedOptions, option
+from genept.sources.matrix_options import JoinedOptions
 from genept.sources.metadata import fields_by_id
 from genept.sources.observation_tables import (
     ObservationTable,

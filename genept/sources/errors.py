@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from genept.sources.advice import get_again
+
 SHOWN: Final = 12
 """Names that a message shows, at most."""
 
@@ -76,7 +78,8 @@ def _described(error: BaseException, what: str) -> str:
     first = (str(error).strip().splitlines() or ["no more is known"])[0]
     return (
         f"{what}: cannot be read ({type(error).__name__}: {first[:300]}{where}): it is damaged, or "
-        "in a layout that is not read here. Write it anew, or fetch it again"
+        "in a layout that is not read here. Write it anew, or "
+        f"{get_again()}"
     )
 
 

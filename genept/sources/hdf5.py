@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from genept.sources.advice import get_again
 from genept.sources.errors import SourceError, listed
 
 if TYPE_CHECKING:
@@ -64,11 +65,11 @@ def open_hdf5(path: Path, *, chunk: int = 0) -> Iterator[h5py.File]:
     import h5py
 
     if not path.is_file() or path.stat().st_size == 0:
-        raise SourceError(f"{path.name}: is missing or empty; fetch it again")
+        raise SourceError(f"{path.name}: is missing or empty; {get_again()}")
     if not h5py.is_hdf5(path):
         with path.open("rb") as file:
             start = file.read(16)
-        raise SourceError(f"{path.name}: is not HDF5: it begins with {start!r}; fetch it again")
+        raise SourceError(f"{path.name}: is not HDF5: it begins with {start!r}; {get_again()}")
     try:
         cache = max(_CHUNK_CACHE, chunk)
         with h5py.File(path, "r", locking="best-effort", rdcc_nbytes=cache) as file:
@@ -79,8 +80,8 @@ def open_hdf5(path: Path, *, chunk: int = 0) -> Iterator[h5py.File]:
         if isinstance(error, SourceError):
             raise
         raise SourceError(
-            f"{path.name}: is damaged or cut short: {error}; fetch it again, and if it comes back "
-            "so, ask its publisher"
+            f"{path.name}: is damaged or cut short: {error}; "
+            f"{get_again('fetch it again, and if it comes back so, ask its publisher')}"
         ) from error
 
 

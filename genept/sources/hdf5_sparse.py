@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from genept.sources.advice import get_again
 from genept.sources.errors import SourceError
 from genept.sources.hdf5 import as_dataset, child, chunk_bytes
 
@@ -131,7 +132,7 @@ def refuse_out_of_range(indices: NDArray[Any], n_minor: int, where: str) -> None
         odd = indices[(indices < 0) | (indices >= n_minor)][0]
         raise SourceError(
             f"{where} holds the index {odd}, but only 0 to {n_minor - 1} exist; the file is "
-            "damaged: fetch it again or ask its publisher"
+            f"damaged: {get_again('fetch it again or ask its publisher')}"
         )
 
 

@@ -29,6 +29,7 @@ from typing import IO, Any, Final
 import polars as pl
 import psutil
 
+from genept.sources.advice import audience
 from genept.sources.errors import SourceError
 
 MEBIBYTE: Final = 1 << 20
@@ -215,6 +216,8 @@ def _run(
         "memory": limits.memory,
         "seconds": limits.seconds,
         "disk": limits.disk,
+        # What is read under limits is always somebody's own file.
+        "audience": "sidecar" if audience() == "sidecar" else "command_line",
     }
     with (
         tempfile.TemporaryFile() as printed,

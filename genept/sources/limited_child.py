@@ -21,6 +21,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from genept.sources.advice import advising
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -108,7 +110,8 @@ def main() -> None:
     _limit(request["memory"], request["seconds"], request["disk"])
     parent.say({"ready": True})
     try:
-        answer = {"answer": function(parent, *arguments)}
+        with advising(request["audience"]):
+            answer = {"answer": function(parent, *arguments)}
     except BaseException as error:  # whatever it is, the parent is told
         answer = {"error": _told(error)}
     sys.stdout.flush()

@@ -5,9 +5,7 @@ What is particular to a format is in `formats`; none of it reads a file.
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -69,18 +67,6 @@ class MatrixOptions(FormatOptions):
     only: dict[str, str] = Field(
         {}, description="Field to the one value whose observations are taken."
     )
-
-
-def option(name: str, value: object) -> str:
-    """How to set an option, for messages: in a declaration, and on the command line.
-
-    Parameters
-    ----------
-    value
-        A text, a number or a list of them.
-    """
-    assignment = f"{name}={json.dumps(value, ensure_ascii=False)}"
-    return f"options.{name} = {value!r} (--option {shlex.quote(assignment)})"
 
 
 class TableFile(BaseModel):

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, ClassVar, Final, Self, cast
 
+from genept.sources.advice import get_again
 from genept.sources.errors import SourceError
 
 MEBIBYTE: Final = 1 << 20
@@ -200,7 +201,7 @@ def open_gzip(packed: BinaryIO, what: str) -> Iterator[BinaryIO]:
     data = packed.read()
     if not data.startswith(b"\x1f\x8b"):
         found = "is empty" if not data else f"begins with {data[:16]!r}"
-        raise SourceError(f"{what}: expected gzip, but it {found}; {_REMEDY}")
+        raise SourceError(f"{what}: expected gzip, but it {found}; {get_again(_REMEDY)}")
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
         yield capped(cast(BinaryIO, stream), packed=len(data), what=what)
 
@@ -217,7 +218,7 @@ def open_gzip_file(file: BinaryIO, what: str, *, limit: int | None = None) -> It
     file.seek(0)
     if not head.startswith(b"\x1f\x8b"):
         found = f"begins with {head!r}" if head else "is empty"
-        raise SourceError(f"{what}: expected gzip, but it {found}; {_REMEDY}")
+        raise SourceError(f"{what}: expected gzip, but it {found}; {get_again(_REMEDY)}")
     with gzip.GzipFile(fileobj=file) as stream:
         yield capped(cast(BinaryIO, stream), packed=packed, what=what, limit=limit)
 
@@ -301,4 +302,6 @@ def as_source_error(what: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise SourceError(f"{what}: is damaged or cut short ({error}); {_REMEDY}") from error
+        raise SourceError(
+            f"{what}: is damaged or cut short ({error}); {get_again(_REMEDY)}"
+        ) from error

@@ -16,6 +16,7 @@ from typing import Final
 import polars as pl
 
 from genept.sources import members
+from genept.sources.advice import audience
 from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.errors import SourceError, listed
@@ -27,6 +28,10 @@ from genept.sources.streams import open_text
 from genept.sources.text_lines import Lines, read_header
 
 _MAX_FIELD: Final = 1 << 20
+_ENCODED: Final = {
+    True: "--option 'metadata=[{encoding=\"latin-1\"}]'",
+    False: "options.metadata = [{encoding = 'latin-1'}]",
+}
 
 
 def read_columns(
@@ -91,8 +96,7 @@ def _checked(lines: Lines) -> Iterator[bytes]:
         except UnicodeDecodeError as error:
             raise SourceError(
                 f"{lines.what}: line {lines.number} is not UTF-8: convert it, or declare its "
-                "encoding, such as options.metadata = [{encoding = 'latin-1'}] "
-                "(--option 'metadata=[{encoding=\"latin-1\"}]')"
+                f"encoding, such as {_ENCODED[audience() == 'command_line']}"
             ) from error
         if line:
             yield line + b"\n"

@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
+from genept.sources.advice import get_again
 from genept.sources.errors import SourceError
 from genept.sources.members import capped
 
@@ -34,7 +35,7 @@ def file_opener(path: Path) -> Opener:
                     yield cast(BinaryIO, file)
                     return
                 if not path.stat().st_size:  # gunzip would accept it
-                    raise SourceError(f"{path.name}: is empty; fetch it again")
+                    raise SourceError(f"{path.name}: is empty; {get_again()}")
                 with gzip.GzipFile(fileobj=file) as stream:
                     packed = path.stat().st_size
                     yield capped(
@@ -63,11 +64,11 @@ def text_lines(opener: Opener, what: str) -> Iterator[tuple[int, str]]:
         try:
             for number, line in enumerate(text, start=1):
                 if number == 1 and line.lstrip()[:1] == "<":
-                    raise SourceError(f"{what}: is a web page, not data; fetch it again")
+                    raise SourceError(f"{what}: is a web page, not data; {get_again()}")
                 yield number, line.rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise SourceError(f"{what}: line {number + 1} is not UTF-8: {error}") from error
         finally:
             text.detach()
         if not number:
-            raise SourceError(f"{what}: is empty; fetch it again")
+            raise SourceError(f"{what}: is empty; {get_again()}")

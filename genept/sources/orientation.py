@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from genept.sources.advice import option
 from genept.sources.errors import SourceError
 
 Axis = Literal["rows", "columns"]
@@ -96,16 +97,16 @@ def gene_axis(
     if declared is not None:
         if found is not None and found != declared and shares[declared].all < _LEAST:
             raise SourceError(
-                f"{what}: is transposed: the catalogue says that genes are its {declared}, but "
+                f"{what}: is transposed: its declaration says that genes are its {declared}, but "
                 f"they are its {found} ({told} look like genes): "
-                f"set options.genes_in = {found!r}, or transpose the file"
+                f"set {option('genes_in', found)}, or transpose the file"
             )
         return declared
     if found is None:
         raise SourceError(
             f"{what}: cannot tell which axis is genes ({told} look like genes): name "
-            "genes by symbol, Ensembl or Entrez id, or set options.genes_in to 'rows' or 'columns' "
-            "(on the command line: --option 'genes_in=\"rows\"')"
+            f"genes by symbol, Ensembl or Entrez id, or set {option('genes_in', 'rows')} "
+            "('rows' or 'columns')"
         )
     return found
 

@@ -20,13 +20,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from genept.sources.advice import get_again, option
 from genept.sources.archives import Archives
 from genept.sources.assembly import Matrix, assembled
 from genept.sources.catalogue import Collection
 from genept.sources.checked_values import MAX_EXACT
 from genept.sources.errors import SourceError, listed
 from genept.sources.formats import ParquetOptions
-from genept.sources.matrix_options import option
 from genept.sources.members import MAX_RATIO
 from genept.sources.observation_tables import wanted_fields
 from genept.sources.parsed import BLOCK_ROWS, OddGene, ParsedCollection, Quarantined
@@ -200,8 +200,8 @@ def _odd_genes(
             raise SourceError(
                 f"{path.name}: column {name!r} {problem}, such as {place}: if it is expression, "
                 f"write it as numbers, or set {option('non_numeric', 'quarantine')} to keep such "
-                "genes out and count them; if it is a label or an id, name it in options.labels, "
-                f"options.group or options.observations, or set {option('ignore', [name])}"
+                "genes out and count them; if it is a label or an id, state it as label, group "
+                f"or {option('observations', name)}, or set {option('ignore', [name])}"
             )
         detail = f"column {problem}; {place}"
         odd[name] = Quarantined("gene", name, "non_numeric", detail, int(wrong.sum()))
@@ -320,7 +320,7 @@ def read_schema(path: Path) -> pa.Schema:
             return file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise SourceError(
-            f"{path.name}: is parquet that was cut short or is damaged ({error}): fetch it again"
+            f"{path.name}: is parquet that was cut short or is damaged ({error}): {get_again()}"
         ) from error
 
 
@@ -337,7 +337,7 @@ def _refuse_claims(metadata: pq.FileMetaData, path: Path) -> None:
         columns = [group.column(at) for at in range(group.num_columns)]
         unpacked += sum(max(column.total_uncompressed_size, 0) for column in columns)
         if min([group.num_rows, *(column.total_compressed_size for column in columns)]) < 0:
-            raise SourceError(f"{path.name}: is parquet that is damaged: fetch it again")
+            raise SourceError(f"{path.name}: is parquet that is damaged: {get_again()}")
     if unpacked > _UNPACKED + MAX_RATIO * size:
         raise SourceError(
             f"{path.name}: claims to unpack to {unpacked:,} bytes from {size:,} (cap: "

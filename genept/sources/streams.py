@@ -15,11 +15,13 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from genept.sources import members
+from genept.sources.advice import get_again, option
 from genept.sources.errors import SourceError
 from genept.sources.unpacking import unpacking
 
 MAX_UNPACKED: Final = 1 << 37
 """Bytes that a streamed text may unpack to, beside the ratio: it is never held whole."""
+_FROM_PUBLISHER: Final = "fetch it again from its publisher"
 _GZIP: Final = b"\x1f\x8b"
 _EXPORT: Final = "export it as CSV, TSV, Matrix Market, parquet or h5ad"
 _FOREIGN: Final[tuple[tuple[bytes, str], ...]] = (
@@ -37,8 +39,8 @@ _FOREIGN: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\xfd7zXZ", "is packed with xz: unpack it, or pack it with gzip"),
     (b"\x28\xb5\x2f\xfd", "is packed with zstd: unpack it, or pack it with gzip"),
     (b"\xd0\xcf\x11\xe0", "is an old Excel workbook (xls): save it as CSV"),
-    (b"\x89HDF", "is HDF5: its catalogue entry must name an HDF5 format"),
-    (b"PAR1", "is parquet: its catalogue entry must name the format 'parquet'"),
+    (b"\x89HDF", "is HDF5, not text: its format must be one of HDF5 (h5ad, tenx_h5)"),
+    (b"PAR1", "is parquet, not text: its format must be 'parquet'"),
     (b"PK\x03\x04", "is a zip or an Excel workbook: name the member to read, or save it as CSV"),
 )
 
@@ -58,11 +60,11 @@ def open_bytes(
         packed = stack.enter_context(_contained(path, member, what, max_bytes))
         head = packed.peek(2)
         if not head:
-            raise SourceError(f"{what}: is empty (zero bytes): fetch it again from its publisher")
+            raise SourceError(f"{what}: is empty (zero bytes): {get_again(_FROM_PUBLISHER)}")
         if head.startswith(_GZIP):
             packed = stack.enter_context(unpacking(packed, what, max_bytes))
             if not packed.peek(1):
-                raise SourceError(f"{what}: unpacks to nothing: fetch it again from its publisher")
+                raise SourceError(f"{what}: unpacks to nothing: {get_again(_FROM_PUBLISHER)}")
         if packed.peek(512)[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
             raise SourceError(
                 f"{what}: is a web page or XML, not data (it begins with "
@@ -97,7 +99,8 @@ def open_text(
         if encoding != "utf-16":
             if head.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise SourceError(
-                    f"{what}: is UTF-16, not UTF-8: convert it, or set options.encoding = 'utf-16'"
+                    f"{what}: is UTF-16, not UTF-8: convert it, or set "
+                    f"{option('encoding', 'utf-16')}"
                 )
             if b"\0" in head:
                 raise SourceError(f"{what}: is binary, not text: it begins with {head[:16]!r}")

@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
+from genept.sources.advice import option, setting
 from genept.sources.archives import Archives
 from genept.sources.assembly import Matrix, assembled
 from genept.sources.catalogue import Collection
@@ -80,7 +81,7 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
     spool = Spool(folder, (shape[0], len(genes)), (len(genes),))
     column = {None: 0, "id": 0, "name": 1}.get(options.genes)
     if column is None or column >= len(genes[0]):
-        raise SourceError(f"options.genes is {options.genes!r}; expected 'id' or 'name'")
+        raise SourceError(f"option genes is {options.genes!r}; expected 'id' or 'name'")
     found = Matrix(
         expression=spool,
         genes=[row[0] for row in genes],
@@ -108,7 +109,8 @@ def _files(archives: Archives, collection: Collection, options: TenxMtxOptions) 
             raise SourceError(
                 f"{path.name}: has {len(found)} files {' or '.join(accepted)} "
                 f"in {options.member or 'it'}{f' ({found})' if found else ''}; expected one: name "
-                "the folder (or what their names begin with) in options.member"
+                "the folder (or what their names begin with), such as "
+                f"{option('member', 'filtered/')}"
             )
         files[role] = _File(path, found[0])
     return files
@@ -212,7 +214,7 @@ def _refuse_values(values: NDArray[np.float64], is_counts: bool, what: str) -> N
     if odd is not None and odd.any():
         raise SourceError(
             f"{what}: holds {values[odd][0]:g}, which is no count (whole, from 0 to 2^24): is it "
-            "normalised? Declare its unit"
+            f"normalised? Then state its unit, such as {setting('unit', 'log1p')}"
         )
 
 

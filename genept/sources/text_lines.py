@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from genept.sources.advice import option
 from genept.sources.errors import SourceError
-from genept.sources.matrix_options import option
 
 MAX_LINE: Final = 1 << 28
 _PIECE: Final = 1 << 20
@@ -189,8 +189,8 @@ def delimiter_of(lines: Lines, declared: str | None, header: bytes) -> bytes:
         if not any(counts.get(delimiter, (header.count(delimiter), 0))):
             others = ", ".join(repr(it.decode()) for it in usual) or "none of the usual ones"
             raise SourceError(
-                f"{lines.what}: the header has no {declared!r}, which options.delimiter declares; "
-                f"it has {others}: correct the option"
+                f"{lines.what}: the header has no {declared!r}, which the option delimiter "
+                f"declares; it has {others}: correct the option"
             )
         return delimiter
     # Of a header without a name for the row names (R), the lines below are one field longer.

@@ -19,8 +19,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
+from genept.sources.advice import option
 from genept.sources.errors import SourceError
-from genept.sources.matrix_options import option
 from genept.sources.text_lines import Lines, decoded
 
 MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "na", "null", "NULL", "None")

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from genept.sources.advice import option
 from genept.sources.checked_values import MAX_EXACT
 from genept.sources.errors import SourceError
-from genept.sources.matrix_options import TextOptions, option
+from genept.sources.matrix_options import TextOptions
 from genept.sources.orientation import Axis
 from genept.sources.parsed import OddGene, Quarantined
 from genept.sources.text_numbers import Chunk

@@ -22,6 +22,7 @@ from genept.collections.detection import Detected, detect
 from genept.collections.rehearsal import rehearse
 from genept.collections.sidecar import Sidecar, said
 from genept.nomenclature.mapping import Nomenclature
+from genept.sources.advice import advising
 from genept.sources.errors import SourceError
 from genept.sources.orientation import gene_axis
 
@@ -209,7 +210,7 @@ def test_short_ids_of_samples_that_are_old_names_of_genes_do_not_hide_the_genes(
 
     names = (genes, samples) if axis == "rows" else (samples, genes)
     assert gene_axis(*names, known, declared=None, what="x") == axis
-    with pytest.raises(SourceError, match=r"--option 'genes_in=\"rows\"'"):
+    with pytest.raises(SourceError, match=r"options\.genes_in = 'rows'"):
         gene_axis(genes, genes, known, declared=None, what="x")
 
 
@@ -263,3 +264,72 @@ def test_an_h5ad_of_normalised_values_alone_is_told_or_asked_about(tmp_path):
         file["X/data"][:] = np.log1p(file["X/data"][:] / 8)
     found = look(tmp_path / "mine.h5ad")
     assert found.open_questions[0].startswith("unit: the values could be")
+
+
+def named_like_genes(folder: Path, n_genes: int = 30) -> Path:
+    """A table of which the first genes and all samples are called GEN1, GEN2 and so on."""
+    rows = zip(GENES, counts(len(GENES))[:, :n_genes].tolist(), strict=True)
+    lines = [["", *GENES[:n_genes]], *([name, *map(str, values)] for name, values in rows)]
+    (folder / "square.csv").write_text("".join(",".join(line) + "\n" for line in lines))
+    return folder / "square.csv"
+
+
+def test_labels_that_name_all_of_one_axis_decide_although_they_name_all_of_the_other(tmp_path):
+    file = named_like_genes(tmp_path)
+    write_labels(tmp_path / "labels.csv", GENES)
+    assert look(file, tmp_path / "labels.csv").entry.options["genes_in"] == "columns"
+
+
+def test_without_labels_a_table_of_samples_named_like_genes_asks_for_them(tmp_path):
+    file = named_like_genes(tmp_path)
+    with advising("command_line"), pytest.raises(SourceError) as refused:
+        look(file)
+    assert "square.csv: cannot tell which axis is genes" in str(refused.value)
+    assert "--metadata labels.csv" in str(refused.value)
+    assert "--option 'genes_in=\"rows\"'" in str(refused.value)
+    with advising("sidecar"), pytest.raises(SourceError, match='metadata = "labels.csv"'):
+        look(file)
+
+
+def test_labels_of_another_matrix_are_refused_with_ids_of_both(tmp_path):
+    file = named_like_genes(tmp_path)
+    write_labels(tmp_path / "others.csv", ["p-1", "p-2"])
+    with pytest.raises(SourceError) as refused:
+        look(file, tmp_path / "others.csv")
+    for part in ("square.csv: no id of the labels, others.csv, is", "'GEN1'", "another matrix"):
+        assert part in str(refused.value)
+
+
+def test_the_unit_that_an_owner_is_asked_for_is_named_as_it_is_written(tmp_path):
+    write_counts(tmp_path / "x.csv", counts() * 100 / 3)
+    for audience, setting in (("command_line", "--unit tpm for"), ("sidecar", 'unit = "tpm" for')):
+        with advising(audience):
+            (question,) = look(tmp_path / "x.csv").open_questions
+        assert setting in question
+        assert "not to a million" in question
+
+
+def truncated(folder: Path, name: str) -> Path:
+    """A file of counts that was not copied to its end."""
+    write_counts(folder / "x.csv", counts(400))
+    if name.endswith(".gz"):
+        data = gzip.compress((folder / "x.csv").read_bytes())
+    elif name.endswith(".parquet"):
+        frame = pl.read_csv(folder / "x.csv")
+        frame.write_parquet(folder / name)
+        data = (folder / name).read_bytes()
+    else:
+        data = mutations.h5ad()
+    (folder / name).write_bytes(data[: len(data) * 2 // 3])
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["mine.csv.gz", "mine.parquet", "mine.h5ad"])
+def test_a_file_of_an_owner_that_is_cut_short_is_to_be_copied_again(tmp_path, name):
+    file = truncated(tmp_path, name)
+    with advising("command_line"), pytest.raises(SourceError) as refused:
+        look(file)
+    assert f"{name}: " in str(refused.value)
+    assert "copy the whole file again from where it came" in str(refused.value)
+    for wording in ("run again", "fetch it", "publisher", "archive"):
+        assert wording not in str(refused.value)

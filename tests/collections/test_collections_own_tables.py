@@ -327,7 +327,7 @@ def added_as_told(*arguments: str) -> tuple[str, dict[str, pl.DataFrame]]:
     """The refusal, and the tables after its own option was given."""
     with pytest.raises(SourceError) as refused:
         add(*arguments)
-    told = re.search(r"--option ('[^']+'|\S+?)[)]", str(refused.value))
+    told = re.search(r"--option ('[^']+'|[^\s:;,]+)", str(refused.value))
     assert told, str(refused.value)
     add(*arguments, "--option", *shlex.split(told[1]))
     return str(refused.value), ingested()
