@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -82,15 +83,22 @@ def add(
 def list_collections() -> None:
     """List the collections of the catalogue, and those that were added."""
     installation = Installation(Settings())
-    table = Table("collection", "kind", "unit", "ingested", "may be passed on", "title", box=None)
     chosen = {one.id for one in installation.collections}
     own = {one.id: f", added {one.added:%Y-%m-%d}" for one in installation.added}
-    for one in installation.catalogue.collections.values():
-        when = "yes" if one.id in chosen else "if named" if one.optional else "no, by the settings"
-        terms = "yes" if one.redistributable else "no"
-        cells = (one.id, one.kind, one.unit, when + own.get(one.id, ""), terms, escape(one.title))
-        table.add_row(*cells)
-    answer.print(table)
+    rows = [("collection", "kind", "unit", "ingested", "shared", "title")]
+    for entry in installation.catalogue.collections.values():
+        unchosen = "if named" if entry.optional else "no, by the settings"
+        when = ("yes" if entry.id in chosen else unchosen) + own.get(entry.id, "")
+        shared = "yes" if entry.redistributable else "no"
+        rows.append((entry.id, entry.kind, entry.unit, when, shared, entry.title))
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    # Off a terminal (a pipe, a file) each collection is one whole line.
+    is_wide = not answer.is_terminal or answer.width >= sum(widths) + 2 * len(widths)
+    for *cells, title in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=False))
+        below = textwrap.indent(textwrap.fill(title, answer.width - 4), "    ")
+        answer.print(f"{line}  {title}" if is_wide else f"{line.rstrip()}\n{below}", markup=False)
+    answer.print("shared: whether its licence lets it be passed on")
 
 
 @app.command()
@@ -219,7 +227,11 @@ def _print_rehearsed(found: Rehearsed) -> None:
         shown = ", ".join(f"{value} {n:,}" for value, n in list(counts.items())[:SHOWN])
         more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
         answer.print(f"{label}: {escape(shown)}{more}")
-    for (action, reason), n in found.noted.items():
-        answer.print(f"{action.replace('_', ' ')}: {n:,} × {reason}")
+    for noted in found.noted:
+        such_as = "such as " if noted.n > 1 else ""
+        answer.print(
+            f"{noted.action.replace('_', ' ')}: {noted.n:,} × {noted.reason} "
+            f"({such_as}{escape(noted.example)})"
+        )
     for warning in found.warnings:
         answer.print(f"warning: {escape(warning)}")

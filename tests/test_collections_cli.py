@@ -103,3 +103,17 @@ def test_the_catalogue_is_validated():
         run("validate", "nope.csv")
     with pytest.raises(SourceError, match="text in quotes"):
         run("validate", "mine.csv", "--option", "genes_in=columns")
+
+
+@pytest.mark.parametrize(("is_terminal", "columns"), [(False, 80), (True, 80), (True, 200)])
+def test_collections_are_listed_with_their_whole_titles(monkeypatch, is_terminal, columns):
+    monkeypatch.setattr(genept.collections_cli.answer, "_force_terminal", is_terminal)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = run("list").output.splitlines()
+    title = "TCGA breast cancer with PAM50 subtypes"
+    (at,) = [at for at, line in enumerate(lines) if line.startswith("tcga-brca ")]
+    if is_terminal and columns == 80:
+        assert lines[at + 1] == f"    {title}"
+        assert all(len(line) <= columns for line in lines)
+    else:
+        assert lines[at].endswith(title)

@@ -331,8 +331,9 @@ def _question_of_unit(found: UnitFinding) -> str:
     could = " or ".join(found.possible) or "in any unit"
     remedies = ", ".join(f"{setting('unit', unit)} for {MEANINGS[unit]}" for unit in units)
     whole = "" if "counts" in units else "; estimated counts (salmon, RSEM): round them first"
+    open_ = "do not prove it" if len(found.possible) == 1 else "do not tell which"
     return (
-        f"unit: the values could be {could}, and do not prove it ({found.seen}): state the unit: "
+        f"unit: the values could be {could}, and {open_} ({found.seen}): state the unit: "
         f"{remedies}{whole}"
     )
 

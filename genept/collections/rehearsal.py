@@ -6,7 +6,8 @@ the tables would hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,23 @@ from genept.sources.catalogue import Collection
 from genept.sources.checked_values import checked_blocks
 from genept.sources.collections import parse_sources
 from genept.sources.errors import breakage_refused
-from genept.sources.parsed import LABELS
+from genept.sources.parsed import LABELS, Quarantined
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Records of one kind that are kept out, fixed or warned of.
+
+    Parameters
+    ----------
+    example
+        The first of them: what it is, and why or how.
+    """
+
+    action: str
+    reason: str
+    n: int
+    example: str
 
 
 @dataclass(frozen=True)
@@ -34,8 +51,6 @@ class Rehearsed:
         Rows of table `gene_mapping`.
     labels
         Label to its values and how often each occurs, most frequent first.
-    noted
-        (action, reason) to records that are kept out, fixed or warned of.
     """
 
     n_observations: int
@@ -44,7 +59,7 @@ class Rehearsed:
     coverage: float
     mapping: pl.DataFrame = field(repr=False)
     labels: dict[str, dict[str, int]]
-    noted: dict[tuple[str, str], int]
+    noted: tuple[Noted, ...]
     warnings: tuple[str, ...]
 
 
@@ -72,11 +87,10 @@ def rehearse(archives: Archives, collection: Collection, reference: Reference) -
             filled += int(np.count_nonzero(np.diff(block.indptr)))
     absolute = pl.DataFrame({"input_id": parsed.input_genes, "absolute": totals.absolute})
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
-    noted: dict[tuple[str, str], int] = {}
-    for one in (*parsed.quarantined, *parsed.remarks):
-        noted[one.action, one.reason] = noted.get((one.action, one.reason), 0) + one.n
+    records = [*parsed.quarantined, *parsed.remarks]
     if empty := len(ids) - filled:
-        noted["kept_out", "empty"] = noted.get(("kept_out", "empty"), 0) + empty
+        example = f"{empty:,} observations have no value other than zero"
+        records.append(Quarantined("observation", "", "empty", example, empty))
     return Rehearsed(
         n_observations=filled,
         n_groups=parsed.observations["group_id"].n_unique(),
@@ -84,9 +98,21 @@ def rehearse(archives: Archives, collection: Collection, reference: Reference) -
         coverage=coverage_of(collection, mapping),
         mapping=mapping,
         labels=_labels(parsed.observations),
-        noted=noted,
+        noted=_noted(records),
         warnings=screening.warnings,
     )
+
+
+def _noted(records: Sequence[Quarantined]) -> tuple[Noted, ...]:
+    noted: dict[tuple[str, str], Noted] = {}
+    for record in records:
+        key = record.action, record.reason
+        if key in noted:
+            noted[key] = replace(noted[key], n=noted[key].n + record.n)
+        else:
+            name = f"{record.item} {record.input_id}: " if record.input_id else ""
+            noted[key] = Noted(*key, record.n, f"{name}{record.detail}")
+    return tuple(noted.values())
 
 
 def _labels(observations: pl.DataFrame) -> dict[str, dict[str, int]]:

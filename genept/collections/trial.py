@@ -7,7 +7,7 @@ is found out is `detection`'s and `rehearsal`'s business.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genept.collections.added import local_archives, named_by_owner, own_sources
 from genept.collections.detection import Detected, detect
-from genept.collections.rehearsal import Rehearsed, rehearse
+from genept.collections.rehearsal import Noted, Rehearsed, rehearse
 from genept.collections.sidecar import Sidecar
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference
@@ -52,7 +52,7 @@ class _Counted(BaseModel):
     n_genes: int
     coverage: float
     labels: dict[str, dict[str, int]]
-    noted: list[tuple[str, str, int]]
+    noted: list[tuple[str, str, int, str]]
     warnings: list[str]
 
 
@@ -134,7 +134,7 @@ def _tried_out(
             "n_genes": counted.n_genes,
             "coverage": counted.coverage,
             "labels": counted.labels,
-            "noted": [(*key, n) for key, n in counted.noted.items()],
+            "noted": [astuple(noted) for noted in counted.noted],
             "warnings": counted.warnings,
         },
     }
@@ -193,7 +193,7 @@ def _checked(
         coverage=counted.coverage,
         mapping=mapping,
         labels=counted.labels,
-        noted={(action, reason): n for action, reason, n in counted.noted},
+        noted=tuple(Noted(*noted) for noted in counted.noted),
         warnings=tuple(counted.warnings),
     )
     return Trial(detected, rehearsed)

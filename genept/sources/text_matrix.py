@@ -86,7 +86,10 @@ def table_head(lines: Lines, options: TextOptions, named: set[str] | None) -> He
     if lines.peek() is None:
         raise SourceError(f"{lines.what}: has a header but no rows: was it cut short?")
     if header.is_shifted:
-        detail = "the header has no name for the first column (as R writes it): shifted by one"
+        detail = (
+            "the header has a name less than the rows have values, as R writes no name over the "
+            "row names: each name was moved one column to the right"
+        )
         remarks.append(Quarantined("file", lines.what, "shifted_header", detail, action="fixed"))
     columns = tuple(header.columns)
     ignored = [name for name in columns[1:] if name in options.ignore]

@@ -19,6 +19,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
+from genept.console import console
 from genept.private_files import private_folder
 from genept.store import certificates, records, server
 from genept.store.durability import flush
@@ -105,6 +106,11 @@ class EmbeddedStore:
                 server.end(outdated, SECONDS_TO_STOP)
             if last:
                 server.remove_sockets(last.ports)
+            console.print(
+                f"starting the object store of {self.folder} (`genept store stop` ends it)",
+                markup=False,
+                soft_wrap=True,
+            )
             # The first may lose a port to somebody, or meet a server that is still ending.
             for remembered in (last.ports if last else {}, {}):
                 if endpoint := self._launch(server.choose_ports(remembered)):

@@ -305,6 +305,14 @@ def test_a_decimal_comma_is_told_by_looking(tmp_path, genes) -> None:
     assert_read_back(ingested(), truth, values.astype(np.float32))
 
 
+def test_what_was_repaired_is_said_in_words(tmp_path, genes) -> None:
+    truth = Truth.of(genes, seed=6)
+    said = add(written(tmp_path / "counts.txt", "\ufeff" + r_table(truth.frame())))
+    assert "fixed: 1 × shifted_header (file counts.txt: the header has a name less than" in said
+    assert "R writes no name over the row names" in said
+    assert "fixed: 1 × byte_order_mark (file counts.txt: the byte-order mark" in said
+
+
 def test_genes_that_became_dates_are_counted_and_the_others_are_right(tmp_path, genes) -> None:
     truth = Truth.of(genes, seed=7)
     frame = truth.frame("symbols")

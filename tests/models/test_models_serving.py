@@ -134,7 +134,7 @@ def test_a_few_missing_genes_are_borne(trained, tmp_path):
 def test_a_file_whose_unit_cannot_be_told_is_asked_about(tmp_path):
     path = own_file(tmp_path / "own.csv")
     told = said({"id": "own-samples", "kind": "bulk"}, "the test")
-    with pytest.raises(SourceError, match=r"say which \(--unit\)"):
+    with pytest.raises(SourceError, match=r"state the unit: unit = .log2. for"):
         read_own_samples(path, told, NOMENCLATURE)
 
 

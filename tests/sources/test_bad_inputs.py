@@ -150,7 +150,7 @@ REFUSED = [
         TABLE.replace("B", "Bé").encode("latin-1")),
     Bad(40, "Latin-1 metadata", "line 2 is not UTF-8",
         more=(META.replace("T", "é").encode("latin-1"),), options=JOINED),
-    Bad(41, "declared delimiter is wrong", r"the header has no ';', which options\.delimiter",
+    Bad(41, "declared delimiter is wrong", r"the header has no ';', which the option delimiter",
         options={"delimiter": ";"}),
     Bad(41, "no delimiter", "has no tab, comma, semicolon, bar or space", "id:ZNF12\nA:1\n"),
     Bad(41, "decimal comma", r"row 'A'.*column 'RPL3': '0,5' has a decimal comma: set "
@@ -167,7 +167,7 @@ REFUSED = [
     Bad(45, "RDS", r"is an R object \(RDS\)", gzip.compress(b"X\n\0\0\0\3\0\4"), name="x.rds"),
     Bad(45, "npy of objects", "is a NumPy array without names", array(np.array([{}], object))),
     Bad(45, "workbook as a matrix", "is a zip or an Excel workbook", zipped({"a": "b"})),
-    Bad(45, "HDF5 as a table", "must name an HDF5 format", b"\x89HDF\r\n\x1a\n"),
+    Bad(45, "HDF5 as a table", "its format must be one of HDF5", b"\x89HDF\r\n\x1a\n"),
     Bad(46, "parquet cut short", r"x\.parquet: is parquet that was cut short",
         parquet(id=["A"], ZNF12=[1])[:-20], format="parquet", name="x.parquet"),
     Bad(46, "no parquet", "is no parquet file", format="parquet"),

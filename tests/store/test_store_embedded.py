@@ -59,10 +59,15 @@ def fake_program(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> 
     monkeypatch.setattr(server, "program", lambda: program)
 
 
-def test_data_outlives_stop_kill_and_taken_ports(own_store: EmbeddedStore) -> None:
+def test_data_outlives_stop_kill_and_taken_ports(
+    own_store: EmbeddedStore, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert not own_store.stop()
     first = own_store.start()
     assert own_store.ensure() == own_store.start() == first
+    said = capsys.readouterr()
+    announcement = f"starting the object store of {own_store.folder} "
+    assert (said.out, said.err.count(announcement), said.err.count("\n")) == ("", 1, 1)
     with bucket(first) as store:
         store.put_if_absent("kept", b"content")
     process = running(own_store)
@@ -73,6 +78,7 @@ def test_data_outlives_stop_kill_and_taken_ports(own_store: EmbeddedStore) -> No
     assert not own_store.stop()
 
     assert own_store.ensure() == first, "free ports are used again"
+    assert capsys.readouterr().err.startswith(announcement)
     process = running(own_store)
     assert process
     process.kill()
