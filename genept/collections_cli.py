@@ -28,13 +28,17 @@ from genept.store.connect import open_store
 app = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
 answer = open_console(soft_wrap=True)
 SHOWN: Final = 8
+_READ: Final = "h5ad, 10x, CSV, TSV, GCT, GEO or parquet; no workbook: save it as CSV"
 
 File = Annotated[
     Path,
-    typer.Argument(help="h5ad, 10x, CSV, TSV, GCT, GEO, parquet.", exists=True, dir_okay=False),
+    typer.Argument(help=_READ, exists=True),
 ]
 Metadata = Annotated[
-    Path | None, typer.Option(help="CSV or TSV of the observations.", exists=True, dir_okay=False)
+    Path | None,
+    typer.Option(
+        help="CSV, TSV or Excel workbook (xlsx) of the observations.", exists=True, dir_okay=False
+    ),
 ]
 Unit = Annotated[str | None, typer.Option(help="counts, tpm, log1p, log2 or zscore.")]
 Labels = Annotated[
@@ -122,7 +126,7 @@ def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A collection.")]
 @app.command()
 def validate(
     what: Annotated[
-        str | None, typer.Argument(help="A file or a collection; none: the catalogue.")
+        str | None, typer.Argument(help=f"A file ({_READ}) or a collection; none: the catalogue.")
     ] = None,
     metadata: Metadata = None,
     unit: Unit = None,
@@ -134,7 +138,7 @@ def validate(
     installation = Installation(Settings())
     if what is None:
         answer.print(f"{len(installation.catalogue.collections)} collections: every entry is valid")
-    elif Path(what).is_file():
+    elif Path(what).is_file() or Path(what).is_dir():
         told = _told(id=_id_of(what), unit=unit, labels=label, group=group, options=option)
         _tried_out(installation, Path(what), metadata, told, may_ask=False)
     elif what not in installation.catalogue.collections:
@@ -183,6 +187,11 @@ def _tried_out(
     installation: Installation, file: Path, metadata: Path | None, told: Sidecar, *, may_ask: bool
 ) -> Detected:
     """Detect, ask for what is open, and rehearse; nothing is stored."""
+    if file.is_dir():
+        raise SourceError(
+            f"{file.name}: is a folder: pack the files of Cell Ranger that lie in it (matrix.mtx, "
+            "features.tsv, barcodes.tsv) into a zip or tar, and give that"
+        )
     settings = installation.settings
     limits = installation.file_allowance.limits(*filter(None, (file, metadata)))
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import genept.collections_cli
 import genept.installation
 from genept.collections.added import added_collections
+from genept.collections.trial import try_out
 from genept.collections_cli import app
 from genept.sources.errors import SourceError
 from genept.store.errors import StoreError
@@ -117,3 +118,34 @@ def test_collections_are_listed_with_their_whole_titles(monkeypatch, is_terminal
         assert all(len(line) <= columns for line in lines)
     else:
         assert lines[at].endswith(title)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--option", 'genes_in="diagonal"'], "mine.csv: option genes_in: Input should be"),
+        (["--option", "genes_in={}"], "mine.csv: option genes_in: Input should be"),
+        (["--option", "decimal=3"], "mine.csv: option decimal: Input should be"),
+        (["--option", 'delimiter=""'], "mine.csv: option delimiter: String should have"),
+        (["--option", "delimiter=5"], "mine.csv: option delimiter: Input should be"),
+        (["--option", 'encoding="utf-9"'], "mine.csv: option encoding: Input should be"),
+        (["--option", "labels=3"], "mine.csv: option labels: Input should be"),
+        (["--option", "ignore=3"], "mine.csv: option ignore: Input should be"),
+        (["--option", "floor=nan"], "mine.csv: option floor: Input should be a finite number"),
+        (["--metadata", "labels.csv", "--option", "metadata=5"], "mine.csv: option metadata: "),
+        (["--group", ""], "the command line: group: String should have at least 1 character"),
+        (["--label", "x=y"], "the command line: labels.x"),
+        (["--label", "cell_type=nope"], "mine.csv: has no field 'nope'"),
+    ],
+    ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else "",
+)
+def test_an_option_that_cannot_be_is_refused_in_one_line(monkeypatch, options, says):
+    def in_process(*files, **limits):
+        return try_out(*files, **limits | {"limits": None})
+
+    monkeypatch.setattr(genept.collections_cli, "try_out", in_process)
+    with pytest.raises(SourceError) as refused:
+        run("validate", "mine.csv", *options)
+    assert str(refused.value).startswith(says)
+    assert "\n" not in str(refused.value)
+    assert "cannot be read" not in str(refused.value)

@@ -6,6 +6,7 @@ column that is named like a gene is never passed over for a value that is no num
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -13,7 +14,7 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from genept.collections.layouts import TextColumn, TextTable, is_gene_annotation
-from genept.sources.advice import option, setting
+from genept.sources.advice import audience, option, setting
 from genept.sources.errors import LONGEST, SourceError, listed
 from genept.sources.orientation import Axis, gene_axis, is_code
 from genept.sources.r_names import r_names
@@ -22,6 +23,10 @@ _MOST: Final = 0.5
 """Share of the names of an axis that the ids of labels must name to tell what it is."""
 _FEW: Final = 5
 _SAMPLED: Final = 500
+_NARROW: Final = 3
+"""Columns of numbers that a long table has, at most."""
+_THOUSANDS: Final = re.compile(r"[+-]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?")
+_OF_METADATA: Final = {True: "--metadata", False: "`metadata` in its sidecar"}
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,7 @@ def refuse_swapped(
     if names_observations or (names_genes and len(of_table) < _FEW):
         raise SourceError(
             f"{names[0]} looks like the labels, and {names[1]} like the matrix: give them the "
-            f"other way round: genept collections add {names[1]} --metadata {names[0]} …"
+            f"other way round: {names[1]} is the file, with {setting('metadata', names[0])}"
         )
 
 
@@ -187,10 +192,38 @@ def refuse_labels(table: TextTable, passed_over: Sequence[str], what: str) -> No
     """
     n_texts = sum(not is_gene_annotation(name) for name in passed_over)
     if n_texts > len(table.columns) - 1 - len(passed_over):
+        name, column = next(iter(table.texts.items()))
+        if _THOUSANDS.fullmatch(column.value):
+            raise SourceError(
+                f"{what}: {_place(name, column)}, a number with thousands separators: write "
+                "numbers without them"
+            )
         raise SourceError(
             f"{what}: has more columns of text than of numbers. {_may_be_labels(table)}; if it is "
             f"the matrix, set {option('genes_in', 'rows')}"
         )
+
+
+def refuse_long(table: TextTable, passed_over: Sequence[str], what: str) -> None:
+    """Refuse a long table: one value a row, with gene and sample beside it.
+
+    Raises
+    ------
+    SourceError
+        It has one column of numbers and one of other names, or few columns and genes that repeat.
+    """
+    others = [name for name in passed_over if not is_gene_annotation(name)]
+    numbers = [name for name in table.columns[1:] if name not in passed_over]
+    repeats = len(table.rows) > _FEW and len(set(table.rows)) < _MOST * len(table.rows)
+    if not ((others and len(numbers) == 1) or (repeats and 1 <= len(numbers) <= _NARROW)):
+        return
+    sample = (others or table.columns[1:])[0]
+    pivot = f"index={table.columns[0]!r}, columns={sample!r}, values={numbers[-1]!r}"
+    single = f"; or, if it is one sample, set {option('ignore', others)}" if others else ""
+    raise SourceError(
+        f"{what}: looks like a long table, with one value a row (columns {listed(table.columns)}): "
+        f"write one column a sample (pandas: frame.pivot({pivot})){single}"
+    )
 
 
 def id_column(labels: pl.DataFrame, ids: Sequence[str]) -> JoinedIds | None:
@@ -300,7 +333,7 @@ def _and_more(odd: Mapping[str, TextColumn]) -> str:
 def _may_be_labels(table: TextTable) -> str:
     return (
         f"Its columns are {listed(table.columns)}: if it is the table of labels, give the matrix "
-        "as FILE, and this one as --metadata"
+        f"as FILE, and this one as {_OF_METADATA[audience() == 'command_line']}"
     )
 
 

@@ -58,8 +58,10 @@ def refuse_other_unit(collection: Collection, parsed: ParsedCollection) -> None:
         raise CollectionRefusedError(f"collection {collection.id!r} has no observations")
     found = detect_unit(sp.csr_matrix(sp.vstack(sample, format="csr")))
     if collection.unit not in found.possible:
+        is_broken = collection.unit == "counts" and found.possible[:1] != ("counts",)
+        round_first = "; estimated counts (salmon, RSEM) are to be rounded" if is_broken else ""
         raise CollectionRefusedError(
             f"collection {collection.id!r} is said to hold {collection.unit}, but its values "
             f"look like {' or '.join(found.possible) or 'nothing'}: {found.seen}. Correct the "
-            "unit, or name the matrix that holds what was claimed"
+            f"unit, or name the matrix that holds what was claimed{round_first}"
         )

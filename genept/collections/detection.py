@@ -25,6 +25,7 @@ from genept.collections.axes import (
     of_genes,
     refuse_gene_as_ids,
     refuse_labels,
+    refuse_long,
     refuse_swapped,
     refuse_texts_of_genes,
     refuse_texts_of_observations,
@@ -39,6 +40,7 @@ from genept.sources.archives import Archives
 from genept.sources.catalogue import Collection
 from genept.sources.collections import parse_sources
 from genept.sources.errors import SourceError, listed
+from genept.sources.formats import FORMATS
 from genept.sources.h5ad import describe_h5ad
 from genept.sources.matrix_options import Encoding, MetadataTable
 from genept.sources.metadata import read_columns
@@ -113,8 +115,10 @@ def detect(
         named_by_owner(sources),
     ):
         archives = local_archives(files, sources, Path(folder))
+        layout = layouts.layout_of(file, told.options.get("member"))
+        _check_options(told.format or layout.format, told)
         labels = None if metadata is None else _labels(archives, sources, told, metadata)
-        look = _looked(file, told, nomenclature, labels)
+        look = _looked(file, layout, told, nomenclature, labels)
         if labels is not None:
             _join_metadata(look, archives, sources, told, labels)
         _name_fields(look, told)
@@ -150,8 +154,23 @@ def _labels(archives: Archives, sources: Sequence[Source], told: Sidecar, path: 
     return _Labels(path.name, read_columns(archives, entry, table, None), table.encoding)
 
 
-def _looked(file: Path, told: Sidecar, nomenclature: Nomenclature, labels: _Labels | None) -> _Look:
-    found = layouts.layout_of(file)
+def _check_options(format_: str, told: Sidecar) -> None:
+    """Refuse options that the format does not have, and values that they cannot have."""
+    if format_ not in FORMATS:
+        raise SourceError(f"there is no format {format_!r}; there are {', '.join(sorted(FORMATS))}")
+    try:
+        FORMATS[format_].model_validate(told.options)
+    except ValidationError as error:
+        raise SourceError(f"option {problems(error)}") from error
+
+
+def _looked(
+    file: Path,
+    found: layouts.FileLayout,
+    told: Sidecar,
+    nomenclature: Nomenclature,
+    labels: _Labels | None,
+) -> _Look:
     look = _Look(told.format or found.format, dict(told.options))
     of_member = f", of {found.member} in the archive" if found.member else ""
     look.seen.append(f"format: {look.format}{of_member}")
@@ -201,7 +220,8 @@ def _look_at_axes(
     if labels is not None:
         refuse_swapped(table, labels.frame, is_gene, (what, labels.name))
     files = (what, "" if labels is None else labels.name)
-    axis = axis_of_genes(table, look.options.get("genes_in"), is_gene, frame, files)
+    declared = look.options.get("genes_in")
+    axis = axis_of_genes(table, None if declared == "detect" else declared, is_gene, frame, files)
     look.options["genes_in"] = axis.axis
     look.seen.append(f"genes are its {axis.axis}: {axis.because}")
     named = {*told.labels.values(), told.group, *look.options.get("ignore", ())}
@@ -217,6 +237,7 @@ def _look_at_axes(
         look.texts = [name for name in table.texts if name not in look.genes]
     else:
         passed_over = of_genes(table, named, frame)
+        refuse_long(table, passed_over, what)
         if "genes_in" not in told.options:
             refuse_labels(table, passed_over, what)
         refuse_texts_of_observations(table, {*named, *passed_over}, look.options, what)
@@ -247,8 +268,9 @@ def _join_metadata(
     if joined is None:
         raise SourceError(
             f"{sources[1].title}: none of its columns {table.columns[:12]} holds observation ids "
-            f"of {sources[0].title}, such as {ids[0]!r}: were the row names left out (pandas: "
-            "index=False)?"
+            f"of {sources[0].title}, such as {ids[0]!r}; the first has "
+            f"{listed(table[table.columns[0]].drop_nulls()[:3])}: give both files the same ids; or "
+            "were the row names left out (pandas: index=False)?"
         )
     entry: dict[str, Any] = {"id": joined.column}
     if joined.spelling != "exact":
@@ -330,7 +352,7 @@ def _question_of_unit(found: UnitFinding) -> str:
     units = found.possible or tuple(MEANINGS)
     could = " or ".join(found.possible) or "in any unit"
     remedies = ", ".join(f"{setting('unit', unit)} for {MEANINGS[unit]}" for unit in units)
-    whole = "" if "counts" in units else "; estimated counts (salmon, RSEM): round them first"
+    whole = "" if "tpm" not in units else "; estimated counts (salmon, RSEM): round them first"
     open_ = "do not prove it" if len(found.possible) == 1 else "do not tell which"
     return (
         f"unit: the values could be {could}, and {open_} ({found.seen}): state the unit: "

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.collections.added import media_of
-from genept.sources.advice import option
+from genept.sources.advice import option, setting
 from genept.sources.errors import SourceError, listed
 from genept.sources.hdf5 import open_hdf5, refuse_foreign
 from genept.sources.matrix_options import Encoding
@@ -122,8 +122,13 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def layout_of(path: Path) -> FileLayout:
+def layout_of(path: Path, member: object = None) -> FileLayout:
     """The format of a file, and how it is packed and encoded.
+
+    Parameters
+    ----------
+    member
+        The file to read of an archive of several, as its owner states it.
 
     Raises
     ------
@@ -135,7 +140,7 @@ def layout_of(path: Path) -> FileLayout:
         return FileLayout(_hdf5_format(path))
     if media == "parquet":
         return FileLayout("parquet")
-    member = None
+    inside = None
     if media in ("zip", "tar"):
         names = member_names(path, path.name)
         if any(PurePosixPath(name).name.startswith("matrix.mtx") for name in names):
@@ -143,20 +148,22 @@ def layout_of(path: Path) -> FileLayout:
         if "[Content_Types].xml" in names:
             raise SourceError(
                 f"{path.name}: is an Excel workbook: save its sheet of values as 'CSV UTF-8 "
-                "(comma delimited)' and give that file; a workbook of labels is read as it is"
+                "(comma delimited)' and give that file; only a workbook of labels is read as it is "
+                f"({setting('metadata', path.name)})"
             )
+        names = [name for name in names if member in (None, name)] or names
         if len(names) != 1:
             raise SourceError(
                 f"{path.name}: holds {len(names)} files ({', '.join(names[:4])} …) and none is "
                 f"matrix.mtx: give the file itself, or say which: {option('member', names[0])}"
             )
-        (member,) = names
-    encoding = encoding_of(path, member)
-    with open_text(path, member, path.name, encoding=encoding) as stream:
+        (inside,) = names
+    encoding = encoding_of(path, inside)
+    with open_text(path, inside, path.name, encoding=encoding) as stream:
         first = Lines(stream, path.name, encoding).peek() or b""
     if first.startswith((b"#1.2", b"#1.3")):
-        return FileLayout("gct", member, encoding)
-    return FileLayout("geo_series" if first.startswith(b"!") else "table", member, encoding)
+        return FileLayout("gct", inside, encoding)
+    return FileLayout("geo_series" if first.startswith(b"!") else "table", inside, encoding)
 
 
 def encoding_of(path: Path, member: str | None = None) -> Encoding:
@@ -211,6 +218,13 @@ def look_at_table(path: Path, options: Mapping[str, Any]) -> TextTable:
     numbers = values.str.contains(f"^(?:{pattern})$").to_numpy().reshape(-1, len(columns))
     missing = values.is_in(list(MISSING)).to_numpy().reshape(-1, len(columns))
     _refuse_no_names(path.name, columns, rows, numbers, pattern)
+    nameless = [at for at, name in enumerate(columns) if at and not name and missing[:, at].all()]
+    if nameless and "" not in options.get("ignore", ()):
+        raise SourceError(
+            f"{path.name}: {len(nameless)} columns, the first of them column {nameless[0] + 1}, "
+            "have neither a name nor a value (Excel saves cells that were once used): delete them, "
+            f"or set {option('ignore', [''])}"
+        )
     texts = {}
     for at in np.flatnonzero((~numbers & ~missing).any(axis=0)).tolist():
         if at:
@@ -242,6 +256,11 @@ def _refuse_no_names(
     """Refuse headers of several lines (pandas' MultiIndex) and matrices without any names."""
     if numbers.shape[1] < 2 or not len(numbers):
         return
+    if not any(columns[1:]):
+        raise SourceError(
+            f"{what}: its first line, {columns[0][:60]!r}, names no columns: is it a title? Delete "
+            "what is above the names of the columns"
+        )
     body = numbers[:, 1:]
     n_head = 1 + int(np.argmax(body.any(axis=1))) if body.any() else 1
     if n_head > 1 and n_head < len(rows) and len(set(columns[1:])) < len(columns) - 1:
@@ -257,6 +276,11 @@ def _refuse_no_names(
             f"{what}: has numbers only, and no names of genes or observations, as scanpy's "
             "write_csvs writes X: write one table with names, such as "
             "adata.to_df().to_csv('counts.csv'), or adata.write_h5ad('counts.h5ad')"
+        )
+    if all(in_header[1:]) and numbers[:, 1:].all() and len(set(columns[1:])) < len(columns) - 1:
+        raise SourceError(
+            f"{what}: its first line is {list(columns[:4])}, numbers that repeat, and no names: it "
+            "has no header: write the names of the columns above it, such as gene and the samples"
         )
 
 

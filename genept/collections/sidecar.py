@@ -30,7 +30,7 @@ class Sidecar(BaseModel):
     kind: Literal["single_cell", "bulk"] | None = None
     format: str | None = None
     unit: Literal["counts", "tpm", "log1p", "log2", "zscore"] | None = None
-    group: str | None = None
+    group: str | None = Field(None, min_length=1)
     labels: dict[Label, str] = {}
     duplicate_policy: Literal["sum", "highest_mean", "first", "refuse"] | None = None
     annotation_release: str | None = None

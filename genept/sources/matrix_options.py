@@ -160,7 +160,9 @@ class TextOptions(JoinedOptions):
         description="A gene with a value that is no number, or is missing and may not be: refuse "
         "the file, or keep that gene out and count it.",
     )
-    floor: float | None = Field(None, description="Values below it are set to it, and counted.")
+    floor: float | None = Field(
+        None, allow_inf_nan=False, description="Values below it are set to it, and counted."
+    )
     gene_pattern: Regex | None = Field(
         None,
         description="Regular expression with the group `symbol`, and `entrez` if ids are there, "

@@ -129,7 +129,8 @@ def _read_sheet(path: Path, table: TableFile, wanted: Iterable[str] | None) -> p
         frame = sheet.to_polars()
     except fastexcel.FastExcelError as error:
         raise SourceError(
-            f"{path.name}: sheet {table.sheet or 'the first'} cannot be read: {error}"
+            f"{path.name}: sheet {table.sheet or 'the first'} cannot be read: "
+            f"{str(error).splitlines()[0]}"
         ) from error
     chosen = [
         name for at, name in enumerate(frame.columns) if at == 0 or wanted is None or name in wanted

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from genept.sources.advice import option
 from genept.sources.errors import SourceError, listed
 from genept.sources.matrix_options import Label, MatrixOptions
 from genept.sources.parsed import Quarantined, observation_frame
@@ -171,5 +172,5 @@ def _refuse_repeated_ids(ids: Sequence[str], what: str) -> None:
         raise SourceError(
             f"{what}: {len(repeated)} observation ids occur more than once, such as "
             f"{repeated[0]!r}: give each observation an id of its own, or name the right field "
-            "in options.observations"
+            f"({option('observations', 'id')})"
         )

@@ -398,7 +398,9 @@ def _long(
     """Observation, gene, value: names in order of appearance, values sorted on disk."""
     id_field, gene_field = options.observations, options.genes
     if id_field is None or gene_field is None:
-        raise SourceError("a long table needs options.observations and options.genes")
+        raise SourceError(
+            f"a long table needs {option('observations', 'sample')} and {option('genes', 'gene')}"
+        )
     lazy = pl.scan_parquet(path)
     known = lazy.collect_schema()
     for name in (id_field, gene_field, options.value):

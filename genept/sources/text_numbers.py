@@ -278,6 +278,6 @@ def not_a_number(value: str, decimal: str = ".") -> str | None:
         return f"has a decimal comma: set {option('decimal', ',')}"
     return (
         f"is not a number: correct it, or set {option('non_numeric', 'quarantine')} to keep such "
-        "genes out and count them; if this column is a label or an id, name it in options.labels, "
-        "options.group, options.observations, options.genes or options.ignore"
+        "genes out and count them; if this column is a label or an id, state it as label or "
+        f"group, as {option('observations', 'id')}, or {option('ignore', ['id'])}"
     )

@@ -113,6 +113,11 @@ class Values:
             self._n_missing += int(missing.sum())
             return values
         row, column = (int(it) for it in np.argwhere(missing)[0])
+        if missing[row].all() and not chunk.texts[row][0]:
+            raise SourceError(
+                f"{self.what}: line {chunk.first_line + row} has neither a name nor a value: "
+                "delete the empty rows (Excel saves cells that were once used)"
+            )
         if self._options.non_numeric == "refuse":
             raise SourceError(
                 f"{self.what}: row {chunk.texts[row][0][:40]!r} (line {chunk.first_line + row}), "

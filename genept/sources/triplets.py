@@ -48,8 +48,13 @@ class Buckets:
         Raises
         ------
         SourceError
-            An observation has more values than there are genes.
+            An observation has more values than there are genes, or two values of one gene among
+            these triplets. Two that are added apart are found by `blocks`.
         """
+        keys = np.sort(rows * self._shape[1] + columns)
+        if (twice := keys[1:] == keys[:-1]).any():
+            row, column = divmod(int(keys[int(np.argmax(twice))]), self._shape[1])
+            raise SourceError(_two_values(row, column))
         first_row = int(rows.min()) if rows.size else 0
         added = np.bincount(rows - first_row)
         stored = self._stored[first_row : first_row + added.size]
@@ -90,10 +95,8 @@ class Buckets:
             twice = np.flatnonzero((np.diff(rows) == 0) & (np.diff(columns) == 0))
             if len(twice):
                 at = twice[0]
-                raise SourceError(
-                    f"{what}: observation {rows[at] + first + 1} has two values of gene "
-                    f"{columns[at] + 1}; expected one"
-                )
+                row, column = int(rows[at]) + first, int(columns[at])
+                raise SourceError(f"{what}: {_two_values(row, column)}")
             indptr = np.searchsorted(rows, np.arange(shape[0] + 1)).astype(np.int32)
             block = csr_matrix((records["value"][order], columns, indptr), shape=shape)
             block.eliminate_zeros()
@@ -101,3 +104,7 @@ class Buckets:
 
     def _file(self, number: int) -> Path:
         return self._folder / f"bucket-{number:06d}"
+
+
+def _two_values(row: int, column: int) -> str:
+    return f"observation {row + 1} has two values of gene {column + 1}; expected one"

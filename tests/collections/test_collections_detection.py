@@ -181,7 +181,7 @@ def test_metadata_of_other_observations_is_refused(tmp_path):
 
 def test_an_option_that_the_format_does_not_have_is_named(tmp_path):
     write_counts(tmp_path / "x.csv", counts())
-    with pytest.raises(SourceError, match="collection 'mine': .*colour"):
+    with pytest.raises(SourceError, match=r"^x\.csv: option colour: "):
         look(tmp_path / "x.csv", options={"colour": 1})
 
 

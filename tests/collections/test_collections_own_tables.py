@@ -480,9 +480,70 @@ def macintosh(folder: Path, truth: Truth) -> tuple[str, ...]:
     return (written(folder / "counts.csv", truth.frame().to_csv(lineterminator="\r")),)
 
 
+def with_a_title(folder: Path, truth: Truth) -> tuple[str, ...]:
+    return (written(folder / "counts.csv", f"Supplementary Table 1,,\n{truth.frame().to_csv()}"),)
+
+
+def without_header(folder: Path, truth: Truth) -> tuple[str, ...]:
+    frame = truth.frame()[["A1"] * 3]
+    return (written(folder / "counts.tab", frame.to_csv(sep="\t", header=False)),)
+
+
+def thousands(folder: Path, truth: Truth) -> tuple[str, ...]:
+    frame = (truth.frame() + 1000).map("{:,}".format)
+    return (written(folder / "counts.csv", frame.to_csv()),)
+
+
+def long_by_gene(folder: Path, truth: Truth) -> tuple[str, ...]:
+    frame = truth.frame().stack().reset_index().set_axis(["gene", "sample", "n"], axis=1)
+    return (written(folder / "long.csv", frame.to_csv(index=False)),)
+
+
+def long_by_sample(folder: Path, truth: Truth) -> tuple[str, ...]:
+    frame = truth.frame().melt(ignore_index=False, var_name="sample", value_name="n")
+    return (written(folder / "long.csv", frame.to_csv(index_label="gene")),)
+
+
+def empty_columns(folder: Path, truth: Truth) -> tuple[str, ...]:
+    lines = [f"{line};;" for line in truth.frame().to_csv(sep=";").splitlines()]
+    return (written(folder / "counts.csv", "\r\n".join(lines)),)
+
+
+def empty_rows(folder: Path, truth: Truth) -> tuple[str, ...]:
+    text = truth.frame().to_csv(sep=";") + ";" * len(truth.samples) + "\n"
+    return (written(folder / "counts.csv", text),)
+
+
+def paths_as_ids(folder: Path, truth: Truth) -> tuple[str, ...]:
+    frame = truth.frame()
+    frame.columns = [f"/data/{name}.sorted.bam" for name in frame.columns]
+    labels = labels_of(folder / "labels.csv", truth, truth.labels.to_csv())
+    return written(folder / "counts.csv", frame.to_csv()), "--metadata", labels
+
+
+def tenx_folder(folder: Path, truth: Truth) -> tuple[str, ...]:
+    (folder / "filtered").mkdir()
+    return (str(folder / "filtered"),)
+
+
 @pytest.mark.parametrize(
     ("files", "says"),
     [
+        (with_a_title, r"counts\.csv: its first line, 'Supplementary Table 1', names no columns"),
+        (without_header, r"counts\.tab: its first line is .* it has no header"),
+        (thousands, r"counts\.csv: row .* \(line 2\), column 'A1' has '1,\d{3}', a number with"),
+        (
+            long_by_gene,
+            r"long\.csv: looks like a long table.*pivot\(index='gene'",
+        ),
+        (
+            long_by_sample,
+            r"long\.csv: looks like a long table.*pivot\(index='gene'",
+        ),
+        (empty_columns, r"counts\.csv: 2 columns, the first of them column 74, have neither"),
+        (empty_rows, r"counts\.csv: line 302 has neither a name nor a value: delete the empty"),
+        (paths_as_ids, r"labels\.csv: none .*counts\.csv, such as '/data/A1.*same ids"),
+        (tenx_folder, r"filtered: is a folder: pack the files of Cell Ranger"),
         (multi_index, r"counts\.csv: its header has 2 lines, as pandas writes .*df\.columns = "),
         (without_index, r"counts\.csv: its first column '.*' is named like a gene .*index=True"),
         (genes_without_index, r"counts\.csv: cannot tell .*first column 'A1' holds numbers: .*row"),

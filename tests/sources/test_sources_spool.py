@@ -125,10 +125,19 @@ def test_triplets_in_any_order_become_rows(
 
 def test_two_values_of_one_gene_are_refused(tmp_path: Path) -> None:
     buckets = Buckets(tmp_path, (3, 3), 2)
-    twice = np.array([1, 1])
-    buckets.add(twice, twice + 1, np.array([1, 2], np.float32))
+    once = np.array([1])
+    for value in (1, 2):
+        buckets.add(once, once + 1, np.array([value], np.float32))
     with pytest.raises(SourceError, match="x: observation 2 has two values of gene 3"):
         list(buckets.blocks("x"))
+
+
+def test_two_values_of_one_gene_are_refused_before_the_rest_is_read(tmp_path: Path) -> None:
+    buckets = Buckets(tmp_path, (3, 3), 2)
+    rows, columns = np.array([1, 0, 1]), np.array([2, 2, 2])
+    with pytest.raises(SourceError, match="^observation 2 has two values of gene 3"):
+        buckets.add(rows, columns, np.array([1, 2, 3], np.float32))
+    assert list(tmp_path.iterdir()) == []
 
 
 @settings(deadline=None, max_examples=40)
