@@ -339,3 +339,25 @@ def test_a_drop_that_fills_memory_is_quarantined_and_the_next_is_taken(
     assert "bomb.h5ad: /obs/donor is compressed 2 times over" in refused.reason
     inbox()
     assert isinstance(taken(), Accepted)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda lines: [*lines[:-1], lines[-1].replace("cell-39", "cell-x")], "unmatched"),
+        (lambda lines: [lines[0], *(line.replace(",", ",.", 1) for line in lines[1:])], "unit"),
+        (lambda lines: [lines[0], lines[1].replace(",", ",x", 1), *lines[2:]], "non_numeric"),
+    ],
+)
+def test_a_refusal_shows_the_line_of_the_sidecar_and_nothing_to_type(
+    inbox, taken, tmp_path, change, says
+):
+    write_counts(tmp_path / "other.csv", counts())
+    body = "\n".join(change((tmp_path / "other.csv").read_text().splitlines())).encode()
+    inbox(body=body)
+    refused = taken()
+    assert isinstance(refused, Refused)
+    assert refused.reason.startswith("mine.csv: ")
+    setting = 'unit = "' if says == "unit" else f"options.{says} = 'quarantine'"
+    assert setting in refused.reason
+    assert "--" not in refused.reason

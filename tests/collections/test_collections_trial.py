@@ -90,3 +90,14 @@ def test_an_answer_that_cannot_be_is_a_refusal(tmp_path, monkeypatch, answer):
     monkeypatch.setattr(genept.collections.trial, "limited", taken_over)
     with pytest.raises(SourceError, match=r"mine\.csv: .*gave an answer that cannot be"):
         asked(tmp_path / "mine.csv")
+
+
+def test_a_limited_process_advises_whoever_typed_the_command(tmp_path):
+    write_counts(tmp_path / "mine.csv", counts() / 8)
+    told = said({"id": "mine"}, "the test")
+    limits = USUAL.limits(tmp_path / "mine.csv")
+    trial = try_out(
+        tmp_path / "mine.csv", None, told, REFERENCE, bucket="b", product="p", limits=limits
+    )
+    (question,) = trial.detected.open_questions
+    assert "--unit tpm for" in question

@@ -26,6 +26,7 @@ from genept.models.tempering import Tempering
 from genept.nomenclature.reference import Reference
 from genept.sources.errors import SourceError
 from genept.sources.limited import USUAL
+from genept.store.errors import StoreError
 from genept.store.lake import Lake
 from genept.tables import REASONS
 
@@ -134,7 +135,14 @@ def test_a_few_missing_genes_are_borne(trained, tmp_path):
 def test_a_file_whose_unit_cannot_be_told_is_asked_about(tmp_path):
     path = own_file(tmp_path / "own.csv")
     told = said({"id": "own-samples", "kind": "bulk"}, "the test")
-    with pytest.raises(SourceError, match=r"state the unit: unit = .log2. for"):
+    with pytest.raises(SourceError, match=r"^own\.csv: unit: .*state the unit: unit = .log2. for"):
+        read_own_samples(path, told, NOMENCLATURE)
+
+
+def test_a_value_that_cannot_be_is_refused_with_the_name_of_the_file(tmp_path):
+    path = own_file(tmp_path / "own.csv", change=lambda X: X * 9)
+    told = said({"id": "own-samples", "kind": "bulk", "unit": "log2"}, "the test")
+    with pytest.raises(StoreError, match=r"^own\.csv: "):
         read_own_samples(path, told, NOMENCLATURE)
 
 

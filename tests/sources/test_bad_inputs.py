@@ -161,7 +161,7 @@ REFUSED = [
     Bad(41, "empty line", "line 3 is empty", TABLE.replace("\nB", "\n\nB")),
     Bad(41, "ragged metadata", "there are 2 fields, expected 3",
         more=(META.replace(",d1", ""),), options=JOINED),
-    Bad(41, "text in a number's place", r"row 'A'.*'type': 'T' is not a number: .* as label or group",
+    Bad(41, "text in a number's place", r"row 'A'.*'type': 'T' is not a number: .* as label or",
         "id,type,ZNF12,RPL3\nA,T,1,0\n"),
     Bad(45, "pickle", "is a Python pickle, which can run code", pickle.dumps({"A": 1})),
     Bad(45, "RDS", r"is an R object \(RDS\)", gzip.compress(b"X\n\0\0\0\3\0\4"), name="x.rds"),
