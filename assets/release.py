@@ -1,6 +1,7 @@
 """Group `release`: everything above, published at once or not at all."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
@@ -16,10 +17,10 @@ from genept.site.pages import release_site
 from genept.store.approvals import COMMAND, approval_page
 from genept.store.lake import StoredTable
 from genept.store.licences import passed_on
-from genept.store.manifest import Manifest
+from genept.store.manifest import Evidence, Manifest
 from genept.store.release import Candidate, Published
 from genept.store.released_files import ReleasedFiles
-from genept.store.review import HeldError, review
+from genept.store.review import HeldError, Reviewed, review
 from genept.tables import TABLES
 from validation.checks import check_table, evidence_pages
 
@@ -159,21 +160,25 @@ def publish_tables(
             complete=not limits,
             limits=limits,
             left_out=left_out,
-            audit=evidence_pages(platform.lake, evidence.values())
-            | approval_page(reviewed.approved)
-            | {
-                f"nomenclature/{collection}.md": page.encode()
-                for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items()
-            }
-            | {
-                f"embeddings/{name}.png": picture
-                for table in TABLE_OF_KIND.values()
-                for name, (_, picture) in pictures_of(
-                    platform.lake, tables["observations"], tables[table]
-                ).items()
-            }
-            | release_pages(papers_of(platform.lake, platform.models, tables["gate_verdicts"])),
+            audit=partial(_audit_pages, platform, tables, evidence, reviewed),
         ),
         pages=_pages,
         confirm=still_allowed,
     )
+
+
+def _audit_pages(
+    platform: Platform,
+    tables: Mapping[str, StoredTable],
+    evidence: Mapping[str, Evidence],
+    reviewed: Reviewed,
+) -> dict[str, bytes]:
+    """Checks, approvals, mapping reports, pictures and model cards; rendered for a new release."""
+    pages = evidence_pages(platform.lake, evidence.values())
+    pages |= approval_page(reviewed.approved)
+    for collection, page in mapping_pages(platform.lake, tables["gene_mapping"]).items():
+        pages[f"nomenclature/{collection}.md"] = page.encode()
+    for table in TABLE_OF_KIND.values():
+        pictures = pictures_of(platform.lake, tables["observations"], tables[table])
+        pages |= {f"embeddings/{name}.png": picture for name, (_, picture) in pictures.items()}
+    return pages | release_pages(papers_of(platform.lake, platform.models, tables["gate_verdicts"]))

@@ -132,6 +132,11 @@ def store_table(lake: Lake, name: str, rows: pa.Table | None = None) -> StoredTa
     return lake.assemble(name, lake.build(f"test/{name}", origin, lambda: [new]))
 
 
+def check_pages() -> dict[str, bytes]:
+    """Pages of a candidate's audit; named, so that a process which is spawned can have them."""
+    return {"checks/genes.html": b"<html>all is well</html>"}
+
+
 def candidate(lake: Lake, *, first: int = 0, **replaced: StoredTable) -> Candidate:
     """A complete candidate; another `first` gives another content of `genes`."""
     tables = {name: replaced.get(name) or store_table(lake, name) for name in TABLES}
@@ -143,7 +148,7 @@ def candidate(lake: Lake, *, first: int = 0, **replaced: StoredTable) -> Candida
         evidence=passing(tables),
         sources={},
         platform_version="1",
-        audit={"checks/genes.html": b"<html>all is well</html>"},
+        audit=check_pages,
     )
 
 

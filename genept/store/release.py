@@ -38,7 +38,8 @@ class Candidate:
     """What a release would contain, before it exists.
 
     `complete` is false when settings limited what was built; `limits` says how. `left_out`
-    are collections that may not be redistributed.
+    are collections that may not be redistributed. `audit` renders pages of the audit, by path; it
+    is called only when a release comes about.
     """
 
     tables: Mapping[str, StoredTable]
@@ -49,7 +50,7 @@ class Candidate:
     complete: bool = True
     limits: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
-    audit: Mapping[str, bytes] = field(default_factory=dict)
+    audit: Callable[[], Mapping[str, bytes]] = dict
 
     @property
     def data_version(self) -> str:
@@ -137,7 +138,7 @@ class Releases:
             audit={},
             sources=dict(candidate.sources),
         )
-        rendered = dict(candidate.audit)
+        rendered = dict(candidate.audit())
         if current is not None:
             rendered |= self.differences(current, manifest).pages()
         stored = store_pages(self.store, folder, rendered)

@@ -96,9 +96,7 @@ def small_candidate(lake: Lake, number: int) -> Candidate:
         "embedding_origins": lake.assemble("embedding_origins", []),
         "genes": store_table(lake, "genes", declared_rows(TABLES["genes"], first=number)),
     }
-    return Candidate(
-        tables=tables, evidence=passing(tables), sources={}, platform_version="1", audit={}
-    )
+    return Candidate(tables=tables, evidence=passing(tables), sources={}, platform_version="1")
 
 
 @pytest.mark.parametrize(
