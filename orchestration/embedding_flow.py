@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,11 @@ def prefect_runner(home: Path) -> Runner:
 
 
 def _run(
-    home: Path, batches: Sequence[Sequence[str]], embed_batch: EmbedBatch, at_once: int = 1
+    home: Path,
+    batches: Sequence[Sequence[str]],
+    embed_batch: EmbedBatch,
+    at_once: int,
+    interrupted: threading.Event,
 ) -> None:
     os.environ.setdefault("PREFECT_HOME", str(home))
     if "PREFECT_API_URL" not in os.environ and os.environ["PREFECT_HOME"] == str(home):
@@ -80,9 +85,13 @@ def _run(
             batch.with_options(name=f"batch-{number + 1}-of-{n_batches}").submit(number)
             for number in range(n_batches)
         ]
-        wait(under_way)
-        for one in under_way:
-            one.result()
+        try:
+            wait(under_way)
+        except BaseException:
+            interrupted.set()  # the task runner waits for its threads before this is raised
+            raise
+        for future in under_way:
+            future.result()
 
     embed_texts(len(batches))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sys
@@ -18,6 +17,7 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from filelock import FileLock, Timeout
 
 from assets.text import SPACES
 from genept.private_files import private_folder
@@ -49,15 +49,17 @@ def dagster_home(settings: Settings) -> Path:
 @contextmanager
 def exclusive_run(settings: Settings) -> Iterator[None]:
     """Hold the lock of `genept run`; it is let go when the process ends, however it ends."""
-    path = settings.private_state() / "run.lock"
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"another `genept run` is at work under {settings.state}: wait for it to end"
-            ) from None
+    lock = FileLock(settings.private_state() / "run.lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StoreError(
+            f"another `genept run` is at work under {settings.state}: wait for it to end"
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def close_killed_runs(instance: dg.DagsterInstance) -> int:

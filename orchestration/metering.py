@@ -49,9 +49,12 @@ class Meter:
         """The same runner, with the texts that it is given counted."""
 
         def run(
-            batches: Sequence[Sequence[str]], embed_batch: EmbedBatch, at_once: int = 1
+            batches: Sequence[Sequence[str]],
+            embed_batch: EmbedBatch,
+            at_once: int,
+            interrupted: threading.Event,
         ) -> None:
-            runner(batches, embed_batch, at_once)
+            runner(batches, embed_batch, at_once, interrupted)
             with self._lock:
                 self.tokens += sum(sum(self._counter.count(batch)) for batch in batches)
 

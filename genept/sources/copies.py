@@ -6,7 +6,6 @@ touched, and it lets the next request ask "has it changed?" instead of "give me 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, Literal
+
+from filelock import FileLock
 
 from genept.sources.source import CADENCES, Source
 from genept.sources.transfer import Version
@@ -105,8 +106,7 @@ def remember(folder: Path, seen: Seen) -> None:
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other processes from fetching into `folder`; they wait, and then find it there."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder / ".lock"):
         yield
 
 

@@ -7,7 +7,6 @@ process itself to `genept.store.server`.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
@@ -18,6 +17,8 @@ from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock
 
 from genept.console import console
 from genept.private_files import private_folder
@@ -268,8 +269,7 @@ class EmbeddedStore:
         """Let one process at a time start or stop; the system frees a dead one's lock."""
         try:
             private_folder(self.folder)
-            with (self.folder / "lock").open("w") as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            with FileLock(self.folder / "lock"):
                 yield
         except OSError as error:
             raise StoreError(

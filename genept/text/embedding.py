@@ -2,38 +2,44 @@
 
 What a batch is and what happens to it is decided here; who runs the batches, and
 how often one is tried again, is up to the `runner` (a plain loop, or the Prefect
-flow in `orchestration`). Paying is done in `genept.text.teller`.
+flow in `orchestration`). What a hosted service is paid is in `genept.text.till`.
 """
 
 from __future__ import annotations
 
+import secrets
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from genept.console import progress_bar
+from genept.console import console, progress_bar
 from genept.text.batch_jobs import packed_jobs
 from genept.text.cache import VectorCache
 from genept.text.embedder import MeteredEmbedder, TextEmbedder
-from genept.text.teller import Teller
-from genept.text.till import Purse
+from genept.text.till import Purse, Till
 
 BATCH = 1024
 """Texts a batch of a local model: seconds of work."""
 
 EmbedBatch = Callable[[Sequence[str]], None]
-Runner = Callable[[Sequence[Sequence[str]], EmbedBatch, int], None]
+Runner = Callable[[Sequence[Sequence[str]], EmbedBatch, int, threading.Event], None]
 """Has every batch embedded by the function it is given, so many at once at the most.
 
-Raises if one cannot be; a `RefusedEmbeddingError` is not worth trying again.
+Raises if one cannot be; a `RefusedEmbeddingError` is not worth trying again. When it is
+interrupted, it sets the event before it waits for its threads: they then wait for no batch of a
+service.
 """
 
 
 def plain_loop(
-    batches: Sequence[Sequence[str]], embed_batch: EmbedBatch, _at_once: int = 1
+    batches: Sequence[Sequence[str]],
+    embed_batch: EmbedBatch,
+    _at_once: int,
+    _interrupted: threading.Event,
 ) -> None:
-    """The simplest runner: one after the other, in this process, whatever is allowed."""
+    """The simplest runner: one batch after the other, in this thread."""
     for batch in batches:
         embed_batch(batch)
 
@@ -84,7 +90,8 @@ def _embed_here(
             cache.add(todo, embedder.embed(todo))
         advance(len(batch))
 
-    runner([missing[at : at + BATCH] for at in range(0, len(missing), BATCH)], embed_batch, 1)
+    batches = [missing[at : at + BATCH] for at in range(0, len(missing), BATCH)]
+    runner(batches, embed_batch, 1, threading.Event())
 
 
 def _pay_for(
@@ -98,11 +105,12 @@ def _pay_for(
     requests = embedder.pack(missing)
     if purse.batch_api:
         requests = packed_jobs([text for request in requests for text in request])
-    with Teller(embedder, cache, purse) as teller:
+    interrupted = threading.Event()
+    run_id = f"run-{secrets.token_hex(8)}"
+    with Till(embedder, cache, purse, run_id, interrupted, console.print) as till:
 
         def embed_batch(batch: Sequence[str]) -> None:
-            teller.pay(batch)
+            till.pay(batch)
             advance(len(batch))
 
-        runner(requests, embed_batch, embedder.at_once)
-    cache.refresh()
+        runner(requests, embed_batch, embedder.at_once, interrupted)

@@ -1,7 +1,7 @@
 """Where texts are paid for: under a lease, within a budget, each payment kept with its vectors.
 
-Runs in whatever process it is opened in; that this one outlives a killed run is seen to by
-`genept.text.teller`. How a service is asked is up to the embedder and `genept.text.batch_jobs`.
+How a service is asked is up to the embedder and `genept.text.batch_jobs`. A process that is killed
+loses the answers of the requests under way, at most `at_once` of them; batches are remembered.
 """
 
 from __future__ import annotations

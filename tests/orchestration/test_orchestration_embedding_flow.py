@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 FLOW = """
-import json, sys
+import json, sys, threading
 from pathlib import Path
 
 import httpx, psutil
@@ -31,7 +31,8 @@ def embed_batch(batch):
     if len(asked) == 2:
         raise ConnectionError("the service hung up")
 
-prefect_runner(Path(sys.argv[1]))([["a", "b"], ["c"], ["d"]], embed_batch)
+batches = [["a", "b"], ["c"], ["d"]]
+prefect_runner(Path(sys.argv[1]))(batches, embed_batch, 1, threading.Event())
 print(json.dumps([asked, answers]))
 """
 

@@ -70,9 +70,9 @@ def test_only_news_is_embedded(run):
 def test_texts_of_like_length_share_a_batch(run):
     batches = []
 
-    def runner(given, embed_batch, at_once):
+    def runner(given, embed_batch, at_once, interrupted):
         batches.extend(given)
-        plain_loop(given, embed_batch)
+        plain_loop(given, embed_batch, at_once, interrupted)
 
     run(TEXTS, runner)
     assert [len(batch) for batch in batches] == [8, 8, 8, 8, 8, 8, 2]
@@ -83,8 +83,8 @@ def test_texts_of_like_length_share_a_batch(run):
 def test_a_run_killed_between_batches_resumes_with_what_is_missing(run):
     killed = CountingEmbedder()
 
-    def dies(batches, embed_batch, at_once):
-        plain_loop(batches[:3], embed_batch)
+    def dies(batches, *rest):
+        plain_loop(batches[:3], *rest)
         raise Killed
 
     with pytest.raises(Killed):
@@ -111,7 +111,7 @@ def test_a_run_killed_inside_a_batch_pays_for_that_batch_again(run):
 
 
 def test_a_batch_that_is_tried_again_is_not_embedded_again(run):
-    def twice(batches, embed_batch, at_once):
+    def twice(batches, embed_batch, *_):
         for batch in batches:
             embed_batch(batch)
             embed_batch(batch)
@@ -134,4 +134,4 @@ def test_an_answer_of_the_wrong_shape_is_not_kept(run):
 
 def test_a_runner_that_skips_a_batch_is_found_out(run):
     with pytest.raises(KeyError, match="no vector yet"):
-        run(TEXTS, lambda batches, embed_batch, _: plain_loop(batches[1:], embed_batch))
+        run(TEXTS, lambda batches, *rest: plain_loop(batches[1:], *rest))

@@ -1,12 +1,12 @@
-"""The paying process: its errors are told, and it outlives whoever asked."""
+"""Embedding through a hosted service: what is paid, what is refused, what an interrupt leaves."""
 
-from dataclasses import replace
+import threading
 
 import pytest
 
 from genept.text.cache import VectorCache
 from genept.text.embedder import EmbeddingError, RefusedEmbeddingError
-from genept.text.embedding import embed_through_cache
+from genept.text.embedding import embed_through_cache, plain_loop
 from genept.text.till import BudgetError, Purse
 
 TEXTS = [f"gene {number} does this" for number in range(20)]
@@ -20,7 +20,7 @@ def new_cache(object_store, store_prefix, hosted):
     return open_
 
 
-def test_texts_are_paid_for_in_another_process_and_found_in_this_one(new_cache, hosted, service):
+def test_every_text_is_paid_for_once(new_cache, hosted, service):
     embedder, cache = hosted(), new_cache()
     vectors = embed_through_cache(embedder, cache, [*TEXTS, *TEXTS])
     assert vectors.shape == (40, 48)
@@ -30,7 +30,7 @@ def test_texts_are_paid_for_in_another_process_and_found_in_this_one(new_cache, 
     assert len(service.requests) == 4
 
 
-def test_what_is_refused_there_is_raised_here(new_cache, hosted, service):
+def test_a_refusal_and_a_spent_budget_are_raised(new_cache, hosted, service):
     service.faults = ["quota"]
     with pytest.raises(RefusedEmbeddingError, match="no money left"):
         embed_through_cache(hosted(), new_cache(), TEXTS)
@@ -39,11 +39,16 @@ def test_what_is_refused_there_is_raised_here(new_cache, hosted, service):
     assert not service.charged
 
 
-def test_a_store_that_is_out_of_reach_is_named(new_cache, hosted, service):
-    cache = new_cache()
-    assert cache.missing(TEXTS) == TEXTS
-    cache.store = type("Elsewhere", (), {})()
-    cache.store.access = replace(new_cache().store.access, bucket="no-such-bucket")
-    with pytest.raises(EmbeddingError, match="no-such-bucket"):
-        embed_through_cache(hosted(), cache, TEXTS)
-    assert not service.charged
+def test_an_interrupted_run_leaves_its_batches_to_the_next(new_cache, hosted, service):
+    service.polls_until_done = 10**9
+
+    def interrupt(batches, embed_batch, at_once, interrupted):
+        threading.Timer(0.3, interrupted.set).start()
+        plain_loop(batches, embed_batch, at_once, interrupted)
+
+    batched = Purse(batch_api=True)
+    with pytest.raises(EmbeddingError, match="left for the next run"):
+        embed_through_cache(hosted(), new_cache(), TEXTS, interrupt, batched)
+    service.polls_until_done = 1
+    embed_through_cache(hosted(), new_cache(), TEXTS, purse=batched)
+    assert service.charged == dict.fromkeys(TEXTS, 1)
