@@ -253,9 +253,7 @@ def test_an_h5ad_with_values_that_are_not_finite_is_refused(tmp_path, value, uni
     with h5py.File(tmp_path / "mine.h5ad", "a") as file:
         file["X/data"][5] = value
     told = {} if unit is None else {"unit": unit}
-    with pytest.raises(
-        SourceError, match=r"^mine\.h5ad: NaN or .* as -?(nan|inf) for 'GEN"
-    ):
+    with pytest.raises(SourceError, match=r"^mine\.h5ad: NaN or .* as -?(nan|inf) for 'GEN"):
         mutations.looked_at(tmp_path / "mine.h5ad", **told)
 
 
