@@ -100,9 +100,9 @@ def _of_range(values: sp.csr_matrix, low: float, high: float) -> UnitFinding:
         return _of_negatives(values, whole=whole)
     sums = _sums_of(values, np.positive)
     if _are_close(sums, PER_MILLION):
-        if whole:
+        if whole:  # rounded abundances, or counts thinned to a million
             seen = "all whole, and every observation adds up to about a million"
-            return UnitFinding(("counts", "tpm"), seen)
+            return UnitFinding(("tpm",), seen)
         return UnitFinding(("tpm",), "every observation adds up to about a million", True)
     if whole:
         return UnitFinding(("counts",), "all whole", True)

@@ -62,13 +62,13 @@ def test_what_the_values_prove(values, unit):
         (np.log1p(per(1e4))[:, :40], "log2"),
         (quantile_normalised(), "log2"),
         (np.log2(counts() / 9 + 0.1), "zscore"),
-        (np.round(per(1e6)), "counts"),
+        (np.round(per(1e6)), "tpm"),
         (np.zeros((3, 4)), None),
     ],
     ids=[
         "a third of counts", "scaled counts", "to ten thousand", "TPM of some genes", "fractions",
         "log1p of counts", "scanpy of some genes", "quantile-normalised", "log ratios",
-        "whole TPM or rarefied counts", "zeros",
+        "whole TPM", "zeros",
     ],
 )  # fmt: skip
 def test_what_the_values_leave_open_is_not_certain(values, likeliest):
