@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -16,7 +15,7 @@ from rich.table import Table
 from genept.collections import added
 from genept.collections.detection import Detected
 from genept.collections.rehearsal import Rehearsed, rehearse
-from genept.collections.sidecar import Sidecar, said
+from genept.collections.sidecar import Sidecar, said, typed_options
 from genept.collections.trial import Trial, try_out
 from genept.console import console, open_console
 from genept.installation import Installation
@@ -167,15 +166,11 @@ def _id_of(file: str) -> str:
 
 def _told(labels: list[str] | None, options: list[str] | None, **values: object) -> Sidecar:
     pairs = [one.partition("=") for one in labels or ()]
-    try:
-        parsed: dict[str, Any] = tomllib.loads("\n".join(options or ()))
-    except tomllib.TOMLDecodeError as error:
-        raise SourceError(
-            f"--option takes NAME=VALUE as in TOML, text in quotes ('delimiter=\";\"'): {error}"
-        ) from error
     given = {name: value for name, value in values.items() if value is not None}
     named = {label: field or label for label, _, field in pairs}
-    return said({**given, "labels": named, "options": parsed}, "the command line")
+    return said(
+        {**given, "labels": named, "options": typed_options(options or ())}, "the command line"
+    )
 
 
 def _refuse_shipped(installation: Installation, id_: str) -> None:

@@ -6,6 +6,7 @@ Drug response is a command of the same group, in a module of its own.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from genept.client import load_embeddings
-from genept.collections.sidecar import said
+from genept.collections.sidecar import said, typed_options
 from genept.console import console, open_console
 from genept.escaping import without_formulas
 from genept.models.card import LIMITS
@@ -41,6 +42,9 @@ File = Annotated[
 Unit = Annotated[
     str | None, typer.Option(help="counts, tpm, log1p, log2 or zscore; by default as detected.")
 ]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help='Of the format: missing="impute_gene_mean".')
+]
 Out = Annotated[Path | None, typer.Option(help="Write every row here: .parquet or .csv.")]
 
 
@@ -57,13 +61,14 @@ def diagnosis(
         typer.Option(help="A model, such as diagnosis-tcga-brca; by default every one."),
     ] = None,
     unit: Unit = None,
+    option: Options = None,
     out: Out = None,
 ) -> None:
     """Read the diagnosis of each sample in FILE; abstain where the model cannot know."""
     platform = Platform(Settings())
     known = [name for name in platform.models.names() if not is_drug_model(name)]
     served = champions(platform.models, known, task or [], "this installation")
-    own = read_file(platform, file, unit)
+    own = read_file(platform, file, unit, option or ())
     tables = []
     for one in served:
         try:
@@ -115,9 +120,12 @@ def champions(
     return served
 
 
-def read_file(platform: Platform, file: Path, unit: str | None) -> OwnSamples:
+def read_file(
+    platform: Platform, file: Path, unit: str | None, options: Sequence[str]
+) -> OwnSamples:
     """Read a file of samples, and say what was seen."""
-    told = said({"id": "own-samples", "kind": "bulk"} | ({"unit": unit} if unit else {}), "--unit")
+    values = {"id": "own-samples", "kind": "bulk", "options": typed_options(options)}
+    told = said(values | ({"unit": unit} if unit else {}), "the command line")
     with console.status(f"reading {file.name}"):
         limits = platform.file_allowance.limits(file)
         own = limited_own_samples(file, told, platform.reference, limits)

@@ -15,6 +15,7 @@ from genept.models.serving import Served
 from genept.platform import Platform
 from genept.predict_cli import (
     File,
+    Options,
     Out,
     Unit,
     answer,
@@ -44,6 +45,7 @@ def drugs(
     top: Annotated[int, typer.Option(help="Drugs to show of each sample.", min=1)] = 10,
     drug: Annotated[list[str] | None, typer.Option(help="Only these drugs.")] = None,
     unit: Unit = None,
+    option: Options = None,
     out: Out = None,
 ) -> None:
     """Predict the response of each sample in FILE to each drug, with an interval; or abstain.
@@ -54,7 +56,7 @@ def drugs(
     known = [name for name in platform.models.names() if is_drug_model(name)]
     wanted = [f"{PREFIX}{one.removeprefix(PREFIX)}" for one in screen or []]
     served = champions(platform.models, known, wanted, "a drug screen")
-    own = read_file(platform, file, unit)
+    own = read_file(platform, file, unit, option or ())
     tables = []
     for one in served:
         try:

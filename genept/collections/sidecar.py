@@ -6,6 +6,7 @@ Everything but the id may be left out where it can be detected, which is `detect
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -85,6 +86,22 @@ def said(values: dict[str, Any], what: str) -> Sidecar:
         return Sidecar.model_validate(values)
     except ValidationError as error:
         raise SourceError(f"{what}: {problems(error)}") from error
+
+
+def typed_options(assignments: Sequence[str]) -> dict[str, Any]:
+    """Options of the format as they are typed: ``NAME=VALUE``, as in TOML.
+
+    Raises
+    ------
+    SourceError
+        One of them is no TOML.
+    """
+    try:
+        return tomllib.loads("\n".join(assignments))
+    except tomllib.TOMLDecodeError as error:
+        raise SourceError(
+            f"--option takes NAME=VALUE as in TOML, text in quotes ('delimiter=\";\"'): {error}"
+        ) from error
 
 
 def problems(error: ValidationError) -> str:

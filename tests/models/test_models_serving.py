@@ -199,6 +199,16 @@ def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch
     (ids,) = [it.to_list() for it in pl.read_csv(out).iter_columns() if "plain" in it.to_list()]
     assert [id_ for id_ in ids if id_.startswith("'")] == [f"'{id_}" for id_ in hostile[:5]]
     assert ids[5:] == hostile[5:]
+    broken = pl.read_csv(path).with_columns(
+        pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("x")).otherwise(pl.nth(1)).alias(GENES[0])
+    )
+    broken.write_csv(tmp_path / "broken.csv")
+    asked = ["diagnosis", str(tmp_path / "broken.csv"), "--unit", "log2"]
+    refusal = str(run(genept.predict_cli.app, asked).exception)
+    remedy = 'non_numeric="quarantine"'
+    assert f"--option '{remedy}'" in refusal
+    done = run(genept.predict_cli.app, [*asked, "--option", remedy])
+    assert done.exit_code == 0, (done.output, done.exception)
     wrong = run(genept.predict_cli.app, ["diagnosis", path, "--task", "diagnosis-x"])
     assert "there is no model 'diagnosis-x'" in str(wrong.exception)
     wrong = ["diagnosis", path, "--unit", "log2", "--out", str(tmp_path / "out.xlsx")]
