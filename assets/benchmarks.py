@@ -5,22 +5,27 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 import polars as pl
 
-from assets.pools import MEMORY
-from assets.results import declared_outs, ingested, table_result
+from assets.results import (
+    MEMORY,
+    READ,
+    declared_outs,
+    ingested,
+    parts_of,
+    table_result,
+    with_further,
+)
 from assets.sources import source_key
-from assets.views import READ, parts_of, with_further
-from genept.benchmarks.cell_task import score_cells
-from genept.benchmarks.contests import SpaceVectors
-from genept.benchmarks.eligibility import too_few_cells
-from genept.benchmarks.label_files import MEMBERS as LABEL_ARCHIVES
-from genept.benchmarks.labels import fates
+from genept.benchmarks.label_tables import fates
 from genept.benchmarks.leaderboard import run_tasks
-from genept.benchmarks.program_task import program_activity, space_programs
-from genept.benchmarks.tasks import Labels
+from genept.benchmarks.tasks.base import Labels
+from genept.benchmarks.tasks.cell_task import score_cells, too_few_cells
+from genept.benchmarks.tasks.program_task import program_activity, space_programs
+from genept.benchmarks.tasks.task_inputs import SpaceVectors
+from genept.client.platform import Platform
+from genept.datasources.catalog.entries import Collection
+from genept.datasources.gene_labels import MEMBERS as LABEL_ARCHIVES
 from genept.embeddings.representations import is_labelled
-from genept.platform import Platform
-from genept.sources.catalogue import Collection
-from genept.store.lake import Part, StoredTable
+from genept.storage.provenance import Part, StoredTable
 
 LABELS = ("gene_properties", "gene_pairs")
 RESULTS = ("benchmark_results", "benchmark_comparisons", "benchmark_confusions")

@@ -5,20 +5,18 @@ from functools import partial
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.pools import MEMORY
-from assets.results import OWNERS, column_schema, declared_outs, table_result
+from assets.results import MEMORY, OWNERS, column_schema, declared_outs, table_result
 from assets.sources import source_key
-from genept.collections.inbox import OF_THE_FILE, Refused, Replaced, drops, take_in
+from genept.client.platform import Platform
+from genept.collections.drops import drops
+from genept.collections.inbox import OF_THE_FILE, Refused, Replaced, take_in
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
-from genept.collections.limited_ingest import parts_in_child
-from genept.console import console
-from genept.escaping import markdown_text
+from genept.collections.sandboxed_ingest import parts_in_child
+from genept.common.display import console, markdown_text
+from genept.common.errors import SourceError
+from genept.datasources.catalog.entries import load_catalogue
 from genept.nomenclature.report import mapping_pages
-from genept.platform import Platform
-from genept.sources.catalogue import load_catalogue
-from genept.sources.errors import SourceError
-from genept.store.lake import Part, StoredTable
-from genept.store.provenance import sha256_of
+from genept.storage.provenance import Part, StoredTable, sha256_of
 
 COLLECTIONS = dg.DynamicPartitionsDefinition(name="collection")
 """One partition per collection that came through the inbox."""

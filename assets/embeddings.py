@@ -8,20 +8,26 @@ from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.pools import MEMORY
-from assets.results import OWNERS, column_schema, declared, declared_outs, ingested, table_result
-from assets.views import shown_pictures
+from assets.results import (
+    MEMORY,
+    OWNERS,
+    column_schema,
+    declared,
+    declared_outs,
+    ingested,
+    shown_pictures,
+    table_result,
+)
+from genept.client.platform import Platform
+from genept.datasources.catalog.entries import Collection
 from genept.embeddings.ensembles import missing_members, release_ensemble
-from genept.embeddings.outside import release_outside, told
-from genept.embeddings.pictures import pictures_of
+from genept.embeddings.pooled_shards import Shard, embed_shards, shards_of
 from genept.embeddings.pooling import TABLE_OF_KIND
-from genept.embeddings.sampling import Sampling, label_of
+from genept.embeddings.projections import pictures_of
+from genept.embeddings.registered_observation_vectors import release_outside, told
 from genept.embeddings.sentence_vectors import Caps, chosen, embed_sentences
-from genept.embeddings.shards import Shard, embed_shards, shards_of
-from genept.platform import Platform
-from genept.sources.catalogue import Collection
-from genept.store.lake import Part, StoredTable
-from genept.store.provenance import sha256_of
+from genept.embeddings.sentences import Sampling, label_of
+from genept.storage.provenance import Part, StoredTable, sha256_of
 
 READ = ("gene_embeddings", "gene_axis", "expression")
 LANE = "embedding_lane"

@@ -7,21 +7,30 @@ from typing import Any
 
 import dagster as dg
 
-from assets.pools import MEMORY
-from assets.results import OWNERS, column_schema, declared, declared_outs, ingested, table_result
-from assets.views import READ, parts_of, shown_pictures
+from assets.results import (
+    MEMORY,
+    OWNERS,
+    READ,
+    column_schema,
+    declared,
+    declared_outs,
+    ingested,
+    parts_of,
+    shown_pictures,
+    table_result,
+)
+from genept.client.platform import Platform
 from genept.embeddings.representations import representation_name
-from genept.models.diagnosis_training import train_diagnosis
-from genept.models.drug_serving import UNMEASURED, unmeasured_responses
-from genept.models.drug_training import is_drug_model, train_drug_response
-from genept.models.everywhere import SERVED, SHADOW, Asked, BulkCollection, ask_everywhere
+from genept.models.cards.model_reports import papers_of
+from genept.models.diagnosis.diagnosis_training import train_diagnosis
+from genept.models.drug_response.drug_serving import UNMEASURED, unmeasured_responses
+from genept.models.drug_response.drug_training import is_drug_model, train_drug_response
+from genept.models.drug_response.screens import Screen
 from genept.models.evidence import ModelManifest
-from genept.models.papers import papers_of
-from genept.models.screens import Screen
-from genept.models.shadows import agreement, begin_shadow, challenger
+from genept.models.promotion.promotion import agreement, begin_shadow, challenger
+from genept.models.serving import SERVED, SHADOW, Asked, BulkCollection, ask_everywhere
 from genept.models.training import SEED
-from genept.platform import Platform
-from genept.store.lake import Part, StoredTable
+from genept.storage.provenance import Part, StoredTable
 
 _READ = (*READ, "sample_embeddings", "drug_responses")
 _MADE = (

@@ -7,21 +7,21 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 
 from assets.operations import claim_for
 from assets.results import OWNERS
-from genept import sbom
-from genept.embeddings.pictures import pictures_of
+from genept.client.platform import Platform
+from genept.client.site.catalogue_page import release_site
 from genept.embeddings.pooling import TABLE_OF_KIND
-from genept.models.papers import papers_of, release_pages
+from genept.embeddings.projections import pictures_of
+from genept.models.cards.model_reports import papers_of, release_pages
 from genept.nomenclature.report import mapping_pages
-from genept.platform import Platform
-from genept.site.pages import release_site
-from genept.store.approvals import COMMAND, approval_page
-from genept.store.lake import StoredTable
-from genept.store.licences import passed_on
-from genept.store.manifest import Evidence, Manifest
-from genept.store.release import Candidate, Published
-from genept.store.released_files import ReleasedFiles
-from genept.store.review import HeldError, Reviewed, review
-from genept.tables import TABLES
+from genept.release import run_records
+from genept.release.approvals import approval_page
+from genept.release.holds import COMMAND
+from genept.release.manifest import Evidence, Manifest, ReleasedFiles
+from genept.release.publish import Candidate, Published
+from genept.release.review import HeldError, Reviewed, review
+from genept.release.staging import passed_on
+from genept.schema.tables import TABLES
+from genept.storage.provenance import StoredTable
 from validation.checks import check_table, evidence_pages
 
 HELD = "held"
@@ -30,7 +30,7 @@ HELD = "held"
 
 def _pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
     """What is rendered only for a release that comes about: its site, and what it ran on."""
-    return {**release_site(draft, files), sbom.PAGE: sbom.bill_of_materials()}
+    return {**release_site(draft, files), run_records.PAGE: run_records.bill_of_materials()}
 
 
 @dg.asset(

@@ -1,23 +1,79 @@
-"""What every asset of a published table has in common: its declaration and its result.
-
-The declaration (description, column schema, group, kinds) and the metadata of a
-result come from `genept.tables`, never from the asset.
-"""
+"""What assets of published tables have in common: declaration, lineage, pools, result, pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final
 
 import dagster as dg
 
-from assets.lineage import column_lineage
-from genept.platform import Platform
-from genept.sources.catalogue import Collection
-from genept.store.lake import StoredTable
-from genept.tables import STORED, TABLES
+from genept.client.platform import Platform
+from genept.common.display import markdown_text
+from genept.datasources.catalog.entries import Collection
+from genept.embeddings.pooling import METHOD, TABLE_OF_KIND
+from genept.embeddings.representations import CollectionParts
+from genept.schema.tables import STORED, TABLES
+from genept.storage.provenance import Part, StoredTable
+
+EMBEDDING: Final = "embedding"
+"""Text embedders: one metered account, or all cores of the machine."""
+
+
+MEMORY: Final = "memory"
+"""Steps that hold a collection's expression, or all vectors, in memory."""
+
+
+MADE_FROM: Final[Mapping[str, tuple[str, ...]]] = {
+    "gene_mapping": ("genes",),
+    "gene_axis": ("genes",),
+    "gene_properties": ("genes",),
+    "gene_descriptions": ("genes",),
+    "undescribed_genes": ("genes",),
+    "gene_embeddings": ("gene_descriptions",),
+    "cell_embeddings": ("expression", "gene_embeddings"),
+    "sample_embeddings": ("expression", "gene_embeddings"),
+    "diagnosis_predictions": ("observations",),
+    "sample_diagnoses": ("observations",),
+    "drug_response_predictions": ("drug_responses",),
+    "model_folds": ("observations",),
+}
+"""Tables whose keys a table takes over: a column of the same name has the same values."""
+
+
+_POOLED: Final = (
+    *(("expression", "gene_index"), ("expression", "value"), ("gene_axis", "ensembl_gene_id")),
+    ("gene_embeddings", "embedding"),
+)
+
+COMPUTED: Final[Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]] = {
+    "gene_embeddings": {"embedding": (("gene_descriptions", "text"),)},
+    "cell_embeddings": {"embedding": _POOLED, "coverage": _POOLED},
+    "sample_embeddings": {"embedding": _POOLED, "coverage": _POOLED},
+}
+"""Columns of which every value is computed from others."""
+
+
+def column_lineage(name: str) -> dg.TableColumnLineage | None:
+    """Where the columns of a table come from; None if all of them come from sources."""
+    deps: dict[str, list[dg.TableColumnDep]] = {}
+    for column in STORED[name].columns:
+        found = COMPUTED.get(name, {}).get(column.name) or tuple(
+            (parent, column.name)
+            for parent in MADE_FROM.get(name, ())
+            if column.name in {one.name for one in STORED[parent].columns}
+        )
+        if found:
+            deps[column.name] = [
+                dg.TableColumnDep(dg.AssetKey(table), source) for table, source in found
+            ]
+    return dg.TableColumnLineage(deps) if deps else None
+
 
 OWNERS = ["team:genept"]
+
 DATA_VERSION = "dagster/data_version"
 """Tag of an event that says which content it is about."""
 
@@ -110,3 +166,77 @@ def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[S
             **metadata,
         },
     )
+
+
+SHARE_COVERED = 0.8
+"""A representation that reaches fewer of a collection's observations is not asked: all are scored
+on the observations that every one reaches."""
+
+
+SHOWN_BYTES = 200_000
+"""Of pictures in the metadata of one materialisation."""
+
+
+READ = ("observations", "gene_axis", "expression")
+"""What every view needs besides the embeddings of its kind."""
+
+
+def parts_of(
+    platform: Platform, collection: Collection, tables: dict[str, StoredTable]
+) -> CollectionParts:
+    """The parts of `collection`, in every space that is built."""
+    embeddings = tables[TABLE_OF_KIND[collection.kind]]
+    return CollectionParts(
+        observations=tables["observations"].part(collection.id),
+        axis=tables["gene_axis"].part(collection.id),
+        expression=tuple(tables["expression"].matching(collection.id)),
+        embeddings={
+            space: tuple(embeddings.matching(space.id, METHOD, collection.id))
+            for space in platform.spaces
+        },
+    )
+
+
+def with_further(
+    parts: CollectionParts, collection: Collection, tables: dict[str, StoredTable]
+) -> tuple[CollectionParts, dict[str, str]]:
+    """The same with what other methods made of `collection`; and why some take no part."""
+    found: dict[str, list[Part]] = {}
+    for part in tables[TABLE_OF_KIND[collection.kind]].parts:
+        space, method, of = part.partition
+        if of == collection.id and method != METHOD:
+            found.setdefault(f"{space}:{method}", []).append(part)
+    total = parts.observations.rows
+    rows = {name: sum(part.rows for part in shards) for name, shards in found.items()}
+    without = {
+        f"{collection.id}/{name}": f"reaches {rows[name]:,} of {total:,} observations, and "
+        f"{SHARE_COVERED:.0%} are asked for"
+        for name in found
+        if rows[name] < SHARE_COVERED * total
+    }
+    further = {
+        name: tuple(shards)
+        for name, shards in found.items()
+        if f"{collection.id}/{name}" not in without
+    }
+    return replace(parts, further=further), without
+
+
+def shown_pictures(
+    pictures: Mapping[str, bytes], addresses: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Markdown of as many pictures (PNG) as Dagster's event log should carry.
+
+    Parameters
+    ----------
+    addresses
+        Where the others are kept; by default in the release.
+    """
+    lines, left = [], SHOWN_BYTES
+    for name, picture in pictures.items():
+        encoded = base64.b64encode(picture).decode()
+        left -= len(encoded)
+        shown = f"![{markdown_text(name)}](data:image/png;base64,{encoded})"
+        elsewhere = f"{markdown_text(name)}: {addresses.get(name, 'in the release, under audit/')}"
+        lines.append(shown if left >= 0 else elsewhere)
+    return "\n\n".join(lines)

@@ -15,8 +15,9 @@ from typing import Any
 import dagster as dg
 
 from assets.results import OWNERS, file_schema
-from genept.platform import Platform
-from genept.sources.catalogue import Source, load_catalogue
+from genept.client.platform import Platform
+from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalog.source import Source
 
 _CRON = {
     "daily": "15 3 * * *",

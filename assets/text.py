@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.pools import EMBEDDING
 from assets.results import (
     DATA_VERSION,
+    EMBEDDING,
     OWNERS,
     column_schema,
     declared,
@@ -15,11 +15,10 @@ from assets.results import (
     table_result,
 )
 from assets.sources import source_key
-from genept.platform import Platform
-from genept.store.lake import Part, StoredTable
-from genept.store.provenance import code_version
-from genept.text.descriptions import describe_genes
-from genept.text.receipts import record_ledger
+from genept.client.platform import Platform
+from genept.storage.provenance import Part, StoredTable, code_version
+from genept.text.descriptions.gene_descriptions import describe_genes
+from genept.text.embedders.hosted.ledger import record_ledger
 
 SPACES = dg.DynamicPartitionsDefinition(name="space")
 """One partition per space: a new recipe, embedder or registered table is a new one."""
@@ -68,7 +67,7 @@ def descriptions(
     "to embed just that; what it makes is remembered, and gene_embeddings takes it from there.",
     kinds={"parquet", "s3"},
     owners=OWNERS,
-    code_version=code_version("genept.text", "genept.tables"),
+    code_version=code_version("genept.text", "genept.schema.tables"),
 )
 def space_vectors(
     context: dg.AssetExecutionContext,

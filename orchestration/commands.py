@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genept.console import console
-from genept.settings import Settings
-from genept.store.approvals import COMMAND
-from genept.store.errors import StoreError
+from genept.common.display import console
+from genept.common.errors import StoreError
+from genept.common.settings import Settings
+from genept.release.holds import COMMAND
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -29,8 +29,8 @@ def run() -> None:
     """Build what is new and publish it: public data to a release, through Dagster."""
     import dagster as dg
 
-    from genept.platform import Platform
-    from genept.report import print_report
+    from genept.cli.run_report import print_report
+    from genept.client.platform import Platform
     from orchestration.instance import (
         close_killed_runs,
         dagster_home,
@@ -70,11 +70,10 @@ def ui(
     """
     import dagster as dg
 
-    from genept.platform import Platform
-    from orchestration.entrance import Entrance
+    from genept.client.platform import Platform
     from orchestration.instance import dagster_home, register_spaces
     from orchestration.services import code_server, daemon, watched
-    from orchestration.webserver import serve
+    from orchestration.webserver import Entrance, serve
 
     os.umask(0o077)  # sockets and logs of all its processes are this user's
     settings = Settings()
@@ -136,7 +135,7 @@ def require_published(instance: dg.DagsterInstance, run_id: str) -> None:
     """Raise `StoreError` unless a run ended well; what to do depends on whether it is held."""
     import dagster as dg
 
-    from orchestration.progress import is_held
+    from orchestration.failures import is_held
 
     run = instance.get_run_by_id(run_id)
     if run is not None and run.is_success:
@@ -154,7 +153,7 @@ def require_published(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def _current_release(settings: Settings) -> str | None:
-    from genept.client import open_releases
+    from genept.client.resolve import open_releases
 
     return open_releases(settings).current_id()
 

@@ -6,38 +6,28 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from assets import (
-    benchmarks,
-    collections,
-    costs,
-    models,
-    nomenclature,
-    operations,
-    release,
-    sources,
-    text,
-)
+from assets import benchmarks, collections, models, nomenclature, operations, release, sources, text
+from assets import operations as costs
 from assets.embeddings import embedding_lanes, embedding_tables, further_embeddings
-from genept.platform import Platform
-from genept.settings import Settings
-from orchestration.checks import relation_checks, table_checks
+from genept.client.platform import Platform
+from genept.common.settings import Settings
+from orchestration.asset_checks import relation_checks, table_checks
+from orchestration.automation import automation, with_policy
 from orchestration.embedding_flow import prefect_runner
-from orchestration.engines import share_engines
 from orchestration.executors import executor_of, lanes_of
-from orchestration.failures import failures
-from orchestration.inbox import inbox_job, inbox_sensor
+from orchestration.failures import failures, run_lines
+from orchestration.instance import share_engines
 from orchestration.io_manager import LakeIOManager
-from orchestration.metering import METER
-from orchestration.nights import (
+from orchestration.run_metrics import METER, run_records
+from orchestration.schedules import (
+    inbox_job,
+    inbox_sensor,
     new_data_sensor,
     nightly_job_of,
     release_job_of,
     retraining_job_of,
     schedules_of,
 )
-from orchestration.policies import automation, with_policy
-from orchestration.progress import run_lines
-from orchestration.records import run_records
 
 _MODULES = [
     *(sources, nomenclature, collections, text, benchmarks, models, release, operations, costs)

@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from genept.settings import Settings
-from genept.store.errors import StoreError
+from genept.common.errors import StoreError
+from genept.common.settings import Settings
 
 
 def executor_of(settings: Settings) -> dg.ExecutorDefinition:

@@ -1,4 +1,4 @@
-"""The Dagster instance under the state folder, and the lock that keeps runs apart."""
+"""The Dagster instance under the state folder, its SQLite engines, and the lock between runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
@@ -16,20 +18,48 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.storage import sql
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from filelock import FileLock, Timeout
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import NullPool
 
 from assets.text import SPACES
-from genept.private_files import private_folder
-from genept.settings import Settings
-from genept.store.claim import RunState
-from genept.store.errors import StoreError
+from genept.common.errors import StoreError
+from genept.common.private_files import private_folder
+from genept.common.settings import Settings
+from genept.release.fencing import RunState
+
+
+def share_engines() -> None:
+    """Have Dagster's SQLite storages ask here for their engines; once more changes nothing."""
+    for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
+        vars(storage)["create_engine"] = _engine
+
+
+def _engine(url: str, **options: Any) -> Engine:
+    """The engine of an address, made when it is first asked for."""
+    timeout = options.get("connect_args", {}).get("timeout")
+    return _made(url, timeout)
+
+
+@cache
+def _made(url: str, timeout: int | None) -> Engine:
+    arguments = {} if timeout is None else {"timeout": timeout}
+    return sql.create_engine(url, poolclass=NullPool, connect_args=arguments)
+
 
 LAUNCHED_BY = {"genept/launched_by": "genept run"}
+
 CODE_LOCATION = "orchestration.definitions"
 """As the UI of `genept ui` names what it shows."""
 
+
 _RUN_FROM = "run from a checkout of the project"
+
 _CONFIGURATION = Path(__file__).parents[1] / "infra" / "dagster.yaml"
 
 

@@ -10,10 +10,10 @@ import dagster as dg
 from dagster._core.definitions.data_version import extract_data_version_from_entry
 
 from assets.operations import claim_for
-from genept.platform import Platform
-from genept.store.errors import StoreError
-from genept.store.lake import StoredTable
-from orchestration.metering import METER
+from genept.client.platform import Platform
+from genept.common.errors import StoreError
+from genept.storage.provenance import StoredTable
+from orchestration.run_metrics import METER
 
 
 class LakeIOManager(dg.IOManager):

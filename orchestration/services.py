@@ -19,8 +19,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from genept.console import console
-from genept.store.errors import StoreError
+from genept.common.display import console
+from genept.common.errors import StoreError
 
 STARTUP_SECONDS: Final = 180
 ENDING_SECONDS: Final = 60

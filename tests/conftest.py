@@ -11,13 +11,13 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.download.archives import Archives
 from genept.nomenclature.reference import read_reference
-from genept.sources.archives import Archives
-from genept.sources.catalogue import load_catalogue
-from genept.store import server
-from genept.store.embedded import REGION, EmbeddedStore
-from genept.store.lake import Lake
-from genept.store.s3 import ObjectStore
+from genept.storage.embedded import server
+from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
 
 settings.register_profile("genept", deadline=None)  # a busy machine is no bug
 settings.load_profile("genept")

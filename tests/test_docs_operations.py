@@ -19,12 +19,12 @@ import typer
 from declared_rows import candidate, declared_rows, passing, store_table
 from typer.testing import CliRunner
 
-from genept.cli import add_commands, app
-from genept.store.embedded import EmbeddedStore
-from genept.store.lake import Lake
-from genept.store.release import Releases
-from genept.store.s3 import ObjectStore
-from genept.tables import TABLES
+from genept.cli.main import add_commands, app
+from genept.release.publish import Releases
+from genept.schema.tables import TABLES
+from genept.storage.embedded.store import EmbeddedStore
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
 
 add_commands()
 PROJECT = Path(__file__).parents[1]

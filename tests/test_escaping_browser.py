@@ -10,21 +10,20 @@ import pandas as pd
 import polars as pl
 import pytest
 from chromium import SECONDS, chromium
+from hostile_text import HOSTILE, PERMISSIVE
 from playwright.sync_api import Browser
-from test_escaping import HOSTILE, PERMISSIVE
 
-from assets.views import shown_pictures
-from genept.escaping import visible
-from genept.models.card import Facts
-from genept.models.card_pages import card_markdown, card_page
+from assets.results import shown_pictures
+from genept.client.site.page_parts import Score, interval_plot, share_bar
+from genept.common.display import visible
+from genept.models.cards.card import Facts
+from genept.models.cards.forgetting import ForgettingMatrix, forgetting_picture
+from genept.models.cards.model_reports import card_markdown, card_page
 from genept.models.evidence import Cohort, Evidence, Interval, Predictions
-from genept.models.forgetting import ForgettingMatrix, forgetting_picture
 from genept.nomenclature.report import mapping_report
-from genept.site.figures import Score, interval_plot, share_bar
-from genept.store.approvals import Approval, approval_page
-from genept.store.manifest import Evidence as Checked
-from validation.engine import run_suite
-from validation.pages import index_page
+from genept.release.approvals import Approval, approval_page
+from genept.release.manifest import Evidence as Checked
+from validation.engine import index_page, run_suite
 from validation.suites import Expectation, Suite
 
 pytestmark = [

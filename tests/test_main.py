@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from genept.datasources.download.archives import Archives
 from genept.nomenclature.reference import SOURCES
-from genept.sources.archives import Archives
 
 PROGRAM = """
 import sys
 from genept.__main__ import main
-from genept.processes import Workers
+from genept.common.processes import Workers
 
 if __name__ == "__main__":
     with Workers(2) as workers:
@@ -42,7 +42,7 @@ def test_the_program_is_the_command_line() -> None:
 
 IMPORTED = """
 import sys
-from genept.cli import main
+from genept.cli.main import main
 
 sys.argv = ["genept", "collections", "validate", "counts.txt"]
 try:

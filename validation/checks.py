@@ -13,16 +13,16 @@ from contextlib import suppress
 import pandas as pd
 import polars as pl
 
-from genept.declaration import Table
+from genept.common.errors import ConflictError, MissingObjectError
 from genept.embeddings.expression import embedding_matrix
-from genept.store.errors import ConflictError, MissingObjectError
-from genept.store.lake import Lake, StoredTable
-from genept.store.manifest import Evidence
-from genept.tables import TABLES
-from validation.matrices import matrix_findings
-from validation.pages import index_page
-from validation.suites import suite_for
-from validation.summaries import narrow
+from genept.release.manifest import Evidence
+from genept.schema.columns import Table
+from genept.schema.tables import TABLES
+from genept.storage.lake import Lake
+from genept.storage.provenance import StoredTable
+from validation.engine import index_page
+from validation.relations import matrix_findings
+from validation.suites import narrow, suite_for
 
 
 def check_table(lake: Lake, stored: StoredTable, *, complete: bool = True) -> Evidence:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from genept.text.recipes import Recipe
+from genept.text.descriptions.recipes import Recipe
 
 MASKED = "words of mask "
 """What a step adds, if it takes a mask away: this, and the name of the mask."""

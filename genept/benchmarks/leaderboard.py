@@ -12,27 +12,27 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.comparisons import (
+from genept.benchmarks.metrics.resampling import (
+    METRICS,
+    Resampled,
     confusions,
     corrected,
     paired_differences,
+    resampled,
     rivals,
 )
-from genept.benchmarks.contests import Contest, SpaceVectors, contest, entries
-from genept.benchmarks.predicting import predict
-from genept.benchmarks.registry import TASKS
-from genept.benchmarks.resampling import METRICS, Resampled, resampled
-from genept.benchmarks.tasks import Labels, Task
-from genept.store.lake import Lake, NewPart, Part
-from genept.store.provenance import Origin
-from genept.tables import TABLES
+from genept.benchmarks.tasks.base import Labels, Task
+from genept.benchmarks.tasks.task_inputs import Contest, SpaceVectors, contest, entries, predict
+from genept.benchmarks.tasks.task_registry import TASKS
+from genept.schema.tables import TABLES
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part
 
 _CODE: Final = (
     "genept.benchmarks.leaderboard",
-    "genept.benchmarks.resampling",
-    "genept.benchmarks.comparisons",
-    "genept.benchmarks.scores",
-    "genept.tables",
+    "genept.benchmarks.metrics.resampling",
+    "genept.benchmarks.metrics.scores",
+    "genept.schema.tables",
 )
 
 

@@ -1,5 +1,5 @@
 """Collections: parsed observations whose genes are mapped, merged and written as clean parquet.
 
-Reading the publishers' formats belongs to `genept.sources`; what a name means to
+Reading the publishers' formats belongs to `genept.datasources`; what a name means to
 `genept.nomenclature`.
 """

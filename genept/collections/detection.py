@@ -1,28 +1,18 @@
-"""From a local file and what its owner says of it to a catalogue entry: what is seen is not asked.
-
-Every proposal comes with what it was seen by; what cannot be told is asked for, never guessed.
-How files look from outside is in `layouts`; whether the entry holds is tried out in `rehearsal`.
-"""
+"""From a local file and its owner's statements to a catalogue entry."""
 
 from __future__ import annotations
 
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
-import scipy.sparse as sp
 from pydantic import ValidationError
 
-from genept.collections import layouts
-from genept.collections.added import local_archives, named_by_owner, own_sources
-from genept.collections.axes import (
-    axis_of_genes,
-    id_column,
-    of_genes,
+from genept.collections import file_columns, layouts, sidecar
+from genept.collections.axes import axis_of_genes, id_column, of_genes
+from genept.collections.axis_refusals import (
     refuse_gene_as_ids,
     refuse_labels,
     refuse_long,
@@ -30,24 +20,17 @@ from genept.collections.axes import (
     refuse_texts_of_genes,
     refuse_texts_of_observations,
 )
-from genept.collections.claims import SAMPLED_OBSERVATIONS
-from genept.collections.field_names import named_fields
-from genept.collections.sidecar import Sidecar, problems
-from genept.collections.units import MEANINGS, UnitFinding, detect_unit
+from genept.collections.detected_values import _entry, _Labels, _labels, _Look, _parsed, _unit
+from genept.collections.sidecar import Sidecar, named_fields, problems
+from genept.collections.user_collections import local_archives, named_by_owner, own_sources
+from genept.common.errors import SourceError, listed
+from genept.datasources.catalog.entries import Collection
+from genept.datasources.catalog.format_options import FORMATS
+from genept.datasources.catalog.source import Source
+from genept.datasources.download.archives import Archives
+from genept.datasources.readers.hdf5.h5ad import describe_h5ad
 from genept.nomenclature.mapping import Nomenclature
-from genept.sources.advice import setting
-from genept.sources.archives import Archives
-from genept.sources.catalogue import Collection
-from genept.sources.collections import parse_sources
-from genept.sources.errors import SourceError, listed
-from genept.sources.formats import FORMATS
-from genept.sources.h5ad import describe_h5ad
-from genept.sources.matrix_options import Encoding, MetadataTable
-from genept.sources.metadata import read_columns
-from genept.sources.parsed import ParsedCollection
-from genept.sources.source import Source
 
-_CELLS: Final = ("h5ad", "tenx_h5", "tenx_mtx")
 _WITH_TABLES: Final = ("table", "gct", "geo_series", "tenx_mtx", "parquet")
 
 
@@ -68,20 +51,6 @@ class Detected:
     files: dict[str, Path]
     seen: tuple[str, ...]
     open_questions: tuple[str, ...] = ()
-
-
-@dataclass
-class _Look:
-    """What has been found so far."""
-
-    format: str
-    options: dict[str, Any]
-    seen: list[str] = field(default_factory=list)
-    questions: list[str] = field(default_factory=list)
-    fields: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    genes: set[str] = field(default_factory=set)
-    matrices: list[str] = field(default_factory=list)
 
 
 def detect(
@@ -133,27 +102,6 @@ def detect(
     )
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """A table of observations, as text, and how its file is encoded."""
-
-    name: str
-    frame: pl.DataFrame
-    encoding: Encoding
-
-
-def _labels(archives: Archives, sources: Sequence[Source], told: Sidecar, path: Path) -> _Labels:
-    """Read a whole table of labels; how, may be said in the options."""
-    given = told.options.get("metadata") or [{}]
-    values = {"encoding": layouts.encoding_of(path)} | dict(given[0])
-    try:
-        table = MetadataTable.model_validate(values)
-    except ValidationError as error:
-        raise SourceError(f"option metadata: {problems(error)}") from error
-    entry = _entry(_Look("table", {"metadata": [values]}), told, sources, "log2")
-    return _Labels(path.name, read_columns(archives, entry, table, None), table.encoding)
-
-
 def _check_options(format_: str, told: Sidecar) -> None:
     """Refuse options that the format does not have, and values that they cannot have."""
     if format_ not in FORMATS:
@@ -182,7 +130,7 @@ def _looked(
     if look.format == "h5ad":
         _look_at_h5ad(look, file, told)
     elif look.format == "geo_series":
-        look.fields += layouts.geo_fields(file, found.member, found.encoding)
+        look.fields += sidecar.geo_fields(file, found.member, found.encoding)
     elif look.format == "table":
         table = layouts.look_at_table(file, look.options)
         if table.decimal != "." and "decimal" not in look.options:
@@ -190,7 +138,7 @@ def _looked(
             look.seen.append("numbers have a decimal comma")
         _look_at_axes(look, table, file.name, nomenclature, labels, told)
     elif look.format == "parquet" and look.options.get("layout", "wide") == "wide":
-        table = layouts.look_at_parquet(file, look.options.get("observations"))
+        table = file_columns.look_at_parquet(file, look.options.get("observations"))
         _look_at_axes(look, table, file.name, nomenclature, labels, told)
     return look
 
@@ -208,7 +156,7 @@ def _look_at_h5ad(look: _Look, file: Path, told: Sidecar) -> None:
 
 def _look_at_axes(
     look: _Look,
-    table: layouts.TextTable,
+    table: file_columns.TextTable,
     what: str,
     nomenclature: Nomenclature,
     labels: _Labels | None,
@@ -325,92 +273,3 @@ def _pass_over(look: _Look, used: Iterable[str | None]) -> None:
     unused = [name for name in look.texts if name not in set(used)]
     if unused:
         look.options["ignore"] = [*look.options.get("ignore", ()), *unused]
-
-
-def _unit(
-    look: _Look, archives: Archives, sources: Sequence[Source], told: Sidecar
-) -> UnitFinding | None:
-    """Tell the unit by the values; ask where they do not tell."""
-    if told.unit is not None:
-        look.seen.append(f"unit: {told.unit}, as said")
-        return None
-    if look.format in ("tenx_h5", "tenx_mtx"):
-        look.seen.append("unit: counts, as Cell Ranger writes them; each value is checked")
-        return UnitFinding(("counts",), "", is_certain=True)
-    found = _unit_of(_parsed(look, archives, sources, told))
-    if look.format == "h5ad" and not found.are_counts and "matrix" not in look.options:
-        found = _counts_elsewhere(look, lambda: _parsed(look, archives, sources, told)) or found
-    if found.is_certain:
-        look.seen.append(f"unit: {found.possible[0]} ({found.seen})")
-    else:
-        look.questions.append(_question_of_unit(found))
-    return found
-
-
-def _question_of_unit(found: UnitFinding) -> str:
-    """What is not certain, why, and what to state for each of the units that it could be."""
-    units = found.possible or tuple(MEANINGS)
-    could = " or ".join(found.possible) or "in any unit"
-    remedies = ", ".join(f"{setting('unit', unit)} for {MEANINGS[unit]}" for unit in units)
-    whole = "" if "tpm" not in units else "; estimated counts (salmon, RSEM): round them first"
-    open_ = "do not prove it" if len(found.possible) == 1 else "do not tell which"
-    return (
-        f"unit: the values could be {could}, and {open_} ({found.seen}): state the unit: "
-        f"{remedies}{whole}"
-    )
-
-
-def _unit_of(parsed: ParsedCollection) -> UnitFinding:
-    blocks = list(parsed.expression.blocks(0, SAMPLED_OBSERVATIONS))
-    if not blocks:
-        raise SourceError("it has no observations")
-    return detect_unit(sp.csr_matrix(sp.vstack(blocks, format="csr")))
-
-
-def _counts_elsewhere(look: _Look, parsed: Callable[[], ParsedCollection]) -> UnitFinding | None:
-    """Counts in `raw` or a layer of an h5ad whose X holds something else."""
-    named = [it for it in look.matrices if re.search(r"count|raw|umi", it) and it != "X"]
-    for matrix in sorted(named, key=lambda it: it not in ("raw", "layers/counts")):
-        look.options["matrix"] = matrix
-        try:
-            found = _unit_of(parsed())
-        except SourceError:
-            continue  # there is no such matrix
-        if found.are_counts:
-            look.seen.append(f"counts are in {matrix}, so that is read instead of X")
-            return found
-    look.options.pop("matrix", None)
-    return None
-
-
-def _parsed(
-    look: _Look, archives: Archives, sources: Sequence[Source], told: Sidecar
-) -> ParsedCollection:
-    """The file read without a claim on its values: log2 may be anything."""
-    return parse_sources(archives, _entry(look, told, sources, told.unit or "log2"))
-
-
-def _entry(look: _Look, told: Sidecar, sources: Sequence[Source], unit: str) -> Collection:
-    additive = unit in ("counts", "tpm")
-    has_types = "cell_type" in look.options.get("labels", {})
-    try:
-        return Collection.model_validate(
-            {
-                "id": told.id,
-                "title": told.title or sources[0].title,
-                "kind": told.kind
-                or ("single_cell" if look.format in _CELLS or has_types else "bulk"),
-                "format": look.format,
-                "sources": tuple(source.id for source in sources),
-                "unit": unit,
-                "duplicate_policy": told.duplicate_policy
-                or ("sum" if additive else "highest_mean"),
-                "annotation_release": told.annotation_release,
-                "group_axis": look.options.get("group") or "observation",
-                "caveat": told.caveat,
-                **told.terms,
-                "options": look.options,
-            }
-        )
-    except ValidationError as error:
-        raise SourceError(f"collection {told.id!r}: {problems(error)}") from error

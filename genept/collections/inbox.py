@@ -1,24 +1,23 @@
-"""The inbox: a file and its sidecar in the bucket become a collection, or go to quarantine whole.
-
-A drop is complete once `FILE.toml` lies beside `FILE`. The declaration is written last, so a
-killed ingest shows nowhere and the drop is still there; what is refused is moved aside with a
-report of what was expected, where, and what to do. Who watches is `orchestration`'s business.
-"""
+"""The inbox: files and sidecars in the bucket become collections, or go to quarantine whole."""
 
 from __future__ import annotations
 
-import re
 import tempfile
-import tomllib
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from genept.collections.added import (
+from genept.collections.detection import Detected
+from genept.collections.drops import LONGEST_SIDECAR, SIDECAR, Drop, _is_same, drops
+from genept.collections.ingest import ingest
+from genept.collections.preflight import CollectionRefusedError
+from genept.collections.sandboxed_dry_run import try_out
+from genept.collections.sandboxed_ingest import parts_in_child
+from genept.collections.sidecar import Sidecar, read_sidecar
+from genept.collections.user_collections import (
     AddedCollection,
     declare,
     find_added,
@@ -26,31 +25,16 @@ from genept.collections.added import (
     named_by_owner,
     store_files,
 )
-from genept.collections.claims import CollectionRefusedError
-from genept.collections.detection import Detected
-from genept.collections.ingest import ingest
-from genept.collections.limited_ingest import parts_in_child
-from genept.collections.sidecar import Sidecar, read_sidecar
-from genept.collections.trial import try_out
-from genept.escaping import markdown_block, markdown_text
+from genept.common.display import markdown_block, markdown_text
+from genept.common.errors import ConflictError, MissingObjectError, SourceError, advising
+from genept.datasources.readers.sandbox_watch import USUAL, Allowance
 from genept.nomenclature.reference import Reference
 from genept.nomenclature.screening import GeneNamesRefusedError
-from genept.sources.advice import advising
-from genept.sources.errors import SourceError
-from genept.sources.limited import USUAL, Allowance
-from genept.sources.source import ID
-from genept.store.errors import ConflictError, MissingObjectError
-from genept.store.lake import Lake, Part
-from genept.store.objects import ObjectInfo
-from genept.store.parquet import TableContractError
-from genept.store.provenance import sha256_of
-from genept.store.s3 import ObjectStore
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
+from genept.storage.parquet import TableContractError
+from genept.storage.provenance import Part
 
-SIDECAR: Final = ".toml"
-LONGEST_SIDECAR: Final = 64 << 10
-"""Bytes of a sidecar, at most."""
-LONGEST_NAME: Final = 200
-"""Bytes of a file's name, at most; what is called longer waits."""
 OF_THE_FILE: Final = (
     SourceError,
     CollectionRefusedError,
@@ -58,6 +42,7 @@ OF_THE_FILE: Final = (
     TableContractError,
 )
 """What is wrong with a file; whatever else fails is not its fault, and a drop stays there."""
+
 
 _REPORT: Final = """# {name} was not taken in
 
@@ -72,51 +57,6 @@ Dropped: {when}, as collection `{id}`.
 Mend the file, or what its sidecar says of it, and put both into {inbox} again, the sidecar last.
 `genept collections validate FILE` tries it out on your own machine. Nothing of it was published.
 """
-
-
-@dataclass(frozen=True)
-class Drop:
-    """A file in the inbox with its sidecar.
-
-    Parameters
-    ----------
-    id
-        Of the collection that it is to become; made of the file's name if the sidecar says none.
-    body
-        What the sidecar says; empty if it is longer than `LONGEST_SIDECAR`.
-    metadata
-        The table of observations that the sidecar names, if it lies beside it.
-    shared
-        Whether another drop names the same table: it stays until the last of them is gone.
-    version
-        Changes whenever one of the objects is written.
-    """
-
-    id: str
-    file: ObjectInfo
-    sidecar: ObjectInfo
-    body: bytes
-    metadata: ObjectInfo | None = None
-    shared: bool = False
-
-    @property
-    def name(self) -> str:
-        """Name of the file."""
-        return self.file.key.rpartition("/")[2]
-
-    @property
-    def version(self) -> str:
-        """Hash of what the store says of the file and its sidecar."""
-        both = [
-            (one.key, one.etag, one.last_modified.isoformat()) for one in (self.file, self.sidecar)
-        ]
-        return sha256_of(both)
-
-    @property
-    def own_objects(self) -> tuple[ObjectInfo, ...]:
-        """The objects that are this drop's and nobody else's; the sidecar first."""
-        metadata = () if self.metadata is None or self.shared else (self.metadata,)
-        return (self.sidecar, self.file, *metadata)
 
 
 @dataclass(frozen=True)
@@ -148,41 +88,6 @@ class Replaced:
     """A drop of which another version was uploaded while it was read: that one counts."""
 
     drop: Drop
-
-
-def drops(store: ObjectStore, product: str) -> tuple[list[Drop], list[str]]:
-    """The complete drops of the inbox, and the names of files that wait for their other half.
-
-    Nothing that a file is called or that a sidecar says keeps another drop from being seen.
-    """
-    folder = f"{product}/inbox/"
-    objects = {one.key.removeprefix(folder): one for one in store.list(folder)}
-    # A sidecar is nobody's file, so that nobody can give a sidecar to another's.
-    files = {
-        name: one
-        for name, one in objects.items()
-        if _is_name(name) and not name.endswith(SIDECAR) and name + SIDECAR in objects
-    }
-    bodies = {name: _read(store, objects[name + SIDECAR]) for name in files}
-    named = {name: _metadata_of(body) for name, body in bodies.items()}
-    shares = Counter(named.values())
-    found, used = [], set[str]()
-    for name, file in files.items():
-        table = named[name]
-        # Another drop's file is never this one's table, whatever its sidecar says.
-        is_free = table in objects and table not in files and not str(table).endswith(SIDECAR)
-        found.append(
-            Drop(
-                id=_id_of(bodies[name], file),
-                file=file,
-                sidecar=objects[name + SIDECAR],
-                body=bodies[name],
-                metadata=objects[table] if table is not None and is_free else None,
-                shared=shares[table] > 1,
-            )
-        )
-        used |= {name, name + SIDECAR} | ({table} if table is not None and is_free else set())
-    return found, sorted(objects.keys() - used)
 
 
 def take_in(
@@ -353,49 +258,3 @@ def _remove(store: ObjectStore, product: str, drop: Drop) -> None:
         return
     read = {(one.key, one.etag) for one in drop.own_objects}
     store.delete([one.key for one in now.own_objects if (one.key, one.etag) in read])
-
-
-def _is_same(now: ObjectInfo | None, then: ObjectInfo) -> bool:
-    return now is not None and (now.etag, now.bytes) == (then.etag, then.bytes)
-
-
-def _is_name(name: str) -> bool:
-    """Whether a file may be called so, here and in the bucket."""
-    return (
-        "/" not in name
-        and name not in ("", ".", "..")
-        and name.isprintable()
-        and "\\" not in name
-        and len(name.encode()) <= LONGEST_NAME
-    )
-
-
-def _read(store: ObjectStore, sidecar: ObjectInfo) -> bytes:
-    if sidecar.bytes > LONGEST_SIDECAR:
-        return b""
-    try:
-        return store.get(sidecar.key)
-    except MissingObjectError:  # taken out since the listing
-        return b""
-
-
-def _metadata_of(body: bytes) -> str | None:
-    """The metadata file that a sidecar names, if it may be called so."""
-    name = _values(body).get("metadata")
-    return name if isinstance(name, str) and _is_name(name) else None
-
-
-def _id_of(body: bytes, file: ObjectInfo) -> str:
-    """The id that a sidecar says, or one made of the file's name."""
-    told = _values(body).get("id")
-    if isinstance(told, str) and re.fullmatch(ID, told):
-        return told
-    stem = file.key.rpartition("/")[2].partition(".")[0].lower()
-    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-") or "unnamed"
-
-
-def _values(body: bytes) -> dict[str, Any]:
-    try:
-        return tomllib.loads(body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return {}  # said when the drop is taken in

@@ -1,9 +1,4 @@
-"""One collection from its archives to the lake: mapping, axis, observations, expression, responses.
-
-Every input gene, observation and response ends in a table or in `quarantine`. Expression
-goes through in shards, each remembered when it is done: memory is set by the shard, and a
-killed ingest goes on where it stopped. Nothing shows before all of it is there.
-"""
+"""One collection from its archives to the lake: mapping, axis, observations, expression."""
 
 from __future__ import annotations
 
@@ -18,12 +13,16 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from genept.collections.claims import (
-    refuse_other_axis,
-    refuse_other_unit,
+from genept.collections.gene_names import (
+    _axis_rows,
+    _labelled,
+    _summary,
+    coverage_of,
+    mapping_rows,
+    screened,
 )
 from genept.collections.merging import GeneAxis, column_totals
-from genept.collections.naming import coverage_of, mapping_rows, screened
+from genept.collections.preflight import refuse_other_axis, refuse_other_unit
 from genept.collections.quarantine import (
     empty_observations,
     odd_libraries,
@@ -31,24 +30,25 @@ from genept.collections.quarantine import (
     quarantine_rows,
     screened_out,
     silent_genes,
+    with_twins_grouped,
 )
 from genept.collections.shards import ShardTask, get_ready, ingest_shard, spans_of
-from genept.collections.twins import with_twins_grouped
-from genept.console import console, progress_bar
+from genept.common.display import console, progress_bar
+from genept.common.errors import SourceError
+from genept.common.processes import Workers
+from genept.datasources.catalog.entries import Collection
+from genept.datasources.download.archives import Archives
+from genept.datasources.parsers import parse_collection
+from genept.datasources.readers.parsed import ParsedCollection
+from genept.datasources.readers.text.matrix import discard_spool
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference
-from genept.processes import Workers
-from genept.sources.archives import Archives
-from genept.sources.catalogue import Collection
-from genept.sources.collections import parse_collection
-from genept.sources.errors import SourceError
-from genept.sources.parsed import ParsedCollection, Quarantined
-from genept.sources.text_matrix import discard_spool
-from genept.store.lake import Lake, NewPart, Part
-from genept.store.provenance import Origin
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part
 
 LARGE = 256 * 2**20
 """Bytes of a source that will have several shards: processes begin while it is verified."""
+
 
 TABLES_OF_A_COLLECTION = (
     "collections",
@@ -101,7 +101,12 @@ def ingest(
     """
     sources = {source: archives.data_version(source) for source in collection.sources}
     origin = Origin(
-        code=("genept.sources", "genept.nomenclature", "genept.collections", "genept.tables"),
+        code=(
+            "genept.datasources",
+            "genept.nomenclature",
+            "genept.collections",
+            "genept.schema.tables",
+        ),
         inputs={"reference": reference_version, **sources},
         settings=collection.model_dump(mode="json", exclude={"optional"}),
     )
@@ -283,53 +288,3 @@ def _by_policy(collection: Collection, parsed: ParsedCollection, mapped: GeneAxi
     if collection.duplicate_policy == "highest_mean" and mapped.is_doubled:  # a pass of its own
         totals = column_totals(parsed.expression.blocks(), totals.size).signed
     return mapped.by_policy(collection.duplicate_policy, totals)
-
-
-def _axis_rows(
-    collection: Collection, axis: GeneAxis, genes: pl.DataFrame, seen: pl.DataFrame
-) -> pl.DataFrame:
-    rows = pl.DataFrame(
-        {
-            "gene_index": np.arange(len(axis.ensembl_gene_ids), dtype=np.uint32),
-            "ensembl_gene_id": axis.ensembl_gene_ids,
-            "n_inputs": axis.n_inputs,
-            "policy": pl.Series(axis.policies(collection.duplicate_policy), dtype=pl.String),
-        }
-    )
-    symbols = genes.select("ensembl_gene_id", "symbol")
-    rows = rows.join(symbols, on="ensembl_gene_id", how="left")
-    rows = rows.join(seen, on="gene_index", how="left")
-    return _labelled(collection, rows.with_columns(pl.col("n_observations").fill_null(0)))
-
-
-def _summary(
-    archives: Archives,
-    collection: Collection,
-    n_observations: int,
-    n_genes: int,
-    quarantined: list[Quarantined],
-    coverage: float,
-) -> pl.DataFrame:
-    sources = [archives.catalogue.source(source) for source in collection.sources]
-    return pl.DataFrame(
-        {
-            "collection_id": [collection.id],
-            "title": [collection.title],
-            "kind": [collection.kind],
-            "unit": [collection.unit],
-            "group_axis": [collection.group_axis],
-            "sources": [[source.released_as for source in sources]],
-            "licence": [collection.licence],
-            "redistributable": [collection.redistributable],
-            "citation": [collection.citation],
-            "caveat": pl.Series([collection.caveat], dtype=pl.String),
-            "n_observations": [n_observations],
-            "n_genes": [n_genes],
-            "n_quarantined": [sum(one.action == "kept_out" for one in quarantined)],
-            "mapped_expression": [coverage],
-        }
-    )
-
-
-def _labelled(collection: Collection, rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(pl.lit(collection.id).alias("collection_id"))

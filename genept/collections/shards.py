@@ -17,13 +17,12 @@ import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
 
-from genept.collections.merging import ColumnTotals, GeneAxis
-from genept.collections.rows import MergedRows, merge_rows
-from genept.sources.checked_values import checked_blocks
-from genept.sources.parsed import ExpressionRows
-from genept.store.lake import NewPart
-from genept.store.parquet import Rows, write_parquet
-from genept.tables import STORED, TABLES
+from genept.collections.merging import ColumnTotals, GeneAxis, MergedRows, merge_rows
+from genept.datasources.readers.parsed import ExpressionRows
+from genept.datasources.readers.values import checked_blocks
+from genept.schema.tables import STORED, TABLES
+from genept.storage.parquet import Rows, write_parquet
+from genept.storage.provenance import NewPart
 
 SHARD_OBSERVATIONS = 8192
 """Observations a shard: some 100 MB of single cells in memory, tens of MB as parquet."""

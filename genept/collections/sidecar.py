@@ -1,19 +1,79 @@
-"""What the owner of a file says of it: the options of `genept collections add`, or a small TOML.
+"""What the owner of a file states of it: options of `genept collections add`, or a small TOML.
 
-Everything but the id may be left out where it can be detected, which is `detection`'s business.
+Also what publishers call their fields of labels and groups, however they spell it.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genept.sources.errors import SourceError
-from genept.sources.matrix_options import Label
-from genept.sources.source import ID
+from genept.common.errors import SourceError
+from genept.datasources.catalog.matrix_options import Encoding, Label
+from genept.datasources.catalog.source import ID
+from genept.datasources.download.streams import open_text
+from genept.datasources.readers.text.lines import Lines, fields_of
+
+LABEL_NAMES: Final[dict[Label, tuple[str, ...]]] = {
+    "cell_type": ("celltype", "celltypes", "annotation", "cellannotation", "celllabel"),
+    "diagnosis": ("diagnosis", "disease", "diseasestate", "condition"),
+    "tissue": ("tissue", "organ", "sourcename", "sourcenamech1"),
+    "tissue_subtype": ("tissuesubtype", "subtissue", "cohort", "tissuetype"),
+    "batch": ("batch", "plate", "lane", "library"),
+}
+
+GROUP_NAMES: Final = (
+    *("donor", "donorid", "patient", "patientid", "subject", "subjectid"),
+    *("individual", "individualid", "sampleid", "cellline", "modelid"),
+)
+
+
+def named_fields(
+    fields: Sequence[str], labels: Mapping[Label, str], group: str | None
+) -> tuple[dict[Label, str], str | None]:
+    """Our labels to the publisher's fields, and the field of the group.
+
+    Parameters
+    ----------
+    labels, group
+        What is said already; only the rest is looked for.
+    """
+    found = dict(labels)
+    taken = {*found.values(), group}
+    free = [name for name in fields if name not in taken]
+    for label, names in LABEL_NAMES.items():
+        if label not in found and (name := _called(free, (label.replace("_", ""), *names))):
+            found[label] = name
+            free.remove(name)
+    return found, group or _called(free, GROUP_NAMES)
+
+
+def _called(fields: Sequence[str], names: Sequence[str]) -> str | None:
+    plain = {re.sub(r"[^a-z0-9]", "", one.rpartition(": ")[2].lower()): one for one in fields[::-1]}
+    return next((plain[name] for name in names if name in plain), None)
+
+
+def geo_fields(path: Path, member: str | None, encoding: Encoding) -> tuple[str, ...]:
+    """Fields of the samples that a GEO series matrix describes."""
+    found: dict[str, None] = {}
+    with open_text(path, member, path.name, encoding=encoding) as stream:
+        for line in Lines(stream, path.name, encoding):
+            if line.startswith(b"!series_matrix_table_begin"):
+                break
+            if line.startswith(b"!Sample_"):
+                name, *values = fields_of(line, b"\t", path.name, 0)
+                name = name.removeprefix("!Sample_")
+                keys = {value.partition(":")[0].strip() for value in values if ":" in value}
+                if name.startswith("characteristics") and keys:
+                    found |= {f"characteristics: {key}": None for key in sorted(keys)}
+                else:
+                    found[name] = None
+    return tuple(found)
 
 
 class Sidecar(BaseModel):

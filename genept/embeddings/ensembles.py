@@ -19,21 +19,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from genept.embeddings.batches import embedding_batches
+from genept.common.errors import SourceError
 from genept.embeddings.expression import embedding_matrix
-from genept.embeddings.outside import OutsideVectors, origin_row
-from genept.embeddings.pooling import TABLE_OF_KIND
-from genept.sources.errors import SourceError
-from genept.store.lake import Lake, NewPart, Part
-from genept.store.provenance import Origin, sha256_of
-from genept.text.recipes import read_declarations
-from genept.text.spaces import space_of
+from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
+from genept.embeddings.registered_observation_vectors import OutsideVectors, origin_row
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part, sha256_of
+from genept.text.descriptions.recipes import read_declarations
+from genept.text.embedders.spaces import space_of
 
 METHOD: Final = "ensemble"
 MEMBERS: Final = ("genept-w", "genept-s", "outside")
 CODE: Final = (
-    *("genept.embeddings.ensembles", "genept.embeddings.outside", "genept.embeddings.batches"),
-    "genept.tables",
+    *(
+        "genept.embeddings.ensembles",
+        "genept.embeddings.registered_observation_vectors",
+        "genept.embeddings.pooling",
+    ),
+    "genept.schema.tables",
 )
 Matrix = npt.NDArray[np.float32]
 

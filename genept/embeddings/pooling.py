@@ -1,34 +1,100 @@
 """GenePT-w: a cell or sample is the expression-weighted mean of its genes' vectors, unit length.
 
-Pooling streams over row groups, so memory is set by the row group and the table of gene
-vectors. What is pooled where, and kept, is the business of `genept.embeddings.shards`.
+Expression in any declared unit becomes the weights of that mean.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
+from genept.common.errors import StoreError
 from genept.embeddings.expression import RowGroup
-from genept.embeddings.kernel import BLAS, WeightedSum, popularity, row_sums
-from genept.embeddings.weights import expression_weights
-from genept.store.errors import StoreError
-from genept.tables import TABLES
+from genept.embeddings.kernels.threads import BLAS
+from genept.embeddings.kernels.weighted_sum import WeightedSum, normalised, popularity, row_sums
+from genept.schema.tables import TABLES
+
+TARGET_SUM = 1e4
+
+NOT_NEGATIVE = ("counts", "tpm", "log1p")
+
+
+def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
+    """Weights of genes in observations.
+
+    Parameters
+    ----------
+    expression
+        Observations × genes, float32, in `unit`.
+    unit
+        ``counts``
+            Reads or molecules: scaled to 10,000 per observation, log1p.
+        ``tpm``
+            Any linear abundance (TPM, FPKM, normalised counts): as counts.
+        ``log1p``
+            Natural logarithm of 1 + normalised abundance: as it is.
+        ``log2``
+            Binary logarithm of an abundance, with or without an offset: as it is, and 0 below 0.
+        ``zscore``
+            Standardised by gene: shifted by the observation's lowest value.
+
+    Returns
+    -------
+    scipy.sparse.csr_matrix
+        Same shape, float32, nowhere negative.
+
+    Raises
+    ------
+    ValueError
+        If the unit is unknown, or values are negative that cannot be in this unit.
+    """
+    if unit in NOT_NEGATIVE and expression.nnz and expression.data.min() < 0:
+        raise ValueError(f"{unit} cannot be negative; is the unit right?")
+    if unit in ("counts", "tpm"):
+        return _log_normalised(expression)
+    if unit == "log1p":
+        return expression
+    if unit == "log2":
+        return _clipped(expression)
+    if unit == "zscore":
+        return _shifted(expression)
+    raise ValueError(f"no weighting is defined for unit {unit!r}")
+
+
+def _log_normalised(counts: sp.csr_matrix) -> sp.csr_matrix:
+    weights = normalised(counts, TARGET_SUM)
+    np.log1p(weights, out=weights)
+    return sp.csr_matrix((weights, counts.indices, counts.indptr), shape=counts.shape)
+
+
+def _clipped(logarithms: sp.csr_matrix) -> sp.csr_matrix:
+    weights = np.maximum(logarithms.data, 0)
+    return sp.csr_matrix((weights, logarithms.indices, logarithms.indptr), shape=logarithms.shape)
+
+
+def _shifted(values: sp.csr_matrix) -> sp.csr_matrix:
+    dense = values.toarray()
+    return sp.csr_matrix(dense - dense.min(axis=1, keepdims=True))
+
 
 METHOD = "genept-w"
+
 TABLE_OF_KIND = {"single_cell": "cell_embeddings", "bulk": "sample_embeddings"}
+
 Pooled = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """Embedding and coverage."""
 
+
 T = TypeVar("T")
+
 U = TypeVar("U")
 
 
@@ -170,3 +236,32 @@ def embedding_rows(
         ],
         schema=schema,
     )
+
+
+AT_ONCE: Final = 4096
+"""Rows of a batch that is written."""
+
+
+def embedding_batches(
+    table: str,
+    partition: tuple[str, str, str],
+    ids: Sequence[str],
+    vectors: npt.NDArray[np.float32],
+    coverage: npt.NDArray[np.float32] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Rows of `cell_embeddings` or `sample_embeddings`.
+
+    Parameters
+    ----------
+    partition
+        Space, method and collection.
+    vectors
+        Observations × dimensions, in the order of `ids`.
+    coverage
+        One share each; none: 1.
+    """
+    schema = TABLES[table].schema(vectors.shape[1])
+    covered = np.ones(len(vectors), np.float32) if coverage is None else coverage
+    for start in range(0, len(ids), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        yield embedding_rows(schema, partition, list(ids[rows]), vectors[rows], covered[rows])

@@ -17,9 +17,9 @@ import scipy.sparse as sp
 
 from genept.embeddings.expression import embedding_matrix, expression_matrix
 from genept.embeddings.pooling import METHOD
-from genept.store.lake import Lake, Part
-from genept.store.provenance import sha256_of
-from genept.text.spaces import Space
+from genept.storage.lake import Lake
+from genept.storage.provenance import Part, sha256_of
+from genept.text.embedders.spaces import Space
 
 EXPRESSION = "expression"
 BOTH = "expression+embedding"

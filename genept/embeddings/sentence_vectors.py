@@ -12,18 +12,16 @@ from typing import Protocol
 
 import numpy as np
 
-from genept.embeddings.batches import embedding_batches
+from genept.common.errors import StoreError
 from genept.embeddings.expression import expression_blocks
-from genept.embeddings.kernel import kernel_name
-from genept.embeddings.pooling import TABLE_OF_KIND
-from genept.embeddings.sampling import Sampling
-from genept.embeddings.sentences import TOP, CountTokens, Forecast, RankedNames, Sentences
-from genept.store.errors import StoreError
-from genept.store.lake import Lake, NewPart, Part
-from genept.store.provenance import Origin, sha256_of
-from genept.text.cache import VectorCache
-from genept.text.embedder import TextEmbedder
-from genept.text.embedding import Runner, embed_through_cache, plain_loop
+from genept.embeddings.kernels.weighted_sum import kernel_name
+from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
+from genept.embeddings.sentences import TOP, CountTokens, Forecast, RankedNames, Sampling, Sentences
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part, sha256_of
+from genept.text.embedders.cache import VectorCache
+from genept.text.embedders.embedder import TextEmbedder
+from genept.text.embedders.gene_vectors import Runner, embed_through_cache, plain_loop
 
 METHOD = "genept-s"
 RECIPE = "ranked-names"
@@ -31,11 +29,15 @@ RECIPE = "ranked-names"
 
 CODE = (
     *(
-        f"genept.embeddings.{name}"
-        for name in ("batches", "expression", "kernel", "panels", "sampling", "sentences")
+        "genept.embeddings.pooling",
+        "genept.embeddings.expression",
+        "genept.embeddings.kernels.weighted_sum",
+        "genept.embeddings.kernels.threads",
+        "genept.embeddings.kernels.panels",
+        "genept.embeddings.sentences",
     ),
     "genept.embeddings.sentence_vectors",
-    *("genept.embeddings.weights", "genept.text.embedding", "genept.tables"),
+    *("genept.embeddings.pooling", "genept.text.embedders.gene_vectors", "genept.schema.tables"),
 )
 """Modules whose behaviour decides what is embedded; sums of weights are the kernel's."""
 

@@ -13,16 +13,27 @@ from typing import Final
 
 from safetensors.numpy import load
 
+from genept.common.errors import ConflictError, MissingObjectError, StoreError
+from genept.models.diagnosis.heads import (
+    PROBE_TOLERANCE,
+    Contender,
+    DiagnosisModel,
+    Tempering,
+    probe_difference,
+)
 from genept.models.domain import Domain, read_domain
 from genept.models.evidence import Evidence, ModelManifest
-from genept.models.heads import Contender, DiagnosisModel
-from genept.models.persistence import ModelRefusedError, load_pipeline
-from genept.models.probe import PROBE_TOLERANCE, probe_difference
-from genept.models.stored import ChampionPointer, NamedVersion, Shadow, TrainedModel, parsed
-from genept.models.tempering import Tempering
-from genept.models.verdicts import Verdicts
-from genept.store.errors import ConflictError, MissingObjectError, StoreError
-from genept.store.s3 import ObjectStore
+from genept.models.stored_models import (
+    ChampionPointer,
+    ModelRefusedError,
+    NamedVersion,
+    Shadow,
+    TrainedModel,
+    Verdicts,
+    load_pipeline,
+    parsed,
+)
+from genept.storage.object_store import ObjectStore
 
 KEPT: Final = 5
 

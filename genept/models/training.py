@@ -1,7 +1,7 @@
 """One retraining over the lake: trained unless it is, judged by the gate, promoted if it may be.
 
 The same for every kind of model. What there is to train, and on what, is in
-`genept.models.diagnosis_training` and `genept.models.drug_training`.
+`genept.models.diagnosis.diagnosis_training` and `genept.models.drug_response.drug_training`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,21 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from genept.models.card import Facts
-from genept.models.card_pages import card_markdown
+from genept.models.cards.card import Facts
+from genept.models.cards.model_reports import card_markdown
+from genept.models.diagnosis.heads import DiagnosisModel
 from genept.models.evidence import ABSTAIN_BELOW, Cohort, Evidence, ModelManifest
-from genept.models.folds import frozen_from_table
-from genept.models.heads import DiagnosisModel
-from genept.models.holdout import Holdout, Rows
-from genept.models.persistence import stored_types
-from genept.models.promotion import judge_candidate
+from genept.models.promotion.promotion import judge_candidate, promote_challenger, promote_if_due
 from genept.models.registry import ModelRegistry
-from genept.models.shadows import promote_challenger, promote_if_due
-from genept.models.stored import TrainedModel
-from genept.store.lake import Lake, NewPart, Part
-from genept.store.provenance import Origin, sha256_of
-from genept.text.spaces import Space
+from genept.models.splits.folds import frozen_from_table
+from genept.models.splits.holdout import Holdout, Rows
+from genept.models.stored_models import TrainedModel, stored_types
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part, sha256_of
+from genept.text.embedders.spaces import Space
 
 SEED: Final = 2023
-CODE: Final = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.tables")
+CODE: Final = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.schema.tables")
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
 
@@ -156,7 +154,7 @@ def train(lake: Lake, registry: ModelRegistry, training: Training) -> Retraining
         verdicts = judge_candidate(registry, manifest, training.judged, training.genes)
         registry.judge(verdicts)
     decided = promote_if_due(registry, verdicts)
-    origin = Origin(("genept.models.verdicts",), {"verdicts": verdicts.stored_sha256})
+    origin = Origin(("genept.models.stored_models",), {"verdicts": verdicts.stored_sha256})
     rows = verdicts.table()
     gate = lake.build(f"{step}/gate", origin, lambda: [NewPart("gate_verdicts", rows, (model,))])
     done = "trained" if is_new else "skipped, no new data"

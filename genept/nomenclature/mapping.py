@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import polars as pl
 
+from genept.datasources.readers.orientation import has_ensembl_form
 from genept.nomenclature.names import gene_claims, name_index
 from genept.nomenclature.spelling import VERSION_LEFT_OUT, Meaning, meaning_by_spelling
-from genept.sources.orientation import has_ensembl_form
 
 _VERSIONED = re.compile(r"ENSG\d{11}\.\d+").fullmatch
 _NEWEST: Final = 0.999

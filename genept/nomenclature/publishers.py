@@ -1,14 +1,151 @@
-"""What each publisher's file claims about names, given the approved genes.
-
-Every function takes parsed rows, the genes of the reference, and what evidence calls the file;
-and returns claims (`names.CLAIM_SCHEMA`). Which files make a reference is `snapshots`' business.
-"""
+"""What each publisher's file claims about names, and which genes GENCODE adds to HGNC's."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import polars as pl
 
 from genept.nomenclature.names import claims_of, gene_claims, name_index
+
+FAMILY_BIOTYPES: Final = frozenset(
+    {"snoRNA", "scaRNA", "snRNA", "misc_RNA", "rRNA", "sRNA", "ribozyme", "vault_RNA"}
+)
+"""Biotypes whose GENCODE names may be those of RNA families: its SNORD29 on chromosome 5 is not
+HGNC's on chromosome 11."""
+
+
+_BIOTYPE: Final = {
+    "scaRNA": "snoRNA",
+    "misc_RNA": "other_ncrna",
+    "sRNA": "other_ncrna",
+    "ribozyme": "other_ncrna",
+    "vault_RNA": "other_ncrna",
+    "Mt_rRNA": "rRNA",
+    "Mt_tRNA": "tRNA",
+    "TEC": "unknown",
+    "artifact": "other",
+}
+"""GENCODE's biotypes in the words that HGNC's genes have; others are the same, or a group below."""
+
+
+def with_missing_ids(genes: pl.DataFrame, gencode: pl.DataFrame) -> pl.DataFrame:
+    """Ensembl ids of approved genes that HGNC has none for, where one id alone has the symbol.
+
+    Names of RNA families (`FAMILY_BIOTYPES`) tell nothing of a single gene.
+
+    Parameters
+    ----------
+    genes
+        symbol and ensembl_gene_id (nullable) of the approved genes.
+    gencode
+        ensembl_gene_id, symbol (nullable), biotype.
+    """
+    symbol = pl.when(~pl.col("biotype").is_in(list(FAMILY_BIOTYPES))).then("symbol")
+    named = gencode.select(symbol, pl.col("ensembl_gene_id").alias("found")).drop_nulls()
+    found = named.unique().filter(pl.col("symbol").is_unique())  # _PAR_Y repeats an id
+    free = ~pl.col("found").is_in(genes["ensembl_gene_id"].drop_nulls().implode())
+    filled = pl.coalesce("ensembl_gene_id", pl.when(free).then("found"))
+    return (
+        genes.join(found, on="symbol", how="left", maintain_order="left")
+        .with_columns(filled.alias("ensembl_gene_id"))
+        .drop("found")
+    )
+
+
+def gencode_claims(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
+    """What GENCODE claims: ids that HGNC does not name, and the names of those genes.
+
+    A name that several of its genes carry (``Y_RNA``) is claimed by all of them, so that it is
+    ambiguous; so is one that HGNC knows, but HGNC's claims are stronger.
+
+    Parameters
+    ----------
+    gencode
+        ensembl_gene_id, symbol (nullable).
+    genes
+        The approved genes, after `with_missing_ids`.
+    source
+        What evidence calls the annotation.
+    """
+    distinct = gencode.select("ensembl_gene_id", "symbol").unique(maintain_order=True)
+    named = genes["ensembl_gene_id"].drop_nulls().implode()
+    others = distinct.filter(~pl.col("ensembl_gene_id").is_in(named))
+    known = _names_of(genes).implode()
+    names = distinct.drop_nulls("symbol").filter(
+        ~pl.col("ensembl_gene_id").is_in(named) | ~pl.col("symbol").is_in(known)
+    )
+    n_genes = pl.len().over("symbol")
+    whose = pl.when(n_genes > 1).then(pl.format("{} genes", n_genes)).otherwise("ensembl_gene_id")
+    of_whom = names.with_columns(whose.alias("symbol"), pl.col("symbol").alias("name"))
+    return pl.concat(
+        [
+            claims_of(others, "ensembl_id", pl.col("ensembl_gene_id"), source),
+            claims_of(of_whom, "gencode_name", pl.col("name"), source),
+        ]
+    )
+
+
+def gencode_rows(gencode: pl.DataFrame, genes: pl.DataFrame) -> pl.DataFrame:
+    """Rows of table `genes` for the genes that HGNC does not name, but for `reference_release`.
+
+    The symbol is GENCODE's name where that means this gene alone (see `gencode_claims`), and
+    else the Ensembl id: so a symbol stands in the table once.
+
+    Parameters
+    ----------
+    gencode
+        As `genept.datasources.reference_archives.read_gencode_genes` returns it.
+    genes
+        The approved genes, after `with_missing_ids`.
+    """
+    name = pl.col("gencode_name")
+    is_key = name.is_unique() & ~name.is_in(_names_of(genes).implode())
+    no_names = pl.lit([], dtype=pl.List(pl.String))
+    named = genes["ensembl_gene_id"].drop_nulls().implode()
+    return (
+        gencode.with_columns(pl.when(is_key).then(name).alias("key"))
+        .filter(~pl.col("ensembl_gene_id").is_in(named))
+        .select(
+            "ensembl_gene_id",
+            pl.lit("").alias("hgnc_id"),
+            pl.coalesce("key", "ensembl_gene_id").alias("symbol"),
+            pl.when(pl.col("key").is_null())
+            .then(pl.lit("ensembl_id"))
+            .otherwise(pl.lit("gencode"))
+            .alias("symbol_source"),
+            pl.lit(None, pl.String).alias("name"),
+            _biotype().alias("biotype"),
+            pl.lit(None, pl.String).alias("entrez_id"),
+            no_names.alias("uniprot_ids"),
+            no_names.alias("aliases"),
+            no_names.alias("previous_symbols"),
+            "gencode_name",
+            "gencode_biotype",
+            "gene_version",
+            "length",
+        )
+    )
+
+
+def _names_of(genes: pl.DataFrame) -> pl.Series:
+    """Every name that HGNC uses: symbols, previous symbols, aliases."""
+    listed = [genes[column].explode() for column in ("previous_symbols", "aliases")]
+    return pl.concat([genes["symbol"], *listed]).drop_nulls().unique()
+
+
+def _biotype() -> pl.Expr:
+    """GENCODE's biotype in the coarser words of HGNC's genes."""
+    biotype = pl.col("gencode_biotype")
+    return (
+        pl.when(biotype.str.ends_with("pseudogene"))
+        .then(pl.lit("pseudogene"))
+        .when(biotype.str.contains("^IG_.*gene$"))
+        .then(pl.lit("IG_gene"))
+        .when(biotype.str.contains("^TR_.*gene$"))
+        .then(pl.lit("TR_gene"))
+        .otherwise(biotype.replace(_BIOTYPE))
+    )
 
 
 def synonyms(info: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:

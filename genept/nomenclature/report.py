@@ -11,8 +11,9 @@ from typing import Final
 
 import polars as pl
 
-from genept.escaping import markdown_text
-from genept.store.lake import Lake, StoredTable
+from genept.common.display import markdown_text
+from genept.storage.lake import Lake
+from genept.storage.provenance import StoredTable
 
 _COLOURS: Final = {
     "mapped as it stands": "#2e7d32",

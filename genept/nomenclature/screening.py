@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.nomenclature.annotation import VERSIONED_ID, mixed_releases
-from genept.sources.errors import SourceError
+from genept.common.errors import SourceError
+from genept.nomenclature.reference_changes import VERSIONED_ID, mixed_releases
 
 DuplicatePolicy = Literal["sum", "highest_mean", "first", "refuse"]
 """How several inputs of one gene become one; the collection states it."""

@@ -1,8 +1,6 @@
 """Names that no gene claims: what happened to them, as far as their spelling tells.
 
-Mends what can only be meant one way (white space, a version, all-capital spelling) and
-names what must not be guessed (dates, serial numbers, other species, control features).
-It sees one name at a time and knows the reference only through `known`.
+Dates with the name of a month in them are known as spreadsheets write them in seven languages.
 """
 
 from __future__ import annotations
@@ -12,27 +10,118 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from genept.nomenclature.control_features import control_feature
-from genept.nomenclature.months import STEMS, may_be_date, month_and_day
-from genept.nomenclature.names import MISSING
+from genept.nomenclature.names import MISSING, control_feature
+
+STEMS: Final = {"mar": ("MARCH", "MARC"), "sep": ("SEPT",), "dec": ("DEC",), "oct": ("OCT",),
+                "feb": ("FEB",), "nov": ("NOV",), "apr": ("APR",)}  # fmt: skip
+"""What symbols began with that spreadsheets took for a date, by the month."""
+
+
+_ENGLISH: Final = (
+    *("jan", "feb", "mar", "apr", "may", "jun"),
+    *("jul", "aug", "sep", "oct", "nov", "dec"),
+)
+
+_OTHER: Final = {
+    "jan": "ene enero gen gennaio",
+    "feb": "fev fevr fevrier fevereiro",
+    "mar": "mrz maerz mrt maart",
+    "apr": "avr avril abr abril",
+    "may": "mai maio mei mag maggio",
+    "jun": "juin giu giugno",
+    "jul": "juil juillet lug luglio",
+    "aug": "aou aout ago agosto",
+    "sep": "set setembro settembre",
+    "oct": "okt oktober ott ottobre out outubro",
+    "nov": "",
+    "dec": "dez dezember dezembro dic dicembre diciembre",
+}
+"""German, French, Spanish, Italian, Dutch, Portuguese, without accents, where they do not begin
+like the English name."""
+
+
+_MONTH_OF: Final = {name: month for month, names in _OTHER.items() for name in names.split()}
+
+_BEGINNINGS: Final = frozenset((*_ENGLISH, *(name[:3] for name in _MONTH_OF)))
+
+_DAY: Final = r"(\d{1,2})(?:[-/ .]|\. )"
+
+_YEAR: Final = r"(?:[-/ .]\d{2,4})?"
+
+_MONTH: Final = rf"(?P<english>{'|'.join(_ENGLISH)})[a-z]*|(?P<other>{'|'.join(_MONTH_OF)})"
+
+_DAY_MONTH: Final = re.compile(rf"{_DAY}(?:{_MONTH})\.?{_YEAR}", re.IGNORECASE)
+
+_MONTH_DAY: Final = re.compile(
+    rf"(?:{_MONTH})\.?(?P<by>[-/ .])(\d{{4}}|\d{{1,2}}(?:(?:, ?|[-/ .])\d{{2,4}})?)", re.IGNORECASE
+)
+
+
+def may_be_date(name: str) -> bool:
+    """Whether a name begins with a digit or like a month: cheap, and true of few names."""
+    return name[0].isdigit() or _plain(name[:4]).lower()[:3] in _BEGINNINGS
+
+
+def month_and_day(name: str) -> tuple[str, str] | None:
+    """The month (its English beginning) and the number beside it, or None if it is no date.
+
+    ``AGO-2`` and ``SET 2`` are no dates: in other languages than English a month that comes
+    first is taken for one only if it is not in capitals and is joined by a sign.
+    """
+    plain = _plain(name)
+    if match := _DAY_MONTH.fullmatch(plain):
+        return _month(match), match.group(1)
+    match = _MONTH_DAY.fullmatch(plain)
+    if match is None:
+        return None
+    other = match["other"]
+    if other is not None and (other.isupper() or match["by"] == " "):
+        return None
+    return _month(match), re.split(r"\D", match.group(4))[0]
+
+
+def _month(match: re.Match[str]) -> str:
+    english: str | None = match["english"]
+    return english.lower() if english else _MONTH_OF[match["other"].lower()]
+
+
+def _plain(name: str) -> str:
+    """Without accents, with ä as Excel writes it in März left as a."""
+    if name.isascii():
+        return name
+    return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+
 
 VERSION_LEFT_OUT: Final = "version left out; "
+
 _ENSEMBL: Final = re.compile(r"(ENSG\d{11})(?:\.\d+)?")
+
 _PAR_Y: Final = re.compile(r"(ENSG\d{11})(?:\.\d+)?_PAR_Y")
+
 _OTHER_ENSEMBL: Final = re.compile(r"(?:ENS(?!G\d)[A-Z]{3,6}G|WBGene|FBgn)\d{7,11}(?:\.\d+)?")
+
 _OTHER_GENOME: Final = re.compile(r"(?:mm10|mm39|GRCm3[89]|mRatBN7|danRer11)_+.+")
+
 _OTHER_CASE: Final = re.compile(r"(?:mt-)?[A-Z]?[a-z][a-z0-9-]*(?:\.\d+)?")
+
 _MOUSE: Final = re.compile(r"\d{6,7}[A-Z]\d{2}Rik|Gm\d{3,5}")
+
 _NUMERIC_DATE: Final = re.compile(
     r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2}))"
     r"(?:[T ]\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?Z?)?"
 )
+
 _SERIAL: Final = re.compile(r"(\d{5})(?:\.0+)?")
+
 _SERIALS: Final = range(25_569, 47_848)
 """Days that a spreadsheet counts for 1970 to 2030; no human gene has such an NCBI Gene id."""
+
 _SCIENTIFIC: Final = re.compile(r"\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
+
 _LOC: Final = re.compile(r"LOC(\d+)")
+
 _MADE_UNIQUE: Final = re.compile(r"(.+)[.-]\d{1,2}")
+
 _CLONE: Final = re.compile(r"[A-Z]{1,3}\d{5,6}\.\d+|(?:RP\d+|CT[ABCD]|KB|XX\w*|GS\d)-[\w-]*\.\d+")
 
 

@@ -23,16 +23,16 @@ from urllib.request import urlopen
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-import numpy as np  # noqa: E402
-import typer  # noqa: E402
-from openai import OpenAI  # noqa: E402
-from prefect_server import prefect_server  # noqa: E402
+import numpy as np
+import typer
+from openai import OpenAI
+from prefect_server import prefect_server
 
-from genept.store.embedded import REGION, EmbeddedStore  # noqa: E402
-from genept.store.s3 import ObjectStore  # noqa: E402
-from genept.text.cache import VectorCache  # noqa: E402
-from genept.text.random_vectors import RandomVectors  # noqa: E402
-from genept.text.receipts import all_receipts  # noqa: E402
+from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage.object_store import ObjectStore
+from genept.text.embedders.baselines import RandomVectors
+from genept.text.embedders.cache import VectorCache
+from genept.text.embedders.hosted.ledger import all_receipts
 
 N_TEXTS, DIMENSIONS, KILLS = 20_000, 1536, 10
 DECLARED = {
@@ -154,9 +154,9 @@ def _kills(store: ObjectStore, order: dict[str, object], prefect_url: str) -> No
 
 def _minilm() -> None:
     """MiniLM beside onnxruntime's own session on the same token batches."""
-    from genept.sources.archives import Archives
-    from genept.sources.catalogue import load_catalogue
-    from genept.text.minilm import _batches, load_minilm
+    from genept.datasources.catalog.entries import load_catalogue
+    from genept.datasources.download.archives import Archives
+    from genept.text.embedders.minilm import _batches, load_minilm
 
     state = TESTS.parent / ".genept" / "cache"
     archives = Archives(load_catalogue(), state / "archives")

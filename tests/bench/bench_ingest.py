@@ -24,14 +24,14 @@ import psutil
 import scipy.sparse as sp
 
 from genept.collections.ingest import ingest
+from genept.datasources.catalog.entries import Catalogue
+from genept.datasources.download.archives import Archives
 from genept.embeddings.expression import expression_blocks
 from genept.nomenclature.reference import Reference
-from genept.sources.archives import Archives
-from genept.sources.catalogue import Catalogue
-from genept.store.embedded import REGION, EmbeddedStore
-from genept.store.lake import Lake, Part
-from genept.store.provenance import sha256_of_file
-from genept.store.s3 import ObjectStore
+from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
+from genept.storage.provenance import Part, sha256_of_file
 
 N_CELLS = int(os.environ.get("GENEPT_BENCH_CELLS", "100000"))
 N_GENES = 20_000

@@ -13,9 +13,9 @@ from typing import Any
 
 import polars as pl
 
+from genept.client.platform import Platform
+from genept.common.settings import Settings
 from genept.nomenclature.mapping import Nomenclature
-from genept.platform import Platform
-from genept.settings import Settings
 
 N_NAMES = 60_000
 ROUNDS = 5

@@ -45,8 +45,8 @@ def measured(how: str, state: Path) -> dict[str, float]:
 def timed(how: str, state: Path) -> dict[str, float]:
     """The same in this process: everything is imported, the store is up, then the clock starts."""
     import validation.engine  # noqa: F401 - what both pay once
-    from genept.settings import Settings
-    from genept.store.embedded import EmbeddedStore
+    from genept.common.settings import Settings
+    from genept.storage.embedded.store import EmbeddedStore
     from orchestration.definitions import build_defs
 
     settings = Settings(state_dir=state, **SETTINGS)  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ def timed(how: str, state: Path) -> dict[str, float]:
 def _job(settings: Any, defs: Any, state: Path) -> Any:
     import dagster as dg
 
-    from genept.platform import Platform
+    from genept.client.platform import Platform
 
     Platform(settings).store  # noqa: B018 - starts it
     job = defs.resolve_job_def("release")
@@ -81,9 +81,9 @@ def _bare(settings: Any, defs: Any) -> Any:
     import dagster as dg
 
     from assets.release import publish_tables
-    from genept.platform import Platform
-    from genept.store.lake import StoredTable
-    from genept.tables import TABLES
+    from genept.client.platform import Platform
+    from genept.schema.tables import TABLES
+    from genept.storage.provenance import StoredTable
 
     platform = Platform(settings)
     platform.store  # noqa: B018 - starts it

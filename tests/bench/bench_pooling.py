@@ -26,14 +26,12 @@ import pyarrow as pa
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from genept.declaration import Table
-from genept.embeddings.aligned import align
-from genept.embeddings.expression import Block, RowGroup, row_groups_of
-from genept.embeddings.kernel import WeightedSum, compiled, popularity
-from genept.embeddings.pooling import in_order, pool_part
-from genept.embeddings.weights import expression_weights
-from genept.store.parquet import write_parquet
-from genept.tables import TABLES
+from genept.embeddings.expression import Block, RowGroup, align, row_groups_of
+from genept.embeddings.kernels.weighted_sum import WeightedSum, compiled, popularity
+from genept.embeddings.pooling import expression_weights, in_order, pool_part
+from genept.schema.columns import Table
+from genept.schema.tables import TABLES
+from genept.storage.parquet import write_parquet
 
 THREADS = 2
 N_GENES = 20_000
@@ -318,9 +316,9 @@ def beyond_one_process(n_shards: int, dimensions: int) -> None:
     """Shards of 4,096 cells through a Dask scheduler, by one worker process and by two."""
     from distributed import Client, LocalCluster
 
-    from genept.embeddings.aligned import AlignedVectors, _records
-    from genept.embeddings.shards import ShardTask, embed_shard, shards_of
-    from genept.store.lake import Part
+    from genept.embeddings.expression import AlignedVectors, _records
+    from genept.embeddings.pooled_shards import ShardTask, embed_shard, shards_of
+    from genept.storage.provenance import Part
 
     block = observations(1024, 0.09)
     table = TABLES["expression"]
@@ -366,7 +364,8 @@ def beyond_one_process(n_shards: int, dimensions: int) -> None:
 def first_call() -> None:
     """What the first sum of a process costs: importing numba, compiling or reading its cache."""
     program = (
-        "import time; start = time.perf_counter(); import genept.embeddings.kernel as kernel; "
+        "import time; start = time.perf_counter(); "
+        "import genept.embeddings.kernels.weighted_sum as kernel; "
         "kernel.compiled(); print(f'{time.perf_counter() - start:.1f}')"
     )
     with tempfile.TemporaryDirectory() as folder:

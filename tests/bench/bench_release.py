@@ -16,16 +16,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from genept.client.vectors import Vectors
 from genept.embeddings.expression import embedding_matrix
-from genept.store import staging
-from genept.store.embedded import REGION, EmbeddedStore
-from genept.store.lake import Lake, NewPart, Part, StoredTable
-from genept.store.matrices import read_matrix
-from genept.store.parquet import write_parquet
-from genept.store.provenance import Origin
-from genept.store.s3 import ObjectStore
-from genept.tables import TABLES
-from genept.vectors import Vectors
+from genept.release import staging
+from genept.schema.tables import TABLES
+from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage.lake import Lake
+from genept.storage.local_files import read_matrix
+from genept.storage.object_store import ObjectStore
+from genept.storage.parquet import write_parquet
+from genept.storage.provenance import NewPart, Origin, Part, StoredTable
 
 ROUNDS = 5
 GENES, DIMENSIONS, SPACES = 19_000, 384, 4

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from installations import PROJECT, Installation
 
-from genept.sources.archives import Archives
-from genept.sources.catalogue import load_catalogue
-from genept.store.embedded import EmbeddedStore
+from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.download.archives import Archives
+from genept.storage.embedded.store import EmbeddedStore
 
 
 @pytest.fixture(scope="session")

@@ -16,14 +16,15 @@ from datetime import timedelta
 
 from declared_rows import passing
 
-from genept.store.approvals import approval_page, approve
-from genept.store.claim import Claim, LostClaimError, RunState
-from genept.store.collector import delete_garbage
-from genept.store.errors import ConflictError, StoreError
-from genept.store.lake import Lake
-from genept.store.release import Candidate, ReleaseRefusedError, Releases
-from genept.store.review import HeldError, review
-from genept.store.rollback import allow, roll_back
+from genept.common.errors import ConflictError, StoreError
+from genept.release.approvals import approval_page, approve
+from genept.release.collector import delete_garbage
+from genept.release.fencing import Claim, LostClaimError, RunState
+from genept.release.publish import Candidate, Releases
+from genept.release.review import HeldError, review
+from genept.release.rollback import allow, roll_back
+from genept.release.staging import ReleaseRefusedError
+from genept.storage.lake import Lake
 from simulation import first_version
 from simulation.invariants import Run
 from simulation.library import FEW, Content, build

@@ -23,14 +23,15 @@ import tenacity.nap
 import tenacity.wait
 from declared_rows import declared_rows
 
-from genept import tables
-from genept.declaration import Table
-from genept.store import garbage, staging, verifying
-from genept.store.lake import Lake, NewPart, Part, StoredTable
-from genept.store.manifest import Document, Manifest, Pointer
-from genept.store.parquet import WrittenFile, write_parquet
-from genept.store.provenance import Origin, sha256_of
-from genept.tables import TABLES
+from genept.release import garbage, rollback, staging
+from genept.release.manifest import Manifest, Pointer
+from genept.schema import tables
+from genept.schema.columns import Table
+from genept.schema.tables import TABLES
+from genept.storage.documents import Document
+from genept.storage.lake import Lake
+from genept.storage.parquet import WrittenFile, write_parquet
+from genept.storage.provenance import NewPart, Origin, Part, StoredTable, sha256_of
 from simulation.invariants import RELEASES_KEPT
 from simulation.world import World
 
@@ -58,14 +59,17 @@ def seams() -> Iterator[pytest.MonkeyPatch]:
             else:
                 patch.delitem(TABLES, name)
         for name, module in list(sys.modules.items()):
-            if name.startswith("genept.store.") and getattr(module, "datetime", None) is datetime:
+            if (
+                name.startswith(("genept.storage.", "genept.release."))
+                and getattr(module, "datetime", None) is datetime
+            ):
                 patch.setattr(module, "datetime", SimulatedDatetime)
         patch.setattr(secrets, "token_hex", lambda n_bytes=32: _world[-1].nonce(n_bytes))
         patch.setattr(tenacity.nap, "time", types.SimpleNamespace(sleep=_wait))
         patch.setattr(tenacity.wait, "random", types.SimpleNamespace(uniform=_between))
         patch.setattr(garbage, "RELEASES_KEPT", RELEASES_KEPT)
         _speak_formats(patch)
-        for module in (staging, verifying):
+        for module in (staging, rollback):
             patch.setattr(module, "progress_bar", _no_bar)
         yield patch
     restored = {table.name: table for table in tables._TABLES}

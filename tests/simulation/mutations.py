@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from genept.store import approvals, collector, garbage, gate, rollback
-from genept.store.claim import Claim
-from genept.store.lake import Lake
-from genept.store.manifest import Document
-from genept.store.marks import MarkList
-from genept.store.release import Releases
-from genept.store.review import Reviewed
-from genept.store.s3 import ObjectStore
+from genept.release import collector, garbage, gate, holds, rollback
+from genept.release.fencing import Claim
+from genept.release.publish import Releases
+from genept.release.review import Reviewed
+from genept.storage.documents import Document
+from genept.storage.garbage_list import MarkList
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
 
 
 class MutationError(AssertionError):
@@ -156,7 +156,7 @@ MUTATIONS = (
         "Approvals are bound to `seq`, which the claim of the next run raises.",
         (
             Edit(
-                approvals,
+                holds,
                 "_folder",
                 'f"{releases.product}/approvals/',
                 'f"{releases.product}/approvals/{pointer.seq}-',

@@ -17,8 +17,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from genept.store.s3 import ObjectStore
-from genept.store.transport import ATTEMPTS
+from genept.storage.object_store import ObjectStore
+from genept.storage.requests import ATTEMPTS
 from simulation.bucket import refusal
 from simulation.world import Died, Process, World
 

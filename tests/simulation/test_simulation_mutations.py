@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genept.store.s3 import ObjectStore
+from genept.storage.object_store import ObjectStore
 from simulation.library import seams
 from simulation.mutations import MUTATIONS, Edit, Mutation, MutationError
 from simulation.scenario import Report, run_seed

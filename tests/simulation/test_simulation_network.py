@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from genept.store.errors import ConflictError, UnreachableStoreError, error_code, http_status
-from genept.store.s3 import ObjectStore
+from genept.common.errors import ConflictError, UnreachableStoreError, error_code, http_status
+from genept.storage.object_store import ObjectStore
 from simulation.library import inhabited
 from simulation.network import Client, connect
 from simulation.world import Process, World

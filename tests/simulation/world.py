@@ -18,7 +18,7 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from genept.store.errors import UnreachableStoreError
+from genept.common.errors import UnreachableStoreError
 from simulation.bucket import Change, MemoryBucket, Stored
 from simulation.invariants import Ledger
 

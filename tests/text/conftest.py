@@ -12,9 +12,9 @@ from reference_bert import TOY_WORDS, random_weights
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from genept.sources.archives import Archives
-from genept.text.hosted import HostedModel
-from genept.text.openai_embedder import OpenAIEmbedder, Patience
+from genept.datasources.download.archives import Archives
+from genept.text.embedders.hosted.declared import HostedModel
+from genept.text.embedders.hosted.openai import OpenAIEmbedder, Patience
 
 
 @pytest.fixture(scope="session")

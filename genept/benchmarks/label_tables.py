@@ -1,0 +1,161 @@
+"""Tables `gene_properties` and `gene_pairs`: labels of genes and pairs, from sources at hand.
+
+Every published row is kept, with the gene that its name means and what becomes of it: genes
+without a row, pairs of a gene with itself, contradictions and repetitions are marked here,
+once. How labels are split and scored is the tasks' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import polars as pl
+
+from genept.datasources.download.streams import FileAtHand
+from genept.datasources.gene_labels import label_files, labelled, paired
+from genept.nomenclature.mapping import Nomenclature
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part
+from genept.text.descriptions.knowledge import KnowledgeSources
+from genept.text.descriptions.recipes import PartName
+
+GO_TERMS: Final = "go-terms"
+PATHWAYS: Final = "reactome-pathways"
+MEMBERSHIPS: Final[Mapping[str, PartName]] = {GO_TERMS: "go", PATHWAYS: "pathways"}
+"""Tasks of membership in many terms, and the part of descriptions that states each."""
+
+
+def build_labels(
+    lake: Lake, knowledge: KnowledgeSources, genes: Part, nomenclature: Callable[[], Nomenclature]
+) -> list[Part]:
+    """Tables `gene_properties` and `gene_pairs` of what is at hand.
+
+    Parameters
+    ----------
+    knowledge
+        Where Gene Ontology terms come from; its archives have the labels.
+    genes
+        Table `genes`.
+    nomenclature
+        Opens what maps names; called only if there is something new to map.
+
+    Raises
+    ------
+    SourceError
+        A file of labels is not what its publisher promises; names the file and the row.
+    """
+    files = label_files(knowledge.archives)
+    terms = knowledge.inputs_of(MEMBERSHIPS.values())
+    origin = Origin(
+        code=(
+            "genept.datasources.gene_labels",
+            "genept.benchmarks.label_tables",
+            "genept.nomenclature",
+            "genept.text.descriptions.knowledge",
+        ),
+        inputs={file.id: file.sha256 for file in files.values()} | terms | {"genes": genes.sha256},
+    )
+
+    def compute() -> list[NewPart]:
+        names = nomenclature()
+        known = lake.read(genes)
+        members = [term_members(knowledge, known, task) for task in MEMBERSHIPS]
+        properties = pl.concat([gene_properties(files, names), *members])
+        return [
+            NewPart("gene_properties", properties),
+            NewPart("gene_pairs", gene_pairs(files, names)),
+        ]
+
+    return lake.build("benchmarks/labels", origin, compute)
+
+
+def gene_properties(files: Mapping[str, FileAtHand], nomenclature: Nomenclature) -> pl.DataFrame:
+    """Rows of table `gene_properties` from those of the files that are there."""
+    schema = {"task": pl.String, "position": pl.Int64, "input_id": pl.String, "label": pl.String}
+    read = pl.DataFrame(list(labelled(files)), schema=schema, orient="row")
+    mapped = nomenclature.map(read["input_id"].to_list()).rows
+    found = read.with_columns(mapped["ensembl_gene_id"], mapped["outcome"])
+    of_gene = ["task", "ensembl_gene_id"]
+    fate = (
+        pl.when(pl.col("ensembl_gene_id").is_null())
+        .then(pl.lit("without_gene"))
+        .when(pl.col("label").n_unique().over(of_gene) > 1)
+        .then(pl.lit("conflicting"))
+        .when(pl.int_range(pl.len()).over(of_gene) > 0)
+        .then(pl.lit("duplicate"))
+        .otherwise(pl.lit("scored"))
+    )
+    return found.with_columns(fate.alias("fate"))
+
+
+def gene_pairs(files: Mapping[str, FileAtHand], nomenclature: Nomenclature) -> pl.DataFrame:
+    """Rows of table `gene_pairs`, from the files that are there."""
+    schema = {
+        "task": pl.String,
+        "split": pl.String,
+        "position": pl.Int64,
+        "input_a": pl.String,
+        "input_b": pl.String,
+        "label": pl.Int64,
+    }
+    rows = list(paired(files))
+    read = pl.DataFrame(rows, schema=schema, orient="row")
+    names = pl.concat([read["input_a"], read["input_b"]]).unique()
+    genes = nomenclature.map(names.to_list()).rows
+    meaning = dict(zip(genes["input_id"], genes["ensembl_gene_id"], strict=True))
+    found = read.with_columns(
+        pl.col(f"input_{side}")
+        .replace_strict(meaning, default=None, return_dtype=pl.String)
+        .alias(f"gene_{side}")
+        for side in "ab"
+    )
+    pair = [
+        "task",
+        "split",
+        pl.min_horizontal("gene_a", "gene_b"),
+        pl.max_horizontal("gene_a", "gene_b"),
+    ]
+    fate = (
+        pl.when(pl.col("gene_a").is_null() | pl.col("gene_b").is_null())
+        .then(pl.lit("without_gene"))
+        .when(pl.col("gene_a") == pl.col("gene_b"))
+        .then(pl.lit("self_pair"))
+        .when(pl.col("label").n_unique().over(pair) > 1)
+        .then(pl.lit("conflicting"))
+        .when(pl.int_range(pl.len()).over(pair) > 0)
+        .then(pl.lit("duplicate"))
+        .otherwise(pl.lit("scored"))
+    )
+    return found.with_columns(fate.alias("fate"))
+
+
+def term_members(
+    knowledge: KnowledgeSources, genes: pl.DataFrame, task: str = GO_TERMS
+) -> pl.DataFrame:
+    """Rows of table `gene_properties`: which genes take part in what; none without a source."""
+    part = MEMBERSHIPS[task]
+    terms = knowledge.read(genes, [part]).facts.get(part)
+    if terms is None:
+        terms = pl.DataFrame(schema={"ensembl_gene_id": pl.String, "item": pl.String})
+    if "aspect" in terms.columns:
+        terms = terms.filter(aspect="process")
+    members = terms.join(
+        genes.filter(biotype="protein_coding").select("ensembl_gene_id"), on="ensembl_gene_id"
+    )
+    rows = members.select("ensembl_gene_id", label="item").unique().sort("ensembl_gene_id", "label")
+    return rows.select(
+        pl.lit(task).alias("task"),
+        pl.int_range(pl.len()).alias("position"),
+        pl.col("ensembl_gene_id").alias("input_id"),
+        "label",
+        "ensembl_gene_id",
+        pl.lit("ensembl_id").alias("outcome"),
+        pl.lit("scored").alias("fate"),
+    )
+
+
+def fates(rows: pl.DataFrame) -> dict[str, int]:
+    """How many rows of a task were scored, and how many were not for which reason."""
+    counted = rows.group_by("task", "fate").len().sort("task", "fate")
+    return {f"{task}/{fate}": n for task, fate, n in counted.iter_rows()}

@@ -1,0 +1,1 @@
+"""Scores, their bootstrap intervals, and paired comparisons."""

@@ -1,0 +1,300 @@
+"""Scores of stored predictions, for any weights of their genes, so that every interval is paired.
+
+Paired differences between representations are corrected over all tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import erfc, sqrt
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from genept.benchmarks.metrics.intervals import N_RESAMPLES, Floats, group_codes, group_draws
+from genept.benchmarks.metrics.scores import CLASSIFICATION_METRICS
+
+ORDER: Final = ("fold", "unit", "partner")
+"""Rows of predictions in this order are the same rows for every representation of a task."""
+
+
+Weighted = Callable[[Floats], float]
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A score, and what it was in each resample."""
+
+    value: float
+    draws: Floats
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % percentile interval."""
+        low, high = np.quantile(self.draws, [0.025, 0.975])
+        return float(low), float(high)
+
+
+def folded_auroc(truth: NDArray[np.bool_], score: Floats, fold: NDArray[np.int64]) -> Weighted:
+    """Area under the ROC curve of each fold, averaged over folds; ties count half.
+
+    Sorts once: a resample only changes how often each row counts. A fold that a resample
+    leaves without one of the classes is left out of that resample's average.
+    """
+    order = np.lexsort((score, fold))
+    truth, score, fold = truth[order], score[order], fold[order]
+    new_fold = np.diff(fold, prepend=fold[0] - 1) != 0
+    runs = np.flatnonzero(new_fold | (np.diff(score, prepend=np.nan) != 0))
+    starts = np.flatnonzero(new_fold)
+    sizes = np.diff(np.append(starts, len(fold)))
+    run_of = np.searchsorted(runs, np.arange(len(fold)), side="right") - 1
+    begin, end = runs[run_of], np.append(runs[1:], len(fold))[run_of]
+
+    def weighted(weights: Floats) -> float:
+        counted = weights[order]
+        positive, negative = counted * truth, counted * ~truth
+        below = np.concatenate([[0.0], np.cumsum(negative)])
+        beaten = (below[begin] + below[end]) / 2 - np.repeat(below[starts], sizes)
+        won = np.add.reduceat(positive * beaten, starts)
+        possible = np.add.reduceat(positive, starts) * np.add.reduceat(negative, starts)
+        defined = possible > 0
+        return float((won[defined] / possible[defined]).mean()) if defined.any() else float("nan")
+
+    return weighted
+
+
+def _accuracy(rows: pl.DataFrame) -> Weighted:
+    hit = (rows["truth"] == rows["predicted"]).to_numpy()
+    return lambda weights: float((weights * hit).sum() / weights.sum())
+
+
+def _balanced_accuracy(rows: pl.DataFrame) -> Weighted:
+    hit = (rows["truth"] == rows["predicted"]).to_numpy()
+    names, codes = np.unique(rows["truth"].to_numpy().astype(str), return_inverse=True)
+
+    def weighted(weights: Floats) -> float:
+        seen = np.bincount(codes, weights, len(names))
+        hits = np.bincount(codes, weights * hit, len(names))
+        return float((hits[seen > 0] / seen[seen > 0]).mean())
+
+    return weighted
+
+
+def _auroc(rows: pl.DataFrame) -> Weighted:
+    truth, score = (rows["truth"] == "1").to_numpy(), rows["score"].to_numpy()
+    return folded_auroc(truth, score, rows["fold"].to_numpy())
+
+
+def _mean(rows: pl.DataFrame) -> Weighted:
+    score = rows["score"].to_numpy()
+    return lambda weights: float((weights * score).sum() / weights.sum())
+
+
+METRICS: Final[Mapping[str, Callable[[pl.DataFrame], Weighted]]] = {
+    "auroc": _auroc,
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced_accuracy,
+    "mean_auroc": _mean,
+}
+"""By name: from predictions, in `ORDER`, to a score for any weights of the rows."""
+
+
+def resampled(
+    predictions: pl.DataFrame,
+    metric: str,
+    *,
+    units: Sequence[str] = (),
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
+) -> Resampled:
+    """Score predictions, whole and in every resample of their genes.
+
+    Parameters
+    ----------
+    predictions
+        Rows of table `benchmark_predictions` of one task, representation, model and split.
+    units
+        What is drawn from: all that anybody was scored on, so that differences are paired even
+        where a control was held on fewer. By default those of the predictions.
+
+    Raises
+    ------
+    ValueError
+        If the score is undefined on the whole, or on any resample.
+    """
+    rows = predictions.sort(ORDER)
+    statistic = METRICS[metric](rows)
+    is_pair = bool((rows["partner"] != "").any())
+    names = pl.concat([rows["unit"], rows["partner"]]) if is_pair else rows["unit"]
+    scored = names.to_numpy().astype(str)
+    everybody = np.unique(np.concatenate([scored, np.asarray(units, str)]))
+    if len(everybody) < 2:
+        raise ValueError(f"an interval needs at least two units to resample, got {len(everybody)}")
+    codes = np.searchsorted(everybody, scored)
+    first, second = codes[: rows.height], codes[rows.height :]
+    draws = []
+    for drawn in group_draws(len(everybody), n_resamples, seed):
+        counts = np.bincount(drawn, minlength=len(everybody)).astype(np.float64)
+        draws.append(statistic(counts[first] * counts[second] if is_pair else counts[first]))
+    value = statistic(np.ones(rows.height))
+    if not np.isfinite([value, *draws]).all():
+        raise ValueError(
+            f"{metric} is undefined on {np.isnan(draws).sum()} of {n_resamples} resamples: score "
+            "more genes of each class"
+        )
+    return Resampled(value, np.asarray(draws))
+
+
+def resampled_labels(
+    truth: NDArray[np.str_],
+    predicted: NDArray[np.str_],
+    units: NDArray[np.str_],
+    metrics: Sequence[str],
+    *,
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
+) -> dict[str, Resampled]:
+    """Score predicted labels by several metrics, whole and in every resample of their units.
+
+    Parameters
+    ----------
+    units
+        The honest unit of each row: the cell, or the donor that was left out.
+    metrics
+        Names from `scores.CLASSIFICATION_METRICS`.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two units.
+    """
+    names, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
+    k = len(names)
+    cells = codes[: len(truth)] * k + codes[len(truth) :]
+    unit_of, n_units = group_codes(units)
+
+    def confusion(counts: Floats) -> NDArray[np.intp]:
+        table = np.bincount(cells, weights=counts[unit_of], minlength=k * k)
+        return np.rint(table).astype(np.intp).reshape(k, k)
+
+    drawn = [
+        confusion(np.bincount(units_drawn, minlength=n_units).astype(np.float64))
+        for units_drawn in group_draws(n_units, n_resamples, seed)
+    ]
+    whole = confusion(np.ones(n_units))
+    return {
+        metric: Resampled(
+            CLASSIFICATION_METRICS[metric](whole),
+            np.array([CLASSIFICATION_METRICS[metric](one) for one in drawn]),
+        )
+        for metric in metrics
+    }
+
+
+LEVEL: Final = 0.05
+
+_LABELS: Final = {"truth": pl.String, "predicted": pl.String}
+
+_SCHEMA: Final = {"representation": pl.String, "other": pl.String} | dict.fromkeys(
+    ("difference", "ci_low", "ci_high", "p"), pl.Float64
+)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """P values corrected by Holm's step-down procedure, in the order given (Holm 1979)."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return [float(one) for one in corrected]
+
+
+def rivals(
+    deciding: Mapping[str, Resampled], is_control: Mapping[str, bool]
+) -> list[tuple[str, str]]:
+    """Pairs worth a test: all that know something, and each of them with its controls.
+
+    A control is one's own (`is_own_control`), or everybody's: without an ``@``.
+    """
+    knowing = [name for name in deciding if not is_control[name]]
+    pairs = [(a, b) for at, a in enumerate(knowing) for b in knowing[at + 1 :]]
+    for name in knowing:
+        own = [other for other in deciding if is_own_control(name, other)]
+        common = [other for other in deciding if is_control[other] and "@" not in other]
+        pairs += [(name, other) for other in (*own, *common)]
+    return [(a, b) for a, b in pairs if len(deciding[a].draws) == len(deciding[b].draws)]
+
+
+def is_own_control(name: str, other: str) -> bool:
+    """Whether `other` is `name` mixed up: ``space@shuffled:genept-w``, ``name@permuted-labels``."""
+    space, colon, method = name.partition(":")
+    return other in (f"{space}@shuffled{colon}{method}", f"{name}@permuted-labels")
+
+
+def paired_differences(
+    scores: Mapping[str, Resampled], pairs: Sequence[tuple[str, str]]
+) -> pl.DataFrame:
+    """Difference of each pair of representations that were scored under the same draws.
+
+    Returns
+    -------
+    pl.DataFrame
+        representation, other, difference, ci_low, ci_high, p: two-sided, by the normal
+        approximation, because percentiles of some hundred draws cannot be corrected.
+    """
+    rows: list[dict[str, Any]] = []
+    for one, other in pairs:
+        a, b = scores[one], scores[other]
+        difference = Resampled(a.value - b.value, a.draws - b.draws)
+        low, high = difference.interval
+        spread = float(difference.draws.std(ddof=1))
+        p = erfc(abs(difference.value) / (spread * sqrt(2))) if spread > 0 else 1.0
+        rows.append(
+            {
+                "representation": one,
+                "other": other,
+                "difference": difference.value,
+                "ci_low": low,
+                "ci_high": high,
+                "p": p,
+            }
+        )
+    return pl.DataFrame(rows, schema=_SCHEMA)
+
+
+def corrected(differences: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with `p_holm`, over all of them, and whether they are `separable`."""
+    adjusted = pl.Series("p_holm", holm(differences["p"].to_list()), pl.Float64)
+    return differences.with_columns(adjusted, (adjusted < LEVEL).alias("separable"))
+
+
+def in_words(comparisons: pl.DataFrame) -> list[str]:
+    """Which differences are real and which are not, a sentence each; of a task real ones first."""
+    said = []
+    ordered = comparisons.sort(
+        "task", ~pl.col("separable"), -pl.col("difference").abs(), "representation", "other"
+    )
+    for row in ordered.iter_rows(named=True):
+        ahead, behind = row["representation"], row["other"]
+        low, high, by = row["ci_low"], row["ci_high"], row["difference"]
+        if by < 0:
+            ahead, behind, by, low, high = behind, ahead, -by, -high, -low
+        verdict = (
+            f"{ahead} is ahead of {behind} by {by:.3f} [{low:.3f}, {high:.3f}]"
+            if row["separable"]
+            else f"{ahead} and {behind} cannot be told apart ({by:+.3f} [{low:.3f}, {high:.3f}])"
+        )
+        # By the normal approximation to some hundred draws: smaller ones are not known.
+        p = "below 1e-6" if row["p_holm"] < 1e-6 else f"{row['p_holm']:.2g}"
+        said.append(f"{row['task']}: {verdict}, corrected p {p}")
+    return said
+
+
+def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
+    """How often each label was taken for which: truth, predicted, n."""
+    rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=_LABELS)
+    counted = rows.group_by("truth", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
+    return counted.sort("truth", "predicted")

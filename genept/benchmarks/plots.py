@@ -1,0 +1,269 @@
+"""Pictures of the leaderboard: what is drawn is chosen in `standing`, `ablations` and `programs`.
+
+Every function takes published rows and returns a PNG; the same rows give the same bytes on one
+machine. A score below a control is red wherever it stands.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from genept.common.display import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BELOW: Final = "#c0392b"
+REAL: Final = "#1f6f43"
+OPEN: Final = "#8a8a8a"
+MOST: Final = 40
+"""Rows or columns of a picture at most; more cannot be read."""
+
+
+def heat_map(standing: pl.DataFrame, title: str = "Spaces by tasks") -> bytes:
+    """Tasks × representations, coloured within each task from its best control to its best score.
+
+    Parameters
+    ----------
+    standing
+        Rows of `standing.beside_controls`: one score per representation and task.
+    """
+    tasks = standing.select("task", "dataset", "metric").unique(maintain_order=True).rows()
+    control = dict(standing.select("representation", "is_control").iter_rows())
+    counted = standing.group_by("representation").len().rows()
+    names = [
+        name for name, _ in sorted(counted, key=lambda one: (control[one[0]], -one[1], one[0]))
+    ]
+    names = names[:MOST]
+    cell = {(one["representation"], one["task"], one["dataset"]): one
+            for one in standing.iter_rows(named=True)}  # fmt: skip
+    shade = np.full((len(tasks), len(names)), np.nan)
+    # Tasks are many and their names long, so they are the rows: a page is taller than wide.
+    figure, axes = _figure(3.6 + 0.5 * len(names), 2.2 + 0.25 * len(tasks))
+    for row, (task, dataset, _) in enumerate(tasks):
+        found = {name: cell[name, task, dataset] for name in names if (name, task, dataset) in cell}
+        values = [one["value"] for one in found.values()]
+        low, high = min(values), max(values)
+        for at, name in enumerate(names):
+            if name in found:
+                value = found[name]["value"]
+                shade[row, at] = (value - low) / (high - low) if high > low else 0.5
+                colour = BELOW if found[name]["is_below"] else "black"
+                weight = "bold" if found[name]["is_below"] else "normal"
+                axes.text(at, row, f"{value:.3f}", ha="center", va="center", fontsize=8,
+                          color=colour, fontweight=weight)  # fmt: skip
+    axes.imshow(np.ma.masked_invalid(shade), cmap="Greens", vmin=0, vmax=1.8, aspect="auto")
+    marked = [f"{name} (control)" if control[name] else name for name in names]
+    axes.set_xticks(range(len(names)), marked, rotation=50, ha="right", fontsize=8)
+    labels = [f"{task}, {dataset}: {metric}" for task, dataset, metric in tasks]
+    axes.set_yticks(range(len(tasks)), labels, fontsize=7.5)
+    for at, name in enumerate(names):
+        if control[name]:
+            axes.get_xticklabels()[at].set_color(OPEN)
+    axes.set_title(f"{title}; red: below a control; empty: not asked", fontsize=9)
+    return _png(figure)
+
+
+def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], bool],
+                        n_tasks: int) -> bytes:  # fmt: skip
+    """Mean ranks over tasks, the best left; a bar joins those that nothing tells apart.
+
+    Parameters
+    ----------
+    apart
+        Whether two representations are separable: on some task, and on none the other way round.
+    n_tasks
+        Tasks that everybody shown was asked.
+    """
+    names = sorted(ranks, key=lambda name: (ranks[name], name))[:MOST]
+    bars = joined(names, apart)
+    better = (len(names) + 1) // 2
+    figure, axes = _figure(9.5, 1.3 + 0.26 * better + 0.14 * len(bars))
+    first, last = 1.0, max(*ranks.values(), 1.5)
+    room = 0.6 * (last - first)  # beside the scale, for the names
+    top = -0.5 * len(bars)
+    for at, (best, worst) in enumerate(bars):
+        ends = (ranks[names[best]] - 0.01 * room, ranks[names[worst]] + 0.01 * room)
+        height = -0.5 * (at + 1)
+        axes.plot(ends, (height, height), color="black", linewidth=3.5, solid_capstyle="butt")
+    sides = (
+        (names[:better], first - 0.04 * room, "right"),
+        (names[better:][::-1], last + 0.04 * room, "left"),
+    )
+    for named, edge, aligned in sides:  # from the ends of the scale inwards: no line meets a name
+        for at, name in enumerate(named):
+            height, rank = top - 1 - at, ranks[name]
+            axes.plot((rank, rank, edge), (0, height, height), color=OPEN, linewidth=0.8)
+            told = f" {name}  {rank:.2f} "
+            axes.text(edge, height, told, fontsize=8, va="center", ha=aligned)
+    axes.plot((first, last), (0, 0), color="black", linewidth=1)
+    for rank in range(1, int(last) + 1):
+        axes.text(rank, 0.3, str(rank), ha="center", fontsize=8)
+    axes.set_xlim(first - room, last + room)
+    axes.set_ylim(top - better - 0.5, 1.5)  # room for the numbers below the title
+    axes.set_axis_off()
+    axes.set_title(
+        f"Mean rank over {n_tasks} tasks; a bar joins what cannot be told apart", fontsize=9
+    )
+    return _png(figure)
+
+
+def joined(names: Sequence[str], apart: Callable[[str, str], bool]) -> list[tuple[int, int]]:
+    """Longest runs of neighbouring names of which no two are apart: first and last."""
+    found: list[tuple[int, int]] = []
+    for first in range(len(names)):
+        last = first
+        while last + 1 < len(names) and not any(
+            apart(names[one], names[last + 1]) for one in range(first, last + 1)
+        ):
+            last += 1
+        if last > first and not any(a <= first and last <= b for a, b in found):
+            found.append((first, last))
+    return found
+
+
+def ablation(added: pl.DataFrame) -> bytes:
+    """What each part of a description adds, with intervals; filled: separable.
+
+    Parameters
+    ----------
+    added
+        Rows of `ablations.added`.
+    """
+    rows = added.sort("adds", "task", "embedder", descending=True).tail(MOST).rows(named=True)
+    figure, axes = _figure(9, 1.2 + 0.24 * len(rows))
+    for at, row in enumerate(rows):
+        colour = OPEN if not row["separable"] else REAL if row["difference"] > 0 else BELOW
+        axes.plot((row["ci_low"], row["ci_high"]), (at, at), color=colour, linewidth=1.6)
+        fill = colour if row["separable"] else "white"
+        axes.plot(row["difference"], at, "o", color=colour, markerfacecolor=fill, markersize=5)
+    axes.axvline(0, color="black", linewidth=0.8)
+    names = [
+        f"{row['adds']}, to {row['fewer']} · {row['task']} · {row['embedder']}" for row in rows
+    ]
+    axes.set_yticks(range(len(rows)), names, fontsize=7)
+    axes.tick_params(axis="x", labelsize=7)
+    axes.set_title("What is added by …, paired difference with 95 % interval", fontsize=9)
+    return _png(figure)
+
+
+def confusion(counted: pl.DataFrame, title: str) -> bytes:
+    """Labels as published by labels as predicted, per cent of each row.
+
+    Parameters
+    ----------
+    counted
+        Rows of table `benchmark_confusions` of one representation and task.
+    """
+    totals = (
+        counted.group_by("truth").agg(pl.sum("n")).sort(["n", "truth"], descending=[True, False])
+    )
+    labels = totals["truth"].to_list()
+    labels += sorted(set(counted["predicted"]) - set(labels))
+    place = {label: at for at, label in enumerate(labels)}
+    table = np.zeros((len(labels), len(labels)))
+    for truth, predicted, n in counted.select("truth", "predicted", "n").iter_rows():
+        table[place[truth], place[predicted]] = n
+    share = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    size = 2.4 + 0.36 * len(labels)
+    figure, axes = _figure(size + 0.9, size)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    for row, column in np.argwhere(share >= 0.5):
+        colour = "white" if share[row, column] > 60 else "black"
+        axes.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center",
+                  fontsize=6.5, color=colour)  # fmt: skip
+    counts = [f"{label} ({int(table[at].sum()):,})" for at, label in enumerate(labels)]
+    axes.set_yticks(range(len(labels)), counts, fontsize=7)
+    axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right", fontsize=7)
+    axes.set_xlabel("predicted, % of the row", fontsize=8)
+    axes.set_ylabel("published (how often tested)", fontsize=8)
+    axes.set_title(title, fontsize=9)
+    return _png(figure)
+
+
+def program_map(
+    active: pl.DataFrame, names: Mapping[int, str], title: str, most: int = 25
+) -> bytes:
+    """Programs × cell types, the programs whose activity differs most between types.
+
+    Parameters
+    ----------
+    active
+        Rows of table `program_activity` of one space and collection.
+    names
+        What to call each program.
+    """
+    spread = active.group_by("program").agg(
+        (pl.max("activity") - pl.min("activity")).alias("range")
+    )
+    chosen = spread.sort(["range", "program"], descending=[True, False]).head(most)["program"]
+    types = active["cell_type"].unique().sort().to_list()
+    levels = active.select("program", "cell_type", "activity").iter_rows()
+    value = {(one, kind): level for one, kind, level in levels}
+    table = np.array([[value[one, kind] for kind in types] for one in chosen])
+    rows, columns = _seriated(table), _seriated(table.T)
+    figure, axes = _figure(4.6 + 0.42 * len(types), 1.8 + 0.24 * len(chosen))
+    limit = float(np.abs(table).max()) or 1.0
+    drawn = axes.imshow(
+        table[np.ix_(rows, columns)], cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto"
+    )
+    labels = [f"{names.get(chosen[int(at)], '')} · {chosen[int(at)]}" for at in rows]
+    axes.set_yticks(range(len(chosen)), labels, fontsize=7)
+    axes.set_xticks(range(len(types)), [types[int(at)] for at in columns],
+                    rotation=50, ha="right", fontsize=7)  # fmt: skip
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.6)
+    bar.set_label("activity, standard deviations", fontsize=7)
+    bar.ax.tick_params(labelsize=6)
+    axes.set_title(title, fontsize=9)
+    return _png(figure)
+
+
+def cost_map(costs: pl.DataFrame) -> bytes:
+    """Points above chance by tokens, a dot for each space.
+
+    Parameters
+    ----------
+    costs
+        Rows of `costs.per_point`.
+    """
+    figure, axes = _figure(8.5, 4.6)
+    for row in costs.iter_rows(named=True):
+        axes.plot(row["tokens"], row["points"], "o", color=REAL, markersize=6)
+        seconds = "" if row["seconds"] is None else f", {row['seconds']:,.0f} s"
+        told = f"  {row['space']}{seconds}, ${row['dollars']:,.2f}"
+        axes.text(row["tokens"], row["points"], told, fontsize=7, va="center")
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / 1.2, high * (high / low) ** 0.8)
+    axes.set_xlabel("tokens of the descriptions", fontsize=8)
+    axes.set_ylabel("points above random vectors, mean over tasks", fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.set_title("What a space costs, and what it is worth", fontsize=9)
+    return _png(figure)
+
+
+def _seriated(table: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Order of the rows in which like stands beside like; as they are where there are few."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    if len(table) < 3:
+        return np.arange(len(table))
+    return np.asarray(leaves_list(linkage(table, "average", optimal_ordering=True)), np.intp)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = new_figure((width, height), dpi=110)
+    return figure, figure.subplots()
+
+
+def _png(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()

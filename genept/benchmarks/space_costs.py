@@ -1,0 +1,161 @@
+"""What a space costs: tokens, seconds and money for the vectors of its genes; and per point.
+
+Seconds are those of a processor, measured once on a sample of the texts on the machine that asks
+first. A service's time is not ours and is not told; its money is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import process_time
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part
+from genept.text.embedders.baselines import LSA
+from genept.text.embedders.embedder import MeteredEmbedder, TextEmbedder
+from genept.text.embedders.spaces import Space
+
+TASK: Final = "embedding-cost"
+SPEED: Final = "embedding-speed"
+"""Its rows stay in the lake: what one token costs on the machine that asked first."""
+
+SAMPLE: Final = 128
+MILLION: Final = 1_000_000
+METRICS: Final = ("tokens", "seconds", "dollars")
+
+
+def space_costs(
+    lake: Lake,
+    space: Space,
+    descriptions: Part,
+    open_embedder: Callable[[], TextEmbedder],
+    number: int = 0,
+) -> Part:
+    """Rows of table `benchmark_results` with what the vectors of a space of texts cost.
+
+    Parameters
+    ----------
+    descriptions
+        The recipe's part of table `gene_descriptions`.
+    number
+        Of the piece of table `benchmark_results` that holds them.
+    """
+    origin = Origin(
+        code=("genept.benchmarks.space_costs",),
+        inputs={"gene_descriptions": descriptions.sha256},
+        settings={"space": space.id, "number": number},
+    )
+
+    def compute() -> list[NewPart]:
+        rows = lake.read(descriptions, ["text", "n_tokens"])
+        found = _costs(lake, space, rows, open_embedder)
+        return [NewPart("benchmark_results", found, (TASK, space.recipe), number=number)]
+
+    (part,) = lake.build(f"benchmarks/{TASK}/{space.id}", origin, compute)
+    return part
+
+
+def _costs(
+    lake: Lake, space: Space, rows: pl.DataFrame, open_embedder: Callable[[], TextEmbedder]
+) -> pl.DataFrame:
+    tokens = int(rows["n_tokens"].sum())
+    found = {"tokens": float(tokens), "dollars": 0.0}
+    if space.is_lsa:
+        started = process_time()
+        LSA.fit(rows["text"].to_list(), int(space.embedder.rpartition("-")[2]))
+        found["seconds"] = process_time() - started
+    else:
+        embedder = open_embedder()
+        found["dollars"] = tokens * embedder.dollars_per_million_tokens / MILLION
+        if not isinstance(embedder, MeteredEmbedder):
+            found["seconds"] = tokens * _seconds_per_token(lake, space, rows, embedder)
+    return _rows(space, rows.height, TASK, found)
+
+
+def _rows(space: Space, n: int, task: str, found: dict[str, float]) -> pl.DataFrame:
+    shared = {
+        "task": task,
+        "dataset": space.recipe,
+        "representation": space.id,
+        "model": space.embedder,
+        "split": "all-genes",
+        "ci_low": None,
+        "ci_high": None,
+        "n": n,
+        "is_control": False,
+    }
+    made: list[dict[str, Any]] = [
+        shared | {"metric": metric, "value": found[metric]} for metric in METRICS if metric in found
+    ]
+    bounds = {"ci_low": pl.Float64, "ci_high": pl.Float64}
+    return pl.DataFrame(made, schema_overrides=bounds)
+
+
+def _seconds_per_token(
+    lake: Lake, space: Space, rows: pl.DataFrame, embedder: TextEmbedder
+) -> float:
+    """Of a sample of the texts; not measured anew when some of the texts change."""
+    origin = Origin(
+        code=("genept.benchmarks.space_costs",),
+        settings={"space": space.id, "embedder": embedder.identity},
+    )
+
+    def compute() -> list[NewPart]:
+        chosen = np.random.default_rng(0).permutation(rows.height)[:SAMPLE].tolist()
+        sample = rows[chosen]
+        started = process_time()
+        embedder.embed(sample["text"].to_list())
+        found = {"seconds": (process_time() - started) / int(sample["n_tokens"].sum())}
+        row = _rows(space, sample.height, SPEED, found)
+        return [NewPart("benchmark_results", row, (SPEED, space.recipe))]
+
+    (part,) = lake.build(f"benchmarks/{SPEED}/{space.id}", origin, compute)
+    return float(lake.read(part, ["value"])["value"][0])
+
+
+def per_point(results: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
+    """Cost of a space beside its points: how far it is above random vectors, per cent.
+
+    Parameters
+    ----------
+    results
+        Table `benchmark_results`.
+    standing
+        Rows of `standing.standing_of`.
+
+    Returns
+    -------
+    pl.DataFrame
+        space, tokens, seconds, dollars, points (mean over the tasks that it was asked) and
+        n_tasks, and each cost divided by points where there are any.
+    """
+    asked = results.filter(task=TASK)
+    if not asked.height:
+        return pl.DataFrame()
+    costs = asked.pivot("metric", index="representation", values="value", aggregate_function="max")
+    for metric in METRICS:
+        if metric not in costs.columns:
+            costs = costs.with_columns(pl.lit(None, pl.Float64).alias(metric))
+    of_task = ("task", "dataset", "metric")
+    chance = standing.filter(pl.col("representation").str.starts_with("random-")).select(
+        *of_task, chance="value"
+    )
+    above = standing.join(chance.unique(of_task), on=of_task).with_columns(
+        points=100 * (pl.col("value") - pl.col("chance"))
+    )
+    means = above.group_by("representation").agg(
+        pl.mean("points"), pl.len().cast(pl.Int64).alias("n_tasks")
+    )
+    joined = costs.join(means, on="representation").sort("points", descending=True)
+    gained = pl.when(pl.col("points") > 0).then(pl.col("points"))
+    return joined.select(
+        pl.col("representation").alias("space"),
+        *METRICS,
+        "points",
+        "n_tasks",
+        *((pl.col(metric) / gained).alias(f"{metric}_per_point") for metric in METRICS),
+    )

@@ -1,0 +1,250 @@
+"""The cell tasks on a collection of the lake: every space beside its controls.
+
+A collection that lacks what a task needs is listed with the reason, and takes no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from genept.benchmarks.metrics.resampling import (
+    confusions,
+    paired_differences,
+    resampled_labels,
+    rivals,
+)
+from genept.benchmarks.metrics.scores import Indices, Score
+from genept.benchmarks.tasks.cell_structure import clustering_scores, drawn, mixing_scores
+from genept.benchmarks.tasks.cell_types import (
+    MAJORITY_CLASS,
+    METRICS,
+    N_NEIGHBOURS,
+    TASK,
+    CellSplit,
+    annotate,
+    centred,
+    expression_pca,
+    group_split,
+    majority,
+    random_split,
+)
+from genept.embeddings.representations import CollectionParts, ObservationViews, read_views
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part
+
+COMPONENTS: Final = 50
+"""Of the control that every representation stands beside: principal components of expression."""
+
+SHARE_TRAINED: Final = 0.8
+
+
+def too_few_cells(lake: Lake, observations: Part, axis: Part) -> str | None:
+    """Why cell types cannot be annotated on a collection; None if they can."""
+    labels = lake.read(observations, ["cell_type"])["cell_type"].drop_nulls()
+    if not labels.len():
+        return "no cell has a type"
+    if labels.len() * SHARE_TRAINED <= max(N_NEIGHBOURS, COMPONENTS):
+        return f"only {labels.len()} cells have a type"
+    if axis.rows <= COMPONENTS:
+        return f"only {axis.rows} genes"
+    return None if labels.n_unique() > 1 else "all cells are of one type"
+
+
+SEED: Final = 2023
+
+EXPRESSION_CONTROL: Final = "expression-pca-50"
+
+CENTRED: Final = ":centred"
+
+PERMUTED: Final = "@permuted-labels"
+
+NEIGHBOURS: Final = f"{N_NEIGHBOURS}-nn-cosine"
+
+DECIDING: Final = "macro_f1"
+
+CLUSTERS: Final = "cell-clustering"
+
+MIXING: Final = "batch-mixing"
+
+WHOLE: Final = "all-cells"
+
+
+_CODE: Final = (
+    *(
+        "genept.benchmarks.tasks.cell_task",
+        "genept.benchmarks.tasks.cell_types",
+        "genept.benchmarks.tasks.cell_structure",
+    ),
+    *(
+        "genept.benchmarks.metrics.resampling",
+        "genept.benchmarks.metrics.scores",
+        "genept.benchmarks.metrics.intervals",
+    ),
+    "genept.embeddings.representations",
+    "genept.embeddings.pooling",
+    "genept.schema.tables",
+)
+
+Matrices = dict[str, NDArray[np.float32]]
+
+
+def score_cells(
+    lake: Lake,
+    collection: str,
+    unit: str,
+    parts: CollectionParts,
+    *,
+    advance: Callable[[str], None] = lambda _: None,
+) -> list[Part]:
+    """Scores of one single-cell collection and their differences, unless the lake holds them.
+
+    Cells without a published type take no part. Every space is scored as it is, and centred.
+    """
+    origin = Origin(
+        code=_CODE,
+        inputs=parts.inputs,
+        settings={"seed": SEED, "unit": unit},
+        libraries=("numpy", "scikit-learn", "scipy"),
+    )
+
+    def compute() -> list[NewPart]:
+        views = read_views(lake, parts).labelled("cell_type")
+        rows, differences, confused = _annotated(views, collection, unit, advance)
+        for task, scores in _structured(views, unit, advance).items():
+            rows += [
+                _row(task, collection, name, model, WHOLE, metric, score, name in _controls(views))
+                for name, model, metric, score in scores
+            ]
+        results = pl.DataFrame(rows)
+        held = f"{TASK}/{collection}"
+        marked = differences.with_columns(task=pl.lit(held), dataset=pl.lit(collection))
+        return [
+            *(
+                NewPart("benchmark_results", results.filter(task=task), (task, collection))
+                for task in results["task"].unique(maintain_order=True)
+            ),
+            NewPart("benchmark_differences", marked, (held,)),
+            NewPart("benchmark_confused", confused, (TASK, collection)),
+        ]
+
+    return lake.build(f"benchmarks/cells/{collection}", origin, compute)
+
+
+def _annotated(
+    views: ObservationViews, collection: str, unit: str, advance: Callable[[str], None]
+) -> tuple[list[dict[str, Any]], pl.DataFrame, pl.DataFrame]:
+    """Rows of `benchmark_results` for every split; differences and confusions on the last."""
+    ids, groups = (views.observations[one].to_list() for one in ("observation_id", "group_id"))
+    rows: list[dict[str, Any]] = []
+    control = _controls(views)
+    for split in filter(None, (random_split(ids, seed=SEED), group_split(groups))):
+        advance(f"{TASK} on {collection}: {split.name}")
+        predicted = _predicted(views, unit, split)
+        truth = views.observations["cell_type"].to_numpy().astype(np.str_)[split.tested]
+        found = {
+            name: resampled_labels(truth, said, split.units[split.tested], METRICS, seed=SEED)
+            for name, said in predicted.items()
+        }
+        marked = {name: name in control or name.endswith(PERMUTED) for name in found}
+        marked[MAJORITY_CLASS] = True
+        for name, of_one in found.items():
+            for metric, resampled in of_one.items():
+                low, high = resampled.interval
+                score = Score(resampled.value, low, high, len(truth))
+                rows.append(
+                    _row(TASK, collection, name, NEIGHBOURS, split.name, metric, score,
+                         marked[name])
+                )  # fmt: skip
+        asked = {"model": NEIGHBOURS, "split": split.name}
+        confused = pl.concat(
+            confusions(truth.tolist(), said.tolist()).with_columns(
+                task=pl.lit(TASK), dataset=pl.lit(collection), representation=pl.lit(name),
+                **{one: pl.lit(value) for one, value in asked.items()},
+            )
+            for name, said in predicted.items()
+        )  # fmt: skip
+        deciding = {name: one[DECIDING] for name, one in found.items()}
+        told = paired_differences(deciding, rivals(deciding, marked)).with_columns(
+            metric=pl.lit(DECIDING), **{one: pl.lit(value) for one, value in asked.items()}
+        )
+    return rows, told, confused
+
+
+def _predicted(views: ObservationViews, unit: str, split: CellSplit) -> dict[str, NDArray[np.str_]]:
+    """Types of the tested cells, fold by fold, by representation."""
+    labels = views.observations["cell_type"].to_list()
+    found: dict[str, list[NDArray[np.str_]]] = {}
+    for train, test in split.folds:
+        dealt = np.asarray(labels, np.str_)
+        dealt[train] = np.random.default_rng(SEED).permutation(dealt[train])
+        for name, matrix in _represented(views, unit, train).items():
+            found.setdefault(name, []).append(annotate(matrix, labels, train, test))
+            if name not in _controls(views) and not name.endswith(CENTRED):
+                by_chance = annotate(matrix, dealt.tolist(), train, test)
+                found.setdefault(f"{name}{PERMUTED}", []).append(by_chance)
+        found.setdefault(MAJORITY_CLASS, []).append(majority(labels, train, test))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _structured(
+    views: ObservationViews, unit: str, advance: Callable[[str], None]
+) -> dict[str, list[tuple[str, str, str, Score]]]:
+    """Clustering and mixing of every representation: name, model, metric, score."""
+    rows = drawn(views.observations.height)
+    cells = views.observations[rows.tolist()]
+    types = cells["cell_type"].to_numpy().astype(np.str_)
+    batches = _batches(cells)
+    groups = cells["group_id"].to_list()
+    found: dict[str, list[tuple[str, str, str, Score]]] = {CLUSTERS: [], MIXING: []}
+    for name, matrix in _represented(views, unit, np.arange(views.observations.height)).items():
+        advance(f"{CLUSTERS} and {MIXING}: {name}")
+        for metric, score in clustering_scores(matrix[rows], types).items():
+            found[CLUSTERS].append((name, "k-means", metric, score))
+        for metric, score in mixing_scores(matrix[rows], types, batches, groups).items():
+            found[MIXING].append((name, NEIGHBOURS, metric, score))
+    return found
+
+
+def _batches(cells: pl.DataFrame) -> NDArray[np.str_] | None:
+    """Technical batch of each cell, or else its group; None where no two cells share one."""
+    for column in ("batch", "group_id"):
+        if not cells[column].null_count() and 1 < cells[column].n_unique() < cells.height:
+            return cells[column].to_numpy().astype(np.str_)
+    return None
+
+
+def _represented(views: ObservationViews, unit: str, train: Indices) -> Matrices:
+    """Every space as it is and centred, and expression; what is fitted sees `train` alone."""
+    shifted = {f"{name}{CENTRED}": centred(one, train) for name, one in views.spaces.items()}
+    control = expression_pca(views.expression, train, unit=unit, seed=SEED)
+    return {**views.spaces, **shifted, EXPRESSION_CONTROL: control}
+
+
+def _controls(views: ObservationViews) -> frozenset[str]:
+    return frozenset(
+        [*views.controls, *(f"{name}{CENTRED}" for name in views.controls), EXPRESSION_CONTROL]
+    )
+
+
+def _row(
+    task: str, collection: str, name: str, model: str, split: str, metric: str, score: Score,
+    is_control: bool,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "task": task,
+        "dataset": collection,
+        "representation": name,
+        "model": model,
+        "split": split,
+        "metric": metric,
+        "value": score.value,
+        "ci_low": score.ci_low,
+        "ci_high": score.ci_high,
+        "n": score.n,
+        "is_control": is_control,
+    }

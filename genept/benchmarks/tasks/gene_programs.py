@@ -1,0 +1,192 @@
+"""Gene programs: genes that lie together in a space, what they share, and where they are active.
+
+Found without labels, by k-means on unit vectors (the co-embedding programs of Chen & Zou 2023).
+What a program shares is tested against terms; size-matched random clusters are the control.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control, hypergeom
+from sklearn.cluster import MiniBatchKMeans
+from threadpoolctl import threadpool_limits
+
+from genept.benchmarks.tasks.base import GeneVectors
+from genept.embeddings.pooling import expression_weights
+
+GENES_PER_PROGRAM: Final = 100
+"""On average: as many as a usual pathway or process has."""
+
+SMALLEST: Final = 5
+SHARED: Final = 3
+"""Genes at least that a term and a program share before it counts."""
+
+LEVEL: Final = 0.05
+KEPT: Final = 5
+"""Terms of a program that are told, the surest first."""
+
+DEALS: Final = 10
+"""Times that genes are dealt out anew, for the control."""
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Which program each gene is in.
+
+    Parameters
+    ----------
+    of_gene
+        Number of the program of each gene, shape (n,); programs are numbered by size.
+    similarity
+        Cosine of each gene with the mean of its program.
+    """
+
+    genes: tuple[str, ...]
+    of_gene: NDArray[np.intp]
+    similarity: Numbers
+
+    @property
+    def n(self) -> int:
+        """Number of programs."""
+        return int(self.of_gene.max()) + 1
+
+    @property
+    def membership(self) -> sp.csr_matrix:
+        """Genes × programs, 0 or 1."""
+        ones = np.ones(len(self.genes))
+        place = (np.arange(len(self.genes)), self.of_gene)
+        return sp.csr_matrix((ones, place), shape=(len(self.genes), self.n))
+
+    def dealt(self, seed: int) -> Programs:
+        """As many programs of the same sizes, of genes drawn at random."""
+        order = np.random.default_rng(seed).permutation(len(self.genes))
+        return Programs(self.genes, self.of_gene[order], self.similarity)
+
+
+def find_programs(vectors: GeneVectors) -> Programs:
+    """Clusters of genes by cosine similarity; the same vectors give the same clusters."""
+    unit = vectors.matrix / np.linalg.norm(vectors.matrix, axis=1, keepdims=True)
+    n = max(2, len(unit) // GENES_PER_PROGRAM)
+    with threadpool_limits(1):
+        found = MiniBatchKMeans(n, random_state=0, n_init=1, batch_size=4096).fit_predict(unit)
+    sizes = np.bincount(found, minlength=n)
+    rank = np.empty(n, np.intp)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(n)
+    number = rank[found]
+    sums = np.zeros((n, unit.shape[1]))
+    np.add.at(sums, number, unit)
+    lengths = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    similarity: Numbers = (unit * (sums / lengths)[number]).sum(axis=1).astype(np.float64)
+    return Programs(vectors.genes, number, similarity)
+
+
+def enrichment(programs: Programs, members: pl.DataFrame) -> pl.DataFrame:
+    """Terms that a program's genes share more often than chance gives (hypergeometric).
+
+    Parameters
+    ----------
+    members
+        `ensembl_gene_id` and `label`, the term; genes without a program are left out.
+
+    Returns
+    -------
+    pl.DataFrame
+        program, term, n_program, n_term, n_shared, p, q: corrected over all programs and terms
+        by Benjamini and Hochberg. Programs and terms of fewer than five genes are not tested.
+    """
+    place = pl.DataFrame({"ensembl_gene_id": programs.genes}).with_row_index("gene")
+    known = members.select("ensembl_gene_id", "label").unique().join(place, on="ensembl_gene_id")
+    sized = known.filter(pl.len().over("label") >= SMALLEST)
+    terms = sized["label"].unique().sort()
+    column = dict(zip(terms, range(len(terms)), strict=True))
+    at = sized["label"].replace_strict(column, return_dtype=pl.Int64).to_numpy()
+    told = sp.csr_matrix(
+        (np.ones(len(at)), (at, sized["gene"].to_numpy())), shape=(len(terms), len(programs.genes))
+    )
+    shared = np.asarray((told @ programs.membership).todense())
+    n_term = np.asarray(told.sum(axis=1)).ravel()
+    n_program = np.bincount(programs.of_gene, minlength=programs.n)
+    term, program = np.nonzero((shared >= SHARED) & (n_program >= SMALLEST))
+    drawn = (len(programs.genes), n_term[term], n_program[program])
+    p = np.asarray(hypergeom.sf(shared[term, program] - 1, *drawn))
+    tested = int((n_program >= SMALLEST).sum()) * len(terms)
+    # What shares fewer counts as tested, with p = 1: that is many, and errs on the safe side.
+    every = np.append(p, np.ones(tested - len(p)))
+    q = np.asarray(false_discovery_control(every))[: len(p)] if tested else p
+    rows = pl.DataFrame(
+        {
+            "program": program,
+            "term": terms.gather(term) if len(terms) else pl.Series([], dtype=pl.String),
+            "n_program": n_program[program],
+            "n_term": n_term[term],
+            "n_shared": shared[term, program],
+            "p": p,
+            "q": q,
+        }
+    ).cast(dict.fromkeys(("program", "n_program", "n_term", "n_shared"), pl.Int64))
+    return rows.sort("program", "p", "term")
+
+
+def is_enriched(programs: Programs, found: pl.DataFrame) -> NDArray[np.bool_]:
+    """Of each program of five genes or more, whether it shares any term."""
+    sizes = np.bincount(programs.of_gene, minlength=programs.n)
+    told = set(found.filter(pl.col("q") < LEVEL)["program"])
+    return np.array([one in told for one in range(programs.n) if sizes[one] >= SMALLEST])
+
+
+def activity(
+    programs: Programs, counts: sp.csr_matrix, genes: list[str], types: list[str], unit: str
+) -> pl.DataFrame:
+    """How active each program is in each cell type, beside the other cells.
+
+    Parameters
+    ----------
+    counts
+        Cells × genes, in `unit`.
+    genes
+        Of the columns.
+    types
+        Of the rows.
+
+    Returns
+    -------
+    pl.DataFrame
+        program, cell_type, activity, n_genes, n_cells. Activity is the mean over the program's
+        genes of (mean in the type - mean) / standard deviation over all cells. Genes that are
+        in fewer than three cells take no part, and programs of fewer than five such genes.
+    """
+    weights = expression_weights(sp.csr_matrix(counts, dtype=np.float32), unit)
+    names, codes = np.unique(np.asarray(types, np.str_), return_inverse=True)
+    n_cells = np.bincount(codes)
+    by_type = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
+    mean = np.asarray(weights.mean(axis=0)).ravel()
+    squares = np.asarray(weights.multiply(weights).mean(axis=0)).ravel()
+    spread = np.sqrt(np.maximum(squares - mean**2, 0))
+    seen = (weights.getnnz(axis=0) >= SHARED) & (spread > 0)
+    of_type = np.asarray((by_type @ weights).todense()) / n_cells[:, None]
+    score = np.where(seen, (of_type - mean) / np.where(seen, spread, 1), 0)
+
+    place = {gene: at for at, gene in enumerate(programs.genes)}
+    columns = np.array([at for at, gene in enumerate(genes) if seen[at] and gene in place], np.intp)
+    number = programs.of_gene[[place[genes[at]] for at in columns]]
+    n_genes = np.bincount(number, minlength=programs.n)
+    sums = np.zeros((len(names), programs.n))
+    np.add.at(sums.T, number, score[:, columns].T)
+    active = sums / np.maximum(n_genes, 1)
+    rows = [
+        (one, str(name), float(active[kind, one]), int(n_genes[one]), int(n_cells[kind]))
+        for one in range(programs.n)
+        if n_genes[one] >= SMALLEST
+        for kind, name in enumerate(names)
+    ]
+    schema = {"program": pl.Int64, "cell_type": pl.String, "activity": pl.Float64,
+              "n_genes": pl.Int64, "n_cells": pl.Int64}  # fmt: skip
+    return pl.DataFrame(rows, schema=schema, orient="row")

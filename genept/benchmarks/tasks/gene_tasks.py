@@ -1,0 +1,270 @@
+"""Tasks on single genes: a property, the kind of gene, and membership in many terms at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+
+from genept.benchmarks.metrics.resampling import folded_auroc
+from genept.benchmarks.tasks.base import (
+    BOOSTING,
+    FOREST,
+    LOGISTIC,
+    MAJORITY,
+    GeneVectors,
+    Labels,
+    Task,
+    binary_scores,
+    predicted_labels,
+    predictions,
+    ridge_scores,
+)
+
+FOLDS: Final = 5
+REPEATS: Final = 5
+FEWEST: Final = 15
+"""Genes of a label at least: a resample of fewer may well draw none of them."""
+
+EXACT: Final = "authors-stratified-5-fold"
+SHUFFLED: Final = "shuffled-5-fold-repeated"
+AUTHORS_SEED: Final = 2023
+EXACT_KINDS: Final = "authors-70-30-seed-2023"
+Split = tuple[int, NDArray[np.intp], NDArray[np.intp]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfGenes(Task):
+    """A task whose labels are rows of table `gene_properties`."""
+
+    def rows(self, labels: Labels) -> pl.DataFrame:
+        """The rows of this task whose names have a gene."""
+        named = pl.col("ensembl_gene_id").is_not_null()
+        return labels.properties.filter(named, task=self.id).sort("position")
+
+    def genes(self, rows: pl.DataFrame) -> set[str]:
+        """Every labelled gene."""
+        return set(rows["ensembl_gene_id"])
+
+    def known(self, rows: pl.DataFrame, genes: Sequence[str]) -> pl.DataFrame:
+        """The rows of these genes."""
+        return rows.filter(pl.col("ensembl_gene_id").is_in(list(genes)))
+
+    def unfit(self, rows: pl.DataFrame) -> str | None:
+        """Fewer than two labels, or of one of them fewer genes than make an interval."""
+        counted = rows.filter(fate="scored")["label"].value_counts(sort=True)
+        if counted.height < 2:
+            return f"the genes have {counted.height} different labels, and two are needed"
+        label, n = counted.row(-1)
+        return f"only {n} genes are {label}, and {FEWEST} are needed" if n < FEWEST else None
+
+    def permuted(self, rows: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
+        """The same genes with each other's labels."""
+        order = np.random.default_rng(seed).permutation(rows.height)
+        return rows.with_columns(rows["label"][order.tolist()])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Property(OfGenes):
+    """Which genes have a property: the authors' exact folds, and clean ones.
+
+    The authors' are unshuffled, keep every published row, and take heads as they come
+    (Chen & Zou 2023). The clean ones drop repeated and contradictory genes, are shuffled, and
+    repeated with five seeds; once with the heads that do not decide.
+
+    Parameters
+    ----------
+    published
+        Whether the authors held this task, so that there are numbers to stand beside.
+    """
+
+    positive: str
+    metrics: tuple[str, ...] = ("auroc",)
+    clean: str = SHUFFLED
+    heads: tuple[str, ...] = (LOGISTIC, FOREST, BOOSTING)
+    published: bool = True
+    draws: int = 10
+    further_draws: int = 5
+
+    def predict(
+        self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
+    ) -> pl.DataFrame:
+        """Score every gene out of its fold."""
+        scored = rows.filter(fate="scored")
+        if draw is not None:
+            splits = _shuffled(scored, [draw])
+            return pl.concat(
+                self._fold(self.model, SHUFFLED, scored, vectors, split) for split in splits
+            )
+        found = []
+        for head in self.heads:
+            splits = _shuffled(scored, range(REPEATS if head == self.model else 1))
+            found += [self._fold(head, SHUFFLED, scored, vectors, split) for split in splits]
+            if self.published:
+                found += [self._fold(head, EXACT, rows, vectors, split) for split in _exact(rows)]
+        return pl.concat(found)
+
+    def _fold(
+        self, head: str, split: str, rows: pl.DataFrame, vectors: GeneVectors, fold: Split
+    ) -> pl.DataFrame:
+        number, train, test = fold
+        matrix = vectors.of(rows["ensembl_gene_id"].to_list())
+        y = (rows["label"] == self.positive).to_numpy().astype(np.int64)
+        score = binary_scores(head, matrix[train], y[train], matrix[test], seed=number)
+        # A gene that was published twice is two rows of the authors' folds.
+        units = rows["position"].cast(pl.String) if split == EXACT else rows["ensembl_gene_id"]
+        return predictions(
+            head,
+            split,
+            number,
+            units[test.tolist()].to_list(),
+            [str(one) for one in y[test]],
+            score=score,
+        )
+
+
+def _exact(rows: pl.DataFrame) -> Iterator[Split]:
+    folds = StratifiedKFold(FOLDS).split(np.zeros(rows.height), rows["label"].to_numpy())
+    for number, (train, test) in enumerate(folds):
+        yield number, train, test
+
+
+def _shuffled(rows: pl.DataFrame, repeats: Iterable[int]) -> Iterator[Split]:
+    for repeat in repeats:
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=repeat)
+        splits = folds.split(np.zeros(rows.height), rows["label"].to_numpy())
+        for number, (train, test) in enumerate(splits):
+            yield repeat * FOLDS + number, train, test
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(OfGenes):
+    """Which of many kinds a gene is of: 70/30, seed 2023, kinds of more than 75 genes.
+
+    Exact as the authors do it, with every row; clean with each gene once and three seeds, once
+    with the heads that do not decide. What a text states outright is masked by the recipe of the
+    space, not here.
+    """
+
+    larger_than: int = 75
+    seeds: tuple[int, ...] = (AUTHORS_SEED, 1, 2)
+    heads: tuple[str, ...] = (LOGISTIC, FOREST, BOOSTING)
+
+    def unfit(self, rows: pl.DataFrame) -> str | None:
+        """Fewer than two kinds of enough genes."""
+        n = self._large(rows.filter(fate="scored"))["label"].n_unique()
+        return None if n > 1 else f"{n} kinds have more than {self.larger_than} genes"
+
+    def predict(
+        self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
+    ) -> pl.DataFrame:
+        """Name the kind of every test gene."""
+        scored = rows.filter(fate="scored")
+        if draw is not None:
+            seed = self.seeds[draw % len(self.seeds)]
+            return self._split(self.model, self.clean, draw, scored, vectors, seed)
+        found = [
+            self._split(self.model, self.clean, fold, scored, vectors, seed)
+            for fold, seed in enumerate(self.seeds)
+        ]
+        first = (scored, vectors, self.seeds[0])
+        others = [head for head in self.heads if head != self.model]
+        found += [self._split(head, self.clean, 0, *first) for head in others]
+        found.append(self._split(self.model, EXACT_KINDS, 0, rows, vectors, AUTHORS_SEED))
+        return pl.concat(found)
+
+    def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame]:
+        """The most frequent kind."""
+        chosen = self._large(rows.filter(fate="scored"))
+        units, truth = chosen["ensembl_gene_id"].to_list(), chosen["label"].to_list()
+        majority = chosen["label"].mode().sort()[0]
+        said = predictions(
+            self.model, self.clean, 0, units, truth, predicted=[majority] * len(units)
+        )
+        return MAJORITY, said
+
+    def _large(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.filter(pl.len().over("label") > self.larger_than)
+
+    def _split(
+        self, head: str, split: str, fold: int, rows: pl.DataFrame, vectors: GeneVectors, seed: int
+    ) -> pl.DataFrame:
+        chosen = self._large(rows)
+        labels = chosen["label"].to_numpy().astype(np.str_)
+        matrix = vectors.of(chosen["ensembl_gene_id"].to_list())
+        train, test = train_test_split(
+            np.arange(len(labels)),
+            test_size=0.3,
+            random_state=seed,
+            stratify=labels if split == self.clean else None,
+        )
+        said = predicted_labels(head, matrix[train], labels[train], matrix[test], seed)
+        column = "ensembl_gene_id" if split == self.clean else "position"
+        units = chosen[column].cast(pl.String)[test.tolist()].to_list()
+        truth, said_of = labels[test].tolist(), said.tolist()
+        return predictions(head, split, fold, units, truth, predicted=said_of)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership(OfGenes):
+    """Which genes belong to each of many terms: mean area under the ROC curve over terms.
+
+    Ridge regression on all terms at once, five folds of genes. Intervals are over terms: how
+    well other terms of the kind would be predicted.
+    """
+
+    smallest: int = 20
+    largest: int = 500
+
+    def rows(self, labels: Labels) -> pl.DataFrame:
+        """Genes and their terms."""
+        found = super().rows(labels)
+        return found.unique(["ensembl_gene_id", "label"], keep="first", maintain_order=True)
+
+    def unfit(self, rows: pl.DataFrame) -> str | None:
+        """Fewer than two terms of a size to be asked for."""
+        n = self._sized(rows)["label"].n_unique()
+        sizes = f"{self.smallest} to {self.largest:,} genes"
+        return None if n > 1 else f"{n} terms have {sizes}, and two are needed"
+
+    def predict(
+        self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
+    ) -> pl.DataFrame:
+        """The area under the curve of every term, averaged over folds."""
+        genes = sorted(vectors.genes)
+        terms, members = self._members(rows, genes)
+        matrix = vectors.of(genes)
+        scores = np.empty(members.shape, np.float32)
+        folds = np.empty(len(genes), np.int64)
+        splitter = KFold(FOLDS, shuffle=True, random_state=draw or 0)
+        for number, (train, test) in enumerate(splitter.split(matrix)):
+            folds[test] = number
+            scores[test] = ridge_scores(matrix[train], members[train], matrix[test])
+        weights = np.ones(len(genes))
+        areas = [
+            folded_auroc(members[:, one] > 0, scores[:, one].astype(np.float64), folds)(weights)
+            for one in range(len(terms))
+        ]
+        return predictions(
+            self.model, self.clean, draw or 0, terms, [""] * len(terms), score=np.asarray(areas)
+        )
+
+    def _sized(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.filter(pl.len().over("label").is_between(self.smallest, self.largest))
+
+    def _members(
+        self, rows: pl.DataFrame, genes: Sequence[str]
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        place = {gene: at for at, gene in enumerate(genes)}
+        sized = self._sized(rows)
+        terms = sized["label"].unique().sort().to_list()
+        column = {term: at for at, term in enumerate(terms)}
+        members = np.zeros((len(genes), len(terms)), np.float32)
+        pairs: list[Any] = list(sized.select("ensembl_gene_id", "label").iter_rows())
+        members[[place[gene] for gene, _ in pairs], [column[term] for _, term in pairs]] = 1
+        return terms, members

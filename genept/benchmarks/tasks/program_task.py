@@ -1,0 +1,176 @@
+"""Gene programs of every space, kept in the lake: members, shared terms, activity in cells.
+
+Programs themselves are found in `programs`. The score is the share of programs whose genes share
+a term; beside it stand clusters of the same sizes of genes drawn at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from genept.benchmarks.label_tables import MEMBERSHIPS
+from genept.benchmarks.metrics.intervals import bootstrap_interval
+from genept.benchmarks.tasks.base import GeneVectors
+from genept.benchmarks.tasks.gene_programs import (
+    DEALS,
+    KEPT,
+    LEVEL,
+    Programs,
+    activity,
+    enrichment,
+    find_programs,
+    is_enriched,
+)
+from genept.benchmarks.tasks.task_inputs import SpaceVectors
+from genept.embeddings.expression import embedding_matrix, expression_matrix
+from genept.embeddings.representations import CollectionParts
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part, sha256_of
+
+TASK: Final = "gene-programs"
+SPLIT: Final = "size-matched-clusters"
+LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
+_CODE: Final = (
+    "genept.benchmarks.tasks.gene_programs",
+    "genept.benchmarks.tasks.program_task",
+    "genept.embeddings.pooling",
+    "genept.schema.tables",
+)
+
+
+def space_programs(
+    lake: Lake, one: SpaceVectors, properties: pl.DataFrame, number: int = 0
+) -> list[Part]:
+    """Tables `gene_programs` and `program_terms` of one space, and its scores.
+
+    A space whose texts tell the terms is not scored on them; its programs are told all the same.
+
+    Parameters
+    ----------
+    properties
+        Table `gene_properties`, whose terms are asked for.
+    number
+        Of the piece of table `benchmark_results` that holds the scores.
+    """
+    terms = properties.filter(pl.col("task").is_in(list(MEMBERSHIPS)))
+    read = terms.select("task", "ensembl_gene_id", "label").sort(pl.all())
+    origin = Origin(
+        code=_CODE,
+        inputs={one.space.id: one.part.sha256, "terms": sha256_of(read.write_csv())},
+        settings={"tells": sorted(one.tells), "number": number},
+        libraries=LIBRARIES,
+    )
+
+    def compute() -> list[NewPart]:
+        rows = lake.read_arrow(one.part, ["ensembl_gene_id", "symbol", "embedding"])
+        genes = tuple(rows["ensembl_gene_id"].to_pylist())
+        programs = find_programs(GeneVectors(one.space.id, genes, embedding_matrix(rows)))
+        told, scores = [], []
+        for task, members in read.group_by("task", maintain_order=True):
+            found = enrichment(programs, members)
+            sure = found.filter(pl.col("q") < LEVEL).group_by("program", maintain_order=True)
+            told.append(sure.head(KEPT).with_columns(kind=pl.lit(task[0])))
+            if MEMBERSHIPS[str(task[0])] not in one.tells:
+                scores += _scored(one.space.id, str(task[0]), programs, found, members)
+        placed = pl.DataFrame(
+            {
+                "program": programs.of_gene,
+                "ensembl_gene_id": genes,
+                "symbol": rows["symbol"].to_pylist(),
+                "similarity": programs.similarity,
+            }
+        )
+        in_space = pl.lit(one.space.id).alias("space")
+        parts = [NewPart("gene_programs", placed.with_columns(in_space), (one.space.id,))]
+        if told:
+            shared = pl.concat(told).with_columns(in_space)
+            parts.append(NewPart("program_terms", shared, (one.space.id,)))
+        return parts + [
+            NewPart("benchmark_results", pl.DataFrame(of_kind), (TASK, kind), number=number)
+            for kind, of_kind in _by_dataset(scores).items()
+        ]
+
+    return lake.build(f"benchmarks/{TASK}/{one.space.id}", origin, compute)
+
+
+def _scored(
+    space: str, task: str, programs: Programs, found: pl.DataFrame, members: pl.DataFrame
+) -> list[dict[str, Any]]:
+    hit = is_enriched(programs, found)
+    dealt = [programs.dealt(seed) for seed in range(DEALS)]
+    by_chance = np.concatenate([is_enriched(one, enrichment(one, members)) for one in dealt])
+    return [
+        _row(space, task, hit, is_control=False),
+        _row(f"{space}@shuffled", task, by_chance, is_control=True),
+    ]
+
+
+def _row(name: str, task: str, hit: NDArray[np.bool_], *, is_control: bool) -> dict[str, Any]:
+    low, high = bootstrap_interval(
+        lambda rows: float(hit[rows].mean()), np.arange(len(hit)), seed=0
+    )
+    return {
+        "task": TASK,
+        "dataset": task,
+        "representation": name,
+        "model": "k-means",
+        "split": SPLIT,
+        "metric": "share_enriched",
+        "value": float(hit.mean()),
+        "ci_low": low,
+        "ci_high": high,
+        "n": len(hit),
+        "is_control": is_control,
+    }
+
+
+def _by_dataset(scores: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in scores:
+        found.setdefault(row["dataset"], []).append(row)
+    return found
+
+
+def program_activity(
+    lake: Lake, programs: Part, collection: str, unit: str, parts: CollectionParts
+) -> Part:
+    """Table `program_activity` of one space's programs in one single-cell collection.
+
+    Parameters
+    ----------
+    programs
+        The space's part of table `gene_programs`.
+    """
+    (space,) = programs.partition
+    inputs = {name: parts.inputs[name] for name in ("observations", "axis", "expression")}
+    origin = Origin(
+        code=_CODE,
+        inputs=inputs | {"programs": programs.sha256},
+        settings={"unit": unit},
+        libraries=LIBRARIES,
+    )
+
+    def compute() -> list[NewPart]:
+        rows = lake.read(programs)
+        found = Programs(
+            tuple(rows["ensembl_gene_id"]),
+            rows["program"].to_numpy(),
+            rows["similarity"].to_numpy(),
+        )
+        cells = lake.read(parts.observations).sort("observation_id")
+        _, counts = expression_matrix(lake, parts.expression, parts.axis.rows)
+        genes = lake.read(parts.axis).sort("gene_index")["ensembl_gene_id"].to_list()
+        typed = cells["cell_type"].is_not_null().to_numpy()
+        types = cells["cell_type"].drop_nulls().to_list()
+        active = activity(found, counts[typed], genes, types, unit)
+        said = {"space": space, "collection_id": collection}
+        marked = active.with_columns(**{name: pl.lit(value) for name, value in said.items()})
+        return [NewPart("program_activity", marked, (space, collection))]
+
+    (part,) = lake.build(f"benchmarks/program-activity/{collection}/{space}", origin, compute)
+    return part

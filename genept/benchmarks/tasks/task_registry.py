@@ -1,0 +1,112 @@
+"""Every task on genes. To add one, write its class and name it here; see CONTRIBUTING."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
+from genept.benchmarks.tasks.base import LOGISTIC, Task
+from genept.benchmarks.tasks.gene_tasks import Kind, Membership, Property
+from genept.benchmarks.tasks.pair_tasks import DISJOINT, Interactions, Pairs
+from genept.datasources.gene_labels import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
+
+_TASKS: tuple[Task, ...] = (
+    Property(
+        id="dosage-sensitivity",
+        dataset="dosage-sensitive-tfs",
+        title="Dosage-sensitive transcription factors",
+        positive="sensitive",
+    ),
+    Property(
+        id="bivalent-vs-lys4",
+        dataset="bivalent-genes",
+        title="Bivalent against Lys4-only methylated promoters",
+        positive="bivalent",
+    ),
+    Property(
+        id="bivalent-vs-unmethylated",
+        dataset="unmethylated-promoters",
+        title="Bivalent against non-methylated promoters",
+        positive="bivalent",
+    ),
+    Property(
+        id="tf-range",
+        dataset="tf-range",
+        title="Long- against short-range transcription factors",
+        positive="long",
+    ),
+    Property(
+        id="haploinsufficiency",
+        dataset="cnvoyant",
+        title="Haploinsufficient genes (ClinGen) against recessive and tolerant ones",
+        positive="haploinsufficient",
+        published=False,
+        further_draws=2,
+        told_by=("disease",),
+    ),
+    Kind(
+        id="gene-type",
+        dataset="gene-types",
+        title="Kind of gene, of those with more than 75 genes",
+        metrics=("balanced_accuracy", "accuracy"),
+        clean="stratified-70-30-repeated",
+    ),
+    Membership(
+        id=GO_TERMS,
+        dataset="pyiomica",
+        title="Membership in Gene Ontology processes",
+        metrics=("mean_auroc",),
+        clean="5-fold-genes",
+        model="ridge",
+        draws=1,  # a mean over many terms hardly moves from draw to draw
+        told_by=("go",),
+    ),
+    Membership(
+        id=PATHWAYS,
+        dataset="reactome-genes",
+        title="Membership in Reactome pathways",
+        metrics=("mean_auroc",),
+        clean="5-fold-genes",
+        model="ridge",
+        draws=1,
+        told_by=("pathways",),
+    ),
+    Membership(
+        id="chromosome",
+        dataset="gencode-v49-genes",
+        title="Chromosome of protein-coding genes, which texts should hardly know",
+        metrics=("mean_auroc",),
+        clean="5-fold-genes",
+        model="ridge",
+        largest=100_000,
+    ),
+    Pairs(
+        id=GENE_PAIRS,
+        dataset="gene2vec",
+        title="Gene–gene interaction, Gene2vec's pairs",
+        metrics=("auroc",),
+        clean=DISJOINT,
+    ),
+    Interactions(
+        id=PROTEIN_PAIRS,
+        dataset="scnet",
+        title="Protein–protein interaction, against drawn pairs of the same proteins",
+        metrics=("auroc",),
+        clean=DISJOINT,
+        model=f"{LOGISTIC}:all-symmetric",
+        told_by=("interactions",),
+    ),
+    Interactions(
+        id=LIGAND_RECEPTOR,
+        dataset="liana",
+        title="Ligands and their receptors, against drawn pairs of the same genes",
+        metrics=("auroc",),
+        clean=DISJOINT,
+        model=f"{LOGISTIC}:all-symmetric",
+        told_by=("interactions",),
+        seeds=tuple(range(5)),
+    ),
+)
+
+TASKS: Final[dict[str, Task]] = {task.id: task for task in _TASKS}
+"""By id, in the order of the leaderboard."""

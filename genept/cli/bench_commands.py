@@ -1,0 +1,178 @@
+"""`genept bench …`: hold the benchmarks on genes, and show the leaderboard of a release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from genept.benchmarks.label_tables import fates
+from genept.benchmarks.leaderboard import run_tasks
+from genept.benchmarks.metrics.resampling import in_words
+from genept.benchmarks.report_figures import exhibits
+from genept.benchmarks.task_scores import OF_SCORE, beside_controls, sample_tasks
+from genept.benchmarks.tasks.task_inputs import SpaceVectors, companions
+from genept.benchmarks.tasks.task_registry import TASKS
+from genept.client.api import load_table
+from genept.client.platform import Platform
+from genept.client.resolve import resolve
+from genept.common.display import console, open_console
+from genept.common.errors import StoreError
+from genept.common.settings import Settings
+from genept.datasources.gene_labels import MEMBERS as LABEL_ARCHIVES
+from genept.nomenclature.reference import build_genes
+from genept.storage.provenance import Part
+from genept.text.descriptions.gene_descriptions import describe_genes
+from genept.text.descriptions.recipes import load_recipes
+from genept.text.embedders.spaces import Space
+
+app = typer.Typer(no_args_is_help=True, help="Which text, which model: tasks beside controls.")
+answer = open_console()
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks on genes: what each asks, of which labels, and what decides."""
+    table = Table("task", "labels", "decided by", "what is asked", box=None)
+    for task in TASKS.values():
+        decided = f"{task.metrics[0]}, {task.model}, {task.clean}"
+        table.add_row(task.id, task.dataset, decided, task.title)
+    answer.print(table)
+
+
+@app.command()
+def run(
+    task: Annotated[list[str] | None, typer.Option(help="A task; repeat for more.")] = None,
+    space: Annotated[list[str] | None, typer.Option(help="A space; repeat for more.")] = None,
+    together: Annotated[
+        bool, typer.Option(help="Score an ensemble of all spaces, too, across recipes.")
+    ] = False,
+    words: Annotated[bool, typer.Option(help="Say which differences are real.")] = False,
+) -> None:
+    """Hold tasks in spaces; what was held before on the same inputs is remembered."""
+    platform = Platform(Settings())
+    if unknown := sorted(set(task or ()) - set(TASKS)):
+        raise StoreError(f"unknown tasks {unknown}; known are {sorted(TASKS)}")
+    chosen = {id_: one for id_, one in TASKS.items() if not task or id_ in task}
+    try:
+        spaces = [platform.space(id_) for id_ in space] if space else list(platform.spaces)
+        spaces += companions(spaces)
+    except ValueError as error:
+        raise StoreError(str(error)) from None
+    for source in LABEL_ARCHIVES:
+        platform.archives.fetch(source)
+    genes = build_genes(platform.lake, platform.archives).part()
+    labels = platform.labels(genes)
+    counted = fates(labels.properties) | fates(labels.pairs)
+    with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as progress:
+        bar = progress.add_task("embedding", total=1.0)
+
+        def advance(what: str, share: float) -> None:
+            progress.update(bar, description=what, completed=share)
+
+        entrants, costs = _entrants(platform, genes, spaces, advance)
+        made, remarks = run_tasks(
+            platform.lake, labels, entrants, tasks=chosen, together=together, further=costs,
+            advance=advance,
+        )  # fmt: skip
+        advance("done", 1.0)
+    results = [part for part in made if part.table == "benchmark_results"]
+    for what, n in counted.items():
+        if what.split("/")[0] in chosen and not what.endswith("/scored"):
+            answer.print(f"{what.replace('/', ': ')}: {n:,} rows")
+    for what, why in remarks.items():
+        answer.print(f"{what}: not scored, {why}")
+    if not results:
+        raise StoreError("nothing was scored: see above; `genept sources fetch` has the labels")
+    _print(platform.lake.read(results))
+    if words:
+        compared = [part for part in made if part.table == "benchmark_comparisons"]
+        _say(in_words(platform.lake.read(compared)))
+
+
+def _entrants(
+    platform: Platform, genes: Part, spaces: Sequence[Space], advance: Callable[[str, float], None]
+) -> tuple[list[SpaceVectors], list[Part]]:
+    """The spaces with their vectors, and what those of texts cost."""
+    entrants: list[SpaceVectors] = []
+    costs: list[Part] = []
+    for number, one in enumerate(spaces):
+        advance(f"embedding {one.id}", number / len(spaces))
+        parts = [] if one.table else describe_genes(
+            platform.lake, platform.knowledge, genes, platform.recipe_of(one),
+            lambda: platform.minilm.count_tokens, max_genes=platform.settings.max_genes,
+        )  # fmt: skip
+        stored = platform.lake.assemble("gene_descriptions", parts)
+        entrants.append(platform.entrant(one, platform.embed(one, stored)))
+        if one.is_text:
+            costs.append(platform.cost(one, stored, number))
+    return entrants, costs
+
+
+@app.command()
+def show(
+    release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
+    words: Annotated[bool, typer.Option(help="Say which differences are real.")] = False,
+) -> None:
+    """Show the leaderboard of a release: spaces by tasks, worse than a control in red."""
+    samples = sample_tasks(load_table("model_evaluations", release=release).collect())
+    _print(
+        pl.concat(
+            [load_table("benchmark_results", release=release).collect(), samples], how="diagonal"
+        )
+    )
+    if words:
+        _say(in_words(load_table("benchmark_comparisons", release=release).collect()))
+
+
+@app.command()
+def pictures(
+    folder: Annotated[Path, typer.Argument(help="Where the pictures go.")],
+    release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
+) -> None:
+    """Draw the leaderboard of a release: spaces by tasks, what is told apart, programs, …"""
+
+    found = resolve(release)
+
+    def read(name: str) -> pl.DataFrame:
+        if name not in found.manifest.tables:
+            return pl.DataFrame()
+        return load_table(name, release=found.manifest.release_id).collect()
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in exhibits(read, load_recipes(Settings().recipes)):
+        path = folder / f"{one.name}.png"
+        path.write_bytes(one.png)
+        answer.print(f"{path}: {one.title}. {one.words}", markup=False, soft_wrap=True)
+
+
+def _say(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        answer.print(sentence, markup=False, soft_wrap=True)
+
+
+def _print(results: pl.DataFrame) -> None:
+    """One table per task: what decides first, best first; then the literature's procedures."""
+    decided = beside_controls(results.filter(pl.col("ci_low").is_not_null()))
+    for rows in decided.partition_by(OF_SCORE, maintain_order=True):
+        title = " · ".join(map(str, rows.select(OF_SCORE).row(0)))
+        table = Table("representation", "score", "95 %", "n", "", box=None, title=title)
+        table.title_justify = "left"
+        for row in rows.sort("value", descending=True).iter_rows(named=True):
+            style = "dim" if row["is_control"] else "red" if row["is_below"] else "green"
+            table.add_row(
+                Text(row["representation"], style=style),
+                f"{row['value']:.3f}",
+                f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
+                f"{row['n']:,}",
+                "control" if row["is_control"] else f"below {row['best_control']}"
+                if row["is_below"] else "",
+            )  # fmt: skip
+        answer.print(table)
+        answer.print()

@@ -1,0 +1,242 @@
+"""`genept collections …`: add a file of one's own; list, show, validate and remove collections."""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from genept.client.installation import Installation
+from genept.collections import user_collections
+from genept.collections.detection import Detected
+from genept.collections.dry_run import Rehearsed, rehearse
+from genept.collections.sandboxed_dry_run import Trial, try_out
+from genept.collections.sidecar import Sidecar, said, typed_options
+from genept.common.display import console, open_console
+from genept.common.errors import SourceError, advising
+from genept.common.settings import Settings
+from genept.storage.connect import open_store
+
+app = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
+answer = open_console(soft_wrap=True)
+SHOWN: Final = 8
+_READ: Final = "h5ad, 10x, CSV, TSV, GCT, GEO or parquet; no workbook: save it as CSV"
+
+File = Annotated[
+    Path,
+    typer.Argument(help=_READ, exists=True),
+]
+Metadata = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV, TSV or Excel workbook (xlsx) of the observations.", exists=True, dir_okay=False
+    ),
+]
+Unit = Annotated[str | None, typer.Option(help="counts, tpm, log1p, log2 or zscore.")]
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", help="LABEL or LABEL=FIELD, such as cell_type=type.")
+]
+Group = Annotated[str | None, typer.Option(help="Field that no split may cut, such as donor.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help='Of the format: missing="impute_gene_mean".')
+]
+
+
+@app.command()
+def add(
+    file: File,
+    id_: Annotated[str, typer.Option("--id", help="Such as my-cohort.")],
+    metadata: Metadata = None,
+    unit: Unit = None,
+    label: Labels = None,
+    group: Group = None,
+    option: Options = None,
+    title: Annotated[str | None, typer.Option(help="What it is, in one line.")] = None,
+    kind: Annotated[str | None, typer.Option(help="single_cell or bulk.")] = None,
+    licence: Annotated[str, typer.Option(help="As stated by whoever made it.")] = "not stated",
+    citation: Annotated[str, typer.Option(help="What to cite.")] = "not stated",
+    redistributable: Annotated[bool, typer.Option(help="May be passed on.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+) -> None:
+    """Look at FILE, try its ingest out, and add it: the next `genept run` publishes it."""
+    told = _told(
+        id=id_, unit=unit, labels=label, group=group, options=option, title=title, kind=kind,
+        licence=licence, citation=citation, redistributable=redistributable,
+    )  # fmt: skip
+    installation = Installation(Settings())
+    _refuse_shipped(installation, id_)
+    detected = _tried_out(installation, file, metadata, told, may_ask=not yes)
+    if not yes and not typer.confirm(f"Add it as {id_!r}?", default=False):
+        answer.print("nothing was stored")
+        raise typer.Exit(1)
+    store, product = installation.store, installation.settings.product
+    user_collections.store_files(store, detected.sources, detected.files)
+    user_collections.declare(store, product, detected.entry, detected.sources)
+    answer.print(f"added {id_}: `genept run` publishes it with the next release")
+
+
+@app.command("list")
+def list_collections() -> None:
+    """List the collections of the catalogue, and those that were added."""
+    installation = Installation(Settings())
+    chosen = {one.id for one in installation.collections}
+    own = {one.id: f", added {one.added:%Y-%m-%d}" for one in installation.added}
+    rows = [("collection", "kind", "unit", "ingested", "shared", "title")]
+    for entry in installation.catalogue.collections.values():
+        unchosen = "if named" if entry.optional else "no, by the settings"
+        when = ("yes" if entry.id in chosen else unchosen) + own.get(entry.id, "")
+        shared = "yes" if entry.redistributable else "no"
+        rows.append((entry.id, entry.kind, entry.unit, when, shared, entry.title))
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    # Off a terminal (a pipe, a file) each collection is one whole line.
+    is_wide = not answer.is_terminal or answer.width >= sum(widths) + 2 * len(widths)
+    for *cells, title in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=False))
+        below = textwrap.indent(textwrap.fill(title, answer.width - 4), "    ")
+        answer.print(f"{line}  {title}" if is_wide else f"{line.rstrip()}\n{below}", markup=False)
+    answer.print("shared: whether its licence lets it be passed on")
+
+
+@app.command()
+def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A collection.")]) -> None:
+    """Show everything that is declared of a collection and its files."""
+    installation = Installation(Settings())
+    collection = installation.catalogue.collections.get(id_)
+    if collection is None:
+        known = ", ".join(sorted(installation.catalogue.collections))
+        raise SourceError(f"there is no collection {id_!r}; known: {known}")
+    for name, value in collection.model_dump(exclude_none=True).items():
+        answer.print(f"[bold]{name}[/]: {escape(str(value))}")
+    for source_id in collection.sources:
+        source = installation.catalogue.source(source_id)
+        answer.print(
+            f"[bold]{source_id}[/]: {escape(source.title)}, {source.bytes:,} bytes, "
+            f"{escape(source.address or source.label)}"
+        )
+
+
+@app.command()
+def validate(
+    what: Annotated[
+        str | None, typer.Argument(help=f"A file ({_READ}) or a collection; none: the catalogue.")
+    ] = None,
+    metadata: Metadata = None,
+    unit: Unit = None,
+    label: Labels = None,
+    group: Group = None,
+    option: Options = None,
+) -> None:
+    """Try an ingest out and store nothing; without an argument, check the catalogue."""
+    installation = Installation(Settings())
+    if what is None:
+        answer.print(f"{len(installation.catalogue.collections)} collections: every entry is valid")
+    elif Path(what).is_file() or Path(what).is_dir():
+        told = _told(id=_id_of(what), unit=unit, labels=label, group=group, options=option)
+        _tried_out(installation, Path(what), metadata, told, may_ask=False)
+    elif what not in installation.catalogue.collections:
+        raise SourceError(f"{what}: there is no such file, nor such a collection in the catalogue")
+    else:
+        (collection,) = installation.catalogue.chosen([what])
+        with console.status(f"reading {what}"):
+            found = rehearse(installation.collection_archives, collection, installation.reference)
+        _print_rehearsed(found)
+
+
+@app.command()
+def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="An added one.")]) -> None:
+    """Take an added collection back; releases that hold it keep it."""
+    installation = Installation(Settings())
+    user_collections.remove(
+        open_store(installation.settings, "gc"), installation.settings.product, id_
+    )
+    answer.print(f"removed {id_}: the next run is held once, since readers lose it")
+
+
+def _id_of(file: str) -> str:
+    """An id for a file that is only tried out, by which messages name it."""
+    return (
+        re.sub(r"[^a-z0-9]+", "-", Path(file).name.partition(".")[0].lower()).strip("-") or "file"
+    )
+
+
+def _told(labels: list[str] | None, options: list[str] | None, **values: object) -> Sidecar:
+    pairs = [one.partition("=") for one in labels or ()]
+    given = {name: value for name, value in values.items() if value is not None}
+    named = {label: field or label for label, _, field in pairs}
+    return said(
+        {**given, "labels": named, "options": typed_options(options or ())}, "the command line"
+    )
+
+
+def _refuse_shipped(installation: Installation, id_: str) -> None:
+    if id_ in installation.shipped_catalogue.collections:
+        raise SourceError(f"the catalogue has a collection {id_!r} already: choose another id")
+
+
+def _tried_out(
+    installation: Installation, file: Path, metadata: Path | None, told: Sidecar, *, may_ask: bool
+) -> Detected:
+    """Detect, ask for what is open, and rehearse; nothing is stored."""
+    if file.is_dir():
+        raise SourceError(
+            f"{file.name}: is a folder: pack the files of Cell Ranger that lie in it (matrix.mtx, "
+            "features.tsv, barcodes.tsv) into a zip or tar, and give that"
+        )
+    settings = installation.settings
+    limits = installation.file_allowance.limits(*filter(None, (file, metadata)))
+
+    def look(told: Sidecar) -> Trial:
+        status = f"looking at {file.name}, and trying it out: nothing is stored"
+        with advising("command_line"), console.status(status):
+            return try_out(
+                file,
+                metadata,
+                told,
+                installation.reference,
+                bucket=settings.bucket,
+                product=settings.product,
+                limits=limits,
+            )
+
+    trial = look(told)
+    if questions := "; ".join(trial.detected.open_questions):
+        if not (may_ask and sys.stdin.isatty()):
+            raise SourceError(f"{file.name}: {questions}")
+        unit = typer.prompt(questions, default=trial.detected.entry.unit)
+        trial = look(said(told.model_dump() | {"unit": unit}, "the answer"))
+    for line in trial.detected.seen:
+        answer.print(f"  {escape(line)}")
+    if trial.rehearsed is None:
+        raise SourceError(f"{file.name}: {'; '.join(trial.detected.open_questions)}")
+    _print_rehearsed(trial.rehearsed)
+    return trial.detected
+
+
+def _print_rehearsed(found: Rehearsed) -> None:
+    answer.print(
+        f"{found.n_observations:,} observations in {found.n_groups:,} groups, {found.n_genes:,} "
+        f"genes; {found.coverage:.1%} of the expression reaches a gene"
+    )
+    table = Table("gene names", "n", "such as", box=None)
+    for outcome, n in found.mapping["outcome"].value_counts(sort=True).iter_rows():
+        rows = found.mapping.filter(outcome=outcome)["input_id"].head(4)
+        table.add_row(outcome, f"{n:,}", escape(", ".join(rows)))
+    answer.print(table)
+    for label, counts in found.labels.items():
+        shown = ", ".join(f"{value} {n:,}" for value, n in list(counts.items())[:SHOWN])
+        more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
+        answer.print(f"{label}: {escape(shown)}{more}")
+    for noted in found.noted:
+        such_as = "such as " if noted.n > 1 else ""
+        answer.print(
+            f"{noted.action.replace('_', ' ')}: {noted.n:,} × {noted.reason} "
+            f"({such_as}{escape(noted.example)})"
+        )
+    for warning in found.warnings:
+        answer.print(f"warning: {escape(warning)}")

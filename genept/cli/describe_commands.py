@@ -1,0 +1,155 @@
+"""`genept genes describe` and `genept genes recipes`: a gene's text, part by part, in colour.
+
+Composes in memory what `genept.text` would put in the lake; needs no store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from genept.common.display import console, open_console
+from genept.common.errors import SourceError
+from genept.common.settings import Settings
+from genept.nomenclature.mapping import Nomenclature
+from genept.text.descriptions.compose import (
+    Composed,
+    Lengths,
+    PartOfText,
+    compose,
+    join_after,
+    masked,
+)
+from genept.text.descriptions.gene_descriptions import gene_parts
+from genept.text.descriptions.recipes import Recipe
+from genept.text.descriptions.tokens import counted_by, counting
+
+if TYPE_CHECKING:
+    from genept.client.platform import Platform
+
+DEFAULT_RECIPE: Final = "name-go"
+COLOURS: Final = {
+    "symbol": "bold", "name": "green", "biotype": "bright_black", "summary": "white",
+    "function": "cyan", "location": "blue", "disease": "red", "go": "yellow",
+    "pathways": "magenta", "interactions": "bright_blue", "phenotypes": "bright_red",
+}  # fmt: skip
+answer = open_console(soft_wrap=True)
+
+
+def describe(
+    gene: Annotated[str, typer.Argument(help="A symbol, alias or id.")],
+    recipe: Annotated[
+        str, typer.Option(help="How to describe it; `genept genes recipes` lists all.")
+    ] = DEFAULT_RECIPE,
+    embedder: Annotated[str, typer.Option(help="At this embedder's token budget.")] = "",
+) -> None:
+    """Print a gene's description, what each part of it is and comes from, and what was left out."""
+    platform = _platform()
+    chosen = _recipe(platform, recipe)
+    chosen = chosen.for_embedder(embedder, platform.counted_in(embedder))
+    meaning = Nomenclature(platform.reference.index).map_name(gene)
+    if meaning.ensembl_gene_id is None:
+        candidates = f"; it may mean {', '.join(meaning.candidates)}" if meaning.candidates else ""
+        raise SourceError(f"{gene!r} is no gene: {meaning.outcome}, {meaning.evidence}{candidates}")
+    genes = platform.reference.published
+    with console.status("reading what is known"):
+        knowledge = platform.knowledge.read(genes, chosen.part_names)
+        found = next(gene_parts(knowledge, chosen, meaning.ensembl_gene_id), None)
+    if found is None:
+        raise SourceError(f"{meaning.ensembl_gene_id} is not in the published reference")
+    row, parts = found
+    length = Lengths(counting(chosen.counted_in, lambda: platform.minilm.count_tokens))
+    composed = compose(chosen, [masked(part, chosen, row) for part in parts], length)
+    answer.print(
+        f"[bold]{escape(row['symbol'])}[/]  {row['ensembl_gene_id']}  {escape(meaning.evidence)}"
+    )
+    if row["biotype"] not in chosen.biotypes:
+        answer.print(f"[yellow]the recipe describes {', '.join(chosen.biotypes)} only[/]")
+    answer.print()
+    answer.print(_coloured(composed) or "[yellow]nothing is known of it that the recipe tells[/]")
+    answer.print(
+        f"\n{composed.n_tokens} of {chosen.max_tokens} tokens "
+        f"({counted_by(chosen.counted_in)}), recipe {chosen.id}"
+    )
+    answer.print(_table(platform, chosen, composed))
+
+
+def recipes() -> None:
+    """List the recipes: their parts and budgets, and why some are not available here."""
+    platform = _platform()
+    for recipe in platform.recipes.values():
+        reason = platform.knowledge.unavailable(recipe)
+        colour = "yellow" if reason else "green"
+        budget = ", ".join(
+            [f"{recipe.max_tokens} tokens", *(f"{n} for {e}" for e, n in recipe.budgets.items())]
+        )
+        answer.print(f"[bold {colour}]{recipe.id}[/]  {budget}")
+        parts = ", ".join(
+            f"{use.label} (else {use.otherwise})" if use.otherwise else use.label
+            for use in recipe.parts
+        )
+        masks = "".join(f"; without {mask.id}" for mask in recipe.masks)
+        answer.print(f"    {parts}{masks}")
+        if reason:
+            answer.print(f"    [yellow]not available:[/] {escape(reason)}")
+
+
+def _platform() -> Platform:
+    from genept.client.platform import (
+        Platform,  # heavy, and the other commands of `genes` need less
+    )
+
+    return Platform(Settings())
+
+
+def _recipe(platform: Platform, name: str) -> Recipe:
+    found = platform.recipes.get(name)
+    if found is None:
+        raise SourceError(f"no recipe {name!r}; there are {', '.join(platform.recipes)}")
+    if reason := platform.knowledge.unavailable(found):
+        available = [
+            one.id for one in platform.recipes.values() if not platform.knowledge.unavailable(one)
+        ]
+        raise SourceError(
+            f"recipe {name!r} is not available: {reason}. Available: {', '.join(available)}"
+        )
+    return found
+
+
+def _coloured(composed: Composed) -> Text:
+    text = Text()
+    shown = [part for part in composed.parts if part.kept]
+    for number, part in enumerate(shown, start=1):
+        text.append(part.written, style=COLOURS[part.part])
+        text.append(join_after(part) if number < len(shown) else "")
+    return text
+
+
+def _table(platform: Platform, recipe: Recipe, composed: Composed) -> Table:
+    table = Table("part", "in text", "known", "source release", "remark", box=None)
+    for part in composed.parts:
+        table.add_row(
+            Text(part.use.label, style=COLOURS[part.part]),
+            str(part.kept),
+            str(part.known),
+            part.release,
+            _remark(platform, recipe, part),
+        )
+    return table
+
+
+def _remark(platform: Platform, recipe: Recipe, part: PartOfText) -> str:
+    remarks = [f"{part.part} in its place"] if part.part != part.use.part else []
+    if not part.known:
+        remarks.append(platform.knowledge.missing(part.use.part) or "nothing is known")
+    if part.kept < len(part.items):
+        remarks.append(f"{len(part.items) - part.kept} left out: {recipe.max_tokens} tokens spent")
+    if part.use.max_items and part.known > part.use.max_items:
+        remarks.append(f"at most {part.use.max_items} by the recipe")
+    remarks += ["cut to fit"] if part.cut else []
+    remarks += [f"{n} words masked by {name}" for name, n in part.masked.items() if n]
+    return "; ".join(remarks)

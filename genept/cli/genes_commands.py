@@ -1,0 +1,199 @@
+"""`genept genes …`: map a file, explain a name, compare two references."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import polars as pl
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from genept.cli.describe_commands import describe, recipes
+from genept.client.api import load_table
+from genept.client.installation import Installation
+from genept.client.resolve import open_releases
+from genept.common.display import open_console, progress_bar, without_formulas
+from genept.common.settings import Settings
+from genept.datasources.readers.gene_lists import limited_gene_names
+from genept.datasources.readers.sandbox_watch import Allowance
+from genept.nomenclature.mapping import MappingResult, Nomenclature
+from genept.nomenclature.reference import Reference
+from genept.nomenclature.reference_changes import reference_differences, touched_collections
+from genept.nomenclature.snapshots import read_snapshot
+from genept.storage.embedded.store import EmbeddedStore
+
+app = typer.Typer(
+    no_args_is_help=True, help="Genes: what a name means, and why; what is known of one, as text."
+)
+app.command()(describe)
+app.command()(recipes)
+answer = open_console(soft_wrap=True)
+
+ReferenceName = Annotated[
+    str,
+    typer.Option(
+        help="`starter`, or files of HGNC, NCBI Gene and GENCODE, separated by commas; the first "
+        "HGNC complete set is the reference."
+    ),
+]
+
+
+@app.command("map")
+def map_file(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV or h5ad.", exists=True, dir_okay=False)],
+    column: Annotated[str | None, typer.Option(help="Column (or h5ad var) with the names.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where to write; else beside FILE.")] = None,
+    reference: ReferenceName = "starter",
+) -> None:
+    """Map the gene names of FILE, write the mapping as CSV, and sum it up."""
+    nomenclature = _nomenclature(reference)
+    target = output or file.with_name(f"{file.name}.mapping.csv")
+    tally = _Tally()
+    settings = Settings()
+    limits = Allowance(settings.file_memory, settings.file_seconds).limits(file)
+    with (
+        limited_gene_names(file, column, limits) as names,
+        _replacing(target) as written,
+        progress_bar(f"mapping {file.name}", names.total) as advance,
+    ):
+        for batch, amount in names.batches:
+            result = nomenclature.map(batch)
+            rows = result.rows.with_columns(pl.col("candidates").list.join(" "))
+            without_formulas(rows).write_csv(written, include_header=not tally.n)
+            tally.add(result)
+            advance(amount)
+    answer.print(f"{tally.n:,} names from {names.where}")
+    tally.print()
+    answer.print(f"written to {target}")
+
+
+@app.command()
+def explain(
+    names: Annotated[list[str], typer.Argument(help="Symbols or ids.")],
+    reference: ReferenceName = "starter",
+) -> None:
+    """Say what each name means, why, and according to which source."""
+    nomenclature = _nomenclature(reference)
+    for name in names:
+        meaning = nomenclature.map_name(name)
+        gene = meaning.ensembl_gene_id or "no gene"
+        colour = "green" if meaning.ensembl_gene_id else "yellow"
+        answer.print(f"[bold]{escape(name)}[/]  [{colour}]{meaning.outcome}[/]  {gene}")
+        answer.print(f"    {escape(meaning.evidence)}")
+        if meaning.candidates:
+            answer.print(f"    it may mean: {', '.join(meaning.candidates)}")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="`starter`, or files separated by commas.")],
+    after: Annotated[str, typer.Argument(help="`starter`, or files separated by commas.")],
+    output: Annotated[Path | None, typer.Option(help="Write all changes here, as CSV.")] = None,
+) -> None:
+    """Compare two references: renamed, merged, lost and moved genes, and whom it concerns."""
+    changes = reference_differences(_reference(before).genes, _reference(after).genes)
+    counts = Table("change", "genes", "such as", box=None)
+    for part in changes.partition_by("change"):
+        counts.add_row(
+            part["change"][0],
+            f"{part.height:,}",
+            "; ".join(map(_change, part.head(3).iter_rows(named=True))),
+        )
+    answer.print(counts)
+    if output is not None:
+        with _replacing(output) as file:
+            without_formulas(changes).write_csv(file)
+        answer.print(f"\nwritten to {output}")
+    if _released_here():
+        _print_touched(changes)
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `target` once it is complete."""
+    partial = target.with_name(f"{target.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _released_here() -> bool:
+    """Whether this installation has published anything; starts no empty store to find out."""
+    settings = Settings()
+    if settings.s3_endpoint is None and not EmbeddedStore(settings.state / "store").data.exists():
+        return False
+    return open_releases(settings).current_id() is not None
+
+
+def _print_touched(changes: pl.DataFrame) -> None:
+    touched = touched_collections(changes, load_table("gene_mapping").collect())
+    table = Table("collection", "change", "inputs", "of its expression", box=None)
+    for row in touched.iter_rows(named=True):
+        table.add_row(
+            row["collection_id"],
+            row["change"],
+            f"{row['n_inputs']:,}",
+            f"{row['expression_share']:.3%}",
+        )
+    answer.print("\nCollections of the current release that it concerns:")
+    answer.print(table)
+
+
+class _Tally:
+    """Names by outcome, with examples, over all batches of a file."""
+
+    def __init__(self) -> None:
+        self.n = self.n_mapped = self.n_ambiguous = 0
+        self._counts: Counter[str] = Counter()
+        self._examples: defaultdict[str, list[str]] = defaultdict(list)
+
+    def add(self, result: MappingResult) -> None:
+        self.n += result.rows.height
+        self.n_mapped += result.mapped.height
+        self.n_ambiguous += result.ambiguous.height
+        for outcome, n in result.summary().iter_rows():
+            self._counts[outcome] += n
+            if len(self._examples[outcome]) < 4:
+                found = result.rows.filter(pl.col("outcome") == outcome)["input_id"].head(50)
+                self._examples[outcome] = list(dict.fromkeys([*self._examples[outcome], *found]))[
+                    :4
+                ]
+
+    def print(self) -> None:
+        table = Table("outcome", "names", "", "such as", box=None)
+        for outcome, n in self._counts.most_common():
+            examples = escape(", ".join(self._examples[outcome]))
+            table.add_row(outcome, f"{n:,}", f"{n / self.n:.1%}", examples)
+        answer.print(table)
+        unmapped = self.n - self.n_mapped - self.n_ambiguous
+        answer.print(
+            f"{self.n_mapped:,} mapped, {self.n_ambiguous:,} ambiguous, {unmapped:,} without a gene"
+        )
+
+
+def _change(row: dict[str, str | None]) -> str:
+    before, after = row["symbol_before"] or "", row["symbol_after"] or ""
+    if before == after:
+        before, after = f"{before} {row['ensembl_before'] or '–'}", row["ensembl_after"] or "–"
+    return escape(" → ".join(filter(None, (before, after))))
+
+
+def _reference(name: str) -> Reference:
+    if name == "starter":
+        return Installation(Settings()).reference
+    return read_snapshot([Path(part).expanduser() for part in name.split(",")])
+
+
+def _nomenclature(reference: str) -> Nomenclature:
+    """The reference's names; the starter's from the current release, where there is one."""
+    if reference == "starter" and _released_here():
+        return Nomenclature(load_table("gene_names").collect())
+    return Nomenclature(_reference(reference).index)

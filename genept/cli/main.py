@@ -1,0 +1,232 @@
+"""The command line: the embedded store, releases, tables; and what the top floor plugs in.
+
+`genept run` and `genept ui` come from `orchestration` through entry points, so that
+this file, and an analyst's installation, needs no orchestrator.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Annotated, Final
+
+import polars as pl
+import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from rich.markup import escape
+from rich.table import Table
+
+from genept.common.display import console, open_console, visible
+from genept.common.errors import SourceError, StoreError
+from genept.common.settings import Settings
+from genept.storage.access import ROLES
+from genept.storage.connect import Property, open_store, properties
+
+if TYPE_CHECKING:
+    from genept.storage.embedded.store import EmbeddedStore
+
+ROOMS: Final = (
+    "genes", "collections", "spaces", "embeddings", "embedders", "sources", "bench", "models",
+    "predict",
+)  # fmt: skip
+"""Rooms whose commands need the extra `platform`."""
+
+SEARCHES: Final = ("search", "neighbours")
+REMEDY: Final = "this needs more than reading does: pip install 'genept-platform[platform]'"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Gene, cell and sample embeddings from what is known about each gene, as parquet in S3.",
+)
+store_app = typer.Typer(no_args_is_help=True, help="The object store.")
+app.add_typer(store_app, name="store")
+answer = open_console()
+
+
+def _add(add: Callable[[], object], *names: str) -> None:
+    """Add commands that need more than reading does, or say what to install to have them."""
+    try:
+        add()
+    except ModuleNotFoundError as error:
+        if _is_ours(error):
+            raise
+        for name in names:
+            _add_remedy(name)
+
+
+def _is_ours(missing: ModuleNotFoundError) -> bool:
+    return (missing.name or "").split(".")[0] in {"genept", "validation", "assets", "orchestration"}
+
+
+def _add_remedy(name: str) -> None:
+    @app.command(name, context_settings={"ignore_unknown_options": True})
+    def remedy(
+        arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,  # noqa: ARG001
+    ) -> None:
+        """Not installed: needs the extra `platform`."""
+        raise StoreError(REMEDY)
+
+
+def _add_room(name: str) -> None:
+    app.add_typer(import_module(f"genept.cli.{name}_commands").app, name=name)
+
+
+def _add_search() -> None:
+    from genept.cli.search_commands import neighbours, search
+
+    app.command()(search)
+    app.command()(neighbours)
+
+
+def add_commands(wanted: str | None = None) -> None:
+    """Import commands and add them to `app`.
+
+    Parameters
+    ----------
+    wanted
+        The first word of the command line: where it is one of ours, nothing else is imported.
+        None: all of them, as for the help.
+    """
+    plugged_in = {point.name: point for point in entry_points(group="genept.commands")}
+    known = {*ROOMS, *SEARCHES, *plugged_in, "store", "release", "table"}
+    names = {wanted} if wanted in known else known
+    for room in ROOMS:
+        if room in names:
+            _add(partial(_add_room, room), room)
+    if "release" in names:
+        from genept.cli.release_commands import app as release_app
+
+        app.add_typer(release_app, name="release")
+    if names & set(SEARCHES):
+        _add(_add_search, *SEARCHES)
+    if "predict" in names:
+        _add(partial(import_module, "genept.cli.predict_drugs_commands"))  # a command of `predict`
+    for name, point in plugged_in.items():
+        if name in names:
+            _add(partial(_plug_in, point), name)
+
+
+def main() -> None:
+    """Run the command line; an error that a person can mend is one message, not a traceback."""
+    try:
+        add_commands(sys.argv[1] if len(sys.argv) > 1 else None)
+        app()
+    except (StoreError, SourceError, SettingsError, ValidationError) as error:
+        console.print("Error:", style="red", end=" ")
+        console.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if _is_ours(error):
+            raise
+        console.print(
+            f"Error: there is no {error.name} here; {REMEDY}", markup=False, soft_wrap=True
+        )
+        sys.exit(1)
+
+
+def _plug_in(point: EntryPoint) -> None:
+    app.command(point.name)(point.load())
+
+
+def _embedded() -> EmbeddedStore:
+    from genept.storage.embedded.store import EmbeddedStore
+
+    settings = Settings()
+    if settings.s3_endpoint is not None:
+        raise StoreError(
+            f"the settings point at {settings.s3_endpoint}: there is no embedded store to manage"
+        )
+    return EmbeddedStore(settings.state / "store", bucket=settings.bucket)
+
+
+@store_app.command()
+def start() -> None:
+    """Start the store, or find it running."""
+    endpoint = _embedded().ensure()
+    answer.print(f"running at {endpoint.url}")
+
+
+@store_app.command()
+def stop() -> None:
+    """Stop the store cleanly; its data stays."""
+    answer.print("stopped" if _embedded().stop() else "was not running")
+
+
+@store_app.command()
+def status() -> None:
+    """Say whether the store runs, where, and how much it holds."""
+    found = _embedded().status()
+    if not found.running:
+        answer.print(f"not running; its data is under {found.data}", soft_wrap=True)
+        return
+    held = sum(file.stat().st_size for file in found.data.rglob("*") if file.is_file())
+    answer.print(f"running at {found.url} since {found.since:%Y-%m-%d %H:%M} UTC, pid {found.pid}")
+    answer.print(f"holds {held / 1e6:,.0f} MB under {found.data}", soft_wrap=True)
+
+
+@store_app.command()
+def check() -> None:
+    """Ask the store, embedded or not, for everything that publishing builds on."""
+    settings = Settings()
+    store = open_store(settings, "writer", asked=False)
+    found = properties(store, settings.product)
+    if settings.s3_endpoint is None:
+        opened = ", ".join(_embedded().open_ports())
+        found.append(Property("lets nobody in without keys", not opened, opened))
+    answer.print(f"{store.where}:", soft_wrap=True)
+    for asked in found:
+        answer.print(
+            f"  {'yes' if asked.holds else 'NO '}  {asked.name}"
+            + (f": {asked.seen}" if asked.seen else ""),
+            soft_wrap=True,
+            markup=False,
+        )
+    if not all(asked.holds for asked in found):
+        raise typer.Exit(1)
+
+
+@store_app.command()
+def keys(
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "reader",
+) -> None:
+    """Print the keys of a role, as shell assignments: for R and other readers."""
+    if role not in ROLES:
+        raise StoreError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
+    found = _embedded().ensure().keys(role)
+    typer.echo(f"AWS_ACCESS_KEY_ID={found.access_key}")
+    typer.echo(f"AWS_SECRET_ACCESS_KEY={found.secret_key}")
+
+
+@app.command("table")
+def show_table(
+    name: Annotated[str, typer.Argument(help="A published table, such as genes.")],
+    rows: Annotated[int, typer.Option(help="How many rows to print.", min=1)] = 5,
+    release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
+) -> None:
+    """Print what a table means, its columns, and its first rows."""
+    from genept.client.api import load_table
+    from genept.client.resolve import open_releases
+
+    known = open_releases()
+    manifest = known.current() if release == "latest" else known.manifest(release)
+    head = load_table(name, release=manifest.release_id).head(rows).collect()
+    released = manifest.tables[name]
+    answer.print(f"[bold]{name}[/]: {released.meaning}")
+    answer.print(
+        f"{released.rows:,} rows in {len(released.files)} files; key: {', '.join(released.key)}\n"
+    )
+    columns = Table("column", "type", "unit", "meaning", box=None)
+    for column in released.columns:
+        meaning = column.meaning
+        if column.allowed:
+            meaning += f" One of: {', '.join(column.allowed)}."
+        columns.add_row(column.name, escape(column.type), column.unit or "", escape(meaning))
+    answer.print(columns)
+    typer.echo(f"\n{known.address(manifest.release_id, released.files[0].path)}")
+    with pl.Config(tbl_cols=20, tbl_hide_dataframe_shape=True, fmt_str_lengths=40):
+        typer.echo(visible(str(head)))

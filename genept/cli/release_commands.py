@@ -1,0 +1,279 @@
+"""`genept release …`: list, show, compare, verify, roll back, approve, collect garbage.
+
+What a release is, and what may be done to it, is `genept.storage`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from getpass import getuser
+from importlib.metadata import entry_points
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from genept.cli.run_report import _garbage_lines, _held_lines, _print_hold, _waiting, answer
+from genept.client.resolve import open_releases
+from genept.client.snippets import Snippets
+from genept.common.display import visible
+from genept.common.errors import StoreError
+from genept.release import approvals, collector, garbage, holds, rollback
+from genept.release.fencing import RunState
+from genept.release.manifest import Manifest
+from genept.release.publish import Releases
+from genept.release.rollback import verify as find_faults
+from genept.schema.tables import TABLES
+from genept.storage.local_files import StaleCopies, stale_copies
+
+app = typer.Typer(no_args_is_help=True, help="Published releases.")
+
+ReleaseId = Annotated[str, typer.Argument(help="Id of a release, or `latest`.")]
+
+
+@app.command("list")
+def list_releases() -> None:
+    """List every release, newest last."""
+    known = open_releases()
+    pointer = known.pointer()
+    if pointer is None:
+        answer.print("nothing has been released yet: run `genept run`")
+        return
+    _print_hold()
+    denied = {one.release_id: one for one in pointer.denied if one.lifted_at is None}
+    history = known.history()
+    for release_id in history.ids:
+        manifest = history.manifests[release_id]
+        rows = sum(table.rows for table in manifest.tables.values())
+        size = sum(table.bytes for table in manifest.tables.values())
+        remarks = ["current"] if release_id == pointer.release_id else []
+        if release_id in denied:
+            remarks.append(f"rolled back from: {denied[release_id].reason}")
+        if not manifest.complete:
+            remarks.append(f"partial: {manifest.limits}")
+        typer.echo(f"{release_id}  {rows:>11,} rows  {size:>15,} bytes  {'; '.join(remarks)}")
+    for release_id in history.missing:
+        typer.echo(f"{release_id}  its manifest is missing: restore it from a backup")
+    for release_id in history.uncertain:
+        typer.echo(f"{release_id}  whether it was ever current cannot be said without that")
+
+
+@app.command()
+def show(release: ReleaseId = "latest") -> None:
+    """Say what is in a release, what it was made from, and where it lies."""
+    known = open_releases()
+    manifest = _named(known, release)
+    if manifest.release_id == known.current_id():
+        _print_hold()
+    answer.print(f"[bold]{manifest.release_id}[/], published {manifest.created_at}")
+    answer.print(f"data version   {manifest.data_version[:16]}")
+    answer.print(f"schema version {manifest.schema_version or 'none'}")
+    answer.print(f"platform       {manifest.platform_version}")
+    answer.print(f"previous       {manifest.previous or 'none'}")
+    if not manifest.complete:
+        answer.print(f"partial        {manifest.limits}", markup=False)
+    if manifest.left_out:
+        answer.print(f"left out       {', '.join(manifest.left_out)} (licence)")
+    tables = Table("table", "rows", "bytes", "files", "warnings", "split by", box=None)
+    tables.columns[0].no_wrap = True
+    for column in tables.columns[1:5]:
+        column.justify = "right"
+    for name, table in manifest.tables.items():
+        warnings = len(manifest.evidence[name].warnings)
+        tables.add_row(
+            name,
+            f"{table.rows:,}",
+            f"{table.bytes:,}",
+            str(len(table.files)),
+            str(warnings or ""),
+            ", ".join(TABLES[name].partition),
+        )
+    answer.print(tables)
+    for path in sorted(one for one in manifest.audit if one.endswith("index.html")):
+        answer.print(known.address(manifest.release_id, f"audit/{path}"))
+    answer.print(known.address(manifest.release_id, "manifest.json"))
+    made = Snippets(known.files, manifest)
+    answer.print("\nTo be pasted:")
+    for what, code in {**made.readers(), "R": made.r(), **made.questions()}.items():
+        typer.echo(f"\n# {what}\n{code}")
+
+
+@app.command()
+def diff(
+    before: ReleaseId,
+    after: ReleaseId = "latest",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Compare two releases: rows, columns, and the values that moved."""
+    known = open_releases()
+    found = known.differences(_named(known, before), _named(known, after))
+    typer.echo(found.body().decode() if as_json else visible(found.text()))
+
+
+@app.command()
+def verify(release: ReleaseId = "latest") -> None:
+    """Read every file of a release through S3 and compare its size and SHA-256."""
+    known = open_releases()
+    manifest = _named(known, release)
+    faults = find_faults(known.store, known.folder(manifest.release_id), manifest)
+    for fault in faults:
+        typer.echo(visible(fault))
+    if faults:
+        raise StoreError(
+            f"{manifest.release_id} is not as it was sealed ({len(faults)} faults): restore the "
+            "objects from a backup, or go back with `genept release rollback`"
+        )
+    files = sum(len(table.files) for table in manifest.tables.values())
+    answer.print(f"{manifest.release_id}: {files} files and {len(manifest.audit)} pages are whole")
+
+
+@app.command("rollback")
+def roll_back(
+    reason: Annotated[str, typer.Option(help="Why; others will read it.", prompt=True)],
+    release: Annotated[
+        str | None, typer.Argument(help="An earlier release; by default the one before.")
+    ] = None,
+) -> None:
+    """Make an earlier release current again; the bad content is not published anew."""
+    pointer = rollback.roll_back(open_releases(role="publisher"), release, reason=reason)
+    answer.print(f"{pointer.release_id} is current, number {pointer.seq} of all swaps")
+    for denied in pointer.denied:
+        if denied.lifted_at is None:
+            answer.print(f"denied: {denied.release_id}, {denied.reason}", markup=False)
+
+
+@app.command()
+def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> None:
+    """Take a release off the deny list; the next run that makes its content publishes it."""
+    rollback.allow(open_releases(role="publisher"), release)
+    answer.print(f"{release} is not denied any more")
+
+
+@app.command()
+def approve(
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Only these of the tables that are held; none: all.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; others will read it.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who approves; by default, this user.")] = None,
+) -> None:
+    """Say what the last run was held for, and let the next one publish it."""
+    known = open_releases(role="publisher")
+    hold = holds.current_hold(known)
+    waiting = _waiting(known, hold)
+    if hold is not None and waiting:
+        for line in _held_lines(hold, waiting):
+            answer.print(line, markup=False)
+        reason = reason or typer.prompt("Why is it meant? Others will read it")
+    given = approvals.approve(
+        known, tables or (), by=by or _user(), reason=reason or "-", seen=hold
+    )
+    for one in given:
+        answer.print(f"{one.table}: approved against {one.against} by {one.by}", markup=False)
+    answer.print("the next `genept run` publishes it, if nothing more differs")
+
+
+@app.command()
+def gc(
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete what was listed long enough; else only list.")
+    ] = False,
+    days: Annotated[
+        int, typer.Option(help="Age of what the lake, or this machine, needs no more.", min=1)
+    ] = garbage.PART_AGE.days,
+    grace_hours: Annotated[
+        float, typer.Option(help="How long garbage must have been listed to be deleted.", min=0)
+    ] = collector.GRACE / timedelta(hours=1),
+    accept_missing: Annotated[
+        list[str] | None,
+        typer.Option(help="A release whose manifest is lost for good; may be repeated."),
+    ] = None,
+    given_up: Annotated[
+        str | None, typer.Option(help="A run that is known to be at work no more.")
+    ] = None,
+) -> None:
+    """List what nobody will read again; with --yes, delete what was listed a day ago.
+
+    A first call lists old releases, stages and parts, and writes the list to the store. What a
+    run uses in the meantime is taken off it. A later call with --yes deletes the rest.
+    """
+    known, store = open_releases(role="publisher"), open_releases(role="gc").store
+    age, grace, accepted = timedelta(days=days), timedelta(hours=grace_hours), accept_missing or ()
+    copies, uploads = _stale_copies(known, age), store.orphaned_uploads(garbage.UPLOAD_AGE)
+    here = [f"{len(one.files):,} files, {one.bytes:,} bytes; {one.why}" for one in copies]
+    freed = 0
+    deleted: list[garbage.Garbage] = []
+    if yes:
+        # First what needs no room in the store, where the store may be full.
+        freed = sum(copy.bytes for copy in copies)
+        for copy in copies:
+            copy.delete()
+        store.abort_orphaned_uploads(garbage.UPLOAD_AGE)
+        states = _states_of_runs(given_up)
+        listed, deleted = collector.delete_garbage(
+            known, store, states, grace=grace, part_age=age, accepted=accepted
+        )
+    else:
+        listed = collector.list_garbage(known, part_age=age, accepted=accepted)
+    if gap := garbage.broken_chain(known, accepted):
+        answer.print(gap, style="yellow", markup=False)
+    for line in _garbage_lines(listed):
+        answer.print(line)
+    for line in here:
+        answer.print(f"on this machine: {line}")
+    if uploads:
+        answer.print(f"{len(uploads)} uploads in parts that were never finished")
+    if not listed.garbage and not uploads and not copies and not deleted:
+        answer.print("there is nothing to collect")
+    elif yes:
+        gone = {key for one in deleted for key in one.keys}
+        freed += sum(one.bytes for one in deleted)
+        waiting = sum(
+            n for one in listed.garbage for key, n in one.sizes.items() if key not in gone
+        )
+        answer.print(
+            f"deleted {freed:,} bytes; {waiting:,} bytes wait until they have been listed for "
+            f"{grace_hours:g} hours"
+        )
+    else:
+        answer.print(
+            "nothing was deleted; `genept release gc --yes` deletes what has been listed for "
+            f"{grace_hours:g} hours by then, and what lies on this machine"
+        )
+
+
+def _states_of_runs(given_up: str | None) -> Callable[[str], RunState]:
+    """What became of runs, as the orchestrator that is installed here knows it."""
+    points = list(entry_points(group="genept.run_states"))
+
+    def state_of(run_id: str) -> RunState:
+        if run_id == given_up:
+            return "given up"
+        state: RunState | None = points[0].load()(run_id) if points else None
+        if state is None:
+            raise StoreError(
+                f"run {run_id} may publish, and this installation does not know whether it is "
+                "still at work: collect garbage where it was launched, or, if it has ended, say "
+                f"so with --given-up {run_id}"
+            )
+        return state
+
+    return state_of
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        raise StoreError("this user has no name here: say who approves with --by") from None
+
+
+def _stale_copies(known: Releases, age: timedelta) -> list[StaleCopies]:
+    tables = known.current().tables.values() if known.current_id() else ()
+    held = {file.sha256 for table in tables for file in table.files}
+    return stale_copies(known.lake.cache.parent, held, now=datetime.now(UTC), age=age)
+
+
+def _named(known: Releases, release: str) -> Manifest:
+    return known.current() if release == "latest" else known.manifest(release)

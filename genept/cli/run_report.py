@@ -1,0 +1,140 @@
+"""What `genept run` ends with, and what the release commands print about holds and garbage.
+
+Tables, headline results beside their controls, how to read on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from genept.benchmarks.task_scores import annotated_cells, sample_tasks
+from genept.client.api import load_table
+from genept.client.resolve import open_releases
+from genept.client.snippets import Snippets
+from genept.common.display import open_console
+from genept.common.errors import StoreError
+from genept.common.settings import Settings
+from genept.release import approvals, collector, holds
+from genept.release.drift import Change
+from genept.release.holds import Hold
+from genept.release.publish import Releases
+
+HEADLINES = {
+    "accuracy": "cell type: 10-NN accuracy",
+    "balanced_accuracy": "diagnosis: balanced accuracy",
+    "normalised_pearson": "drug response: within-drug Pearson",
+}
+
+
+def print_report(settings: Settings, *, is_new: bool) -> None:
+    """Print the current release to standard output."""
+    out = open_console(soft_wrap=True)
+    releases = open_releases(settings)
+    manifest = releases.current()
+    out.print("\n[bold]Tables[/]", *_tables(releases), sep="\n")
+    out.print("\n[bold]Results[/], with 95 % intervals, beside their controls", sep="\n")
+    out.print(*_headlines(settings), sep="\n")
+    state = "complete" if manifest.complete else f"PARTIAL, limited: {manifest.limits}"
+    news = "published" if is_new else "nothing is new: no release was made, this one stands"
+    out.print(f"\nRelease [bold]{manifest.release_id}[/] ({state}): {news}.\n")
+    out.print(snippets(releases), markup=False)
+
+
+def headline_results(settings: Settings) -> pl.DataFrame:
+    """The main score of every task, representation by representation.
+
+    Returns
+    -------
+    pl.DataFrame
+        `what`, `dataset`, `representation`, `value`, `ci_low`, `ci_high`, `n`, `is_control`;
+        best first within a data set.
+    """
+    shown = ["dataset", "representation", "metric", "value", "ci_low", "ci_high", "n", "is_control"]
+    cells = annotated_cells(
+        load_table("benchmark_results", settings=settings).collect(), "accuracy"
+    )
+    plain = ~pl.col("representation").str.contains("@permuted", literal=True)
+    samples = sample_tasks(load_table("model_evaluations", settings=settings).collect())
+    return (
+        pl.concat([cells.filter(plain).select(shown), samples.select(shown)])
+        .with_columns(pl.col("metric").replace_strict(HEADLINES).alias("what"))
+        .sort("what", "dataset", "value", descending=[False, False, True])
+    )
+
+
+def _tables(releases: Releases) -> Iterator[str]:
+    manifest = releases.current()
+    for name, released in manifest.tables.items():
+        address = releases.address(manifest.release_id, f"data/{name}/")
+        yield f"  {name:<26}{released.rows:>9,} rows {released.bytes:>13,} bytes  {address}"
+
+
+def _headlines(settings: Settings) -> Iterator[str]:
+    rows = headline_results(settings)
+    for task in rows.partition_by("what", "dataset"):
+        first = task.row(0, named=True)
+        yield f"  [bold]{first['what']}[/], {first['dataset']} (n = {first['n']:,})"
+        for row in task.iter_rows(named=True):
+            interval = " " * 16
+            if row["ci_low"] is not None:
+                interval = f"\\[{row['ci_low']:>6.3f}, {row['ci_high']:>6.3f}]"
+            line = f"    {row['value']:>6.3f}  {interval}  {row['representation']}"
+            yield f"[dim]{line}  (control)[/]" if row["is_control"] else line
+
+
+def snippets(releases: Releases) -> str:
+    """Python that reads the current release, to be pasted."""
+    made = Snippets(releases.files, releases.current())
+    return "\n\n".join(
+        [
+            "Read it (paste into .venv/bin/python, in this folder):",
+            *(f"# {reader}\n{code}" for reader, code in made.readers().items()),
+            *(f"# {question}\n{code}" for question, code in made.questions().items()),
+            "R, and more: genept release show. Look at how it was made: make ui",
+        ]
+    )
+
+
+answer = open_console(soft_wrap=True)
+
+
+def _garbage_lines(listed: collector.Listed) -> Iterator[str]:
+    for one in listed.garbage:
+        since = min(listed.since[key] for key in one.keys)
+        yield (
+            f"{one.what}: {len(one.keys):,} objects, {one.bytes:,} bytes; {one.why}; listed since "
+            f"{since:%Y-%m-%d %H:%M} UTC"
+        )
+
+
+def _print_hold() -> None:
+    """Say that a run is held, to whoever may know; the keys of a reader do not tell."""
+    try:
+        known = open_releases(role="publisher")
+        hold = holds.current_hold(known)
+        waiting = _waiting(known, hold)
+    except StoreError:
+        return
+    if hold is None:
+        return
+    if waiting:
+        for line in (*_held_lines(hold, waiting), f"approve it: {holds.COMMAND}", ""):
+            answer.print(line, markup=False)
+    else:
+        answer.print(f"what was held on {hold.at:%Y-%m-%d %H:%M} UTC is approved: run again\n")
+
+
+def _waiting(known: Releases, hold: Hold | None) -> list[Change]:
+    return approvals.not_approved(hold.changes, approvals.approvals(known)) if hold else []
+
+
+def _held_lines(hold: Hold, waiting: list[Change]) -> list[str]:
+    run = f" (run {hold.run})" if hold.run else ""
+    shown = hold.model_copy(update={"changes": tuple(waiting)})
+    return [
+        f"held since {hold.at:%Y-%m-%d %H:%M} UTC{run}, against release {hold.against}:",
+        *(f"  - {line}" for line in shown.lines()),
+        *([f"since that release also: {'; '.join(hold.inputs)}"] if hold.inputs else []),
+    ]

@@ -1,0 +1,65 @@
+"""`genept search` and `genept neighbours`: ask a space from the shell."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from genept.client.platform import Platform
+from genept.client.resolve import LATEST
+from genept.client.search import TABLE_OF, Among, Answer, SpaceSearch
+from genept.common.display import console, open_console
+from genept.common.errors import StoreError
+from genept.common.settings import Settings
+
+DEFAULT_SPACE = "minilm-l6-v2/name-go"
+ABOUT = 90
+answer = open_console()
+
+InSpace = Annotated[str, typer.Option("--space", help="A space of the release.")]
+OfRelease = Annotated[str, typer.Option(help="Id of a release.")]
+HowMany = Annotated[int, typer.Option("-n", help="How many to print.", min=1)]
+OfCollection = Annotated[str | None, typer.Option(help="Only this collection.")]
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="Such as 'interferon response in monocytes'.")],
+    among: Annotated[str, typer.Option("--in", help="genes, cells or samples.")] = "genes",
+    space: InSpace = DEFAULT_SPACE,
+    collection: OfCollection = None,
+    n: HowMany = 10,
+    release: OfRelease = LATEST,
+) -> None:
+    """Find the genes, cells or samples nearest to a text."""
+    if among not in {"genes", *TABLE_OF}:
+        raise StoreError(f"--in {among}: choose genes, cells or samples")
+    with console.status("embedding the text"):
+        asked = SpaceSearch(Platform(Settings()), space, release=release)
+        found = asked.text(text, cast("Among", among), n=n, collection=collection)
+    _print(found)
+
+
+def neighbours(
+    name: Annotated[str, typer.Argument(help="A gene, or the id of a cell or sample.")],
+    space: InSpace = DEFAULT_SPACE,
+    collection: OfCollection = None,
+    n: HowMany = 10,
+    release: OfRelease = LATEST,
+) -> None:
+    """Find the genes nearest to a gene, a cell or a sample."""
+    asked = SpaceSearch(Platform(Settings()), space, release=release)
+    found = asked.gene(name, n=n)
+    _print(found or asked.observation(name, n=n, collection=collection))
+
+
+def _print(found: Answer) -> None:
+    answer.print(f"[dim]{escape(found.asked)}[/]")
+    table = Table("cosine", "", "id", "", box=None, show_header=False)
+    for row in found.rows.iter_rows(named=True):
+        about = row["about"] if len(row["about"]) <= ABOUT else f"{row['about'][:ABOUT]}…"
+        cells = (row["label"], row["id"], about)
+        table.add_row(f"{row['cosine']:.3f}", *(escape(one) for one in cells))
+    answer.print(table)

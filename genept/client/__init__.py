@@ -1,0 +1,1 @@
+"""What an analyst or a program opens: a release, its tables and vectors, an installation."""

@@ -1,0 +1,161 @@
+"""One installation opened from its settings: store, lake, releases, archives, collections.
+
+Everything is opened on first use, so that looking at the graph starts nothing. What turns
+texts into spaces is added in `genept.client.platform`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genept.client.resolve import open_releases
+from genept.collections.user_collections import AddedCollection, added_collections
+from genept.common.settings import Settings
+from genept.datasources.catalog.entries import Catalogue, Collection, load_catalogue
+from genept.datasources.download.archives import Archives
+from genept.datasources.download.mirrors import Places
+from genept.datasources.readers.pickles import read_pickled_texts, read_structure_table
+from genept.datasources.readers.sandbox_watch import Allowance
+from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
+from genept.nomenclature.reference import Reference, starter_reference
+from genept.nomenclature.reference_cache import kept_reference
+from genept.release.fencing import Claim
+from genept.release.publish import Releases
+from genept.storage.connect import open_store
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
+from genept.storage.provenance import sha256_of
+
+if TYPE_CHECKING:
+    from genept.models.registry import ModelRegistry
+
+
+class Installation:
+    """What an installation has, before any text is embedded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def shipped_catalogue(self) -> Catalogue:
+        """The public sources and collections."""
+        return load_catalogue()
+
+    @cached_property
+    def added(self) -> list[AddedCollection]:
+        """The collections that users added."""
+        return added_collections(self.store, self.settings.product)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The public sources and collections, and those that users added."""
+        return self.shipped_catalogue.with_entries(
+            [source for one in self.added for source in one.sources],
+            [one.collection for one in self.added],
+        )
+
+    @cached_property
+    def archives(self) -> Archives:
+        """Verified copies of the public sources, from mirrors first if the settings name any."""
+        return self.archives_of(self.shipped_catalogue)
+
+    @cached_property
+    def collection_archives(self) -> Archives:
+        """The same for the sources of all collections, added ones included."""
+        return self.archives_of(self.catalogue)
+
+    def archives_of(self, catalogue: Catalogue) -> Archives:
+        """Verified copies of a catalogue's sources."""
+        places = Places(
+            self.settings.mirrors,
+            self.settings.addresses,
+            lambda bucket, key: self.store.presigned(key, bucket=bucket),
+        )
+        folder = self.settings.private_state() / "cache" / "archives"
+        return Archives(catalogue, folder, places=places)
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The object store, to build in; starts the embedded one if the settings say so."""
+        return open_store(self.settings, "writer")
+
+    @cached_property
+    def lake(self) -> Lake:
+        """Everything that was ever built."""
+        return Lake(self.store, self.settings.product, self.settings.state / "cache" / "parts")
+
+    @cached_property
+    def releases(self) -> Releases:
+        """Everything that was ever published, and to be published."""
+        return open_releases(self.settings, role="publisher")
+
+    @cached_property
+    def claim(self) -> Claim:
+        """Which run may publish."""
+        return Claim(self.releases)
+
+    @cached_property
+    def models(self) -> ModelRegistry:
+        """Every trained model, and who is champion."""
+        from genept.models.registry import ModelRegistry  # heavy: most commands need no model
+
+        return ModelRegistry(self.store, self.settings.product)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The starter reference, genes without Ensembl id included."""
+        return kept_reference(
+            self.settings.state / "cache" / "reference",
+            self.reference_version,
+            lambda: starter_reference(self.archives),
+        )
+
+    @property
+    def reference_version(self) -> str:
+        """Changes with the archives that the reference is read from."""
+        return sha256_of(
+            [self.shipped_catalogue.sources[name].sha256 for name in REFERENCE_SOURCES]
+        )
+
+    @property
+    def collections(self) -> list[Collection]:
+        """The collections to ingest: the usual ones, or those that the settings name.
+
+        Raises
+        ------
+        ValueError
+            If the settings name one that the catalogue does not have.
+        """
+        return self.catalogue.chosen(self.settings.collections)
+
+    def structures(self, collection: Collection) -> dict[str, str]:
+        """SMILES by name of the drug: of the collection's source, and of one's own table.
+
+        Empty where neither gives them.
+        """
+        member, found = collection.options.get("structures"), {}
+        if member is not None:
+            with self.collection_archives.open_member(collection.sources[0], member) as stream:
+                found = read_pickled_texts(stream, what=member)
+        if self.settings.drug_structures is not None:
+            found |= read_structure_table(self.settings.drug_structures)
+        return found
+
+    @property
+    def file_allowance(self) -> Allowance:
+        """What reading a user's file may take."""
+        return Allowance(self.settings.file_memory, self.settings.file_seconds)
+
+    @property
+    def version(self) -> str:
+        """Version of the platform."""
+        return version("genept-platform")
+
+    def requirements_sha256(self) -> str | None:
+        """Hash of the requirements lock of a checkout; None for an installed wheel."""
+        lock = Path(__file__).parents[2] / "requirements.lock"
+        return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None

@@ -1,0 +1,298 @@
+"""An installation with its text models: recipes, spaces, labels, costs.
+
+What an asset or a notebook needs to call the library. What lies in the store and comes from
+archives is in `genept.client.installation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from genept.benchmarks.label_tables import build_labels
+from genept.benchmarks.space_costs import space_costs
+from genept.benchmarks.tasks.base import Labels
+from genept.benchmarks.tasks.task_inputs import SpaceVectors
+from genept.client.installation import Installation
+from genept.common.settings import Settings
+from genept.datasources.download.archives import Archives
+from genept.datasources.gene_labels import MEMBERS as LABEL_ARCHIVES
+from genept.embeddings.ensembles import Ensemble, declared_ensembles
+from genept.embeddings.registered_observation_vectors import OutsideVectors, outside_vectors
+from genept.embeddings.sentence_vectors import RECIPE as RANKED_NAMES
+from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask, load_tasks, tasks_of
+from genept.nomenclature.mapping import Nomenclature
+from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
+from genept.release.manifest import ReleasedSource
+from genept.storage.provenance import Part, StoredTable
+from genept.text.descriptions.knowledge import KnowledgeSources
+from genept.text.descriptions.recipes import Recipe, load_recipes
+from genept.text.descriptions.tokens import ESTIMATED, WORDPIECE, WORDS
+from genept.text.embedders.cache import Forecast, VectorCache, forecast
+from genept.text.embedders.embedder import TextEmbedder
+from genept.text.embedders.gene_vectors import Runner, embed_genes, plain_loop
+from genept.text.embedders.hosted.budget import HostedEmbedders
+from genept.text.embedders.minilm import MODEL_ID, MiniLM, load_minilm
+from genept.text.embedders.registered_gene_vectors import OwnSpace, own_spaces, release_own_space
+from genept.text.embedders.spaces import Space, chosen_spaces, declared_spaces
+
+
+class Platform(Installation):
+    """An installation of the platform, to build with.
+
+    Parameters
+    ----------
+    runner
+        Who runs the batches of texts that are to be embedded.
+    """
+
+    def __init__(self, settings: Settings, *, runner: Runner = plain_loop) -> None:
+        super().__init__(settings)
+        self.runner = runner
+
+    def diagnosis_tasks(self, collection: str) -> list[DiagnosisTask]:
+        """What is to be read from the samples of a bulk collection."""
+        entries = load_tasks(self.settings.tasks)
+        return tasks_of(collection, entries, full=self.settings.full_models)
+
+    @cached_property
+    def minilm(self) -> MiniLM:
+        """The pretrained local text embedder."""
+
+        def open_member(name: str) -> Any:
+            return self.archives.open_member("minilm", name)
+
+        folder = self.settings.state / "cache" / "models"
+        return load_minilm(open_member, folder, threads=self.settings.threads)
+
+    @property
+    def hosted(self) -> HostedEmbedders:
+        """The hosted text embedders that the settings declare and give a key for."""
+        return HostedEmbedders.of(self.settings)
+
+    @cached_property
+    def knowledge(self) -> KnowledgeSources:
+        """Where descriptions are drawn from: the archives, and what else is at hand."""
+        return KnowledgeSources(self.archives)
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """Every declared recipe, available here or not."""
+        return load_recipes(self.settings.recipes)
+
+    @property
+    def followed_recipes(self) -> list[Recipe]:
+        """The recipes that have their sources here, at every token budget that a space has."""
+        available = [one for one in self.recipes.values() if not self.knowledge.unavailable(one)]
+        budgeted = [self.recipe_of(space) for space in self.known_spaces if space.table is None]
+        return list({recipe.id: recipe for recipe in (*available, *budgeted)}.values())
+
+    def recipe_of(self, space: Space) -> Recipe:
+        """The recipe of a space, at its embedder's token budget.
+
+        Raises
+        ------
+        ValueError
+            If there is no such recipe, or what it requires has no source here.
+        """
+        if space.recipe not in self.recipes:
+            raise ValueError(
+                f"space {space.id!r} names no recipe; there are {sorted(self.recipes)}"
+            )
+        recipe = self.recipes[space.recipe]
+        if reason := self.knowledge.unavailable(recipe):
+            raise ValueError(f"space {space.id!r} cannot be embedded here: {reason}")
+        return recipe.for_embedder(space.embedder, self.counted_in(space.embedder))
+
+    def counted_in(self, embedder: str) -> str:
+        """What the tokens of an embedder's own budget are."""
+        if embedder in self.hosted.declared:
+            return self.hosted.declared[embedder].encoding or ESTIMATED
+        return WORDS if embedder.startswith("lsa-") else WORDPIECE
+
+    @cached_property
+    def own_spaces(self) -> list[OwnSpace]:
+        """The registered tables of gene vectors."""
+        return own_spaces(self.store, self.settings.product)
+
+    @cached_property
+    def outside(self) -> list[OutsideVectors]:
+        """The registered vectors of observations that other models made."""
+        return outside_vectors(self.store, self.settings.product)
+
+    @property
+    def ensembles(self) -> tuple[Ensemble, ...]:
+        """Every declared ensemble."""
+        return declared_ensembles(self.settings.recipes)
+
+    @property
+    def declared_spaces(self) -> dict[Space, bool]:
+        """Every declared space, and whether a release holds it unasked.
+
+        Those of hosted embedders are only embedded when they are named.
+        """
+        hosted = self.hosted.spaces(self.recipes)
+        return declared_spaces(self.settings.recipes) | dict.fromkeys(hosted, False)
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        """The spaces to embed: those that the settings name, or all that a release holds.
+
+        Raises
+        ------
+        ValueError
+            If a space is unknown, its recipe cannot be followed here, or it is a hosted
+            embedder's and there is no key for it.
+        """
+        return self._spaces(self.settings.spaces)
+
+    @property
+    def known_spaces(self) -> tuple[Space, ...]:
+        """Every space that may be embedded here: declared or registered, asked for or not."""
+        every = (*self.declared_spaces, *(one.space for one in self.own_spaces))
+        return tuple(space for space in every if space.table or self._is_available(space))
+
+    def space(self, id_: str) -> Space:
+        """The space of an id, among all that are declared or registered.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        (space,) = self._spaces([id_])
+        return space
+
+    def _is_available(self, space: Space) -> bool:
+        recipe = self.recipes.get(space.recipe)
+        if recipe is None or self.hosted.unavailable(space.embedder):
+            return False
+        return self.knowledge.unavailable(recipe) is None
+
+    def _spaces(self, names: Sequence[str]) -> tuple[Space, ...]:
+        own = [one.space for one in self.own_spaces]
+        spaces = chosen_spaces(names, declared=self.declared_spaces, own=own)
+        for space in spaces:
+            if space.table is None:
+                self.recipe_of(space)
+            if why := self.hosted.unavailable(space.embedder):
+                raise ValueError(f"space {space.id!r} is not available: {why}")
+        return spaces
+
+    def embedder_of(self, space: Space) -> TextEmbedder:
+        """The pretrained or hosted text embedder of a space.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that name.
+        """
+        if space.embedder in self.hosted.declared:
+            return self.hosted.open(space.embedder)
+        if space.embedder != self.minilm.id:
+            raise ValueError(f"space {space.id!r}: there is no text embedder {space.embedder!r}")
+        return self.minilm
+
+    def embed(self, space: Space, descriptions: StoredTable) -> Part:
+        """One space's part of table `gene_embeddings`: made, or remembered by the lake.
+
+        Parameters
+        ----------
+        descriptions
+            Table `gene_descriptions`.
+        """
+        product = self.settings.product
+        if space.table is not None:
+            return release_own_space(self.lake, space, product=product)
+        return embed_genes(
+            self.lake,
+            space,
+            descriptions.part(self.recipe_of(space).id),
+            lambda: self.embedder_of(space),
+            product=product,
+            runner=self.runner,
+            purse=self.hosted.purse,
+        )
+
+    def label_parts(self, genes: Part) -> list[Part]:
+        """Tables `gene_properties` and `gene_pairs`, of the sources that are at hand."""
+        return build_labels(
+            self.lake, self.knowledge, genes, lambda: Nomenclature(self.reference.index)
+        )
+
+    def labels(self, genes: Part) -> Labels:
+        """The same, read."""
+        properties, pairs = self.label_parts(genes)
+        return Labels(self.lake.read(properties), self.lake.read(pairs))
+
+    def entrant(self, space: Space, vectors: Part) -> SpaceVectors:
+        """One space as benchmarks take it: its vectors, and what its texts tell."""
+        told = () if space.table else self.recipe_of(space).part_names
+        return SpaceVectors(space, vectors, frozenset(told))
+
+    def cost(self, space: Space, descriptions: StoredTable, number: int) -> Part:
+        """What the vectors of a space of texts cost; see `benchmarks.costs`."""
+        texts = descriptions.part(self.recipe_of(space).id)
+        return space_costs(self.lake, space, texts, lambda: self.embedder_of(space), number)
+
+    def forecasts(self, descriptions: StoredTable) -> dict[str, Forecast]:
+        """What each chosen space of a hosted embedder would cost, by space."""
+        found = {}
+        for space in self.spaces:
+            if space.embedder in self.hosted.declared:
+                embedder = self.hosted.open(space.embedder)
+                part = descriptions.part(self.recipe_of(space).id)
+                texts = self.lake.read(part, ["text"])["text"].to_list()
+                cache = VectorCache(self.store, self.settings.product, embedder)
+                found[space.id] = forecast(
+                    embedder, cache, texts, price=self.hosted.price(embedder)
+                )
+        return found
+
+    @property
+    def subjects(self) -> dict[str, set[str]]:
+        """What a run builds, by subject: collections, and spaces of genes and of observations."""
+        spaces = {*(one.id for one in self.spaces), *(one.id for one in self.ensembles)}
+        spaces |= {one.space for one in self.outside}
+        if self.settings.sentences_per_collection:
+            spaces |= {f"{MODEL_ID}/{RANKED_NAMES}"}
+        return {"collection": {one.id for one in self.collections}, "space": spaces}
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """How settings limit what is built; empty for a complete release."""
+        limits: dict[str, Any] = {}
+        chosen = {one.id for one in self.collections}
+        if self.catalogue.usual - chosen:
+            limits["collections"] = sorted(chosen)
+        if set(self._spaces(())) - set(self.spaces):
+            limits["spaces"] = sorted(one.id for one in self.spaces)
+        if self.settings.max_genes is not None:
+            limits["max_genes"] = self.settings.max_genes
+        return limits
+
+    @property
+    def needed_sources(self) -> list[str]:
+        """The sources that the chosen collections and spaces draw on, in catalogue order."""
+        needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm", *LABEL_ARCHIVES}
+        needed.update(*(collection.sources for collection in self.collections))
+        order = list(self.catalogue.sources)
+        return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))
+
+    def released_sources(self) -> dict[str, ReleasedSource]:
+        """What a release says about the sources that went into it."""
+        return {name: _released(self.collection_archives, name) for name in self.needed_sources}
+
+
+def _released(archives: Archives, name: str) -> ReleasedSource:
+    source, seen = archives.catalogue.source(name), archives.seen(name)
+    return ReleasedSource(
+        title=source.title,
+        version=source.released_as,
+        released=str(source.published or (seen and seen.released) or "not stated"),
+        sha256=archives.data_version(name),
+        licence=source.licence,
+        redistributable=source.redistributable,
+        citation=source.citation,
+    )

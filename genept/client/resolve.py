@@ -1,0 +1,109 @@
+"""Which release an analyst reads: the current one, or one that was pinned; at hand when offline.
+
+What was resolved is remembered on this machine, so that a notebook goes on without the
+store as far as its files were kept. Reading tables is `genept.client.api`'s business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from genept.common.errors import StoreError, UnreachableStoreError
+from genept.common.settings import Settings
+from genept.release.manifest import Manifest
+from genept.release.publish import Releases
+from genept.storage.access import Role
+from genept.storage.connect import open_store
+from genept.storage.lake import Lake
+
+LATEST = "latest"
+
+
+class OfflineWarning(UserWarning):
+    """The store is out of reach: what was kept on this machine is read instead."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A release to read from; `offline` if the store was out of reach when it was resolved."""
+
+    releases: Releases
+    manifest: Manifest
+    offline: bool = False
+
+
+def open_releases(settings: Settings | None = None, *, role: Role = "reader") -> Releases:
+    """The releases of an installation; by default of the one in this folder, to be read."""
+    settings = settings or Settings()
+    lake = Lake(open_store(settings, role), settings.product, settings.state / "cache" / "parts")
+    return Releases(lake, settings.product)
+
+
+def resolve(release: str = LATEST, settings: Settings | None = None) -> Resolved:
+    """The release of an id, or the current one; the remembered one if the store does not answer.
+
+    Raises
+    ------
+    StoreError
+        If there is no such release, or the store is out of reach and nothing is remembered.
+    """
+    settings = settings or Settings()
+    memory = _Memory(settings)
+    known = open_releases(settings)
+    if release != LATEST and (pinned := memory.recall(release)):
+        return Resolved(known, pinned)  # a sealed release never changes: nobody needs to be asked
+    try:
+        manifest = known.current() if release == LATEST else known.manifest(release)
+    except UnreachableStoreError:
+        remembered = memory.recall(release)
+        if remembered is None:
+            raise
+        warnings.warn(
+            f"the store is out of reach: reading release {remembered.release_id}, as far as its "
+            "files were kept on this machine",
+            OfflineWarning,
+            stacklevel=3,
+        )
+        return Resolved(known, remembered, offline=True)
+    memory.keep(manifest, is_latest=release == LATEST)
+    return Resolved(known, manifest)
+
+
+class _Memory:
+    """Manifests on this machine, of one product of one store."""
+
+    def __init__(self, settings: Settings) -> None:
+        where = f"{settings.s3_endpoint} {settings.bucket} {settings.product}"
+        name = f"{settings.product}-{hashlib.sha256(where.encode()).hexdigest()[:12]}"
+        self._folder = settings.state / "cache" / "manifests" / name
+
+    def recall(self, release: str) -> Manifest | None:
+        """A remembered manifest; one that cannot be read counts as forgotten."""
+        try:
+            return Manifest.parse((self._folder / f"{release}.json").read_bytes(), release)
+        except (OSError, StoreError):
+            return None
+
+    def keep(self, manifest: Manifest, *, is_latest: bool) -> None:
+        for name in (manifest.release_id, *([LATEST] if is_latest else [])):
+            path = self._folder / f"{name}.json"
+            if name == LATEST or not path.exists():
+                _write(path, manifest.body())
+
+
+def _write(path: Path, body: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        try:
+            file.write(body)
+            file.close()
+            os.replace(file.name, path)  # noqa: PTH105 (the name is a string)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,203 @@
+"""Ask a space: a text, a gene, a cell or a sample, and what lies nearest to it.
+
+Exact cosine search over memory-mapped vectors. Genes are compared as they are. Cells and
+samples are compared after subtracting the mean of their collection, and questions put to
+them after subtracting the mean of all genes: uncentred, any two cells look the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+
+from genept.client.api import OBSERVED, load_table, released_vectors
+from genept.client.platform import Platform
+from genept.client.resolve import LATEST, Resolved, resolve
+from genept.client.vectors import Matrix, Vectors
+from genept.common.errors import StoreError
+from genept.text.embedders.baselines import LSA
+from genept.text.embedders.cache import VectorCache
+from genept.text.embedders.embedder import MeteredEmbedder
+from genept.text.embedders.gene_vectors import embed_through_cache
+from genept.text.embedders.spaces import Space
+
+Among = Literal["genes", "cells", "samples"]
+TABLE_OF: Final = {"cells": "cell_embeddings", "samples": "sample_embeddings"}
+SCHEMA: Final = {"id": pl.String, "label": pl.String, "about": pl.String, "cosine": pl.Float64}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What lies nearest: `id`, `label`, `about`, `cosine`, nearest first; and how it was asked."""
+
+    rows: pl.DataFrame
+    asked: str
+
+
+class SpaceSearch:
+    """One space of one release, ready to be asked.
+
+    Parameters
+    ----------
+    space
+        Id of a space that the release holds.
+    """
+
+    def __init__(self, platform: Platform, space: str, *, release: str = LATEST) -> None:
+        self.platform, self.space = platform, space
+        self.found: Resolved = resolve(release, platform.settings)
+        self.genes: Vectors = released_vectors(self.found, "gene_embeddings", space)
+
+    def text(
+        self, text: str, among: Among = "genes", *, n: int = 10, collection: str | None = None
+    ) -> Answer:
+        """What lies nearest to a text in this space.
+
+        Raises
+        ------
+        StoreError
+            If the space has no embedder that texts can be given to, or nothing is embedded.
+        """
+        query = self._embed(text)
+        if among == "genes":
+            return Answer(self._genes(self.genes.nearest(query, n)), f"text in {self.space}")
+        return self._observations(query - self.genes.mean, among, n, collection)
+
+    def gene(self, name: str, *, n: int = 10) -> Answer | None:
+        """The genes nearest to a gene, by symbol, alias or id; none if it is no gene here."""
+        gene = self._gene_of(name)
+        vector = self.genes.of(gene) if gene else None
+        if gene is None or vector is None:
+            return None
+        nearest = [one for one in self.genes.nearest(vector, n + 1) if one[0] != gene][:n]
+        return Answer(self._genes(nearest), f"gene {gene}")
+
+    def observation(self, id_: str, *, n: int = 10, collection: str | None = None) -> Answer:
+        """The genes nearest to a cell or sample, less what all of its collection have in common.
+
+        Raises
+        ------
+        StoreError
+            If there is no such cell or sample in this space.
+        """
+        for table in OBSERVED:
+            for name in self._collections(table, collection):
+                vectors = released_vectors(self.found, table, self.space, name)
+                if (vector := vectors.of(id_)) is not None:
+                    query = vector - vectors.mean
+                    nearest = self.genes.nearest(query, n, centred=True)
+                    return Answer(self._genes(nearest), f"{id_} of {name}, less its mean")
+        raise StoreError(
+            f"{id_!r} is no gene, cell or sample of space {self.space!r} in release "
+            f"{self.found.manifest.release_id}: `genept genes explain {id_}` says what is known"
+        )
+
+    def _observations(self, query: Matrix, among: Among, n: int, collection: str | None) -> Answer:
+        table = TABLE_OF[among]
+        found: list[tuple[str, str, float]] = []
+        for name in self._collections(table, collection):
+            vectors = released_vectors(self.found, table, self.space, name)
+            found += [(name, *one) for one in vectors.nearest(query, n, centred=True)]
+        if not found:
+            raise StoreError(f"no {among} were embedded in space {self.space!r}")
+        nearest = sorted(found, key=lambda one: -one[2])[:n]
+        labels = self._labels({name for name, _, _ in nearest})
+        rows = [
+            {"id": id_, "label": labels.get((name, id_), ""), "about": name, "cosine": cosine}
+            for name, id_, cosine in nearest
+        ]
+        return Answer(pl.DataFrame(rows, schema=SCHEMA), f"centred cosine in {self.space}")
+
+    def _collections(self, table: str, only: str | None) -> list[str]:
+        known = {
+            file.partition[2]
+            for file in self.found.manifest.tables[table].files
+            if file.partition[0] == self.space and file.partition[1] == "genept-w"
+        }
+        return sorted(known & {only} if only else known)
+
+    def _genes(self, nearest: list[tuple[str, float]]) -> pl.DataFrame:
+        """Genes with symbol and description, in the order given."""
+        ids = [one for one, _ in nearest]
+        named = self._table("gene_embeddings", space=self.space).select("ensembl_gene_id", "symbol")
+        rows = named.filter(pl.col("ensembl_gene_id").is_in(ids)).collect()
+        symbols = dict(rows.iter_rows())
+        texts = self._descriptions(ids)
+        return pl.DataFrame(
+            [
+                {"id": id_, "label": symbols[id_], "about": texts.get(id_, ""), "cosine": cosine}
+                for id_, cosine in nearest
+            ],
+            schema=SCHEMA,
+        )
+
+    def _descriptions(self, ids: list[str]) -> dict[str, str]:
+        files = self.found.manifest.tables["gene_descriptions"].files
+        recipes = {file.partition[0] for file in files}
+        recipe = self.space.partition("/")[2].partition("@")[0]
+        if recipe not in recipes:  # a registered table of vectors: no text was embedded
+            return {}
+        rows = self._table("gene_descriptions", recipe=recipe)
+        rows = rows.filter(pl.col("ensembl_gene_id").is_in(ids)).select("ensembl_gene_id", "text")
+        return dict(rows.collect().iter_rows())
+
+    def _labels(self, collections: set[str]) -> dict[tuple[str, str], str]:
+        named = pl.concat_str(
+            "cell_type", "tissue", "tissue_subtype", "diagnosis", separator=", ", ignore_nulls=True
+        )
+        rows = pl.concat(
+            self._table("observations", collection_id=one).select(
+                "collection_id", "observation_id", named.alias("label")
+            )
+            for one in sorted(collections)
+        ).collect()
+        return {(one, id_): label for one, id_, label in rows.iter_rows()}
+
+    def _gene_of(self, name: str) -> str | None:
+        symbols = self._table("gene_embeddings", space=self.space).filter(
+            (pl.col("symbol") == name) | (pl.col("ensembl_gene_id") == name)
+        )
+        names = self._table("gene_names").filter(pl.col("name") == name)
+        for rows in (symbols, names):
+            ids = rows.select("ensembl_gene_id").drop_nulls().collect().to_series()
+            if len(ids):
+                return str(ids[0])
+        return None
+
+    def _embed(self, text: str) -> Matrix:
+        """The text's vector, (dimensions,)."""
+        space = self.platform.space(self.space)
+        if not text.strip():
+            raise StoreError("there is no text to search with")
+        return np.asarray(self._embedder(space)([text])[0])
+
+    def _embedder(self, space: Space) -> Callable[[list[str]], Matrix]:
+        if space.is_random or space.table or space.variant:
+            raise StoreError(
+                f"space {space.id!r} cannot be given a text: its vectors are not of texts; ask a "
+                "space such as minilm-l6-v2/name-go, or for the neighbours of a gene"
+            )
+        if space.is_lsa:  # refitted, never stored: the same descriptions give the same vectors
+            recipe = self.platform.recipe_of(space).id
+            texts = self._table("gene_descriptions", recipe=recipe).select("text").collect()
+            return LSA.fit(texts["text"].to_list(), self.genes.matrix.shape[1]).embed
+        embedder = self.platform.embedder_of(space)
+        if isinstance(embedder, MeteredEmbedder):
+            platform = self.platform
+            cache = VectorCache(platform.store, platform.settings.product, embedder)
+            purse = platform.hosted.purse
+            return lambda texts: embed_through_cache(embedder, cache, texts, purse=purse)
+        return embedder.embed
+
+    def _table(self, name: str, **partition: str) -> pl.LazyFrame:
+        return load_table(
+            name,
+            release=self.found.manifest.release_id,
+            keep=True,
+            settings=self.platform.settings,
+            **partition,
+        )

@@ -1,0 +1,122 @@
+"""Code that reads a release, to be pasted: one snippet per library, and whole questions.
+
+Text made from a manifest and addresses; who prints it is the business of `genept.cli.run_report`,
+`genept.cli.release_commands` and the page in `genept.client.site`. Tests run what is printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from genept.release.manifest import Manifest, ReleasedFiles
+
+PREFERRED_SPACE: Final = "minilm-l6-v2/name-go"
+GENE: Final = "FOXP3"
+TISSUES: Final = ("haematopoietic", "leukemia", "lymphoma", "myeloma")
+"""What screens call the tissue that blood comes from."""
+
+LEAST_LINES: Final = 20
+
+
+@dataclass(frozen=True)
+class Snippets:
+    """Snippets that read one release, whatever is current by then."""
+
+    files: ReleasedFiles
+    manifest: Manifest
+
+    def readers(self) -> dict[str, str]:
+        """How each library reads table `genes`, by library."""
+        genes, folder = self._address("data/genes/*.parquet"), self._address("data/genes")
+        folder = folder.removeprefix("s3://")
+        return {
+            "polars": f"""import genept, polars as pl
+genes = pl.scan_parquet("{genes}", storage_options=genept.storage_options()).collect()""",
+            "pandas": f"""import genept, pandas as pd
+genes = pd.read_parquet("{folder}", filesystem=genept.filesystem())""",
+            "pyarrow": f"""import genept, pyarrow.parquet as pq
+genes = pq.read_table("{folder}", filesystem=genept.filesystem())""",
+            "duckdb": f"""import genept
+genes = genept.duckdb_connection().read_parquet("{genes}").fetchall()""",
+        }
+
+    def r(self) -> str:
+        """The same in R; its package `arrow` finds the keys in the environment."""
+        bucket, _, key = self._address(self.manifest.tables["genes"].files[0].path)[5:].partition(
+            "/"
+        )
+        endpoint = self.files.store.access.endpoint_url
+        where = f', endpoint_override = "{endpoint}"' if endpoint else ""
+        return f"""library(arrow)  # keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+bucket <- s3_bucket("{bucket}"{where})
+genes <- read_parquet(bucket$path("{key}"))"""
+
+    def questions(self) -> dict[str, str]:
+        """Whole analyses, by the question that they answer; those that the release has data for."""
+        found = {}
+        if space := self.space():
+            found[f"the ten genes nearest to {GENE}"] = self._nearest(space)
+            found["the text that was embedded"] = self._text(space)
+        if self.manifest.tables["drug_responses"].files:
+            found["the drugs that haematopoietic lines respond to most"] = self._responses()
+        return found
+
+    def space(self) -> str | None:
+        """A space to show: the usual one, or the first that is no control."""
+        spaces = sorted(
+            {file.partition[0] for file in self.manifest.tables["gene_embeddings"].files}
+        )
+        real = [one for one in spaces if "random" not in one and "@" not in one]
+        return PREFERRED_SPACE if PREFERRED_SPACE in real else next(iter((*real, *spaces)), None)
+
+    def _nearest(self, space: str) -> str:
+        return f"""import genept, polars as pl
+release, space, gene = "{self.manifest.release_id}", "{space}", "{GENE}"
+genes = genept.load_table("gene_embeddings", space=space, release=release)
+symbols = genes.select("symbol").collect()["symbol"]  # in the order of the vectors
+ids, vectors = genept.load_embeddings(space=space, release=release)
+cosines = vectors @ dict(zip(symbols, vectors))[gene]
+nearest = pl.DataFrame({{"symbol": symbols, "cosine": cosines}}).filter(pl.col("symbol") != gene)
+print(nearest.top_k(10, by="cosine"))"""
+
+    def _text(self, space: str) -> str:
+        recipe = space.rpartition("/")[2].partition("@")[0]
+        return f"""import genept, polars as pl
+release, recipe, gene = "{self.manifest.release_id}", "{recipe}", "{GENE}"  # space: model/recipe
+texts = genept.load_table("gene_descriptions", recipe=recipe, release=release)
+print(texts.filter(pl.col("symbol") == gene).collect()["text"].item())"""
+
+    def _responses(self) -> str:
+        (screen, *_) = sorted(
+            {file.partition[0] for file in self.manifest.tables["drug_responses"].files}
+        )
+        tissues = ", ".join(f'"{one}"' for one in TISSUES)
+        return f"""import genept, polars as pl
+release, screen = "{self.manifest.release_id}", "{screen}"
+blood = pl.col("tissue").is_in([{tissues}])  # by any name
+lines = genept.load_table("observations", collection_id=screen, release=release)
+responses = genept.load_table("drug_responses", collection_id=screen, release=release)
+value = pl.col("value")  # ln IC50: the lower, the stronger; to be compared within a drug
+within_drug = ((value - value.mean()) / value.std()).over("drug_id")
+# Blood responds to nearly everything: what counts is what a line has beyond its own mean.
+beyond = pl.col("within_drug") - pl.col("within_drug").mean().over("observation_id")
+print(
+    responses.with_columns(within_drug=within_drug)
+    .with_columns(beyond=beyond)
+    .join(lines.filter(blood).select("observation_id"), on="observation_id")
+    .group_by("drug_id")
+    .agg(
+        pl.mean("beyond"),
+        standard_error=pl.std("beyond") / pl.len().sqrt(),
+        ln_ic50=pl.mean("value"),
+        lines=pl.len(),
+    )
+    .filter(pl.col("lines") >= {LEAST_LINES})
+    .sort("beyond")
+    .head(10)
+    .collect()
+)"""
+
+    def _address(self, path: str) -> str:
+        return self.files.store.uri(f"{self.files.folder}/{self.manifest.release_id}/{path}")

@@ -1,0 +1,251 @@
+"""The ingest of a user's own collection, in a process with limits.
+
+The child reads the files and makes the parts; it has no keys, so its parent stores them, after
+a look at each. Shards are stored one after the other, so that a killed ingest goes on where it
+stopped, as any other does. What is made of the files is `ingest`'s business.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any, Final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genept.collections.ingest import TABLES_OF_A_COLLECTION, collection_parts
+from genept.collections.shards import SHARD_OBSERVATIONS, spans_of
+from genept.collections.user_collections import local_archives, named_by_owner
+from genept.common.display import console
+from genept.common.errors import SourceError
+from genept.common.processes import Workers
+from genept.datasources.catalog.entries import Collection
+from genept.datasources.catalog.source import Source
+from genept.datasources.download.archives import Archives
+from genept.datasources.parsers import parse_collection
+from genept.datasources.readers.sandbox import limited
+from genept.datasources.readers.sandbox_child import Parent
+from genept.datasources.readers.sandbox_watch import Allowance
+from genept.nomenclature.reference import Reference
+from genept.schema.tables import STORED
+from genept.storage.lake import Lake
+from genept.storage.parquet import WrittenFile
+from genept.storage.provenance import NewPart, Origin, Part, sha256_of_file
+
+_OF_SHARDS: Final = ("expression", "shard_observations", "shard_inputs", "shard_genes")
+_SMALL: Final = tuple(name for name in TABLES_OF_A_COLLECTION if name != "expression")
+_MOST_SHARDS: Final = 1 << 20
+
+
+def parts_in_child(
+    lake: Lake,
+    archives: Archives,
+    collection: Collection,
+    open_reference: Callable[[], Reference],
+    origin: Origin,
+    processes: int,
+    *,
+    allowance: Allowance,
+) -> Iterator[NewPart | Part]:
+    """The parts of a user's own collection; takes the place of `ingest.parts_here`.
+
+    Raises
+    ------
+    SourceError
+        The collection cannot be ingested, or the process that read it died or went beyond a limit.
+    """
+    sources = [archives.catalogue.source(id_) for id_ in collection.sources]
+    files = {source.id: archives.fetch(source.id) for source in sources}
+    lake.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=lake.cache) as own_folder:
+        clerk = _Clerk(lake, collection, origin, Path(own_folder))
+        with limited(
+            _ingested,
+            collection,
+            sources,
+            files,
+            open_reference(),
+            origin,
+            processes,
+            what=sources[0].title,
+            limits=allowance.limits(*files.values(), processes=processes + 1),
+            handler=clerk.answer,
+            folder=lake.cache,
+        ) as answer:
+            for line in answer.printed:
+                console.print(line, markup=False)
+            tables = answer.values if isinstance(answer.values, list) else []
+            if not set(tables) <= set(_SMALL) or len(set(tables)) != len(tables):
+                raise clerk.nonsense()
+            for name in tables:
+                yield NewPart(name, answer.table(name), (collection.id,))
+            yield from (part for part in clerk.parts if part.table == "expression")
+
+
+class _Clerk:
+    """Stores what a child has made, after a look at it: it is not to be trusted.
+
+    Parameters
+    ----------
+    own_folder
+        Where files are copied to before they are looked at, out of the child's reach.
+    """
+
+    def __init__(
+        self, lake: Lake, collection: Collection, origin: Origin, own_folder: Path
+    ) -> None:
+        self.parts: list[Part] = []
+        self._lake, self._collection, self._origin = lake, collection, origin
+        self._own_folder, self._spans = own_folder, dict[int, tuple[int, int]]()
+
+    def answer(self, question: dict[str, Any]) -> Any:
+        """What the child asks: how many shards are there already, or to store one."""
+        if "observations" in question:
+            return self._plan(question["observations"])
+        return self._store(question.get("shard"), question.get("parts"))
+
+    def _plan(self, n_observations: Any) -> list[tuple[int, list[dict[str, Any]]]]:
+        """The shards that are stored already, with their parts."""
+        if not isinstance(n_observations, int) or not (
+            0 <= n_observations <= SHARD_OBSERVATIONS * _MOST_SHARDS
+        ):
+            raise self.nonsense()
+        self._spans = dict(enumerate(spans_of(n_observations)))
+        folder = f"collections/{self._collection.id}/shards"
+        steps = {number: self._step(number) for number in self._spans}
+        known = self._lake.remembered(folder, steps)
+        return [(number, self._kept(parts)) for number, parts in known.items()]
+
+    def _step(self, number: int) -> tuple[str, Origin]:
+        settings = {**self._origin.settings, "rows": list(self._spans[number])}
+        step = f"collections/{self._collection.id}/shards/{number:05d}"
+        return step, replace(self._origin, settings=settings)
+
+    def _store(self, number: Any, made: Any) -> list[dict[str, Any]]:
+        """Store the parts of a shard, if the lake has them not; and where they lie here."""
+        if not isinstance(number, int) or number not in self._spans:
+            raise self.nonsense()
+        if not isinstance(made, dict) or not set(made) <= set(_OF_SHARDS):
+            raise self.nonsense()
+        new = [
+            NewPart(table, self._taken(table, path), (self._collection.id,), number=number)
+            for table, path in made.items()
+        ]
+        return self._kept(self._lake.build(*self._step(number), partial(list, new)))
+
+    def _kept(self, parts: list[Part]) -> list[dict[str, Any]]:
+        """What the child is told of parts that the lake has."""
+        self.parts += parts
+        counts = [part for part in parts if part.table != "expression"]
+        return [
+            asdict(part) | {"path": str(self._lake.local(part)) if part in counts else None}
+            for part in parts
+        ]
+
+    def _taken(self, table: str, path: Any) -> WrittenFile:
+        """A file of the child's, copied to where it cannot change any more, and checked."""
+        if not isinstance(path, str):
+            raise self.nonsense()
+        copy = self._own_folder / f"{table}.parquet"
+        try:
+            # Whatever it names: only what has the columns of the table is stored.
+            opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(opened, "rb") as file, copy.open("wb") as kept:
+                if not S_ISREG(os.fstat(opened).st_mode):
+                    raise self.nonsense()
+                while block := file.read(1 << 22):
+                    kept.write(block)
+            with pq.ParquetFile(copy) as parquet:
+                rows = parquet.metadata.num_rows
+                schema = parquet.schema_arrow
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise self.nonsense() from error
+        if not schema.equals(STORED[table].schema(), check_metadata=False):
+            raise self.nonsense()
+        return WrittenFile(copy, sha256_of_file(copy), copy.stat().st_size, rows)
+
+    def nonsense(self) -> SourceError:
+        """The refusal of what no honest child hands over."""
+        return SourceError(
+            f"collection {self._collection.id}: the process that read it handed over what cannot "
+            "be: its file may be made to attack its readers"
+        )
+
+
+class _ChildLake:
+    """What `collection_parts` needs of a lake, in a process that cannot reach one."""
+
+    def __init__(self, parent: Parent) -> None:
+        self.cache = parent.folder
+        self._parent = parent
+        self._local: dict[str, Path] = {}
+
+    def remembered(
+        self, _: str, steps: Mapping[int, tuple[str, Origin]], /
+    ) -> dict[int, list[Part]]:
+        """The shards that are stored already."""
+        ends = [sum(origin.settings["rows"]) for _, origin in steps.values()]
+        known = self._parent.ask(observations=max(ends, default=0))
+        return {number: self._parts(entries) for number, entries in known}
+
+    def build(
+        self, step: str, _: Origin, compute: Callable[[], Iterable[NewPart | Part]], /
+    ) -> list[Part]:
+        """Have the parent store a shard."""
+        files = {
+            one.table: one.rows.path
+            for one in compute()
+            if isinstance(one, NewPart) and isinstance(one.rows, WrittenFile)
+        }
+        kept = self._parent.ask(
+            shard=int(step.rpartition("/")[2]),
+            parts={table: str(path) for table, path in files.items()},
+        )
+        for path in files.values():
+            path.unlink()
+        return self._parts(kept)
+
+    def _parts(self, entries: list[dict[str, Any]]) -> list[Part]:
+        parts = []
+        for entry in entries:
+            place = entry.pop("path")
+            part = Part(**{**entry, "partition": tuple(entry["partition"])})
+            if place is not None:
+                self._local[part.sha256] = Path(place)
+            parts.append(part)
+        return parts
+
+    def read(self, part: Part) -> pl.DataFrame:
+        """What was counted in a shard."""
+        return pl.read_parquet(self._local[part.sha256])
+
+
+def _ingested(
+    parent: Parent,
+    collection: Collection,
+    sources: Sequence[Source],
+    files: dict[str, Path],
+    reference: Reference,
+    origin: Origin,
+    processes: int,
+) -> list[str]:
+    """In the child: ingest, hand shards over, and leave the other tables; their names."""
+    archives = local_archives(files, sources, parent.folder / "sources")
+    made: list[str] = []
+    with Workers(processes) as workers, named_by_owner(sources):
+        parsed = parse_collection(archives, collection)
+        lake = _ChildLake(parent)
+        for part in collection_parts(
+            lake, archives, collection, parsed, reference, origin, workers
+        ):
+            if isinstance(part, NewPart) and isinstance(part.rows, pl.DataFrame):
+                parent.write_table(part.table, part.rows)
+                made.append(part.table)
+    return made

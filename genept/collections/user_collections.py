@@ -1,0 +1,235 @@
+"""Collections of one's own: files and a declaration in the bucket, beside the shipped catalogue.
+
+Files are stored under their hash and never rewritten; the declaration names them, and is written
+last. Removing a collection takes back the declaration, not what was released. What a file holds
+is found out in `detection`, whether it can be ingested in `rehearsal`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from genept.common.errors import ConflictError, MissingObjectError, SourceError, StoreError
+from genept.datasources.catalog.entries import Catalogue, Collection
+from genept.datasources.catalog.source import Media, Source
+from genept.datasources.download.archives import Archives
+from genept.datasources.download.members import is_tar
+from genept.datasources.download.mirrors import Places, mirror_path
+from genept.storage import documents
+from genept.storage.object_store import ObjectStore
+from genept.storage.provenance import sha256_of_file
+
+_MAGIC: Final[tuple[tuple[bytes, Media], ...]] = (
+    (b"\x89HDF\r\n\x1a\n", "h5"),
+    (b"PK\x03\x04", "zip"),
+    (b"\x1f\x8b", "gzip"),
+    (b"PAR1", "parquet"),
+)
+
+
+class AddedCollection(BaseModel):
+    """The declaration of a collection that a user added."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    collection: Collection
+    sources: tuple[Source, ...]
+    added: datetime
+
+    @property
+    def id(self) -> str:
+        """Id of the collection."""
+        return self.collection.id
+
+    def says_the_same(self, other: AddedCollection) -> bool:
+        """Whether both declare one thing, whenever that was."""
+        return (self.collection, self.sources) == (other.collection, other.sources)
+
+
+def own_source(
+    path: Path,
+    collection_id: str,
+    position: int,
+    *,
+    bucket: str,
+    product: str,
+    terms: Mapping[str, object],
+) -> Source:
+    """The pinned source that a local file will be, once it is stored.
+
+    Parameters
+    ----------
+    terms
+        licence, redistributable and citation.
+
+    Raises
+    ------
+    SourceError
+        The file is empty.
+    """
+    if not path.stat().st_size:
+        raise SourceError(f"{path.name}: is empty (zero bytes): was it cut short?")
+    name = _plain(path.name)
+    sha256 = sha256_of_file(path)
+    return Source.model_validate(
+        {
+            "id": f"{collection_id}-file-{position + 1}",
+            "title": path.name,
+            "publisher": "added by its owner",
+            "bytes": path.stat().st_size,
+            "sha256": sha256,
+            "filename": name,
+            "address": f"s3://{bucket}/{product}/added/files/{sha256}/{name}",
+            "signed": True,
+            "media": media_of(path),
+        }
+        | dict(terms)
+    )
+
+
+def own_sources(
+    paths: Sequence[Path],
+    collection_id: str,
+    *,
+    bucket: str,
+    product: str,
+    terms: Mapping[str, object],
+) -> tuple[Source, ...]:
+    """The sources that the files of a collection will be, in their order; see `own_source`."""
+    return tuple(
+        own_source(path, collection_id, position, bucket=bucket, product=product, terms=terms)
+        for position, path in enumerate(paths)
+    )
+
+
+def media_of(path: Path) -> Media:
+    """How a local file is packed, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    matching = [media for magic, media in _MAGIC if head.startswith(magic)]
+    if matching in ([], ["gzip"]) and is_tar(path):
+        return "tar"
+    return matching[0] if matching else "plain"
+
+
+def local_archives(files: Mapping[str, Path], sources: Sequence[Source], folder: Path) -> Archives:
+    """Archives that find these sources on this machine: for trying out, before anything is stored.
+
+    Parameters
+    ----------
+    files
+        Local path by source id.
+    folder
+        For links and for what parsers leave; the caller's to remove.
+    """
+    mirror = folder / "files"
+    for source in sources:
+        place = mirror / mirror_path(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        place.symlink_to(files[source.id].resolve())
+    catalogue = Catalogue(sources={one.id: one for one in sources}, collections={})
+    return Archives(catalogue, folder / "cache", places=Places((str(mirror),)))
+
+
+@contextmanager
+def named_by_owner(sources: Sequence[Source]) -> Iterator[None]:
+    """Name the owner's files in errors as they are called, not as they are stored.
+
+    An error that names none of them is taken to be of the first.
+    """
+    try:
+        yield
+    except (SourceError, StoreError) as error:
+        text = str(error)
+        for source in sources:
+            if source.title not in text:
+                text = re.sub(_stored_name(source), lambda _: source.title, text)  # noqa: B023
+        if not any(source.title in text for source in sources):
+            text = f"{sources[0].title}: {text}"
+        if text == str(error):
+            raise
+        raise type(error)(text) from error
+
+
+def _stored_name(source: Source) -> str:
+    """A pattern for what a stored file is called in the store, and its source in the catalogue."""
+    return rf"\b({re.escape(source.filename)}|{re.escape(source.id)})(?![\w-])"
+
+
+def store_files(store: ObjectStore, sources: Sequence[Source], files: Mapping[str, Path]) -> None:
+    """Put the files of an own collection where its sources say; what is there already stays."""
+    for source in sources:
+        _, _, key = (source.address or "").removeprefix("s3://").partition("/")
+        store.put_if_absent(key, files[source.id], sha256=source.sha256)
+
+
+def added_collections(store: ObjectStore, product: str) -> list[AddedCollection]:
+    """The collections that were added, by id."""
+    prefix = f"{product}/added/collections/"
+    return documents.read_declarations(store, prefix, AddedCollection, "collection")
+
+
+def find_added(store: ObjectStore, product: str, id_: str) -> AddedCollection | None:
+    """The declaration of one added collection."""
+    try:
+        key = _key(product, id_)
+        return documents.read_declaration(store, key, AddedCollection, "collection")
+    except MissingObjectError:
+        return None
+
+
+def declare(
+    store: ObjectStore, product: str, collection: Collection, sources: Sequence[Source]
+) -> AddedCollection:
+    """Declare a collection whose files are stored: from now on releases hold it.
+
+    The same declaration again changes nothing.
+
+    Raises
+    ------
+    StoreError
+        Its id is taken by another one.
+    """
+    new = AddedCollection(collection=collection, sources=tuple(sources), added=datetime.now(UTC))
+    try:
+        documents.declare(store, _key(product, collection.id), new)
+    except ConflictError:
+        known = find_added(store, product, collection.id)
+        if known is not None and known.says_the_same(new):
+            return known
+        raise StoreError(
+            f"a collection {collection.id!r} was added already, and it is another one: choose "
+            f"another id, or take it back first: genept collections remove {collection.id}"
+        ) from None
+    return new
+
+
+def remove(store: ObjectStore, product: str, id_: str) -> None:
+    """Take a declaration back: the next release does not hold the collection.
+
+    Raises
+    ------
+    StoreError
+        No such collection was added.
+    """
+    if find_added(store, product, id_) is None:
+        known = [one.id for one in added_collections(store, product)]
+        raise StoreError(f"no collection {id_!r} was added; there are {known or 'none'}")
+    store.delete([_key(product, id_)])
+
+
+def _plain(name: str) -> str:
+    """A file's name without what an address or a folder could misread."""
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip("._+-") or "file"
+
+
+def _key(product: str, id_: str) -> str:
+    return f"{product}/added/collections/{id_}.json"

@@ -1,0 +1,207 @@
+"""What people see: text from data made harmless for where it is shown, and progress on a terminal.
+
+HTML, Markdown, terminals, spreadsheets and Matplotlib figures each have their own escaping. What
+is drawn or printed belongs to the subjects.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+_HIDDEN: Final = frozenset(["Cc", "Cs", "Zl", "Zp"])
+
+_BIDIRECTIONAL: Final = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+
+_ACTIVE_IN_MARKDOWN: Final = frozenset("\\`*[]<>&!~|#{}$")
+
+_BEGINS_A_BLOCK: Final = re.compile(r"[-+=:]|\d{1,9}[.)]")
+
+
+FORMULA: Final = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]|^[\t\r\n]"
+"""Begins like a formula to a spreadsheet."""
+
+
+_DEFUSED: Final = re.compile(rf"'(?={FORMULA.replace('^', '')})")
+
+
+NO_SCRIPTS: Final = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"script-src 'none'; object-src 'none'; "
+    "base-uri 'none'; form-action 'none'\">"
+)
+"""For the head of a page of ours: none has a script, and a browser is told so."""
+
+
+def visible(text: str, *, kept: str = "\n\t") -> str:
+    """The text with control characters written out, such as ``\\x1b`` for an escape.
+
+    Nothing in it moves a terminal's cursor, changes its title or colours, or turns the direction
+    of what follows.
+
+    Parameters
+    ----------
+    kept
+        Control characters that stay as they are.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character
+        if character in kept
+        or not (unicodedata.category(character) in _HIDDEN or character in _BIDIRECTIONAL)
+        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )
+
+
+def html_text(value: object) -> str:
+    """A value as text or attribute value of HTML."""
+    return html.escape(visible(str(value)), quote=True)
+
+
+def markdown_text(value: object) -> str:
+    """A value as text in a line of Markdown: it shows literally, and starts nothing.
+
+    What Markdown or HTML understands becomes a character reference, a line break a space. An
+    underscore within a word stays, so that ids can be read in the source.
+    """
+    text = " ".join(visible(str(value)).split())
+    begin = _BEGINS_A_BLOCK.match(text)
+    first = begin.end() - 1 if begin else -1
+    return "".join(
+        f"&#{ord(character)};"
+        if place == first
+        or character in _ACTIVE_IN_MARKDOWN
+        or (character == "_" and not _is_within_a_word(text, place))
+        else character
+        for place, character in enumerate(text)
+    )
+
+
+def markdown_block(text: str) -> str:
+    """Lines of text as a fenced block, whose content Markdown leaves as it is."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{visible(text)}\n{fence}"
+
+
+def without_formulas(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose text a spreadsheet takes for text; numbers stay as they are.
+
+    A name or a value of text that begins like a formula gets an apostrophe before it, which a
+    spreadsheet hides, and `restored` takes away. Text that is a number is left alone.
+    """
+    texts = [name for name, kind in rows.schema.items() if kind in (pl.String, pl.Categorical)]
+    column = [pl.col(name).cast(pl.String) for name in texts]
+    defused = rows.with_columns(
+        pl.when(one.str.contains(FORMULA) & one.cast(pl.Float64, strict=False).is_null())
+        .then(pl.concat_str(pl.lit("'"), one))
+        .otherwise(one)
+        .alias(name)
+        for name, one in zip(texts, column, strict=True)
+    )
+    return defused.rename({name: _defused(name) for name in rows.columns})
+
+
+def restored(text: str) -> str:
+    """Text of a CSV file as it was before `without_formulas`."""
+    return _DEFUSED.sub("", text, count=1) if _DEFUSED.match(text) else text
+
+
+def _defused(text: str) -> str:
+    return f"'{text}" if re.match(FORMULA, text) else text
+
+
+def _is_within_a_word(text: str, place: int) -> bool:
+    before, after = text[place - 1 : place], text[place + 1 : place + 2]
+    return before.isalnum() and after.isalnum()
+
+
+def new_figure(size: tuple[float, float], *, dpi: int) -> Figure:
+    """An empty figure in which a dollar sign is a dollar sign.
+
+    Matplotlib takes text between two of them for mathematics, and fails where it is none.
+
+    Parameters
+    ----------
+    size
+        Width and height in inches.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["text.parse_math"] = False
+    return Figure(figsize=size, dpi=dpi, layout="constrained")
+
+
+class _Visible:
+    """Something to be printed, without the control characters of the data in it."""
+
+    def __init__(self, printed: ConsoleRenderable) -> None:
+        self._printed = printed
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._printed, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+class _ShowControlCharacters(RenderHook):
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Visible(one) for one in renderables]
+
+
+def open_console(
+    *, stderr: bool = False, soft_wrap: bool = False, width: int | None = None
+) -> Console:
+    """A console on which text from data moves no cursor and sets no colour or title.
+
+    Markup in such text is still understood: `rich.markup.escape` it where it is put together.
+    """
+    opened = Console(stderr=stderr, highlight=False, soft_wrap=soft_wrap, width=width)
+    opened.push_render_hook(_ShowControlCharacters())
+    return opened
+
+
+console = open_console(stderr=True)
+"""Progress and messages go to standard error; what a command answers goes to standard output."""
+
+
+@contextmanager
+def progress_bar(
+    what: str, total: float | None, *, count: ProgressColumn | None = None
+) -> Iterator[Callable[[float], None]]:
+    """Show `what` advancing to `total`; yields the function that advances it."""
+    with Progress(
+        TextColumn("  {task.description:<24}"),
+        BarColumn(bar_width=16),
+        count or MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda amount: progress.advance(task, amount)

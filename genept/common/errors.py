@@ -1,0 +1,255 @@
+"""Errors for the person who must act: which file, row or object, what was expected, what to do.
+
+`SourceError` is for public and user files, `StoreError` and those below it for the object
+store. Retrying is decided where requests are made, not here.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import islice
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+
+Audience: TypeAlias = Literal["catalogue", "sidecar", "command_line"]
+
+
+_AUDIENCE: ContextVar[Audience] = ContextVar("audience", default="catalogue")
+
+
+@contextmanager
+def advising(audience: Audience) -> Iterator[None]:
+    """Write the messages of this context for one audience.
+
+    Parameters
+    ----------
+    audience
+        ``command_line``: the owner of a file, who types options; ``sidecar``: the owner of a file
+        in the inbox; ``catalogue``: whoever maintains the declaration of a public source.
+    """
+    token = _AUDIENCE.set(audience)
+    try:
+        yield
+    finally:
+        _AUDIENCE.reset(token)
+
+
+def audience() -> Audience:
+    """For whom messages are written now."""
+    return _AUDIENCE.get()
+
+
+def option(name: str, value: object) -> str:
+    """How to set an option of the format.
+
+    Parameters
+    ----------
+    value
+        A text, a number or a list of them.
+    """
+    if audience() == "command_line":
+        return f"--option {shlex.quote(f'{name}={json.dumps(value, ensure_ascii=False)}')}"
+    return f"options.{name} = {value!r}"
+
+
+def setting(name: str, value: str) -> str:
+    """How to state what is no option of the format, such as the unit or the metadata."""
+    if audience() == "command_line":
+        return f"--{name} {shlex.quote(value)}"
+    return f'{name} = "{value}"'
+
+
+def get_again(download: str = "fetch it again") -> str:
+    """How to get a file that is incomplete or damaged.
+
+    Parameters
+    ----------
+    download
+        What to do if the platform itself downloaded it.
+    """
+    if audience() == "catalogue":
+        return download
+    return "copy the whole file again from where it came"
+
+
+SHOWN: Final = 12
+"""Names that a message shows, at most."""
+
+
+_PACKAGE: Final = str(Path(__file__).parents[1])
+
+
+LONGEST: Final = 60
+"""Letters of each: what is no table has lines of any length."""
+
+
+class SourceError(RuntimeError):
+    """A source cannot be fetched, is damaged, or does not hold what its catalogue entry says.
+
+    The message is for the person who must act: which archive and member, what
+    was expected, what was found, what to do.
+    """
+
+
+@contextmanager
+def breakage_refused(what: str) -> Iterator[None]:
+    """Turn what libraries raise over a damaged file into a `SourceError` that names it.
+
+    For the boundary of the readers, around code that reads and does nothing else. Errors of this
+    package, which say what to do, pass through.
+
+    Parameters
+    ----------
+    what
+        Name of the file, as its owner knows it.
+
+    Raises
+    ------
+    SourceError
+        Says what the library said, and where in this package it was called.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not _is_breakage(error):
+            raise
+        raise SourceError(_described(error, what)) from error
+
+
+def _is_breakage(error: BaseException) -> bool:
+    if type(error).__module__.partition(".")[0] == "genept":
+        return False
+    # Polars' panics are no Exception.
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _described(error: BaseException, what: str) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return (
+            f"{what}: reading it takes more memory than there is, or than GENEPT_FILE_MEMORY "
+            "allows: it is damaged or made to fill memory, or it must be written in smaller chunks"
+        )
+    if number in (errno.ENOSPC, errno.EFBIG):
+        return f"{what}: there is no room for the scratch files that reading it takes: {error}"
+    trace, where = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_filename.startswith(_PACKAGE) and code.co_filename != __file__:
+            where = f", at {Path(code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    first = (str(error).strip().splitlines() or ["no more is known"])[0]
+    return (
+        f"{what}: cannot be read ({type(error).__name__}: {first[:300]}{where}): it is damaged, or "
+        "in a layout that is not read here. Write it anew, or "
+        f"{get_again()}"
+    )
+
+
+def listed(names: Iterable[str]) -> str:
+    """What a file has, as a message shows it: the first names, none longer than anybody reads."""
+    shown = [
+        name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in islice(names, SHOWN)
+    ]
+    return str(shown)
+
+
+class StoreError(RuntimeError):
+    """The object store could not do what was asked."""
+
+
+class MissingObjectError(StoreError):
+    """The object that was asked for is not there."""
+
+
+class ConflictError(StoreError):
+    """Something else is stored where a conditional write wanted to write."""
+
+
+class UnreachableStoreError(StoreError):
+    """Nobody answers where the store should be."""
+
+
+class InvalidKeyError(StoreError, ValueError):
+    """A key that no object may have; it was refused before it was sent."""
+
+
+REMEDIES = {
+    "InvalidAccessKeyId": "the access key is not known there: check GENEPT_S3_ACCESS_KEY",
+    "SignatureDoesNotMatch": "the secret key is wrong: check GENEPT_S3_SECRET_KEY",
+    "AccessDenied": "these credentials may not do this: check the keys and the bucket's policy",
+    "403": "the keys are wrong or may not do this: check GENEPT_S3_ACCESS_KEY, "
+    "GENEPT_S3_SECRET_KEY and the bucket's policy",
+    "NoSuchBucket": "the bucket does not exist: create it, or set GENEPT_BUCKET",
+    "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
+    "BadDigest": "the bytes that arrived are not those that were sent: check the given SHA-256, "
+    "then try again",
+    "XAmzContentChecksumMismatch": "the bytes that arrived are not those of the given SHA-256",
+    "InternalError": "the store failed on its side: look at its log and its free disk space",
+    "500": "the store failed on its side: look at its log and its free disk space",
+    "SlowDown": "the store is overloaded: try again later",
+    "503": "the store is overloaded or starting: try again later",
+}
+
+
+def error_code(error: ClientError) -> str:
+    """The S3 error code, or the HTTP status where the answer had no body (HEAD)."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def http_status(error: ClientError) -> int:
+    """The HTTP status of the refusal; 0 when the answer carried none."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+@contextmanager
+def explained(doing: str, where: str) -> Iterator[None]:
+    """Turn botocore's failures into a `StoreError`.
+
+    Parameters
+    ----------
+    doing
+        What was being done, such as ``"reading 'a/b.parquet'"``.
+    where
+        The store, such as ``"the bucket 'lake' at http://127.0.0.1:8333"``.
+
+    Raises
+    ------
+    StoreError
+        What failed, where, and what to do about it.
+    """
+    try:
+        yield
+    except ClientError as error:
+        code, message = error_code(error), error.response.get("Error", {}).get("Message", "")
+        status = http_status(error)
+        remedy = REMEDIES.get(code) or REMEDIES.get(str(status)) or "see the store's log"
+        raise StoreError(
+            f"{doing} in {where} failed: {code or status} {message}".rstrip() + f"; {remedy}"
+        ) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise StoreError(
+            f"{doing} in {where} failed: no credentials were found; set GENEPT_S3_ACCESS_KEY and "
+            "GENEPT_S3_SECRET_KEY, or give boto3 a profile"
+        ) from error
+    except (ConnectionError, HTTPClientError) as error:
+        raise UnreachableStoreError(
+            f"{doing}: {where} does not answer ({type(error).__name__}); start the embedded store "
+            "with `genept store start`, or check GENEPT_S3_ENDPOINT and the network"
+        ) from error
+    except BotoCoreError as error:
+        raise StoreError(f"{doing} in {where} failed: {error}") from error

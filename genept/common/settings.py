@@ -1,0 +1,177 @@
+"""Typed settings: defaults, then `genept.toml`, then the environment (`GENEPT_…`).
+
+Where things live and how much of the machine may be used. What is computed —
+collections, recipes, spaces — is declared in the catalogue and the rooms
+themselves, so that a setting cannot quietly change a published number.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from genept.common.private_files import private_folder
+
+
+class Settings(BaseSettings):
+    """Everything that differs between two installations.
+
+    Without `s3_endpoint` the embedded object store under `state_dir` is used.
+    With it, credentials come from the settings or, if absent, from boto3's own chain.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="GENEPT_",
+        toml_file="genept.toml",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,  # the input holds the secret key
+    )
+
+    state_dir: Path = Field(Path(".genept"), description="Store, Dagster instance, caches.")
+    s3_endpoint: str | None = Field(None, description="S3 endpoint; none: the embedded store.")
+    s3_region: str = Field("us-east-1", description="Region that requests are signed for.")
+    s3_access_key: str | None = None
+    s3_secret_key: SecretStr | None = None
+    bucket: str = Field("lake", min_length=3, max_length=63)
+    product: str = Field("genept", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    threads: int = Field(2, ge=1, description="Threads, or processes, for what is worth it.")
+    file_memory: int = Field(
+        768 << 20,
+        ge=64 << 20,
+        description="Bytes that reading a user's file may take, and 16 times its size more.",
+    )
+    file_seconds: int = Field(
+        120,
+        ge=1,
+        description="CPU seconds that reading a user's file may take, and one more for each MiB.",
+    )
+    executor: Literal["in_process", "dask", "kubernetes"] = Field(
+        "in_process", description="Who runs a run's steps: this process, or a cluster's workers."
+    )
+    executor_config: Path | None = Field(
+        None, description="YAML file of that executor's own configuration; see infra/."
+    )
+    instance_config: Path | None = Field(
+        None, description="dagster.yaml of the instance; none: infra/dagster.yaml (SQLite)."
+    )
+    lanes: int = Field(
+        16, ge=1, description="Steps among which a cluster deals out the shards to be embedded."
+    )
+    collections: tuple[str, ...] = Field(
+        (), description="Ingest only these, or +these beside the usual ones; empty: the usual."
+    )
+    spaces: tuple[str, ...] = Field((), description="Embed only these spaces; empty: all.")
+    approve: tuple[str, ...] = Field(
+        (), description="Tables whose rows may be far fewer or more than in the last release."
+    )
+    restricted: Literal["keep", "leave_out", "refuse"] = Field(
+        "keep",
+        description="What a release does with collections that may not be redistributed: keep "
+        "them (for your own eyes), leave_out, or refuse to publish.",
+    )
+    sentences_per_collection: int = Field(
+        0,
+        ge=0,
+        description="Cells or samples of each collection that get a sentence (GenePT-s); 0: none.",
+    )
+    openai_api_key: SecretStr | None = Field(None, description="Key of hosted text embedders.")
+    openai_base_url: str | None = Field(None, description="Service; none: OpenAI's own.")
+    embedders: Path | None = Field(None, description="TOML file of further hosted embedders.")
+    embedding_budget: float | None = Field(
+        None, ge=0, description="US$ that embedding may ever have cost in all; none: no limit."
+    )
+    embedding_batch_api: bool = Field(
+        False, description="Embed through the Batch API: half the price, up to a day's wait."
+    )
+    max_genes: int | None = Field(
+        None,
+        ge=1,
+        description="Describe only this many genes: for trying things out, never silent.",
+    )
+
+    full_models: bool = Field(
+        False,
+        description="Train and score every head and space, and drug response in four regimes: "
+        "half an hour and more.",
+    )
+    drug_structures: Path | None = Field(
+        None, description="Table of one's own with columns drug_id, smiles; goes before a source's."
+    )
+    tasks: Path | None = Field(
+        None, description="A TOML file of diagnosis tasks of one's own (docs/models.md)."
+    )
+    mirrors: tuple[str, ...] = Field(
+        (), description="Folders, s3://bucket/prefix or https:// asked first for public sources."
+    )
+    addresses: dict[str, str] = Field(
+        {}, description="Address instead of the catalogue's, by source id; may be private."
+    )
+    recipes: Path | None = Field(
+        None, description="A TOML file with recipes, masks and spaces of one's own."
+    )
+    unattended: bool = Field(
+        False, description="Nightly and weekly schedules are on unless they are switched off."
+    )
+    failure_webhook: SecretStr | None = Field(
+        None, description="https:// (or loopback) address that is told of every failed run."
+    )
+    ui_token: SecretStr | None = Field(
+        None, min_length=20, description="Token of the UI; none: `genept ui` makes one per start."
+    )
+    viewer_token: SecretStr | None = Field(
+        None, min_length=20, description="… of the read-only UI, which lets nobody into the other."
+    )
+    ui_hosts: tuple[str, ...] = Field(
+        (), description="Further names (with port) under which the UI is reached, by a proxy."
+    )
+
+    @model_validator(mode="after")
+    def _credentials_come_in_pairs(self) -> Settings:
+        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+            raise ValueError("set both GENEPT_S3_ACCESS_KEY and GENEPT_S3_SECRET_KEY, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _the_webhook_is_private(self) -> Settings:
+        if self.failure_webhook is not None:
+            address = urlsplit(self.failure_webhook.get_secret_value())
+            here = address.scheme == "http" and address.hostname in ("127.0.0.1", "::1")
+            if not here and not (address.scheme == "https" and address.hostname):
+                raise ValueError("GENEPT_FAILURE_WEBHOOK must begin with https:// (or be loopback)")
+        return self
+
+    @property
+    def state(self) -> Path:
+        """The state folder, absolute."""
+        return self.state_dir.expanduser().resolve()
+
+    def private_state(self) -> Path:
+        """The state folder, made if need be; it and what is in it is closed to other users."""
+        private_folder(self.state)
+        private_folder(self.state / "cache")
+        for name in ("dagster", "prefect", "store", "logs", "failures"):
+            if (self.state / name).is_dir():
+                private_folder(self.state / name)
+        return self.state
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then `genept.toml`."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

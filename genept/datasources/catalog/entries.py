@@ -1,0 +1,192 @@
+"""The catalogue: which sources are used and which collections are made of them.
+
+Reads and validates `catalogue.toml`. A further collection of a known format is
+an entry there and no code. What a source is, is in `source`; fetching in
+`archives`, parsing in one module per format.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from genept.common.errors import SourceError
+from genept.datasources.catalog.format_options import FORMATS
+from genept.datasources.catalog.source import ID, Entry, Source
+
+__all__ = ["Catalogue", "Collection", "Source", "load_catalogue"]
+
+
+class Collection(Entry):
+    """One data set that is ingested: its format, unit, groups and terms of use.
+
+    `options` are the format's own; they are checked against its model on load,
+    and the parser reads them through that model.
+    """
+
+    id: str = Field(pattern=ID)
+    title: str
+    kind: Literal["single_cell", "bulk"]
+    format: str
+    sources: tuple[str, ...]
+    unit: Literal["counts", "tpm", "log1p", "log2", "zscore"]
+    duplicate_policy: Literal["sum", "highest_mean", "first", "refuse"]
+    par_y: Literal["quarantine", "merge"] = "quarantine"
+    annotation_release: str | None = Field(None, description="As declared by the publisher.")
+    group_axis: str
+    redistributable: bool
+    licence: str
+    citation: str
+    caveat: str | None = None
+    optional: bool = Field(False, description="Ingested only where the settings name it.")
+    options: dict[str, Any] = Field({})
+
+    @model_validator(mode="after")
+    def _policy_suits_unit(self) -> Collection:
+        expected = "sum" if self.unit in ("counts", "tpm") else "highest_mean"
+        if self.duplicate_policy not in (expected, "first", "refuse"):
+            raise ValueError(
+                f"columns of one gene in {self.unit} are merged by {expected!r} or refused, "
+                f"not merged by {self.duplicate_policy!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _options_suit_format(self) -> Collection:
+        if self.format not in FORMATS:
+            raise ValueError(f"unknown format {self.format!r}; known are {sorted(FORMATS)}")
+        options = FORMATS[self.format].model_validate(self.options)
+        if len(self.sources) != options.n_sources:
+            raise ValueError(
+                f"format {self.format!r} takes {options.n_sources} sources, not {len(self.sources)}"
+            )
+        return self
+
+
+class Catalogue(Entry):
+    """All sources and collections by id."""
+
+    sources: dict[str, Source]
+    collections: dict[str, Collection]
+
+    def source(self, source_id: str) -> Source:
+        """The source of an id; of `entry:value` the file that `value` names (see `Source`).
+
+        Raises
+        ------
+        SourceError
+            There is no such entry, or the value does not fit its pattern.
+        """
+        entry_id, colon, value = source_id.partition(":")
+        if entry_id not in self.sources:
+            known = ", ".join(sorted(self.sources))
+            raise SourceError(f"no source {entry_id!r} in the catalogue; known: {known}")
+        entry = self.sources[entry_id]
+        if colon:
+            return entry.filled(value)
+        if entry.pattern is not None:
+            raise SourceError(
+                f"source {entry_id!r} stands for many files: name one as {entry_id}:…, where … "
+                f"fits {entry.pattern!r}"
+            )
+        return entry
+
+    @property
+    def usual(self) -> frozenset[str]:
+        """Ids of the collections that are ingested unasked: all but the optional ones."""
+        return frozenset(one.id for one in self.collections.values() if not one.optional)
+
+    def chosen(self, names: Sequence[str]) -> list[Collection]:
+        """The collections of these names; of none, the usual ones.
+
+        A name with a plus before it comes on top: ``["+pbmc3k"]`` is the usual ones and pbmc3k.
+
+        Raises
+        ------
+        ValueError
+            There is none of that name.
+        """
+        wanted = {name for name in names if not name.startswith("+")} or set(self.usual)
+        wanted |= {name.removeprefix("+") for name in names}
+        if unknown := sorted(wanted - set(self.collections)):
+            known = sorted(self.collections)
+            raise ValueError(f"unknown collections {unknown}; the catalogue has {known}")
+        return [one for id_, one in self.collections.items() if id_ in wanted]
+
+    def with_entries(
+        self, sources: Iterable[Source], collections: Iterable[Collection]
+    ) -> Catalogue:
+        """The same catalogue with further entries, whose ids are free.
+
+        Raises
+        ------
+        SourceError
+            An id is taken.
+        """
+        new_sources = {entry.id: entry for entry in sources}
+        new_collections = {entry.id: entry for entry in collections}
+        for kind, known, new in (
+            ("source", self.sources, new_sources),
+            ("collection", self.collections, new_collections),
+        ):
+            if taken := sorted(set(known) & set(new)):
+                raise SourceError(f"the catalogue has a {kind} {taken[0]!r} already: rename yours")
+        return Catalogue(
+            sources=self.sources | new_sources, collections=self.collections | new_collections
+        )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ids_come_from_the_headings(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {
+            heading: {
+                id_: {"id": id_} | entry if isinstance(entry, dict) else entry
+                for id_, entry in entries.items()
+            }
+            if isinstance(entries, dict)
+            else entries
+            for heading, entries in data.items()
+        }
+
+    @model_validator(mode="after")
+    def _collections_name_known_sources(self) -> Catalogue:
+        for collection in self.collections.values():
+            for source_id in collection.sources:
+                if source_id.partition(":")[0] not in self.sources:
+                    raise ValueError(
+                        f"collection {collection.id!r} names the unknown source {source_id!r}; "
+                        f"known are {', '.join(sorted(self.sources))}"
+                    )
+        for heading, entries in (("sources", self.sources), ("collections", self.collections)):
+            for id_, entry in entries.items():
+                if entry.id != id_:
+                    raise ValueError(f"[{heading}.{id_}] calls itself {entry.id!r}: drop its id")
+        return self
+
+
+def load_catalogue(path: Path | None = None) -> Catalogue:
+    """Read and validate a catalogue; by default the one shipped with the library.
+
+    Raises
+    ------
+    SourceError
+        The file is missing, is not TOML, or an entry is wrong; names every wrong entry.
+    """
+    where = path or resources.files("genept.datasources.catalog") / "catalogue.toml"
+    try:
+        return Catalogue.model_validate(tomllib.loads(where.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SourceError(f"the catalogue {where} cannot be read: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"[{'.'.join(map(str, problem['loc'])) or 'catalogue'}] {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise SourceError(f"the catalogue {where} is not valid: {problems}") from error

@@ -1,0 +1,1 @@
+"""Sources on disk: fetched from mirrors or publishers, verified, opened member by member."""

@@ -1,0 +1,114 @@
+"""What a downloaded file must begin with, how long it may be, and which checksum it must have.
+
+Judges bytes, before any parser sees them. Where they come from is in `http`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import re
+from pathlib import Path
+from typing import Final
+
+from genept.common.errors import SourceError
+from genept.datasources.catalog.source import Media, PublishedChecksum, Source
+
+HEAD: Final = 512
+_MAGIC: Final[dict[Media, bytes]] = {
+    "gzip": b"\x1f\x8b",
+    "tar": b"\x1f\x8b",
+    "zip": b"PK\x03\x04",
+    "h5": b"\x89HDF\r\n\x1a\n",
+    "parquet": b"PAR1",
+}
+_DIGEST_LENGTH: Final = {"md5": 32, "sha1": 40, "sha256": 64}
+
+
+class WrongBytesError(SourceError):
+    """What came is not what was promised: asked for once more, then refused."""
+
+
+def refuse_head(head: bytes, media: Media) -> None:
+    """Refuse a file by its first `HEAD` bytes.
+
+    Raises
+    ------
+    WrongBytesError
+        It is empty, a web page, or of another kind than its catalogue entry says.
+    """
+    if not head:
+        raise WrongBytesError("the file is empty (0 bytes): refused")
+    text = head.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
+    if text.startswith(b"<"):
+        raise WrongBytesError(
+            f"a web page came instead of the file (it begins with {text[:40]!r}): refused. Open "
+            "the address in a browser: the publisher may be down, or have moved it"
+        )
+    magic = _MAGIC.get(media)
+    if media == "tar" and head[257:].startswith(b"ustar"):
+        return  # a tar that is not packed
+    if magic is not None and not head.startswith(magic):
+        raise WrongBytesError(f"expected {media}, but it begins with {head[:16]!r}: refused")
+    is_binary = b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if magic is None and (is_binary or head.startswith((*_MAGIC.values(), b"\x80"))):
+        raise WrongBytesError(f"expected plain text, but it begins with {head[:16]!r}: refused")
+
+
+def refuse_file(path: Path, source: Source, checksum: str | None = None) -> str:
+    """Refuse a whole file that is not what its entry promises; its SHA-256 if it is.
+
+    Parameters
+    ----------
+    checksum
+        Digest that the publisher states, where the entry says that he does.
+
+    Raises
+    ------
+    WrongBytesError
+        Its size, kind or checksum is another.
+    """
+    size = path.stat().st_size
+    if source.is_pinned and size != source.bytes:
+        raise WrongBytesError(f"{source.filename} has {size:,} bytes, expected {source.bytes:,}")
+    if size > source.bytes:
+        raise WrongBytesError(
+            f"{source.filename} has {size:,} bytes, at most {source.bytes:,} accepted"
+        )
+    with path.open("rb") as file:
+        refuse_head(file.read(HEAD), source.kind)
+        file.seek(0)
+        found: str = hashlib.file_digest(file, "sha256").hexdigest()
+        if source.is_pinned and found != source.sha256:
+            raise WrongBytesError(
+                f"{source.filename} has SHA-256 {found}, expected {source.sha256}"
+            )
+        if checksum is not None and isinstance(source.checksum, PublishedChecksum):
+            file.seek(0)
+            name = source.checksum.algorithm
+            digest = hashlib.file_digest(file, name).hexdigest()
+            if digest != checksum:
+                raise WrongBytesError(
+                    f"{source.filename} has {name} {digest}, published is {checksum}"
+                )
+    return found
+
+
+def published_digest(text: str, rule: PublishedChecksum, filename: str) -> str:
+    """The digest of `filename` out of a publisher's checksum file.
+
+    Raises
+    ------
+    SourceError
+        There is none, or several that differ.
+    """
+    wanted = rf"(?<![0-9a-f])[0-9a-f]{{{_DIGEST_LENGTH[rule.algorithm]}}}(?![0-9a-f])"
+    lines = [line for line in text.splitlines() if line.strip()]
+    named = [line for line in lines if filename in re.split(r"[\s*()/]+", line)]
+    chosen = named or (lines if len(lines) == 1 else [])
+    found = {digest for line in chosen for digest in re.findall(wanted, line.lower())}
+    if len(found) != 1:
+        raise SourceError(
+            f"{rule.address} states {len(found)} {rule.algorithm} sums of {filename}; expected one"
+        )
+    return str(found.pop())

@@ -1,0 +1,203 @@
+"""Whom a download may talk to: hosts that were named, over TLS, at public addresses only.
+
+The address that was checked is the one that is connected to (the name goes along for TLS
+and `Host`), so a name that resolves differently a moment later leads nowhere else. What is
+asked, and what is done with the answer, is in `http`.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from genept.common.errors import SourceError
+
+MAX_REDIRECTS: Final = 8
+_AGENT: Final = "genept-platform (public data, conditional requests)"
+
+
+class TroubleError(SourceError):
+    """The server or the way to it failed: worth another try."""
+
+    def __init__(self, message: str, *, wait: float = 0.0, progressed: bool = False) -> None:
+        super().__init__(message)
+        self.wait, self.progressed = wait, progressed
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one file can be asked for.
+
+    Parameters
+    ----------
+    name
+        What messages call it: an address without credentials or signature.
+    url
+        The address itself, made when it is needed, since a signature expires.
+    hosts
+        Hosts that it, and its redirects, may lead to.
+    trusted
+        The operator named this address (a mirror, an override, the own store): it may be
+        private. Where it redirects to may not.
+    """
+
+    name: str
+    url: Callable[[], str]
+    hosts: frozenset[str] = field(default_factory=frozenset)
+    trusted: bool = False
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Addresses of a host, in the order in which to try them."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise TroubleError(
+            f"the name {host} cannot be resolved ({error}); check the network"
+        ) from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Network:
+    """Opens answers to GET requests, redirect by redirect, each one checked.
+
+    Parameters
+    ----------
+    connect_timeout, read_timeout
+        Seconds until a connection, and between two pieces of an answer.
+    tls
+        Certificates to believe; by default the usual ones, or SSL_CERT_FILE's.
+    resolver
+        Turns a host and port into addresses.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 60.0,
+        tls: ssl.SSLContext | None = None,
+        resolver: Callable[[str, int], list[str]] = resolve,
+    ) -> None:
+        self.timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
+        self.resolver = resolver
+        self._tls = tls
+        self._clients: dict[str | None, httpx.Client] = {}
+
+    @contextmanager
+    def open(self, place: Place, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        """The answer to a GET, its body not yet read.
+
+        Raises
+        ------
+        TroubleError
+            No server could be reached.
+        SourceError
+            It leads to where nothing may be asked for, or in circles.
+        """
+        origin = url = httpx.URL(place.url())
+        for _ in range(MAX_REDIRECTS + 1):
+            with self._ask(url, place, headers, at_home=_origin(url) == _origin(origin)) as answer:
+                if not answer.has_redirect_location:
+                    yield answer
+                    return
+                url = url.join(answer.headers["location"])
+        raise SourceError(f"{place.name} redirects more than {MAX_REDIRECTS} times: refused")
+
+    @contextmanager
+    def _ask(
+        self, url: httpx.URL, place: Place, headers: dict[str, str], *, at_home: bool
+    ) -> Iterator[httpx.Response]:
+        trusted = place.trusted and at_home
+        _check(url, place, trusted=trusted)
+        proxy = None if trusted else _proxy(url)
+        # A proxy, which the operator chose, resolves names itself.
+        targets = [url.host] if trusted or proxy else self._public(url)
+        answer = self._first(url, targets, headers, proxy, place.name)
+        try:
+            yield answer
+        finally:
+            answer.close()
+
+    def _public(self, url: httpx.URL) -> list[str]:
+        addresses = self.resolver(url.host, url.port or 443)
+        if hidden := [one for one in addresses if not ip_address(one).is_global]:
+            raise SourceError(
+                f"{url.host} resolves to {hidden[0]}, which is no public address: refused. If that "
+                "is meant, name it as a mirror (GENEPT_MIRRORS) or in GENEPT_ADDRESSES"
+            )
+        return addresses
+
+    def _first(
+        self, url: httpx.URL, targets: list[str], headers: dict[str, str], proxy: str | None,
+        name: str,
+    ) -> httpx.Response:  # fmt: skip
+        failure = f"{url.host} has no address"
+        client = self._client(proxy)
+        for target in targets:
+            request = client.build_request(
+                "GET",
+                url.copy_with(host=target),
+                headers={"Host": url.netloc.decode("ascii"), **headers},
+                extensions={"sni_hostname": url.host},
+            )
+            try:
+                return client.send(request, stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = str(error) or "no connection in time"
+            except httpx.TransportError as error:
+                failure = f"{type(error).__name__} {error}".strip()
+                break
+        raise TroubleError(
+            f"{name} does not answer ({failure}); check the network, or name a mirror"
+        )
+
+    def _client(self, proxy: str | None) -> httpx.Client:
+        if proxy not in self._clients:
+            self._tls = self._tls or httpx.create_ssl_context()
+            self._clients[proxy] = httpx.Client(
+                verify=self._tls,
+                trust_env=False,
+                proxy=proxy,
+                timeout=self.timeout,
+                # Files are few and large: a connection ends with its answer.
+                limits=httpx.Limits(max_keepalive_connections=0),
+                # As stored: what is hashed must be what was published.
+                headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
+            )
+        return self._clients[proxy]
+
+
+def _check(url: httpx.URL, place: Place, *, trusted: bool) -> None:
+    if trusted and url.scheme in ("http", "https"):
+        return
+    if url.scheme != "https":
+        raise SourceError(f"{place.name} leads to {_said(url)}, which is not https://: refused")
+    if url.host not in place.hosts:
+        raise SourceError(
+            f"{place.name} leads to the host {url.host!r}; its catalogue entry allows "
+            f"{sorted(place.hosts)}: refused. If the publisher moved there, add it to `hosts`"
+        )
+    if url.port not in (None, 443) or url.userinfo:
+        raise SourceError(f"{place.name} leads to {_said(url)}, an unusual port or user: refused")
+
+
+def _proxy(url: httpx.URL) -> str | None:
+    proxy = getproxies().get("https")
+    return None if proxy is None or proxy_bypass(url.host) else proxy
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _said(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.host}"

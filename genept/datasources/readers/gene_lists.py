@@ -1,0 +1,136 @@
+"""Gene names out of a file that somebody has: a list or matrix as CSV or TSV, or an h5ad.
+
+Only the names are read. Ingesting the matrix behind them is the parsers' and
+`genept.collections`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from genept.common.errors import SourceError, breakage_refused, listed
+from genept.datasources.readers.hdf5.file import at_path, open_hdf5, refuse_foreign
+from genept.datasources.readers.hdf5.frames import AnnotationTable
+from genept.datasources.readers.sandbox import limited, read_batches
+from genept.datasources.readers.sandbox_child import Parent, write_batches
+from genept.datasources.readers.sandbox_watch import Limits
+from genept.datasources.readers.text.delimited import TextTable
+
+BATCH_NAMES: Final = 50_000
+"""Names that are read at once."""
+
+_NAMED = ("gene", "genes", "symbol", "gene_symbol", "gene_name", "gene_id", "ensembl_gene_id")
+
+
+@dataclass(frozen=True)
+class NameBatches:
+    """The gene names of a file, a batch at a time.
+
+    Parameters
+    ----------
+    where
+        Where in the file the names were found, for people.
+    total
+        What all batches' progress adds up to: bytes of the file as it lies there, or names.
+    batches
+        Names, and by how much reading them has advanced; to be gone through once.
+    """
+
+    where: str
+    total: int
+    in_bytes: bool
+    batches: Iterator[tuple[list[str], int]]
+
+
+def gene_name_batches(
+    path: Path, column: str | None = None, *, size: int = BATCH_NAMES
+) -> NameBatches:
+    """The gene names of a file, `size` at a time: memory is set by that, not by the file.
+
+    Parameters
+    ----------
+    column
+        Column (or field of an h5ad's `var`) with the names. Without it: the index of `var`; or
+        a column with a usual name; or the first column; or, of a matrix that is wider than it
+        is long, its header.
+
+    Raises
+    ------
+    SourceError
+        The file has no such column, or is not a format that is read here; or, while the batches
+        are gone through, it is damaged, says which line.
+    """
+    suffixes = path.name.removesuffix(".gz").lower()
+    if suffixes.endswith(".h5ad"):
+        names, where = _from_h5ad(path, column)
+        parts = [names[start : start + size] for start in range(0, len(names), size)]
+        return NameBatches(where, len(names), False, ((part, len(part)) for part in parts))
+    if suffixes.endswith((".csv", ".tsv", ".txt", ".tab")):
+        table = TextTable(path, "," if suffixes.endswith(".csv") else "\t")
+        chosen, where = _chosen(table, column)
+        if chosen is None:
+            names = table.header[1:]
+            return NameBatches(where, len(names), False, iter([(names, len(names))]))
+        return NameBatches(where, path.stat().st_size, True, table.column(chosen, size))
+    raise SourceError(f"{path.name}: expected .csv, .tsv, .txt or .h5ad")
+
+
+@contextmanager
+def limited_gene_names(
+    path: Path, column: str | None, limits: Limits, *, size: int = BATCH_NAMES
+) -> Iterator[NameBatches]:
+    """The same, read in a process with limits: all names are read before the first is yielded.
+
+    Raises
+    ------
+    SourceError
+        As for `gene_name_batches`; or the process that read the file died or went beyond a limit.
+    """
+    path = path.absolute()
+    with limited(_names_in_child, path, column, size, what=path.name, limits=limits) as answer:
+        where, total = answer.values["where"], answer.values["total"]
+        batches = read_batches(answer.folder / "names.arrow", {"name": pl.String})
+        names = (batch["name"].to_list() for batch in batches if batch.height)
+        yield NameBatches(str(where), int(total), False, ((part, len(part)) for part in names))
+
+
+def _names_in_child(parent: Parent, path: Path, column: str | None, size: int) -> dict[str, object]:
+    total = 0
+    with breakage_refused(path.name):
+        found = gene_name_batches(path, column, size=size)
+
+        def batches() -> Iterator[pl.DataFrame]:
+            nonlocal total
+            yield pl.DataFrame(schema={"name": pl.String})
+            for names, _ in found.batches:
+                total += len(names)
+                yield pl.DataFrame({"name": names}, schema={"name": pl.String})
+
+        write_batches(parent.folder / "names.arrow", batches())
+    return {"where": found.where, "total": total}
+
+
+def _chosen(table: TextTable, column: str | None) -> tuple[int | None, str]:
+    """Position of the column with the names, None for the header; and what to call it."""
+    name, header = table.path.name, table.header
+    if column is not None and column not in header:
+        raise SourceError(f"{name}: has no column {column!r}; found {listed(header)}")
+    usual = next((one for one in header if one.lower() in _NAMED), None)
+    if column is None and usual is None and len(header) > 50 and table.is_wider_than_long():
+        return None, f"the header of {name}"
+    chosen = column or usual or header[0]
+    return header.index(chosen), f"column {chosen!r} of {name}"
+
+
+def _from_h5ad(path: Path, column: str | None) -> tuple[list[str], str]:
+    with open_hdf5(path) as file:
+        refuse_foreign(file)
+        var = AnnotationTable(at_path(file, "var"))
+        chosen = column or var.index
+        return var.texts(chosen).fill_null("").to_list(), f"var[{chosen!r}] of {path.name}"

@@ -1,0 +1,248 @@
+"""Tables of an h5ad (`obs`, `var`) column by column, as text, in every encoding anndata has had.
+
+CELLxGENE's conventions are here: what its columns mean, and whose cells they are of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from genept.common.errors import SourceError, listed
+from genept.datasources.readers.hdf5.file import (
+    as_dataset,
+    as_group,
+    child,
+    file_name,
+    is_group,
+    read_whole,
+)
+from genept.datasources.readers.parsed import Quarantined
+
+if TYPE_CHECKING:
+    import h5py
+
+    from genept.datasources.catalog.matrix_options import Label
+
+
+_HIDDEN = ("__categories",)
+
+_EXACT = 2**53
+
+
+class AnnotationTable:
+    """`obs` or `var` of an open h5ad.
+
+    Parameters
+    ----------
+    item
+        The group, or the compound array of anndata before 0.7.
+    uns
+        Where anndata before 0.7 kept the categories of a compound array's columns.
+    """
+
+    def __init__(self, item: h5py.Group | h5py.Dataset, uns: h5py.Group | None = None) -> None:
+        self._item, self._uns = item, uns
+        self.where = f"{file_name(item)}: {item.name.lstrip('/')}"
+        self.is_compound = not is_group(item)
+        if self.is_compound:
+            self._item = as_dataset(item)
+            if self._item.dtype.names is None:
+                raise SourceError(f"{self.where} is neither a group nor a table of named columns")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the columns, the index among them."""
+        names = self._item.dtype.names if self.is_compound else tuple(self._item)
+        return tuple(name for name in names if name not in _HIDDEN)
+
+    @property
+    def index(self) -> str:
+        """Name of the column that identifies the rows."""
+        if self.is_compound:
+            return next((name for name in ("index", "_index") if name in self.fields), "")
+        return _text(self._item.attrs.get("_index", "_index"))
+
+    def texts(self, name: str | None = None) -> pl.Series:
+        """A column as text, by default the index; null where a value is missing.
+
+        Raises
+        ------
+        SourceError
+            There is no such column, or it is not of names or whole numbers.
+        """
+        name = self.index if name is None else name
+        if name not in self.fields:
+            raise SourceError(f"{self.where} has no {name!r}; found {listed(sorted(self.fields))}")
+        where = f"{self.where}[{name!r}]"
+        if self.is_compound:
+            return self._compound(name, where)
+        item = child(self._item, name)
+        if not is_group(item):
+            dataset = as_dataset(item)
+            categories = self._old_categories(name)
+            if categories is None:
+                return as_text(_values(dataset, where), where)
+            return _categorical(categories, read_whole(dataset), where)
+        parts = set(item)
+        if {"categories", "codes"} <= parts:
+            names = as_dataset(child(item, "categories"))
+            codes = read_whole(as_dataset(child(item, "codes")))
+            return _categorical(as_text(_values(names, where), where), codes, where)
+        if {"values", "mask"} <= parts:
+            values = as_text(_values(as_dataset(child(item, "values")), where), where)
+            mask = read_whole(as_dataset(child(item, "mask"))).astype(bool)
+            if mask.shape != (values.len(),):
+                raise SourceError(f"{where}: {mask.size} marks for {values.len()} values")
+            return pl.select(pl.when(~pl.Series(mask)).then(values)).to_series()
+        raise SourceError(f"{where} is encoded in a way that is not read here: {sorted(parts)}")
+
+    def _compound(self, name: str, where: str) -> pl.Series:
+        values = self._item.fields(name)[...]
+        key = f"{name}_categories"
+        if self._uns is not None and key in self._uns:
+            names = as_text(_values(as_dataset(child(self._uns, key)), where), where)
+            return _categorical(names, values, where)
+        return as_text(values, where)
+
+    def _old_categories(self, name: str) -> pl.Series | None:
+        """Categories as anndata 0.7 kept them: beside the columns, or in `uns`."""
+        for group in (self._item, self._uns):
+            if group is not None and "__categories" in group:
+                kept = as_group(child(group, "__categories"))
+                if name in kept and "/" not in name:
+                    where = f"{self.where}[{name!r}]"
+                    return as_text(_values(as_dataset(child(kept, name)), where), where)
+        return None
+
+
+def _values(dataset: h5py.Dataset, where: str) -> NDArray[Any]:
+    import h5py
+
+    if dataset.ndim != 1:
+        raise SourceError(f"{where} has the shape {dataset.shape}, expected one value a row")
+    if dataset.dtype.kind == "O" and h5py.check_string_dtype(dataset.dtype) is None:
+        raise SourceError(f"{where} is not a column of text")
+    return read_whole(dataset)
+
+
+def as_text(values: NDArray[Any], where: str) -> pl.Series:
+    """Names as they are, whole numbers and truth values as they are written, NaN as null.
+
+    Raises
+    ------
+    SourceError
+        They are none of these; `where` says whose they are.
+    """
+    kind = values.dtype.kind
+    if kind in "OS":
+        found = values.tolist()
+        try:  # a million ids in a fifth of the time
+            return pl.Series(pa.array(found, pa.binary()).cast(pa.string()), dtype=pl.String)
+        except pa.ArrowException:  # text already, or not UTF-8: which one, is said below
+            return pl.Series([_text(value) for value in found], dtype=pl.String)
+    if kind in "ui":
+        return pl.Series(values).cast(pl.String)
+    if kind == "b":
+        return pl.Series(np.where(values, "True", "False").tolist(), dtype=pl.String)
+    if kind == "f":
+        known = np.isfinite(values)
+        # Beyond 2^53 a float is no name: several whole numbers are one.
+        if (np.abs(values[known]) <= _EXACT).all() and (
+            values[known] == np.floor(values[known])
+        ).all():
+            whole = np.where(known, values, 0).astype(np.int64)
+            text = pl.Series(whole).cast(pl.String)
+            return pl.select(pl.when(pl.Series(known)).then(text)).to_series()
+    raise SourceError(f"{where} is not a column of text or whole numbers but of {values.dtype}")
+
+
+def _categorical(categories: pl.Series, codes: NDArray[Any], where: str) -> pl.Series:
+    if codes.dtype.kind not in "ui" or codes.ndim != 1:
+        raise SourceError(f"{where}: its codes are {codes.dtype} of shape {codes.shape}")
+    if codes.size and (codes.min() < -1 or codes.max() >= categories.len()):
+        raise SourceError(
+            f"{where}: codes from {codes.min()} to {codes.max()} for {categories.len()} categories"
+        )
+    # The code of a missing value, -1, takes the last of these.
+    names = np.array([*categories.to_list(), None], dtype=object)
+    return pl.Series(names[codes].tolist(), dtype=pl.String)
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+GROUP: Final = "donor_id"
+
+LABELS: Final[Mapping[Label, str]] = {
+    "cell_type": "cell_type",
+    "tissue": "tissue",
+    "diagnosis": "disease",
+}
+
+MISSING: Final = ("unknown", "na")
+
+_SIGNS: Final = frozenset({"cell_type_ontology_term_id", "disease_ontology_term_id"})
+
+_HUMAN: Final = frozenset({"homo sapiens", "human", "ncbitaxon:9606"})
+
+_ORGANISM: Final = ("organism", "organism_ontology_term_id")
+
+
+def follows_schema(obs: AnnotationTable) -> bool:
+    """Whether the observations are described as CELLxGENE demands."""
+    return set(obs.fields) >= _SIGNS
+
+
+def refuse_other_organisms(file: h5py.File, obs: AnnotationTable) -> None:
+    """Refuse a file that says, of all or some cells, that they are not human.
+
+    The organism was a column of `obs` up to schema 5 and is in `uns` since schema 6.
+
+    Raises
+    ------
+    SourceError
+        Names the organisms.
+    """
+    found: set[str] = set()
+    for field in _ORGANISM:
+        if field in obs.fields:
+            found.update(obs.texts(field).drop_nulls().unique().to_list())
+        if "uns" in file and is_group(uns := child(file, "uns")) and field in uns:
+            item = child(uns, field)
+            if not is_group(item):
+                values = pl.Series(read_whole(as_dataset(item)).reshape(-1).tolist())
+                found.update(
+                    one.decode("utf-8") if isinstance(one, bytes) else str(one) for one in values
+                )
+    strangers = sorted(one for one in found if one.strip().lower() not in _HUMAN)
+    if strangers:
+        raise SourceError(
+            f"{obs.where}: holds cells of {', '.join(strangers[:3])}; only Homo sapiens is "
+            "ingested: choose the human ones and write them to a file of their own"
+        )
+
+
+def kept_out(var: AnnotationTable, names: tuple[str, ...], matrix: str) -> list[Quarantined]:
+    """Columns that are no measurement of a human gene: spike-ins, viruses, and zeroed genes.
+
+    A gene with `feature_is_filtered` was set to zero in X; in raw it has its counts.
+    """
+    odd: dict[str, Quarantined] = {}
+    if matrix == "X" and "feature_is_filtered" in var.fields:
+        for name, filtered in zip(names, var.texts("feature_is_filtered"), strict=True):
+            if filtered == "True":
+                detail = "feature_is_filtered: set to zero in X by its publisher; raw has it"
+                odd[name] = Quarantined("gene", name, "filtered_by_publisher", detail)
+    if "feature_reference" in var.fields:
+        for name, reference in zip(names, var.texts("feature_reference"), strict=True):
+            if reference is not None and reference.lower() not in _HUMAN:
+                detail = f"is a feature of {reference}, not a human gene"
+                odd[name] = Quarantined("gene", name, "control_feature", detail)
+    return list(odd.values())

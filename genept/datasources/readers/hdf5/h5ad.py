@@ -1,0 +1,291 @@
+"""Parser `h5ad`: an AnnData file of any age, its expression streamed by rows.
+
+Checked for foreign storage before anything of it is read. Safe opening is in `hdf5`, the
+tables' encodings in `hdf5_frames`, rows in `hdf5_rows` and `hdf5_transposed`, the schema of
+CELLxGENE in `cellxgene`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from genept.common.errors import SourceError
+from genept.datasources.catalog.entries import Collection
+from genept.datasources.catalog.format_options import H5adOptions
+from genept.datasources.download.archives import Archives
+from genept.datasources.readers.hdf5 import frames
+from genept.datasources.readers.hdf5.file import (
+    as_dataset,
+    as_group,
+    at_path,
+    child,
+    is_group,
+    open_hdf5,
+    read_whole,
+    refuse_foreign,
+)
+from genept.datasources.readers.hdf5.frames import AnnotationTable
+from genept.datasources.readers.hdf5.h5ad_matrix import expression_rows, find_matrix, matrices
+from genept.datasources.readers.orientation import gene_like
+from genept.datasources.readers.parsed import (
+    LABELS,
+    ParsedCollection,
+    distinct_inputs,
+    observation_frame,
+    refuse_repeats,
+)
+
+if TYPE_CHECKING:
+    import h5py
+
+ENSEMBL: Final = r"^ENSG\d{11}(\.\d+)?(_PAR_Y)?$"
+_FAMILIES: Final = 0.1
+"""Of the symbols of any human gene list, a fifth or more are told by their families."""
+_ID_FIELDS: Final = frozenset({"gene_ids", "gene_id", "geneid", "feature_id", "feature_ids"})
+
+
+@dataclass(frozen=True)
+class H5adContents:
+    """What an h5ad holds, and how it would be read.
+
+    Parameters
+    ----------
+    matrices
+        Name (what the option `matrix` takes) to layout, of all expression there is.
+    matrix, genes, genes_because
+        What is read unless the options say otherwise.
+    """
+
+    n_observations: int
+    n_genes: int
+    matrices: dict[str, str]
+    matrix: str
+    genes: str
+    genes_because: str
+    observation_fields: tuple[str, ...]
+    gene_fields: tuple[str, ...]
+    follows_cellxgene: bool
+
+
+def parse(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read names and labels; expression is streamed when it is asked for.
+
+    Raises
+    ------
+    SourceError
+        The file leads out of itself, is damaged, is not of humans, or does not hold what the
+        catalogue entry says.
+    """
+    options = H5adOptions.model_validate(collection.options)
+    (source_id,) = collection.sources
+    return read_h5ad(
+        archives.fetch(source_id), options, unit=collection.unit, folder=archives.folder
+    )
+
+
+def read_h5ad(
+    path: Path, options: H5adOptions, *, unit: str, folder: Path | None = None
+) -> ParsedCollection:
+    """Read a local h5ad; see `parse`.
+
+    Parameters
+    ----------
+    unit
+        What the values are said to be; of counts, the first rows are looked at.
+    folder
+        Where a matrix that is stored by genes is turned over; none: the system's for scratch files.
+    """
+    with open_hdf5(path) as file:
+        refuse_foreign(file)
+        obs = _table(file, "obs")
+        frames.refuse_other_organisms(file, obs)
+        schema = frames.follows_schema(obs)
+        matrix = find_matrix(file, _chosen_matrix(file, options.matrix, unit, schema))
+        var = _table(file, matrix.var)
+        ids = _observation_ids(obs, options.observations)
+        inputs = distinct_inputs(var.texts().fill_null("").to_list())
+        field, _ = gene_field(var) if options.genes is None else (options.genes, "")
+        names = var.texts(field).fill_null("").to_list()
+        odd = frames.kept_out(var, inputs, matrix.name) if schema else []
+        refuse_transposed(path.name, ids, inputs)
+        observations = _observations(obs, ids, _completed(options, schema))
+    folder = Path(tempfile.gettempdir()) if folder is None else folder
+    left_out = {item.input_id for item in odd}
+    keep = np.array([name not in left_out for name in inputs], dtype=bool)
+    expression = expression_rows(path, matrix, (len(ids), len(inputs)), keep, folder)
+    if unit == "counts":
+        matrix.refuse_fractions(path, expression)
+    return ParsedCollection(
+        input_genes=tuple(np.array(inputs, dtype=object)[keep]),
+        symbols=tuple(np.array(names, dtype=object)[keep]),
+        entrez_ids=None,
+        observations=observations,
+        expression=expression,
+        responses=None,
+        quarantined=tuple(odd),
+    )
+
+
+def describe_h5ad(path: Path, *, unit: str = "counts") -> H5adContents:
+    """Say what a local h5ad holds and what would be read of it, without reading expression.
+
+    Raises
+    ------
+    SourceError
+        The file leads out of itself, is damaged or is not of humans.
+    """
+    with open_hdf5(path) as file:
+        refuse_foreign(file)
+        obs = _table(file, "obs")
+        frames.refuse_other_organisms(file, obs)
+        schema = frames.follows_schema(obs)
+        matrix = find_matrix(file, _chosen_matrix(file, None, unit, schema))
+        var = _table(file, matrix.var)
+        genes, because = gene_field(var)
+        return H5adContents(
+            n_observations=obs.texts().len(),
+            n_genes=var.texts().len(),
+            matrices=matrices(file),
+            matrix=matrix.name,
+            genes=genes,
+            genes_because=because,
+            observation_fields=obs.fields,
+            gene_fields=var.fields,
+            follows_cellxgene=schema,
+        )
+
+
+def read_obsm(path: Path, key: str) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Observation ids and their vectors ``obsm[key]``, float32 of observations × dimensions.
+
+    Raises
+    ------
+    SourceError
+        There is no such array, it is not one row of finite numbers an observation, or ids repeat.
+    """
+    with open_hdf5(path) as file:
+        refuse_foreign(file)
+        ids = _observation_ids(_table(file, "obs"), None)
+        item = child(as_group(at_path(file, "obsm")), key)
+        if is_group(item):
+            raise SourceError(f"{path.name}: obsm/{key} is not a dense array; write it as one")
+        dataset = as_dataset(item)
+        if dataset.ndim != 2 or dataset.shape[0] != len(ids) or dataset.dtype.kind not in "iuf":
+            raise SourceError(
+                f"{path.name}: obsm/{key} is {dataset.dtype} of shape {dataset.shape}, expected "
+                f"numbers in {len(ids)} rows"
+            )
+        vectors = read_whole(dataset).astype(np.float32, copy=False)
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise SourceError(f"{path.name}: obsm/{key} is not finite at {ids[int(finite.argmin())]!r}")
+    return tuple(ids), vectors
+
+
+def gene_field(var: AnnotationTable) -> tuple[str, str]:
+    """The field of `var` to look genes up by, and why: the one with most human Ensembl ids."""
+    candidates = [
+        field
+        for field in dict.fromkeys((var.index, *var.fields))
+        if field == var.index or field.lower() in _ID_FIELDS or "ensembl" in field.lower()
+    ]
+    shares = {field: _share_in_field(var, field) for field in candidates}
+    best = max(candidates, key=lambda field: shares[field])
+    if shares[best] >= 0.5:
+        return best, f"{shares[best]:.1%} of {best!r} are human Ensembl ids"
+    return var.index, f"no field holds human Ensembl ids, so names are the index, {var.index!r}"
+
+
+def refuse_transposed(what: str, ids: Sequence[str], genes: Sequence[str]) -> None:
+    """Refuse a file whose observations have the names of genes, and whose genes have not."""
+    of_rows, of_columns = (
+        _share_of_ids(pl.Series(list(names), dtype=pl.String)) for names in (ids, genes)
+    )
+    if of_rows > 0.5 > of_columns and not _are_symbols(genes):
+        raise SourceError(
+            f"{what}: {of_rows:.0%} of the observations are named like genes: it is transposed. "
+            "Write `adata.T` to a new file"
+        )
+
+
+def _are_symbols(names: Sequence[str]) -> bool:
+    return sum(map(gene_like, names)) > _FAMILIES * len(names)
+
+
+def _share_of_ids(names: pl.Series) -> float:
+    return int(names.str.contains(ENSEMBL).sum()) / max(names.len(), 1)
+
+
+def _share_in_field(var: AnnotationTable, field: str) -> float:
+    try:
+        return _share_of_ids(var.texts(field))
+    except SourceError:
+        return 0.0  # a field of other things than names, such as lengths
+
+
+def _table(file: h5py.File, path: str) -> AnnotationTable:
+    uns = child(file, "uns") if "uns" in file else None
+    return AnnotationTable(at_path(file, path), uns if uns is not None and is_group(uns) else None)
+
+
+def _chosen_matrix(file: h5py.File, asked: str | None, unit: str, schema: bool) -> str:
+    if asked is not None:
+        return asked
+    return "raw" if schema and unit == "counts" and "raw" in matrices(file) else "X"
+
+
+def _observation_ids(obs: AnnotationTable, field: str | None) -> list[str]:
+    ids = obs.texts(field)
+    if ids.null_count() or (ids == "").any():
+        raise SourceError(f"{obs.where}: some observations have no id")
+    names: list[str] = ids.to_list()
+    refuse_repeats(
+        names,
+        f"{obs.where}: (call `adata.obs_names_make_unique()` if they are not the same) ids",
+    )
+    return names
+
+
+def _completed(options: H5adOptions, schema: bool) -> H5adOptions:
+    """What CELLxGENE's schema says of groups and labels, where the options say nothing."""
+    if not schema:
+        return options
+    given = options.model_fields_set
+    return options.model_copy(
+        update={
+            "group": options.group if "group" in given else frames.GROUP,
+            "labels": options.labels if "labels" in given else dict(frames.LABELS),
+            "missing": (*options.missing, *frames.MISSING),
+        }
+    )
+
+
+def _observations(obs: AnnotationTable, ids: list[str], options: H5adOptions) -> pl.DataFrame:
+    groups = ids
+    if options.group is not None:
+        of_group = obs.texts(options.group)
+        if lost := int(of_group.null_count()):
+            raise SourceError(
+                f"{obs.where}[{options.group!r}]: {lost} observations are of no group; choose "
+                "another group, or take them out"
+            )
+        groups = of_group.to_list()
+    labels: dict[str, Sequence[str | None] | str | None] = {}
+    labels.update(options.constants.items())
+    for label in LABELS:
+        if label in options.labels:
+            published = obs.texts(options.labels[label])
+            unknown = published.is_in(list(options.missing))
+            labels[label] = pl.select(pl.when(~unknown).then(published)).to_series().to_list()
+    for name, values in (("group", groups), *labels.items()):
+        if isinstance(values, list) and len(values) != len(ids):
+            raise SourceError(f"{obs.where}: {len(values)} values of {name} for {len(ids)} ids")
+    return observation_frame(ids, groups, labels)

@@ -1,0 +1,182 @@
+"""Parser `tenx_h5`: Cell Ranger's feature-barcode matrix as HDF5, versions 2 and 3.
+
+Features × barcodes by columns is barcodes × features by rows, so rows are read directly.
+Version 3 keeps all features in one group `matrix`, version 2 one group a genome.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from genept.common.errors import SourceError
+from genept.datasources.catalog.entries import Collection
+from genept.datasources.catalog.format_options import TenxH5Options
+from genept.datasources.download.archives import Archives
+from genept.datasources.readers.hdf5.file import (
+    as_dataset,
+    as_group,
+    child,
+    is_group,
+    open_hdf5,
+    read_whole,
+    refuse_foreign,
+)
+from genept.datasources.readers.hdf5.frames import AnnotationTable
+from genept.datasources.readers.hdf5.rows import SparseRows
+from genept.datasources.readers.hdf5.sparse import refuse_offsets, sparse_parts
+from genept.datasources.readers.parsed import (
+    ParsedCollection,
+    Quarantined,
+    distinct_inputs,
+    observation_frame,
+    refuse_repeats,
+)
+
+if TYPE_CHECKING:
+    import h5py
+
+_GENES: Final = "Gene Expression"
+_VERSION_2: Final = {"data", "indices", "indptr", "shape", "barcodes", "genes", "gene_names"}
+
+
+def parse(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read barcodes and features; counts are streamed when they are asked for.
+
+    Features other than gene expression, and those of other genomes than the chosen one,
+    are quarantined.
+
+    Raises
+    ------
+    SourceError
+        The file leads out of itself or is damaged, is not of Cell Ranger, or holds several
+        genomes and none is chosen.
+    """
+    options = TenxH5Options.model_validate(collection.options)
+    (source_id,) = collection.sources
+    return read_tenx_h5(archives.fetch(source_id), options)
+
+
+def read_tenx_h5(path: Path, options: TenxH5Options) -> ParsedCollection:
+    """Read a local file of Cell Ranger; see `parse`."""
+    with open_hdf5(path) as file:
+        refuse_foreign(file)
+        group = _group(file, options.genome)
+        features = _features(group)
+        barcodes = AnnotationTable(group).texts("barcodes").to_list()
+        refuse_repeats(barcodes, f"{path.name}: barcodes")
+        name = group.name.lstrip("/")
+        chunk = _refuse_matrix(group, features.height, len(barcodes), f"{path.name}: {name}")
+    genome = _genome(path, features, options.genome)
+    features = features.with_columns(input=pl.Series(distinct_inputs(features["name"].to_list())))
+    keep = ((features["type"] == _GENES) & (features["genome"] == genome)).to_numpy()
+    genes = features.filter(pl.Series(keep))
+    lookup = [one.removeprefix(f"{genome}_") for one in genes[options.genes]]
+    columns = None if keep.all() else tuple(np.where(keep, np.cumsum(keep) - 1, -1).tolist())
+    groups = [one.rpartition("-")[2] if "-" in one else "1" for one in barcodes]
+    return ParsedCollection(
+        input_genes=tuple(genes["input"]),
+        symbols=tuple(lookup),
+        entrez_ids=None,
+        observations=observation_frame(
+            barcodes,
+            groups if options.group == "library" else barcodes,
+            {str(label): value for label, value in options.constants.items()},
+        ),
+        expression=SparseRows(
+            path,
+            name,
+            (len(barcodes), genes.height),
+            features.height,
+            columns,
+            sort=True,
+            chunk=chunk,
+        ),
+        responses=None,
+        quarantined=tuple(_left_out(features.filter(pl.Series(~keep)))),
+    )
+
+
+def _group(file: h5py.File, genome: str | None) -> h5py.Group:
+    """`matrix`, or the genome's group of version 2."""
+    what = Path(file.filename).name
+    if "matrix" in file:
+        return as_group(child(file, "matrix"))
+    groups = [child(file, name) for name in file]
+    genomes = {
+        item.name.lstrip("/"): as_group(item)
+        for item in groups
+        if is_group(item) and set(item) >= _VERSION_2
+    }
+    if not genomes:
+        raise SourceError(
+            f"{what}: has neither the group `matrix` of Cell Ranger 3 nor a genome's of 2; found "
+            f"{sorted(file)[:12]}"
+        )
+    return genomes[_one_genome(what, sorted(genomes), genome)]
+
+
+def _features(group: h5py.Group) -> pl.DataFrame:
+    """Name, id, type and genome of every feature."""
+    if "features" in group:
+        table = AnnotationTable(child(group, "features"))
+        columns = {"id": "id", "name": "name", "type": "feature_type", "genome": "genome"}
+        features = {ours: table.texts(theirs).fill_null("") for ours, theirs in columns.items()}
+    else:
+        table = AnnotationTable(group)
+        ids = table.texts("genes")
+        features = {
+            "id": ids,
+            "name": table.texts("gene_names"),
+            "type": pl.Series([_GENES] * ids.len(), dtype=pl.String),
+            "genome": pl.Series([group.name.lstrip("/")] * ids.len(), dtype=pl.String),
+        }
+    lengths = {name: values.len() for name, values in features.items()}
+    if len(set(lengths.values())) != 1:
+        raise SourceError(f"{table.where}: its columns differ in length: {lengths}")
+    return pl.DataFrame(features)
+
+
+def _refuse_matrix(group: h5py.Group, n_features: int, n_barcodes: int, where: str) -> int:
+    """Check shape and offsets; the bytes of the largest chunk."""
+    shape = tuple(int(size) for size in read_whole(as_dataset(child(group, "shape"))).reshape(-1))
+    if shape != (n_features, n_barcodes):
+        raise SourceError(
+            f"{where} says its shape is {shape}, but there are {n_features} features and "
+            f"{n_barcodes} barcodes"
+        )
+    parts = sparse_parts(group)
+    refuse_offsets(parts, n_barcodes, n_features, where)
+    return parts.chunk
+
+
+def _genome(path: Path, features: pl.DataFrame, asked: str | None) -> str:
+    genes = features.filter(pl.col("type") == _GENES)
+    if genes.is_empty():
+        types = sorted(features["type"].unique())
+        raise SourceError(f"{path.name}: has no features of type {_GENES!r}, only {types}")
+    return _one_genome(path.name, sorted(genes["genome"].unique()), asked)
+
+
+def _one_genome(what: str, genomes: list[str], asked: str | None) -> str:
+    if asked is None and len(genomes) == 1:
+        return genomes[0]
+    if asked is None or asked not in genomes:
+        raise SourceError(
+            f"{what}: holds the genomes {genomes}; set the option `genome` to the human one"
+        )
+    return asked
+
+
+def _left_out(features: pl.DataFrame) -> list[Quarantined]:
+    kept_out = []
+    for row in features.iter_rows(named=True):
+        if row["type"] != _GENES:
+            reason, detail = "control_feature", f"{row['id']} is of type {row['type']!r}"
+        else:
+            reason, detail = "other_genome", f"{row['id']} is of the genome {row['genome']!r}"
+        kept_out.append(Quarantined("gene", row["input"], reason, detail))
+    return kept_out

@@ -1,0 +1,259 @@
+"""Parser `tenx_mtx`: 10x Genomics' Matrix Market folders, versions 2 and 3.
+
+Three files, gzipped or not: genes.tsv (v2) or features.tsv (v3), barcodes.tsv and
+matrix.mtx (genes × cells). In a folder, a zip, a tar, or each a source of its own.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import csv as arrow_csv
+
+from genept.common.errors import SourceError, option, setting
+from genept.datasources.catalog.entries import Collection
+from genept.datasources.catalog.format_options import TenxMtxOptions
+from genept.datasources.download.archives import Archives
+from genept.datasources.download.streams import member_names, open_text
+from genept.datasources.readers.assembly import Matrix, assembled
+from genept.datasources.readers.parsed import ParsedCollection, Quarantined
+from genept.datasources.readers.spool import Buckets, Spool, made_once, write_panel
+from genept.datasources.readers.text.lines import Lines
+from genept.datasources.readers.text.matrix import spool_folder, spool_key
+
+_EXPRESSION: Final = "Gene Expression"
+_CHUNK: Final = 1 << 23
+_NAMES: Final = {
+    "matrix": ("matrix.mtx", "matrix.mtx.gz"),
+    "features": ("features.tsv", "features.tsv.gz", "genes.tsv", "genes.tsv.gz"),
+    "barcodes": ("barcodes.tsv", "barcodes.tsv.gz"),
+}
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    member: str | None
+
+    @property
+    def what(self) -> str:
+        return f"{self.path.name}, {self.member}" if self.member else self.path.name
+
+
+def parse(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read the cells; ids are barcodes, features other than gene expression are split out.
+
+    Raises
+    ------
+    SourceError
+        A file is missing or irregular, the matrix does not fit the names, is not a
+        general coordinate matrix of numbers, or holds counts that are none.
+    """
+    options = TenxMtxOptions.model_validate(collection.options)
+    files = _files(archives, collection, options)
+    features = _table(files["features"])
+    barcodes = [row[0] for row in _table(files["barcodes"])]
+    is_gene = np.array([len(row) < 3 or row[2] == _EXPRESSION for row in features], bool)
+    if not is_gene.any():
+        raise SourceError(f"{files['features'].what}: no feature is {_EXPRESSION!r}")
+    matrix = files["matrix"]
+    shape = (len(barcodes), len(features))
+
+    def make(folder: Path) -> None:
+        with open_text(matrix.path, matrix.member, matrix.what) as stream:
+            n = _header(Lines(stream, matrix.what), shape)
+            buckets = Buckets(folder, (shape[0], int(is_gene.sum())), n)
+            _sort(stream, n, shape, is_gene, buckets, matrix.what, collection.unit == "counts")
+        write_panel(folder, 0, buckets.blocks(matrix.what))
+
+    folder = made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
+    genes = [row for row, is_one in zip(features, is_gene, strict=True) if is_one]
+    spool = Spool(folder, (shape[0], len(genes)), (len(genes),))
+    column = {None: 0, "id": 0, "name": 1}.get(options.genes)
+    if column is None or column >= len(genes[0]):
+        raise SourceError(f"option genes is {options.genes!r}; expected 'id' or 'name'")
+    found = Matrix(
+        expression=spool,
+        genes=[row[0] for row in genes],
+        ids=barcodes,
+        fields=pl.DataFrame({"barcode": barcodes}, schema={"barcode": pl.String}),
+        stored=spool.stored(),
+        symbols=[row[column] for row in genes],
+        quarantined=_split_out(features),
+    )
+    return assembled(archives, collection, options, found)
+
+
+def _files(archives: Archives, collection: Collection, options: TenxMtxOptions) -> dict[str, _File]:
+    if options.separate:
+        return {
+            role: _File(archives.fetch(source_id), None)
+            for role, source_id in zip(_NAMES, collection.sources[:3], strict=True)
+        }
+    path = archives.fetch(collection.sources[0])
+    names = [PurePosixPath(name) for name in member_names(path, path.name)]
+    files = {}
+    for role, accepted in _NAMES.items():
+        found = [str(name) for name in names if _is_one(name, accepted, options.member)]
+        if len(found) != 1:
+            raise SourceError(
+                f"{path.name}: has {len(found)} files {' or '.join(accepted)} "
+                f"in {options.member or 'it'}{f' ({found})' if found else ''}; expected one: name "
+                "the folder (or what their names begin with), such as "
+                f"{option('member', 'filtered/')}"
+            )
+        files[role] = _File(path, found[0])
+    return files
+
+
+def _is_one(name: PurePosixPath, accepted: tuple[str, ...], member: str | None) -> bool:
+    """Whether a path is one of the accepted names; GEO puts the sample's id before (``GSM1_``)."""
+    if member is not None and not (
+        str(name).startswith(member) or str(name.parent).endswith(member.strip("/"))
+    ):
+        return False
+    return any(name.name == it or name.name.endswith(f"_{it}") for it in accepted)
+
+
+def _table(file: _File) -> list[list[str]]:
+    """Rows of one of the tables of names, which have no header."""
+    rows = []
+    with open_text(file.path, file.member, file.what) as stream:
+        lines = Lines(stream, file.what)
+        for line in lines:
+            try:
+                rows.append(line.decode("utf-8").split("\t"))
+            except UnicodeDecodeError as error:
+                raise SourceError(f"{file.what}: line {lines.number} is not UTF-8") from error
+    if len({len(row) for row in rows}) > 1:
+        raise SourceError(f"{file.what}: its rows have different numbers of fields")
+    if any(not row[0] for row in rows):
+        raise SourceError(f"{file.what}: a row has no name")
+    return rows
+
+
+def _header(lines: Lines, shape: tuple[int, int]) -> int:
+    """Check the header of a Matrix Market file; return how many values it declares."""
+    banner = lines.header("its header").decode("ascii", "replace").lower().split()
+    if banner[:2] != ["%%matrixmarket", "matrix"] or len(banner) != 5:
+        raise SourceError(
+            f"{lines.what}: is no Matrix Market file: it begins with {' '.join(banner)[:60]!r}"
+        )
+    if banner[2] != "coordinate" or banner[3] not in ("integer", "real") or banner[4] != "general":
+        raise SourceError(
+            f"{lines.what}: is a {' '.join(banner[2:])} matrix; expected coordinate, integer or "
+            "real, general: write it anew with all of its values"
+        )
+    while (line := lines.peek()) is not None and line.startswith(b"%"):
+        next(lines)
+    sizes = lines.header("its sizes").split()
+    if len(sizes) != 3 or not all(size.isdigit() and len(size) <= 18 for size in sizes):
+        raise SourceError(
+            f"{lines.what}: line {lines.number} should be its sizes, three whole numbers, not "
+            f"{b' '.join(sizes)[:60]!r}"
+        )
+    n_features, n_barcodes, n = map(int, sizes)
+    if (n_barcodes, n_features) != shape:
+        raise SourceError(
+            f"{lines.what}: is {n_features} × {n_barcodes}, but there are {shape[1]} features and "
+            f"{shape[0]} barcodes: the three files do not belong together"
+        )
+    if n > n_features * n_barcodes:
+        raise SourceError(
+            f"{lines.what}: declares {n:,} values, but has room for {n_features * n_barcodes:,}: "
+            "some would stand twice"
+        )
+    return n
+
+
+def _sort(
+    stream: io.BufferedReader,
+    n: int,
+    shape: tuple[int, int],
+    is_gene: NDArray[np.bool_],
+    buckets: Buckets,
+    what: str,
+    is_counts: bool,
+) -> None:
+    position = np.cumsum(is_gene) - 1
+    seen = 0
+    for features, barcodes, values in _triplets(stream, what):
+        seen += len(values)
+        for name, index, size in (("feature", features, shape[1]), ("barcode", barcodes, shape[0])):
+            outside = (index < 1) | (index > size)
+            if outside.any():
+                raise SourceError(
+                    f"{what}: value {seen - len(values) + int(outside.argmax()) + 1} is of {name} "
+                    f"{index[outside.argmax()]}, but there are {size}"
+                )
+        _refuse_values(values, is_counts, what)
+        if seen > n:  # before they are sorted, which takes room for as many as are declared
+            raise SourceError(f"{what}: declares {n:,} values, but has more: is it damaged?")
+        gene = is_gene[features - 1]
+        buckets.add(
+            barcodes[gene] - 1, position[features[gene] - 1], values[gene].astype(np.float32)
+        )
+    if seen != n:
+        raise SourceError(f"{what}: declares {n:,} values, but has {seen:,}: was it cut short?")
+
+
+def _refuse_values(values: NDArray[np.float64], is_counts: bool, what: str) -> None:
+    if not np.isfinite(values).all():
+        raise SourceError(f"{what}: holds NaN or infinite values")
+    odd = (values != np.floor(values)) | (values < 0) | (values > 2**24) if is_counts else None
+    if odd is not None and odd.any():
+        raise SourceError(
+            f"{what}: holds {values[odd][0]:g}, which is no count (whole, from 0 to 2^24): is it "
+            f"normalised? Then state its unit, such as {setting('unit', 'log1p')}"
+        )
+
+
+Triplets = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+
+
+def _triplets(stream: io.BufferedReader, what: str) -> Iterator[Triplets]:
+    """The values of the body, some megabytes at a time: feature, barcode (from 1), value."""
+    rest = b""
+    while True:
+        data = stream.read(_CHUNK)
+        text, _, rest_next = (rest + data).rpartition(b"\n") if data else (rest, b"", b"")
+        rest = rest_next
+        if text.strip():
+            yield _three(text + b"\n", what)
+        if not data:
+            return
+
+
+def _three(text: bytes, what: str) -> Triplets:
+    names = ("feature", "barcode", "value")
+    types = dict(zip(names, (pa.int64(), pa.int64(), pa.float64()), strict=True))
+    try:
+        table = arrow_csv.read_csv(
+            pa.py_buffer(text),
+            read_options=arrow_csv.ReadOptions(column_names=list(names), use_threads=False),
+            parse_options=arrow_csv.ParseOptions(delimiter=" ", quote_char=False),
+            convert_options=arrow_csv.ConvertOptions(column_types=types, null_values=[]),
+        )
+    except pa.ArrowInvalid as error:
+        raise SourceError(f"{what}: has a line that is not 'feature barcode value': {error}") from (
+            error
+        )
+    features, barcodes, values = (table[name].to_numpy() for name in names)
+    return features, barcodes, values
+
+
+def _split_out(features: list[list[str]]) -> tuple[Quarantined, ...]:
+    """Antibodies, guides and others, which are no gene's expression."""
+    return tuple(
+        Quarantined("gene", row[0], "not_expression", f"is a feature of the type {row[2]!r}")
+        for row in features
+        if len(row) >= 3 and row[2] != _EXPRESSION
+    )

@@ -1,0 +1,255 @@
+"""Expression on local disk as pieces of CSR: written as it is parsed, read by observation ranges.
+
+Sparse triplets in any order are sorted into rows on disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
+
+from genept.common.errors import SourceError
+from genept.datasources.readers.parsed import BLOCK_ROWS
+
+BLOCK_VALUES: Final = 1 << 22
+"""Stored values a block, at most: 32 MiB of indices and values."""
+
+_INDPTR, _INDICES, _DATA = "indptr", "indices", "data"
+
+_MEANS: Final = "gene_means.npy"
+
+
+@dataclass(frozen=True)
+class Spool:
+    """Expression rows that were written to `folder`.
+
+    Parameters
+    ----------
+    folder
+        Where `write_panel` and `write_gene_means` put them.
+    shape
+        Observations × input genes.
+    widths
+        Genes of each panel, in order.
+    imputed
+        Missing values (NaN) are read as the gene's mean, which `write_gene_means` kept.
+    """
+
+    folder: Path
+    shape: tuple[int, int]
+    widths: tuple[int, ...]
+    imputed: bool = False
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
+        """Rows `start` to `stop`, at most `BLOCK_ROWS` and about `BLOCK_VALUES` at a time."""
+        stop = self.shape[0] if stop is None else min(stop, self.shape[0])
+        means = np.load(self.folder / _MEANS) if self.imputed else None
+        while start < stop:
+            ends = np.cumsum(self._stored(start, min(start + BLOCK_ROWS, stop)))
+            rows = max(1, int(np.searchsorted(ends, BLOCK_VALUES, side="right")))
+            block = self._rows(start, start + rows)
+            if means is not None:
+                missing = np.isnan(block.data)
+                block.data[missing] = means[block.indices[missing]]
+                block.eliminate_zeros()
+            yield block
+            start += rows
+
+    def stored(self) -> NDArray[np.int64]:
+        """Values of each observation that are not zero (or are missing)."""
+        return self._stored(0, self.shape[0])
+
+    def _stored(self, start: int, stop: int) -> NDArray[np.int64]:
+        total = np.zeros(stop - start, np.int64)
+        for panel in range(len(self.widths)):
+            total += np.diff(self._read(panel, _INDPTR, np.int64, start, stop + 1))
+        return total
+
+    def _rows(self, start: int, stop: int) -> csr_matrix:
+        parts = []
+        for panel, width in enumerate(self.widths):
+            indptr = self._read(panel, _INDPTR, np.int64, start, stop + 1)
+            first, last = int(indptr[0]), int(indptr[-1])
+            arrays = (
+                self._read(panel, _DATA, np.float32, first, last),
+                self._read(panel, _INDICES, np.int32, first, last),
+                (indptr - first).astype(np.int32),
+            )
+            parts.append(csr_matrix(arrays, shape=(stop - start, width)))
+        whole = parts[0] if len(parts) == 1 else csr_matrix(hstack(parts, format="csr"))
+        whole.has_sorted_indices = True
+        return whole
+
+    def _read(
+        self, panel: int, name: str, dtype: type[np.generic], start: int, stop: int
+    ) -> NDArray[Any]:
+        size = np.dtype(dtype).itemsize
+        path = _file(self.folder, panel, name)
+        values = np.fromfile(path, dtype, count=stop - start, offset=start * size)
+        if len(values) != stop - start:
+            raise SourceError(f"{path} was cut short: remove its folder and run again")
+        return values
+
+
+def write_panel(folder: Path, panel: int, blocks: Iterable[csr_matrix]) -> int:
+    """Append `blocks` of observations to one panel; return how many rows that were.
+
+    Blocks are float32, of sorted and distinct indices, all of one width.
+    """
+    rows, stored = 0, 0
+    with (
+        _file(folder, panel, _INDPTR).open("wb") as indptr,
+        _file(folder, panel, _INDICES).open("wb") as indices,
+        _file(folder, panel, _DATA).open("wb") as data,
+    ):
+        np.zeros(1, np.int64).tofile(indptr)
+        for block in blocks:
+            (block.indptr[1:].astype(np.int64) + stored).tofile(indptr)
+            block.indices.astype(np.int32, copy=False).tofile(indices)
+            block.data.astype(np.float32, copy=False).tofile(data)
+            rows, stored = rows + block.shape[0], stored + int(block.nnz)
+    return rows
+
+
+def write_gene_means(folder: Path, means: NDArray[np.float32]) -> None:
+    """Keep what a missing value of each gene is read as."""
+    np.save(folder / _MEANS, means)
+
+
+def made_once(parent: Path, key: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder `key`, after `make` has filled it; whole or not at all.
+
+    Raises
+    ------
+    SourceError
+        The disk is full.
+    """
+    folder = parent / key
+    if folder.is_dir():
+        return folder
+    parent.mkdir(parents=True, exist_ok=True)
+    # Below the same parent, so that the finished folder can be renamed into place.
+    temporary = Path(tempfile.mkdtemp(prefix=".spool-", dir=parent))
+    try:
+        make(temporary)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            # Another process may have made the same meanwhile.
+            if not folder.is_dir():
+                raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise SourceError(f"no room in {parent} for parsed expression: free some") from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _file(folder: Path, panel: int, name: str) -> Path:
+    return folder / f"{panel:05d}.{name}"
+
+
+BUCKET_VALUES: Final = 1 << 21
+"""Triplets a bucket is meant to hold: about 100 MiB while it is sorted."""
+
+_RECORD: Final = np.dtype([("row", "<i4"), ("column", "<i4"), ("value", "<f4")])
+
+
+class Buckets:
+    """Triplets on their way into rows.
+
+    Parameters
+    ----------
+    folder
+        Where the buckets are written; they are removed as they are read.
+    shape
+        Observations × genes.
+    expected
+        How many triplets there will be, about.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, int], expected: int) -> None:
+        self._folder, self._shape = folder, shape
+        self._rows = max(1, shape[0] * BUCKET_VALUES // max(expected, 1))
+        self._n = -(-shape[0] // self._rows)
+        self._stored = np.zeros(shape[0], np.int64)
+
+    def add(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64], values: NDArray[np.float32]
+    ) -> None:
+        """Add triplets; indices are from 0 and within the shape.
+
+        Raises
+        ------
+        SourceError
+            An observation has more values than there are genes, or two values of one gene among
+            these triplets. Two that are added apart are found by `blocks`.
+        """
+        keys = np.sort(rows * self._shape[1] + columns)
+        if (twice := keys[1:] == keys[:-1]).any():
+            row, column = divmod(int(keys[int(np.argmax(twice))]), self._shape[1])
+            raise SourceError(_two_values(row, column))
+        first_row = int(rows.min()) if rows.size else 0
+        added = np.bincount(rows - first_row)
+        stored = self._stored[first_row : first_row + added.size]
+        stored += added
+        if (stored > self._shape[1]).any():
+            at = first_row + int(np.argmax(stored > self._shape[1]))
+            raise SourceError(
+                f"observation {at + 1} has two values of genes: there are {self._shape[1]:,} genes "
+                "and more values; expected one of each"
+            )
+        records = np.empty(len(rows), _RECORD)
+        records["row"], records["column"], records["value"] = rows, columns, values
+        bucket = rows // self._rows
+        order = np.argsort(bucket, kind="stable")
+        present, first = np.unique(bucket[order], return_index=True)
+        for number, part in zip(present, np.split(records[order], first[1:]), strict=True):
+            with self._file(int(number)).open("ab") as file:
+                part.tofile(file)
+
+    def blocks(self, what: str) -> Iterator[csr_matrix]:
+        """All rows in order, a bucket at a time, with sorted indices.
+
+        Raises
+        ------
+        SourceError
+            An observation has two values of one gene.
+        """
+        for number in range(self._n):
+            first = number * self._rows
+            shape = (min(self._rows, self._shape[0] - first), self._shape[1])
+            path = self._file(number)
+            records = np.fromfile(path, _RECORD) if path.exists() else np.empty(0, _RECORD)
+            path.unlink(missing_ok=True)
+            # Published matrices are mostly sorted, which this sort makes use of.
+            key = records["row"].astype(np.int64) * self._shape[1] + records["column"]
+            order = np.argsort(key, kind="stable")
+            rows, columns = records["row"][order] - first, records["column"][order]
+            twice = np.flatnonzero((np.diff(rows) == 0) & (np.diff(columns) == 0))
+            if len(twice):
+                at = twice[0]
+                row, column = int(rows[at]) + first, int(columns[at])
+                raise SourceError(f"{what}: {_two_values(row, column)}")
+            indptr = np.searchsorted(rows, np.arange(shape[0] + 1)).astype(np.int32)
+            block = csr_matrix((records["value"][order], columns, indptr), shape=shape)
+            block.eliminate_zeros()
+            yield block
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"bucket-{number:06d}"
+
+
+def _two_values(row: int, column: int) -> str:
+    return f"observation {row + 1} has two values of gene {column + 1}; expected one"

@@ -1,0 +1,1 @@
+"""Matrices and tables in delimited text, read in bounded memory."""

@@ -1,0 +1,234 @@
+"""Parsers `table`, `xena`, `depmap` and `gct`: matrices in text, either way up.
+
+GCT 1.2 and 1.3 have genes × samples under a line of dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from genept.common.errors import SourceError, listed
+from genept.datasources.catalog.entries import Collection
+from genept.datasources.catalog.format_options import FORMATS, GctOptions, TableOptions
+from genept.datasources.catalog.matrix_options import TextOptions
+from genept.datasources.download.archives import Archives
+from genept.datasources.download.streams import open_text
+from genept.datasources.readers.assembly import Matrix, assembled, split_gene_names
+from genept.datasources.readers.observations import wanted_fields
+from genept.datasources.readers.orientation import Axis, gene_axis, gene_like
+from genept.datasources.readers.parsed import ParsedCollection
+from genept.datasources.readers.text.lines import Lines, fields_of
+from genept.datasources.readers.text.matrix import Head, TextMatrix, read_text_matrix, table_head
+from genept.datasources.readers.text.numbers import MISSING, Layout
+
+_PEEK_ROWS = 1000
+
+_PEEK_BYTES = 1 << 26
+
+
+def parse(
+    archives: Archives,
+    collection: Collection,
+    *,
+    looks_like_gene: Callable[[str], bool] = gene_like,
+) -> ParsedCollection:
+    """Read a table whose first column names its rows.
+
+    Where genes are columns, the columns that `options` names as labels, group or
+    ids are taken as such.
+
+    Parameters
+    ----------
+    looks_like_gene
+        Says which axis is genes, where that is not declared, and refutes a wrong
+        declaration.
+
+    Raises
+    ------
+    SourceError
+        It is transposed against what is declared, irregular, or not text.
+    """
+    options = TableOptions.model_validate(collection.options)
+    declared = None if options.genes_in == "detect" else options.genes_in
+    rows, columns, what = _axes(archives, collection, options)
+    axis = gene_axis(rows, columns, looks_like_gene, declared=declared, what=what)
+    return _parsed(archives, collection, options, axis)
+
+
+def parse_xena(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read genes × samples as UCSC Xena publishes them, log2(x + 1) as its page says."""
+    return _parsed(archives, collection, _options(collection), "rows")
+
+
+def parse_depmap(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read DepMap's models × genes; columns that are not ``SYMBOL (ENTREZ)`` are named by options.
+
+    Later releases put several columns before the genes: `observations`, `only` and
+    `ignore` say which is the id, which rows count, and which to pass over.
+    """
+    return _parsed(archives, collection, _options(collection), "columns")
+
+
+def _options(collection: Collection) -> TextOptions:
+    options = FORMATS[collection.format].model_validate(collection.options)
+    if not isinstance(options, TextOptions):
+        raise TypeError(f"format {collection.format!r} is no text")
+    return options
+
+
+def _axes(
+    archives: Archives, collection: Collection, options: TableOptions
+) -> tuple[list[str], list[str], str]:
+    """Some of the names of the rows, and all of the columns that are numbers."""
+    path = archives.fetch(collection.sources[0])
+    what = f"{path.name}, {options.member}" if options.member else path.name
+    with open_text(path, options.member, what, encoding=options.encoding) as stream:
+        lines = Lines(stream, what, options.encoding)
+        layout = table_head(lines, options, _named(options)).layout
+        names, size = [], 0
+        for line in islice(lines, _PEEK_ROWS):
+            first = line.split(layout.delimiter, 1)[0]
+            names.append(first.decode("utf-8", "replace").strip('"'))
+            size += len(line)
+            if size > _PEEK_BYTES:
+                break
+    return names, list(layout.numbers), what
+
+
+def _named(options: TextOptions) -> set[str]:
+    named = (options.genes, options.observations, *wanted_fields(options))
+    field = options.responses.line_field if options.responses else None
+    return {name for name in (*named, field) if name}
+
+
+def _parsed(
+    archives: Archives, collection: Collection, options: TextOptions, axis: Axis
+) -> ParsedCollection:
+    def head(lines: Lines) -> Head:
+        return table_head(lines, options, _named(options))
+
+    if axis == "rows":
+        return read_genes_in_rows(archives, collection, options, head)
+    matrix = read_text_matrix(archives, collection, options, genes_in=axis, read_head=head)
+    ids = column_of(matrix, options.observations, "options.observations")
+    symbols, entrez, remarks = split_gene_names(
+        matrix.columns, options.gene_pattern, archives.fetch(collection.sources[0]).name
+    )
+    found = Matrix(
+        expression=matrix.spool,
+        genes=matrix.columns,
+        ids=ids,
+        fields=matrix.texts,
+        stored=matrix.spool.stored(),
+        odd=matrix.odd,
+        symbols=symbols,
+        entrez_ids=entrez,
+        remarks=(*matrix.remarks, *remarks),
+    )
+    return assembled(archives, collection, options, found)
+
+
+def read_genes_in_rows(
+    archives: Archives,
+    collection: Collection,
+    options: TextOptions,
+    read_head: Callable[[Lines], Head],
+    divisor: Callable[[tuple[str, ...]], NDArray[np.float64]] | None = None,
+) -> ParsedCollection:
+    """Read a text that has genes as rows, with whatever stands before its table.
+
+    Parameters
+    ----------
+    divisor
+        What the values of each observation are divided by.
+    """
+    matrix = read_text_matrix(
+        archives, collection, options, genes_in="rows", read_head=read_head, divisor=divisor
+    )
+    return assembled(archives, collection, options, _genes_in_rows(matrix, options))
+
+
+def _genes_in_rows(matrix: TextMatrix, options: TextOptions) -> Matrix:
+    """Name the axes of such a matrix."""
+    names = column_of(matrix, None, "")
+    symbols, entrez, remarks = split_gene_names(
+        column_of(matrix, options.genes, "options.genes"), options.gene_pattern, "genes"
+    )
+    return Matrix(
+        expression=matrix.spool,
+        genes=names,
+        ids=matrix.columns,
+        fields=matrix.fields,
+        stored=matrix.spool.stored(),
+        odd=matrix.odd,
+        symbols=symbols,
+        entrez_ids=entrez,
+        remarks=(*matrix.remarks, *remarks),
+    )
+
+
+def column_of(matrix: TextMatrix, name: str | None, option: str) -> list[str]:
+    """Return a text column of a matrix, by default the first."""
+    if name is not None and name not in matrix.texts.columns:
+        raise SourceError(
+            f"{option} names {name!r}, which is no column; found {listed(matrix.texts.columns)}"
+        )
+    return matrix.texts[name if name is not None else matrix.texts.columns[0]].to_list()
+
+
+def parse_gct(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read the samples; rows of samples' metadata (1.3) are fields.
+
+    Raises
+    ------
+    SourceError
+        It is no GCT, or its table has not the dimensions that it declares.
+    """
+    options = GctOptions.model_validate(collection.options)
+    return read_genes_in_rows(archives, collection, options, lambda lines: _head(lines, options))
+
+
+def _head(lines: Lines, options: GctOptions) -> Head:
+    version = lines.header("the version").strip()
+    if version not in (b"#1.2", b"#1.3"):
+        raise SourceError(
+            f"{lines.what}: is no GCT: its first line is {version[:40]!r}, expected #1.2 or #1.3"
+        )
+    sizes = lines.header("the dimensions").split()
+    if len(sizes) != (2 if version == b"#1.2" else 4) or not all(map(bytes.isdigit, sizes)):
+        raise SourceError(f"{lines.what}: line 2 should be the dimensions of a GCT, not {sizes!r}")
+    n_rows, n_samples, *n_described = map(int, sizes)
+    header = fields_of(lines.header("the column names"), b"\t", lines.what, lines.number)
+    n_texts = len(header) - n_samples
+    if n_texts < 1 or (n_described and n_texts != 1 + n_described[0]):
+        raise SourceError(
+            f"{lines.what}: declares {n_samples} samples, but its header has {len(header)} columns"
+        )
+    fields = _sample_rows(lines, header, n_texts, n_described[1] if n_described else 0)
+    # GTEx's files of one tissue number their rows in a column `id` before the names.
+    texts = tuple(range(n_texts))
+    if header[:2] == ["id", "Name"]:
+        texts = (1, 0, *range(2, n_texts))
+    layout = Layout(tuple(header), texts, b"\t", options.decimal)
+    return Head(layout, fields=fields, n_rows=n_rows)
+
+
+def _sample_rows(lines: Lines, header: list[str], n_texts: int, n: int) -> pl.DataFrame:
+    """The rows of a GCT 1.3 that say something of its samples, as columns."""
+    fields = {}
+    for _ in range(n):
+        name, *values = fields_of(
+            lines.header("the samples' metadata"), b"\t", lines.what, lines.number
+        )
+        if len(values) + 1 != len(header):
+            raise SourceError(
+                f"{lines.what}: line {lines.number} has {len(values) + 1} fields, "
+                f"expected {len(header)}"
+            )
+        fields[name] = [None if it in MISSING else it for it in values[n_texts - 1 :]]
+    return pl.DataFrame(fields, schema=dict.fromkeys(fields, pl.String))

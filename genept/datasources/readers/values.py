@@ -1,0 +1,256 @@
+"""Expression values checked: what their unit allows, floors, missing values, float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from genept.common.errors import SourceError, option
+from genept.datasources.catalog.matrix_options import TextOptions
+from genept.datasources.readers.orientation import Axis
+from genept.datasources.readers.parsed import ExpressionRows, OddGene, Quarantined
+from genept.datasources.readers.text.numbers import Chunk
+
+NEVER_NEGATIVE: Final = ("counts", "tpm", "log1p")
+
+MAX_EXACT: Final = 2**24
+"""Above this float32 no longer holds every whole number."""
+
+WINDOW: Final = 2**16
+"""Values that are looked at together: as many as stay in the cache."""
+
+
+def checked_blocks(
+    expression: ExpressionRows,
+    ids: Sequence[str],
+    unit: str,
+    start: int = 0,
+    inputs: Sequence[str] = (),
+) -> Iterator[csr_matrix]:
+    """The rows of `ids`, which begin at row `start`, if their values can be what `unit` says.
+
+    Parameters
+    ----------
+    inputs
+        Names of the columns, for messages; none: they are counted.
+
+    Raises
+    ------
+    SourceError
+        Values are not finite; shapes do not fit the axes; or values cannot be of that
+        unit: negative, broken, or beyond what float32 holds exactly. Names the
+        first such value's observation and column.
+    """
+    rows = 0
+    for block in expression.blocks(start, start + len(ids)):
+        if block.dtype != np.float32 or block.shape[1] != expression.shape[1]:
+            raise SourceError(f"an expression block is {block.dtype} of shape {block.shape}")
+        if rows + block.shape[0] > len(ids):
+            raise SourceError(f"more expression rows than {len(ids)} observations")
+        for first in range(0, block.data.size, WINDOW):
+            wrong = _wrong(block.data[first : first + WINDOW], unit)
+            if wrong is not None:
+                where = _place(block, first + wrong.position, ids[rows:], inputs)
+                raise SourceError(f"{wrong.what}, such as {where}{wrong.question}")
+        rows += block.shape[0]
+        yield block
+    if rows != len(ids):
+        raise SourceError(f"{rows} expression rows for {len(ids)} observations")
+
+
+class _Wrong(NamedTuple):
+    """The first value that cannot be, and what to say of it."""
+
+    position: int
+    what: str
+    question: str
+
+
+def _wrong(values: NDArray[np.float32], unit: str) -> _Wrong | None:
+    if not values.size:
+        return None
+    low, high = values.min(), values.max()  # NaN, if there is one
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return _first(~np.isfinite(values), "NaN or infinite values", "")
+    if unit == "counts":
+        return _wrong_counts(values, low, high)
+    if unit in NEVER_NEGATIVE and low < 0:
+        return _first(values < 0, "negative values", f": {unit} cannot be; is it a z-score?")
+    return None
+
+
+def _wrong_counts(values: NDArray[np.float32], low: np.float32, high: np.float32) -> _Wrong | None:
+    if low < 0:
+        return _first(values < 0, "negative counts", ": is it a z-score or a log?")
+    if high > MAX_EXACT:
+        what = f"counts above {MAX_EXACT:,}"
+        return _first(values > MAX_EXACT, what, ": float32 would round them")
+    broken = values != np.floor(values)
+    if broken.any():
+        return _first(broken, "counts that are no whole numbers", ": is it normalised?")
+    return None
+
+
+def _first(wrong: NDArray[np.bool_], what: str, question: str) -> _Wrong:
+    return _Wrong(int(np.argmax(wrong)), what, question)
+
+
+def _place(block: csr_matrix, position: int, ids: Sequence[str], inputs: Sequence[str]) -> str:
+    row = int(np.searchsorted(block.indptr, position, side="right")) - 1
+    column = int(block.indices[position])
+    name = repr(inputs[column]) if inputs else f"column {column + 1}"
+    return f"{block.data[position]:.9g} for {name} in observation {ids[row]!r}"
+
+
+class Values:
+    """Cleans chunks of rows as they come, and remembers what it did."""
+
+    def __init__(self, options: TextOptions, unit: str, what: str, genes_in: Axis) -> None:
+        self.what, self.divisor = what, None
+        self._options, self._is_counts, self._genes_in = options, unit == "counts", genes_in
+        self._n_floored = self._n_missing = 0
+        self._sums: list[NDArray[np.float64]] = []
+        self._present: list[NDArray[np.int64]] = []
+        self._names: list[str] = []
+        self._n_rows = 0
+        self.odd: dict[int, OddGene] = {}
+
+    divisor: NDArray[np.float64] | None
+
+    def clean(self, chunk: Chunk, columns: tuple[str, ...]) -> NDArray[np.float32]:
+        """Return the chunk's values as float32; missing ones are NaN.
+
+        Raises
+        ------
+        SourceError
+            A value is missing and may not be, or is a count above 2^24; says where.
+        """
+        values = chunk.values
+        if self.divisor is not None:
+            values = np.rint(values / self.divisor)
+        missing = np.isnan(values)
+        for it in chunk.odd:
+            self._keep_out(it.row, it.column, it.detail)
+        if missing.any():
+            values = self._with_missing(values, missing, chunk, columns)
+        self._n_rows += len(values)
+        if self._is_counts and (large := values > MAX_EXACT).any():
+            row, column = np.argwhere(large)[0]
+            raise SourceError(
+                f"{self.what}: row {chunk.texts[row][0]!r}, column {columns[column]!r}: the count "
+                f"{values[row, column]:,.0f} is above {MAX_EXACT:,}: float32 would round it"
+            )
+        if self._options.floor is not None:
+            below = values < self._options.floor
+            self._n_floored += int(below.sum())
+            values = np.where(below, self._options.floor, values)
+        if self._options.missing == "impute_gene_mean":
+            self._add_up(values, missing, chunk, columns)
+        return values.astype(np.float32)
+
+    def means(self) -> NDArray[np.float32] | None:
+        """Return the mean of every gene over the observations that have it; none: none is missing.
+
+        Raises
+        ------
+        SourceError
+            A gene has no value at all.
+        """
+        if not self._n_missing:
+            return None
+        sums, present = self._gathered(self._sums), self._gathered(self._present)
+        nowhere = [gene for gene in np.flatnonzero(present == 0).tolist() if gene not in self.odd]
+        if nowhere:
+            raise SourceError(
+                f"{self.what}: {len(nowhere)} genes have no value in any observation, such as "
+                f"{self._names[nowhere[0]]!r}: there is nothing to impute; take them out"
+            )
+        return (sums / np.maximum(present, 1)).astype(np.float32)
+
+    def remarks(self, shape: tuple[int, int]) -> list[Quarantined]:
+        """Return what was done, with counts."""
+        remarks, cells = [], shape[0] * shape[1]
+        if self._n_floored:
+            detail = f"of {cells:,} values were below {self._options.floor:g} and set to it"
+            remarks.append(
+                Quarantined("file", self.what, "floored", detail, self._n_floored, "fixed")
+            )
+        if self._n_missing:
+            n_genes = int((self._gathered(self._present) < shape[0]).sum())
+            detail = (
+                f"of {cells:,} values are missing, in {n_genes} genes: read as the gene's mean "
+                "over all observations that have it"
+            )
+            remarks.append(
+                Quarantined("file", self.what, "imputed", detail, self._n_missing, "fixed")
+            )
+        return remarks
+
+    def _with_missing(
+        self,
+        values: NDArray[np.float64],
+        missing: NDArray[np.bool_],
+        chunk: Chunk,
+        columns: tuple[str, ...],
+    ) -> NDArray[np.float64]:
+        """The values, if they may be missing; or with 0 in place of those whose gene goes out."""
+        if self._options.missing == "impute_gene_mean":
+            self._n_missing += int(missing.sum())
+            return values
+        row, column = (int(it) for it in np.argwhere(missing)[0])
+        if missing[row].all() and not chunk.texts[row][0]:
+            raise SourceError(
+                f"{self.what}: line {chunk.first_line + row} has neither a name nor a value: "
+                "delete the empty rows (Excel saves cells that were once used)"
+            )
+        if self._options.non_numeric == "refuse":
+            raise SourceError(
+                f"{self.what}: row {chunk.texts[row][0][:40]!r} (line {chunk.first_line + row}), "
+                f"column {columns[column]!r}: the value is missing (empty, NA or NaN): complete "
+                f"it, or set {option('missing', 'impute_gene_mean')} to have it imputed and "
+                f"counted, or {option('non_numeric', 'quarantine')} to keep such genes out and "
+                "count them"
+            )
+        for row, column in np.argwhere(missing).tolist():
+            self._keep_out(
+                row,
+                column,
+                f"row {chunk.texts[row][0][:40]!r} (line {chunk.first_line + row}), column "
+                f"{columns[column]!r}: the value is missing",
+            )
+        return np.where(missing, 0.0, values)
+
+    def _keep_out(self, row: int, column: int, detail: str) -> None:
+        """Note that the gene of a value, which is no number, cannot be kept."""
+        gene = column if self._genes_in == "columns" else self._n_rows + row
+        known = self.odd.get(gene)
+        self.odd[gene] = OddGene(1, detail) if known is None else known.with_another()
+
+    def _add_up(
+        self,
+        values: NDArray[np.float64],
+        missing: NDArray[np.bool_],
+        chunk: Chunk,
+        columns: tuple[str, ...],
+    ) -> None:
+        axis = 0 if self._genes_in == "columns" else 1
+        sums = np.where(missing, 0.0, values).sum(axis)
+        present = (~missing).sum(axis)
+        if self._genes_in == "rows":
+            self._sums.append(sums)
+            self._present.append(present)
+            self._names.extend(text[0] for text in chunk.texts)
+        else:
+            self._sums = [sums + self._sums[0] if self._sums else sums]
+            self._present = [present + self._present[0] if self._present else present]
+            self._names = list(columns)
+
+    @staticmethod
+    def _gathered(
+        parts: list[NDArray[np.float64]] | list[NDArray[np.int64]],
+    ) -> NDArray[np.float64]:
+        return np.concatenate(parts).astype(np.float64)

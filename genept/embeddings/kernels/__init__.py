@@ -1,0 +1,1 @@
+"""Compiled kernels of the weighted sum, and the weights that go in."""

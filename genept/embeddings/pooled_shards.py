@@ -1,0 +1,258 @@
+"""The unit of work of GenePT-w: one shard of a collection in one space, from parquet to parquet.
+
+A unit is remembered by the lake when it is done, so a killed run goes on where it stopped,
+and any number of processes or machines may share the units out. Its bytes depend on neither.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from genept.common.display import progress_bar
+from genept.common.processes import Workers
+from genept.embeddings.expression import (
+    AlignedVectors,
+    aligned_file,
+    open_aligned,
+    read_aligned,
+    row_groups_of,
+)
+from genept.embeddings.kernels.weighted_sum import WeightedSum, kernel_name
+from genept.embeddings.pooling import METHOD, TABLE_OF_KIND, pool_part
+from genept.schema.tables import TABLES
+from genept.storage.lake import Lake
+from genept.storage.parquet import write_parquet
+from genept.storage.provenance import NewPart, Origin, Part
+
+CODE = (
+    *(
+        "genept.embeddings.expression",
+        "genept.embeddings.kernels.weighted_sum",
+        "genept.embeddings.kernels.threads",
+        "genept.embeddings.kernels.panels",
+        "genept.embeddings.pooling",
+        "genept.embeddings.pooled_shards",
+    ),
+    "genept.schema.tables",
+)
+"""Modules whose behaviour decides what is pooled."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of a collection's expression, and the space that it is to be embedded in.
+
+    Parameters
+    ----------
+    kind, unit
+        Of the collection.
+    n_observations
+        Of the whole collection.
+    is_alone
+        Whether it is all of the collection: then threads share its row groups.
+    """
+
+    kind: str
+    unit: str
+    gene_embeddings: Part
+    axis: Part
+    expression: Part
+    n_observations: int
+    is_alone: bool
+
+    @property
+    def partition(self) -> tuple[str, str, str]:
+        """Space, method and collection."""
+        return (self.gene_embeddings.partition[0], METHOD, self.expression.partition[0])
+
+    @property
+    def step(self) -> str:
+        """What the lake remembers it by, together with its origin."""
+        return f"embeddings/{'/'.join(self.partition)}/{self.expression.number:05d}"
+
+    @property
+    def origin(self) -> Origin:
+        """What decides its bytes."""
+        return self._made_from({"gene_embeddings": self.gene_embeddings.sha256})
+
+    def origin_of(self, vectors: AlignedVectors) -> Origin:
+        """The same by the vectors of the collection's own genes.
+
+        What is known of a gene that the collection lacks may change without changing these.
+        """
+        return self._made_from({"gene_embeddings_of_the_axis": vectors.sha256})
+
+    def _made_from(self, vectors: dict[str, str]) -> Origin:
+        return Origin(
+            code=CODE,
+            inputs=vectors | {part.table: part.sha256 for part in (self.axis, self.expression)},
+            settings={
+                "method": METHOD,
+                "unit": self.unit,
+                "kernel": kernel_name(),
+                "n_observations": self.n_observations,
+            },
+            libraries=("numpy", "scipy"),
+        )
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """What a process needs to embed a shard; small, so that it can be sent.
+
+    Parameters
+    ----------
+    expression
+        A local copy of the part.
+    vectors
+        A file of `genept.embeddings.expression`; for a shard that is alone, what it would hold.
+    folder
+        Where its file is left until the lake takes it.
+    """
+
+    shard: Shard
+    expression: Path
+    vectors: Path | AlignedVectors
+    folder: Path
+    threads: int
+
+
+def shards_of(
+    kind: str, unit: str, gene_embeddings: Part, axis: Part, expression: Sequence[Part]
+) -> list[Shard]:
+    """Everything that is to be embedded of one collection in one space.
+
+    Parameters
+    ----------
+    expression
+        All of the collection's parts: their rows are counted.
+    """
+    n = sum(part.rows for part in expression)
+    alone = len(expression) == 1
+    return [Shard(kind, unit, gene_embeddings, axis, part, n, alone) for part in expression]
+
+
+def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[Part]:
+    """Embed every observation of some shards, or recall that it was done.
+
+    Collections of several shards are shared among spawned processes of one thread each that
+    map the gene vectors into memory; a collection of one shard is pooled by threads, here.
+    Each shard is stored as it arrives.
+
+    Parameters
+    ----------
+    workers
+        How many processes, or threads.
+
+    Returns
+    -------
+    list of Part
+        Of `cell_embeddings` or `sample_embeddings`, in the order of `shards`.
+
+    Raises
+    ------
+    StoreError
+        If an observation has no gene with a vector: it has no place in the space. What was
+        finished before stays.
+    """
+    lake.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=lake.cache) as folder:
+        known = [_known(lake, one) for one in shards]
+        new = [one for one, part in zip(shards, known, strict=True) if part is None]
+        rows = sum(one.expression.rows for one in new)
+        with progress_bar("embedding observations", rows) as advance:
+            for shard, part in _embedded(lake, new, Path(folder), workers):
+                _keep(lake, shard, part)
+                advance(shard.expression.rows)
+    return [part or _kept(lake, shard) for shard, part in zip(shards, known, strict=True)]
+
+
+def embed_shard(task: ShardTask) -> NewPart:
+    """Write the file of one shard: what a process of its own, or this one, does."""
+    shard = task.shard
+    vectors, has_vector = (
+        _laid_out(task.vectors) if isinstance(task.vectors, Path) else _lay_out(task.vectors)
+    )
+    space, _, collection = shard.partition
+    table, dimension = TABLE_OF_KIND[shard.kind], vectors.shape[1]
+    pooled = pool_part(
+        row_groups_of(task.expression, vectors.shape[0]),
+        vectors,
+        has_vector,
+        kind=shard.kind,
+        unit=shard.unit,
+        space=space,
+        collection=collection,
+        threads=task.threads,
+    )
+    path = Path(tempfile.mkdtemp(dir=task.folder)) / "part"
+    with closing(pooled) as rows:  # whatever comes: BLAS has its threads back
+        written = write_parquet(path, TABLES[table], rows, dimension, shard.partition)
+    return NewPart(table, written, shard.partition, dimension, shard.expression.number)
+
+
+def _embedded(
+    lake: Lake, shards: Sequence[Shard], folder: Path, processes: int
+) -> Iterator[tuple[Shard, NewPart]]:
+    for one in shards:
+        if one.is_alone:
+            yield one, embed_shard(_task(lake, one, folder, processes))
+    shared = [one for one in shards if not one.is_alone]
+    tasks = (_task(lake, one, folder, 1) for one in shared)
+    with Workers(processes) as workers:
+        yield from zip(shared, workers.results(embed_shard, tasks), strict=True)
+
+
+def _task(lake: Lake, shard: Shard, folder: Path, threads: int) -> ShardTask:
+    source = (lake, shard.gene_embeddings, shard.axis, shard.n_observations)
+    vectors = read_aligned(*source) if shard.is_alone else aligned_file(*source)
+    return ShardTask(shard, lake.local(shard.expression), vectors, folder, threads)
+
+
+@lru_cache(maxsize=1)
+def _laid_out(path: Path) -> tuple[WeightedSum, npt.NDArray[np.bool_]]:
+    """Shards of one collection in one space come one after the other: laid out once a process."""
+    return _lay_out(open_aligned(path))
+
+
+def _lay_out(aligned: AlignedVectors) -> tuple[WeightedSum, npt.NDArray[np.bool_]]:
+    return WeightedSum(aligned.vectors, aligned.popularity), aligned.has_vector
+
+
+def _known(lake: Lake, shard: Shard) -> Part | None:
+    """What was embedded with these gene vectors, or with others that are equal on its axis.
+
+    So news of a gene embeds again what holds that gene, and nothing else.
+    """
+    parts = lake.known(shard.step, shard.origin)
+    if parts is None:
+        equal = lake.known(shard.step, shard.origin_of(_aligned(lake, shard)))
+        if equal is None:
+            return None
+        parts = lake.build(shard.step, shard.origin, lambda: equal)
+    (part,) = parts
+    return part
+
+
+def _keep(lake: Lake, shard: Shard, part: NewPart) -> None:
+    by_axis = shard.origin_of(_aligned(lake, shard))
+    lake.build(shard.step, shard.origin, lambda: lake.build(shard.step, by_axis, lambda: [part]))
+
+
+def _aligned(lake: Lake, shard: Shard) -> AlignedVectors:
+    """Mapped into memory where several shards share them."""
+    source = (lake, shard.gene_embeddings, shard.axis, shard.n_observations)
+    return read_aligned(*source) if shard.is_alone else open_aligned(aligned_file(*source))
+
+
+def _kept(lake: Lake, shard: Shard) -> Part:
+    (part,) = lake.recall(shard.step, shard.origin)
+    return part

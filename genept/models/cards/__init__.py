@@ -1,0 +1,1 @@
+"""Model cards, their pages and figures, and what retraining forgot."""

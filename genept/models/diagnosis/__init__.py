@@ -1,0 +1,1 @@
+"""Diagnosis of bulk samples: tasks, heads, selection, training, predictions."""

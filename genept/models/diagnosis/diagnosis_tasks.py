@@ -1,0 +1,178 @@
+"""Diagnosis tasks: which label column of which bulk collection is to be read from a sample.
+
+A collection with diagnoses has its task by itself; any other label column becomes one by an
+entry in `tasks.toml`, or in a file of one's own. Training is in
+`genept.models.diagnosis.diagnosis_training`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Final, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from genept.common.errors import StoreError
+from genept.models.diagnosis.heads import HEADS, USUAL_HEADS
+
+MIN_GROUPS: Final = 12
+"""Patients or lines that a class needs to be learnt; rarer ones are left out and counted."""
+Label = Literal["batch", "cell_type", "tissue", "tissue_subtype", "diagnosis"]
+
+
+class TasksError(StoreError):
+    """A file of tasks cannot be read, or an entry of it is wrong."""
+
+
+@dataclass(frozen=True)
+class DiagnosisTask:
+    """One task.
+
+    Parameters
+    ----------
+    label, cohort
+        Columns of table `observations`: what to predict, and what must not be forgotten as
+        a whole (by default the collection).
+    heads
+        What may read the components, the simplest first.
+    every_space
+        Whether all spaces are scored beside, or the published one and one control.
+    forgotten_on_purpose
+        Cohorts that the champion knew and that need not come back.
+    only
+        Labels that a sample must have to take part, such as diagnosis: tumor.
+    name
+        Name of the model, if it is not that of label and collection.
+    """
+
+    collection: str
+    label: str = "diagnosis"
+    cohort: str | None = None
+    heads: tuple[str, ...] = USUAL_HEADS
+    every_space: bool = False
+    min_groups: int = MIN_GROUPS
+    forgotten_on_purpose: tuple[str, ...] = ()
+    only: tuple[tuple[str, str], ...] = ()
+    name: str | None = None
+
+    @property
+    def model(self) -> str:
+        """Name of the task's model, such as ``diagnosis-tcga-brca``."""
+        return self.name or f"{self.label.replace('_', '-')}-{self.collection}"
+
+    @property
+    def full(self) -> DiagnosisTask:
+        """The same task with every head and every space."""
+        return replace(self, heads=HEADS, every_space=True)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What decides the result, for its origin."""
+        return {
+            "label": self.label,
+            "cohort": self.cohort,
+            "heads": list(self.heads),
+            "every_space": self.every_space,
+            "min_groups": self.min_groups,
+            "forgotten_on_purpose": list(self.forgotten_on_purpose),
+            "only": dict(self.only),
+        }
+
+    def takes_part(self, observations: pl.DataFrame) -> pl.Series:
+        """Which observations have the label, and the others that the task asks for."""
+        conditions = [pl.col(name) == value for name, value in self.only]
+        return observations.select(
+            pl.all_horizontal(pl.col(self.label).is_not_null(), *conditions).fill_null(False)
+        ).to_series()
+
+    def impossible(self, observations: pl.DataFrame) -> str | None:
+        """Why no model can be trained on these observations; None if one can."""
+        rows = observations.filter(self.takes_part(observations))
+        if not rows.height:
+            return f"no sample has a {self.label}"
+        groups = rows.group_by(self.label).agg(pl.col("group_id").n_unique().alias("n"))
+        enough = groups.filter(pl.col("n") >= self.min_groups)
+        if enough.height > 1:
+            return None
+        listed = ", ".join(f"{name!r} {n}" for name, n in groups.sort(self.label).iter_rows())
+        return (
+            f"fewer than two values of {self.label} are in {self.min_groups} groups or more: "
+            f"{listed}"
+        )
+
+
+class TaskEntry(BaseModel):
+    """One entry of a file of tasks; its heading is the model's name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    collection: str
+    label: Label
+    cohort: Label | None = None
+    only: dict[Label, str] = {}
+    min_groups: int = Field(MIN_GROUPS, ge=5, description="That a class needs to be learnt.")
+    forgotten_on_purpose: tuple[str, ...] = ()
+    full: bool = Field(False, description="Only where the settings ask for full models.")
+
+    def task(self, name: str) -> DiagnosisTask:
+        """The task of this entry."""
+        return DiagnosisTask(
+            self.collection, self.label, self.cohort, min_groups=self.min_groups,
+            forgotten_on_purpose=self.forgotten_on_purpose, only=tuple(self.only.items()),
+            name=name,
+        )  # fmt: skip
+
+
+def load_tasks(own: Path | None = None) -> dict[str, TaskEntry]:
+    """The entries shipped with the library and those of a file of one's own, which come first.
+
+    Raises
+    ------
+    TasksError
+        A file cannot be read, or an entry is wrong; names it.
+    """
+    shipped = resources.files("genept.models.diagnosis") / "tasks.toml"
+    entries = _entries(shipped.read_text("utf-8"), "tasks.toml")
+    if own is None:
+        return entries
+    try:
+        return entries | _entries(own.read_text("utf-8"), str(own))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TasksError(f"the file of tasks {own} cannot be read: {error}") from error
+
+
+def tasks_of(
+    collection: str, entries: Mapping[str, TaskEntry], *, full: bool = False
+) -> list[DiagnosisTask]:
+    """The tasks of one collection: its diagnosis, unless an entry says it otherwise, and entries.
+
+    Parameters
+    ----------
+    full
+        With every head and space, and the entries that ask for that.
+    """
+    usual = DiagnosisTask(collection)
+    declared = {
+        name: entry.task(name)
+        for name, entry in entries.items()
+        if entry.collection == collection and (full or not entry.full)
+    }
+    tasks = ({usual.model: usual} | declared).values()
+    return [task.full if full else task for task in tasks]
+
+
+def _entries(text: str, where: str) -> dict[str, TaskEntry]:
+    try:
+        return {
+            name: TaskEntry.model_validate(entry) for name, entry in tomllib.loads(text).items()
+        }
+    except tomllib.TOMLDecodeError as error:
+        raise TasksError(f"{where} is no TOML: {error}") from error
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise TasksError(f"{where} has a wrong entry: {found}") from error

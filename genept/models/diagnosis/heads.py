@@ -1,0 +1,244 @@
+"""What a diagnosis model is made of: a representation, a preparation, a head, a calibration.
+
+Also the probe set: a few samples, and what a model predicted of them when it was trained.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+from scipy.optimize import minimize_scalar
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+Floats = NDArray[np.float64]
+
+
+SMALLEST: Final = 1e-300
+
+_DOUBTS: Final = (0.0, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12)
+
+
+class Tempering(NamedTuple):
+    """How probabilities are calibrated.
+
+    Parameters
+    ----------
+    temperature
+        Above 1 flattens them, below 1 sharpens them.
+    doubt
+        Share that is spread evenly over all classes.
+    floor
+        Least probability of a head that is told from none.
+    """
+
+    temperature: float = 1.0
+    doubt: float = 0.0
+    floor: float = SMALLEST
+
+
+def tempered(shares: Floats, tempering: Tempering) -> Floats:
+    """Calibrated probabilities, rows × classes."""
+    scores = np.log(np.maximum(shares, tempering.floor)) / tempering.temperature
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    flat: Floats = raised / raised.sum(axis=1, keepdims=True)
+    doubted: Floats = (1 - tempering.doubt) * flat + tempering.doubt / shares.shape[1]
+    return doubted
+
+
+def fit_tempering(shares: Floats, truth: NDArray[np.intp]) -> Tempering:
+    """The tempering at which out-of-fold probabilities are likeliest.
+
+    Of n rows each counts as right with 1 − 1 / (n + 2), the rule of succession; the other
+    classes share the rest.
+
+    Parameters
+    ----------
+    shares
+        Of rows that the model did not see, rows × classes.
+    truth
+        Column of each row's own class.
+    """
+    n, k = shares.shape
+    target = np.full((n, k), 1 / (n + 2) / max(k - 1, 1))
+    target[np.arange(n), truth] = 1 - 1 / (n + 2)
+
+    def surprise(log_temperature: float, doubt: float) -> float:
+        found = tempered(shares, Tempering(float(np.exp(log_temperature)), doubt))
+        return float(-(target * np.log(np.maximum(found, SMALLEST))).sum(axis=1).mean())
+
+    best = [
+        (
+            minimize_scalar(
+                surprise, bounds=(-3.0, 6.0), args=(doubt,), method="bounded",
+                options={"xatol": 1e-4},
+            ),
+            doubt,
+        )
+        for doubt in _DOUBTS
+    ]  # fmt: skip
+    found, doubt = min(best, key=lambda one: float(one[0].fun))
+    return Tempering(float(np.exp(found.x)), doubt)
+
+
+LINEAR: Final = "linear"
+
+SHRUNKEN: Final = {"shrunken-0.5": 0.5, "shrunken-0.1": 0.1, "shrunken-0.9": 0.9}
+"""Linear discriminants, by how far their covariance is shrunken: it depends on the task."""
+
+NEIGHBOURS: Final = "knn"
+
+BOOSTED: Final = "boosted"
+
+USUAL_HEADS: Final = (LINEAR, *SHRUNKEN, NEIGHBOURS)
+
+HEADS: Final = (*USUAL_HEADS, BOOSTED)
+"""From the simplest to the least simple: of equal ones the first is chosen."""
+
+
+STEPS: Final = ("scale", "components", "head")
+
+FEW_COMPONENTS: Final = 100
+
+MAX_COMPONENTS: Final = dict.fromkeys(HEADS, FEW_COMPONENTS) | dict.fromkeys(SHRUNKEN, 1000)
+"""By head. A covariance that is shrunken bears as many as there are samples."""
+
+N_NEIGHBOURS: Final = 10
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way of diagnosing: what is seen, and which head reads it."""
+
+    representation: str
+    head: str
+
+    @property
+    def name(self) -> str:
+        """Such as ``expression, linear``."""
+        return f"{self.representation}, {self.head}"
+
+
+@dataclass(frozen=True)
+class DiagnosisModel:
+    """A fitted model: a Pipeline whose probabilities a tempering calibrates.
+
+    Parameters
+    ----------
+    classes
+        In the order of the columns of `probabilities`.
+    """
+
+    contender: Contender
+    pipeline: Pipeline
+    classes: tuple[str, ...]
+    tempering: Tempering
+
+    def probabilities(self, features: Mapping[str, NDArray[np.float32]]) -> Floats:
+        """Calibrated probabilities, samples × classes."""
+        X = features[self.contender.representation].astype(np.float64)
+        return tempered(class_shares(self.pipeline, X, self.classes), self.tempering)
+
+
+def new_head(name: str, n_classes: int, seed: int) -> Any:
+    """An unfitted head.
+
+    Linear and boosted heads weigh classes by the inverse of their frequency, the shrunken
+    discriminants give them equal priors; neighbours cannot, and vote by the inverse of their
+    distance.
+    """
+    if name == LINEAR:
+        # The quasi-Newton default stops where rounding leads it: on KIPAN another number of BLAS
+        # threads moved probabilities by 0.1. Newton's method in float64 agrees to 1e-13.
+        return LogisticRegression(class_weight="balanced", solver="newton-cholesky", tol=1e-6)
+    if name in SHRUNKEN:
+        priors = [1 / n_classes] * n_classes
+        return LinearDiscriminantAnalysis("lsqr", shrinkage=SHRUNKEN[name], priors=priors)
+    if name == NEIGHBOURS:
+        return KNeighborsClassifier(n_neighbors=N_NEIGHBOURS, weights="distance", algorithm="brute")
+    if name == BOOSTED:
+        return HistGradientBoostingClassifier(
+            max_iter=60, max_depth=3, class_weight="balanced", early_stopping=False,
+            random_state=seed,
+        )  # fmt: skip
+    raise ValueError(f"unknown head {name!r}; there are {', '.join(HEADS)}")
+
+
+def new_preparation(
+    n_rows: int, n_features: int, seed: int, components: int = FEW_COMPONENTS
+) -> Pipeline:
+    """Standardisation and principal components, unfitted.
+
+    Exact, not randomised: the first components are the same however many are asked for.
+    """
+    k = min(components, n_rows - 1, n_features)
+    pca = PCA(k, svd_solver="full", random_state=seed)
+    return Pipeline([(STEPS[0], StandardScaler()), (STEPS[1], pca)])
+
+
+def fitted(estimator: Any, X: Floats, y: NDArray[np.str_] | None = None) -> Any:
+    """Fit on one thread; an unfinished fit raises instead of becoming a result.
+
+    One thread: on a busy machine threads spend their time waiting for one another.
+    """
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("error", ConvergenceWarning)
+        warnings.simplefilter("error", RuntimeWarning)
+        return estimator.fit(X, y)
+
+
+def class_shares(estimator: Any, X: Floats, classes: tuple[str, ...]) -> Floats:
+    """Uncalibrated probabilities in the order of `classes`; 0 for one it was not trained on."""
+    shares = np.zeros((len(X), len(classes)))
+    with threadpool_limits(1):
+        shares[:, np.searchsorted(classes, estimator.classes_)] = estimator.predict_proba(X)
+    head = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    if isinstance(head, KNeighborsClassifier):
+        # Ten neighbours of one class are no proof: one more, of any class, votes with them.
+        return (shares * N_NEIGHBOURS + 1 / len(classes)) / (N_NEIGHBOURS + 1)
+    return shares
+
+
+def fit_model(
+    contender: Contender,
+    features: Mapping[str, NDArray[np.float32]],
+    labels: NDArray[np.str_],
+    tempering: Tempering,
+    seed: int,
+) -> DiagnosisModel:
+    """Fit the whole Pipeline of a contender."""
+    X = features[contender.representation].astype(np.float64)
+    classes = tuple(str(one) for one in np.unique(labels))
+    steps = new_preparation(len(X), X.shape[1], seed, MAX_COMPONENTS[contender.head]).steps
+    pipeline = Pipeline([*steps, (STEPS[2], new_head(contender.head, len(classes), seed))])
+    return DiagnosisModel(contender, fitted(pipeline, X, labels), classes, tempering)
+
+
+PROBE_TOLERANCE: Final = 1e-6
+
+
+def probe_bytes(model: DiagnosisModel, features: NDArray[np.float32]) -> bytes:
+    """The probe set: features of a few samples, and what the model says of them."""
+    seen = np.ascontiguousarray(features, dtype=np.float32)
+    expected = model.probabilities({model.contender.representation: seen})
+    data: bytes = save({"features": seen, "probabilities": np.ascontiguousarray(expected)})
+    return data
+
+
+def probe_difference(model: DiagnosisModel, probe: Mapping[str, NDArray[np.float64]]) -> float:
+    """Largest difference between what a model says of the probe set and what it said."""
+    features = {model.contender.representation: probe["features"].astype(np.float32)}
+    return float(np.abs(model.probabilities(features) - probe["probabilities"]).max())

@@ -1,0 +1,194 @@
+"""Choosing a diagnosis model by nested grouped cross-validation.
+
+The outer folds say how good the choice is, the inner ones make it; every contender's own
+outer predictions are kept, so that what the embedding adds over expression can be said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import balanced_accuracy_score
+
+from genept.embeddings.representations import EXPRESSION
+from genept.models.diagnosis.heads import (
+    MAX_COMPONENTS,
+    Contender,
+    Floats,
+    Tempering,
+    class_shares,
+    fit_tempering,
+    fitted,
+    new_head,
+    new_preparation,
+    tempered,
+)
+from genept.models.splits.folds import Folds, grouped_folds
+from genept.models.splits.holdout import TrainingView
+
+N_FOLDS: Final = 5
+N_INNER_FOLDS: Final = 3
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A contender, the tempering of its out-of-fold probabilities, and its score there."""
+
+    contender: Contender
+    tempering: Tempering
+    balanced_accuracy: float
+
+
+@dataclass(frozen=True)
+class NestedResult:
+    """What nested cross-validation found, one entry per row of the training view.
+
+    Parameters
+    ----------
+    probabilities
+        Calibrated, of the contender that the inner folds chose: rows × classes.
+    predictions
+        By contender, its own out-of-fold predictions.
+    without_embedding
+        Predictions of what the inner folds choose among the contenders that read expression
+        alone, if any does.
+    permuted
+        Those of the first contender, trained on permuted labels; and these labels.
+    chosen
+        The contender of the final model, by the outer folds.
+    picked
+        What the inner folds picked, by outer fold.
+    """
+
+    contenders: tuple[Contender, ...]
+    classes: tuple[str, ...]
+    folds: Folds
+    probabilities: Floats
+    predictions: Mapping[Contender, NDArray[np.str_]]
+    without_embedding: NDArray[np.str_] | None
+    permuted: NDArray[np.str_]
+    permuted_labels: NDArray[np.str_]
+    chosen: Chosen
+    picked: tuple[Contender, ...]
+
+
+def nested_selection(
+    view: TrainingView,
+    contenders: Sequence[Contender],
+    *,
+    beside: Sequence[str] = (),
+    seed: int,
+    n_folds: int = N_FOLDS,
+) -> NestedResult:
+    """Choose among `contenders`, and say how good such a choice is.
+
+    Parameters
+    ----------
+    contenders
+        The simplest first: of equally good ones the first is chosen. Labels are permuted
+        for the first as a control.
+    beside
+        Further representations, scored by the same heads and never chosen.
+    """
+    rows = view.rows
+    classes = tuple(str(one) for one in np.unique(rows.labels))
+    truth = np.searchsorted(classes, rows.labels)
+    folds = grouped_folds(rows.groups, rows.labels, n_folds, seed)
+    heads = dict.fromkeys(one.head for one in contenders)
+    scored = [*contenders, *(Contender(name, head) for name in beside for head in heads)]
+    alone = [one for one in contenders if one.representation == EXPRESSION]
+    permuted = np.random.default_rng(seed).permutation(rows.labels)
+    outer = {one: np.empty((len(truth), len(classes))) for one in scored}
+    nested, control = np.empty_like(outer[scored[0]]), np.empty((len(truth), len(classes)))
+    without = np.zeros(len(truth), dtype=np.intp)
+    picked = []
+    for fold in range(n_folds):
+        train, test = folds != fold, folds == fold
+        for one, shares in _fold_shares(view, scored, rows.labels, train, test, classes, seed):
+            outer[one][test] = shares
+        first = _fold_shares(view, contenders[:1], permuted, train, test, classes, seed)
+        control[test] = first[0][1]
+        inner = _choose_inside(view, contenders, alone, train, classes, seed)
+        picked.append(inner[0].contender)
+        nested[test] = tempered(outer[inner[0].contender][test], inner[0].tempering)
+        if alone:
+            without[test] = outer[inner[1].contender][test].argmax(axis=1)
+    names = np.asarray(classes)
+    return NestedResult(
+        tuple(contenders),
+        classes,
+        folds,
+        nested,
+        {one: names[shares.argmax(axis=1)] for one, shares in outer.items()},
+        names[without] if alone else None,
+        names[control.argmax(axis=1)],
+        permuted,
+        _best(contenders, outer, truth),
+        tuple(picked),
+    )
+
+
+def _choose_inside(
+    view: TrainingView,
+    contenders: Sequence[Contender],
+    alone: Sequence[Contender],
+    train: NDArray[np.bool_],
+    classes: tuple[str, ...],
+    seed: int,
+) -> list[Chosen]:
+    """Choose on the training rows of one outer fold alone: among all, and among some."""
+    where = np.flatnonzero(train)
+    labels = view.rows.labels
+    folds = grouped_folds(view.rows.groups[where], labels[where], N_INNER_FOLDS, seed)
+    inner = {one: np.empty((len(where), len(classes))) for one in contenders}
+    for fold in range(N_INNER_FOLDS):
+        inside, outside = np.zeros(len(labels), bool), np.zeros(len(labels), bool)
+        inside[where[folds != fold]] = outside[where[folds == fold]] = True
+        for one, shares in _fold_shares(view, contenders, labels, inside, outside, classes, seed):
+            inner[one][folds == fold] = shares
+    truth = np.searchsorted(classes, labels[where])
+    return [_best(some, inner, truth) for some in (contenders, alone) if some]
+
+
+def _best(
+    contenders: Sequence[Contender], shares: Mapping[Contender, Floats], truth: NDArray[np.intp]
+) -> Chosen:
+    scores = [
+        float(balanced_accuracy_score(truth, shares[one].argmax(axis=1))) for one in contenders
+    ]
+    best = int(np.argmax(scores))
+    chosen = contenders[best]
+    return Chosen(chosen, fit_tempering(shares[chosen], truth), scores[best])
+
+
+def _fold_shares(
+    view: TrainingView,
+    contenders: Sequence[Contender],
+    labels: NDArray[np.str_],
+    train: NDArray[np.bool_],
+    test: NDArray[np.bool_],
+    classes: tuple[str, ...],
+    seed: int,
+) -> list[tuple[Contender, Floats]]:
+    """Probabilities of the test rows by every contender, fitted on the training rows.
+
+    Heads of one representation share the fit of its preparation.
+    """
+    found = []
+    for name in dict.fromkeys(one.representation for one in contenders):
+        X = view.rows.features[name].astype(np.float64)
+        of_this = [one for one in contenders if one.representation == name]
+        most = max(MAX_COMPONENTS[one.head] for one in of_this)
+        preparation = new_preparation(int(train.sum()), X.shape[1], seed, most)
+        Z_train = fitted(preparation, X[train]).transform(X[train])
+        Z_test = preparation.transform(X[test])
+        n_classes = len(np.unique(labels[train]))
+        for one in of_this:
+            k = MAX_COMPONENTS[one.head]
+            head = fitted(new_head(one.head, n_classes, seed), Z_train[:, :k], labels[train])
+            found.append((one, class_shares(head, Z_test[:, :k], classes)))
+    return found

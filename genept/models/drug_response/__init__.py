@@ -1,0 +1,1 @@
+"""Drug response of cell lines: screens, models, evaluation, training, serving."""

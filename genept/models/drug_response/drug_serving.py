@@ -1,0 +1,158 @@
+"""What a stored drug-response model says of lines or samples that it was not measured on.
+
+It abstains on a sample unlike those that it was trained on, and on a drug of too few lines.
+Research use: nothing here chooses a treatment for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from genept.embeddings.expression import embedding_matrix
+from genept.models.diagnosis.heads import STEPS
+from genept.models.domain import LEAST_MEASURED
+from genept.models.drug_response.pipeline import WithinDrug, predict_pairs
+from genept.models.evidence import ModelManifest
+from genept.models.registry import ModelRegistry
+from genept.models.serving import (
+    ANSWERED,
+    TOO_FEW_GENES,
+    UNLIKE,
+    BulkCollection,
+    GeneVectors,
+    Served,
+)
+from genept.models.user_samples import Features, Samples
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part
+
+UNMEASURED: Final = "unmeasured_drug_responses"
+TOO_FEW_LINES: Final = "too few training lines for this drug"
+_CODE: Final = (
+    *(
+        "genept.models.domain",
+        "genept.models.drug_response.pipeline",
+        "genept.models.drug_response.drug_serving",
+    ),
+    *(
+        "genept.models.user_samples",
+        "genept.models.serving",
+        "genept.embeddings",
+        "genept.schema.tables",
+    ),
+)
+_LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
+
+
+def predict_drugs(served: Served, samples: Samples, vectors: GeneVectors) -> pl.DataFrame:
+    """Response of each sample to each drug of the model, with its 90 % interval.
+
+    Returns
+    -------
+    pl.DataFrame
+        observation_id, drug_id, prediction, low, high, difference (from the drug's mean over
+        the training lines; below 0 is more sensitive), in ln(µM); distance, genes_measured,
+        abstained, reason; one row a sample and drug, the most sensitive first.
+
+    Raises
+    ------
+    ValueError
+        If the samples cannot be brought to the unit that the model reads.
+    """
+    features, distances, measured = served.read(samples, vectors)
+    head: WithinDrug = served.model.pipeline.named_steps[STEPS[2]]
+    n, k = len(samples.ids), len(head.codes_)
+    line, drug = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
+    said, reach, few = predict_pairs(served.model.pipeline, features, line, head.codes_[drug])
+    reason = np.select(
+        [np.full(n * k, measured < LEAST_MEASURED), distances[line] > 1, few],
+        [TOO_FEW_GENES, UNLIKE, TOO_FEW_LINES],
+        ANSWERED,
+    )
+    return pl.DataFrame(
+        {
+            "observation_id": np.asarray(samples.ids, dtype=np.str_)[line],
+            "drug_id": head.drugs_[drug],
+            "prediction": said,
+            "low": said - reach,
+            "high": said + reach,
+            "difference": said - head.mean_[drug],
+            "distance": distances[line],
+            "genes_measured": np.full(n * k, measured),
+            "abstained": reason != ANSWERED,
+            "reason": reason,
+        }
+    ).sort("observation_id", "difference", "drug_id", maintain_order=True)
+
+
+def unmeasured_responses(
+    lake: Lake,
+    registry: ModelRegistry,
+    manifest: ModelManifest,
+    collections: Sequence[BulkCollection],
+    measured: Mapping[str, Sequence[Part]],
+    vectors: Part,
+) -> tuple[list[Part], dict[str, str]]:
+    """Parts of ``unmeasured_drug_responses``: a champion asked about collections of cell lines.
+
+    Parameters
+    ----------
+    measured
+        Parts of ``drug_responses``, by collection: these pairs are left out.
+    vectors
+        Part of ``gene_embeddings`` of the model's space.
+
+    Returns
+    -------
+    parts, not_asked
+        And why a collection was not asked about.
+    """
+    parts: list[Part] = []
+    not_asked: dict[str, str] = {}
+    for collection in collections:
+        known = measured.get(collection.id, ())
+
+        def compute(
+            collection: BulkCollection = collection, known: Sequence[Part] = known
+        ) -> list[NewPart]:
+            rows = _asked(lake, Served.of(registry, manifest), collection, known, vectors)
+            if not len(rows):
+                return []
+            return [NewPart(UNMEASURED, rows, (manifest.model, collection.id))]
+
+        inputs = {
+            "model": manifest.stored_sha256,
+            "axis": collection.axis.sha256,
+            "vectors": vectors.sha256,
+            **{f"expression {n}": part.sha256 for n, part in enumerate(collection.expression)},
+            **{f"measured {n}": part.sha256 for n, part in enumerate(known)},
+        }
+        origin = Origin(_CODE, inputs, {"unit": collection.unit}, _LIBRARIES)
+        try:
+            parts += lake.build(f"{UNMEASURED}/{manifest.model}/{collection.id}", origin, compute)
+        except ValueError as error:
+            not_asked[f"{manifest.model}, {collection.id}"] = str(error)
+    return parts, not_asked
+
+
+def _asked(
+    lake: Lake, served: Served, collection: BulkCollection, known: Sequence[Part], vectors: Part
+) -> pl.DataFrame:
+    def gene_vectors(_: str) -> tuple[list[str], Features]:
+        rows = lake.read_arrow(vectors, ["ensembl_gene_id", "embedding"])
+        return rows["ensembl_gene_id"].to_pylist(), embedding_matrix(rows)
+
+    found = predict_drugs(served, collection.samples(lake), gene_vectors)
+    keys = ["observation_id", "drug_id"]
+    if known:
+        found = found.join(lake.read(list(known), keys), on=keys, how="anti")
+    return found.select(
+        pl.lit(served.manifest.model).alias("model"),
+        pl.lit(served.manifest.version).alias("model_version"),
+        pl.lit(collection.id).alias("collection_id"),
+        pl.all(),
+    ).sort(keys)

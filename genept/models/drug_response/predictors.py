@@ -1,0 +1,264 @@
+"""What is predicted without per-drug models: six naive means, and factors of what is left.
+
+Drugs are vectors by Morgan fingerprints of their structures, where RDKit is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import MultiTaskElasticNet, RidgeCV
+from sklearn.multioutput import MultiOutputRegressor
+
+Floats = NDArray[np.float64]
+
+Codes = NDArray[np.intp]
+
+MEAN_EFFECTS: Final = "mean-effects"
+
+DRUG_MEAN: Final = "drug-mean"
+
+TISSUE_DRUG_MEAN: Final = "tissue-drug-mean"
+
+LINE_MEAN: Final = "cell-line-mean"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Measured pairs of a line and a drug, one entry per pair.
+
+    `tissue` is that of the line; `value` is in ln(µM).
+    """
+
+    line: Codes
+    drug: Codes
+    tissue: Codes
+    value: Floats
+
+    def take(self, rows: NDArray[np.bool_]) -> Pairs:
+        """Some of the pairs."""
+        return Pairs(self.line[rows], self.drug[rows], self.tissue[rows], self.value[rows])
+
+
+def _means(codes: Codes, train: NDArray[np.bool_], values: Floats, otherwise: Floats) -> Floats:
+    """Mean over the training pairs of each pair's own code; `otherwise` where there are none."""
+    n = int(codes.max()) + 1
+    counts = np.bincount(codes[train], minlength=n)
+    sums = np.bincount(codes[train], values[train], minlength=n)
+    means = np.divide(sums, counts, out=np.zeros(n), where=counts > 0)
+    return np.where(counts[codes] > 0, means[codes], otherwise)
+
+
+def _global(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+    return np.full(len(pairs.value), pairs.value[train].mean())
+
+
+def _drug(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+    return _means(pairs.drug, train, pairs.value, _global(pairs, train))
+
+
+def _line(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+    return _means(pairs.line, train, pairs.value, _global(pairs, train))
+
+
+def _tissue(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+    return _means(pairs.tissue, train, pairs.value, _global(pairs, train))
+
+
+def _tissue_drug(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+    both = pairs.tissue * (int(pairs.drug.max()) + 1) + pairs.drug
+    return _means(both, train, pairs.value, _drug(pairs, train))
+
+
+def _mean_effects(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+    """Global mean, plus the line's and the drug's deviations from it, where they are known."""
+    overall = _global(pairs, train)
+    return _drug(pairs, train) + _line(pairs, train) - overall
+
+
+NAIVE: Final[dict[str, Callable[[Pairs, NDArray[np.bool_]], Floats]]] = {
+    "global-mean": _global,
+    DRUG_MEAN: _drug,
+    LINE_MEAN: _line,
+    "tissue-mean": _tissue,
+    TISSUE_DRUG_MEAN: _tissue_drug,
+    MEAN_EFFECTS: _mean_effects,
+}
+"""By name, from the training pairs to a prediction of every pair."""
+
+
+N_FILLING: Final = 5
+
+N_ITERATIONS: Final = 6
+
+PENALTIES: Final = np.logspace(-1, 2, 7)
+"""Of the ridge, in units of the components' mean sum of squares."""
+
+NewModel = Callable[[int, float], Any]
+"""From a seed and the components' mean sum of squares to an unfitted estimator."""
+
+
+def _ridge(_: int, unit: float) -> Any:
+    return RidgeCV(alphas=PENALTIES * unit)
+
+
+def _elastic_net(_: int, __: float) -> Any:
+    return MultiTaskElasticNet(alpha=1.0, l1_ratio=0.5, max_iter=5000)
+
+
+def _random_forest(seed: int, _: float) -> Any:
+    return RandomForestRegressor(
+        100, min_samples_leaf=3, max_features=0.3, random_state=seed, n_jobs=1
+    )
+
+
+def _boosted(seed: int, _: float) -> Any:
+    return MultiOutputRegressor(
+        HistGradientBoostingRegressor(
+            max_iter=60, max_depth=3, early_stopping=False, random_state=seed
+        )
+    )
+
+
+MODELS: Final[dict[str, tuple[NewModel, int]]] = {
+    "ridge": (_ridge, 100),
+    "elastic-net": (_elastic_net, 8),
+    "random-forest": (_random_forest, 8),
+    "boosted": (_boosted, 8),
+}
+"""By name, with how many factors it predicts. The ridge chooses its penalty by leave-one-out
+error on the training units; the others' settings were fixed before any test fold was seen."""
+
+
+def filled(table: Floats, rank: int = N_FILLING) -> Floats:
+    """A table whose gaps are filled in by its own leading factors.
+
+    Starts from zeros; after a few rounds the gaps no longer pull at the factors.
+
+    Parameters
+    ----------
+    table
+        Units × others; NaN where nothing was measured.
+    """
+    measured = np.isfinite(table)
+    found = np.where(measured, table, 0.0)
+    for _ in range(N_ITERATIONS):
+        left, strength, right = np.linalg.svd(found, full_matrices=False)
+        guess = (left[:, :rank] * strength[:rank]) @ right[:rank]
+        found = np.where(measured, table, guess)
+    return found
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The leading factors of a table's rows.
+
+    Parameters
+    ----------
+    seen
+        Which units the table was measured of.
+    scores
+        Of these units, units × factors.
+    axes
+        Factors × others.
+    """
+
+    seen: NDArray[np.bool_]
+    scores: Floats
+    axes: Floats
+
+    @classmethod
+    def of(cls, table: Floats, seen: NDArray[np.bool_]) -> Factors:
+        """Factors of the rows that are `seen`; no other row is read.
+
+        Parameters
+        ----------
+        table
+            Units × others; NaN where nothing was measured.
+        """
+        left, strength, right = np.linalg.svd(filled(table[seen]), full_matrices=False)
+        return cls(seen, left * strength, right)
+
+
+def predict_table(name: str, components: Floats, factors: Factors, *, seed: int) -> Floats:
+    """Predict the whole table from the components of its units.
+
+    Parameters
+    ----------
+    components
+        Units × components.
+
+    Returns
+    -------
+    Floats
+        Units × others.
+    """
+    new_model, n_factors = MODELS[name]
+    Z = components[factors.seen]
+    unit = float((Z**2).sum() / Z.shape[1]) or 1.0
+    model = new_model(seed, unit).fit(Z, factors.scores[:, :n_factors])
+    found: Floats = model.predict(components) @ factors.axes[:n_factors]
+    return found
+
+
+RADIUS: Final = 2
+
+N_BITS: Final = 1024
+
+FINGERPRINTS: Final = "drug-fingerprints"
+
+IDENTITY: Final = "drug-identity"
+
+Matrix = npt.NDArray[np.float32]
+
+
+def has_rdkit() -> bool:
+    """Whether the optional extra ``chemistry`` is installed."""
+    return find_spec("rdkit") is not None
+
+
+def drug_features(drugs: Sequence[str], smiles: Mapping[str, str]) -> tuple[str, Matrix, list[str]]:
+    """Features of drugs: fingerprints, or their identity where these cannot be had.
+
+    Parameters
+    ----------
+    smiles
+        Structure by name of the drug, such as ``CC(=O)Oc1ccccc1C(=O)O``.
+
+    Returns
+    -------
+    representation, features, without
+        What the features are; drugs × bits; and the drugs without a readable structure,
+        which get the mean of the others.
+    """
+    if not smiles or not has_rdkit():
+        return IDENTITY, np.eye(len(drugs), dtype=np.float32), list(drugs)
+    features = np.full((len(drugs), N_BITS), np.nan, dtype=np.float32)
+    for row, drug in enumerate(drugs):
+        bits = _fingerprint(smiles[drug]) if drug in smiles else None
+        if bits is not None:
+            features[row] = bits
+    missing = np.isnan(features[:, 0])
+    if missing.all():
+        return IDENTITY, np.eye(len(drugs), dtype=np.float32), list(drugs)
+    features[missing] = features[~missing].mean(axis=0)
+    return FINGERPRINTS, features, [drug for drug, gone in zip(drugs, missing, strict=True) if gone]
+
+
+def _fingerprint(smiles: str) -> Matrix | None:
+    from rdkit import Chem, RDLogger
+    from rdkit.Chem import rdFingerprintGenerator
+
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        return None
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=N_BITS)
+    return np.asarray(generator.GetFingerprintAsNumPy(molecule), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""The promotion gate, its questions, champions and challengers."""

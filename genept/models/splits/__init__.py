@@ -1,0 +1,1 @@
+"""Splits that keep models honest: groups, folds, the holdout."""

@@ -1,0 +1,275 @@
+"""Frozen folds that never cut a group in two: who is tested with whom, in each regime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+from genept.models.splits.groups import connected_groups
+from genept.models.splits.holdout import Holdout
+from genept.storage.provenance import sha256_of
+
+Folds = NDArray[np.int64]
+
+
+class GroupLeakError(ValueError):
+    """A group sits on both sides of a split."""
+
+
+def grouped_folds(
+    groups: Sequence[str] | NDArray[np.str_],
+    labels: Sequence[str] | NDArray[np.str_] | None,
+    n_folds: int,
+    seed: int,
+) -> Folds:
+    """Assign rows to folds so that no group is in two.
+
+    Parameters
+    ----------
+    groups
+        Patient, donor or cell line of each row.
+    labels
+        If given, folds keep the share of each label as nearly as whole groups allow.
+
+    Returns
+    -------
+    Folds
+        Fold of each row, 0 … `n_folds` − 1.
+
+    Raises
+    ------
+    ValueError
+        For a row without a group or label, for fewer groups than folds, for a label
+        in fewer groups than folds (it would be missing from a fold), or if whole
+        groups are so unequal that a fold stays empty.
+    """
+    names = _complete("group", groups)
+    n_groups = len(np.unique(names))
+    if not 2 <= n_folds <= n_groups:
+        raise ValueError(f"{n_folds} folds cannot be made of {n_groups} groups")
+    rows = np.zeros((len(names), 1))
+    if labels is None:
+        parts = GroupKFold(n_folds, shuffle=True, random_state=seed).split(rows, groups=names)
+    else:
+        classes = _complete("label", labels)
+        _refuse_rare(classes, names, n_folds)
+        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+        parts = splitter.split(rows, classes, names)
+    folds = np.empty(len(names), dtype=np.int64)
+    for fold, (_, test) in enumerate(parts):
+        folds[test] = fold
+    if len(np.unique(folds)) < n_folds:
+        raise ValueError(
+            f"the {n_groups} groups are too unequal in size for {n_folds} folds: "
+            "one stays empty; use fewer folds"
+        )
+    refuse_group_leak(names, folds)
+    return folds
+
+
+def refuse_group_leak(groups: ArrayLike, folds: ArrayLike) -> None:
+    """Raise `GroupLeakError` if any group has rows in two folds."""
+    names, codes = np.unique(np.asarray(groups), return_inverse=True)
+    fold = np.asarray(folds)
+    first = fold[np.unique(codes, return_index=True)[1]]
+    leaking = names[np.unique(codes[fold != first[codes]])]
+    if len(leaking):
+        raise GroupLeakError(
+            f"{len(leaking)} groups have rows in more than one fold, such as {leaking[0]!s}: "
+            "make the folds with grouped_folds"
+        )
+
+
+def finite_features(features: ArrayLike, n_rows: int) -> NDArray[np.float32]:
+    """Return the features as float32, shape (n_rows, d), or say which row is unusable."""
+    values = np.asarray(features, dtype=np.float32)
+    if values.ndim != 2 or len(values) != n_rows:
+        raise ValueError(f"expected features of {n_rows} rows, got shape {values.shape}")
+    wrong = ~np.isfinite(values).all(axis=1)
+    if wrong.any():
+        raise ValueError(
+            f"{wrong.sum()} rows have features that are not finite, the first is row "
+            f"{np.argmax(wrong)}; leave them out and count them"
+        )
+    if not np.ptp(values, axis=0).any():
+        raise ValueError("the features are the same in every row: nothing can be learnt from them")
+    return values
+
+
+def _complete(what: str, values: Sequence[str] | NDArray[np.str_]) -> NDArray[np.str_]:
+    missing = [row for row, value in enumerate(values) if value is None or value == ""]
+    if missing:
+        raise ValueError(f"{len(missing)} rows have no {what}, the first is row {missing[0]}")
+    return np.asarray(values, dtype=np.str_)
+
+
+def _refuse_rare(labels: NDArray[np.str_], groups: NDArray[np.str_], n_folds: int) -> None:
+    if len(labels) != len(groups):
+        raise ValueError(f"{len(labels)} labels but {len(groups)} groups")
+    names, _ = np.unique(labels, return_counts=True)
+    in_groups = {str(name): len(np.unique(groups[labels == name])) for name in names}
+    rare = {name: n for name, n in in_groups.items() if n < n_folds}
+    if rare:
+        listed = ", ".join(f"{name!r} in {n}" for name, n in rare.items())
+        raise ValueError(
+            f"labels in fewer groups than the {n_folds} folds: {listed}; "
+            "leave them out, merge them, or use fewer folds"
+        )
+
+
+ANY = "*"
+"""Stands for the observation in folds of drugs, and for the drug in folds of observations."""
+
+
+class Regime(StrEnum):
+    """What the model has never seen when it is tested."""
+
+    GROUPED = "grouped"
+    LEAVE_STUDY_OUT = "leave-study-out"
+    LEAVE_CELL_LINE_OUT = "leave-cell-line-out"
+    LEAVE_TISSUE_OUT = "leave-tissue-out"
+    LEAVE_DRUG_OUT = "leave-drug-out"
+    RANDOM_PAIRS = "random-pairs"
+
+
+class ChangedFoldsError(ValueError):
+    """An assignment is not the one whose hash was published."""
+
+
+@dataclass(frozen=True)
+class FrozenFolds:
+    """One assignment of units to folds, one entry per unit.
+
+    A unit is an observation, a drug or a pair of both; what it is not is ``*``.
+    """
+
+    regime: Regime
+    observations: NDArray[np.str_]
+    drugs: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    folds: Folds
+
+    def __post_init__(self) -> None:
+        refuse_group_leak(self.groups, self.folds)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of regime, units, groups and folds; the order of units does not matter."""
+        units = zip(self.observations, self.drugs, self.groups, self.folds, strict=True)
+        return sha256_of(
+            self.regime, sorted((str(o), str(d), str(g), int(f)) for o, d, g, f in units)
+        )
+
+    def table(
+        self, model: str, collection_id: str, *, holdout: Holdout | None = None
+    ) -> pl.DataFrame:
+        """Rows of table ``model_folds``."""
+        out = (
+            np.zeros(len(self.folds), bool)
+            if holdout is None
+            else holdout.contains(self.observations)
+        )
+        return pl.DataFrame(
+            {
+                "model": model,
+                "regime": str(self.regime),
+                "collection_id": collection_id,
+                "observation_id": self.observations,
+                "drug_id": self.drugs,
+                "group": self.groups,
+                "fold": self.folds,
+                "is_holdout": out,
+                "folds_sha256": self.sha256,
+            }
+        )
+
+
+def frozen_from_table(rows: pl.DataFrame) -> FrozenFolds:
+    """Read one assignment back from rows of table ``model_folds``.
+
+    Raises
+    ------
+    ChangedFoldsError
+        If the rows are not those that were hashed: one was moved, added or lost.
+    """
+    keys = rows.select("model", "regime", "folds_sha256").unique()
+    if len(keys) != 1:
+        raise ChangedFoldsError(
+            f"{len(keys)} assignments are mixed: filter for one model and regime"
+        )
+    frozen = FrozenFolds(
+        Regime(rows["regime"][0]),
+        rows["observation_id"].to_numpy().astype(np.str_),
+        rows["drug_id"].to_numpy().astype(np.str_),
+        rows["group"].to_numpy().astype(np.str_),
+        rows["fold"].to_numpy().astype(np.int64),
+    )
+    if frozen.sha256 != rows["folds_sha256"][0]:
+        raise ChangedFoldsError(
+            f"the folds of {rows['model'][0]}, {frozen.regime}, have the hash "
+            f"{frozen.sha256[:12]}, published was {rows['folds_sha256'][0][:12]}: "
+            "load the table from its release again"
+        )
+    return frozen
+
+
+def observation_folds(
+    ids: Sequence[str] | NDArray[np.str_],
+    groups: Sequence[str] | NDArray[np.str_],
+    *,
+    n_folds: int,
+    seed: int,
+    labels: Sequence[str] | NDArray[np.str_] | None = None,
+    leave_out: Sequence[str] | NDArray[np.str_] | None = None,
+    regime: Regime = Regime.GROUPED,
+) -> FrozenFolds:
+    """Folds of observations.
+
+    Parameters
+    ----------
+    labels
+        If given, folds keep their shares as nearly as whole groups allow.
+    leave_out
+        Study or tissue of each row, tested as a whole. A patient in two studies ties them
+        together.
+    """
+    names = np.asarray(groups, dtype=np.str_)
+    if leave_out is not None:
+        names = connected_groups(list(leave_out), list(groups))
+    folds = grouped_folds(names, labels, n_folds, seed)
+    return FrozenFolds(
+        regime, np.asarray(ids, dtype=np.str_), np.full(len(names), ANY), names, folds
+    )
+
+
+def drug_folds(drugs: Sequence[str], *, n_folds: int, seed: int) -> FrozenFolds:
+    """Folds of drugs: the model has seen every line, and never the drug."""
+    names = np.unique(np.asarray(drugs, dtype=np.str_))
+    folds = grouped_folds(names, None, n_folds, seed)
+    return FrozenFolds(Regime.LEAVE_DRUG_OUT, np.full(len(names), ANY), names, names, folds)
+
+
+def pair_folds(
+    observations: Sequence[str] | NDArray[np.str_],
+    drugs: Sequence[str] | NDArray[np.str_],
+    *,
+    n_folds: int,
+    seed: int,
+) -> FrozenFolds:
+    """Random pairs: the model has seen the line and the drug, but not together."""
+    lines, names = (np.asarray(one, dtype=np.str_) for one in (observations, drugs))
+    pairs = np.char.add(np.char.add(lines, "\n"), names)
+    if len(np.unique(pairs)) < len(pairs):
+        raise ValueError("a line and drug are paired twice; average them first")
+    folds = np.empty(len(pairs), dtype=np.int64)
+    # Dealt in the order of their names: the order in which rows come must not matter.
+    order = np.argsort(pairs)
+    folds[order] = np.random.default_rng(seed).permutation(len(pairs)) % n_folds
+    return FrozenFolds(Regime.RANDOM_PAIRS, lines, names, pairs, folds)

@@ -1,0 +1,183 @@
+"""Which rows belong together: the same patient, line or donor, or nearly the same profile.
+
+Leaks are found from the features: a label among the genes, a profile on two sides of a split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from scipy.stats import rankdata
+
+NEAR_DUPLICATE: Final = 0.99
+"""Spearman's correlation from which two profiles count as one sample measured twice."""
+
+_BLOCK: Final = 1024
+
+
+Pairs = NDArray[np.intp]
+
+
+def near_duplicates(
+    profiles: NDArray[Any] | sp.csr_matrix, *, threshold: float = NEAR_DUPLICATE
+) -> Pairs:
+    """Pairs of rows whose profiles correlate (Spearman) at `threshold` or above.
+
+    Works block by block: memory is that of the ranks and of one block of correlations. A
+    constant row correlates with nothing.
+
+    Parameters
+    ----------
+    profiles
+        Shape (n, genes).
+
+    Returns
+    -------
+    Pairs
+        Shape (pairs, 2), the smaller row first.
+    """
+    ranks = np.concatenate([*_standardised_ranks(profiles)])
+    found = []
+    for start in range(0, len(ranks), _BLOCK):
+        block = ranks[start : start + _BLOCK]
+        first, second = np.nonzero(block @ ranks[start:].T >= np.float32(threshold))
+        later = second > first
+        found.append(np.stack([first[later], second[later]], axis=1) + start)
+    return np.concatenate(found) if found else np.empty((0, 2), dtype=np.intp)
+
+
+def connected_groups(
+    *columns: Sequence[str | None], duplicates: Pairs | None = None
+) -> NDArray[np.str_]:
+    """Name the connected component of each row.
+
+    Parameters
+    ----------
+    columns
+        Patient, donor, cell line …: rows that share a value in any column belong together.
+        The first column must be complete; nothing is tied together by a missing value.
+    duplicates
+        Pairs of rows that belong together whatever their columns say.
+
+    Returns
+    -------
+    NDArray[np.str_]
+        For each row the smallest value that the first column has in its component: a name
+        that depends neither on the order of rows nor on their number.
+
+    Raises
+    ------
+    ValueError
+        For columns of different lengths, or a row without a value in the first.
+    """
+    n = len(columns[0])
+    if any(len(column) != n for column in columns):
+        raise ValueError(f"columns of {[len(column) for column in columns]} rows: give one length")
+    missing = [row for row, value in enumerate(columns[0]) if value is None or value == ""]
+    if missing:
+        raise ValueError(f"{len(missing)} rows have no group, the first is row {missing[0]}")
+    edges = [np.empty((0, 2), dtype=np.intp) if duplicates is None else duplicates]
+    for column in columns:
+        first_row: dict[str, int] = {}
+        tied = [
+            (first_row.setdefault(value, row), row)
+            for row, value in enumerate(column)
+            if value is not None and value != ""
+        ]
+        edges.append(np.asarray(tied, dtype=np.intp).reshape(-1, 2))
+    left, right = np.concatenate(edges).T
+    graph = sp.coo_matrix((np.ones(len(left), dtype=np.int8), (left, right)), shape=(n, n))
+    _, component = connected_components(graph, directed=False)
+    names = np.asarray(columns[0], dtype=np.str_)
+    order = np.lexsort((names, component))
+    starts = np.flatnonzero(np.diff(component[order], prepend=-1))
+    smallest: NDArray[np.str_] = names[order][starts][component]
+    return smallest
+
+
+def _standardised_ranks(profiles: NDArray[Any] | sp.csr_matrix) -> Iterator[NDArray[np.float32]]:
+    """Ranks within each row, centred and of unit length, so that a product is a correlation."""
+    for start in range(0, profiles.shape[0], _BLOCK):
+        block = profiles[start : start + _BLOCK]
+        ranks = rankdata(block if isinstance(block, np.ndarray) else block.toarray(), axis=1)
+        ranks -= ranks.mean(axis=1, keepdims=True)
+        norms = np.linalg.norm(ranks, axis=1, keepdims=True)
+        yield (ranks / np.where(norms > 0, norms, 1)).astype(np.float32)
+
+
+MIN_ROWS: Final = 5
+
+SAME: Final = 0.99999
+"""Correlation from which a feature is a drug's response: single precision is kept apart by it."""
+
+
+def label_like_features(
+    features: NDArray[np.float32], labels: NDArray[np.str_]
+) -> NDArray[np.intp]:
+    """Columns that are the label, as a code or as one class against the rest.
+
+    Such a column has no more values than there are classes, and one of these values is that
+    of every row of a class (of five rows or more) and of no other row. A measured gene that
+    separates two classes varies within them.
+    """
+    classes, codes = np.unique(labels, return_inverse=True)
+    first = np.array([np.argmax(codes == one) for one in range(len(classes))])
+    sizes = np.bincount(codes)
+    found = np.zeros(features.shape[1], dtype=np.bool_)
+    for one in np.flatnonzero(sizes >= MIN_ROWS):
+        same = features == features[first[one]]
+        found |= (same == (codes == one)[:, None]).all(axis=0)
+    candidates = np.flatnonzero(found)
+    few = [len(np.unique(features[:, column])) <= len(classes) for column in candidates]
+    return candidates[np.asarray(few, dtype=np.bool_)]
+
+
+def response_like_features(
+    features: NDArray[np.float32], responses: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """Columns that are some drug's responses, or whether a line is sensitive to it.
+
+    Whatever their scale and sign; of drugs that were measured in five lines or more.
+
+    Parameters
+    ----------
+    features
+        Lines × columns.
+    responses
+        Lines × drugs, less each drug's mean; NaN where nothing was measured.
+    """
+    measured = np.isfinite(responses)
+    enough = measured.sum(axis=0) >= MIN_ROWS
+    measured = measured[:, enough].astype(np.float64)
+    X = features.astype(np.float64)
+    X -= X.mean(axis=0)
+    n = measured.sum(axis=0)[:, None]
+    sums, squares = measured.T @ X, measured.T @ X**2
+    spread = squares - sums**2 / n
+    found = np.zeros(features.shape[1], dtype=np.bool_)
+    values = np.nan_to_num(responses[:, enough])
+    for of in (values, np.sign(values)):
+        total, own = of.sum(axis=0)[:, None], (of**2).sum(axis=0)[:, None]
+        both = np.maximum(spread * (own - total**2 / n), np.finfo(np.float64).tiny)
+        found |= (np.abs(of.T @ X - total * sums / n) > SAME * np.sqrt(both)).any(axis=0)
+    return np.flatnonzero(found)
+
+
+def cut_duplicates(
+    ids: Sequence[str] | NDArray[np.str_], profiles: NDArray[Any], side: NDArray[np.int64]
+) -> tuple[str, ...]:
+    """Pairs of nearly equal profiles on two sides of a split: one patient under two ids.
+
+    Parameters
+    ----------
+    side
+        Of each row: its fold, or another number for the holdout.
+    """
+    pairs = near_duplicates(profiles)
+    cut = pairs[side[pairs[:, 0]] != side[pairs[:, 1]]]
+    return tuple(f"{ids[one]} and {ids[other]}" for one, other in cut)

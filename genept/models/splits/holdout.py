@@ -1,0 +1,177 @@
+"""The holdout: rows that no training code is ever handed.
+
+Who is held out follows from the names of the groups alone, so it stays as new data
+arrives. Training sees `TrainingView`, which cannot be made with a held-out row in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genept.storage.provenance import sha256_of
+
+HOLDOUT_SHARE: Final = 0.2
+N_SENTINELS: Final = 40
+
+
+class HoldoutReadError(ValueError):
+    """Training code was handed rows of the holdout."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Samples of one task, in the order of `ids`.
+
+    Parameters
+    ----------
+    features
+        Samples × features, by representation.
+    cohorts
+        Collection or study of each sample: what must not be forgotten as a whole.
+    """
+
+    ids: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    cohorts: NDArray[np.str_]
+    labels: NDArray[np.str_]
+    features: Mapping[str, NDArray[np.float32]]
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        lengths = {len(one) for one in (self.groups, self.cohorts, self.labels)}
+        lengths |= {len(matrix) for matrix in self.features.values()}
+        if lengths != {n}:
+            raise ValueError(f"{n} samples, but columns or features of {sorted(lengths)} rows")
+        if len(np.unique(self.ids)) < n:
+            raise ValueError(f"{n} rows name only {len(np.unique(self.ids))} different samples")
+
+    def take(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Rows:
+        """Some of the rows."""
+        return Rows(
+            self.ids[keep],
+            self.groups[keep],
+            self.cohorts[keep],
+            self.labels[keep],
+            {name: matrix[keep] for name, matrix in self.features.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Who is held out, as hashes of the samples' ids: enough to refuse them, not to read them."""
+
+    hashes: frozenset[str]
+
+    @classmethod
+    def of(cls, ids: Iterable[str]) -> Holdout:
+        """The holdout of these samples."""
+        return cls(frozenset(_hash(str(one)) for one in ids))
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the whole holdout."""
+        return sha256_of(sorted(self.hashes))
+
+    def contains(self, ids: Iterable[str]) -> NDArray[np.bool_]:
+        """Which of the samples are held out."""
+        return np.array([_hash(str(one)) in self.hashes for one in ids], dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """What training code is handed. Making one with held-out rows in it is refused.
+
+    Raises
+    ------
+    HoldoutReadError
+        If a sample, or a group of a held-out sample, is among the rows.
+    """
+
+    rows: Rows
+    holdout: Holdout
+
+    def __post_init__(self) -> None:
+        read = self.holdout.contains(self.rows.ids)
+        if read.any():
+            raise HoldoutReadError(
+                f"{read.sum()} rows of the holdout were handed to training, such as "
+                f"{self.rows.ids[read][0]}: train on what `held_apart` returns"
+            )
+
+
+def hold_out(
+    ids: Sequence[str] | NDArray[np.str_],
+    members: Sequence[str] | NDArray[np.str_],
+    groups: NDArray[np.str_],
+    *,
+    task: str,
+    share: float = HOLDOUT_SHARE,
+) -> Holdout:
+    """Decide who is held out: a function of the groups' names, not of what else is there.
+
+    A component is held out if the hash of any patient or line in it says so. Whoever was
+    held out therefore stays held out when new samples arrive, or tie two groups together.
+
+    Parameters
+    ----------
+    members
+        Patient or line of each sample, as published.
+    groups
+        Connected component of each sample.
+    task
+        Name of the task: every task has a holdout of its own.
+    """
+    drawn = {name: int(_hash(f"{task}\n{name}")[:12], 16) / 16**12 < share for name in set(members)}
+    out = {group for group, name in zip(groups, members, strict=True) if drawn[str(name)]}
+    return Holdout(
+        frozenset(_hash(str(one)) for one, group in zip(ids, groups, strict=True) if group in out)
+    )
+
+
+def held_apart(rows: Rows, holdout: Holdout) -> tuple[TrainingView, Rows]:
+    """What training may read, and the holdout for whoever judges.
+
+    Raises
+    ------
+    HoldoutReadError
+        If a group has rows on both sides.
+    """
+    out = holdout.contains(rows.ids)
+    if shared := set(rows.groups[out]) & set(rows.groups[~out]):
+        raise HoldoutReadError(
+            f"{len(shared)} groups lie on both sides of the holdout, such as {min(shared)}: "
+            "hold out whole groups with `hold_out`"
+        )
+    return TrainingView(rows.take(~out), holdout), rows.take(out)
+
+
+def planted_labels(rows: Rows, holdout: Holdout, *, seed: int) -> tuple[Rows, NDArray[np.bool_]]:
+    """The rows with random labels for up to 40 of the holdout: the sentinels.
+
+    Whatever code gets hold of the held-out labels learns these. A model that predicts them
+    better than chance allows has seen what it must not.
+
+    Returns
+    -------
+    tuple[Rows, NDArray[np.bool_]]
+        The rows as training's side of the house has them, and which rows are sentinels.
+    """
+    rng = np.random.default_rng(seed)
+    out = np.flatnonzero(holdout.contains(rows.ids))
+    chosen = rng.permutation(out)[:N_SENTINELS]
+    labels = rows.labels.copy()
+    labels[chosen] = rng.choice(np.unique(rows.labels), size=len(chosen))
+    sentinel = np.zeros(len(rows.ids), dtype=np.bool_)
+    sentinel[chosen] = True
+    return Rows(rows.ids, rows.groups, rows.cohorts, labels, rows.features), sentinel
+
+
+def _hash(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()

@@ -1,0 +1,254 @@
+"""What the registry keeps of a model: its documents, the gate's verdicts, and its bytes.
+
+Bytes are skops under an exact list of types, never pickle, checked before loading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar
+
+import polars as pl
+import skops.io
+from pydantic import ValidationError
+from sklearn.pipeline import Pipeline
+
+from genept.common.errors import StoreError
+from genept.models.evidence import Evidence, ModelManifest
+from genept.storage.documents import Document
+
+PASS: Final = "pass"  # noqa: S105 - a verdict
+
+REFUSE: Final = "refuse"
+
+WAIT: Final = "wait"
+
+Answer = tuple[str, str]
+"""An outcome, and the evidence for it in words."""
+
+
+class Verdict(Document):
+    """One point of the gate: what it asks, what it found, and on what evidence."""
+
+    point: int
+    name: str
+    outcome: Literal["pass", "refuse", "wait"]
+    evidence: str
+
+
+class Verdicts(Document):
+    """All points, about one version of one model."""
+
+    model: str
+    version: str
+    collection: str
+    champion_version: str | None
+    points: tuple[Verdict, ...]
+
+    @property
+    def refused(self) -> tuple[Verdict, ...]:
+        """The points that stand against a promotion for good."""
+        return tuple(one for one in self.points if one.outcome == REFUSE)
+
+    @property
+    def waiting(self) -> tuple[Verdict, ...]:
+        """The points that a person has to decide."""
+        return tuple(one for one in self.points if one.outcome == WAIT)
+
+    @property
+    def promotes(self) -> bool:
+        """Whether the candidate becomes champion by itself."""
+        return not self.refused and not self.waiting
+
+    def table(self) -> pl.DataFrame:
+        """Rows of table ``gate_verdicts``."""
+        return pl.DataFrame(
+            [
+                {
+                    "model": self.model,
+                    "model_version": self.version,
+                    "point": one.point,
+                    "name": one.name,
+                    "outcome": one.outcome,
+                    "evidence": one.evidence,
+                    "collection_id": self.collection,
+                    "champion_version": self.champion_version,
+                }
+                for one in self.points
+            ],
+            schema_overrides={"champion_version": pl.String},
+        )
+
+
+_HISTOGRAMS: Final = "sklearn.ensemble._hist_gradient_boosting"
+
+ALLOWED_TYPES: Final = frozenset(
+    {
+        *("builtins.dict", "builtins.list", "builtins.str", "builtins.tuple"),
+        *("numpy.ndarray", "numpy.float64", "numpy.uint64", "numpy.random._generator.Generator"),
+        "sklearn.pipeline.Pipeline",
+        "sklearn.preprocessing._data.StandardScaler",
+        "sklearn.preprocessing._label.LabelEncoder",
+        "sklearn.decomposition._pca.PCA",
+        "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
+        *(
+            "genept.models.drug_response.pipeline.OfLines",
+            "genept.models.drug_response.pipeline.WithinDrug",
+        ),
+        "sklearn.linear_model._logistic.LogisticRegression",
+        "sklearn.neighbors._classification.KNeighborsClassifier",
+        f"{_HISTOGRAMS}.gradient_boosting.HistGradientBoostingClassifier",
+        f"{_HISTOGRAMS}.binning._BinMapper",
+        f"{_HISTOGRAMS}.predictor.TreePredictor",
+        *(f"sklearn._loss.loss.Half{kind}Loss" for kind in ("Binomial", "Multinomial")),
+        *(f"sklearn._loss._loss.CyHalf{kind}Loss" for kind in ("Binomial", "Multinomial")),
+        *(f"sklearn._loss.link.{kind}" for kind in ("Interval", "LogitLink", "MultinomialLogit")),
+    }
+)
+"""Every type that a model of this platform consists of."""
+
+
+class ModelRefusedError(StoreError):
+    """A model file is not what was stored, or holds what a model has no need of."""
+
+
+def dump_pipeline(pipeline: Pipeline) -> bytes:
+    """The pipeline as a skops file.
+
+    Raises
+    ------
+    ModelRefusedError
+        If it consists of a type that is not on the list: it could not be loaded again.
+    """
+    data: bytes = skops.io.dumps(pipeline)
+    _refuse_other_types(data, "the model that was to be stored")
+    return data
+
+
+def load_pipeline(data: bytes, sha256: str, *, where: str) -> Pipeline:
+    """Rebuild a pipeline from a skops file whose hash is known.
+
+    Parameters
+    ----------
+    where
+        Address of the file, for the error.
+
+    Raises
+    ------
+    ModelRefusedError
+        If the bytes do not have the hash, or name a type that is not on the list. Nothing
+        of the file was rebuilt.
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise ModelRefusedError(
+            f"{where} was not loaded: its SHA-256 is {found}, its manifest says {sha256}; "
+            "roll back with `genept models rollback`, and find out who wrote it"
+        )
+    _refuse_other_types(data, where)
+    trusted = sorted(set(skops.io.get_untrusted_types(data=data)) & ALLOWED_TYPES)
+    pipeline = skops.io.loads(data, trusted=trusted)
+    if not isinstance(pipeline, Pipeline):
+        raise ModelRefusedError(f"{where} holds a {type(pipeline).__name__}, not a Pipeline")
+    return pipeline
+
+
+def stored_types(data: bytes, *, where: str) -> frozenset[str]:
+    """Every type that a skops file names, without rebuilding any."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            return frozenset(_types(json.loads(file.read("schema.json"))))
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+        raise ModelRefusedError(f"{where} is not a skops file: {error}") from error
+
+
+def _refuse_other_types(data: bytes, where: str) -> None:
+    if other := sorted(stored_types(data, where=where) - ALLOWED_TYPES):
+        raise ModelRefusedError(
+            f"{where} was refused: it names {', '.join(other)}, which no model of this platform "
+            "consists of (genept/models/stored_models.py has the list)"
+        )
+
+
+def _types(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "__class__" in node:
+            yield f"{node.get('__module__')}.{node['__class__']}"
+        for child in node.values():
+            yield from _types(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _types(child)
+
+
+D = TypeVar("D", bound=Document)
+
+
+class NamedVersion(Document):
+    """A version, and the hash of its manifest."""
+
+    version: str
+    manifest_sha256: str
+
+
+class ChampionPointer(Document):
+    """`champion.json`: the champion first, then up to four before it."""
+
+    format: Literal[1] = 1
+    seq: int
+    models: tuple[NamedVersion, ...]
+    reason: str
+    swapped_at: str
+    nonce: str
+
+    @property
+    def champion(self) -> NamedVersion:
+        """Who predicts now."""
+        return self.models[0]
+
+
+class Shadow(Document):
+    """Since when a challenger predicts beside the champion, unheard."""
+
+    model: str
+    version: str
+    since: str
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model on its way into the registry.
+
+    Parameters
+    ----------
+    probe
+        Features of the probe set, and its `probabilities`.
+    domain
+        What samples look like that it may judge; see `genept.models.domain`.
+    """
+
+    manifest: ModelManifest
+    pipeline: bytes
+    probe: bytes
+    domain: bytes
+    evidence: Evidence
+    card: str
+
+
+def parsed(kind: type[D], body: bytes, address: str) -> D:
+    """A stored document.
+
+    Raises
+    ------
+    StoreError
+        If it is not one.
+    """
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise StoreError(f"{address} is not a valid {kind.__name__}: {error}") from error

@@ -1,0 +1,284 @@
+"""A user's own samples: read as an ingest would read them, and laid out as a model reads them.
+
+Nothing is stored. Whether a sample is one that a model may judge is `genept.models.domain`'s.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import scipy.sparse as sp
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from genept.collections.detection import Detected, detect
+from genept.collections.gene_names import coverage_of, mapping_rows, screened
+from genept.collections.merging import GeneAxis, column_totals, merge_rows
+from genept.collections.preflight import refuse_other_axis, refuse_other_unit
+from genept.collections.sidecar import Sidecar
+from genept.collections.user_collections import local_archives, named_by_owner
+from genept.common.errors import SourceError, breakage_refused
+from genept.datasources.download.archives import Archives
+from genept.datasources.parsers import parse_collection
+from genept.datasources.readers.sandbox import limited
+from genept.datasources.readers.sandbox_child import Parent
+from genept.datasources.readers.sandbox_watch import Limits
+from genept.datasources.readers.values import checked_blocks
+from genept.embeddings.pooling import expression_weights, pool
+from genept.nomenclature.mapping import Nomenclature
+from genept.nomenclature.reference import Reference
+
+Features = npt.NDArray[np.float32]
+ABUNDANCES = ("counts", "tpm")
+
+
+class OtherUnitError(ValueError):
+    """Samples are in a unit that cannot be turned into the one that a model reads."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Expression of some samples over Ensembl genes, in the unit in which it was published.
+
+    Parameters
+    ----------
+    genes
+        Ensembl ids of the columns.
+    expression
+        Samples × genes.
+    """
+
+    ids: tuple[str, ...]
+    genes: tuple[str, ...]
+    expression: sp.csr_matrix
+    unit: str
+
+
+@dataclass(frozen=True)
+class OwnSamples:
+    """What was read of a user's file.
+
+    Parameters
+    ----------
+    coverage
+        Share of the expression that reaches a gene.
+    seen
+        What was detected, in words.
+    warnings
+        What looks odd about its gene names.
+    """
+
+    samples: Samples
+    coverage: float
+    seen: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def read_own_samples(file: Path, told: Sidecar, reference: Reference) -> OwnSamples:
+    """Read a file of bulk samples: its format, unit and genes are found out as in an ingest.
+
+    Raises
+    ------
+    SourceError
+        It cannot be read, holds no sample, or its unit must be said.
+    CollectionRefusedError, GeneNamesRefusedError
+        Its values are not what was said, or too few of its genes are known.
+    """
+    names = Nomenclature(reference.index)
+    found = detect(file, None, told, names, bucket="own", product="own")
+    if found.open_questions:
+        raise SourceError(f"{file.name}: {'; '.join(found.open_questions)}")
+    with tempfile.TemporaryDirectory(prefix="genept-") as folder, named_by_owner(found.sources):
+        archives = local_archives(found.files, found.sources, Path(folder))
+        return _read(archives, found, names, reference)
+
+
+def limited_own_samples(
+    file: Path, told: Sidecar, reference: Reference, limits: Limits
+) -> OwnSamples:
+    """The same, read in a process with limits.
+
+    Raises
+    ------
+    SourceError
+        As for `read_own_samples`; or the process that read the file died or went beyond a limit.
+    """
+    file = file.absolute()
+    with limited(_read_in_child, file, told, reference, what=file.name, limits=limits) as answer:
+        try:
+            found = _Found.model_validate(answer.values)
+        except ValidationError as error:
+            raise SourceError(f"{file.name}: the process that read it left no samples") from error
+        rows = answer.table("rows", _ROWS)
+    lengths = rows["genes"].list.len()
+    indices = rows["genes"].explode(empty_as_null=False).to_numpy()
+    values = rows["values"].explode(empty_as_null=False).to_numpy()
+    n_genes = len(found.genes)
+    if (
+        lengths.to_list() != rows["values"].list.len().to_list()
+        or rows.null_count().sum_horizontal().item()
+        or len(found.ids) != rows.height
+        or (indices.size and (indices.min() < 0 or indices.max() >= n_genes))
+        or not np.isfinite(values).all()
+    ):
+        raise SourceError(f"{file.name}: the process that read it left samples that cannot be")
+    indptr = np.concatenate([[0], np.cumsum(lengths.to_numpy(), dtype=np.int64)])
+    matrix = sp.csr_matrix((values, indices, indptr), shape=(rows.height, n_genes))
+    samples = Samples(tuple(found.ids), tuple(found.genes), matrix, found.unit)
+    return OwnSamples(samples, found.coverage, tuple(found.seen), tuple(found.warnings))
+
+
+_ROWS: Final = {"genes": pl.List(pl.Int32), "values": pl.List(pl.Float32)}
+
+
+class _Found(BaseModel):
+    """What a child says of samples, beside their expression."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[str]
+    genes: list[str]
+    unit: Literal["counts", "tpm", "log1p", "log2", "zscore"]
+    coverage: float
+    seen: list[str]
+    warnings: list[str]
+
+
+def _read_in_child(
+    parent: Parent, file: Path, told: Sidecar, reference: Reference
+) -> dict[str, Any]:
+    with breakage_refused(file.name):
+        own = read_own_samples(file, told, reference)
+    matrix = own.samples.expression
+    offsets = pa.array(matrix.indptr, pa.int64())
+    columns = {
+        name: pa.LargeListArray.from_arrays(offsets, pa.array(values))
+        for name, values in (
+            ("genes", matrix.indices.astype(np.int32)),
+            ("values", matrix.data.astype(np.float32)),
+        )
+    }
+    parent.write_table("rows", pl.DataFrame(pl.from_arrow(pa.table(columns))))
+    return {
+        "ids": own.samples.ids,
+        "genes": own.samples.genes,
+        "unit": own.samples.unit,
+        "coverage": own.coverage,
+        "seen": own.seen,
+        "warnings": own.warnings,
+    }
+
+
+def _read(
+    archives: Archives, found: Detected, nomenclature: Nomenclature, reference: Reference
+) -> OwnSamples:
+    collection = found.entry
+    parsed = parse_collection(archives, collection)
+    names = nomenclature.map(parsed.symbols, parsed.entrez_ids).rows
+    refuse_other_axis(collection, parsed, names, reference)
+    refuse_other_unit(collection, parsed)
+    screening = screened(collection, parsed, names)
+    ids = parsed.observations["observation_id"].to_list()
+    blocks = list(
+        checked_blocks(parsed.expression, ids, collection.unit, inputs=parsed.input_genes)
+    )
+    if not ids:
+        raise SourceError(f"{collection.title} holds no sample with a value other than zero")
+    totals = column_totals(blocks, len(parsed.input_genes)).signed
+    axis = GeneAxis.of(screening.genes).by_policy(collection.duplicate_policy, totals)
+    rows = sp.csr_matrix(sp.vstack(blocks, format="csr"))
+    merged = merge_rows(rows, axis, np.arange(len(ids)))
+    absolute = pl.DataFrame({"input_id": parsed.input_genes, "absolute": merged.inputs.absolute})
+    mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
+    return OwnSamples(
+        Samples(tuple(ids), axis.ensembl_gene_ids, merged.matrix, collection.unit),
+        coverage_of(collection, mapping),
+        found.seen,
+        screening.warnings,
+    )
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """Samples over the genes of a model, in its order.
+
+    Parameters
+    ----------
+    expression
+        Samples × genes, as `expression_features` makes it; 0 for a gene that was not measured.
+    measured
+        Which of the model's genes were, shape (genes,).
+    """
+
+    expression: sp.csr_matrix
+    unit: str
+    measured: npt.NDArray[np.bool_]
+
+    @property
+    def features(self) -> Features:
+        """What a model that reads expression reads."""
+        return expression_features(self.expression, self.unit)
+
+    def embedded(
+        self, gene_ids: Sequence[str], vectors: Features, genes: Sequence[str]
+    ) -> Features:
+        """GenePT-w of the samples, pooled over the genes of the model alone.
+
+        Parameters
+        ----------
+        gene_ids, vectors
+            Gene vectors of the space, genes × dimensions.
+        genes
+            Ensembl ids of the columns of `expression`.
+        """
+        place = {gene: row for row, gene in enumerate(gene_ids)}
+        rows = np.array([place.get(gene, -1) for gene in genes], dtype=np.intp)
+        aligned = np.where((rows >= 0)[:, None], vectors[rows], np.float32(0))
+        weights = expression_weights(self.expression, self.unit)
+        return pool(weights, np.ascontiguousarray(aligned), rows >= 0)[0]
+
+
+def lay_out(samples: Samples, genes: Sequence[str], unit: str) -> LaidOut:
+    """The samples over the genes of a model, in its unit.
+
+    Raises
+    ------
+    OtherUnitError
+        If their unit cannot be turned into the model's; says what to do.
+    """
+    here = {gene: column for column, gene in enumerate(samples.genes)}
+    columns = np.array([here.get(gene, -1) for gene in genes], dtype=np.intp)
+    measured = columns >= 0
+    dense = np.zeros((len(samples.ids), len(genes)), dtype=np.float32)
+    dense[:, measured] = samples.expression[:, columns[measured]].toarray()
+    return LaidOut(sp.csr_matrix(_in_unit(dense, measured, samples.unit, unit)), unit, measured)
+
+
+def expression_features(expression: sp.csr_matrix, unit: str) -> Features:
+    """Expression as models read it: abundances log-normalised, the rest as it is; dense."""
+    values = expression_weights(expression, unit) if unit in ABUNDANCES else expression
+    return values.toarray().astype(np.float32, copy=False)
+
+
+def _in_unit(values: Features, measured: npt.NDArray[np.bool_], have: str, want: str) -> Features:
+    """Counts and TPM are both abundances; z-scores across genes can be made of any of them."""
+    if have == want or {have, want} == set(ABUNDANCES):
+        return values
+    if want == "zscore":
+        logs = expression_features(sp.csr_matrix(values), have)[:, measured].astype(np.float64)
+        spread = logs.std(axis=1, keepdims=True)
+        scores = (logs - logs.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
+        values = np.zeros_like(values)
+        values[:, measured] = scores
+        return values
+    raise OtherUnitError(
+        f"it reads {want}, and these samples are {have}: bring them to the {want} of its "
+        "collection, or say their unit if it was told wrongly (--unit)"
+    )

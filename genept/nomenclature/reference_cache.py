@@ -1,0 +1,153 @@
+"""The gene reference kept on this machine, and which publishers' files are kept as snapshots."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, fields
+from datetime import date
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import polars as pl
+
+from genept.common.private_files import private_folder
+from genept.datasources.gene_files import newest_entry
+from genept.nomenclature.reference import Reference
+from genept.storage.provenance import sha256_of, sha256_of_file
+
+_ABOUT: Final = "reference.json"
+
+_INDEX: Final = "index"
+
+_READERS: Final = ("nomenclature", "sources")
+"""Packages of genept whose code decides what a reference holds."""
+
+
+def kept_reference(folder: Path, version: str, make: Callable[[], Reference]) -> Reference:
+    """Return the reference of a version: as it was kept, or made and kept.
+
+    Parameters
+    ----------
+    folder
+        Where references are kept; only the newest stays.
+    version
+        Changes with the archives that the reference is made of.
+    """
+    place = folder / sha256_of(version, _code())[:32]
+    try:
+        return _read(place)
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
+        reference = make()
+    with suppress(OSError):
+        _write(place, reference)
+    return reference
+
+
+def _code() -> str:
+    """Hash of the source files that decide what a reference holds; faster than their syntax."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for name in _READERS:
+        for path in sorted((package / name).rglob("*.py")):
+            digest.update(f"{path.relative_to(package)} ".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(place: Path) -> Reference:
+    about = json.loads((place / _ABOUT).read_text("utf-8"))
+    frames: dict[str, Any] = {}
+    for name, sha256 in about["frames"].items():
+        path = place / f"{name}.parquet"
+        if sha256_of_file(path) != sha256:
+            raise ValueError(f"{path} was changed")
+        frames[name] = pl.read_parquet(path)
+    index = frames.pop(_INDEX)
+    reference = Reference(**about["values"], **frames)
+    reference.__dict__[_INDEX] = index  # what `Reference.index` would compute
+    return reference
+
+
+def _write(place: Path, reference: Reference) -> None:
+    private_folder(place.parent)
+    every = {it.name: getattr(reference, it.name) for it in fields(reference)}
+    frames = {name: value for name, value in every.items() if isinstance(value, pl.DataFrame)}
+    frames[_INDEX] = reference.index
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        hashes = {}
+        for name, frame in frames.items():
+            frame.write_parquet(new / f"{name}.parquet", compression="lz4")
+            hashes[name] = sha256_of_file(new / f"{name}.parquet")
+        values = {name: value for name, value in every.items() if name not in frames}
+        (new / _ABOUT).write_text(json.dumps({"values": values, "frames": hashes}), "utf-8")
+        shutil.rmtree(place, ignore_errors=True)  # damaged, if it is there
+        new.replace(place)
+    for other in place.parent.iterdir():
+        if other.name != place.name and not other.name.startswith("."):
+            shutil.rmtree(other, ignore_errors=True)
+
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True)
+class PublisherFile:
+    """A file that a publisher renews; `pattern` finds its releases below a mirror's folder."""
+
+    id: str
+    title: str
+    pattern: str
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """One release of a publisher's file, ready to be opened.
+
+    Parameters
+    ----------
+    release
+        Told by the file's name, or else by its date.
+    """
+
+    opener: Callable[[], AbstractContextManager[BinaryIO]]
+    filename: str
+    release: str
+    released: date | None
+
+
+PUBLISHER_FILES: Final = (
+    PublisherFile(
+        "hgnc-complete-set",
+        "HGNC complete set: every approved human gene",
+        "hgnc/hgnc_complete_set*.txt*",
+    ),
+    PublisherFile("hgnc-withdrawn", "HGNC: withdrawn and merged entries", "hgnc/withdrawn*.txt*"),
+    PublisherFile("ncbi-gene-info", "NCBI Gene: human genes", "ncbi/Homo_sapiens.gene_info*"),
+    PublisherFile("ncbi-gene-history", "NCBI Gene: discontinued ids", "ncbi/gene_history*"),
+    PublisherFile("gencode", "GENCODE: the gene table of a release", "gencode/gencode*"),
+)
+
+
+def find_releases(file: PublisherFile, mirrors: Sequence[Path]) -> list[FoundFile]:
+    """The releases of a file in the mirrors' folders, by name; of doubles the first mirror's."""
+    found: dict[str, Path] = {}
+    for mirror in mirrors:
+        for path in sorted(mirror.glob(file.pattern)):
+            found.setdefault(path.name, path)
+    return [_found(path) for _, path in sorted(found.items())]
+
+
+def _found(path: Path) -> FoundFile:
+    dated = _DATE.search(path.name)
+    released = date.fromisoformat(dated.group()) if dated else newest_entry(path)
+    version = re.search(r"[._]v(\d+[a-z]?)[._]", path.name)
+    release = version.group(1) if version else str(released or path.name.split(".")[0])
+    return FoundFile(lambda: path.open("rb"), path.name, release, released)

@@ -1,0 +1,188 @@
+"""Releases of the annotation: two references compared, and which release a matrix's ids are of."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+MIN_VERSION_CLASHES: Final = 5
+"""Ids that stand in a matrix in two versions; fewer may be slips of the publisher."""
+
+
+MIN_REPLACED: Final = 20
+
+MIN_REPLACED_LATER: Final = 0.1
+"""Releases are mixed if of at least so many retired ids less than this share was replaced later
+than the matrix was annotated; see `mixed_releases`."""
+
+
+_NEWEST: Final = 0.99
+"""Ids beyond this quantile may be strays: they do not say how new an annotation is."""
+
+
+VERSIONED_ID: Final = r"^(ENSG\d{11})(?:\.(\d+))?$"
+"""An Ensembl gene id and, if it is there, its version."""
+
+
+def mixed_releases(rows: pl.DataFrame) -> str | None:
+    """Why the Ensembl ids of a matrix cannot be of one release of the annotation, if so.
+
+    No release holds an id in two versions. And Ensembl numbers its ids in the order in which they
+    are assigned: where a retired id was replaced by one assigned after it, a matrix of a release
+    before that time has no id as new as many of those successors. A matrix that does, and still
+    has the retired ids, was put together from an old and a newer release. (Of the 10x hg19
+    annotation 59 % of such successors are newer than its ids; beside GENCODE 49, none.) Says
+    nothing if the reference knows too few retired ids.
+
+    Parameters
+    ----------
+    rows
+        `MappingResult.rows`.
+    """
+    ids = rows.select(
+        "outcome",
+        "ensembl_gene_id",
+        pl.col("input_id").str.extract(VERSIONED_ID, 1).alias("id"),
+        pl.col("input_id").str.extract(VERSIONED_ID, 2).alias("version"),
+    ).drop_nulls("id")
+    clashes = ids.filter(pl.col("version").n_unique().over("id") > 1)["id"].unique().sort()
+    if len(clashes) >= MIN_VERSION_CLASHES:
+        return f"{len(clashes):,} of them stand in it in two versions, such as {clashes[0]}"
+    number = pl.col("id").str.slice(4).cast(pl.Int64)
+    heir = pl.col("ensembl_gene_id").str.slice(4).cast(pl.Int64)
+    replaced = ids.filter(pl.col("outcome") == "retired_successor", heir > number)
+    if replaced.height < MIN_REPLACED:
+        return None
+    newest = ids.select(number.quantile(_NEWEST)).item()
+    later = replaced.filter(heir > newest).height
+    if later >= MIN_REPLACED_LATER * replaced.height:
+        return None
+    retired, successor = replaced.select("id", "ensembl_gene_id").row(0)
+    return (
+        f"{replaced.height:,} of them were retired and replaced, such as {retired} by {successor}, "
+        f"yet it has ids as new as ENSG{int(newest):011d}, when all but {later} of those were gone"
+    )
+
+
+CHANGES: Final = ("renamed", "ensembl_changed", "merged", "lost", "gained")
+
+
+def reference_differences(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """What changed between two references, gene by gene.
+
+    Parameters
+    ----------
+    before, after
+        hgnc_id, symbol, ensembl_gene_id, previous_symbols, aliases; one row per approved
+        gene. Genes without HGNC id are not compared.
+
+    Returns
+    -------
+    pl.DataFrame
+        change, hgnc_id, symbol_before, symbol_after, ensembl_before, ensembl_after. A gene
+        that is gone, but whose symbol one gene alone now lists among its former or other
+        names, was ``merged`` into that gene.
+    """
+    columns = ["hgnc_id", "symbol", "ensembl_gene_id"]
+    old = before.filter(pl.col("hgnc_id").is_not_null()).select(columns)
+    new = after.filter(pl.col("hgnc_id").is_not_null()).select(columns)
+    pairs = old.join(new, on="hgnc_id", how="full", coalesce=True, suffix="_after")
+    stays = pl.col("symbol").is_not_null() & pl.col("symbol_after").is_not_null()
+    gone = pairs.filter(pl.col("symbol_after").is_null()).select(columns)
+    merged = gone.join(_heirs(after), on="symbol", how="left")
+    return (
+        pl.concat(
+            [
+                _rows(
+                    "renamed", pairs.filter(stays & (pl.col("symbol") != pl.col("symbol_after")))
+                ),
+                _rows("ensembl_changed", pairs.filter(stays & _moved())),
+                _rows("merged", merged.filter(pl.col("symbol_after").is_not_null())),
+                _rows("lost", merged.filter(pl.col("symbol_after").is_null())),
+                _rows("gained", pairs.filter(pl.col("symbol").is_null())),
+            ]
+        )
+        .sort("hgnc_id")
+        .sort("change", maintain_order=True)
+    )
+
+
+def retired_successors(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Ensembl ids that a gene no longer has, and the one id that took their place.
+
+    Only one-to-one: the gene is the same by HGNC id, the old id was its alone and is nobody's
+    today, and neither the old nor the new id takes part in another such change.
+
+    Returns
+    -------
+    pl.DataFrame
+        `retired`, `ensembl_gene_id`, `symbol` (today's).
+    """
+    moved = reference_differences(before, after).filter(
+        pl.col("change") == "ensembl_changed",
+        pl.col("ensembl_before").is_not_null() & pl.col("ensembl_after").is_not_null(),
+    )
+    in_use = after["ensembl_gene_id"].drop_nulls().implode()
+    ids = before["ensembl_gene_id"].drop_nulls()
+    shared = ids.filter(ids.is_duplicated()).implode()
+    return moved.filter(
+        ~pl.col("ensembl_before").is_in(in_use),
+        ~pl.col("ensembl_before").is_in(shared),
+        ~pl.col("ensembl_after").is_in(moved["ensembl_before"].implode()),
+        pl.col("ensembl_after").is_unique(),
+    ).select(retired="ensembl_before", ensembl_gene_id="ensembl_after", symbol="symbol_after")
+
+
+def touched_collections(differences: pl.DataFrame, mapping: pl.DataFrame) -> pl.DataFrame:
+    """Which collections the changes concern.
+
+    Parameters
+    ----------
+    mapping
+        Table `gene_mapping`.
+
+    Returns
+    -------
+    pl.DataFrame
+        collection_id, change, n_inputs and the share of expression behind them.
+    """
+    ids = differences.select(
+        "change", pl.concat_list("ensembl_before", "ensembl_after").alias("ensembl_gene_id")
+    ).explode("ensembl_gene_id", empty_as_null=True)
+    return (
+        mapping.join(ids.drop_nulls().unique(), on="ensembl_gene_id")
+        .group_by("collection_id", "change")
+        .agg(pl.len().alias("n_inputs"), pl.col("expression_share").sum())
+        .sort("collection_id", "change")
+    )
+
+
+def _moved() -> pl.Expr:
+    return pl.col("ensembl_gene_id").ne_missing(pl.col("ensembl_gene_id_after"))
+
+
+def _heirs(genes: pl.DataFrame) -> pl.DataFrame:
+    """The one gene that lists a name among its previous symbols or aliases."""
+    listed = genes.select(
+        pl.concat_list("previous_symbols", "aliases").alias("symbol"),
+        pl.col("symbol").alias("symbol_after"),
+        pl.col("ensembl_gene_id").alias("ensembl_gene_id_after"),
+    )
+    return (
+        listed.explode("symbol", empty_as_null=True)
+        .drop_nulls("symbol")
+        .unique()
+        .filter(pl.col("symbol").is_unique())
+    )
+
+
+def _rows(change: str, pairs: pl.DataFrame) -> pl.DataFrame:
+    return pairs.select(
+        pl.lit(change).alias("change"),
+        "hgnc_id",
+        pl.col("symbol").alias("symbol_before"),
+        "symbol_after",
+        pl.col("ensembl_gene_id").alias("ensembl_before"),
+        pl.col("ensembl_gene_id_after").alias("ensembl_after"),
+    )

@@ -1,0 +1,192 @@
+"""Deleting garbage, in two steps: it is listed first, and deleted once it was listed for a while.
+
+What is garbage is decided in `genept.release.garbage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from genept.release.fencing import Claim, RunState, collector_name
+from genept.release.garbage import (
+    PART_AGE,
+    PARTS,
+    Garbage,
+    find_garbage,
+    folder_of,
+    protected_releases,
+    referenced,
+    release_folders,
+)
+from genept.release.publish import Releases
+from genept.storage.garbage_list import Marks
+from genept.storage.object_store import ObjectStore
+
+GRACE: Final = timedelta(days=1)
+"""How long garbage must have been listed before it is deleted."""
+
+
+AT_ONCE: Final = 500
+"""Objects deleted in one request, before which the collector asks whether it still may."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Garbage, and since when it is on the list."""
+
+    garbage: tuple[Garbage, ...]
+    since: dict[str, datetime]
+    now: datetime
+
+    def due(self, grace: timedelta) -> list[Garbage]:
+        """What has been listed for so long."""
+        keys = {key for key, moment in self.since.items() if self.now - moment >= grace}
+        return [chosen for one in self.garbage if (chosen := one.only(keys)).sizes]
+
+
+def list_garbage(
+    releases: Releases,
+    *,
+    now: datetime | None = None,
+    part_age: timedelta = PART_AGE,
+    accepted: Collection[str] = (),
+) -> Listed:
+    """Find garbage and write down since when it is garbage; deletes nothing.
+
+    Parameters
+    ----------
+    releases
+        Opened with the publisher's keys: the list is written.
+    now
+        By default what the store's clock says, by which objects are dated.
+    part_age, accepted
+        As in `find_garbage`.
+    """
+    now = now or releases.marks.touch()
+    garbage = find_garbage(releases, now=now, part_age=part_age, accepted=accepted)
+    keys = {key for one in garbage for key in one.keys}
+    marks = releases.marks.change(
+        lambda marks: marks.with_marked({key: marks.since.get(key, now) for key in keys})
+    )
+    return Listed(tuple(garbage), marks.since, now)
+
+
+def delete_garbage(
+    releases: Releases,
+    store: ObjectStore,
+    state_of: Callable[[str], RunState],
+    *,
+    grace: timedelta = GRACE,
+    now: datetime | None = None,
+    part_age: timedelta = PART_AGE,
+    accepted: Collection[str] = (),
+) -> tuple[Listed, list[Garbage]]:
+    """List garbage, and delete what has been listed for `grace` and is garbage still.
+
+    Parameters
+    ----------
+    releases
+        Opened with the publisher's keys: the claim, the list and the pointer are written.
+    store
+        The same bucket, opened with the keys of whoever may delete.
+    state_of
+        What became of the run that has the claim; see `Claim.take`.
+
+    Returns
+    -------
+    tuple
+        What is listed, and what of it was deleted.
+
+    Raises
+    ------
+    LostClaimError
+        If a run or another collector is at work, or took over meanwhile.
+    """
+    collector = _Collector(releases, store, state_of)
+    collector.confirm()
+    try:
+        listed = list_garbage(releases, now=now, part_age=part_age, accepted=accepted)
+        due = listed.due(grace)
+        deleted = [
+            *collector.delete_releases(
+                [one for one in due if one.release_id], listed.now, accepted
+            ),
+            *collector.delete_from_lake([one for one in due if not one.release_id]),
+        ]
+    finally:
+        collector.end()
+    return listed, deleted
+
+
+class _Collector:
+    """One collector at work."""
+
+    def __init__(
+        self, releases: Releases, store: ObjectStore, state_of: Callable[[str], RunState]
+    ) -> None:
+        self.releases, self.store, self.state_of = releases, store, state_of
+        self.claim, self.name = Claim(releases), collector_name()
+        self.marks = releases.marks
+
+    def confirm(self) -> None:
+        """Claim, or renew the claim; raises `LostClaimError` if somebody else has it."""
+        self.claim.collect(self.name, self.state_of)
+
+    def end(self) -> None:
+        """Let go of the claim."""
+        self.claim.end_collection(self.name)
+
+    def delete_releases(
+        self, due: Sequence[Garbage], now: datetime, accepted: Collection[str]
+    ) -> Iterator[Garbage]:
+        """Delete folders of releases, and what a killed collector left of such."""
+        wanted = {str(one.release_id) for one in due}
+        left = set(self.marks.read().doomed)
+        if not wanted | left:
+            return
+        self.marks.change(lambda marks: marks.with_doomed({*marks.doomed, *wanted}))
+        self.claim.fence()
+        # From here on nobody makes one of them current; who did so before is seen now.
+        protected = protected_releases(self.releases)
+        garbage = {one.release_id: one for one in release_folders(self.releases, now, accepted)}
+        for release_id in sorted(wanted | left):
+            folder = garbage.get(release_id)
+            if folder is None and release_id in left:
+                objects = self.releases.store.list(f"{self.releases.folder(release_id)}/")
+                folder = folder_of(release_id, "left by a killed collector", list(objects))
+            if folder is not None and release_id not in protected:
+                self._delete(folder.keys)
+                yield folder
+            self.marks.change(partial(_without_doomed, release_id))
+
+    def delete_from_lake(self, due: Sequence[Garbage]) -> Iterator[Garbage]:
+        """Delete from the lake what nobody took off the list meanwhile."""
+        for one in due:
+            in_use = referenced(self.releases) if one.what.startswith(PARTS) else set()
+            chosen = [key for key in one.keys if key not in in_use]
+            gone: list[str] = []
+            for start in range(0, len(chosen), AT_ONCE):
+                batch = set(chosen[start : start + AT_ONCE])
+                marks = self.marks.change(partial(_with_deleting, batch))
+                self._delete(marks.deleting)
+                gone += marks.deleting
+            if gone:
+                yield one.only(gone)
+        self.marks.change(lambda marks: marks.with_deleting(()))
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), AT_ONCE):
+            self.confirm()
+            self.store.delete(keys[start : start + AT_ONCE])
+
+
+def _without_doomed(release_id: str, marks: Marks) -> Marks:
+    return marks.with_doomed({*marks.doomed} - {release_id})
+
+
+def _with_deleting(keys: Collection[str], marks: Marks) -> Marks:
+    return marks.with_deleting(keys)

@@ -1,0 +1,225 @@
+"""Values that moved between two releases: vectors by cosine, gene names, metrics.
+
+Only partitions whose bytes differ are opened, one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from genept.release.manifest import Manifest, ReleasedFile, ReleasedFiles
+from genept.storage.documents import Document
+
+WORST: Final = 10
+EXAMPLES: Final = 5
+QUANTILES: Final = {"lowest": 0.0, "1 %": 0.01, "5 %": 0.05, "median": 0.5}
+METRICS: Final = {
+    "benchmark_results": ("task", "dataset", "representation", "model", "split", "metric"),
+    "model_evaluations": ("model", "representation", "cohort", "metric", "split"),
+}
+"""What names a metric in each table of metrics: not the model's version, which is to change."""
+
+
+class Moved(Document):
+    """One vector that moved, and how far."""
+
+    id: str
+    label: str
+    cosine: float
+
+
+class VectorDrift(Document):
+    """How far the vectors of one partition moved; none of them can tell if the space changed."""
+
+    table: str
+    partition: str
+    compared: int
+    added: int
+    removed: int
+    quantiles: dict[str, float] | None
+    worst: tuple[Moved, ...] = ()
+    incomparable: str | None = None
+
+
+class MappingChange(Document):
+    """Gene names of a collection that got another outcome, or another gene."""
+
+    collection: str
+    compared: int
+    changed: int
+    turns: dict[str, int]
+    examples: dict[str, tuple[str, ...]]
+
+
+class MetricChange(Document):
+    """A metric whose value moved, and whether it stayed within its former interval."""
+
+    table: str
+    name: str
+    before: float
+    after: float
+    within_interval: bool
+
+
+Pair = tuple[str, list[ReleasedFile], list[ReleasedFile]]
+
+
+def vector_drifts(files: ReleasedFiles, before: Manifest, after: Manifest) -> Iterator[VectorDrift]:
+    """Every partition of vectors that is in both releases and differs."""
+    tables = [
+        name
+        for name, table in after.tables.items()
+        if any(file.dimension is not None for file in table.files)
+    ]
+    for name in tables:
+        key = after.tables[name].key[-1]
+        for partition, old, new in _changed(name, before, after):
+            dimensions = {file.dimension for file in (*old, *new)}
+            if len(dimensions) > 1:
+                yield VectorDrift(
+                    table=name, partition=partition, compared=0,
+                    added=sum(file.rows for file in new), removed=sum(file.rows for file in old),
+                    quantiles=None, incomparable=f"dimensions {sorted(map(str, dimensions))}",
+                )  # fmt: skip
+                continue
+            then, now = _read(files, before, old), _read(files, after, new)
+            yield _drift(name, partition, key, then, now)
+
+
+def _drift(
+    name: str, partition: str, key: str, then: pl.DataFrame, now: pl.DataFrame
+) -> VectorDrift:
+    label = "symbol" if "symbol" in now.columns else key
+    rows = then.select(key, then=pl.int_range(pl.len())).join(
+        now.select(key, pl.col(label).alias("label"), now=pl.int_range(pl.len())), on=key
+    )
+    cosines = _cosines(
+        then["embedding"].to_numpy()[rows["then"].to_numpy()],
+        now["embedding"].to_numpy()[rows["now"].to_numpy()],
+    )
+    order = np.argsort(cosines, kind="stable")[:WORST]
+    worst = [
+        Moved(id=rows[key][int(at)], label=str(rows["label"][int(at)]), cosine=float(cosines[at]))
+        for at in order
+        if cosines[at] < 1 - 1e-6
+    ]
+    return VectorDrift(
+        table=name,
+        partition=partition,
+        compared=rows.height,
+        added=now.height - rows.height,
+        removed=then.height - rows.height,
+        quantiles={
+            label: float(np.quantile(cosines, q, method="lower")) for label, q in QUANTILES.items()
+        }
+        if rows.height
+        else None,
+        worst=tuple(worst),
+        incomparable=None if rows.height else "they share no row",
+    )
+
+
+def _cosines(
+    then: npt.NDArray[np.float32], now: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    products = np.einsum("ij,ij->i", then, now, dtype=np.float64)
+    norms = np.linalg.norm(then.astype(np.float64), axis=1) * np.linalg.norm(
+        now.astype(np.float64), axis=1
+    )
+    cosines: npt.NDArray[np.float64] = products / norms
+    return cosines
+
+
+def mapping_changes(
+    files: ReleasedFiles, before: Manifest, after: Manifest
+) -> Iterator[MappingChange]:
+    """Collections in which a gene name has another outcome, or means another gene."""
+    columns = ["input_id", "outcome", "ensembl_gene_id"]
+    for collection, old, new in _changed("gene_mapping", before, after):
+        then, now = _read(files, before, old, columns), _read(files, after, new, columns)
+        both = then.join(now, on="input_id", suffix="_now")
+        moved = both.filter(
+            pl.col("outcome").ne(pl.col("outcome_now"))
+            | pl.col("ensembl_gene_id").ne_missing(pl.col("ensembl_gene_id_now"))
+        ).with_columns(
+            turn=pl.when(pl.col("outcome") == pl.col("outcome_now"))
+            .then(pl.format("{}, another gene", "outcome"))
+            .otherwise(pl.format("{} → {}", "outcome", "outcome_now")),
+            example=pl.format(
+                "{} ({} → {})",
+                "input_id",
+                pl.col("ensembl_gene_id").fill_null("none"),
+                pl.col("ensembl_gene_id_now").fill_null("none"),
+            ),
+        )
+        if moved.is_empty():
+            continue
+        turns = (
+            moved.group_by("turn")
+            .agg(pl.len(), pl.col("example").sort().head(EXAMPLES))
+            .sort("len", "turn", descending=[True, False])
+        )
+        yield MappingChange(
+            collection=collection,
+            compared=both.height,
+            changed=moved.height,
+            turns=dict(zip(turns["turn"], turns["len"], strict=True)),
+            examples={row["turn"]: tuple(row["example"]) for row in turns.iter_rows(named=True)},
+        )
+
+
+def metric_changes(files: ReleasedFiles, before: Manifest, after: Manifest) -> list[MetricChange]:
+    """Metrics of both releases whose value moved, furthest first."""
+    found = []
+    for table, key in METRICS.items():
+        for _, old, new in _changed(table, before, after):
+            then, now = _read(files, before, old), _read(files, after, new)
+            both = then.join(now, on=list(key), suffix="_now").filter(
+                pl.col("value") != pl.col("value_now")
+            )
+            found += [
+                MetricChange(
+                    table=table,
+                    name=" · ".join(str(row[part]) for part in key),
+                    before=row["value"],
+                    after=row["value_now"],
+                    within_interval=row["ci_low"] is None
+                    or row["ci_low"] <= row["value_now"] <= row["ci_high"],
+                )
+                for row in both.iter_rows(named=True)
+            ]
+    return sorted(found, key=lambda one: (-abs(one.after - one.before), one.table, one.name))
+
+
+def _changed(table: str, before: Manifest, after: Manifest) -> Iterator[Pair]:
+    """Partitions of a table that both releases have, with other bytes."""
+    if table not in before.tables or table not in after.tables:
+        return
+    old, new = _by_partition(before, table), _by_partition(after, table)
+    for partition in sorted(old.keys() & new.keys()):
+        then, now = old[partition], new[partition]
+        if [one.sha256 for one in then] != [one.sha256 for one in now]:
+            yield "/".join(partition) or "(whole)", then, now
+
+
+def _by_partition(manifest: Manifest, table: str) -> dict[tuple[str, ...], list[ReleasedFile]]:
+    found: dict[tuple[str, ...], list[ReleasedFile]] = {}
+    for file in manifest.tables[table].files:
+        found.setdefault(file.partition, []).append(file)
+    return found
+
+
+def _read(
+    files: ReleasedFiles,
+    manifest: Manifest,
+    chosen: list[ReleasedFile],
+    columns: list[str] | None = None,
+) -> pl.DataFrame:
+    return pl.concat(
+        pl.read_parquet(files.local(manifest, file), columns=columns, glob=False) for file in chosen
+    )

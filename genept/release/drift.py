@@ -1,0 +1,200 @@
+"""What of a candidate has to be approved: parts of tables that lost or gained too many rows.
+
+Only what the current release has is compared. Rows under a value that it does not have in that
+column, such as a new collection, space or label, are explained by that value;
+`genept.schema.tables` says which columns name subjects. What is recorded of it is
+`genept.release.approvals`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import polars as pl
+from pydantic import ConfigDict
+
+from genept.release.manifest import Manifest, ReleasedFiles
+from genept.schema.columns import Table
+from genept.schema.tables import TABLES
+from genept.storage.documents import Document
+from genept.storage.lake import Lake
+from genept.storage.provenance import StoredTable
+
+FEWEST: Final = 0.8
+MOST: Final = 1.5
+FEW: Final = 10
+"""A difference of fewer rows holds nothing, unless nothing is left."""
+
+ROWS: Final = "rows"
+Rows: TypeAlias = pl.DataFrame
+"""One row for each combination of some columns' values, with its number of rows in `ROWS`."""
+
+_File: TypeAlias = tuple[tuple[str, ...], int, Callable[[], Path]]
+"""A file of a table: the values of its partition, its rows, and what fetches it."""
+
+
+class Change(Document):
+    """A part of a table whose rows changed too much.
+
+    Parameters
+    ----------
+    column
+        The column by whose value the rows are chosen; several, separated by commas, name a
+        partition; empty for the whole table.
+    value
+        The value, or the values of a partition separated by slashes.
+    before, after
+        Rows in the current release and in the candidate, without those that new values explain.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    table: str
+    column: str = ""
+    value: str = ""
+    before: int
+    after: int
+
+    @property
+    def subject(self) -> str:
+        """What the value names, such as ``collection``; empty for the whole table."""
+        declared = TABLES.get(self.table)
+        names = {one.name: one.subject for one in declared.subjects} if declared else {}
+        return names.get(self.column) or (self.column and "partition")
+
+    @property
+    def part(self) -> str:
+        """Which part of which table, such as ``observations, collection pbmc-hao``."""
+        return f"{self.table}, {self.subject} {self.value}" if self.column else self.table
+
+    def __str__(self) -> str:
+        if not self.after:
+            rows = f"all {self.before:,} rows are" if self.before > 1 else "its only row is"
+            return f"{self.part}: {rows} gone"
+        share = f"{self.after / self.before - 1:+.0%}".replace("-", "−")
+        return f"{self.part}: {self.before:,} rows became {self.after:,} ({share})"
+
+    def covers(self, later: Change) -> bool:
+        """Whether who approved this change approved a later one.
+
+        That is so for the same part of the same table, as long as its rows are no further from
+        those that were approved than rows may differ from release to release.
+        """
+        if (self.table, self.column, self.value) != (later.table, later.column, later.value):
+            return False
+        low, high = sorted((self.before, self.after))
+        return not (
+            (later.after < low and is_too_much(low, later.after))
+            or (later.after > high and is_too_much(high, later.after))
+        )
+
+
+def is_too_much(before: int, after: int) -> bool:
+    """Whether so many rows may not become so many unasked: 20 % fewer, 50 % more, or none."""
+    if not before or (after and abs(after - before) < FEW):
+        return False
+    return not FEWEST * before < after < MOST * before
+
+
+def changes(
+    lake: Lake, files: ReleasedFiles, last: Manifest, tables: Mapping[str, StoredTable]
+) -> list[Change]:
+    """The parts of tables that changed too much since a release.
+
+    Tables of equal content are not opened; of others, only the columns that name subjects are
+    read, and none where the partitions say it all. A table that is no longer declared is not
+    compared: whether it may go is decided by `genept.release.gate`.
+    """
+    found: list[Change] = []
+    for name, released in last.tables.items():
+        stored = tables.get(name)
+        if name not in TABLES or (stored and stored.data_version == released.data_version):
+            continue
+        table, known = TABLES[name], {column.name for column in released.columns}
+        wanted = dict.fromkeys((*table.partition, *(one.name for one in table.subjects)))
+        columns = [column for column in wanted if column in known]
+        before = _counted(
+            columns,
+            released.partition,
+            [(one.partition, one.rows, partial(files.local, last, one)) for one in released.files],
+        )
+        after = _counted(
+            columns,
+            table.partition,
+            [
+                (part.partition, part.rows, partial(lake.local, part))
+                for part in (stored.parts if stored else ())
+            ],
+        )
+        found += _table_changes(table, before, after)
+    return found
+
+
+def _counted(columns: Sequence[str], partition: Sequence[str], files: Iterable[_File]) -> Rows:
+    """How many rows have each combination of values of the columns."""
+    schema = dict.fromkeys(columns, pl.String()) | {ROWS: pl.Int64()}
+    if set(columns) <= set(partition):
+        counted = [
+            {**dict(zip(partition, values, strict=True)), ROWS: rows} for values, rows, _ in files
+        ]
+        rows = pl.DataFrame(counted, {**dict.fromkeys(partition, pl.String()), **schema})
+        rows = rows.select(*schema)
+    else:
+        rows = pl.concat(
+            [
+                pl.DataFrame(schema=schema),
+                *(
+                    pl.scan_parquet(path(), glob=False)
+                    .group_by(columns)
+                    .agg(pl.len().cast(pl.Int64).alias(ROWS))
+                    .collect()
+                    for _, _, path in files
+                ),
+            ]
+        )
+    return rows.filter(pl.col(ROWS) > 0)
+
+
+def _table_changes(table: Table, before: Rows, after: Rows) -> list[Change]:
+    """Changes of one table, given the rows of each combination of subjects and partition."""
+    subjects = [one.name for one in table.subjects if one.name in before.columns]
+    subjects.sort(key=lambda name: name != table.collection)  # what goes with one is told of it
+    partition = [one for one in table.partition if one in before.columns]
+    partitions = [partition] if len(partition) > 1 else []
+    lasting = [[name] for name in subjects if table[name].lasting]
+    explained = after
+    for keys in (*([name] for name in subjects), *partitions):
+        explained = explained.join(before, on=keys, how="semi")
+    found: list[Change] = []
+    kept = before
+    for keys in (*lasting, *partitions):
+        gone = kept.join(after, on=keys, how="anti")
+        found += _too_much(table, keys, gone, gone.clear())
+        kept = kept.join(after, on=keys, how="semi")
+    for keys in (*lasting, []):
+        found += _too_much(table, keys, kept, explained)
+    distinct: dict[tuple[int, int], str] = {}  # the same rows, seen from another column
+    return [
+        change
+        for change in found
+        if distinct.setdefault((change.before, change.after), change.column) == change.column
+        and not (table.lists_missing and change.after < change.before)
+    ]
+
+
+def _too_much(table: Table, keys: Sequence[str], before: Rows, after: Rows) -> Iterator[Change]:
+    """The values of some columns, or the whole table, whose rows changed too much."""
+    if not keys:
+        rows = [("", int(before[ROWS].sum()), int(after[ROWS].sum()))]
+    else:
+        value = pl.concat_str(keys, separator="/").alias("value")
+        sums = [one.group_by(value).agg(pl.col(ROWS).sum()) for one in (before, after)]
+        joined = sums[0].join(sums[1], on="value", how="left").fill_null(0).sort("value")
+        rows = list(joined.iter_rows())
+    for name, was, now in rows:
+        if is_too_much(was, now):
+            column = ", ".join(keys)
+            yield Change(table=table.name, column=column, value=name, before=was, after=now)

@@ -1,0 +1,205 @@
+"""What a release says about itself: the manifest, the pointer and the evidence of its checks.
+
+Files of releases on this machine are fetched whole once, verified, and found again by content.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from genept.schema.columns import Table
+from genept.storage.bucket import Bucket
+from genept.storage.documents import Document
+from genept.storage.provenance import sha256_of_file
+
+
+class ReleasedFile(Document):
+    """One parquet file of a release; `path` is relative to the release's folder."""
+
+    path: str
+    partition: tuple[str, ...]
+    bytes: int
+    sha256: str
+    rows: int
+    dimension: int | None
+    origin: dict[str, Any]
+    collections: tuple[str, ...] = ()
+    redistributable: bool = True
+
+
+class ReleasedColumn(Document):
+    """One entry of the data dictionary."""
+
+    name: str
+    type: str
+    meaning: str
+    unit: str | None
+    nullable: bool
+    allowed: tuple[str, ...] | None
+    minimum: float | None
+    maximum: float | None
+    deprecated: str | None = None
+
+    @classmethod
+    def of(cls, table: Table) -> tuple[ReleasedColumn, ...]:
+        """The data dictionary of a table."""
+        return tuple(
+            cls(
+                name=column.name,
+                type=column.type_name,
+                meaning=column.meaning,
+                unit=column.unit,
+                nullable=column.nullable,
+                allowed=column.allowed,
+                minimum=column.minimum,
+                maximum=column.maximum,
+                deprecated=column.deprecated,
+            )
+            for column in table.columns
+        )
+
+
+class ReleasedTable(Document):
+    """One table of a release."""
+
+    meaning: str
+    deprecated: str | None = None
+    key: tuple[str, ...]
+    partition: tuple[str, ...]
+    columns: tuple[ReleasedColumn, ...]
+    data_version: str
+    rows: int
+    bytes: int
+    files: tuple[ReleasedFile, ...]
+
+
+class ReleasedSource(Document):
+    """A public source that went into the release."""
+
+    title: str
+    version: str
+    released: str
+    sha256: str
+    licence: str
+    redistributable: bool
+    citation: str
+
+
+class Evidence(Document):
+    """That a table of a certain content was checked, and what came out.
+
+    `page` is the key of the rendered result in the bucket.
+    """
+
+    table: str
+    data_version: str
+    suite: str
+    passed: bool
+    expectations: int
+    failed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    page: str
+
+
+class Manifest(Document):
+    """Everything in a release. Its SHA-256 stands in the pointer."""
+
+    format: Literal[1] = 1
+    release_id: str
+    data_version: str
+    schema_version: str | None = None
+    created_at: str
+    previous: str | None
+    complete: bool
+    limits: dict[str, Any]
+    left_out: tuple[str, ...] = ()
+    platform_version: str
+    requirements_sha256: str | None
+    tables: dict[str, ReleasedTable]
+    evidence: dict[str, Evidence]
+    audit: dict[str, str]
+    sources: dict[str, ReleasedSource]
+
+
+class Denied(Document):
+    """A release that was rolled back from: its content is not published again until lifted."""
+
+    release_id: str
+    data_version: str
+    reason: str
+    denied_at: str
+    lifted_at: str | None = None
+
+
+class Pointer(Document):
+    """`current.json`: which release is current. The only object that is ever rewritten.
+
+    `seq` rises with every swap, also when an earlier release becomes current again; then
+    `rolled_back_from` says which was current before. `denied` is part of the pointer so that
+    one compare-and-swap takes the bad release away and keeps it away.
+    """
+
+    format: Literal[1] = 1
+    seq: int
+    release_id: str
+    data_version: str
+    manifest: str
+    manifest_sha256: str
+    previous: str | None
+    swapped_at: str
+    nonce: str
+    rolled_back_from: str | None = None
+    denied: tuple[Denied, ...] = ()
+
+    def fenced(self) -> Pointer:
+        """The same in other words: whoever read the pointer before cannot swap it any more."""
+        return self.model_copy(update={"seq": self.seq + 1, "nonce": secrets.token_hex(8)})
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Every release that was current has become so after one of these, or is one of them."""
+        return (self.release_id, *(one.release_id for one in self.denied))
+
+
+@dataclass(frozen=True)
+class ReleasedFiles:
+    """Files of the releases below `folder` of a bucket, and their copies in `cache`."""
+
+    store: Bucket
+    folder: str
+    cache: Path
+
+    def local(self, manifest: Manifest, file: ReleasedFile) -> Path:
+        """A copy on this machine, verified by its hash; fetched if there is none, or a damaged one.
+
+        Raises `StoreError` when it is not at hand and the store cannot be reached.
+        """
+        path = self._path(file)
+        if self.held(file) is None:
+            self.store.download(
+                f"{self.folder}/{manifest.release_id}/{file.path}", path, file.sha256
+            )
+        return path
+
+    def held(self, file: ReleasedFile) -> Path | None:
+        """The verified copy, if there is one; asks nobody."""
+        path = self._path(file)
+        return path if path.exists() and _sha256(path) == file.sha256 else None
+
+    def _path(self, file: ReleasedFile) -> Path:
+        return self.cache / f"{file.sha256}.parquet"
+
+
+def _sha256(path: Path) -> str:
+    """Hash of a file; looked through once, unless it was touched since."""
+    state = path.stat()
+    return _sha256_of(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _sha256_of(path: Path, _touched: int, _size: int) -> str:
+    return sha256_of_file(path)

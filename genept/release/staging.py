@@ -1,0 +1,224 @@
+"""Staging: the files of a release copied into its own folder, and read back through S3.
+
+Also whose terms a stored part is under: the mark of a collection goes with all that is made of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genept.common.display import progress_bar
+from genept.common.errors import StoreError
+from genept.release.manifest import ReleasedColumn, ReleasedFile, ReleasedTable
+from genept.schema.tables import TABLES
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
+from genept.storage.provenance import Part, StoredTable
+
+
+class LicenceError(StoreError):
+    """A release would pass on what its licence does not allow to be passed on."""
+
+
+@dataclass(frozen=True)
+class Restricted:
+    """What may not be redistributed.
+
+    Parameters
+    ----------
+    collections
+        Whole collections.
+    spaces
+        Whole registered spaces.
+    vectors
+        Space and collection of outside vectors, and of ensembles of them, in other collections.
+    """
+
+    collections: frozenset[str]
+    spaces: frozenset[str]
+    vectors: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, lake: Lake, tables: Mapping[str, StoredTable]) -> Restricted:
+        """What the tables of a release say."""
+        collections = _not_passed_on(lake, tables["collections"], ["collection_id"])
+        vectors = _not_passed_on(lake, tables["embedding_origins"], ["space", "collection_id"])
+        spaces = {
+            space_of(part)
+            for table in tables.values()
+            for part in table.parts
+            if part.origin.get("settings", {}).get("redistributable") is False
+        }
+        return cls(
+            frozenset(one for (one,) in collections),
+            frozenset(one for one in spaces if one),
+            frozenset((space, of) for space, of in vectors if (of,) not in collections),
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Collections, spaces, and vectors as ``space of collection``."""
+        vectors = (f"{space} of {of}" for space, of in self.vectors)
+        return (*sorted(self.collections | self.spaces), *sorted(vectors))
+
+    def marks(self, lake: Lake, part: Part) -> bool:
+        """Whether a part holds any of it, or numbers made of it."""
+        return (
+            space_of(part) in self.spaces
+            or bool(self.collections & collections_in(lake, part))
+            or self._is_made_of(lake, part)
+        )
+
+    def _is_made_of(self, lake: Lake, part: Part) -> bool:
+        table = TABLES[part.table]
+        if not self.vectors or table.collection is None or table.name == "embedding_origins":
+            return False
+        if "space" in table.partition:
+            place = dict(zip(table.partition, part.partition, strict=True))
+            return (place["space"], place[table.collection]) in self.vectors
+        if "representation" not in {column.name for column in table.columns}:
+            return False
+        seen = lake.read(part, [table.collection, "representation"]).unique().iter_rows()
+        return any(
+            collection == of and name.startswith(f"{space}:")
+            for collection, name in seen
+            for space, of in self.vectors
+        )
+
+
+def space_of(part: Part) -> str | None:
+    """The space that the vectors of a part are in; none for a part without vectors."""
+    table = TABLES[part.table]
+    if table.vector is None or "space" not in table.partition:
+        return None
+    return part.partition[table.partition.index("space")]
+
+
+def collections_in(lake: Lake, part: Part) -> frozenset[str]:
+    """The collections whose data, or numbers made of it, a part holds."""
+    table = TABLES[part.table]
+    if table.collection is None:
+        return frozenset()
+    if table.collection in table.partition:
+        return frozenset({part.partition[table.partition.index(table.collection)]})
+    return frozenset(lake.read(part, [table.collection])[table.collection].unique())
+
+
+def passed_on(
+    lake: Lake, tables: Mapping[str, StoredTable], policy: str
+) -> tuple[dict[str, StoredTable], tuple[str, ...]]:
+    """Tables as a release of this policy holds them, and the names of what was left out.
+
+    A part that holds anything restricted is left out whole.
+
+    Raises
+    ------
+    LicenceError
+        If the policy is to refuse, and there is something to refuse.
+    """
+    if policy == "keep":
+        return dict(tables), ()
+    restricted = Restricted.of(lake, tables)
+    if restricted.names and policy == "refuse":
+        raise LicenceError(
+            f"{', '.join(restricted.names)} may not be redistributed, as declared; publish "
+            "without them (GENEPT_RESTRICTED=leave_out), or keep the release to yourself "
+            "(GENEPT_RESTRICTED=keep)"
+        )
+    kept = {
+        name: lake.assemble(
+            name, [part for part in table.parts if not restricted.marks(lake, part)]
+        )
+        for name, table in tables.items()
+    }
+    return kept, restricted.names
+
+
+def _not_passed_on(lake: Lake, table: StoredTable, what: list[str]) -> set[tuple[str, ...]]:
+    if not table.parts:
+        return set()
+    terms = lake.read(table, [*what, "redistributable"])
+    return set(terms.filter(~pl.col("redistributable")).select(what).iter_rows())
+
+
+class ReleaseRefusedError(StoreError):
+    """The evidence does not allow this release; the pointer was not moved."""
+
+
+def stage(lake: Lake, folder: str, tables: Mapping[str, StoredTable]) -> dict[str, ReleasedTable]:
+    """Copy every part below `folder`; the tables as the manifest will list them."""
+    staged = {}
+    restricted = Restricted.of(lake, tables)
+    with progress_bar("publishing", sum(table.bytes for table in tables.values())) as advance:
+        for name, table in tables.items():
+            files = []
+            for part in table.parts:
+                files.append(_stage_part(lake, folder, part, restricted))
+                advance(part.bytes)
+            staged[name] = ReleasedTable(
+                meaning=TABLES[name].meaning,
+                deprecated=TABLES[name].deprecated,
+                key=TABLES[name].key,
+                partition=TABLES[name].partition,
+                columns=ReleasedColumn.of(TABLES[name]),
+                data_version=table.data_version,
+                rows=table.rows,
+                bytes=table.bytes,
+                files=tuple(files),
+            )
+    return staged
+
+
+def _stage_part(lake: Lake, folder: str, part: Part, restricted: Restricted) -> ReleasedFile:
+    path = "/".join(["data", part.table, *part.partition, f"part-{part.number:05d}.parquet"])
+    lake.store.put_if_absent(f"{folder}/{path}", lake.local(part), sha256=part.sha256)
+    return ReleasedFile(
+        path=path,
+        partition=part.partition,
+        bytes=part.bytes,
+        sha256=part.sha256,
+        rows=part.rows,
+        dimension=part.dimension,
+        origin=part.origin,
+        collections=tuple(sorted(collections_in(lake, part))),
+        redistributable=not restricted.marks(lake, part),
+    )
+
+
+def audit(store: ObjectStore, folder: str, tables: Mapping[str, ReleasedTable]) -> None:
+    """Read every staged file back through S3: bytes, hash, footer, schema and rows.
+
+    Raises
+    ------
+    ReleaseRefusedError
+        If one is not what was meant to be staged.
+    """
+    for name, table in tables.items():
+        for file in table.files:
+            key = f"{folder}/{file.path}"
+            address, body = store.uri(key), store.get(key)
+            if hashlib.sha256(body).hexdigest() != file.sha256:
+                raise ReleaseRefusedError(f"{address} does not read back as it was written")
+            footer = pq.ParquetFile(pa.BufferReader(body))
+            if footer.metadata.num_rows != file.rows:
+                raise ReleaseRefusedError(
+                    f"{address} holds {footer.metadata.num_rows} rows, {file.rows} were meant"
+                )
+            if not footer.schema_arrow.equals(TABLES[name].schema(file.dimension)):
+                raise ReleaseRefusedError(
+                    f"{address} does not have the schema that genept/schema/tables declares: "
+                    "materialise its asset again"
+                )
+
+
+def store_pages(store: ObjectStore, folder: str, pages: Mapping[str, bytes]) -> dict[str, str]:
+    """Store the rendered checks under `audit/`; their SHA-256 by path."""
+    for path, body in pages.items():
+        store.put_if_absent(f"{folder}/audit/{path}", body)
+    return {path: hashlib.sha256(body).hexdigest() for path, body in pages.items()}

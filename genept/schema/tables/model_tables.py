@@ -1,0 +1,156 @@
+"""Tables of models: predictions, evaluations, folds, verdicts of the promotion gate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from genept.schema.columns import Column, Table
+from genept.schema.tables.fields import (
+    COLLECTION,
+    DIAGNOSED,
+    DRUG,
+    FLAG,
+    FLOAT,
+    FOLD,
+    INT,
+    METRIC,
+    MODEL,
+    MODEL_VERSION,
+    OBSERVATION,
+    PREDICTED,
+    REPRESENTATION,
+    SHA256,
+    SPLIT,
+    TEXT,
+    VALUE_WITH_INTERVAL,
+    share,
+)
+
+MODEL_TABLES: tuple[Table, ...] = (
+    Table(
+        name="diagnosis_predictions",
+        meaning="Diagnosis of each bulk sample by a model that did not see its group.",
+        group="models",
+        key=("model", "model_version", "collection_id", "observation_id"),
+        partition=("model",),
+        columns=(
+            *PREDICTED,
+            FOLD,
+            Column("label", TEXT, "The publisher's diagnosis."),
+            Column("prediction", TEXT, "The predicted diagnosis."),
+            share("probability", "Of the prediction, calibrated by temperature."),
+            Column("abstained", FLAG, "Probability under the model's threshold."),
+        ),
+    ),
+    Table(
+        name="sample_diagnoses",
+        meaning="What each champion says of bulk samples that it was not trained or measured on.",
+        group="models",
+        key=("model", "collection_id", "observation_id"),
+        partition=("model", "collection_id"),
+        minimum_rows=0,
+        columns=DIAGNOSED,
+    ),
+    Table(
+        name="drug_response_predictions",
+        meaning="Response of each cell line to each drug, by a model that did not see the line.",
+        group="models",
+        key=("model", "model_version", "collection_id", "observation_id", "drug_id"),
+        partition=("model",),
+        minimum_rows=200_000,
+        columns=(
+            *PREDICTED,
+            DRUG,
+            FOLD,
+            Column("measured", FLOAT, "Measured response.", unit="ln(µM)"),
+            Column("prediction", FLOAT, "Predicted response.", unit="ln(µM)"),
+            Column("low", FLOAT, "Lower end of the 90 % prediction interval.", unit="ln(µM)"),
+            Column("high", FLOAT, "Upper end of the 90 % prediction interval.", unit="ln(µM)"),
+            Column("abstained", FLAG, "Too few training lines for this drug."),
+        ),
+    ),
+    Table(
+        name="unmeasured_drug_responses",
+        meaning="What each champion says of pairs of a cell line and a drug that nobody measured.",
+        group="models",
+        key=("model", "collection_id", "observation_id", "drug_id"),
+        partition=("model", "collection_id"),
+        minimum_rows=0,
+        columns=(
+            MODEL,
+            MODEL_VERSION,
+            COLLECTION,
+            OBSERVATION,
+            DRUG,
+            Column("prediction", FLOAT, "Predicted response.", unit="ln(µM)"),
+            Column("low", FLOAT, "Lower end of the 90 % prediction interval.", unit="ln(µM)"),
+            Column("high", FLOAT, "Upper end of the 90 % prediction interval.", unit="ln(µM)"),
+            Column("difference", FLOAT, "Prediction less the drug's mean.", unit="ln(µM)"),
+            Column("distance", FLOAT, "From the training lines; above 1 it is unlike them."),
+            share("genes_measured", "Share of the model's genes that were measured."),
+            Column("abstained", FLAG, "Whether the model cannot know."),
+            Column("reason", TEXT, "Why it abstains, or that it answered."),
+        ),
+    ),
+    Table(
+        name="model_evaluations",
+        meaning="How good each model is on each cohort, beside its controls.",
+        group="models",
+        key=("model", "model_version", "representation", "cohort", "metric"),
+        partition=("model",),
+        collection="cohort",
+        columns=(
+            MODEL,
+            MODEL_VERSION,
+            REPRESENTATION,
+            Column("cohort", TEXT, "Collection that it was evaluated on.", subject="collection"),
+            METRIC,
+            SPLIT,
+            *VALUE_WITH_INTERVAL,
+        ),
+    ),
+    Table(
+        name="model_folds",
+        meaning="Who was tested with whom: frozen folds, to score another model on the same ones.",
+        group="models",
+        key=("model", "regime", "collection_id", "observation_id", "drug_id"),
+        partition=("model",),
+        columns=(
+            MODEL,
+            Column(
+                "regime",
+                TEXT,
+                "What a tested model has never seen, such as the cell line.",
+                subject="regime",
+            ),
+            COLLECTION,
+            replace(OBSERVATION, meaning="The observation; * in folds of drugs."),
+            replace(DRUG, meaning="The drug; * in folds of observations."),
+            Column(
+                "group", TEXT, "What stays whole: patient, line, drug, tied by near-duplicates."
+            ),
+            replace(FOLD, meaning="Fold in which the group is tested."),
+            Column("is_holdout", FLAG, "Whether training never reads it at all."),
+            Column(
+                "folds_sha256", TEXT, "Hash of this model's folds in this regime.", pattern=SHA256
+            ),
+        ),
+    ),
+    Table(
+        name="gate_verdicts",
+        meaning="Why a trained model became champion or did not: every point of the gate.",
+        group="models",
+        key=("model", "model_version", "point"),
+        partition=("model",),
+        columns=(
+            MODEL,
+            MODEL_VERSION,
+            Column("point", INT, "Number of the gate's point.", minimum=1, maximum=15),
+            Column("name", TEXT, "What the point asks."),
+            Column("outcome", TEXT, "What it found.", allowed=("pass", "refuse", "wait")),
+            Column("evidence", TEXT, "What was seen, and what would have been accepted."),
+            COLLECTION,
+            Column("champion_version", TEXT, "The champion then, if there was one.", nullable=True),
+        ),
+    ),
+)

@@ -1,0 +1,176 @@
+"""Where a bucket is, who may do what in it, and the words of each library that reads it.
+
+Roles have policies in `policies/`, which the identities of a server are made of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from urllib.parse import urlsplit
+
+from genept.common.errors import StoreError
+from genept.storage.requests import ATTEMPTS, CONNECT_TIMEOUT, READ_TIMEOUT
+
+if TYPE_CHECKING:
+    import boto3
+    from pyarrow.fs import S3FileSystem
+
+
+Role = Literal["reader", "writer", "publisher", "gc"]
+"""Reads releases; adds to the lake; stages, seals and swaps; deletes what nobody needs."""
+
+
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
+ANY_PRODUCT: Final = "*"
+
+_BUCKET: Final = "arn:aws:s3:::lake"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What one identity signs with."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+def policy(role: Role, bucket: str, product: str) -> dict[str, Any]:
+    """The policy of a role for a bucket and a product of it, or `ANY_PRODUCT`."""
+    document: dict[str, Any] = json.loads(
+        files("genept.storage").joinpath("policies", f"{role}.json").read_text()
+    )
+    for statement in document["Statement"]:
+        statement["Resource"] = [
+            _placed(resource, bucket, product) for resource in statement["Resource"]
+        ]
+    return document
+
+
+def server_identities(
+    operator: Keys, roles: Mapping[Role, Keys], bucket: str, product: str
+) -> dict[str, Any]:
+    """SeaweedFS's configuration: the operator, who may do everything, and the roles."""
+    everything = ["Admin", "Read", "Write", "List", "Tagging"]
+    return {
+        "identities": [
+            {"name": "operator", "credentials": [_credential(operator)], "actions": everything},
+            *(
+                {"name": role, "credentials": [_credential(keys)], "policyNames": [role]}
+                for role, keys in roles.items()
+            ),
+        ],
+        "policies": [
+            {"name": role, "content": json.dumps(policy(role, bucket, product))} for role in roles
+        ],
+    }
+
+
+def _placed(resource: str, bucket: str, product: str) -> str:
+    path = resource.removeprefix(_BUCKET).replace("/genept/", f"/{product}/", 1)
+    return f"arn:aws:s3:::{bucket}{path}"
+
+
+def _credential(keys: Keys) -> dict[str, str]:
+    return {"accessKey": keys.access_key, "secretKey": keys.secret_key}
+
+
+@dataclass(frozen=True)
+class Access:
+    """One bucket, and credentials for it; without keys, each library finds its own."""
+
+    endpoint_url: str | None
+    access_key: str | None
+    secret_key: str | None = field(repr=False)
+    region: str
+    bucket: str
+
+    def session(self) -> boto3.Session:
+        """The boto3 session that signs with these credentials."""
+        import boto3  # a third of what importing the client would take
+
+        return boto3.Session(
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=self.region,
+        )
+
+    def storage_options(self) -> dict[str, str]:
+        """The `storage_options` of polars' readers and writers."""
+        options = {"aws_region": self.region}
+        if self.endpoint_url:
+            options |= {
+                "aws_endpoint_url": self.endpoint_url,
+                "aws_virtual_hosted_style_request": "false",
+                "aws_allow_http": str(not self._is_encrypted).lower(),
+            }
+        if self.access_key and self.secret_key:
+            options |= {
+                "aws_access_key_id": self.access_key,
+                "aws_secret_access_key": self.secret_key,
+            }
+        return options
+
+    def filesystem(self) -> S3FileSystem:
+        """The pyarrow filesystem."""
+        from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+        return S3FileSystem(
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            region=self.region,
+            endpoint_override=self._host,
+            scheme="https" if self._is_encrypted else "http",
+            connect_timeout=CONNECT_TIMEOUT,
+            request_timeout=READ_TIMEOUT,
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        )
+
+    def duckdb_secret(self) -> str:
+        """The DuckDB statement that creates the secret; boto3's credentials if no keys are set.
+
+        Raises
+        ------
+        StoreError
+            Neither keys nor a profile of boto3 were found.
+        """
+        credentials = self.session().get_credentials()
+        if credentials is None:
+            raise StoreError(
+                "DuckDB needs credentials and none were found: set GENEPT_S3_ACCESS_KEY and "
+                "GENEPT_S3_SECRET_KEY, or give boto3 a profile"
+            )
+        frozen = credentials.get_frozen_credentials()
+        options = {
+            "KEY_ID": frozen.access_key,
+            "SECRET": frozen.secret_key,
+            "SESSION_TOKEN": frozen.token,
+            "REGION": self.region,
+            "ENDPOINT": self._host,
+            "URL_STYLE": "path" if self.endpoint_url else None,
+            "SCOPE": f"s3://{self.bucket}",
+        }
+        given = [f"{name} {_quoted(value)}" for name, value in options.items() if value]
+        encrypted = f"USE_SSL {str(self._is_encrypted).lower()}"
+        return (
+            "CREATE OR REPLACE SECRET genept (TYPE s3, PROVIDER config, "
+            f"{', '.join([*given, encrypted])})"
+        )
+
+    @property
+    def _host(self) -> str | None:
+        """Host and port of the endpoint."""
+        return urlsplit(self.endpoint_url).netloc if self.endpoint_url else None
+
+    @property
+    def _is_encrypted(self) -> bool:
+        return self.endpoint_url is None or urlsplit(self.endpoint_url).scheme == "https"
+
+
+def _quoted(value: str) -> str:
+    """A string literal of SQL."""
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,215 @@
+"""Reading one bucket of an object store: whole objects, verified downloads, listings.
+
+Writing is in `genept.storage.object_store`; how requests travel, in `genept.storage.requests`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import secrets
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from botocore.exceptions import ClientError
+
+from genept.common.errors import MissingObjectError, StoreError, error_code, explained, http_status
+from genept.storage.access import Access
+from genept.storage.requests import READ_TIMEOUT, ObjectInfo, check_key, chunks, connect, rereading
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from pyarrow.fs import S3FileSystem
+
+
+class Bucket:
+    """One bucket.
+
+    Parameters
+    ----------
+    endpoint_url
+        Where an S3 server other than AWS answers; none: AWS itself.
+    access_key, secret_key
+        Credentials; none: those that boto3 finds by itself.
+    region
+        What requests are signed for.
+    read_timeout
+        Seconds without a byte after which a request is given up and tried again.
+
+    Every method raises `StoreError` when the store is out of reach or refuses.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str | None,
+        access_key: str | None,
+        secret_key: str | None,
+        region: str,
+        bucket: str,
+        *,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> None:
+        self.access = Access(endpoint_url, access_key, secret_key, region, bucket)
+        self.bucket, self.read_timeout = bucket, read_timeout
+        self.where = f"the bucket {bucket!r} at {endpoint_url or 'AWS S3'}"
+
+    def __repr__(self) -> str:
+        return f"ObjectStore({self.where})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        if client := self.__dict__.pop("client", None):
+            client.close()
+
+    @cached_property
+    def client(self) -> S3Client:
+        """The boto3 client underneath; safe to share between threads."""
+        with explained("connecting", self.where):
+            return connect(self.access.session(), self.access.endpoint_url, self.read_timeout)
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes, whole. Raises `MissingObjectError` when there is none."""
+        return self.get_with_etag(key)[0]
+
+    def get_with_etag(self, key: str) -> tuple[bytes, str]:
+        """The object's bytes and the ETag to hand to `put_if_match`."""
+        sink = io.BytesIO()
+        etag = self._read(check_key(key), sink)
+        return sink.getvalue(), etag
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """What the store knows of `key`; none when nothing is there."""
+        answer = self._head(check_key(key))
+        return answer[0] if answer else None
+
+    def exists(self, key: str) -> bool:
+        """Whether an object is stored under `key`."""
+        return self.head(key) is not None
+
+    def presigned(self, key: str, *, bucket: str | None = None, seconds: int = 3600) -> str:
+        """An address that anybody may read `key` from for a while: for plain HTTP clients."""
+        name = bucket or self.bucket
+        with explained(f"signing for {key!r}", self.where):
+            return self.client.generate_presigned_url(
+                "get_object", {"Bucket": name, "Key": key}, ExpiresIn=seconds
+            )
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Everything stored under keys that start with `prefix`, in order of keys."""
+        if prefix:
+            check_key(prefix.removesuffix("/"))
+        with explained(f"listing {prefix!r}", self.where):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            )
+            for page in pages:
+                for item in page.get("Contents", []):
+                    yield ObjectInfo(item["Key"], item["Size"], item["ETag"], item["LastModified"])
+
+    def download(self, key: str, path: Path, sha256: str) -> None:
+        """Write the object to `path`, which appears only once its SHA-256 was verified."""
+        check_key(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            with part.open("w+b") as sink:
+                self._read(key, sink)
+                sink.seek(0)
+                found = hashlib.file_digest(sink, "sha256").hexdigest()
+            if found != sha256:
+                raise StoreError(
+                    f"{self.uri(key)} is damaged: its SHA-256 is {found}, expected {sha256}; "
+                    "delete the object and produce it again"
+                )
+            part.replace(path)
+        except OSError as error:
+            raise StoreError(f"{path} could not be written: {error.strerror}") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Write the object to `path`, whose bytes nobody has promised anything about.
+
+        What is in it must be verified by whoever uses it; see `download` for what has a hash.
+        """
+        try:
+            with path.open("wb") as sink:
+                self._read(check_key(key), sink)
+        except OSError as error:
+            raise StoreError(f"{path} could not be written: {error.strerror}") from error
+
+    def digest(self, key: str) -> tuple[int, str]:
+        """Bytes and SHA-256 of the object as it is stored, read without keeping it.
+
+        Raises `MissingObjectError` when there is none.
+        """
+        with explained(f"reading {key!r}", self.where):
+            try:
+                return self._digest(check_key(key))
+            except ClientError as error:
+                if error_code(error) != "NoSuchKey":
+                    raise
+                raise MissingObjectError(f"there is no {self.uri(key)}") from None
+
+    def uri(self, key: str) -> str:
+        """The object's address, such as ``s3://lake/genept/current.json``."""
+        return f"s3://{self.bucket}/{key}"
+
+    def storage_options(self) -> dict[str, str]:
+        """What polars needs to read from here: ``pl.scan_parquet(uri, storage_options=…)``."""
+        return self.access.storage_options()
+
+    def filesystem(self) -> S3FileSystem:
+        """The pyarrow filesystem; its paths are ``bucket/key``."""
+        return self.access.filesystem()
+
+    def duckdb_secret(self) -> str:
+        """The DuckDB statement that lets a connection read from here. It holds the secret key."""
+        return self.access.duckdb_secret()
+
+    def _read(self, key: str, sink: BinaryIO) -> str:
+        """Fill `sink` with the whole object; its ETag."""
+        with explained(f"reading {key!r}", self.where):
+            try:
+                return self._fill(key, sink)
+            except ClientError as error:
+                if error_code(error) != "NoSuchKey":
+                    raise
+                raise MissingObjectError(f"there is no {self.uri(key)}") from None
+
+    @rereading
+    def _fill(self, key: str, sink: BinaryIO) -> str:
+        sink.seek(0)
+        sink.truncate()
+        answer = self.client.get_object(Bucket=self.bucket, Key=key)
+        for chunk in chunks(answer["Body"]):
+            sink.write(chunk)
+        return answer["ETag"]
+
+    @rereading
+    def _digest(self, key: str) -> tuple[int, str]:
+        size, digest = 0, hashlib.sha256()
+        for chunk in chunks(self.client.get_object(Bucket=self.bucket, Key=key)["Body"]):
+            size += len(chunk)
+            digest.update(chunk)
+        return size, digest.hexdigest()
+
+    def _head(self, key: str) -> tuple[ObjectInfo, dict[str, str]] | None:
+        """What the store knows of `key`, and the metadata that its writer gave it."""
+        with explained(f"looking for {key!r}", self.where):
+            try:
+                answer = self.client.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if http_status(error) != 404:
+                    raise
+                return None
+        info = ObjectInfo(key, answer["ContentLength"], answer["ETag"], answer["LastModified"])
+        return info, answer["Metadata"]

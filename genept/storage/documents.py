@@ -1,0 +1,112 @@
+"""JSON documents in the bucket: typed, versioned; and what users register."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Final, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from genept.common.errors import StoreError
+from genept.storage.object_store import ObjectStore
+
+FORMAT: Final = 1
+"""Of the pointer and the manifest. A later version raises it when an older one, which ignores
+fields that it does not know, would misread what is written."""
+
+
+class Document(BaseModel):
+    """A JSON document in the store.
+
+    Fields that this version does not know are ignored, and kept when the document is written
+    again: a later version may have added them.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    def body(self) -> bytes:
+        """The document as it is stored."""
+        return self.model_dump_json(indent=1).encode()
+
+    @classmethod
+    def parse(cls, body: bytes, address: str) -> Self:
+        """The document stored at `address`.
+
+        Raises
+        ------
+        StoreError
+            It has a later format than this version reads, or is damaged.
+        """
+        if (stored := _format(body)) > FORMAT:
+            raise StoreError(
+                f"{address} has format {stored}, and this version reads format {FORMAT}: upgrade "
+                "with pip install --upgrade genept-platform"
+            )
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            raise StoreError(
+                f"{address} is not a {cls.__name__.lower()} that this version reads: {error}"
+            ) from error
+
+    @property
+    def stored_sha256(self) -> str:
+        """SHA-256 of the stored bytes."""
+        return hashlib.sha256(self.body()).hexdigest()
+
+
+def _format(body: bytes) -> int:
+    """The format that a document says it has; that of this version if it says none."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return FORMAT
+    stored = document.get("format", FORMAT) if isinstance(document, dict) else FORMAT
+    return stored if isinstance(stored, int) else FORMAT
+
+
+Declaration = TypeVar("Declaration", bound=BaseModel)
+
+
+def read_declaration(
+    store: ObjectStore, key: str, kind: type[Declaration], what: str
+) -> Declaration:
+    """The declaration under a key.
+
+    Parameters
+    ----------
+    what
+        What is declared, such as ``space``: for the error.
+
+    Raises
+    ------
+    StoreError
+        There is no such object, or it is no declaration of that kind.
+    """
+    try:
+        return kind.model_validate_json(store.get(key), extra="ignore")
+    except ValidationError as error:
+        raise StoreError(
+            f"{store.uri(key)} is no declaration of a {what} ({error.error_count()} mistakes, such "
+            f"as {error.errors()[0]['msg']!r}): delete the object and add the {what} again"
+        ) from error
+
+
+def read_declarations(
+    store: ObjectStore, prefix: str, kind: type[Declaration], what: str
+) -> list[Declaration]:
+    """Every declaration below a prefix, by key; raises as `read_declaration`."""
+    return [read_declaration(store, info.key, kind, what) for info in store.list(prefix)]
+
+
+def declare(store: ObjectStore, key: str, declaration: BaseModel) -> None:
+    """Write a declaration, unless there is one under this key.
+
+    Raises
+    ------
+    ConflictError
+        There is one, and it was not written by this call.
+    """
+    body = declaration.model_dump_json(indent=1, by_alias=True, exclude_defaults=True).encode()
+    store.put_if_match(key, body, None)

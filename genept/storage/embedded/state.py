@@ -1,0 +1,262 @@
+"""What the embedded store keeps: keys, the last server, volumes on disk; written to survive.
+
+Also whether the ports beside S3 refuse whoever has no certificate of the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import secrets
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+from genept.common.errors import StoreError
+from genept.common.private_files import sync, write_privately
+from genept.storage.access import ROLES, Keys, server_identities
+from genept.storage.embedded.certificates import Certificates
+from genept.storage.embedded.server import GRPC_OFFSET, LOOPBACK
+
+
+def flush(data: Path) -> None:
+    """Return once everything that the server of the folder `data` acknowledged is on disk.
+
+    Objects' bytes come first, then the index of names that refers to them.
+
+    Parameters
+    ----------
+    data
+        The server's data folder.
+
+    Raises
+    ------
+    OSError
+        The disk failed: what was acknowledged may be lost.
+    """
+    for path in _in_order(data):
+        with suppress(FileNotFoundError):  # compacted in the meantime: its successor is durable
+            sync(path)
+
+
+def _in_order(data: Path) -> Iterator[Path]:
+    yield from sorted(data.glob("*.dat"))
+    yield from sorted(path for path in data.iterdir() if path.suffix in {".idx", ".vif"})
+    yield data
+    names = data / "filerldb2"
+    for folder in sorted(path for path in names.glob("*") if path.is_dir()):
+        yield from sorted(path for path in folder.iterdir() if path.is_file())
+        yield folder
+    if names.is_dir():
+        yield names
+
+
+Record = TypeVar("Record", "Credentials", "LastServer")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The operator's keys, the key that the server's own parts sign with, and the roles' keys.
+
+    A store that is older than the roles has none of those until its next start.
+    """
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    signing_key: str = field(repr=False)
+    roles: Mapping[str, dict[str, str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def operator(self) -> Keys:
+        """Who may do everything: creates the bucket, ends what killed writers left."""
+        return Keys(self.access_key, self.secret_key)
+
+    def of(self, role: str) -> Keys:
+        """The keys of a role. Raises `StoreError` where the store has not got any yet."""
+        if role not in self.roles:
+            raise StoreError(
+                "the object store was started by an older version, without roles: stop it with "
+                "`genept store stop`; the next command starts it anew, with its data"
+            )
+        return Keys(**self.roles[role])
+
+
+@dataclass(frozen=True)
+class LastServer:
+    """The last server of this folder; without a pid, one that was stopped.
+
+    `identities` is the hash of what says who may do what, and of the certificates.
+    """
+
+    pid: int | None
+    ports: dict[str, int]
+    identities: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where S3 answers."""
+        return f"http://{LOOPBACK}:{self.ports['s3']}"
+
+
+def credentials(folder: Path) -> Credentials:
+    """The keys of this store, made once. Raises `StoreError` when their file is damaged."""
+    path = folder / "credentials.json"
+    if not path.exists():
+        made = Credentials(**asdict(_new_keys()), signing_key=secrets.token_urlsafe(30))
+        _write(path, asdict(_with_roles(made)))
+    remedy = "stop the store and delete the file: new keys are made, and the data stays"
+    return _read(path, Credentials, remedy)
+
+
+def certificates(folder: Path) -> Certificates:
+    """Where this store keeps its certificates."""
+    return Certificates(folder / "certificates")
+
+
+def protection_version(folder: Path, bucket: str, product: str) -> str:
+    """Changes with the keys, with what the policies allow, and with the certificates.
+
+    Empty for keys without roles, and where there are no certificates or they end soon: a server
+    that was started so is to be started anew.
+    """
+    known, fingerprint = credentials(folder), certificates(folder).fingerprint()
+    if set(ROLES) - set(known.roles) or not fingerprint:
+        return ""
+    described = json.dumps(_identities(known, bucket, product)) + fingerprint
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def write_identities(folder: Path, bucket: str, product: str) -> Path:
+    """Write down, for the server, who may do what; roles that have no keys get them first."""
+    known, path = _with_roles(credentials(folder)), folder / "identities.json"
+    _write(folder / "credentials.json", asdict(known))
+    _write(path, _identities(known, bucket, product))
+    return path
+
+
+def _identities(known: Credentials, bucket: str, product: str) -> dict[str, object]:
+    keys = {role: known.of(role) for role in ROLES}
+    return server_identities(known.operator, keys, bucket, product)
+
+
+def _with_roles(known: Credentials) -> Credentials:
+    """Keys for the roles that have none, as in a store from before there were roles."""
+    roles: dict[str, dict[str, str]] = {
+        role: known.roles.get(role) or asdict(_new_keys()) for role in ROLES
+    }
+    return replace(known, roles=roles)
+
+
+def _new_keys() -> Keys:
+    return Keys(secrets.token_hex(10), secrets.token_urlsafe(30))
+
+
+def last_server(folder: Path) -> LastServer | None:
+    """The server that was started last, if any; it may be gone.
+
+    Raises `StoreError` when its file is damaged.
+    """
+    path = folder / "server.json"
+    if not path.exists():
+        return None
+    return _read(path, LastServer, f"end any `weed` process of {folder} and delete the file")
+
+
+def remember(folder: Path, started: LastServer) -> None:
+    """Write down the server that was started."""
+    _write(folder / "server.json", asdict(started))
+
+
+def _read(path: Path, kind: type[Record], remedy: str) -> Record:
+    try:
+        return kind(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{path} is damaged ({error}): {remedy}") from error
+
+
+def _write(path: Path, content: dict[str, object]) -> None:
+    write_privately(path, json.dumps(content, indent=1).encode())
+
+
+SECONDS: Final = 5.0
+
+
+def inner_ports(ports: Mapping[str, int]) -> dict[str, int]:
+    """Every port of a server but S3's own, by a name for people."""
+    http = {service: port for service, port in ports.items() if service != "s3"}
+    grpc = {f"{service}'s gRPC": port + GRPC_OFFSET for service, port in ports.items()}
+    return http | grpc
+
+
+def open_ports(ports: Mapping[str, int], certificates: Certificates) -> list[str]:
+    """Names of the inner ports that do not ask for a certificate, or do not show the right one.
+
+    Raises
+    ------
+    OSError
+        Nobody answers at a port.
+    """
+    known = certificates.client()
+    stranger = certificates.client(with_certificate=False)
+    return [
+        name
+        for name, port in inner_ports(ports).items()
+        if not _shakes_hands(port, known) or _lets_in(port, stranger)
+    ]
+
+
+def _shakes_hands(port: int, context: ssl.SSLContext) -> bool:
+    """Whether the port speaks TLS, with the certificate of this store."""
+    with socket.create_connection((LOOPBACK, port), SECONDS) as connection:
+        try:
+            context.wrap_socket(connection, server_hostname=LOOPBACK).close()
+        except ssl.SSLError:
+            return False
+    return True
+
+
+def _lets_in(port: int, context: ssl.SSLContext) -> bool:
+    """Whether anything but a refusal follows the handshake.
+
+    In TLS 1.3 a client learns only from the first read that its certificate was asked for.
+    """
+    with socket.create_connection((LOOPBACK, port), SECONDS) as connection:
+        try:
+            with context.wrap_socket(connection, server_hostname=LOOPBACK) as channel:
+                channel.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                channel.recv(1)
+        except (ssl.SSLError, ConnectionError):
+            return False
+    return True
+
+
+def unserved_volumes(data: Path, master_port: int, certificates: Certificates) -> set[int]:
+    """Numbers of the volumes below `data` that the master does not know (yet).
+
+    Raises
+    ------
+    OSError, http.client.HTTPException
+        The master does not answer.
+    """
+    on_disk = {int(path.stem.rpartition("_")[2]) for path in data.glob("*.dat")}
+    with closing(
+        http.client.HTTPSConnection(LOOPBACK, master_port, timeout=5, context=certificates.client())
+    ) as connection:
+        connection.request("GET", "/vol/status")
+        answer = connection.getresponse()
+        if answer.status != http.client.OK:
+            raise http.client.HTTPException(f"the master answers {answer.status}")
+        centers = json.load(answer)["Volumes"]["DataCenters"] or {}
+    served = {
+        volume["Id"]
+        for racks in centers.values()
+        for servers in racks.values()
+        for volumes in servers.values()
+        for volume in volumes or ()
+    }
+    return on_disk - served

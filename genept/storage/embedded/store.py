@@ -1,0 +1,299 @@
+"""The embedded object store: a SeaweedFS server of one's own, data in one folder on disk.
+
+Started when first needed, shared by every process that uses the folder, and left
+running until it is stopped. Buckets and objects belong to `genept.storage.object_store`; the
+process itself to `genept.storage.embedded.server`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.client import HTTPException
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock
+
+from genept.common.display import console
+from genept.common.errors import StoreError
+from genept.common.private_files import private_folder
+from genept.storage.access import ANY_PRODUCT, Keys, Role
+from genept.storage.embedded import certificates, server, state
+from genept.storage.embedded.state import (
+    Credentials,
+    LastServer,
+    flush,
+    inner_ports,
+    open_ports,
+    unserved_volumes,
+)
+from genept.storage.object_store import ObjectStore
+
+SECONDS_TO_START: Final = 60.0
+SECONDS_TO_ANSWER: Final = 5.0
+SECONDS_TO_STOP: Final = 30.0
+NEEDED_BYTES: Final = 512 << 20
+"""Free disk space below which SeaweedFS is not even started."""
+
+REGION: Final = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the server answers, and to whom."""
+
+    url: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    credentials: Credentials = field(repr=False)
+
+    def keys(self, role: Role) -> Keys:
+        """The keys of a role; those of the endpoint itself are the operator's."""
+        return self.credentials.of(role)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What can be told without asking the server: `since` is when it was started."""
+
+    running: bool
+    url: str | None
+    pid: int | None
+    since: datetime | None
+    data: Path
+    log: Path
+
+
+class EmbeddedStore:
+    """The SeaweedFS server of one folder.
+
+    Parameters
+    ----------
+    folder
+        Holds the data, the log, the credentials (mode 600) and `server.json`.
+    bucket
+        Exists once `start` or `ensure` returned.
+    product
+        Whose objects the roles may use; by default those of every product of the bucket.
+    """
+
+    def __init__(self, folder: Path, bucket: str = "lake", product: str = ANY_PRODUCT) -> None:
+        self.folder, self.bucket = folder.expanduser().resolve(), bucket
+        self.product = product
+        self.data, self.log = self.folder / "data", self.folder / "weed.log"
+
+    def ensure(self) -> Endpoint:
+        """The endpoint of the running server; starts one if there is none. Raises as `start`."""
+        last = state.last_server(self.folder)
+        return (self._await(last) if last and self._is_up_to_date(last) else None) or self.start()
+
+    def start(self) -> Endpoint:
+        """Start the server, unless it runs, and wait until it answers signed requests.
+
+        Raises
+        ------
+        StoreError
+            The server is not installed, has no disk space, cannot write its folder, ended
+            at once or does not answer within a minute; with the end of its log.
+        """
+        with self._locked():
+            last = state.last_server(self.folder)
+            if last and self._is_up_to_date(last):
+                if endpoint := self._await(last):
+                    return endpoint
+            elif last and (outdated := server.find(last.pid, self.data)):
+                server.end(outdated, SECONDS_TO_STOP)
+            if last:
+                server.remove_sockets(last.ports)
+            console.print(
+                f"starting the object store of {self.folder} (`genept store stop` ends it)",
+                markup=False,
+                soft_wrap=True,
+            )
+            # The first may lose a port to somebody, or meet a server that is still ending.
+            for remembered in (last.ports if last else {}, {}):
+                if endpoint := self._launch(server.choose_ports(remembered)):
+                    return endpoint
+            raise self._obituary()
+
+    def stop(self) -> bool:
+        """Stop the server of this folder, and no other process; whether there was one."""
+        if not self.folder.is_dir():
+            return False
+        with self._locked():
+            last = state.last_server(self.folder)
+            process = server.find(last.pid, self.data) if last else None
+            if last is None or process is None:
+                return False
+            server.end(process, SECONDS_TO_STOP)
+            server.remove_sockets(last.ports)
+            state.remember(self.folder, LastServer(None, last.ports, last.identities))
+            return True
+
+    def status(self) -> Status:
+        """Whether the server runs and where; starts nothing."""
+        last = state.last_server(self.folder)
+        process = server.find(last.pid, self.data) if last else None
+        if last is None or process is None:
+            return Status(False, None, None, None, self.data, self.log)
+        since = datetime.fromtimestamp(process.create_time(), UTC)
+        return Status(True, last.url, process.pid, since, self.data, self.log)
+
+    def flush(self) -> None:
+        """Return once everything that the server acknowledged is on disk.
+
+        Raises
+        ------
+        StoreError
+            The disk failed.
+        """
+        try:
+            flush(self.data)
+        except OSError as error:
+            raise StoreError(
+                f"what the embedded store wrote below {self.data} may not be on disk: "
+                f"{error.strerror}; look at the disk, then run the command again"
+            ) from error
+
+    def _is_up_to_date(self, last: LastServer) -> bool:
+        """Whether a server was started with today's keys, policies and certificates."""
+        version = state.protection_version(self.folder, self.bucket, self.product)
+        return bool(version) and last.identities == version
+
+    def _launch(self, ports: dict[str, int]) -> Endpoint | None:
+        weed = server.program()
+        identities = state.write_identities(self.folder, self.bucket, self.product)
+        self._prepare_folder()
+        credentials = state.credentials(self.folder)
+        protection = certificates.ensured(state.certificates(self.folder).folder)
+        environment = {
+            "PATH": os.defpath,
+            "HOME": str(self.folder),
+            # The ports beside S3 serve whoever has the certificate, and nobody else …
+            **protection.environment(),
+            # … and ask even those for a token.
+            "WEED_JWT_SIGNING_KEY": credentials.signing_key,
+            "WEED_JWT_SIGNING_READ_KEY": credentials.signing_key,
+            "WEED_JWT_FILER_SIGNING_KEY": credentials.signing_key,
+            "WEED_JWT_FILER_SIGNING_READ_KEY": credentials.signing_key,
+        }
+        command = server.command(weed, self.data, identities, ports)
+        pid = server.spawn(command, environment, self.log, self.folder)
+        version = state.protection_version(self.folder, self.bucket, self.product)
+        launched = LastServer(pid, ports, version)
+        state.remember(self.folder, launched)
+        if endpoint := self._await(launched):
+            self._check_closed(launched)
+            with self._client(endpoint) as store:
+                store.abort_orphaned_uploads()
+        return endpoint
+
+    def open_ports(self) -> list[str]:
+        """Names of the running server's ports that let in whoever has no certificate."""
+        last = state.last_server(self.folder)
+        return open_ports(last.ports, state.certificates(self.folder)) if last else []
+
+    def _check_closed(self, launched: LastServer) -> None:
+        """End the server, and raise, when one of its inner ports lets strangers in, or may do."""
+        try:
+            found = self.open_ports()
+        except OSError as error:
+            found = [f"not checked: {error}"]
+        if not found:
+            return
+        if process := server.find(launched.pid, self.data):
+            server.end(process, SECONDS_TO_STOP)
+        raise StoreError(
+            f"the embedded store was stopped: any process of this machine could use its ports "
+            f"({', '.join(found)}). Delete {state.certificates(self.folder).folder}, and any "
+            f"security.toml of SeaweedFS on this machine; then start it again. Its log ends:\n"
+            f"{self._log_tail()}"
+        )
+
+    def _await(self, launched: LastServer) -> Endpoint | None:
+        """Wait until the server is ready to use, or gone: then there is no endpoint."""
+        credentials = state.credentials(self.folder)
+        endpoint = Endpoint(
+            launched.url, credentials.access_key, credentials.secret_key, credentials
+        )
+        deadline = time.monotonic() + SECONDS_TO_START
+        trouble = "nobody accepts connections"
+        # S3 answers before the last of the others does, and all of them are checked.
+        ports = {launched.ports["s3"], *inner_ports(launched.ports).values()}
+        while time.monotonic() < deadline:
+            if (process := server.find(launched.pid, self.data)) is None:
+                return None
+            if server.listens(process, ports):
+                try:
+                    self._check_ready(endpoint, launched)
+                    return endpoint
+                except (StoreError, OSError, HTTPException) as error:
+                    trouble = str(error)
+            time.sleep(0.05)
+        raise StoreError(
+            f"the embedded store (process {launched.pid}) is not ready at {launched.url} after "
+            f"{SECONDS_TO_START:.0f} s: {trouble}; stop it with `genept store stop`, then start "
+            f"it again. Its log ends:\n{self._log_tail()}"
+        )
+
+    def _check_ready(self, endpoint: Endpoint, launched: LastServer) -> None:
+        """Raise unless the keys are accepted, the bucket exists and what is stored is served."""
+        with self._client(endpoint) as store:
+            store.ensure_bucket()
+        known = state.certificates(self.folder)
+        if missing := unserved_volumes(self.data, launched.ports["master"], known):
+            raise StoreError(f"the volumes {sorted(missing)} below {self.data} are not served yet")
+
+    def _client(self, endpoint: Endpoint) -> ObjectStore:
+        return ObjectStore(
+            endpoint.url,
+            endpoint.access_key,
+            endpoint.secret_key,
+            REGION,
+            self.bucket,
+            read_timeout=SECONDS_TO_ANSWER,
+        )
+
+    def _obituary(self) -> StoreError:
+        """Why the server ended while it was started."""
+        return StoreError(
+            f"the embedded store ended while it started. Its log {self.log} ends:\n"
+            f"{self._log_tail()}\nIf another server uses {self.data}, stop that one; if the disk "
+            "is full, make room."
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one process at a time start or stop; the system frees a dead one's lock."""
+        try:
+            private_folder(self.folder)
+            with FileLock(self.folder / "lock"):
+                yield
+        except OSError as error:
+            raise StoreError(
+                f"the embedded store cannot use its folder {self.folder}: {error.strerror}; "
+                "make it writable and make room, or set GENEPT_STATE_DIR"
+            ) from error
+
+    def _prepare_folder(self) -> None:
+        """Make the data folder, keep the log of the previous server apart, look for room."""
+        private_folder(self.data)
+        if self.log.exists():
+            self.log.replace(self.folder / "weed.log.1")
+        if (free := shutil.disk_usage(self.data).free) < NEEDED_BYTES:
+            raise StoreError(
+                f"the disk of {self.data} has {free >> 20} MiB left and the embedded store needs "
+                f"{NEEDED_BYTES >> 20}: make room, or set GENEPT_STATE_DIR to another disk"
+            )
+
+    def _log_tail(self, lines: int = 12) -> str:
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except FileNotFoundError:
+            return "(no log)"

@@ -1,0 +1,213 @@
+"""Writing to one bucket of an object store, on condition that nobody else did.
+
+Every access of the platform to S3 goes through `ObjectStore`. It holds no
+opinion on keys or formats: those belong to `genept.storage.lake` and
+`genept.release.publish`. Reading is in `genept.storage.bucket`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from botocore.exceptions import ClientError
+
+from genept.common.errors import (
+    ConflictError,
+    MissingObjectError,
+    StoreError,
+    error_code,
+    explained,
+    http_status,
+)
+from genept.storage import requests
+from genept.storage.bucket import Bucket
+from genept.storage.requests import READ_TIMEOUT, check_key, opened
+
+DELETED_AT_ONCE: Final = 1000
+WRITTEN_ANEW: Final = 4
+WRITER: Final = "genept-writer"
+"""Metadata by which a writer recognises its own object after the answer got lost."""
+
+
+class ObjectStore(Bucket):
+    """A bucket to write to; what is stored is never overwritten unless its ETag is given.
+
+    Parameters
+    ----------
+    flush
+        Makes durable what the store has acknowledged; by default that is the store's promise.
+        Other parameters are those of `Bucket`.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str | None,
+        access_key: str | None,
+        secret_key: str | None,
+        region: str,
+        bucket: str,
+        *,
+        read_timeout: float = READ_TIMEOUT,
+        flush: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(
+            endpoint_url, access_key, secret_key, region, bucket, read_timeout=read_timeout
+        )
+        self._flush = flush or (lambda: None)
+
+    def put_if_absent(self, key: str, body: bytes | Path, *, sha256: str | None = None) -> bool:
+        """Store `body` under `key`, which must be free or hold the very same bytes.
+
+        Parameters
+        ----------
+        sha256
+            Hex digest that the body must have; computed when absent.
+
+        Returns
+        -------
+        bool
+            True when this call wrote it, even if the answer got lost on the way; False when
+            the same bytes were there before.
+
+        Raises
+        ------
+        ConflictError
+            Other bytes are stored under `key`. They were left alone.
+        StoreError
+            The store cannot be asked, or somebody deletes `key` each time it is written.
+
+        Of several writers at the same moment one wins, up to 5 GiB; for larger bodies that
+        is the server's promise, and SeaweedFS does not make it.
+        """
+        check_key(key)
+        signature = {WRITER: secrets.token_hex(16)}
+        with opened(body) as (stream, size), explained(f"writing {key!r}", self.where):
+            sha256 = sha256 or hashlib.file_digest(stream, "sha256").hexdigest()
+            for _ in range(WRITTEN_ANEW):
+                try:
+                    requests.create(
+                        self.client,
+                        self.bucket,
+                        key,
+                        stream,
+                        size,
+                        sha256=sha256,
+                        metadata=signature,
+                    )
+                except ClientError as error:
+                    if http_status(error) != 412 and error_code(error) != "NoSuchUpload":
+                        raise
+                else:
+                    return True
+                with suppress(MissingObjectError):
+                    return self._is_own_work(key, size, sha256, signature[WRITER])
+        raise StoreError(
+            f"{self.uri(key)} keeps being deleted while it is written: find out by whom, "
+            "then write it anew"
+        )
+
+    def put_if_match(self, key: str, body: bytes, etag: str | None) -> str:
+        """Replace the object that has `etag`, or create it where there is none; the new ETag.
+
+        When the answer gets lost and the repeated request is refused, the object is read
+        back: equal bytes mean success, so `body` should hold a nonce.
+
+        What was stored before is on disk before this is written, and this before it returns:
+        what a pointer refers to outlives a power loss whenever the pointer does.
+
+        Raises
+        ------
+        ConflictError
+            Somebody else wrote first. Their object was left alone.
+        StoreError
+            The store cannot be asked, or its disk failed.
+        """
+        check_key(key)
+        self._flush()
+        written = self._put_if_match(key, body, etag)
+        self._flush()
+        return written
+
+    def _put_if_match(self, key: str, body: bytes, etag: str | None) -> str:
+        with explained(f"writing {key!r}", self.where):
+            try:
+                sha256 = hashlib.sha256(body).hexdigest()
+                return requests.put(self.client, self.bucket, key, body, sha256=sha256, etag=etag)
+            except ClientError as error:
+                if http_status(error) != 412 and error_code(error) != "NoSuchKey":
+                    raise
+        try:
+            stored, stored_etag = self.get_with_etag(key)
+        except MissingObjectError:
+            raise ConflictError(f"{self.uri(key)} is gone: read it again, then retry") from None
+        if stored != body:
+            raise ConflictError(f"{self.uri(key)} was written by somebody else in the meantime")
+        return stored_etag
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those already gone are no error."""
+        doomed = [check_key(key) for key in keys]
+        for start in range(0, len(doomed), DELETED_AT_ONCE):
+            batch = doomed[start : start + DELETED_AT_ONCE]
+            with explained(f"deleting {len(batch)} objects", self.where):
+                answer = self.client.delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
+                )
+            if refused := answer.get("Errors"):
+                first = refused[0]
+                raise StoreError(
+                    f"{len(refused)} objects in {self.where} were not deleted; the first is "
+                    f"{first.get('Key')!r}: {first.get('Code')} {first.get('Message')}"
+                )
+
+    def ensure_bucket(self) -> None:
+        """Create the bucket unless it exists."""
+        with explained("looking for the bucket", self.where):
+            try:
+                self.client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if http_status(error) != 404:
+                    raise
+                self.client.create_bucket(Bucket=self.bucket)
+
+    def orphaned_uploads(self, older_than: timedelta = timedelta(days=1)) -> list[str]:
+        """Keys of the multipart uploads that killed writers left behind."""
+        with explained("looking for old uploads", self.where):
+            found = requests.orphaned_uploads(self.client, self.bucket, older_than)
+        return [key for key, _ in found]
+
+    def abort_orphaned_uploads(self, older_than: timedelta = timedelta(days=1)) -> int:
+        """Abort the multipart uploads that killed writers left behind; how many there were."""
+        with explained("aborting old uploads", self.where):
+            return requests.abort_orphaned_uploads(self.client, self.bucket, older_than)
+
+    def _is_own_work(self, key: str, size: int, sha256: str, writer: str) -> bool:
+        """After a refused creation: True if `writer` made the object, False if it is the same.
+
+        A lost answer makes the store refuse the repeated request because of the first one.
+
+        Raises
+        ------
+        MissingObjectError
+            Somebody deleted it since: those who merge shards do.
+        ConflictError
+            It holds other bytes.
+        """
+        if (answer := self._head(key)) is None:
+            raise MissingObjectError(f"there is no {self.uri(key)}")
+        info, metadata = answer
+        if metadata.get(WRITER) == writer:
+            return True
+        if info.bytes == size and self.digest(key)[1] == sha256:
+            return False
+        raise ConflictError(
+            f"{self.uri(key)} exists with other content ({info.bytes} bytes, here {size}); "
+            "it was left alone: what is stored is never rewritten, so choose another key"
+        )

@@ -1,0 +1,296 @@
+"""Requests to the object store: timeouts, retries, bodies cut short; what an object is; conditions.
+
+Conditional writes are made in one request, or in parts when the body is large.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
+from tenacity import (
+    retry,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from genept.common.errors import InvalidKeyError, StoreError, http_status
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.config import _S3Dict
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, PutObjectRequestTypeDef
+
+
+CONNECT_TIMEOUT: Final = 5.0
+
+READ_TIMEOUT: Final = 60.0
+
+ATTEMPTS: Final = 4
+
+CONNECTIONS: Final = 32
+
+CHUNK: Final = 1 << 20
+
+
+def connect(session: boto3.Session, endpoint_url: str | None, read_timeout: float) -> S3Client:
+    """A client that gives up in bounded time; with an endpoint, buckets are part of the path."""
+    from botocore.config import Config
+
+    is_here = endpoint_url is not None and is_loopback(endpoint_url)
+    s3: _S3Dict = {"addressing_style": "path" if endpoint_url else "auto"}
+    if is_here:
+        # As over TLS: the SHA-256 of what is stored is a signed header already, and to hash it
+        # once more on either side is a tenth of what storing costs.
+        s3["payload_signing_enabled"] = False
+    return session.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        config=Config(
+            signature_version="s3v4",  # presigned addresses would be signed the old way
+            s3=s3,
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            max_pool_connections=CONNECTIONS,
+            # A proxy of the environment cannot reach a server on this machine's loopback.
+            proxies={} if is_here else None,
+        ),
+    )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` names this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def chunks(body: StreamingBody) -> Iterator[bytes]:
+    """The body in pieces, closed at the end.
+
+    Raises
+    ------
+    ResponseStreamingError
+        The body stopped before its end, or hung. botocore retries neither.
+    """
+    with closing(body):
+        try:
+            yield from body.iter_chunks(CHUNK)
+        except (IncompleteReadError, HTTPClientError) as error:
+            raise ResponseStreamingError(error=error) from error
+
+
+rereading = retry(
+    retry=retry_if_exception_type((ResponseStreamingError, FlexibleChecksumError)),
+    stop=stop_after_attempt(3),
+    wait=wait_random_exponential(multiplier=0.1, max=2),
+    reraise=True,
+)
+"""Repeats a read whose body was cut: a GET has no side effects, so the whole is asked for again."""
+
+
+def _is_race(error: BaseException) -> bool:
+    return isinstance(error, ClientError) and http_status(error) == 409
+
+
+reconsidering = retry(
+    retry=retry_if_exception(_is_race),
+    stop=stop_after_attempt(8),
+    wait=wait_random_exponential(multiplier=0.05, max=2),
+    reraise=True,
+)
+"""Repeats a conditional write answered by 409: the store could not yet say who was first."""
+
+
+Stream = io.BytesIO | io.BufferedReader
+"""A body before it is sent; it can be read again from its start."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What the store says of an object without sending it. The `etag` is not a hash."""
+
+    key: str
+    bytes: int
+    etag: str
+    last_modified: datetime
+
+
+def check_key(key: str) -> str:
+    """The key itself. Raises `InvalidKeyError` for one that servers treat each in their own way."""
+    if not key or len(key.encode()) > 1024 or not key.isprintable() or "\\" in key:
+        raise InvalidKeyError(f"{key!r} is no key: give 1 to 1024 bytes, printable, no backslash")
+    if not {"", ".", ".."}.isdisjoint(key.split("/")):
+        raise InvalidKeyError(f"{key!r} is no key: a part between slashes is empty, '.' or '..'")
+    return key
+
+
+@contextmanager
+def opened(body: bytes | Path) -> Iterator[tuple[Stream, int]]:
+    """The body as a stream, and its length in bytes."""
+    if isinstance(body, bytes):
+        yield io.BytesIO(body), len(body)
+        return
+    with body.open("rb") as stream:
+        yield stream, body.stat().st_size
+
+
+SINGLE_REQUEST_BYTES: Final = 5 << 30
+"""The most that S3 takes in one request; only larger bodies go in parts.
+
+Not less, although parts would be quicker to repeat: SeaweedFS 4.48 lets two uploads in
+parts that end at the same moment both succeed, and one overwrite the other.
+"""
+
+
+PART_BYTES: Final = 32 << 20
+"""Bytes of a part; with the 10,000 parts that S3 allows, objects reach 335 GB."""
+
+
+@reconsidering
+def put(
+    client: S3Client,
+    bucket: str,
+    key: str,
+    body: bytes | Stream,
+    *,
+    sha256: str,
+    etag: str | None = None,
+    metadata: dict[str, str] | None = None,
+) -> str:
+    """Write in one request over the object that has `etag`, or where there is none.
+
+    Returns the new ETag. Raises `ClientError`: 412 or NoSuchKey when the condition fails.
+    """
+    if not isinstance(body, bytes):
+        body.seek(0)
+    request: PutObjectRequestTypeDef = {
+        "Bucket": bucket,
+        "Key": key,
+        "Body": body,
+        "ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode(),
+        "Metadata": metadata or {},
+    }
+    if etag:
+        request["IfMatch"] = etag
+    else:
+        request["IfNoneMatch"] = "*"
+    return client.put_object(**request)["ETag"]
+
+
+def create(
+    client: S3Client,
+    bucket: str,
+    key: str,
+    body: Stream,
+    size: int,
+    *,
+    sha256: str,
+    metadata: dict[str, str],
+) -> None:
+    """Write `size` bytes under a key that must be free; raises as `put` and `upload_in_parts`."""
+    if size > SINGLE_REQUEST_BYTES:
+        upload_in_parts(client, bucket, key, body, sha256=sha256, metadata=metadata)
+    else:
+        put(client, bucket, key, body, sha256=sha256, metadata=metadata)
+
+
+@reconsidering
+def upload_in_parts(
+    client: S3Client,
+    bucket: str,
+    key: str,
+    body: Stream,
+    *,
+    sha256: str,
+    metadata: dict[str, str],
+) -> None:
+    """Upload `body` part by part; it becomes visible at the end, and only if `key` is free.
+
+    Raises
+    ------
+    StoreError
+        The body does not have the hash `sha256`. Nothing was written.
+    ClientError
+        The store refused; 412 when something is stored under `key`. The upload was aborted.
+    """
+    body.seek(0)
+    upload = client.create_multipart_upload(
+        Bucket=bucket, Key=key, Metadata=metadata, ChecksumAlgorithm="SHA256"
+    )["UploadId"]
+    try:
+        parts: list[CompletedPartTypeDef] = []
+        whole = hashlib.sha256()
+        while part := body.read(PART_BYTES):
+            whole.update(part)
+            checksum = b64encode(hashlib.sha256(part).digest()).decode()
+            number = len(parts) + 1
+            answer = client.upload_part(
+                Bucket=bucket,
+                Key=key,
+                UploadId=upload,
+                PartNumber=number,
+                Body=part,
+                ChecksumSHA256=checksum,
+            )
+            parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum})
+        if whole.hexdigest() != sha256:
+            raise StoreError(
+                f"{key!r} was not written: its bytes have the SHA-256 {whole.hexdigest()}, "
+                f"expected {sha256}; the file changed since it was hashed: write it anew"
+            )
+        client.complete_multipart_upload(
+            Bucket=bucket,
+            Key=key,
+            UploadId=upload,
+            MultipartUpload={"Parts": parts},
+            IfNoneMatch="*",
+        )
+    except BaseException:
+        # What cannot be aborted now is found by `abort_orphaned_uploads` later.
+        with suppress(ClientError, BotoCoreError):
+            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+        raise
+
+
+def orphaned_uploads(client: S3Client, bucket: str, older_than: timedelta) -> list[tuple[str, str]]:
+    """Key and id of the uploads begun longer than `older_than` ago."""
+    limit = datetime.now(UTC) - older_than
+    return [
+        (upload["Key"], upload["UploadId"])
+        for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
+        for upload in page.get("Uploads", [])
+        if upload["Initiated"] <= limit
+    ]
+
+
+def abort_orphaned_uploads(client: S3Client, bucket: str, older_than: timedelta) -> int:
+    """Abort uploads begun longer than `older_than` ago; returns how many there were."""
+    orphans = orphaned_uploads(client, bucket, older_than)
+    for key, upload_id in orphans:
+        client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+    return len(orphans)

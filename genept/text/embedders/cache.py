@@ -1,0 +1,229 @@
+"""Vectors of texts that were embedded before, content-addressed in the object store.
+
+Also what embedding texts would cost, before any of it is paid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genept.common.errors import MissingObjectError, StoreError
+from genept.storage.object_store import ObjectStore
+from genept.storage.provenance import sha256_of
+from genept.text.descriptions.compose import text_sha256
+from genept.text.embedders.embedder import MeteredEmbedder, TextEmbedder, validate_vectors
+from genept.text.embedders.hosted.ledger import MILLION, RECEIPTS, Receipt, packed, unpacked
+
+COMPACT_AT: Final = 32
+"""Shards from which on they are merged: each costs a request whenever a cache is opened."""
+
+
+RELISTED: Final = 8
+
+Vectors = npt.NDArray[np.float32]
+
+
+class VectorCache:
+    """The vectors of one embedder.
+
+    Shards are read once, when the cache is first asked or when it is refreshed; those this
+    object writes are known to it. Writers never lose what another one wrote. Of two that
+    embed the same text each keeps a valid vector of it; that metered texts are not paid for
+    twice is seen to by `genept.text.embedders.hosted.budget`.
+    """
+
+    def __init__(self, store: ObjectStore, product: str, embedder: TextEmbedder) -> None:
+        self.store, self.product = store, product
+        self.dimensions, self.unit_norm = embedder.dimensions, embedder.unit_norm
+        space = sha256_of(embedder.id, embedder.identity, embedder.dimensions)
+        self.prefix = f"{product}/cache/vectors/{embedder.id}/{space[:16]}/"
+        self._read: set[str] | None = None
+        self._place: dict[str, tuple[int, int]] = {}
+        self._matrices: list[Vectors] = []
+
+    def missing(self, texts: Sequence[str]) -> list[str]:
+        """The distinct texts that have no vector yet, in order."""
+        known = self._known()
+        return [text for text in dict.fromkeys(texts) if text_sha256(text) not in known]
+
+    def has(self, address: str) -> bool:
+        """Whether there is a vector of the text with this SHA-256."""
+        return address in self._known()
+
+    def add(self, texts: Sequence[str], vectors: Vectors, receipt: Receipt | None = None) -> None:
+        """Keep the vectors of texts, and what they cost; nothing invalid is kept.
+
+        Raises
+        ------
+        EmbeddingError
+            If a vector is not finite, of the wrong dimension or not of the promised length.
+        """
+        self.add_addressed([text_sha256(text) for text in texts], vectors, receipt)
+
+    def add_addressed(
+        self, addresses: Sequence[str], vectors: Vectors, receipt: Receipt | None = None
+    ) -> None:
+        """Keep vectors of texts of which only the SHA-256 is at hand; see `add`."""
+        validate_vectors(vectors, len(addresses), self.dimensions, unit_norm=self.unit_norm)
+        self._known()
+        key = self._write(addresses, vectors, [receipt] if receipt else [])
+        self._remember(key, addresses, vectors.copy())
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts, in order: texts × dimensions.
+
+        Raises
+        ------
+        KeyError
+            If a text has no vector yet.
+        """
+        known = self._known()
+        places = np.empty((len(texts), 2), dtype=np.int64)
+        for row, text in enumerate(texts):
+            place = known.get(text_sha256(text))
+            if place is None:
+                raise KeyError(f"no vector yet for text {row}: {text[:80]!r}")
+            places[row] = place
+        matrix = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        for number in np.unique(places[:, 0]):
+            of_shard = places[:, 0] == number
+            matrix[of_shard] = self._matrices[number][places[of_shard, 1]]
+        return matrix
+
+    def refresh(self) -> None:
+        """Take note of what other writers have added since."""
+        for _ in range(RELISTED):
+            known = self._read or set()
+            new = [i.key for i in self.store.list(self.prefix) if i.key not in known]
+            with ThreadPoolExecutor(4) as pool:
+                shards = list(pool.map(self._shard, new))
+            self._read = known
+            for key, shard in zip(new, shards, strict=True):
+                if shard is not None:
+                    addresses, vectors, _ = shard
+                    self._remember(key, addresses, vectors)
+            if None not in shards:
+                return
+        raise StoreError(
+            f"{self.store.uri(self.prefix)}: shards keep disappearing while they are read; "
+            "is something deleting them? stop it and run again"
+        )
+
+    def compact(self, at_least: int = COMPACT_AT) -> bool:
+        """Merge the shards into one if there are `at_least` so many; whether it did.
+
+        The merged shard is complete before those that went into it are deleted: at any moment
+        every vector lies in a shard that a reader is shown, and one whose shard is gone under
+        its hands lists again. Several may compact at once.
+        """
+        keys = [info.key for info in self.store.list(self.prefix)]
+        if len(keys) < max(at_least, 2):
+            return False
+        addresses: list[str] = []
+        rows: list[Vectors] = []
+        receipts: dict[str, Receipt] = {}
+        seen: set[str] = set()
+        merged: list[str] = []
+        for key in keys:
+            shard = self._shard(key)
+            if shard is None:
+                continue  # another one merged it: it is in a shard that we do not touch
+            merged.append(key)
+            fresh = [row for row, one in enumerate(shard[0]) if one not in seen]
+            addresses += [shard[0][row] for row in fresh]
+            rows.append(shard[1][fresh])
+            seen.update(shard[0])
+            receipts |= {one.receipt_id: one for one in shard[2]}
+        if len(merged) < 2:
+            return False
+        order = np.argsort(addresses)
+        result = self._write(
+            [addresses[row] for row in order], np.concatenate(rows)[order], receipts.values()
+        )
+        self.store.delete(key for key in merged if key != result)
+        return True
+
+    def _known(self) -> dict[str, tuple[int, int]]:
+        """Shard and row of every vector, by the address of its text."""
+        if self._read is None:
+            self.refresh()
+        return self._place
+
+    def _remember(self, key: str, addresses: Sequence[str], vectors: Vectors) -> None:
+        number = len(self._matrices)
+        self._matrices.append(vectors)
+        self._place.update((one, (number, row)) for row, one in enumerate(addresses))
+        if self._read is not None:
+            self._read.add(key)
+
+    def _write(
+        self, addresses: Sequence[str], vectors: Vectors, receipts: Iterable[Receipt]
+    ) -> str:
+        embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), self.dimensions)
+        rows = pa.table({"text_sha256": pa.array(addresses, pa.string()), "embedding": embedding})
+        if receipts := list(receipts):
+            rows = rows.replace_schema_metadata({RECEIPTS: packed(receipts)})
+        body = io.BytesIO()
+        # Random mantissas and hashes compress to 92 %, at many times the cost of writing them.
+        pq.write_table(rows, body, compression="none", use_dictionary=False)
+        content = body.getvalue()
+        key = f"{self.prefix}{hashlib.sha256(content).hexdigest()}.parquet"
+        self.store.put_if_absent(key, content)
+        return key
+
+    def _shard(self, key: str) -> tuple[list[str], Vectors, list[Receipt]] | None:
+        """Addresses, vectors and receipts of a shard; none if it was merged meanwhile."""
+        try:
+            content = self.store.get(key)
+        except MissingObjectError:
+            return None
+        if not key.endswith(f"/{hashlib.sha256(content).hexdigest()}.parquet"):
+            raise StoreError(
+                f"{self.store.uri(key)} is damaged: its content does not match its name; delete "
+                "the object, and what it held is embedded again"
+            )
+        rows = pq.read_table(pa.BufferReader(content))
+        flat = rows["embedding"].combine_chunks().flatten().to_numpy()
+        matrix = flat.reshape(-1, self.dimensions)
+        return rows["text_sha256"].to_pylist(), matrix, unpacked(rows.schema.metadata)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Cost of the texts that have no vector yet; `basis` says how tokens were counted."""
+
+    embedder: str
+    n_texts: int
+    n_new: int
+    tokens: int
+    dollars: float
+    basis: str
+
+
+def forecast(
+    embedder: TextEmbedder, cache: VectorCache, texts: Sequence[str], *, price: float = 1.0
+) -> Forecast:
+    """What `texts` would cost now, without asking anybody.
+
+    Parameters
+    ----------
+    price
+        Share of the full price: that of the Batch API is the declaration's `batch_price`.
+    """
+    new = cache.missing(texts)
+    if not isinstance(embedder, MeteredEmbedder):
+        basis = "runs on this machine: costs nothing, tokens are not counted"
+        return Forecast(embedder.id, len(set(texts)), len(new), 0, 0.0, basis)
+    tokens = sum(embedder.count_tokens(new))
+    dollars = tokens * embedder.dollars_per_million_tokens * price / MILLION
+    return Forecast(embedder.id, len(set(texts)), len(new), tokens, dollars, embedder.counted_by)

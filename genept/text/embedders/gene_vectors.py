@@ -1,0 +1,213 @@
+"""Gene embeddings: one part of table `gene_embeddings` per space.
+
+The durable loop embeds what is missing, batch by batch, each kept before the next.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from genept.common.display import console, progress_bar
+from genept.schema.tables import TABLES
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin, Part
+from genept.text.embedders.baselines import LSA, RandomVectors, shuffled
+from genept.text.embedders.cache import VectorCache
+from genept.text.embedders.embedder import EmbeddingError, MeteredEmbedder, TextEmbedder
+from genept.text.embedders.hosted.batch_jobs import packed_jobs
+from genept.text.embedders.hosted.budget import Purse, Till
+from genept.text.embedders.spaces import Space
+
+BATCH = 1024
+"""Texts a batch of a local model: seconds of work."""
+
+
+EmbedBatch = Callable[[Sequence[str]], None]
+
+Runner = Callable[[Sequence[Sequence[str]], EmbedBatch, int, threading.Event], None]
+"""Has every batch embedded by the function it is given, so many at once at the most.
+
+Raises if one cannot be; a `RefusedEmbeddingError` is not worth trying again. When it is
+interrupted, it sets the event before it waits for its threads: they then wait for no batch of a
+service.
+"""
+
+
+def plain_loop(
+    batches: Sequence[Sequence[str]],
+    embed_batch: EmbedBatch,
+    _at_once: int,
+    _interrupted: threading.Event,
+) -> None:
+    """The simplest runner: one batch after the other, in this thread."""
+    for batch in batches:
+        embed_batch(batch)
+
+
+def embed_through_cache(
+    embedder: TextEmbedder,
+    cache: VectorCache,
+    texts: Sequence[str],
+    runner: Runner = plain_loop,
+    purse: Purse | None = None,
+) -> npt.NDArray[np.float32]:
+    """Vectors of texts; only texts never seen before are given to the embedder.
+
+    Parameters
+    ----------
+    purse
+        What a metered embedder may cost.
+
+    Returns
+    -------
+    ndarray of float32
+        texts × dimensions, in the order of `texts`; scaled to unit length.
+    """
+    missing = sorted(cache.missing(texts), key=len)  # alike lengths pad little
+    if missing:
+        with progress_bar(f"embedding: {embedder.id}", len(missing)) as advance:
+            if isinstance(embedder, MeteredEmbedder):
+                _pay_for(embedder, cache, missing, runner, purse or Purse(), advance)
+            else:
+                _embed_here(embedder, cache, missing, runner, advance)
+        cache.compact()
+    vectors = cache.vectors(texts)
+    if not embedder.unit_norm:
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+def _embed_here(
+    embedder: TextEmbedder,
+    cache: VectorCache,
+    missing: Sequence[str],
+    runner: Runner,
+    advance: Callable[[float], None],
+) -> None:
+    def embed_batch(batch: Sequence[str]) -> None:
+        todo = cache.missing(batch)  # a batch that is tried again may be done already
+        if todo:
+            cache.add(todo, embedder.embed(todo))
+        advance(len(batch))
+
+    batches = [missing[at : at + BATCH] for at in range(0, len(missing), BATCH)]
+    runner(batches, embed_batch, 1, threading.Event())
+
+
+def _pay_for(
+    embedder: MeteredEmbedder,
+    cache: VectorCache,
+    missing: Sequence[str],
+    runner: Runner,
+    purse: Purse,
+    advance: Callable[[float], None],
+) -> None:
+    requests = embedder.pack(missing)
+    if purse.batch_api:
+        requests = packed_jobs([text for request in requests for text in request])
+    interrupted = threading.Event()
+    run_id = f"run-{secrets.token_hex(8)}"
+    with Till(embedder, cache, purse, run_id, interrupted, console.print) as till:
+
+        def embed_batch(batch: Sequence[str]) -> None:
+            till.pay(batch)
+            advance(len(batch))
+
+        runner(requests, embed_batch, embedder.at_once, interrupted)
+
+
+def embed_genes(
+    lake: Lake,
+    space: Space,
+    descriptions: Part,
+    open_embedder: Callable[[], TextEmbedder],
+    *,
+    product: str,
+    runner: Runner = plain_loop,
+    purse: Purse | None = None,
+) -> Part:
+    """The gene vectors of one space, unless the lake holds them already.
+
+    Parameters
+    ----------
+    descriptions
+        The recipe's part of table `gene_descriptions`.
+    open_embedder
+        Opens the pretrained or hosted text model; called only if the space needs one and is new.
+    purse
+        What a hosted model may cost.
+
+    Raises
+    ------
+    EmbeddingError
+        If that model is not the space's.
+    """
+    origin = Origin(
+        code=("genept.text", "genept.schema.tables"),
+        inputs={"gene_descriptions": descriptions.sha256},
+        settings={"space": space.id},
+        libraries=("numpy", "onnxruntime", "scikit-learn", "tokenizers"),
+    )
+
+    def compute() -> list[NewPart]:
+        rows = lake.read(descriptions)
+        if space.variant == "shuffled":
+            given = shuffled(rows["ensembl_gene_id"].to_list())
+            rows = rows.with_columns(rows.select("text", "text_sha256")[given.tolist()])
+        rows, vectors = _vectors(lake, space, rows, open_embedder, product, runner, purse)
+        return [
+            NewPart(
+                "gene_embeddings", _rows(space, rows, vectors), (space.id,), int(vectors.shape[1])
+            )
+        ]
+
+    (part,) = lake.build(f"gene_embeddings/{space.id}", origin, compute)
+    return part
+
+
+def _vectors(
+    lake: Lake,
+    space: Space,
+    rows: pl.DataFrame,
+    open_embedder: Callable[[], TextEmbedder],
+    product: str,
+    runner: Runner,
+    purse: Purse | None,
+) -> tuple[pl.DataFrame, npt.NDArray[np.float32]]:
+    """The genes that the space can place, and a vector for each."""
+    texts = rows["text"].to_list()
+    if space.is_random:
+        dimensions = int(space.embedder.rpartition("-")[2])
+        return rows, RandomVectors(dimensions).embed(rows["ensembl_gene_id"].to_list())
+    if space.is_lsa:
+        lsa = LSA.fit(texts, int(space.embedder.rpartition("-")[2]))
+        rows = rows.filter(pl.Series(lsa.covers(texts)))
+        return rows, lsa.embed(rows["text"].to_list())
+    embedder = open_embedder()
+    if embedder.id != space.embedder:
+        raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
+    cache = VectorCache(lake.store, product, embedder)
+    return rows, embed_through_cache(embedder, cache, texts, runner, purse)
+
+
+def _rows(space: Space, genes: pl.DataFrame, vectors: npt.NDArray[np.float32]) -> pa.Table:
+    schema = TABLES["gene_embeddings"].schema(int(vectors.shape[1]))
+    embedding = pa.FixedSizeListArray.from_arrays(
+        pa.array(vectors.ravel()), type=schema.field("embedding").type
+    )
+    return pa.table(
+        [
+            pa.array([space.id] * genes.height),
+            *(genes[name].to_arrow().cast(pa.string()) for name in ("ensembl_gene_id", "symbol")),
+            embedding,
+            genes["text_sha256"].to_arrow().cast(pa.string()),
+        ],
+        names=schema.names,
+    )

@@ -1,0 +1,107 @@
+"""Which hosted text embedders there are: declarations, from `embedders.toml` and the user's own."""
+
+from __future__ import annotations
+
+import threading
+import time
+import tomllib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from genept.text.embedders.embedder import RefusedEmbeddingError
+
+
+class TokenRate:
+    """Spaces requests so that no minute sees more tokens than allowed, whatever the threads."""
+
+    def __init__(self, tokens_per_minute: int) -> None:
+        self.per_second = tokens_per_minute / 60
+        self._free_at = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self, tokens: int) -> float:
+        """Wait for `tokens` to be allowed; seconds waited."""
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._free_at)
+            self._free_at = start + tokens / self.per_second
+        time.sleep(start - now)
+        return start - now
+
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+class HostedModel(BaseModel):
+    """One hosted embedder: what to ask for, what must come back, and what it costs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    model: str = Field(min_length=1, description="Name that the service knows it by.")
+    echoes: tuple[str, ...] = Field((), description="Names it may answer under; none: `model`.")
+    dimensions: int = Field(ge=1)
+    shortened: bool = Field(False, description="Whether to ask for fewer than it has by nature.")
+    max_tokens: int = Field(ge=1, description="Longer texts are refused.")
+    unit_norm: bool = True
+    dollars_per_million_tokens: float = Field(ge=0)
+    batch_price: float = Field(0.5, ge=0, description="Price in the Batch API, of the full one.")
+    encoding: str | None = Field(None, description="Its tokens, if tiktoken knows them.")
+    base_url: str | None = Field(None, description="Service; none: that of the settings.")
+    tokens_per_minute: int = Field(1_000_000, ge=1)
+    at_once: int = Field(4, ge=1, le=64, description="Requests under way at the same time.")
+    request_tokens: int = Field(300_000, ge=1)
+    request_texts: int = Field(2_048, ge=1)
+
+    @model_validator(mode="after")
+    def _a_text_fits_a_request(self) -> Self:
+        if self.request_tokens < self.max_tokens:
+            raise ValueError(
+                f"a text may have {self.max_tokens} tokens, a request no more than "
+                f"{self.request_tokens}: lower `max_tokens` or raise `request_tokens`"
+            )
+        return self
+
+    @property
+    def answers_as(self) -> tuple[str, ...]:
+        """The model names that an answer may carry."""
+        return self.echoes or (self.model,)
+
+
+@cache
+def load_embedders(own: Path | None = None) -> dict[str, HostedModel]:
+    """The hosted embedders by id: those of the platform, and those of the user's `own` file.
+
+    Raises
+    ------
+    RefusedEmbeddingError
+        If the file is not there, is no TOML, or redefines an embedder of the platform.
+    """
+    known = _entries(
+        files("genept.text.embedders.hosted").joinpath("embedders.toml").read_text("utf-8"), ""
+    )
+    if own is None:
+        return known
+    try:
+        added = _entries(own.read_text(encoding="utf-8"), f"{own}: ")
+    except (OSError, tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
+        raise RefusedEmbeddingError(
+            f"GENEPT_EMBEDDERS names {own}, which cannot be used: {error}"
+        ) from error
+    if doubled := sorted(set(known) & set(added)):
+        raise RefusedEmbeddingError(
+            f"{own} declares {doubled} anew: vectors are named after their embedder; choose "
+            "another id"
+        )
+    return known | added
+
+
+def _entries(text: str, where: str) -> dict[str, HostedModel]:
+    parsed = tomllib.loads(text)
+    if set(parsed) != {"embedders"}:
+        raise KeyError(f"{where}expected tables [embedders.ID] and nothing else")
+    return {id_: HostedModel(id=id_, **entry) for id_, entry in parsed["embedders"].items()}

@@ -1,0 +1,136 @@
+"""What was paid for vectors: one receipt per shard, kept inside the shard.
+
+Because the vectors and what they cost are one object, written at once, nothing is kept
+that was not recorded. Whether something may be paid is decided in
+`genept.text.embedders.hosted.budget`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, Literal
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from genept.common.errors import StoreError
+from genept.schema.tables import TABLES
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
+from genept.storage.provenance import NewPart, Origin, Part
+from genept.text.embedders.embedder import MeteredEmbedder
+
+RECEIPTS: Final = b"receipts"
+"""Under which a shard's parquet metadata hold the receipts of its vectors."""
+
+RELISTED: Final = 8
+MILLION: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One payment: a request or a batch, and everything that had to be asked again for it.
+
+    `n_unanswered` counts requests whose answer never came whole: a service may have charged
+    for them, and nobody but its invoice can say so.
+    """
+
+    receipt_id: str
+    embedder: str
+    paid_at: str
+    run_id: str
+    mode: Literal["request", "batch"]
+    n_texts: int
+    n_requests: int
+    n_unanswered: int
+    tokens: int
+    tokens_from: Literal["usage", "estimate"]
+    dollars: float
+
+
+def new_receipt(
+    embedder: MeteredEmbedder,
+    run_id: str,
+    receipt_id: str,
+    *,
+    mode: Literal["request", "batch"],
+    n_texts: int,
+    n_requests: int,
+    n_unanswered: int,
+    usage: int | None,
+    estimate: int,
+    price: float = 1.0,
+) -> Receipt:
+    """A receipt of now, over what the service says it charged for, else over our estimate."""
+    tokens = estimate if usage is None else usage
+    return Receipt(
+        receipt_id=receipt_id,
+        embedder=embedder.id,
+        paid_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        run_id=run_id,
+        mode=mode,
+        n_texts=n_texts,
+        n_requests=n_requests,
+        n_unanswered=n_unanswered,
+        tokens=tokens,
+        tokens_from="estimate" if usage is None else "usage",
+        dollars=tokens * embedder.dollars_per_million_tokens * price / MILLION,
+    )
+
+
+def packed(receipts: Iterable[Receipt]) -> bytes:
+    """Receipts as they lie in a shard."""
+    return json.dumps([asdict(one) for one in receipts], sort_keys=True).encode()
+
+
+def unpacked(metadata: Mapping[bytes, bytes] | None) -> list[Receipt]:
+    """The receipts in a shard's metadata; none in shards that cost nothing."""
+    return [Receipt(**entry) for entry in json.loads((metadata or {}).get(RECEIPTS, b"[]"))]
+
+
+def all_receipts(store: ObjectStore, product: str) -> list[Receipt]:
+    """Every payment of an installation, each once, oldest first; reads footers only.
+
+    Raises
+    ------
+    StoreError
+        If shards keep disappearing while they are read.
+    """
+    prefix = f"{product}/cache/vectors/"
+    for _ in range(RELISTED):
+        keys = [info.key for info in store.list(prefix)]
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(partial(_of_shard, store), keys))
+        if None not in found:  # else a merge was under way: its result is in the next list
+            each = {one.receipt_id: one for receipts in found for one in receipts or ()}
+            return sorted(each.values(), key=lambda one: (one.paid_at, one.receipt_id))
+    raise StoreError(f"{store.uri(prefix)}: shards keep disappearing while receipts are read")
+
+
+def _of_shard(store: ObjectStore, key: str) -> list[Receipt] | None:
+    try:
+        schema = pq.read_schema(f"{store.bucket}/{key}", filesystem=store.filesystem())
+    except FileNotFoundError:
+        return None
+    return unpacked(schema.metadata)
+
+
+def record_ledger(lake: Lake, product: str) -> Part:
+    """Table `embedding_ledger`: every payment there has been, one row each."""
+    rows = [asdict(one) for one in all_receipts(lake.store, product)]
+    schema = {column.name: pl.String for column in TABLES["embedding_ledger"].columns}
+    numbers = {"n_texts": pl.Int64, "n_requests": pl.Int64, "n_unanswered": pl.Int64}
+    frame = pl.DataFrame(
+        rows, schema=schema | numbers | {"tokens": pl.Int64, "dollars": pl.Float64}
+    )
+    origin = Origin(
+        code=("genept.text.embedders.hosted.ledger", "genept.schema.tables"),
+        settings={"receipts": frame["receipt_id"].to_list()},
+    )
+    (part,) = lake.build("embedding_ledger", origin, lambda: [NewPart("embedding_ledger", frame)])
+    return part

@@ -1,0 +1,233 @@
+"""Text embedders behind OpenAI's protocol: asking, asking again, and giving up by name.
+
+One request at a time; packing is `genept.text.embedders.hosted.answers`, what a good answer is
+`genept.text.embedders.hosted.answers`, and whether it may be paid for
+`genept.text.embedders.hosted.budget`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import SecretStr
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from genept.storage.provenance import sha256_of
+from genept.storage.requests import is_loopback
+from genept.text.descriptions.tokens import TokenCounter
+from genept.text.embedders.embedder import Answer, EmbeddingError
+from genept.text.embedders.hosted.answers import (
+    ReadAnswer,
+    UnreadableAnswerError,
+    charged_tokens,
+    explained,
+    is_passing,
+    named,
+    packed_requests,
+    parse_body,
+    read_answer,
+    was_sent,
+)
+from genept.text.embedders.hosted.declared import OPENAI_URL, HostedModel
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+ROUNDS: Final = 3
+"""How often the texts that were answered badly are asked for in all."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a service is waited for, and how often it is tried, seconds."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    attempts: int = 6
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+
+
+@dataclass
+class _Count:
+    """What asking has taken so far; `tokens` is None once an answer did not say."""
+
+    answered: int = 0
+    unanswered: int = 0
+    tokens: int | None = 0
+
+    def answer(self, tokens: int | None) -> None:
+        self.answered += 1
+        self.tokens = None if tokens is None or self.tokens is None else self.tokens + tokens
+
+
+class OpenAIEmbedder:
+    """A hosted model. Nothing is opened before it is asked; it can be sent to another process.
+
+    Parameters
+    ----------
+    declared
+        The model.
+    api_key
+        Never logged, never part of `identity`.
+    base_url
+        The service, if the declaration names none.
+    """
+
+    def __init__(
+        self,
+        declared: HostedModel,
+        api_key: SecretStr,
+        base_url: str | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.declared, self.api_key = declared, api_key
+        self.base_url = (declared.base_url or base_url or OPENAI_URL).rstrip("/")
+        self.patience = patience or Patience()
+        self.counter = TokenCounter(declared.encoding)
+        self.id, self.dimensions = declared.id, declared.dimensions
+        self.max_tokens: int | None = declared.max_tokens
+        self.unit_norm = declared.unit_norm
+        self.dollars_per_million_tokens = declared.dollars_per_million_tokens
+        self.at_once, self.tokens_per_minute = declared.at_once, declared.tokens_per_minute
+        # The address counts: another service may give the same name to other weights.
+        self.identity = (
+            f"{self.id}:model={declared.model}:dimensions={declared.dimensions}"
+            f":service={sha256_of(self.base_url)[:16]}"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OpenAIEmbedder, (self.declared, self.api_key, self.base_url, self.patience)
+
+    def __repr__(self) -> str:
+        return f"OpenAIEmbedder({self.id!r} at {self.base_url})"
+
+    @property
+    def counted_by(self) -> str:
+        """How tokens are counted."""
+        return self.counter.basis
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, by `counted_by`."""
+        return self.counter.count(texts)
+
+    def pack(self, texts: Sequence[str]) -> list[list[str]]:
+        """Texts as requests that the service accepts; see `packed_requests`."""
+        counts = self.count_tokens(texts)
+        return packed_requests(texts, counts, self.declared, is_exact=self.counter.is_exact)
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Embed texts without a cache: vectors, in order. Raises `EmbeddingError` by name."""
+        vectors: dict[str, npt.NDArray[np.float32]] = {}
+        for request in self.pack(list(dict.fromkeys(texts))):
+            answer = self.ask(request)
+            if answer.failure:
+                raise answer.failure
+            vectors |= zip(answer.texts, answer.vectors, strict=True)
+        return np.array([vectors[text] for text in texts], np.float32).reshape(-1, self.dimensions)
+
+    def ask(self, texts: Sequence[str]) -> Answer:
+        """Ask for one request's texts, and again for those that were answered badly.
+
+        What was answered well is handed over even if the rest has failed: it was paid for.
+        """
+        good: dict[int, npt.NDArray[np.float32]] = {}
+        count = _Count()
+        wanted = list(range(len(texts)))
+        failure: EmbeddingError | None = None
+        try:
+            for _ in range(ROUNDS):
+                answer = self._request([texts[row] for row in wanted], count)
+                good |= {wanted[row]: vector for row, vector in answer.good.items()}
+                faults = {wanted[row]: why for row, why in answer.faults.items()}
+                wanted = sorted(faults)
+                if not wanted:
+                    break
+            else:
+                listed = named([(texts[row], faults[row]) for row in wanted])
+                failure = EmbeddingError(
+                    f"{self.id}: {len(wanted)} of {len(texts)} texts were answered badly {ROUNDS} "
+                    f"times and are not kept: {listed}"
+                )
+        except EmbeddingError as error:
+            failure = error
+        rows = sorted(good)
+        vectors = np.array([good[row] for row in rows], np.float32).reshape(-1, self.dimensions)
+        return Answer(
+            tuple(texts[row] for row in rows),
+            vectors,
+            count.tokens,
+            count.answered,
+            count.unanswered,
+            failure,
+        )
+
+    @cached_property
+    def client(self) -> OpenAI:
+        """The client underneath: it tries once, waits a minute, and follows no proxy to itself."""
+        import httpx2
+        from openai import DefaultHttpx2Client, OpenAI
+
+        timeout = httpx2.Timeout(self.patience.read, connect=self.patience.connect)
+        return OpenAI(
+            api_key=self.api_key.get_secret_value(),
+            base_url=self.base_url,
+            timeout=timeout,
+            max_retries=0,
+            http_client=DefaultHttpx2Client(
+                timeout=timeout, trust_env=not is_loopback(self.base_url)
+            ),
+        )
+
+    def _request(self, texts: list[str], count: _Count) -> ReadAnswer:
+        """One answer; failures that pass are waited for. Raises `EmbeddingError`."""
+        import openai
+
+        policy = Retrying(
+            retry=retry_if_exception(is_passing),
+            stop=stop_after_attempt(self.patience.attempts),
+            wait=self.pause,
+            reraise=True,
+        )
+        try:
+            body = policy(self._post, texts, count)
+        except (UnreadableAnswerError, openai.OpenAIError) as error:
+            raise explained(error, self.id, self.base_url, self.api_key, texts) from None
+        return self._read(body, len(texts), count)
+
+    def _read(self, body: dict[str, Any], n_texts: int, count: _Count) -> ReadAnswer:
+        count.answer(charged_tokens(body))  # an answer that is no good was charged for as well
+        return read_answer(body, n_texts, self.declared)
+
+    def _post(self, texts: list[str], count: _Count) -> dict[str, Any]:
+        import openai
+
+        try:
+            raw = self.client.embeddings.with_raw_response.create(
+                model=self.declared.model,
+                input=texts,
+                encoding_format="base64",
+                dimensions=self.declared.dimensions if self.declared.shortened else openai.omit,
+            )
+            answer = raw.http_response
+            return parse_body(answer.content, answer.headers.get("content-type", ""))
+        except (openai.APIConnectionError, UnreadableAnswerError) as error:
+            count.unanswered += was_sent(error)
+            raise
+
+    def pause(self, state: RetryCallState) -> float:
+        """As long as the service asks for, within reason; else twice as long each time."""
+        chance = wait_random_exponential(self.patience.first_wait, self.patience.longest_wait)
+        error = state.outcome.exception() if state.outcome else None
+        headers = getattr(getattr(error, "response", None), "headers", {})
+        try:
+            asked_for = max(0.0, float(headers.get("retry-after", 0)))
+        except ValueError:
+            asked_for = 0.0
+        return min(max(asked_for, chance(state)), self.patience.longest_wait)

@@ -1,0 +1,97 @@
+"""Blocking asset checks: every table's suite, and that only known genes are named.
+
+What fails keeps what is below it from running.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from genept.client.platform import Platform
+from genept.schema.tables import TABLES
+from genept.storage.provenance import StoredTable
+from validation.checks import check_table
+from validation.relations import doubled_targets, expression_findings, foreign_genes
+
+
+def _suite_check(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dg.AssetKey(name),
+        name="keeps_its_declaration",
+        blocking=True,
+        description=f"What genept/schema/tables declares of {name} holds for every row.",
+    )
+    def keeps_its_declaration(
+        platform: dg.ResourceParam[Platform], stored: StoredTable
+    ) -> dg.AssetCheckResult:
+        evidence = check_table(platform.lake, stored, complete=not platform.limits)
+        findings = [*evidence.failed, *evidence.warnings]
+        severity = dg.AssetCheckSeverity.ERROR if evidence.failed else dg.AssetCheckSeverity.WARN
+        return dg.AssetCheckResult(
+            passed=not findings,
+            severity=severity,
+            description="\n".join(findings) or f"{evidence.expectations} expectations hold",
+            metadata={
+                "expectations": evidence.expectations,
+                "rows": stored.rows,
+                "page": dg.MetadataValue.path(platform.store.uri(evidence.page)),
+            },
+        )
+
+    return keeps_its_declaration
+
+
+def _genes_check(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dg.AssetKey(name),
+        name="names_only_known_genes",
+        blocking=True,
+        additional_ins={"genes": dg.AssetIn("genes")},
+        description=f"Every gene of {name} is in the reference; on an axis it stands once.",
+    )
+    def names_only_known_genes(
+        platform: dg.ResourceParam[Platform], stored: StoredTable, genes: StoredTable
+    ) -> dg.AssetCheckResult:
+        findings = foreign_genes(platform.lake, stored, genes)
+        if name == "gene_axis":
+            findings += doubled_targets(platform.lake, stored)
+        return _verdict(findings, f"{stored.rows:,} rows name known genes only")
+
+    return names_only_known_genes
+
+
+@dg.asset_check(
+    asset=dg.AssetKey("expression"),
+    name="fits_its_axis",
+    blocking=True,
+    additional_ins={
+        "gene_axis": dg.AssetIn("gene_axis"),
+        "observations": dg.AssetIn("observations"),
+    },
+    description="Both lists of a row are equally long, ascending, and within the gene axis.",
+)
+def fits_its_axis(
+    platform: dg.ResourceParam[Platform],
+    stored: StoredTable,
+    gene_axis: StoredTable,
+    observations: StoredTable,
+) -> dg.AssetCheckResult:
+    """Check every row of every collection."""
+    findings = expression_findings(platform.lake, stored, gene_axis, observations)
+    return _verdict(findings, f"{stored.rows:,} rows are rows of a CSR matrix")
+
+
+def _verdict(findings: list[str], all_well: str) -> dg.AssetCheckResult:
+    """Any finding is an error; without one, say what was seen to hold."""
+    return dg.AssetCheckResult(
+        passed=not findings,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="\n".join(findings) or all_well,
+    )
+
+
+table_checks = [_suite_check(name) for name in TABLES]
+relation_checks = [
+    fits_its_axis,
+    *(_genes_check(name) for name in ("gene_names", "gene_mapping", "gene_axis")),
+]

@@ -1,0 +1,112 @@
+"""Named policies, one per group: when an asset is made unasked, when it is stale, and why.
+
+Entry points are schedules (`orchestration.schedules`); these conditions are for whoever switches
+the sensor `automation` on, to have everything follow its inputs at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import dagster as dg
+
+from assets.operations import NEWS
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When the assets of a group are made unasked, and after which time they count as stale."""
+
+    name: str
+    why: str
+    condition: dg.AutomationCondition | None
+    stale_after: timedelta
+    warn_after: timedelta
+
+    @property
+    def freshness(self) -> dg.FreshnessPolicy:
+        """As Dagster takes it."""
+        return dg.FreshnessPolicy.time_window(
+            fail_window=self.stale_after, warn_window=self.warn_after
+        )
+
+
+FOLLOWS_ITS_INPUTS: Final = (
+    dg.AutomationCondition.eager()
+    .without(~dg.AutomationCondition.any_deps_missing())
+    .ignore(dg.AssetSelection.assets(NEWS))
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+).with_label("follows its inputs, once their blocking checks passed")
+"""`eager()` alone asks for the child of a table whose blocking check failed. Missing inputs do not
+hold it back: sources that this installation does not use are never made. The news of a night is
+no content: what is made of it is told by the sources."""
+
+_DAY = timedelta(days=1)
+_TABLES: Final = Policy(
+    "follows its inputs",
+    "A table is a pure function of its inputs, so it is made when they change. Publishers renew "
+    "something every month: a table that stood still for longer than that was not tended.",
+    FOLLOWS_ITS_INPUTS,
+    stale_after=40 * _DAY,
+    warn_after=33 * _DAY,
+)
+POLICIES: Final[Mapping[str, Policy]] = {
+    "nomenclature": _TABLES,
+    "collections": _TABLES,
+    "text": _TABLES,
+    "embeddings": _TABLES,
+    "benchmarks": _TABLES,
+    "models": Policy(
+        "trained by the week",
+        "Each attempt at the promotion gate spends some of what the holdout can tell, so models "
+        "do not follow every change; two missed Mondays are a fault.",
+        None,
+        stale_after=15 * _DAY,
+        warn_after=8 * _DAY,
+    ),
+    "release": Policy(
+        "published when all is settled",
+        "Everything is published at once or not at all: it waits until no table that it holds is "
+        "being made, and until all their checks passed. Retraining makes one a week at the least.",
+        FOLLOWS_ITS_INPUTS,
+        stale_after=15 * _DAY,
+        warn_after=8 * _DAY,
+    ),
+}
+"""By group. Sources state their own cadence; `news` and `run_metrics` belong to the night."""
+
+
+def with_policy(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """The asset under its group's policy; what is made partition by partition has none."""
+    return asset.map_asset_specs(_ruled)
+
+
+def _ruled(spec: dg.AssetSpec) -> dg.AssetSpec:
+    policy = POLICIES.get(spec.group_name or "")
+    if policy is None or spec.partitions_def is not None:
+        return spec
+    return spec.replace_attributes(
+        automation_condition=policy.condition,
+        freshness_policy=policy.freshness,
+        tags={**spec.tags, "genept/policy": policy.name.replace(" ", "-")},
+        metadata={**spec.metadata, "policy": f"{policy.name}: {policy.why}"},
+    )
+
+
+with warnings.catch_warnings():
+    # Called beta in the whole of Dagster 1.13, to which we are pinned.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    _EVERYTHING = dg.AssetSelection.all(include_sources=True)
+
+automation = dg.AutomationConditionSensorDefinition(
+    "automation",
+    target=_EVERYTHING,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    minimum_interval_seconds=60,
+    description="Off by default: the nightly schedule does the same once a day. On, every table "
+    "follows its inputs by its group's policy, and sources are looked at by their cadence.",
+)

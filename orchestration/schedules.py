@@ -1,0 +1,178 @@
+"""What starts runs: the nightly and weekly schedules, and the inbox's sensor."""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from assets.collections import COLLECTIONS, DROP, inbox_collection
+from assets.models import trained_models
+from assets.operations import METRICS, NEWS, RELEASE
+from assets.text import SPACE_VECTORS
+from genept.client.platform import Platform
+from genept.collections.drops import drops
+from genept.common.settings import Settings
+from genept.storage.provenance import sha256_of
+
+ZONE = "UTC"
+"""Of every schedule: publishers are everywhere, and it has no hour twice or not at all."""
+
+
+NIGHTLY_HOUR, NIGHTLY_MINUTE = 3, 15
+
+WEEKLY = "30 5 * * 1"
+
+LOGGERS = {"loggers": {"console": {"config": {}}, "records": {"config": {}}}}
+
+TRAINING_INPUTS = ("sample_embeddings", "expression", "gene_axis", "observations", "drug_responses")
+"""What models learn from."""
+
+
+BY_HAND = dg.AssetSelection.assets(SPACE_VECTORS, inbox_collection)
+"""The partitioned layer is for one space at a time, `gene_embeddings` runs the same steps; the
+inbox is its sensor's, and what it took in every run holds."""
+
+
+def release_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:
+    """Everything, once, without asking whether there is news."""
+    return dg.define_asset_job(
+        "release",
+        selection=dg.AssetSelection.all() - BY_HAND - dg.AssetSelection.assets(NEWS),
+        description="Public data to a published release. What is already built is not built again.",
+        tags={"genept/cadence": "by hand"},
+        executor_def=executor,
+        config=LOGGERS,
+    )
+
+
+def nightly_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:
+    """News, and everything below it but the models, which are trained once a week.
+
+    The pinned archives are no part of it: they cannot change, and what needs one fetches it.
+    """
+    return dg.define_asset_job(
+        "nightly",
+        selection=dg.AssetSelection.all()
+        - BY_HAND
+        - dg.AssetSelection.groups("sources", "models")
+        - dg.AssetSelection.checks_for_assets(trained_models),
+        description="One night: look at the sources; if there is news, build what it touches and "
+        "publish. Without news every step below `news` is skipped, and nothing is written.",
+        tags={"genept/cadence": "nightly"},
+        executor_def=executor,
+        config=LOGGERS,
+    )
+
+
+def retraining_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:
+    """The models on what is built now, and a release that holds them."""
+    return dg.define_asset_job(
+        "retraining",
+        selection=dg.AssetSelection.groups("models") | dg.AssetSelection.assets(RELEASE, METRICS),
+        description="Train challengers on the tables as they are, ask the promotion gate, publish.",
+        tags={"genept/cadence": "weekly"},
+        executor_def=executor,
+        config=LOGGERS,
+    )
+
+
+def schedules_of(
+    settings: Settings,
+    nightly: UnresolvedAssetJobDefinition,
+    retraining: UnresolvedAssetJobDefinition,
+) -> list[dg.ScheduleDefinition]:
+    """Both entry points of the clock.
+
+    Off unless setting `unattended` says otherwise: whoever opens the UI on a laptop has not
+    asked for downloads and hours of computing. Either way the UI switches them.
+    """
+    status = dg.DefaultScheduleStatus
+    default = status.RUNNING if settings.unattended else status.STOPPED
+    return [
+        dg.build_schedule_from_partitioned_job(
+            nightly,
+            name="nightly",
+            hour_of_day=NIGHTLY_HOUR,
+            minute_of_hour=NIGHTLY_MINUTE,
+            default_status=default,
+            description="Every night at 03:15 UTC, for the day that ended: after the publishers' "
+            "own nightly builds. Nights that were missed are caught up with.",
+        ),
+        dg.ScheduleDefinition(
+            name="retraining",
+            job=retraining,
+            cron_schedule=WEEKLY,
+            execution_timezone=ZONE,
+            default_status=default,
+            description="Mondays at 05:30 UTC, after the night: weekly, because each attempt at "
+            "the promotion gate spends some of what the holdout can tell.",
+        ),
+    ]
+
+
+def new_data_sensor(retraining: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    """Asks for retraining when what models learn from has another data version."""
+
+    @dg.sensor(
+        name="new_training_data",
+        job=retraining,
+        minimum_interval_seconds=300,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Off by default, because the weekly schedule does the same more sparingly; on, "
+        "models follow new data within minutes.",
+    )
+    def new_training_data(
+        context: dg.SensorEvaluationContext,
+    ) -> dg.SensorResult | dg.SkipReason:
+        versions = {}
+        for name in TRAINING_INPUTS:
+            event = context.instance.get_latest_materialization_event(dg.AssetKey(name))
+            made = event.asset_materialization if event else None
+            if made is None:
+                return dg.SkipReason(f"{name} was never materialised: run the job `release` first")
+            versions[name] = (made.tags or {}).get("dagster/data_version", "unknown")
+        seen = sha256_of(versions)
+        if context.cursor is None:
+            return dg.SensorResult(skip_reason="data versions noted", cursor=seen)
+        if context.cursor == seen:
+            return dg.SkipReason("models have seen these data versions")
+        request = dg.RunRequest(run_key=seen, tags={"genept/because": "new training data"})
+        return dg.SensorResult(run_requests=[request], cursor=seen)
+
+    return new_training_data
+
+
+inbox_job = dg.define_asset_job(
+    "inbox",
+    selection=dg.AssetSelection.assets(inbox_collection),
+    description="Takes one file of the inbox in, or puts it in quarantine with a report.",
+    executor_def=dg.in_process_executor,
+)
+
+
+@dg.sensor(
+    job=inbox_job,
+    name="inbox",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="A file with its sidecar under {product}/inbox/ becomes a partition and a run.",
+)
+def inbox_sensor(platform: dg.ResourceParam[Platform]) -> dg.SensorResult | dg.SkipReason:
+    """Ask for a run for every complete drop; each version of a drop is asked for once."""
+    found, waiting = drops(platform.store, platform.settings.product)
+    if not found:
+        half = f"; these wait for their other half: {', '.join(waiting[:8])}" if waiting else ""
+        return dg.SkipReason(f"no complete drop in the inbox{half}")
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=f"{drop.name}@{drop.version}",
+                partition_key=drop.id,
+                tags={DROP: drop.name},
+            )
+            for drop in found
+        ],
+        dynamic_partitions_requests=[
+            COLLECTIONS.build_add_request(sorted({drop.id for drop in found}))
+        ],
+    )

@@ -1,0 +1,58 @@
+"""An added collection that is refused is left out, with a reason; the others are ingested."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import dagster as dg
+from own_files import REFERENCE, counts, write_counts
+
+import genept.client.installation
+from assets.collections import ingested_collections
+from genept.client.platform import Platform
+from genept.collections.sandboxed_dry_run import try_out
+from genept.collections.sidecar import said
+from genept.collections.user_collections import declare, store_files
+from genept.common.settings import Settings
+from orchestration.io_manager import LakeIOManager
+
+
+def test_an_added_collection_that_is_refused_leaves_the_others_alone(
+    object_store, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(genept.client.installation, "open_store", lambda *_, **__: object_store)
+    monkeypatch.setattr(genept.client.installation, "starter_reference", lambda _: REFERENCE)
+    settings = Settings(
+        state_dir=tmp_path / "state",
+        product=f"left-out-{secrets.token_hex(4)}",
+        collections=("good", "bad"),
+    )
+    for id_ in ("good", "bad"):
+        path = tmp_path / f"{id_}.csv"
+        write_counts(path, counts())
+        found = try_out(
+            path, None, said({"id": id_}, "x"), REFERENCE,
+            bucket=object_store.bucket, product=settings.product, limits=None,
+        ).detected  # fmt: skip
+        entry = found.entry
+        if id_ == "bad":  # its declaration asks for what the file does not hold
+            entry = entry.model_copy(update={"unit": "log2", "duplicate_policy": "highest_mean"})
+        store_files(object_store, found.sources, found.files)
+        declare(object_store, settings.product, entry, found.sources)
+    platform = Platform(settings)
+    resources = {"platform": platform, "io_manager": LakeIOManager(platform)}
+    with dg.instance_for_test() as instance:
+        result = dg.materialize([ingested_collections], instance=instance, resources=resources)
+    assert result.success
+    told = {
+        name: value.value
+        for event in result.asset_materializations_for_node("ingested_collections")
+        for name, value in event.metadata.items()
+        if name.startswith("left out")
+    }
+    assert told.keys() == {"left out: bad"}
+    assert "is said to hold log2, but its values look like counts" in told["left out: bad"]
+    held = {info.key for info in object_store.list(f"{settings.product}/lake/observations/")}
+    assert len(held) == 1
+    assert "/observations/good/" in held.pop()

@@ -1,0 +1,108 @@
+"""Resampled scores agree with scikit-learn, pairs count by both genes, and Holm by hand."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from genept.benchmarks.metrics.resampling import (
+    METRICS,
+    Resampled,
+    corrected,
+    folded_auroc,
+    holm,
+    in_words,
+    paired_differences,
+    resampled,
+)
+from genept.benchmarks.tasks.base import predictions
+
+rows = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 3)), min_size=8, max_size=40
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=rows, n_folds=st.integers(1, 3))
+def test_weights_stand_for_repeated_rows(rows, n_folds):
+    truth, score, weights = (np.asarray(column) for column in zip(*rows, strict=True))
+    fold = np.arange(len(rows)) % n_folds
+    expected = []
+    for one in range(n_folds):
+        of = np.repeat(np.arange(len(rows)), weights * (fold == one))
+        if len(set(truth[of])) == 2:
+            expected.append(roc_auc_score(truth[of], score[of]))
+    found = folded_auroc(truth, score.astype(float), fold)(weights.astype(float))
+    assert found == pytest.approx(np.mean(expected)) if expected else np.isnan(found)
+
+
+def of_labels(truth, predicted):
+    units = [f"g{one:03}" for one in range(len(truth))]
+    return predictions("m", "s", 0, units, truth, predicted=predicted)
+
+
+def test_accuracies_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth, said = (["abc"[one] for one in rng.integers(0, 3, 60)] for _ in range(2))
+    frame = of_labels(truth, said)
+    ones = np.ones(60)
+    assert METRICS["accuracy"](frame)(ones) == np.mean(np.array(truth) == said)
+    expected = balanced_accuracy_score(truth, said)
+    assert METRICS["balanced_accuracy"](frame)(ones) == pytest.approx(expected)
+
+
+def scored(score, truth, partners=None):
+    units = [f"g{one:03}" for one in range(len(truth))]
+    return predictions(
+        "m", "s", 0, units, [str(int(one)) for one in truth], score=score, partners=partners
+    )
+
+
+def test_pairs_that_share_a_gene_are_not_independent():
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 2, 300)
+    score = truth + rng.normal(size=300)
+    alone = resampled(scored(score, truth), "auroc")
+    hub = resampled(scored(score, truth, ["hub"] * 300), "auroc", n_resamples=1)
+    assert alone.value == hub.value
+    few = [f"p{one}" for one in rng.integers(0, 20, 300)]
+    low, high = resampled(scored(score, truth, few), "auroc").interval
+    assert high - low > 1.2 * (alone.interval[1] - alone.interval[0])
+
+
+def test_a_score_without_one_of_the_classes_is_refused():
+    with pytest.raises(ValueError, match="undefined"):
+        resampled(scored(np.arange(6.0), [1] * 6), "auroc")
+    with pytest.raises(ValueError, match="two units"):
+        resampled(scored(np.arange(1.0), [1]), "mean_auroc")
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_paired_differences_see_what_single_intervals_cannot():
+    rng = np.random.default_rng(2)
+    shared = 0.8 + rng.normal(0, 0.05, 500)
+    scores = {
+        "better": Resampled(0.82, shared + 0.02 + rng.normal(0, 0.001, 500)),
+        "worse": Resampled(0.80, shared),
+        "twin": Resampled(0.80, shared + rng.normal(0, 0.01, 500)),
+    }
+    assert scores["better"].interval[0] < scores["worse"].interval[1]
+    found = corrected(paired_differences(scores, [("worse", "better"), ("worse", "twin")]))
+    assert found["separable"].to_list() == [True, False]
+    said = in_words(found.with_columns(task=pl.lit("t")))
+    assert sorted("cannot be told apart" in one for one in said) == [False, True]
+    assert any("better is ahead of worse by 0.020" in one for one in said)
+
+
+def test_a_p_value_beyond_the_approximation_is_not_printed_as_zero():
+    row = {"task": "t", "representation": "a", "other": "b", "difference": 0.5, "ci_low": 0.4,
+           "ci_high": 0.6, "separable": True}  # fmt: skip
+    said = in_words(pl.DataFrame([row | {"p_holm": p} for p in (0.0, 2e-4)]))
+    assert [one.rpartition("corrected p ")[2] for one in said] == ["below 1e-6", "0.0002"]

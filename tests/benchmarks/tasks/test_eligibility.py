@@ -1,0 +1,38 @@
+"""Collections that lack what a task needs are told of, not tripped over."""
+
+from __future__ import annotations
+
+import pytest
+from planted import ingest_parsed, numbered_reference, parsed_of
+
+from genept.benchmarks.tasks.cell_task import too_few_cells
+from genept.storage.lake import Lake
+
+
+@pytest.fixture
+def ingested(lake: Lake, monkeypatch):
+    def of(label: str, values: list[str | None], n_genes: int = 60):
+        genes = [f"G{number}" for number in range(1, n_genes + 1)]
+        parsed = parsed_of(
+            [[row + 1] + [1] * (n_genes - 1) for row in range(len(values))],
+            genes,
+            labels={label: values},
+        )
+        return ingest_parsed(monkeypatch, lake, parsed, numbered_reference(n_genes))
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("types", "n_genes", "why"),
+    [
+        ([None] * 20, 60, "no cell has a type"),
+        (["T", "B", None] * 20, 60, "only 40 cells have a type"),
+        (["T", "B"] * 40, 50, "only 50 genes"),
+        (["T"] * 80, 60, "all cells are of one type"),
+        (["T", "B"] * 40, 60, None),
+    ],
+)
+def test_cells(lake: Lake, ingested, types, n_genes, why):
+    parts = ingested("cell_type", types, n_genes=n_genes)
+    assert too_few_cells(lake, parts["observations"], parts["gene_axis"]) == why

@@ -1,0 +1,50 @@
+"""The task that CONTRIBUTING shows is run as it stands, beside its controls."""
+
+import re
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+import pytest
+from gene_spaces import GENES, YES, N, space
+
+from genept.benchmarks.leaderboard import run_tasks
+from genept.benchmarks.tasks.base import RANDOM, Labels
+
+GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+
+
+@pytest.fixture
+def example(tmp_path, monkeypatch) -> ModuleType:
+    """The block of code as a module of its own: a task's code is part of its hash."""
+    (code,) = re.findall(r"```python\n(from dataclasses.*?)```", GUIDE.read_text("utf-8"), re.S)
+    (tmp_path / "contributed_task.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    import contributed_task
+
+    return contributed_task
+
+
+def test_the_contributed_task_is_scored_beside_its_controls(lake, example):
+    rows = pl.DataFrame(
+        {
+            "task": example.task.id,
+            "position": range(N),
+            "input_id": GENES,
+            "ensembl_gene_id": GENES,
+            "outcome": "ensembl_id",
+            "label": ["lncRNA" if one else "miRNA" for one in YES],
+            "fate": "scored",
+        }
+    )
+    labels = Labels(rows, pl.DataFrame(schema={"task": pl.String}))
+    spaces = [space(lake, "good/text", 3.0), space(lake, "good/kind", 3.0, tells=["biotype"])]
+    parts, remarks = run_tasks(lake, labels, spaces, tasks={example.task.id: example.task})
+    results = lake.read([part for part in parts if part.table == "benchmark_results"])
+    value = dict(results.select("representation", "value").iter_rows())
+    assert set(value) == {
+        "good/text", "good/text@shuffled", "good/text@permuted-labels", RANDOM,
+    }  # fmt: skip
+    assert value["good/text"] > 0.9
+    assert max(one for name, one in value.items() if name != "good/text") < 0.7
+    assert remarks == {f"{example.task.id}/good/kind": "its texts tell the answer: biotype"}

@@ -1,0 +1,161 @@
+"""Labels out of the publishers' files: names mapped, contradictions and repetitions marked."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from genept.benchmarks.label_tables import fates, gene_pairs, gene_properties
+from genept.common.errors import SourceError
+from genept.datasources.download.compression import file_opener
+from genept.datasources.download.streams import FileAtHand
+from genept.nomenclature.mapping import Nomenclature
+from genept.schema.tables import TABLES
+
+MIRROR = Path(__file__).resolve().parents[3] / "shared" / "mirror"
+GENES = pl.DataFrame(
+    {
+        "hgnc_id": ["HGNC:1", "HGNC:2", "HGNC:3"],
+        "symbol": ["TP53", "MYC", "GATA1"],
+        "ensembl_gene_id": ["ENSG00000000001", "ENSG00000000002", "ENSG00000000003"],
+        "entrez_id": ["1", "2", "3"],
+        "aliases": [["P53"], [], []],
+        "previous_symbols": [[], [], []],
+    }
+)
+NAMES = Nomenclature.of(GENES)
+
+
+def at_hand(folder: Path, id_: str, text: str) -> FileAtHand:
+    path = folder / f"{id_}.txt"
+    path.write_text(text, encoding="utf-8")
+    return FileAtHand(id_, path, "0" * 64, id_, file_opener(path))
+
+
+def pair_files(folder: Path, text: str, labels: str):
+    files = (("text", text), ("label", labels))
+    return {f"gene2vec-test-{one}": at_hand(folder, f"gene2vec-test-{one}", body)
+            for one, body in files}  # fmt: skip
+
+
+def test_pairs_keep_every_row_and_say_what_becomes_of_it(tmp_path):
+    text = "TP53 MYC\nMYC P53\nTP53 GATA1\nGATA1 TP53\nTP53 P53\nTP53 NOPE\n"
+    found = gene_pairs(pair_files(tmp_path, text, "1\n1\n1\n0\n1\n0\n"), NAMES)
+    assert found["fate"].to_list() == [
+        "scored", "duplicate", "conflicting", "conflicting", "self_pair", "without_gene",
+    ]  # fmt: skip
+    assert fates(found)["gene-gene-interaction/conflicting"] == 2
+    assert set(found.columns) == {column.name for column in TABLES["gene_pairs"].columns}
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "complaint"),
+    [
+        ("TP53 MYC\n", "1\n0\n", "1 pairs.*2 labels"),
+        ("TP53 MYC GATA1\n", "1\n", "line 1"),
+        ("TP53 MYC\nMYC GATA1\n", "1\nyes\n", "line 2.*'yes'"),
+    ],
+)
+def test_bad_pairs_are_refused_by_line(tmp_path, text, labels, complaint):
+    with pytest.raises(SourceError, match=complaint):
+        gene_pairs(pair_files(tmp_path, text, labels), NAMES)
+
+
+def test_properties_are_labelled_as_published(tmp_path):
+    rows = (
+        "ensembl_id,gene_name,dosage_insensitive,dosage_sensitive\n"
+        "ENSG00000000001,TP53,Yes,\nENSG00000000002,MYC,,Yes\nENSG00000000002,MYC,,Yes\n"
+    )
+    id_ = "dosage-sensitive-tfs"
+    found = gene_properties({id_: at_hand(tmp_path, id_, rows)}, NAMES)
+    assert found["label"].to_list() == ["insensitive", "sensitive", "sensitive"]
+    assert found["fate"].to_list() == ["scored", "scored", "duplicate"]
+    both = rows.replace("TP53,Yes,", "TP53,Yes,Yes")
+    with pytest.raises(SourceError, match="data row 1"):
+        gene_properties({id_: at_hand(tmp_path, id_, both)}, NAMES)
+    with pytest.raises(SourceError, match="no column 'is_longrange'"):
+        gene_properties({"tf-range": at_hand(tmp_path, "tf-range", rows)}, NAMES)
+
+
+def test_lists_of_promoters_label_a_task_only_together(tmp_path):
+    bivalent = at_hand(tmp_path, "bivalent-promoters", "ENSG00000000001\nENSG00000000002\n\n")
+    without = at_hand(tmp_path, "unmethylated-promoters", "ENSG00000000003\r\nENSG00000000002\n")
+    files = {one.id: one for one in (bivalent, without)}
+    found = gene_properties(files, NAMES)
+    assert found.select("task", "position", "label", "fate").rows() == [
+        ("bivalent-vs-unmethylated", 0, "bivalent", "scored"),
+        ("bivalent-vs-unmethylated", 1, "bivalent", "conflicting"),
+        ("bivalent-vs-unmethylated", 2, "unmethylated", "scored"),
+        ("bivalent-vs-unmethylated", 3, "unmethylated", "conflicting"),
+    ]
+    assert gene_properties({bivalent.id: bivalent}, NAMES).is_empty()
+    page = at_hand(tmp_path, "unmethylated-promoters", "ENSG00000000003\n<html>\n")
+    with pytest.raises(SourceError, match=r"unmethylated-promoters.txt: line 2 is '<html>'"):
+        gene_properties(files | {page.id: page}, NAMES)
+
+
+def test_clingen_labels_genes_by_scores_that_decide(tmp_path):
+    rows = (
+        ',Gene/Region,"HI Score"\nR,1q21 region,3 (Sufficient Evidence)\n'
+        'G,TP53,3 (Sufficient Evidence)\nG,MYC,"30 (Autosomal Recessive)"\n'
+        'G,GATA1,"0 (No Evidence)"\n'
+    )
+    found = gene_properties({"cnvoyant": at_hand(tmp_path, "cnvoyant", "\ufeff" + rows)}, NAMES)
+    assert found.select("input_id", "label", "position").rows() == [
+        ("TP53", "haploinsufficient", 1), ("MYC", "not", 2),
+    ]  # fmt: skip
+
+
+def test_gene_types_that_are_none_label_nothing(tmp_path):
+    rows = "ensembl_id,gene_type\nENSG00000000001,miRNA\nENSG00000000002,nan\n"
+    found = gene_properties({"gene-types": at_hand(tmp_path, "gene-types", rows)}, NAMES)
+    assert found["label"].to_list() == ["miRNA"]
+
+
+def test_interactions_are_those_of_high_confidence_and_ligands_the_consensus(tmp_path):
+    partners = ",g1_symbol,g2_symbol,conn\n0,TP53,MYC,0.95\n1,MYC,GATA1,0.2\n2,MYC,P53,1\n"
+    ligands = (
+        '"","source_genesymbol","target_genesymbol","resource"\n'
+        '"1","TP53","MYC","consensus"\n"2","MYC_GATA1","TP53","consensus"\n'
+        '"3","TP53","GATA1","lrdb"\n'
+    )
+    files = {id_: at_hand(tmp_path, id_, text) for id_, text in
+             (("scnet", partners), ("liana", ligands))}  # fmt: skip
+    found = gene_pairs(files, NAMES)
+    assert found.select("task", "split", "position", "fate", "label").rows() == [
+        ("protein-interaction", "all", 0, "scored", 1),
+        ("protein-interaction", "all", 2, "duplicate", 1),
+        ("ligand-receptor", "all", 0, "scored", 1),
+        ("ligand-receptor", "all", 1, "without_gene", 1),
+    ]
+    wrong = at_hand(tmp_path, "scnet", partners.replace("0.95", "high"))
+    with pytest.raises(SourceError, match="data row 1 has the score 'high'"):
+        gene_pairs({"scnet": wrong}, NAMES)
+
+
+def test_without_sources_the_tables_are_empty():
+    assert gene_properties({}, NAMES).is_empty()
+    assert gene_pairs({}, NAMES).is_empty()
+
+
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="needs the mirror beside the project")
+def test_the_mirrors_labels_are_those_that_were_published():
+    files = {
+        "dosage-sensitive-tfs": "dosage_sensitive_tfs.csv",
+        "bivalent-genes": "bivalent_vs_lys4_only.csv",
+        "tf-range": "long_vs_short_range_tfs.csv",
+    }
+    there = {
+        id_: FileAtHand(id_, path, "0" * 64, id_, file_opener(path))
+        for id_, name in files.items()
+        if (path := MIRROR / "gene_properties" / name)
+    }
+    counted = gene_properties(there, NAMES).group_by("task", "label").len().sort("len").rows()
+    assert sorted(counted) == [
+        ("bivalent-vs-lys4", "bivalent", 96),
+        ("bivalent-vs-lys4", "lys4-only", 77),
+        ("dosage-sensitivity", "insensitive", 368),
+        ("dosage-sensitivity", "sensitive", 122),
+        ("tf-range", "long", 46),
+        ("tf-range", "short", 130),
+    ]

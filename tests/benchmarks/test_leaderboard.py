@@ -1,0 +1,157 @@
+"""The leaderboard in a real lake: who takes part, beside which controls, and what is remembered."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from gene_spaces import GENES, YES, N, space
+
+from genept.benchmarks.leaderboard import run_tasks
+from genept.benchmarks.metrics.resampling import resampled
+from genept.benchmarks.tasks import task_inputs
+from genept.benchmarks.tasks.base import RANDOM, Labels, random_vectors
+from genept.benchmarks.tasks.gene_tasks import Property
+from genept.release.staging import collections_in
+from genept.schema.tables import TABLES
+from genept.storage.lake import Lake
+
+TASK = Property(
+    id="t",
+    dataset="d",
+    title="t",
+    positive="yes",
+    metrics=("auroc",),
+    clean="shuffled-5-fold-repeated",
+    heads=("logistic-regression",),
+    told_by=("go",),
+    draws=4,
+    further_draws=1,
+)
+
+
+def labels():
+    rows = pl.DataFrame(
+        {
+            "task": ["t"] * N,
+            "position": range(N),
+            "input_id": GENES,
+            "ensembl_gene_id": GENES,
+            "outcome": ["ensembl_id"] * N,
+            "label": ["yes" if one else "no" for one in YES],
+            "fate": ["scored"] * N,
+        }
+    )
+    return Labels(rows, pl.DataFrame(schema={"task": pl.String}))
+
+
+@pytest.fixture
+def spaces(lake: Lake):
+    return [
+        space(lake, "good/text", 3.0),
+        space(lake, "fair/text", 1.0, seed=2),
+        space(lake, "small/text", 3.0, genes=N // 2),
+        space(lake, "leaky/go", 9.0, tells=["name", "go"]),
+    ]
+
+
+def held(lake, spaces):
+    return run_tasks(lake, labels(), spaces, tasks={"t": TASK})
+
+
+def test_spaces_stand_beside_their_controls_and_differences_are_told(lake: Lake, spaces):
+    parts, remarks = held(lake, spaces)
+    results = lake.read([part for part in parts if part.table == "benchmark_results"])
+    assert not results.select(TABLES["benchmark_results"].key).is_duplicated().any()
+    clean = results.filter(split=TASK.clean, metric="auroc")
+    value = dict(zip(clean["representation"], clean["value"], strict=True))
+    assert value["good/text"] > value["fair/text"] > value[RANDOM]
+    assert set(value) == {RANDOM} | {
+        f"{name}{control}"
+        for name in ("good/text", "fair/text", "ensemble/text")
+        for control in ("", "@shuffled", "@permuted-labels")
+    }
+    assert all((0.3 < one < 0.7) == ("@" in name or name == RANDOM) for name, one in value.items())
+    assert remarks == {
+        "t/small/text": "knows 60 of 120 genes",
+        "t/leaky/go": "its texts tell the answer: go",
+    }
+    (compared,) = [part for part in parts if part.table == "benchmark_comparisons"]
+    row = lake.read(compared).filter(representation="good/text", other=RANDOM).row(0, named=True)
+    assert row["separable"]
+    assert row["p"] <= row["p_holm"] < 0.05
+    assert row["difference"] == pytest.approx(value["good/text"] - value[RANDOM])
+
+
+def test_only_what_an_input_touches_is_done_again(lake: Lake, spaces, monkeypatch):
+    parts, _ = held(lake, spaces)
+    predicted = []
+    real = task_inputs._predicted
+
+    def watched(lake, contest, name, members):
+        predicted.append(name)
+        return real(lake, contest, name, members)
+
+    monkeypatch.setattr(task_inputs, "_predicted", watched)
+    assert held(lake, spaces)[0] == parts
+    assert predicted == []
+    spaces[1] = space(lake, "fair/text", 1.5, seed=2)
+    held(lake, spaces)
+    assert predicted == ["fair/text", "ensemble/text"]
+
+
+def test_a_task_without_labels_is_named_and_makes_empty_tables(lake: Lake, spaces):
+    nothing = Labels(labels().properties.clear(), labels().pairs)
+    parts, remarks = run_tasks(lake, nothing, spaces, tasks={"t": TASK})
+    assert {part.table: part.rows for part in parts} == {
+        "benchmark_comparisons": 0,
+        "benchmark_confusions": 0,
+    }
+    assert "no labels" in remarks["t"]
+
+
+def test_a_task_of_few_labels_is_named_and_the_others_are_held(lake: Lake, spaces):
+    of_few = replace(TASK, id="few")
+    few = (
+        labels()
+        .properties.head(20)
+        .with_columns(task=pl.lit("few"), label=pl.Series(["yes"] * 16 + ["no"] * 4))
+    )
+    both = Labels(pl.concat([labels().properties, few]), labels().pairs)
+    parts, remarks = run_tasks(lake, both, spaces, tasks={"few": of_few, "t": TASK})
+    assert remarks["few"].startswith("only 4 genes are no, and 15 are needed")
+    results = lake.read([part for part in parts if part.table == "benchmark_results"])
+    assert set(results["task"]) == {"t"}
+
+
+def test_a_control_is_the_mean_of_independent_draws(lake: Lake, spaces):
+    parts, _ = held(lake, spaces[:1])
+    results = lake.read([part for part in parts if part.table == "benchmark_results"])
+    chance = results.filter(representation=RANDOM, metric="auroc", split=TASK.clean)
+    rows = labels().properties
+    single = [
+        resampled(TASK.predict(rows, random_vectors(GENES, draw=draw), draw=draw), "auroc").value
+        for draw in range(TASK.draws)
+    ]
+    assert chance["value"].item() == pytest.approx(np.mean(single))
+    assert np.ptp(single) > 0.05, "one draw alone says little"
+    assert chance["n"].item() == N
+
+
+def test_what_is_told_of_each_data_set_is_a_piece_of_its_own(lake: Lake, spaces):
+    other = replace(TASK, id="u", dataset="of-others")
+    more = labels().properties.with_columns(task=pl.lit("u"))
+    both = Labels(pl.concat([labels().properties, more]), labels().pairs)
+    parts, _ = run_tasks(lake, both, spaces[:1], tasks={"t": TASK, "u": other})
+    pieces = [part for part in parts if part.table == "benchmark_comparisons"]
+    assert [collections_in(lake, part) for part in pieces] == [{"d"}, {"of-others"}]
+    assert lake.assemble("benchmark_comparisons", parts).rows == sum(one.rows for one in pieces)
+
+
+def test_spaces_of_several_recipes_are_one_ensemble_when_asked(lake: Lake):
+    several = [space(lake, "good/text", 1.0), space(lake, "fair/other", 1.0, seed=2)]
+    parts, _ = run_tasks(lake, labels(), several, tasks={"t": TASK}, together=True)
+    results = lake.read([part for part in parts if part.table == "benchmark_results"])
+    decided = results.filter(split=TASK.clean, metric="auroc")
+    value = dict(decided.select("representation", "value").iter_rows())
+    assert value["ensemble/all"] > max(value["good/text"], value["fair/other"])

@@ -1,0 +1,108 @@
+"""A planted leak: a text that states its label is found by the same text with the word masked."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from genept.benchmarks.ablations import added, leaks, steps
+from genept.benchmarks.metrics.resampling import corrected, paired_differences, resampled
+from genept.benchmarks.tasks.base import GeneVectors
+from genept.benchmarks.tasks.gene_tasks import SHUFFLED, Property
+from genept.text.descriptions.recipes import Mask, Recipe, load_recipes
+from genept.text.embedders.baselines import LSA
+
+N = 160
+GENES = tuple(f"ENSG{one:011}" for one in range(N))
+RNG = np.random.default_rng(0)
+YES = RNG.integers(0, 2, N)
+MASK = Mask(id="dosage", words=("haploinsufficient",))
+TASK = Property(
+    id="t", dataset="d", title="t", positive="yes", metrics=("auroc",), clean=SHUFFLED,
+    heads=("logistic-regression",),
+)  # fmt: skip
+
+
+def recipe(id_, parts=("name", "summary"), masks=()):
+    return Recipe(id=id_, parts=parts, requires=("name",), biotypes=("protein_coding",),
+                  max_tokens=256, masks=masks)  # fmt: skip
+
+
+RECIPES = {one.id: one for one in (recipe("told"), recipe("told-masked", masks=(MASK,)))}
+
+
+def texts(leak):
+    words = [f"word{one}" for one in range(40)]
+    said = (["gene", *RNG.choice(words, 12)] for _ in range(N))
+    return [
+        " ".join([*one, "haploinsufficient in people" if leak and YES[at] else "in people"])
+        for at, one in enumerate(said)
+    ]
+
+
+def differences(leak):
+    labels = ["yes" if one else "no" for one in YES]
+    rows = pl.DataFrame(
+        {"position": range(N), "ensembl_gene_id": GENES, "label": labels, "fate": "scored"}
+    )
+    written = texts(leak)
+    versions = {
+        "lsa-24/told": written,
+        "lsa-24/told-masked": [MASK.apply(text, {})[0] for text in written],
+    }
+    scores = {}
+    for name, of_genes in versions.items():
+        vectors = GeneVectors(name, GENES, LSA.fit(of_genes, 24).embed(of_genes))
+        found = TASK.predict(rows, vectors, draw=0)
+        scores[name] = resampled(found, "auroc", n_resamples=200)
+    told = paired_differences(scores, [("lsa-24/told", "lsa-24/told-masked")])
+    return corrected(told).with_columns(task=pl.lit("t"))
+
+
+def test_a_planted_leak_is_found_by_the_masked_text():
+    found = added(differences(leak=True), RECIPES)
+    (row,) = leaks(found).rows(named=True)
+    assert (row["task"], row["more"], row["fewer"]) == ("t", "told", "told-masked")
+    assert row["difference"] > 0.1
+    assert row["ci_low"] > 0
+
+
+def test_a_text_without_the_word_is_no_leak():
+    found = added(differences(leak=False), RECIPES)
+    assert found.height == 1
+    assert leaks(found).is_empty()
+
+
+def test_the_difference_is_told_of_the_fuller_text_whichever_way_it_was_stored():
+    told = differences(leak=True)
+    other = told.with_columns(
+        representation="other", other="representation", difference=-pl.col("difference"),
+        ci_low=-pl.col("ci_high"), ci_high=-pl.col("ci_low"),
+    )  # fmt: skip
+    assert added(other, RECIPES).equals(added(told, RECIPES))
+
+
+def test_steps_are_one_thing_apart():
+    more = recipe("more", parts=("name", "summary", "go"))
+    found = steps(
+        [*RECIPES.values(), more, recipe("much", parts=("symbol", "name", "go", "biotype"))]
+    )
+    assert [(one.fewer, one.more, one.adds) for one in found] == [
+        ("told", "more", "go"),
+        ("told-masked", "told", "words of mask dosage"),
+    ]
+    shipped = {(one.fewer, one.more): one.adds for one in steps(load_recipes().values())}
+    assert shipped["name-ncbi", "name-ncbi-go"] == "go"
+    assert shipped["ncbi-every-gene-masked", "ncbi-every-gene"] == "words of mask gene-types"
+
+
+def test_nothing_compared_is_nothing_added():
+    assert leaks(added(differences(leak=False).clear(), RECIPES)).is_empty()
+    assert leaks(pl.DataFrame()).is_empty()
+
+
+@pytest.mark.parametrize("suffix", ["", ":genept-w"])
+def test_pooled_spaces_count_as_their_recipe(suffix):
+    told = differences(leak=True).with_columns(
+        pl.col("representation") + suffix, pl.col("other") + suffix
+    )
+    assert leaks(added(told, RECIPES)).height == 1

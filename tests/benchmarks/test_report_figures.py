@@ -1,0 +1,195 @@
+"""The leaderboard's pictures: made of published rows, each with its words."""
+
+import polars as pl
+import pytest
+from planted import CountingEmbedder
+
+from genept.benchmarks.label_tables import GO_TERMS
+from genept.benchmarks.report_figures import cells_in_words, exhibits, standing_of
+from genept.benchmarks.space_costs import per_point, space_costs
+from genept.schema.tables import TABLES
+from genept.storage.lake import Lake
+from genept.storage.provenance import NewPart, Origin
+from genept.text.descriptions.recipes import load_recipes
+from genept.text.embedders.spaces import space_of
+
+SPACES = {"minilm-l6-v2/name-ncbi": 0.8, "minilm-l6-v2/name-ncbi-go": 0.9,
+          "lsa-384/name-ncbi": 0.85, "random-384": 0.5}  # fmt: skip
+TASKS = ("dosage-sensitivity", "bivalent-vs-lys4", "tf-range", "haploinsufficiency")
+
+
+def results():
+    shared = {"model": "logistic-regression", "split": "shuffled-5-fold-repeated", "n": 90}
+    rows = [
+        shared | {"task": task, "dataset": task, "metric": "auroc", "representation": name,
+                  "value": value, "ci_low": value - 0.05, "ci_high": value + 0.05,
+                  "is_control": name == "random-384"}
+        for task in TASKS for name, value in SPACES.items()
+    ]  # fmt: skip
+    cost = {"task": "embedding-cost", "dataset": "name-ncbi", "model": "minilm-l6-v2",
+            "representation": "minilm-l6-v2/name-ncbi", "split": "all-genes", "n": 9,
+            "is_control": False, "ci_low": None, "ci_high": None}  # fmt: skip
+    costs = {"tokens": 3e6, "seconds": 900.0, "dollars": 0.0}
+    rows += [cost | {"metric": metric, "value": value} for metric, value in costs.items()]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def comparisons():
+    rows = [
+        (
+            task,
+            "minilm-l6-v2/name-ncbi",
+            "minilm-l6-v2/name-ncbi-go",
+            -0.1,
+            -0.15,
+            -0.05,
+            0.01,
+            True,
+        )
+        for task in TASKS
+    ]
+    names = ["task", "representation", "other", "difference", "ci_low", "ci_high", "p_holm"]
+    return pl.DataFrame(rows, schema=[*names, "separable"], orient="row")
+
+
+def released():
+    confused = {"task": "gene-type", "dataset": "gene-types", "representation": "lsa-384/x",
+                "model": "m", "split": "s", "truth": ["a", "a", "b"], "predicted": ["a", "b", "b"],
+                "n": [8, 2, 5]}  # fmt: skip
+    active = [
+        ("minilm-l6-v2/name", "pbmc", program, kind, float(program == at) - 0.3, 9, 20)
+        for program in range(4) for at, kind in enumerate(("B", "T", "NK"))
+    ]  # fmt: skip
+    members = [("minilm-l6-v2/name", one, f"ENSG{one}", f"G{one}", 0.9) for one in range(4)]
+    terms = [("minilm-l6-v2/name", 1, GO_TERMS, "B cell activation", 9, 9, 9, 1e-9, 1e-7)]
+
+    def of(name, rows):
+        names = [column.name for column in TABLES[name].columns]
+        return pl.DataFrame(rows, schema=names, orient="row")
+
+    return {
+        "benchmark_results": results(),
+        "benchmark_comparisons": comparisons(),
+        "benchmark_confusions": pl.DataFrame(confused),
+        "program_activity": of("program_activity", active),
+        "gene_programs": of("gene_programs", members),
+        "program_terms": of("program_terms", terms),
+    }
+
+
+def shown(tables):
+    return list(exhibits(lambda name: tables.get(name, pl.DataFrame()), load_recipes()))
+
+
+def test_everything_has_its_picture_and_its_words():
+    found = {one.name: one for one in shown(released())}
+    assert list(found) == [
+        "spaces-by-tasks", "critical-difference", "description-ablation", "cost-per-point",
+        "confusion-gene-type-gene-types-lsa-384-x", "programs-pbmc-minilm-l6-v2-name",
+    ]  # fmt: skip
+    assert all(one.png.startswith(b"\x89PNG") and len(one.png) > 5_000 for one in found.values())
+    below = found["spaces-by-tasks"].words
+    assert "minilm-l6-v2/name-ncbi on tf-range (tf-range), below lsa-384/name-ncbi" in below
+    assert "name-ncbi-go on" not in below
+    apart = found["critical-difference"].words
+    assert "Told apart: minilm-l6-v2/name-ncbi and minilm-l6-v2/name-ncbi-go." in apart
+    assert "86.7% right; most often wrong: a taken for b" in found[list(found)[4]].words
+    assert "B cell activation (G1) in T" in found["programs-pbmc-minilm-l6-v2-name"].words
+    assert "30.0 points on 4 tasks for 3,000,000 tokens" in found["cost-per-point"].words
+
+
+def test_the_same_rows_give_the_same_bytes():
+    first, again = shown(released()), shown(released())
+    assert [one.png for one in first] == [one.png for one in again]
+
+
+def test_models_alone_are_shown_when_no_benchmark_was_asked():
+    """As in a release of bulk samples in a random space."""
+    shared = {"model": "diagnosis-prostate", "model_version": "v1", "split": "test",
+              "cohort": "prostate", "metric": "balanced_accuracy", "n": 9}  # fmt: skip
+    rows = [
+        shared | {"representation": name, "value": value, "ci_low": value - 0.1,
+                  "ci_high": value + 0.1, "is_control": name == "majority-class"}
+        for name, value in (("random-384:genept-w", 0.8), ("majority-class", 0.5))
+    ]  # fmt: skip
+    assert [one.name for one in shown({"model_evaluations": pl.DataFrame(rows)})] == [
+        "spaces-by-tasks"
+    ]
+
+
+@pytest.mark.parametrize("missing", list(released()))
+def test_what_a_release_lacks_is_not_shown(missing):
+    tables = released()
+    del tables[missing]
+    assert len(shown(tables)) < 6 or missing == "program_terms"
+
+
+def test_nothing_released_is_nothing_shown():
+    assert shown({}) == []
+    assert cells_in_words(pl.DataFrame()) == []
+
+
+def test_differences_between_cells_are_told_in_words_without_dealt_labels():
+    rows = comparisons().with_columns(task=pl.lit("cell-type-annotation/pbmc"))
+    dealt = rows.with_columns(other=pl.lit("minilm-l6-v2/name-ncbi@permuted-labels"))
+    said = cells_in_words(pl.concat([rows.head(1), dealt.head(1), comparisons().head(1)]))
+    assert len(said) == 1
+    assert "is ahead of minilm-l6-v2/name-ncbi by 0.100" in said[0]
+
+
+def standing_of_results():
+    tables = {"benchmark_results": results()}
+    return standing_of(lambda name: tables.get(name, pl.DataFrame()))
+
+
+def descriptions(lake: Lake):
+    rows = pl.DataFrame(
+        {
+            "recipe": "name", "ensembl_gene_id": [f"ENSG{one:011}" for one in range(400)],
+            "symbol": "S", "text": [f"kinase of part {one} and {one % 7}" for one in range(400)],
+            "text_sha256": "0" * 64, "n_tokens": 5, "parts": [["name"]] * 400,
+        }
+    )  # fmt: skip
+    made = [NewPart("gene_descriptions", rows, ("name",))]
+    (part,) = lake.build("test/texts", Origin(code=()), lambda: made)
+    return part
+
+
+def test_costs_are_measured_once_and_a_hosted_embedder_is_not_asked(lake: Lake):
+    embedder = CountingEmbedder()
+    space = space_of("minilm-l6-v2/name")
+    part = space_costs(lake, space, descriptions(lake), lambda: embedder)
+    rows = dict(lake.read(part).select("metric", "value").iter_rows())
+    assert rows["tokens"] == 2000
+    assert rows["dollars"] == 0
+    assert rows["seconds"] >= 0
+    assert len(embedder.asked) == 128
+    assert space_costs(lake, space, descriptions(lake), lambda: embedder) == part
+    assert len(embedder.asked) == 128
+    without = per_point(lake.read(part), standing_of_results())
+    assert without.is_empty(), "a space without a score has no points"
+
+
+def test_a_point_is_a_hundredth_above_random_vectors():
+    found = per_point(
+        results(), standing_of(lambda name: results() if "results" in name else pl.DataFrame())
+    )
+    (row,) = found.rows(named=True)
+    assert row["points"] == pytest.approx(30)
+    assert row["seconds_per_point"] == pytest.approx(30)
+    assert row["n_tasks"] == len(TASKS)
+
+
+def test_the_release_page_has_the_pictures_inline_and_escapes_their_words(monkeypatch):
+    from types import SimpleNamespace
+
+    from genept.client.site import page_parts as page
+
+    tables = released()
+    names = tables["benchmark_results"]["representation"].replace("lsa-384/name-ncbi", "<lsa>/x")
+    tables["benchmark_results"] = tables["benchmark_results"].with_columns(representation=names)
+    monkeypatch.setattr(page, "read_table", lambda files, manifest, name: tables[name])
+    html = "".join(page.leaderboard(None, SimpleNamespace(tables=tables)))
+    assert html.count("<figure>") == html.count("data:image/png;base64,iVBOR") == 6
+    assert "below minilm" in html or "No score is below a control" in html
+    assert "<lsa>" not in html

@@ -1,0 +1,63 @@
+"""`genept spaces` and `genept genes describe`: what they say, and that looking stores nothing."""
+
+from __future__ import annotations
+
+import pytest
+from planted import gene, reference_of
+from typer.testing import CliRunner
+
+import genept.client.installation
+from genept.cli.describe_commands import recipes
+from genept.cli.spaces_commands import app
+from genept.common.errors import SourceError
+from genept.nomenclature.reference import Reference
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty folder with a small reference, in which nobody may open a store."""
+
+    def refuse(*_):
+        raise AssertionError("opened a store for nothing")
+
+    reference = Reference("hgnc-test", reference_of(gene(1, "A", aliases=["OLD"]), gene(2, "B")))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(genept.client.installation, "open_store", refuse)
+    monkeypatch.setattr(genept.client.installation, "starter_reference", lambda _: reference)
+    return tmp_path
+
+
+def add(*arguments):
+    return CliRunner().invoke(app, ["add", *arguments])
+
+
+def test_a_dry_run_counts_and_stores_nothing(folder):
+    (folder / "v.csv").write_text("gene,0,1\nA,3,4\nOLD,1,1\nB,0,2\nnix,1,1\n")
+    result = add("v.csv", "--id", "scgpt/human", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "2 genes × 2 dimensions; 1 names stand behind" in result.output
+    assert "length 1.414 to 5 are scaled" in result.output
+    assert "nothing was stored" in result.output
+
+
+@pytest.mark.parametrize(
+    ("id_", "reason"),
+    [
+        ("scgpt", "is no space"),
+        ("minilm-l6-v2/name", "is a space of texts"),
+        ("random-50/mine", "kept for a control"),
+    ],
+)
+def test_an_id_that_cannot_be_is_refused_first(folder, id_, reason):
+    (folder / "v.csv").write_text("gene,0\nA,3\n")
+    result = add("v.csv", "--id", id_)
+    assert isinstance(result.exception, SourceError)
+    assert reason in str(result.exception)
+
+
+def test_recipes_are_listed_with_the_reason_why_not(capsys):
+    recipes()
+    said = capsys.readouterr().out
+    assert "name-go" in said
+    assert "not available: summary has no source" in said

@@ -1,0 +1,394 @@
+"""What an analyst does: find releases, read tables and partitions, connect another reader."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from declared_rows import (
+    candidate,
+    declared_frame,
+    declared_rows,
+    default_partition,
+    store_table,
+    with_tables,
+)
+from fault_proxy import fault_proxy
+from polars.testing import assert_frame_equal
+
+import genept
+from genept.client.api import load_table
+from genept.client.resolve import OfflineWarning, open_releases
+from genept.client.snippets import Snippets
+from genept.common.errors import StoreError, UnreachableStoreError
+from genept.common.settings import Settings
+from genept.release.manifest import Manifest
+from genept.schema.tables import TABLES
+from genept.storage.object_store import ObjectStore
+from genept.storage.provenance import NewPart, Origin, StoredTable
+
+AXIS = 5
+"""Genes, so that those which the declared rows of `expression` count are on the axis."""
+
+EMBEDDINGS, OBSERVATIONS = TABLES["gene_embeddings"], TABLES["observations"]
+
+
+@pytest.fixture(scope="module")
+def settings(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """An installation whose product nobody else publishes."""
+    access = object_store.access
+    return Settings(
+        state_dir=tmp_path_factory.mktemp("state"),
+        s3_endpoint=access.endpoint_url,
+        s3_access_key=access.access_key,
+        s3_secret_key=access.secret_key,
+        bucket=access.bucket,
+        product=f"client-{secrets.token_hex(4)}",
+    )
+
+
+def several_parts(settings: Settings, name: str, *parts: tuple[str, int]) -> StoredTable:
+    """A table with a part, of vectors of the dimension, for each value of its partition."""
+    table, lake = TABLES[name], open_releases(settings).lake
+    new = [
+        NewPart(
+            name,
+            declared_rows(table, partition=(value,), dimension=dimension),
+            (value,),
+            dimension if table.vector else None,
+        )
+        for value, dimension in parts
+    ]
+    origin = Origin(code=(), settings={"parts": [list(part) for part in parts]})
+    return lake.assemble(name, lake.build(f"test/{name}", origin, lambda: new))
+
+
+@pytest.fixture(scope="module")
+def published(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Manifest, Manifest]:
+    """Two releases: a plain one, then one of several collections and spaces, and no responses."""
+    elsewhere = tmp_path_factory.mktemp("publisher")  # whose copies the analyst does not have
+    publisher = settings.model_copy(update={"state_dir": elsewhere})
+    known = open_releases(publisher)
+    plain = candidate(known.lake)
+    plain = with_tables(
+        plain,
+        gene_axis=store_table(known.lake, "gene_axis", declared_rows(TABLES["gene_axis"], AXIS)),
+    )
+    rich = with_tables(
+        plain,
+        observations=several_parts(publisher, "observations", ("a", 0), ("b", 0)),
+        gene_embeddings=several_parts(publisher, "gene_embeddings", ("m/x", 4), ("n/x", 3)),
+        drug_responses=known.lake.assemble("drug_responses", []),
+        genes=store_table(known.lake, "genes", declared_rows(TABLES["genes"], first=1)),
+    )
+    return known.publish(plain).manifest, known.publish(rich).manifest
+
+
+pytestmark = pytest.mark.usefixtures("published")
+
+
+def test_releases_are_listed_oldest_first(
+    settings: Settings, published: tuple[Manifest, Manifest]
+) -> None:
+    assert genept.releases(settings=settings) == [one.release_id for one in published]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_read_as_it_was_written(
+    settings: Settings, published: tuple[Manifest, Manifest], name: str
+) -> None:
+    rows = genept.load_table(name, release=published[0].release_id, settings=settings).collect()
+    expected = declared_frame(TABLES[name], AXIS if name == "gene_axis" else 3)
+    assert_frame_equal(rows, expected.sort(TABLES[name].key))
+
+
+def test_the_latest_release_is_read_unless_one_is_named(
+    settings: Settings, published: tuple[Manifest, Manifest]
+) -> None:
+    first = load_table("genes", release=published[0].release_id, settings=settings)
+    latest = load_table("genes", settings=settings)
+    assert first.select("hgnc_id").first().collect().item() == "HGNC:1"
+    assert latest.select("hgnc_id").first().collect().item() == "HGNC:2"
+
+
+def test_partitions_are_read_together_or_by_value(settings: Settings) -> None:
+    parts = {one: declared_frame(OBSERVATIONS, partition=(one,)) for one in "ab"}
+    together = load_table("observations", settings=settings).collect()
+    assert_frame_equal(together, pl.concat(parts.values()))
+    (lonely,) = pl.collect_all([load_table("observations", settings=settings, collection_id="b")])
+    assert_frame_equal(lonely, parts["b"])
+
+
+def test_vectors_of_different_dimensions_never_meet(settings: Settings) -> None:
+    with pytest.raises(StoreError, match=r"choose one space of m/x \(4\), n/x \(3\)"):
+        load_table("gene_embeddings", settings=settings)
+    for space, dimension in (("m/x", 4), ("n/x", 3)):
+        rows = load_table("gene_embeddings", settings=settings, space=space).collect()
+        assert rows.schema["embedding"] == pl.Array(pl.Float32, dimension)
+        assert rows["space"].unique().to_list() == [space]
+
+
+def test_a_table_without_rows_is_an_empty_frame_with_its_columns(settings: Settings) -> None:
+    rows = load_table("drug_responses", settings=settings).collect()
+    assert rows.is_empty()
+    assert rows.schema == declared_frame(TABLES["drug_responses"]).schema
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("gene", {}, "has no table 'gene'; did you mean 'genes'?"),
+        ("zzz", {}, "has no table 'zzz'; there are .*'benchmark_results'"),
+        ("genes", {"release": "20010101T000000Z-0"}, "no release '20010101T000000Z-0'; the latest"),
+        ("genes", {"symbol": "TP53"}, r"'genes' is split by \[\], not by \['symbol'\]"),
+        (
+            "observations",
+            {"collection_id": "c"},
+            r"'observations' has nothing for \{'collection_id': 'c'\}; it has \['a', 'b'\]",
+        ),
+        ("drug_responses", {"collection_id": "c"}, r"'drug_responses' has nothing for .*\[\]"),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is(
+    settings: Settings, name: str, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(StoreError, match=message.replace("?", r"\?")):
+        load_table(name, settings=settings, **options)
+
+
+def test_near_misses_of_a_partition_are_suggested(settings: Settings) -> None:
+    with pytest.raises(StoreError, match=r"did you mean 'm/x'\?"):
+        genept.load_embeddings(space="m/z", settings=settings)
+    with pytest.raises(
+        StoreError, match=r"no cells or samples of 'collection_id-000'.*did you mean"
+    ):
+        genept.load_embeddings(
+            space="space-0000", collection="collection_id-000", settings=settings
+        )
+
+
+def test_embeddings_come_as_ids_and_a_matrix(settings: Settings) -> None:
+    ids, matrix = genept.load_embeddings(space="n/x", settings=settings)
+    rows = declared_frame(EMBEDDINGS, partition=("n/x",), dimension=3)
+    assert ids.tolist() == rows["ensembl_gene_id"].to_list()
+    assert matrix.dtype == np.float32
+    assert np.array_equal(matrix, rows["embedding"].to_numpy())
+    assert not matrix.flags.writeable, "it is what others read, too"
+    cells = TABLES["cell_embeddings"]
+    space, method, collection = default_partition(cells)
+    ids, matrix = genept.load_embeddings(
+        space=space, method=method, collection=collection, settings=settings
+    )
+    assert ids.tolist() == declared_frame(cells)["observation_id"].to_list()
+    assert matrix.shape == (3, 4)
+
+
+def test_some_vectors_come_by_themselves_in_the_order_of_their_ids(settings: Settings) -> None:
+    fresh = settings.model_copy(update={"state_dir": settings.state_dir / "by-range"})
+    every, matrix = genept.load_embeddings(space="m/x", settings=settings)
+    wanted = [str(every[2]), str(every[0])]
+    for near in (fresh, settings):  # by ranges, and from the copy on this machine
+        ids, vectors = genept.load_embeddings(space="m/x", ids=wanted, settings=near)
+        assert ids.tolist() == wanted
+        assert np.array_equal(vectors, matrix[[2, 0]])
+        with pytest.raises(StoreError, match="no vectors of FOXP3: vectors are asked for by id"):
+            genept.load_embeddings(space="m/x", ids=["FOXP3"], settings=near)
+    assert not (fresh.state / "cache" / "parts").exists(), "no file was fetched whole"
+
+
+def test_a_collection_comes_as_anndata(
+    settings: Settings, published: tuple[Manifest, Manifest]
+) -> None:
+    space, method, collection = default_partition(TABLES["cell_embeddings"])
+    # Of the plain release: its axis is long enough for its expression.
+    made = genept.load_anndata(
+        collection, space=space, method=method, release=published[0].release_id, settings=settings
+    )
+    assert made.shape == (3, AXIS)
+    expected = declared_frame(TABLES["expression"])
+    for row, genes, values in expected.select("gene_index", "value").with_row_index().iter_rows():
+        assert made.X[row, genes].toarray().ravel().tolist() == values
+    assert made.obs_names.tolist() == expected["observation_id"].to_list()
+    assert made.var_names[0] == "ENSG00000000001"
+    vectors = declared_frame(TABLES["cell_embeddings"])["embedding"].to_numpy()
+    assert np.array_equal(made.obsm["X_genept"], vectors)
+    assert (made.uns["release"], made.uns["space"]) == (published[0].release_id, space)
+
+
+def test_what_was_kept_is_read_when_the_store_is_out_of_reach(
+    settings: Settings, published: tuple[Manifest, Manifest]
+) -> None:
+    with fault_proxy(str(settings.s3_endpoint)) as proxy:
+        near = settings.model_copy(
+            update={"s3_endpoint": proxy.url, "state_dir": settings.state_dir / "offline"}
+        )
+        kept = load_table("genes", keep=True, settings=near).collect()
+        ids, _ = genept.load_embeddings(space="n/x", settings=near)
+    with pytest.warns(OfflineWarning, match=published[1].release_id):
+        assert_frame_equal(load_table("genes", settings=near).collect(), kept)
+    with pytest.warns(OfflineWarning):
+        again, _ = genept.load_embeddings(space="n/x", settings=near)
+    assert again.tolist() == ids.tolist()
+    pinned = load_table("genes", release=published[1].release_id, settings=near).collect()
+    assert_frame_equal(pinned, kept)
+    with (
+        pytest.warns(OfflineWarning),
+        pytest.raises(UnreachableStoreError, match="'gene_names' .* keep=True"),
+    ):
+        load_table("gene_names", settings=near)
+    never_seen = near.model_copy(update={"state_dir": settings.state_dir / "fresh"})
+    with pytest.raises(UnreachableStoreError, match="does not answer"):
+        load_table("genes", settings=never_seen)
+
+
+def test_a_kept_file_that_was_damaged_is_fetched_again(
+    settings: Settings, published: tuple[Manifest, Manifest]
+) -> None:
+    near = settings.model_copy(update={"state_dir": settings.state_dir / "damaged"})
+    whole = load_table("genes", keep=True, settings=near).collect()
+    (file,) = published[1].tables["genes"].files
+    copy = near.state / "cache" / "parts" / f"{file.sha256}.parquet"
+    copy.write_bytes(copy.read_bytes()[:-9])
+    assert_frame_equal(load_table("genes", settings=near).collect(), whole)
+    assert_frame_equal(load_table("genes", keep=True, settings=near).collect(), whole)
+    assert hashlib.sha256(copy.read_bytes()).hexdigest() == file.sha256
+
+
+def pasted(settings: Settings, code: str) -> dict[str, Any]:
+    """What is printed for an analyst, run as it stands but for where the settings are."""
+    names: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("STATE_DIR", settings.state_dir),
+            ("S3_ENDPOINT", settings.s3_endpoint),
+            ("S3_ACCESS_KEY", settings.s3_access_key),
+            ("S3_SECRET_KEY", settings.s3_secret_key.get_secret_value()),  # type: ignore[union-attr]
+            ("BUCKET", settings.bucket),
+            ("PRODUCT", settings.product),
+        ):
+            patch.setenv(f"GENEPT_{name}", str(value))
+        exec(code, names)  # noqa: S102 (what users paste)
+    return names
+
+
+def snippets(settings: Settings, manifest: Manifest) -> Snippets:
+    return Snippets(open_releases(settings).files, manifest)
+
+
+@pytest.mark.parametrize("reader", ["polars", "pandas", "pyarrow", "duckdb"])
+def test_snippets_do_what_they_say(
+    settings: Settings, published: tuple[Manifest, Manifest], reader: str
+) -> None:
+    code = snippets(settings, published[1]).readers()[reader]
+    assert len(pasted(settings, code)["genes"]) == 3
+
+
+def test_the_r_snippet_names_a_file_that_is_there(
+    settings: Settings, published: tuple[Manifest, Manifest], tmp_path: Path
+) -> None:
+    """R itself is asked to read the code where it is installed; its arrow package seldom is."""
+    code = snippets(settings, published[1]).r()
+    bucket, endpoint = re.findall(r'"([^"]*)"', code)[:2]
+    (key,) = re.findall(r'bucket\$path\("([^"]*)"\)', code)
+    store = open_releases(settings).store
+    assert (bucket, endpoint) == (store.bucket, store.access.endpoint_url)
+    assert store.exists(key)
+    (tmp_path / "snippet.R").write_text(code)
+    if program := shutil.which("Rscript"):
+        parse = ["-e", f"invisible(parse('{tmp_path / 'snippet.R'}'))"]
+        subprocess.run([program, *parse], check=True)
+
+
+def test_the_printed_questions_are_answered(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Planted: a gene that is FOXP3's twin, and a drug that only blood responds to."""
+    asked = settings.model_copy(update={"product": f"asked-{secrets.token_hex(4)}"})
+    lake = open_releases(asked).lake
+    genes = declared_frame(EMBEDDINGS, 12, partition=("m/x",), dimension=3)
+    vectors = np.random.default_rng(5).normal(size=(12, 3)).astype(np.float32)
+    vectors[4] = vectors[9] + 0.001
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    symbols = [{9: "FOXP3", 4: "TWIN"}.get(at, f"G{at}") for at in range(12)]
+    genes = genes.with_columns(
+        pl.Series("symbol", symbols), pl.Series("embedding", vectors, dtype=pl.Array(pl.Float32, 3))
+    )
+    lines = declared_frame(OBSERVATIONS, 40, partition=("screen",)).with_columns(
+        tissue=pl.Series(["leukemia", "skin"] * 20)
+    )
+    responses = declared_frame(TABLES["drug_responses"], 80, partition=("screen",)).with_columns(
+        observation_id=pl.Series([one for one in lines["observation_id"] for _ in "ab"]),
+        drug_id=pl.Series(["everybody's", "blood's"] * 40),
+        value=pl.Series([-5.0, -1.0, -5.1, 3.0] * 20),
+    )
+    texts = declared_frame(TABLES["gene_descriptions"], 2, partition=("x",)).with_columns(
+        symbol=pl.Series(["FOXP3", "G0"]), text=pl.Series(["a regulator of T cells", "none"])
+    )
+    plain = candidate(lake)
+
+    def stored(name: str, rows: pl.DataFrame, partition: str, dimension: int = 0) -> StoredTable:
+        table = rows.to_arrow().cast(TABLES[name].schema(dimension))
+        new = NewPart(name, table, (partition,), dimension or None)
+        origin = Origin(code=(), settings={"asked": name})
+        return lake.assemble(name, lake.build(f"asked/{name}", origin, lambda: [new]))
+
+    manifest = (
+        open_releases(asked)
+        .publish(
+            with_tables(
+                plain,
+                gene_embeddings=stored("gene_embeddings", genes, "m/x", 3),
+                gene_descriptions=stored("gene_descriptions", texts, "x"),
+                observations=stored("observations", lines, "screen"),
+                drug_responses=stored("drug_responses", responses, "screen"),
+            )
+        )
+        .manifest
+    )
+    nearest, text, drugs = snippets(asked, manifest).questions().values()
+    pasted(asked, text)
+    assert capsys.readouterr().out == "a regulator of T cells\n"
+    pasted(asked, nearest)
+    first, *others = re.findall(r"│ (\w+) +┆ +-?[\d.]+", capsys.readouterr().out)
+    assert first == "TWIN"
+    assert len(others) == 9
+    assert "FOXP3" not in others
+    pasted(asked, drugs)
+    found = re.findall(r"│ ([\w']+) +┆ +(-?[\d.]+)", capsys.readouterr().out)
+    assert [drug for drug, _ in found] == ["blood's", "everybody's"]
+
+
+def test_other_readers_get_what_they_need(
+    settings: Settings, published: tuple[Manifest, Manifest]
+) -> None:
+    address = open_releases(settings).address(published[1].release_id, "data/genes/*.parquet")
+    options = genept.storage_options(settings=settings)
+    assert pl.scan_parquet(address, storage_options=options).collect().height == 3
+    with genept.duckdb_connection(settings=settings) as connection:
+        assert connection.read_parquet(address).aggregate("count(*)").fetchall() == [(3,)]
+
+
+def test_before_the_first_release_the_remedy_is_said(settings: Settings) -> None:
+    empty = settings.model_copy(update={"product": "never-published"})
+    assert genept.releases(settings=empty) == []
+    with pytest.raises(StoreError, match="run `genept run` first"):
+        load_table("genes", settings=empty)
+
+
+def test_the_package_offers_what_it_says_and_nothing_else() -> None:
+    assert genept.load_table is load_table
+    assert dir(genept) == sorted(genept.__all__)
+    for name in genept.__all__:
+        assert callable(getattr(genept, name))
+    with pytest.raises(AttributeError, match="no attribute 'loadtable'"):
+        genept.loadtable  # noqa: B018

@@ -1,0 +1,58 @@
+"""Damaged files of every format are read or refused; nothing else ever comes of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import mutations
+import pytest
+
+from genept.common.errors import SourceError
+from genept.datasources.readers.sandbox import limited
+from genept.datasources.readers.sandbox_watch import Limits
+
+LIMITS = Limits(memory=1 << 30, seconds=3_600, disk=1 << 30)
+
+
+def outcomes(format_: str, n: int) -> tuple[Counter[str], list[Any]]:
+    """What became of `n` damaged files; a child that dies is followed by another."""
+    counted, others, first = Counter[str](), [], 0
+    while first < n:
+        last = [first]
+
+        def begun(question: dict[str, Any], last: list[int] = last) -> bool:
+            last[0] = question["begun"]
+            return True
+
+        try:
+            with limited(
+                mutations.outcomes, format_, range(first, n),
+                what=format_, limits=LIMITS, handler=begun,
+            ) as answer:  # fmt: skip
+                counted.update(answer.values["counted"])
+                others += answer.values["others"]
+            first = n
+        except SourceError:
+            counted["refused by limits"] += 1
+            first = last[0] + 1
+    return counted, others
+
+
+def hold(format_: str, n: int) -> None:
+    counted, others = outcomes(format_, n)
+    assert not others
+    assert counted["read"] > 0
+    assert counted["refused"] > 0
+
+
+@pytest.mark.parametrize("format_", mutations.FORMATS)
+def test_300_damaged_files_of_each_format(format_):
+    hold(format_, 300)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize("format_", mutations.FORMATS)
+def test_10000_damaged_files_of_each_format(format_):
+    hold(format_, 10_000)

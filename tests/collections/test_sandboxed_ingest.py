@@ -1,0 +1,98 @@
+"""What the process that reads a stranger's file hands over is looked at before it is stored."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from own_files import REFERENCE, counts, write_counts
+from planted import a_collection
+
+from genept.collections.ingest import ingest
+from genept.collections.sandboxed_dry_run import try_out
+from genept.collections.sandboxed_ingest import _Clerk, parts_in_child
+from genept.collections.sidecar import said
+from genept.collections.user_collections import local_archives
+from genept.common.errors import SourceError
+from genept.datasources.readers.sandbox_watch import USUAL
+from genept.storage.lake import Lake
+from genept.storage.provenance import Origin
+
+ORIGIN = Origin(code=(), inputs={}, settings={})
+
+
+@pytest.fixture
+def clerk(lake: Lake, tmp_path: Path) -> _Clerk:
+    (tmp_path / "own").mkdir()
+    clerk = _Clerk(lake, a_collection(), ORIGIN, tmp_path / "own")
+    assert clerk.answer({"observations": 10}) == []
+    return clerk
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {},
+        {"observations": -1},
+        {"observations": "many"},
+        {"observations": 10**15},
+        {"shard": 1, "parts": {}},
+        {"shard": "0", "parts": {}},
+        {"shard": 0, "parts": []},
+        {"shard": 0, "parts": {"collections": "x"}},
+        {"shard": 0, "parts": {"expression": 7}},
+        {"shard": 0, "parts": {"expression": "/etc/passwd"}},
+        {"shard": 0, "parts": {"expression": "/nowhere"}},
+        {"shard": 0, "parts": {"expression": "/dev/zero"}},
+        {"shard": 0, "parts": {"expression": "a\0b"}},
+        {"shard": 0, "parts": {"expression": "LINK"}},
+        {"shard": 0, "parts": {"expression": "PIPE"}},
+        {"shard": 0, "parts": {"expression": "OTHER"}},
+    ],
+)
+def test_nothing_is_stored_that_is_no_shard(lake, store_prefix, clerk, tmp_path, question):
+    import polars as pl
+
+    (tmp_path / "LINK").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "PIPE")
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "OTHER")
+    parts = question.get("parts")
+    if isinstance(parts, dict) and str(parts.get("expression")) in ("LINK", "PIPE", "OTHER"):
+        question = question | {"parts": {"expression": str(tmp_path / parts["expression"])}}
+    with pytest.raises(SourceError, match="handed over what cannot be"):
+        clerk.answer(question)
+    assert not list(lake.store.list(f"{store_prefix}/"))
+
+
+def test_a_killed_ingest_goes_on_where_it_stopped(lake, tmp_path, monkeypatch):
+    write_counts(tmp_path / "mine.csv", counts())
+    found = try_out(
+        tmp_path / "mine.csv", None, said({"id": "mine"}, "x"), REFERENCE,
+        bucket="b", product="p", limits=None,
+    ).detected  # fmt: skip
+    archives = local_archives(found.files, found.sources, tmp_path)
+    stored = []
+
+    def killed(self, number, made, store=_Clerk._store):
+        answer = store(self, number, made)
+        stored.append(sorted(made))
+        if len(stored) == 1:
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(_Clerk, "_store", killed)
+    given = (lake, archives, found.entry, lambda: REFERENCE, "reference-1")
+
+    def in_child(*arguments):
+        return parts_in_child(*arguments, allowance=USUAL)
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest(*given, make=in_child)
+    assert not list(lake.store.list(f"{lake.prefix}/collections/"))
+    parts = ingest(*given, make=in_child)
+    shard = ["expression", "shard_genes", "shard_inputs", "shard_observations"]
+    assert stored == [shard], "the second time, the lake had the shard"
+    other = Lake(lake.store, f"{lake.prefix}-other", lake.cache)
+    plain = ingest(other, *given[1:])
+    assert {it.table: it.sha256 for it in parts} == {it.table: it.sha256 for it in plain}

@@ -1,0 +1,33 @@
+"""Processes and machines are told apart without a wall clock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from genept.common.processes import is_running, machine, started
+
+
+def test_a_process_is_known_by_when_it_started() -> None:
+    sleeping = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    child = subprocess.Popen(sleeping, stdin=subprocess.PIPE)
+    since = started(child.pid)
+    own = started(os.getpid())
+    assert since is not None
+    assert own is not None
+    assert since >= own
+    assert is_running(child.pid, since)
+    assert not is_running(child.pid, since + 1)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_running(child.pid, since), "it has ended, although nobody has asked how"
+    child.communicate()
+    assert not is_running(child.pid, since)
+    assert started(child.pid) is None
+
+
+def test_a_machine_has_one_name_while_it_runs() -> None:
+    code = "from genept.common.processes import machine; print(machine())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == machine()

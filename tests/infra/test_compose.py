@@ -1,0 +1,179 @@
+"""One host with Docker: the file is what Compose reads, and nothing in it is a password."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from genept.common.settings import Settings
+from orchestration.guard import HEALTH
+
+PROJECT = Path(__file__).parents[2]
+COMPOSE = PROJECT / "infra" / "compose.yaml"
+SECRETS = {
+    "GENEPT_POSTGRES_PASSWORD",
+    "GENEPT_S3_ACCESS_KEY",
+    "GENEPT_S3_SECRET_KEY",
+    "GENEPT_STORE_SIGNING_KEY",
+    "GENEPT_PREFECT_PASSWORD",
+    "GENEPT_UI_TOKEN",
+    "GENEPT_VIEWER_TOKEN",
+}
+SECRET_NAME = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|AUTH_STRING")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    found = yaml.safe_load(COMPOSE.read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def compose_program() -> list[str]:
+    """Docker's plugin or Debian's older program; neither asks an engine to read a file."""
+    if shutil.which("docker"):
+        asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+        if asked.returncode == 0:
+            return ["docker", "compose"]
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    pytest.skip("neither `docker compose` nor docker-compose is installed")
+
+
+def config(**settings: str) -> subprocess.CompletedProcess[str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GENEPT_")}
+    return subprocess.run(
+        [*compose_program(), "-f", str(COMPOSE), "config"],
+        env=ours | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_fits_the_compose_specification() -> None:
+    checked = subprocess.run(
+        [
+            *(sys.executable, "-m", "check_jsonschema"),
+            *("--builtin-schema", "vendor.compose-spec", str(COMPOSE)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.soak
+def test_compose_reads_it_and_refuses_without_any_one_password() -> None:
+    given = dict.fromkeys(SECRETS, "planted-value")
+    read = config(**given)
+    assert read.returncode == 0, read.stderr
+    assert set(yaml.safe_load(read.stdout)["services"]) == {
+        *("postgres", "store", "prefect", "code", "daemon", "webserver", "viewer")
+    }
+    for name in sorted(SECRETS):
+        refused = config(**{one: value for one, value in given.items() if one != name})
+        assert refused.returncode != 0, f"compose starts without {name}"
+        assert name in refused.stderr
+
+
+def test_every_secret_comes_from_outside(compose: dict[str, Any]) -> None:
+    named: set[str] = set()
+    for service, told in compose["services"].items():
+        for name, value in (told.get("environment") or {}).items():
+            if SECRET_NAME.search(name) and value is not None:
+                required = re.findall(r"\$\{(\w+):\?is not set\}", value)
+                assert required, f"{service}: {name} has a default"
+                named.update(required)
+    assert named == SECRETS
+
+
+def test_only_webservers_are_reached_from_outside_and_on_loopback(compose: dict[str, Any]) -> None:
+    published = {name: one["ports"] for name, one in compose["services"].items() if "ports" in one}
+    assert set(published) == {"webserver", "viewer"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    assert compose["networks"]["inside"]["internal"] is True
+    assert compose["services"]["viewer"]["command"][-1] == "--read-only"
+    reaches_out = {n for n, one in compose["services"].items() if "outside" in one["networks"]}
+    assert reaches_out == {"code"}
+
+
+def test_webservers_are_guarded_and_the_code_server_has_no_port(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for name in ("webserver", "viewer"):
+        assert services[name]["command"][:3] == ["python", "-m", "orchestration.webserver"]
+        assert services[name]["healthcheck"]["test"][-1].endswith(HEALTH)
+    socket = services["code"]["environment"]["GENEPT_CODE_SOCKET"]
+    assert services["code"]["command"][3:5] == ["-s", socket]
+    assert not [word for word in services["code"]["command"] if word in ("-p", "-h")]
+    for name in ("code", "daemon", "webserver", "viewer"):
+        assert f"socket:{Path(socket).parent}" in services[name]["volumes"]
+    workspace = yaml.safe_load((PROJECT / "infra" / "workspace.yaml").read_text())
+    (location,) = (one["grpc_server"] for one in workspace["load_from"])
+    assert location == {"socket": {"env": "GENEPT_CODE_SOCKET"}, "location_name": "genept"}
+
+
+def test_nights_are_by_the_clock_unless_the_environment_says_otherwise(
+    compose: dict[str, Any],
+) -> None:
+    told = compose["services"]["code"]["environment"]
+    assert told["GENEPT_UNATTENDED"] == "${GENEPT_UNATTENDED:-true}"
+    assert told["GENEPT_FAILURE_WEBHOOK"] is None, "handed on if it is set"
+    known = {f"GENEPT_{name.upper()}" for name in Settings.model_fields}
+    ours = {name for name in told if name.startswith("GENEPT_")}
+    assert ours - known == {one for one in ours if "_POSTGRES_" in one} | {"GENEPT_CODE_SOCKET"}
+
+
+def test_every_service_is_watched_and_hardened(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL"), name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        if name != "postgres":  # Postgres' own image changes its user itself
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["read_only"] is True, name
+
+
+def test_webserver_and_daemon_hold_neither_the_data_nor_the_services_keys(
+    compose: dict[str, Any],
+) -> None:
+    own = {"daemon": set(), "webserver": {"GENEPT_UI_TOKEN"}, "viewer": {"GENEPT_VIEWER_TOKEN"}}
+    for name, tokens in own.items():
+        names = set(compose["services"][name]["environment"])
+        secrets = {one for one in names if SECRET_NAME.search(one)}
+        assert secrets == {"GENEPT_POSTGRES_PASSWORD"} | tokens
+
+
+def test_the_image_is_installed_by_hash_without_secrets_and_not_run_as_root() -> None:
+    instructions = (PROJECT / "infra" / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [one for one in instructions.splitlines() if one and not one.startswith("#")]
+    by_word = [one.split(None, 1) for one in lines]
+    assert not [rest for word, rest in by_word if word == "ARG"]
+    environment = " ".join(rest for word, rest in by_word if word == "ENV")
+    assert not SECRET_NAME.search(environment)
+    assert [rest for word, rest in by_word if word == "USER"] == ["10001:10001"]
+    installs = [one for one in lines if re.search(r"pip install", one)]
+    for install in " && ".join(installs).split("&&"):
+        if "pip install" in install:
+            assert "--require-hashes" in install or "--no-deps" in install, install
+    ignored = (PROJECT / "infra" / "Dockerfile.dockerignore").read_text().splitlines()
+    kept = {one.removeprefix("!") for one in ignored if one.startswith("!")}
+    assert "*" in ignored
+    assert {".genept", "genept.toml", ".git", "tests"}.isdisjoint(kept)
+    copied = {
+        source
+        for word, rest in by_word
+        if word == "COPY" and not rest.startswith("--from")
+        for source in rest.split()[:-1]
+    }
+    for source in copied:
+        assert (PROJECT / source).exists(), source
+        assert source.split("/")[0] in kept, f"{source} is not in the build's context"

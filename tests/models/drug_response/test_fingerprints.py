@@ -1,0 +1,34 @@
+"""Drugs as fingerprints where RDKit is, and as their names where it is not."""
+
+import numpy as np
+import pytest
+
+from genept.models.drug_response import predictors
+from genept.models.drug_response.predictors import FINGERPRINTS, IDENTITY, drug_features
+
+DRUGS = ["Aspirin", "Ibuprofen", "Secret", "Broken"]
+SMILES = {
+    "Aspirin": "CC(=O)Oc1ccccc1C(=O)O",
+    "Ibuprofen": "CC(C)Cc1ccc(cc1)C(C)C(=O)O",
+    "Broken": "C1CC",
+}
+
+
+def test_structures_become_fingerprints_and_a_missing_one_the_mean():
+    pytest.importorskip("rdkit")
+    what, features, without = drug_features(DRUGS, SMILES)
+    assert what == FINGERPRINTS
+    assert without == ["Secret", "Broken"]
+    assert features.shape == (4, 1024)
+    assert set(np.unique(features[:2])) == {0.0, 1.0}
+    assert not np.array_equal(features[0], features[1])
+    np.testing.assert_allclose(features[2], features[:2].mean(axis=0))
+
+
+def test_without_rdkit_or_structures_a_drug_is_its_name(monkeypatch):
+    assert drug_features(DRUGS, {})[0] == IDENTITY
+    monkeypatch.setattr(predictors, "has_rdkit", lambda: False)
+    what, features, without = drug_features(DRUGS, SMILES)
+    assert what == IDENTITY
+    assert without == DRUGS
+    assert np.array_equal(features, np.eye(4))

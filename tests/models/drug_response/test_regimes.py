@@ -1,0 +1,149 @@
+"""Four regimes: naive predictors score what they must; a planted signal is found."""
+
+import numpy as np
+import pytest
+
+from genept.models.drug_response.predictors import MODELS, NAIVE, Pairs, filled
+from genept.models.drug_response.regimes import (
+    REGIMES,
+    RegimeTest,
+    conformal_reach,
+    naive_predictions,
+    regime_folds,
+    regime_scores,
+)
+from genept.models.splits.folds import Regime
+
+N_LINES, N_DRUGS = 90, 6
+
+
+def screen():
+    rng = np.random.default_rng(0)
+    state = rng.normal(size=(N_LINES, 2))
+    X = (state @ rng.normal(size=(2, 40)) + 0.3 * rng.normal(size=(N_LINES, 40))).astype(np.float32)
+    line, drug = (
+        grid.ravel() for grid in np.meshgrid(range(N_LINES), range(N_DRUGS), indexing="ij")
+    )
+    tissue = np.arange(N_LINES) % 9
+    value = 3.0 * drug + 0.5 * tissue[line] + state[line, drug % 2] * 1.5
+    value = value + 0.3 * rng.normal(size=len(line))
+    keep = rng.random(len(line)) > 0.05
+    names = {
+        "lines": np.array([f"l{n:02}" for n in range(N_LINES)]),
+        "groups": np.array([f"l{n:02}" for n in range(N_LINES)]),
+        "tissues": np.array([f"t{n}" for n in tissue]),
+        "drugs": np.array([f"d{n}" for n in range(N_DRUGS)]),
+    }
+    pairs = Pairs(line[keep], drug[keep], tissue[line][keep], value[keep])
+    return X, names, pairs
+
+
+X, NAMES, PAIRS = screen()
+
+
+def test_naive_predictors_are_the_means_of_the_training_pairs():
+    train = np.arange(len(PAIRS.value)) % 3 > 0
+    here = int(np.flatnonzero(~train)[5])
+    same = {
+        "drug-mean": PAIRS.drug == PAIRS.drug[here],
+        "cell-line-mean": PAIRS.line == PAIRS.line[here],
+        "tissue-mean": PAIRS.tissue == PAIRS.tissue[here],
+        "global-mean": np.ones(len(train), bool),
+    }
+    same["tissue-drug-mean"] = same["drug-mean"] & same["tissue-mean"]
+    expected = {name: PAIRS.value[train & rows].mean() for name, rows in same.items()}
+    expected["mean-effects"] = (
+        expected["drug-mean"] + expected["cell-line-mean"] - expected["global-mean"]
+    )
+    found = {name: predict(PAIRS, train)[here] for name, predict in NAIVE.items()}
+    assert found == pytest.approx(expected)
+    unseen = PAIRS.drug != 2
+    assert NAIVE["drug-mean"](PAIRS, unseen)[~unseen] == pytest.approx(PAIRS.value[unseen].mean())
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_no_regime_lets_the_model_see_what_it_is_tested_on(regime):
+    _, folds = regime_folds(regime, **NAMES, pairs=PAIRS, n_folds=3, seed=0)
+    left_out = {
+        Regime.LEAVE_CELL_LINE_OUT: PAIRS.line,
+        Regime.LEAVE_TISSUE_OUT: PAIRS.tissue,
+        Regime.LEAVE_DRUG_OUT: PAIRS.drug,
+    }
+    if regime in left_out:
+        for one in np.unique(left_out[regime]):
+            assert len(np.unique(folds[left_out[regime] == one])) == 1
+    rows = regime_scores(
+        naive_predictions(PAIRS, folds), PAIRS, folds, PAIRS.line.astype(str), seed=0
+    )
+    scores = {(row["representation"], row["metric"]): row["value"] for row in rows}
+    assert {name for name, _ in scores} == set(NAIVE)
+    assert scores["mean-effects", "normalised_pearson"] == 0
+    assert all(row["is_control"] for row in rows)
+    assert 0.8 < scores["drug-mean", "interval_coverage"] < 1
+
+
+def pearson_of(predictions, pairs, folds):
+    rows = regime_scores(predictions, pairs, folds, pairs.line.astype(str), seed=0)
+    return {r["representation"]: r for r in rows if r["metric"] == "normalised_pearson"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_planted_signal_is_found_in_new_lines_and_not_in_shuffled_features(name):
+    regime = Regime.LEAVE_CELL_LINE_OUT
+    _, folds = regime_folds(regime, **NAMES, pairs=PAIRS, n_folds=3, seed=0)
+    shuffled = X[np.random.default_rng(1).permutation(len(X))]
+    test = RegimeTest(regime, PAIRS, folds, seed=0)
+    seen = {"expression": X, "permuted-features": shuffled}
+    found = {what: test.predict(name, what, features) for what, features in seen.items()}
+    pearson = pearson_of(found, PAIRS, folds)
+    assert pearson["expression"]["ci_low"] > 0.1
+    assert pearson["permuted-features"]["value"] < 0.25
+    again = RegimeTest(regime, PAIRS, folds, seed=0).predict(name, "expression", X)
+    np.testing.assert_allclose(again, found["expression"], atol=1e-6)
+
+
+def test_a_line_that_is_sensitive_to_everything_is_told_by_its_features():
+    # The line's own mean is unknown where the line is: what it does must be learnt.
+    rng = np.random.default_rng(3)
+    line, drug = (grid.ravel() for grid in np.meshgrid(range(60), range(5), indexing="ij"))
+    sensitive = rng.normal(size=60)
+    pairs = Pairs(line, drug, np.zeros_like(line), drug + 2 * sensitive[line])
+    features = np.stack([sensitive, rng.normal(size=60)], axis=1).astype(np.float32)
+    folds = (line % 3).astype(np.int64)
+    test = RegimeTest(Regime.LEAVE_CELL_LINE_OUT, pairs, folds, seed=0)
+    predicted = test.predict("ridge", "features", features)
+    assert np.corrcoef(predicted - drug, pairs.value - drug)[0, 1] > 0.95
+
+
+def test_a_drug_that_was_never_seen_is_told_by_its_features():
+    rng = np.random.default_rng(4)
+    line, drug = (grid.ravel() for grid in np.meshgrid(range(30), range(40), indexing="ij"))
+    kind = np.arange(40) % 2
+    value = 4.0 * kind[drug] + np.where(kind[drug] == 1, 1, -1) * rng.normal(size=30)[line]
+    pairs = Pairs(line, drug, np.zeros_like(line), value + 0.1 * rng.normal(size=len(line)))
+    fingerprints = (kind[:, None] ^ (rng.random((40, 12)) < 0.1)).astype(np.float32)
+    regime = Regime.LEAVE_DRUG_OUT
+    folds = (drug // 2 % 4).astype(np.int64)
+    test = RegimeTest(regime, pairs, folds, seed=0)
+    told = test.predict("ridge", "fingerprints", fingerprints)
+    by_name = test.predict("ridge", "identity", np.eye(40, dtype=np.float32))
+    pearson = pearson_of({"fingerprints": told, "identity": by_name}, pairs, folds)
+    assert pearson["fingerprints"]["value"] > 0.9
+    assert pearson["identity"]["value"] < 0.2
+
+
+def test_gaps_are_filled_by_what_the_rest_says():
+    rng = np.random.default_rng(0)
+    whole = np.outer(rng.normal(size=40), rng.normal(size=12))
+    table = np.where(rng.random(whole.shape) < 0.2, np.nan, whole)
+    found = filled(table, rank=1)
+    assert np.array_equal(found[np.isfinite(table)], table[np.isfinite(table)])
+    np.testing.assert_allclose(found, whole, atol=0.2)
+
+
+def test_intervals_are_calibrated_on_the_other_folds():
+    folds = np.repeat([0, 1], 200)
+    errors = np.concatenate([np.linspace(0, 1, 200), np.linspace(0, 2, 200)])
+    reach = conformal_reach(errors, np.zeros(400), folds)
+    assert reach[0] == pytest.approx(1.8, abs=0.02)
+    assert reach[-1] == pytest.approx(0.9, abs=0.02)

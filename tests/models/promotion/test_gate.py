@@ -1,0 +1,190 @@
+"""The gate: planted faults are refused each by the point that is meant for it, and no other."""
+
+import numpy as np
+import pytest
+from planted_models import blocked, planted_rows, trained
+
+import genept.models.diagnosis.retraining
+from genept.models.diagnosis.heads import Contender, fit_model
+from genept.models.evidence import Candidate, Champion, Interval
+from genept.models.promotion.promotion_gate import POINTS, judge
+from genept.models.splits.groups import connected_groups, near_duplicates
+
+TAUGHT = Interval(value=0.6, low=0.55, high=0.7, n=9)
+
+
+@pytest.fixture(scope="module")
+def good():
+    return trained(planted_rows())
+
+
+def changed(candidate, manifest=None, evidence=None, **more):
+    return Candidate(
+        candidate.manifest.model_copy(update=manifest or {}),
+        candidate.evidence.model_copy(update=evidence or {}),
+        more.get("card", candidate.card),
+        more.get("stored", candidate.stored_pipeline_sha256),
+    )
+
+
+def worse(candidate, rows):
+    """The candidate's holdout as predicted by a champion that errs on these rows."""
+    out = candidate.evidence.holdout
+    shares = np.where(
+        np.eye(len(out.classes))[np.searchsorted(out.classes, out.truth)] > 0, 0.9, 0.1
+    )
+    shares[rows] = shares[rows][:, ::-1]
+    return out.model_copy(update={"probabilities": tuple(map(tuple, shares.tolist()))})
+
+
+def champion_of(candidate, wrong, **manifest):
+    named = candidate.manifest.model_copy(update={"version": "0", **manifest})
+    return Champion(named, candidate.evidence, worse(candidate, wrong))
+
+
+def test_a_good_first_candidate_passes_all_fifteen(good):
+    verdicts = judge(good, None)
+    assert [one.point for one in verdicts.points] == list(range(1, 16))
+    assert [one.name for one in verdicts.points] == list(POINTS)
+    assert not blocked(good)
+    assert verdicts.promotes
+    assert verdicts.table().height == 15
+
+
+def test_it_takes_the_place_of_a_worse_champion_and_a_tie_keeps_the_champion(good):
+    many = np.arange(0, len(good.evidence.holdout.ids), 2)
+    assert not blocked(good, champion_of(good, many))
+    tie = Champion(
+        good.manifest.model_copy(update={"version": "0"}), good.evidence, good.evidence.holdout
+    )
+    assert blocked(good, tie) == {"not_worse_than_champion": "refuse"}
+    assert "not_worse_than_champion" in blocked(good, champion_of(good, np.array([], dtype=int)))
+
+
+def test_a_patient_in_two_folds_under_two_ids_is_refused():
+    rows = planted_rows()
+    twins = np.flatnonzero(np.arange(420) % 20 == 7)
+    X = rows.features["expression"].copy()
+    X[twins + 2] = X[twins] + np.float32(1e-4)
+    leaky = planted_rows(features={"expression": X})
+    honest = connected_groups(list(leaky.groups), duplicates=near_duplicates(X))
+    assert (honest[twins] == honest[twins + 2]).all()
+    assert blocked(trained(leaky)) == {"groups_stay_whole": "refuse"}
+    mended = planted_rows(features={"expression": X}, groups=honest)
+    assert "groups_stay_whole" not in blocked(trained(mended, patients=leaky.groups))
+
+
+def test_a_label_column_among_the_features_is_refused():
+    rows = planted_rows()
+    code = (rows.labels == "malign").astype(np.float32)
+    X = np.hstack([rows.features["expression"], code[:, None]])
+    candidate = trained(planted_rows(features={"expression": X}))
+    assert candidate.evidence.label_like_features == ("expression #24",)
+    assert blocked(candidate)["fitted_inside"] == "refuse"
+
+
+def test_test_rows_in_training_are_betrayed_by_the_sentinels(monkeypatch):
+    rows = planted_rows(strength=0.0)
+    everything = {}
+
+    def remember(given, holdout, *, seed):
+        planted, sentinel = planted_labels(given, holdout, seed=seed)
+        everything.update(features=planted.features, labels=planted.labels)
+        return planted, sentinel
+
+    def leaky_fit(contender, features, labels, tempering, seed):
+        return fit_model(
+            Contender("expression", "knn"),
+            everything["features"],
+            everything["labels"],
+            tempering,
+            seed,
+        )
+
+    planted_labels = genept.models.diagnosis.retraining.planted_labels
+    monkeypatch.setattr(genept.models.diagnosis.retraining, "planted_labels", remember)
+    monkeypatch.setattr(genept.models.diagnosis.retraining, "fit_model", leaky_fit)
+    candidate = trained(rows)
+    assert candidate.evidence.sentinels_right == candidate.evidence.n_sentinels == 40
+    assert blocked(candidate)["sentinels_stay_unknown"] == "refuse"
+
+
+def test_a_forgotten_cohort_or_class_is_refused(good):
+    many = np.arange(0, len(good.evidence.holdout.ids), 2)
+    champion = champion_of(good, many)
+    one_cohort = changed(good, {"cohorts": good.manifest.cohorts[:1]})
+    assert blocked(one_cohort, champion) == {"no_data_set_is_forgotten": "refuse"}
+    on_purpose = changed(
+        good, {"cohorts": good.manifest.cohorts[:1], "forgotten_on_purpose": ("west",)}
+    )
+    assert not blocked(on_purpose, champion)
+    known_class = champion_of(good, many, classes=(*good.manifest.classes, "rare"))
+    assert blocked(good, known_class) == {"nothing_is_forgotten": "refuse"}
+
+
+def test_a_drop_on_one_earlier_cohort_is_refused_even_when_the_whole_got_better(good):
+    out = good.evidence.holdout
+    right = np.eye(2)[np.searchsorted(out.classes, out.truth)] * 0.8 + 0.1
+    west = np.flatnonzero(np.asarray(out.cohorts) == "west")
+    east = np.flatnonzero(np.asarray(out.cohorts) == "east")
+    assert min(len(west), len(east)) >= 30
+    right[west[:6]] = right[west[:6]][:, ::-1]
+    forgets = changed(
+        good,
+        evidence={
+            "holdout": out.model_copy(update={"probabilities": tuple(map(tuple, right.tolist()))})
+        },
+    )
+    found = blocked(forgets, champion_of(good, east[:25]))
+    assert found["nothing_is_forgotten"] == "refuse"
+    assert "not_worse_than_champion" not in found
+
+
+@pytest.mark.parametrize(
+    ("point", "changes"),
+    [
+        ("fitted_inside", {"manifest": {"steps": ("head",)}}),
+        ("holdout_is_frozen", {"manifest": {"holdout_sha256": "0" * 64}}),
+        ("sentinels_stay_unknown", {"evidence": {"sentinels_right": 31}}),
+        ("sentinels_stay_unknown", {"evidence": {"n_sentinels": 6, "sentinels_right": 2}}),
+        ("permuted_labels_teach_nothing", {"evidence": {"permuted": TAUGHT}}),
+        ("beats_baselines", {"evidence": {"baselines": {}}}),
+        ("is_reproducible", {"evidence": {"refit_difference": 1e-3}}),
+        ("is_stored_safely", {"stored": "other"}),
+        ("is_stored_safely", {"manifest": {"types": ("os.system",)}}),
+        ("is_stored_safely", {"evidence": {"reload_difference": 0.53}}),
+        ("evidence_is_complete", {"evidence": {"scores": {}}}),
+        ("has_a_card", {"card": "a card"}),
+    ],
+)  # fmt: skip
+def test_each_fault_is_refused_by_its_point(good, point, changes):
+    assert blocked(changed(good, **changes)) == {point: "refuse"}
+
+
+def test_not_a_number_refuses(good):
+    nothing = good.evidence.scores | {"macro_f1": Interval(value=float("nan"), n=1)}
+    found = blocked(changed(good, evidence={"scores": nothing, "refit_difference": float("nan")}))
+    assert found == {"evidence_is_complete": "refuse", "is_reproducible": "refuse"}
+
+
+def test_new_classes_and_a_moved_label_mix_wait_for_a_person(good):
+    many = np.arange(0, len(good.evidence.holdout.ids), 2)
+    fewer = champion_of(good, many, classes=good.manifest.classes[:1])
+    assert blocked(good, fewer)["evidence_is_complete"] == "wait"
+    moved = champion_of(good, many, label_counts={"benign": 300, "malign": 120})
+    assert blocked(good, moved) == {"evidence_is_complete": "wait"}
+    assert not judge(good, moved).promotes
+    out = good.evidence.holdout
+    more = out.model_copy(update={"ids": (*out.ids, "s999")})
+    shrunk = Champion(
+        moved.manifest, good.evidence.model_copy(update={"holdout": more}), moved.holdout
+    )
+    assert blocked(good, shrunk)["evidence_is_complete"] == "refuse"
+
+
+def test_two_retrainings_give_the_same_probabilities():
+    first, second = (trained(planted_rows(n=160)).evidence for _ in range(2))
+    np.testing.assert_allclose(first.holdout.shares, second.holdout.shares, atol=1e-6)
+    np.testing.assert_allclose(first.out_of_fold.shares, second.out_of_fold.shares, atol=1e-6)
+    assert first.refit_difference <= 1e-6
+    assert first.reload_difference <= 1e-6

@@ -1,0 +1,82 @@
+"""The holdout: stable as data arrives, whole groups, refused wherever training would read it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genept.models.splits.groups import connected_groups
+from genept.models.splits.holdout import (
+    HoldoutReadError,
+    Rows,
+    TrainingView,
+    held_apart,
+    hold_out,
+    planted_labels,
+)
+
+
+def rows_of(patients, labels=None):
+    n = len(patients)
+    return Rows(
+        np.array([f"s{row}" for row in range(n)]),
+        np.asarray(patients, dtype=np.str_),
+        np.full(n, "cohort"),
+        np.asarray(labels if labels is not None else ["A", "B"] * (n // 2) + ["A"] * (n % 2)),
+        {"expression": np.arange(2 * n, dtype=np.float32).reshape(n, 2)},
+    )
+
+
+def held_out_of(rows):
+    return hold_out(rows.ids, rows.groups, rows.groups, task="t")
+
+
+@settings(max_examples=50, deadline=None)
+@given(patients=st.lists(st.integers(0, 60), min_size=2, max_size=80), more=st.integers(0, 40))
+def test_whoever_is_held_out_stays_so_and_groups_stay_whole(patients, more):
+    names = [f"p{one}" for one in patients]
+    before = held_out_of(rows_of(names)).hashes
+    grown = rows_of([*names, *(f"p{60 + one}" for one in range(more))])
+    holdout = held_out_of(grown)
+    assert before <= holdout.hashes
+    view, out = held_apart(grown, holdout)
+    assert not set(view.rows.groups) & set(out.groups)
+    assert len(view.rows.ids) + len(out.ids) == len(grown.ids)
+
+
+def test_tying_two_groups_together_never_brings_a_held_out_row_back():
+    names = [f"p{row}" for row in range(60)]
+    rows = rows_of(names)
+    holdout = held_out_of(rows)
+    out = np.flatnonzero(holdout.contains(rows.ids))
+    inside = np.flatnonzero(~holdout.contains(rows.ids))
+    assert 4 < len(out) < 25
+    tied = connected_groups(names, duplicates=np.array([[inside[0], out[0]]]))
+    grown = hold_out(rows.ids, names, tied, task="t")
+    assert (
+        grown.hashes
+        == holdout.hashes
+        | hold_out(rows.ids[inside[:1]], ["x"], np.array(["x"]), task="t", share=1.0).hashes
+    )
+
+
+def test_training_cannot_be_handed_a_held_out_row():
+    rows = rows_of([f"p{row}" for row in range(50)])
+    holdout = held_out_of(rows)
+    with pytest.raises(HoldoutReadError, match="rows of the holdout were handed to training"):
+        TrainingView(rows, holdout)
+    split_group = Rows(
+        rows.ids, np.full(50, "one patient"), rows.cohorts, rows.labels, rows.features
+    )
+    with pytest.raises(HoldoutReadError, match="both sides"):
+        held_apart(split_group, holdout)
+
+
+def test_sentinels_lie_in_the_holdout_only():
+    rows = rows_of([f"p{row}" for row in range(400)])
+    holdout = held_out_of(rows)
+    planted, sentinel = planted_labels(rows, holdout, seed=0)
+    assert sentinel.sum() == 40
+    assert holdout.contains(rows.ids[sentinel]).all()
+    assert (planted.labels[~sentinel] == rows.labels[~sentinel]).all()
+    assert 5 < (planted.labels[sentinel] != rows.labels[sentinel]).sum() < 35

@@ -1,0 +1,111 @@
+"""What starts runs: schedules by the day, the sensor of new data, conditions under their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.operations import NIGHTS
+from genept.common.settings import Settings
+from orchestration.automation import FOLLOWS_ITS_INPUTS
+from orchestration.definitions import build_defs, defs
+from orchestration.schedules import TRAINING_INPUTS
+
+VERSION = "dagster/data_version"
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+def tell(instance: dg.DagsterInstance, name: str, version: str) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization(name, tags={VERSION: version}))
+
+
+def ticked(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.RunRequest]:
+    repository = defs.get_repository_def()
+    context = dg.build_schedule_context(
+        instance=instance, scheduled_execution_time=at, repository_def=repository
+    )
+    return list(repository.get_schedule_def(name).evaluate_tick(context).run_requests or [])
+
+
+@pytest.mark.filterwarnings("ignore:Function `JobDefinition.run_request_for_partition`")
+def test_a_night_is_for_the_day_that_ended(instance: dg.DagsterInstance) -> None:
+    (asked,) = ticked(instance, "nightly", datetime(2026, 11, 22, 3, 15, tzinfo=UTC))
+    assert asked.partition_key == "2026-11-21"
+    assert NIGHTS.timezone == "UTC"
+
+
+def test_what_starts_by_itself_is_a_setting(tmp_path: Path) -> None:
+    for unattended, expected in ((False, "STOPPED"), (True, "RUNNING")):
+        settings = Settings(state_dir=tmp_path, unattended=unattended)
+        schedules = build_defs(settings).get_repository_def().schedule_defs
+        assert {one.name: one.default_status.value for one in schedules} == dict.fromkeys(
+            ("nightly", "retraining"), expected
+        )
+
+
+def test_models_are_retrained_once_for_every_new_data_version(
+    instance: dg.DagsterInstance,
+) -> None:
+    sensor = defs.get_repository_def().get_sensor_def("new_training_data")
+
+    def look(cursor: str | None) -> dg.SensorExecutionData:
+        with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
+            return sensor.evaluate_tick(context)
+
+    assert "was never materialised" in str(look(None).skip_message)
+    for name in TRAINING_INPUTS:
+        tell(instance, name, "one")
+    noted = look(None)
+    assert not noted.run_requests
+    assert "models have seen" in str(look(noted.cursor).skip_message)
+    tell(instance, TRAINING_INPUTS[0], "two")
+    changed = look(noted.cursor)
+    assert changed.run_requests is not None
+    (asked,) = changed.run_requests
+    assert asked.tags["genept/because"] == "new training data"
+    assert not look(changed.cursor).run_requests
+    tell(instance, TRAINING_INPUTS[0], "two")
+    assert not look(changed.cursor).run_requests, "the same content again is no news"
+
+
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+def test_a_table_follows_its_input_only_once_its_blocking_check_passed(
+    instance: dg.DagsterInstance,
+) -> None:
+    passes = False
+
+    @dg.asset
+    def above() -> None: ...
+
+    @dg.asset_check(asset=above, blocking=True)
+    def holds() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=passes)
+
+    @dg.asset(deps=[above], automation_condition=FOLLOWS_ITS_INPUTS)
+    def below() -> None: ...
+
+    graph = dg.Definitions(assets=[above, below], asset_checks=[holds])
+    job = graph.resolve_implicit_global_asset_job_def()
+
+    def asked(cursor: dg.AutomationConditionSensorDefinition | None = None) -> tuple[int, object]:
+        found = dg.evaluate_automation_conditions(defs=graph, instance=instance, cursor=cursor)
+        return found.get_num_requested(dg.AssetKey("below")), found.cursor
+
+    _, cursor = asked()
+    made = {"instance": instance, "asset_selection": [above.key], "raise_on_error": False}
+    job.execute_in_process(**made)
+    requested, cursor = asked(cursor)
+    assert requested == 0, "its check failed"
+    passes = True
+    job.execute_in_process(**made)
+    requested, cursor = asked(cursor)
+    assert requested == 1

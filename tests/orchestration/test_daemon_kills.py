@@ -1,0 +1,224 @@
+"""A daemon, a code server and run workers as deployed; two of the three are killed mid-run.
+
+Whatever is killed, the next run goes on where it ended: one release, no text embedded twice, no
+run left open, no slot of a pool lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from click import Command
+from click.testing import CliRunner
+from dagster._cli.job import job_backfill_command, job_launch_command
+from installations import PROJECT
+from nights import Nights
+
+from assets.operations import NEWS
+from genept.storage.embedded.store import EmbeddedStore
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1500)]
+
+SERVED = Path(__file__).parents[1] / "support" / "served_nights.py"
+SOON = 900
+"""Seconds; nobody waits that long but on a machine that does much else."""
+
+POOLED = "cell_embeddings"
+"""A step that holds a slot of pool `memory` while it is at work, after all texts are embedded."""
+
+
+@dataclass
+class Deployed:
+    """Processes as under systemd: the daemon and the runs end apart from each other."""
+
+    folder: Path
+    nights: Nights
+    instance: dg.DagsterInstance
+    environment: dict[str, str]
+    port: int
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, *program: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "processes.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *program],
+                cwd=PROJECT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def start_daemon(self) -> subprocess.Popen[bytes]:
+        return self.start("dagster._daemon", "run", "-w", str(self.workspace))
+
+    @property
+    def workspace(self) -> Path:
+        return self.folder / "workspace.yaml"
+
+    def launch(self) -> str:
+        """Queue the job `release`, as the UI does."""
+        (run_id,) = self._queued(job_launch_command, "release")
+        return run_id
+
+    def backfill(self, *nights: str) -> list[str]:
+        """Queue a night for each of these partitions."""
+        partitions = ("--partitions", ",".join(nights), "--noprompt")
+        return self._queued(job_backfill_command, "nightly", *partitions)
+
+    def _queued(self, command: Command, job: str, *further: str) -> list[str]:
+        known = {run.run_id for run in self.instance.get_runs()}
+        asked = CliRunner().invoke(command, ["-w", str(self.workspace), "-j", job, *further])
+        assert asked.exit_code == 0, asked.output
+        return [run.run_id for run in self.instance.get_runs() if run.run_id not in known]
+
+    def events(self, run_id: str) -> list[dg.DagsterEvent]:
+        return [
+            entry.dagster_event for entry in self.instance.all_logs(run_id) if entry.dagster_event
+        ]
+
+    def wait_for_step(self, run_id: str, step: str) -> int:
+        """Wait until the step is at work; the process that does it."""
+
+        def is_at_work() -> bool:
+            assert self.status(run_id) != dg.DagsterRunStatus.FAILURE
+            return any(one.is_step_start and one.step_key == step for one in self.events(run_id))
+
+        self.wait(is_at_work)
+        pids = [
+            one.engine_event_data.metadata["pid"].value
+            for one in self.events(run_id)
+            if one.is_engine_event and "pid" in one.engine_event_data.metadata
+        ]
+        return int(str(pids[-1]))
+
+    def status(self, run_id: str) -> dg.DagsterRunStatus:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run.status
+
+    def wait_for(self, run_id: str, status: str) -> None:
+        self.wait(lambda: self.status(run_id).value == status)
+
+    def wait(self, happened: Callable[[], bool]) -> None:
+        until = time.monotonic() + SOON
+        while not happened():
+            assert time.monotonic() < until, (self.folder / "processes.log").read_text()[-3000:]
+            time.sleep(0.1)
+
+    def asked(self) -> list[str]:
+        """Every text that any of the processes had embedded."""
+        return (self.folder / "asked.txt").read_text().splitlines()
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    home = tmp_path / "dagster"
+    home.mkdir()
+    instance_config = yaml.safe_load((PROJECT / "infra" / "dagster.yaml").read_text())
+    instance_config["run_monitoring"] |= {
+        "poll_interval_seconds": 1,
+        "free_slots_after_run_end_seconds": 1,
+    }
+    (home / "dagster.yaml").write_text(yaml.safe_dump(instance_config))
+    server = {"host": "127.0.0.1", "port": port, "location_name": "nights"}
+    (tmp_path / "workspace.yaml").write_text(
+        yaml.safe_dump({"load_from": [{"grpc_server": server}]})
+    )
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        nights = Nights(tmp_path, instance)
+        settings = nights.settings
+        environment = os.environ | {
+            "NIGHTS_FOLDER": str(tmp_path),
+            "GENEPT_STATE_DIR": str(settings.state),
+            "GENEPT_PRODUCT": settings.product,
+            "GENEPT_MIRRORS": json.dumps(settings.mirrors),
+            "GENEPT_COLLECTIONS": json.dumps(settings.collections),
+            "GENEPT_THREADS": "1",
+        }
+        found = Deployed(tmp_path, nights, instance, environment, port)
+        try:
+            yield found
+        finally:
+            for process in found.processes:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            EmbeddedStore(settings.state / "store").stop()
+
+
+def test_a_killed_worker_and_a_killed_daemon_end_in_one_release(deployed: Deployed) -> None:
+    server = ("-h", "127.0.0.1", "-p", str(deployed.port), "-f", str(SERVED))
+    deployed.start("dagster", "code-server", "start", *server)
+    _wait_for_port(deployed)
+    daemon = deployed.start_daemon()
+
+    first = deployed.launch()
+    os.kill(deployed.wait_for_step(first, POOLED), signal.SIGKILL)
+    deployed.wait_for(first, "FAILURE")  # nobody but the code server can say so
+    releases = deployed.nights.releases
+    assert releases.current_id() is None
+
+    second = deployed.launch()
+    deployed.wait_for_step(second, POOLED)  # so the slot of the killed one is free again
+    daemon.kill()
+    deployed.wait_for(second, "SUCCESS")
+    published = releases.current_id()
+    assert published is not None
+    assert len(deployed.asked()) == len(set(deployed.asked())), "a text was embedded twice"
+    asked, kept = deployed.asked(), _kept(deployed.nights)
+
+    nights = deployed.backfill("2026-11-01", "2026-11-02")
+    time.sleep(2)
+    assert {deployed.status(one).value for one in nights} == {"QUEUED"}, "nobody starts them"
+    deployed.start_daemon()
+    for night in nights:
+        deployed.wait_for(night, "SUCCESS")
+    assert releases.ids() == [published], "the same content is no release"
+    assert deployed.asked() == asked
+    assert _kept(deployed.nights) == kept, "the same inputs make nothing"
+    (observed,) = deployed.instance.fetch_observations(NEWS, limit=1).records
+    assert observed.asset_observation is not None
+    assert "no news" in str(observed.asset_observation.description), "of the second night"
+
+    storage = deployed.instance.event_log_storage
+    pools = storage.get_concurrency_keys()
+    deployed.wait(lambda: not any(storage.get_concurrency_info(one).claimed_slots for one in pools))
+    statuses = [run.status.value for run in deployed.instance.get_runs()]
+    assert statuses == ["SUCCESS", "SUCCESS", "SUCCESS", "FAILURE"]
+
+
+def _wait_for_port(deployed: Deployed) -> None:
+    def answers() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", deployed.port)) == 0
+
+    deployed.wait(answers)
+
+
+def _kept(nights: Nights) -> dict[str, str]:
+    """What lies in the store, but for the claim and what is noted of the cost of runs."""
+    found = nights.objects()
+    return {
+        key: etag for key, etag in found.items() if key != "run.json" and "run_metrics" not in key
+    }

@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+from genept.common.errors import StoreError
+from genept.common.settings import Settings
+from genept.schema.tables import TABLES
+from orchestration.definitions import build_defs, defs
+from orchestration.instance import _CONFIGURATION, dagster_home
+
+
+@pytest.fixture(scope="module")
+def graph() -> AssetGraph:
+    return defs.resolve_asset_graph()
+
+
+def test_the_code_location_loads_as_the_ui_loads_it() -> None:
+    dg.Definitions.validate_loadable(build_defs())
+    defs.get_repository_def().load_all_definitions()
+
+
+def test_every_table_is_an_asset_with_its_columns_and_a_blocking_check(
+    graph: AssetGraph,
+) -> None:
+    checks = {
+        key.asset_key: graph.get(key)
+        for key in graph.asset_check_keys
+        if key.name == "keeps_its_declaration"
+    }
+    for name, table in TABLES.items():
+        node = graph.get(dg.AssetKey(name))
+        assert node.description == table.meaning
+        assert node.group_name == table.group
+        columns = node.metadata["dagster/column_schema"].columns
+        assert [column.name for column in columns] == [column.name for column in table.columns]
+        assert checks[dg.AssetKey(name)].blocking
+
+
+def test_genes_that_are_named_are_checked_against_the_reference(graph: AssetGraph) -> None:
+    found = {
+        key.asset_key.to_user_string()
+        for key in graph.asset_check_keys
+        if key.name == "names_only_known_genes" and graph.get(key).blocking
+    }
+    assert found == {"gene_names", "gene_mapping", "gene_axis"}
+
+
+def test_every_asset_has_owner_kind_description_and_group(graph: AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.description, key
+        assert node.group_name != "default", key
+
+
+def test_the_job_takes_in_every_asset_that_is_made_and_every_check(graph: AssetGraph) -> None:
+    job = defs.resolve_job_def("release")
+    by_partition = {dg.AssetKey(one) for one in ("space_vectors", "inbox_collection", "news")}
+    every = set(graph.materializable_asset_keys) - by_partition
+    assert set(job.asset_layer.selected_asset_keys) == every
+    checked = {
+        key.asset_key.to_user_string() for key in job.asset_layer.asset_graph.asset_check_keys
+    }
+    assert checked == set(TABLES)
+
+
+def test_the_release_waits_for_every_table(graph: AssetGraph) -> None:
+    parents = graph.get(dg.AssetKey("published_release")).parent_keys
+    assert {key.to_user_string() for key in parents} == set(TABLES)
+
+
+def test_the_instance_sends_nothing_out_and_ends_stuck_runs() -> None:
+    instance = yaml.safe_load(_CONFIGURATION.read_text())
+    assert instance["telemetry"]["enabled"] is False
+    assert instance["nux"]["enabled"] is False
+    assert instance["run_monitoring"]["max_runtime_seconds"] > 0
+    assert instance["run_retries"]["retry_on_asset_or_op_failure"] is False
+
+
+def test_the_instance_in_postgres_differs_in_its_storage_alone() -> None:
+    path = _CONFIGURATION.parent / "postgres" / "dagster.yaml"
+    instance = yaml.safe_load(path.read_text())
+    (database,) = instance.pop("storage")["postgres"].values()
+    assert instance == yaml.safe_load(_CONFIGURATION.read_text())
+    scheme = database.pop("scheme")
+    assert scheme == "postgresql+psycopg2"
+    assert all(set(value) == {"env"} for value in database.values()), "nothing of it stands here"
+
+
+def test_another_configuration_of_the_instance_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("telemetry: {enabled: false}\n")
+    home = dagster_home(Settings(state_dir=tmp_path / "state", instance_config=mine))
+    assert (home / "dagster.yaml").read_bytes() == mine.read_bytes()
+    (home / "dagster.yaml").chmod(0o400)
+    assert dagster_home(Settings(state_dir=tmp_path / "state", instance_config=mine)) == home
+    with pytest.raises(StoreError, match=r"GENEPT_INSTANCE_CONFIG names it"):
+        dagster_home(Settings(state_dir=tmp_path, instance_config=tmp_path / "none.yaml"))

@@ -1,0 +1,95 @@
+"""Held, approved, published, held again: through Dagster, in process and in step processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import held_run
+import pytest
+from installations import PROJECT
+
+from genept.client.platform import Platform
+from genept.common.errors import StoreError
+from genept.release.approvals import approve
+from genept.release.holds import current_hold
+from genept.storage.embedded.store import EmbeddedStore
+from orchestration.commands import require_published
+from orchestration.failures import failure_report
+
+LOGGERS = {"loggers": {"console": {}}}
+IN_PROCESS = {"execution": {"config": {"in_process": {}}}} | LOGGERS
+STEP_PROCESSES = {"execution": {"config": {"multiprocess": {"max_concurrent": 1}}}} | LOGGERS
+
+
+@pytest.fixture
+def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """An installation that the environment names, with a first release of planted tables."""
+    monkeypatch.setenv("GENEPT_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.syspath_prepend(PROJECT)  # step processes search all but the first place
+    platform = Platform(held_run.settings())
+    held_run.release_first(platform)
+    yield platform
+    EmbeddedStore(tmp_path / "state" / "store").stop()
+
+
+def run(instance: dg.DagsterInstance, config: dict[str, object]) -> dg.DagsterRun:
+    """Run the job as another process of the installation would; the run as it ended."""
+    result = dg.execute_job(
+        dg.reconstructable(held_run.job), instance, run_config=config, raise_on_error=False
+    )
+    ended = instance.get_run_by_id(result.run_id)
+    assert ended is not None
+    return ended
+
+
+def failure(instance: dg.DagsterInstance, ended: dg.DagsterRun) -> dg.DagsterEvent:
+    assert ended.status == dg.DagsterRunStatus.FAILURE
+    (entry,) = instance.all_logs(ended.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    assert entry.dagster_event is not None
+    return entry.dagster_event
+
+
+def test_hold_approve_publish_and_hold_again(
+    platform: Platform, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    releases = platform.releases
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        held_run.tell(instance, platform.releases.current(), genes=held_run.genes(platform, 30))
+        first = releases.current()
+        capfd.readouterr()
+        ended = run(instance, IN_PROCESS)
+        event = failure(instance, ended)
+        printed = "".join(capfd.readouterr())
+        assert "genes: 100 rows became 30 (−70%)" in printed
+        assert "genept release approve --reason" in printed
+        assert "Traceback" not in printed
+        assert "Failure" not in printed
+        told = event.step_failure_data.user_failure_data
+        assert told is not None
+        (record,) = told.metadata["held"].records
+        assert record.data == {
+            "table": "genes", "part": "the whole table", "before": 100, "after": 30,
+        }  # fmt: skip
+        report = failure_report(ended, "", [event])
+        assert "genept release approve" in report
+        assert "Mend" not in report
+        with pytest.raises(StoreError, match=r"is held for approval.*genept release approve"):
+            require_published(instance, ended.run_id)
+        hold = current_hold(releases)
+        assert hold is not None
+        assert hold.run in {one.run_id for one in instance.get_runs()}
+        assert releases.current() == first
+
+        approve(releases, by="ada", reason="HGNC withdrew them")
+        assert run(instance, STEP_PROCESSES).is_success
+        second = releases.current()
+        assert second.tables["genes"].rows == 30
+        page = releases.store.get(f"{releases.folder(second.release_id)}/audit/approvals.md")
+        assert "HGNC withdrew them (ada, " in page.decode()
+
+        held_run.tell(instance, second, genes=held_run.genes(platform, 12))
+        event = failure(instance, run(instance, IN_PROCESS))
+        assert "30 rows became 12" in str(event.step_failure_data.user_failure_data.description)
+        assert releases.current() == second

@@ -1,0 +1,89 @@
+"""The inbox in a real Dagster instance: sensor, partition, run, check, and the next release."""
+
+from __future__ import annotations
+
+import secrets
+
+import dagster as dg
+import pytest
+from own_files import REFERENCE, counts, write_counts, write_labels
+
+import genept.client.installation
+from genept.client.platform import Platform
+from genept.common.settings import Settings
+from orchestration.definitions import build_defs
+from orchestration.schedules import inbox_sensor
+
+KEY = dg.AssetKey("inbox_collection")
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch, object_store) -> Settings:
+    monkeypatch.setattr(genept.client.installation, "open_store", lambda *_, **__: object_store)
+    monkeypatch.setattr(genept.client.installation, "starter_reference", lambda _: REFERENCE)
+    return Settings(state_dir=tmp_path / "state", product=f"inbox-{secrets.token_hex(4)}")
+
+
+def drop(object_store, settings, tmp_path, name, unit):
+    write_labels(tmp_path / "labels.csv", write_counts(tmp_path / name, counts()))
+    said = f'metadata = "labels.csv"\nunit = "{unit}"\n'.encode()
+    inbox = f"{settings.product}/inbox"
+    object_store.put_if_absent(f"{inbox}/{name}", tmp_path / name)
+    object_store.put_if_absent(f"{inbox}/labels.csv", tmp_path / "labels.csv")
+    object_store.put_if_absent(f"{inbox}/{name}.toml", said)
+
+
+def ticked(defs, instance, settings):
+    """What the sensor asks for, run."""
+    found = {"platform": Platform(settings)}
+    with dg.build_sensor_context(instance=instance, definitions=defs, resources=found) as context:
+        asked = inbox_sensor(context)
+    if isinstance(asked, dg.SkipReason):
+        return asked.skip_message
+    for request in asked.dynamic_partitions_requests:
+        instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+    job = defs.resolve_job_def("inbox")
+    (run,) = asked.run_requests
+    return job.execute_in_process(
+        instance=instance, partition_key=run.partition_key, raise_on_error=False
+    )
+
+
+def checks(result):
+    return [one.passed for one in result.get_asset_check_evaluations()]
+
+
+def test_a_drop_becomes_a_partition_and_a_collection_of_the_next_run(
+    settings, object_store, tmp_path
+):
+    defs = build_defs(settings)
+    with dg.instance_for_test() as instance:
+        assert "no complete drop" in ticked(defs, instance, settings)
+        drop(object_store, settings, tmp_path, "My Cells.csv", "counts")
+        result = ticked(defs, instance, settings)
+        assert result.success
+        assert checks(result) == [True]
+        assert instance.get_dynamic_partitions("collection") == ["my-cells"]
+        assert instance.get_materialized_partitions(KEY) == {"my-cells"}
+        assert "no complete drop" in ticked(defs, instance, settings)
+    platform = Platform(settings)
+    assert "my-cells" in [one.id for one in platform.collections]
+    assert "collections" not in platform.limits
+    assert platform.needed_sources[-1] == "my-cells-file-2"
+
+
+def test_a_bad_drop_fails_its_check_and_materialises_nothing(settings, object_store, tmp_path):
+    defs = build_defs(settings)
+    with dg.instance_for_test() as instance:
+        drop(object_store, settings, tmp_path, "bad.csv", "log2")
+        result = ticked(defs, instance, settings)
+        assert result.success
+        (check,) = result.get_asset_check_evaluations()
+        assert not check.passed
+        assert "look like counts" in check.description
+        assert "## What to do" in check.metadata["report"].value
+        assert instance.get_materialized_partitions(KEY) == set()
+        folder = check.metadata["quarantine"].value.partition(f"/{settings.product}/")[2]
+        aside = {one.key for one in object_store.list(f"{settings.product}/{folder}")}
+        assert f"{settings.product}/{folder}/report.md" in aside
+        assert "no complete drop" in ticked(defs, instance, settings)

@@ -1,0 +1,51 @@
+"""What an asset hands over: its table, and what its step cost, whoever started the run."""
+
+import time
+
+import dagster as dg
+import numpy as np
+import psutil
+import pytest
+from declared_rows import store_table
+
+from genept.client.platform import Platform
+from genept.common.settings import Settings
+from genept.release.publish import Releases
+from orchestration.io_manager import LakeIOManager
+from orchestration.run_metrics import EVERY
+
+
+@pytest.fixture
+def platform(lake, store_prefix):
+    platform = Platform(Settings())
+    platform.lake = lake  # cached properties, set before they are first read
+    platform.releases = Releases(lake, store_prefix)
+    return platform
+
+
+def run_of(assets, platform):
+    return dg.materialize(assets, resources={"io_manager": LakeIOManager(platform)})
+
+
+def test_a_run_of_single_assets_says_what_it_held(platform, lake):
+    """Such a run, from the UI, has no logger of ours that knows when a step begins."""
+
+    @dg.asset
+    def collections():
+        held = np.ones(300_000_000, dtype=np.uint8)
+        time.sleep(3 * EVERY)  # memory is sampled
+        assert held[-1]
+        return store_table(lake, "collections")
+
+    before = psutil.Process().memory_info().rss
+    (event,) = run_of([collections], platform).get_asset_materialization_events()
+    assert event.materialization.metadata["peak_memory"].value - before > 250e6
+
+
+def test_what_is_not_the_assets_own_table_is_refused(platform, lake):
+    @dg.asset
+    def genes():
+        return store_table(lake, "collections")
+
+    with pytest.raises(TypeError, match="asset 'genes' returned .*return its table"):
+        run_of([genes], platform)

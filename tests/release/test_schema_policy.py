@@ -1,0 +1,125 @@
+"""A published column is not dropped, retyped or added without saying so in the version."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from declared_rows import candidate, declared_rows
+
+from genept.release import gate
+from genept.release.gate import refuse_breaking
+from genept.release.manifest import Manifest
+from genept.release.publish import Releases
+from genept.release.staging import ReleaseRefusedError
+from genept.schema.columns import Column, Table
+from genept.schema.tables import SCHEMA_VERSION, TABLES
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
+from genept.storage.parquet import write_parquet
+
+
+@pytest.fixture(scope="module")
+def current(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    product = f"tests/schema-{secrets.token_hex(4)}"
+    lake = Lake(object_store, product, tmp_path_factory.mktemp("cache"))
+    manifest = Releases(lake, product).publish(candidate(lake)).manifest
+    assert manifest.schema_version == SCHEMA_VERSION
+    return manifest.model_copy(update={"schema_version": "1.4.2"})
+
+
+def with_columns(change: Callable[[tuple[Column, ...]], tuple[Column, ...]]) -> dict[str, Table]:
+    return TABLES | {"genes": replace(TABLES["genes"], columns=change(TABLES["genes"].columns))}
+
+
+def deprecating(manifest: Manifest, name: str) -> Manifest:
+    """As if the current release had announced the end of a column of `genes`."""
+    genes = manifest.tables["genes"]
+    columns = tuple(
+        one.model_copy(update={"deprecated": "read `symbol`"}) if one.name == name else one
+        for one in genes.columns
+    )
+    tables = {**manifest.tables, "genes": genes.model_copy(update={"columns": columns})}
+    return manifest.model_copy(update={"tables": tables})
+
+
+DROPPED = with_columns(lambda columns: tuple(one for one in columns if one.name != "biotype"))
+RETYPED = with_columns(
+    lambda columns: tuple(
+        replace(one, type=pa.int64()) if one.name == "biotype" else one for one in columns
+    )
+)
+OTHER_UNIT = with_columns(
+    lambda columns: tuple(
+        replace(one, unit="kinds") if one.name == "biotype" else one for one in columns
+    )
+)
+EMPTIED = with_columns(
+    lambda columns: tuple(
+        replace(one, nullable=True) if one.name == "biotype" else one for one in columns
+    )
+)
+ADDED = with_columns(lambda columns: (*columns, Column("locus", pa.string(), "Where it is.")))
+
+
+@pytest.mark.parametrize("declared", [DROPPED, RETYPED, OTHER_UNIT, EMPTIED])
+def test_what_breaks_readers_needs_notice_and_a_major_raise(
+    current: Manifest, declared: dict[str, Table]
+) -> None:
+    with pytest.raises(ReleaseRefusedError, match=r"genes\.biotype .*were not told"):
+        refuse_breaking(current, declared, "2.0.0")
+    told = deprecating(current, "biotype")
+    with pytest.raises(ReleaseRefusedError, match=r"from 1\.4\.2 to 2\.0\.0 at least"):
+        refuse_breaking(told, declared, "1.5.0")
+    refuse_breaking(told, declared, "2.0.0")
+
+
+def test_additions_need_a_minor_raise(current: Manifest) -> None:
+    for version in ("1.4.2", "1.4.9"):
+        with pytest.raises(ReleaseRefusedError, match=r"genes\.locus is new: .* to 1\.5\.0"):
+            refuse_breaking(current, ADDED, version)
+    refuse_breaking(current, ADDED, "1.5.0")
+    refuse_breaking(current, ADDED, "2.0.0")
+
+
+def test_tables_come_and_go_by_the_same_rules(current: Manifest) -> None:
+    more = TABLES | {"gossip": replace(TABLES["genes"], name="gossip")}
+    with pytest.raises(ReleaseRefusedError, match=r"table gossip is new: .* to 1\.5\.0"):
+        refuse_breaking(current, more, "1.4.2")
+    fewer = {name: table for name, table in TABLES.items() if name != "genes"}
+    with pytest.raises(ReleaseRefusedError, match="table genes is gone: .*were not told"):
+        refuse_breaking(current, fewer, "2.0.0")
+
+
+def test_nothing_new_needs_no_raise_and_a_version_never_falls(current: Manifest) -> None:
+    refuse_breaking(current, TABLES, "1.4.2")
+    with pytest.raises(ReleaseRefusedError, match="it never falls"):
+        refuse_breaking(current, TABLES, "1.4.1")
+    before_versions = current.model_copy(update={"schema_version": None})
+    refuse_breaking(before_versions, DROPPED, "1.0.0")
+
+
+def test_a_release_that_breaks_readers_leaves_the_pointer_alone(
+    lake: Lake, store_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = Releases(lake, store_prefix)
+    releases.publish(candidate(lake))
+    before = releases.pointer()
+    original = gate.refuse_breaking
+    monkeypatch.setattr(
+        "genept.release.publish.refuse_breaking",
+        lambda current: original(current, DROPPED, "2.0.0"),
+    )
+    with pytest.raises(ReleaseRefusedError, match="genes.biotype is gone"):
+        releases.publish(candidate(lake, first=1))
+    assert releases.pointer() == before
+
+
+def test_parquet_files_say_under_which_version_they_were_written(tmp_path) -> None:
+    write_parquet(tmp_path / "it.parquet", TABLES["genes"], declared_rows(TABLES["genes"]))
+    metadata = pq.read_schema(tmp_path / "it.parquet").metadata
+    assert metadata[b"schema_version"] == SCHEMA_VERSION.encode()

@@ -1,0 +1,42 @@
+"""A run that embeds texts through the flow, as a program: for tests that kill it.
+
+Reads what to do as JSON from standard input; says on the last line what it saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from genept.storage.object_store import ObjectStore
+from genept.text.embedders.cache import VectorCache
+from genept.text.embedders.gene_vectors import embed_through_cache
+from genept.text.embedders.hosted.declared import HostedModel
+from genept.text.embedders.hosted.openai import OpenAIEmbedder
+from orchestration.embedding_flow import prefect_runner
+
+
+def main() -> None:
+    order = json.load(sys.stdin)
+    texts = [f"gene {number} does what it does" for number in range(order["n_texts"])]
+    declared = HostedModel(**order["declared"])
+    with ObjectStore(*order["store"]) as store:
+        embedder = OpenAIEmbedder(declared, SecretStr(order["key"]), order["url"])
+        cache = VectorCache(store, order["product"], embedder)
+        began = time.perf_counter()
+        vectors = embed_through_cache(embedder, cache, texts, prefect_runner(Path(order["home"])))
+    seen = {
+        "seconds": time.perf_counter() - began,
+        "sha256": hashlib.sha256(vectors.tobytes()).hexdigest(),
+        "prefect": "prefect" in sys.modules,
+    }
+    print(json.dumps(seen))  # noqa: T201 - the parent reads it
+
+
+if __name__ == "__main__":
+    main()

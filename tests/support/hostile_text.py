@@ -1,0 +1,29 @@
+"""Texts that do harm where they are shown unescaped."""
+
+from __future__ import annotations
+
+from markdown_it import MarkdownIt
+
+HOSTILE = (
+    "<svg onload=alert(1)>",
+    "<scr<script></script>ipt>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "[a](javascript:alert(1))",
+    "![a](https://evil.example/seen.png)",
+    "<a href=javascript:alert(1)>a</a>",
+    "` `` **b** _i_ ~~s~~ | x | \\",
+    "&lt;b&gt; &#60;script&#62;",
+    "- item",
+    "1. item",
+    "# heading",
+    "> quoted",
+    "---",
+    "=====",
+    "a\n\n<script>alert(1)</script>\n```\n",
+    "<!-- a", "<![CDATA[ a", "<?php",
+    "[a]: https://evil.example",
+    "\x1b]0;title\x07\x1b[2J\u202egnp.exe",
+)  # fmt: skip
+
+PERMISSIVE = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+"""Lets HTML through, as some that show Markdown do."""

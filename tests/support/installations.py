@@ -1,0 +1,59 @@
+"""A whole installation for a test: its own state folder, store and Dagster instance."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from genept.common.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+SMALL = {
+    "GENEPT_COLLECTIONS": '["pbmc-hao", "prostate"]',
+    "GENEPT_SPACES": '["lsa-384/name-go", "random-384/name-go"]',
+    "GENEPT_MAX_GENES": "6000",
+}
+"""Limits under which the whole graph runs in seconds; its releases are marked partial."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A state folder, and the command line over it."""
+
+    state: Path
+
+    @property
+    def settings(self) -> Settings:
+        """Settings as the command line of this installation reads them."""
+        return Settings(
+            state_dir=self.state,
+            collections=("pbmc-hao", "prostate"),
+            spaces=("lsa-384/name-go", "random-384/name-go"),
+            max_genes=6000,
+        )
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        """Environment of a command."""
+        return {**os.environ, **SMALL, "GENEPT_STATE_DIR": str(self.state), **extra}
+
+    def genept(
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 240
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `genept …` as a user would, to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=PROJECT,
+            env=self.environment(**(env or {})),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line, for tests that must not wait for its end."""
+        return [sys.executable, "-m", "genept", *arguments]

