@@ -2,5 +2,6 @@
 
 The library runs unchanged over a bucket in memory (`bucket`) behind a network that fails
 (`network`); one seed decides the order of all events (`world`). `invariants` are asked after
-every event, `scenario` says who does what, `mutations` put mended bugs back.
+every event; `scenario` says who is there, `runs`, `readers` and `people` what they do, `focus`
+what is frequent in which seed. `mutations` put mended bugs back.
 """

@@ -1,4 +1,4 @@
-"""Live through one seed and print it all: ``PYTHONPATH=tests python -m simulation SEED``."""
+"""Live through one seed and print it all; see ``CONTRIBUTING.md`` for how to call it."""
 
 import sys
 from pathlib import Path

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from simulation.bucket import Change, Stored
     from simulation.library import Content
-    from simulation.world import Process, World
+    from simulation.process import Process
+    from simulation.world import World
 
 YOUNG = timedelta(days=30)
 """A release younger than this is not collected."""
@@ -45,7 +46,6 @@ class Run:
     content: Content
     state: Literal["at work", "done", "given up"] = "at work"
     generation: int | None = None
-    published: bool = False
 
 
 @dataclass
@@ -76,7 +76,9 @@ class Ledger:
     pointer: dict[str, Any] | None = None
     replaced_by: dict[str | None, str] = field(default_factory=dict)
     followed_by: dict[str | None, str] = field(default_factory=dict)
+    claims: int = 0
     latest: int = 0
+    approvals: list[str] = field(default_factory=list)
     collector_seen: datetime = NEVER
 
     @property
@@ -85,16 +87,18 @@ class Ledger:
         return f"{self.world.product}/current.json"
 
     @property
+    def claim_key(self) -> str:
+        """Where the claim is."""
+        return f"{self.world.product}/run.json"
+
+    @property
     def collector_is_at_work(self) -> bool:
         """Whether a collector renewed its claim so lately that it may be believed in."""
         return self.world.now - self.collector_seen < COLLECTION
 
     def may_be_rewritten(self, key: str) -> bool:
-        """Whether an object is written again, on condition: claim, garbage, hold, a lost record."""
-        product = self.world.product
-        if key in {f"{product}/run.json", f"{product}/gc/marks.json"}:
-            return True
-        return key.endswith("/held.json") or key in self.dangling
+        """Whether an object is written again, on condition: garbage, a hold, a lost record."""
+        return key.endswith(("/gc/marks.json", "/held.json")) or key in self.dangling
 
     def violate(self, invariant: str, story: str) -> None:
         """Something does not hold: the schedule ends here."""
@@ -110,6 +114,8 @@ class Ledger:
                 self.collector_seen = self.world.now
             if change.key == self.pointer_key:
                 self._pointer_moved(sender, change)
+            elif change.key == self.claim_key:
+                self._claim_moved(change)
             elif change.after is None:
                 self._deleted(sender, change.key)
             elif change.before is not None:
@@ -118,6 +124,15 @@ class Ledger:
                     self.violate("nothing stored is rewritten", f"{sender.name}: {change.key}")
             elif (release_id := self._folder_of(change.key)) is not None:
                 self._added(sender, release_id, change.key)
+            elif "/approved/" in change.key:
+                self.approvals.append(change.key)
+
+    def _claim_moved(self, change: Change) -> None:
+        """Number the runs in the order in which they claimed first."""
+        run = self.runs.get(json.loads(change.after.body)["run_id"]) if change.after else None
+        if run is not None and run.generation is None:
+            self.claims += 1
+            run.generation = self.claims
 
     def _folder_of(self, key: str) -> str | None:
         root = f"{self.world.product}/releases/"
@@ -146,9 +161,10 @@ class Ledger:
         is_other = old is None or old["release_id"] != new["release_id"]
         if new["release_id"] not in self.history:
             self._first_time_current(sender, new, old["release_id"] if old else None)
-        for release_id in self.protected():
+        for release_id in sorted({new["release_id"], *self.protected()} & self.history.keys()):
             self._look(release_id, f"{sender.name} moved the pointer")
         if is_other:
+            self.approvals = []  # they were given against the release that was current
             denied_now = {one["data_version"] for one in new["denied"] if one["lifted_at"] is None}
             if new["data_version"] in denied_now:
                 self.violate("denied content is not current", f"{sender.name}: {new['release_id']}")
@@ -179,8 +195,6 @@ class Ledger:
             release_id, pointer["data_version"], manifest["previous"], objects,
             self.world.now, sender.run or "", rows,
         )  # fmt: skip
-        if sender.run in self.runs:
-            self.runs[sender.run].published = True
         if before is not None and before in self.history:
             self._approved(sender, self.history[before].rows, rows, before)
 
@@ -196,17 +210,13 @@ class Ledger:
             for part, rows in parts.items():
                 now = after.get(table, {}).get(part, 0)
                 is_large = not now or abs(now - rows) >= FEW_ROWS
-                if is_large and not FEWEST * rows < now < MOST * rows:
-                    root = f"{self.world.product}/approvals/"
-                    approved = [
-                        key for key in self.world.bucket.objects
-                        if key.startswith(root) and against in key and f"/{table}" in key
-                    ]  # fmt: skip
-                    if not approved:
-                        self.violate(
-                            "what is held is not published unapproved",
-                            f"{sender.name}: {table} {part}: {rows} rows became {now}",
-                        )
+                if not is_large or FEWEST * rows < now < MOST * rows:
+                    continue
+                if not any(against in key and f"/{table}" in key for key in self.approvals):
+                    self.violate(
+                        "what is held is not published unapproved",
+                        f"{sender.name}: {table} {part}: {rows} rows became {now}",
+                    )
 
     def _owned(self, sender: Process, pointer: dict[str, Any]) -> None:
         """Who moves the pointer to a new release claimed last."""
@@ -266,10 +276,8 @@ class Ledger:
     # --- what processes say -------------------------------------------------------------------
 
     def claimed(self, run: Run) -> None:
-        """A run was told that it holds the claim; the first time it becomes the latest."""
-        if run.generation is None:
-            self.latest += 1
-            run.generation = self.latest
+        """A run was told that it holds the claim: none that claimed before may publish now."""
+        self.latest = max(self.latest, run.generation or 0)
 
     def protected(self) -> set[str]:
         """Releases that nobody may delete now; never more than were promised to stay."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from functools import cache
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -39,6 +40,8 @@ FEW = ("collections", "embedding_origins", "genes", "observations")
 """Tables of a simulated release; the first two have no rows."""
 
 _world: list[World] = []
+remembered: dict[int, Any] = {}
+"""What was lived once and may be used again, until the library changes."""
 
 
 class SimulatedDatetime(datetime):
@@ -52,6 +55,7 @@ class SimulatedDatetime(datetime):
 @contextmanager
 def seams() -> Iterator[pytest.MonkeyPatch]:
     """Let the library live in the world that `inhabited` names."""
+    remembered.clear()
     with pytest.MonkeyPatch.context() as patch:
         for name in list(TABLES):
             if name in FEW:
@@ -179,6 +183,25 @@ class Content:
             for table in FEW
         }
         return sha256_of(versions, True, {})
+
+
+def new_content(rng: Random) -> Content:
+    """Some rows of genes, and one or two collections."""
+    collections = [("a",), ("b",)][: rng.randint(1, 2)]
+    return Content(
+        (
+            Piece("genes", (), rng.choice((5, 20, 40)), rng.randint(0, 1)),
+            *(
+                Piece("observations", name, rng.choice((3, 20)), rng.randint(0, 1))
+                for name in collections
+            ),
+        )
+    )
+
+
+def other_values(content: Content) -> Content:
+    """Content with as many rows of everything, which holds nothing when it follows the first."""
+    return Content(tuple(replace(one, variant=1 - one.variant) for one in content.pieces))
 
 
 def build(lake: Lake, content: Content, table: str) -> StoredTable:

@@ -17,10 +17,13 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from genept.release.publish import Releases
+from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
 from genept.storage.requests import ATTEMPTS
 from simulation.bucket import refusal
-from simulation.world import Died, Process, World
+from simulation.process import Died, Process
+from simulation.world import CHANGES_WEIGHT_AT_WRITE, World
 
 ENDPOINT = "http://store.invalid"
 WRITES = {"put_object", "delete_objects", "delete_object"}
@@ -134,11 +137,7 @@ class Client:
     def _attempt(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         world, process = self.world, self.process
         is_write = operation in WRITES
-        if operation == "put_object" and request["Key"] == world.ledger.pointer_key:
-            process.pointer_expected = request.get("IfMatch")
-            if world.befalls("suspension before a swap"):
-                world.suspend(process, world.rng.randint(50, 400))
-                world.counters["process suspended before a swap"] += 1
+        self._rest(operation, request)
         if world.befalls("death"):
             world.counters["process died before a call"] += 1
             self._die()
@@ -168,11 +167,29 @@ class Client:
         if is_write and changes and world.befalls("death"):
             world.counters["process died after a write, before its answer"] += 1
             self._die()
-        world.pause(process)  # the answer travels
+        if not world.quiet:
+            world.pause(process)  # the answer travels
         if world.befalls("answer lost"):
             world.counters["answer of a write lost" if changes else "answer of a read lost"] += 1
             raise ConnectionClosedError(endpoint_url=ENDPOINT)
         return answer
+
+    def _rest(self, operation: str, request: dict[str, Any]) -> None:
+        """Before some kinds of requests, many processes are suspended, or turns change."""
+        world, process = self.world, self.process
+        if operation == "put_object" and request["Key"] == world.ledger.pointer_key:
+            process.pointer_expected = request.get("IfMatch")
+            if world.befalls("suspension before a swap"):
+                world.suspend(process, world.rng.randint(50, 400))
+                world.counters["process suspended before a swap"] += 1
+        if world.quiet:
+            return
+        if operation in WRITES and world.rng.random() < CHANGES_WEIGHT_AT_WRITE:
+            world.weigh(process)
+        place = request.get("Key") or request.get("Prefix", "")
+        if world.focus.suspends_at(operation, place) and world.befalls("suspension at a spot"):
+            world.suspend_for_some_time(process)
+            world.counters["process suspended before a chosen request"] += 1
 
     def _die(self) -> None:
         self.world.tell(self.process.name, "dies")
@@ -185,3 +202,9 @@ def connect(world: World, process: Process) -> ObjectStore:
     store = ObjectStore(ENDPOINT, "key", "secret", "us-east-1", "lake")
     store.__dict__["client"] = Client(world, process)
     return store
+
+
+def releases_of(world: World, process: Process) -> Releases:
+    """The releases, as a process of its own sees them."""
+    store = connect(world, process)
+    return Releases(Lake(store, world.product, process.cache / "parts"), world.product)

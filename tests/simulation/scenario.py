@@ -8,34 +8,25 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from simulation.actors import (
-    Runs,
-    allowing,
-    approving,
-    build_all,
-    collecting,
-    go_back,
-    operate,
-    read,
-    read_as_first_version,
-)
-from simulation.library import Content, Piece, inhabited
-from simulation.world import Process, World
+from simulation.library import Content, inhabited, new_content, other_values, remembered
+from simulation.people import approving, collecting, operate
+from simulation.quiet import SHARED_BY, Beginning, alone, begin, converge
+from simulation.readers import build_all, read, read_as_first_version
+from simulation.runs import Runs
+from simulation.world import World
 
-CALENDARS = tuple(
-    tuple(timedelta(hours=hours) for hours in gaps)
-    for gaps in ((1, 20, 48), (48, 8 * 24), (48, 31 * 24), (1, 20, 48, 8 * 24, 31 * 24, 45 * 24))
-)
-"""What may lie between two days of a life: each life has one of these."""
+QUICK = 200
+"""So many seeds, from the first, are tried in every run of the tests."""
 
 YEAR = timedelta(days=370)
+LATEST_START = 400
+"""Steps after which everybody who is there on a day has started."""
 
 
 @dataclass(frozen=True)
@@ -62,80 +53,69 @@ def run_seed(seed: int, folder: Path, *, trace: bool = False) -> Report:
         For the caches of the simulated machines; emptied at the end.
     """
     world = World(seed, folder / str(seed), [] if trace else None)
+    beginning = _beginning(seed // SHARED_BY, folder)
     with inhabited(world):
         try:
-            Life(world).live()
+            Life(world, beginning).live()
         finally:
             world.end()
             shutil.rmtree(world.folder, ignore_errors=True)
     return Report(seed, world.ledger.violations, world.counters, world.steps, world.trace or [])
 
 
-def _other_values(content: Content) -> Content:
-    """Content with as many rows of everything, which holds nothing when it follows the first."""
-    return Content(tuple(replace(one, variant=1 - one.variant) for one in content.pieces))
+def _beginning(number: int, folder: Path) -> Beginning:
+    """The beginning of a life, lived once within `library.seams`."""
+    if number not in remembered:
+        remembered.clear()
+        remembered[number] = begin(number, folder / f"beginning-{number}")
+        shutil.rmtree(folder / f"beginning-{number}", ignore_errors=True)
+    beginning: Beginning = remembered[number]
+    return beginning
 
 
 class Life:
     """The days of one world."""
 
-    def __init__(self, world: World) -> None:
-        self.world, self.rng = world, world.rng
+    def __init__(self, world: World, beginning: Beginning) -> None:
+        self.world, self.rng, self.focus = world, world.rng, world.focus
         self.runs = Runs(world)
+        beginning.goes_on(self.runs)
+        self.contents = [*beginning.contents, new_content(self.rng)]
         self.skews = {machine: self._skew() for machine in world.machines}
-        self.calendar = self.rng.choice(CALENDARS)
-        self.contents = [self._content() for _ in range(3)]
-        if world.habits.random() < 0.3:
-            self.contents[1] = _other_values(self.contents[0])
-
-    def _content(self) -> Content:
-        rng = self.rng
-        collections = [("a",), ("b",)][: rng.randint(1, 2)]
-        return Content(
-            (
-                Piece("genes", (), rng.choice((5, 20, 40)), rng.randint(0, 1)),
-                *(
-                    Piece("observations", name, rng.choice((3, 20)), rng.randint(0, 1))
-                    for name in collections
-                ),
-            )
-        )
 
     def live(self) -> None:
-        """Some quiet releases, one to four days, then the end."""
-        with self.world.calm():
-            for _ in range(self.rng.choice((0, 2, 3, 4))):
-                self._converge(self.rng.choice(self.contents))
-                self.world.pass_time(self.calendar[0])
-            for _ in range(self.rng.choice((0, 0, 2))):
-                self._alone("operator", partial(go_back, self.world))
-        for _ in range(self.rng.randint(1, 4)):
-            self._day()
+        """Some days, then the end."""
+        for _ in range(self.focus.days):
             if self.world.ledger.violations:
                 return
+            self._day()
             self.runs.end_of_day()
-            self.world.pass_time(self.rng.choice(self.calendar))
-            if self.rng.random() < 0.35:
+            self.world.pass_time(self.rng.choice(self.focus.calendar))
+            if self.rng.random() < self.focus.is_lost:
                 self._lose()
         self._end()
 
     def _day(self) -> None:
         rng, start = self.rng, self.world.start
-        for _ in range(rng.randint(1, 3)):
+        for _ in range(rng.randint(*self.focus.runs)):
             self.runs.start(self._wanted(), is_later=rng.random() < 0.15, **self._place())
-        if rng.random() < 0.4:
+        for _ in range(2):
+            if self._is_there("reader"):
+                start("reader", partial(read, self.world), **self._place())
+            if self._is_there("operator"):
+                start("operator", partial(operate, self.world), **self._place())
+        if self._is_there("first version"):
             start("first-version", partial(read_as_first_version, self.world))
-        for _ in range(rng.randint(0, 2)):
-            start("reader", partial(read, self.world), **self._place())
-        if rng.random() < 0.7:
+        if self._is_there("collector"):
             start("collector", collecting(self.runs), **self._place())
-        if rng.random() < 0.5:
-            start("operator", partial(operate, self.world), **self._place())
         for hold in self.runs.holds[-2:]:
-            if rng.random() < 0.7:
+            if self._is_there("approver"):
                 start("approver", partial(approving(hold), self.world), **self._place())
         start("orchestrator", self.runs.watch)
         self.world.live()
+
+    def _is_there(self, actor: str) -> bool:
+        return self.rng.random() < self.focus.actors[actor]
 
     def _lose(self) -> None:
         """Somebody deletes the manifest of a release that is not the current one by hand."""
@@ -152,14 +132,29 @@ class Life:
                 self.world.tell("somebody", f"deletes {key}")
 
     def _wanted(self) -> Content:
-        if self.runs.holds and self.rng.random() < 0.5:
+        """What a run is to build."""
+        (kind,) = self.rng.choices(("held", "other values", "any"), self.focus.wanted)
+        if kind == "held" and self.runs.holds:
             return self.runs.holds[-1].content
-        return self.rng.choice(self.contents)
+        return self._refreshed() if kind == "other values" else self.rng.choice(self.contents)
+
+    def _refreshed(self) -> Content:
+        """What is current with other values: it holds nothing."""
+        ledger = self.world.ledger
+        if ledger.pointer is None:
+            return self.rng.choice(self.contents)
+        current = ledger.history[ledger.pointer["release_id"]]
+        return other_values(ledger.runs[current.by].content)
 
     def _place(self) -> dict[str, Any]:
-        """A machine for a process, and by how much its clock is ahead."""
-        machine = self.rng.choice(self.world.machines)
-        return {"cache": machine, "skew": self.skews[machine]}
+        """A process's machine, by how much its clock is ahead, and when on this day it starts."""
+        machine, world = self.world.machine(), self.world
+        skew = self.skews.get(machine)
+        return {
+            "cache": machine,
+            "skew": self._skew() if skew is None else skew,
+            "asleep": world.steps + self.rng.choice((0, self.rng.randint(1, LATEST_START))),
+        }
 
     def _skew(self) -> timedelta:
         rng, draw = self.rng, self.rng.random()
@@ -172,48 +167,24 @@ class Life:
     # --- the end ------------------------------------------------------------------------------
 
     def _end(self) -> None:
-        """No more faults: what is left ends, and other content can be published, before and after
-        garbage is collected.
+        """No more faults: what is left ends, and other content can be published.
+
+        Sometimes something is published before, garbage is collected, or everything is built.
         """
-        world = self.world
+        world, rng = self.world, self.rng
         with world.calm():
             world.day += 10
             world.live()
             for run in world.ledger.runs.values():
                 self.runs.give_up(run)
             world.pass_time(timedelta(hours=1))
-            self._converge(self.rng.choice(self.contents))
-            for days in self.rng.choice(((8, 2), (45, 2))):
-                world.pass_time(timedelta(days=days))
-                self._alone("collector", collecting(self.runs, alone=True))
-            self._alone("builder", partial(build_all, world, self.contents))
-            self._converge(self._content())
-            self._alone("reader", partial(read, world))
-
-    def _converge(self, content: Content) -> None:
-        """Publish this content, doing what the messages say."""
-        ledger = self.world.ledger
-        for _ in range(6):
-            if ledger.violations:
-                return
-            holds = len(self.runs.holds)
-            run = self.runs.start(content)
-            self.world.live()
-            if run.state == "done":
-                return
-            if len(self.runs.holds) > holds:
-                self._alone("approver", partial(approving(self.runs.holds[-1], "\0"), self.world))
-                continue
-            denied = [
-                one["release_id"]
-                for one in (ledger.pointer or {}).get("denied", ())
-                if one["lifted_at"] is None and one["data_version"] == content.version
-            ]
-            if denied:
-                self._alone("operator", partial(allowing(denied[0]), self.world))
-        if not ledger.violations:
-            ledger.violate("every content can be published in the end", str(content))
-
-    def _alone(self, name: str, body: Callable[[Process], None]) -> None:
-        self.world.start(name, body)
-        self.world.live()
+            if rng.random() < 0.3:
+                converge(self.runs, rng.choice(self.contents))
+            if rng.random() < 0.5:
+                for days in rng.choice(((8, 2), (45, 2))):
+                    world.pass_time(timedelta(days=days))
+                    alone(world, "collector", collecting(self.runs, alone=True))
+            if rng.random() < 0.4:
+                alone(world, "builder", partial(build_all, world, self.contents))
+            converge(self.runs, rng.choice((new_content(rng), self._refreshed())))
+            alone(world, "reader", partial(read, world))

@@ -13,7 +13,8 @@ from genept.common.errors import ConflictError, UnreachableStoreError, error_cod
 from genept.storage.object_store import ObjectStore
 from simulation.library import inhabited
 from simulation.network import Client, connect
-from simulation.world import Process, World
+from simulation.process import Process
+from simulation.world import World
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """One schedule of many processes, decided by one seed: whose turn it is, what time it is, who dies.
 
 Processes are greenlets that give way at every request (`network`). What they do is said in
-`actors`; what must hold after each of their steps, in `invariants`.
+`runs` and `people`; what must hold after each of their steps, in `invariants`.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,73 +17,18 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from genept.common.errors import UnreachableStoreError
 from simulation.bucket import Change, MemoryBucket, Stored
+from simulation.focus import Focus
 from simulation.invariants import Ledger
+from simulation.process import Died, Message, Process
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LIFETIME = timedelta(minutes=15)
 """How long after it was signed a request may still take effect: S3 refuses older ones."""
 
 MOST_STEPS = 20_000
-FAULTS = (
-    "request lost", "answer lost", "unavailable", "conflict", "body cut", "late", "twice",
-    "cut off", "clock step", "death", "suspension", "outage",
-)  # fmt: skip
-
-
-class Died(BaseException):
-    """The process is dead: nothing of it runs on. No code of the library may stop this."""
-
-
-@dataclass
-class Message:
-    """A request on its way, which nobody waits for any more."""
-
-    sender: Process
-    operation: str
-    request: dict[str, Any]
-    sent_at: datetime
-    why: str
-
-
-@dataclass
-class Process:
-    """One process of one machine.
-
-    Parameters
-    ----------
-    skew
-        By how much its clock is ahead.
-    cache
-        Its machine's folder of copies; shared with the other processes of that machine.
-    run
-        Name of the orchestrator's run that it is a step of; none for readers and people.
-    is_later
-        Whether it is of a later version, which writes optional fields that this one lacks.
-    """
-
-    name: str
-    cache: Path
-    skew: timedelta = timedelta()
-    run: str | None = None
-    is_later: bool = False
-    weight: float = 1.0
-    asleep: int = 0
-    asleep_until_day: int = 0
-    doomed: bool = False
-    gave_up: bool = False
-    was_cut: bool = False
-    pointer_expected: str | None = None
-    thread: Any = None
-
-    def is_excused(self, error: Exception) -> bool:
-        """Whether an error is the network's."""
-        return self.gave_up or (self.was_cut and isinstance(error, UnreachableStoreError))
-
-    @property
-    def is_alive(self) -> bool:
-        return self.thread is not None and not self.thread.dead
+CHANGES_WEIGHT = 0.03
+CHANGES_WEIGHT_AT_WRITE = 0.4
 
 
 @dataclass
@@ -111,23 +55,15 @@ class World:
     in_flight: list[Message] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
     running: Process | None = None
+    last_number: int = 0
 
     def __post_init__(self) -> None:
         self.rng = Random(self.seed)
         self.nonces = Random(f"nonces of {self.seed}")
-        self.habits = Random(f"habits of {self.seed}")
-        self.numbers = itertools.count(1)
         self.store_skew = timedelta(seconds=self.rng.uniform(-2, 2))
         self.bucket = MemoryBucket(lambda: self.now + self.store_skew)
         self.ledger = Ledger(self)
-        # Some faults are absent from some seeds: bugs that one fault would hide are found, too.
-        self.rates = {fault: self.rng.choice((0.0, 0.002, 0.01, 0.03)) for fault in FAULTS} | {
-            "death": self.rng.choice((0.0, 0.001, 0.004)),
-            "suspension": self.rng.choice((0.0, 0.002, 0.006)),
-            "suspension before a swap": self.rng.choice((0.0, 0.2)),
-            "outage": self.rng.choice((0.0, 0.0, 0.0005)),
-        }
-        self.rates["suspension after a review"] = self.habits.choice((0.0, 0.0, 0.3))
+        self.focus = Focus.draw(Random(f"focus of {self.seed}"))
         self.outage_ends = 0
         self.machines = [self.folder / f"machine-{number}" for number in range(3)]
         self.hub = getcurrent()
@@ -136,7 +72,8 @@ class World:
 
     def befalls(self, fault: str) -> bool:
         """Whether a fault happens now. None does once the world is quiet."""
-        return not self.quiet and self.rng.random() < self.rates[fault]
+        rate = self.focus.rates[fault]
+        return not self.quiet and rate > 0 and self.rng.random() < rate
 
     def clock(self) -> datetime:
         """What time the running process believes it is."""
@@ -161,13 +98,18 @@ class World:
         if self.trace is not None:
             self.trace.append(f"{self.steps:5} {self.now:%m-%d %H:%M:%S} {who:22} {what}")
 
+    def number(self) -> int:
+        """A number that nothing else in this world has."""
+        self.last_number += 1
+        return self.last_number
+
     # --- processes ------------------------------------------------------------------------
 
     def start(self, name: str, body: Callable[[Process], None], **options: Any) -> Process:
         """A new process, which runs when its turn comes."""
-        options.setdefault("cache", self.rng.choice(self.machines))
-        process = Process(f"{name}-{next(self.numbers)}", **options)
-        process.weight = self.rng.expovariate(1) + 0.05
+        options.setdefault("cache", self.machine())
+        process = Process(f"{name}-{self.number()}", **options)
+        self.weigh(process)
 
         def live() -> None:
             with suppress(Died):
@@ -176,6 +118,12 @@ class World:
         process.thread = greenlet(live, parent=self.hub)
         self.processes.append(process)
         return process
+
+    def machine(self) -> Path:
+        """A machine's folder of copies; a machine that is new has none."""
+        if not self.quiet and self.rng.random() < self.focus.is_fresh:
+            return self.folder / f"machine-{self.number()}"
+        return self.rng.choice(self.machines)
 
     def pause(self, process: Process) -> None:
         """Give way to others. Raises `Died` when the process is dead by the time it goes on."""
@@ -188,43 +136,57 @@ class World:
         limit = self.steps + MOST_STEPS
         while not self.ledger.violations:
             self.processes = [one for one in self.processes if one.is_alive]
-            awake = [
-                one
-                for one in self.processes
-                if one.asleep_until_day <= self.day and one.asleep <= self.steps
-            ]
-            waiting = [one for one in self.processes if one.asleep_until_day <= self.day]
-            if not waiting and not self.in_flight:
-                return
+            awake = [one for one in self.processes if one.is_awake(self.day, self.steps)]
+            if not awake and not self.in_flight:
+                asleep = [one for one in self.processes if one.asleep_until_day <= self.day]
+                if not asleep:
+                    return
+                self._wait(min(one.asleep for one in asleep) - self.steps)
+                continue
             self.steps += 1
             self.now += timedelta(seconds=self.rng.random())
             if self.steps > limit:
-                self.ledger.violate("the processes come to an end", f"{waiting} go on")
+                self.ledger.violate("the processes come to an end", f"{awake} go on")
             elif self.in_flight and (not awake or self.rng.random() < 0.05):
                 self.deliver(self.in_flight.pop(self.rng.randrange(len(self.in_flight))))
             elif awake:
                 self.turn(self._next(awake))
 
+    def _wait(self, steps: int) -> None:
+        """Let steps pass in which nobody does anything."""
+        self.steps += steps
+        self.now += timedelta(seconds=steps / 2)
+
     def _next(self, awake: list[Process]) -> Process:
-        draw = self.rng.random() * sum(one.weight for one in awake)
-        process = awake[-1]
-        for process in awake:
-            draw -= process.weight
-            if draw < 0:
-                break
-        if self.rng.random() < 0.03:
-            process.weight = self.rng.expovariate(1) + 0.05
+        """Whose turn it is, and what becomes of the process then."""
+        if len(awake) == 1:
+            process = awake[0]
+        elif self.focus.order == "by priority":
+            process = max(awake, key=lambda one: one.weight)
+        else:
+            (process,) = self.rng.choices(awake, [one.weight for one in awake])
+        if self.rng.random() < CHANGES_WEIGHT:
+            self.weigh(process)
         if self.befalls("clock step"):
             process.skew += timedelta(seconds=self.rng.choice((-3600, -1, 1, 3600)))
             self.counters["clock set while a process ran"] += 1
         if len(awake) > 1 and self.befalls("suspension"):
-            if self.rng.random() < 0.3:
-                process.asleep_until_day = self.day + self.rng.randint(1, 3)
-                self.counters["process suspended for days"] += 1
-            else:
-                self.suspend(process, self.rng.randint(20, 300))
-                self.counters["process suspended for a while"] += 1
+            self.suspend_for_some_time(process)
         return process
+
+    def weigh(self, process: Process) -> None:
+        """Change how often a process has its turn."""
+        process.weight = self.rng.expovariate(1) + 0.05
+
+    def suspend_for_some_time(self, process: Process) -> None:
+        """Suspend a process, sometimes until another day."""
+        if self.rng.random() < 0.3:
+            process.asleep_until_day = self.day + self.rng.randint(1, 3)
+            self.counters["process suspended for days"] += 1
+            self.tell(process.name, f"is suspended until day {process.asleep_until_day}")
+        else:
+            self.suspend(process, self.rng.randint(20, 300))
+            self.counters["process suspended for a while"] += 1
 
     def suspend(self, process: Process, steps: int) -> None:
         """Give a process no turn for so many steps of the others."""
@@ -233,21 +195,12 @@ class World:
 
     def turn(self, process: Process) -> None:
         """Let one process go on to its next request."""
-        if process.asleep_until_day > self.day or process.asleep > self.steps:
+        if not process.is_awake(self.day, self.steps):
             return
         self.running = process
         try:
             process.thread.switch()
         finally:
-            self.running = None
-
-    def kill(self, process: Process) -> None:
-        """End a process: it sees nothing of it, and does nothing more."""
-        process.doomed = True
-        if process.is_alive:
-            self.tell(process.name, "is dead")
-            self.running = process
-            process.thread.throw(Died)
             self.running = None
 
     def end(self) -> None:
