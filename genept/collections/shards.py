@@ -17,7 +17,8 @@ import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
 
-from genept.collections.merging import ColumnTotals, GeneAxis, MergedRows, merge_rows
+from genept.collections.merge_loop import MergedRows, merge_rows
+from genept.collections.merging import ColumnTotals, GeneAxis
 from genept.datasources.readers.parsed import ExpressionRows
 from genept.datasources.readers.values import checked_blocks
 from genept.schema.tables import STORED, TABLES

@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genept.collections.detection import Detected, detect
 from genept.collections.gene_names import coverage_of, mapping_rows, screened
-from genept.collections.merging import GeneAxis, column_totals, merge_rows
+from genept.collections.merge_loop import merge_rows
+from genept.collections.merging import GeneAxis, column_totals
 from genept.collections.preflight import refuse_other_axis, refuse_other_unit
 from genept.collections.sidecar import Sidecar
 from genept.collections.user_collections import local_archives, named_by_owner
