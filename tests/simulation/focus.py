@@ -94,7 +94,7 @@ class Focus:
             "death": rng.choice((0.0, 0.002, 0.01)),
             "suspension": rng.choice((0.0, 0.002, 0.006)),
             "suspension at a spot": rng.choice((0.0, 0.1, 0.4)),
-            "suspension before a swap": rng.choice((0.0, 0.0, 0.2)),
+            "suspension before a swap": rng.choice((0.0, 0.2, 0.5)),
             "suspension after a review": rng.choice((0.0, 0.0, 0.4)),
             "outage": rng.choice((0.0, 0.0, 0.002)),
         }

@@ -28,7 +28,7 @@ def collecting(runs: Runs, *, alone: bool = False) -> Callable[[Process], None]:
     """
     world = runs.world
 
-    def act(process: Process) -> None:
+    def collect(process: Process) -> None:
         releases = releases_of(world, process)
         lost = world.ledger.lost if world.rng.random() < 0.5 else ()
         with plainly(world, process, lambda error: _is_claimed(error) and not alone):
@@ -38,6 +38,13 @@ def collecting(runs: Runs, *, alone: bool = False) -> Callable[[Process], None]:
             for one in deleted:
                 kind = "release" if one.release_id else one.what.partition(" of ")[0]
                 world.counters[f"garbage deleted: {kind}"] += 1
+
+    def act(process: Process) -> None:
+        collect(process)
+        for _ in range(0 if alone else world.rng.randint(0, 2)):  # as it is told to
+            world.suspend(process, world.rng.randint(20, 200))
+            world.pause(process)
+            collect(process)
 
     return act
 

@@ -52,13 +52,13 @@ def begin(number: int, folder: Path) -> Beginning:
     gap = timedelta(hours=rng.choice((1, 48, 48, 31 * 24)))
     with inhabited(world), world.calm():
         content = contents[0]
-        for _ in range(rng.choice((0, 2, 5, 8))):
+        for _ in range(rng.choice((0, 3, 6, 8))):
             content = rng.choice([one for one in contents if one != content] or contents)
             converge(runs, content)
             world.pass_time(gap)
         for _ in range(rng.choice((0, 0, 0, 2))):
             alone(world, "operator", partial(go_back, world))
-        if rng.random() < 0.6:
+        if rng.random() < 0.8:
             world.pass_time(timedelta(days=rng.choice((8, 31, 31, 31))))
             alone(world, "collector", collecting(runs, alone=True))
             world.pass_time(timedelta(days=2))
