@@ -112,6 +112,9 @@ ALLOWED_TYPES: Final = frozenset(
 )
 """Every type that a model of this platform consists of."""
 
+FORMER_MODULES: Final = {"genept.models.drug_pipeline": "genept.models.drug_response.pipeline"}
+"""Modules that files of earlier versions name, and the modules that define the same types now."""
+
 
 class ModelRefusedError(StoreError):
     """A model file is not what was stored, or holds what a model has no need of."""
@@ -150,6 +153,7 @@ def load_pipeline(data: bytes, sha256: str, *, where: str) -> Pipeline:
             f"{where} was not loaded: its SHA-256 is {found}, its manifest says {sha256}; "
             "roll back with `genept models rollback`, and find out who wrote it"
         )
+    data = _with_present_modules(data, where)
     _refuse_other_types(data, where)
     trusted = sorted(set(skops.io.get_untrusted_types(data=data)) & ALLOWED_TYPES)
     pipeline = skops.io.loads(data, trusted=trusted)
@@ -173,6 +177,29 @@ def _refuse_other_types(data: bytes, where: str) -> None:
             f"{where} was refused: it names {', '.join(other)}, which no model of this platform "
             "consists of (genept/models/stored_models.py has the list)"
         )
+
+
+def _with_present_modules(data: bytes, where: str) -> bytes:
+    """The file as a present version writes it: types under the modules that define them now."""
+    if not any(
+        name.rpartition(".")[0] in FORMER_MODULES for name in stored_types(data, where=where)
+    ):
+        return data
+
+    def renamed(node: dict[str, Any]) -> dict[str, Any]:
+        module = node.get("__module__")
+        if isinstance(module, str):
+            node["__module__"] = FORMER_MODULES.get(module, module)
+        return node
+
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(written, "w") as new:
+        for entry in old.infolist():
+            content = old.read(entry)
+            if entry.filename == "schema.json":
+                content = json.dumps(json.loads(content, object_hook=renamed)).encode()
+            new.writestr(entry, content)
+    return written.getvalue()
 
 
 def _types(node: Any) -> Iterator[str]:

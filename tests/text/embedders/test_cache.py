@@ -1,10 +1,12 @@
 """The vector cache in a real store: what is kept, what is found again, and by whom."""
 
 import hashlib
+import io
 import secrets
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +70,24 @@ def test_another_process_finds_every_shard(new_cache):
     assert second.missing([*TEXTS, "new"]) == ["new"]
     order = [3, 0, 0, 2, 1]
     np.testing.assert_array_equal(second.vectors([TEXTS[row] for row in order]), vectors[order])
+
+
+def test_vectors_of_an_earlier_version_are_found_again(new_cache):
+    """Where they are, and in which columns, depends on no name of a module."""
+    embedder = CountingEmbedder(2)
+    embedder.id, embedder.identity = "model-1", "model-1:weights=abc:max_tokens=256"
+    cache = new_cache(embedder)
+    folder = cache.prefix.removeprefix(f"{cache.product}/")
+    assert folder == "cache/vectors/model-1/e86f716b2b800408/"
+    rows = {"text_sha256": [text_sha256(TEXTS[0])], "embedding": [[0.6, 0.8]]}
+    schema = {"text_sha256": pl.String, "embedding": pl.Array(pl.Float32, 2)}
+    shard = io.BytesIO()
+    pl.DataFrame(rows, schema=schema).write_parquet(shard)
+    content = shard.getvalue()
+    name = f"{hashlib.sha256(content).hexdigest()}.parquet"
+    cache.store.put_if_absent(f"{cache.product}/{folder}{name}", content)
+    assert cache.missing(TEXTS[:2]) == [TEXTS[1]]
+    np.testing.assert_array_equal(cache.vectors(TEXTS[:1]), np.float32([[0.6, 0.8]]))
 
 
 def test_what_the_caller_does_to_its_vectors_later_changes_nothing(new_cache):
