@@ -21,14 +21,14 @@ from assets.results import (
 )
 from genept.client.platform import Platform
 from genept.embeddings.representations import representation_name
-from genept.models.cards.model_reports import papers_of
+from genept.models.cards.model_reports import model_reports
 from genept.models.diagnosis.diagnosis_training import train_diagnosis
 from genept.models.drug_response.drug_serving import UNMEASURED, unmeasured_responses
 from genept.models.drug_response.drug_training import is_drug_model, train_drug_response
 from genept.models.drug_response.screens import Screen
 from genept.models.evidence import ModelManifest
 from genept.models.promotion.promotion import agreement, begin_shadow, challenger
-from genept.models.serving import SERVED, SHADOW, Asked, BulkCollection, ask_everywhere
+from genept.models.serving import SERVED, SHADOW, BatchInference, BulkCollection, batch_inference
 from genept.models.training import SEED
 from genept.storage.provenance import Part, StoredTable
 
@@ -62,12 +62,12 @@ def trained_models(
                 continue
             retraining = train_diagnosis(platform.lake, task, unit, space, read, registry, caveats)
             parts += retraining.parts
-            said[f"retraining/{task.model}"] = retraining.said
+            said[f"retraining/{task.model}"] = retraining.summary
         for responses in tables["drug_responses"].matching(collection.id):
             screened = (platform.lake, collection.id, unit)
             drugs = train_drug_response(*screened, space, read, responses, registry, caveats)
             parts += drugs.parts
-            said[f"retraining/drug-response-{collection.id}"] = drugs.said
+            said[f"retraining/drug-response-{collection.id}"] = drugs.summary
             if platform.settings.full_models:
                 screen = Screen(
                     *screened,
@@ -90,7 +90,7 @@ def trained_models(
 
 def _papers(platform: Platform, verdicts: StoredTable) -> dict[str, Any]:
     """Cards and what was forgotten as text, figures as pictures."""
-    papers = papers_of(platform.lake, platform.models, verdicts)
+    papers = model_reports(platform.lake, platform.models, verdicts)
     shown: dict[str, Any] = {}
     for model, one in papers.items():
         shown[f"card of {model}"] = dg.MetadataValue.md(one.card)
@@ -109,9 +109,7 @@ def sample_diagnoses(
     champions = [registry.champion(name) for name in _models(platform, tables["gate_verdicts"])]
     asked = _ask(platform, [one for one in champions if one is not None], tables, SERVED)
     stored = platform.lake.assemble(SERVED, asked.parts)
-    return table_result(
-        stored, **{f"not asked/{name}": why for name, why in asked.not_asked.items()}
-    )
+    return table_result(stored, **{f"not asked/{name}": why for name, why in asked.skipped.items()})
 
 
 @dg.asset(**declared(UNMEASURED), ins={name: dg.AssetIn() for name in (*_ASKED, "drug_responses")})
@@ -194,8 +192,8 @@ def _ask(
     manifests: Sequence[ModelManifest],
     tables: dict[str, StoredTable],
     table: str,
-) -> Asked:
+) -> BatchInference:
     vectors = {space.id: tables["gene_embeddings"].part(space.id) for space in platform.spaces}
-    return ask_everywhere(
+    return batch_inference(
         platform.lake, platform.models, manifests, _bulk(platform, tables), vectors, table=table
     )

@@ -11,7 +11,7 @@ from genept.client.platform import Platform
 from genept.client.site.catalogue_page import release_site
 from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.embeddings.projections import pictures_of
-from genept.models.cards.model_reports import papers_of, release_pages
+from genept.models.cards.model_reports import model_reports, release_pages
 from genept.nomenclature.report import mapping_pages
 from genept.release import run_records
 from genept.release.approvals import approval_page
@@ -181,4 +181,6 @@ def _audit_pages(
     for table in TABLE_OF_KIND.values():
         pictures = pictures_of(platform.lake, tables["observations"], tables[table])
         pages |= {f"embeddings/{name}.png": picture for name, (_, picture) in pictures.items()}
-    return pages | release_pages(papers_of(platform.lake, platform.models, tables["gate_verdicts"]))
+    return pages | release_pages(
+        model_reports(platform.lake, platform.models, tables["gate_verdicts"])
+    )

@@ -19,7 +19,7 @@ from genept.common.display import visible
 from genept.models.cards.card import Facts
 from genept.models.cards.forgetting import ForgettingMatrix, forgetting_picture
 from genept.models.cards.model_reports import card_markdown, card_page
-from genept.models.evidence import Cohort, Evidence, Interval, Predictions
+from genept.models.evidence import Cohort, Interval, ModelEvidence, Predictions
 from genept.nomenclature.report import mapping_report
 from genept.release.approvals import Approval, approval_page
 from genept.release.manifest import Evidence as Checked
@@ -37,7 +37,7 @@ NAMES = (*HOSTILE, r"a $\frac$ b")
 """With what a picture would take for mathematics."""
 
 
-def evidence() -> Evidence:
+def evidence() -> ModelEvidence:
     n = len(NAMES)
     ids = tuple(f"s{place}" for place in range(n))
     shares = np.full((n, n), 0.1 / n) + 0.9 * np.eye(n)
@@ -46,7 +46,7 @@ def evidence() -> Evidence:
         probabilities=tuple(map(tuple, shares)),
     )  # fmt: skip
     score = Interval(value=0.5, low=0.4, high=0.6, n=n)
-    return Evidence(
+    return ModelEvidence(
         out_of_fold=drawn.model_copy(update={"folds": (0,) * n}), holdout=drawn, baselines={},
         n_features_checked=1, label_like_features=(), sentinels_right=0, n_sentinels=1,
         permuted=score, scores={ALL: score}, contenders=dict.fromkeys(NAMES, score),

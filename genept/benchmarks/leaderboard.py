@@ -22,7 +22,7 @@ from genept.benchmarks.metrics.resampling import (
     rivals,
 )
 from genept.benchmarks.tasks.base import Labels, Task
-from genept.benchmarks.tasks.task_inputs import Contest, SpaceVectors, contest, entries, predict
+from genept.benchmarks.tasks.task_inputs import SpaceVectors, TaskInputs, contest, entries, predict
 from genept.benchmarks.tasks.task_registry import TASKS
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
@@ -36,7 +36,7 @@ _CODE: Final = (
 )
 
 
-def score(lake: Lake, contest: Contest, predicted: Sequence[Part]) -> list[Part]:
+def score(lake: Lake, contest: TaskInputs, predicted: Sequence[Part]) -> list[Part]:
     """One task's part of table `benchmark_results`, and of the working differences."""
     task = contest.task
     origin = Origin(
@@ -186,7 +186,7 @@ def run_tasks(
     """
     parts: list[Part] = [*further]
     remarks: dict[str, str] = {}
-    contests: list[Contest] = []
+    contests: list[TaskInputs] = []
     for task in tasks.values():
         held = contest(lake, task, labels, spaces)
         if isinstance(held, str):

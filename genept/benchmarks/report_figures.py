@@ -41,7 +41,7 @@ SYMBOLS_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class ReportFigure:
     """A picture with its title, and what it shows in words.
 
     Parameters
@@ -56,7 +56,7 @@ class Exhibit:
     png: bytes
 
 
-def standing_of(read: Read) -> pl.DataFrame:
+def task_scores(read: Read) -> pl.DataFrame:
     """Every space on every task, one score each, beside the control that it must beat."""
     found = [read("benchmark_results")]
     if (evaluations := read("model_evaluations")).width:
@@ -67,9 +67,9 @@ def standing_of(read: Read) -> pl.DataFrame:
     return spaces_of(beside_controls(deciding(pl.concat(rows, how="diagonal"))))
 
 
-def exhibits(read: Read, recipes: dict[str, Recipe]) -> Iterator[Exhibit]:
+def report_figures(read: Read, recipes: dict[str, Recipe]) -> Iterator[ReportFigure]:
     """What there is to show of a release, the most telling first."""
-    standing = standing_of(read)
+    standing = task_scores(read)
     if not standing.width or not standing.height:
         return
     yield _heat_map(standing)
@@ -90,7 +90,7 @@ def cells_in_words(comparisons: pl.DataFrame) -> list[str]:
     return in_words(asked.filter(~pl.col("other").str.contains("@", literal=True)))
 
 
-def _heat_map(standing: pl.DataFrame) -> Exhibit:
+def _heat_map(standing: pl.DataFrame) -> ReportFigure:
     below = standing.filter("is_below")
     told = [
         f"{one['representation']} on {one['task']} ({one['dataset']}), below {one['best_control']}"
@@ -98,22 +98,22 @@ def _heat_map(standing: pl.DataFrame) -> Exhibit:
     ]
     words = "Below a control: " + "; ".join(told) + "." if told else "No score is below a control."
     shown = standing.filter(~pl.col("representation").str.contains("@", literal=True))
-    return Exhibit("spaces-by-tasks", "Spaces by tasks", words, heat_map(shown))
+    return ReportFigure("spaces-by-tasks", "Spaces by tasks", words, heat_map(shown))
 
 
-def _ranks(standing: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[Exhibit]:
+def _ranks(standing: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[ReportFigure]:
     ranks, tasks = mean_ranks(standing)
     if len(ranks) < 2:
         return
     told = apart(comparisons)
     pairs = sorted(tuple(sorted((a, b))) for a in ranks for b in ranks if a < b and told(a, b))
-    words = f"Asked of all: {', '.join(tasks)}. "
+    words = f"BatchInference of all: {', '.join(tasks)}. "
     words += f"Told apart: {'; '.join(' and '.join(pair) for pair in pairs) or 'none'}."
     png = critical_difference(ranks, told, len(tasks))
-    yield Exhibit("critical-difference", "What can be told apart", words, png)
+    yield ReportFigure("critical-difference", "What can be told apart", words, png)
 
 
-def _ablation(comparisons: pl.DataFrame, recipes: dict[str, Recipe]) -> Iterator[Exhibit]:
+def _ablation(comparisons: pl.DataFrame, recipes: dict[str, Recipe]) -> Iterator[ReportFigure]:
     found = added(comparisons, recipes)
     if not found.height:
         return
@@ -127,11 +127,11 @@ def _ablation(comparisons: pl.DataFrame, recipes: dict[str, Recipe]) -> Iterator
         words = "No masked text is separably worse than the same text unmasked."
     else:
         words = "No text was compared with the same text masked."
-    yield Exhibit("description-ablation", "What each part of a description adds", words,
+    yield ReportFigure("description-ablation", "What each part of a description adds", words,
                   ablation(found))  # fmt: skip
 
 
-def _costs(results: pl.DataFrame, standing: pl.DataFrame) -> Iterator[Exhibit]:
+def _costs(results: pl.DataFrame, standing: pl.DataFrame) -> Iterator[ReportFigure]:
     costs = per_point(results, standing) if results.width else results
     if not costs.height:
         return
@@ -144,10 +144,12 @@ def _costs(results: pl.DataFrame, standing: pl.DataFrame) -> Iterator[Exhibit]:
            f" ({one['tokens_per_point']:,.0f} tokens a point)")
         for one in costs.iter_rows(named=True)
     ]  # fmt: skip
-    yield Exhibit("cost-per-point", "What a point costs", "; ".join(told) + ".", cost_map(costs))
+    yield ReportFigure(
+        "cost-per-point", "What a point costs", "; ".join(told) + ".", cost_map(costs)
+    )
 
 
-def _confusions(counted: pl.DataFrame) -> Iterator[Exhibit]:
+def _confusions(counted: pl.DataFrame) -> Iterator[ReportFigure]:
     if not counted.width:
         return
     knowing = counted.filter(
@@ -165,10 +167,10 @@ def _confusions(counted: pl.DataFrame) -> Iterator[Exhibit]:
             words += f"; most often wrong: {one['truth']} taken for {one['predicted']}"
         title = f"{task}, {dataset}: {name}"
         file = f"confusion-{task}-{dataset}-{name}".replace("/", "-").replace(":", "-")
-        yield Exhibit(file, title, f"{words}.", confusion(rows, title))
+        yield ReportFigure(file, title, f"{words}.", confusion(rows, title))
 
 
-def _programs(read: Read) -> Iterator[Exhibit]:
+def _programs(read: Read) -> Iterator[ReportFigure]:
     active, members, terms = (
         read(name) for name in ("program_activity", "gene_programs", "program_terms")
     )
@@ -184,7 +186,7 @@ def _programs(read: Read) -> Iterator[Exhibit]:
             for program, kind in top.select("program", "cell_type").iter_rows()
         )
         file = f"programs-{collection}-{space}".replace("/", "-")
-        yield Exhibit(file, title, f"{words}.", program_map(rows, names, title))
+        yield ReportFigure(file, title, f"{words}.", program_map(rows, names, title))
 
 
 def program_names(members: pl.DataFrame, terms: pl.DataFrame, space: str) -> dict[int, str]:

@@ -125,7 +125,7 @@ def per_point(results: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
     results
         Table `benchmark_results`.
     standing
-        Rows of `standing.standing_of`.
+        Rows of `standing.task_scores`.
 
     Returns
     -------

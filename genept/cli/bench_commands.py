@@ -15,7 +15,7 @@ from rich.text import Text
 from genept.benchmarks.label_tables import fates
 from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.metrics.resampling import in_words
-from genept.benchmarks.report_figures import exhibits
+from genept.benchmarks.report_figures import report_figures
 from genept.benchmarks.task_scores import OF_SCORE, beside_controls, sample_tasks
 from genept.benchmarks.tasks.task_inputs import SpaceVectors, companions
 from genept.benchmarks.tasks.task_registry import TASKS
@@ -146,7 +146,7 @@ def pictures(
         return load_table(name, release=found.manifest.release_id).collect()
 
     folder.mkdir(parents=True, exist_ok=True)
-    for one in exhibits(read, load_recipes(Settings().recipes)):
+    for one in report_figures(read, load_recipes(Settings().recipes)):
         path = folder / f"{one.name}.png"
         path.write_bytes(one.png)
         answer.print(f"{path}: {one.title}. {one.words}", markup=False, soft_wrap=True)

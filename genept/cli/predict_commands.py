@@ -26,7 +26,12 @@ from genept.models.cards.card import LIMITS
 from genept.models.drug_response.drug_training import is_drug_model
 from genept.models.registry import ModelRegistry
 from genept.models.serving import Served, diagnose
-from genept.models.user_samples import Features, OtherUnitError, OwnSamples, limited_own_samples
+from genept.models.user_samples import (
+    Features,
+    OtherUnitError,
+    UserSamples,
+    read_user_samples_limited,
+)
 
 app = typer.Typer(no_args_is_help=True)
 answer = open_console(soft_wrap=True)
@@ -121,13 +126,13 @@ def champions(
 
 def read_file(
     platform: Platform, file: Path, unit: str | None, options: Sequence[str]
-) -> OwnSamples:
+) -> UserSamples:
     """Read a file of samples, and say what was seen."""
     values = {"id": "own-samples", "kind": "bulk", "options": typed_options(options)}
     told = said(values | ({"unit": unit} if unit else {}), "the command line")
     with console.status(f"reading {file.name}"):
         limits = platform.file_allowance.limits(file)
-        own = limited_own_samples(file, told, platform.reference, limits)
+        own = read_user_samples_limited(file, told, platform.reference, limits)
     for line in own.seen:
         if not line.startswith(("group", "labels", "other fields")):
             answer.print(f"  {escape(line)}")

@@ -121,7 +121,7 @@ class ModelManifest(Document):
     card_sha256: str
 
 
-class Evidence(Document):
+class ModelEvidence(Document):
     """Everything that the gate asks about a candidate, measured when it was trained.
 
     Parameters
@@ -160,11 +160,11 @@ class Evidence(Document):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ModelCandidate:
     """A trained model, what was measured of it, its card, and the hash of its file as stored."""
 
     manifest: ModelManifest
-    evidence: Evidence
+    evidence: ModelEvidence
     card: str
     stored_pipeline_sha256: str
 
@@ -174,7 +174,7 @@ class Champion:
     """Who predicts now, and its predictions of the candidate's own holdout."""
 
     manifest: ModelManifest
-    evidence: Evidence
+    evidence: ModelEvidence
     holdout: Predictions
 
 
@@ -224,7 +224,7 @@ def _interval(
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationMetrics:
     """How far probabilities can be believed.
 
     Parameters
@@ -242,8 +242,8 @@ class Calibration:
     brier: float
 
 
-def calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Calibration:
-    """Calibration of probabilities, samples × classes, against the column of the truth.
+def calibration_metrics(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> CalibrationMetrics:
+    """CalibrationMetrics of probabilities, samples × classes, against the column of the truth.
 
     The slope is 1 where it cannot be told: nothing was wrong, or nothing right.
     """
@@ -260,4 +260,6 @@ def calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Calibra
     if right.any() and not right.all():
         slope = float(LogisticRegression(C=1e6).fit(log_odds, right).coef_[0, 0])
     own = np.eye(shares.shape[1])[truth]
-    return Calibration(slope, float(sum(gaps)), float(((shares - own) ** 2).sum(axis=1).mean()))
+    return CalibrationMetrics(
+        slope, float(sum(gaps)), float(((shares - own) ** 2).sum(axis=1).mean())
+    )

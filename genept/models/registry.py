@@ -16,13 +16,13 @@ from safetensors.numpy import load
 from genept.common.errors import ConflictError, MissingObjectError, StoreError
 from genept.models.diagnosis.heads import (
     PROBE_TOLERANCE,
+    Calibration,
     Contender,
     DiagnosisModel,
-    Tempering,
     probe_difference,
 )
 from genept.models.domain import Domain, read_domain
-from genept.models.evidence import Evidence, ModelManifest
+from genept.models.evidence import ModelEvidence, ModelManifest
 from genept.models.stored_models import (
     ChampionPointer,
     ModelRefusedError,
@@ -79,10 +79,10 @@ class ModelRegistry:
             raise ModelRefusedError(f"{self.store.uri(key)} is not the manifest of the champion")
         return parsed(ModelManifest, body, self.store.uri(key))
 
-    def evidence(self, manifest: ModelManifest) -> Evidence:
+    def evidence(self, manifest: ModelManifest) -> ModelEvidence:
         """What was measured when the version was trained."""
         body = self._verified(manifest, "evidence.json", manifest.evidence_sha256)
-        return parsed(Evidence, body, manifest.version)
+        return parsed(ModelEvidence, body, manifest.version)
 
     def card(self, manifest: ModelManifest) -> str:
         """The model card, Markdown."""
@@ -120,7 +120,7 @@ class ModelRegistry:
             Contender(manifest.representation, manifest.head),
             pipeline,
             manifest.classes,
-            Tempering(manifest.temperature, manifest.doubt, manifest.floor),
+            Calibration(manifest.temperature, manifest.doubt, manifest.floor),
         )
         probe = load(self._verified(manifest, "probe.safetensors", manifest.probe_sha256))
         difference = probe_difference(model, probe)

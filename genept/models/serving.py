@@ -1,4 +1,4 @@
-"""What stored models predict of a user's samples, and of other collections."""
+"""Predictions of stored diagnosis models for a user's samples, and for other collections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from genept.storage.provenance import NewPart, Origin, Part, sha256_of
 
 Matrix = npt.NDArray[np.float32]
 
-GeneVectors = Callable[[str], tuple[Sequence[str], Matrix]]
+VectorsOfSpace = Callable[[str], tuple[Sequence[str], Matrix]]
 """Gene ids and their vectors in a space."""
 
 
@@ -32,7 +32,7 @@ ANSWERED, UNLIKELY, UNLIKE, TOO_FEW_GENES = REASONS
 
 @dataclass(frozen=True)
 class Served:
-    """A stored model, verified, with what it takes to say when it does not know."""
+    """A stored model, verified, with the domain outside which it abstains."""
 
     manifest: ModelManifest
     model: DiagnosisModel
@@ -45,12 +45,12 @@ class Served:
         Raises
         ------
         ModelRefusedError
-            If a file was changed, or the model says something else than when it was trained.
+            If a file was changed, or the model predicts something else than when it was trained.
         """
         return cls(manifest, registry.load(manifest), registry.domain(manifest))
 
     def probabilities(
-        self, samples: Samples, vectors: GeneVectors
+        self, samples: Samples, vectors: VectorsOfSpace
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
         """Probabilities (samples × classes), distances, and the share of its genes measured.
 
@@ -64,7 +64,7 @@ class Served:
         return shares, distances, measured
 
     def read(
-        self, samples: Samples, vectors: GeneVectors
+        self, samples: Samples, vectors: VectorsOfSpace
     ) -> tuple[Matrix, npt.NDArray[np.float64], float]:
         """What the model reads of samples, their distances, and the share of its genes measured.
 
@@ -79,7 +79,7 @@ class Served:
         return features, distances, float(laid.measured.mean())
 
     def _features(
-        self, laid: LaidOut, vectors: GeneVectors
+        self, laid: LaidOut, vectors: VectorsOfSpace
     ) -> tuple[Matrix, npt.NDArray[np.bool_] | None]:
         """What the model reads; a gene that was not measured is set to its training mean."""
         manifest = self.manifest
@@ -93,8 +93,8 @@ class Served:
         return np.hstack([filled, embedded]), counted
 
 
-def diagnose(served: Served, samples: Samples, vectors: GeneVectors) -> pl.DataFrame:
-    """What a model says of each sample, and why it does not where it abstains.
+def diagnose(served: Served, samples: Samples, vectors: VectorsOfSpace) -> pl.DataFrame:
+    """Predict each sample, and say why where the model abstains.
 
     Returns
     -------
@@ -137,18 +137,12 @@ SERVED: Final = "sample_diagnoses"
 SHADOW: Final = "shadow_diagnoses"
 
 _CODE: Final = (
-    *(
-        "genept.models.domain",
-        "genept.models.serving",
-        "genept.models.diagnosis.heads",
-        "genept.models.user_samples",
-    ),
-    *(
-        "genept.models.serving",
-        "genept.models.diagnosis.heads",
-        "genept.embeddings",
-        "genept.schema.tables",
-    ),
+    "genept.models.domain",
+    "genept.models.serving",
+    "genept.models.diagnosis.heads",
+    "genept.models.user_samples",
+    "genept.embeddings",
+    "genept.schema.tables",
 )
 
 _LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
@@ -171,20 +165,20 @@ class BulkCollection:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What came of asking some models about some collections.
+class BatchInference:
+    """Predictions of some models for some collections.
 
     Parameters
     ----------
-    not_asked
-        Why a model was not asked about a collection, by ``model, collection``.
+    skipped
+        Why a model has no predictions for a collection, by ``model, collection``.
     """
 
     parts: tuple[Part, ...]
-    not_asked: Mapping[str, str]
+    skipped: Mapping[str, str]
 
 
-def ask_everywhere(
+def batch_inference(
     lake: Lake,
     registry: ModelRegistry,
     manifests: Sequence[ModelManifest],
@@ -192,8 +186,8 @@ def ask_everywhere(
     vectors: Mapping[str, Part],
     *,
     table: str,
-) -> Asked:
-    """Ask each model about each collection, unless the lake remembers what it said.
+) -> BatchInference:
+    """Predict each collection with each model, unless the lake holds the predictions.
 
     Parameters
     ----------
@@ -203,14 +197,14 @@ def ask_everywhere(
         ``sample_diagnoses``, or ``shadow_diagnoses`` which is never published.
     """
     parts: list[Part] = []
-    not_asked: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     read: dict[str, Samples] = {}
     for manifest in manifests:
-        served: list[Served] = []  # opened once, and only if there is something to ask
+        served: list[Served] = []  # opened once, and only if there is something to predict
         for collection in collections:
             name = f"{manifest.model}, {collection.id}"
-            if why := _unaskable(manifest, collection, vectors):
-                not_asked[name] = why
+            if why := _unfit(manifest, collection, vectors):
+                skipped[name] = why
                 continue
 
             def compute(
@@ -223,8 +217,8 @@ def ask_everywhere(
                 if collection.id not in read:
                     read[collection.id] = collection.samples(lake)
                 known = _known(registry, manifest, collection.id)
-                asked = _new(read[collection.id], known)
-                return _answers(lake, served[0], asked, (table, collection.id), vectors)
+                samples = _new(read[collection.id], known)
+                return _predicted(lake, served[0], samples, (table, collection.id), vectors)
 
             origin = Origin(
                 _CODE,
@@ -238,14 +232,14 @@ def ask_everywhere(
                 _LIBRARIES,
             )
             step = f"{table}/{manifest.model}/{collection.id}"
-            found = lake.build(step, origin, compute)
-            parts += found
-            if not found:
-                not_asked[name] = "it was trained or measured on every sample of it"
-    return Asked(tuple(parts), not_asked)
+            made = lake.build(step, origin, compute)
+            parts += made
+            if not made:
+                skipped[name] = "it was trained or measured on every sample of it"
+    return BatchInference(tuple(parts), skipped)
 
 
-def _unaskable(
+def _unfit(
     manifest: ModelManifest, collection: BulkCollection, vectors: Mapping[str, Part]
 ) -> str | None:
     if manifest.domain_sha256 is None:
@@ -260,7 +254,7 @@ def _unaskable(
 
 
 def _known(registry: ModelRegistry, manifest: ModelManifest, collection: str) -> set[str]:
-    """Samples that the model was trained or measured on: table `diagnosis_predictions` has them."""
+    """Samples used to train or score the model; table `diagnosis_predictions` has them."""
     if manifest.collection != collection:
         return set()
     evidence = registry.evidence(manifest)
@@ -268,20 +262,20 @@ def _known(registry: ModelRegistry, manifest: ModelManifest, collection: str) ->
 
 
 def _new(samples: Samples, known: set[str]) -> Samples:
-    new = np.array([one not in known for one in samples.ids], dtype=np.bool_)
-    ids = tuple(one for one, is_new in zip(samples.ids, new, strict=True) if is_new)
+    new = np.array([name not in known for name in samples.ids], dtype=np.bool_)
+    ids = tuple(name for name, is_new in zip(samples.ids, new, strict=True) if is_new)
     return Samples(ids, samples.genes, samples.expression[new], samples.unit)
 
 
-def _answers(
+def _predicted(
     lake: Lake,
     served: Served,
-    asked: Samples,
+    samples: Samples,
     to: tuple[str, str],
     vectors: Mapping[str, Part],
 ) -> list[NewPart]:
-    """Rows about some samples; `to` names their table and collection."""
-    if not asked.ids:
+    """Predictions of some samples; `to` names their table and collection."""
+    if not samples.ids:
         return []
 
     def of_space(space: str) -> tuple[Sequence[str], Features]:
@@ -289,7 +283,7 @@ def _answers(
         return rows["ensembl_gene_id"].to_pylist(), embedding_matrix(rows)
 
     manifest, (table, collection) = served.manifest, to
-    rows = diagnose(served, asked, of_space).select(
+    rows = diagnose(served, samples, of_space).select(
         pl.lit(manifest.model).alias("model"),
         pl.lit(manifest.version).alias("model_version"),
         pl.lit(collection).alias("collection_id"),

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
 from genept.common.errors import StoreError
-from genept.models.evidence import Evidence, ModelManifest
+from genept.models.evidence import ModelEvidence, ModelManifest
 from genept.storage.documents import Document
 
 PASS: Final = "pass"  # noqa: S105 - a verdict
@@ -263,7 +263,7 @@ class TrainedModel:
     pipeline: bytes
     probe: bytes
     domain: bytes
-    evidence: Evidence
+    evidence: ModelEvidence
     card: str
 
 

@@ -1,21 +1,24 @@
-"""One retraining over the lake: trained unless it is, judged by the gate, promoted if it may be.
+"""One retraining over the lake: training, the gate, and promotion, for every kind of model.
 
-The same for every kind of model. What there is to train, and on what, is in
-`genept.models.diagnosis.diagnosis_training` and `genept.models.drug_response.drug_training`.
+What is trained on which data is in `genept.models.diagnosis.diagnosis_training` and
+`genept.models.drug_response.drug_training`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
+from genept.embeddings.representations import CollectionParts
 from genept.models.cards.card import Facts
 from genept.models.cards.model_reports import card_markdown
 from genept.models.diagnosis.heads import DiagnosisModel
-from genept.models.evidence import ABSTAIN_BELOW, Cohort, Evidence, ModelManifest
+from genept.models.evidence import ABSTAIN_BELOW, Cohort, Interval, ModelEvidence, ModelManifest
 from genept.models.promotion.promotion import judge_candidate, promote_challenger, promote_if_due
 from genept.models.registry import ModelRegistry
 from genept.models.splits.folds import frozen_from_table
@@ -43,125 +46,172 @@ class Fit(Protocol):
 
     @property
     def probe(self) -> bytes:
-        """A probe set, and what the model says of it."""
+        """A probe set with the model's predictions."""
 
     @property
     def domain(self) -> bytes:
-        """What samples look like that it may judge."""
+        """The domain of samples that it may predict."""
 
     @property
-    def evidence(self) -> Evidence:
-        """What the gate asks."""
+    def evidence(self) -> ModelEvidence:
+        """What the gate evaluates."""
 
 
-class Training(Protocol):
-    """One model on one state of the data; nothing is read or fitted before it is asked for."""
+@dataclass(frozen=True, kw_only=True)
+class Training(ABC):
+    """One model on one state of the data; nothing is read or fitted before it is used.
+
+    Parameters
+    ----------
+    lake
+        Where the data are read from.
+    model
+        Name of the model.
+    collection
+        Id of the collection whose samples it learns from.
+    label
+        What it reads from a sample, for the card.
+    unit
+        Of the expression that it reads.
+    space
+        Embedding space whose vectors it may read.
+    parts
+        Tables of the collection.
+    caveats
+        Sentences on the data for the card.
+    forgotten_on_purpose
+        Cohorts of the champion that the candidate may leave out.
+    """
+
+    lake: Lake
+    model: str
+    collection: str
+    label: str
+    unit: str
+    space: Space
+    parts: CollectionParts
+    caveats: tuple[str, ...] = ()
+    forgotten_on_purpose: tuple[str, ...] = ()
 
     @property
-    def model(self) -> str:
-        """Name of the model."""
-
-    @property
+    @abstractmethod
     def origin(self) -> Origin:
         """What decides the result."""
 
     @property
-    def collection(self) -> str:
-        """Whose samples it learns from."""
-
-    @property
-    def label(self) -> str:
-        """What it reads from a sample."""
-
-    @property
-    def unit(self) -> str:
-        """Of the expression that it reads."""
-
-    @property
-    def space(self) -> Space:
-        """Whose vectors it may read."""
-
-    @property
-    def genes(self) -> tuple[str, ...]:
-        """Ensembl ids of the columns of expression."""
-
-    @property
-    def caveats(self) -> tuple[str, ...]:
-        """What the card must say of the data."""
-
-    @property
     def left_out(self) -> dict[str, int]:
-        """Samples of classes that are too rare, by class."""
+        """Number of samples of classes that are too rare, by class."""
+        return {}
 
     @property
-    def forgotten_on_purpose(self) -> tuple[str, ...]:
-        """Cohorts that the champion knew and that need not come back."""
-
-    @property
+    @abstractmethod
     def rows(self) -> Rows:
-        """Everything that takes part, held out or not."""
+        """All samples that take part, held out or not."""
 
     @property
+    @abstractmethod
     def holdout(self) -> Holdout:
-        """Who is held out, of those that the gate looks at."""
+        """The held-out samples that the gate evaluates."""
 
     @property
+    @abstractmethod
     def judged(self) -> Rows:
-        """The same with features, for a champion to be asked about."""
+        """The same with features, for predictions of the champion."""
 
     @property
+    @abstractmethod
     def fit(self) -> Fit:
         """The model, trained on all but the holdout."""
 
+    @abstractmethod
     def tables(self) -> list[NewPart]:
         """Parts of published tables; ``model_folds`` is among them."""
+
+    @cached_property
+    def genes(self) -> tuple[str, ...]:
+        """Ensembl ids of the columns of expression."""
+        axis = self.lake.read(self.parts.axis, ["gene_index", "ensembl_gene_id"])
+        return tuple(axis.sort("gene_index")["ensembl_gene_id"].to_list())
+
+    @property
+    def version(self) -> str:
+        """Version of the model: equal origins have one version."""
+        return sha256_of(self.origin.as_dict())
+
+    def evaluation_row(
+        self, representation: str, metric: str, score: Interval, split: str, *, is_control: bool
+    ) -> dict[str, Any]:
+        """One row of table ``model_evaluations``."""
+        return {
+            "model": self.model,
+            "model_version": self.version,
+            "representation": representation,
+            "cohort": self.collection,
+            "metric": metric,
+            "split": split,
+            "value": score.value,
+            "ci_low": score.low,
+            "ci_high": score.high,
+            "n": score.n,
+            "is_control": is_control,
+        }
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """What came of one retraining.
+    """Result of one retraining.
 
     Parameters
     ----------
     parts
         Those of the training's own tables, and of ``gate_verdicts``.
-    said
-        Whether anything was trained, and what became of the version.
+    summary
+        Whether a model was trained, and what became of the version.
     """
 
     parts: tuple[Part, ...]
-    said: str
-
-
-def version_of(origin: Origin) -> str:
-    """Version of a model: two of the same origin are one."""
-    return sha256_of(origin.as_dict())
+    summary: str
 
 
 def train(lake: Lake, registry: ModelRegistry, training: Training) -> Retraining:
-    """Train a model unless it is trained, ask the gate, promote if it says so."""
-    model, version, step = training.model, version_of(training.origin), f"models/{training.model}"
+    """Train a model unless this version exists, evaluate it at the gate, promote if it passed.
+
+    Parameters
+    ----------
+    lake
+        Where tables are kept.
+    registry
+        Where models are kept.
+    training
+        What to train.
+
+    Returns
+    -------
+    Retraining
+        Parts of tables, and a summary.
+    """
+    model, version, step = training.model, training.version, f"models/{training.model}"
     promote_challenger(registry, model)
     is_new = not (lake.remembers(step, training.origin) and registry.has(model, version))
-    made = lake.build(step, training.origin, training.tables)
+    parts = lake.build(step, training.origin, training.tables)
     if not registry.has(model, version):
-        registry.submit(with_papers(training, version))
+        registry.submit(trained_model(training, version))
     verdicts = registry.verdicts(model, version)
     if verdicts is None:
-        (folds,) = (part for part in made if part.table == "model_folds")
+        (folds,) = (part for part in parts if part.table == "model_folds")
         frozen_from_table(lake.read(folds))
         manifest = registry.manifest(model, version)
         verdicts = judge_candidate(registry, manifest, training.judged, training.genes)
         registry.judge(verdicts)
-    decided = promote_if_due(registry, verdicts)
+    decision = promote_if_due(registry, verdicts)
     origin = Origin(("genept.models.stored_models",), {"verdicts": verdicts.stored_sha256})
     rows = verdicts.table()
     gate = lake.build(f"{step}/gate", origin, lambda: [NewPart("gate_verdicts", rows, (model,))])
-    done = "trained" if is_new else "skipped, no new data"
-    return Retraining((*made, *gate), f"{done}: {version[:12]} {decided}")
+    status = "trained" if is_new else "skipped, no new data"
+    return Retraining((*parts, *gate), f"{status}: {version[:12]} {decision}")
 
 
-def with_papers(training: Training, version: str) -> TrainedModel:
+def trained_model(training: Training, version: str) -> TrainedModel:
     """The model with its manifest and its card, as the registry keeps it."""
     fit, rows = training.fit, training.rows
     fitted, evidence = fit.fitted, fit.evidence
@@ -178,7 +228,7 @@ def with_papers(training: Training, version: str) -> TrainedModel:
         head=fitted.contender.head,
         steps=tuple(name for name, _ in fitted.pipeline.steps),
         classes=fitted.classes,
-        **fitted.tempering._asdict(),
+        **fitted.calibration._asdict(),
         abstain_below=ABSTAIN_BELOW,
         space=training.space.id,
         unit=training.unit,

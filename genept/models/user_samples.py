@@ -63,7 +63,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class OwnSamples:
+class UserSamples:
     """What was read of a user's file.
 
     Parameters
@@ -82,7 +82,7 @@ class OwnSamples:
     warnings: tuple[str, ...]
 
 
-def read_own_samples(file: Path, told: Sidecar, reference: Reference) -> OwnSamples:
+def read_user_samples(file: Path, told: Sidecar, reference: Reference) -> UserSamples:
     """Read a file of bulk samples: its format, unit and genes are found out as in an ingest.
 
     Raises
@@ -101,15 +101,15 @@ def read_own_samples(file: Path, told: Sidecar, reference: Reference) -> OwnSamp
         return _read(archives, found, names, reference)
 
 
-def limited_own_samples(
+def read_user_samples_limited(
     file: Path, told: Sidecar, reference: Reference, limits: Limits
-) -> OwnSamples:
+) -> UserSamples:
     """The same, read in a process with limits.
 
     Raises
     ------
     SourceError
-        As for `read_own_samples`; or the process that read the file died or went beyond a limit.
+        As for `read_user_samples`; or the process that read the file died or went beyond a limit.
     """
     file = file.absolute()
     with limited(_read_in_child, file, told, reference, what=file.name, limits=limits) as answer:
@@ -133,7 +133,7 @@ def limited_own_samples(
     indptr = np.concatenate([[0], np.cumsum(lengths.to_numpy(), dtype=np.int64)])
     matrix = sp.csr_matrix((values, indices, indptr), shape=(rows.height, n_genes))
     samples = Samples(tuple(found.ids), tuple(found.genes), matrix, found.unit)
-    return OwnSamples(samples, found.coverage, tuple(found.seen), tuple(found.warnings))
+    return UserSamples(samples, found.coverage, tuple(found.seen), tuple(found.warnings))
 
 
 _ROWS: Final = {"genes": pl.List(pl.Int32), "values": pl.List(pl.Float32)}
@@ -156,7 +156,7 @@ def _read_in_child(
     parent: Parent, file: Path, told: Sidecar, reference: Reference
 ) -> dict[str, Any]:
     with breakage_refused(file.name):
-        own = read_own_samples(file, told, reference)
+        own = read_user_samples(file, told, reference)
     matrix = own.samples.expression
     offsets = pa.array(matrix.indptr, pa.int64())
     columns = {
@@ -179,7 +179,7 @@ def _read_in_child(
 
 def _read(
     archives: Archives, found: Detected, nomenclature: Nomenclature, reference: Reference
-) -> OwnSamples:
+) -> UserSamples:
     collection = found.entry
     parsed = parse_collection(archives, collection)
     names = nomenclature.map(parsed.symbols, parsed.entrez_ids).rows
@@ -198,7 +198,7 @@ def _read(
     merged = merge_rows(rows, axis, np.arange(len(ids)))
     absolute = pl.DataFrame({"input_id": parsed.input_genes, "absolute": merged.inputs.absolute})
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
-    return OwnSamples(
+    return UserSamples(
         Samples(tuple(ids), axis.ensembl_gene_ids, merged.matrix, collection.unit),
         coverage_of(collection, mapping),
         found.seen,

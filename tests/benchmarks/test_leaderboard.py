@@ -11,12 +11,12 @@ from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.metrics.resampling import resampled
 from genept.benchmarks.tasks import task_inputs
 from genept.benchmarks.tasks.base import RANDOM, Labels, random_vectors
-from genept.benchmarks.tasks.gene_tasks import Property
+from genept.benchmarks.tasks.gene_tasks import PropertyTask
 from genept.release.staging import collections_in
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 
-TASK = Property(
+TASK = PropertyTask(
     id="t",
     dataset="d",
     title="t",

@@ -7,7 +7,7 @@ import pytest
 from genept.benchmarks.ablations import added, leaks, steps
 from genept.benchmarks.metrics.resampling import corrected, paired_differences, resampled
 from genept.benchmarks.tasks.base import GeneVectors
-from genept.benchmarks.tasks.gene_tasks import SHUFFLED, Property
+from genept.benchmarks.tasks.gene_tasks import SHUFFLED, PropertyTask
 from genept.text.descriptions.recipes import Mask, Recipe, load_recipes
 from genept.text.embedders.baselines import LSA
 
@@ -16,7 +16,7 @@ GENES = tuple(f"ENSG{one:011}" for one in range(N))
 RNG = np.random.default_rng(0)
 YES = RNG.integers(0, 2, N)
 MASK = Mask(id="dosage", words=("haploinsufficient",))
-TASK = Property(
+TASK = PropertyTask(
     id="t", dataset="d", title="t", positive="yes", metrics=("auroc",), clean=SHUFFLED,
     heads=("logistic-regression",),
 )  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 from planted import CountingEmbedder
 
 from genept.benchmarks.label_tables import GO_TERMS
-from genept.benchmarks.report_figures import cells_in_words, exhibits, standing_of
+from genept.benchmarks.report_figures import cells_in_words, report_figures, task_scores
 from genept.benchmarks.space_costs import per_point, space_costs
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
@@ -78,7 +78,7 @@ def released():
 
 
 def shown(tables):
-    return list(exhibits(lambda name: tables.get(name, pl.DataFrame()), load_recipes()))
+    return list(report_figures(lambda name: tables.get(name, pl.DataFrame()), load_recipes()))
 
 
 def test_everything_has_its_picture_and_its_words():
@@ -139,7 +139,7 @@ def test_differences_between_cells_are_told_in_words_without_dealt_labels():
 
 def standing_of_results():
     tables = {"benchmark_results": results()}
-    return standing_of(lambda name: tables.get(name, pl.DataFrame()))
+    return task_scores(lambda name: tables.get(name, pl.DataFrame()))
 
 
 def descriptions(lake: Lake):
@@ -172,7 +172,7 @@ def test_costs_are_measured_once_and_a_hosted_embedder_is_not_asked(lake: Lake):
 
 def test_a_point_is_a_hundredth_above_random_vectors():
     found = per_point(
-        results(), standing_of(lambda name: results() if "results" in name else pl.DataFrame())
+        results(), task_scores(lambda name: results() if "results" in name else pl.DataFrame())
     )
     (row,) = found.rows(named=True)
     assert row["points"] == pytest.approx(30)

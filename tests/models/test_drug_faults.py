@@ -13,14 +13,14 @@ from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.parsers import parse_collection
 from genept.embeddings.representations import EXPRESSION
 from genept.models.drug_response.drug_retraining import DrugRetraining
-from genept.models.drug_response.predictors import Pairs
+from genept.models.drug_response.predictors import ResponsePairs
 from genept.models.drug_response.screen_rows import ScreenRows
-from genept.models.evidence import Candidate
+from genept.models.evidence import ModelCandidate
 from genept.models.registry import ModelRegistry
 from genept.models.splits.groups import connected_groups, near_duplicates
 from genept.models.splits.holdout import Holdout, HoldoutReadError
 from genept.models.stored_models import ModelRefusedError
-from genept.models.training import with_papers
+from genept.models.training import trained_model
 from genept.storage.provenance import Origin
 
 pytestmark = [pytest.mark.index, pytest.mark.soak]
@@ -44,12 +44,12 @@ def gdsc(real_archives):
     drugs, drug = np.unique(responses["drug_id"].to_numpy().astype(str), return_inverse=True)
     line = np.searchsorted(ids, responses["observation_id"].to_numpy().astype(str))
     _, tissue = np.unique(tissues, return_inverse=True)
-    pairs = Pairs(line, drug, tissue[line], responses["value"].to_numpy())
+    pairs = ResponsePairs(line, drug, tissue[line], responses["value"].to_numpy())
     groups = connected_groups(ids.tolist(), duplicates=near_duplicates(X))
     return ScreenRows(ids, ids.tolist(), groups, tissues, {EXPRESSION: X}, drugs, pairs)
 
 
-def papers(screen, version="1"):
+def assembled(screen, version="1"):
     """A version of these lines, as `genept.models.training` submits it."""
     fit = DrugRetraining(screen, (EXPRESSION,), MODEL, 0)
     training = SimpleNamespace(
@@ -58,12 +58,14 @@ def papers(screen, version="1"):
         origin=Origin((), {"lines": "0" * 64}), rows=fit.rows, fit=fit,
         holdout=Holdout.of(fit.judged.ids),
     )  # fmt: skip
-    return with_papers(training, version)
+    return trained_model(training, version)
 
 
 def trained(screen, version="1"):
-    found = papers(screen, version)
-    return Candidate(found.manifest, found.evidence, found.card, found.manifest.pipeline_sha256)
+    found = assembled(screen, version)
+    return ModelCandidate(
+        found.manifest, found.evidence, found.card, found.manifest.pipeline_sha256
+    )
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +142,7 @@ def test_a_line_on_both_sides_of_the_holdout_is_refused(gdsc, monkeypatch):
 
 def test_a_tampered_model_file_is_refused(gdsc, object_store, store_prefix):
     registry = ModelRegistry(object_store, store_prefix)
-    found = papers(gdsc)
+    found = assembled(gdsc)
     registry.submit(found)
     registry.load(found.manifest)
     (key,) = (

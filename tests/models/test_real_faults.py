@@ -103,9 +103,9 @@ def test_test_rows_in_training_are_refused(tcga, monkeypatch):
         everything.update(features=planted.features, labels=planted.labels)
         return planted, sentinel
 
-    def leaky(contender, features, labels, tempering, seed):
+    def leaky(contender, features, labels, calibration, seed):
         seen = everything["features"], everything["labels"]
-        return fit_model(Contender("expression", "knn"), *seen, tempering, seed)
+        return fit_model(Contender("expression", "knn"), *seen, calibration, seed)
 
     monkeypatch.setattr(genept.models.diagnosis.retraining, "planted_labels", remember)
     monkeypatch.setattr(genept.models.diagnosis.retraining, "fit_model", leaky)

@@ -18,11 +18,11 @@ from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.representations import BOTH
 from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask
 from genept.models.diagnosis.diagnosis_training import train_diagnosis
-from genept.models.diagnosis.heads import Contender, Tempering, fit_model
+from genept.models.diagnosis.heads import Calibration, Contender, fit_model
 from genept.models.domain import fit_domain
 from genept.models.registry import ModelRegistry
-from genept.models.serving import SERVED, BulkCollection, Served, ask_everywhere, diagnose
-from genept.models.user_samples import OtherUnitError, lay_out, read_own_samples
+from genept.models.serving import SERVED, BulkCollection, Served, batch_inference, diagnose
+from genept.models.user_samples import OtherUnitError, lay_out, read_user_samples
 from genept.nomenclature.reference import Reference
 from genept.schema.tables import REASONS
 from genept.storage.lake import Lake
@@ -73,7 +73,7 @@ def own_file(path, n=9, genes=GENES, change=lambda X: X, seed=7):
 
 def read(path, unit="log2"):
     told = said({"id": "own-samples", "kind": "bulk", "unit": unit}, "the test")
-    return read_own_samples(path, told, NOMENCLATURE).samples
+    return read_user_samples(path, told, NOMENCLATURE).samples
 
 
 def test_new_samples_are_diagnosed_and_foreign_ones_abstained_from(trained, tmp_path):
@@ -112,7 +112,7 @@ def test_a_model_that_reads_an_embedding_pools_the_genes_of_its_training(
         features = np.hstack([laid.features, embedded])
     contender = Contender(representation, "linear")
     labels = np.array(["a", "b", "c"])[np.arange(9) % 3]
-    model = fit_model(contender, {representation: features}, labels, Tempering(), 0)
+    model = fit_model(contender, {representation: features}, labels, Calibration(), 0)
     manifest = trained.manifest.model_copy(
         update={"representation": representation, "classes": ("a", "b", "c")}
     )
@@ -133,31 +133,31 @@ def test_a_file_whose_unit_cannot_be_told_is_asked_about(tmp_path):
     path = own_file(tmp_path / "own.csv")
     told = said({"id": "own-samples", "kind": "bulk"}, "the test")
     with pytest.raises(SourceError, match=r"^own\.csv: unit: .*state the unit: unit = .log2. for"):
-        read_own_samples(path, told, NOMENCLATURE)
+        read_user_samples(path, told, NOMENCLATURE)
 
 
 def test_a_value_that_cannot_be_is_refused_with_the_name_of_the_file(tmp_path):
     path = own_file(tmp_path / "own.csv", change=lambda X: X * 9)
     told = said({"id": "own-samples", "kind": "bulk", "unit": "log2"}, "the test")
     with pytest.raises(StoreError, match=r"^own\.csv: "):
-        read_own_samples(path, told, NOMENCLATURE)
+        read_user_samples(path, told, NOMENCLATURE)
 
 
 def test_a_champion_is_asked_about_what_it_does_not_know_and_only_once(trained, monkeypatch):
     lake = trained.lake
     ask = (lake, trained.registry, [trained.manifest], [trained.own], {MINILM.id: trained.vectors})
-    (part,) = ask_everywhere(*ask, table=SERVED).parts
+    (part,) = batch_inference(*ask, table=SERVED).parts
     rows = lake.read(part)
     evidence = trained.registry.evidence(trained.manifest)
     known = {*evidence.out_of_fold.ids, *evidence.holdout.ids}
     assert rows.height == 6
     assert not known & set(rows["observation_id"])
     monkeypatch.setattr(Served, "of", None)
-    assert ask_everywhere(*ask, table=SERVED).parts == (part,)
+    assert batch_inference(*ask, table=SERVED).parts == (part,)
     other = BulkCollection("counted", "counts", trained.own.axis, trained.own.expression)
-    asked = ask_everywhere(*ask[:3], [other], ask[4], table=SERVED)
+    asked = batch_inference(*ask[:3], [other], ask[4], table=SERVED)
     assert not asked.parts
-    assert asked.not_asked == {
+    assert asked.skipped == {
         "diagnosis-planted, counted": "it reads log2, and the collection is counts"
     }
 

@@ -8,7 +8,7 @@ from genept.models.cards.card import Facts
 from genept.models.cards.model_reports import card_markdown
 from genept.models.diagnosis.heads import STEPS, Contender
 from genept.models.diagnosis.retraining import retrain
-from genept.models.evidence import Candidate, Champion, Cohort, ModelManifest
+from genept.models.evidence import Champion, Cohort, ModelCandidate, ModelManifest
 from genept.models.promotion.gate_alone import CARD_SECTIONS
 from genept.models.promotion.promotion_gate import judge
 from genept.models.splits.holdout import Rows, hold_out
@@ -42,7 +42,7 @@ def trained(rows, patients=None, version="1"):
     manifest = ModelManifest(
         model="diagnosis-planted", version=version, collection="planted", label="diagnosis",
         representation="expression", head="linear", steps=STEPS, classes=found.fitted.classes,
-        **found.fitted.tempering._asdict(), abstain_below=0.5, space="s", unit="log2",
+        **found.fitted.calibration._asdict(), abstain_below=0.5, space="s", unit="log2",
         genes=("g",), seed=0,
         cohorts=tuple(
             Cohort(id=str(one), n=1, data_sha256="d" * 64) for one in np.unique(rows.cohorts)
@@ -52,7 +52,7 @@ def trained(rows, patients=None, version="1"):
         probe_sha256="x", evidence_sha256="e", card_sha256="c",
     )  # fmt: skip
     card = "\n".join([*CARD_SECTIONS, "d" * 64])
-    return Candidate(manifest, found.evidence, card, "p")
+    return ModelCandidate(manifest, found.evidence, card, "p")
 
 
 def blocked(candidate, champion=None):
@@ -77,7 +77,7 @@ def papers(retrained, version):
     manifest = ModelManifest(
         model=MODEL, version=version, collection="planted", label="diagnosis",
         representation="expression", head="linear", steps=STEPS, classes=retrained.fitted.classes,
-        **retrained.fitted.tempering._asdict(), abstain_below=0.5, space="s", unit="log2",
+        **retrained.fitted.calibration._asdict(), abstain_below=0.5, space="s", unit="log2",
         genes=tuple(f"g{n}" for n in range(24)), seed=0, cohorts=cohorts,
         label_counts={"benign": 150, "malign": 150}, left_out={},
         holdout_sha256=retrained.holdout.sha256, libraries={},

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from genept.models.evidence import Evidence
+from genept.models.evidence import ModelEvidence
 
 
-def assert_agreement(again: Evidence, before: Evidence) -> None:
+def assert_agreement(again: ModelEvidence, before: ModelEvidence) -> None:
     """Probabilities of the same observations, equal to one in a million."""
     for one, other in (
         (again.holdout, before.holdout),

@@ -39,7 +39,7 @@ Split = tuple[int, NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfGenes(Task):
+class GeneTask(Task):
     """A task whose labels are rows of table `gene_properties`."""
 
     def rows(self, labels: Labels) -> pl.DataFrame:
@@ -70,7 +70,7 @@ class OfGenes(Task):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Property(OfGenes):
+class PropertyTask(GeneTask):
     """Which genes have a property: the authors' exact folds, and clean ones.
 
     The authors' are unshuffled, keep every published row, and take heads as they come
@@ -143,7 +143,7 @@ def _shuffled(rows: pl.DataFrame, repeats: Iterable[int]) -> Iterator[Split]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind(OfGenes):
+class KindTask(GeneTask):
     """Which of many kinds a gene is of: 70/30, seed 2023, kinds of more than 75 genes.
 
     Exact as the authors do it, with every row; clean with each gene once and three seeds, once
@@ -211,7 +211,7 @@ class Kind(OfGenes):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Membership(OfGenes):
+class MembershipTask(GeneTask):
     """Which genes belong to each of many terms: mean area under the ROC curve over terms.
 
     Ridge regression on all terms at once, five folds of genes. Intervals are over terms: how

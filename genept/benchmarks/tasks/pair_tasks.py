@@ -1,7 +1,7 @@
 """Tasks on pairs of genes: the publisher's fixed split, and repeated gene-disjoint ones.
 
-Pairs with labels of both kinds are `Pairs`; where only those that belong together are
-published, as of interactions, `Interactions` draws the others (`drawn_pairs`).
+Pairs with labels of both kinds are `PairTask`; where only those that belong together are
+published, as of interactions, `InteractionTask` draws the others (`drawn_pairs`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FEATURES: Final = (SUM, "product", "absolute-difference", "concatenation", "all-
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs(Task):
+class PairTask(Task):
     """Which pairs of genes belong together.
 
     The fixed split is the publisher's, every row as published, on the sum of the two vectors:
@@ -152,7 +152,7 @@ class Pairs(Task):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interactions(Pairs):
+class InteractionTask(PairTask):
     """Which pairs are partners, where only partners are published.
 
     On each side of a gene-disjoint split as many pairs are drawn as there are partners, every

@@ -45,7 +45,7 @@ class SpaceVectors:
 
 
 @dataclass(frozen=True)
-class Contest:
+class TaskInputs:
     """One task, the genes that every space in it knows, and who may not take part and why."""
 
     task: Task
@@ -64,7 +64,7 @@ class Contest:
 
 def contest(
     lake: Lake, task: Task, labels: Labels, spaces: Sequence[SpaceVectors]
-) -> Contest | str:
+) -> TaskInputs | str:
     """Who takes part in a task, and on which genes; or why it cannot be held.
 
     All are scored on the same genes: those that everybody knows. Drawn vectors and declared
@@ -95,11 +95,11 @@ def contest(
     asked = task.known(rows, genes)
     if why := task.unfit(asked):
         return f"{why}, among the genes that every space knows"
-    return Contest(task, asked, genes, tuple(found), left_out)
+    return TaskInputs(task, asked, genes, tuple(found), left_out)
 
 
 def entries(
-    contest: Contest, *, together: bool = False
+    contest: TaskInputs, *, together: bool = False
 ) -> list[tuple[str, tuple[SpaceVectors, ...]]]:
     """Name and spaces of whoever is scored: each space, ensembles of one recipe, and chance.
 
@@ -137,7 +137,9 @@ LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 _CODE: Final = ("genept.benchmarks.tasks.task_inputs", "genept.text.embedders.baselines")
 
 
-def predict(lake: Lake, contest: Contest, name: str, members: Sequence[SpaceVectors]) -> list[Part]:
+def predict(
+    lake: Lake, contest: TaskInputs, name: str, members: Sequence[SpaceVectors]
+) -> list[Part]:
     """Predictions of one entry and of its controls, unless the lake holds them already."""
     task = contest.task
     origin = Origin(
@@ -157,7 +159,7 @@ def predict(lake: Lake, contest: Contest, name: str, members: Sequence[SpaceVect
 
 
 def _predicted(
-    lake: Lake, contest: Contest, name: str, members: Sequence[SpaceVectors]
+    lake: Lake, contest: TaskInputs, name: str, members: Sequence[SpaceVectors]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     task, rows = contest.task, contest.rows
 

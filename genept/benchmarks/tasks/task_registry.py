@@ -6,36 +6,36 @@ from typing import Final
 
 from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
 from genept.benchmarks.tasks.base import LOGISTIC, Task
-from genept.benchmarks.tasks.gene_tasks import Kind, Membership, Property
-from genept.benchmarks.tasks.pair_tasks import DISJOINT, Interactions, Pairs
+from genept.benchmarks.tasks.gene_tasks import KindTask, MembershipTask, PropertyTask
+from genept.benchmarks.tasks.pair_tasks import DISJOINT, InteractionTask, PairTask
 from genept.datasources.gene_labels import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
 
 _TASKS: tuple[Task, ...] = (
-    Property(
+    PropertyTask(
         id="dosage-sensitivity",
         dataset="dosage-sensitive-tfs",
         title="Dosage-sensitive transcription factors",
         positive="sensitive",
     ),
-    Property(
+    PropertyTask(
         id="bivalent-vs-lys4",
         dataset="bivalent-genes",
         title="Bivalent against Lys4-only methylated promoters",
         positive="bivalent",
     ),
-    Property(
+    PropertyTask(
         id="bivalent-vs-unmethylated",
         dataset="unmethylated-promoters",
         title="Bivalent against non-methylated promoters",
         positive="bivalent",
     ),
-    Property(
+    PropertyTask(
         id="tf-range",
         dataset="tf-range",
         title="Long- against short-range transcription factors",
         positive="long",
     ),
-    Property(
+    PropertyTask(
         id="haploinsufficiency",
         dataset="cnvoyant",
         title="Haploinsufficient genes (ClinGen) against recessive and tolerant ones",
@@ -44,14 +44,14 @@ _TASKS: tuple[Task, ...] = (
         further_draws=2,
         told_by=("disease",),
     ),
-    Kind(
+    KindTask(
         id="gene-type",
         dataset="gene-types",
         title="Kind of gene, of those with more than 75 genes",
         metrics=("balanced_accuracy", "accuracy"),
         clean="stratified-70-30-repeated",
     ),
-    Membership(
+    MembershipTask(
         id=GO_TERMS,
         dataset="pyiomica",
         title="Membership in Gene Ontology processes",
@@ -61,7 +61,7 @@ _TASKS: tuple[Task, ...] = (
         draws=1,  # a mean over many terms hardly moves from draw to draw
         told_by=("go",),
     ),
-    Membership(
+    MembershipTask(
         id=PATHWAYS,
         dataset="reactome-genes",
         title="Membership in Reactome pathways",
@@ -71,7 +71,7 @@ _TASKS: tuple[Task, ...] = (
         draws=1,
         told_by=("pathways",),
     ),
-    Membership(
+    MembershipTask(
         id="chromosome",
         dataset="gencode-v49-genes",
         title="Chromosome of protein-coding genes, which texts should hardly know",
@@ -80,14 +80,14 @@ _TASKS: tuple[Task, ...] = (
         model="ridge",
         largest=100_000,
     ),
-    Pairs(
+    PairTask(
         id=GENE_PAIRS,
         dataset="gene2vec",
         title="Gene–gene interaction, Gene2vec's pairs",
         metrics=("auroc",),
         clean=DISJOINT,
     ),
-    Interactions(
+    InteractionTask(
         id=PROTEIN_PAIRS,
         dataset="scnet",
         title="Protein–protein interaction, against drawn pairs of the same proteins",
@@ -96,7 +96,7 @@ _TASKS: tuple[Task, ...] = (
         model=f"{LOGISTIC}:all-symmetric",
         told_by=("interactions",),
     ),
-    Interactions(
+    InteractionTask(
         id=LIGAND_RECEPTOR,
         dataset="liana",
         title="Ligands and their receptors, against drawn pairs of the same genes",

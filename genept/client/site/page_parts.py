@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from genept.benchmarks.report_figures import cells_in_words, exhibits
+from genept.benchmarks.report_figures import cells_in_words, report_figures
 from genept.benchmarks.task_scores import annotated_cells, sample_tasks
 from genept.common.display import html_text
 from genept.release.manifest import Manifest, ReleasedFiles
@@ -144,7 +144,7 @@ def leaderboard(files: ReleasedFiles, manifest: Manifest) -> Iterator[str]:
     def read(name: str) -> pl.DataFrame:
         return read_table(files, manifest, name) if name in manifest.tables else pl.DataFrame()
 
-    for one in exhibits(read, load_recipes()):
+    for one in report_figures(read, load_recipes()):
         data = b64encode(one.png).decode()
         yield (
             f"<figure><figcaption><b>{html_text(one.title)}.</b> {_said(one.words)}</figcaption>"

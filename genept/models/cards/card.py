@@ -16,11 +16,11 @@ from genept.common.display import new_figure
 from genept.models.evidence import (
     N_BINS,
     Cohort,
-    Evidence,
     Interval,
+    ModelEvidence,
     ModelManifest,
     Predictions,
-    calibration,
+    calibration_metrics,
 )
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Facts:
         )
 
 
-def card_blocks(facts: Facts, evidence: Evidence) -> Iterator[Block]:
+def card_blocks(facts: Facts, evidence: ModelEvidence) -> Iterator[Block]:
     """The card of one version, from its evidence."""
     out = evidence.holdout
     yield Heading(1, facts.model)
@@ -130,7 +130,7 @@ def card_blocks(facts: Facts, evidence: Evidence) -> Iterator[Block]:
     yield Points((*LIMITS, *facts.caveats))
 
 
-def _metrics(evidence: Evidence) -> Iterator[Block]:
+def _metrics(evidence: ModelEvidence) -> Iterator[Block]:
     yield Heading(2, "Metrics")
     head = ("value", "95 % interval", "n")
     of_holdout = ((name, *_shown(found)) for name, found in evidence.scores.items())
@@ -191,7 +191,7 @@ def _per_cohort(out: Predictions) -> Iterator[Sequence[object]]:
         yield cohort, int(rows.sum()), f"{right[rows].mean():.3f}"
 
 
-def reliability(evidence: Evidence) -> Iterator[tuple[int, int, float, float]]:
+def reliability(evidence: ModelEvidence) -> Iterator[tuple[int, int, float, float]]:
     """By bin of the probability: bin, samples, mean probability, share that is right.
 
     Of all samples that the model did not see: out of fold, and held out.
@@ -205,16 +205,16 @@ def reliability(evidence: Evidence) -> Iterator[tuple[int, int, float, float]]:
         yield int(one), int(rows.sum()), float(top[rows].mean()), float(right[rows].mean())
 
 
-def _reliability(evidence: Evidence) -> Iterator[Sequence[object]]:
+def _reliability(evidence: ModelEvidence) -> Iterator[Sequence[object]]:
     for one, n, said, right in reliability(evidence):
         yield f"{one / N_BINS:.1f} – {(one + 1) / N_BINS:.1f}", n, f"{said:.3f}", f"{right:.3f}"
 
 
-def _calibration(evidence: Evidence, abstain_below: float) -> str:
+def _calibration(evidence: ModelEvidence, abstain_below: float) -> str:
     seen, out = evidence.out_of_fold, evidence.holdout
     shares = np.concatenate([seen.shares, out.shares])
     truth = np.searchsorted(out.classes, np.concatenate([seen.truth, out.truth]))
-    found = calibration(shares, truth)
+    found = calibration_metrics(shares, truth)
     kept = shares.max(axis=1) >= abstain_below
     right = shares.argmax(axis=1) == truth
     return (
@@ -225,7 +225,7 @@ def _calibration(evidence: Evidence, abstain_below: float) -> str:
     )
 
 
-def card_figure(evidence: Evidence) -> bytes:
+def card_figure(evidence: ModelEvidence) -> bytes:
     """One PNG; the same evidence gives the same bytes on one machine."""
     k = len(evidence.holdout.classes)
     side = 3.2 + 0.28 * k
@@ -260,7 +260,7 @@ def _draw_confusion(axes: Axes, out: Predictions) -> None:
     axes.set_title(f"holdout, {len(out.ids)} samples", fontsize=9)
 
 
-def _curve(axes: Axes, evidence: Evidence) -> None:
+def _curve(axes: Axes, evidence: ModelEvidence) -> None:
     """What was said against what was right; the size of a point is its number of samples."""
     bins = list(reliability(evidence))
     total = sum(n for _, n, _, _ in bins)

@@ -21,7 +21,7 @@ from genept.models.cards.card import (
     card_figure,
 )
 from genept.models.cards.forgetting import forgetting_matrix, forgetting_picture
-from genept.models.evidence import Evidence
+from genept.models.evidence import ModelEvidence
 from genept.models.registry import ModelRegistry
 from genept.storage.lake import Lake
 from genept.storage.provenance import StoredTable
@@ -35,13 +35,13 @@ padding:.2rem .6rem;text-align:left;font-variant-numeric:tabular-nums}th{backgro
 """
 
 
-def card_markdown(facts: Facts, evidence: Evidence) -> str:
+def card_markdown(facts: Facts, evidence: ModelEvidence) -> str:
     """The card as Markdown; figures are left to the page."""
     parts = (_markdown(block) for block in card_blocks(facts, evidence))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def card_page(facts: Facts, evidence: Evidence) -> str:
+def card_page(facts: Facts, evidence: ModelEvidence) -> str:
     """The card as one self-contained HTML page, with its figure inside."""
     body = "".join(_html(block, facts, evidence) for block in card_blocks(facts, evidence))
     return (
@@ -69,7 +69,7 @@ def _markdown(block: Block) -> str:
             return ""
 
 
-def _html(block: Block, facts: Facts, evidence: Evidence) -> str:
+def _html(block: Block, facts: Facts, evidence: ModelEvidence) -> str:
     match block:
         case Heading(level, text):
             return f"<h{level}>{html_text(text)}</h{level}>"
@@ -123,7 +123,7 @@ def _inline(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Papers:
+class ModelReports:
     """The papers of one version.
 
     Parameters
@@ -143,15 +143,17 @@ class Papers:
     picture: bytes
 
 
-def papers_of(lake: Lake, registry: ModelRegistry, verdicts: StoredTable) -> dict[str, Papers]:
-    """Papers of the versions in table ``gate_verdicts``, by model."""
+def model_reports(
+    lake: Lake, registry: ModelRegistry, verdicts: StoredTable
+) -> dict[str, ModelReports]:
+    """ModelReports of the versions in table ``gate_verdicts``, by model."""
     if not verdicts.parts:
         return {}
     versions = lake.read(verdicts, ["model", "model_version"]).unique(maintain_order=True)
     return {model: _papers(registry, model, version) for model, version in versions.iter_rows()}
 
 
-def release_pages(papers: dict[str, Papers]) -> dict[str, bytes]:
+def release_pages(papers: dict[str, ModelReports]) -> dict[str, bytes]:
     """Files of a release's audit, by path."""
     found: dict[str, bytes] = {}
     for model, one in papers.items():
@@ -162,11 +164,11 @@ def release_pages(papers: dict[str, Papers]) -> dict[str, bytes]:
     return found
 
 
-def _papers(registry: ModelRegistry, model: str, version: str) -> Papers:
+def _papers(registry: ModelRegistry, model: str, version: str) -> ModelReports:
     manifest = registry.manifest(model, version)
     evidence = registry.evidence(manifest)
     matrix = forgetting_matrix(registry, model)
-    return Papers(
+    return ModelReports(
         registry.card(manifest),
         card_page(Facts.of(manifest), evidence),
         card_figure(evidence),

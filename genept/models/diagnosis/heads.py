@@ -32,7 +32,7 @@ SMALLEST: Final = 1e-300
 _DOUBTS: Final = (0.0, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12)
 
 
-class Tempering(NamedTuple):
+class Calibration(NamedTuple):
     """How probabilities are calibrated.
 
     Parameters
@@ -50,17 +50,17 @@ class Tempering(NamedTuple):
     floor: float = SMALLEST
 
 
-def tempered(shares: Floats, tempering: Tempering) -> Floats:
+def calibrated(shares: Floats, calibration: Calibration) -> Floats:
     """Calibrated probabilities, rows × classes."""
-    scores = np.log(np.maximum(shares, tempering.floor)) / tempering.temperature
+    scores = np.log(np.maximum(shares, calibration.floor)) / calibration.temperature
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
     flat: Floats = raised / raised.sum(axis=1, keepdims=True)
-    doubted: Floats = (1 - tempering.doubt) * flat + tempering.doubt / shares.shape[1]
+    doubted: Floats = (1 - calibration.doubt) * flat + calibration.doubt / shares.shape[1]
     return doubted
 
 
-def fit_tempering(shares: Floats, truth: NDArray[np.intp]) -> Tempering:
-    """The tempering at which out-of-fold probabilities are likeliest.
+def fit_calibration(shares: Floats, truth: NDArray[np.intp]) -> Calibration:
+    """The calibration at which out-of-fold probabilities are likeliest.
 
     Of n rows each counts as right with 1 − 1 / (n + 2), the rule of succession; the other
     classes share the rest.
@@ -77,7 +77,7 @@ def fit_tempering(shares: Floats, truth: NDArray[np.intp]) -> Tempering:
     target[np.arange(n), truth] = 1 - 1 / (n + 2)
 
     def surprise(log_temperature: float, doubt: float) -> float:
-        found = tempered(shares, Tempering(float(np.exp(log_temperature)), doubt))
+        found = calibrated(shares, Calibration(float(np.exp(log_temperature)), doubt))
         return float(-(target * np.log(np.maximum(found, SMALLEST))).sum(axis=1).mean())
 
     best = [
@@ -91,7 +91,7 @@ def fit_tempering(shares: Floats, truth: NDArray[np.intp]) -> Tempering:
         for doubt in _DOUBTS
     ]  # fmt: skip
     found, doubt = min(best, key=lambda one: float(one[0].fun))
-    return Tempering(float(np.exp(found.x)), doubt)
+    return Calibration(float(np.exp(found.x)), doubt)
 
 
 LINEAR: Final = "linear"
@@ -134,7 +134,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class DiagnosisModel:
-    """A fitted model: a Pipeline whose probabilities a tempering calibrates.
+    """A fitted model: a Pipeline whose probabilities a calibration calibrates.
 
     Parameters
     ----------
@@ -145,12 +145,12 @@ class DiagnosisModel:
     contender: Contender
     pipeline: Pipeline
     classes: tuple[str, ...]
-    tempering: Tempering
+    calibration: Calibration
 
     def probabilities(self, features: Mapping[str, NDArray[np.float32]]) -> Floats:
         """Calibrated probabilities, samples × classes."""
         X = features[self.contender.representation].astype(np.float64)
-        return tempered(class_shares(self.pipeline, X, self.classes), self.tempering)
+        return calibrated(class_shares(self.pipeline, X, self.classes), self.calibration)
 
 
 def new_head(name: str, n_classes: int, seed: int) -> Any:
@@ -216,7 +216,7 @@ def fit_model(
     contender: Contender,
     features: Mapping[str, NDArray[np.float32]],
     labels: NDArray[np.str_],
-    tempering: Tempering,
+    calibration: Calibration,
     seed: int,
 ) -> DiagnosisModel:
     """Fit the whole Pipeline of a contender."""
@@ -224,7 +224,7 @@ def fit_model(
     classes = tuple(str(one) for one in np.unique(labels))
     steps = new_preparation(len(X), X.shape[1], seed, MAX_COMPONENTS[contender.head]).steps
     pipeline = Pipeline([*steps, (STEPS[2], new_head(contender.head, len(classes), seed))])
-    return DiagnosisModel(contender, fitted(pipeline, X, labels), classes, tempering)
+    return DiagnosisModel(contender, fitted(pipeline, X, labels), classes, calibration)
 
 
 PROBE_TOLERANCE: Final = 1e-6

@@ -17,17 +17,17 @@ from safetensors.numpy import load
 from genept.benchmarks.metrics.scores import Score, classification_scores
 from genept.embeddings.representations import EXPRESSION
 from genept.models.diagnosis.heads import (
+    Calibration,
     Contender,
     DiagnosisModel,
     Floats,
-    Tempering,
     fit_model,
     probe_bytes,
     probe_difference,
 )
 from genept.models.diagnosis.selection import NestedResult, nested_selection
 from genept.models.domain import fit_domain
-from genept.models.evidence import Evidence, Interval, Predictions, paired_difference
+from genept.models.evidence import Interval, ModelEvidence, Predictions, paired_difference
 from genept.models.splits.groups import cut_duplicates, label_like_features
 from genept.models.splits.holdout import Holdout, Rows, TrainingView, held_apart, planted_labels
 from genept.models.stored_models import dump_pipeline, load_pipeline
@@ -57,7 +57,7 @@ class Retrained:
     pipeline: bytes
     probe: bytes
     domain: bytes
-    evidence: Evidence
+    evidence: ModelEvidence
 
 
 def retrain(
@@ -87,10 +87,10 @@ def retrain(
     chosen = nested.chosen
     seen = view.rows
     fit = (chosen.contender, seen.features)
-    final = fit_model(*fit, seen.labels, chosen.tempering, seed)
-    again = fit_model(*fit, seen.labels, chosen.tempering, seed)
+    final = fit_model(*fit, seen.labels, chosen.calibration, seed)
+    again = fit_model(*fit, seen.labels, chosen.calibration, seed)
     permuted = np.random.default_rng(seed).permutation(seen.labels)
-    taught_nothing = fit_model(*fit, permuted, Tempering(), seed)
+    taught_nothing = fit_model(*fit, permuted, Calibration(), seed)
     out = rows.take(holdout.contains(rows.ids))
     pipeline = dump_pipeline(final.pipeline)
     read = chosen.contender.representation
@@ -100,14 +100,14 @@ def retrain(
         final.contender,
         load_pipeline(pipeline, sha256(pipeline).hexdigest(), where="the model just stored"),
         final.classes,
-        final.tempering,
+        final.calibration,
     )
     random_labels = planted.labels[sentinel]
     of_sentinels = _predicted(final, rows.take(sentinel))
     suspicious = {
         name: label_like_features(seen.features[name], seen.labels) for name in seen.features
     }
-    evidence = Evidence(
+    evidence = ModelEvidence(
         out_of_fold=predictions_of(seen, nested.classes, nested.probabilities, nested.folds),
         holdout=predictions_of(out, final.classes, final.probabilities(out.features)),
         baselines={

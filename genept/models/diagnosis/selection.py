@@ -17,15 +17,15 @@ from sklearn.metrics import balanced_accuracy_score
 from genept.embeddings.representations import EXPRESSION
 from genept.models.diagnosis.heads import (
     MAX_COMPONENTS,
+    Calibration,
     Contender,
     Floats,
-    Tempering,
+    calibrated,
     class_shares,
-    fit_tempering,
+    fit_calibration,
     fitted,
     new_head,
     new_preparation,
-    tempered,
 )
 from genept.models.splits.folds import Folds, grouped_folds
 from genept.models.splits.holdout import TrainingView
@@ -36,10 +36,10 @@ N_INNER_FOLDS: Final = 3
 
 @dataclass(frozen=True)
 class Chosen:
-    """A contender, the tempering of its out-of-fold probabilities, and its score there."""
+    """A contender, the calibration of its out-of-fold probabilities, and its score there."""
 
     contender: Contender
-    tempering: Tempering
+    calibration: Calibration
     balanced_accuracy: float
 
 
@@ -114,7 +114,7 @@ def nested_selection(
         control[test] = first[0][1]
         inner = _choose_inside(view, contenders, alone, train, classes, seed)
         picked.append(inner[0].contender)
-        nested[test] = tempered(outer[inner[0].contender][test], inner[0].tempering)
+        nested[test] = calibrated(outer[inner[0].contender][test], inner[0].calibration)
         if alone:
             without[test] = outer[inner[1].contender][test].argmax(axis=1)
     names = np.asarray(classes)
@@ -162,7 +162,7 @@ def _best(
     ]
     best = int(np.argmax(scores))
     chosen = contenders[best]
-    return Chosen(chosen, fit_tempering(shares[chosen], truth), scores[best])
+    return Chosen(chosen, fit_calibration(shares[chosen], truth), scores[best])
 
 
 def _fold_shares(

@@ -1,6 +1,6 @@
-"""What a stored drug-response model says of lines or samples that it was not measured on.
+"""Predictions of a stored drug-response model for samples without measured responses.
 
-It abstains on a sample unlike those that it was trained on, and on a drug of too few lines.
+The model abstains on samples outside its domain, and on drugs with too few training lines.
 Research use: nothing here chooses a treatment for people.
 """
 
@@ -23,8 +23,8 @@ from genept.models.serving import (
     TOO_FEW_GENES,
     UNLIKE,
     BulkCollection,
-    GeneVectors,
     Served,
+    VectorsOfSpace,
 )
 from genept.models.user_samples import Features, Samples
 from genept.storage.lake import Lake
@@ -33,22 +33,18 @@ from genept.storage.provenance import NewPart, Origin, Part
 UNMEASURED: Final = "unmeasured_drug_responses"
 TOO_FEW_LINES: Final = "too few training lines for this drug"
 _CODE: Final = (
-    *(
-        "genept.models.domain",
-        "genept.models.drug_response.pipeline",
-        "genept.models.drug_response.drug_serving",
-    ),
-    *(
-        "genept.models.user_samples",
-        "genept.models.serving",
-        "genept.embeddings",
-        "genept.schema.tables",
-    ),
+    "genept.models.domain",
+    "genept.models.drug_response.pipeline",
+    "genept.models.drug_response.drug_serving",
+    "genept.models.user_samples",
+    "genept.models.serving",
+    "genept.embeddings",
+    "genept.schema.tables",
 )
 _LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
 
-def predict_drugs(served: Served, samples: Samples, vectors: GeneVectors) -> pl.DataFrame:
+def predict_drugs(served: Served, samples: Samples, vectors: VectorsOfSpace) -> pl.DataFrame:
     """Response of each sample to each drug of the model, with its 90 % interval.
 
     Returns
@@ -67,7 +63,7 @@ def predict_drugs(served: Served, samples: Samples, vectors: GeneVectors) -> pl.
     head: WithinDrug = served.model.pipeline.named_steps[STEPS[2]]
     n, k = len(samples.ids), len(head.codes_)
     line, drug = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
-    said, reach, few = predict_pairs(served.model.pipeline, features, line, head.codes_[drug])
+    response, reach, few = predict_pairs(served.model.pipeline, features, line, head.codes_[drug])
     reason = np.select(
         [np.full(n * k, measured < LEAST_MEASURED), distances[line] > 1, few],
         [TOO_FEW_GENES, UNLIKE, TOO_FEW_LINES],
@@ -77,10 +73,10 @@ def predict_drugs(served: Served, samples: Samples, vectors: GeneVectors) -> pl.
         {
             "observation_id": np.asarray(samples.ids, dtype=np.str_)[line],
             "drug_id": head.drugs_[drug],
-            "prediction": said,
-            "low": said - reach,
-            "high": said + reach,
-            "difference": said - head.mean_[drug],
+            "prediction": response,
+            "low": response - reach,
+            "high": response + reach,
+            "difference": response - head.mean_[drug],
             "distance": distances[line],
             "genes_measured": np.full(n * k, measured),
             "abstained": reason != ANSWERED,
@@ -97,7 +93,7 @@ def unmeasured_responses(
     measured: Mapping[str, Sequence[Part]],
     vectors: Part,
 ) -> tuple[list[Part], dict[str, str]]:
-    """Parts of ``unmeasured_drug_responses``: a champion asked about collections of cell lines.
+    """Parts of ``unmeasured_drug_responses``: predictions of a champion for cell lines.
 
     Parameters
     ----------
@@ -108,18 +104,18 @@ def unmeasured_responses(
 
     Returns
     -------
-    parts, not_asked
-        And why a collection was not asked about.
+    parts, skipped
+        And why a collection has no predictions, by ``model, collection``.
     """
     parts: list[Part] = []
-    not_asked: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     for collection in collections:
         known = measured.get(collection.id, ())
 
         def compute(
             collection: BulkCollection = collection, known: Sequence[Part] = known
         ) -> list[NewPart]:
-            rows = _asked(lake, Served.of(registry, manifest), collection, known, vectors)
+            rows = _unmeasured(lake, Served.of(registry, manifest), collection, known, vectors)
             if not len(rows):
                 return []
             return [NewPart(UNMEASURED, rows, (manifest.model, collection.id))]
@@ -135,22 +131,22 @@ def unmeasured_responses(
         try:
             parts += lake.build(f"{UNMEASURED}/{manifest.model}/{collection.id}", origin, compute)
         except ValueError as error:
-            not_asked[f"{manifest.model}, {collection.id}"] = str(error)
-    return parts, not_asked
+            skipped[f"{manifest.model}, {collection.id}"] = str(error)
+    return parts, skipped
 
 
-def _asked(
+def _unmeasured(
     lake: Lake, served: Served, collection: BulkCollection, known: Sequence[Part], vectors: Part
 ) -> pl.DataFrame:
     def gene_vectors(_: str) -> tuple[list[str], Features]:
-        rows = lake.read_arrow(vectors, ["ensembl_gene_id", "embedding"])
-        return rows["ensembl_gene_id"].to_pylist(), embedding_matrix(rows)
+        table = lake.read_arrow(vectors, ["ensembl_gene_id", "embedding"])
+        return table["ensembl_gene_id"].to_pylist(), embedding_matrix(table)
 
-    found = predict_drugs(served, collection.samples(lake), gene_vectors)
+    rows = predict_drugs(served, collection.samples(lake), gene_vectors)
     keys = ["observation_id", "drug_id"]
     if known:
-        found = found.join(lake.read(list(known), keys), on=keys, how="anti")
-    return found.select(
+        rows = rows.join(lake.read(list(known), keys), on=keys, how="anti")
+    return rows.select(
         pl.lit(served.manifest.model).alias("model"),
         pl.lit(served.manifest.version).alias("model_version"),
         pl.lit(collection.id).alias("collection_id"),

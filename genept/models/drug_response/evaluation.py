@@ -1,180 +1,334 @@
-"""Drug response of cell lines: which line responds more than the drug's mean says.
+"""Scores of predicted drug responses, and the comparison of representations on one screen.
 
-Runs every representation and its controls on the same lines and scores them.
-Scores subtract what the drug's mean alone predicts (DrEval, Nat Commun 2026),
-which otherwise makes any model look good. The fit is in `genept.models.drug_response.within_drug`.
+Scores subtract what a drug's mean alone predicts (DrEval, Nat Commun 2026), which otherwise makes
+any model look good. Intervals are bootstrapped over whole groups of cell lines. How train and test
+are kept apart in the full benchmark is in `genept.models.drug_response.regimes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.benchmarks.metrics.intervals import bootstrap_totals
-from genept.benchmarks.metrics.scores import Score, median_spearman_score, pearson_score
-from genept.models.drug_response.within_drug import (
-    N_COMPONENTS,
-    DrugResponseResult,
-    predict_drug_mean,
-    predict_drug_response,
+from genept.benchmarks.metrics.intervals import (
+    Floats,
+    bootstrap_totals,
+    group_codes,
+    group_draws,
+    percentiles,
 )
+from genept.benchmarks.metrics.scores import (
+    Score,
+    StratifiedSpearman,
+    median_spearman_score,
+    pearson_score,
+)
+from genept.models.drug_response.pipeline import WithinDrug, fit_pipeline
+from genept.models.drug_response.predictors import DRUG_MEAN, ResponsePairs
+from genept.models.drug_response.screen_rows import OutOfFold, ScreenRows
+from genept.models.splits.folds import Folds, finite_features, grouped_folds
 
-DRUG_MEAN: Final = "drug-mean"
+N_RESAMPLES: Final = 100
+N_COMPONENTS: Final = 150
 PERMUTED_FEATURES: Final = "permuted-features"
+_TINY: Final = 1e-9
 
 
-def evaluate_drug_response(
-    results: Mapping[str, DrugResponseResult],
-    groups: Sequence[str],
-    *,
-    cohort: str,
-    model: str,
-    model_version: str,
-    controls: Collection[str],
-    seed: int,
-) -> pl.DataFrame:
-    """Score results by representation, with intervals over groups of cell lines.
+class StratifiedPearson:
+    """Pearson's correlation of `x` and `y` within each stratum, for any weights of the rows."""
 
-    Both correlations are of what is left after the drug's training mean is subtracted
-    from truth and prediction. ``normalised_pearson`` pools all responses; it is 0 by
-    definition for the drug's mean itself, which therefore has no interval there, and
-    no Spearman correlation. ``median_per_drug_spearman`` leaves out drugs for which
-    the model abstained; the other metrics count every response.
+    def __init__(self, x: Floats, y: Floats, strata: NDArray[Any]) -> None:
+        _, self._codes = np.unique(strata, return_inverse=True)
+        n = np.bincount(self._codes)
+        # Centred by stratum: nothing is lost to rounding when sums of squares are subtracted.
+        x, y = (v - (np.bincount(self._codes, v) / n)[self._codes] for v in (x, y))
+        self._columns = (np.ones(len(x)), x, y, x * x, y * y, x * y)
 
-    Returns
-    -------
-    pl.DataFrame
-        Rows of the table ``model_evaluations``.
+    def correlations(self, weights: Floats) -> Floats:
+        """Correlation per stratum; NaN where it is undefined."""
+        n, x, y, xx, yy, xy = (
+            np.bincount(self._codes, weights * column) for column in self._columns
+        )
+        n = np.maximum(n, 1)
+        spread = (xx - x * x / n) * (yy - y * y / n)
+        defined = spread > _TINY
+        return np.where(defined, (xy - x * y / n) / np.sqrt(np.where(defined, spread, 1)), np.nan)
+
+
+def per_drug_scores(
+    measured: Floats, predicted: Floats, drug: NDArray[Any], groups: NDArray[Any], *, seed: int
+) -> dict[str, Score]:
+    """Median over drugs of both correlations over lines, with 95 % intervals over groups.
+
+    Drugs with the same prediction for all lines are left out. A metric that is undefined for
+    all drugs is missing from the result.
     """
-    rows: list[dict[str, Any]] = []
-    for name, result in results.items():
-        scores = _scores(result, np.asarray(groups)[result.line], seed)
-        rows += [
-            {
-                "model": model,
-                "model_version": model_version,
-                "representation": name,
-                "cohort": cohort,
-                "metric": metric,
-                "split": f"leave-cell-line-out-{result.fold.max() + 1}-fold-seed-{seed}",
-                "value": score.value,
-                "ci_low": score.ci_low,
-                "ci_high": score.ci_high,
-                "n": score.n,
-                "is_control": name in {*controls, DRUG_MEAN, PERMUTED_FEATURES},
-            }
-            for metric, score in scores.items()
+    highest, lowest = (np.full(int(drug.max()) + 1, start) for start in (-np.inf, np.inf))
+    np.maximum.at(highest, drug, predicted)
+    np.minimum.at(lowest, drug, predicted)
+    kept = (highest - lowest > _TINY)[drug]
+    if not kept.any():
+        return {}
+    codes, n_groups = group_codes(groups)
+    rows = (measured[kept], predicted[kept], drug[kept])
+    scores: dict[str, Score] = {}
+    for name, within in (
+        ("pearson", StratifiedPearson(*rows)),
+        ("spearman", StratifiedSpearman(*rows)),
+    ):
+        value = np.nanmedian(within.correlations(np.ones(int(kept.sum()))))
+        if not np.isfinite(value):
+            continue
+        medians = [
+            np.nanmedian(
+                within.correlations(np.bincount(drawn, minlength=n_groups)[codes[kept]] * 1.0)
+            )
+            for drawn in group_draws(n_groups, N_RESAMPLES, seed)
         ]
-    return pl.DataFrame(rows, schema_overrides={"ci_low": pl.Float64, "ci_high": pl.Float64})
+        interval = percentiles(medians, 0.95)
+        scores[f"median_per_drug_{name}"] = Score(float(value), *interval, len(measured))
+    return scores
 
 
-def run_drug_response(
+def pooled_scores(
+    measured: Floats,
+    predicted: Floats,
+    naive: Floats,
+    covered: NDArray[np.bool_],
+    groups: NDArray[Any],
+    *,
+    seed: int,
+) -> dict[str, Score]:
+    """Scores over all pairs: ``normalised_pearson``, ``rmse`` and ``interval_coverage``.
+
+    ``normalised_pearson`` correlates what is left of truth and prediction after `naive`; it is 0
+    by definition, without an interval, where nothing is left of the prediction.
+
+    Parameters
+    ----------
+    measured, predicted
+        Response of each pair, in ln(µM).
+    naive
+        Prediction that needs no model, such as the drug's mean.
+    covered
+        Whether each response lies in its prediction interval.
+    groups
+        Unit of resampling of each pair: what the split leaves out.
+    """
+    n = len(measured)
+    squares = (measured - predicted) ** 2
+    sums = np.stack([np.ones(n), squares, covered], axis=1)
+    left = predicted - naive
+    pearson = Score(0.0, None, None, n)
+    if np.ptp(left) > _TINY:
+        pearson = pearson_score(measured - naive, left, groups, seed=seed)
+    low, high = bootstrap_totals(lambda t: np.sqrt(t[:, 1] / t[:, 0]), sums, groups, seed=seed)
+    rmse = Score(float(np.sqrt(squares.mean())), low, high, n)
+    low, high = bootstrap_totals(lambda t: t[:, 2] / t[:, 0], sums, groups, seed=seed)
+    coverage = Score(float(covered.mean()), low, high, n)
+    return {"normalised_pearson": pearson, "rmse": rmse, "interval_coverage": coverage}
+
+
+def response_scores(
+    pairs: ResponsePairs,
+    predicted: Floats,
+    naive: Floats,
+    covered: NDArray[np.bool_],
+    groups: NDArray[Any],
+    *,
+    seed: int,
+) -> dict[str, Score]:
+    """Every metric of one prediction: those over all pairs, and medians over drugs."""
+    pooled = pooled_scores(pairs.value, predicted, naive, covered, groups, seed=seed)
+    return pooled | per_drug_scores(pairs.value, predicted, pairs.drug, groups, seed=seed)
+
+
+def score_rows(
+    scores: Mapping[str, Score], representation: str, *, is_control: bool, prefix: str = ""
+) -> list[dict[str, Any]]:
+    """Scores as rows of table ``model_evaluations``, without model, cohort and split."""
+    return [
+        {
+            "representation": representation,
+            "metric": prefix + metric,
+            "value": score.value,
+            "ci_low": score.ci_low,
+            "ci_high": score.ci_high,
+            "n": score.n,
+            "is_control": is_control,
+        }
+        for metric, score in scores.items()
+    ]
+
+
+def evaluation_rows(
+    rows: list[dict[str, Any]], *, model: str, version: str, cohort: str, split: str
+) -> pl.DataFrame:
+    """Rows of table ``model_evaluations`` from those of `score_rows`."""
+    overrides = {"ci_low": pl.Float64, "ci_high": pl.Float64}
+    return pl.DataFrame(rows, schema_overrides=overrides).select(
+        pl.lit(model).alias("model"),
+        pl.lit(version).alias("model_version"),
+        "representation",
+        pl.lit(cohort).alias("cohort"),
+        "metric",
+        pl.lit(split).alias("split"),
+        pl.exclude("representation", "metric"),
+    )
+
+
+def predict_representation(
+    screen: ScreenRows,
+    features: NDArray[np.float32],
+    folds: Folds,
+    *,
+    seed: int,
+    n_components: int = N_COMPONENTS,
+) -> OutOfFold:
+    """Predict each response by a model that did not see the cell line.
+
+    Standardisation and components are fitted on all training lines, measured or not. Under 30
+    training lines the drug's mean is predicted and the model abstains.
+
+    Parameters
+    ----------
+    features
+        Shape (lines, features).
+    folds
+        Fold of each line.
+
+    Raises
+    ------
+    ValueError
+        For features that are not finite, or drugs measured in fewer than two training lines.
+    """
+    X = finite_features(features, len(screen.ids))
+    predictions = OutOfFold.empty(len(screen.pairs.value))
+    pair_folds = folds[screen.pairs.line]
+    _refuse_rare_drugs(screen, pair_folds)
+    for fold in np.unique(folds):
+        train = pair_folds != fold
+        pipeline = fit_pipeline(
+            X,
+            screen.drugs,
+            screen.pairs,
+            train,
+            seed=seed,
+            lines=folds != fold,
+            n_components=n_components,
+            svd_solver="auto",
+        )
+        predictions.fill(screen, pipeline, X, ~train)
+    return predictions
+
+
+def predict_drug_mean(screen: ScreenRows, folds: Folds) -> OutOfFold:
+    """The baseline on the same folds: each drug's mean over the training lines."""
+    predictions, pair_folds = OutOfFold.empty(len(screen.pairs.value)), folds[screen.pairs.line]
+    _refuse_rare_drugs(screen, pair_folds)
+    codes = screen.codes[:, None]
+    for fold in np.unique(folds):
+        train = pair_folds != fold
+        head = WithinDrug().fit(codes[train], screen.pairs.value[train])
+        predictions.prediction[~train] = head.predict(codes[~train])
+        predictions.reach[~train] = head.reach(codes[~train])
+    return predictions
+
+
+def _refuse_rare_drugs(screen: ScreenRows, folds: Folds) -> None:
+    """Each drug needs two lines outside every fold that tests it; `folds` are of the pairs."""
+    drug, n = screen.pairs.drug, len(screen.drugs)
+    for fold in np.unique(folds):
+        test = folds == fold
+        seen, tested = (np.bincount(drug[rows], minlength=n) for rows in (~test, test))
+        rare = np.flatnonzero((seen < 2) & (tested > 0))
+        if len(rare):
+            raise ValueError(
+                f"drug {screen.drugs[rare[0]]} is measured in {seen[rare[0]]} lines outside fold "
+                f"{fold}, two are needed for a mean and its error; leave the drug out and count it"
+            )
+
+
+def compare_representations(
+    screen: ScreenRows,
     representations: Mapping[str, NDArray[np.float32]],
-    observation_ids: Sequence[str],
-    groups: Sequence[str],
-    responses: pl.DataFrame,
-    collection_id: str,
     *,
     published: str,
     controls: Collection[str],
     model: str,
-    model_version: str,
+    version: str,
+    cohort: str,
     seed: int,
     n_folds: int = 5,
-    n_components: int = N_COMPONENTS,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Predict from every representation and its controls on the same folds.
+) -> pl.DataFrame:
+    """Score every representation and its controls by the same ridge on the same folds.
+
+    ``median_per_drug_spearman`` is of what the drug's mean leaves, and leaves out drugs for which
+    the model abstained; the other metrics count every response.
 
     Parameters
     ----------
     representations
-        By name, one row per line in the order of `observation_ids`.
+        By name, features of the lines, shape (lines, features).
     published
-        The representation whose predictions are returned, and whose rows are shuffled
-        against the lines for the control ``permuted-features``.
+        The representation whose rows are permuted for the control ``permuted-features``.
     controls
         Representations that are baselines, such as a random space.
 
     Returns
     -------
-    tuple[pl.DataFrame, pl.DataFrame]
-        Rows of ``drug_response_predictions`` and of ``model_evaluations``.
+    pl.DataFrame
+        Rows of ``model_evaluations``.
     """
     absent = {published, *controls} - set(representations)
     if absent:
         raise ValueError(
             f"{sorted(absent)} are not among the representations {sorted(representations)}"
         )
-    shuffled = np.random.default_rng(seed).permutation(len(observation_ids))
-    seen = {**representations, PERMUTED_FEATURES: representations[published][shuffled]}
+    order = np.random.default_rng(seed).permutation(len(screen.ids))
+    features = {**representations, PERMUTED_FEATURES: representations[published][order]}
+    folds = grouped_folds(screen.members, None, n_folds, seed)
     results = {
-        name: predict_drug_response(
-            features,
-            observation_ids,
-            groups,
-            responses,
-            seed=seed,
-            n_folds=n_folds,
-            n_components=n_components,
-        )
-        for name, features in seen.items()
+        name: predict_representation(screen, matrix, folds, seed=seed)
+        for name, matrix in features.items()
     }
-    chosen = results[published]
-    results[DRUG_MEAN] = predict_drug_mean(
-        observation_ids, groups, responses, seed=seed, n_folds=n_folds
+    mean = results[DRUG_MEAN] = predict_drug_mean(screen, folds)
+    control = {*controls, DRUG_MEAN, PERMUTED_FEATURES}
+    rows = [
+        row
+        for name, result in results.items()
+        for row in score_rows(
+            comparison_scores(screen, result, mean.prediction, seed=seed),
+            name,
+            is_control=name in control,
+        )
+    ]
+    split = f"leave-cell-line-out-{n_folds}-fold-seed-{seed}"
+    return evaluation_rows(rows, model=model, version=version, cohort=cohort, split=split)
+
+
+def comparison_scores(
+    screen: ScreenRows, result: OutOfFold, naive: Floats, *, seed: int
+) -> dict[str, Score]:
+    """Scores of one representation; without a Spearman correlation where it is the drug's mean."""
+    pairs = screen.pairs
+    groups = np.asarray(screen.members)[pairs.line]
+    scores = pooled_scores(
+        pairs.value, result.prediction, naive, result.covers(pairs.value), groups, seed=seed
     )
-    predictions = responses.select("observation_id", "drug_id").with_columns(
-        pl.Series("fold", chosen.fold),
-        pl.Series("measured", chosen.measured),
-        pl.Series("prediction", chosen.prediction),
-        pl.Series("low", chosen.low),
-        pl.Series("high", chosen.high),
-        pl.Series("abstained", chosen.abstained),
-    )
-    predictions = predictions.select(
-        pl.lit(model).alias("model"),
-        pl.lit(model_version).alias("model_version"),
-        pl.lit(published).alias("representation"),
-        pl.lit(collection_id).alias("collection_id"),
-        pl.all(),
-    )
-    evaluations = evaluate_drug_response(
-        results,
-        groups,
-        cohort=collection_id,
-        model=model,
-        model_version=model_version,
-        controls=controls,
+    if np.array_equal(result.prediction, naive):
+        return scores
+    kept = ~np.isin(pairs.drug, np.unique(pairs.drug[result.abstained]))
+    spearman = median_spearman_score(
+        (pairs.value - naive)[kept],
+        (result.prediction - naive)[kept],
+        pairs.drug[kept],
+        groups[kept],
         seed=seed,
     )
-    return predictions, evaluations
-
-
-def _scores(result: DrugResponseResult, groups: NDArray[Any], seed: int) -> dict[str, Score]:
-    n = len(result.measured)
-    scores: dict[str, Score] = {}
-    if np.array_equal(result.prediction, result.naive):
-        scores["normalised_pearson"] = Score(0.0, None, None, n)
-    else:
-        truth, said = result.measured - result.naive, result.prediction - result.naive
-        scores["normalised_pearson"] = pearson_score(truth, said, groups, seed=seed)
-        kept = ~np.isin(result.drug, np.unique(result.drug[result.abstained]))
-        scores["median_per_drug_spearman"] = median_spearman_score(
-            truth[kept],
-            said[kept],
-            result.drug[kept],
-            groups[kept],
-            seed=seed,
-        )
-    squares = (result.measured - result.prediction) ** 2
-    within = (result.low <= result.measured) & (result.measured <= result.high)
-    sums = np.stack([np.ones(n), squares, within], axis=1)
-    low, high = bootstrap_totals(lambda t: np.sqrt(t[:, 1] / t[:, 0]), sums, groups, seed=seed)
-    scores["rmse"] = Score(float(np.sqrt(squares.mean())), low, high, n)
-    low, high = bootstrap_totals(lambda t: t[:, 2] / t[:, 0], sums, groups, seed=seed)
-    scores["interval_coverage"] = Score(float(within.mean()), low, high, n)
-    return scores
+    first = {"normalised_pearson": scores.pop("normalised_pearson")}
+    return first | {"median_per_drug_spearman": spearman} | scores

@@ -1,15 +1,16 @@
-"""A drug-response model as one Pipeline: lines are prepared, each drug has its own ridge.
+"""A drug-response model as one Pipeline: prepared lines, and a ridge for each drug.
 
-A row of features is a line and, in its last column, the code of a drug: so that what holds and
-judges a diagnosis holds and judges this. How good it is, is
-`genept.models.drug_response.drug_retraining`'s.
+A row of features is a cell line and, in its last column, the code of a drug, so that the code that
+stores and judges diagnosis models works for these models too. Scores are in
+`genept.models.drug_response.evaluation`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,30 +22,30 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from genept.models.diagnosis.heads import STEPS
-from genept.models.drug_response.predictors import Floats, Pairs
-from genept.models.drug_response.within_drug import (
-    MIN_TRAINING_LINES,
-    conformal_quantile,
-    fit_ridge,
-)
+from genept.models.drug_response.predictors import Floats, ResponsePairs
 from genept.models.splits.holdout import HoldoutReadError
 
 RESISTANT: Final = "resistant"
 SENSITIVE: Final = "sensitive"
 CLASSES: Final = (RESISTANT, SENSITIVE)
 N_COMPONENTS: Final = 100
+MIN_TRAINING_LINES: Final = 30
+COVERAGE: Final = 0.9
+PENALTIES: Final = np.logspace(-4, 4, 17)
+"""Ridge penalties to choose among, in units of the components' mean sum of squares."""
 Matrix = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 
 def drug_codes(drugs: Sequence[str]) -> Floats:
-    """A number for each drug, from its name alone: exact in float32, the same in every screen.
+    """Code of each drug, from its name alone: exact in float32 and the same in every screen.
 
     Raises
     ------
     ValueError
-        If two drugs share a number; 24 bits make that a rare thing, and a wrong answer never.
+        If two drugs share a code, which is rare with 24 bits.
     """
-    codes = [int(hashlib.sha256(one.encode()).hexdigest()[:6], 16) for one in drugs]
+    codes = [int(hashlib.sha256(drug.encode()).hexdigest()[:6], 16) for drug in drugs]
     if len(set(codes)) < len(codes):
         raise ValueError("two drugs have one code: rename one of them in the collection")
     return np.array(codes, dtype=np.float64)
@@ -55,14 +56,50 @@ def pair_features(lines: Matrix, codes: Floats) -> Matrix:
     return np.hstack([lines, codes[:, None].astype(np.float32)])
 
 
+@dataclass(frozen=True)
+class Ridge:
+    """A ridge regression: deviations from the mean of `y` are ``(Z - centre) @ coefficients``.
+
+    `errors` are the leave-one-out errors on the training lines.
+    """
+
+    centre: Floats
+    coefficients: Floats
+    errors: Floats
+
+
+def fit_ridge(Z: Floats, y: Floats) -> Ridge:
+    """Fit one drug, its penalty chosen by leave-one-out error.
+
+    One eigendecomposition serves every penalty (as in scikit-learn's RidgeCV, whose
+    answer this is, several times faster): the leave-one-out error is the residual
+    over one minus the line's leverage.
+    """
+    centre, residual = Z.mean(axis=0), y - y.mean()
+    eigenvalues, axes = np.linalg.eigh((Z - centre).T @ (Z - centre))
+    scores = (Z - centre) @ axes
+    shrinkage = 1 / (np.maximum(eigenvalues, 0)[:, None] + PENALTIES * eigenvalues.mean())
+    coefficients = (scores.T @ residual)[:, None] * shrinkage
+    leverage = scores**2 @ shrinkage + 1 / len(y)
+    errors = (residual[:, None] - scores @ coefficients) / (1 - leverage)
+    best = int((errors**2).mean(axis=0).argmin())
+    return Ridge(centre, axes @ coefficients[:, best], errors[:, best])
+
+
+def conformal_quantile(errors: Floats) -> float:
+    """The 90 % quantile, with the finite-sample correction of conformal prediction."""
+    rank = min(int(np.ceil((len(errors) + 1) * COVERAGE)), len(errors))
+    return float(np.partition(errors, rank - 1)[rank - 1])
+
+
 class OfLines(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """A fitted step that is applied to the line; the drug's code is passed on."""
+    """A fitted step that transforms the features of the line and passes on the drug's code."""
 
     def __init__(self, step: Any) -> None:
         self.step = step
 
     def fit(self, X: Floats, y: object = None) -> OfLines:  # noqa: ARG002 - scikit-learn's shape
-        """Nothing: the step was fitted on lines, each of which counts once."""
+        """Do nothing: the step was fitted on lines, each of which counts once."""
         return self
 
     def transform(self, X: Floats) -> Floats:
@@ -103,7 +140,8 @@ class WithinDrug(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         Z
-            Pairs × (components of the line, code of the drug).
+            Pairs × (components of the line, code of the drug). Without components, the mean of
+            each drug is fitted.
         y
             Measured response of each pair.
 
@@ -118,67 +156,76 @@ class WithinDrug(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.mean_, self.spread_, self.reach_ = (np.zeros(n) for _ in range(3))
         self.centre_, self.coefficients_ = np.zeros((n, k)), np.zeros((n, k))
         squares = 0.0
-        for one, rows in enumerate(np.split(np.argsort(drug), np.cumsum(np.bincount(drug))[:-1])):
-            values = y[rows]
-            if len(rows) < 2:
+        of_drugs = np.split(np.argsort(drug), np.cumsum(np.bincount(drug))[:-1])
+        for row, pairs in enumerate(of_drugs):
+            values = y[pairs]
+            if len(pairs) < 2:
                 raise ValueError("a drug was measured in one line only: leave it out, count it")
-            self.mean_[one] = values.mean()
-            errors = (values - values.mean()) * len(rows) / (len(rows) - 1)
-            if len(rows) >= MIN_TRAINING_LINES:
-                found = fit_ridge(Z[rows, :-1], values)
-                self.centre_[one], self.coefficients_[one] = found.centre, found.coefficients
-                errors = found.errors
-            self.spread_[one] = max(float(np.sqrt((errors**2).mean())), 1e-9)
-            self.reach_[one] = conformal_quantile(np.abs(errors))
+            self.mean_[row] = values.mean()
+            errors = (values - values.mean()) * len(pairs) / (len(pairs) - 1)
+            if k and len(pairs) >= MIN_TRAINING_LINES:
+                ridge = fit_ridge(Z[pairs, :-1], values)
+                self.centre_[row], self.coefficients_[row] = ridge.centre, ridge.coefficients
+                errors = ridge.errors
+            self.spread_[row] = max(float(np.sqrt((errors**2).mean())), 1e-9)
+            self.reach_[row] = conformal_quantile(np.abs(errors))
             squares += float((errors**2).sum())
         self.error_ = np.array([np.sqrt(squares / len(y))])
         return self
 
     def predict(self, Z: Floats) -> Floats:
         """Response of each pair, in the unit that was fitted; NaN for a drug that is unknown."""
-        place, known = self._places(Z)
-        deviation = ((Z[:, :-1] - self.centre_[place]) * self.coefficients_[place]).sum(axis=1)
-        return np.where(known, self.mean_[place] + deviation, np.nan)
+        row, known = self._rows_of(Z)
+        deviation = ((Z[:, :-1] - self.centre_[row]) * self.coefficients_[row]).sum(axis=1)
+        return np.where(known, self.mean_[row] + deviation, np.nan)
 
     def predict_proba(self, Z: Floats) -> Floats:
-        """How likely each pair lies above and below its drug's mean; even if it is unknown."""
-        place, known = self._places(Z)
-        below = norm.cdf((self.mean_[place] - self.predict(Z)) / self.spread_[place])
+        """Probabilities to lie above and below the drug's mean; 0.5 for an unknown drug."""
+        row, known = self._rows_of(Z)
+        below = norm.cdf((self.mean_[row] - self.predict(Z)) / self.spread_[row])
         below = np.where(known, below, 0.5)
         return np.stack([1 - below, below], axis=1)
 
     def reach(self, Z: Floats) -> Floats:
         """Half the width of each pair's 90 % prediction interval."""
-        found: Floats = self.reach_[self._places(Z)[0]]
-        return found
+        reach: Floats = self.reach_[self._rows_of(Z)[0]]
+        return reach
 
-    def abstains(self, Z: Floats) -> npt.NDArray[np.bool_]:
+    def abstains(self, Z: Floats) -> Mask:
         """Whether a pair's drug has too few training lines, or none."""
-        place, known = self._places(Z)
-        few: npt.NDArray[np.bool_] = ~known | (self.n_lines_[place] < MIN_TRAINING_LINES)
+        row, known = self._rows_of(Z)
+        few: Mask = ~known | (self.n_lines_[row] < MIN_TRAINING_LINES)
         return few
 
-    def _places(self, Z: Floats) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        place = np.minimum(np.searchsorted(self.codes_, Z[:, -1]), len(self.codes_) - 1)
-        return place, self.codes_[place] == Z[:, -1]
+    def _rows_of(self, Z: Floats) -> tuple[npt.NDArray[np.intp], Mask]:
+        row = np.minimum(np.searchsorted(self.codes_, Z[:, -1]), len(self.codes_) - 1)
+        return row, self.codes_[row] == Z[:, -1]
 
 
 def fit_pipeline(
     features: Matrix,
     drugs: npt.NDArray[np.str_],
-    pairs: Pairs,
-    train: npt.NDArray[np.bool_],
+    pairs: ResponsePairs,
+    train: Mask,
     *,
     seed: int,
+    lines: Mask | None = None,
+    n_components: int = N_COMPONENTS,
+    svd_solver: Literal["auto", "randomized"] = "randomized",
 ) -> Pipeline:
     """Fit the whole Pipeline on the training pairs.
 
     Parameters
     ----------
     features
-        Of all lines; only those of training pairs are read, and each counts once.
+        Of all lines, shape (lines, features).
     drugs
         Names of the drugs that ``pairs.drug`` counts.
+    train
+        The training pairs, shape (pairs,).
+    lines
+        Lines on which standardisation and components are fitted, each counting once; by default
+        those of the training pairs.
 
     Raises
     ------
@@ -188,16 +235,18 @@ def fit_pipeline(
     if unread := int(np.isnan(pairs.value[train]).sum()):
         raise HoldoutReadError(
             f"{unread} pairs of the holdout were handed to training: their responses are kept "
-            "from it; train on the pairs that `out` leaves"
+            "from it; train on the pairs outside `out`"
         )
     codes = drug_codes(drugs.tolist())
     seen, line = np.unique(pairs.line[train], return_inverse=True)
+    if lines is not None:
+        seen, line = np.flatnonzero(lines), (np.cumsum(lines) - 1)[pairs.line[train]]
     X = features[seen].astype(np.float64)
-    k = min(N_COMPONENTS, len(seen) - 1, X.shape[1])
+    k = min(n_components, len(seen) - 1, X.shape[1])
     with threadpool_limits(1):
         scale = StandardScaler().fit(X)
         standardised = scale.transform(X)
-        components = PCA(k, svd_solver="randomized", random_state=seed).fit(standardised)
+        components = PCA(k, svd_solver=svd_solver, random_state=seed).fit(standardised)
         Z = components.transform(standardised)[line]
         head = WithinDrug().fit(
             np.hstack([Z, codes[pairs.drug[train]][:, None]]), pairs.value[train]
@@ -211,16 +260,16 @@ def prepared(pipeline: Pipeline, features: Matrix) -> Floats:
     """Components of lines, as the Pipeline's head reads them."""
     scale, components = (pipeline.named_steps[name].step for name in STEPS[:2])
     with threadpool_limits(1):
-        found: Floats = components.transform(scale.transform(features.astype(np.float64)))
-    return found
+        Z: Floats = components.transform(scale.transform(features.astype(np.float64)))
+    return Z
 
 
 def predict_pairs(
     pipeline: Pipeline, features: Matrix, line: npt.NDArray[np.intp], codes: Floats
-) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+) -> tuple[Floats, Floats, Mask]:
     """Response, half width of the interval, and abstention of pairs of lines and drugs.
 
-    Every line is prepared once, however many drugs it meets.
+    Every line is transformed once, whatever the number of its drugs.
     """
     Z = np.hstack([prepared(pipeline, features)[line], codes[:, None]])
     head: WithinDrug = pipeline.named_steps[STEPS[2]]
@@ -230,7 +279,7 @@ def predict_pairs(
 def pair_shares(
     pipeline: Pipeline, features: Matrix, line: npt.NDArray[np.intp], codes: Floats
 ) -> Floats:
-    """How likely pairs are resistant and sensitive, not tempered."""
+    """Probabilities that pairs are resistant and sensitive, not calibrated, shape (pairs, 2)."""
     Z = np.hstack([prepared(pipeline, features)[line], codes[:, None]])
     shares: Floats = pipeline.named_steps[STEPS[2]].predict_proba(Z)
     return shares

@@ -1,6 +1,6 @@
-"""What is predicted without per-drug models: six naive means, and factors of what is left.
+"""Predictors without per-drug models: six naive means, and factors of what they leave.
 
-Drugs are vectors by Morgan fingerprints of their structures, where RDKit is installed.
+Features of drugs are Morgan fingerprints of their structures where RDKit is installed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LINE_MEAN: Final = "cell-line-mean"
 
 
 @dataclass(frozen=True)
-class Pairs:
+class ResponsePairs:
     """Measured pairs of a line and a drug, one entry per pair.
 
     `tissue` is that of the line; `value` is in ln(µM).
@@ -42,9 +42,9 @@ class Pairs:
     tissue: Codes
     value: Floats
 
-    def take(self, rows: NDArray[np.bool_]) -> Pairs:
+    def take(self, rows: NDArray[np.bool_]) -> ResponsePairs:
         """Some of the pairs."""
-        return Pairs(self.line[rows], self.drug[rows], self.tissue[rows], self.value[rows])
+        return ResponsePairs(self.line[rows], self.drug[rows], self.tissue[rows], self.value[rows])
 
 
 def _means(codes: Codes, train: NDArray[np.bool_], values: Floats, otherwise: Floats) -> Floats:
@@ -56,34 +56,34 @@ def _means(codes: Codes, train: NDArray[np.bool_], values: Floats, otherwise: Fl
     return np.where(counts[codes] > 0, means[codes], otherwise)
 
 
-def _global(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+def _global(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
     return np.full(len(pairs.value), pairs.value[train].mean())
 
 
-def _drug(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+def _drug(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
     return _means(pairs.drug, train, pairs.value, _global(pairs, train))
 
 
-def _line(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+def _line(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
     return _means(pairs.line, train, pairs.value, _global(pairs, train))
 
 
-def _tissue(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+def _tissue(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
     return _means(pairs.tissue, train, pairs.value, _global(pairs, train))
 
 
-def _tissue_drug(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+def _tissue_drug(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
     both = pairs.tissue * (int(pairs.drug.max()) + 1) + pairs.drug
     return _means(both, train, pairs.value, _drug(pairs, train))
 
 
-def _mean_effects(pairs: Pairs, train: NDArray[np.bool_]) -> Floats:
+def _mean_effects(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
     """Global mean, plus the line's and the drug's deviations from it, where they are known."""
     overall = _global(pairs, train)
     return _drug(pairs, train) + _line(pairs, train) - overall
 
 
-NAIVE: Final[dict[str, Callable[[Pairs, NDArray[np.bool_]], Floats]]] = {
+NAIVE: Final[dict[str, Callable[[ResponsePairs, NDArray[np.bool_]], Floats]]] = {
     "global-mean": _global,
     DRUG_MEAN: _drug,
     LINE_MEAN: _line,
@@ -92,6 +92,30 @@ NAIVE: Final[dict[str, Callable[[Pairs, NDArray[np.bool_]], Floats]]] = {
     MEAN_EFFECTS: _mean_effects,
 }
 """By name, from the training pairs to a prediction of every pair."""
+
+
+def out_of_fold(
+    name: str,
+    pairs: ResponsePairs,
+    folds: NDArray[np.int64],
+    train: NDArray[np.bool_] | None = None,
+) -> Floats:
+    """A naive prediction of each pair from the other folds.
+
+    Parameters
+    ----------
+    name
+        One of `NAIVE`.
+    folds
+        Fold of each pair.
+    train
+        ResponsePairs that may be read; the others are predicted from all of these. By default all.
+    """
+    seen = np.ones(len(folds), dtype=np.bool_) if train is None else train
+    predicted = np.empty(len(folds)) if seen.all() else NAIVE[name](pairs, seen)
+    for fold in np.unique(folds[seen]):
+        predicted[folds == fold] = NAIVE[name](pairs, seen & (folds != fold))[folds == fold]
+    return predicted
 
 
 N_FILLING: Final = 5
@@ -138,9 +162,9 @@ error on the training units; the others' settings were fixed before any test fol
 
 
 def filled(table: Floats, rank: int = N_FILLING) -> Floats:
-    """A table whose gaps are filled in by its own leading factors.
+    """A table with its gaps imputed from its own leading factors.
 
-    Starts from zeros; after a few rounds the gaps no longer pull at the factors.
+    Gaps start at zero, and are imputed in a few rounds.
 
     Parameters
     ----------
@@ -148,12 +172,12 @@ def filled(table: Floats, rank: int = N_FILLING) -> Floats:
         Units × others; NaN where nothing was measured.
     """
     measured = np.isfinite(table)
-    found = np.where(measured, table, 0.0)
+    complete = np.where(measured, table, 0.0)
     for _ in range(N_ITERATIONS):
-        left, strength, right = np.linalg.svd(found, full_matrices=False)
+        left, strength, right = np.linalg.svd(complete, full_matrices=False)
         guess = (left[:, :rank] * strength[:rank]) @ right[:rank]
-        found = np.where(measured, table, guess)
-    return found
+        complete = np.where(measured, table, guess)
+    return complete
 
 
 @dataclass(frozen=True)
@@ -163,9 +187,9 @@ class Factors:
     Parameters
     ----------
     seen
-        Which units the table was measured of.
+        Units that the factors were computed from, shape (units,).
     scores
-        Of these units, units × factors.
+        Of these units, seen units × factors.
     axes
         Factors × others.
     """
@@ -204,8 +228,8 @@ def predict_table(name: str, components: Floats, factors: Factors, *, seed: int)
     Z = components[factors.seen]
     unit = float((Z**2).sum() / Z.shape[1]) or 1.0
     model = new_model(seed, unit).fit(Z, factors.scores[:, :n_factors])
-    found: Floats = model.predict(components) @ factors.axes[:n_factors]
-    return found
+    predicted: Floats = model.predict(components) @ factors.axes[:n_factors]
+    return predicted
 
 
 RADIUS: Final = 2
@@ -225,7 +249,7 @@ def has_rdkit() -> bool:
 
 
 def drug_features(drugs: Sequence[str], smiles: Mapping[str, str]) -> tuple[str, Matrix, list[str]]:
-    """Features of drugs: fingerprints, or their identity where these cannot be had.
+    """Features of drugs: fingerprints, or their identity where there are none.
 
     Parameters
     ----------
@@ -249,7 +273,11 @@ def drug_features(drugs: Sequence[str], smiles: Mapping[str, str]) -> tuple[str,
     if missing.all():
         return IDENTITY, np.eye(len(drugs), dtype=np.float32), list(drugs)
     features[missing] = features[~missing].mean(axis=0)
-    return FINGERPRINTS, features, [drug for drug, gone in zip(drugs, missing, strict=True) if gone]
+    return (
+        FINGERPRINTS,
+        features,
+        [drug for drug, is_missing in zip(drugs, missing, strict=True) if is_missing],
+    )
 
 
 def _fingerprint(smiles: str) -> Matrix | None:

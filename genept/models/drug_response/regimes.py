@@ -1,8 +1,9 @@
-"""Drug response in four ways of keeping train and test apart, beside all naive predictors.
+"""The full drug-response benchmark: four ways of keeping train and test apart, and transfer.
 
-Whatever the model has not seen, lines or drugs, is told by its features; the other side is
-known. Models predict what is left after the mean effects. Intervals are cross-conformal over
-the folds. The models themselves are in `genept.models.drug_response.predictors`.
+What the model has not seen, lines or drugs, it knows by its features. Models predict what is left
+after the mean effects; intervals are cross-conformal over the folds. Also transfer: training on
+one screen, testing on unseen lines of another. The models are in
+`genept.models.drug_response.predictors`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from genept.benchmarks.metrics.intervals import bootstrap_totals
-from genept.benchmarks.metrics.scores import pearson_score
+from genept.embeddings.representations import EXPRESSION
+from genept.models.drug_response.evaluation import PERMUTED_FEATURES, response_scores, score_rows
+from genept.models.drug_response.pipeline import COVERAGE, drug_codes, fit_pipeline, predict_pairs
 from genept.models.drug_response.predictors import (
     DRUG_MEAN,
     LINE_MEAN,
@@ -23,15 +25,17 @@ from genept.models.drug_response.predictors import (
     NAIVE,
     Factors,
     Floats,
-    Pairs,
+    ResponsePairs,
+    out_of_fold,
     predict_table,
 )
-from genept.models.drug_response.within_drug import Scored, per_drug_scores
+from genept.models.drug_response.screen_rows import ScreenRows
 from genept.models.splits.folds import (
     Folds,
     FrozenFolds,
     Regime,
     drug_folds,
+    grouped_folds,
     observation_folds,
     pair_folds,
 )
@@ -48,11 +52,8 @@ KNOWN: Final = {
     Regime.LEAVE_TISSUE_OUT: DRUG_MEAN,
     Regime.LEAVE_DRUG_OUT: LINE_MEAN,
 }
-"""What needs no model, by regime. How sensitive a line is to everything has to be told of a line
-that was never seen, as what a drug does on average of such a drug: a model that is fitted to what
-is left after both means learns neither."""
-PERMUTED_FEATURES: Final = "permuted-features"
-COVERAGE: Final = 0.9
+"""Naive prediction that the models add to, by regime. The mean of what is left out, line or drug,
+is not subtracted: a model fitted to what both means leave could not learn it from the features."""
 N_COMPONENTS: Final = 100
 
 
@@ -62,7 +63,7 @@ def regime_folds(
     groups: NDArray[np.str_],
     tissues: NDArray[np.str_],
     drugs: NDArray[np.str_],
-    pairs: Pairs,
+    pairs: ResponsePairs,
     *,
     n_folds: int,
     seed: int,
@@ -88,7 +89,7 @@ def regime_folds(
 
 
 class RegimeTest:
-    """A screen's pairs in the folds of one regime; what models have in common is made once.
+    """A screen's pairs in the folds of one regime; what models share is computed once.
 
     Parameters
     ----------
@@ -96,51 +97,51 @@ class RegimeTest:
         Fold of each pair.
     """
 
-    def __init__(self, regime: Regime, pairs: Pairs, folds: Folds, *, seed: int) -> None:
+    def __init__(self, regime: Regime, pairs: ResponsePairs, folds: Folds, *, seed: int) -> None:
         self.regime, self.pairs, self.folds, self.seed = regime, pairs, folds, seed
         self.of_drugs = regime is Regime.LEAVE_DRUG_OUT
-        self._left: dict[int, tuple[Floats, Factors]] = {}
+        self._factors: dict[int, tuple[Floats, Factors]] = {}
         self._components: dict[tuple[str, bytes], Floats] = {}
 
-    def predict(self, name: str, what: str, features: NDArray[np.float32]) -> Floats:
-        """Out-of-fold predictions of every pair: the known mean, and what is made of the rest.
+    def predict(self, name: str, features_name: str, features: NDArray[np.float32]) -> Floats:
+        """Out-of-fold predictions of every pair: the known mean and the predicted residual.
 
         Parameters
         ----------
         name
             One of `genept.models.drug_response.predictors.MODELS`.
-        what
+        features_name
             Name of the features.
         features
-            Of the drugs if these are what was never seen, otherwise of the lines.
+            Of the drugs if these are left out, otherwise of the lines.
         """
         pairs = self.pairs
         predicted = np.empty(len(pairs.value))
         row, column = (pairs.drug, pairs.line) if self.of_drugs else (pairs.line, pairs.drug)
         for fold in np.unique(self.folds):
             test = self.folds == fold
-            naive, factors = self._what_is_left(fold, row, column, len(features))
-            components = self._told_by(what, features, factors.seen)
+            naive, factors = self._residuals(fold, row, column, len(features))
+            components = self._reduced(features_name, features, factors.seen)
             with threadpool_limits(1):
                 rest = predict_table(name, components, factors, seed=self.seed)
             predicted[test] = (naive + rest[row, column])[test]
         return predicted
 
-    def _what_is_left(
+    def _residuals(
         self, fold: int, row: NDArray[np.intp], column: NDArray[np.intp], n: int
     ) -> tuple[Floats, Factors]:
-        """What needs no model, of all pairs; and the factors of the rest of the training pairs."""
-        if fold not in self._left:
+        """The naive prediction of all pairs, and the factors of the training pairs' residuals."""
+        if fold not in self._factors:
             train = self.folds != fold
             naive = NAIVE[KNOWN[self.regime]](self.pairs, train)
             table = np.full((n, int(column.max()) + 1), np.nan)
             table[row[train], column[train]] = (self.pairs.value - naive)[train]
             with threadpool_limits(1):
-                self._left[fold] = naive, Factors.of(table, np.isin(np.arange(n), row[train]))
-        return self._left[fold]
+                self._factors[fold] = naive, Factors.of(table, np.isin(np.arange(n), row[train]))
+        return self._factors[fold]
 
-    def _told_by(self, what: str, features: NDArray[np.float32], seen: NDArray[np.bool_]) -> Floats:
-        key = what, seen.tobytes()
+    def _reduced(self, name: str, features: NDArray[np.float32], seen: NDArray[np.bool_]) -> Floats:
+        key = name, seen.tobytes()
         if key not in self._components:
             self._components[key] = principal_components(
                 features, seen, standardised=not self.of_drugs, seed=self.seed
@@ -163,8 +164,8 @@ def principal_components(
         Z /= np.where(spread > 0, spread, 1)
     k = min(N_COMPONENTS, int(seen.sum()) - 1, X.shape[1])
     with threadpool_limits(1):
-        found: Floats = PCA(k, random_state=seed).fit(Z[seen]).transform(Z)
-    return found
+        components: Floats = PCA(k, random_state=seed).fit(Z[seen]).transform(Z)
+    return components
 
 
 def conformal_reach(measured: Floats, predicted: Floats, folds: Folds) -> Floats:
@@ -179,77 +180,94 @@ def conformal_reach(measured: Floats, predicted: Floats, folds: Folds) -> Floats
 
 
 def regime_scores(
-    predictions: dict[str, Floats], pairs: Pairs, folds: Folds, groups: NDArray[Any], *, seed: int
+    predictions: dict[str, Floats],
+    pairs: ResponsePairs,
+    folds: Folds,
+    groups: NDArray[Any],
+    *,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Normalised Pearson, per-drug Pearson and Spearman, RMSE and coverage of each prediction.
 
-    ``normalised_pearson`` is of what is left of truth and prediction after the mean effects;
-    it is 0 by definition where nothing is left of the prediction.
+    ``normalised_pearson`` is of what is left of truth and prediction after the mean effects.
 
     Parameters
     ----------
     groups
-        The honest unit of each pair: what the regime leaves out.
+        Unit of resampling of each pair: what the regime leaves out.
     """
-    naive = np.empty(len(pairs.value))
-    for fold in np.unique(folds):
-        naive[folds == fold] = NAIVE[MEAN_EFFECTS](pairs, folds != fold)[folds == fold]
+    naive = out_of_fold(MEAN_EFFECTS, pairs, folds)
     rows: list[dict[str, Any]] = []
     for name, predicted in predictions.items():
-        inside = np.abs(pairs.value - predicted) <= conformal_reach(pairs.value, predicted, folds)
-        found = response_scores(pairs, predicted, naive, inside, groups, seed=seed)
-        rows += [
-            {
-                "representation": name,
-                "metric": metric,
-                "value": value,
-                "ci_low": ci_low,
-                "ci_high": ci_high,
-                "n": len(pairs.value),
-                "is_control": name in NAIVE or name == PERMUTED_FEATURES,
-            }
-            for metric, (value, ci_low, ci_high) in found.items()
-        ]
+        covered = np.abs(pairs.value - predicted) <= conformal_reach(pairs.value, predicted, folds)
+        scores = response_scores(pairs, predicted, naive, covered, groups, seed=seed)
+        rows += score_rows(scores, name, is_control=name in NAIVE or name == PERMUTED_FEATURES)
     return rows
 
 
-def response_scores(
-    pairs: Pairs,
-    predicted: Floats,
-    naive: Floats,
-    inside: NDArray[np.bool_],
-    groups: NDArray[Any],
-    *,
-    seed: int,
-) -> dict[str, Scored]:
-    """Value and 95 % interval of every metric of one prediction.
+def transfer_scores(
+    source: ScreenRows, target: ScreenRows, *, n_folds: int, seed: int
+) -> list[dict[str, Any]]:
+    """Train on one screen, score on the other: always on lines that training did not see.
 
-    Parameters
-    ----------
-    naive
-        What needs no model: the mean effects, as far as they are known.
-    inside
-        Whether each response lies in its prediction interval.
+    Every line is tested in one fold, by the model of the others; lines that only the target has
+    measured have scores of their own (``new_lines_…``), if there are two of them. Only drugs of
+    one name in both are scored. What is left of truth and prediction is measured from the drug's
+    mean in the source: a shift between the screens counts as an error, but not within a drug.
+
+    Returns
+    -------
+    list of dict
+        Rows as of `score_rows`.
+
+    Raises
+    ------
+    ValueError
+        If the screens do not have the same lines in the same order, or share no drug.
     """
-    squares = (pairs.value - predicted) ** 2
-    sums = np.stack([np.ones(len(squares)), squares, inside], axis=1)
-    found: dict[str, Scored] = {}
-    left = predicted - naive
-    found["normalised_pearson"] = (0.0, None, None)
-    if np.ptp(left) > 1e-9:
-        score = pearson_score(pairs.value - naive, left, groups, seed=seed)
-        found["normalised_pearson"] = (score.value, score.ci_low, score.ci_high)
-    low, high = bootstrap_totals(lambda t: np.sqrt(t[:, 1] / t[:, 0]), sums, groups, seed=seed)
-    found["rmse"] = (float(np.sqrt(squares.mean())), low, high)
-    low, high = bootstrap_totals(lambda t: t[:, 2] / t[:, 0], sums, groups, seed=seed)
-    found["interval_coverage"] = (float(inside.mean()), low, high)
-    return found | per_drug_scores(pairs.value, predicted, pairs.drug, groups, seed=seed)
+    if not np.array_equal(source.ids, target.ids):
+        raise ValueError("the two screens must be of the same collection of lines")
+    shared = np.isin(target.drugs, source.drugs)[target.pairs.drug]
+    if not shared.any():
+        raise ValueError("the two screens share no drug of one name")
+    folds = grouped_folds(source.groups, None, n_folds, seed)
+    naive, predicted, permuted = (np.zeros(len(shared)) for _ in range(3))
+    codes = drug_codes(target.drugs.tolist())[target.pairs.drug]
+    features = source.features[EXPRESSION]
+    shuffled = features[np.random.default_rng(seed).permutation(len(features))]
+    for fold in range(n_folds):
+        train = folds[source.pairs.line] != fold
+        test = shared & (folds[target.pairs.line] == fold)
+        for result, matrix in ((predicted, features), (permuted, shuffled)):
+            pipeline = fit_pipeline(matrix, source.drugs, source.pairs, train, seed=seed)
+            inputs = (matrix, target.pairs.line[test], codes[test])
+            result[test] = predict_pairs(pipeline, *inputs)[0]
+        naive[test] = _source_means(source, target, train)[test]
+    results = {EXPRESSION: predicted, PERMUTED_FEATURES: permuted, DRUG_MEAN: naive}
+    measured_in_source = np.isin(target.pairs.line, source.pairs.line)
+    rows: list[dict[str, Any]] = []
+    for prefix, mask in (("", measured_in_source), ("new_lines_", ~measured_in_source)):
+        scored = shared & mask
+        pairs = target.pairs.take(scored)
+        groups = target.groups[pairs.line]
+        if len(np.unique(groups)) < 2:
+            continue
+        no_interval = np.zeros(len(groups), dtype=np.bool_)
+        for name, result in results.items():
+            scores = response_scores(
+                pairs, result[scored], naive[scored], no_interval, groups, seed=seed
+            )
+            scores.pop("interval_coverage")
+            rows += score_rows(scores, name, is_control=name != EXPRESSION, prefix=prefix)
+    return rows
 
 
-def naive_predictions(pairs: Pairs, folds: Folds) -> dict[str, Floats]:
-    """All six naive predictors, out of fold."""
-    found = {name: np.empty(len(pairs.value)) for name in NAIVE}
-    for fold in np.unique(folds):
-        for name, predict in NAIVE.items():
-            found[name][folds == fold] = predict(pairs, folds != fold)[folds == fold]
-    return found
+def _source_means(source: ScreenRows, target: ScreenRows, train: NDArray[np.bool_]) -> Floats:
+    """Mean in the source of each target pair's drug; NaN for a drug that it does not have."""
+    n = len(source.drugs)
+    sums = np.bincount(source.pairs.drug[train], source.pairs.value[train], n)
+    means = sums / np.maximum(np.bincount(source.pairs.drug[train], minlength=n), 1)
+    row = np.minimum(np.searchsorted(source.drugs, target.drugs), n - 1)
+    known = source.drugs[row] == target.drugs
+    of_pairs: Floats = np.where(known, means[row], np.nan)[target.pairs.drug]
+    return of_pairs

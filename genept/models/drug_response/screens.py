@@ -1,7 +1,7 @@
-"""The full drug-response benchmark of a screen, in steps of the lake: killed, it goes on.
+"""A drug screen of the lake, and its full benchmark in steps that a killed run resumes.
 
-Four regimes × models, each a step of its own. What is computed is in
-`genept.models.drug_response.regimes`; it is not part of a default run.
+Four regimes × models, each a step of its own; not part of a default run. What is computed is in
+`genept.models.drug_response.regimes`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,23 @@ from genept.embeddings.representations import (
     ObservationViews,
     read_views,
 )
-from genept.models.drug_response.predictors import MODELS, Floats, Pairs, drug_features, has_rdkit
+from genept.models.drug_response.evaluation import PERMUTED_FEATURES, evaluation_rows
+from genept.models.drug_response.predictors import (
+    MODELS,
+    NAIVE,
+    Floats,
+    drug_features,
+    has_rdkit,
+    out_of_fold,
+)
 from genept.models.drug_response.regimes import (
-    PERMUTED_FEATURES,
     REGIMES,
     RegimeTest,
-    naive_predictions,
     regime_folds,
     regime_scores,
+    transfer_scores,
 )
-from genept.models.drug_response.screen_rows import ScreenRows, transfer_scores
+from genept.models.drug_response.screen_rows import ScreenRows, response_pairs
 from genept.models.splits.folds import FrozenFolds, Regime
 from genept.models.splits.groups import connected_groups, near_duplicates
 from genept.models.user_samples import expression_features
@@ -41,27 +48,18 @@ N_FOLDS: Final = 10
 NAIVE_STEP: Final = "naive"
 EMBEDDING: Final = "embedding"
 _CODE: Final = (
-    *(
-        "genept.models.drug_response.screens",
-        "genept.models.drug_response.regimes",
-        "genept.models.drug_response.predictors",
-    ),
-    *(
-        "genept.models.drug_response.predictors",
-        "genept.models.splits.folds",
-        "genept.models.splits.groups",
-    ),
-    *(
-        "genept.models.drug_response.predictors",
-        "genept.models.user_samples",
-        "genept.models.drug_response.within_drug",
-    ),
-    *("genept.models.drug_response.screen_rows", "genept.models.splits.folds"),
-    *(
-        "genept.benchmarks.metrics.intervals",
-        "genept.benchmarks.metrics.scores",
-        "genept.embeddings",
-    ),
+    "genept.models.drug_response.screens",
+    "genept.models.drug_response.screen_rows",
+    "genept.models.drug_response.regimes",
+    "genept.models.drug_response.evaluation",
+    "genept.models.drug_response.predictors",
+    "genept.models.drug_response.pipeline",
+    "genept.models.splits.folds",
+    "genept.models.splits.groups",
+    "genept.models.user_samples",
+    "genept.benchmarks.metrics.intervals",
+    "genept.benchmarks.metrics.scores",
+    "genept.embeddings",
 )
 _LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 Matrix = npt.NDArray[np.float32]
@@ -126,11 +124,7 @@ class Screen:
         members = observations["group_id"].to_list()
         tissues = observations["tissue"].fill_null("unknown").to_numpy().astype(np.str_)
         groups = connected_groups(members, duplicates=near_duplicates(self.features[EXPRESSION]))
-        names = self.measured["drug_id"].to_numpy().astype(np.str_)
-        drugs, drug = np.unique(names, return_inverse=True)
-        line = np.searchsorted(ids, self.measured["observation_id"].to_numpy().astype(np.str_))
-        _, tissue = np.unique(tissues, return_inverse=True)
-        pairs = Pairs(line, drug, tissue[line], self.measured["value"].to_numpy())
+        drugs, pairs = response_pairs(ids, tissues, self.measured)
         return ScreenRows(ids, members, groups, tissues, self.features, drugs, pairs)
 
     def evaluate(self, *, seed: int) -> list[Part]:
@@ -145,8 +139,8 @@ class Screen:
     def has_lines_of(self, other: Screen) -> bool:
         """Whether both screens are of the same lines."""
         mine, others = (
-            self.lake.read(one.parts.observations, ["observation_id"]).sort("observation_id")
-            for one in (self, other)
+            self.lake.read(screen.parts.observations, ["observation_id"]).sort("observation_id")
+            for screen in (self, other)
         )
         return mine.equals(others)
 
@@ -157,23 +151,15 @@ class Screen:
             **{f"source {name}": hash_ for name, hash_ in self.inputs.items()},
             **{f"target {name}": hash_ for name, hash_ in target.inputs.items()},
         }
-        code = (
-            *_CODE,
-            "genept.models.drug_response.pipeline",
-            "genept.models.drug_response.screen_rows",
-        )
-        origin = Origin(code, inputs, {"seed": seed, "n_folds": N_FOLDS}, _LIBRARIES)
+        origin = Origin(_CODE, inputs, {"seed": seed, "n_folds": N_FOLDS}, _LIBRARIES)
 
         def compute() -> list[NewPart]:
-            scores = transfer_scores(self.rows, target.rows, n_folds=N_FOLDS, seed=seed)
-            rows = scores.select(
-                pl.lit(model).alias("model"),
-                pl.lit(sha256_of(origin.as_dict())).alias("model_version"),
-                "representation",
-                pl.lit(target.collection).alias("cohort"),
-                "metric",
-                pl.lit(f"leave-cell-line-out-{N_FOLDS}-fold-seed-{seed}").alias("split"),
-                pl.exclude("representation", "metric"),
+            rows = evaluation_rows(
+                transfer_scores(self.rows, target.rows, n_folds=N_FOLDS, seed=seed),
+                model=model,
+                version=sha256_of(origin.as_dict()),
+                cohort=target.collection,
+                split=f"leave-cell-line-out-{N_FOLDS}-fold-seed-{seed}",
             )
             return [NewPart("model_evaluations", rows, (model,))]
 
@@ -208,31 +194,27 @@ class Screen:
         folds, of_drugs = test.folds, test.of_drugs
         predictions: dict[str, Floats]
         if name == NAIVE_STEP:
-            predictions = naive_predictions(pairs, folds)
+            predictions = {naive: out_of_fold(naive, pairs, folds) for naive in NAIVE}
         else:
             predictions = {
-                what: test.predict(name, what, features)
-                for what, features in self._seen(of_drugs, name, seed)
+                representation: test.predict(name, representation, features)
+                for representation, features in self._inputs_of(name, seed, of_drugs=of_drugs)
             }
         unit = rows.drugs[pairs.drug] if of_drugs else rows.groups[pairs.line]
-        scored = regime_scores(predictions, pairs, folds, unit, seed=seed)
-        overrides = {"ci_low": pl.Float64, "ci_high": pl.Float64}
-        evaluations = pl.DataFrame(scored, schema_overrides=overrides).select(
-            pl.lit(model).alias("model"),
-            pl.lit(version).alias("model_version"),
-            "representation",
-            pl.lit(self.collection).alias("cohort"),
-            "metric",
-            pl.lit(f"{regime}-{N_FOLDS}-fold-seed-{seed}").alias("split"),
-            pl.exclude("representation", "metric"),
+        evaluations = evaluation_rows(
+            regime_scores(predictions, pairs, folds, unit, seed=seed),
+            model=model,
+            version=version,
+            cohort=self.collection,
+            split=f"{regime}-{N_FOLDS}-fold-seed-{seed}",
         )
-        made = [NewPart("model_evaluations", evaluations, (model,))]
+        parts = [NewPart("model_evaluations", evaluations, (model,))]
         if name == NAIVE_STEP:
-            made.append(NewPart("model_folds", frozen.table(model, self.collection), (model,)))
-        return made
+            parts.append(NewPart("model_folds", frozen.table(model, self.collection), (model,)))
+        return parts
 
     def _tested(self, regime: Regime, seed: int) -> tuple[RegimeTest, FrozenFolds]:
-        """The folds of a regime, and what the models before have worked out on them."""
+        """The folds of a regime, with what earlier models computed on them."""
         if self._test is None or self._test[0].regime is not regime:
             rows = self.rows
             frozen, folds = regime_folds(
@@ -242,17 +224,17 @@ class Screen:
             self._test = RegimeTest(regime, rows.pairs, folds, seed=seed), frozen
         return self._test
 
-    def _seen(self, of_drugs: bool, name: str, seed: int) -> Iterator[tuple[str, Matrix]]:
-        """What a model is shown of lines, or of drugs: its features, and these in disorder.
+    def _inputs_of(self, name: str, seed: int, *, of_drugs: bool) -> Iterator[tuple[str, Matrix]]:
+        """Features of lines, or of drugs, that a model reads: as they are, and permuted.
 
-        The ridge, which costs least, is shown the embedding too.
+        The ridge, which costs least, also reads the embedding.
         """
         if of_drugs:
-            what, features, _ = drug_features(self.rows.drugs.tolist(), self.smiles)
-            shown = {what: features}
+            representation, features, _ = drug_features(self.rows.drugs.tolist(), self.smiles)
+            inputs = {representation: features}
         else:
             wanted = (EXPRESSION, EMBEDDING, BOTH) if name == "ridge" else (EXPRESSION,)
-            shown = {what: self.features[what] for what in wanted}
-        yield from shown.items()
-        first = next(iter(shown.values()))
+            inputs = {representation: self.features[representation] for representation in wanted}
+        yield from inputs.items()
+        first = next(iter(inputs.values()))
         yield PERMUTED_FEATURES, first[np.random.default_rng(seed).permutation(len(first))]

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import binom
 
 from genept.models.diagnosis.heads import STEPS
-from genept.models.evidence import Candidate, Interval, paired_difference
+from genept.models.evidence import Interval, ModelCandidate, paired_difference
 from genept.models.splits.holdout import Holdout
 from genept.models.stored_models import ALLOWED_TYPES, PASS, REFUSE, Answer
 
@@ -21,7 +21,7 @@ TOLERANCE: Final = 1e-6
 CARD_SECTIONS: Final = ("## Data", "## Cohorts", "## Metrics", "## Limits", "Research use")
 
 
-def groups_stay_whole(candidate: Candidate) -> Answer:
+def groups_stay_whole(candidate: ModelCandidate) -> Answer:
     """No patient, line, donor or near-duplicate is on two sides of a split."""
     seen, out = candidate.evidence.out_of_fold, candidate.evidence.holdout
     folds: dict[str, set[int]] = {}
@@ -42,7 +42,7 @@ def groups_stay_whole(candidate: Candidate) -> Answer:
     return PASS, f"{len(folds)} training groups and {len(set(out.groups))} held out share none"
 
 
-def fitted_inside(candidate: Candidate) -> Answer:
+def fitted_inside(candidate: ModelCandidate) -> Answer:
     """All that is fitted lies in the Pipeline, and no feature is the label."""
     if candidate.manifest.steps != STEPS:
         return REFUSE, f"the Pipeline has the steps {candidate.manifest.steps}, expected {STEPS}"
@@ -52,7 +52,7 @@ def fitted_inside(candidate: Candidate) -> Answer:
     return PASS, f"steps {', '.join(STEPS)}; none of {n:,} features is the label"
 
 
-def holdout_is_frozen(candidate: Candidate) -> Answer:
+def holdout_is_frozen(candidate: ModelCandidate) -> Answer:
     """The holdout is the one that was hashed, and training read none of it."""
     out = candidate.evidence.holdout
     holdout = Holdout.of(out.ids)
@@ -63,7 +63,7 @@ def holdout_is_frozen(candidate: Candidate) -> Answer:
     return PASS, f"{len(out.ids)} samples, hash {holdout.sha256[:12]}, none read by training"
 
 
-def sentinels_stay_unknown(candidate: Candidate) -> Answer:
+def sentinels_stay_unknown(candidate: ModelCandidate) -> Answer:
     """Random labels that lie in the holdout only are predicted no better than chance."""
     found = candidate.evidence
     k = len(candidate.manifest.classes)
@@ -74,7 +74,7 @@ def sentinels_stay_unknown(candidate: Candidate) -> Answer:
     return (REFUSE if p <= SENTINEL_P else PASS), f"{said}; a leak at p ≤ {SENTINEL_P}"
 
 
-def permuted_labels_teach_nothing(candidate: Candidate) -> Answer:
+def permuted_labels_teach_nothing(candidate: ModelCandidate) -> Answer:
     """A run on permuted labels lands at chance."""
     found, chance = candidate.evidence.permuted, 1 / len(candidate.manifest.classes)
     low, high = bounds(found)
@@ -82,7 +82,7 @@ def permuted_labels_teach_nothing(candidate: Candidate) -> Answer:
     return (PASS if low <= chance else REFUSE), f"{said}; chance is {chance:.3f}"
 
 
-def beats_baselines(candidate: Candidate) -> Answer:
+def beats_baselines(candidate: ModelCandidate) -> Answer:
     """Macro F1 above every baseline's, by the lower bound over whole groups."""
     out = candidate.evidence.holdout
     if not candidate.evidence.baselines:
@@ -97,14 +97,14 @@ def beats_baselines(candidate: Candidate) -> Answer:
     return (PASS if all(bounds(one)[0] > 0 for one in gains.values()) else REFUSE), said
 
 
-def is_reproducible(candidate: Candidate) -> Answer:
+def is_reproducible(candidate: ModelCandidate) -> Answer:
     """Trained again on the same data, it gives the same probabilities."""
     found = candidate.evidence.refit_difference
     same = found <= TOLERANCE
     return (PASS if same else REFUSE), f"probabilities differ by {found:.2g}, at most {TOLERANCE}"
 
 
-def is_stored_safely(candidate: Candidate) -> Answer:
+def is_stored_safely(candidate: ModelCandidate) -> Answer:
     """The stored file has its hash, names no foreign type, and predicts the same."""
     if candidate.stored_pipeline_sha256 != candidate.manifest.pipeline_sha256:
         return REFUSE, "the stored file is not the one of the manifest"
@@ -115,7 +115,7 @@ def is_stored_safely(candidate: Candidate) -> Answer:
     return (PASS if found <= TOLERANCE else REFUSE), said
 
 
-def has_a_card(candidate: Candidate) -> Answer:
+def has_a_card(candidate: ModelCandidate) -> Answer:
     """A card says what the model was made of, how good it is and what it is not for."""
     hashes = [one.data_sha256 for one in candidate.manifest.cohorts]
     wanted = [*CARD_SECTIONS, *(one[:12] for one in hashes)]

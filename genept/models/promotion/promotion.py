@@ -15,7 +15,7 @@ import polars as pl
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.diagnosis.heads import STEPS, DiagnosisModel
 from genept.models.diagnosis.retraining import predictions_of
-from genept.models.evidence import Candidate, Champion, ModelManifest, Predictions
+from genept.models.evidence import Champion, ModelCandidate, ModelManifest, Predictions
 from genept.models.promotion.promotion_gate import judge
 from genept.models.registry import ModelRegistry
 from genept.models.splits.holdout import Rows
@@ -34,7 +34,7 @@ def judge_candidate(
     genes
         Ensembl ids of the columns of expression.
     """
-    candidate = Candidate(
+    candidate = ModelCandidate(
         manifest,
         registry.evidence(manifest),
         registry.card(manifest),

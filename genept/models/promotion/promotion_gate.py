@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genept.models.evidence import (
-    Calibration,
-    Candidate,
+    CalibrationMetrics,
     Champion,
     Interval,
+    ModelCandidate,
     Predictions,
-    calibration,
+    calibration_metrics,
     paired_difference,
     recall_difference,
 )
@@ -43,7 +43,7 @@ SLOPES: Final = (0.8, 1.2)
 MAX_SHIFT: Final = 0.1
 
 
-def not_worse_than_champion(candidate: Candidate, champion: Champion | None) -> Answer:
+def not_worse_than_champion(candidate: ModelCandidate, champion: Champion | None) -> Answer:
     """Macro F1 on the same holdout above the champion's; a tie keeps the champion."""
     if champion is None:
         return PASS, "there is no champion yet"
@@ -56,7 +56,7 @@ def not_worse_than_champion(candidate: Candidate, champion: Champion | None) -> 
     return (PASS if found.value > 0 and low > MARGIN else REFUSE), said
 
 
-def nothing_is_forgotten(candidate: Candidate, champion: Champion | None) -> Answer:
+def nothing_is_forgotten(candidate: ModelCandidate, champion: Champion | None) -> Answer:
     """No class is lost, and on no earlier cohort or class is the candidate worse."""
     if champion is None:
         return PASS, "there is no champion yet"
@@ -75,7 +75,7 @@ def nothing_is_forgotten(candidate: Candidate, champion: Champion | None) -> Ans
     return (REFUSE, f"worse on {'; '.join(worse)}") if worse else (PASS, said)
 
 
-def no_data_set_is_forgotten(candidate: Candidate, champion: Champion | None) -> Answer:
+def no_data_set_is_forgotten(candidate: ModelCandidate, champion: Champion | None) -> Answer:
     """Every cohort that the champion was trained on is in the candidate's manifest."""
     if champion is None:
         return PASS, "there is no champion yet"
@@ -89,7 +89,7 @@ def no_data_set_is_forgotten(candidate: Candidate, champion: Champion | None) ->
     return PASS, f"all {len(champion.manifest.cohorts)} cohorts of the champion are there"
 
 
-def is_calibrated(candidate: Candidate, champion: Champion | None) -> Answer:
+def is_calibrated(candidate: ModelCandidate, champion: Champion | None) -> Answer:
     """Probabilities can be believed, and abstaining pays."""
     found = _calibration(candidate.evidence.out_of_fold, candidate.evidence.holdout)
     top = candidate.evidence.holdout.shares.max(axis=1)
@@ -110,7 +110,7 @@ def is_calibrated(candidate: Candidate, champion: Champion | None) -> Answer:
     return PASS, said
 
 
-def evidence_is_complete(candidate: Candidate, champion: Champion | None) -> Answer:
+def evidence_is_complete(candidate: ModelCandidate, champion: Champion | None) -> Answer:
     """No number is missing, the holdout did not shrink, the label mix is the known one."""
     found = candidate.evidence
     numbers = [found.refit_difference, found.reload_difference, found.permuted.value]
@@ -130,7 +130,7 @@ def evidence_is_complete(candidate: Candidate, champion: Champion | None) -> Ans
     return (WAIT if shift > MAX_SHIFT else PASS), said
 
 
-def compared_with_the_present(candidate: Candidate, champion: Champion | None) -> Answer:
+def compared_with_the_present(candidate: ModelCandidate, champion: Champion | None) -> Answer:
     """The candidate is another one than the champion; the pointer swaps for that one only."""
     if champion is None:
         return PASS, "the pointer will be created, if nobody else creates it first"
@@ -152,7 +152,7 @@ def cohort_cells(out: Predictions) -> list[tuple[str, NDArray[np.intp]]]:
     return found
 
 
-def _drop(candidate: Candidate, champion: Champion, rows: NDArray[np.intp]) -> Interval:
+def _drop(candidate: ModelCandidate, champion: Champion, rows: NDArray[np.intp]) -> Interval:
     out = candidate.evidence.holdout
     return recall_difference(
         (out.predicted == out.truth)[rows],
@@ -161,11 +161,11 @@ def _drop(candidate: Candidate, champion: Champion, rows: NDArray[np.intp]) -> I
     )
 
 
-def _calibration(*several: Predictions) -> Calibration:
+def _calibration(*several: Predictions) -> CalibrationMetrics:
     shares = np.concatenate([one.shares for one in several])
     classes = np.asarray(several[0].classes)
     truth = np.concatenate([np.searchsorted(classes, one.truth) for one in several])
-    return calibration(shares, truth)
+    return calibration_metrics(shares, truth)
 
 
 def _shift(now: dict[str, int], before: dict[str, int]) -> float:
@@ -174,10 +174,10 @@ def _shift(now: dict[str, int], before: dict[str, int]) -> float:
     return sum(abs(a[one] / a.total() - b[one] / b.total()) for one in {*a, *b}) / 2
 
 
-Point = Callable[[Candidate, Champion | None], Answer]
+Point = Callable[[ModelCandidate, Champion | None], Answer]
 
 
-def _alone(ask: Callable[[Candidate], Answer]) -> Point:
+def _alone(ask: Callable[[ModelCandidate], Answer]) -> Point:
     return lambda candidate, _: ask(candidate)
 
 
@@ -201,7 +201,7 @@ POINTS: Final[dict[str, Point]] = {
 """In the order of the gate's numbers."""
 
 
-def judge(candidate: Candidate, champion: Champion | None) -> Verdicts:
+def judge(candidate: ModelCandidate, champion: Champion | None) -> Verdicts:
     """Ask all fifteen points; a point that cannot be answered refuses."""
     points = []
     for number, (name, ask) in enumerate(POINTS.items(), start=1):

@@ -6,13 +6,13 @@ import pytest
 
 from genept.benchmarks.metrics.resampling import resampled
 from genept.benchmarks.tasks.base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
-from genept.benchmarks.tasks.gene_tasks import EXACT, Kind, Membership, Property
+from genept.benchmarks.tasks.gene_tasks import EXACT, KindTask, MembershipTask, PropertyTask
 from genept.benchmarks.tasks.pair_tasks import (
     DISJOINT,
     FEATURES,
     FIXED,
-    Interactions,
-    Pairs,
+    InteractionTask,
+    PairTask,
     drawn_pairs,
     gene_disjoint,
 )
@@ -85,7 +85,7 @@ def property_task(**changes):
         "clean": "shuffled-5-fold-repeated",
         "heads": ("logistic-regression",),
     }
-    return Property(**(given | changes))
+    return PropertyTask(**(given | changes))
 
 
 def test_a_planted_property_is_found_and_the_controls_fall_to_chance():
@@ -126,7 +126,7 @@ def test_other_heads_find_it_too(head):
 
 def test_kinds_of_few_genes_take_no_part_and_the_majority_is_said():
     labels = ["rare" if one < 5 else "ab"[GROUP[one]] for one in range(N)]
-    task = Kind(
+    task = KindTask(
         id="k", dataset="d", title="k", metrics=("balanced_accuracy",), clean="clean",
         seeds=(1,), heads=("logistic-regression", "random-forest"),
     )  # fmt: skip
@@ -143,7 +143,7 @@ def test_membership_of_many_terms_is_a_mean_over_terms():
     told = [(GENES[one], f"term-{GROUP[one]}") for one in range(N)]
     chance = [(GENES[one], f"noise-{k}") for k in range(4) for one in RNG.choice(N, 60, False)]
     genes, terms = zip(*told, *chance, strict=True)
-    task = Membership(
+    task = MembershipTask(
         id="m", dataset="d", title="m", metrics=("mean_auroc",), clean="c", model="ridge"
     )
     rows = task.rows(Labels(properties("m", terms, genes), pairs()))
@@ -154,7 +154,7 @@ def test_membership_of_many_terms_is_a_mean_over_terms():
 
 
 def pair_task():
-    return Pairs(id="p", dataset="d", title="p", metrics=("auroc",), clean=DISJOINT)
+    return PairTask(id="p", dataset="d", title="p", metrics=("auroc",), clean=DISJOINT)
 
 
 def test_planted_pairs_are_found_on_both_splits_and_by_every_feature():
@@ -219,7 +219,7 @@ def test_interactions_are_told_by_what_partners_share_and_not_by_their_number():
         label=pl.lit(1, pl.Int64),
         split=pl.lit("all"),
     )
-    task = Interactions(
+    task = InteractionTask(
         id="i", dataset="d", title="i", metrics=("auroc",), clean=DISJOINT,
         model="logistic-regression:product",
     )  # fmt: skip

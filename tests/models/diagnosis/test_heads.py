@@ -12,12 +12,12 @@ from sklearn.svm import SVC
 
 from genept.models.diagnosis.heads import (
     HEADS,
+    Calibration,
     Contender,
     DiagnosisModel,
-    Tempering,
+    calibrated,
+    fit_calibration,
     fit_model,
-    fit_tempering,
-    tempered,
 )
 from genept.models.stored_models import (
     ALLOWED_TYPES,
@@ -43,22 +43,22 @@ def digest(data):
 @pytest.mark.parametrize("head", HEADS)
 def test_a_reloaded_model_predicts_the_same(head, k):
     features, labels = planted(k)
-    model = fit_model(Contender("expression", head), features, labels, Tempering(1.3, 0.01), 0)
+    model = fit_model(Contender("expression", head), features, labels, Calibration(1.3, 0.01), 0)
     data = dump_pipeline(model.pipeline)
     back = load_pipeline(data, digest(data), where="model.skops")
-    again = DiagnosisModel(model.contender, back, model.classes, model.tempering)
+    again = DiagnosisModel(model.contender, back, model.classes, model.calibration)
     expected = model.probabilities(features)
     np.testing.assert_allclose(again.probabilities(features), expected, atol=1e-12)
     np.testing.assert_allclose(expected.sum(axis=1), 1)
     assert (np.asarray(model.classes)[expected.argmax(axis=1)] == labels).mean() > 0.7
-    refit = fit_model(Contender("expression", head), features, labels, Tempering(1.3, 0.01), 0)
+    refit = fit_model(Contender("expression", head), features, labels, Calibration(1.3, 0.01), 0)
     np.testing.assert_allclose(refit.probabilities(features), expected, atol=1e-6)
 
 
 def test_a_tampered_file_is_refused_before_it_is_opened():
     features, labels = planted()
     data = dump_pipeline(
-        fit_model(Contender("expression", "linear"), features, labels, Tempering(), 0).pipeline
+        fit_model(Contender("expression", "linear"), features, labels, Calibration(), 0).pipeline
     )
     tampered = data[:-200] + bytes([data[-200] ^ 1]) + data[-199:]
     with pytest.raises(ModelRefusedError, match="its manifest says"):
@@ -68,7 +68,7 @@ def test_a_tampered_file_is_refused_before_it_is_opened():
 def test_a_file_with_a_foreign_type_is_refused_even_with_the_right_hash():
     features, labels = planted()
     data = dump_pipeline(
-        fit_model(Contender("expression", "linear"), features, labels, Tempering(), 0).pipeline
+        fit_model(Contender("expression", "linear"), features, labels, Calibration(), 0).pipeline
     )
     planted_file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(planted_file, "w") as to:
@@ -93,8 +93,8 @@ def test_a_temperature_mends_overconfidence_and_keeps_the_order():
     rng = np.random.default_rng(0)
     honest = rng.dirichlet(np.ones(3), size=4000)
     truth = np.array([rng.choice(3, p=row) for row in honest])
-    boastful = tempered(honest, Tempering(0.4))
-    found = fit_tempering(boastful, truth)
+    boastful = calibrated(honest, Calibration(0.4))
+    found = fit_calibration(boastful, truth)
     assert found.temperature == pytest.approx(2.5, rel=0.1)
     assert found.doubt < 0.05
     assert (boastful.argmax(axis=1) == honest.argmax(axis=1)).all()
@@ -107,6 +107,6 @@ def test_doubt_bounds_what_wrong_labels_make_of_certainty():
     certain[np.arange(2000), truth] = 1
     mislabelled = rng.random(2000) < 0.03
     published = np.where(mislabelled, (truth + 1) % 3, truth)
-    found = fit_tempering(certain, published)
-    calibrated = tempered(certain, found).max(axis=1)
-    assert calibrated.mean() == pytest.approx(0.97, abs=0.01)
+    found = fit_calibration(certain, published)
+    probability = calibrated(certain, found).max(axis=1)
+    assert probability.mean() == pytest.approx(0.97, abs=0.01)

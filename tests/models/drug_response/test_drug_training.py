@@ -152,7 +152,7 @@ def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, trained, monk
     monkeypatch.setattr("genept.models.drug_response.screens.read_views", refuse)
     again = train_drug_response(*task)
     assert again.parts == trained.parts
-    assert again.said.startswith("skipped, no new data")
+    assert again.summary.startswith("skipped, no new data")
 
 
 def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from genept.models.drug_response.predictors import MODELS, NAIVE, Pairs, filled
+from genept.models.drug_response.predictors import MODELS, NAIVE, ResponsePairs, filled, out_of_fold
 from genept.models.drug_response.regimes import (
     REGIMES,
     RegimeTest,
     conformal_reach,
-    naive_predictions,
     regime_folds,
     regime_scores,
 )
@@ -34,7 +33,7 @@ def screen():
         "tissues": np.array([f"t{n}" for n in tissue]),
         "drugs": np.array([f"d{n}" for n in range(N_DRUGS)]),
     }
-    pairs = Pairs(line[keep], drug[keep], tissue[line][keep], value[keep])
+    pairs = ResponsePairs(line[keep], drug[keep], tissue[line][keep], value[keep])
     return X, names, pairs
 
 
@@ -73,7 +72,11 @@ def test_no_regime_lets_the_model_see_what_it_is_tested_on(regime):
         for one in np.unique(left_out[regime]):
             assert len(np.unique(folds[left_out[regime] == one])) == 1
     rows = regime_scores(
-        naive_predictions(PAIRS, folds), PAIRS, folds, PAIRS.line.astype(str), seed=0
+        {name: out_of_fold(name, PAIRS, folds) for name in NAIVE},
+        PAIRS,
+        folds,
+        PAIRS.line.astype(str),
+        seed=0,
     )
     scores = {(row["representation"], row["metric"]): row["value"] for row in rows}
     assert {name for name, _ in scores} == set(NAIVE)
@@ -107,7 +110,7 @@ def test_a_line_that_is_sensitive_to_everything_is_told_by_its_features():
     rng = np.random.default_rng(3)
     line, drug = (grid.ravel() for grid in np.meshgrid(range(60), range(5), indexing="ij"))
     sensitive = rng.normal(size=60)
-    pairs = Pairs(line, drug, np.zeros_like(line), drug + 2 * sensitive[line])
+    pairs = ResponsePairs(line, drug, np.zeros_like(line), drug + 2 * sensitive[line])
     features = np.stack([sensitive, rng.normal(size=60)], axis=1).astype(np.float32)
     folds = (line % 3).astype(np.int64)
     test = RegimeTest(Regime.LEAVE_CELL_LINE_OUT, pairs, folds, seed=0)
@@ -120,7 +123,7 @@ def test_a_drug_that_was_never_seen_is_told_by_its_features():
     line, drug = (grid.ravel() for grid in np.meshgrid(range(30), range(40), indexing="ij"))
     kind = np.arange(40) % 2
     value = 4.0 * kind[drug] + np.where(kind[drug] == 1, 1, -1) * rng.normal(size=30)[line]
-    pairs = Pairs(line, drug, np.zeros_like(line), value + 0.1 * rng.normal(size=len(line)))
+    pairs = ResponsePairs(line, drug, np.zeros_like(line), value + 0.1 * rng.normal(size=len(line)))
     fingerprints = (kind[:, None] ^ (rng.random((40, 12)) < 0.1)).astype(np.float32)
     regime = Regime.LEAVE_DRUG_OUT
     folds = (drug // 2 % 4).astype(np.int64)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from genept.embeddings.representations import EXPRESSION
-from genept.models.drug_response.predictors import Pairs
-from genept.models.drug_response.screen_rows import ScreenRows, transfer_scores
+from genept.models.drug_response.predictors import ResponsePairs
+from genept.models.drug_response.regimes import transfer_scores
+from genept.models.drug_response.screen_rows import ScreenRows
 
 N_LINES = 120
 
@@ -20,7 +21,7 @@ def screen(seed, drugs, lines, shift=0.0):
     noise = 0.3 * np.random.default_rng(seed).normal(size=len(line))
     value = 4.0 * drug + state[line] + shift + noise
     ids = np.array([f"l{n:03}" for n in range(N_LINES)])
-    pairs = Pairs(line, drug, np.zeros_like(line), value)
+    pairs = ResponsePairs(line, drug, np.zeros_like(line), value)
     return ScreenRows(ids, ids.tolist(), ids, ids, {EXPRESSION: features}, np.array(drugs), pairs)
 
 
@@ -28,13 +29,15 @@ SOURCE = screen(1, ["a", "b", "only here"], range(100))
 TARGET = screen(2, ["a", "b", "only there"], range(20, N_LINES), shift=1.0)
 
 
+def by_metric(rows):
+    return {(row["representation"], row["metric"]): row for row in rows}
+
+
 def test_what_is_learnt_carries_over_and_is_scored_beside_controls():
-    scores = transfer_scores(SOURCE, TARGET, n_folds=3, seed=0).rows_by_key(
-        ("representation", "metric"), named=True, unique=True
-    )
-    told = scores["expression", "median_per_drug_pearson"]
-    assert told["ci_low"] > 0.8
-    assert told["n"] == 80 * 2
+    scores = by_metric(transfer_scores(SOURCE, TARGET, n_folds=3, seed=0))
+    learnt = scores["expression", "median_per_drug_pearson"]
+    assert learnt["ci_low"] > 0.8
+    assert learnt["n"] == 80 * 2
     assert scores["expression", "new_lines_median_per_drug_pearson"]["n"] == 20 * 2
     assert abs(scores["permuted-features", "median_per_drug_pearson"]["value"]) < 0.4
     assert scores["drug-mean", "normalised_pearson"]["value"] == 0
@@ -45,10 +48,10 @@ def test_what_is_learnt_carries_over_and_is_scored_beside_controls():
 def test_the_target_is_never_learnt_from():
     other = replace(TARGET, pairs=replace(TARGET.pairs, value=TARGET.pairs.value * 100))
     first, again = (
-        transfer_scores(SOURCE, one, n_folds=3, seed=0).filter(
-            representation="expression", metric="median_per_drug_pearson"
-        )["value"][0]
-        for one in (TARGET, other)
+        by_metric(transfer_scores(SOURCE, target, n_folds=3, seed=0))[
+            "expression", "median_per_drug_pearson"
+        ]["value"]
+        for target in (TARGET, other)
     )
     assert first == pytest.approx(again, abs=1e-9)
 

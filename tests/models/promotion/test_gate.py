@@ -6,7 +6,7 @@ from planted_models import blocked, planted_rows, trained
 
 import genept.models.diagnosis.retraining
 from genept.models.diagnosis.heads import Contender, fit_model
-from genept.models.evidence import Candidate, Champion, Interval
+from genept.models.evidence import Champion, Interval, ModelCandidate
 from genept.models.promotion.promotion_gate import POINTS, judge
 from genept.models.splits.groups import connected_groups, near_duplicates
 
@@ -19,7 +19,7 @@ def good():
 
 
 def changed(candidate, manifest=None, evidence=None, **more):
-    return Candidate(
+    return ModelCandidate(
         candidate.manifest.model_copy(update=manifest or {}),
         candidate.evidence.model_copy(update=evidence or {}),
         more.get("card", candidate.card),
@@ -92,12 +92,12 @@ def test_test_rows_in_training_are_betrayed_by_the_sentinels(monkeypatch):
         everything.update(features=planted.features, labels=planted.labels)
         return planted, sentinel
 
-    def leaky_fit(contender, features, labels, tempering, seed):
+    def leaky_fit(contender, features, labels, calibration, seed):
         return fit_model(
             Contender("expression", "knn"),
             everything["features"],
             everything["labels"],
-            tempering,
+            calibration,
             seed,
         )
 
