@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.embeddings.expression import embedding_matrix, expression_matrix
+from genept.embeddings.expression import axis_genes, embedding_matrix, expression_matrix
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.diagnosis.heads import DiagnosisModel
 from genept.models.domain import LEAST_MEASURED, Domain
@@ -18,6 +18,7 @@ from genept.models.evidence import ModelManifest
 from genept.models.registry import ModelRegistry
 from genept.models.user_samples import Features, LaidOut, Samples, lay_out
 from genept.schema.tables import REASONS
+from genept.schema.units import LINEAR
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, Part, sha256_of
 
@@ -160,8 +161,7 @@ class BulkCollection:
     def samples(self, lake: Lake) -> Samples:
         """All of its samples."""
         ids, matrix = expression_matrix(lake, self.expression, self.axis.rows)
-        axis = lake.read(self.axis, ["gene_index", "ensembl_gene_id"]).sort("gene_index")
-        return Samples(tuple(ids), tuple(axis["ensembl_gene_id"]), matrix, self.unit)
+        return Samples(tuple(ids), axis_genes(lake, self.axis), matrix, self.unit)
 
 
 @dataclass(frozen=True)
@@ -246,8 +246,7 @@ def _unfit(
         return "it was stored without its domain: `genept run` trains it again"
     if manifest.space not in vectors:
         return f"its space {manifest.space} is not built"
-    abundances = {"counts", "tpm"}
-    alike = manifest.unit == collection.unit or {manifest.unit, collection.unit} <= abundances
+    alike = manifest.unit == collection.unit or {manifest.unit, collection.unit} <= LINEAR
     if not alike and manifest.unit != "zscore":
         return f"it reads {manifest.unit}, and the collection is {collection.unit}"
     return None

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,11 @@ import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genept.collections.detection import Detected, detect
-from genept.collections.gene_names import coverage_of, mapping_rows, screened
 from genept.collections.merge_loop import merge_rows
 from genept.collections.merging import GeneAxis, column_totals
 from genept.collections.preflight import refuse_other_axis, refuse_other_unit
 from genept.collections.sidecar import Sidecar
+from genept.collections.table_rows import coverage_of, mapping_rows, screened
 from genept.collections.user_collections import local_archives, named_by_owner
 from genept.common.errors import SourceError, breakage_refused
 from genept.datasources.download.archives import Archives
@@ -35,9 +35,9 @@ from genept.datasources.readers.values import checked_blocks
 from genept.embeddings.pooling import expression_weights, pool
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference
+from genept.schema.units import LINEAR, Unit
 
 Features = npt.NDArray[np.float32]
-ABUNDANCES = ("counts", "tpm")
 
 
 class OtherUnitError(ValueError):
@@ -146,7 +146,7 @@ class _Found(BaseModel):
 
     ids: list[str]
     genes: list[str]
-    unit: Literal["counts", "tpm", "log1p", "log2", "zscore"]
+    unit: Unit
     coverage: float
     seen: list[str]
     warnings: list[str]
@@ -264,13 +264,13 @@ def lay_out(samples: Samples, genes: Sequence[str], unit: str) -> LaidOut:
 
 def expression_features(expression: sp.csr_matrix, unit: str) -> Features:
     """Expression as models read it: abundances log-normalised, the rest as it is; dense."""
-    values = expression_weights(expression, unit) if unit in ABUNDANCES else expression
+    values = expression_weights(expression, unit) if unit in LINEAR else expression
     return values.toarray().astype(np.float32, copy=False)
 
 
 def _in_unit(values: Features, measured: npt.NDArray[np.bool_], have: str, want: str) -> Features:
     """Counts and TPM are both abundances; z-scores across genes can be made of any of them."""
-    if have == want or {have, want} == set(ABUNDANCES):
+    if have == want or {have, want} == LINEAR:
         return values
     if want == "zscore":
         logs = expression_features(sp.csr_matrix(values), have)[:, measured].astype(np.float64)

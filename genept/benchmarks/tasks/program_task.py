@@ -27,7 +27,7 @@ from genept.benchmarks.tasks.gene_programs import (
     is_enriched,
 )
 from genept.benchmarks.tasks.task_inputs import SpaceVectors
-from genept.embeddings.expression import embedding_matrix, expression_matrix
+from genept.embeddings.expression import axis_genes, embedding_matrix, expression_matrix
 from genept.embeddings.representations import CollectionParts
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, Part, sha256_of
@@ -164,7 +164,7 @@ def program_activity(
         )
         cells = lake.read(parts.observations).sort("observation_id")
         _, counts = expression_matrix(lake, parts.expression, parts.axis.rows)
-        genes = lake.read(parts.axis).sort("gene_index")["ensembl_gene_id"].to_list()
+        genes = list(axis_genes(lake, parts.axis))
         typed = cells["cell_type"].is_not_null().to_numpy()
         types = cells["cell_type"].drop_nulls().to_list()
         active = activity(found, counts[typed], genes, types, unit)

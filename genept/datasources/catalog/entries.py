@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from genept.common.errors import SourceError
 from genept.datasources.catalog.format_options import FORMATS
 from genept.datasources.catalog.source import ID, Entry, Source
+from genept.schema.units import Unit, merge_policy
 
 __all__ = ["Catalogue", "Collection", "Source", "load_catalogue"]
 
@@ -34,7 +35,7 @@ class Collection(Entry):
     kind: Literal["single_cell", "bulk"]
     format: str
     sources: tuple[str, ...]
-    unit: Literal["counts", "tpm", "log1p", "log2", "zscore"]
+    unit: Unit
     duplicate_policy: Literal["sum", "highest_mean", "first", "refuse"]
     par_y: Literal["quarantine", "merge"] = "quarantine"
     annotation_release: str | None = Field(None, description="As declared by the publisher.")
@@ -48,7 +49,7 @@ class Collection(Entry):
 
     @model_validator(mode="after")
     def _policy_suits_unit(self) -> Collection:
-        expected = "sum" if self.unit in ("counts", "tpm") else "highest_mean"
+        expected = merge_policy(self.unit)
         if self.duplicate_policy not in (expected, "first", "refuse"):
             raise ValueError(
                 f"columns of one gene in {self.unit} are merged by {expected!r} or refused, "

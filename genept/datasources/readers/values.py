@@ -14,8 +14,7 @@ from genept.datasources.catalog.matrix_options import TextOptions
 from genept.datasources.readers.orientation import Axis
 from genept.datasources.readers.parsed import ExpressionRows, OddGene, Quarantined
 from genept.datasources.readers.text.numbers import Chunk
-
-NEVER_NEGATIVE: Final = ("counts", "tpm", "log1p")
+from genept.schema.units import NEVER_NEGATIVE
 
 MAX_EXACT: Final = 2**24
 """Above this float32 no longer holds every whole number."""

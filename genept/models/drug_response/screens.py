@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from genept.embeddings.expression import axis_genes
 from genept.embeddings.representations import (
     BOTH,
     EXPRESSION,
@@ -100,8 +101,7 @@ class Screen:
     @cached_property
     def genes(self) -> tuple[str, ...]:
         """Ensembl ids of the columns of expression."""
-        axis = self.lake.read(self.parts.axis, ["gene_index", "ensembl_gene_id"])
-        return tuple(axis.sort("gene_index")["ensembl_gene_id"].to_list())
+        return axis_genes(self.lake, self.parts.axis)
 
     @cached_property
     def features(self) -> dict[str, Matrix]:

@@ -52,7 +52,6 @@ from genept.schema.tables.fields import (
     TASK,
     TEXT,
     TEXTS,
-    UNITS,
     UTC_TIME,
     VALUE_WITH_INTERVAL,
 )
@@ -60,6 +59,7 @@ from genept.schema.tables.gene_tables import GENE_SNAPSHOTS, GENE_TABLES
 from genept.schema.tables.model_tables import MODEL_TABLES
 from genept.schema.tables.text_tables import TEXT_TABLES
 from genept.schema.tables.working_tables import WORKING_TABLES
+from genept.schema.units import UNITS
 
 __all__ = [
     "ANSWERER",

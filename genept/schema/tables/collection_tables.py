@@ -16,8 +16,8 @@ from genept.schema.tables.fields import (
     SYMBOL,
     TEXT,
     TEXTS,
-    UNITS,
 )
+from genept.schema.units import UNITS
 
 COLLECTION_TABLES: tuple[Table, ...] = (
     Table(

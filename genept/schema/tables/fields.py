@@ -30,7 +30,6 @@ OUTCOMES: Final = (
 """What can become of a gene name; see `genept.nomenclature.names` and `.spelling`."""
 
 
-UNITS: Final = ("counts", "tpm", "log1p", "log2", "zscore")
 """Expression units; what each means for weighting is in `genept.embeddings.pooling`."""
 
 
