@@ -1,9 +1,8 @@
-"""Any gene name to its Ensembl gene, with the reason; never a guess.
+"""Map gene names to Ensembl genes, with the reason; nothing is guessed.
 
-An id that comes beside the name decides, where the reference knows it. Else the name means
-what the name index says (`genept.nomenclature.names` has the precedence); and a name that is
-not in it is looked at by its spelling (`genept.nomenclature.spelling`). Nothing is upper-cased
-to match.
+A name means what the name index says (precedence: `genept.nomenclature.names`). A name that is
+not in the index is judged by its spelling (`genept.nomenclature.spelling`). An NCBI Gene id given
+beside the name decides, if the reference knows it. Names are never upper-cased to match.
 """
 
 from __future__ import annotations
@@ -28,45 +27,63 @@ _ANSWER = ("outcome", "ensembl_gene_id", "candidates", "evidence")
 
 @dataclass(frozen=True)
 class MappingResult:
-    """What became of every name that was asked for, in order.
+    """Result of mapping a sequence of names, in the order given.
 
     Parameters
     ----------
     rows
-        input_id, outcome, ensembl_gene_id, candidates, evidence.
+        One row per name: input_id, outcome, ensembl_gene_id (null if there is none), candidates,
+        evidence.
     """
 
     rows: pl.DataFrame
 
     @property
     def mapped(self) -> pl.DataFrame:
-        """The names that have a gene."""
+        """Rows of the names that have a gene."""
         return self.rows.filter(pl.col("ensembl_gene_id").is_not_null())
 
     @property
     def ambiguous(self) -> pl.DataFrame:
-        """The names that several genes claim."""
+        """Rows of the names that may mean several genes."""
         return self.rows.filter(pl.col("outcome") == "ambiguous")
 
     @property
     def unmapped(self) -> pl.DataFrame:
-        """The names that have no gene, for other reasons than ambiguity."""
+        """Rows of the names that have no gene, ambiguous names aside."""
         return self.rows.filter(
             pl.col("ensembl_gene_id").is_null(), pl.col("outcome") != "ambiguous"
         )
 
     def summary(self) -> pl.DataFrame:
-        """Names by outcome, most frequent first."""
+        """Count names by outcome.
+
+        Returns
+        -------
+        polars.DataFrame
+            outcome and n, most frequent first.
+        """
         return self.rows.group_by("outcome").agg(pl.len().alias("n")).sort("n", descending=True)
 
 
 class Nomenclature:
-    """A loaded name index that answers what names mean.
+    """A name index loaded into memory, which maps names to genes.
 
     Parameters
     ----------
     index
         Rows of table `gene_names`.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> genes = pl.DataFrame(
+    ...     {"symbol": ["TP53"], "ensembl_gene_id": ["ENSG00000141510"], "entrez_id": ["7157"],
+    ...      "previous_symbols": [[]], "aliases": [["p53"]]},
+    ...     schema_overrides={"previous_symbols": pl.List(pl.String)},
+    ... )
+    >>> Nomenclature.of(genes).map_name("p53").ensembl_gene_id
+    'ENSG00000141510'
     """
 
     def __init__(self, index: pl.DataFrame) -> None:
@@ -75,24 +92,60 @@ class Nomenclature:
 
     @classmethod
     def of(cls, genes: pl.DataFrame, source: str = "reference") -> Nomenclature:
-        """The nomenclature of approved genes alone; see `names.gene_claims` for the columns."""
+        """Build the nomenclature of approved genes alone.
+
+        Parameters
+        ----------
+        genes
+            Approved genes, with the columns that `names.gene_claims` reads.
+        source
+            Name of the source in evidence.
+
+        Returns
+        -------
+        Nomenclature
+            With an index of symbols, previous symbols, aliases and ids.
+        """
         return cls(name_index(gene_claims(genes, source)))
 
     def __contains__(self, name: str) -> bool:
         return name in self._row
 
     def is_gene_like(self, name: str) -> bool:
-        """Whether a name stands for a gene: it reaches one, or has the form of an Ensembl id.
+        """Whether a name stands for a gene: it maps to one, or has the form of an Ensembl gene id.
 
-        What tells which axis of a matrix is named by genes. An id that the reference does not
-        have is a gene of another release of the annotation, not a sample.
+        It decides which axis of a matrix is genes. An id that the reference does not have is a gene
+        of another release of the annotation, not a sample.
+
+        Parameters
+        ----------
+        name
+            Name of a row or column.
+
+        Returns
+        -------
+        bool
+            True for known names and for anything of the form ``ENSG00000000000``.
         """
         return has_ensembl_form(name) or self.map_name(name).ensembl_gene_id is not None
 
     def map_name(self, name: str, entrez_id: str | None = None) -> Meaning:
-        """What one name means; `entrez_id` is an NCBI Gene id that came with it."""
-        found = self._known(name)
-        meaning = found or meaning_by_spelling(
+        """Map one name.
+
+        Parameters
+        ----------
+        name
+            As published.
+        entrez_id
+            NCBI Gene id published beside the name; None if there is none.
+
+        Returns
+        -------
+        Meaning
+            Outcome, gene, candidates and evidence.
+        """
+        known = self._known(name)
+        meaning = known or meaning_by_spelling(
             name, self._known, self._in_capitals, self._newest_id
         )
         return meaning if entrez_id is None else self._decided(meaning, entrez_id)
@@ -100,12 +153,19 @@ class Nomenclature:
     def map(
         self, names: Sequence[str], entrez_ids: Sequence[str | None] | None = None
     ) -> MappingResult:
-        """What every name means, in order.
+        """Map names, in order.
 
         Parameters
         ----------
+        names
+            As published; may repeat.
         entrez_ids
-            NCBI Gene ids that came with the names; None where there is none.
+            NCBI Gene ids published beside the names, one each; None where there is none.
+
+        Returns
+        -------
+        MappingResult
+            One row per name.
         """
         answers = self._index.select(*_ANSWER)
         if entrez_ids is not None:
@@ -138,7 +198,7 @@ class Nomenclature:
         return Meaning(outcome, ensembl, tuple(candidates), evidence)
 
     def _decided(self, meaning: Meaning, entrez_id: str) -> Meaning:
-        """What the name means, given that the id was published beside it."""
+        """The meaning of a name beside which an NCBI Gene id was published."""
         gene = self._known(entrez_id)
         if gene is None or gene.outcome not in ("entrez_id", "without_ensembl_id"):
             return meaning
@@ -149,7 +209,7 @@ class Nomenclature:
 
     @cached_property
     def _newest_id(self) -> str:
-        """An Ensembl id that hardly any other of the reference is newer than.
+        """An Ensembl id that fewer than 1 in 1,000 ids of the reference are newer than.
 
         Not the newest itself: HGNC may have a few ids that its annotation does not have yet.
         """
@@ -184,12 +244,12 @@ def _without_version(ids: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _frame(found: Sequence[Meaning]) -> pl.DataFrame:
+def _frame(meanings: Sequence[Meaning]) -> pl.DataFrame:
     columns = {
-        "outcome": [one.outcome for one in found],
-        "ensembl_gene_id": [one.ensembl_gene_id for one in found],
-        "candidates": [" ".join(one.candidates) for one in found],
-        "evidence": [one.evidence for one in found],
+        "outcome": [meaning.outcome for meaning in meanings],
+        "ensembl_gene_id": [meaning.ensembl_gene_id for meaning in meanings],
+        "candidates": [" ".join(meaning.candidates) for meaning in meanings],
+        "evidence": [meaning.evidence for meaning in meanings],
     }
     split = pl.col("candidates").str.extract_all(r"\S+")  # far faster than a list of lists
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).with_columns(split)

@@ -1,6 +1,7 @@
-"""Every name that the reference knows, and what it means: the name index.
+"""The name index: every name that the reference knows, and the gene it means.
 
-Features of a matrix that are no genes (spike-ins, viruses, antibodies, barcodes) are told here too.
+Also patterns of features that are not genes: spike-ins, viruses, antibodies, barcodes. Names that
+are not in the index are judged in `genept.nomenclature.spelling`.
 """
 
 from __future__ import annotations
@@ -53,11 +54,21 @@ _KINDS: Final = {
 
 
 def control_feature(name: str) -> str | None:
-    """What kind of control feature a name is, or None if it is none that is known.
+    """Return what kind of control feature a name is.
 
-    Viruses are told by their usual abbreviation, alone or before one of their genes
+    Viruses are recognised by their usual abbreviation, alone or before one of their genes
     (``SARS-CoV-2``, ``HIV-1_gag``), by the accession of their reference genome, or by a gene name
-    that is like no human one (``EBNA1``, ``BZLF1``, ``GU280_gp01``).
+    that no human gene resembles (``EBNA1``, ``BZLF1``, ``GU280_gp01``).
+
+    Parameters
+    ----------
+    name
+        Name of a feature.
+
+    Returns
+    -------
+    str or None
+        The kind, in words; None if the name is not a known control feature.
     """
     return next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(name)), None)
 
@@ -119,12 +130,19 @@ INDEX_SCHEMA: Final = {
 
 
 def gene_claims(genes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """What an approved gene's own record claims: ids, symbol, previous symbols, aliases.
+    """Return what an approved gene's own record claims: ids, symbol, previous symbols, aliases.
 
     Parameters
     ----------
     genes
         symbol, ensembl_gene_id (nullable), entrez_id (nullable), previous_symbols, aliases.
+    source
+        Name of the source in evidence.
+
+    Returns
+    -------
+    polars.DataFrame
+        Claims, as `CLAIM_SCHEMA`.
     """
     named = {
         "ensembl_id": pl.col("ensembl_gene_id"),
@@ -155,22 +173,30 @@ def claims_of(rows: pl.DataFrame, kind: str | pl.Expr, name: pl.Expr, source: st
 
 
 def name_index(claims: pl.DataFrame) -> pl.DataFrame:
-    """Settle who each name belongs to.
+    """Decide which gene each name means.
+
+    The strongest kind of claim decides (`STRENGTH`); claims of that kind on several genes make the
+    name ambiguous.
+
+    Parameters
+    ----------
+    claims
+        As `CLAIM_SCHEMA`, of all sources.
 
     Returns
     -------
-    pl.DataFrame
-        `INDEX_SCHEMA`. `ensembl_gene_id` is null for ambiguous and withdrawn names, and for
-        genes that have no Ensembl id (outcome ``without_ensembl_id``).
+    polars.DataFrame
+        `INDEX_SCHEMA`, one row per name, sorted. `ensembl_gene_id` is null for ambiguous and
+        withdrawn names, and for genes without an Ensembl id (outcome ``without_ensembl_id``).
     """
     strength = pl.col("kind").replace_strict(STRENGTH, return_dtype=pl.Int64)
     genes = pl.col("ensembl_gene_id").drop_nulls().unique().sort()
     several = (pl.col("ensembl_gene_id").n_unique() > 1) | (_may_be_missing() & (genes.len() > 0))
     nameless = pl.when(pl.col("kind") == "withdrawn").then(pl.lit("")).otherwise(pl.lit(_NAMELESS))
-    said = pl.col("kind").replace_strict(_WORDING) + pl.coalesce("gene", nameless)
+    statement = pl.col("kind").replace_strict(_WORDING) + pl.coalesce("gene", nameless)
     ranked = claims.lazy().with_columns(
         (strength == strength.min().over("name")).alias("is_strongest"),
-        (said + " (" + pl.col("source") + ")").alias("said"),
+        (statement + " (" + pl.col("source") + ")").alias("statement"),
     )
     settled = (
         ranked.filter("is_strongest")
@@ -179,7 +205,7 @@ def name_index(claims: pl.DataFrame) -> pl.DataFrame:
             pl.col("kind").first(),
             several.alias("several"),
             genes.alias("genes"),
-            pl.col("said").unique().sort().alias("said"),
+            pl.col("statement").unique().sort().alias("statement"),
         )
     )
     decided = ~pl.col("several") & (pl.col("kind") != "withdrawn")
@@ -199,7 +225,7 @@ def name_index(claims: pl.DataFrame) -> pl.DataFrame:
             pl.when(decided & known).then(pl.col("genes").list.first()).alias("ensembl_gene_id"),
             pl.when(pl.col("several")).then("genes").otherwise([]).alias("candidates"),
             (
-                pl.col("said").list.join("; ")
+                pl.col("statement").list.join("; ")
                 + pl.when(~pl.col("several")).then("also").fill_null("")
                 + pl.when(_missing()).then(pl.lit(_OR_NONE)).otherwise(pl.lit(""))
             ).alias("evidence"),
@@ -211,14 +237,14 @@ def name_index(claims: pl.DataFrame) -> pl.DataFrame:
 
 
 def _rivals(ranked: pl.LazyFrame, settled: pl.LazyFrame) -> pl.LazyFrame:
-    """What is said of names by weaker claims of other genes: name, also."""
+    """Weaker claims of other genes on each name, as text: name, also."""
     return (
         ranked.filter(~pl.col("is_strongest") & pl.col("ensembl_gene_id").is_not_null())
         .join(settled.select("name", "genes"), on="name")
         .filter(~pl.col("genes").list.contains(pl.col("ensembl_gene_id")))
         .group_by("name")
-        .agg(pl.col("said").unique().sort())
-        .select("name", ("; also " + pl.col("said").list.join("; also ")).alias("also"))
+        .agg(pl.col("statement").unique().sort())
+        .select("name", ("; also " + pl.col("statement").list.join("; also ")).alias("also"))
     )
 
 
@@ -227,6 +253,6 @@ def _missing() -> pl.Expr:
 
 
 def _may_be_missing() -> pl.Expr:
-    """Whether no gene is called so today, and a table may have meant that there is no name."""
+    """Whether a name marks a missing value in tables and no gene has it as its name today."""
     of_today = pl.col("kind").is_in(["ensembl_id", "exact", "entrez_id"])
     return (_missing() & ~of_today).any()

@@ -1,4 +1,8 @@
-"""What each publisher's file claims about names, and which genes GENCODE adds to HGNC's."""
+"""What each publisher's file claims about gene names, and which genes GENCODE adds to HGNC's.
+
+Reading the files is `genept.datasources.gene_files`; deciding between claims is
+`genept.nomenclature.names`.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +34,9 @@ _BIOTYPE: Final = {
 
 
 def with_missing_ids(genes: pl.DataFrame, gencode: pl.DataFrame) -> pl.DataFrame:
-    """Ensembl ids of approved genes that HGNC has none for, where one id alone has the symbol.
+    """Fill in Ensembl ids that HGNC lacks, where exactly one id of GENCODE has the gene's symbol.
 
-    Names of RNA families (`FAMILY_BIOTYPES`) tell nothing of a single gene.
+    Names of RNA families (`FAMILY_BIOTYPES`) are not used: they do not identify a single gene.
 
     Parameters
     ----------
@@ -40,24 +44,29 @@ def with_missing_ids(genes: pl.DataFrame, gencode: pl.DataFrame) -> pl.DataFrame
         symbol and ensembl_gene_id (nullable) of the approved genes.
     gencode
         ensembl_gene_id, symbol (nullable), biotype.
+
+    Returns
+    -------
+    polars.DataFrame
+        `genes`, with ids filled in.
     """
     symbol = pl.when(~pl.col("biotype").is_in(list(FAMILY_BIOTYPES))).then("symbol")
     named = gencode.select(symbol, pl.col("ensembl_gene_id").alias("found")).drop_nulls()
-    found = named.unique().filter(pl.col("symbol").is_unique())  # _PAR_Y repeats an id
+    ids_by_symbol = named.unique().filter(pl.col("symbol").is_unique())  # _PAR_Y repeats an id
     free = ~pl.col("found").is_in(genes["ensembl_gene_id"].drop_nulls().implode())
     filled = pl.coalesce("ensembl_gene_id", pl.when(free).then("found"))
     return (
-        genes.join(found, on="symbol", how="left", maintain_order="left")
+        genes.join(ids_by_symbol, on="symbol", how="left", maintain_order="left")
         .with_columns(filled.alias("ensembl_gene_id"))
         .drop("found")
     )
 
 
 def gencode_claims(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """What GENCODE claims: ids that HGNC does not name, and the names of those genes.
+    """Return what GENCODE claims: ids that HGNC does not have, and the names of those genes.
 
-    A name that several of its genes carry (``Y_RNA``) is claimed by all of them, so that it is
-    ambiguous; so is one that HGNC knows, but HGNC's claims are stronger.
+    A name that several of its genes carry (``Y_RNA``) is claimed for each of them, and so becomes
+    ambiguous. So does a name that HGNC uses, unless a claim of HGNC is stronger.
 
     Parameters
     ----------
@@ -66,7 +75,12 @@ def gencode_claims(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> p
     genes
         The approved genes, after `with_missing_ids`.
     source
-        What evidence calls the annotation.
+        Name of the annotation in evidence.
+
+    Returns
+    -------
+    polars.DataFrame
+        Claims, as `names.CLAIM_SCHEMA`.
     """
     distinct = gencode.select("ensembl_gene_id", "symbol").unique(maintain_order=True)
     named = genes["ensembl_gene_id"].drop_nulls().implode()
@@ -87,10 +101,10 @@ def gencode_claims(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> p
 
 
 def gencode_rows(gencode: pl.DataFrame, genes: pl.DataFrame) -> pl.DataFrame:
-    """Rows of table `genes` for the genes that HGNC does not name, but for `reference_release`.
+    """Return rows of table `genes` for genes that HGNC does not have, without `reference_release`.
 
-    The symbol is GENCODE's name where that means this gene alone (see `gencode_claims`), and
-    else the Ensembl id: so a symbol stands in the table once.
+    The symbol is GENCODE's name if that name means this gene alone (see `gencode_claims`),
+    otherwise the Ensembl id, so that no symbol occurs twice in the table.
 
     Parameters
     ----------
@@ -98,6 +112,11 @@ def gencode_rows(gencode: pl.DataFrame, genes: pl.DataFrame) -> pl.DataFrame:
         As `genept.datasources.reference_archives.read_gencode_genes` returns it.
     genes
         The approved genes, after `with_missing_ids`.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per gene.
     """
     name = pl.col("gencode_name")
     is_key = name.is_unique() & ~name.is_in(_names_of(genes).implode())
@@ -149,7 +168,7 @@ def _biotype() -> pl.Expr:
 
 
 def synonyms(info: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """NCBI's names of genes that the reference knows by HGNC id; ids of those it does not."""
+    """Claims of NCBI's gene_info on genes that the reference has by HGNC id: names and ids."""
     known = genes.select("hgnc_id", "symbol", "ensembl_gene_id")
     named = info.select(
         "hgnc_id", "entrez_id", pl.concat_list("symbol", "aliases").alias("name")
@@ -164,7 +183,7 @@ def synonyms(info: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFra
 
 
 def discontinued(history: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """NCBI's discontinued ids and symbols, and the gene that took their place, if any."""
+    """Claims of NCBI's gene_history: discontinued ids and symbols, and their successors."""
     heirs = genes.select("entrez_id", "symbol", "ensembl_gene_id").drop_nulls("entrez_id")
     rows = history.join(heirs, on="entrez_id", how="left")
     kind = (
@@ -179,7 +198,7 @@ def discontinued(history: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.
 
 
 def withdrawn(entries: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """HGNC's withdrawn symbols, and the genes that took their place, if any."""
+    """Claims of HGNC's withdrawn entries: withdrawn symbols, and their successors."""
     heirs = genes.select("hgnc_id", pl.col("symbol").alias("heir"), "ensembl_gene_id")
     rows = (
         entries.explode("successors", empty_as_null=True)
@@ -195,7 +214,7 @@ def withdrawn(entries: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.Dat
 
 
 def doubled_symbols(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Approved symbols that two coding genes of GENCODE carry."""
+    """Approved symbols that several protein-coding genes of GENCODE carry."""
     approved = pl.col("symbol").is_in(genes["symbol"].implode())
     coding = gencode.filter(pl.col("biotype") == "protein_coding", pl.col("symbol").is_not_null())
     doubled = coding.filter(pl.col("symbol").is_duplicated() & approved)
@@ -205,19 +224,28 @@ def doubled_symbols(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> 
 def names_in_older_table(
     older: pl.DataFrame, genes: pl.DataFrame, annotation: pl.DataFrame | None, source: str
 ) -> pl.DataFrame:
-    """What an older gene table of Ensembl tells of ids and names that are not in use today.
+    """Return what an older gene table of Ensembl claims about ids and names no longer in use.
 
-    A retired id goes to the gene that carries its name today, if that is one-to-one: no other
-    retired id had the name, and it is the gene's symbol, or else a previous symbol and no other
-    retired id goes to the gene. A name that one id alone had, and that nobody else claims, is an
-    older name of it.
+    A retired id is assigned to the gene that carries its name today, if that is one-to-one: no
+    other retired id had the name, and it is either the gene's symbol, or a previous symbol and no
+    other retired id is assigned to the gene. A name that one id alone had is an older name of that
+    id.
 
     Parameters
     ----------
     older
         ensembl_gene_id, symbol.
+    genes
+        The approved genes.
     annotation
-        The gene table of today, whose ids are in use, too.
+        Today's gene table, whose ids are in use as well; None if there is none.
+    source
+        Name of the older table in evidence.
+
+    Returns
+    -------
+    polars.DataFrame
+        Claims, as `names.CLAIM_SCHEMA`.
     """
     named = genes.select("ensembl_gene_id", "symbol").drop_nulls("ensembl_gene_id")
     if annotation is not None:

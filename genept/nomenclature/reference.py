@@ -1,9 +1,9 @@
-"""The gene reference: every gene that is known, and everything that is claimed about names.
+"""The gene reference: known genes, and everything that sources claim about their names.
 
-The starter reference joins HGNC's approved genes with full names and cross-references, and puts
-GENCODE's genes under them. What has an Ensembl id is the published table `genes`; the approved
-genes without one are kept for the mapping alone, so that their names are recognised and not
-given to another gene. References made of publishers' files are in `genept.nomenclature.snapshots`.
+The starter reference joins HGNC's approved genes with their records and adds GENCODE's genes.
+Genes with an Ensembl id are the published table `genes`; approved genes without one are kept for
+mapping, so that their names are recognised and not given to another gene. References made of
+publishers' own files are in `genept.nomenclature.snapshots`.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class Reference:
     Parameters
     ----------
     release
-        Name of the snapshot, such as ``hgnc-2026-06-25+gencode-48``.
+        Name of the reference, such as ``hgnc-2026-06-25+gencode-48``.
     genes
         One row per approved gene: hgnc_id, symbol, ensembl_gene_id, entrez_id, aliases,
-        previous_symbols, and what else the source tells.
+        previous_symbols, and further columns of the source.
     further
         Claims beyond the genes' own records, as `names.CLAIM_SCHEMA`.
     annotation
         GENCODE's genes as `read_gencode_genes` returns them; None if none were joined.
     authority
-        What evidence calls the source of `genes`; by default the release.
+        Name of the source of `genes` in evidence; None: the release.
     """
 
     release: str
@@ -62,13 +62,26 @@ class Reference:
     authority: str | None = None
 
     def with_older(self, before: pl.DataFrame, source: str) -> Reference:
-        """The same reference, knowing also what an older snapshot of its genes tells."""
+        """Return the reference with the claims of an older snapshot of its genes added.
+
+        Parameters
+        ----------
+        before
+            The older genes, with the columns of `genes`.
+        source
+            Name of the snapshot in evidence.
+
+        Returns
+        -------
+        Reference
+            A new reference; see `older_claims`.
+        """
         claims = older_claims(before, self.genes, source)
         return replace(self, further=pl.concat([self.further, claims]))
 
     @cached_property
     def index(self) -> pl.DataFrame:
-        """What every name means; see `names.name_index`."""
+        """The name index of all claims; see `names.name_index`."""
         claims = gene_claims(self.genes, self.authority or self.release)
         return name_index(pl.concat([claims, self.further]))
 
@@ -84,7 +97,23 @@ def reference_release(archives: Archives) -> str:
 
 
 def starter_reference(archives: Archives) -> Reference:
-    """HGNC's approved genes, GENCODE's under them, and Ensembl ids of older gene records."""
+    """Build the starter reference from the pinned archives.
+
+    Parameters
+    ----------
+    archives
+        Where the archives named in `SOURCES` are read from.
+
+    Returns
+    -------
+    Reference
+        HGNC's approved genes, GENCODE's genes, and Ensembl ids of older gene records.
+
+    Raises
+    ------
+    SourceError
+        An archive is missing or damaged, or two approved genes share a symbol or an NCBI Gene id.
+    """
     gencode, records = read_gencode_genes(archives), read_gene_records(archives)
     genes = _approved(archives, gencode, records)
     ids = records.select("hgnc_id", "ensembl_gene_id")
@@ -100,10 +129,22 @@ def starter_reference(archives: Archives) -> Reference:
 
 
 def older_claims(before: pl.DataFrame, after: pl.DataFrame, source: str) -> pl.DataFrame:
-    """What an older snapshot tells: the symbols and Ensembl ids that genes had, but no longer have.
+    """Return what an older snapshot claims: symbols and Ensembl ids that genes no longer have.
 
-    A symbol that was a gene's own then is a previous symbol of it today, whether or not the
-    publisher lists it. An id is claimed only where one id alone took its place.
+    A symbol that a gene had then is a previous symbol of it today, whether or not the publisher
+    lists it. An id is claimed only where exactly one id replaced it.
+
+    Parameters
+    ----------
+    before, after
+        The genes of the older and of today's reference.
+    source
+        Name of the snapshot in evidence.
+
+    Returns
+    -------
+    polars.DataFrame
+        Claims, as `names.CLAIM_SCHEMA`.
     """
     renamed = reference_differences(before, after).filter(pl.col("change") == "renamed")
     of_today = renamed.select(
@@ -191,7 +232,20 @@ def published_genes(approved: pl.DataFrame, annotation: pl.DataFrame | None = No
 
 
 def build_genes(lake: Lake, archives: Archives) -> StoredTable:
-    """Table `genes`, unless the lake holds it already."""
+    """Build table `genes`, unless the lake holds it already.
+
+    Parameters
+    ----------
+    lake
+        Where the table is stored.
+    archives
+        Where the archives named in `SOURCES` are read from.
+
+    Returns
+    -------
+    StoredTable
+        The table, of one part.
+    """
 
     def compute() -> list[NewPart]:
         gencode, records = read_gencode_genes(archives), read_gene_records(archives)
@@ -201,7 +255,20 @@ def build_genes(lake: Lake, archives: Archives) -> StoredTable:
 
 
 def build_names(lake: Lake, archives: Archives) -> StoredTable:
-    """Table `gene_names`, unless the lake holds it already."""
+    """Build table `gene_names`, unless the lake holds it already.
+
+    Parameters
+    ----------
+    lake
+        Where the table is stored.
+    archives
+        Where the archives named in `SOURCES` are read from.
+
+    Returns
+    -------
+    StoredTable
+        The table, of one part: the index of `starter_reference`.
+    """
 
     def compute() -> list[NewPart]:
         reference = starter_reference(archives)

@@ -1,4 +1,8 @@
-"""The gene reference kept on this machine, and which publishers' files are kept as snapshots."""
+"""The gene reference cached on this machine, and the publishers' files kept as snapshots.
+
+A cached reference is used only if its content has the recorded hashes. How a reference is made is
+`genept.nomenclature.reference` and `genept.nomenclature.snapshots`.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +29,26 @@ _ABOUT: Final = "reference.json"
 
 _INDEX: Final = "index"
 
-_READERS: Final = ("nomenclature", "sources")
+_READERS: Final = ("nomenclature", "datasources")
 """Packages of genept whose code decides what a reference holds."""
 
 
 def kept_reference(folder: Path, version: str, make: Callable[[], Reference]) -> Reference:
-    """Return the reference of a version: as it was kept, or made and kept.
+    """Return a reference from the cache; make and cache it if it is not there or damaged.
 
     Parameters
     ----------
     folder
-        Where references are kept; only the newest stays.
+        Cache folder; only the newest reference is kept in it.
     version
         Changes with the archives that the reference is made of.
+    make
+        Makes the reference.
+
+    Returns
+    -------
+    Reference
+        A folder that cannot be written is no error: the reference is made again next time.
     """
     place = folder / sha256_of(version, _code())[:32]
     try:
@@ -100,7 +111,15 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True)
 class PublisherFile:
-    """A file that a publisher renews; `pattern` finds its releases below a mirror's folder."""
+    """A file that a publisher renews.
+
+    Parameters
+    ----------
+    id, title
+        Its name in partitions, and in words.
+    pattern
+        Glob pattern of its releases, below a mirror's folder.
+    """
 
     id: str
     title: str
@@ -113,8 +132,14 @@ class FoundFile:
 
     Parameters
     ----------
+    opener
+        Opens the file.
+    filename
+        As the publisher names it.
     release
-        Told by the file's name, or else by its date.
+        From the file's name; its date if the name has none.
+    released
+        Date in the file's name, or of its newest entry; None if neither is known.
     """
 
     opener: Callable[[], AbstractContextManager[BinaryIO]]
@@ -137,15 +162,28 @@ PUBLISHER_FILES: Final = (
 
 
 def find_releases(file: PublisherFile, mirrors: Sequence[Path]) -> list[FoundFile]:
-    """The releases of a file in the mirrors' folders, by name; of doubles the first mirror's."""
-    found: dict[str, Path] = {}
+    """Find the releases of a file in the mirrors' folders.
+
+    Parameters
+    ----------
+    file
+        The file.
+    mirrors
+        Folders, in order of preference: of two files with one name the first mirror's is taken.
+
+    Returns
+    -------
+    list of FoundFile
+        Sorted by file name.
+    """
+    paths: dict[str, Path] = {}
     for mirror in mirrors:
         for path in sorted(mirror.glob(file.pattern)):
-            found.setdefault(path.name, path)
-    return [_found(path) for _, path in sorted(found.items())]
+            paths.setdefault(path.name, path)
+    return [_release_of(path) for _, path in sorted(paths.items())]
 
 
-def _found(path: Path) -> FoundFile:
+def _release_of(path: Path) -> FoundFile:
     dated = _DATE.search(path.name)
     released = date.fromisoformat(dated.group()) if dated else newest_entry(path)
     version = re.search(r"[._]v(\d+[a-z]?)[._]", path.name)

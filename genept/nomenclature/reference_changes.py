@@ -1,4 +1,8 @@
-"""Releases of the annotation: two references compared, and which release a matrix's ids are of."""
+"""Changes between two references, and annotation releases mixed in one matrix.
+
+Both rest on retired Ensembl ids and their successors. Refusing a matrix is
+`genept.nomenclature.screening`.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +30,23 @@ VERSIONED_ID: Final = r"^(ENSG\d{11})(?:\.(\d+))?$"
 
 
 def mixed_releases(rows: pl.DataFrame) -> str | None:
-    """Why the Ensembl ids of a matrix cannot be of one release of the annotation, if so.
+    """Return why the Ensembl ids of a matrix cannot be of one release of the annotation.
 
-    No release holds an id in two versions. And Ensembl numbers its ids in the order in which they
-    are assigned: where a retired id was replaced by one assigned after it, a matrix of a release
-    before that time has no id as new as many of those successors. A matrix that does, and still
-    has the retired ids, was put together from an old and a newer release. (Of the 10x hg19
-    annotation 59 % of such successors are newer than its ids; beside GENCODE 49, none.) Says
-    nothing if the reference knows too few retired ids.
+    No release holds an id in two versions. And Ensembl numbers ids in the order in which they are
+    assigned: a release that still has a retired id has no id as new as many of the ids that
+    replaced such ids later. A matrix that has both was put together from an old and a newer
+    release. (59 % of those successors are newer than all ids of 10x's hg19 annotation; beside
+    GENCODE 49, none.)
 
     Parameters
     ----------
     rows
         `MappingResult.rows`.
+
+    Returns
+    -------
+    str or None
+        The reason; None if there is none, or the reference knows too few retired ids to tell.
     """
     ids = rows.select(
         "outcome",
@@ -69,20 +77,20 @@ CHANGES: Final = ("renamed", "ensembl_changed", "merged", "lost", "gained")
 
 
 def reference_differences(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """What changed between two references, gene by gene.
+    """Compare two references, gene by gene.
 
     Parameters
     ----------
     before, after
-        hgnc_id, symbol, ensembl_gene_id, previous_symbols, aliases; one row per approved
-        gene. Genes without HGNC id are not compared.
+        hgnc_id, symbol, ensembl_gene_id, previous_symbols, aliases; one row per approved gene.
+        Genes without an HGNC id are not compared.
 
     Returns
     -------
-    pl.DataFrame
-        change, hgnc_id, symbol_before, symbol_after, ensembl_before, ensembl_after. A gene
-        that is gone, but whose symbol one gene alone now lists among its former or other
-        names, was ``merged`` into that gene.
+    polars.DataFrame
+        change (one of `CHANGES`), hgnc_id, symbol_before, symbol_after, ensembl_before,
+        ensembl_after. A gene that is gone, and whose symbol exactly one gene now lists among its
+        previous symbols or aliases, was ``merged`` into that gene.
     """
     columns = ["hgnc_id", "symbol", "ensembl_gene_id"]
     old = before.filter(pl.col("hgnc_id").is_not_null()).select(columns)
@@ -109,14 +117,19 @@ def reference_differences(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataF
 
 
 def retired_successors(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Ensembl ids that a gene no longer has, and the one id that took their place.
+    """Return Ensembl ids that a gene no longer has, and the id that replaced each.
 
-    Only one-to-one: the gene is the same by HGNC id, the old id was its alone and is nobody's
-    today, and neither the old nor the new id takes part in another such change.
+    Only one-to-one replacements: the gene is the same by HGNC id, no other gene had the old id or
+    has it today, and neither id takes part in another replacement.
+
+    Parameters
+    ----------
+    before, after
+        As for `reference_differences`.
 
     Returns
     -------
-    pl.DataFrame
+    polars.DataFrame
         `retired`, `ensembl_gene_id`, `symbol` (today's).
     """
     moved = reference_differences(before, after).filter(
@@ -135,17 +148,19 @@ def retired_successors(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFram
 
 
 def touched_collections(differences: pl.DataFrame, mapping: pl.DataFrame) -> pl.DataFrame:
-    """Which collections the changes concern.
+    """Return the collections that changes of the reference concern.
 
     Parameters
     ----------
+    differences
+        As `reference_differences` returns them.
     mapping
         Table `gene_mapping`.
 
     Returns
     -------
-    pl.DataFrame
-        collection_id, change, n_inputs and the share of expression behind them.
+    polars.DataFrame
+        collection_id, change, n_inputs, and expression_share of those inputs.
     """
     ids = differences.select(
         "change", pl.concat_list("ensembl_before", "ensembl_after").alias("ensembl_gene_id")

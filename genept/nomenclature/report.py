@@ -1,6 +1,6 @@
-"""What became of a collection's gene names: figures, the worst losses, and a small picture.
+"""Reports on the mapping of a collection's gene names: figures, largest losses, a small picture.
 
-Made of rows of table `gene_mapping`; where it is shown is its reader's business.
+Made from rows of table `gene_mapping`; where a report is shown is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -44,14 +44,17 @@ _FATE: Final = {
 
 @dataclass(frozen=True)
 class MappingReport:
-    """One collection's names.
+    """The mapping of one collection's names, summarised.
 
     Parameters
     ----------
+    collection
+        Its id.
     outcomes
-        outcome, n, share_of_names, share_of_expression; most expression first.
+        outcome, n, n_mapped, share_of_names, share_of_expression; largest share of expression
+        first.
     lost
-        The unmapped names that carry most expression: input_id, outcome, evidence,
+        The unmapped names with the largest share of expression: input_id, outcome, evidence,
         expression_share.
     """
 
@@ -61,13 +64,13 @@ class MappingReport:
 
     @property
     def coverage(self) -> tuple[float, float]:
-        """Shares of names and of expression that reached a gene."""
+        """Shares of names, and of expression, that map to a gene."""
         reached = self.outcomes.filter(pl.col("n_mapped") > 0)
         n_mapped, n = int(reached["n_mapped"].sum()), int(self.outcomes["n"].sum())
         return n_mapped / n, float(reached["share_of_expression"].sum())
 
     def picture(self) -> str:
-        """Two bars, by names and by expression, as SVG; readable on light and dark."""
+        """Draw two bars, by names and by expression, as SVG for light and dark pages."""
         bars = [
             self._bar(y, label, column)
             for y, (label, column) in enumerate(
@@ -86,7 +89,7 @@ class MappingReport:
         )
 
     def markdown(self) -> str:
-        """The report as Markdown, picture included."""
+        """Render the report as Markdown, picture included."""
         names, expression = self.coverage
         encoded = base64.b64encode(self.picture().encode()).decode()
         return "\n".join(
@@ -131,19 +134,37 @@ class MappingReport:
 
 
 def mapping_pages(lake: Lake, mapping: StoredTable) -> dict[str, str]:
-    """The report of every collection in table `gene_mapping`, as Markdown."""
+    """Render the report of every collection.
+
+    Parameters
+    ----------
+    lake
+        Where the table is stored.
+    mapping
+        Table `gene_mapping`.
+
+    Returns
+    -------
+    dict of str to str
+        Markdown by collection.
+    """
     return {part.partition[0]: mapping_report(lake.read(part)).markdown() for part in mapping.parts}
 
 
 def mapping_report(mapping: pl.DataFrame, *, worst: int = 10) -> MappingReport:
-    """Sum up the mapping of one collection.
+    """Summarise the mapping of one collection.
 
     Parameters
     ----------
     mapping
-        Rows of table `gene_mapping` of one collection.
+        Its rows of table `gene_mapping`.
     worst
-        How many of the lost names to list.
+        Number of unmapped names to list.
+
+    Returns
+    -------
+    MappingReport
+        Figures and the largest losses.
     """
     outcomes = (
         mapping.group_by("outcome")

@@ -1,8 +1,8 @@
-"""What the gene names of a whole matrix say about it: refused, or a verdict on every input.
+"""Checks of all gene names of a matrix together: refuse it, or give every input a verdict.
 
-`mapping` and `spelling` judge one name at a time. Here stand the rules that need all of them:
-another species, two releases of an annotation mixed, one gene in several columns. Values are
-seen only through the columns' fingerprints; adding columns up belongs to `genept.collections`.
+`mapping` and `spelling` judge one name at a time. The rules here need all names: another species,
+mixed annotation releases, several columns of one gene. Values are only compared through column
+fingerprints; adding columns up is `genept.collections.merging`.
 """
 
 from __future__ import annotations
@@ -44,9 +44,13 @@ class NamePolicy:
 
     Parameters
     ----------
+    duplicates
+        How several inputs of one gene become one.
+    par_y
+        What becomes of the Y copy of a pseudoautosomal gene.
     annotation_release
-        Release of the gene annotation that the publisher declares, such as ``gencode-19``.
-        A collection that declares none is refused if its ids cannot be of one release.
+        Release of the gene annotation that the publisher declares, such as ``gencode-19``. A
+        collection without one is refused if its ids cannot be of one release.
     """
 
     duplicates: DuplicatePolicy
@@ -64,10 +68,10 @@ class Screening:
         input_id, outcome, ensembl_gene_id (null unless kept), candidates, evidence, verdict
         (``kept``, ``quarantined``, ``split_out``), reason (null if kept).
     warnings
-        What was mended or split out, and how often: one sentence each.
+        What was repaired or split out, and how often: one sentence each.
     policies
-        ensembl_gene_id, n_inputs, policy (null where only one input is kept): which policy
-        makes the inputs of each gene one.
+        ensembl_gene_id, n_inputs, policy (null for a single input): how the inputs of each gene
+        become one.
     """
 
     rows: pl.DataFrame
@@ -76,7 +80,7 @@ class Screening:
 
     @property
     def genes(self) -> pl.Series:
-        """The gene of every input, null where none is kept: what `GeneAxis.of` takes."""
+        """Gene of every input, null unless it is kept: the argument of `GeneAxis.of`."""
         return self.rows["ensembl_gene_id"]
 
 
@@ -87,22 +91,30 @@ def screen_names(
     collection: str,
     fingerprints: Callable[[], npt.NDArray[np.float64]] | None = None,
 ) -> Screening:
-    """Refuse a matrix by its gene names, or say what becomes of every input.
+    """Refuse a matrix by its gene names, or give every input a verdict.
 
     Parameters
     ----------
     rows
         `MappingResult.rows`, one per input column, in order.
+    policy
+        What the collection states.
+    collection
+        Its id, for errors.
     fingerprints
-        Gives a number per input that is equal where all values of two columns are; asked for
-        only if one Ensembl id stands in the matrix several times. Without it no two columns
-        count as equal.
+        Returns one number per input, equal where all values of two columns are equal. Called only
+        if one Ensembl id occurs several times. None: no two columns count as equal.
+
+    Returns
+    -------
+    Screening
+        Verdicts, warnings and policies.
 
     Raises
     ------
     GeneNamesRefusedError
-        Another species, mixed annotation releases, or several inputs of one gene where the
-        policy is to refuse; names the collection, the inputs, and what to do.
+        Another species, mixed annotation releases, or several inputs of one gene where the policy
+        is to refuse; names the collection, the inputs, and what to do.
     """
     rows = rows.select(_SCREENED).with_row_index("column")
     _refuse_another_species(rows, collection)
@@ -124,12 +136,21 @@ def screen_names(
 def refuse_low_coverage(
     coverage: float, *, collection: str, largest: Sequence[tuple[str, float]] = ()
 ) -> None:
-    """Refuse a matrix of whose expression (a share) too little reaches a gene.
+    """Refuse a matrix if too little of its expression maps to a gene.
 
     Parameters
     ----------
+    coverage
+        Share of the expression that maps to a gene, 0 to 1.
+    collection
+        Its id, for errors.
     largest
-        The inputs without a gene that have most of the expression, and their shares of it.
+        Inputs without a gene that have the largest shares of expression, with those shares.
+
+    Raises
+    ------
+    GeneNamesRefusedError
+        `coverage` is below `MINIMUM_COVERAGE`.
     """
     if coverage < MINIMUM_COVERAGE:
         shown = ", ".join(f"{name!r} {share:.0%}" for name, share in largest)
@@ -143,6 +164,7 @@ def refuse_low_coverage(
 
 
 def _refuse_another_species(rows: pl.DataFrame, collection: str) -> None:
+    """Refuse a matrix of which more than `MAX_NON_HUMAN` is of another species."""
     strangers = rows.filter(pl.col("outcome") == "non_human")
     if strangers.height <= MAX_NON_HUMAN * rows.height:
         return
@@ -177,13 +199,13 @@ def _refuse_duplicates(kept: pl.DataFrame, collection: str) -> None:
     groups = several.agg(pl.col("input_id"), pl.col("column"))
     if not groups.height:
         return
-    said = "; ".join(
+    examples = "; ".join(
         f"{gene} (columns {', '.join(map(str, columns[:4]))}: {', '.join(names[:4])})"
         for gene, names, columns in groups.head(3).iter_rows()
     )
     raise GeneNamesRefusedError(
         f"collection {collection!r}: {groups.height:,} genes have several inputs with unequal "
-        f"values, and its policy is to refuse them: {said}; take out all but one, or state "
+        f"values, and its policy is to refuse them: {examples}; take out all but one, or state "
         '`duplicate_policy` in its catalogue entry: "sum" (counts), "highest_mean" or "first"'
     )
 
@@ -218,10 +240,10 @@ def _judged(rows: pl.DataFrame, policy: NamePolicy) -> pl.DataFrame:
 def _without_copies(
     judged: pl.DataFrame, fingerprints: Callable[[], npt.NDArray[np.float64]] | None
 ) -> pl.DataFrame:
-    """Of columns of one Ensembl id with the same values, only the first is kept.
+    """Keep only the first of several columns of one Ensembl id with the same values.
 
-    Two columns of one id are the same measurement: where their values are equal, adding them
-    up would count it twice. Columns with different names are left to the policy.
+    Such columns are the same measurement, and adding them up would count it twice. Columns with
+    different names are left to the policy.
     """
     ids = judged.with_columns(pl.col("input_id").str.extract(VERSIONED_ID, 1).alias("id")).filter(
         pl.col("id").is_not_null() & (pl.col("verdict") == "kept")
@@ -242,8 +264,8 @@ def _without_copies(
 
 
 def _warnings(judged: pl.DataFrame) -> tuple[str, ...]:
-    """What an analyst should know although nothing was refused."""
-    said = {
+    """What an analyst should know although the matrix is not refused."""
+    warned = {
         "split out, being no genes (spike-ins, viruses, antibodies, barcodes)": judged.filter(
             pl.col("verdict") == "split_out"
         ),
@@ -258,7 +280,7 @@ def _warnings(judged: pl.DataFrame) -> tuple[str, ...]:
     }
     return tuple(
         f"{rows.height:,} inputs {what}, such as {_examples(rows)}"
-        for what, rows in said.items()
+        for what, rows in warned.items()
         if rows.height
     )
 

@@ -1,6 +1,7 @@
-"""References made of publishers' own files: HGNC, NCBI Gene, GENCODE, side by side or together.
+"""References made of publishers' own files: HGNC, NCBI Gene, GENCODE, alone or combined.
 
-The lake keeps one part per file and release; what the names mean is `genept.nomenclature.names`'.
+The lake keeps one part of table `gene_snapshots` per file and release. What the names mean is
+decided in `genept.nomenclature.names`.
 """
 
 from __future__ import annotations
@@ -77,8 +78,10 @@ class GeneFile:
 
     Parameters
     ----------
+    format
+        Which file it is.
     name
-        What evidence calls it.
+        Its name in evidence.
     rows
         As the reader of its format in `genept.datasources.gene_files` returns them.
     """
@@ -89,41 +92,71 @@ class GeneFile:
 
 
 def read_gene_file(path: Path) -> GeneFile:
-    """Parse a file by what its columns say it is.
+    """Parse a file; its columns tell the format.
+
+    Parameters
+    ----------
+    path
+        The file, packed or not.
+
+    Returns
+    -------
+    GeneFile
+        Format, name and rows.
 
     Raises
     ------
     SourceError
-        It is none of the formats that are read here.
+        It has none of the known formats.
     """
     format_ = _format(path)
     return GeneFile(format_, path.name, _READERS[format_](path))
 
 
 def read_snapshot(paths: Sequence[Path]) -> Reference:
-    """A reference from files in their publishers' formats; see `reference_from`.
+    """Build a reference from files in their publishers' formats.
+
+    Parameters
+    ----------
+    paths
+        Files; see `reference_from` for what each contributes.
+
+    Returns
+    -------
+    Reference
+        Of the first file that lists approved genes, with the claims of the others.
 
     Raises
     ------
     SourceError
-        A file is none of these, or nothing among them lists approved genes.
+        A file has none of the known formats, or none of them lists approved genes.
     """
     return reference_from([read_gene_file(path) for path in paths])
 
 
 def reference_from(files: Sequence[GeneFile]) -> Reference:
-    """A reference from parsed files.
+    """Build a reference from parsed files.
 
-    The first HGNC complete set is the reference; without one, NCBI's `gene_info` is. Further
-    ones are older snapshots that tell which Ensembl ids were retired. The first GENCODE table
-    adds genes that HGNC does not name; further ones, and tables without versions, are older and
-    tell by which name a retired id went. `gene_info` tells synonyms, `gene_history` and HGNC's
-    withdrawn entries what became of retired ids and symbols.
+    The first HGNC complete set is the reference; without one, NCBI's `gene_info` is. Further ones
+    are older snapshots, from which retired Ensembl ids are derived. The first GENCODE table adds
+    genes that HGNC does not have; further ones, and tables without versions, are older tables that
+    give the names of retired ids. `gene_info` adds synonyms; `gene_history` and HGNC's withdrawn
+    entries add retired ids and symbols with their successors.
+
+    Parameters
+    ----------
+    files
+        Parsed files, in order of precedence.
+
+    Returns
+    -------
+    Reference
+        Named after the files.
 
     Raises
     ------
     SourceError
-        Nothing among the files lists approved genes.
+        None of the files lists approved genes.
     """
     snapshots = [*_of(files, "hgnc"), *_of(files, "gene_info")]
     if not snapshots:
@@ -209,21 +242,30 @@ _OWN_NAMES: Final = {"record": "discontinued_entrez_id", "symbol": "discontinued
 def build_snapshot(
     lake: Lake, name: str, opener: Opener, *, filename: str, release: str, released: date | None
 ) -> StoredTable:
-    """One publisher's file as table `gene_snapshots`, unless the lake holds it already.
+    """Store a publisher's file as a part of table `gene_snapshots`, unless the lake holds it.
 
     Parameters
     ----------
+    lake
+        Where the table is stored.
     name
-        Of the snapshot; its partition in the table, such as ``hgnc-2024-10-18``.
+        Name of the snapshot, which is its partition in the table, such as ``hgnc-2024-10-18``.
+    opener
+        Opens the file; may be called several times.
     filename
-        As the publisher names it: tells a GTF and packed files, and stands in evidence.
+        As the publisher names it: it tells a GTF and packed files apart, and appears in evidence.
     release, released
-        As the publisher calls it, and its date, if that is known.
+        The publisher's name of the release, and its date, if known.
+
+    Returns
+    -------
+    StoredTable
+        The table, of this part.
 
     Raises
     ------
     SourceError
-        The file is damaged, or none of the formats that are read; names it.
+        The file is damaged, or has none of the known formats; names it.
     """
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / Path(filename).name
@@ -245,7 +287,7 @@ def build_snapshot(
 
 
 def load_snapshot(lake: Lake, part: Part) -> GeneFile:
-    """A file as its parser returned it, out of the lake; evidence calls it by its snapshot."""
+    """Read a part of table `gene_snapshots` as the parser returned it, named by its snapshot."""
     rows = lake.read(part)
     format_ = cast(Format, rows["format"][0])
     columns = rows.select(_COLUMNS[format_])
@@ -266,7 +308,7 @@ def _rows(path: Path, name: str, release: str, released: date | None) -> pl.Data
         raise SourceError(f"{path.name}: {record.name} {doubled!r} stands in it twice")
     if file.format == "gene_history":
         rows = rows.rename({own: ours for ours, own in _OWN_NAMES.items()})
-    said = {
+    constants = {
         "snapshot": name,
         "format": file.format,
         "release": release,
@@ -274,7 +316,7 @@ def _rows(path: Path, name: str, release: str, released: date | None) -> pl.Data
     }
     rows = rows.with_columns(
         record.alias("record"),
-        *(pl.lit(value, pl.String).alias(column) for column, value in said.items()),
+        *(pl.lit(value, pl.String).alias(column) for column, value in constants.items()),
     )
     missing = [
         (pl.lit([], pl.List(pl.String)) if column.is_list else pl.lit(None, _TYPES[column.name]))

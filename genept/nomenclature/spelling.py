@@ -1,6 +1,8 @@
-"""Names that no gene claims: what happened to them, as far as their spelling tells.
+"""Judge names that no source claims, by their spelling.
 
-Dates with the name of a month in them are known as spreadsheets write them in seven languages.
+Recognised are changed letters, versions, other species, control features, and what spreadsheets
+make of symbols: dates with names of months in seven languages, and numbers. Only what can be meant
+in one way is repaired.
 """
 
 from __future__ import annotations
@@ -58,15 +60,15 @@ _MONTH_DAY: Final = re.compile(
 
 
 def may_be_date(name: str) -> bool:
-    """Whether a name begins with a digit or like a month: cheap, and true of few names."""
+    """Whether a name begins with a digit or like a month; a cheap test that few names pass."""
     return name[0].isdigit() or _plain(name[:4]).lower()[:3] in _BEGINNINGS
 
 
 def month_and_day(name: str) -> tuple[str, str] | None:
-    """The month (its English beginning) and the number beside it, or None if it is no date.
+    """Return the month (first three letters of its English name) and the number beside it.
 
-    ``AGO-2`` and ``SET 2`` are no dates: in other languages than English a month that comes
-    first is taken for one only if it is not in capitals and is joined by a sign.
+    None if the name is not a date. ``AGO-2`` and ``SET 2`` are not dates: in languages other than
+    English, a month that comes first counts only if it is not in capitals and is joined by a sign.
     """
     plain = _plain(name)
     if match := _DAY_MONTH.fullmatch(plain):
@@ -128,8 +130,16 @@ _CLONE: Final = re.compile(r"[A-Z]{1,3}\d{5,6}\.\d+|(?:RP\d+|CT[ABCD]|KB|XX\w*|G
 class Meaning(NamedTuple):
     """What a name means, and why.
 
-    `ensembl_gene_id` is None when it could not be decided, or when the gene that it names has
-    no Ensembl id. `candidates` are Ensembl ids that the name may mean.
+    Parameters
+    ----------
+    outcome
+        One of the outcomes of table `gene_mapping`.
+    ensembl_gene_id
+        The gene; None if it could not be decided, or has no Ensembl id.
+    candidates
+        Ensembl ids that the name may mean, where it was not decided.
+    evidence
+        The reason, in words.
     """
 
     outcome: str
@@ -139,7 +149,7 @@ class Meaning(NamedTuple):
 
     @property
     def reached(self) -> tuple[str, ...]:
-        """The gene, or those that it may be."""
+        """The gene, or the candidates."""
         return (self.ensembl_gene_id,) if self.ensembl_gene_id else self.candidates
 
 
@@ -150,34 +160,49 @@ Known = Callable[[str], Meaning | None]
 def meaning_by_spelling(
     name: str, known: Known, in_capitals: Mapping[str, str], newest_id: str = ""
 ) -> Meaning:
-    """What becomes of a name that the reference does not know as it is spelled.
+    """Judge a name that the reference does not have in this spelling.
 
     Parameters
     ----------
+    name
+        As published.
+    known
+        Returns the meaning of an exact spelling in the reference, or None.
     in_capitals
         All-capital spelling of every approved or previous symbol with small letters, such as
-        ``C1ORF112`` of ``C1orf112``, where one symbol alone is spelled so.
+        ``C1ORF112`` for ``C1orf112``, where exactly one symbol has that spelling.
     newest_id
-        An Ensembl gene id that hardly any id of the reference is newer than. Ids are numbered as
-        they are assigned, so a higher one is of a newer annotation.
+        An Ensembl gene id that hardly any id of the reference is newer than. Ids are numbered in
+        the order of assignment, so a higher one is of a newer annotation.
+
+    Returns
+    -------
+    Meaning
+        Outcome ``unknown`` if no rule applies.
     """
-    if (mended := _mended_space(name)) != name and (found := known(mended)) is not None:
-        return _fixed(found, f"white space or invisible characters left out: {mended!r}")
-    name = mended
+    if (cleaned := _clean_spaces(name)) != name and (
+        meaning_as_fixed := known(cleaned)
+    ) is not None:
+        return _fixed(
+            meaning_as_fixed, f"white space or invisible characters left out: {cleaned!r}"
+        )
+    name = cleaned
     if (meaning := _ensembl(name, known, newest_id)) is not None:
         return meaning
     for rule in (_missing, _other_species, _control, _spreadsheet):
         if (meaning := rule(name, known)) is not None:
             return meaning
-    if (symbol := in_capitals.get(name)) is not None and (found := known(symbol)) is not None:
-        return _fixed(found, f"{symbol} written in capitals")
+    if (symbol := in_capitals.get(name)) is not None and (
+        meaning_as_fixed := known(symbol)
+    ) is not None:
+        return _fixed(meaning_as_fixed, f"{symbol} written in capitals")
     if (meaning := _dotted(name, known)) is not None:
         return meaning
     return _unknown(name, known)
 
 
 def _dotted(name: str, known: Known) -> Meaning | None:
-    """A name with the points that R's `make.names` puts in place of hyphens: ``HLA.A``."""
+    """A name in which R's `make.names` replaced hyphens by points: ``HLA.A``."""
     if "." not in name or known(name.rpartition(".")[0]) is not None:  # R's make.unique, perhaps
         return None
     spelled = dict.fromkeys((name.replace(".", "-"), name.replace(".", "-", 1)))
@@ -188,21 +213,21 @@ def _dotted(name: str, known: Known) -> Meaning | None:
     return _fixed(meaning, f"{symbol} with R's points in place of hyphens")
 
 
-def _ids(found: Meaning) -> tuple[str, ...]:
-    return (found.ensembl_gene_id,) if found.ensembl_gene_id else found.candidates
+def _ids(meaning: Meaning) -> tuple[str, ...]:
+    return (meaning.ensembl_gene_id,) if meaning.ensembl_gene_id else meaning.candidates
 
 
-def _mended_space(name: str) -> str:
+def _clean_spaces(name: str) -> str:
     if name.isascii() and name.isprintable() and " " not in name:
         return name
     visible = "".join(c for c in name if unicodedata.category(c) not in ("Cf", "Cc") or c == "\t")
     return " ".join(visible.split())
 
 
-def _fixed(found: Meaning, how: str) -> Meaning:
-    if found.ensembl_gene_id is None:
-        return Meaning(found.outcome, None, found.candidates, f"{how}; {found.evidence}")
-    return Meaning("case_or_space_fixed", found.ensembl_gene_id, (), f"{how}; {found.evidence}")
+def _fixed(meaning: Meaning, how: str) -> Meaning:
+    if meaning.ensembl_gene_id is None:
+        return Meaning(meaning.outcome, None, meaning.candidates, f"{how}; {meaning.evidence}")
+    return Meaning("case_or_space_fixed", meaning.ensembl_gene_id, (), f"{how}; {meaning.evidence}")
 
 
 def _missing(name: str, _: Known) -> Meaning | None:
@@ -218,11 +243,13 @@ def _ensembl(name: str, known: Known, newest_id: str) -> Meaning | None:
         why = "the Y copy of a pseudoautosomal gene; adding it to the X copy is not decided here"
         return Meaning("ambiguous", None, candidates, why)
     if match := _ENSEMBL.fullmatch(name):
-        found = known(match.group(1))
-        if found is None:
+        unversioned = known(match.group(1))
+        if unversioned is None:
             return Meaning("unknown", evidence=_why_not_here(match.group(1), newest_id))
-        outcome = "version_stripped" if found.outcome == "ensembl_id" else found.outcome
-        return found._replace(outcome=outcome, evidence=VERSION_LEFT_OUT + found.evidence)
+        outcome = "version_stripped" if unversioned.outcome == "ensembl_id" else unversioned.outcome
+        return unversioned._replace(
+            outcome=outcome, evidence=VERSION_LEFT_OUT + unversioned.evidence
+        )
     return None
 
 
@@ -274,18 +301,20 @@ def _number(name: str) -> Meaning | None:
 
 def _date(month: str, day: str, known: Known) -> Meaning:
     names = [f"{stem}{int(day)}" for stem in STEMS.get(month, ())]
-    found = {name: meaning for name in names if (meaning := known(name)) is not None}
-    ids = {id_ for one in found.values() for id_ in _ids(one)}
-    why = f"a date; it may have been {' or '.join(found)}" if found else "a date"
+    meanings = {name: meaning for name in names if (meaning := known(name)) is not None}
+    ids = {id_ for meaning in meanings.values() for id_ in _ids(meaning)}
+    why = f"a date; it may have been {' or '.join(meanings)}" if meanings else "a date"
     return Meaning("spreadsheet_date", None, tuple(sorted(ids)), why)
 
 
 def _unknown(name: str, known: Known) -> Meaning:
-    if (match := _LOC.fullmatch(name)) and (found := known(match.group(1))) is not None:
-        return found._replace(evidence=f"a provisional name that holds its id; {found.evidence}")
+    if (match := _LOC.fullmatch(name)) and (meaning := known(match.group(1))) is not None:
+        return meaning._replace(
+            evidence=f"a provisional name that holds its id; {meaning.evidence}"
+        )
     if _CLONE.fullmatch(name):
         return Meaning("unknown", evidence="a clone-based name of an older Ensembl release")
-    if (match := _MADE_UNIQUE.fullmatch(name)) and (found := known(match.group(1))) is not None:
+    if (match := _MADE_UNIQUE.fullmatch(name)) and (original := known(match.group(1))) is not None:
         why = f"may be a further column of {match.group(1)}, numbered to be unique"
-        return Meaning("unknown", None, _ids(found), why)
+        return Meaning("unknown", None, _ids(original), why)
     return Meaning("unknown", evidence="no source knows it")

@@ -51,6 +51,12 @@ def test_other_archives_or_other_code_are_another_reference(
     assert make.asked == 1
 
 
+def test_the_code_of_every_package_that_decides_it_is_hashed() -> None:
+    package = Path(reference_cache.__file__).parents[1]
+    for name in reference_cache._READERS:
+        assert list((package / name).rglob("*.py")), f"genept/{name} has no modules"
+
+
 @pytest.mark.parametrize("name", ["index.parquet", "genes.parquet", "reference.json"])
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda _: b"", lambda d: d[::-1]])
 def test_what_is_damaged_is_made_anew(tmp_path: Path, name: str, damage) -> None:
