@@ -8,10 +8,10 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 from assets.results import MEMORY, OWNERS, column_schema, declared_outs, table_result
 from assets.sources import source_key
 from genept.client.platform import Platform
-from genept.collections.drops import drops
 from genept.collections.inbox import OF_THE_FILE, Refused, Replaced, take_in
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
 from genept.collections.sandboxed_ingest import parts_in_child
+from genept.collections.sidecar import drops
 from genept.common.display import console, markdown_text
 from genept.common.errors import SourceError
 from genept.datasources.catalog.entries import load_catalogue

@@ -24,7 +24,10 @@ from genept.embeddings.ensembles import missing_members, release_ensemble
 from genept.embeddings.pooled_shards import Shard, embed_shards, shards_of
 from genept.embeddings.pooling import TABLE_OF_KIND
 from genept.embeddings.projections import pictures_of
-from genept.embeddings.registered_observation_vectors import release_outside, told
+from genept.embeddings.registered_observation_vectors import (
+    join_summary,
+    release_registered_vectors,
+)
 from genept.embeddings.sentence_vectors import Caps, chosen, embed_sentences
 from genept.embeddings.sentences import Sampling, label_of
 from genept.storage.provenance import Part, StoredTable, sha256_of
@@ -129,11 +132,11 @@ def _further(
     mine = [one for one in platform.outside if one.collection == collection.id]
     parts, remarks = [], {}
     for one in mine:
-        made = release_outside(
+        made = release_registered_vectors(
             platform.lake, one, collection.kind, expression, product=platform.settings.product
         )
         parts += made
-        remarks[f"{collection.id}/{one.space}"] = told(platform.lake, made)
+        remarks[f"{collection.id}/{one.space}"] = join_summary(platform.lake, made)
     known = [*embeddings, *parts]
     for ensemble in platform.ensembles:
         place = (ensemble, collection.kind, collection.id)

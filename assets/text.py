@@ -122,7 +122,7 @@ def _facts(part: Part) -> dict[str, dg.MetadataValue | int | str]:
 
 @dg.asset(**declared("embedding_ledger"), deps=["gene_embeddings"])
 def embedding_ledger(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
-    """Every payment to a hosted embedder, from the receipts that lie beside the vectors."""
+    """Every payment to a hosted embedder, from the payments that lie beside the vectors."""
     part = record_ledger(platform.lake, platform.settings.product)
     return table_result(platform.lake.assemble("embedding_ledger", [part]))
 

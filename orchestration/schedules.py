@@ -10,7 +10,7 @@ from assets.models import trained_models
 from assets.operations import METRICS, NEWS, RELEASE
 from assets.text import SPACE_VECTORS
 from genept.client.platform import Platform
-from genept.collections.drops import drops
+from genept.collections.sidecar import drops
 from genept.common.settings import Settings
 from genept.storage.provenance import sha256_of
 

@@ -15,9 +15,8 @@ from rich.table import Table
 from genept.client.installation import Installation
 from genept.collections import user_collections
 from genept.collections.detection import Detected
-from genept.collections.dry_run import Rehearsed, rehearse
-from genept.collections.sandboxed_dry_run import Trial, try_out
-from genept.collections.sidecar import Sidecar, said, typed_options
+from genept.collections.dry_run import DryRun, Trial, dry_run_ingest, try_out
+from genept.collections.sidecar import Sidecar, typed_options, validated_sidecar
 from genept.common.display import console, open_console
 from genept.common.errors import SourceError, advising
 from genept.common.settings import Settings
@@ -144,8 +143,10 @@ def validate(
     else:
         (collection,) = installation.catalogue.chosen([what])
         with console.status(f"reading {what}"):
-            found = rehearse(installation.collection_archives, collection, installation.reference)
-        _print_rehearsed(found)
+            found = dry_run_ingest(
+                installation.collection_archives, collection, installation.reference
+            )
+        _print_dry_run(found)
 
 
 @app.command()
@@ -169,7 +170,7 @@ def _told(labels: list[str] | None, options: list[str] | None, **values: object)
     pairs = [one.partition("=") for one in labels or ()]
     given = {name: value for name, value in values.items() if value is not None}
     named = {label: field or label for label, _, field in pairs}
-    return said(
+    return validated_sidecar(
         {**given, "labels": named, "options": typed_options(options or ())}, "the command line"
     )
 
@@ -182,7 +183,7 @@ def _refuse_shipped(installation: Installation, id_: str) -> None:
 def _tried_out(
     installation: Installation, file: Path, metadata: Path | None, told: Sidecar, *, may_ask: bool
 ) -> Detected:
-    """Detect, ask for what is open, and rehearse; nothing is stored."""
+    """Detect, ask for what is open, and try out the ingest; nothing is stored."""
     if file.is_dir():
         raise SourceError(
             f"{file.name}: is a folder: pack the files of Cell Ranger that lie in it (matrix.mtx, "
@@ -209,16 +210,16 @@ def _tried_out(
         if not (may_ask and sys.stdin.isatty()):
             raise SourceError(f"{file.name}: {questions}")
         unit = typer.prompt(questions, default=trial.detected.entry.unit)
-        trial = look(said(told.model_dump() | {"unit": unit}, "the answer"))
+        trial = look(validated_sidecar(told.model_dump() | {"unit": unit}, "the answer"))
     for line in trial.detected.seen:
         answer.print(f"  {escape(line)}")
-    if trial.rehearsed is None:
+    if trial.dry_run is None:
         raise SourceError(f"{file.name}: {'; '.join(trial.detected.open_questions)}")
-    _print_rehearsed(trial.rehearsed)
+    _print_dry_run(trial.dry_run)
     return trial.detected
 
 
-def _print_rehearsed(found: Rehearsed) -> None:
+def _print_dry_run(found: DryRun) -> None:
     answer.print(
         f"{found.n_observations:,} observations in {found.n_groups:,} groups, {found.n_genes:,} "
         f"genes; {found.coverage:.1%} of the expression reaches a gene"

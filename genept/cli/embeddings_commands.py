@@ -120,7 +120,8 @@ def _refuse_taken(platform: Platform, id_: str, collection: str) -> None:
     if collection not in known:
         raise SourceError(f"there is no collection {collection!r}; known: {', '.join(known)}")
     of_genes = {
-        one.id for one in (*platform.declared_spaces, *(s.space for s in platform.own_spaces))
+        one.id
+        for one in (*platform.declared_spaces, *(s.space for s in platform.registered_spaces))
     }
     if space.id in of_genes:
         raise SourceError(f"{id_!r} is a space of genes: choose another id for the observations")

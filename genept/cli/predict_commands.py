@@ -18,7 +18,7 @@ from rich.table import Table
 
 from genept.client.api import load_embeddings
 from genept.client.platform import Platform
-from genept.collections.sidecar import said, typed_options
+from genept.collections.sidecar import typed_options, validated_sidecar
 from genept.common.display import console, open_console, without_formulas
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
@@ -129,7 +129,7 @@ def read_file(
 ) -> UserSamples:
     """Read a file of samples, and say what was seen."""
     values = {"id": "own-samples", "kind": "bulk", "options": typed_options(options)}
-    told = said(values | ({"unit": unit} if unit else {}), "the command line")
+    told = validated_sidecar(values | ({"unit": unit} if unit else {}), "the command line")
     with console.status(f"reading {file.name}"):
         limits = platform.file_allowance.limits(file)
         own = read_user_samples_limited(file, told, platform.reference, limits)

@@ -79,7 +79,7 @@ def list_spaces() -> None:
         kind = "control" if space.is_control else "text"
         remark = "" if space in known else "its recipe is not available: `genept genes recipes`"
         table.add_row(space.id, kind, "yes" if released else "if asked for", remark)
-    for one in platform.own_spaces:
+    for one in platform.registered_spaces:
         remark = f"{one.genes:,} genes × {one.dimensions}, {one.file}, {one.registered:%Y-%m-%d}"
         table.add_row(one.id, "registered", "yes", escape(remark))
     answer.print(table)

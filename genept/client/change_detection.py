@@ -89,7 +89,7 @@ def look(platform: Platform) -> Outlook:
                 f"collection {one.id}": sha256_of(one.model_dump(mode="json"))
                 for one in platform.added
             },
-            **{f"space {one.id}": one.table_sha256 for one in platform.own_spaces},
+            **{f"space {one.id}": one.table_sha256 for one in platform.registered_spaces},
             **{
                 f"vectors of {one.collection} in {one.space}": one.table_sha256
                 for one in platform.outside

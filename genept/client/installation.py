@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genept.client.resolve import open_releases
-from genept.collections.user_collections import AddedCollection, added_collections
+from genept.collections.user_collections import UserCollection, list_user_collections
 from genept.common.settings import Settings
 from genept.datasources.catalog.entries import Catalogue, Collection, load_catalogue
 from genept.datasources.download.archives import Archives
@@ -46,9 +46,9 @@ class Installation:
         return load_catalogue()
 
     @cached_property
-    def added(self) -> list[AddedCollection]:
+    def added(self) -> list[UserCollection]:
         """The collections that users added."""
-        return added_collections(self.store, self.settings.product)
+        return list_user_collections(self.store, self.settings.product)
 
     @cached_property
     def catalogue(self) -> Catalogue:

@@ -19,7 +19,10 @@ from genept.common.settings import Settings
 from genept.datasources.download.archives import Archives
 from genept.datasources.gene_labels import MEMBERS as LABEL_ARCHIVES
 from genept.embeddings.ensembles import Ensemble, declared_ensembles
-from genept.embeddings.registered_observation_vectors import OutsideVectors, outside_vectors
+from genept.embeddings.registered_observation_vectors import (
+    RegisteredVectors,
+    list_registered_vectors,
+)
 from genept.embeddings.sentence_vectors import RECIPE as RANKED_NAMES
 from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature.mapping import Nomenclature
@@ -29,12 +32,16 @@ from genept.storage.provenance import Part, StoredTable
 from genept.text.descriptions.knowledge import KnowledgeSources
 from genept.text.descriptions.recipes import Recipe, load_recipes
 from genept.text.descriptions.tokens import ESTIMATED, WORDPIECE, WORDS
-from genept.text.embedders.cache import Forecast, VectorCache, forecast
+from genept.text.embedders.cache import CostForecast, VectorCache, forecast
 from genept.text.embedders.embedder import TextEmbedder
 from genept.text.embedders.gene_vectors import Runner, embed_genes, plain_loop
-from genept.text.embedders.hosted.budget import HostedEmbedders
+from genept.text.embedders.hosted.openai import HostedEmbedders
 from genept.text.embedders.minilm import MODEL_ID, MiniLM, load_minilm
-from genept.text.embedders.registered_gene_vectors import OwnSpace, own_spaces, release_own_space
+from genept.text.embedders.registered_gene_vectors import (
+    RegisteredSpace,
+    registered_spaces,
+    release_registered_space,
+)
 from genept.text.embedders.spaces import Space, chosen_spaces, declared_spaces
 
 
@@ -112,14 +119,14 @@ class Platform(Installation):
         return WORDS if embedder.startswith("lsa-") else WORDPIECE
 
     @cached_property
-    def own_spaces(self) -> list[OwnSpace]:
+    def registered_spaces(self) -> list[RegisteredSpace]:
         """The registered tables of gene vectors."""
-        return own_spaces(self.store, self.settings.product)
+        return registered_spaces(self.store, self.settings.product)
 
     @cached_property
-    def outside(self) -> list[OutsideVectors]:
+    def outside(self) -> list[RegisteredVectors]:
         """The registered vectors of observations that other models made."""
-        return outside_vectors(self.store, self.settings.product)
+        return list_registered_vectors(self.store, self.settings.product)
 
     @property
     def ensembles(self) -> tuple[Ensemble, ...]:
@@ -150,7 +157,7 @@ class Platform(Installation):
     @property
     def known_spaces(self) -> tuple[Space, ...]:
         """Every space that may be embedded here: declared or registered, asked for or not."""
-        every = (*self.declared_spaces, *(one.space for one in self.own_spaces))
+        every = (*self.declared_spaces, *(one.space for one in self.registered_spaces))
         return tuple(space for space in every if space.table or self._is_available(space))
 
     def space(self, id_: str) -> Space:
@@ -171,7 +178,7 @@ class Platform(Installation):
         return self.knowledge.unavailable(recipe) is None
 
     def _spaces(self, names: Sequence[str]) -> tuple[Space, ...]:
-        own = [one.space for one in self.own_spaces]
+        own = [one.space for one in self.registered_spaces]
         spaces = chosen_spaces(names, declared=self.declared_spaces, own=own)
         for space in spaces:
             if space.table is None:
@@ -204,7 +211,7 @@ class Platform(Installation):
         """
         product = self.settings.product
         if space.table is not None:
-            return release_own_space(self.lake, space, product=product)
+            return release_registered_space(self.lake, space, product=product)
         return embed_genes(
             self.lake,
             space,
@@ -212,7 +219,7 @@ class Platform(Installation):
             lambda: self.embedder_of(space),
             product=product,
             runner=self.runner,
-            purse=self.hosted.purse,
+            spending_limit=self.hosted.spending_limit,
         )
 
     def label_parts(self, genes: Part) -> list[Part]:
@@ -236,7 +243,7 @@ class Platform(Installation):
         texts = descriptions.part(self.recipe_of(space).id)
         return space_costs(self.lake, space, texts, lambda: self.embedder_of(space), number)
 
-    def forecasts(self, descriptions: StoredTable) -> dict[str, Forecast]:
+    def forecasts(self, descriptions: StoredTable) -> dict[str, CostForecast]:
         """What each chosen space of a hosted embedder would cost, by space."""
         found = {}
         for space in self.spaces:

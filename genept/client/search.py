@@ -189,8 +189,10 @@ class SpaceSearch:
         if isinstance(embedder, MeteredEmbedder):
             platform = self.platform
             cache = VectorCache(platform.store, platform.settings.product, embedder)
-            purse = platform.hosted.purse
-            return lambda texts: embed_through_cache(embedder, cache, texts, purse=purse)
+            spending_limit = platform.hosted.spending_limit
+            return lambda texts: embed_through_cache(
+                embedder, cache, texts, spending_limit=spending_limit
+            )
         return embedder.embed
 
     def _table(self, name: str, **partition: str) -> pl.LazyFrame:

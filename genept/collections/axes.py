@@ -1,7 +1,7 @@
-"""What the axes of an owner's table are: genes, observations, labels, and what tells of genes.
+"""Detect which axis of a user's table is genes, and which columns are labels or annotation.
 
-Asked of its names, of the first values of its columns, and of the ids in a table of labels. A
-column that is named like a gene is never passed over for a value that is no number.
+Evidence are the names on both axes, the first values of the columns, and the ids in a table of
+labels. A column named like a gene is never left out because of a value that is not a number.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from genept.collections.file_columns import TextTable
-from genept.collections.layouts import is_gene_annotation
+from genept.collections.layouts import TableHead, plain_name
 from genept.common.errors import LONGEST, SourceError, audience, listed, setting
 from genept.datasources.readers.orientation import Axis, gene_axis, r_names
 
@@ -22,12 +21,25 @@ _MOST: Final = 0.5
 
 _FEW: Final = 5
 
+_ANNOTATION: Final = frozenset(
+    {"chr", "chrom", "chromosome", "start", "end", "strand", "length", "genelength", "description"}
+    | {"genetype", "genebiotype", "biotype", "entrezid", "entrezgene", "ensemblid", "symbol"}
+    | {"genename", "genesymbol", "geneid", "hgncsymbol", "hgncid"}
+)
+"""What tables with genes as rows tell of their genes beside the samples, as featureCounts does."""
+
+
 _OF_METADATA: Final = {True: "--metadata", False: "`metadata` in its sidecar"}
 
 
+def is_gene_annotation(column: str) -> bool:
+    """Whether a column annotates genes by its name, such as ``Chr`` or ``Length``."""
+    return plain_name(column) in _ANNOTATION
+
+
 @dataclass(frozen=True)
-class GeneAxis:
-    """The axis that names genes, and why."""
+class AxisFinding:
+    """The axis that names genes, and the reason."""
 
     axis: Axis
     because: str
@@ -35,14 +47,18 @@ class GeneAxis:
 
 @dataclass(frozen=True)
 class JoinedIds:
-    """The column of a table of labels that holds the ids of observations.
+    """The column of a table of labels that holds observation ids.
 
     Parameters
     ----------
+    column
+        Its name.
+    spelling
+        Whether ids are equal as they are, or after R's `make.names`.
     n_shared
-        How many observations it names.
+        Number of observations that it names.
     others
-        Its ids that are no observation's.
+        Its ids that are not of an observation.
     """
 
     column: str
@@ -52,23 +68,36 @@ class JoinedIds:
 
 
 def axis_of_genes(
-    table: TextTable,
+    table: TableHead,
     declared: Axis | None,
     is_gene: Callable[[str], bool],
     labels: pl.DataFrame | None,
     names: tuple[str, str],
-) -> GeneAxis:
-    """Tell which axis names genes: as said, the one that labels do not name, or by the names.
+) -> AxisFinding:
+    """Detect which axis names genes: as declared, the one that labels do not name, or by its names.
 
     Parameters
     ----------
+    table
+        Head of the table.
+    declared
+        The axis that the user states; None if there is no statement.
+    is_gene
+        Whether a name stands for a gene.
+    labels
+        Table of labels; None if there is none.
     names
-        Of the files of the matrix and of the labels.
+        Names of the matrix file and of the labels file.
+
+    Returns
+    -------
+    AxisFinding
+        The axis and the reason.
 
     Raises
     ------
     SourceError
-        It cannot be told, or labels and names contradict what is said.
+        The axis cannot be determined, or labels or names contradict the declared one.
     """
     columns = [
         name
@@ -79,7 +108,7 @@ def axis_of_genes(
     named = {} if labels is None else _shared_ids(labels, table.rows, columns)
     if declared is None and (observations := _axis_of_observations(named)) is not None:
         genes: Axis = "rows" if observations == "columns" else "columns"
-        return GeneAxis(genes, f"the labels name its {observations}")
+        return AxisFinding(genes, f"the labels name its {observations}")
     hint = table.axis_hint
     try:
         axis = gene_axis(table.rows, columns, is_gene, declared=declared, what=what, hint=hint)
@@ -93,8 +122,8 @@ def axis_of_genes(
                 "another matrix?"
             ) from error
         raise SourceError(f"{error}{_remedies(table, columns, has_labels=bool(named))}") from error
-    said = "as said" if declared is not None else "their names are ids or known to the reference"
-    return GeneAxis(axis, said)
+    reason = "as said" if declared is not None else "their names are ids or known to the reference"
+    return AxisFinding(axis, reason)
 
 
 @dataclass(frozen=True)
@@ -111,14 +140,14 @@ def _shared_ids(
     shared: dict[Axis, _Shared] = {}
     axes: tuple[tuple[Axis, Sequence[str]], ...] = (("rows", rows), ("columns", columns))
     for axis, names in axes:
-        found = id_column(labels, names)
-        n = found.n_shared if found else 0
+        joined = id_column(labels, names)
+        n = joined.n_shared if joined else 0
         shared[axis] = _Shared(n, n / max(len(set(names)), 1))
     return shared
 
 
 def _axis_of_observations(named: Mapping[Axis, _Shared]) -> Axis | None:
-    """The axis that the labels name: alone, or wholly and with more of their ids than the other."""
+    """The axis that the labels name: alone, or completely and with more ids than the other."""
     sides: tuple[tuple[Axis, Axis], ...] = (("rows", "columns"), ("columns", "rows"))
     for axis, other in sides if named else ():
         if named[axis].share > _MOST > named[other].share:
@@ -128,8 +157,8 @@ def _axis_of_observations(named: Mapping[Axis, _Shared]) -> Axis | None:
     return None
 
 
-def _remedies(table: TextTable, columns: Sequence[str], *, has_labels: bool) -> str:
-    """What else may help where names do not tell which axis is genes."""
+def _remedies(table: TableHead, columns: Sequence[str], *, has_labels: bool) -> str:
+    """What the user can do where names do not tell which axis is genes."""
     if table.first_is_numbers:
         return (
             f". Its first column {table.columns[0]!r} holds numbers: if the row names were left "
@@ -150,12 +179,12 @@ def _few(names: Sequence[str]) -> str:
 
 
 def id_column(labels: pl.DataFrame, ids: Sequence[str]) -> JoinedIds | None:
-    """Find the column of labels that names most observations, as they are spelled or as R does.
+    """Find the column of labels that names most observations, as spelled or by R's `make.names`.
 
     Returns
     -------
     JoinedIds or None
-        None: no column names any.
+        None if no column names any.
     """
     known = set(ids)
     best: JoinedIds | None = None
@@ -172,9 +201,9 @@ def id_column(labels: pl.DataFrame, ids: Sequence[str]) -> JoinedIds | None:
 
 
 def of_genes(
-    table: TextTable, named: Collection[str | None], labels: pl.DataFrame | None
+    table: TableHead, named: Collection[str | None], labels: pl.DataFrame | None
 ) -> list[str]:
-    """Columns of a table with genes as rows that tell of the genes, and are no observations."""
+    """Names of columns that annotate genes, in a table of genes × observations."""
     ids = set().union(*(set(labels[name]) for name in labels.columns)) if labels is not None else ()
     return [
         name
@@ -185,7 +214,7 @@ def of_genes(
     ]
 
 
-def _may_be_labels(table: TextTable) -> str:
+def _may_be_labels(table: TableHead) -> str:
     return (
         f"Its columns are {listed(table.columns)}: if it is the table of labels, give the matrix "
         f"as FILE, and this one as {_OF_METADATA[audience() == 'command_line']}"

@@ -1,4 +1,7 @@
-"""Refusals of an owner's table whose axes are not what they were taken for, and what to do."""
+"""Refusals of a user's table whose axes are not what they were taken for, with what to do.
+
+How the axes are detected is `genept.collections.axes`.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from genept.collections.axes import _FEW, _MOST, _may_be_labels
-from genept.collections.file_columns import TextColumn, TextTable
-from genept.collections.layouts import is_gene_annotation
+from genept.collections.axes import _FEW, _MOST, _may_be_labels, is_gene_annotation
+from genept.collections.layouts import TableHead, TextColumn
 from genept.common.errors import SourceError, listed, option, setting
 from genept.datasources.readers.orientation import is_code
 
@@ -23,14 +25,20 @@ _THOUSANDS: Final = re.compile(r"[+-]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?")
 
 
 def refuse_swapped(
-    table: TextTable, labels: pl.DataFrame, is_gene: Callable[[str], bool], names: tuple[str, str]
+    table: TableHead, labels: pl.DataFrame, is_gene: Callable[[str], bool], names: tuple[str, str]
 ) -> None:
-    """Refuse a matrix and its labels that are given in each other's place.
+    """Refuse a matrix and a table of labels that were given in each other's place.
 
     Parameters
     ----------
+    table
+        Head of the matrix.
+    labels
+        The table of labels.
+    is_gene
+        Whether a name stands for a gene.
     names
-        Of the file that should be the matrix, and of the one that should be the labels.
+        Names of the matrix file and of the labels file.
 
     Raises
     ------
@@ -51,7 +59,7 @@ def refuse_swapped(
         )
 
 
-def refuse_labels(table: TextTable, passed_over: Sequence[str], what: str) -> None:
+def refuse_labels(table: TableHead, passed_over: Sequence[str], what: str) -> None:
     """Refuse a table of labels whose ids happen to be names of genes.
 
     Raises
@@ -73,7 +81,7 @@ def refuse_labels(table: TextTable, passed_over: Sequence[str], what: str) -> No
         )
 
 
-def refuse_long(table: TextTable, passed_over: Sequence[str], what: str) -> None:
+def refuse_long(table: TableHead, passed_over: Sequence[str], what: str) -> None:
     """Refuse a long table: one value a row, with gene and sample beside it.
 
     Raises
@@ -95,8 +103,8 @@ def refuse_long(table: TextTable, passed_over: Sequence[str], what: str) -> None
     )
 
 
-def refuse_gene_as_ids(table: TextTable, is_gene: Callable[[str], bool], what: str) -> None:
-    """Refuse a table with genes as columns of which the first is a gene, so that ids are missing.
+def refuse_gene_as_ids(table: TableHead, is_gene: Callable[[str], bool], what: str) -> None:
+    """Refuse a table of observations × genes whose first column is a gene, so that ids are missing.
 
     Raises
     ------
@@ -113,14 +121,14 @@ def refuse_gene_as_ids(table: TextTable, is_gene: Callable[[str], bool], what: s
 
 
 def refuse_texts_of_genes(
-    table: TextTable, genes: Collection[str], options: Mapping[str, Any], what: str
+    table: TableHead, genes: Collection[str], options: Mapping[str, Any], what: str
 ) -> None:
-    """Refuse columns that are named like genes and hold text, unless those genes are kept out.
+    """Refuse columns that are named like genes and hold text, unless such genes are quarantined.
 
     Raises
     ------
     SourceError
-        There are any; names gene, row and value, and the option that keeps it out.
+        There are any; names gene, row and value, and the option that quarantines them.
     """
     odd = {name: column for name, column in table.texts.items() if name in genes}
     if odd and options.get("non_numeric") != "quarantine":
@@ -134,14 +142,14 @@ def refuse_texts_of_genes(
 
 
 def refuse_texts_of_observations(
-    table: TextTable, passed_over: Collection[str | None], options: Mapping[str, Any], what: str
+    table: TableHead, passed_over: Collection[str | None], options: Mapping[str, Any], what: str
 ) -> None:
-    """Refuse columns of a table with genes as rows that are numbers but for some texts.
+    """Refuse columns of a table of genes × observations that are numbers except for some texts.
 
     Raises
     ------
     SourceError
-        There are any; names gene, observation and value, and the option that keeps the gene out.
+        There are any; names gene, observation and value, and the option that quarantines the gene.
     """
     odd = {name: column for name, column in table.texts.items() if name not in passed_over}
     if odd and options.get("non_numeric") != "quarantine":

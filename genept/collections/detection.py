@@ -1,4 +1,7 @@
-"""From a local file and its owner's statements to a catalogue entry."""
+"""From a local file and its owner's statements to a catalogue entry.
+
+Combines what layout, axes and contents show. Trying the ingest out is `genept.collections.dry_run`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from genept.collections import file_columns, layouts, sidecar
+from genept.collections import layouts
 from genept.collections.axes import axis_of_genes, id_column, of_genes
 from genept.collections.axis_refusals import (
     refuse_gene_as_ids,
@@ -20,9 +23,18 @@ from genept.collections.axis_refusals import (
     refuse_texts_of_genes,
     refuse_texts_of_observations,
 )
-from genept.collections.detected_values import _entry, _Labels, _labels, _Look, _parsed, _unit
-from genept.collections.sidecar import Sidecar, named_fields, problems
-from genept.collections.user_collections import local_archives, named_by_owner, own_sources
+from genept.collections.detected_contents import (
+    _entry,
+    _Labels,
+    _labels,
+    _Look,
+    _parsed,
+    _unit,
+    geo_fields,
+    named_fields,
+)
+from genept.collections.sidecar import Sidecar, problems
+from genept.collections.user_collections import local_archives, named_by_owner, user_sources
 from genept.common.errors import SourceError, listed
 from genept.datasources.catalog.entries import Collection
 from genept.datasources.catalog.format_options import FORMATS
@@ -36,14 +48,20 @@ _WITH_TABLES: Final = ("table", "gct", "geo_series", "tenx_mtx", "parquet")
 
 @dataclass(frozen=True)
 class Detected:
-    """A proposed entry with its sources, what was seen, and what must still be said.
+    """A proposed catalogue entry with its sources, and what must still be stated.
 
     Parameters
     ----------
     entry
         The proposed collection; its unit is the likeliest while `open_questions` ask for it.
+    sources
+        Its files, pinned.
     files
         Local path by source id.
+    seen
+        What was detected, one line each.
+    open_questions
+        What the owner must state, one line each.
     """
 
     entry: Collection
@@ -56,45 +74,56 @@ class Detected:
 def detect(
     file: Path,
     metadata: Path | None,
-    told: Sidecar,
+    sidecar: Sidecar,
     nomenclature: Nomenclature,
     *,
     bucket: str,
     product: str,
 ) -> Detected:
-    """Find out how a file is to be read, and what its values are.
+    """Detect how a file is to be read, and what its values are.
 
     Parameters
     ----------
+    file
+        The matrix.
     metadata
-        Table of its observations, joined by their ids.
+        Table of its observations, joined by their ids; None if there is none.
+    sidecar
+        What the owner states.
+    nomenclature
+        Maps gene names.
     bucket, product
         Where the files will be stored.
+
+    Returns
+    -------
+    Detected
+        The proposed entry.
 
     Raises
     ------
     SourceError
-        The file is nothing that is read, or is not what is said of it.
+        The file cannot be read, or contradicts what is stated.
     """
     paths = [file] if metadata is None else [file, metadata]
-    sources = own_sources(paths, told.id, bucket=bucket, product=product, terms=told.terms)
+    sources = user_sources(paths, sidecar.id, bucket=bucket, product=product, terms=sidecar.terms)
     files = {source.id: path for source, path in zip(sources, paths, strict=True)}
     with (
         tempfile.TemporaryDirectory(prefix="genept-") as folder,
         named_by_owner(sources),
     ):
         archives = local_archives(files, sources, Path(folder))
-        layout = layouts.layout_of(file, told.options.get("member"))
-        _check_options(told.format or layout.format, told)
-        labels = None if metadata is None else _labels(archives, sources, told, metadata)
-        look = _looked(file, layout, told, nomenclature, labels)
+        layout = layouts.layout_of(file, sidecar.options.get("member"))
+        _check_options(sidecar.format or layout.format, sidecar)
+        labels = None if metadata is None else _labels(archives, sources, sidecar, metadata)
+        look = _looked(file, layout, sidecar, nomenclature, labels)
         if labels is not None:
-            _join_metadata(look, archives, sources, told, labels)
-        _name_fields(look, told)
-        finding = _unit(look, archives, sources, told)
-    unit = told.unit or (finding.possible[0] if finding and finding.possible else "counts")
+            _join_metadata(look, archives, sources, sidecar, labels)
+        _name_fields(look, sidecar)
+        finding = _unit(look, archives, sources, sidecar)
+    unit = sidecar.unit or (finding.possible[0] if finding and finding.possible else "counts")
     return Detected(
-        entry=_entry(look, told, sources, unit),
+        entry=_entry(look, sidecar, sources, unit),
         sources=sources,
         files=files,
         seen=tuple(look.seen),
@@ -102,49 +131,49 @@ def detect(
     )
 
 
-def _check_options(format_: str, told: Sidecar) -> None:
+def _check_options(format_: str, sidecar: Sidecar) -> None:
     """Refuse options that the format does not have, and values that they cannot have."""
     if format_ not in FORMATS:
         raise SourceError(f"there is no format {format_!r}; there are {', '.join(sorted(FORMATS))}")
     try:
-        FORMATS[format_].model_validate(told.options)
+        FORMATS[format_].model_validate(sidecar.options)
     except ValidationError as error:
         raise SourceError(f"option {problems(error)}") from error
 
 
 def _looked(
     file: Path,
-    found: layouts.FileLayout,
-    told: Sidecar,
+    layout: layouts.FileLayout,
+    sidecar: Sidecar,
     nomenclature: Nomenclature,
     labels: _Labels | None,
 ) -> _Look:
-    look = _Look(told.format or found.format, dict(told.options))
-    of_member = f", of {found.member} in the archive" if found.member else ""
+    look = _Look(sidecar.format or layout.format, dict(sidecar.options))
+    of_member = f", of {layout.member} in the archive" if layout.member else ""
     look.seen.append(f"format: {look.format}{of_member}")
-    if found.member is not None:
-        look.options.setdefault("member", found.member)
-    if found.encoding != "utf-8" and "encoding" not in look.options:
-        look.options["encoding"] = found.encoding
-        look.seen.append(f"encoding: {found.encoding}, by its first bytes")
+    if layout.member is not None:
+        look.options.setdefault("member", layout.member)
+    if layout.encoding != "utf-8" and "encoding" not in look.options:
+        look.options["encoding"] = layout.encoding
+        look.seen.append(f"encoding: {layout.encoding}, by its first bytes")
     if look.format == "h5ad":
-        _look_at_h5ad(look, file, told)
+        _look_at_h5ad(look, file, sidecar)
     elif look.format == "geo_series":
-        look.fields += sidecar.geo_fields(file, found.member, found.encoding)
+        look.fields += geo_fields(file, layout.member, layout.encoding)
     elif look.format == "table":
         table = layouts.look_at_table(file, look.options)
         if table.decimal != "." and "decimal" not in look.options:
             look.options["decimal"] = table.decimal
             look.seen.append("numbers have a decimal comma")
-        _look_at_axes(look, table, file.name, nomenclature, labels, told)
+        _look_at_axes(look, table, file.name, nomenclature, labels, sidecar)
     elif look.format == "parquet" and look.options.get("layout", "wide") == "wide":
-        table = file_columns.look_at_parquet(file, look.options.get("observations"))
-        _look_at_axes(look, table, file.name, nomenclature, labels, told)
+        table = layouts.look_at_parquet(file, look.options.get("observations"))
+        _look_at_axes(look, table, file.name, nomenclature, labels, sidecar)
     return look
 
 
-def _look_at_h5ad(look: _Look, file: Path, told: Sidecar) -> None:
-    contents = describe_h5ad(file, unit=told.unit or "counts")
+def _look_at_h5ad(look: _Look, file: Path, sidecar: Sidecar) -> None:
+    contents = describe_h5ad(file, unit=sidecar.unit or "counts")
     look.fields += contents.observation_fields
     look.matrices += contents.matrices
     held = ", ".join(f"{name} ({layout})" for name, layout in contents.matrices.items())
@@ -156,13 +185,13 @@ def _look_at_h5ad(look: _Look, file: Path, told: Sidecar) -> None:
 
 def _look_at_axes(
     look: _Look,
-    table: file_columns.TextTable,
+    table: layouts.TableHead,
     what: str,
     nomenclature: Nomenclature,
     labels: _Labels | None,
-    told: Sidecar,
+    sidecar: Sidecar,
 ) -> None:
-    """Which way up a table lies, and what its columns that are not all numbers are."""
+    """Determine which axis is genes, and what its columns that are not all numbers are."""
     is_gene = nomenclature.is_gene_like
     frame = labels.frame if labels is not None else None
     if labels is not None:
@@ -172,13 +201,13 @@ def _look_at_axes(
     axis = axis_of_genes(table, None if declared == "detect" else declared, is_gene, frame, files)
     look.options["genes_in"] = axis.axis
     look.seen.append(f"genes are its {axis.axis}: {axis.because}")
-    named = {*told.labels.values(), told.group, *look.options.get("ignore", ())}
+    named = {*sidecar.labels.values(), sidecar.group, *look.options.get("ignore", ())}
     if axis.axis == "columns":
         refuse_gene_as_ids(table, is_gene, what)
         look.fields = list(table.columns[1:])
         look.genes = {name for name in look.fields if name not in named and is_gene(name)}
         fields, group = named_fields(
-            [name for name in look.fields if name not in look.genes], told.labels, told.group
+            [name for name in look.fields if name not in look.genes], sidecar.labels, sidecar.group
         )
         look.genes -= {*fields.values(), group}
         refuse_texts_of_genes(table, look.genes, look.options, what)
@@ -186,7 +215,7 @@ def _look_at_axes(
     else:
         passed_over = of_genes(table, named, frame)
         refuse_long(table, passed_over, what)
-        if "genes_in" not in told.options:
+        if "genes_in" not in sidecar.options:
             refuse_labels(table, passed_over, what)
         refuse_texts_of_observations(table, {*named, *passed_over}, look.options, what)
         if passed_over:
@@ -198,7 +227,7 @@ def _join_metadata(
     look: _Look,
     archives: Archives,
     sources: Sequence[Source],
-    told: Sidecar,
+    sidecar: Sidecar,
     labels: _Labels,
 ) -> None:
     """Find the column of the metadata that holds the observation ids."""
@@ -211,7 +240,7 @@ def _join_metadata(
     bare = _Look(look.format, dict(look.options), texts=look.texts)
     bare.options.pop("metadata", None)
     _pass_over(bare, used=())
-    ids = _parsed(bare, archives, sources[:1], told).observations["observation_id"].to_list()
+    ids = _parsed(bare, archives, sources[:1], sidecar).observations["observation_id"].to_list()
     joined = id_column(table, ids)
     if joined is None:
         raise SourceError(
@@ -244,12 +273,12 @@ def _join_metadata(
         )
 
 
-def _name_fields(look: _Look, told: Sidecar) -> None:
-    """Group and labels: as said, or the fields that are called like them."""
+def _name_fields(look: _Look, sidecar: Sidecar) -> None:
+    """Assign group and labels: as stated, or the fields with their names."""
     if look.format == "tenx_h5":
         look.seen.append("labels and groups: the format has none of its own")
         return
-    labels, group = named_fields(look.fields, told.labels, told.group)
+    labels, group = named_fields(look.fields, sidecar.labels, sidecar.group)
     if look.format == "h5ad" and not (labels or group):
         return  # the parser knows CELLxGENE's own
     if labels:
@@ -269,7 +298,7 @@ def _name_fields(look: _Look, told: Sidecar) -> None:
 
 
 def _pass_over(look: _Look, used: Iterable[str | None]) -> None:
-    """Columns of text that nobody uses are no expression."""
+    """Leave out columns of text that are neither label nor group."""
     unused = [name for name in look.texts if name not in set(used)]
     if unused:
         look.options["ignore"] = [*look.options.get("ignore", ()), *unused]

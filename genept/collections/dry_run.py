@@ -1,25 +1,36 @@
-"""A dry run of an ingest: everything is read, mapped and counted, and nothing is stored.
+"""A user's file looked at, and its ingest tried out, in a process with limits.
 
-What a rehearsal refuses, the ingest would refuse with the same message; what it counts is what
-the tables would hold.
+Everything that opens the file happens in the child; here is what crosses between the two. What
+is found out is `detection`'s and `rehearsal`'s business.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genept.collections.gene_names import coverage_of, mapping_rows, screened
+from genept.collections.detection import Detected, detect
 from genept.collections.merging import ColumnTotals
 from genept.collections.preflight import refuse_other_axis, refuse_other_unit
-from genept.common.errors import breakage_refused
+from genept.collections.sidecar import Sidecar
+from genept.collections.table_rows import coverage_of, mapping_rows, screened
+from genept.collections.user_collections import local_archives, named_by_owner, user_sources
+from genept.common.errors import SourceError, breakage_refused
 from genept.datasources.catalog.entries import Collection
+from genept.datasources.catalog.source import Source
 from genept.datasources.download.archives import Archives
 from genept.datasources.parsers import parse_sources
 from genept.datasources.readers.parsed import LABELS, Quarantined
+from genept.datasources.readers.sandbox import Answer, limited
+from genept.datasources.readers.sandbox_child import Parent
+from genept.datasources.readers.sandbox_watch import Limits
 from genept.datasources.readers.values import checked_blocks
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference
@@ -42,7 +53,7 @@ class Noted:
 
 
 @dataclass(frozen=True)
-class Rehearsed:
+class DryRun:
     """What an ingest would make.
 
     Parameters
@@ -63,7 +74,7 @@ class Rehearsed:
     warnings: tuple[str, ...]
 
 
-def rehearse(archives: Archives, collection: Collection, reference: Reference) -> Rehearsed:
+def dry_run_ingest(archives: Archives, collection: Collection, reference: Reference) -> DryRun:
     """Read a whole collection as an ingest would, one block after the other.
 
     Raises
@@ -91,7 +102,7 @@ def rehearse(archives: Archives, collection: Collection, reference: Reference) -
     if empty := len(ids) - filled:
         example = f"{empty:,} observations have no value other than zero"
         records.append(Quarantined("observation", "", "empty", example, empty))
-    return Rehearsed(
+    return DryRun(
         n_observations=filled,
         n_groups=parsed.observations["group_id"].n_unique(),
         n_genes=len({gene for gene in screening.genes if gene is not None}),
@@ -123,3 +134,191 @@ def _labels(observations: pl.DataFrame) -> dict[str, dict[str, int]]:
             counts = values.value_counts().sort("count", label, descending=[True, False])
             counted[label] = dict(counts.iter_rows())
     return counted
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was found out about a file.
+
+    Parameters
+    ----------
+    dry_run
+        What an ingest would make; None while `detected` has open questions, or if only a look
+        was asked for.
+    """
+
+    detected: Detected
+    dry_run: DryRun | None
+
+
+class _Counted(BaseModel):
+    """What a child says of a rehearsal, beside its mapping."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    n_observations: int
+    n_groups: int
+    n_genes: int
+    coverage: float
+    labels: dict[str, dict[str, int]]
+    noted: list[tuple[str, str, int, str]]
+    warnings: list[str]
+
+
+class _Report(BaseModel):
+    """What a child says of a file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    entry: Collection
+    seen: list[str]
+    open_questions: list[str]
+    dry_run: _Counted | None
+
+
+def try_out(
+    file: Path,
+    metadata: Path | None,
+    sidecar: Sidecar,
+    reference: Reference,
+    *,
+    bucket: str,
+    product: str,
+    limits: Limits | None,
+    only_look: bool = False,
+) -> Trial:
+    """Look at a file and try its ingest out, in a process with limits; nothing is stored.
+
+    Parameters
+    ----------
+    metadata
+        Table of its observations, joined by their ids.
+    bucket, product
+        Where the files will be stored.
+    limits
+        What the process may take; none: the file is trusted, and read in this process.
+    only_look
+        Detect only; the ingest is not tried out.
+
+    Raises
+    ------
+    SourceError
+        The file is nothing that is read, or is not what is said of it, or the process that read
+        it died or went beyond a limit.
+    """
+    file, metadata = file.absolute(), metadata and metadata.absolute()
+    place, paths = (bucket, product), [file] if metadata is None else [file, metadata]
+    if limits is None:
+        detected, dry_run = _detect_and_dry_run(
+            file, metadata, sidecar, reference, place, only_look
+        )
+        return Trial(detected, dry_run)
+    sources = user_sources(paths, sidecar.id, bucket=bucket, product=product, terms=sidecar.terms)
+    with limited(
+        _try_out_in_child,
+        file,
+        metadata,
+        sidecar,
+        reference,
+        place,
+        only_look,
+        what=file.name,
+        limits=limits,
+    ) as answer:
+        return _checked(answer, paths, sources, sidecar)
+
+
+def _try_out_in_child(
+    parent: Parent,
+    file: Path,
+    metadata: Path | None,
+    sidecar: Sidecar,
+    reference: Reference,
+    place: tuple[str, str],
+    only_look: bool,
+) -> dict[str, Any]:
+    """In the child: detect, and try out the ingest if nothing is open."""
+    detected, counted = _detect_and_dry_run(file, metadata, sidecar, reference, place, only_look)
+    if counted is not None:
+        parent.write_table("mapping", counted.mapping)
+    return {
+        "entry": detected.entry.model_dump(mode="json"),
+        "seen": detected.seen,
+        "open_questions": detected.open_questions,
+        "dry_run": None
+        if counted is None
+        else {
+            "n_observations": counted.n_observations,
+            "n_groups": counted.n_groups,
+            "n_genes": counted.n_genes,
+            "coverage": counted.coverage,
+            "labels": counted.labels,
+            "noted": [astuple(noted) for noted in counted.noted],
+            "warnings": counted.warnings,
+        },
+    }
+
+
+def _detect_and_dry_run(
+    file: Path,
+    metadata: Path | None,
+    sidecar: Sidecar,
+    reference: Reference,
+    place: tuple[str, str],
+    only_look: bool,
+) -> tuple[Detected, DryRun | None]:
+    bucket, product = place
+    with breakage_refused(file.name):
+        detected = detect(
+            file, metadata, sidecar, Nomenclature(reference.index), bucket=bucket, product=product
+        )
+        if only_look or detected.open_questions:
+            return detected, None
+        with (
+            tempfile.TemporaryDirectory(prefix="genept-") as folder,
+            named_by_owner(detected.sources),
+        ):
+            archives = local_archives(detected.files, detected.sources, Path(folder))
+            return detected, dry_run_ingest(archives, detected.entry, reference)
+
+
+def _checked(
+    answer: Answer, paths: list[Path], sources: tuple[Source, ...], sidecar: Sidecar
+) -> Trial:
+    """What the child says, if it can be so."""
+    try:
+        report = _Report.model_validate(answer.values)
+    except ValidationError as error:
+        raise _invalid_answer(paths[0]) from error
+    if report.entry.id != sidecar.id or report.entry.sources != tuple(
+        source.id for source in sources
+    ):
+        raise _invalid_answer(paths[0])
+    detected = Detected(
+        entry=report.entry,
+        sources=sources,
+        files=dict(zip(report.entry.sources, paths, strict=True)),
+        seen=tuple(report.seen),
+        open_questions=tuple(report.open_questions),
+    )
+    counted = report.dry_run
+    if counted is None:
+        return Trial(detected, None)
+    mapping = answer.table("mapping")
+    if mapping.schema.get("outcome") != pl.String or mapping.schema.get("input_id") != pl.String:
+        raise _invalid_answer(paths[0])
+    dry_run = DryRun(
+        n_observations=counted.n_observations,
+        n_groups=counted.n_groups,
+        n_genes=counted.n_genes,
+        coverage=counted.coverage,
+        mapping=mapping,
+        labels=counted.labels,
+        noted=tuple(Noted(*noted) for noted in counted.noted),
+        warnings=tuple(counted.warnings),
+    )
+    return Trial(detected, dry_run)
+
+
+def _invalid_answer(file: Path) -> SourceError:
+    return SourceError(f"{file.name}: the process that read it gave an answer that cannot be")

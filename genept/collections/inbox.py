@@ -11,16 +11,23 @@ from pathlib import Path
 from typing import Final
 
 from genept.collections.detection import Detected
-from genept.collections.drops import LONGEST_SIDECAR, SIDECAR, Drop, _is_same, drops
+from genept.collections.dry_run import try_out
 from genept.collections.ingest import ingest
 from genept.collections.preflight import CollectionRefusedError
-from genept.collections.sandboxed_dry_run import try_out
 from genept.collections.sandboxed_ingest import parts_in_child
-from genept.collections.sidecar import Sidecar, read_sidecar
+from genept.collections.sidecar import (
+    LONGEST_SIDECAR,
+    SIDECAR,
+    Drop,
+    Sidecar,
+    _is_same,
+    drops,
+    read_sidecar,
+)
 from genept.collections.user_collections import (
-    AddedCollection,
+    UserCollection,
     declare,
-    find_added,
+    find_user_collection,
     local_archives,
     named_by_owner,
     store_files,
@@ -63,7 +70,7 @@ Mend the file, or what its sidecar says of it, and put both into {inbox} again, 
 class Accepted:
     """A drop that became a collection, or was one already."""
 
-    collection: AddedCollection
+    collection: UserCollection
     parts: tuple[Part, ...]
     seen: tuple[str, ...]
 
@@ -126,7 +133,7 @@ def take_in(
             return Replaced(drop)
         try:
             with advising("sidecar"):
-                detected = _looked_at(store, product, drop, open_reference, taken, files, allowance)
+                detected = _detect(store, product, drop, open_reference, taken, files, allowance)
                 archives = local_archives(detected.files, detected.sources, Path(scratch))
                 with named_by_owner(detected.sources):
                     parts = ingest(
@@ -148,7 +155,7 @@ def take_in(
     return Accepted(declared, tuple(parts), detected.seen)
 
 
-def _looked_at(
+def _detect(
     store: ObjectStore,
     product: str,
     drop: Drop,
@@ -158,19 +165,19 @@ def _looked_at(
     allowance: Allowance | None,
 ) -> Detected:
     """The entry that a drop asks for, if nothing is left open and its id is its own."""
-    told = _told(drop)
-    if told.id in taken:
-        raise SourceError(f"the catalogue has a collection {told.id!r} already: give another id")
-    if told.metadata is not None and drop.metadata is None:
+    sidecar = _sidecar_of(drop)
+    if sidecar.id in taken:
+        raise SourceError(f"the catalogue has a collection {sidecar.id!r} already: give another id")
+    if sidecar.metadata is not None and drop.metadata is None:
         raise SourceError(
-            f"{drop.name}{SIDECAR} names the metadata {told.metadata!r}, which does not lie beside "
-            "it, or has a sidecar of its own: drop the table of the observations under a name of "
-            "its own, without a sidecar"
+            f"{drop.name}{SIDECAR} names the metadata {sidecar.metadata!r}, which does not lie "
+            "beside it, or has a sidecar of its own: drop the table of the observations under a "
+            "name of its own, without a sidecar"
         )
     detected = try_out(
         files[0],
         files[1] if len(files) > 1 else None,
-        told,
+        sidecar,
         open_reference(),
         bucket=store.bucket,
         product=product,
@@ -179,19 +186,19 @@ def _looked_at(
     ).detected
     if detected.open_questions:
         raise SourceError(f"{drop.name}: {'; '.join(detected.open_questions)}")
-    known = find_added(store, product, told.id)
+    known = find_user_collection(store, product, sidecar.id)
     if known is not None and (known.collection, known.sources) != (
         detected.entry,
         detected.sources,
     ):
         raise SourceError(
-            f"a collection {told.id!r} was added already, and it is another one: give another id, "
-            f"or take it back first: genept collections remove {told.id}"
+            f"a collection {sidecar.id!r} was added already, and it is another one: give another "
+            f"id, or take it back first: genept collections remove {sidecar.id}"
         )
     return detected
 
 
-def _told(drop: Drop) -> Sidecar:
+def _sidecar_of(drop: Drop) -> Sidecar:
     if drop.sidecar.bytes > LONGEST_SIDECAR:
         raise SourceError(
             f"{drop.name}{SIDECAR} has {drop.sidecar.bytes:,} bytes, expected a sidecar of at most "
@@ -203,14 +210,14 @@ def _told(drop: Drop) -> Sidecar:
 def _fetched(store: ObjectStore, drop: Drop, folder: Path) -> list[Path] | None:
     """The file, and the table of its observations, on this machine; None if one was replaced."""
     paths = []
-    for at, one in enumerate(filter(None, (drop.file, drop.metadata))):
-        paths.append(folder / f"{at}" / one.key.rpartition("/")[2])
+    for at, object_ in enumerate(filter(None, (drop.file, drop.metadata))):
+        paths.append(folder / f"{at}" / object_.key.rpartition("/")[2])
         paths[-1].parent.mkdir()
         try:
-            store.fetch(one.key, paths[-1])
+            store.fetch(object_.key, paths[-1])
         except MissingObjectError:
             return None
-        if not _is_same(store.head(one.key), one):
+        if not _is_same(store.head(object_.key), object_):
             return None
     return paths
 
@@ -243,7 +250,9 @@ def _quarantined(
 def _still_there(store: ObjectStore, drop: Drop) -> bool:
     """Whether file, sidecar and table are what was read."""
     objects = (drop.file, drop.sidecar, drop.metadata)
-    return all(_is_same(store.head(one.key), one) for one in objects if one is not None)
+    return all(
+        _is_same(store.head(object_.key), object_) for object_ in objects if object_ is not None
+    )
 
 
 def _remove(store: ObjectStore, product: str, drop: Drop) -> None:
@@ -253,8 +262,10 @@ def _remove(store: ObjectStore, product: str, drop: Drop) -> None:
     and so does a table that another drop has named meanwhile. S3 has no conditional deletion
     that every server honours, so an upload in the milliseconds between may still be lost.
     """
-    now = {one.file.key: one for one in drops(store, product)[0]}.get(drop.file.key)
+    now = {waiting.file.key: waiting for waiting in drops(store, product)[0]}.get(drop.file.key)
     if now is None or now.version != drop.version:
         return
-    read = {(one.key, one.etag) for one in drop.own_objects}
-    store.delete([one.key for one in now.own_objects if (one.key, one.etag) in read])
+    read = {(object_.key, object_.etag) for object_ in drop.own_objects}
+    store.delete(
+        [object_.key for object_ in now.own_objects if (object_.key, object_.etag) in read]
+    )

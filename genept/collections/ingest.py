@@ -13,26 +13,24 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from genept.collections.gene_names import (
+from genept.collections.merging import GeneAxis, column_totals
+from genept.collections.preflight import refuse_other_axis, refuse_other_unit
+from genept.collections.shards import IngestTask, get_ready, ingest_shard, spans_of
+from genept.collections.table_rows import (
     _axis_rows,
     _labelled,
     _summary,
     coverage_of,
-    mapping_rows,
-    screened,
-)
-from genept.collections.merging import GeneAxis, column_totals
-from genept.collections.preflight import refuse_other_axis, refuse_other_unit
-from genept.collections.quarantine import (
     empty_observations,
+    mapping_rows,
     odd_libraries,
     passed_over,
     quarantine_rows,
+    screened,
     screened_out,
     silent_genes,
-    with_twins_grouped,
+    with_duplicates_grouped,
 )
-from genept.collections.shards import ShardTask, get_ready, ingest_shard, spans_of
 from genept.common.display import console, progress_bar
 from genept.common.errors import SourceError
 from genept.common.processes import Workers
@@ -106,6 +104,7 @@ def ingest(
             "genept.nomenclature",
             "genept.collections",
             "genept.schema.tables",
+            "genept.schema.units",
         ),
         inputs={"reference": reference_version, **sources},
         settings=collection.model_dump(mode="json", exclude={"optional"}),
@@ -197,7 +196,7 @@ def collection_parts(
     seen = seen.group_by("gene_index").sum()
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
     coverage = coverage_of(collection, mapping)
-    observations, twins = with_twins_grouped(
+    observations, twins = with_duplicates_grouped(
         parsed.observations.join(observed, on="observation_id", validate="1:1")
     )
     kept = observations.drop("profile").filter(pl.col("n_genes") > 0).sort("observation_id")
@@ -240,9 +239,9 @@ def _shards(
     lake.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=lake.cache) as folder:
 
-        def task(number: int) -> ShardTask:
+        def task(number: int) -> IngestTask:
             start, size = spans[number]
-            return ShardTask(
+            return IngestTask(
                 collection=collection.id,
                 unit=collection.unit,
                 expression=parsed.expression,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +28,6 @@ LOG_CEILING = 30.0
 
 
 PER_MILLION = 1e6
-
-MEANINGS: Final = {
-    "counts": "whole numbers of reads or molecules",
-    "tpm": "abundances without a logarithm (TPM, CPM, FPKM, normalised counts)",
-    "log1p": "ln(1 + abundance), as scanpy's log1p",
-    "log2": "logarithms to the base 2",
-    "zscore": "z-scores",
-}
-"""What each unit says of values, for questions."""
 
 _CLOSE = 0.02
 """Relative distance within which sums agree."""
@@ -102,8 +93,8 @@ def detect_unit(values: sp.csr_matrix) -> UnitFinding:
     low, high = float(data.min()), float(data.max())
     if data.size < values.shape[0] * values.shape[1]:
         low, high = min(low, 0.0), max(high, 0.0)
-    found = _of_range(values, low, high)
-    return replace(found, seen=f"values from {low:.4g} to {high:.4g}, {found.seen}")
+    finding = _of_range(values, low, high)
+    return replace(finding, seen=f"values from {low:.4g} to {high:.4g}, {finding.seen}")
 
 
 def _of_range(values: sp.csr_matrix, low: float, high: float) -> UnitFinding:
@@ -233,12 +224,12 @@ def refuse_other_unit(collection: Collection, parsed: ParsedCollection) -> None:
     sample = list(parsed.expression.blocks(0, SAMPLED_OBSERVATIONS))
     if not sample:
         raise CollectionRefusedError(f"collection {collection.id!r} has no observations")
-    found = detect_unit(sp.csr_matrix(sp.vstack(sample, format="csr")))
-    if collection.unit not in found.possible:
-        is_broken = collection.unit == "counts" and found.possible[:1] != ("counts",)
+    finding = detect_unit(sp.csr_matrix(sp.vstack(sample, format="csr")))
+    if collection.unit not in finding.possible:
+        is_broken = collection.unit == "counts" and finding.possible[:1] != ("counts",)
         round_first = "; estimated counts (salmon, RSEM) are to be rounded" if is_broken else ""
         raise CollectionRefusedError(
             f"collection {collection.id!r} is said to hold {collection.unit}, but its values "
-            f"look like {' or '.join(found.possible) or 'nothing'}: {found.seen}. Correct the "
+            f"look like {' or '.join(finding.possible) or 'nothing'}: {finding.seen}. Correct the "
             f"unit, or name the matrix that holds what was claimed{round_first}"
         )

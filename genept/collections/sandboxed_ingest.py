@@ -200,9 +200,9 @@ class _ChildLake:
     ) -> list[Part]:
         """Have the parent store a shard."""
         files = {
-            one.table: one.rows.path
-            for one in compute()
-            if isinstance(one, NewPart) and isinstance(one.rows, WrittenFile)
+            part.table: part.rows.path
+            for part in compute()
+            if isinstance(part, NewPart) and isinstance(part.rows, WrittenFile)
         }
         kept = self._parent.ask(
             shard=int(step.rpartition("/")[2]),

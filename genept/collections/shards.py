@@ -33,7 +33,7 @@ BATCH_ROWS = 512
 
 
 @dataclass(frozen=True)
-class ShardTask:
+class IngestTask:
     """What a process needs to ingest one shard; small, so that it can be sent.
 
     Parameters
@@ -70,7 +70,7 @@ def get_ready() -> None:
     merge_rows(sp.csr_matrix(np.ones((1, 1), dtype=np.float32)), GeneAxis.of([""]), np.arange(1))
 
 
-def ingest_shard(task: ShardTask) -> list[NewPart]:
+def ingest_shard(task: IngestTask) -> list[NewPart]:
     """Write the files of one shard: its expression, and what was counted.
 
     Raises
@@ -95,7 +95,7 @@ def ingest_shard(task: ShardTask) -> list[NewPart]:
     ]
 
 
-def _written(task: ShardTask, table: str, rows: Rows) -> NewPart:
+def _written(task: IngestTask, table: str, rows: Rows) -> NewPart:
     path = task.folder / f"{table}-{task.number:05d}"
     partition = (task.collection,)
     written = write_parquet(path, STORED[table], rows, partition=partition)
@@ -103,7 +103,7 @@ def _written(task: ShardTask, table: str, rows: Rows) -> NewPart:
 
 
 def _merged(
-    task: ShardTask,
+    task: IngestTask,
     rows: sp.csr_matrix,
     order: npt.NDArray[np.int64],
     ids: pl.Series,
@@ -142,7 +142,7 @@ def _record_batch(collection: str, ids: pl.Series, matrix: sp.csr_matrix) -> pa.
 class _Counted:
     """What the tables of the whole collection need to know of one shard."""
 
-    def __init__(self, task: ShardTask) -> None:
+    def __init__(self, task: IngestTask) -> None:
         self._task = task
         self._rows: list[pl.DataFrame] = []
         self._inputs = ColumnTotals(len(task.input_genes))

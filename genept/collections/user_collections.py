@@ -34,7 +34,7 @@ _MAGIC: Final[tuple[tuple[bytes, Media], ...]] = (
 )
 
 
-class AddedCollection(BaseModel):
+class UserCollection(BaseModel):
     """The declaration of a collection that a user added."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,12 +48,12 @@ class AddedCollection(BaseModel):
         """Id of the collection."""
         return self.collection.id
 
-    def says_the_same(self, other: AddedCollection) -> bool:
+    def says_the_same(self, other: UserCollection) -> bool:
         """Whether both declare one thing, whenever that was."""
         return (self.collection, self.sources) == (other.collection, other.sources)
 
 
-def own_source(
+def user_source(
     path: Path,
     collection_id: str,
     position: int,
@@ -94,7 +94,7 @@ def own_source(
     )
 
 
-def own_sources(
+def user_sources(
     paths: Sequence[Path],
     collection_id: str,
     *,
@@ -102,9 +102,9 @@ def own_sources(
     product: str,
     terms: Mapping[str, object],
 ) -> tuple[Source, ...]:
-    """The sources that the files of a collection will be, in their order; see `own_source`."""
+    """The sources that the files of a collection will be, in their order; see `user_source`."""
     return tuple(
-        own_source(path, collection_id, position, bucket=bucket, product=product, terms=terms)
+        user_source(path, collection_id, position, bucket=bucket, product=product, terms=terms)
         for position, path in enumerate(paths)
     )
 
@@ -135,7 +135,7 @@ def local_archives(files: Mapping[str, Path], sources: Sequence[Source], folder:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         place.symlink_to(files[source.id].resolve())
-    catalogue = Catalogue(sources={one.id: one for one in sources}, collections={})
+    catalogue = Catalogue(sources={source.id: source for source in sources}, collections={})
     return Archives(catalogue, folder / "cache", places=Places((str(mirror),)))
 
 
@@ -171,24 +171,24 @@ def store_files(store: ObjectStore, sources: Sequence[Source], files: Mapping[st
         store.put_if_absent(key, files[source.id], sha256=source.sha256)
 
 
-def added_collections(store: ObjectStore, product: str) -> list[AddedCollection]:
+def list_user_collections(store: ObjectStore, product: str) -> list[UserCollection]:
     """The collections that were added, by id."""
     prefix = f"{product}/added/collections/"
-    return documents.read_declarations(store, prefix, AddedCollection, "collection")
+    return documents.read_declarations(store, prefix, UserCollection, "collection")
 
 
-def find_added(store: ObjectStore, product: str, id_: str) -> AddedCollection | None:
+def find_user_collection(store: ObjectStore, product: str, id_: str) -> UserCollection | None:
     """The declaration of one added collection."""
     try:
         key = _key(product, id_)
-        return documents.read_declaration(store, key, AddedCollection, "collection")
+        return documents.read_declaration(store, key, UserCollection, "collection")
     except MissingObjectError:
         return None
 
 
 def declare(
     store: ObjectStore, product: str, collection: Collection, sources: Sequence[Source]
-) -> AddedCollection:
+) -> UserCollection:
     """Declare a collection whose files are stored: from now on releases hold it.
 
     The same declaration again changes nothing.
@@ -198,11 +198,11 @@ def declare(
     StoreError
         Its id is taken by another one.
     """
-    new = AddedCollection(collection=collection, sources=tuple(sources), added=datetime.now(UTC))
+    new = UserCollection(collection=collection, sources=tuple(sources), added=datetime.now(UTC))
     try:
         documents.declare(store, _key(product, collection.id), new)
     except ConflictError:
-        known = find_added(store, product, collection.id)
+        known = find_user_collection(store, product, collection.id)
         if known is not None and known.says_the_same(new):
             return known
         raise StoreError(
@@ -220,8 +220,8 @@ def remove(store: ObjectStore, product: str, id_: str) -> None:
     StoreError
         No such collection was added.
     """
-    if find_added(store, product, id_) is None:
-        known = [one.id for one in added_collections(store, product)]
+    if find_user_collection(store, product, id_) is None:
+        known = [declared.id for declared in list_user_collections(store, product)]
         raise StoreError(f"no collection {id_!r} was added; there are {known or 'none'}")
     store.delete([_key(product, id_)])
 

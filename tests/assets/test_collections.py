@@ -11,8 +11,8 @@ from own_files import REFERENCE, counts, write_counts
 import genept.client.installation
 from assets.collections import ingested_collections
 from genept.client.platform import Platform
-from genept.collections.sandboxed_dry_run import try_out
-from genept.collections.sidecar import said
+from genept.collections.dry_run import try_out
+from genept.collections.sidecar import validated_sidecar
 from genept.collections.user_collections import declare, store_files
 from genept.common.settings import Settings
 from orchestration.io_manager import LakeIOManager
@@ -32,7 +32,7 @@ def test_an_added_collection_that_is_refused_leaves_the_others_alone(
         path = tmp_path / f"{id_}.csv"
         write_counts(path, counts())
         found = try_out(
-            path, None, said({"id": id_}, "x"), REFERENCE,
+            path, None, validated_sidecar({"id": id_}, "x"), REFERENCE,
             bucket=object_store.bucket, product=settings.product, limits=None,
         ).detected  # fmt: skip
         entry = found.entry

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 import genept.cli.collections_commands
 import genept.client.installation
 from genept.cli.collections_commands import app
-from genept.collections.sandboxed_dry_run import try_out
-from genept.collections.user_collections import added_collections
+from genept.collections.dry_run import try_out
+from genept.collections.user_collections import list_user_collections
 from genept.common.errors import SourceError, StoreError
 
 
@@ -50,7 +50,7 @@ def test_one_command_adds_a_csv_with_its_labels(product, object_store):
         "added mine",
     ):
         assert line in said
-    (declared,) = added_collections(object_store, product)
+    (declared,) = list_user_collections(object_store, product)
     entry = declared.collection
     assert (entry.kind, entry.unit, entry.group_axis) == ("single_cell", "counts", "donor")
     assert not entry.redistributable, "nobody said that it may be passed on"
@@ -58,7 +58,7 @@ def test_one_command_adds_a_csv_with_its_labels(product, object_store):
     assert "labels" in run("show", "mine").output
     assert "40 observations in 4 groups" in run("validate", "mine").output
     assert "removed mine" in run("remove", "mine").output
-    assert not added_collections(object_store, product)
+    assert not list_user_collections(object_store, product)
     with pytest.raises(StoreError, match="no collection 'mine' was added"):
         run("remove", "mine")
 
@@ -90,11 +90,11 @@ def test_a_wrong_claim_is_refused_before_anything_is_stored(product, object_stor
 def test_another_collection_under_the_same_id_is_refused(product, object_store, tmp_path):
     run("add", "mine.csv", "--id", "mine", "--yes")
     run("add", "mine.csv", "--id", "mine", "--yes")
-    (first,) = added_collections(object_store, product)
+    (first,) = list_user_collections(object_store, product)
     write_counts(tmp_path / "mine.csv", counts(seed=1))
     with pytest.raises(StoreError, match="'mine' was added already, and it is another one"):
         run("add", "mine.csv", "--id", "mine", "--yes")
-    assert added_collections(object_store, product) == [first]
+    assert list_user_collections(object_store, product) == [first]
 
 
 def test_the_catalogue_is_validated():

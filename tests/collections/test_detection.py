@@ -18,8 +18,8 @@ from scipy.io import mmwrite
 from scipy.sparse import csr_matrix
 
 from genept.collections.detection import Detected, detect
-from genept.collections.dry_run import rehearse
-from genept.collections.sidecar import Sidecar, said
+from genept.collections.dry_run import dry_run_ingest
+from genept.collections.sidecar import Sidecar, validated_sidecar
 from genept.collections.user_collections import local_archives
 from genept.common.errors import SourceError, advising
 from genept.datasources.readers.orientation import gene_axis
@@ -30,7 +30,7 @@ MIRROR = Path(__file__).parents[3] / "shared" / "mirror"
 
 
 def look(file: Path, metadata: Path | None = None, **told: object) -> Detected:
-    sidecar = said({"id": "mine", **told}, "the test")
+    sidecar = validated_sidecar({"id": "mine", **told}, "the test")
     return detect(file, metadata, sidecar, NOMENCLATURE, bucket="lake", product="p")
 
 
@@ -89,7 +89,7 @@ def test_one_negative_among_counts_asks_for_no_unit_and_is_named(tmp_path):
     assert (found.entry.unit, found.open_questions) == ("counts", ())
     archives = local_archives(found.files, found.sources, tmp_path / "links")
     with pytest.raises(SourceError, match=f"(?s)negative.*{GENES[4]}|{GENES[4]}.*negative"):
-        rehearse(archives, found.entry, REFERENCE)
+        dry_run_ingest(archives, found.entry, REFERENCE)
 
 
 def test_clean_counts_are_looked_for_beside_those_with_a_mistake(tmp_path):
@@ -186,7 +186,7 @@ def test_an_option_that_the_format_does_not_have_is_named(tmp_path):
 
 def test_a_sidecar_says_what_cannot_be():
     with pytest.raises(SourceError, match=r"x\.toml: id: .*pattern .*; unit: Input should be"):
-        said({"id": "No Id", "unit": "rpm"}, "x.toml")
+        validated_sidecar({"id": "No Id", "unit": "rpm"}, "x.toml")
     assert Sidecar(id="x").redistributable is False
 
 

@@ -8,9 +8,9 @@ import pytest
 from own_files import REFERENCE, counts, write_counts, write_labels
 
 import genept.collections.inbox
-from genept.collections.drops import drops
 from genept.collections.inbox import Accepted, Refused, Replaced, take_in
-from genept.collections.user_collections import added_collections
+from genept.collections.sidecar import drops
+from genept.collections.user_collections import list_user_collections
 from genept.datasources.readers.sandbox_watch import Allowance
 from genept.storage.lake import Lake
 
@@ -58,7 +58,7 @@ def test_a_good_drop_is_ingested_and_declared(lake, store_prefix, inbox, taken):
     inbox()
     accepted = taken()
     assert isinstance(accepted, Accepted)
-    (declared,) = added_collections(lake.store, store_prefix)
+    (declared,) = list_user_collections(lake.store, store_prefix)
     assert declared == accepted.collection
     assert declared.collection.licence == "CC0-1.0"
     assert declared.collection.redistributable
@@ -107,7 +107,7 @@ def test_a_bad_drop_is_quarantined_whole_with_a_report(
     report = lake.store.get(f"{refused.folder}/report.md").decode()
     assert refused.reason in report
     assert "genept collections validate" in report
-    assert not added_collections(lake.store, store_prefix)
+    assert not list_user_collections(lake.store, store_prefix)
     assert "inbox/mine.csv" not in keys(lake, store_prefix)
 
 
@@ -129,11 +129,11 @@ def test_a_killed_ingest_shows_nowhere_and_goes_on(
         patched.setattr(genept.collections.inbox, killed_at, killed)
         with pytest.raises(KeyboardInterrupt):
             taken()
-    assert not added_collections(lake.store, store_prefix)
+    assert not list_user_collections(lake.store, store_prefix)
     assert not keys(lake, store_prefix, "lake/tables")
     assert "inbox/mine.csv.toml" in keys(lake, store_prefix)
     assert isinstance(taken(), Accepted)
-    assert len(added_collections(lake.store, store_prefix)) == 1
+    assert len(list_user_collections(lake.store, store_prefix)) == 1
 
 
 def test_an_id_is_not_given_twice(lake, store_prefix, inbox, taken):
@@ -143,7 +143,7 @@ def test_an_id_is_not_given_twice(lake, store_prefix, inbox, taken):
     refused = taken()
     assert isinstance(refused, Refused)
     assert "'mine' was added already, and it is another one" in refused.reason
-    assert added_collections(lake.store, store_prefix) == [first.collection]
+    assert list_user_collections(lake.store, store_prefix) == [first.collection]
 
 
 # --- what strangers drop -----------------------------------------------------
@@ -295,7 +295,7 @@ def test_what_is_replaced_during_ingest_is_neither_deleted_nor_declared_unread(
     with monkeypatch.context() as patched:
         patched.setattr(genept.collections.inbox, "try_out", corrected_meanwhile)
         assert isinstance(taken(), Replaced)
-    assert not added_collections(lake.store, store_prefix)
+    assert not list_user_collections(lake.store, store_prefix)
     assert not keys(lake, store_prefix, "quarantine/")
     accepted = taken()
     assert isinstance(accepted, Accepted)

@@ -9,10 +9,10 @@ import pytest
 from own_files import REFERENCE, counts, write_counts
 from planted import a_collection
 
+from genept.collections.dry_run import try_out
 from genept.collections.ingest import ingest
-from genept.collections.sandboxed_dry_run import try_out
 from genept.collections.sandboxed_ingest import _Clerk, parts_in_child
-from genept.collections.sidecar import said
+from genept.collections.sidecar import validated_sidecar
 from genept.collections.user_collections import local_archives
 from genept.common.errors import SourceError
 from genept.datasources.readers.sandbox_watch import USUAL
@@ -68,7 +68,7 @@ def test_nothing_is_stored_that_is_no_shard(lake, store_prefix, clerk, tmp_path,
 def test_a_killed_ingest_goes_on_where_it_stopped(lake, tmp_path, monkeypatch):
     write_counts(tmp_path / "mine.csv", counts())
     found = try_out(
-        tmp_path / "mine.csv", None, said({"id": "mine"}, "x"), REFERENCE,
+        tmp_path / "mine.csv", None, validated_sidecar({"id": "mine"}, "x"), REFERENCE,
         bucket="b", product="p", limits=None,
     ).detected  # fmt: skip
     archives = local_archives(found.files, found.sources, tmp_path)

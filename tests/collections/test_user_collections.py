@@ -9,12 +9,12 @@ from genept.collections.detection import detect
 from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
 from genept.collections.sidecar import Sidecar
 from genept.collections.user_collections import (
-    added_collections,
     declare,
-    find_added,
-    own_source,
+    find_user_collection,
+    list_user_collections,
     remove,
     store_files,
+    user_source,
 )
 from genept.common.errors import SourceError, StoreError
 from genept.datasources.catalog.entries import load_catalogue
@@ -51,7 +51,7 @@ def archives_of(lake, detected, folder):
 
 def test_an_added_collection_is_ingested_from_the_bucket(lake, store_prefix, detected, tmp_path):
     add(lake, store_prefix, detected)
-    (declared,) = added_collections(lake.store, store_prefix)
+    (declared,) = list_user_collections(lake.store, store_prefix)
     assert (declared.collection, declared.sources) == (detected.entry, detected.sources)
     for path in detected.files.values():
         path.unlink()
@@ -101,7 +101,7 @@ def test_a_declaration_stands_until_it_is_removed(lake, store_prefix, detected):
         declare(lake.store, store_prefix, other, detected.sources)
     files = {info.key for info in lake.store.list(f"{store_prefix}/added/files/")}
     remove(lake.store, store_prefix, "mine")
-    assert find_added(lake.store, store_prefix, "mine") is None
+    assert find_user_collection(lake.store, store_prefix, "mine") is None
     assert {info.key for info in lake.store.list(f"{store_prefix}/added/files/")} == files
     assert declare(lake.store, store_prefix, other, detected.sources).collection == other
 
@@ -109,13 +109,15 @@ def test_a_declaration_stands_until_it_is_removed(lake, store_prefix, detected):
 def test_a_damaged_declaration_names_itself(lake, store_prefix):
     lake.store.put_if_absent(f"{store_prefix}/added/collections/x.json", b'{"collection": 1}')
     with pytest.raises(StoreError, match=r"x\.json is no declaration of a collection"):
-        added_collections(lake.store, store_prefix)
+        list_user_collections(lake.store, store_prefix)
 
 
 def test_names_that_an_address_would_misread_are_mended(tmp_path):
     (tmp_path / "a b#c?.csv").write_text("x")
     terms = Sidecar(id="mine").terms
-    source = own_source(tmp_path / "a b#c?.csv", "mine", 0, bucket="lake", product="p", terms=terms)
+    source = user_source(
+        tmp_path / "a b#c?.csv", "mine", 0, bucket="lake", product="p", terms=terms
+    )
     assert source.filename == "a_b_c_.csv"
     assert source.title == "a b#c?.csv"
 

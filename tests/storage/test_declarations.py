@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from genept.collections.user_collections import AddedCollection
+from genept.collections.user_collections import UserCollection
 from genept.common.errors import StoreError
 from genept.datasources.catalog.entries import load_catalogue
 from genept.storage.documents import declare, read_declaration
 from genept.storage.object_store import ObjectStore
 
 
-def added() -> AddedCollection:
+def added() -> UserCollection:
     catalogue = load_catalogue()
     collection = next(iter(catalogue.collections.values()))
     sources = tuple(catalogue.source(name) for name in collection.sources)
-    return AddedCollection(collection=collection, sources=sources, added=datetime.now(UTC))
+    return UserCollection(collection=collection, sources=sources, added=datetime.now(UTC))
 
 
 def test_fields_of_a_later_version_are_ignored_at_every_depth(
@@ -30,9 +30,9 @@ def test_fields_of_a_later_version_are_ignored_at_every_depth(
     later["mood"] = later["collection"]["mood"] = later["sources"][0]["mood"] = "calm"
     other = f"{store_prefix}/other.json"
     object_store.put_if_absent(other, json.dumps(later).encode())
-    assert read_declaration(object_store, other, AddedCollection, "collection") == declared
+    assert read_declaration(object_store, other, UserCollection, "collection") == declared
     later["collection"]["options"]["mood"] = "calm"
     refused = f"{store_prefix}/refused.json"
     object_store.put_if_absent(refused, json.dumps(later).encode())
     with pytest.raises(StoreError, match=r"refused.json is no declaration .* \(1 mistakes"):
-        read_declaration(object_store, refused, AddedCollection, "collection")
+        read_declaration(object_store, refused, UserCollection, "collection")

@@ -266,15 +266,15 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], bytes], Callable[[Random], byte
 
 def looked_at(path: Path, **more: Any) -> int:
     """Look at a file and try its ingest out; how many observations it would have."""
-    from genept.collections.sandboxed_dry_run import try_out
-    from genept.collections.sidecar import said
+    from genept.collections.dry_run import try_out
+    from genept.collections.sidecar import validated_sidecar
     from genept.common.errors import SourceError
 
-    told = said({"id": "mine", **more}, "x")
+    told = validated_sidecar({"id": "mine", **more}, "x")
     trial = try_out(path, None, told, REFERENCE, bucket="b", product="p", limits=None)
-    if trial.rehearsed is None:
+    if trial.dry_run is None:
         raise SourceError("; ".join(trial.detected.open_questions))
-    return trial.rehearsed.n_observations
+    return trial.dry_run.n_observations
 
 
 def outcomes(parent: Parent, format_: str, seeds: Iterable[int]) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from planted import CountingEmbedder, made_archives
 import genept.client.platform
 from genept.client.platform import Platform
 from genept.client.resolve import open_releases
-from genept.collections.drops import drops
 from genept.collections.inbox import Refused, take_in
+from genept.collections.sidecar import drops
 from genept.common.settings import Settings
 from genept.datasources.catalog.entries import Catalogue
 from genept.nomenclature.reference import SOURCES

@@ -12,15 +12,23 @@ import polars as pl
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from genept.collections.merging import GeneAxis
+from genept.collections.merging import GeneAxis, column_fingerprints
+from genept.datasources.catalog.entries import Collection
+from genept.datasources.download.archives import Archives
 from genept.datasources.readers.parsed import ParsedCollection, Quarantined
-from genept.nomenclature.screening import DuplicatePolicy, Screening
+from genept.nomenclature.screening import (
+    DuplicatePolicy,
+    NamePolicy,
+    Screening,
+    refuse_low_coverage,
+    screen_names,
+)
 
 TELLING_GENES = 50
 """Profiles of fewer genes may well be equal by chance: shallow cells, small panels."""
 
 
-def with_twins_grouped(observations: pl.DataFrame) -> tuple[pl.DataFrame, list[Quarantined]]:
+def with_duplicates_grouped(observations: pl.DataFrame) -> tuple[pl.DataFrame, list[Quarantined]]:
     """Give groups that share a profile one `group_id`, the first of theirs.
 
     Parameters
@@ -33,40 +41,40 @@ def with_twins_grouped(observations: pl.DataFrame) -> tuple[pl.DataFrame, list[Q
     observations, list of Quarantined
         With joined groups; and one warning per observation that has a twin.
     """
-    twins = (
+    duplicates = (
         observations.filter(pl.col("n_genes") >= TELLING_GENES)
         .filter(pl.len().over("profile") > 1)
         .sort("profile", "observation_id")
         .with_columns(pl.col("observation_id").first().over("profile").alias("first"))
     )
-    if not twins.height:
+    if not duplicates.height:
         return observations, []
     warnings = [
         Quarantined(
             "observation",
-            twin,
+            duplicate,
             "same_profile",
             f"has the same expression as {first}; both are in one group",
             action="warned",
         )
-        for twin, first in twins.select("observation_id", "first").iter_rows()
-        if twin != first
+        for duplicate, first in duplicates.select("observation_id", "first").iter_rows()
+        if duplicate != first
     ]
-    return observations.with_columns(_joined(observations["group_id"], twins)), warnings
+    return observations.with_columns(_joined(observations["group_id"], duplicates)), warnings
 
 
-def _joined(groups: pl.Series, twins: pl.DataFrame) -> pl.Series:
+def _joined(groups: pl.Series, duplicates: pl.DataFrame) -> pl.Series:
     """Groups as connected components over equal profiles."""
     names = groups.unique().sort()
     position = pl.Series(range(len(names)), dtype=pl.Int64)
     index = dict(zip(names, position, strict=True))
-    pairs = twins.select(
+    pairs = duplicates.select(
         pl.col("group_id").replace_strict(index).alias("a"),
         pl.col("group_id").first().over("profile").replace_strict(index).alias("b"),
     )
-    ones = np.ones(pairs.height)
+    weights = np.ones(pairs.height)
     ends = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    graph = coo_matrix((ones, ends), shape=(len(names), len(names)))
+    graph = coo_matrix((weights, ends), shape=(len(names), len(names)))
     _, component = connected_components(graph, directed=False)
     _, first = np.unique(component, return_index=True)
     joined = dict(zip(names, names.gather(first[component]), strict=True))
@@ -127,8 +135,8 @@ def screened_out(parsed: ParsedCollection, screening: Screening) -> list[Quarant
 def empty_observations(parsed: ParsedCollection, empty: pl.DataFrame) -> list[Quarantined]:
     """Observations without any value, and their responses."""
     quarantined = [
-        Quarantined("observation", one, "empty", "no gene of it has a value")
-        for one in empty["observation_id"]
+        Quarantined("observation", id_, "empty", "no gene of it has a value")
+        for id_ in empty["observation_id"]
     ]
     if parsed.responses is not None:
         lost = parsed.responses.join(empty, on="observation_id", how="semi")
@@ -137,7 +145,7 @@ def empty_observations(parsed: ParsedCollection, empty: pl.DataFrame) -> list[Qu
         )
         detail = "the observation has responses, but no gene of it has a value"
         quarantined += [
-            Quarantined("response", one, "empty", detail, n) for one, n in counted.iter_rows()
+            Quarantined("response", id_, "empty", detail, n) for id_, n in counted.iter_rows()
         ]
     return quarantined
 
@@ -170,9 +178,9 @@ def odd_libraries(observations: pl.DataFrame) -> list[Quarantined]:
         far = away > FAR * max(float(np.median(away)), 0.05)
         odd += [
             Quarantined(
-                "observation", one, f"odd_{column}", f"{what} of {value:,.6g}", action="warned"
+                "observation", id_, f"odd_{column}", f"{what} of {value:,.6g}", action="warned"
             )
-            for one, value in observations.select("observation_id", column)
+            for id_, value in observations.select("observation_id", column)
             .filter(pl.Series(far))
             .iter_rows()
         ]
@@ -191,3 +199,108 @@ def quarantine_rows(quarantined: list[Quarantined]) -> pl.DataFrame:
     }
     rows = [(q.item, q.input_id, q.reason, q.action, q.detail, q.n) for q in quarantined]
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def screened(collection: Collection, parsed: ParsedCollection, names: pl.DataFrame) -> Screening:
+    """Verdicts on the names as a whole; fingerprints cost a pass, and only if ids are doubled."""
+    return screen_names(
+        names.with_columns(pl.Series("input_id", parsed.symbols)),
+        NamePolicy(collection.duplicate_policy, collection.par_y, collection.annotation_release),
+        collection=collection.id,
+        fingerprints=lambda: column_fingerprints(
+            parsed.expression.blocks(), len(parsed.input_genes)
+        ),
+    )
+
+
+def mapping_rows(
+    collection: Collection,
+    parsed: ParsedCollection,
+    names: pl.DataFrame,
+    absolute: pl.DataFrame,
+    release: str,
+) -> pl.DataFrame:
+    """Rows of table `gene_mapping`.
+
+    Parameters
+    ----------
+    names
+        What each input means, in the order of the inputs.
+    absolute
+        input_id and the sum of its values without their signs.
+    """
+    inputs = pl.DataFrame({"input_id": parsed.input_genes}, schema={"input_id": pl.String})
+    sums = inputs.join(absolute, on="input_id", how="left", maintain_order="left")["absolute"]
+    share = sums.fill_null(0) / (sums.sum() or 1.0)
+    return names.with_columns(
+        pl.lit(collection.id).alias("collection_id"),
+        inputs["input_id"],
+        share.alias("expression_share"),
+        pl.lit(release).alias("reference_release"),
+    )
+
+
+def coverage_of(collection: Collection, mapping: pl.DataFrame) -> float:
+    """Share of the expression that reaches a gene.
+
+    Raises
+    ------
+    GeneNamesRefusedError
+        It is too little.
+    """
+    reached = mapping.filter(pl.col("ensembl_gene_id").is_not_null())
+    coverage = float(reached["expression_share"].sum())
+    lost = mapping.filter(pl.col("ensembl_gene_id").is_null()).top_k(3, by="expression_share")
+    largest = list(lost.select("input_id", "expression_share").iter_rows())
+    refuse_low_coverage(coverage, collection=collection.id, largest=largest)
+    return min(coverage, 1.0)
+
+
+def _axis_rows(
+    collection: Collection, axis: GeneAxis, genes: pl.DataFrame, seen: pl.DataFrame
+) -> pl.DataFrame:
+    rows = pl.DataFrame(
+        {
+            "gene_index": np.arange(len(axis.ensembl_gene_ids), dtype=np.uint32),
+            "ensembl_gene_id": axis.ensembl_gene_ids,
+            "n_inputs": axis.n_inputs,
+            "policy": pl.Series(axis.policies(collection.duplicate_policy), dtype=pl.String),
+        }
+    )
+    symbols = genes.select("ensembl_gene_id", "symbol")
+    rows = rows.join(symbols, on="ensembl_gene_id", how="left")
+    rows = rows.join(seen, on="gene_index", how="left")
+    return _labelled(collection, rows.with_columns(pl.col("n_observations").fill_null(0)))
+
+
+def _summary(
+    archives: Archives,
+    collection: Collection,
+    n_observations: int,
+    n_genes: int,
+    quarantined: list[Quarantined],
+    coverage: float,
+) -> pl.DataFrame:
+    sources = [archives.catalogue.source(source) for source in collection.sources]
+    return pl.DataFrame(
+        {
+            "collection_id": [collection.id],
+            "title": [collection.title],
+            "kind": [collection.kind],
+            "unit": [collection.unit],
+            "group_axis": [collection.group_axis],
+            "sources": [[source.released_as for source in sources]],
+            "licence": [collection.licence],
+            "redistributable": [collection.redistributable],
+            "citation": [collection.citation],
+            "caveat": pl.Series([collection.caveat], dtype=pl.String),
+            "n_observations": [n_observations],
+            "n_genes": [n_genes],
+            "n_quarantined": [sum(record.action == "kept_out" for record in quarantined)],
+            "mapped_expression": [coverage],
+        }
+    )
+
+
+def _labelled(collection: Collection, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(pl.lit(collection.id).alias("collection_id"))

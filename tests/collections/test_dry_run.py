@@ -12,9 +12,9 @@ import mutations
 import pytest
 from own_files import REFERENCE, counts, write_counts
 
-import genept.collections.sandboxed_dry_run
-from genept.collections.sandboxed_dry_run import try_out
-from genept.collections.sidecar import said
+import genept.collections.dry_run
+from genept.collections.dry_run import try_out
+from genept.collections.sidecar import validated_sidecar
 from genept.common.errors import SourceError
 from genept.datasources.readers.sandbox import limited
 from genept.datasources.readers.sandbox_watch import USUAL
@@ -63,7 +63,7 @@ def test_every_bomb_is_refused_for_what_it_is_and_in_little_memory_and_time(tmp_
 
 def asked(path: Path, **more):
     return try_out(
-        path, None, said({"id": "mine"}, "x"), REFERENCE,
+        path, None, validated_sidecar({"id": "mine"}, "x"), REFERENCE,
         bucket="b", product="p", limits=USUAL.limits(path), **more,
     )  # fmt: skip
 
@@ -73,12 +73,18 @@ def test_the_child_finds_what_this_process_would(tmp_path):
     path = tmp_path / "mine.csv"
     limited_trial = asked(path)
     plain = try_out(
-        path, None, said({"id": "mine"}, "x"), REFERENCE, bucket="b", product="p", limits=None
+        path,
+        None,
+        validated_sidecar({"id": "mine"}, "x"),
+        REFERENCE,
+        bucket="b",
+        product="p",
+        limits=None,
     )
     assert limited_trial.detected == plain.detected
-    assert limited_trial.rehearsed.mapping.equals(plain.rehearsed.mapping)
+    assert limited_trial.dry_run.mapping.equals(plain.dry_run.mapping)
     for name in ("n_observations", "n_groups", "n_genes", "coverage", "labels", "noted"):
-        assert getattr(limited_trial.rehearsed, name) == getattr(plain.rehearsed, name)
+        assert getattr(limited_trial.dry_run, name) == getattr(plain.dry_run, name)
 
 
 @pytest.mark.parametrize("answer", [b'{"answer": 3}\n', b'{"answer": {"entry": {"id": "b"}}}\n'])
@@ -88,14 +94,14 @@ def test_an_answer_that_cannot_be_is_a_refusal(tmp_path, monkeypatch, answer):
     def taken_over(_, *arguments, **more):
         return limited(limited_tasks.says, answer, **more)
 
-    monkeypatch.setattr(genept.collections.sandboxed_dry_run, "limited", taken_over)
+    monkeypatch.setattr(genept.collections.dry_run, "limited", taken_over)
     with pytest.raises(SourceError, match=r"mine\.csv: .*gave an answer that cannot be"):
         asked(tmp_path / "mine.csv")
 
 
 def test_a_limited_process_advises_whoever_typed_the_command(tmp_path):
     write_counts(tmp_path / "mine.csv", counts() / 8)
-    told = said({"id": "mine"}, "the test")
+    told = validated_sidecar({"id": "mine"}, "the test")
     limits = USUAL.limits(tmp_path / "mine.csv")
     trial = try_out(
         tmp_path / "mine.csv", None, told, REFERENCE, bucket="b", product="p", limits=limits
