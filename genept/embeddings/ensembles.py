@@ -22,7 +22,7 @@ import pyarrow as pa
 from genept.common.errors import SourceError
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
-from genept.embeddings.registered_observation_vectors import OutsideVectors, origin_row
+from genept.embeddings.registered_observation_vectors import RegisteredVectors, origin_row
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, Part, sha256_of
 from genept.text.descriptions.recipes import read_declarations
@@ -67,17 +67,17 @@ def declared_ensembles(further: Path | None = None) -> tuple[Ensemble, ...]:
     entries = tomllib.loads(shipped)["ensembles"]
     if further is not None:
         entries = [*entries, *read_declarations(further).get("ensembles", [])]
-    found: dict[str, Ensemble] = {}
+    ensembles: dict[str, Ensemble] = {}
     for entry in entries:
         try:
             ensemble = _declared(**entry)
-            if ensemble.id in found:
+            if ensemble.id in ensembles:
                 raise ValueError("it is declared twice")
         except (ValueError, TypeError) as error:
             where = further or "ensembles.toml"
             raise SourceError(f"{where}: [[ensembles]] {entry}: {error}") from error
-        found[ensemble.id] = ensemble
-    return tuple(found.values())
+        ensembles[ensemble.id] = ensemble
+    return tuple(ensembles.values())
 
 
 def release_ensemble(
@@ -86,7 +86,7 @@ def release_ensemble(
     kind: str,
     collection: str,
     embeddings: Sequence[Part],
-    outside: Sequence[OutsideVectors],
+    outside: Sequence[RegisteredVectors],
 ) -> list[Part]:
     """An ensemble of one collection, unless the lake holds it.
 
@@ -109,12 +109,14 @@ def release_ensemble(
         return []
     members = {
         f"{space}:{method}": [
-            one for one in embeddings if one.partition == (space, method, collection)
+            part for part in embeddings if part.partition == (space, method, collection)
         ]
         for space, method in ensemble.members
     }
     mixed = [
-        one for one in outside if one.collection == collection and f"{one.space}:outside" in members
+        vectors
+        for vectors in outside
+        if vectors.collection == collection and f"{vectors.space}:outside" in members
     ]
     content = {name: sha256_of([part.sha256 for part in parts]) for name, parts in members.items()}
     origin = Origin(
@@ -122,7 +124,7 @@ def release_ensemble(
         inputs=content,
         settings={
             "weights": dict(ensemble.weights), "kind": kind,
-            "terms": [one.model_dump_json() for one in mixed],
+            "terms": [vectors.model_dump_json() for vectors in mixed],
         },
         libraries=("numpy",),
     )  # fmt: skip
@@ -143,12 +145,16 @@ def release_ensemble(
             method=METHOD,
             made_of=[f"{weight:g} × {name}" for name, weight in ensemble.weights.items()],
             dimensions=dimensions,
-            n_observations=max(sum(one.rows for one in parts) for parts in members.values()),
+            n_observations=max(
+                sum(vectors.rows for vectors in parts) for parts in members.values()
+            ),
             n_joined=joined,
             n_strangers=0,
-            licence="; ".join(dict.fromkeys(one.licence for one in mixed)) or "the collection's",
-            redistributable=all(one.redistributable for one in mixed),
-            citation="; ".join(dict.fromkeys(one.citation for one in mixed)) or "the collection's",
+            licence="; ".join(dict.fromkeys(vectors.licence for vectors in mixed))
+            or "the collection's",
+            redistributable=all(vectors.redistributable for vectors in mixed),
+            citation="; ".join(dict.fromkeys(vectors.citation for vectors in mixed))
+            or "the collection's",
         )
         yield NewPart("embedding_origins", row, (collection, ensemble.id))
 
@@ -198,7 +204,7 @@ def concatenated(
         unit_rows(name, matrix) * np.float32(shares[name] ** 0.5)
         for name, matrix in representations.items()
     ]
-    if len({len(one) for one in scaled}) > 1:
+    if len({len(matrix) for matrix in scaled}) > 1:
         sizes = {name: len(matrix) for name, matrix in representations.items()}
         raise ValueError(f"representations are not of the same observations: {sizes}")
     return np.concatenate(scaled, axis=1)
@@ -242,7 +248,9 @@ def _split(name: str) -> tuple[str, str, str]:
 
 
 def _numbered(members: Mapping[str, list[Part]], number: int) -> dict[str, list[Part]]:
-    return {name: [one for one in parts if one.number == number] for name, parts in members.items()}
+    return {
+        name: [part for part in parts if part.number == number] for name, parts in members.items()
+    }
 
 
 def _together(
@@ -256,7 +264,7 @@ def _together(
     ids = {name: rows["observation_id"].to_pylist() for name, rows in read.items()}
     common = set.intersection(*map(set, ids.values()))
     kept = {
-        name: rows.filter(pa.array([one in common for one in ids[name]], pa.bool_()))
+        name: rows.filter(pa.array([id_ in common for id_ in ids[name]], pa.bool_()))
         for name, rows in read.items()
     }
     if not common:

@@ -110,12 +110,29 @@ def expression_matrix(
 ) -> tuple[list[str], sp.csr_matrix]:
     """All shards of a collection: observation ids, sorted, and observations × genes."""
     blocks = [block for part in expression for block in expression_blocks(lake, part, n_genes)]
-    ids = np.array([one for block_ids, _ in blocks for one in block_ids], dtype=object)
+    ids = np.array([id_ for block_ids, _ in blocks for id_ in block_ids], dtype=object)
     matrix = sp.csr_matrix(sp.vstack([block for _, block in blocks], format="csr"))
     order = np.argsort(ids)
     if not np.array_equal(order, np.arange(order.size)):  # several shards: each sorted by itself
         ids, matrix = ids[order], matrix[order]
     return ids.tolist(), matrix
+
+
+def axis_genes(lake: Lake, axis: Part) -> tuple[str, ...]:
+    """Return the Ensembl gene ids of a collection's gene axis, in the order of `gene_index`.
+
+    Parameters
+    ----------
+    axis
+        The collection's part of table `gene_axis`.
+
+    Returns
+    -------
+    tuple of str
+        The id at position i is that of column i of `expression_matrix`.
+    """
+    rows = lake.read(axis, ["gene_index", "ensembl_gene_id"]).sort("gene_index")
+    return tuple(rows["ensembl_gene_id"])
 
 
 def _contiguous(column: pa.ChunkedArray | pa.Array) -> pa.Array:

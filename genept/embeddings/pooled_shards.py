@@ -25,23 +25,21 @@ from genept.embeddings.expression import (
     read_aligned,
     row_groups_of,
 )
-from genept.embeddings.kernels.weighted_sum import WeightedSum, kernel_name
 from genept.embeddings.pooling import METHOD, TABLE_OF_KIND, pool_part
+from genept.embeddings.weighted_sum import WeightedSum, kernel_name
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.parquet import write_parquet
 from genept.storage.provenance import NewPart, Origin, Part
 
 CODE = (
-    *(
-        "genept.embeddings.expression",
-        "genept.embeddings.kernels.weighted_sum",
-        "genept.embeddings.kernels.threads",
-        "genept.embeddings.kernels.panels",
-        "genept.embeddings.pooling",
-        "genept.embeddings.pooled_shards",
-    ),
+    "genept.embeddings.expression",
+    "genept.embeddings.weighted_sum",
+    "genept.embeddings.weighted_sum_loops",
+    "genept.embeddings.pooling",
+    "genept.embeddings.pooled_shards",
     "genept.schema.tables",
+    "genept.schema.units",
 )
 """Modules whose behaviour decides what is pooled."""
 
@@ -105,7 +103,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class ShardTask:
+class PoolingTask:
     """What a process needs to embed a shard; small, so that it can be sent.
 
     Parameters
@@ -165,9 +163,9 @@ def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[
     """
     lake.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=lake.cache) as folder:
-        known = [_known(lake, one) for one in shards]
-        new = [one for one, part in zip(shards, known, strict=True) if part is None]
-        rows = sum(one.expression.rows for one in new)
+        known = [_known(lake, shard) for shard in shards]
+        new = [shard for shard, part in zip(shards, known, strict=True) if part is None]
+        rows = sum(shard.expression.rows for shard in new)
         with progress_bar("embedding observations", rows) as advance:
             for shard, part in _embedded(lake, new, Path(folder), workers):
                 _keep(lake, shard, part)
@@ -175,7 +173,7 @@ def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[
     return [part or _kept(lake, shard) for shard, part in zip(shards, known, strict=True)]
 
 
-def embed_shard(task: ShardTask) -> NewPart:
+def embed_shard(task: PoolingTask) -> NewPart:
     """Write the file of one shard: what a process of its own, or this one, does."""
     shard = task.shard
     vectors, has_vector = (
@@ -202,19 +200,19 @@ def embed_shard(task: ShardTask) -> NewPart:
 def _embedded(
     lake: Lake, shards: Sequence[Shard], folder: Path, processes: int
 ) -> Iterator[tuple[Shard, NewPart]]:
-    for one in shards:
-        if one.is_alone:
-            yield one, embed_shard(_task(lake, one, folder, processes))
-    shared = [one for one in shards if not one.is_alone]
-    tasks = (_task(lake, one, folder, 1) for one in shared)
+    for shard in shards:
+        if shard.is_alone:
+            yield shard, embed_shard(_task(lake, shard, folder, processes))
+    shared = [shard for shard in shards if not shard.is_alone]
+    tasks = (_task(lake, shard, folder, 1) for shard in shared)
     with Workers(processes) as workers:
         yield from zip(shared, workers.results(embed_shard, tasks), strict=True)
 
 
-def _task(lake: Lake, shard: Shard, folder: Path, threads: int) -> ShardTask:
+def _task(lake: Lake, shard: Shard, folder: Path, threads: int) -> PoolingTask:
     source = (lake, shard.gene_embeddings, shard.axis, shard.n_observations)
     vectors = read_aligned(*source) if shard.is_alone else aligned_file(*source)
-    return ShardTask(shard, lake.local(shard.expression), vectors, folder, threads)
+    return PoolingTask(shard, lake.local(shard.expression), vectors, folder, threads)
 
 
 @lru_cache(maxsize=1)

@@ -18,13 +18,11 @@ import scipy.sparse as sp
 
 from genept.common.errors import StoreError
 from genept.embeddings.expression import RowGroup
-from genept.embeddings.kernels.threads import BLAS
-from genept.embeddings.kernels.weighted_sum import WeightedSum, normalised, popularity, row_sums
+from genept.embeddings.weighted_sum import BLAS, WeightedSum, normalised, popularity, row_sums
 from genept.schema.tables import TABLES
+from genept.schema.units import LINEAR, NEVER_NEGATIVE
 
 TARGET_SUM = 1e4
-
-NOT_NEGATIVE = ("counts", "tpm", "log1p")
 
 
 def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
@@ -56,9 +54,9 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
     ValueError
         If the unit is unknown, or values are negative that cannot be in this unit.
     """
-    if unit in NOT_NEGATIVE and expression.nnz and expression.data.min() < 0:
+    if unit in NEVER_NEGATIVE and expression.nnz and expression.data.min() < 0:
         raise ValueError(f"{unit} cannot be negative; is the unit right?")
-    if unit in ("counts", "tpm"):
+    if unit in LINEAR:
         return _log_normalised(expression)
     if unit == "log1p":
         return expression
@@ -208,7 +206,7 @@ def pool_part(
     with closing(pool_groups(groups, vectors, has_vector, unit, threads)) as pooled:
         for ids, (embedding, coverage) in pooled:
             if not coverage.all():
-                lost = [one for one, share in zip(ids, coverage, strict=True) if share == 0]
+                lost = [id_ for id_, share in zip(ids, coverage, strict=True) if share == 0]
                 raise StoreError(
                     f"collection {collection!r}, space {space!r}: {len(lost)} observations, "
                     f"such as {lost[0]!r}, express no gene that has a vector; quarantine "

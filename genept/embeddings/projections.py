@@ -51,7 +51,7 @@ def pictures_of(
     dict
         Key in the store and content (PNG), by ``collection/space``.
     """
-    found = {}
+    pictures = {}
     for partition in dict.fromkeys(part.partition for part in embeddings.parts):
         space, _, collection = partition
         of_collection = observations.part(collection)
@@ -65,8 +65,8 @@ def pictures_of(
             vectors = _vectors(lake, parts, drawn_of(observed))
             picture = draw(observed, vectors, f"{collection} in {space}")
             lake.store.put_if_absent(key, picture)
-        found[f"{collection}/{space}"] = (key, picture)
-    return found
+        pictures[f"{collection}/{space}"] = (key, picture)
+    return pictures
 
 
 def drawn_of(observed: pl.DataFrame) -> list[str]:
@@ -152,7 +152,7 @@ def _scatter(axes: Axes, components: npt.NDArray[np.float64], labels: Sequence[s
     colours = dict(zip(shown, COLOURS, strict=False))
     size = 30 if len(labels) < 200 else 4
     for label, colour in (("others", GREY), *colours.items()):
-        rows = [(one if one in colours else "others") == label for one in labels]
+        rows = [(value if value in colours else "others") == label for value in labels]
         if any(rows):
             x, y = components[rows].T
             axes.scatter(x, y, s=size, color=colour, label=label[:28], linewidths=0)

@@ -40,7 +40,7 @@ CODE: Final = (
 )
 
 
-class OutsideVectors(BaseModel):
+class RegisteredVectors(BaseModel):
     """The declaration of one collection's vectors in the space of another model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,9 +75,9 @@ class Joined:
         return cls(sorted(vectors & known), sorted(known - vectors), sorted(vectors - known))
 
 
-def outside_vectors(store: ObjectStore, product: str) -> list[OutsideVectors]:
+def list_registered_vectors(store: ObjectStore, product: str) -> list[RegisteredVectors]:
     """What is registered, by collection and space."""
-    return read_declarations(store, _folder(product), OutsideVectors, "table of outside vectors")
+    return read_declarations(store, _folder(product), RegisteredVectors, "table of outside vectors")
 
 
 def register(
@@ -92,7 +92,7 @@ def register(
     licence: str,
     redistributable: bool,
     citation: str,
-) -> OutsideVectors:
+) -> RegisteredVectors:
     """Store vectors at unit length, and declare them as `collection` in `space`.
 
     Raises
@@ -105,7 +105,7 @@ def register(
     """
     units, lengths = unit_vectors(table)
     content = _content(table.names, units)
-    new = OutsideVectors(
+    new = RegisteredVectors(
         space=space,
         collection=collection,
         table_sha256=hashlib.sha256(content).hexdigest(),
@@ -120,7 +120,7 @@ def register(
         citation=citation,
         registered=datetime.now(UTC).replace(microsecond=0),
     )
-    for other in outside_vectors(store, product):
+    for other in list_registered_vectors(store, product):
         if other.space == space and other.dimensions != new.dimensions:
             raise SourceError(
                 f"{file}: vectors of {new.dimensions} dimensions, but {space!r} has "
@@ -146,17 +146,20 @@ def remove(store: ObjectStore, product: str, space: str, collection: str) -> Non
     StoreError
         There is no such declaration.
     """
-    known = [(one.space, one.collection) for one in outside_vectors(store, product)]
+    known = [
+        (declared.space, declared.collection)
+        for declared in list_registered_vectors(store, product)
+    ]
     if (space, collection) not in known:
-        there = ", ".join(f"{one} of {of}" for one, of in known) or "none"
+        there = ", ".join(f"{name} of {of}" for name, of in known) or "none"
         raise StoreError(
             f"no vectors {space!r} of {collection!r} are registered; there are {there}"
         )
     store.delete([_key(product, collection, space)])
 
 
-def release_outside(
-    lake: Lake, declared: OutsideVectors, kind: str, expression: Sequence[Part], *, product: str
+def release_registered_vectors(
+    lake: Lake, declared: RegisteredVectors, kind: str, expression: Sequence[Part], *, product: str
 ) -> list[Part]:
     """What a release says of registered vectors, unless the lake holds it.
 
@@ -186,23 +189,23 @@ def release_outside(
 
     def compute() -> Iterator[NewPart]:
         ids, vectors = _stored(lake, product, declared)
-        row_of = {one: row for row, one in enumerate(ids)}
+        row_of = {id_: row for row, id_ in enumerate(ids)}
         observations = [(part.number, _ids(lake, part)) for part in expression]
         table, partition = TABLE_OF_KIND[kind], (declared.space, METHOD, declared.collection)
         for number, of_part in observations:
-            if found := sorted(one for one in of_part if one in row_of):
-                rows = vectors[[row_of[one] for one in found]]
-                batches = embedding_batches(table, partition, found, rows)
+            if matched := sorted(id_ for id_ in of_part if id_ in row_of):
+                rows = vectors[[row_of[id_] for id_ in matched]]
+                batches = embedding_batches(table, partition, matched, rows)
                 yield NewPart(table, batches, partition, declared.dimensions, number)
-        joined = Joined.of(ids, [one for _, of_part in observations for one in of_part])
+        joined = Joined.of(ids, [id_ for _, of_part in observations for id_ in of_part])
         yield from _accounts(declared, joined)
 
     step = f"embeddings/{declared.space}/{METHOD}/{declared.collection}"
     return lake.build(step, origin, lambda: list(compute()))
 
 
-def told(lake: Lake, parts: Sequence[Part]) -> str:
-    """One line on what became of registered vectors, from what `release_outside` made."""
+def join_summary(lake: Lake, parts: Sequence[Part]) -> str:
+    """One line on how many observations have a vector, from `embedding_origins`."""
     (origins,) = [part for part in parts if part.table == "embedding_origins"]
     (row,) = lake.read(origins).rows(named=True)
     return (
@@ -217,7 +220,7 @@ def origin_row(**values: object) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(pa.Table.from_pylist([values], schema=schema)))
 
 
-def _accounts(declared: OutsideVectors, joined: Joined) -> Iterator[NewPart]:
+def _accounts(declared: RegisteredVectors, joined: Joined) -> Iterator[NewPart]:
     place = {"collection_id": declared.collection, "space": declared.space}
     partition = (declared.collection, declared.space)
     row = origin_row(
@@ -240,9 +243,9 @@ def _accounts(declared: OutsideVectors, joined: Joined) -> Iterator[NewPart]:
     unmatched = {"no_vector": joined.without_vector, "no_observation": joined.strangers}
     rows = pl.DataFrame(
         [
-            {**place, "observation_id": one, "reason": reason}
+            {**place, "observation_id": id_, "reason": reason}
             for reason, ids in unmatched.items()
-            for one in ids
+            for id_ in ids
         ],
         schema=dict.fromkeys((*place, "observation_id", "reason"), pl.String),
     )
@@ -250,7 +253,7 @@ def _accounts(declared: OutsideVectors, joined: Joined) -> Iterator[NewPart]:
 
 
 def _stored(
-    lake: Lake, product: str, declared: OutsideVectors
+    lake: Lake, product: str, declared: RegisteredVectors
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
     key = _table_key(product, declared.table_sha256)
     content = lake.store.get(key)

@@ -116,9 +116,9 @@ def read_views(lake: Lake, parts: CollectionParts) -> ObservationViews:
     _require_same(observations["observation_id"].to_list(), ids, "expression")
     spaces = {}
     for space, shards in parts.embeddings.items():
-        found, spaces[representation_name(space)] = _read_vectors(lake, shards)
-        _require_same(ids, found, space.id)
-    controls = tuple(representation_name(one) for one in parts.embeddings if one.is_control)
+        vector_ids, spaces[representation_name(space)] = _read_vectors(lake, shards)
+        _require_same(ids, vector_ids, space.id)
+    controls = tuple(representation_name(space) for space in parts.embeddings if space.is_control)
     views = ObservationViews(observations, expression, spaces, controls)
     for name, shards in parts.further.items():
         views = views.joined(name, *_read_vectors(lake, shards))
@@ -132,9 +132,9 @@ def _read_vectors(lake: Lake, shards: Sequence[Part]) -> tuple[list[str], npt.ND
     return rows["observation_id"].to_pylist(), embedding_matrix(rows)
 
 
-def _require_same(expected: Sequence[str], found: Sequence[str], what: str) -> None:
-    if list(expected) != list(found):
+def _require_same(expected: Sequence[str], actual: Sequence[str], what: str) -> None:
+    if list(expected) != list(actual):
         raise ValueError(
-            f"{what} holds {len(found)} observations that are not the {len(expected)} of table "
+            f"{what} holds {len(actual)} observations that are not the {len(expected)} of table "
             "`observations`, in its order: materialise both from the same ingest"
         )

@@ -1,7 +1,7 @@
 """GenePT-s through the lake: sentences of a collection, embedded through the vector cache.
 
 Each sentence costs as much as a gene's description, and every observation has one of its
-own: so a sample, a forecast and a cap come before the first call.
+own: so a sample, a forecast_sentences and a cap come before the first call.
 """
 
 from __future__ import annotations
@@ -14,9 +14,16 @@ import numpy as np
 
 from genept.common.errors import StoreError
 from genept.embeddings.expression import expression_blocks
-from genept.embeddings.kernels.weighted_sum import kernel_name
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
-from genept.embeddings.sentences import TOP, CountTokens, Forecast, RankedNames, Sampling, Sentences
+from genept.embeddings.sentences import (
+    TOP,
+    CountTokens,
+    RankedNames,
+    Sampling,
+    SentenceForecast,
+    Sentences,
+)
+from genept.embeddings.weighted_sum import kernel_name
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, Part, sha256_of
 from genept.text.embedders.cache import VectorCache
@@ -28,16 +35,15 @@ RECIPE = "ranked-names"
 """Second half of the name of a space of sentences: no gene's description is in it."""
 
 CODE = (
-    *(
-        "genept.embeddings.pooling",
-        "genept.embeddings.expression",
-        "genept.embeddings.kernels.weighted_sum",
-        "genept.embeddings.kernels.threads",
-        "genept.embeddings.kernels.panels",
-        "genept.embeddings.sentences",
-    ),
+    "genept.embeddings.pooling",
+    "genept.embeddings.expression",
+    "genept.embeddings.weighted_sum",
+    "genept.embeddings.weighted_sum_loops",
+    "genept.embeddings.sentences",
     "genept.embeddings.sentence_vectors",
-    *("genept.embeddings.pooling", "genept.text.embedders.gene_vectors", "genept.schema.tables"),
+    "genept.text.embedders.gene_vectors",
+    "genept.schema.tables",
+    "genept.schema.units",
 )
 """Modules whose behaviour decides what is embedded; sums of weights are the kernel's."""
 
@@ -81,7 +87,7 @@ def embed_sentences(
     Parameters
     ----------
     say
-        Told the forecast before the first call, if anything is to be embedded.
+        Told the forecast_sentences before the first call, if anything is to be embedded.
 
     Returns
     -------
@@ -123,10 +129,10 @@ def embed_sentences(
             for part in expression
             if (of_part := sentences_of(lake, part, axis.rows, names, unit, set(wanted)))[0]
         ]
-        _require_all(wanted, [one for _, ids, _ in made for one in ids])
+        _require_all(wanted, [id_ for _, ids, _ in made for id_ in ids])
         texts = [text for _, _, sentences in made for text in sentences.texts]
         cache = VectorCache(lake.store, product, embedder)
-        ahead = forecast(cache, embedder, texts)
+        ahead = forecast_sentences(cache, embedder, texts)
         if say is not None:
             say(f"{collection}: {ahead}, {record['n_chosen']:,} observations chosen")
         ahead.require_at_most(caps.texts, caps.tokens)
@@ -152,8 +158,8 @@ def chosen(part: Part) -> str:
     )
 
 
-def _require_all(chosen: list[str], found: list[str]) -> None:
-    if lost := sorted(set(chosen) - set(found)):
+def _require_all(chosen: list[str], present: list[str]) -> None:
+    if lost := sorted(set(chosen) - set(present)):
         raise StoreError(
             f"{len(lost)} of the {len(chosen)} chosen observations, such as {lost[0]!r}, have no "
             "expression: materialise both from the same ingest"
@@ -167,23 +173,27 @@ def sentences_of(
     ids: list[str] = []
     made = [Sentences([], np.empty(0, np.int64), np.empty(0, np.float32))]
     for of_block, block in expression_blocks(lake, expression, n_genes):
-        keep = [row for row, one in enumerate(of_block) if one in chosen]
+        keep = [row for row, id_ in enumerate(of_block) if id_ in chosen]
         if keep:
             ids += [of_block[row] for row in keep]
             made.append(names(block[keep], unit))
     return ids, Sentences(
-        [text for one in made for text in one.texts],
-        np.concatenate([one.n_genes for one in made]),
-        np.concatenate([one.coverage for one in made]),
+        [text for part in made for text in part.texts],
+        np.concatenate([part.n_genes for part in made]),
+        np.concatenate([part.coverage for part in made]),
     )
 
 
-def forecast(cache: VectorCache, embedder: CountingTextEmbedder, texts: list[str]) -> Forecast:
+def forecast_sentences(
+    cache: VectorCache, embedder: CountingTextEmbedder, texts: list[str]
+) -> SentenceForecast:
     """What it takes to embed these sentences: those without a vector, as far as they are read."""
     missing = cache.missing(texts)
     limit = embedder.max_tokens
     counts = embedder.count_tokens(missing) if missing else []
-    return Forecast(len(missing), sum(counts if limit is None else (min(n, limit) for n in counts)))
+    return SentenceForecast(
+        len(missing), sum(counts if limit is None else (min(n, limit) for n in counts))
+    )
 
 
 def _counter(embedder: CountingTextEmbedder) -> CountTokens:

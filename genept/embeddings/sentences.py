@@ -16,6 +16,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from genept.embeddings.pooling import expression_weights
+from genept.schema.units import LINEAR
 
 LABELS: Final = ("cell_type", "diagnosis", "tissue_subtype", "tissue")
 
@@ -47,9 +48,9 @@ class Sampling:
         sizes = {name: len(ids) for name, ids in strata.items()}
         shares = _proportional(sizes, min(self.cap, observations.height))
         chosen = sorted(
-            one
+            id_
             for name, ids in strata.items()
-            for one in sorted(ids, key=self._draw)[: shares[name]]
+            for id_ in sorted(ids, key=self._draw)[: shares[name]]
         )
         return chosen, asdict(self) | {
             "n_observations": observations.height,
@@ -63,8 +64,8 @@ class Sampling:
             return {"": ids}
         strata: dict[str, list[str]] = {}
         labels = observations[self.label].cast(pl.String).to_list()
-        for one, label in sorted(zip(ids, labels, strict=True), key=lambda pair: pair[1] or ""):
-            strata.setdefault("(none)" if label is None else label, []).append(one)
+        for id_, label in sorted(zip(ids, labels, strict=True), key=lambda pair: pair[1] or ""):
+            strata.setdefault("(none)" if label is None else label, []).append(id_)
         return strata
 
     def _draw(self, observation_id: str) -> bytes:
@@ -90,7 +91,9 @@ def _proportional(sizes: dict[str, int], total: int) -> dict[str, int]:
 
 def label_of(observations: pl.DataFrame) -> str | None:
     """The finest label that a collection's observations have, if they have any."""
-    return next((one for one in LABELS if observations[one].null_count() < len(observations)), None)
+    return next(
+        (label for label in LABELS if observations[label].null_count() < len(observations)), None
+    )
 
 
 PREFIX: Final = {
@@ -137,7 +140,7 @@ class Sentences:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class SentenceForecast:
     """What embedding sentences will take.
 
     Parameters
@@ -228,7 +231,7 @@ class RankedNames:
             If an observation expresses no gene that has a name, or none fits into the budget.
         """
         weights = expression_weights(expression, unit)
-        values = expression.data if unit in ("counts", "tpm") else weights.data
+        values = expression.data if unit in LINEAR else weights.data
         # Positive floats rise with their bits, so a key sorts by falling value, then by rank.
         descending = ~np.ascontiguousarray(values, np.float32).view(np.uint32).astype(np.uint64)
         keys = (descending << np.uint64(32)) | self._rank[weights.indices]

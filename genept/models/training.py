@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from genept.embeddings.expression import axis_genes
 from genept.embeddings.representations import CollectionParts
 from genept.models.cards.card import Facts
 from genept.models.cards.model_reports import card_markdown
@@ -130,8 +131,7 @@ class Training(ABC):
     @cached_property
     def genes(self) -> tuple[str, ...]:
         """Ensembl ids of the columns of expression."""
-        axis = self.lake.read(self.parts.axis, ["gene_index", "ensembl_gene_id"])
-        return tuple(axis.sort("gene_index")["ensembl_gene_id"].to_list())
+        return axis_genes(self.lake, self.parts.axis)
 
     @property
     def version(self) -> str:

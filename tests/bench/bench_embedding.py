@@ -32,7 +32,7 @@ from genept.storage.embedded.store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore
 from genept.text.embedders.baselines import RandomVectors
 from genept.text.embedders.cache import VectorCache
-from genept.text.embedders.hosted.ledger import all_receipts
+from genept.text.embedders.hosted.ledger import all_payments
 
 N_TEXTS, DIMENSIONS, KILLS = 20_000, 1536, 10
 DECLARED = {
@@ -144,11 +144,11 @@ def _kills(store: ObjectStore, order: dict[str, object], prefect_url: str) -> No
         halfway = len(_register(url)["charged"])
         _run(small, prefect_url)
         charged = _register(url)["charged"]
-    receipts = all_receipts(store, "bench-kills")
+    payments = all_payments(store, "bench-kills")
     say(
         f"{KILLS} kills (-9), {halfway:,} texts charged by then; at the end {len(charged):,} of "
-        f"{small['n_texts']:,}, each {sorted(set(charged.values()))} times; receipts say "
-        f"{sum(one.n_texts for one in receipts):,}"
+        f"{small['n_texts']:,}, each {sorted(set(charged.values()))} times; payments say "
+        f"{sum(one.n_texts for one in payments):,}"
     )
 
 

@@ -27,8 +27,8 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from genept.embeddings.expression import Block, RowGroup, align, row_groups_of
-from genept.embeddings.kernels.weighted_sum import WeightedSum, compiled, popularity
 from genept.embeddings.pooling import expression_weights, in_order, pool_part
+from genept.embeddings.weighted_sum import WeightedSum, compiled, popularity
 from genept.schema.columns import Table
 from genept.schema.tables import TABLES
 from genept.storage.parquet import write_parquet
@@ -317,7 +317,7 @@ def beyond_one_process(n_shards: int, dimensions: int) -> None:
     from distributed import Client, LocalCluster
 
     from genept.embeddings.expression import AlignedVectors, _records
-    from genept.embeddings.pooled_shards import ShardTask, embed_shard, shards_of
+    from genept.embeddings.pooled_shards import PoolingTask, embed_shard, shards_of
     from genept.storage.provenance import Part
 
     block = observations(1024, 0.09)
@@ -338,7 +338,7 @@ def beyond_one_process(n_shards: int, dimensions: int) -> None:
         source, vectors = Path(folder) / "expression", Path(folder) / "aligned.npy"
         write_parquet(source, table, expression_batches(4096, block, table))
         np.save(vectors, _records(aligned))
-        tasks = [ShardTask(shard, source, vectors, Path(folder), 1) for shard in shards]
+        tasks = [PoolingTask(shard, source, vectors, Path(folder), 1) for shard in shards]
         for workers in (1, 2):
             with (
                 LocalCluster(
@@ -365,7 +365,7 @@ def first_call() -> None:
     """What the first sum of a process costs: importing numba, compiling or reading its cache."""
     program = (
         "import time; start = time.perf_counter(); "
-        "import genept.embeddings.kernels.weighted_sum as kernel; "
+        "import genept.embeddings.weighted_sum as kernel; "
         "kernel.compiled(); print(f'{time.perf_counter() - start:.1f}')"
     )
     with tempfile.TemporaryDirectory() as folder:

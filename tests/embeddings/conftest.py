@@ -1,3 +1,3 @@
 """The weighted sum is compiled before any test of it is timed."""
 
-import genept.embeddings.kernels.panels  # noqa: F401
+import genept.embeddings.weighted_sum_loops  # noqa: F401

@@ -15,7 +15,7 @@ from genept.embeddings.ensembles import (
     release_ensemble,
 )
 from genept.embeddings.expression import embedding_matrix
-from genept.embeddings.registered_observation_vectors import release_outside
+from genept.embeddings.registered_observation_vectors import release_registered_vectors
 
 
 def random_rows(seed, rows, dimensions):
@@ -134,7 +134,10 @@ def test_an_ensemble_holds_who_is_in_every_member_and_ranks_by_the_mean_of_cosin
     expression, pooled = planted_parts(lake)
     table = outside_table([0, 1, 3, 5, 6, 7, 9], strangers=2)
     declared = registered(lake.store, store_prefix, table, redistributable=False)
-    known = [*pooled, *release_outside(lake, declared, KIND, expression, product=store_prefix)]
+    known = [
+        *pooled,
+        *release_registered_vectors(lake, declared, KIND, expression, product=store_prefix),
+    ]
     known = [part for part in known if part.table == "cell_embeddings"]
     mixed = Ensemble("both/mine", {"planted/w:genept-w": 1.0, "scgpt/human:outside": 3.0})
 

@@ -118,7 +118,7 @@ def test_an_observation_without_a_place_is_named(lake, monkeypatch):
     values = VALUES.copy()
     values[260] = 0
     values[260, -1] = 5  # that gene has no vector
-    monkeypatch.setattr("test_embeddings_shards.VALUES", values)
+    monkeypatch.setitem(globals(), "VALUES", values)
     _, shards = sharded(lake, monkeypatch, 100)
     with pytest.raises(StoreError, match=r"'planted'.*1 observations, such as 'o260', express no"):
         embed_shards(lake, shards)

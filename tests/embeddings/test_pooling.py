@@ -23,9 +23,9 @@ from threadpoolctl import threadpool_info
 
 from genept.common.errors import StoreError
 from genept.embeddings.expression import align, embedding_matrix
-from genept.embeddings.kernels.weighted_sum import WeightedSum
 from genept.embeddings.pooled_shards import embed_shards, shards_of
 from genept.embeddings.pooling import in_order, pool, pool_groups
+from genept.embeddings.weighted_sum import WeightedSum
 from genept.storage.lake import Lake
 from genept.text.embedders.baselines import RandomVectors
 

@@ -11,10 +11,10 @@ from genept.datasources.readers.vector_tables import VectorTable
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.registered_observation_vectors import (
     Joined,
-    outside_vectors,
-    release_outside,
+    join_summary,
+    list_registered_vectors,
+    release_registered_vectors,
     remove,
-    told,
 )
 
 
@@ -30,10 +30,12 @@ def test_a_release_holds_who_is_known_and_names_everybody_else(lake, store_prefi
     expression, _ = planted_parts(lake)
     table = outside_table([0, 2, 6], strangers=2)
     declared = registered(lake.store, store_prefix, table)
-    assert outside_vectors(lake.store, store_prefix) == [declared]
+    assert list_registered_vectors(lake.store, store_prefix) == [declared]
 
-    made = release_outside(lake, declared, KIND, expression, product=store_prefix)
-    assert made == release_outside(lake, declared, KIND, expression, product=store_prefix)
+    made = release_registered_vectors(lake, declared, KIND, expression, product=store_prefix)
+    assert made == release_registered_vectors(
+        lake, declared, KIND, expression, product=store_prefix
+    )
     first, second, origins, unmatched = made
     assert (first.table, first.partition) == (
         "cell_embeddings",
@@ -55,7 +57,7 @@ def test_a_release_holds_who_is_known_and_names_everybody_else(lake, store_prefi
     assert found == {one: "no_vector" for one in IDS if one not in ("c00", "c02", "c06")} | {
         "nobody-0": "no_observation", "nobody-1": "no_observation"
     }  # fmt: skip
-    assert told(lake, made) == (
+    assert join_summary(lake, made) == (
         "3 of 10 observations have a vector; 2 vectors are of no observation"
     )
 
@@ -63,7 +65,9 @@ def test_a_release_holds_who_is_known_and_names_everybody_else(lake, store_prefi
 def test_vectors_of_nobody_are_counted_and_stop_no_release(lake, store_prefix):
     expression, _ = planted_parts(lake)
     declared = registered(lake.store, store_prefix, outside_table([], strangers=3))
-    origins, unmatched = release_outside(lake, declared, KIND, expression, product=store_prefix)
+    origins, unmatched = release_registered_vectors(
+        lake, declared, KIND, expression, product=store_prefix
+    )
     assert lake.read(origins)["n_joined"].item() == 0
     assert unmatched.rows == 13
 
@@ -72,11 +76,11 @@ def test_what_is_registered_is_not_rewritten_and_can_be_taken_back(lake, store_p
     declared = registered(lake.store, store_prefix, outside_table([0, 1]))
     with pytest.raises(StoreError, match="'planted' has vectors in 'scgpt/human' already"):
         registered(lake.store, store_prefix, outside_table([2, 3]))
-    assert outside_vectors(lake.store, store_prefix) == [declared]
+    assert list_registered_vectors(lake.store, store_prefix) == [declared]
     with pytest.raises(StoreError, match="there are scgpt/human of planted"):
         remove(lake.store, store_prefix, "scgpt/human", "elsewhere")
     remove(lake.store, store_prefix, "scgpt/human", "planted")
-    assert outside_vectors(lake.store, store_prefix) == []
+    assert list_registered_vectors(lake.store, store_prefix) == []
 
 
 def test_a_space_has_one_number_of_dimensions(lake, store_prefix):
@@ -111,4 +115,4 @@ def test_damage_is_found(lake, store_prefix):
     lake.store.delete([key])
     lake.store.put_if_absent(key, b"something else")
     with pytest.raises(StoreError, match="is damaged: .*add them again"):
-        release_outside(lake, declared, KIND, expression, product=store_prefix)
+        release_registered_vectors(lake, declared, KIND, expression, product=store_prefix)

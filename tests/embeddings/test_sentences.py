@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from genept.embeddings.pooling import expression_weights
-from genept.embeddings.sentences import PREFIX, Forecast, RankedNames, Sampling, SentenceError
+from genept.embeddings.sentences import (
+    PREFIX,
+    RankedNames,
+    Sampling,
+    SentenceError,
+    SentenceForecast,
+)
 
 SYMBOLS = ["TP53", "ACTB", "MYC", "GAPDH", "MYC", "CD3E"]  # one symbol, two genes
 AXIS = pl.DataFrame(
@@ -112,7 +118,7 @@ def test_what_has_no_sentence_is_refused():
 
 
 def test_a_forecast_over_a_cap_stops_before_the_first_call():
-    forecast = Forecast(n_texts=1200, n_tokens=300_000)
+    forecast = SentenceForecast(n_texts=1200, n_tokens=300_000)
     forecast.require_at_most()
     forecast.require_at_most(1200, 300_000)
     with pytest.raises(SentenceError, match="1,200 sentences are to be embedded, 1,199 are allow"):

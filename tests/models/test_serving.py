@@ -11,7 +11,7 @@ from planted import MINILM, a_collection, embedded, in_every_space, ingest_parse
 from typer.testing import CliRunner
 
 import genept.cli.predict_commands
-from genept.collections.sidecar import said
+from genept.collections.sidecar import validated_sidecar
 from genept.common.errors import SourceError, StoreError
 from genept.datasources.readers.sandbox_watch import USUAL
 from genept.embeddings.expression import embedding_matrix
@@ -72,7 +72,7 @@ def own_file(path, n=9, genes=GENES, change=lambda X: X, seed=7):
 
 
 def read(path, unit="log2"):
-    told = said({"id": "own-samples", "kind": "bulk", "unit": unit}, "the test")
+    told = validated_sidecar({"id": "own-samples", "kind": "bulk", "unit": unit}, "the test")
     return read_user_samples(path, told, NOMENCLATURE).samples
 
 
@@ -131,14 +131,14 @@ def test_a_few_missing_genes_are_borne(trained, tmp_path):
 
 def test_a_file_whose_unit_cannot_be_told_is_asked_about(tmp_path):
     path = own_file(tmp_path / "own.csv")
-    told = said({"id": "own-samples", "kind": "bulk"}, "the test")
+    told = validated_sidecar({"id": "own-samples", "kind": "bulk"}, "the test")
     with pytest.raises(SourceError, match=r"^own\.csv: unit: .*state the unit: unit = .log2. for"):
         read_user_samples(path, told, NOMENCLATURE)
 
 
 def test_a_value_that_cannot_be_is_refused_with_the_name_of_the_file(tmp_path):
     path = own_file(tmp_path / "own.csv", change=lambda X: X * 9)
-    told = said({"id": "own-samples", "kind": "bulk", "unit": "log2"}, "the test")
+    told = validated_sidecar({"id": "own-samples", "kind": "bulk", "unit": "log2"}, "the test")
     with pytest.raises(StoreError, match=r"^own\.csv: "):
         read_user_samples(path, told, NOMENCLATURE)
 

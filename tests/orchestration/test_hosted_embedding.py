@@ -16,7 +16,7 @@ from installations import PROJECT
 from loopback_openai import LoopbackService, hashed, serving
 from prefect_server import prefect_server
 
-from genept.text.embedders.hosted.ledger import all_receipts
+from genept.text.embedders.hosted.ledger import all_payments
 
 PROGRAM = Path(__file__).parents[1] / "support" / "embedding_run.py"
 KEY = "sk-planted-marker-key"
@@ -119,9 +119,9 @@ def test_a_kill_costs_no_more_than_the_requests_under_way(
     texts = [f"gene {number} does what it does" for number in range(N_TEXTS)]
     expected = hashed(48)(texts)
     assert seen["sha256"] == hashlib.sha256(np.ascontiguousarray(expected).tobytes()).hexdigest()
-    receipts = all_receipts(object_store, store_prefix)
-    assert sum(one.n_texts for one in receipts) == N_TEXTS
-    assert sum(one.tokens for one in receipts) == 6 * N_TEXTS
+    payments = all_payments(object_store, store_prefix)
+    assert sum(one.n_texts for one in payments) == N_TEXTS
+    assert sum(one.tokens for one in payments) == 6 * N_TEXTS
     assert KEY not in said
 
     service.requests.clear()

@@ -41,7 +41,7 @@ def tidy_summary(text: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text; joined by single spaces they are the text again."""
-    return [one for one in _SENTENCE.split(text.strip()) if one]
+    return [sentence for sentence in _SENTENCE.split(text.strip()) if sentence]
 
 
 def without_control_characters(text: str) -> tuple[str, bool]:
@@ -179,7 +179,7 @@ def _cost_of_joining(parts: Sequence[PartOfText], place: int, length: Lengths) -
     part = parts[place]
     if part.kept:
         return length[part.use.between]
-    before = [one for one, other in enumerate(parts) if other.kept]
+    before = [position for position, other in enumerate(parts) if other.kept]
     after = sorted([*before, place])
     return length[part.use.lead] + _joints(parts, after, length) - _joints(parts, before, length)
 

@@ -61,9 +61,9 @@ def describe(
         if reason := _lacking(recipe, parts):
             left_out.append(identity | {"reason": reason})
             continue
-        told = [masked(part, recipe, gene) for part in parts]
-        if any(part.items for part in told):
-            described.append((identity, told))
+        kept = [masked(part, recipe, gene) for part in parts]
+        if any(part.items for part in kept):
+            described.append((identity, kept))
         else:
             left_out.append(identity | {"reason": "nothing is left of it under the masks"})
     pieces = (item for _, parts in described for part in parts for item in part.items)
@@ -102,8 +102,8 @@ def gene_parts(
         parts = []
         for use, own, other in zip(recipe.parts, items, others, strict=True):
             name = use.otherwise if use.otherwise and id_ not in own else use.part
-            found = (own if name == use.part else other).get(id_, [])
-            parts.append(_part(use, name, knowledge.releases.get(name, "no source"), found))
+            its_items = (own if name == use.part else other).get(id_, [])
+            parts.append(_part(use, name, knowledge.releases.get(name, "no source"), its_items))
         yield row, parts
 
 
@@ -179,13 +179,13 @@ def _items(
     return dict(zip(grouped["ensembl_gene_id"], grouped["item"].to_list(), strict=True))
 
 
-def _part(use: PartUse, name: str, release: str, found: list[str]) -> PartOfText:
-    tidy = [without_control_characters(item) for item in found[: use.max_items]]
+def _part(use: PartUse, name: str, release: str, items: list[str]) -> PartOfText:
+    tidy = [without_control_characters(item) for item in items[: use.max_items]]
     return PartOfText(
         use,
         name,
         release,
-        known=len(found),
+        known=len(items),
         items=tuple(item for item, _ in tidy if item.strip()),
         cleaned=sum(was for _, was in tidy),
     )
@@ -195,5 +195,7 @@ def _lacking(recipe: Recipe, parts: list[PartOfText]) -> str | None:
     empty = {part.use.part for part in parts} - {part.use.part for part in parts if part.items}
     fall_backs = {use.part: use.otherwise for use in recipe.parts if use.otherwise}
     wanted = [name for name in recipe.requires if name in empty]
-    lacking = [one for name in wanted for one in (name, fall_backs.get(name)) if one]
+    lacking = [
+        part_name for name in wanted for part_name in (name, fall_backs.get(name)) if part_name
+    ]
     return f"has no {' and no '.join(lacking)}" if lacking else None

@@ -108,13 +108,13 @@ class KnowledgeSources:
 
     def inputs_of(self, parts: Iterable[PartName]) -> dict[str, str]:
         """The same for these parts."""
-        found = {}
+        hashes = {}
         for part in parts:
             if part == "go" and not self._has_goa:
-                found["pyiomica"] = self.archives.catalogue.sources["pyiomica"].sha256
+                hashes["pyiomica"] = self.archives.catalogue.sources["pyiomica"].sha256
             elif part not in OF_GENES and self.missing(part) is None:
-                found |= {id_: self.files[id_].sha256 for id_ in MIRRORED[part]}
-        return found
+                hashes |= {id_: self.files[id_].sha256 for id_ in MIRRORED[part]}
+        return hashes
 
     def read(self, genes: pl.DataFrame, parts: Iterable[PartName]) -> Knowledge:
         """What is known of `genes`; parts without a source are left out.
@@ -136,9 +136,9 @@ class KnowledgeSources:
             elif part not in facts and self.missing(part) is None:
                 facts |= self._from_file(part, genes)
                 releases |= {
-                    one: self.files[MIRRORED[one][0]].release
-                    for one in facts
-                    if one not in releases
+                    name: self.files[MIRRORED[name][0]].release
+                    for name in facts
+                    if name not in releases
                 }
         return Knowledge(genes, facts, releases)
 
@@ -196,23 +196,27 @@ def _by_entrez(genes: pl.DataFrame) -> pl.DataFrame:
     return genes.select("ensembl_gene_id", "entrez_id").drop_nulls()
 
 
-def _told(rows: pl.DataFrame, *order: str) -> pl.DataFrame:
+def _items_of(rows: pl.DataFrame, *order: str) -> pl.DataFrame:
     """Distinct items of each gene, in order."""
     chosen = rows.sort("ensembl_gene_id", *order, maintain_order=True)
     return chosen.select("ensembl_gene_id", "item").unique(maintain_order=True)
 
 
 def _summaries(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    found = read_gene_summary(file.opener, file.path.name).join(_by_entrez(genes), on="entrez_id")
-    tidy = found.with_columns(pl.col("summary").map_elements(tidy_summary, pl.String))
-    return {"summary": _told(_sentences(tidy, "summary"))}
+    summaries = read_gene_summary(file.opener, file.path.name).join(
+        _by_entrez(genes), on="entrez_id"
+    )
+    tidy = summaries.with_columns(pl.col("summary").map_elements(tidy_summary, pl.String))
+    return {"summary": _items_of(_sentences(tidy, "summary"))}
 
 
 def _swissprot(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    found = read_swissprot(file.opener, file.path.name).join(_by_accession(genes), on="uniprot_id")
-    told = _sentences(found, "text")
+    entries = read_swissprot(file.opener, file.path.name).join(
+        _by_accession(genes), on="uniprot_id"
+    )
+    sentences_ = _sentences(entries, "text")
     return {
-        topic: _told(told.filter(topic=topic), "uniprot_id")
+        topic: _items_of(sentences_.filter(topic=topic), "uniprot_id")
         for topic in ("function", "location", "disease")
     }
 
@@ -223,7 +227,7 @@ def _pathways(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     Members are counted among the genes that HGNC names, so that the second copy of a gene (on
     the Y chromosome, say) does not make its pathways larger.
     """
-    found = read_reactome(file.opener, file.path.name)
+    members = read_reactome(file.opener, file.path.name)
     named = genes.filter(pl.col("hgnc_id") != "")
     ids = pl.concat(
         [
@@ -231,26 +235,28 @@ def _pathways(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
             named.select("ensembl_gene_id", input_id="ensembl_gene_id"),
         ]
     )
-    sized = found.join(ids, on="input_id").with_columns(
+    sized = members.join(ids, on="input_id").with_columns(
         n_genes=pl.col("ensembl_gene_id").n_unique().over("pathway")
     )
-    return {"pathways": _told(sized.rename({"pathway": "item"}), "n_genes", "item")}
+    return {"pathways": _items_of(sized.rename({"pathway": "item"}), "n_genes", "item")}
 
 
 def _phenotypes(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Phenotypes of few genes first."""
-    found = read_phenotypes(file.opener, file.path.name).join(_by_entrez(genes), on="entrez_id")
-    sized = found.with_columns(n_genes=pl.col("ensembl_gene_id").n_unique().over("phenotype"))
-    return {"phenotypes": _told(sized.rename({"phenotype": "item"}), "n_genes", "item")}
+    annotated = read_phenotypes(file.opener, file.path.name).join(_by_entrez(genes), on="entrez_id")
+    sized = annotated.with_columns(n_genes=pl.col("ensembl_gene_id").n_unique().over("phenotype"))
+    return {"phenotypes": _items_of(sized.rename({"phenotype": "item"}), "n_genes", "item")}
 
 
 def _interactions(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Partners with most publications first."""
-    found = read_interactions(file.opener, file.path.name).join(_by_entrez(genes), on="entrez_id")
-    ranked = found.select(
+    partners = read_interactions(file.opener, file.path.name).join(
+        _by_entrez(genes), on="entrez_id"
+    )
+    ranked = partners.select(
         "ensembl_gene_id", item="partner", rank=-pl.col("publications").cast(pl.Int64)
     )
-    return {"interactions": _told(ranked, "rank", "item")}
+    return {"interactions": _items_of(ranked, "rank", "item")}
 
 
 def _sentences(rows: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -69,7 +69,7 @@ class Mask(BaseModel):
             symbols = [gene["symbol"], *gene["aliases"], *gene["previous_symbols"]]
             names = [gene["name"]] if gene["name"] else []
             patterns += [_whole_words(names, re.IGNORECASE)] if names else []
-            patterns += [_whole_words([one for one in symbols if one], 0)]
+            patterns += [_whole_words([symbol for symbol in symbols if symbol], 0)]
         taken = 0
         for pattern in patterns:
             text, n = pattern.subn("", text)
@@ -186,7 +186,7 @@ class Recipe(BaseModel):
         """Positions of the parts, the one first that gives way last."""
         labels = [use.label for use in self.parts]
         givers = [labels.index(label) for label in reversed(self.gives_way)]
-        return [one for one in range(len(labels)) if one not in givers] + givers
+        return [position for position in range(len(labels)) if position not in givers] + givers
 
     def for_embedder(self, embedder: str, counted_in: str = WORDPIECE) -> Recipe:
         """The recipe at the token budget of an embedder, in the embedder's own tokens.
@@ -235,13 +235,13 @@ def read_declarations(path: Path) -> dict[str, Any]:
         It cannot be read, or holds something else.
     """
     try:
-        found = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+        declared = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SourceError(f"the recipes file {path} cannot be read: {error}") from error
     known = ("recipes", "masks", "spaces", "ensembles")
-    if unknown := sorted(set(found) - set(known)):
+    if unknown := sorted(set(declared) - set(known)):
         raise SourceError(f"{path}: {unknown} is none of {', '.join(known)}")
-    return found
+    return declared
 
 
 def _merged(book: dict[str, Any], own: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -255,7 +255,7 @@ def _merged(book: dict[str, Any], own: Mapping[str, Any], path: Path) -> dict[st
 
 
 def _recipes(book: Mapping[str, Any], path: Path) -> dict[str, Recipe]:
-    found: dict[str, Recipe] = {}
+    recipes: dict[str, Recipe] = {}
     where = ""
     try:
         masks = {}
@@ -265,16 +265,16 @@ def _recipes(book: Mapping[str, Any], path: Path) -> dict[str, Recipe]:
         for name, entry in book["recipes"].items():
             where = f"[recipes.{name}]"
             fields = _inherited(name, entry, book["recipes"])
-            if unknown := [one for one in fields.get("masks", ()) if one not in masks]:
+            if unknown := [mask for mask in fields.get("masks", ()) if mask not in masks]:
                 raise ValueError(f"unknown masks {unknown}; known are {sorted(masks)}")
-            fields["masks"] = tuple(masks[one] for one in fields.get("masks", ()))
-            found[name] = Recipe(**{"id": name, **fields})
+            fields["masks"] = tuple(masks[mask] for mask in fields.get("masks", ()))
+            recipes[name] = Recipe(**{"id": name, **fields})
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SourceError(f"{path} {where}: {told}") from error
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SourceError(f"{path} {where}: {problems}") from error
     except (ValueError, TypeError) as error:
         raise SourceError(f"{path} {where}: {error}") from error
-    return found
+    return recipes
 
 
 def _inherited(name: str, entry: Mapping[str, Any], all_: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,8 +45,8 @@ def terms(text: str) -> list[str]:
     Names with digits and hyphens stay whole (``hla-drb1``, ``il-2``, ``nkx2.5``, ``tgf-β``);
     a hyphenated term counts as its parts too, so that "DNA-binding" meets "DNA binding".
     """
-    found = _TERM.findall(text.casefold())
-    return found + [part for term in found if "-" in term for part in term.split("-")]
+    words = _TERM.findall(text.casefold())
+    return words + [part for term in words if "-" in term for part in term.split("-")]
 
 
 class LSA:

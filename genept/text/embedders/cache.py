@@ -22,7 +22,13 @@ from genept.storage.object_store import ObjectStore
 from genept.storage.provenance import sha256_of
 from genept.text.descriptions.compose import text_sha256
 from genept.text.embedders.embedder import MeteredEmbedder, TextEmbedder, validate_vectors
-from genept.text.embedders.hosted.ledger import MILLION, RECEIPTS, Receipt, packed, unpacked
+from genept.text.embedders.hosted.ledger import (
+    MILLION,
+    PAYMENTS,
+    Payment,
+    payments_as_json,
+    payments_in,
+)
 
 COMPACT_AT: Final = 32
 """Shards from which on they are merged: each costs a request whenever a cache is opened."""
@@ -60,7 +66,7 @@ class VectorCache:
         """Whether there is a vector of the text with this SHA-256."""
         return address in self._known()
 
-    def add(self, texts: Sequence[str], vectors: Vectors, receipt: Receipt | None = None) -> None:
+    def add(self, texts: Sequence[str], vectors: Vectors, payment: Payment | None = None) -> None:
         """Keep the vectors of texts, and what they cost; nothing invalid is kept.
 
         Raises
@@ -68,15 +74,15 @@ class VectorCache:
         EmbeddingError
             If a vector is not finite, of the wrong dimension or not of the promised length.
         """
-        self.add_addressed([text_sha256(text) for text in texts], vectors, receipt)
+        self.add_addressed([text_sha256(text) for text in texts], vectors, payment)
 
     def add_addressed(
-        self, addresses: Sequence[str], vectors: Vectors, receipt: Receipt | None = None
+        self, addresses: Sequence[str], vectors: Vectors, payment: Payment | None = None
     ) -> None:
         """Keep vectors of texts of which only the SHA-256 is at hand; see `add`."""
         validate_vectors(vectors, len(addresses), self.dimensions, unit_norm=self.unit_norm)
         self._known()
-        key = self._write(addresses, vectors, [receipt] if receipt else [])
+        key = self._write(addresses, vectors, [payment] if payment else [])
         self._remember(key, addresses, vectors.copy())
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
@@ -131,7 +137,7 @@ class VectorCache:
             return False
         addresses: list[str] = []
         rows: list[Vectors] = []
-        receipts: dict[str, Receipt] = {}
+        payments: dict[str, Payment] = {}
         seen: set[str] = set()
         merged: list[str] = []
         for key in keys:
@@ -139,16 +145,16 @@ class VectorCache:
             if shard is None:
                 continue  # another one merged it: it is in a shard that we do not touch
             merged.append(key)
-            fresh = [row for row, one in enumerate(shard[0]) if one not in seen]
+            fresh = [row for row, address in enumerate(shard[0]) if address not in seen]
             addresses += [shard[0][row] for row in fresh]
             rows.append(shard[1][fresh])
             seen.update(shard[0])
-            receipts |= {one.receipt_id: one for one in shard[2]}
+            payments |= {payment.receipt_id: payment for payment in shard[2]}
         if len(merged) < 2:
             return False
         order = np.argsort(addresses)
         result = self._write(
-            [addresses[row] for row in order], np.concatenate(rows)[order], receipts.values()
+            [addresses[row] for row in order], np.concatenate(rows)[order], payments.values()
         )
         self.store.delete(key for key in merged if key != result)
         return True
@@ -162,17 +168,17 @@ class VectorCache:
     def _remember(self, key: str, addresses: Sequence[str], vectors: Vectors) -> None:
         number = len(self._matrices)
         self._matrices.append(vectors)
-        self._place.update((one, (number, row)) for row, one in enumerate(addresses))
+        self._place.update((address, (number, row)) for row, address in enumerate(addresses))
         if self._read is not None:
             self._read.add(key)
 
     def _write(
-        self, addresses: Sequence[str], vectors: Vectors, receipts: Iterable[Receipt]
+        self, addresses: Sequence[str], vectors: Vectors, payments: Iterable[Payment]
     ) -> str:
         embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), self.dimensions)
         rows = pa.table({"text_sha256": pa.array(addresses, pa.string()), "embedding": embedding})
-        if receipts := list(receipts):
-            rows = rows.replace_schema_metadata({RECEIPTS: packed(receipts)})
+        if payments := list(payments):
+            rows = rows.replace_schema_metadata({PAYMENTS: payments_as_json(payments)})
         body = io.BytesIO()
         # Random mantissas and hashes compress to 92 %, at many times the cost of writing them.
         pq.write_table(rows, body, compression="none", use_dictionary=False)
@@ -181,8 +187,8 @@ class VectorCache:
         self.store.put_if_absent(key, content)
         return key
 
-    def _shard(self, key: str) -> tuple[list[str], Vectors, list[Receipt]] | None:
-        """Addresses, vectors and receipts of a shard; none if it was merged meanwhile."""
+    def _shard(self, key: str) -> tuple[list[str], Vectors, list[Payment]] | None:
+        """Addresses, vectors and payments of a shard; none if it was merged meanwhile."""
         try:
             content = self.store.get(key)
         except MissingObjectError:
@@ -195,11 +201,11 @@ class VectorCache:
         rows = pq.read_table(pa.BufferReader(content))
         flat = rows["embedding"].combine_chunks().flatten().to_numpy()
         matrix = flat.reshape(-1, self.dimensions)
-        return rows["text_sha256"].to_pylist(), matrix, unpacked(rows.schema.metadata)
+        return rows["text_sha256"].to_pylist(), matrix, payments_in(rows.schema.metadata)
 
 
 @dataclass(frozen=True)
-class Forecast:
+class CostForecast:
     """Cost of the texts that have no vector yet; `basis` says how tokens were counted."""
 
     embedder: str
@@ -212,7 +218,7 @@ class Forecast:
 
 def forecast(
     embedder: TextEmbedder, cache: VectorCache, texts: Sequence[str], *, price: float = 1.0
-) -> Forecast:
+) -> CostForecast:
     """What `texts` would cost now, without asking anybody.
 
     Parameters
@@ -223,7 +229,9 @@ def forecast(
     new = cache.missing(texts)
     if not isinstance(embedder, MeteredEmbedder):
         basis = "runs on this machine: costs nothing, tokens are not counted"
-        return Forecast(embedder.id, len(set(texts)), len(new), 0, 0.0, basis)
+        return CostForecast(embedder.id, len(set(texts)), len(new), 0, 0.0, basis)
     tokens = sum(embedder.count_tokens(new))
     dollars = tokens * embedder.dollars_per_million_tokens * price / MILLION
-    return Forecast(embedder.id, len(set(texts)), len(new), tokens, dollars, embedder.counted_by)
+    return CostForecast(
+        embedder.id, len(set(texts)), len(new), tokens, dollars, embedder.counted_by
+    )

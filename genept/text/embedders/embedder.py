@@ -58,7 +58,7 @@ class TextEmbedder(Protocol):
 
 
 @dataclass(frozen=True)
-class Answer:
+class EmbeddingAnswer:
     """What became of texts that a service was asked for, good or bad, and what that took.
 
     `vectors` are those of `texts`, which leave out what was not answered well; `failure` then
@@ -95,7 +95,7 @@ class MeteredEmbedder(TextEmbedder, Protocol):
     def pack(self, texts: Sequence[str]) -> list[list[str]]:
         """Texts as requests that the service accepts."""
 
-    def ask(self, texts: Sequence[str]) -> Answer:
+    def ask(self, texts: Sequence[str]) -> EmbeddingAnswer:
         """One request's texts, asked for until answered well or given up; never raises."""
 
 

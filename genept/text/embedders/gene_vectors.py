@@ -22,7 +22,8 @@ from genept.text.embedders.baselines import LSA, RandomVectors, shuffled
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import EmbeddingError, MeteredEmbedder, TextEmbedder
 from genept.text.embedders.hosted.batch_jobs import packed_jobs
-from genept.text.embedders.hosted.budget import Purse, Till
+from genept.text.embedders.hosted.budget import Budget
+from genept.text.embedders.hosted.declared import SpendingLimit
 from genept.text.embedders.spaces import Space
 
 BATCH = 1024
@@ -56,13 +57,13 @@ def embed_through_cache(
     cache: VectorCache,
     texts: Sequence[str],
     runner: Runner = plain_loop,
-    purse: Purse | None = None,
+    spending_limit: SpendingLimit | None = None,
 ) -> npt.NDArray[np.float32]:
     """Vectors of texts; only texts never seen before are given to the embedder.
 
     Parameters
     ----------
-    purse
+    spending_limit
         What a metered embedder may cost.
 
     Returns
@@ -74,7 +75,9 @@ def embed_through_cache(
     if missing:
         with progress_bar(f"embedding: {embedder.id}", len(missing)) as advance:
             if isinstance(embedder, MeteredEmbedder):
-                _pay_for(embedder, cache, missing, runner, purse or Purse(), advance)
+                _pay_for(
+                    embedder, cache, missing, runner, spending_limit or SpendingLimit(), advance
+                )
             else:
                 _embed_here(embedder, cache, missing, runner, advance)
         cache.compact()
@@ -106,18 +109,18 @@ def _pay_for(
     cache: VectorCache,
     missing: Sequence[str],
     runner: Runner,
-    purse: Purse,
+    spending_limit: SpendingLimit,
     advance: Callable[[float], None],
 ) -> None:
     requests = embedder.pack(missing)
-    if purse.batch_api:
+    if spending_limit.batch_api:
         requests = packed_jobs([text for request in requests for text in request])
     interrupted = threading.Event()
     run_id = f"run-{secrets.token_hex(8)}"
-    with Till(embedder, cache, purse, run_id, interrupted, console.print) as till:
+    with Budget(embedder, cache, spending_limit, run_id, interrupted, console.print) as budget:
 
         def embed_batch(batch: Sequence[str]) -> None:
-            till.pay(batch)
+            budget.pay(batch)
             advance(len(batch))
 
         runner(requests, embed_batch, embedder.at_once, interrupted)
@@ -131,7 +134,7 @@ def embed_genes(
     *,
     product: str,
     runner: Runner = plain_loop,
-    purse: Purse | None = None,
+    spending_limit: SpendingLimit | None = None,
 ) -> Part:
     """The gene vectors of one space, unless the lake holds them already.
 
@@ -141,7 +144,7 @@ def embed_genes(
         The recipe's part of table `gene_descriptions`.
     open_embedder
         Opens the pretrained or hosted text model; called only if the space needs one and is new.
-    purse
+    spending_limit
         What a hosted model may cost.
 
     Raises
@@ -161,7 +164,7 @@ def embed_genes(
         if space.variant == "shuffled":
             given = shuffled(rows["ensembl_gene_id"].to_list())
             rows = rows.with_columns(rows.select("text", "text_sha256")[given.tolist()])
-        rows, vectors = _vectors(lake, space, rows, open_embedder, product, runner, purse)
+        rows, vectors = _vectors(lake, space, rows, open_embedder, product, runner, spending_limit)
         return [
             NewPart(
                 "gene_embeddings", _rows(space, rows, vectors), (space.id,), int(vectors.shape[1])
@@ -179,7 +182,7 @@ def _vectors(
     open_embedder: Callable[[], TextEmbedder],
     product: str,
     runner: Runner,
-    purse: Purse | None,
+    spending_limit: SpendingLimit | None,
 ) -> tuple[pl.DataFrame, npt.NDArray[np.float32]]:
     """The genes that the space can place, and a vector for each."""
     texts = rows["text"].to_list()
@@ -194,7 +197,7 @@ def _vectors(
     if embedder.id != space.embedder:
         raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
     cache = VectorCache(lake.store, product, embedder)
-    return rows, embed_through_cache(embedder, cache, texts, runner, purse)
+    return rows, embed_through_cache(embedder, cache, texts, runner, spending_limit)
 
 
 def _rows(space: Space, genes: pl.DataFrame, vectors: npt.NDArray[np.float32]) -> pa.Table:

@@ -206,10 +206,10 @@ def _keep_graph(folder: Path, graph: bytes) -> Path:
 def _read_pinned(open_member: OpenMember, member: str, sha256: str) -> bytes:
     with open_member(member) as file:
         content = file.read()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
         raise EmbeddingError(
-            f"{member} has sha256 {found}, expected {sha256}: the archive is not the pinned one; "
+            f"{member} has sha256 {actual}, expected {sha256}: the archive is not the pinned one; "
             f"delete it and fetch it again"
         )
     return content

@@ -33,7 +33,7 @@ _BY_ID: Final = ("exact", "ensembl_id", "version_stripped")
 SHOWN: Final = 5
 
 
-class OwnSpace(BaseModel):
+class RegisteredSpace(BaseModel):
     """The declaration of a registered table of vectors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -136,9 +136,9 @@ def map_vectors(table: VectorTable, nomenclature: Nomenclature, genes: pl.DataFr
     )
 
 
-def own_spaces(store: ObjectStore, product: str) -> list[OwnSpace]:
+def registered_spaces(store: ObjectStore, product: str) -> list[RegisteredSpace]:
     """The registered spaces, by id."""
-    return read_declarations(store, f"{product}/spaces/declarations/", OwnSpace, "space")
+    return read_declarations(store, f"{product}/spaces/declarations/", RegisteredSpace, "space")
 
 
 def register(
@@ -153,7 +153,7 @@ def register(
     citation: str,
     licence: str = "not stated",
     redistributable: bool = False,
-) -> OwnSpace:
+) -> RegisteredSpace:
     """Store mapped vectors and declare them as the space `id_`.
 
     Parameters
@@ -169,7 +169,7 @@ def register(
         It is taken.
     """
     content = _content(mapped)
-    declared = OwnSpace(
+    declared = RegisteredSpace(
         id=id_,
         table_sha256=hashlib.sha256(content).hexdigest(),
         dimensions=int(mapped.vectors.shape[1]),
@@ -206,13 +206,13 @@ def remove(store: ObjectStore, product: str, id_: str) -> None:
     StoreError
         No such space is registered.
     """
-    known = {one.id for one in own_spaces(store, product)}
+    known = {declared.id for declared in registered_spaces(store, product)}
     if id_ not in known:
         raise StoreError(f"no space {id_!r} is registered; there are {sorted(known) or 'none'}")
     store.delete([_declaration_key(product, id_)])
 
 
-def release_own_space(lake: Lake, space: Space, *, product: str) -> Part:
+def release_registered_space(lake: Lake, space: Space, *, product: str) -> Part:
     """The part of table `gene_embeddings` of a registered space, unless the lake holds it."""
     sha256 = str(space.table)
     origin = Origin(
@@ -264,7 +264,7 @@ def _content(mapped: Mapped) -> bytes:
 
 def _terms(store: ObjectStore, product: str, id_: str) -> dict[str, object]:
     """What the origin of a space's vectors says of their licence, for `genept.release.staging`."""
-    for declared in own_spaces(store, product):
+    for declared in registered_spaces(store, product):
         if declared.id == id_:
             return {"licence": declared.licence, "redistributable": declared.redistributable}
     raise StoreError(f"no space {id_!r} is registered: add it with `genept spaces add`")

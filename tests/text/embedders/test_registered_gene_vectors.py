@@ -13,9 +13,9 @@ from genept.nomenclature.mapping import Nomenclature
 from genept.storage.lake import Lake
 from genept.text.embedders.registered_gene_vectors import (
     map_vectors,
-    own_spaces,
     register,
-    release_own_space,
+    registered_spaces,
+    release_registered_space,
     remove,
 )
 
@@ -84,20 +84,20 @@ def test_unusable_tables_are_refused(names, vectors, reason):
 
 def test_a_registered_space_is_listed_released_and_removed(lake: Lake, store_prefix: str):
     declared = registered(lake.store, store_prefix)
-    (listed,) = own_spaces(lake.store, store_prefix)
+    (listed,) = registered_spaces(lake.store, store_prefix)
     assert listed == declared
     assert (listed.genes, listed.dimensions, listed.citation) == (2, 2, "somebody")
 
-    part = release_own_space(lake, listed.space, product=store_prefix)
+    part = release_registered_space(lake, listed.space, product=store_prefix)
     rows = lake.read_arrow(part)
     assert part.partition == ("scgpt/human",)
     assert rows["ensembl_gene_id"].to_pylist() == IDS[:2]
     assert rows["text_sha256"].to_pylist() == [None, None]
     np.testing.assert_allclose(embedding_matrix(rows), [[0.6, 0.8], [0, 1]], rtol=1e-6)
-    assert release_own_space(lake, listed.space, product=store_prefix) == part
+    assert release_registered_space(lake, listed.space, product=store_prefix) == part
 
     remove(lake.store, store_prefix, "scgpt/human")
-    assert own_spaces(lake.store, store_prefix) == []
+    assert registered_spaces(lake.store, store_prefix) == []
     with pytest.raises(StoreError, match="no space 'scgpt/human' is registered; there are none"):
         remove(lake.store, store_prefix, "scgpt/human")
 
@@ -106,7 +106,7 @@ def test_what_is_registered_is_not_rewritten(lake: Lake, store_prefix: str):
     first = registered(lake.store, store_prefix)
     with pytest.raises(StoreError, match="'scgpt/human' is registered already"):
         registered(lake.store, store_prefix, mapped=mapped_of(A=[1, 0]))
-    assert own_spaces(lake.store, store_prefix) == [first]
+    assert registered_spaces(lake.store, store_prefix) == [first]
     with pytest.raises(ValueError, match="is no space"):
         registered(lake.store, store_prefix, id_="ScGPT")
     assert len(list(lake.store.list(f"{store_prefix}/spaces/tables/"))) == 2

@@ -112,7 +112,7 @@ def _vector(value: Any) -> npt.NDArray[np.float32] | None:
     try:
         if isinstance(value, str):
             return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
-        if isinstance(value, list) and all(type(one) in (int, float) for one in value):
+        if isinstance(value, list) and all(type(number) in (int, float) for number in value):
             with np.errstate(over="ignore"):
                 return np.array(value, dtype=np.float32)
     except (binascii.Error, ValueError, OverflowError):
@@ -194,18 +194,22 @@ def explained(
     import openai
 
     passing = is_passing(error)
-    said = str(error).replace(key.get_secret_value() or "\0", "[key]")[:600]
+    message = str(error).replace(key.get_secret_value() or "\0", "[key]")[:600]
     if isinstance(error, openai.APIStatusError):
         if _has_no_money(error):
-            said += "; the account has no money left: top it up, then run again"
+            message += "; the account has no money left: top it up, then run again"
         elif error.status_code in REMEDIES:
-            said += f"; {REMEDIES[error.status_code]}"
+            message += f"; {REMEDIES[error.status_code]}"
         elif not passing and texts:
             longest = max(texts, key=len)
-            said += f"; of {len(texts)} texts the longest: " + named([(longest, "was asked for")])
+            message += f"; of {len(texts)} texts the longest: " + named(
+                [(longest, "was asked for")]
+            )
     elif isinstance(error, openai.APIConnectionError):
-        said += f" ({type(error.__cause__ or error).__name__}); check the network and the address"
-    message = f"{embedder}: {service} failed: {said}"
+        message += (
+            f" ({type(error.__cause__ or error).__name__}); check the network and the address"
+        )
+    message = f"{embedder}: {service} failed: {message}"
     return EmbeddingError(message) if passing else RefusedEmbeddingError(message)
 
 

@@ -99,7 +99,7 @@ class BatchApi:
         EmbeddingError
             If nobody waits for it any more, or it cannot be read.
         """
-        pause = self.embedder.patience.first_wait
+        pause = self.embedder.retry_policy.first_wait
         while (batch := self._retrieve(batch_id)).status not in ENDED:
             if self.abandoned.wait(pause):
                 raise EmbeddingError(f"batch {batch_id} is left for the next run to collect")
@@ -112,17 +112,19 @@ class BatchApi:
                 if response.get("status_code") == 200 and isinstance(response.get("body"), dict):
                     answers[line["custom_id"]] = response["body"]
                 else:
-                    said = line.get("error") or (response.get("body") or {}).get("error")
-                    failures[line["custom_id"]] = f"failed: {json.dumps(said)[:200]}"
+                    error = line.get("error") or (response.get("body") or {}).get("error")
+                    failures[line["custom_id"]] = f"failed: {json.dumps(error)[:200]}"
         return BatchOutcome(answers, failures, self._refusal(batch))
 
     def _refusal(self, batch: Batch) -> RefusedEmbeddingError | None:
         if batch.status != "failed":
             return None
         listed = batch.errors.data if batch.errors and batch.errors.data else []
-        said = "; ".join(f"{one.code}: {one.message}" for one in listed[:3]) or "no reason given"
+        reasons = (
+            "; ".join(f"{error.code}: {error.message}" for error in listed[:3]) or "no reason given"
+        )
         return RefusedEmbeddingError(
-            f"{self.embedder.id}: the service refused batch {batch.id}: {said}"
+            f"{self.embedder.id}: the service refused batch {batch.id}: {reasons}"
         )
 
     def _retrieve(self, batch_id: str) -> Batch:
@@ -148,7 +150,7 @@ class BatchApi:
         embedder = self.embedder
         policy = Retrying(
             retry=retry_if_exception(is_passing),
-            stop=stop_after_attempt(embedder.patience.attempts),
+            stop=stop_after_attempt(embedder.retry_policy.attempts),
             wait=embedder.pause,
             reraise=True,
         )

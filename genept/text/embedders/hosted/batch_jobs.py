@@ -23,14 +23,14 @@ from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import EmbeddingError, RefusedEmbeddingError
 from genept.text.embedders.hosted.answers import charged_tokens, named, read_answer
 from genept.text.embedders.hosted.batch_api import BatchApi
-from genept.text.embedders.hosted.ledger import Receipt, new_receipt
+from genept.text.embedders.hosted.ledger import Payment, new_payment
 from genept.text.embedders.hosted.openai import ROUNDS, OpenAIEmbedder
 
 JOB_TEXTS: Final = 50_000
 JOB_BYTES: Final = 150_000_000
 """Of texts; a file may have 200 MB, and each text comes in an envelope of its own."""
 
-Keep = Callable[[Sequence[str], npt.NDArray[np.float32], Receipt], None]
+Keep = Callable[[Sequence[str], npt.NDArray[np.float32], Payment], None]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class BatchJobs:
     Parameters
     ----------
     keep
-        Keeps vectors, by the addresses of their texts, with their receipt.
+        Keeps vectors, by the addresses of their texts, with their payment.
     abandoned
         Set when nobody waits any more: batches are then left for the next run to collect.
     """
@@ -150,7 +150,7 @@ class BatchJobs:
                 good[address] = answer.good[0]
         for address in good:
             del faults[address]
-        faults |= {one: why for one, why in outcome.failures.items() if one in faults}
+        faults |= {address: why for address, why in outcome.failures.items() if address in faults}
         self._account(job, batch_id, good, usage, n_answers)
         self._forget(job)
         if refusal:
@@ -167,7 +167,7 @@ class BatchJobs:
     ) -> None:
         if not n_answers:
             return
-        receipt = new_receipt(
+        payment = new_payment(
             self.embedder,
             self.run_id,
             f"batch-{batch_id}",  # collected twice after a kill, it is still one payment
@@ -180,7 +180,7 @@ class BatchJobs:
             price=self.price,
         )
         vectors = np.array(list(good.values()), np.float32).reshape(-1, self.embedder.dimensions)
-        self._keep(list(good), vectors, receipt)
+        self._keep(list(good), vectors, payment)
 
     def _key(self, job: Job) -> str:
         return f"{self.prefix}{job.nonce}.json"

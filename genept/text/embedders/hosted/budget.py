@@ -5,49 +5,176 @@ Also the hosted embedders of an installation: which may be used, and why not.
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import SecretStr
 
-from genept.common.settings import Settings
+from genept.common.errors import ConflictError, MissingObjectError, StoreError
+from genept.common.processes import is_running, machine, started, uptime
+from genept.storage.object_store import ObjectStore
 from genept.text.descriptions.compose import text_sha256
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import MeteredEmbedder, RefusedEmbeddingError
 from genept.text.embedders.hosted.batch_jobs import BatchJobs
-from genept.text.embedders.hosted.declared import HostedModel, TokenRate, load_embedders
-from genept.text.embedders.hosted.lease import Lease
-from genept.text.embedders.hosted.ledger import MILLION, Receipt, all_receipts, new_receipt
+from genept.text.embedders.hosted.declared import SpendingLimit
+from genept.text.embedders.hosted.ledger import MILLION, Payment, all_payments, new_payment
 from genept.text.embedders.hosted.openai import OpenAIEmbedder
-from genept.text.embedders.spaces import Space
+
+SECONDS: Final = 90.0
+
+SPARE: Final = 15.0
+"""Before its end the holder stops believing in its own lease, and others wait for longer."""
+
+
+POLL: Final = 0.5
+
+
+class Lease:
+    """The right to pay. Use it as a context: it is renewed until its end.
+
+    Parameters
+    ----------
+    waiting
+        Told once why this waits.
+    seconds
+        How long the lease holds after its last renewal.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        key: str,
+        waiting: Callable[[str], None] = lambda _: None,
+        seconds: float = SECONDS,
+    ) -> None:
+        self.store, self.key, self.waiting, self.seconds = store, key, waiting, seconds
+        self._holder: dict[str, Any] = {
+            "holder": secrets.token_hex(8),
+            "machine": machine(),
+            "pid": os.getpid(),
+            "started": started(os.getpid()),
+            "seconds": seconds,
+        }
+        self._until = 0.0
+        self._etag = ""
+        self._seen = ("", 0.0)
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Lease:
+        announced = False
+        while not self._take():
+            if not announced:
+                self.waiting(f"another run is paying for texts ({self.store.uri(self.key)})")
+                announced = True
+            time.sleep(POLL)
+        self._renewal = threading.Thread(target=self._renew, daemon=True)
+        self._renewal.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._renewal.join()
+        try:
+            self._write(0.0, self._etag)
+        except StoreError:
+            return  # it was taken over, or it ends by itself
+
+    def confirm(self) -> None:
+        """Raise unless the lease is still held, with time to spare."""
+        if uptime() > self._until - _spare(self.seconds):
+            raise RefusedEmbeddingError(
+                "this run was suspended, or cut off from the store, for so long that another one "
+                "may be paying by now; nothing more was asked for: run again"
+            )
+
+    def _take(self) -> bool:
+        try:
+            body, etag = self.store.get_with_etag(self.key)
+        except MissingObjectError:
+            return self._try("")
+        return self._is_free(json.loads(body), etag) and self._try(etag)
+
+    def _try(self, etag: str) -> bool:
+        try:
+            self._write(self.seconds, etag)
+        except ConflictError:
+            return False
+        return True
+
+    def _is_free(self, held: dict[str, Any], etag: str) -> bool:
+        if held["until"] == 0.0:  # its holder let go of it
+            return True
+        if held["machine"] == machine():
+            if not is_running(held["pid"], held["started"]):
+                return True  # a killed holder need not be waited for
+            if "uptime" in held:
+                return bool(uptime() > held["uptime"])
+        if etag != self._seen[0]:
+            self._seen = etag, uptime()
+        seconds = float(held.get("seconds", SECONDS))
+        return uptime() > self._seen[1] + seconds + _spare(seconds)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(self.seconds / 4):
+            try:
+                self._write(self.seconds, self._etag)
+            except ConflictError:
+                self._until = 0.0
+                return
+            except StoreError:
+                continue  # out of reach for a moment: `confirm` says when it was too long
+
+    def _write(self, seconds: float, etag: str) -> None:
+        """Hold the lease for so long from now on; 0 lets go of it.
+
+        `until` is by the wall clock, for whoever looks, and for versions that compare it.
+        """
+        until = uptime() + seconds if seconds else 0.0
+        times = {"until": time.time() + seconds if seconds else 0.0, "uptime": until}
+        body = json.dumps(
+            self._holder | times | {"nonce": secrets.token_hex(8)}, sort_keys=True
+        ).encode()
+        with self._lock:
+            self._etag = self.store.put_if_match(self.key, body, etag or None)
+            self._until = until
+
+
+def _spare(seconds: float) -> float:
+    return SPARE * seconds / SECONDS
 
 
 class BudgetError(RefusedEmbeddingError):
     """The next request might cost more than is left; what was paid for is kept."""
 
 
-@dataclass(frozen=True)
-class Purse:
-    """What may be spent, and how.
+class TokenRate:
+    """Spaces requests so that no minute sees more tokens than allowed, whatever the threads."""
 
-    Parameters
-    ----------
-    budget
-        Dollars that the installation may have spent in all; none: no limit.
-    batch_api
-        Whether to ask through the Batch API: half the price, up to a day's wait.
-    """
+    def __init__(self, tokens_per_minute: int) -> None:
+        self.per_second = tokens_per_minute / 60
+        self._free_at = 0.0
+        self._lock = threading.Lock()
 
-    budget: float | None = None
-    batch_api: bool = False
+    def wait(self, tokens: int) -> float:
+        """Wait for `tokens` to be allowed; seconds waited."""
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._free_at)
+            self._free_at = start + tokens / self.per_second
+        time.sleep(start - now)
+        return start - now
 
 
-class Till:
+class Budget:
     """Pays for texts; use it as a context. Safe to share between threads.
 
     Parameters
@@ -63,12 +190,17 @@ class Till:
         self,
         embedder: MeteredEmbedder,
         cache: VectorCache,
-        purse: Purse,
+        spending_limit: SpendingLimit,
         run_id: str,
         abandoned: threading.Event | None = None,
         waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.embedder, self.cache, self.purse, self.run_id = embedder, cache, purse, run_id
+        self.embedder, self.cache, self.spending_limit, self.run_id = (
+            embedder,
+            cache,
+            spending_limit,
+            run_id,
+        )
         self._lease = Lease(cache.store, f"{cache.product}/cache/paying.json", waiting)
         self._rate = TokenRate(embedder.tokens_per_minute)
         self._jobs: BatchJobs | None = None
@@ -80,12 +212,12 @@ class Till:
         self._spent = self._reserved = 0.0
         self._refused: RefusedEmbeddingError | None = None
 
-    def __enter__(self) -> Till:
+    def __enter__(self) -> Budget:
         self._lease.__enter__()
         try:
             self.cache.refresh()  # with what the last holder paid for
-            receipts = all_receipts(self.cache.store, self.cache.product)
-            self._spent = sum(one.dollars for one in receipts)
+            payments = all_payments(self.cache.store, self.cache.product)
+            self._spent = sum(payment.dollars for payment in payments)
             if self._jobs:
                 self._jobs.recall()
         except BaseException:
@@ -120,7 +252,7 @@ class Till:
     def _pay(self, todo: list[str]) -> None:
         self._lease.confirm()
         tokens = sum(self.embedder.count_tokens(todo))
-        if self._jobs and self.purse.batch_api:
+        if self._jobs and self.spending_limit.batch_api:
             with self._reserved_for(tokens, self._jobs.price):
                 self._jobs.settle(todo)
             return
@@ -129,7 +261,7 @@ class Till:
             self._lease.confirm()
             answer = self.embedder.ask(todo)
             if answer.n_requests or answer.n_unanswered:
-                receipt = new_receipt(
+                payment = new_payment(
                     self.embedder,
                     self.run_id,
                     f"request-{secrets.token_hex(12)}",
@@ -140,7 +272,7 @@ class Till:
                     usage=answer.tokens,
                     estimate=tokens,
                 )
-                self._keep([text_sha256(text) for text in answer.texts], answer.vectors, receipt)
+                self._keep([text_sha256(text) for text in answer.texts], answer.vectors, payment)
         if answer.failure:
             raise answer.failure
 
@@ -149,17 +281,17 @@ class Till:
             return self.cache.missing(texts)
 
     def _keep(
-        self, addresses: Sequence[str], vectors: npt.NDArray[np.float32], receipt: Receipt
+        self, addresses: Sequence[str], vectors: npt.NDArray[np.float32], payment: Payment
     ) -> None:
         with self._lock:
-            self.cache.add_addressed(addresses, vectors, receipt)
-            self._spent += receipt.dollars
+            self.cache.add_addressed(addresses, vectors, payment)
+            self._spent += payment.dollars
 
     @contextmanager
     def _reserved_for(self, tokens: int, price: float = 1.0) -> Iterator[None]:
         """Set aside what a request may cost, before it is sent and until it is settled."""
         dollars = tokens * self.embedder.dollars_per_million_tokens * price / MILLION
-        budget = self.purse.budget
+        budget = self.spending_limit.budget
         with self._lock:
             if budget is not None and self._spent + self._reserved + dollars > budget:
                 raise BudgetError(
@@ -174,43 +306,3 @@ class Till:
         finally:
             with self._lock:
                 self._reserved -= dollars
-
-
-@dataclass(frozen=True)
-class HostedEmbedders:
-    """Declared models, and what the settings say about paying for them."""
-
-    declared: Mapping[str, HostedModel]
-    api_key: SecretStr | None
-    base_url: str | None
-    purse: Purse
-
-    @classmethod
-    def of(cls, settings: Settings) -> HostedEmbedders:
-        """Those of the settings. Raises `RefusedEmbeddingError` if their file is of no use."""
-        return cls(
-            load_embedders(settings.embedders),
-            settings.openai_api_key,
-            settings.openai_base_url,
-            Purse(settings.embedding_budget, settings.embedding_batch_api),
-        )
-
-    def unavailable(self, id_: str) -> str | None:
-        """Why a hosted embedder cannot be used; none if it can, or is not a hosted one."""
-        if id_ in self.declared and not (self.api_key and self.api_key.get_secret_value().strip()):
-            return f"{id_} is a hosted embedder and there is no key: set GENEPT_OPENAI_API_KEY"
-        return None
-
-    def open(self, id_: str) -> OpenAIEmbedder:
-        """A hosted embedder; nothing is sent yet. Raises `RefusedEmbeddingError` without a key."""
-        if (why := self.unavailable(id_)) or self.api_key is None:
-            raise RefusedEmbeddingError(str(why))
-        return OpenAIEmbedder(self.declared[id_], self.api_key, self.base_url)
-
-    def price(self, embedder: OpenAIEmbedder) -> float:
-        """Share of the full price that is paid."""
-        return embedder.declared.batch_price if self.purse.batch_api else 1.0
-
-    def spaces(self, recipes: Iterable[str]) -> list[Space]:
-        """Every recipe as embedded by every hosted embedder; whoever wants one names it."""
-        return [Space(id_, recipe) for id_ in self.declared for recipe in recipes]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
 import tomllib
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,25 +12,6 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from genept.text.embedders.embedder import RefusedEmbeddingError
-
-
-class TokenRate:
-    """Spaces requests so that no minute sees more tokens than allowed, whatever the threads."""
-
-    def __init__(self, tokens_per_minute: int) -> None:
-        self.per_second = tokens_per_minute / 60
-        self._free_at = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self, tokens: int) -> float:
-        """Wait for `tokens` to be allowed; seconds waited."""
-        with self._lock:
-            now = time.monotonic()
-            start = max(now, self._free_at)
-            self._free_at = start + tokens / self.per_second
-        time.sleep(start - now)
-        return start - now
-
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -70,6 +50,22 @@ class HostedModel(BaseModel):
     def answers_as(self) -> tuple[str, ...]:
         """The model names that an answer may carry."""
         return self.echoes or (self.model,)
+
+
+@dataclass(frozen=True)
+class SpendingLimit:
+    """What may be spent, and how.
+
+    Parameters
+    ----------
+    budget
+        Dollars that the installation may have spent in all; none: no limit.
+    batch_api
+        Whether to ask through the Batch API: half the price, up to a day's wait.
+    """
+
+    budget: float | None = None
+    batch_api: bool = False
 
 
 @cache

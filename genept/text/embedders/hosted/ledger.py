@@ -1,4 +1,4 @@
-"""What was paid for vectors: one receipt per shard, kept inside the shard.
+"""What was paid for vectors: one payment per shard, kept inside the shard.
 
 Because the vectors and what they cost are one object, written at once, nothing is kept
 that was not recorded. Whether something may be paid is decided in
@@ -25,15 +25,15 @@ from genept.storage.object_store import ObjectStore
 from genept.storage.provenance import NewPart, Origin, Part
 from genept.text.embedders.embedder import MeteredEmbedder
 
-RECEIPTS: Final = b"receipts"
-"""Under which a shard's parquet metadata hold the receipts of its vectors."""
+PAYMENTS: Final = b"receipts"
+"""Under which a shard's parquet metadata hold the payments of its vectors."""
 
 RELISTED: Final = 8
 MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True)
-class Receipt:
+class Payment:
     """One payment: a request or a batch, and everything that had to be asked again for it.
 
     `n_unanswered` counts requests whose answer never came whole: a service may have charged
@@ -53,7 +53,7 @@ class Receipt:
     dollars: float
 
 
-def new_receipt(
+def new_payment(
     embedder: MeteredEmbedder,
     run_id: str,
     receipt_id: str,
@@ -65,10 +65,10 @@ def new_receipt(
     usage: int | None,
     estimate: int,
     price: float = 1.0,
-) -> Receipt:
-    """A receipt of now, over what the service says it charged for, else over our estimate."""
+) -> Payment:
+    """A payment of now, over what the service says it charged for, else over our estimate."""
     tokens = estimate if usage is None else usage
-    return Receipt(
+    return Payment(
         receipt_id=receipt_id,
         embedder=embedder.id,
         paid_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -83,17 +83,17 @@ def new_receipt(
     )
 
 
-def packed(receipts: Iterable[Receipt]) -> bytes:
+def payments_as_json(payments: Iterable[Payment]) -> bytes:
     """Receipts as they lie in a shard."""
-    return json.dumps([asdict(one) for one in receipts], sort_keys=True).encode()
+    return json.dumps([asdict(payment) for payment in payments], sort_keys=True).encode()
 
 
-def unpacked(metadata: Mapping[bytes, bytes] | None) -> list[Receipt]:
-    """The receipts in a shard's metadata; none in shards that cost nothing."""
-    return [Receipt(**entry) for entry in json.loads((metadata or {}).get(RECEIPTS, b"[]"))]
+def payments_in(metadata: Mapping[bytes, bytes] | None) -> list[Payment]:
+    """The payments in a shard's metadata; none in shards that cost nothing."""
+    return [Payment(**entry) for entry in json.loads((metadata or {}).get(PAYMENTS, b"[]"))]
 
 
-def all_receipts(store: ObjectStore, product: str) -> list[Receipt]:
+def all_payments(store: ObjectStore, product: str) -> list[Payment]:
     """Every payment of an installation, each once, oldest first; reads footers only.
 
     Raises
@@ -105,24 +105,26 @@ def all_receipts(store: ObjectStore, product: str) -> list[Receipt]:
     for _ in range(RELISTED):
         keys = [info.key for info in store.list(prefix)]
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(partial(_of_shard, store), keys))
-        if None not in found:  # else a merge was under way: its result is in the next list
-            each = {one.receipt_id: one for receipts in found for one in receipts or ()}
-            return sorted(each.values(), key=lambda one: (one.paid_at, one.receipt_id))
-    raise StoreError(f"{store.uri(prefix)}: shards keep disappearing while receipts are read")
+            per_shard = list(pool.map(partial(_of_shard, store), keys))
+        if None not in per_shard:  # else a merge was under way: its result is in the next list
+            each = {
+                payment.receipt_id: payment for of_shard in per_shard for payment in of_shard or ()
+            }
+            return sorted(each.values(), key=lambda payment: (payment.paid_at, payment.receipt_id))
+    raise StoreError(f"{store.uri(prefix)}: shards keep disappearing while payments are read")
 
 
-def _of_shard(store: ObjectStore, key: str) -> list[Receipt] | None:
+def _of_shard(store: ObjectStore, key: str) -> list[Payment] | None:
     try:
         schema = pq.read_schema(f"{store.bucket}/{key}", filesystem=store.filesystem())
     except FileNotFoundError:
         return None
-    return unpacked(schema.metadata)
+    return payments_in(schema.metadata)
 
 
 def record_ledger(lake: Lake, product: str) -> Part:
     """Table `embedding_ledger`: every payment there has been, one row each."""
-    rows = [asdict(one) for one in all_receipts(lake.store, product)]
+    rows = [asdict(payment) for payment in all_payments(lake.store, product)]
     schema = {column.name: pl.String for column in TABLES["embedding_ledger"].columns}
     numbers = {"n_texts": pl.Int64, "n_requests": pl.Int64, "n_unanswered": pl.Int64}
     frame = pl.DataFrame(
@@ -130,7 +132,7 @@ def record_ledger(lake: Lake, product: str) -> Part:
     )
     origin = Origin(
         code=("genept.text.embedders.hosted.ledger", "genept.schema.tables"),
-        settings={"receipts": frame["receipt_id"].to_list()},
+        settings={"payments": frame["receipt_id"].to_list()},
     )
     (part,) = lake.build("embedding_ledger", origin, lambda: [NewPart("embedding_ledger", frame)])
     return part

@@ -7,7 +7,7 @@ One request at a time; packing is `genept.text.embedders.hosted.answers`, what a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -18,10 +18,11 @@ from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
+from genept.common.settings import Settings
 from genept.storage.provenance import sha256_of
 from genept.storage.requests import is_loopback
 from genept.text.descriptions.tokens import TokenCounter
-from genept.text.embedders.embedder import Answer, EmbeddingError
+from genept.text.embedders.embedder import EmbeddingAnswer, EmbeddingError, RefusedEmbeddingError
 from genept.text.embedders.hosted.answers import (
     ReadAnswer,
     UnreadableAnswerError,
@@ -34,7 +35,13 @@ from genept.text.embedders.hosted.answers import (
     read_answer,
     was_sent,
 )
-from genept.text.embedders.hosted.declared import OPENAI_URL, HostedModel
+from genept.text.embedders.hosted.declared import (
+    OPENAI_URL,
+    HostedModel,
+    SpendingLimit,
+    load_embedders,
+)
+from genept.text.embedders.spaces import Space
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -44,7 +51,7 @@ ROUNDS: Final = 3
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long a service is waited for, and how often it is tried, seconds."""
 
     connect: float = 10.0
@@ -85,11 +92,11 @@ class OpenAIEmbedder:
         declared: HostedModel,
         api_key: SecretStr,
         base_url: str | None = None,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         self.declared, self.api_key = declared, api_key
         self.base_url = (declared.base_url or base_url or OPENAI_URL).rstrip("/")
-        self.patience = patience or Patience()
+        self.retry_policy = retry_policy or RetryPolicy()
         self.counter = TokenCounter(declared.encoding)
         self.id, self.dimensions = declared.id, declared.dimensions
         self.max_tokens: int | None = declared.max_tokens
@@ -103,7 +110,7 @@ class OpenAIEmbedder:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return OpenAIEmbedder, (self.declared, self.api_key, self.base_url, self.patience)
+        return OpenAIEmbedder, (self.declared, self.api_key, self.base_url, self.retry_policy)
 
     def __repr__(self) -> str:
         return f"OpenAIEmbedder({self.id!r} at {self.base_url})"
@@ -132,7 +139,7 @@ class OpenAIEmbedder:
             vectors |= zip(answer.texts, answer.vectors, strict=True)
         return np.array([vectors[text] for text in texts], np.float32).reshape(-1, self.dimensions)
 
-    def ask(self, texts: Sequence[str]) -> Answer:
+    def ask(self, texts: Sequence[str]) -> EmbeddingAnswer:
         """Ask for one request's texts, and again for those that were answered badly.
 
         What was answered well is handed over even if the rest has failed: it was paid for.
@@ -159,7 +166,7 @@ class OpenAIEmbedder:
             failure = error
         rows = sorted(good)
         vectors = np.array([good[row] for row in rows], np.float32).reshape(-1, self.dimensions)
-        return Answer(
+        return EmbeddingAnswer(
             tuple(texts[row] for row in rows),
             vectors,
             count.tokens,
@@ -174,7 +181,7 @@ class OpenAIEmbedder:
         import httpx2
         from openai import DefaultHttpx2Client, OpenAI
 
-        timeout = httpx2.Timeout(self.patience.read, connect=self.patience.connect)
+        timeout = httpx2.Timeout(self.retry_policy.read, connect=self.retry_policy.connect)
         return OpenAI(
             api_key=self.api_key.get_secret_value(),
             base_url=self.base_url,
@@ -191,7 +198,7 @@ class OpenAIEmbedder:
 
         policy = Retrying(
             retry=retry_if_exception(is_passing),
-            stop=stop_after_attempt(self.patience.attempts),
+            stop=stop_after_attempt(self.retry_policy.attempts),
             wait=self.pause,
             reraise=True,
         )
@@ -223,11 +230,53 @@ class OpenAIEmbedder:
 
     def pause(self, state: RetryCallState) -> float:
         """As long as the service asks for, within reason; else twice as long each time."""
-        chance = wait_random_exponential(self.patience.first_wait, self.patience.longest_wait)
+        chance = wait_random_exponential(
+            self.retry_policy.first_wait, self.retry_policy.longest_wait
+        )
         error = state.outcome.exception() if state.outcome else None
         headers = getattr(getattr(error, "response", None), "headers", {})
         try:
             asked_for = max(0.0, float(headers.get("retry-after", 0)))
         except ValueError:
             asked_for = 0.0
-        return min(max(asked_for, chance(state)), self.patience.longest_wait)
+        return min(max(asked_for, chance(state)), self.retry_policy.longest_wait)
+
+
+@dataclass(frozen=True)
+class HostedEmbedders:
+    """Declared models, and what the settings say about paying for them."""
+
+    declared: Mapping[str, HostedModel]
+    api_key: SecretStr | None
+    base_url: str | None
+    spending_limit: SpendingLimit
+
+    @classmethod
+    def of(cls, settings: Settings) -> HostedEmbedders:
+        """Those of the settings. Raises `RefusedEmbeddingError` if their file is of no use."""
+        return cls(
+            load_embedders(settings.embedders),
+            settings.openai_api_key,
+            settings.openai_base_url,
+            SpendingLimit(settings.embedding_budget, settings.embedding_batch_api),
+        )
+
+    def unavailable(self, id_: str) -> str | None:
+        """Why a hosted embedder cannot be used; none if it can, or is not a hosted one."""
+        if id_ in self.declared and not (self.api_key and self.api_key.get_secret_value().strip()):
+            return f"{id_} is a hosted embedder and there is no key: set GENEPT_OPENAI_API_KEY"
+        return None
+
+    def open(self, id_: str) -> OpenAIEmbedder:
+        """A hosted embedder; nothing is sent yet. Raises `RefusedEmbeddingError` without a key."""
+        if (why := self.unavailable(id_)) or self.api_key is None:
+            raise RefusedEmbeddingError(str(why))
+        return OpenAIEmbedder(self.declared[id_], self.api_key, self.base_url)
+
+    def price(self, embedder: OpenAIEmbedder) -> float:
+        """Share of the full price that is paid."""
+        return embedder.declared.batch_price if self.spending_limit.batch_api else 1.0
+
+    def spaces(self, recipes: Iterable[str]) -> list[Space]:
+        """Every recipe as embedded by every hosted embedder; whoever wants one names it."""
+        return [Space(id_, recipe) for id_ in self.declared for recipe in recipes]

@@ -9,8 +9,9 @@ from genept.text.embedders.baselines import RandomVectors
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import EmbeddingError, RefusedEmbeddingError
 from genept.text.embedders.hosted.batch_jobs import JOB_TEXTS, packed_jobs
-from genept.text.embedders.hosted.budget import Purse, Till
-from genept.text.embedders.hosted.ledger import all_receipts
+from genept.text.embedders.hosted.budget import Budget
+from genept.text.embedders.hosted.declared import SpendingLimit
+from genept.text.embedders.hosted.ledger import all_payments
 
 TEXTS = [f"gene {number} does this" for number in range(12)]
 ONCE = dict.fromkeys(TEXTS, 1)
@@ -27,10 +28,12 @@ def run(object_store, store_prefix, hosted):
     def run_(*, batch_api=True, abandoned=None, spoil=None):
         embedder = hosted()
         cache = VectorCache(object_store, store_prefix, embedder)
-        with Till(embedder, cache, Purse(batch_api=batch_api), "run-1", abandoned) as till:
+        with Budget(
+            embedder, cache, SpendingLimit(batch_api=batch_api), "run-1", abandoned
+        ) as budget:
             if spoil:
-                spoil(till._jobs)
-            till.pay(TEXTS)
+                spoil(budget._jobs)
+            budget.pay(TEXTS)
         return cache
 
     return run_
@@ -43,10 +46,10 @@ def jobs_left(store, prefix):
 def settled(cache, service, store, prefix):
     np.testing.assert_array_equal(cache.vectors(TEXTS), RandomVectors(48).embed(TEXTS))
     assert not jobs_left(store, prefix)
-    receipts = all_receipts(store, prefix)
-    assert {one.mode for one in receipts} == {"batch"}
-    assert sum(one.tokens for one in receipts) == 4 * service.charged.total()
-    assert sum(one.dollars for one in receipts) == pytest.approx(
+    payments = all_payments(store, prefix)
+    assert {one.mode for one in payments} == {"batch"}
+    assert sum(one.tokens for one in payments) == 4 * service.charged.total()
+    assert sum(one.dollars for one in payments) == pytest.approx(
         0.5 * 0.004 * service.charged.total()
     )
 
@@ -147,8 +150,8 @@ def test_a_batch_of_another_model_is_refused_and_on_record(
     service.spoil_batch = spoil
     with pytest.raises(RefusedEmbeddingError, match="answered by 'another'"):
         run()
-    (receipt,) = all_receipts(object_store, store_prefix)
-    assert (receipt.n_texts, receipt.tokens) == (0, 48)
+    (payment,) = all_payments(object_store, store_prefix)
+    assert (payment.n_texts, payment.tokens) == (0, 48)
 
 
 def test_batches_stay_under_what_the_service_accepts():

@@ -9,8 +9,8 @@ import pytest
 
 from genept.common.processes import uptime
 from genept.storage.object_store import ObjectStore
-from genept.text.embedders.hosted import lease as lease_module
-from genept.text.embedders.hosted.lease import Lease
+from genept.text.embedders.hosted import budget as lease_module
+from genept.text.embedders.hosted.budget import Lease
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import EmbeddingError, RefusedEmbeddingError
 from genept.text.embedders.gene_vectors import embed_through_cache, plain_loop
-from genept.text.embedders.hosted.budget import BudgetError, Purse
+from genept.text.embedders.hosted.budget import BudgetError
+from genept.text.embedders.hosted.declared import SpendingLimit
 
 TEXTS = [f"gene {number} does this" for number in range(20)]
 
@@ -35,7 +36,7 @@ def test_a_refusal_and_a_spent_budget_are_raised(new_cache, hosted, service):
     with pytest.raises(RefusedEmbeddingError, match="no money left"):
         embed_through_cache(hosted(), new_cache(), TEXTS)
     with pytest.raises(BudgetError, match="GENEPT_EMBEDDING_BUDGET"):
-        embed_through_cache(hosted(), new_cache(), TEXTS, purse=Purse(budget=0.01))
+        embed_through_cache(hosted(), new_cache(), TEXTS, spending_limit=SpendingLimit(budget=0.01))
     assert not service.charged
 
 
@@ -46,9 +47,9 @@ def test_an_interrupted_run_leaves_its_batches_to_the_next(new_cache, hosted, se
         threading.Timer(0.3, interrupted.set).start()
         plain_loop(batches, embed_batch, at_once, interrupted)
 
-    batched = Purse(batch_api=True)
+    batched = SpendingLimit(batch_api=True)
     with pytest.raises(EmbeddingError, match="left for the next run"):
         embed_through_cache(hosted(), new_cache(), TEXTS, interrupt, batched)
     service.polls_until_done = 1
-    embed_through_cache(hosted(), new_cache(), TEXTS, purse=batched)
+    embed_through_cache(hosted(), new_cache(), TEXTS, spending_limit=batched)
     assert service.charged == dict.fromkeys(TEXTS, 1)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -14,8 +16,40 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from threadpoolctl import ThreadpoolController
 
-from genept.embeddings.kernels.threads import BLAS
+
+class _BlasThreads:
+    """Holds BLAS to one thread while any sum runs: the threads here are our own.
+
+    The limit is the whole process's, so the last one out restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._controller: ThreadpoolController | None = None
+        self._limit: Any = None
+
+    @contextmanager
+    def one_thread(self) -> Iterator[None]:
+        with self._lock:
+            if not self._running:
+                # It looks through all loaded libraries: as long as some hundred rows take.
+                self._controller = self._controller or ThreadpoolController()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                if not self._running:
+                    self._limit.restore_original_limits()
+
+
+BLAS: Final = _BlasThreads()
+
 
 POPULAR: Final = 0.3
 """Share of observations from which a gene's column is dense: its product is 3 times as fast."""
@@ -230,7 +264,7 @@ def normalised(values: sp.csr_matrix, target: float) -> npt.NDArray[np.float32]:
 def compiled() -> ModuleType | None:
     """The compiled loops; none, with a warning, where numba cannot be imported."""
     try:
-        return import_module("genept.embeddings.kernels.panels")
+        return import_module("genept.embeddings.weighted_sum_loops")
     except ImportError as error:
         warnings.warn(
             f"numba is not usable here ({error}): weighted sums are left to scipy, several times "

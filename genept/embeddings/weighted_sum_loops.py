@@ -3,7 +3,7 @@
 A panel is `COLUMNS` columns of the table of gene vectors, so narrow that the sum of a row stays
 in registers and a bucket of genes stays in the processor's cache. Needs numba; what is
 put together of these loops, and what happens without numba, is in
-`genept.embeddings.kernels.weighted_sum`.
+`genept.embeddings.weighted_sum`.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from genept.embeddings.kernels import weighted_sum as kernel
-from genept.embeddings.kernels.weighted_sum import (
+from genept.embeddings import weighted_sum as kernel
+from genept.embeddings.weighted_sum import (
     ROWS,
     WeightedSum,
     normalised,

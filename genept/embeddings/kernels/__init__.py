@@ -1,1 +1,0 @@
-"""Compiled kernels of the weighted sum, and the weights that go in."""
