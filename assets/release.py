@@ -14,8 +14,7 @@ from genept.embeddings.projections import pictures_of
 from genept.models.cards.model_reports import model_reports, release_pages
 from genept.nomenclature.report import mapping_pages
 from genept.release import run_records
-from genept.release.approvals import approval_page
-from genept.release.holds import COMMAND
+from genept.release.approvals import COMMAND, approval_page
 from genept.release.manifest import Evidence, Manifest, ReleasedFiles
 from genept.release.publish import Candidate, Published
 from genept.release.review import HeldError, Reviewed, review

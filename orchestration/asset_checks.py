@@ -10,8 +10,7 @@ import dagster as dg
 from genept.client.platform import Platform
 from genept.schema.tables import TABLES
 from genept.storage.provenance import StoredTable
-from validation.checks import check_table
-from validation.relations import doubled_targets, expression_findings, foreign_genes
+from validation.checks import check_table, doubled_targets, expression_findings, foreign_genes
 
 
 def _suite_check(name: str) -> dg.AssetChecksDefinition:

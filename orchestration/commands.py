@@ -17,7 +17,7 @@ import typer
 from genept.common.display import console
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
-from genept.release.holds import COMMAND
+from genept.release.approvals import COMMAND
 
 if TYPE_CHECKING:
     import dagster as dg

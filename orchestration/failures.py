@@ -17,7 +17,7 @@ from genept.client.platform import Platform
 from genept.common.display import console, markdown_text
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
-from genept.release.holds import COMMAND
+from genept.release.approvals import COMMAND
 
 
 def failure_text(event: dg.DagsterEvent) -> str:

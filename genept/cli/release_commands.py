@@ -19,7 +19,7 @@ from genept.client.resolve import open_releases
 from genept.client.snippets import Snippets
 from genept.common.display import visible
 from genept.common.errors import StoreError
-from genept.release import approvals, collector, garbage, holds, rollback
+from genept.release import approvals, collector, garbage, rollback
 from genept.release.fencing import RunState
 from genept.release.manifest import Manifest
 from genept.release.publish import Releases
@@ -160,7 +160,7 @@ def approve(
 ) -> None:
     """Say what the last run was held for, and let the next one publish it."""
     known = open_releases(role="publisher")
-    hold = holds.current_hold(known)
+    hold = approvals.current_hold(known)
     waiting = _waiting(known, hold)
     if hold is not None and waiting:
         for line in _held_lines(hold, waiting):

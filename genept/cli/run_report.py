@@ -16,9 +16,9 @@ from genept.client.snippets import Snippets
 from genept.common.display import open_console
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
-from genept.release import approvals, collector, holds
+from genept.release import approvals, collector
+from genept.release.approvals import Hold
 from genept.release.drift import Change
-from genept.release.holds import Hold
 from genept.release.publish import Releases
 
 HEADLINES = {
@@ -113,14 +113,14 @@ def _print_hold() -> None:
     """Say that a run is held, to whoever may know; the keys of a reader do not tell."""
     try:
         known = open_releases(role="publisher")
-        hold = holds.current_hold(known)
+        hold = approvals.current_hold(known)
         waiting = _waiting(known, hold)
     except StoreError:
         return
     if hold is None:
         return
     if waiting:
-        for line in (*_held_lines(hold, waiting), f"approve it: {holds.COMMAND}", ""):
+        for line in (*_held_lines(hold, waiting), f"approve it: {approvals.COMMAND}", ""):
             answer.print(line, markup=False)
     else:
         answer.print(f"what was held on {hold.at:%Y-%m-%d %H:%M} UTC is approved: run again\n")

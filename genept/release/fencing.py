@@ -13,12 +13,13 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from genept.common.errors import ConflictError, MissingObjectError, StoreError
+from genept.common.errors import ConflictError, StoreError
 from genept.release.publish import Releases
+from genept.storage.documents import Document, SwappedDocument
 
 RunState = Literal["at work", "done", "given up"]
 
@@ -39,10 +40,8 @@ class LostClaimError(StoreError):
     """The run does not hold the claim: it may build, and must not publish."""
 
 
-class _Held(BaseModel):
-    """What `run.json` says. Fields of a later version are kept, and ignored."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
+class _Held(Document):
+    """Content of `run.json`."""
 
     run_id: str = ""
     claimed_at: str = ""
@@ -65,6 +64,7 @@ class Claim:
     def __init__(self, releases: Releases) -> None:
         self.releases, self.store = releases, releases.store
         self.key = f"{releases.product}/run.json"
+        self._document = SwappedDocument(self.store, self.key, _Held)
         self._confirmed_for: str | None = None
 
     def take(self, run_id: str, state_of: Callable[[str], RunState]) -> None:
@@ -106,11 +106,9 @@ class Claim:
         """Let go of the claim of a collector, if it still has it."""
         held, etag = self._read()
         if held.run_id == collector:
-            ended = held.model_copy(
-                update={"until": datetime.fromtimestamp(0, UTC), "nonce": secrets.token_hex(8)}
-            )
-            with suppress(ConflictError):  # somebody took it over in this moment
-                self._write(ended, etag)
+            ended = held.model_copy(update={"until": datetime.fromtimestamp(0, UTC)})
+            with suppress(ConflictError):  # another process took it over at this moment
+                self._document.swap(ended, etag)
 
     def holder(self) -> str | None:
         """The run, or the collector, that claimed last; none before the first."""
@@ -127,7 +125,7 @@ class Claim:
         pointer, etag = self.releases.pointer_with_etag()
         if pointer is not None:
             with suppress(ConflictError):  # somebody swapped it, which changed the ETag as well
-                self.releases.swap(pointer.fenced(), etag)
+                self.releases.swap(pointer.model_copy(update={"seq": pointer.seq + 1}), etag)
 
     def _take(
         self, taker: str, state_of: Callable[[str], RunState], *, until: datetime | None
@@ -140,8 +138,10 @@ class Claim:
                 state = self._state(held, state_of)
                 lost_by = (*held.lost_by, held.run_id)[-REMEMBERED:] if held.run_id else ()
                 new = held.model_copy(
-                    update=_named(taker, until)
-                    | {
+                    update={
+                        "run_id": taker,
+                        "claimed_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                        "until": until,
                         "epoch": held.epoch + 1,
                         "lost_by": lost_by,
                         # Whoever dies between claiming and fencing leaves that to the next process.
@@ -149,16 +149,15 @@ class Claim:
                     }
                 )
             elif until is not None:
-                new = held.model_copy(update={"until": until, "nonce": secrets.token_hex(8)})
+                new = held.model_copy(update={"until": until})
             else:
                 new = held
             with suppress(ConflictError):
                 if new is not held:
-                    etag = self._write(new, etag)
+                    new, etag = self._document.swap(new, etag)
                 if not new.fenced:
                     self.fence()
-                    fenced = {"fenced": True, "nonce": secrets.token_hex(8)}
-                    self._write(new.model_copy(update=fenced), etag)
+                    self._document.swap(new.model_copy(update={"fenced": True}), etag)
                 return
         raise LostClaimError(f"{self.store.uri(self.key)} keeps changing hands: run again")
 
@@ -188,19 +187,15 @@ class Claim:
 
     def _read(self) -> tuple[_Held, str | None]:
         try:
-            body, etag = self.store.get_with_etag(self.key)
-        except MissingObjectError:
-            return _Held(), None
-        try:
-            return _Held.model_validate_json(body), etag
-        except ValidationError as error:
+            held, etag = self._document.read()
+        except StoreError as error:
+            if not isinstance(reason := error.__cause__, ValidationError):
+                raise
             raise StoreError(
-                f"{self.store.uri(self.key)} is damaged ({error.errors()[0]['msg']}): delete the "
+                f"{self.store.uri(self.key)} is damaged ({reason.errors()[0]['msg']}): delete the "
                 "object when no run is at work, and run again"
             ) from error
-
-    def _write(self, held: _Held, etag: str | None) -> str:
-        return self.store.put_if_match(self.key, held.model_dump_json(indent=1).encode(), etag)
+        return held or _Held(), etag
 
 
 def collector_name() -> str:
@@ -215,13 +210,3 @@ def _title(holder: str) -> str:
     if holder.startswith(_COLLECTOR):
         return holder
     return f"run {holder}" if holder else "nobody"
-
-
-def _named(taker: str, until: datetime | None) -> dict[str, Any]:
-    claimed_at = datetime.now(UTC).isoformat(timespec="seconds")
-    return {
-        "run_id": taker,
-        "claimed_at": claimed_at,
-        "nonce": secrets.token_hex(8),
-        "until": until,
-    }

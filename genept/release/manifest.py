@@ -5,7 +5,6 @@ Files of releases on this machine are fetched whole once, verified, and found ag
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -151,13 +150,9 @@ class Pointer(Document):
     manifest_sha256: str
     previous: str | None
     swapped_at: str
-    nonce: str
+    nonce: str = ""
     rolled_back_from: str | None = None
     denied: tuple[Denied, ...] = ()
-
-    def fenced(self) -> Pointer:
-        """The same in other words: whoever read the pointer before cannot swap it any more."""
-        return self.model_copy(update={"seq": self.seq + 1, "nonce": secrets.token_hex(8)})
 
     @property
     def heads(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ changes. A run that is killed anywhere leaves the pointer where it was. Going ba
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from genept.release.gate import (
 from genept.release.manifest import Evidence, Manifest, Pointer, ReleasedFiles, ReleasedSource
 from genept.release.staging import ReleaseRefusedError, audit, stage, store_pages
 from genept.schema.tables import SCHEMA_VERSION
+from genept.storage.documents import SwappedDocument
 from genept.storage.garbage_list import MarkList
 from genept.storage.lake import Lake
 from genept.storage.provenance import StoredTable, sha256_of
@@ -80,6 +80,7 @@ class Releases:
         self.store = lake.store
         self.product = product
         self.marks = MarkList(self.store, product)
+        self._pointer = SwappedDocument(self.store, f"{product}/current.json", Pointer)
 
     def publish(
         self,
@@ -222,10 +223,10 @@ class Releases:
                 "GENEPT_PRODUCT=trial"
             )
 
-    def swap(self, replacement: Pointer, etag: str | None) -> None:
+    def swap(self, replacement: Pointer, etag: str | None) -> Pointer:
         """Move the pointer. Raises `ConflictError` if somebody else did since `etag` was read."""
         try:
-            self.store.put_if_match(self._pointer_key, replacement.body(), etag)
+            return self._pointer.swap(replacement, etag)[0]
         except ConflictError:
             raise ConflictError(
                 f"another run published while {replacement.release_id} was being made current; "
@@ -245,24 +246,15 @@ class Releases:
             manifest_sha256=sha256,
             previous=pointer.release_id if pointer else None,
             swapped_at=now.isoformat(timespec="seconds"),
-            nonce=secrets.token_hex(8),
             denied=pointer.denied if pointer else (),
         )
 
     def _named_by(self, pointer: Pointer) -> Manifest:
         return self.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
 
-    @property
-    def _pointer_key(self) -> str:
-        return f"{self.product}/current.json"
-
     def pointer_with_etag(self) -> tuple[Pointer | None, str | None]:
         """The pointer, and the ETag to swap it by."""
-        try:
-            body, etag = self.store.get_with_etag(self._pointer_key)
-        except MissingObjectError:
-            return None, None
-        return Pointer.parse(body, self.store.uri(self._pointer_key)), etag
+        return self._pointer.read()
 
     def folder(self, release_id: str) -> str:
         """Key of everything in a release."""

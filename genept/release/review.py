@@ -12,9 +12,17 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from genept.common.errors import ConflictError, StoreError
-from genept.release.approvals import Approval, approvals, not_approved
+from genept.release.approvals import (
+    COMMAND,
+    Approval,
+    Hold,
+    approvals,
+    new_hold,
+    not_approved,
+    record_hold,
+    same_tenure,
+)
 from genept.release.drift import Change, changes
-from genept.release.holds import COMMAND, Hold, new_hold, record_hold, same_tenure
 from genept.release.manifest import Manifest, Pointer, ReleasedSource
 from genept.release.publish import Releases
 from genept.release.staging import ReleaseRefusedError
@@ -142,7 +150,7 @@ def review(
     given = approvals(releases) if found else []
     waiting = not_approved(found, [*by_setting, *given])
     if waiting or not found:
-        record_hold(releases, pointer, hold)
+        hold = record_hold(releases, pointer, hold)
     if waiting:
         raise HeldError(hold, tuple(waiting))
     used = [one for one in given if any(one.covers(change) for change in found)]

@@ -5,7 +5,6 @@ Whether a release still lies in the store as it was sealed is verified file by f
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime
 
 from genept.common.display import progress_bar
@@ -111,8 +110,7 @@ def roll_back(
             "denied": (*_without(pointer, bad), *(_denied(one, reason, now) for one in bad)),
         }
     )
-    releases.swap(replacement, etag)
-    return replacement
+    return releases.swap(replacement, etag)
 
 
 def allow(releases: Releases, release_id: str, *, now: datetime | None = None) -> Pointer:
@@ -132,7 +130,6 @@ def allow(releases: Releases, release_id: str, *, now: datetime | None = None) -
         update={
             "seq": pointer.seq + 1,
             "swapped_at": moment,
-            "nonce": secrets.token_hex(8),
             "denied": tuple(
                 one.model_copy(update={"lifted_at": moment})
                 if one.release_id == release_id
@@ -141,8 +138,7 @@ def allow(releases: Releases, release_id: str, *, now: datetime | None = None) -
             ),
         }
     )
-    releases.swap(replacement, etag)
-    return replacement
+    return releases.swap(replacement, etag)
 
 
 def _denied(manifest: Manifest, reason: str, now: datetime) -> Denied:

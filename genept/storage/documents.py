@@ -1,14 +1,19 @@
-"""JSON documents in the bucket: typed, versioned; and what users register."""
+"""JSON documents in the bucket: typed, versioned, and either written once or swapped.
+
+A declaration (what a user registers) is written once. A pointer, a claim or a list is rewritten by
+compare-and-swap. What the documents mean is decided where they are declared.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final, Self, TypeVar
+import secrets
+from typing import Final, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genept.common.errors import StoreError
+from genept.common.errors import MissingObjectError, StoreError
 from genept.storage.object_store import ObjectStore
 
 FORMAT: Final = 1
@@ -64,6 +69,64 @@ def _format(body: bytes) -> int:
         return FORMAT
     stored = document.get("format", FORMAT) if isinstance(document, dict) else FORMAT
     return stored if isinstance(stored, int) else FORMAT
+
+
+Swapped = TypeVar("Swapped", bound=Document)
+
+
+class SwappedDocument(Generic[Swapped]):
+    """The document under one key, which is only ever replaced by compare-and-swap.
+
+    Parameters
+    ----------
+    store
+        The bucket, with keys that may write if `swap` is called.
+    key
+        Key of the document.
+    kind
+        Its class. A field `nonce` of type ``str`` is required: see `swap`.
+    """
+
+    def __init__(self, store: ObjectStore, key: str, kind: type[Swapped]) -> None:
+        self.store, self.key, self.kind = store, key, kind
+
+    def read(self) -> tuple[Swapped | None, str | None]:
+        """Read the document.
+
+        Returns
+        -------
+        document, etag
+            Both None where nothing is stored. The ETag is the condition of the next `swap`.
+
+        Raises
+        ------
+        StoreError
+            The document is damaged, or has a later format than this version reads.
+        """
+        try:
+            body, etag = self.store.get_with_etag(self.key)
+        except MissingObjectError:
+            return None, None
+        return self.kind.parse(body, self.store.uri(self.key)), etag
+
+    def swap(self, document: Swapped, etag: str | None) -> tuple[Swapped, str]:
+        """Replace the document that has `etag`, or create it where `etag` is None.
+
+        Each replacement gets a new nonce. No two writers ever write equal bytes, so that a writer
+        whose answer was lost recognises its own document when it reads it back.
+
+        Returns
+        -------
+        document, etag
+            As they are stored now.
+
+        Raises
+        ------
+        ConflictError
+            Another writer replaced the document since `etag` was read.
+        """
+        replacement = document.model_copy(update={"nonce": secrets.token_hex(8)})
+        return replacement, self.store.put_if_match(self.key, replacement.body(), etag)
 
 
 Declaration = TypeVar("Declaration", bound=BaseModel)

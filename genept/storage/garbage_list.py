@@ -16,8 +16,8 @@ from typing import Final
 from pydantic import Field
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from genept.common.errors import ConflictError, MissingObjectError, StoreError
-from genept.storage.documents import Document
+from genept.common.errors import ConflictError, StoreError
+from genept.storage.documents import Document, SwappedDocument
 from genept.storage.object_store import ObjectStore
 
 BELIEVED: Final = timedelta(seconds=60)
@@ -96,6 +96,7 @@ class MarkList:
 
     def __init__(self, store: ObjectStore, product: str) -> None:
         self.store, self.key = store, f"{product}/gc/marks.json"
+        self._document = SwappedDocument(store, self.key, Marks)
         self._listed: tuple[datetime, set[str]] | None = None
 
     def read(self) -> Marks:
@@ -119,8 +120,7 @@ class MarkList:
         before, etag = self._read()
         after = change(before)
         if after != before:
-            after = after.model_copy(update={"nonce": secrets.token_hex(8)})
-            self.store.put_if_match(self.key, after.body(), etag)
+            after, _ = self._document.swap(after, etag)
         return after
 
     def touch(self) -> datetime:
@@ -165,8 +165,5 @@ class MarkList:
             raise _BusyError("it is being deleted")
 
     def _read(self) -> tuple[Marks, str | None]:
-        try:
-            body, etag = self.store.get_with_etag(self.key)
-        except MissingObjectError:
-            return Marks(), None
-        return Marks.parse(body, self.store.uri(self.key)), etag
+        marks, etag = self._document.read()
+        return marks or Marks(), etag

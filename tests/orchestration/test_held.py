@@ -12,8 +12,7 @@ from installations import PROJECT
 
 from genept.client.platform import Platform
 from genept.common.errors import StoreError
-from genept.release.approvals import approve
-from genept.release.holds import current_hold
+from genept.release.approvals import approve, current_hold
 from genept.storage.embedded.store import EmbeddedStore
 from orchestration.commands import require_published
 from orchestration.failures import failure_report

@@ -12,9 +12,15 @@ import pytest
 from declared_rows import candidate, declared_rows, store_table, with_tables
 
 from genept.common.errors import ConflictError, StoreError
-from genept.release.approvals import Approval, approval_page, approvals, approve
+from genept.release.approvals import (
+    Approval,
+    Hold,
+    approval_page,
+    approvals,
+    approve,
+    current_hold,
+)
 from genept.release.fencing import Claim, RunState
-from genept.release.holds import Hold, current_hold
 from genept.release.manifest import ReleasedSource
 from genept.release.publish import Candidate, Published, Releases
 from genept.release.review import HeldError, Reviewed, review

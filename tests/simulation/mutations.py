@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from genept.release import collector, garbage, gate, holds, rollback
+from genept.release import approvals, collector, garbage, gate, rollback
 from genept.release.fencing import Claim
 from genept.release.publish import Releases
 from genept.release.review import Reviewed
@@ -119,8 +119,8 @@ MUTATIONS = (
             Edit(
                 Releases,
                 "swap",
-                "replacement.body(), etag)",
-                "replacement.body(), etag and self.pointer_with_etag()[1])",
+                "replacement, etag)",
+                "replacement, etag and self.pointer_with_etag()[1])",
             ),
         ),
         known_seed=26,
@@ -156,7 +156,7 @@ MUTATIONS = (
         "Approvals are bound to `seq`, which the claim of the next run raises.",
         (
             Edit(
-                holds,
+                approvals,
                 "_folder",
                 'f"{releases.product}/approvals/',
                 'f"{releases.product}/approvals/{pointer.seq}-',

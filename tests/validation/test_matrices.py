@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from validation.relations import matrix_findings
+from validation.checks import matrix_findings
 
 Matrix = npt.NDArray[np.float32]
 

@@ -7,7 +7,7 @@ from declared_rows import declared_frame
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, StoredTable
-from validation.relations import doubled_targets, expression_findings, foreign_genes
+from validation.checks import doubled_targets, expression_findings, foreign_genes
 
 
 def stored(lake: Lake, name: str, rows: pl.DataFrame, *partition: str) -> StoredTable:
