@@ -98,8 +98,8 @@ def _observed_asset(source: Source) -> dg.AssetsDefinition:
 
     @dg.multi_observable_source_asset(specs=[spec], name=spec.key.to_python_identifier("observe"))
     def observed(platform: dg.ResourceParam[Platform]) -> Iterator[dg.ObserveResult]:
-        found = platform.archives.observe(source.id)
-        seen = platform.archives.seen(source.id)
+        found = platform.archives.probe(source.id)
+        seen = platform.archives.cache_metadata(source.id)
         yield dg.ObserveResult(
             asset_key=spec.key,
             data_version=dg.DataVersion(found.data_version),

@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from genept.datasources.download.streams import FileAtHand
+from genept.datasources.download.streams import AvailableFile
 from genept.datasources.gene_labels import label_files, labelled, paired
 from genept.nomenclature.mapping import Nomenclature
 from genept.storage.lake import Lake
@@ -70,7 +70,7 @@ def build_labels(
     return lake.build("benchmarks/labels", origin, compute)
 
 
-def gene_properties(files: Mapping[str, FileAtHand], nomenclature: Nomenclature) -> pl.DataFrame:
+def gene_properties(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -> pl.DataFrame:
     """Rows of table `gene_properties` from those of the files that are there."""
     schema = {"task": pl.String, "position": pl.Int64, "input_id": pl.String, "label": pl.String}
     read = pl.DataFrame(list(labelled(files)), schema=schema, orient="row")
@@ -89,7 +89,7 @@ def gene_properties(files: Mapping[str, FileAtHand], nomenclature: Nomenclature)
     return found.with_columns(fate.alias("fate"))
 
 
-def gene_pairs(files: Mapping[str, FileAtHand], nomenclature: Nomenclature) -> pl.DataFrame:
+def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -> pl.DataFrame:
     """Rows of table `gene_pairs`, from the files that are there."""
     schema = {
         "task": pl.String,

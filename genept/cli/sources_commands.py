@@ -52,11 +52,11 @@ def show(source_id: Annotated[str, typer.Argument(help="Id of a source.")]) -> N
     if source.pattern is not None:
         answer.print(f"One file of it is named {source.id}:… after the pattern.")
         return
-    for place in archives.places.of(source):
+    for place in archives.locations.of(source):
         said = str(place) if isinstance(place, Path) else place.name
         answer.print(f"[bold]asked[/]  {escape(said)}")
     answer.print(f"[bold]here[/]  {_here(archives, source)}")
-    if (seen := archives.seen(source_id)) is not None:
+    if (seen := archives.cache_metadata(source_id)) is not None:
         answer.print(f"[bold]copy[/]  {escape(seen.path)}, from {escape(seen.place)}")
         answer.print(f"[bold]sha256[/]  {seen.sha256}, checked {seen.checked_at}")
 
@@ -86,7 +86,7 @@ def check(
     failed = 0
     for source_id in source_ids or unpinned:
         try:
-            found = archives.observe(source_id)
+            found = archives.probe(source_id)
         except SourceError as error:
             failed += 1
             console.print(f"{source_id}: {error}", markup=False, soft_wrap=True)
@@ -107,7 +107,7 @@ def _pin(source: Source) -> str:
 def _here(archives: Archives, source: Source) -> str:
     if source.pattern is not None:
         return "many"
-    if archives.fetched(source.id):
+    if archives.is_cached(source.id):
         return "fetched"
-    folders = (place for place in archives.places.of(source) if isinstance(place, Path))
+    folders = (place for place in archives.locations.of(source) if isinstance(place, Path))
     return "mirrored" if any(path.is_file() for path in folders) else "no"

@@ -111,7 +111,7 @@ def _sources(platform: Platform) -> tuple[dict[str, str], dict[str, str], int]:
     requests = 0
     for name in dict.fromkeys((*names, *needed)):
         source = archives.catalogue.source(name)
-        if name not in needed and not archives.at_hand(name):
+        if name not in needed and not archives.is_available(name):
             continue
         if source.is_pinned:
             found[name] = source.sha256
@@ -120,14 +120,14 @@ def _sources(platform: Platform) -> tuple[dict[str, str], dict[str, str], int]:
             requests += _asked(archives, name)
         except SourceError as error:
             unasked[name] = str(error)
-        seen = archives.seen(name)
+        seen = archives.cache_metadata(name)
         found[name] = seen.sha256 if seen else archives.data_version(name)
     return found, unasked, requests
 
 
 def _asked(archives: Archives, name: str) -> int:
     """Look for news of one source and fetch what is new; how many requests the look took."""
-    observed = archives.observe(name)
+    observed = archives.probe(name)
     if observed.requests and observed.state != "unchanged":
         archives.fetch(name, refresh=True)
     return observed.requests

@@ -17,7 +17,7 @@ from genept.collections.user_collections import UserCollection, list_user_collec
 from genept.common.settings import Settings
 from genept.datasources.catalog.entries import Catalogue, Collection, load_catalogue
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.mirrors import Places
+from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.readers.pickles import read_pickled_texts, read_structure_table
 from genept.datasources.readers.sandbox_watch import Allowance
 from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
@@ -70,13 +70,13 @@ class Installation:
 
     def archives_of(self, catalogue: Catalogue) -> Archives:
         """Verified copies of a catalogue's sources."""
-        places = Places(
+        locations = SourceLocations(
             self.settings.mirrors,
             self.settings.addresses,
             lambda bucket, key: self.store.presigned(key, bucket=bucket),
         )
         folder = self.settings.private_state() / "cache" / "archives"
-        return Archives(catalogue, folder, places=places)
+        return Archives(catalogue, folder, locations=locations)
 
     @cached_property
     def store(self) -> ObjectStore:

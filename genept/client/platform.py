@@ -293,7 +293,7 @@ class Platform(Installation):
 
 
 def _released(archives: Archives, name: str) -> ReleasedSource:
-    source, seen = archives.catalogue.source(name), archives.seen(name)
+    source, seen = archives.catalogue.source(name), archives.cache_metadata(name)
     return ReleasedSource(
         title=source.title,
         version=source.released_as,

@@ -19,7 +19,7 @@ from genept.datasources.catalog.matrix_options import Encoding
 from genept.datasources.download.streams import member_names, open_bytes, open_text
 from genept.datasources.readers.hdf5.file import open_hdf5, refuse_foreign
 from genept.datasources.readers.orientation import Axis
-from genept.datasources.readers.parquet_schema import index_of, is_numeric, read_schema
+from genept.datasources.readers.parquet_tables import index_of, is_numeric, read_schema
 from genept.datasources.readers.text.lines import Lines, fields_of, read_header
 from genept.datasources.readers.text.numbers import MISSING, NUMBER
 

@@ -21,7 +21,7 @@ from genept.datasources.catalog.entries import Catalogue, Collection
 from genept.datasources.catalog.source import Media, Source
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.members import is_tar
-from genept.datasources.download.mirrors import Places, mirror_path
+from genept.datasources.download.mirrors import SourceLocations, mirror_path
 from genept.storage import documents
 from genept.storage.object_store import ObjectStore
 from genept.storage.provenance import sha256_of_file
@@ -136,7 +136,7 @@ def local_archives(files: Mapping[str, Path], sources: Sequence[Source], folder:
         place.unlink(missing_ok=True)
         place.symlink_to(files[source.id].resolve())
     catalogue = Catalogue(sources={source.id: source for source in sources}, collections={})
-    return Archives(catalogue, folder / "cache", places=Places((str(mirror),)))
+    return Archives(catalogue, folder / "cache", locations=SourceLocations((str(mirror),)))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What every package may use: settings, errors, files, processes, and what people see.
+"""Settings, errors, private files, processes and display, used by every package.
 
-Nothing here knows a gene, a table or a store.
+Nothing here depends on genes, tables or the object store.
 """

@@ -1,7 +1,6 @@
-"""What people see: text from data made harmless for where it is shown, and progress on a terminal.
+"""Escaping of data for HTML, Markdown, terminals, spreadsheets and figures; progress bars.
 
-HTML, Markdown, terminals, spreadsheets and Matplotlib figures each have their own escaping. What
-is drawn or printed belongs to the subjects.
+What is printed or drawn is decided by the callers.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _BEGINS_A_BLOCK: Final = re.compile(r"[-+=:]|\d{1,9}[.)]")
 
 
 FORMULA: Final = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]|^[\t\r\n]"
-"""Begins like a formula to a spreadsheet."""
+"""Regular expression of text that a spreadsheet takes for a formula."""
 
 
 _DEFUSED: Final = re.compile(rf"'(?={FORMULA.replace('^', '')})")
@@ -51,7 +50,7 @@ NO_SCRIPTS: Final = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"script-src 'none'; object-src 'none'; "
     "base-uri 'none'; form-action 'none'\">"
 )
-"""For the head of a page of ours: none has a script, and a browser is told so."""
+"""For the head of every generated page: no page has a script, and browsers must run none."""
 
 
 def visible(text: str, *, kept: str = "\n\t") -> str:
@@ -108,19 +107,19 @@ def markdown_block(text: str) -> str:
 
 
 def without_formulas(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows whose text a spreadsheet takes for text; numbers stay as they are.
+    """Rows whose text a spreadsheet does not take for formulas; numbers are unchanged.
 
     A name or a value of text that begins like a formula gets an apostrophe before it, which a
     spreadsheet hides, and `restored` takes away. Text that is a number is left alone.
     """
     texts = [name for name, kind in rows.schema.items() if kind in (pl.String, pl.Categorical)]
-    column = [pl.col(name).cast(pl.String) for name in texts]
+    columns = [pl.col(name).cast(pl.String) for name in texts]
     defused = rows.with_columns(
-        pl.when(one.str.contains(FORMULA) & one.cast(pl.Float64, strict=False).is_null())
-        .then(pl.concat_str(pl.lit("'"), one))
-        .otherwise(one)
+        pl.when(column.str.contains(FORMULA) & column.cast(pl.Float64, strict=False).is_null())
+        .then(pl.concat_str(pl.lit("'"), column))
+        .otherwise(column)
         .alias(name)
-        for name, one in zip(texts, column, strict=True)
+        for name, column in zip(texts, columns, strict=True)
     )
     return defused.rename({name: _defused(name) for name in rows.columns})
 
@@ -157,7 +156,7 @@ def new_figure(size: tuple[float, float], *, dpi: int) -> Figure:
 
 
 class _Visible:
-    """Something to be printed, without the control characters of the data in it."""
+    """A renderable whose control characters are written out."""
 
     def __init__(self, printed: ConsoleRenderable) -> None:
         self._printed = printed
@@ -169,7 +168,7 @@ class _Visible:
 
 class _ShowControlCharacters(RenderHook):
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Visible(one) for one in renderables]
+        return [_Visible(item) for item in renderables]
 
 
 def open_console(
@@ -185,7 +184,7 @@ def open_console(
 
 
 console = open_console(stderr=True)
-"""Progress and messages go to standard error; what a command answers goes to standard output."""
+"""Console for progress and messages, on standard error; results go to standard output."""
 
 
 @contextmanager

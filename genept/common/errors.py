@@ -1,7 +1,7 @@
-"""Errors for the person who must act: which file, row or object, what was expected, what to do.
+"""Errors with messages that say which file, row or object is wrong, and what to do.
 
-`SourceError` is for public and user files, `StoreError` and those below it for the object
-store. Retrying is decided where requests are made, not here.
+`SourceError` is for public and user files, `StoreError` and its subclasses for the object store.
+Retries are decided where requests are made, not here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def advising(audience: Audience) -> Iterator[None]:
     ----------
     audience
         ``command_line``: the owner of a file, who types options; ``sidecar``: the owner of a file
-        in the inbox; ``catalogue``: whoever maintains the declaration of a public source.
+        in the inbox; ``catalogue``: the maintainer of the declaration of a public source.
     """
     token = _AUDIENCE.set(audience)
     try:
@@ -49,12 +49,12 @@ def advising(audience: Audience) -> Iterator[None]:
 
 
 def audience() -> Audience:
-    """For whom messages are written now."""
+    """The audience of messages in this context."""
     return _AUDIENCE.get()
 
 
 def option(name: str, value: object) -> str:
-    """How to set an option of the format.
+    """Text that says how to set an option of the format.
 
     Parameters
     ----------
@@ -67,14 +67,14 @@ def option(name: str, value: object) -> str:
 
 
 def setting(name: str, value: str) -> str:
-    """How to state what is no option of the format, such as the unit or the metadata."""
+    """Text that says how to set what is not an option of the format, such as the unit."""
     if audience() == "command_line":
         return f"--{name} {shlex.quote(value)}"
     return f'{name} = "{value}"'
 
 
 def get_again(download: str = "fetch it again") -> str:
-    """How to get a file that is incomplete or damaged.
+    """Text that says how to replace an incomplete or damaged file.
 
     Parameters
     ----------
@@ -87,21 +87,20 @@ def get_again(download: str = "fetch it again") -> str:
 
 
 SHOWN: Final = 12
-"""Names that a message shows, at most."""
+"""Maximum number of names in a message."""
 
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
 
 
 LONGEST: Final = 60
-"""Letters of each: what is no table has lines of any length."""
+"""Maximum length of each name shown: a file that is not a table may have very long lines."""
 
 
 class SourceError(RuntimeError):
     """A source cannot be fetched, is damaged, or does not hold what its catalogue entry says.
 
-    The message is for the person who must act: which archive and member, what
-    was expected, what was found, what to do.
+    The message names the archive and member, what was expected, what was found, and what to do.
     """
 
 
@@ -120,7 +119,7 @@ def breakage_refused(what: str) -> Iterator[None]:
     Raises
     ------
     SourceError
-        Says what the library said, and where in this package it was called.
+        With the message of the library, and where in this package it was called.
     """
     try:
         yield
@@ -145,14 +144,14 @@ def _described(error: BaseException, what: str) -> str:
             "allows: it is damaged or made to fill memory, or it must be written in smaller chunks"
         )
     if number in (errno.ENOSPC, errno.EFBIG):
-        return f"{what}: there is no room for the scratch files that reading it takes: {error}"
+        return f"{what}: the disk is too full for the scratch files that reading it needs: {error}"
     trace, where = error.__traceback__, ""
     while trace is not None:
         code = trace.tb_frame.f_code
         if code.co_filename.startswith(_PACKAGE) and code.co_filename != __file__:
             where = f", at {Path(code.co_filename).name}:{trace.tb_lineno}"
         trace = trace.tb_next
-    first = (str(error).strip().splitlines() or ["no more is known"])[0]
+    first = (str(error).strip().splitlines() or ["no details"])[0]
     return (
         f"{what}: cannot be read ({type(error).__name__}: {first[:300]}{where}): it is damaged, or "
         "in a layout that is not read here. Write it anew, or "
@@ -161,7 +160,7 @@ def _described(error: BaseException, what: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """What a file has, as a message shows it: the first names, none longer than anybody reads."""
+    """Names for a message: at most `SHOWN` of them, each cut to `LONGEST` characters."""
     shown = [
         name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in islice(names, SHOWN)
     ]
@@ -169,23 +168,23 @@ def listed(names: Iterable[str]) -> str:
 
 
 class StoreError(RuntimeError):
-    """The object store could not do what was asked."""
+    """A request to the object store failed."""
 
 
 class MissingObjectError(StoreError):
-    """The object that was asked for is not there."""
+    """The requested object does not exist."""
 
 
 class ConflictError(StoreError):
-    """Something else is stored where a conditional write wanted to write."""
+    """A conditional write failed because the object exists or has changed."""
 
 
 class UnreachableStoreError(StoreError):
-    """Nobody answers where the store should be."""
+    """The object store does not respond."""
 
 
 class InvalidKeyError(StoreError, ValueError):
-    """A key that no object may have; it was refused before it was sent."""
+    """An object key that is not valid; refused before the request is sent."""
 
 
 REMEDIES = {
@@ -207,12 +206,12 @@ REMEDIES = {
 
 
 def error_code(error: ClientError) -> str:
-    """The S3 error code, or the HTTP status where the answer had no body (HEAD)."""
+    """The S3 error code, or the HTTP status if the response had no body (HEAD)."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def http_status(error: ClientError) -> int:
-    """The HTTP status of the refusal; 0 when the answer carried none."""
+    """The HTTP status of an error response; 0 if there is none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 

@@ -1,7 +1,6 @@
-"""Folders and files for this user's eyes only, whatever the umask, and written to survive.
+"""Folders and files that only this user can read, whatever the umask, written atomically.
 
-What is kept in them belongs to their owners: the store's keys to `genept.storage.embedded.state`,
-the state folder to `genept.common.settings`.
+Their contents are defined elsewhere, such as the store's keys in `genept.storage.embedded.state`.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 
 OTHERS = 0o077
-"""The rights of the group and of everybody."""
+"""Permission bits of the group and of all others."""
 
 
 def private_folder(path: Path) -> Path:
-    """Make the folder, or take the rights of everybody else away from one that is there.
+    """Create a folder, or remove all permissions of other users from an existing one.
 
     Parameters
     ----------
     path
-        The folder; missing parents are made as the umask says.
+        The folder; missing parents are created with the permissions of the umask.
 
     Returns
     -------
@@ -31,7 +30,7 @@ def private_folder(path: Path) -> Path:
     Raises
     ------
     OSError
-        It cannot be made. A folder of somebody else, such as a mounted volume, is left as it is.
+        It cannot be created. The permissions of another user's folder are left as they are.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777
@@ -42,19 +41,19 @@ def private_folder(path: Path) -> Path:
 
 
 def write_privately(path: Path, content: bytes) -> None:
-    """Write a file that only this user may read: whole or not at all, also after a power loss.
+    """Write a file that only this user can read, atomically and durably.
 
     Parameters
     ----------
     path
-        The file; what is there before is replaced at once.
+        The file; an existing one is replaced.
     content
-        All of it.
+        The complete content.
 
     Raises
     ------
     OSError
-        It cannot be written; what was there before is left.
+        It cannot be written; an existing file is left unchanged.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -69,7 +68,7 @@ def write_privately(path: Path, content: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Make durable what a file, or a folder's list of files, holds, whoever wrote it.
+    """Flush a file, or the entries of a folder, to disk.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Processes: worker processes for shards of work, how they allocate memory, and which one is which.
+"""Worker processes for shards of work, their memory allocation, and the identity of processes.
 
-Workers are spawned, few, and never many results ahead. A process is identified without the
-wall clock, which may be set at any time.
+Workers are spawned and at most a few results ahead. Processes are identified without the wall
+clock, which may be changed at any time.
 """
 
 from __future__ import annotations
@@ -52,13 +52,18 @@ Result = TypeVar("Result")
 
 
 AHEAD = 2
-"""Shards a worker may be ahead of whoever takes the results."""
+"""Shards per worker that may be submitted before their results are taken."""
 
 
 class Workers:
-    """Spawned processes for shards, begun with the first of them or, by `begin`, before.
+    """Pool of spawned worker processes, started with the first task or by `begin`.
 
-    One process, and whoever may have no children (a worker of Dask), works by itself.
+    With one process, or inside a daemonic process (a worker of Dask), tasks run in this process.
+
+    Parameters
+    ----------
+    processes
+        Number of worker processes.
     """
 
     def __init__(self, processes: int) -> None:
@@ -67,16 +72,20 @@ class Workers:
         self._pool: ProcessPoolExecutor | None = None
 
     def begin(self, ready: Callable[[], None]) -> None:
-        """Have all processes call `ready`, which imports what their work will need."""
+        """Start all processes and have each call `ready`, which imports what tasks need."""
         if self._processes > 1:
             for _ in range(self._processes):
                 self._started().submit(ready)
 
     def results(self, work: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        """Results of `work` in the order of `tasks`, which are drawn as they are begun.
+        """Yield results of `work` in the order of `tasks`, which are consumed lazily.
 
-        A single task is worked in this process. Tasks, their results and `work` must be
-        picklable; an exception of a worker is raised here.
+        Parameters
+        ----------
+        work
+            Function of one task, picklable; an exception that it raises is raised here.
+        tasks
+            Picklable arguments. A single task runs in this process.
         """
         waiting = iter(tasks)
         first = list(islice(waiting, 2))
@@ -103,7 +112,7 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End the processes, and what they hold in memory; whatever was not begun never is."""
+        """End the processes; pending tasks are cancelled."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
@@ -122,7 +131,7 @@ _PROC = Path("/proc")
 
 @cache
 def machine() -> str:
-    """This start of this machine or container: process numbers have one meaning on it."""
+    """Identity of this boot of this machine or container, within which process ids are unique."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         namespace = (_PROC / "self/ns/pid").readlink()
@@ -132,7 +141,7 @@ def machine() -> str:
 
 
 def started(pid: int) -> float | None:
-    """When a process started, on a scale that no clock moves; None if it has ended or is hidden.
+    """Start time of a process, independent of the wall clock; None if it has ended or is hidden.
 
     On Linux in ticks since the machine started; elsewhere as the system keeps it.
     """
@@ -151,7 +160,7 @@ def started(pid: int) -> float | None:
 
 
 def is_running(pid: int, since: float) -> bool:
-    """Whether the process of this number that started then is there still, for all one can see."""
+    """Whether the process of this id and start time still runs, as far as can be seen."""
     if (seen := started(pid)) is not None:
         return seen == since
     try:
@@ -160,11 +169,11 @@ def is_running(pid: int, since: float) -> bool:
         return True
     except OSError:
         return False
-    return False  # it has ended, and nobody has asked how
+    return False  # it has ended, and was not waited for
 
 
 def uptime() -> float:
-    """Seconds since the machine started, its sleep included where the system counts it."""
+    """Seconds since the machine started, including sleep where the system counts it."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()

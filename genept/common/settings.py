@@ -1,8 +1,8 @@
 """Typed settings: defaults, then `genept.toml`, then the environment (`GENEPT_…`).
 
-Where things live and how much of the machine may be used. What is computed —
-collections, recipes, spaces — is declared in the catalogue and the rooms
-themselves, so that a setting cannot quietly change a published number.
+Locations, credentials and resources of an installation. What is computed (collections, recipes,
+spaces) is declared in the catalogue and in the packages themselves, so that a setting cannot
+silently change a published number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from genept.common.private_files import private_folder
 
 
 class Settings(BaseSettings):
-    """Everything that differs between two installations.
+    """Settings of an installation.
 
     Without `s3_endpoint` the embedded object store under `state_dir` is used.
     With it, credentials come from the settings or, if absent, from boto3's own chain.
@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = None
     bucket: str = Field("lake", min_length=3, max_length=63)
     product: str = Field("genept", pattern=r"^[a-z0-9][a-z0-9-]*$")
-    threads: int = Field(2, ge=1, description="Threads, or processes, for what is worth it.")
+    threads: int = Field(2, ge=1, description="Threads, or processes, for parallel work.")
     file_memory: int = Field(
         768 << 20,
         ge=64 << 20,
@@ -56,19 +56,21 @@ class Settings(BaseSettings):
         description="CPU seconds that reading a user's file may take, and one more for each MiB.",
     )
     executor: Literal["in_process", "dask", "kubernetes"] = Field(
-        "in_process", description="Who runs a run's steps: this process, or a cluster's workers."
+        "in_process",
+        description="Where steps run: in this process, or on a cluster.",
     )
     executor_config: Path | None = Field(
-        None, description="YAML file of that executor's own configuration; see infra/."
+        None, description="YAML file with the configuration of the executor; see infra/."
     )
     instance_config: Path | None = Field(
         None, description="dagster.yaml of the instance; none: infra/dagster.yaml (SQLite)."
     )
     lanes: int = Field(
-        16, ge=1, description="Steps among which a cluster deals out the shards to be embedded."
+        16, ge=1, description="Steps over which a cluster distributes the shards to be embedded."
     )
     collections: tuple[str, ...] = Field(
-        (), description="Ingest only these, or +these beside the usual ones; empty: the usual."
+        (),
+        description="Collections to ingest, or +name beside the default; empty: the default.",
     )
     spaces: tuple[str, ...] = Field((), description="Embed only these spaces; empty: all.")
     approve: tuple[str, ...] = Field(
@@ -77,7 +79,7 @@ class Settings(BaseSettings):
     restricted: Literal["keep", "leave_out", "refuse"] = Field(
         "keep",
         description="What a release does with collections that may not be redistributed: keep "
-        "them (for your own eyes), leave_out, or refuse to publish.",
+        "them (for private use), leave_out, or refuse to publish.",
     )
     sentences_per_collection: int = Field(
         0,
@@ -88,7 +90,7 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(None, description="Service; none: OpenAI's own.")
     embedders: Path | None = Field(None, description="TOML file of further hosted embedders.")
     embedding_budget: float | None = Field(
-        None, ge=0, description="US$ that embedding may ever have cost in all; none: no limit."
+        None, ge=0, description="Upper limit of the total cost of embedding in US$; none: no limit."
     )
     embedding_batch_api: bool = Field(
         False, description="Embed through the Batch API: half the price, up to a day's wait."
@@ -96,7 +98,7 @@ class Settings(BaseSettings):
     max_genes: int | None = Field(
         None,
         ge=1,
-        description="Describe only this many genes: for trying things out, never silent.",
+        description="Describe only this many genes, for trials; each run reports it.",
     )
 
     full_models: bool = Field(
@@ -105,34 +107,38 @@ class Settings(BaseSettings):
         "half an hour and more.",
     )
     drug_structures: Path | None = Field(
-        None, description="Table of one's own with columns drug_id, smiles; goes before a source's."
+        None,
+        description="CSV file with columns drug_id, smiles; takes precedence over the sources.",
     )
     tasks: Path | None = Field(
-        None, description="A TOML file of diagnosis tasks of one's own (docs/models.md)."
+        None, description="TOML file of user-defined diagnosis tasks (docs/models.md)."
     )
     mirrors: tuple[str, ...] = Field(
-        (), description="Folders, s3://bucket/prefix or https:// asked first for public sources."
+        (),
+        description="Folders, s3://bucket/prefix or https:// addresses tried first for sources.",
     )
     addresses: dict[str, str] = Field(
         {}, description="Address instead of the catalogue's, by source id; may be private."
     )
     recipes: Path | None = Field(
-        None, description="A TOML file with recipes, masks and spaces of one's own."
+        None, description="TOML file with user-defined recipes, masks and spaces."
     )
     unattended: bool = Field(
         False, description="Nightly and weekly schedules are on unless they are switched off."
     )
     failure_webhook: SecretStr | None = Field(
-        None, description="https:// (or loopback) address that is told of every failed run."
+        None, description="https:// (or loopback) address that is notified of every failed run."
     )
     ui_token: SecretStr | None = Field(
         None, min_length=20, description="Token of the UI; none: `genept ui` makes one per start."
     )
     viewer_token: SecretStr | None = Field(
-        None, min_length=20, description="… of the read-only UI, which lets nobody into the other."
+        None,
+        min_length=20,
+        description="Token of the read-only UI; it does not open the other one.",
     )
     ui_hosts: tuple[str, ...] = Field(
-        (), description="Further names (with port) under which the UI is reached, by a proxy."
+        (), description="Further host names (with port) under which a proxy serves the UI."
     )
 
     @model_validator(mode="after")
@@ -156,7 +162,7 @@ class Settings(BaseSettings):
         return self.state_dir.expanduser().resolve()
 
     def private_state(self) -> Path:
-        """The state folder, made if need be; it and what is in it is closed to other users."""
+        """The state folder, created if needed; other users have no access to its content."""
         private_folder(self.state)
         private_folder(self.state / "cache")
         for name in ("dagster", "prefect", "store", "logs", "failures"):

@@ -1,5 +1,5 @@
-"""Public sources: what is ingested, how it is fetched and verified, and how it is parsed.
+"""Public sources: the catalogue, verified downloads, and parsers of publishers' formats.
 
-Parsers hand over what the publisher wrote, checked but unmapped. Gene names are
+Parsers return what the publisher wrote, checked but not mapped. Gene names are
 resolved in `genept.nomenclature`; tables are written by `genept.storage`.
 """

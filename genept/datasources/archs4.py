@@ -50,7 +50,7 @@ _WINDOW: Final = 65_536
 
 
 def parse(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Choose samples by their metadata; their counts are streamed when they are asked for.
+    """Choose samples by their metadata; their counts are streamed when they are read.
 
     Samples that ARCHS4 takes for single cells are quarantined.
 
@@ -95,12 +95,12 @@ def read_archs4(path: Path, options: Archs4Options) -> ParsedCollection:
     )
 
 
-def _genes(file: h5py.File, asked: str | None) -> tuple[list[str], list[str]]:
+def _genes(file: h5py.File, requested: str | None) -> tuple[list[str], list[str]]:
     """Names of the columns, and what is looked up for them."""
     table = AnnotationTable(at_path(file, "meta/genes"))
     name = next((field for field in _GENE_NAMES if field in table.fields), _GENE_NAMES[0])
     names = table.texts(name).fill_null("")
-    by = asked or next((field for field in _ENSEMBL_IDS if field in table.fields), name)
+    by = requested or next((field for field in _ENSEMBL_IDS if field in table.fields), name)
     lookup = table.texts(by).fill_null("")
     if lookup.len() != names.len():
         raise SourceError(f"{table.where}: {lookup.len()} of {by!r} for {names.len()} of {name!r}")
@@ -133,13 +133,13 @@ def _chosen(samples: h5py.Group, options: Archs4Options, n: int) -> NDArray[np.i
     what = Path(samples.file.filename).name
     chosen = np.zeros(n, dtype=bool)
     for field, wanted in (("series_id", options.series), (_ID, options.samples)):
-        found: set[str] = set()
+        matched: set[str] = set()
         for first, values in _windows(samples, field, n) if wanted else ():
             for row, value in enumerate(values.fill_null("")):
                 if hit := set(_SERIES.split(value)) & set(wanted):
-                    found |= hit
+                    matched |= hit
                     chosen[first + row] = True
-        if lost := sorted(set(wanted) - found):
+        if lost := sorted(set(wanted) - matched):
             raise SourceError(
                 f"{what}: has no {', '.join(lost[:5])} ({len(lost)} of {len(wanted)} in "
                 f"{field}); is it of this release of ARCHS4?"
@@ -193,7 +193,7 @@ def _observations(
             values: list[str | None] = [*_texts(samples, field, chosen)]
             if characteristic:
                 values = [_characteristic(value or "", characteristic) for value in values]
-            labels[label] = [None if one in ("", *options.missing) else one for one in values]
+            labels[label] = [None if value in ("", *options.missing) else value for value in values]
     return observation_frame(ids, groups, labels)
 
 
@@ -204,12 +204,12 @@ def connected(series: Sequence[str]) -> list[str]:
     """
     parent: dict[str, str] = {}
 
-    def root(one: str) -> str:
-        while parent.setdefault(one, one) != one:
-            parent[one] = one = parent[parent[one]]
-        return one
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = name = parent[parent[name]]
+        return name
 
-    lists = [[one for one in _SERIES.split(text) if one] for text in series]
+    lists = [[name for name in _SERIES.split(text) if name] for text in series]
     for members in lists:
         for other in members[1:]:
             low, high = sorted((root(members[0]), root(other)))
@@ -219,8 +219,8 @@ def connected(series: Sequence[str]) -> list[str]:
 
 def _characteristic(text: str, name: str) -> str | None:
     """The value of ``name: value`` in a list of characteristics."""
-    found = re.search(rf"(?:^|[,\t;])\s*{re.escape(name)}\s*:\s*([^,\t;]*)", text, re.IGNORECASE)
-    return found[1].strip() if found else None
+    match = re.search(rf"(?:^|[,\t;])\s*{re.escape(name)}\s*:\s*([^,\t;]*)", text, re.IGNORECASE)
+    return match[1].strip() if match else None
 
 
 def _texts(samples: h5py.Group, field: str, chosen: NDArray[np.int64]) -> list[str]:

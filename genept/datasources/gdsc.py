@@ -27,7 +27,7 @@ from genept.datasources.readers.parsed import (
 )
 from genept.datasources.readers.pickles import read_float_tensors
 from genept.datasources.readers.responses import normal_form
-from genept.datasources.readers.text.delimited import read_table
+from genept.datasources.readers.text.lines import read_table
 
 _DECIMALS: Final = 4
 """Columns that agree to this many decimals in every line are one measurement."""

@@ -59,7 +59,7 @@ def header_of(path: Path) -> list[str]:
 
 def newest_entry(path: Path) -> date | None:
     """Date of the newest entry of one of NCBI's files, which do not state their own."""
-    column = next((one for one in header_of(path) if one in _DATED), None)
+    column = next((name for name in header_of(path) if name in _DATED), None)
     if column is None:
         return None
     newest = _read(path, (column,), "\t", quote=None)[column].max()
@@ -272,5 +272,5 @@ def _biotype(column: str) -> pl.Expr:
 def _unique(genes: pl.DataFrame, column: str, path: Path) -> pl.DataFrame:
     doubled = genes.filter(pl.col(column).is_duplicated())[column]
     if len(doubled):
-        raise SourceError(f"{path.name}: {column} {doubled[0]!r} stands in it twice")
+        raise SourceError(f"{path.name}: {column} {doubled[0]!r} occurs more than once")
     return genes

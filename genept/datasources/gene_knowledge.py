@@ -213,12 +213,14 @@ def read_interactions(opener: Opener, what: str = "BIOGRID tab3") -> pl.DataFram
     pl.DataFrame
         entrez_id, partner (symbol as published), publications; self-interactions are left out.
     """
-    papers: dict[tuple[str, str], set[str]] = {}
-    for a, b, symbol_a, symbol_b, kind, paper, tax_a, tax_b in _columns(opener, what, _BIOGRID):
+    publications: dict[tuple[str, str], set[str]] = {}
+    for a, b, symbol_a, symbol_b, kind, publication, tax_a, tax_b in _columns(
+        opener, what, _BIOGRID
+    ):
         if kind == "physical" and tax_a == tax_b == HUMAN and a != b:
-            papers.setdefault((a, symbol_b), set()).add(paper)
-            papers.setdefault((b, symbol_a), set()).add(paper)
-    rows = [(*pair, len(found)) for pair, found in sorted(papers.items())]
+            publications.setdefault((a, symbol_b), set()).add(publication)
+            publications.setdefault((b, symbol_a), set()).add(publication)
+    rows = [(*pair, len(ids)) for pair, ids in sorted(publications.items())]
     return _frame(rows, ("entrez_id", "partner", "publications"), what)
 
 

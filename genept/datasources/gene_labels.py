@@ -15,7 +15,7 @@ from typing import Final
 from genept.common.errors import SourceError
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.compression import text_lines
-from genept.datasources.download.streams import FileAtHand, files_at_hand
+from genept.datasources.download.streams import AvailableFile, available_files
 
 PAIR_SPLITS: Final = ("train", "valid", "test")
 WHOLE: Final = "all"
@@ -58,19 +58,19 @@ _DOSAGE: Final = {"3": "haploinsufficient", "40": "not", "30": "not"}
 """ClinGen's scores that decide: sufficient evidence; unlikely, or recessive. Others say little."""
 
 
-def label_files(archives: Archives) -> dict[str, FileAtHand]:
-    """The files of labels that are at hand, by source."""
-    found = files_at_hand(archives, [*PROPERTY_SOURCES, *PAIR_SOURCES])
+def label_files(archives: Archives) -> dict[str, AvailableFile]:
+    """The files of labels that are available, by source."""
+    files = available_files(archives, [*PROPERTY_SOURCES, *PAIR_SOURCES])
     return {
-        id_: FileAtHand(
+        id_: AvailableFile(
             id_, file.path, file.sha256, file.release,
             partial(archives.open_member, id_, MEMBERS[id_]),
         ) if id_ in MEMBERS else file
-        for id_, file in found.items()
+        for id_, file in files.items()
     }  # fmt: skip
 
 
-def labelled(files: Mapping[str, FileAtHand]) -> Iterator[Labelled]:
+def labelled(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
     """Every row that labels a gene, of the files that are there."""
     for id_, rows in _PROPERTIES.items():
         if id_ in files:
@@ -79,7 +79,7 @@ def labelled(files: Mapping[str, FileAtHand]) -> Iterator[Labelled]:
         yield from _promoters(files)
 
 
-def paired(files: Mapping[str, FileAtHand]) -> Iterator[Paired]:
+def paired(files: Mapping[str, AvailableFile]) -> Iterator[Paired]:
     """Every pair of the files that are there."""
     for split in PAIR_SPLITS:
         names, values = (files.get(f"gene2vec-{split}-{what}") for what in ("text", "label"))
@@ -91,7 +91,7 @@ def paired(files: Mapping[str, FileAtHand]) -> Iterator[Paired]:
         yield from _ligands(files["liana"])
 
 
-def _dosage_sensitive(file: FileAtHand) -> Iterator[Labelled]:
+def _dosage_sensitive(file: AvailableFile) -> Iterator[Labelled]:
     for position, row in enumerate(_records(file)):
         marked = [
             label
@@ -106,14 +106,14 @@ def _dosage_sensitive(file: FileAtHand) -> Iterator[Labelled]:
         yield "dosage-sensitivity", position, row["ensembl_id"], marked[0]
 
 
-def _bivalent(file: FileAtHand) -> Iterator[Labelled]:
+def _bivalent(file: AvailableFile) -> Iterator[Labelled]:
     for position, row in enumerate(_records(file)):
         both = _value(file, row, position, "H3K27me3") == "True"
         name = _value(file, row, position, "tf")
         yield "bivalent-vs-lys4", position, name, "bivalent" if both else "lys4-only"
 
 
-def _promoters(files: Mapping[str, FileAtHand]) -> Iterator[Labelled]:
+def _promoters(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
     """Ensembl ids, one to a line: the bivalent ones first, as the authors join the lists."""
     position = 0
     for id_, label in PROMOTERS.items():
@@ -129,14 +129,14 @@ def _promoters(files: Mapping[str, FileAtHand]) -> Iterator[Labelled]:
             position += 1
 
 
-def _range(file: FileAtHand) -> Iterator[Labelled]:
+def _range(file: AvailableFile) -> Iterator[Labelled]:
     for position, row in enumerate(_records(file)):
         far = _value(file, row, position, "is_longrange") == "True"
         name = _value(file, row, position, "ensembl_id")
         yield "tf-range", position, name, "long" if far else "short"
 
 
-def _clingen(file: FileAtHand) -> Iterator[Labelled]:
+def _clingen(file: AvailableFile) -> Iterator[Labelled]:
     """Genes (not regions) whose score decides."""
     for position, row in enumerate(_records(file)):
         score, _, _ = _value(file, row, position, "HI Score").partition(" ")
@@ -145,14 +145,14 @@ def _clingen(file: FileAtHand) -> Iterator[Labelled]:
             yield "haploinsufficiency", position, name, _DOSAGE[score]
 
 
-def _gene_types(file: FileAtHand) -> Iterator[Labelled]:
+def _gene_types(file: AvailableFile) -> Iterator[Labelled]:
     for position, row in enumerate(_records(file)):
         kind = _value(file, row, position, "gene_type")
         if kind not in _UNTYPED:
             yield "gene-type", position, _value(file, row, position, "ensembl_id"), kind
 
 
-def _chromosomes(file: FileAtHand) -> Iterator[Labelled]:
+def _chromosomes(file: AvailableFile) -> Iterator[Labelled]:
     for position, row in enumerate(_records(file)):
         place = _value(file, row, position, "chromosome").removeprefix("chr")
         kind = _value(file, row, position, "biotype")
@@ -160,7 +160,7 @@ def _chromosomes(file: FileAtHand) -> Iterator[Labelled]:
             yield "chromosome", position, _value(file, row, position, "gene_id"), place
 
 
-_PROPERTIES: Final[Mapping[str, Callable[[FileAtHand], Iterator[Labelled]]]] = {
+_PROPERTIES: Final[Mapping[str, Callable[[AvailableFile], Iterator[Labelled]]]] = {
     "dosage-sensitive-tfs": _dosage_sensitive,
     "bivalent-genes": _bivalent,
     "tf-range": _range,
@@ -171,7 +171,7 @@ _PROPERTIES: Final[Mapping[str, Callable[[FileAtHand], Iterator[Labelled]]]] = {
 PROPERTY_SOURCES: Final = (*_PROPERTIES, *PROMOTERS)
 
 
-def _gene2vec(split: str, text: FileAtHand, labels: FileAtHand) -> Iterator[Paired]:
+def _gene2vec(split: str, text: AvailableFile, labels: AvailableFile) -> Iterator[Paired]:
     names = [line.split() for _, line in text_lines(text.opener, text.path.name)]
     values = [line.strip() for _, line in text_lines(labels.opener, labels.path.name)]
     if len(names) != len(values):
@@ -188,7 +188,7 @@ def _gene2vec(split: str, text: FileAtHand, labels: FileAtHand) -> Iterator[Pair
         yield GENE_PAIRS, split, position, pair[0], pair[1], int(value)
 
 
-def _protein_pairs(file: FileAtHand) -> Iterator[Paired]:
+def _protein_pairs(file: AvailableFile) -> Iterator[Paired]:
     for position, row in enumerate(_records(file)):
         score = _value(file, row, position, "conn")
         try:
@@ -198,11 +198,11 @@ def _protein_pairs(file: FileAtHand) -> Iterator[Paired]:
                 f"{file.path.name}: data row {position + 1} has the score {score!r}, no number"
             ) from None
         if confident:
-            a, b = (_value(file, row, position, one) for one in ("g1_symbol", "g2_symbol"))
+            a, b = (_value(file, row, position, name) for name in ("g1_symbol", "g2_symbol"))
             yield PROTEIN_PAIRS, WHOLE, position, a, b, 1
 
 
-def _ligands(file: FileAtHand) -> Iterator[Paired]:
+def _ligands(file: AvailableFile) -> Iterator[Paired]:
     """The consensus of all resources, ligand first; complexes have no gene of their own."""
     for position, row in enumerate(_records(file)):
         if _value(file, row, position, "resource") == "consensus":
@@ -211,12 +211,12 @@ def _ligands(file: FileAtHand) -> Iterator[Paired]:
             yield LIGAND_RECEPTOR, WHOLE, position, ligand, receptor, 1
 
 
-def _records(file: FileAtHand) -> Iterator[dict[str, str]]:
+def _records(file: AvailableFile) -> Iterator[dict[str, str]]:
     lines = (line.removeprefix("\ufeff") for _, line in text_lines(file.opener, file.path.name))
     return csv.DictReader(StringIO("\n".join(lines)))
 
 
-def _value(file: FileAtHand, row: dict[str, str], position: int, column: str) -> str:
+def _value(file: AvailableFile, row: dict[str, str], position: int, column: str) -> str:
     value = row.get(column)
     if value is None:
         raise SourceError(

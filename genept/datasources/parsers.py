@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from genept.common.errors import SourceError, breakage_refused
-from genept.datasources import archs4, gdsc, geo, omicsbench, recount3, rectangle, tcga
+from genept.datasources import archs4, gdsc, geo, packaged, recount3
 from genept.datasources.catalog.entries import Collection
 from genept.datasources.download.archives import Archives
 from genept.datasources.readers import matrix_market, parquet_matrix
@@ -23,10 +23,10 @@ PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = 
     "recount3": recount3.parse,
     "tenx_mtx": matrix_market.parse,
     "parquet": parquet_matrix.parse,
-    "rectangle": rectangle.parse,
+    "rectangle": packaged.parse_rectangle,
     "gdsc": gdsc.parse,
-    "tcga": tcga.parse,
-    "omicsbench": omicsbench.parse,
+    "tcga": packaged.parse_tcga,
+    "omicsbench": packaged.parse_omicsbench,
     "h5ad": h5ad.parse,
     "tenx_h5": tenx.parse,
     "archs4": archs4.parse,

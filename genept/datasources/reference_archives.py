@@ -110,7 +110,7 @@ def read_gencode_genes(archives: Archives) -> pl.DataFrame:
     ids = pl.col("ensembl_gene_id")
     expected = {
         "an unversioned human Ensembl gene id": ids.str.contains(r"^ENSG\d{11}$"),
-        "an id that stands in it once": ids.is_unique(),
+        "a unique id": ids.is_unique(),
         "a length of at least 1": pl.col("length") >= 1,
         "a name": pl.col("gencode_name") != "",
         "a biotype": pl.col("gencode_biotype") != "",
@@ -119,7 +119,8 @@ def read_gencode_genes(archives: Archives) -> pl.DataFrame:
         wrong = table.with_row_index("line", offset=1).filter(~holds.fill_null(value=False))
         if wrong.height:
             raise SourceError(
-                f"{_GENCODE_MEMBER}: line {wrong['line'][0]} has not {what}: {wrong.row(0)[1:]}"
+                f"{_GENCODE_MEMBER}: line {wrong['line'][0]} does not have {what}: "
+                f"{wrong.row(0)[1:]}"
             )
     is_only_the_id = pl.col("gencode_name").str.starts_with("ENSG")
     return table.with_columns(pl.when(~is_only_the_id).then("gencode_name").alias("gencode_name"))

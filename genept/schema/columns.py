@@ -1,6 +1,6 @@
-"""What it takes to declare a table: columns with types, units, bounds and meaning.
+"""Classes that declare tables: columns with types, units, bounds and meanings.
 
-The vocabulary in which `genept.schema.tables` is written. Reading, writing and
+The classes with which `genept.schema.tables` is written. Reading, writing and
 checking belong to `genept.storage` and `validation`.
 """
 
@@ -116,7 +116,7 @@ class Table:
         The columns (a prefix of the key) by whose values the table is split into files:
         so no two files can share a key.
     group
-        The subject it belongs to: the name of the room and of the Dagster group.
+        The subject it belongs to: the name of the package and of the Dagster group.
     minimum_rows
         Fewer rows than this in the whole table fail its check.
     collection

@@ -8,7 +8,7 @@ import pytest
 from genept.benchmarks.label_tables import fates, gene_pairs, gene_properties
 from genept.common.errors import SourceError
 from genept.datasources.download.compression import file_opener
-from genept.datasources.download.streams import FileAtHand
+from genept.datasources.download.streams import AvailableFile
 from genept.nomenclature.mapping import Nomenclature
 from genept.schema.tables import TABLES
 
@@ -26,15 +26,15 @@ GENES = pl.DataFrame(
 NAMES = Nomenclature.of(GENES)
 
 
-def at_hand(folder: Path, id_: str, text: str) -> FileAtHand:
+def available_file(folder: Path, id_: str, text: str) -> AvailableFile:
     path = folder / f"{id_}.txt"
     path.write_text(text, encoding="utf-8")
-    return FileAtHand(id_, path, "0" * 64, id_, file_opener(path))
+    return AvailableFile(id_, path, "0" * 64, id_, file_opener(path))
 
 
 def pair_files(folder: Path, text: str, labels: str):
     files = (("text", text), ("label", labels))
-    return {f"gene2vec-test-{one}": at_hand(folder, f"gene2vec-test-{one}", body)
+    return {f"gene2vec-test-{one}": available_file(folder, f"gene2vec-test-{one}", body)
             for one, body in files}  # fmt: skip
 
 
@@ -67,19 +67,23 @@ def test_properties_are_labelled_as_published(tmp_path):
         "ENSG00000000001,TP53,Yes,\nENSG00000000002,MYC,,Yes\nENSG00000000002,MYC,,Yes\n"
     )
     id_ = "dosage-sensitive-tfs"
-    found = gene_properties({id_: at_hand(tmp_path, id_, rows)}, NAMES)
+    found = gene_properties({id_: available_file(tmp_path, id_, rows)}, NAMES)
     assert found["label"].to_list() == ["insensitive", "sensitive", "sensitive"]
     assert found["fate"].to_list() == ["scored", "scored", "duplicate"]
     both = rows.replace("TP53,Yes,", "TP53,Yes,Yes")
     with pytest.raises(SourceError, match="data row 1"):
-        gene_properties({id_: at_hand(tmp_path, id_, both)}, NAMES)
+        gene_properties({id_: available_file(tmp_path, id_, both)}, NAMES)
     with pytest.raises(SourceError, match="no column 'is_longrange'"):
-        gene_properties({"tf-range": at_hand(tmp_path, "tf-range", rows)}, NAMES)
+        gene_properties({"tf-range": available_file(tmp_path, "tf-range", rows)}, NAMES)
 
 
 def test_lists_of_promoters_label_a_task_only_together(tmp_path):
-    bivalent = at_hand(tmp_path, "bivalent-promoters", "ENSG00000000001\nENSG00000000002\n\n")
-    without = at_hand(tmp_path, "unmethylated-promoters", "ENSG00000000003\r\nENSG00000000002\n")
+    bivalent = available_file(
+        tmp_path, "bivalent-promoters", "ENSG00000000001\nENSG00000000002\n\n"
+    )
+    without = available_file(
+        tmp_path, "unmethylated-promoters", "ENSG00000000003\r\nENSG00000000002\n"
+    )
     files = {one.id: one for one in (bivalent, without)}
     found = gene_properties(files, NAMES)
     assert found.select("task", "position", "label", "fate").rows() == [
@@ -89,7 +93,7 @@ def test_lists_of_promoters_label_a_task_only_together(tmp_path):
         ("bivalent-vs-unmethylated", 3, "unmethylated", "conflicting"),
     ]
     assert gene_properties({bivalent.id: bivalent}, NAMES).is_empty()
-    page = at_hand(tmp_path, "unmethylated-promoters", "ENSG00000000003\n<html>\n")
+    page = available_file(tmp_path, "unmethylated-promoters", "ENSG00000000003\n<html>\n")
     with pytest.raises(SourceError, match=r"unmethylated-promoters.txt: line 2 is '<html>'"):
         gene_properties(files | {page.id: page}, NAMES)
 
@@ -100,7 +104,9 @@ def test_clingen_labels_genes_by_scores_that_decide(tmp_path):
         'G,TP53,3 (Sufficient Evidence)\nG,MYC,"30 (Autosomal Recessive)"\n'
         'G,GATA1,"0 (No Evidence)"\n'
     )
-    found = gene_properties({"cnvoyant": at_hand(tmp_path, "cnvoyant", "\ufeff" + rows)}, NAMES)
+    found = gene_properties(
+        {"cnvoyant": available_file(tmp_path, "cnvoyant", "\ufeff" + rows)}, NAMES
+    )
     assert found.select("input_id", "label", "position").rows() == [
         ("TP53", "haploinsufficient", 1), ("MYC", "not", 2),
     ]  # fmt: skip
@@ -108,7 +114,7 @@ def test_clingen_labels_genes_by_scores_that_decide(tmp_path):
 
 def test_gene_types_that_are_none_label_nothing(tmp_path):
     rows = "ensembl_id,gene_type\nENSG00000000001,miRNA\nENSG00000000002,nan\n"
-    found = gene_properties({"gene-types": at_hand(tmp_path, "gene-types", rows)}, NAMES)
+    found = gene_properties({"gene-types": available_file(tmp_path, "gene-types", rows)}, NAMES)
     assert found["label"].to_list() == ["miRNA"]
 
 
@@ -119,7 +125,7 @@ def test_interactions_are_those_of_high_confidence_and_ligands_the_consensus(tmp
         '"1","TP53","MYC","consensus"\n"2","MYC_GATA1","TP53","consensus"\n'
         '"3","TP53","GATA1","lrdb"\n'
     )
-    files = {id_: at_hand(tmp_path, id_, text) for id_, text in
+    files = {id_: available_file(tmp_path, id_, text) for id_, text in
              (("scnet", partners), ("liana", ligands))}  # fmt: skip
     found = gene_pairs(files, NAMES)
     assert found.select("task", "split", "position", "fate", "label").rows() == [
@@ -128,7 +134,7 @@ def test_interactions_are_those_of_high_confidence_and_ligands_the_consensus(tmp
         ("ligand-receptor", "all", 0, "scored", 1),
         ("ligand-receptor", "all", 1, "without_gene", 1),
     ]
-    wrong = at_hand(tmp_path, "scnet", partners.replace("0.95", "high"))
+    wrong = available_file(tmp_path, "scnet", partners.replace("0.95", "high"))
     with pytest.raises(SourceError, match="data row 1 has the score 'high'"):
         gene_pairs({"scnet": wrong}, NAMES)
 
@@ -146,7 +152,7 @@ def test_the_mirrors_labels_are_those_that_were_published():
         "tf-range": "long_vs_short_range_tfs.csv",
     }
     there = {
-        id_: FileAtHand(id_, path, "0" * 64, id_, file_opener(path))
+        id_: AvailableFile(id_, path, "0" * 64, id_, file_opener(path))
         for id_, name in files.items()
         if (path := MIRROR / "gene_properties" / name)
     }

@@ -11,7 +11,7 @@ import pytest
 from genept.collections.ingest import ingest
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.mirrors import Places
+from genept.datasources.download.mirrors import SourceLocations
 from genept.nomenclature.reference import Reference, starter_reference
 from genept.storage.lake import Lake
 from genept.storage.provenance import Part
@@ -31,7 +31,7 @@ def reference(real_archives: Archives) -> Reference:
 
 def ingested(lake: Lake, folder: Path, id_: str, reference: Reference) -> dict[str, list[Part]]:
     catalogue = load_catalogue()
-    archives = Archives(catalogue, folder, places=Places((str(MIRROR),)))
+    archives = Archives(catalogue, folder, locations=SourceLocations((str(MIRROR),)))
     parts = ingest(lake, archives, catalogue.collections[id_], lambda: reference, "starter")
     return {
         name: [part for part in parts if part.table == name] for name in {p.table for p in parts}

@@ -19,7 +19,7 @@ from genept.collections.user_collections import (
 from genept.common.errors import SourceError, StoreError
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.mirrors import Places
+from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.readers.text.matrix import spool_folder
 from genept.nomenclature.mapping import Nomenclature
 from genept.storage.lake import Lake
@@ -45,8 +45,10 @@ def add(lake, prefix, detected):
 
 def archives_of(lake, detected, folder):
     catalogue = load_catalogue().with_entries(detected.sources, [detected.entry])
-    places = Places(presign=lambda bucket, key: lake.store.presigned(key, bucket=bucket))
-    return Archives(catalogue, folder, places=places)
+    locations = SourceLocations(
+        presign=lambda bucket, key: lake.store.presigned(key, bucket=bucket)
+    )
+    return Archives(catalogue, folder, locations=locations)
 
 
 def test_an_added_collection_is_ingested_from_the_bucket(lake, store_prefix, detected, tmp_path):

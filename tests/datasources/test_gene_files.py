@@ -58,7 +58,7 @@ def test_an_id_of_another_species_is_refused(tmp_path):
 
 def test_a_doubled_id_is_refused(tmp_path):
     path = write(tmp_path / "h.txt", HGNC_HEADER, hgnc(1, "A"), hgnc(1, "B"))
-    with pytest.raises(SourceError, match=r"h\.txt: hgnc_id 'HGNC:1' stands in it twice"):
+    with pytest.raises(SourceError, match=r"h\.txt: hgnc_id 'HGNC:1' occurs more than once"):
         read_hgnc_complete_set(path)
 
 

@@ -11,8 +11,8 @@ from genept.common.errors import SourceError
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.compression import file_opener
-from genept.datasources.download.mirrors import Places
-from genept.datasources.download.streams import files_at_hand
+from genept.datasources.download.mirrors import SourceLocations
+from genept.datasources.download.streams import available_files
 from genept.datasources.gene_knowledge import (
     read_gaf,
     read_gene_summary,
@@ -166,24 +166,26 @@ def test_damaged_files_are_refused(tmp_path, content, reason):
         read_gene_summary(file_opener(path))
 
 
-def test_what_is_at_hand_is_used_and_nobody_is_asked_for_the_rest(tmp_path):
+def test_available_files_are_read_and_the_rest_is_not_requested(tmp_path):
     def archives(*mirrors: Path) -> Archives:
-        return Archives(load_catalogue(), tmp_path / "copies", places=Places(map(str, mirrors)))
+        return Archives(
+            load_catalogue(), tmp_path / "copies", locations=SourceLocations(map(str, mirrors))
+        )
 
     (tmp_path / "go").mkdir()
     (tmp_path / "go" / "goa_human.gaf.gz").write_bytes(gzip.compress(GAF.encode()))
     ids = ("goa-human", "go-basic", "biogrid")
-    assert files_at_hand(archives(), ids) == {}
-    found = files_at_hand(archives(tmp_path), ids)["goa-human"]
-    assert set(files_at_hand(archives(tmp_path), ids)) == {"goa-human"}
+    assert available_files(archives(), ids) == {}
+    found = available_files(archives(tmp_path), ids)["goa-human"]
+    assert set(available_files(archives(tmp_path), ids)) == {"goa-human"}
     assert found.release.startswith("goa-human-")
     assert read_gaf(found.opener, found.path.name)[0].height
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror of public sources is not here")
 def test_the_real_summaries(tmp_path):
-    archives = Archives(load_catalogue(), tmp_path, places=Places([str(MIRROR)]))
-    (file,) = files_at_hand(archives, ["ncbi-gene-summary"]).values()
+    archives = Archives(load_catalogue(), tmp_path, locations=SourceLocations([str(MIRROR)]))
+    (file,) = available_files(archives, ["ncbi-gene-summary"]).values()
     found = read_gene_summary(file.opener, file.path.name)
     assert found.height == 15_149
     assert found["entrez_id"].is_unique().all()

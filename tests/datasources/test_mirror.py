@@ -8,7 +8,7 @@ import pytest
 
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.mirrors import Places
+from genept.datasources.download.mirrors import SourceLocations
 
 MIRROR = Path(__file__).parents[3] / "shared" / "mirror"
 pytestmark = pytest.mark.skipif(not MIRROR.is_dir(), reason=f"no mirror at {MIRROR}")
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not MIRROR.is_dir(), reason=f"no mirror at {MIRR
 
 @pytest.fixture
 def archives(tmp_path: Path) -> Archives:
-    return Archives(load_catalogue(), tmp_path, places=Places((str(MIRROR),)))
+    return Archives(load_catalogue(), tmp_path, locations=SourceLocations((str(MIRROR),)))
 
 
 UNREAD = (

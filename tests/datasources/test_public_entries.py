@@ -21,7 +21,7 @@ from scipy.sparse import vstack
 
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.mirrors import Places
+from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.parsed import ParsedCollection
 from genept.datasources.readers.values import checked_blocks
@@ -174,7 +174,7 @@ def published(collection_id: str, folder: Path) -> ParsedCollection:
             path = urlsplit(str(catalogue.source(source_id).url)).path
             server.files[path.removeprefix("/")] = body
             addresses[source_id.partition(":")[0]] = server.url + path
-        archives = Archives(catalogue, folder / "cache", places=Places((), addresses))
+        archives = Archives(catalogue, folder / "cache", locations=SourceLocations((), addresses))
         parsed = parse_collection(archives, collection)
         asked = {path for path, _ in server.seen}
     assert asked == set(server.files)

@@ -78,14 +78,14 @@ def test_gencode_genes_are_read(make_archives: MakeArchives) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("ENSG00000141510.19,TP53,19,2426,protein_coding", "line 2 has not an unversioned"),
-        ("ENSMUSG00000059552,Trp53,1,10,protein_coding", "line 2 has not an unversioned"),
-        ("ENSG00000000001,A,1,10,lncRNA", "line 1 has not an id that stands in it once"),
-        ("ENSG00000000002,B,1,0,lncRNA", "line 2 has not a length of at least 1"),
-        ("ENSG00000000002,,1,7,lncRNA", "line 2 has not a name"),
-        ("ENSG00000000002,B,1,7,", "line 2 has not a biotype"),
+        ("ENSG00000141510.19,TP53,19,2426,protein_coding", "line 2 does not have an unversioned"),
+        ("ENSMUSG00000059552,Trp53,1,10,protein_coding", "line 2 does not have an unversioned"),
+        ("ENSG00000000001,A,1,10,lncRNA", "line 1 does not have a unique id"),
+        ("ENSG00000000002,B,1,0,lncRNA", "line 2 does not have a length of at least 1"),
+        ("ENSG00000000002,,1,7,lncRNA", "line 2 does not have a name"),
+        ("ENSG00000000002,B,1,7,", "line 2 does not have a biotype"),
         ("ENSG00000000002,B,1,long,lncRNA", "is not the expected table of genes"),
-        ("ENSG00000000002,B,1", "line 2 has not a length"),
+        ("ENSG00000000002,B,1", "line 2 does not have a length"),
     ],
 )
 def test_wrong_gencode_genes_are_refused(

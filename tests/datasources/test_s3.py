@@ -12,7 +12,7 @@ from genept.common.errors import SourceError
 from genept.datasources.catalog.entries import Catalogue
 from genept.datasources.catalog.source import Source
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.mirrors import Places
+from genept.datasources.download.mirrors import SourceLocations
 from genept.storage.object_store import ObjectStore
 
 TABLE = b"symbol\tid\n" + b"TP53\tENSG00000141510\n" * 5000
@@ -31,15 +31,17 @@ def entry(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def archives_of(folder: Path, places: Places, **changes: Any) -> Archives:
+def archives_of(folder: Path, locations: SourceLocations, **changes: Any) -> Archives:
     sources = {"x": entry(**changes)}
     return Archives(
-        Catalogue.model_validate({"sources": sources, "collections": {}}), folder, places=places
+        Catalogue.model_validate({"sources": sources, "collections": {}}),
+        folder,
+        locations=locations,
     )
 
 
-def signed(store: ObjectStore, *mirrors: str) -> Places:
-    return Places(mirrors, presign=lambda bucket, key: store.presigned(key, bucket=bucket))
+def signed(store: ObjectStore, *mirrors: str) -> SourceLocations:
+    return SourceLocations(mirrors, presign=lambda bucket, key: store.presigned(key, bucket=bucket))
 
 
 def test_an_object_of_the_own_bucket_is_read_signed_and_asked_for_news(
@@ -50,10 +52,10 @@ def test_an_object_of_the_own_bucket_is_read_signed_and_asked_for_news(
     address = f"s3://{object_store.bucket}/{key}"
     archives = archives_of(tmp_path, signed(object_store), address=address, signed=True)
     assert archives.fetch("x").read_bytes() == TABLE
-    first = archives.observe("x")
+    first = archives.probe("x")
     assert (first.state, first.requests, first.place) == ("unchanged", 1, address)
     object_store.put_if_match(key, TABLE[:-22], etag)
-    assert archives.observe("x").state == "changed"
+    assert archives.probe("x").state == "changed"
     assert archives.fetch("x", refresh=True).read_bytes() == TABLE[:-22]
     assert "Signature" not in (tmp_path / "x" / "seen.json").read_text()
 
@@ -81,9 +83,9 @@ def test_a_prefix_of_the_store_is_a_mirror(
     object_store: ObjectStore, store_prefix: str, tmp_path: Path
 ) -> None:
     object_store.put_if_absent(f"{store_prefix}/tables/t.tsv", TABLE)
-    places = signed(object_store, f"s3://{object_store.bucket}/{store_prefix}")
+    locations = signed(object_store, f"s3://{object_store.bucket}/{store_prefix}")
     archives = archives_of(
-        tmp_path, places, mirror="tables/t.tsv", address=None, checksum=None,
+        tmp_path, locations, mirror="tables/t.tsv", address=None, checksum=None,
         sha256=hashlib.sha256(TABLE).hexdigest(), bytes=len(TABLE),
     )  # fmt: skip
     assert archives.fetch("x").read_bytes() == TABLE
@@ -101,7 +103,7 @@ def test_what_is_not_in_the_bucket_is_said_without_the_signature(
 
 def test_a_signed_source_needs_a_store(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no object store is configured"):
-        archives_of(tmp_path, Places(), signed=True).fetch("x")
+        archives_of(tmp_path, SourceLocations(), signed=True).fetch("x")
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_a_space_has_one_number_of_dimensions(lake, store_prefix):
 @pytest.mark.parametrize(
     ("names", "vectors", "reason"),
     [
-        (["c1", "c2", "c1"], [[1, 0]] * 3, "2 of 3 names stand in it twice, such as 'c1'"),
+        (["c1", "c2", "c1"], [[1, 0]] * 3, "2 of 3 names occur more than once, such as 'c1'"),
         (["c1", "c2"], [[1, 0], [np.inf, 1]], "1 of 2 names have a vector that is not finite"),
         (["c1", "c2"], [[1, 0], [0, 0]], "all zero, such as 'c2'"),
     ],

@@ -12,7 +12,7 @@ from retrained import assert_agreement
 import genept.models.diagnosis.retraining
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.mirrors import Places
+from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.parsers import parse_collection
 from genept.models.diagnosis.heads import Contender, fit_model
 from genept.models.diagnosis.retraining import retrain
@@ -40,7 +40,7 @@ def tcga(tmp_path_factory):
     """Tumour and normal of four cancers over the genes that vary most; a cohort is a cancer."""
     catalogue = load_catalogue()
     archives = Archives(
-        catalogue, tmp_path_factory.mktemp("archives"), places=Places((str(MIRROR),))
+        catalogue, tmp_path_factory.mktemp("archives"), locations=SourceLocations((str(MIRROR),))
     )
     parsed = parse_collection(archives, catalogue.collections["tcga11"])
     observations = parsed.observations

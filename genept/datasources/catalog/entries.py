@@ -100,7 +100,9 @@ class Catalogue(Entry):
     @property
     def usual(self) -> frozenset[str]:
         """Ids of the collections that are ingested unasked: all but the optional ones."""
-        return frozenset(one.id for one in self.collections.values() if not one.optional)
+        return frozenset(
+            collection.id for collection in self.collections.values() if not collection.optional
+        )
 
     def chosen(self, names: Sequence[str]) -> list[Collection]:
         """The collections of these names; of none, the usual ones.
@@ -117,7 +119,7 @@ class Catalogue(Entry):
         if unknown := sorted(wanted - set(self.collections)):
             known = sorted(self.collections)
             raise ValueError(f"unknown collections {unknown}; the catalogue has {known}")
-        return [one for id_, one in self.collections.items() if id_ in wanted]
+        return [collection for id_, collection in self.collections.items() if id_ in wanted]
 
     def with_entries(
         self, sources: Iterable[Source], collections: Iterable[Collection]

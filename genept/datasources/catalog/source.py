@@ -1,7 +1,7 @@
-"""A source: one file that somebody publishes, where it is, what it may cost, and how it is known.
+"""A source: one published file, with its address, licence, size and checksum.
 
-The vocabulary of the `[sources.…]` entries of the catalogue, and the rules that they must
-keep. Which sources there are is in `catalogue.toml`; how one is fetched, in `archives`.
+The model of the `[sources.…]` entries of the catalogue and their validation. Which sources there
+are is in `catalogue.toml`; downloading is in `genept.datasources.download`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CADENCES: Final[dict[Cadence, timedelta | None]] = {
 
 
 class Entry(BaseModel):
-    """Whatever stands in the catalogue: nothing unknown in it, nothing changes it."""
+    """An entry of the catalogue: immutable, without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,9 +48,9 @@ class PublishedChecksum(Entry):
 class Source(Entry):
     """One file: a pinned archive of the package index, a public address, or a mirror's file.
 
-    With a SHA-256 it is pinned to the byte and never asked about again. Without one,
-    `checksum` says how a download is verified, and `refresh` how often the publisher is
-    asked for news. An entry with a `pattern` stands for many files: `geo:GSE2034` is the
+    With a SHA-256 it is pinned to the byte and never checked for a new version. Without
+    one, `checksum` says how a download is verified, and `refresh` how often the publisher is
+    checked for a new version. An entry with a `pattern` stands for many files: `geo:GSE2034` is the
     entry `geo`, its address filled by the named groups of the pattern.
     """
 
@@ -78,7 +78,9 @@ class Source(Entry):
     pattern: str | None = Field(None, description="What may follow the colon of an id.")
     hosts: tuple[str, ...] = Field((), description="Where its redirects may lead.")
     region: str = Field("us-east-1", description="Of an s3:// address.")
-    signed: bool = Field(False, description="An s3:// address that wants this site's credentials.")
+    signed: bool = Field(
+        False, description="An s3:// address that needs this installation's credentials."
+    )
     media: Media = "plain"
     checksum: Literal["etag"] | PublishedChecksum | None = None
     refresh: Cadence = "never"
@@ -90,11 +92,11 @@ class Source(Entry):
         Raises
         ------
         SourceError
-            It is not pinned: what it is today only its copy can say.
+            It is not pinned: the hash is known only of its local copy.
         """
         if self.pinned_sha256 is None:
             raise SourceError(
-                f"source {self.id!r} is not pinned: ask `Archives.data_version({self.id!r})`"
+                f"source {self.id!r} is not pinned: call `Archives.data_version({self.id!r})`"
             )
         return self.pinned_sha256
 
@@ -105,12 +107,12 @@ class Source(Entry):
         Raises
         ------
         SourceError
-            The catalogue does not say it.
+            The catalogue states no date.
         """
         if self.published is None:
             raise SourceError(
-                f"source {self.id!r} states no date: ask `Archives.seen({self.id!r})`, or add "
-                "`released` to its catalogue entry"
+                f"source {self.id!r} states no date: call "
+                f"`Archives.cache_metadata({self.id!r})`, or add `released` to its catalogue entry"
             )
         return self.published
 
@@ -138,12 +140,12 @@ class Source(Entry):
 
     @property
     def label(self) -> str:
-        """What a message or a progress bar calls it."""
+        """Name for messages and progress bars."""
         return f"{self.package} {self.version}" if self.is_package else self.id
 
     @property
     def released_as(self) -> str:
-        """Name and version, as they stand beside what was made of it."""
+        """Name and version, as recorded in tables made from the source."""
         return f"{self.package or self.id} {self.version or ''}".rstrip()
 
     @property
@@ -158,7 +160,7 @@ class Source(Entry):
 
     @cached_property
     def allowed_hosts(self) -> frozenset[str]:
-        """Every host that may be asked for it."""
+        """Hosts that may be contacted for it."""
         own = urlsplit(self.url).hostname if self.url else None
         checksum = self.checksum.address if isinstance(self.checksum, PublishedChecksum) else ""
         named = {own, urlsplit(checksum).hostname, *self.hosts}
@@ -176,7 +178,7 @@ class Source(Entry):
         if match is None:
             wanted = f"{self.pattern!r} after the colon" if self.pattern else "no colon"
             raise SourceError(f"source '{self.id}:{value}': expected {wanted}")
-        groups = {name: found or "" for name, found in match.groupdict().items()}
+        groups = {name: text or "" for name, text in match.groupdict().items()}
         return Source.model_validate(
             self.model_dump(by_alias=True, exclude_unset=True, exclude={"filename", "pattern"})
             | {

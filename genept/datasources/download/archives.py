@@ -1,8 +1,7 @@
-"""The sources on disk: fetched, verified, opened as they are or member by member.
+"""Sources on local disk: downloaded, verified, and opened as a whole or member by member.
 
-What everybody else asks for a source. What pip does is in `download`, what comes from an
-address or a mirror in `fetching`, how a member is streamed in `members`, which sources
-there are in `catalogue`.
+The interface of this package for all others. Downloads are made in `fetching` and `mirrors`,
+members are streamed in `members`; which sources there are is in the catalogue.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from genept.datasources.catalog.entries import Catalogue
 from genept.datasources.catalog.source import Source
 from genept.datasources.download import compression, members
 from genept.datasources.download.fetching import Fetcher
-from genept.datasources.download.http import Observation, Seen, Web, stamp_of
-from genept.datasources.download.mirrors import Places, disk_full, download
+from genept.datasources.download.http import CacheMetadata, SourceProbe, Web, file_stamp
+from genept.datasources.download.mirrors import SourceLocations, disk_full, download
 
 __all__ = ["Archives", "SourceError"]
 
@@ -34,13 +33,13 @@ class Archives:
     Parameters
     ----------
     catalogue
-        What may be fetched. An id `entry:value` names a file of an entry with a pattern.
+        Sources that can be fetched. An id `entry:value` names a file of an entry with a pattern.
     folder
         Where the files are kept; made when first needed. Several processes may share it.
-    places
-        Mirrors and overrides; by default the publishers alone.
+    locations
+        Mirrors and overrides; by default only the publishers' addresses.
     web
-        How addresses are asked.
+        HTTP client.
     """
 
     def __init__(
@@ -48,42 +47,42 @@ class Archives:
         catalogue: Catalogue,
         folder: Path,
         *,
-        places: Places | None = None,
+        locations: SourceLocations | None = None,
         web: Web | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.folder = folder
-        self.places = places or Places()
-        if unknown := sorted(set(self.places.addresses) - set(catalogue.sources)):
+        self.locations = locations or SourceLocations()
+        if unknown := sorted(set(self.locations.addresses) - set(catalogue.sources)):
             raise SourceError(f"GENEPT_ADDRESSES names sources that do not exist: {unknown}")
-        self._fetcher = Fetcher(folder, self.places, web or Web())
+        self._fetcher = Fetcher(folder, self.locations, web or Web())
         self._verified: dict[str, tuple[int, int, int]] = {}
-        self._settled: dict[str, Seen] = {}
+        self._settled: dict[str, CacheMetadata] = {}
 
-    def fetched(self, source_id: str) -> bool:
-        """Whether a copy is here; asks nobody (the hash of a package is checked on use)."""
+    def is_cached(self, source_id: str) -> bool:
+        """Whether a local copy exists; makes no request. Packages are verified on use."""
         source = self.catalogue.source(source_id)
         path = self.folder / source.filename
         if source.is_package and path.is_file() and path.stat().st_size == source.bytes:
             return True
-        return self._fetcher.recalled(source) is not None
+        return self._fetcher.cached(source) is not None
 
-    def at_hand(self, source_id: str) -> bool:
-        """Whether it can be read without asking its publisher: a copy, or a mirror's folder."""
-        places = self.places.of(self.catalogue.source(source_id))
-        in_folder = any(isinstance(place, Path) and place.is_file() for place in places)
-        return in_folder or self.fetched(source_id)
+    def is_available(self, source_id: str) -> bool:
+        """Whether a source can be read without a request: cached, or in a mirror's folder."""
+        locations = self.locations.of(self.catalogue.source(source_id))
+        in_folder = any(isinstance(location, Path) and location.is_file() for location in locations)
+        return in_folder or self.is_cached(source_id)
 
     def fetch(self, source_id: str, *, refresh: bool = False) -> Path:
         """Return the verified file; download it if it is absent, wrong or out of date.
 
-        An unpinned source is asked after when its cadence says so, and at most once in the
-        life of this object: what a run has begun to read does not change under it.
+        An unpinned source is checked for a new version when its cadence says so, and at most once
+        per object, so that a source does not change during a run.
 
         Parameters
         ----------
         refresh
-            Ask an unpinned source for news now.
+            Check an unpinned source for a new version now.
 
         Raises
         ------
@@ -104,16 +103,13 @@ class Archives:
         """Bytes of a source if it is pinned; otherwise the most that are accepted."""
         return self.catalogue.source(source_id).bytes
 
-    def seen(self, source_id: str) -> Seen | None:
-        """What is known of the copy: from where, since when, which version; None without one.
+    def cache_metadata(self, source_id: str) -> CacheMetadata | None:
+        """Origin, age and version of the local copy; None without one, and for packages."""
+        return self._fetcher.cached(self.catalogue.source(source_id))
 
-        Packages from the index have no such memory: their pin says it all.
-        """
-        return self._fetcher.recalled(self.catalogue.source(source_id))
-
-    def observe(self, source_id: str) -> Observation:
-        """Look for news with one conditional request at most; see `Fetcher.observe`."""
-        return self._fetcher.observe(self.catalogue.source(source_id))
+    def probe(self, source_id: str) -> SourceProbe:
+        """Check for a new version with at most one request; see `Fetcher.probe`."""
+        return self._fetcher.probe(self.catalogue.source(source_id))
 
     @contextmanager
     def open(self, source_id: str) -> Iterator[BinaryIO]:
@@ -175,27 +171,28 @@ class Archives:
     def _package(self, source: Source) -> Path:
         path = self.folder / source.filename
         if path.is_file():
-            stamp = stamp_of(path)
+            stamp = file_stamp(path)
             if self._verified.get(source.id) == stamp:
                 return path
             if _mismatch(path, source) is None:
                 self._verified[source.id] = stamp
                 return path
             path.unlink(missing_ok=True)
-        if self.places.mirrors:
+        if self.locations.mirrors:
             try:
                 return Path(self._public(source).path)
             except SourceError as error:
                 console.print(
-                    f"No mirror has {source.label}, so pip is asked: {error}", markup=False
+                    f"No mirror has {source.label}, so it is downloaded with pip: {error}",
+                    markup=False,
                 )
         self._download(source, path)
-        self._verified[source.id] = stamp_of(path)
+        self._verified[source.id] = file_stamp(path)
         return path
 
-    def _public(self, source: Source, *, refresh: bool = False) -> Seen:
+    def _public(self, source: Source, *, refresh: bool = False) -> CacheMetadata:
         settled = self._settled.get(source.id)
-        if settled is None or refresh or not settled.holds():
+        if settled is None or refresh or not settled.is_intact():
             try:
                 settled = self._fetcher.fetch(source, refresh=refresh)
             except OSError as error:
@@ -206,7 +203,7 @@ class Archives:
     def _download(self, source: Source, path: Path) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # Below the folder, so that the finished file can be renamed into place.
+            # Below the folder, so that the finished file can be renamed.
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.folder) as temporary:
                 file = download(source, Path(temporary))
                 if problem := _mismatch(file, source):

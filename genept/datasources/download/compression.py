@@ -78,8 +78,8 @@ def open_gzip(packed: BinaryIO, what: str) -> Iterator[BinaryIO]:
     """
     data = packed.read()
     if not data.startswith(b"\x1f\x8b"):
-        found = "is empty" if not data else f"begins with {data[:16]!r}"
-        raise SourceError(f"{what}: expected gzip, but it {found}; {get_again(_REMEDY)}")
+        problem = "is empty" if not data else f"begins with {data[:16]!r}"
+        raise SourceError(f"{what}: expected gzip, but it {problem}; {get_again(_REMEDY)}")
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
         yield capped(cast(BinaryIO, stream), packed=len(data), what=what)
 
@@ -95,8 +95,8 @@ def open_gzip_file(file: BinaryIO, what: str, *, limit: int | None = None) -> It
     head = file.read(16)
     file.seek(0)
     if not head.startswith(b"\x1f\x8b"):
-        found = f"begins with {head!r}" if head else "is empty"
-        raise SourceError(f"{what}: expected gzip, but it {found}; {get_again(_REMEDY)}")
+        problem = f"begins with {head!r}" if head else "is empty"
+        raise SourceError(f"{what}: expected gzip, but it {problem}; {get_again(_REMEDY)}")
     with gzip.GzipFile(fileobj=file) as stream:
         yield capped(cast(BinaryIO, stream), packed=packed, what=what, limit=limit)
 

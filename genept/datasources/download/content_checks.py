@@ -61,7 +61,7 @@ def refuse_file(path: Path, source: Source, checksum: str | None = None) -> str:
     Parameters
     ----------
     checksum
-        Digest that the publisher states, where the entry says that he does.
+        Digest that the publisher states, if the catalogue entry names a checksum file.
 
     Raises
     ------
@@ -78,10 +78,10 @@ def refuse_file(path: Path, source: Source, checksum: str | None = None) -> str:
     with path.open("rb") as file:
         refuse_head(file.read(HEAD), source.kind)
         file.seek(0)
-        found: str = hashlib.file_digest(file, "sha256").hexdigest()
-        if source.is_pinned and found != source.sha256:
+        sha256: str = hashlib.file_digest(file, "sha256").hexdigest()
+        if source.is_pinned and sha256 != source.sha256:
             raise WrongBytesError(
-                f"{source.filename} has SHA-256 {found}, expected {source.sha256}"
+                f"{source.filename} has SHA-256 {sha256}, expected {source.sha256}"
             )
         if checksum is not None and isinstance(source.checksum, PublishedChecksum):
             file.seek(0)
@@ -91,7 +91,7 @@ def refuse_file(path: Path, source: Source, checksum: str | None = None) -> str:
                 raise WrongBytesError(
                     f"{source.filename} has {name} {digest}, published is {checksum}"
                 )
-    return found
+    return sha256
 
 
 def published_digest(text: str, rule: PublishedChecksum, filename: str) -> str:
@@ -106,9 +106,10 @@ def published_digest(text: str, rule: PublishedChecksum, filename: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     named = [line for line in lines if filename in re.split(r"[\s*()/]+", line)]
     chosen = named or (lines if len(lines) == 1 else [])
-    found = {digest for line in chosen for digest in re.findall(wanted, line.lower())}
-    if len(found) != 1:
+    digests = {digest for line in chosen for digest in re.findall(wanted, line.lower())}
+    if len(digests) != 1:
         raise SourceError(
-            f"{rule.address} states {len(found)} {rule.algorithm} sums of {filename}; expected one"
+            f"{rule.address} states {len(digests)} {rule.algorithm} sums of {filename}; "
+            "expected one"
         )
-    return str(found.pop())
+    return str(digests.pop())

@@ -1,7 +1,7 @@
-"""Getting one source to disk and looking for news of it: place by place, verified, remembered.
+"""Download of one source: its locations in order, verification, metadata, checks for updates.
 
-Decides when to ask and whom; *how* to ask is in `http`, what is pinned through pip in
-`download`, and who wants the file in `archives`.
+Decides when which location is requested. Requests are made in `http`, pinned packages are
+downloaded in `mirrors`, and callers use `genept.datasources.download.archives`.
 """
 
 from __future__ import annotations
@@ -20,111 +20,118 @@ from genept.datasources.download.content_checks import (
     refuse_file,
 )
 from genept.datasources.download.http import (
-    Observation,
-    Seen,
-    State,
+    CacheMetadata,
+    ProbeState,
+    SourceProbe,
     Web,
-    alone_in,
-    recall,
-    remember,
-    seen_now,
+    exclusive_access,
+    new_metadata,
+    read_metadata,
+    write_metadata,
 )
-from genept.datasources.download.mirrors import Places
-from genept.datasources.download.network import Place
+from genept.datasources.download.mirrors import SourceLocations
+from genept.datasources.download.network import Location
 from genept.datasources.download.transfer import Version
 
 
 class Fetcher:
     """Fetches sources into one folder each below `folder`.
 
-    A file in a mirror's folder is used where it lies. What was verified is not hashed again
-    while its size, date and inode stay; an unpinned file is asked after when it is due.
+    A file in a mirror's folder is used in place. A verified file is not hashed again while its
+    size, modification time and inode stay; an unpinned one is checked when its cadence says so.
     """
 
-    def __init__(self, folder: Path, places: Places, web: Web) -> None:
-        self.folder, self.places, self.web = folder, places, web
+    def __init__(self, folder: Path, locations: SourceLocations, web: Web) -> None:
+        self.folder, self.locations, self.web = folder, locations, web
 
-    def fetch(self, source: Source, *, refresh: bool = False) -> Seen:
+    def fetch(self, source: Source, *, refresh: bool = False) -> CacheMetadata:
         """The verified copy of a source, downloaded if need be.
 
         Parameters
         ----------
         refresh
-            Ask for news even if it is not due.
+            Check for a new version even if it is not due.
 
         Raises
         ------
         SourceError
-            No place has it, or none has what the catalogue promises; says what each one said.
+            No location has the file that the catalogue describes; lists the problem of each.
         """
-        home = self.home(source)
-        complaints: list[str] = []
-        seen = recall(home)
-        for place in self.places.of(source):
-            if isinstance(place, Path) and (
-                found := self._in_place(source, place, seen, complaints)
+        folder = self.source_folder(source)
+        problems: list[str] = []
+        seen = read_metadata(folder)
+        for location in self.locations.of(source):
+            if isinstance(location, Path) and (
+                metadata := self._from_folder(source, location, seen, problems)
             ):
-                return found
+                return metadata
         if seen is not None and self._still_good(source, seen, refresh=refresh):
             return seen
-        with alone_in(home):
-            seen = recall(home)  # another process may have fetched it while we waited
+        with exclusive_access(folder):
+            seen = read_metadata(folder)  # another process may have fetched it while we waited
             if seen is not None and self._still_good(source, seen, refresh=refresh):
                 return seen
-            return self._from_afar(source, seen, complaints)
+            return self._from_remote(source, seen, problems)
 
-    def recalled(self, source: Source) -> Seen | None:
-        """What is known of the copy on this disk; asks nobody."""
-        return recall(self.home(source))
+    def cached(self, source: Source) -> CacheMetadata | None:
+        """Metadata of the local copy; makes no request."""
+        return read_metadata(self.source_folder(source))
 
-    def observe(self, source: Source) -> Observation:
-        """Look for news with at most one request; none for what is pinned or in a folder.
+    def probe(self, source: Source) -> SourceProbe:
+        """Check for a new version with at most one request; none for pinned files and folders.
 
         Raises
         ------
         SourceError
-            No place has it.
+            No location has it.
         """
         if source.is_pinned:
-            return Observation(source.id, "pinned", source.sha256, "the catalogue", 0)
-        before, seen = recall(self.home(source), touched=True), recall(self.home(source))
-        complaints: list[str] = []
+            return SourceProbe(source.id, "pinned", source.sha256, "the catalogue", 0)
+        before, seen = (
+            read_metadata(self.source_folder(source), touched=True),
+            read_metadata(self.source_folder(source)),
+        )
+        problems: list[str] = []
         requests = 0
-        for place in self.places.of(source):
-            if isinstance(place, Path):
-                if (found := self._in_place(source, place, seen, complaints)) is not None:
-                    same = before is not None and before.sha256 == found.sha256
-                    state: State = "unchanged" if same else _news(before)
-                    return Observation(source.id, state, found.sha256, found.place, requests)
+        for location in self.locations.of(source):
+            if isinstance(location, Path):
+                if (metadata := self._from_folder(source, location, seen, problems)) is not None:
+                    same = before is not None and before.sha256 == metadata.sha256
+                    state: ProbeState = "unchanged" if same else _change(before)
+                    return SourceProbe(source.id, state, metadata.sha256, metadata.place, requests)
                 continue
             requests += 1
-            known = seen if seen is not None and seen.place == place.name else None
+            known = seen if seen is not None and seen.place == location.name else None
             try:
-                news = self.web.probe(place, known.version if known else None)
+                version = self.web.probe(location, known.version if known else None)
             except SourceError as error:
-                complaints.append(str(error))
+                problems.append(str(error))
                 continue
-            if news is None and known is not None:
-                remember(self.home(source), known.checked_now())
+            if version is None and known is not None:
+                write_metadata(self.source_folder(source), known.checked())
                 tag = known.version.tag or known.sha256
-                return Observation(source.id, "unchanged", tag, place.name, requests)
-            tag = (news.tag if news else None) or (known.sha256 if known else "unversioned")
-            return Observation(source.id, _news(before), tag, place.name, requests)
-        raise _nowhere(source, complaints)
+                return SourceProbe(source.id, "unchanged", tag, location.name, requests)
+            tag = (version.tag if version else None) or (known.sha256 if known else "unversioned")
+            return SourceProbe(source.id, _change(before), tag, location.name, requests)
+        raise _unavailable(source, problems)
 
-    def home(self, source: Source) -> Path:
-        """Folder of a source's copy and of what is remembered of it."""
+    def source_folder(self, source: Source) -> Path:
+        """Folder of a source's copy and its metadata."""
         return self.folder / source.id.replace(":", "/")
 
-    def _still_good(self, source: Source, seen: Seen, *, refresh: bool) -> bool:
+    def _still_good(self, source: Source, seen: CacheMetadata, *, refresh: bool) -> bool:
         if source.is_pinned:
             return seen.sha256 == source.sha256
-        named = [place.name for place in self.places.of(source) if isinstance(place, Place)]
+        named = [
+            location.name
+            for location in self.locations.of(source)
+            if isinstance(location, Location)
+        ]
         return seen.place in named and not refresh and not seen.is_due(source)
 
-    def _in_place(
-        self, source: Source, path: Path, seen: Seen | None, complaints: list[str]
-    ) -> Seen | None:
+    def _from_folder(
+        self, source: Source, path: Path, seen: CacheMetadata | None, problems: list[str]
+    ) -> CacheMetadata | None:
         """A file of a mirror's folder, if it is there and right."""
         if not path.is_file():
             return None
@@ -134,63 +141,71 @@ class Fetcher:
         try:
             sha256 = refuse_file(path, source)
         except (WrongBytesError, OSError) as error:
-            complaints.append(f"{path}: {error}")
+            problems.append(f"{path}: {error}")
             console.print(f"Warning: {source.id}: {path} is passed over: {error}", markup=False)
             return None
-        found = seen_now(path, str(path), sha256)
-        remember(self.home(source), found)
-        return found
+        metadata = new_metadata(path, str(path), sha256)
+        write_metadata(self.source_folder(source), metadata)
+        return metadata
 
-    def _from_afar(self, source: Source, seen: Seen | None, complaints: list[str]) -> Seen:
-        for place in self._remote(source):
-            known = seen if seen is not None and seen.place == place.name else None
+    def _from_remote(
+        self, source: Source, seen: CacheMetadata | None, problems: list[str]
+    ) -> CacheMetadata:
+        for location in self._remote(source):
+            known = seen if seen is not None and seen.place == location.name else None
             try:
-                return self._download(source, place, known)
+                return self._download(source, location, known)
             except SourceError as error:
-                complaints.append(str(error))
+                problems.append(str(error))
         if seen is not None and not source.is_pinned:
             console.print(
-                f"Warning: {source.id} could not be asked for news; the copy of {seen.fetched_at} "
-                f"is used. {'; '.join(complaints)}",
+                f"Warning: {source.id} could not be checked for a new version; the copy of "
+                f"{seen.fetched_at} is used. {'; '.join(problems)}",
                 markup=False,
             )
             return seen
-        raise _nowhere(source, complaints)
+        raise _unavailable(source, problems)
 
-    def _remote(self, source: Source) -> Iterator[Place]:
-        return (place for place in self.places.of(source) if isinstance(place, Place))
+    def _remote(self, source: Source) -> Iterator[Location]:
+        return (
+            location for location in self.locations.of(source) if isinstance(location, Location)
+        )
 
-    def _download(self, source: Source, place: Place, known: Seen | None) -> Seen:
-        """From one place: once more if the bytes are wrong, then never."""
-        home = self.home(source)
-        path, partial = home / source.filename, home / f"{source.filename}.partial"
+    def _download(
+        self, source: Source, location: Location, known: CacheMetadata | None
+    ) -> CacheMetadata:
+        """Download from one location; wrong content is downloaded once more, then refused."""
+        folder = self.source_folder(source)
+        path, partial = folder / source.filename, folder / f"{source.filename}.partial"
         for attempt in (1, 2):
             try:
-                version = self._transfer(source, place, partial, known.version if known else None)
+                version = self._transfer(
+                    source, location, partial, known.version if known else None
+                )
                 if version is None and known is not None:
-                    remember(home, known.checked_now())
-                    return known.checked_now()
-                sha256 = refuse_file(partial, source, self._published(source, place))
+                    write_metadata(folder, known.checked())
+                    return known.checked()
+                sha256 = refuse_file(partial, source, self._published(source, location))
                 break
             except WrongBytesError as error:
                 partial.unlink(missing_ok=True)
                 if attempt == 2:
                     raise SourceError(
-                        f"{place.name}: {error} (fetched twice). Nothing kept"
+                        f"{location.name}: {error} (fetched twice). Nothing kept"
                     ) from error
         partial.replace(path)
-        found = seen_now(path, place.name, sha256, version)
-        remember(home, found)
+        metadata = new_metadata(path, location.name, sha256, version)
+        write_metadata(folder, metadata)
         partial.with_name(f"{partial.name}.json").unlink(missing_ok=True)
-        return found
+        return metadata
 
     def _transfer(
-        self, source: Source, place: Place, partial: Path, known: Version | None
+        self, source: Source, location: Location, partial: Path, known: Version | None
     ) -> Version | None:
         expected = source.bytes if source.is_pinned else None
         with progress_bar(source.label, expected, count=DownloadColumn()) as advance:
             return self.web.download(
-                place,
+                location,
                 partial,
                 limit=source.bytes,
                 media=source.kind,
@@ -198,23 +213,23 @@ class Fetcher:
                 advance=advance,
             )
 
-    def _published(self, source: Source, place: Place) -> str | None:
-        """The digest that the publisher states, if he does."""
-        beside = self.places.checksum(source, place)
+    def _published(self, source: Source, location: Location) -> str | None:
+        """The digest that the publisher states, if any."""
+        beside = self.locations.checksum(source, location)
         if beside is None or not isinstance(source.checksum, PublishedChecksum):
             return None
         published_name = (source.address or "").rsplit("/", 1)[-1]
         return published_digest(self.web.text(beside), source.checksum, published_name)
 
 
-def _news(seen: Seen | None) -> State:
+def _change(seen: CacheMetadata | None) -> ProbeState:
     return "absent" if seen is None else "changed"
 
 
-def _nowhere(source: Source, complaints: list[str]) -> SourceError:
-    if not complaints:
-        complaints = ["no mirror has it, and it has no public address"]
+def _unavailable(source: Source, problems: list[str]) -> SourceError:
+    if not problems:
+        problems = ["no mirror has it, and it has no public address"]
     return SourceError(
-        f"source {source.id} cannot be had: {'; '.join(complaints)}. Check the network, or put the "
+        f"source {source.id} cannot be had: {'; '.join(problems)}. Check the network, or put the "
         "file into a folder and name that in GENEPT_MIRRORS (see docs/sources.md)"
     )

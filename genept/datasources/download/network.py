@@ -1,4 +1,4 @@
-"""Whom a download may talk to: hosts that were named, over TLS, at public addresses only.
+"""Which servers a download may contact: named hosts, over TLS, at public addresses only.
 
 The address that was checked is the one that is connected to (the name goes along for TLS
 and `Host`), so a name that resolves differently a moment later leads nowhere else. What is
@@ -24,7 +24,7 @@ MAX_REDIRECTS: Final = 8
 _AGENT: Final = "genept-platform (public data, conditional requests)"
 
 
-class TroubleError(SourceError):
+class TransientError(SourceError):
     """The server or the way to it failed: worth another try."""
 
     def __init__(self, message: str, *, wait: float = 0.0, progressed: bool = False) -> None:
@@ -33,8 +33,8 @@ class TroubleError(SourceError):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one file can be asked for.
+class Location:
+    """Address of one file, and what its redirects may lead to.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ class Place:
 def resolve(host: str, port: int) -> list[str]:
     """Addresses of a host, in the order in which to try them."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise TroubleError(
+        raise TransientError(
             f"the name {host} cannot be resolved ({error}); check the network"
         ) from error
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 class Network:
@@ -93,35 +93,37 @@ class Network:
         self._clients: dict[str | None, httpx.Client] = {}
 
     @contextmanager
-    def open(self, place: Place, headers: dict[str, str]) -> Iterator[httpx.Response]:
+    def open(self, location: Location, headers: dict[str, str]) -> Iterator[httpx.Response]:
         """The answer to a GET, its body not yet read.
 
         Raises
         ------
-        TroubleError
+        TransientError
             No server could be reached.
         SourceError
             It leads to where nothing may be asked for, or in circles.
         """
-        origin = url = httpx.URL(place.url())
+        origin = url = httpx.URL(location.url())
         for _ in range(MAX_REDIRECTS + 1):
-            with self._ask(url, place, headers, at_home=_origin(url) == _origin(origin)) as answer:
+            with self._ask(
+                url, location, headers, same_origin=_origin(url) == _origin(origin)
+            ) as answer:
                 if not answer.has_redirect_location:
                     yield answer
                     return
                 url = url.join(answer.headers["location"])
-        raise SourceError(f"{place.name} redirects more than {MAX_REDIRECTS} times: refused")
+        raise SourceError(f"{location.name} redirects more than {MAX_REDIRECTS} times: refused")
 
     @contextmanager
     def _ask(
-        self, url: httpx.URL, place: Place, headers: dict[str, str], *, at_home: bool
+        self, url: httpx.URL, location: Location, headers: dict[str, str], *, same_origin: bool
     ) -> Iterator[httpx.Response]:
-        trusted = place.trusted and at_home
-        _check(url, place, trusted=trusted)
+        trusted = location.trusted and same_origin
+        _check(url, location, trusted=trusted)
         proxy = None if trusted else _proxy(url)
         # A proxy, which the operator chose, resolves names itself.
         targets = [url.host] if trusted or proxy else self._public(url)
-        answer = self._first(url, targets, headers, proxy, place.name)
+        answer = self._first(url, targets, headers, proxy, location.name)
         try:
             yield answer
         finally:
@@ -129,7 +131,7 @@ class Network:
 
     def _public(self, url: httpx.URL) -> list[str]:
         addresses = self.resolver(url.host, url.port or 443)
-        if hidden := [one for one in addresses if not ip_address(one).is_global]:
+        if hidden := [address for address in addresses if not ip_address(address).is_global]:
             raise SourceError(
                 f"{url.host} resolves to {hidden[0]}, which is no public address: refused. If that "
                 "is meant, name it as a mirror (GENEPT_MIRRORS) or in GENEPT_ADDRESSES"
@@ -156,7 +158,7 @@ class Network:
             except httpx.TransportError as error:
                 failure = f"{type(error).__name__} {error}".strip()
                 break
-        raise TroubleError(
+        raise TransientError(
             f"{name} does not answer ({failure}); check the network, or name a mirror"
         )
 
@@ -176,18 +178,22 @@ class Network:
         return self._clients[proxy]
 
 
-def _check(url: httpx.URL, place: Place, *, trusted: bool) -> None:
+def _check(url: httpx.URL, location: Location, *, trusted: bool) -> None:
     if trusted and url.scheme in ("http", "https"):
         return
     if url.scheme != "https":
-        raise SourceError(f"{place.name} leads to {_said(url)}, which is not https://: refused")
-    if url.host not in place.hosts:
         raise SourceError(
-            f"{place.name} leads to the host {url.host!r}; its catalogue entry allows "
-            f"{sorted(place.hosts)}: refused. If the publisher moved there, add it to `hosts`"
+            f"{location.name} leads to {_origin_text(url)}, which is not https://: refused"
+        )
+    if url.host not in location.hosts:
+        raise SourceError(
+            f"{location.name} leads to the host {url.host!r}; its catalogue entry allows "
+            f"{sorted(location.hosts)}: refused. If the publisher moved there, add it to `hosts`"
         )
     if url.port not in (None, 443) or url.userinfo:
-        raise SourceError(f"{place.name} leads to {_said(url)}, an unusual port or user: refused")
+        raise SourceError(
+            f"{location.name} leads to {_origin_text(url)}, an unusual port or user: refused"
+        )
 
 
 def _proxy(url: httpx.URL) -> str | None:
@@ -199,5 +205,5 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _said(url: httpx.URL) -> str:
+def _origin_text(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.host}"

@@ -1,6 +1,6 @@
-"""A published file as a stream of text: out of its archive, unpacked, known by its first bytes.
+"""Published files as streams: members of archives, unpacked, refused if they are not text.
 
-Also which of the publishers' files are available: fetched before, or in a mirror's folder.
+Also which publishers' files are available without a request: cached, or in a mirror's folder.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def open_bytes(
         if packed.peek(512)[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
             raise SourceError(
                 f"{what}: is a web page or XML, not data (it begins with "
-                f"{packed.peek(24)[:24]!r}): perhaps an error or a log-in was saved in its place; "
-                "open it in a browser to see"
+                f"{packed.peek(24)[:24]!r}): perhaps an error or a log-in page was "
+                "saved instead; open it in a browser to see"
             )
         yield packed
 
@@ -150,14 +150,14 @@ def _in_folder(folder: Path, member: str | None, what: str) -> Path:
     if member is None:
         raise SourceError(f"{what}: is a folder: name the file to read in options.member")
     parts = PurePosixPath(member).parts
-    found = [
+    matching = [
         it for it in member_names(folder, what) if PurePosixPath(it).parts[-len(parts) :] == parts
     ]
-    if len(found) != 1:
-        raise SourceError(f"{what}: {member!r} fits {len(found)} of its files, expected one")
-    file = folder / found[0]
+    if len(matching) != 1:
+        raise SourceError(f"{what}: {member!r} fits {len(matching)} of its files, expected one")
+    file = folder / matching[0]
     if not file.resolve().is_relative_to(folder.resolve()):
-        raise SourceError(f"{what}: {found[0]!r} is a link that leads out of it: refused")
+        raise SourceError(f"{what}: {matching[0]!r} is a link that leads out of it: refused")
     return file
 
 
@@ -170,8 +170,8 @@ _HUMAN = "Homo_sapiens"
 
 
 @dataclass(frozen=True)
-class FileAtHand:
-    """One publisher's file: its name, its content's hash and release, and how to open it."""
+class AvailableFile:
+    """One available file of a publisher: its id, hash and release, and how to open it."""
 
     id: str
     path: Path
@@ -180,17 +180,17 @@ class FileAtHand:
     opener: Opener
 
 
-def files_at_hand(archives: Archives, ids: Iterable[str]) -> dict[str, FileAtHand]:
-    """Those of the sources `ids` that can be read without asking their publishers, by id."""
-    return {id_: _at_hand(archives, id_) for id_ in ids if archives.at_hand(id_)}
+def available_files(archives: Archives, ids: Iterable[str]) -> dict[str, AvailableFile]:
+    """Those of the sources `ids` that can be read without a request, by id."""
+    return {id_: _available_file(archives, id_) for id_ in ids if archives.is_available(id_)}
 
 
-def _at_hand(archives: Archives, id_: str) -> FileAtHand:
+def _available_file(archives: Archives, id_: str) -> AvailableFile:
     source = archives.catalogue.source(id_)
     path, sha256 = archives.fetch(id_), archives.data_version(id_)
-    seen = archives.seen(id_)
+    seen = archives.cache_metadata(id_)
     dated = source.published or (seen.released.date() if seen and seen.released else None)
-    return FileAtHand(
+    return AvailableFile(
         id=id_,
         path=path,
         sha256=sha256,

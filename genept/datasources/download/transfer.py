@@ -21,7 +21,7 @@ import httpx
 from genept.common.errors import SourceError
 from genept.datasources.catalog.source import Media
 from genept.datasources.download.content_checks import HEAD, WrongBytesError, refuse_head
-from genept.datasources.download.network import Network, Place, TroubleError
+from genept.datasources.download.network import Location, Network, TransientError
 
 _TEMPORARY: Final = {408, 425, 429, *range(500, 600)}
 
@@ -55,8 +55,8 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Patience:
-    """When to give up: tries without progress, seconds between them, and the slowest transfer."""
+class RetryPolicy:
+    """When to give up: attempts without progress, seconds between them, slowest transfer."""
 
     attempts: int = 5
     first_wait: float = 0.5
@@ -70,39 +70,41 @@ def version_of(answer: httpx.Response) -> Version:
     return Version(answer.headers.get("etag"), answer.headers.get("last-modified"))
 
 
-def refuse_status(answer: httpx.Response, place: Place, patience: Patience) -> None:
+def refuse_status(answer: httpx.Response, location: Location, retry_policy: RetryPolicy) -> None:
     """Turn an answer that is no file into an error.
 
     Raises
     ------
-    TroubleError
+    TransientError
         It may be another one soon (429, 5xx).
     AbsentError
         The file is not there.
     SourceError
-        It is refused, or the server wants a longer wait than we have patience for.
+        It is refused, or the server wants a longer wait than we have retry_policy for.
     """
     status = answer.status_code
     if status in (200, 206, 304):
         return
     if status in (404, 410):
-        raise AbsentError(f"{place.name} is not there ({status}): it may have moved")
+        raise AbsentError(f"{location.name} is not there ({status}): it may have moved")
     if status in _TEMPORARY:
         wait = _retry_after(answer.headers.get("retry-after", ""))
-        if wait > patience.longest_wait:
+        if wait > retry_policy.longest_wait:
             raise SourceError(
-                f"{place.name} answered {status}: it asks to come back in {wait:.0f} s"
+                f"{location.name} answered {status}: it asks to come back in {wait:.0f} s"
             )
-        raise TroubleError(f"{place.name} answered {status}", wait=wait)
-    raise SourceError(f"{place.name} answered {status} {answer.reason_phrase}: refused")
+        raise TransientError(f"{location.name} answered {status}", wait=wait)
+    raise SourceError(f"{location.name} answered {status} {answer.reason_phrase}: refused")
 
 
-def pieces(answer: httpx.Response, place: Place, patience: Patience) -> Iterator[bytes]:
+def pieces(
+    answer: httpx.Response, location: Location, retry_policy: RetryPolicy
+) -> Iterator[bytes]:
     """The body as it arrives, byte for byte as it is stored.
 
     Raises
     ------
-    TroubleError
+    TransientError
         It breaks off, stands still, or trickles.
     """
     began, seen = time.monotonic(), 0
@@ -110,13 +112,15 @@ def pieces(answer: httpx.Response, place: Place, patience: Patience) -> Iterator
         for piece in answer.iter_raw():
             yield piece
             seen += len(piece)
-            if (passed := time.monotonic() - began) >= patience.window:
-                if seen < patience.slowest * passed:
-                    raise TroubleError(f"{place.name}: {seen:,} bytes in {passed:.0f} s: given up")
+            if (passed := time.monotonic() - began) >= retry_policy.window:
+                if seen < retry_policy.slowest * passed:
+                    raise TransientError(
+                        f"{location.name}: {seen:,} bytes in {passed:.0f} s: given up"
+                    )
                 began, seen = time.monotonic(), 0
     except httpx.TransportError as error:
         kind = type(error).__name__
-        raise TroubleError(f"{place.name}: the transfer broke off ({kind} {error})") from error
+        raise TransientError(f"{location.name}: the transfer broke off ({kind} {error})") from error
 
 
 @dataclass
@@ -124,8 +128,8 @@ class Transfer:
     """A file on its way to `partial`; see `Web.download` for the fields."""
 
     network: Network
-    patience: Patience
-    place: Place
+    retry_policy: RetryPolicy
+    location: Location
     partial: Path
     limit: int
     media: Media
@@ -140,11 +144,11 @@ class Transfer:
             headers = {"Range": f"bytes={offset}-", "If-Range": version.strong}
         else:
             headers = self.seen.conditions() if self.seen else {}
-        with self.network.open(self.place, headers) as answer:
+        with self.network.open(self.location, headers) as answer:
             if answer.status_code == 416:
                 self.forget()
-                raise TroubleError(f"{self.place.name} has no byte {offset:,}")
-            refuse_status(answer, self.place, self.patience)
+                raise TransientError(f"{self.location.name} has no byte {offset:,}")
+            refuse_status(answer, self.location, self.retry_policy)
             if answer.status_code == 304:
                 return None
             now = version_of(answer)
@@ -164,10 +168,10 @@ class Transfer:
     def _begun(self) -> tuple[int, Version | None]:
         try:
             noted = json.loads(self._note.read_text("utf-8"))
-            if noted.pop("place") == self.place.name:
+            if noted.pop("place") == self.location.name:
                 return self.partial.stat().st_size, Version(**noted)
         except (OSError, ValueError, TypeError, KeyError):
-            pass  # nothing was begun, or nobody knows what: the whole file is asked for
+            pass  # nothing was begun, or its version is unknown: the whole file is requested
         return 0, None
 
     def _start(
@@ -181,10 +185,10 @@ class Transfer:
             if given and int(given[1]) == offset and before and before.tag == now.tag:
                 return offset
             self.forget()
-            raise TroubleError(f"{self.place.name} changed during the transfer")
+            raise TransientError(f"{self.location.name} changed during the transfer")
         self.forget()
         self.partial.touch()
-        self._note.write_text(json.dumps(asdict(now) | {"place": self.place.name}), "utf-8")
+        self._note.write_text(json.dumps(asdict(now) | {"place": self.location.name}), "utf-8")
         return 0
 
     def _receive(self, answer: httpx.Response, offset: int) -> None:
@@ -196,7 +200,7 @@ class Transfer:
         self.advance(offset)
         try:
             with self.partial.open("ab") as file:
-                for piece in pieces(answer, self.place, self.patience):
+                for piece in pieces(answer, self.location, self.retry_policy):
                     size += len(piece)
                     if size > self.limit:
                         self._refuse_size(size)
@@ -208,7 +212,7 @@ class Transfer:
                     self.advance(len(piece))
             if offset == 0 and len(head) < HEAD:
                 refuse_head(head, self.media)
-        except TroubleError as error:
+        except TransientError as error:
             # A server that always breaks off at the same byte must not be asked for ever.
             error.progressed, self.furthest = size > self.furthest, max(size, self.furthest)
             self.advance(-size)
@@ -217,12 +221,12 @@ class Transfer:
             self.forget()
             raise
         if total is not None and size != total:
-            raise TroubleError(f"{self.place.name}: {size:,} of {total:,} bytes came")
+            raise TransientError(f"{self.location.name}: {size:,} of {total:,} bytes came")
 
     def _refuse_size(self, size: int) -> None:
         self.forget()
         raise WrongBytesError(
-            f"{self.place.name}: {size:,} bytes or more, but its catalogue entry accepts "
+            f"{self.location.name}: {size:,} bytes or more, but its catalogue entry accepts "
             f"{self.limit:,} at most: refused. If the publisher's file grew, raise `bytes`"
         )
 

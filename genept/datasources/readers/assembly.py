@@ -130,15 +130,15 @@ def assembled(
     SourceError
         Tables do not fit the matrix, or a field that the catalogue names is nowhere.
     """
-    fields, reasons, strangers = joined_fields(archives, collection, options, matrix)
+    fields, reasons, unmatched = joined_fields(archives, collection, options, matrix)
     if matrix.stored is not None:
         for row in np.flatnonzero(matrix.stored == 0):
             reasons[row] = reasons[row] or ("empty", "every value is zero")
     what = archives.fetch(collection.sources[0]).name
     inputs = distinct_inputs(matrix.genes)
     odd = [
-        Quarantined("gene", inputs[gene], "non_numeric", one.detail, one.n)
-        for gene, one in matrix.odd.items()
+        Quarantined("gene", inputs[gene], "non_numeric", item.detail, item.n)
+        for gene, item in matrix.odd.items()
     ]
     genes = [gene for gene in range(len(inputs)) if gene not in matrix.odd]
     if not genes:
@@ -166,7 +166,7 @@ def assembled(
         observations=table.observations,
         expression=selected(selected_genes(matrix.expression, genes), table.keep),
         responses=responses,
-        quarantined=(*matrix.quarantined, *odd, *table.quarantined, *strangers, *kept_out),
+        quarantined=(*matrix.quarantined, *odd, *table.quarantined, *unmatched, *kept_out),
         remarks=matrix.remarks,
     )
 
@@ -191,22 +191,22 @@ def joined_fields(
     wanted = [*wanted_fields(options), *extra]
     if options.responses and options.responses.line_field:
         wanted.append(options.responses.line_field)
-    joined, reasons, strangers = fields_by_id(
+    joined, reasons, unmatched = fields_by_id(
         archives, collection, options.metadata, matrix.ids, wanted
     )
     without = [row for row, reason in enumerate(reasons) if reason]
-    if options.unmatched == "refuse" and (without or strangers):
+    if options.unmatched == "refuse" and (without or unmatched):
         what = archives.fetch(collection.sources[0]).name
         alone = listed(matrix.ids[row] for row in without)
-        others = listed(item.input_id for item in strangers)
+        others = listed(item.input_id for item in unmatched)
         raise SourceError(
             f"{what}: {len(without):,} of its {len(matrix.ids):,} observations have no row in the "
-            f"metadata{f' ({alone})' if without else ''}, and {len(strangers):,} rows of the "
-            f"metadata no expression{f' ({others})' if strangers else ''}: they must be the same; "
+            f"metadata{f' ({alone})' if without else ''}, and {len(unmatched):,} rows of the "
+            f"metadata no expression{f' ({others})' if unmatched else ''}: they must be the same; "
             f"{option('unmatched', 'quarantine')} keeps them out and counts them"
         )
     own = [name for name in matrix.fields.columns if name not in joined.columns]
-    return pl.concat([matrix.fields.select(own), joined], how="horizontal"), reasons, strangers
+    return pl.concat([matrix.fields.select(own), joined], how="horizontal"), reasons, unmatched
 
 
 def split_gene_names(

@@ -6,26 +6,104 @@ Only the names are read. Ingesting the matrix behind them is the parsers' and
 
 from __future__ import annotations
 
+import csv
+import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 import polars as pl
 
+from genept.common.display import restored
 from genept.common.errors import SourceError, breakage_refused, listed
 from genept.datasources.readers.hdf5.file import at_path, open_hdf5, refuse_foreign
 from genept.datasources.readers.hdf5.frames import AnnotationTable
 from genept.datasources.readers.sandbox import limited, read_batches
 from genept.datasources.readers.sandbox_child import Parent, write_batches
 from genept.datasources.readers.sandbox_watch import Limits
-from genept.datasources.readers.text.delimited import TextTable
 
 BATCH_NAMES: Final = 50_000
 """Names that are read at once."""
 
 _NAMED = ("gene", "genes", "symbol", "gene_symbol", "gene_name", "gene_id", "ensembl_gene_id")
+
+
+class TextTable:
+    """A delimited text file with a header.
+
+    Raises
+    ------
+    SourceError
+        It is empty, begins like HTML, is not UTF-8, is damaged, or a row has another width than
+        the header; names the line.
+    """
+
+    def __init__(self, path: Path, separator: str) -> None:
+        self.path, self._separator = path, separator
+        with self._rows() as (rows, _):
+            self.header = next(rows, [])
+        if not self.header:
+            raise SourceError(f"{path.name}: is empty")
+        if self.header[0].lstrip().startswith("<"):
+            raise SourceError(
+                f"{path.name}: expected a table, but it begins with a tag, as HTML does"
+            )
+
+    def is_wider_than_long(self) -> bool:
+        """Whether there are fewer rows than columns; reads no more rows than that."""
+        with self._rows() as (rows, _):
+            return sum(1 for _ in zip(rows, self.header, strict=False)) - 1 < len(self.header) - 1
+
+    def column(self, position: int, size: int) -> Iterator[tuple[list[str], int]]:
+        """Values of a column, `size` at a time, and how many bytes of the file that took.
+
+        The apostrophe that exported CSV files have before a formula is taken away.
+        """
+        with self._rows() as (rows, file):
+            next(rows)
+            values: list[str] = []
+            before = 0
+            for row in rows:
+                values.append(restored(row[position]))
+                if len(values) == size:
+                    yield values, file.tell() - before
+                    values, before = [], file.tell()
+            yield values, self.path.stat().st_size - before
+
+    @contextmanager
+    def _rows(self) -> Iterator[tuple[Iterator[list[str]], BinaryIO]]:
+        """The rows, header first, and the file as it is being read."""
+        try:
+            with self.path.open("rb") as file:
+                packed = self.path.suffix == ".gz"
+                data = cast(BinaryIO, gzip.GzipFile(fileobj=file) if packed else file)
+                with TextIOWrapper(data, "utf-8-sig", newline="") as text:
+                    yield self._checked(csv.reader(text, delimiter=self._separator)), file
+        except (OSError, EOFError, zlib.error) as error:
+            raise SourceError(f"{self.path.name}: cannot be read: {error}") from error
+
+    def _checked(self, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+        width, line = None, 0
+        try:
+            for line, row in enumerate(rows, start=1):
+                if not row and width != 1:
+                    continue  # a blank line; in a list of names it is an empty name
+                fields = row or [""]
+                width = width or len(fields)
+                if len(fields) != width:
+                    where = f"{self.path.name}: line {line}"
+                    raise SourceError(f"{where} has {len(fields)} fields, the header {width}")
+                yield fields
+        except UnicodeDecodeError as error:
+            raise SourceError(
+                f"{self.path.name}: is not UTF-8 after line {line}: {error}; save it as UTF-8"
+            ) from error
+        except csv.Error as error:
+            raise SourceError(f"{self.path.name}: after line {line}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -103,17 +181,17 @@ def limited_gene_names(
 def _names_in_child(parent: Parent, path: Path, column: str | None, size: int) -> dict[str, object]:
     total = 0
     with breakage_refused(path.name):
-        found = gene_name_batches(path, column, size=size)
+        source = gene_name_batches(path, column, size=size)
 
         def batches() -> Iterator[pl.DataFrame]:
             nonlocal total
             yield pl.DataFrame(schema={"name": pl.String})
-            for names, _ in found.batches:
+            for names, _ in source.batches:
                 total += len(names)
                 yield pl.DataFrame({"name": names}, schema={"name": pl.String})
 
         write_batches(parent.folder / "names.arrow", batches())
-    return {"where": found.where, "total": total}
+    return {"where": source.where, "total": total}
 
 
 def _chosen(table: TextTable, column: str | None) -> tuple[int | None, str]:
@@ -121,7 +199,7 @@ def _chosen(table: TextTable, column: str | None) -> tuple[int | None, str]:
     name, header = table.path.name, table.header
     if column is not None and column not in header:
         raise SourceError(f"{name}: has no column {column!r}; found {listed(header)}")
-    usual = next((one for one in header if one.lower() in _NAMED), None)
+    usual = next((name for name in header if name.lower() in _NAMED), None)
     if column is None and usual is None and len(header) > 50 and table.is_wider_than_long():
         return None, f"the header of {name}"
     chosen = column or usual or header[0]

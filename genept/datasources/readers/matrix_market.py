@@ -75,12 +75,12 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
         write_panel(folder, 0, buckets.blocks(matrix.what))
 
     folder = made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
-    genes = [row for row, is_one in zip(features, is_gene, strict=True) if is_one]
+    genes = [row for row, is_expression in zip(features, is_gene, strict=True) if is_expression]
     spool = Spool(folder, (shape[0], len(genes)), (len(genes),))
     column = {None: 0, "id": 0, "name": 1}.get(options.genes)
     if column is None or column >= len(genes[0]):
         raise SourceError(f"option genes is {options.genes!r}; expected 'id' or 'name'")
-    found = Matrix(
+    named = Matrix(
         expression=spool,
         genes=[row[0] for row in genes],
         ids=barcodes,
@@ -89,7 +89,7 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
         symbols=[row[column] for row in genes],
         quarantined=_split_out(features),
     )
-    return assembled(archives, collection, options, found)
+    return assembled(archives, collection, options, named)
 
 
 def _files(archives: Archives, collection: Collection, options: TenxMtxOptions) -> dict[str, _File]:
@@ -102,19 +102,19 @@ def _files(archives: Archives, collection: Collection, options: TenxMtxOptions) 
     names = [PurePosixPath(name) for name in member_names(path, path.name)]
     files = {}
     for role, accepted in _NAMES.items():
-        found = [str(name) for name in names if _is_one(name, accepted, options.member)]
-        if len(found) != 1:
+        matching = [str(name) for name in names if _is_accepted(name, accepted, options.member)]
+        if len(matching) != 1:
             raise SourceError(
-                f"{path.name}: has {len(found)} files {' or '.join(accepted)} "
-                f"in {options.member or 'it'}{f' ({found})' if found else ''}; expected one: name "
-                "the folder (or what their names begin with), such as "
+                f"{path.name}: has {len(matching)} files {' or '.join(accepted)} "
+                f"in {options.member or 'it'}{f' ({matching})' if matching else ''}; expected one: "
+                "name the folder (or what their names begin with), such as "
                 f"{option('member', 'filtered/')}"
             )
-        files[role] = _File(path, found[0])
+        files[role] = _File(path, matching[0])
     return files
 
 
-def _is_one(name: PurePosixPath, accepted: tuple[str, ...], member: str | None) -> bool:
+def _is_accepted(name: PurePosixPath, accepted: tuple[str, ...], member: str | None) -> bool:
     """Whether a path is one of the accepted names; GEO puts the sample's id before (``GSM1_``)."""
     if member is not None and not (
         str(name).startswith(member) or str(name.parent).endswith(member.strip("/"))

@@ -153,7 +153,7 @@ def fields_by_id(
         A row per id, in the order of `ids`.
     reasons
         Per id, that it is in none of one table's rows, if so.
-    strangers
+    unmatched
         Observations that only a table knows.
 
     Raises
@@ -163,7 +163,7 @@ def fields_by_id(
     """
     joined = pl.DataFrame({"": list(ids)}, schema={"": pl.String})
     reasons: list[Reason] = [None] * len(ids)
-    strangers: dict[str, Quarantined] = {}
+    unmatched: dict[str, Quarantined] = {}
     known = set(ids)
     for table in tables:
         prefix = f"{table.name}." if table.name else ""
@@ -181,10 +181,10 @@ def fields_by_id(
         for id_ in frame[""]:
             if id_ not in known:
                 detail = f"is in {what}, but has no expression"
-                strangers[id_] = Quarantined("observation", id_, "no_expression", detail)
+                unmatched[id_] = Quarantined("observation", id_, "no_expression", detail)
         new = [name for name in frame.columns if name == "" or name not in joined.columns]
         joined = joined.join(frame.select(new), on="", how="left", maintain_order="left")
-    return joined.drop(""), reasons, tuple(strangers.values())
+    return joined.drop(""), reasons, tuple(unmatched.values())
 
 
 def _keyed(frame: pl.DataFrame, table: MetadataTable, what: str, prefix: str) -> pl.DataFrame:

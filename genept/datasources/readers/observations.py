@@ -99,15 +99,15 @@ def observation_table(
 
 def quarantined_rows(ids: Sequence[str], reasons: Sequence[Reason]) -> tuple[Quarantined, ...]:
     """Return one item per observation id and reason."""
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     details: dict[tuple[str, str], str] = {}
     for id_, reason in zip(ids, reasons, strict=True):
         if reason is not None:
-            found[id_, reason[0]] += 1
+            counts[id_, reason[0]] += 1
             details.setdefault((id_, reason[0]), reason[1])
     return tuple(
         Quarantined("observation", id_, why, details[id_, why], n)
-        for (id_, why), n in found.items()
+        for (id_, why), n in counts.items()
     )
 
 
@@ -116,9 +116,9 @@ def _texts(column: pl.Series) -> list[str | None]:
     return [text or None for text in texts]
 
 
-def _apply(out: list[Reason], found: Sequence[Reason]) -> None:
+def _apply(out: list[Reason], reasons: Sequence[Reason]) -> None:
     """The first reason to keep a row out is the one that is given."""
-    for row, reason in enumerate(found):
+    for row, reason in enumerate(reasons):
         if out[row] is None:
             out[row] = reason
 

@@ -42,8 +42,8 @@ _TIMES: Final = 5
 _MAJORITY: Final = 0.5
 
 _MARGIN: Final = 0.3
-"""Whoever knows the names of all genes knows most of a gene list, and may take some short ids of
-samples for old names of genes."""
+"""A full reference knows most names of a gene list, and takes some short sample ids for former
+symbols."""
 
 _SURE: Final = 0.9
 
@@ -119,23 +119,23 @@ def gene_axis(
         "rows": _Shares.of(rows, looks_like_gene),
         "columns": _Shares.of(columns, looks_like_gene),
     }
-    found: Axis | None = _clearer(shares) or hint
-    told = ", ".join(f"{it.all:.0%} of the names of its {axis}" for axis, it in shares.items())
+    detected: Axis | None = _clearer(shares) or hint
+    shown = ", ".join(f"{it.all:.0%} of the names of its {axis}" for axis, it in shares.items())
     if declared is not None:
-        if found is not None and found != declared and shares[declared].all < _LEAST:
+        if detected is not None and detected != declared and shares[declared].all < _LEAST:
             raise SourceError(
                 f"{what}: is transposed: its declaration says that genes are its {declared}, but "
-                f"they are its {found} ({told} look like genes): "
-                f"set {option('genes_in', found)}, or transpose the file"
+                f"they are its {detected} ({shown} look like genes): "
+                f"set {option('genes_in', detected)}, or transpose the file"
             )
         return declared
-    if found is None:
+    if detected is None:
         raise SourceError(
-            f"{what}: cannot tell which axis is genes ({told} look like genes): name "
+            f"{what}: cannot tell which axis is genes ({shown} look like genes): name "
             f"genes by symbol, Ensembl or Entrez id, or set {option('genes_in', 'rows')} "
             "('rows' or 'columns')"
         )
-    return found
+    return detected
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,13 @@ from genept.datasources.catalog.format_options import ParquetOptions
 from genept.datasources.download.archives import Archives
 from genept.datasources.readers.assembly import Matrix, assembled
 from genept.datasources.readers.observations import wanted_fields
-from genept.datasources.readers.parquet_long import _long
-from genept.datasources.readers.parquet_schema import _fields, index_of, is_numeric, read_schema
+from genept.datasources.readers.parquet_tables import (
+    index_of,
+    is_numeric,
+    long_matrix,
+    read_fields,
+    read_schema,
+)
 from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, ParsedCollection, Quarantined
 from genept.datasources.readers.spool import Spool, made_once, write_panel
 from genept.datasources.readers.text.matrix import PANEL_BYTES, spool_folder, spool_key
@@ -95,7 +100,9 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
     path = archives.fetch(collection.sources[0])
     schema = read_schema(path)
     if options.layout == "long":
-        return assembled(archives, collection, options, _long(archives, collection, options, path))
+        return assembled(
+            archives, collection, options, long_matrix(archives, collection, options, path)
+        )
     by_row = options.genes if options.genes_in == "rows" else options.observations
     id_field = by_row or index_of(schema)
     if id_field not in schema.names:
@@ -111,14 +118,14 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
     ]
     passed_over = {id_field, *fields, *options.ignore}
     genes = tuple(name for name in schema.names if name not in passed_over)
-    frame = _fields(path, fields)
+    frame = read_fields(path, fields)
     ids = _ids(frame[id_field], path.name)
     odd = _odd_genes(path, genes, ids, schema, options)
     kept = tuple(name for name in genes if name not in odd)
     rows = WideRows(path, kept, frame.height, counts=collection.unit == "counts")
     kept_out = (*odd.values(), *_ignored(schema, options, path.name))
-    found = Matrix(rows, kept, ids, frame, _stored(rows), quarantined=kept_out)
-    return assembled(archives, collection, options, found)
+    matrix = Matrix(rows, kept, ids, frame, _stored(rows), quarantined=kept_out)
+    return assembled(archives, collection, options, matrix)
 
 
 def _ids(column: pl.Series, what: str) -> list[str]:
@@ -205,7 +212,7 @@ def _turned(
                 "write it as numbers; if it tells something of the genes, set "
                 f"{option('ignore', [name])}"
             )
-    genes = _ids(_fields(path, [gene_field])[gene_field], path.name)
+    genes = _ids(read_fields(path, [gene_field])[gene_field], path.name)
     at_once = max(1, PANEL_BYTES // (4 * max(len(ids), 1)))
 
     def make(folder: Path) -> None:
@@ -220,13 +227,13 @@ def _turned(
                 values[~np.isfinite(values)] = 0
                 write_panel(folder, len(widths), [csr_matrix(values.T.astype(np.float32))])
                 widths.append(len(values))
-        kept = {"widths": widths, "odd": [[gene, asdict(one)] for gene, one in odd.items()]}
+        kept = {"widths": widths, "odd": [[gene, asdict(item)] for gene, item in odd.items()]}
         (folder / "turned.json").write_text(json.dumps(kept), "utf-8")
 
     folder = made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
     kept = json.loads((folder / "turned.json").read_text("utf-8"))
     spool = Spool(folder, (len(ids), len(genes)), tuple(kept["widths"]))
-    odd = {gene: OddGene(**one) for gene, one in kept["odd"]}
+    odd = {gene: OddGene(**item) for gene, item in kept["odd"]}
     ignored = _ignored(schema, options, path.name)
     return Matrix(spool, genes, ids, pl.DataFrame(), spool.stored(), odd=odd, quarantined=ignored)
 

@@ -1,4 +1,4 @@
-"""What every parser hands over: genes as published, observations, expression, responses.
+"""Result of every parser: genes as published, observations, expression, drug responses.
 
 One shape for single cells and bulk samples. Nothing here knows a file format or
 maps a gene name.
@@ -118,7 +118,7 @@ class ParsedCollection:
     quarantined
         What was kept out, and why.
     remarks
-        What was kept, but mended on the way or worth a warning.
+        What was kept, but corrected or worth a warning.
     """
 
     input_genes: tuple[str, ...]
@@ -159,10 +159,10 @@ class ParsedCollection:
             raise SourceError("responses hold NaN or infinite values")
         pairs = responses.select(pl.concat_str("observation_id", "drug_id", separator=" / "))
         refuse_repeats(pairs.to_series().to_list(), "line–drug pairs")
-        strangers = responses.join(self.observations, on="observation_id", how="anti")
-        if strangers.height:
+        unmatched = responses.join(self.observations, on="observation_id", how="anti")
+        if unmatched.height:
             raise SourceError(
-                f"responses of {strangers['observation_id'][0]!r}, which has no expression"
+                f"responses of {unmatched['observation_id'][0]!r}, which has no expression"
             )
 
 

@@ -38,7 +38,7 @@ LONGEST_LINE: Final = 16 * MEBIBYTE
 
 @dataclass(frozen=True)
 class Answer:
-    """What the child found.
+    """Result of the child process.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def read_batches(path: Path, schema: Mapping[str, Any] | None = None) -> Iterato
     import pyarrow as pa
 
     try:
-        # Not mapped into memory: the file is not to change under whoever reads it.
+        # Not mapped into memory: the file must not change while it is read.
         with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
             for number in range(max(reader.num_record_batches, 1)):
                 table = (

@@ -113,17 +113,17 @@ def main() -> None:
         with advising(request["audience"]):
             answer = {"answer": function(parent, *arguments)}
     except BaseException as error:  # whatever it is, the parent is told
-        answer = {"error": _told(error)}
+        answer = {"error": _described(error)}
     sys.stdout.flush()
     sys.stderr.flush()
     parent.say(answer)
     os._exit(0)  # what a hostile file left behind in libraries is not tidied up
 
 
-def _told(error: BaseException) -> dict[str, Any]:
+def _described(error: BaseException) -> dict[str, Any]:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     return {
-        # Our own errors are written for the owner of the file.
+        # Errors of this package are written for the owner of the file.
         "refusal": type(error).__module__.partition(".")[0] == "genept",
         "type": type(error).__name__,
         "text": str(error),
@@ -159,7 +159,7 @@ def _give_up_rights() -> None:
 
     if ctypes.CDLL(None).unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         return  # not allowed here: systemd or a container may have done it already
-    with contextlib.suppress(OSError):  # without a map, files seem to belong to nobody
+    with contextlib.suppress(OSError):  # without a map, files appear to have no owner
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")

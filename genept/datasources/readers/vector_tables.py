@@ -112,12 +112,12 @@ def unit_vectors(table: VectorTable) -> tuple[npt.NDArray[np.float32], npt.NDArr
     Raises
     ------
     SourceError
-        A name stands twice, or a vector is not finite or all zero.
+        A name occurs twice, or a vector is not finite or all zero.
     """
     names = pl.Series("name", table.names, pl.String)
     lengths = np.linalg.norm(table.vectors, axis=1).astype(np.float64)
     faults = {
-        "stand in it twice": names.is_duplicated().to_numpy(),
+        "occur more than once": names.is_duplicated().to_numpy(),
         "have a vector that is not finite": ~np.isfinite(table.vectors).all(axis=1),
         "have a vector that is all zero": ~table.vectors.any(axis=1),
     }
@@ -126,7 +126,7 @@ def unit_vectors(table: VectorTable) -> tuple[npt.NDArray[np.float32], npt.NDArr
             shown = ", ".join(map(repr, names.filter(pl.Series(rows)).unique()[:_SHOWN]))
             raise SourceError(
                 f"{int(rows.sum()):,} of {len(names):,} names {fault}, such as {shown}: each name "
-                "has one usable vector; mend the file"
+                "has one usable vector; correct the file"
             )
     return (table.vectors / lengths[:, None]).astype(np.float32), lengths
 
@@ -161,12 +161,12 @@ def _npz(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
 
 
 def _one_of(arrays: Mapping[str, Any], known: tuple[str, ...], path: Path) -> Any:
-    found = [name for name in known if name in arrays]
-    if len(found) != 1:
+    matching = [name for name in known if name in arrays]
+    if len(matching) != 1:
         raise SourceError(
             f"{path.name}: expected one array called {' or '.join(known)}; it has {sorted(arrays)}"
         )
-    return arrays[found[0]]
+    return arrays[matching[0]]
 
 
 def _parquet(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
@@ -213,8 +213,8 @@ def _framed(rows: pl.DataFrame, path: Path) -> tuple[list[str], npt.NDArray[np.f
         return names.to_list(), _numbers(rows.select(numbers).to_numpy(), path)
     lengths = rows[lists[0]].cast(pl.List(pl.Float64)).list.len()
     if lengths.n_unique() != 1:
-        found = sorted(map(int, lengths.unique()))[:2]
-        raise SourceError(f"{path.name}: vectors of {found[0]} and {found[1]} dimensions")
+        sizes = sorted(map(int, lengths.unique()))[:2]
+        raise SourceError(f"{path.name}: vectors of {sizes[0]} and {sizes[1]} dimensions")
     matrix = rows[lists[0]].cast(pl.List(pl.Float64)).explode().to_numpy()
     return names.to_list(), _numbers(matrix.reshape(rows.height, -1), path)
 

@@ -19,7 +19,7 @@ from genept.schema.tables.benchmark_tables import (
     PROGRAM,
 )
 from genept.schema.tables.collection_tables import COLLECTION_TABLES
-from genept.schema.tables.embedding_tables import EMBEDDING_TABLES
+from genept.schema.tables.embedding_tables import EMBEDDING_TABLES, TEXT_TABLES
 from genept.schema.tables.fields import (
     ANSWERER,
     COLLECTION,
@@ -57,7 +57,6 @@ from genept.schema.tables.fields import (
 )
 from genept.schema.tables.gene_tables import GENE_SNAPSHOTS, GENE_TABLES
 from genept.schema.tables.model_tables import MODEL_TABLES
-from genept.schema.tables.text_tables import TEXT_TABLES
 from genept.schema.tables.working_tables import WORKING_TABLES
 from genept.schema.units import UNITS
 

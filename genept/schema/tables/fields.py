@@ -27,7 +27,7 @@ OUTCOMES: Final = (
     *("spreadsheet_date", "spreadsheet_number", "ambiguous", "withdrawn", "non_human"),
     *("control_feature", "without_ensembl_id", "unknown"),
 )
-"""What can become of a gene name; see `genept.nomenclature.names` and `.spelling`."""
+"""Outcomes of resolving a gene name; see `genept.nomenclature.names` and `.spelling`."""
 
 
 """Expression units; what each means for weighting is in `genept.embeddings.pooling`."""
@@ -52,7 +52,7 @@ OBSERVATION = Column("observation_id", TEXT, "Cell or bulk sample, unique in its
 METHOD = Column(
     "method",
     TEXT,
-    "How the vector came about.",
+    "Method by which the vector was made.",
     allowed=("genept-w", "genept-s", "outside", "ensemble"),
     subject="method",
 )
@@ -60,15 +60,15 @@ METHOD = Column(
 GENE = Column("ensembl_gene_id", TEXT, "Unversioned Ensembl gene id.", pattern=ENSEMBL_GENE_ID)
 
 MEANING = (
-    replace(GENE, meaning="The gene; empty if it could not be decided.", nullable=True),
-    Column("candidates", TEXTS, "Ensembl ids that the name may mean, if not decided."),
-    Column("evidence", TEXT, "Why, and according to which source."),
+    replace(GENE, meaning="The gene; null if the name could not be resolved.", nullable=True),
+    Column("candidates", TEXTS, "Ensembl ids that an ambiguous name may stand for."),
+    Column("evidence", TEXT, "Reason for the outcome, with its source."),
 )
 
 SYMBOL = Column(
     "symbol",
     TEXT,
-    "Approved HGNC symbol; for genes without one GENCODE's name, or the Ensembl id itself.",
+    "Approved HGNC symbol; otherwise the name in GENCODE, or the Ensembl id.",
 )
 
 REFERENCE = Column("reference_release", TEXT, "Release of the gene reference that was used.")
@@ -78,43 +78,43 @@ MODEL_VERSION = Column("model_version", TEXT, "Hash of the model's data, setting
 REPRESENTATION = Column(
     "representation",
     TEXT,
-    "What was seen: a space, expression, a control.",
+    "Input of the model: a space, expression or a control.",
     subject="representation",
 )
 
 MODEL = Column("model", TEXT, "Name of the model.", subject="model")
 
-ANSWERER = replace(MODEL, meaning="What answered.")
+ANSWERER = replace(MODEL, meaning="Model or rule that made the prediction.")
 
-RECIPE = Column("recipe", TEXT, "How the text was composed.", subject="recipe")
+RECIPE = Column("recipe", TEXT, "Recipe by which the text was composed.", subject="recipe")
 
-DRUG = Column("drug_id", TEXT, "Drug name as the screen publishes it.")
+DRUG = Column("drug_id", TEXT, "Name of the drug as published by the screen.")
 
 FOLD = Column("fold", INT, "Fold in which the observation's group was held out.", minimum=0)
 
-TASK = Column("task", TEXT, "What was asked.", subject="task")
+TASK = Column("task", TEXT, "Name of the benchmark task.", subject="task")
 
-POSITION = Column("position", INT, "Place in the publisher's file, from 0.", minimum=0)
+POSITION = Column("position", INT, "Row in the publisher's file, from 0.", minimum=0)
 
 FATE = Column(
     "fate",
     TEXT,
-    "What becomes of the row: scored, or why not.",
+    "Whether the row is scored, or why not.",
     allowed=("scored", "without_gene", "self_pair", "conflicting", "duplicate"),
 )
 
-METRIC = Column("metric", TEXT, "What was measured.", subject="metric")
+METRIC = Column("metric", TEXT, "Name of the metric.", subject="metric")
 
-SPLIT = Column("split", TEXT, "How train and test were kept apart.", subject="split")
+SPLIT = Column("split", TEXT, "How training and test data were separated.", subject="split")
 
 PREDICTED = (MODEL, MODEL_VERSION, REPRESENTATION, COLLECTION, OBSERVATION)
 
 VALUE_WITH_INTERVAL = (
-    Column("value", FLOAT, "The score."),
+    Column("value", FLOAT, "Value of the metric."),
     Column("ci_low", FLOAT, "Lower end of the 95 % bootstrap interval.", nullable=True),
     Column("ci_high", FLOAT, "Upper end of the 95 % bootstrap interval.", nullable=True),
-    Column("n", INT, "Observations, genes, pairs or terms that were scored.", minimum=1),
-    Column("is_control", FLAG, "Whether the row is a baseline that others must beat."),
+    Column("n", INT, "Number of observations, genes, pairs or terms that were scored.", minimum=1),
+    Column("is_control", FLAG, "Whether the row is a baseline to compare with."),
 )
 
 
@@ -128,13 +128,13 @@ DIAGNOSED = (
     MODEL_VERSION,
     COLLECTION,
     OBSERVATION,
-    Column("prediction", TEXT, "The likeliest class, even where the model abstains."),
-    share("probability", "Of the prediction, calibrated on the model's own collection."),
+    Column("prediction", TEXT, "Most probable class, also where the model abstains."),
+    share("probability", "Probability of the prediction, calibrated on the training collection."),
     Column(
-        "distance", FLOAT, "From the model's training samples; above 1 a sample is unlike them.",
+        "distance", FLOAT, "Distance from the training samples; above 1 the sample is unlike them.",
         minimum=0.0,
     ),
     share("genes_measured", "Share of the model's genes that the collection has."),
-    Column("abstained", FLAG, "Whether the model does not answer."),
-    Column("reason", TEXT, "Why it does, or does not.", allowed=REASONS),
+    Column("abstained", FLAG, "Whether the model abstains."),
+    Column("reason", TEXT, "Why the model answered or abstained.", allowed=REASONS),
 )  # fmt: skip

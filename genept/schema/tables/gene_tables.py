@@ -43,7 +43,7 @@ GENE_TABLES: tuple[Table, ...] = (
             Column(
                 "symbol_source",
                 TEXT,
-                "Who gave the symbol: HGNC, GENCODE, or nobody (it is the Ensembl id).",
+                "Origin of the symbol: HGNC, GENCODE, or the Ensembl id itself.",
                 allowed=("hgnc", "gencode", "ensembl_id"),
             ),
             Column("name", TEXT, "Approved full name.", nullable=True),
@@ -51,8 +51,8 @@ GENE_TABLES: tuple[Table, ...] = (
             Column(
                 "gencode_name",
                 TEXT,
-                "Name in GENCODE, which several genes may share; empty if it is the id, or if "
-                "GENCODE lacks the gene.",
+                "Name in GENCODE, not always unique; null if GENCODE gives only the id or lacks "
+                "the gene.",
                 nullable=True,
             ),
             Column("gencode_biotype", TEXT, "Biotype in GENCODE.", nullable=True),
@@ -66,26 +66,27 @@ GENE_TABLES: tuple[Table, ...] = (
             Column(
                 "length",
                 INT,
-                "Median of the lengths of its transcripts (sums of exons) in GENCODE.",
+                "Median length of the gene's transcripts (sum of exons) in GENCODE.",
                 unit="bp",
                 nullable=True,
                 minimum=1,
             ),
             Column("entrez_id", TEXT, "NCBI Gene id.", nullable=True, pattern=r"^\d+$"),
-            Column("uniprot_ids", TEXTS, "UniProt accessions of its proteins."),
+            Column("uniprot_ids", TEXTS, "UniProt accessions of the gene's proteins."),
             Column("aliases", TEXTS, "Other symbols in use for the gene."),
-            Column("previous_symbols", TEXTS, "Symbols that were once approved for it."),
+            Column("previous_symbols", TEXTS, "Symbols that were formerly approved for the gene."),
             REFERENCE,
         ),
     ),
     Table(
         name="gene_names",
-        meaning="Every name that the reference knows, and what it means: join your genes to it.",
+        meaning="Every gene name of the reference and the gene that it stands for; join gene names "
+        "to it.",
         group="nomenclature",
         key=("name",),
         minimum_rows=200_000,
         columns=(
-            Column("name", TEXT, "A symbol or an id, spelled exactly so."),
+            Column("name", TEXT, "Symbol or id, spelled exactly as it is looked up."),
             Column("outcome", TEXT, "What kind of name it is.", allowed=OUTCOMES),
             *MEANING,
             REFERENCE,
@@ -93,16 +94,20 @@ GENE_TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="gene_mapping",
-        meaning="What became of every gene name of a collection, but for what is in `quarantine`.",
+        meaning="How each gene name of a collection was resolved, except those in `quarantine`.",
         group="nomenclature",
         key=("collection_id", "input_id"),
         partition=("collection_id",),
         columns=(
             COLLECTION,
             Column("input_id", TEXT, "The gene as the publisher wrote it."),
-            Column("outcome", TEXT, "How it was resolved.", allowed=OUTCOMES),
+            Column(
+                "outcome", TEXT, "How the name was resolved, or why it was not.", allowed=OUTCOMES
+            ),
             *MEANING,
-            share("expression_share", "Share of the collection's expression."),
+            share(
+                "expression_share", "Share of the collection's total expression under this name."
+            ),
             REFERENCE,
         ),
     ),
@@ -111,15 +116,15 @@ GENE_TABLES: tuple[Table, ...] = (
 
 GENE_SNAPSHOTS: Final = Table(
     name="gene_snapshots",
-    meaning="Publishers' gene files as they were at a release, to compare references with.",
+    meaning="Publishers' gene files at past releases, used to compare references.",
     group="nomenclature",
     key=("snapshot", "record"),
     partition=("snapshot",),
     columns=(
-        Column("snapshot", TEXT, "Which file: its name and release."),
-        Column("record", TEXT, "What the publisher calls the row: an accession or an id."),
-        Column("format", TEXT, "Which format of which publisher it was read from."),
-        Column("release", TEXT, "Release, as the publisher calls it."),
+        Column("snapshot", TEXT, "File and release that the row is from."),
+        Column("record", TEXT, "Accession or id of the row in the publisher's file."),
+        Column("format", TEXT, "Publisher's format that the row was read from."),
+        Column("release", TEXT, "Release, as named by the publisher."),
         Column(
             "released",
             TEXT,
@@ -131,14 +136,19 @@ GENE_SNAPSHOTS: Final = Table(
         Column("hgnc_id", TEXT, "HGNC accession.", nullable=True, pattern=r"^HGNC:\d+$"),
         replace(GENE, nullable=True),
         Column("version", TEXT, "Version of the Ensembl id.", nullable=True),
-        Column("is_par_y", FLAG, "Whether it is the Y copy of a gene.", nullable=True),
+        Column(
+            "is_par_y",
+            FLAG,
+            "Whether it is the chromosome Y copy of a pseudoautosomal gene.",
+            nullable=True,
+        ),
         Column("entrez_id", TEXT, "NCBI Gene id.", nullable=True, pattern=r"^\d+$"),
         Column("name", TEXT, "Full name.", nullable=True),
         Column("biotype", TEXT, "Kind of gene.", nullable=True),
         Column("uniprot_ids", TEXTS, "UniProt accessions."),
         Column("aliases", TEXTS, "Other symbols."),
         Column("previous_symbols", TEXTS, "Former symbols."),
-        Column("successors", TEXTS, "HGNC accessions that took the place of a withdrawn one."),
+        Column("successors", TEXTS, "HGNC accessions that replaced a withdrawn one."),
     ),
 )
-"""Kept in the lake and not published: it is the publishers', and a release needs none of it."""
+"""Kept in the lake and not published: the content is the publishers', and no release needs it."""

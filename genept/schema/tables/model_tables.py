@@ -29,22 +29,25 @@ from genept.schema.tables.fields import (
 MODEL_TABLES: tuple[Table, ...] = (
     Table(
         name="diagnosis_predictions",
-        meaning="Diagnosis of each bulk sample by a model that did not see its group.",
+        meaning="Out-of-fold diagnosis of each bulk sample, by a model trained without its group.",
         group="models",
         key=("model", "model_version", "collection_id", "observation_id"),
         partition=("model",),
         columns=(
             *PREDICTED,
             FOLD,
-            Column("label", TEXT, "The publisher's diagnosis."),
-            Column("prediction", TEXT, "The predicted diagnosis."),
-            share("probability", "Of the prediction, calibrated by temperature."),
-            Column("abstained", FLAG, "Probability under the model's threshold."),
+            Column("label", TEXT, "Published diagnosis."),
+            Column("prediction", TEXT, "Predicted diagnosis."),
+            share(
+                "probability", "Probability of the prediction, calibrated by temperature scaling."
+            ),
+            Column("abstained", FLAG, "Whether the probability is below the model's threshold."),
         ),
     ),
     Table(
         name="sample_diagnoses",
-        meaning="What each champion says of bulk samples that it was not trained or measured on.",
+        meaning="Predictions of each champion for bulk samples outside its training and evaluation "
+        "data.",
         group="models",
         key=("model", "collection_id", "observation_id"),
         partition=("model", "collection_id"),
@@ -53,7 +56,8 @@ MODEL_TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="drug_response_predictions",
-        meaning="Response of each cell line to each drug, by a model that did not see the line.",
+        meaning="Out-of-fold response of each cell line to each drug, by a model trained without "
+        "the line.",
         group="models",
         key=("model", "model_version", "collection_id", "observation_id", "drug_id"),
         partition=("model",),
@@ -66,12 +70,17 @@ MODEL_TABLES: tuple[Table, ...] = (
             Column("prediction", FLOAT, "Predicted response.", unit="ln(µM)"),
             Column("low", FLOAT, "Lower end of the 90 % prediction interval.", unit="ln(µM)"),
             Column("high", FLOAT, "Upper end of the 90 % prediction interval.", unit="ln(µM)"),
-            Column("abstained", FLAG, "Too few training lines for this drug."),
+            Column(
+                "abstained",
+                FLAG,
+                "Whether the model abstains: too few training lines for this drug.",
+            ),
         ),
     ),
     Table(
         name="unmeasured_drug_responses",
-        meaning="What each champion says of pairs of a cell line and a drug that nobody measured.",
+        meaning="Predictions of each champion for pairs of cell line and drug that were not "
+        "measured.",
         group="models",
         key=("model", "collection_id", "observation_id", "drug_id"),
         partition=("model", "collection_id"),
@@ -85,16 +94,25 @@ MODEL_TABLES: tuple[Table, ...] = (
             Column("prediction", FLOAT, "Predicted response.", unit="ln(µM)"),
             Column("low", FLOAT, "Lower end of the 90 % prediction interval.", unit="ln(µM)"),
             Column("high", FLOAT, "Upper end of the 90 % prediction interval.", unit="ln(µM)"),
-            Column("difference", FLOAT, "Prediction less the drug's mean.", unit="ln(µM)"),
-            Column("distance", FLOAT, "From the training lines; above 1 it is unlike them."),
+            Column(
+                "difference",
+                FLOAT,
+                "Prediction minus the mean response to the drug.",
+                unit="ln(µM)",
+            ),
+            Column(
+                "distance",
+                FLOAT,
+                "Distance from the training lines; above 1 the line is unlike them.",
+            ),
             share("genes_measured", "Share of the model's genes that were measured."),
-            Column("abstained", FLAG, "Whether the model cannot know."),
-            Column("reason", TEXT, "Why it abstains, or that it answered."),
+            Column("abstained", FLAG, "Whether the model abstains."),
+            Column("reason", TEXT, "Why the model answered or abstained."),
         ),
     ),
     Table(
         name="model_evaluations",
-        meaning="How good each model is on each cohort, beside its controls.",
+        meaning="Performance of each model, and of its controls, on each cohort.",
         group="models",
         key=("model", "model_version", "representation", "cohort", "metric"),
         partition=("model",),
@@ -111,7 +129,7 @@ MODEL_TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="model_folds",
-        meaning="Who was tested with whom: frozen folds, to score another model on the same ones.",
+        meaning="Frozen cross-validation folds, on which other models can be scored as well.",
         group="models",
         key=("model", "regime", "collection_id", "observation_id", "drug_id"),
         partition=("model",),
@@ -120,17 +138,23 @@ MODEL_TABLES: tuple[Table, ...] = (
             Column(
                 "regime",
                 TEXT,
-                "What a tested model has never seen, such as the cell line.",
+                "What is held out from training, such as the cell line.",
                 subject="regime",
             ),
             COLLECTION,
             replace(OBSERVATION, meaning="The observation; * in folds of drugs."),
             replace(DRUG, meaning="The drug; * in folds of observations."),
             Column(
-                "group", TEXT, "What stays whole: patient, line, drug, tied by near-duplicates."
+                "group",
+                TEXT,
+                "Unit that folds keep whole: patient, line or drug, merged by near-duplicates.",
             ),
             replace(FOLD, meaning="Fold in which the group is tested."),
-            Column("is_holdout", FLAG, "Whether training never reads it at all."),
+            Column(
+                "is_holdout",
+                FLAG,
+                "Whether the group is in the holdout, which training never reads.",
+            ),
             Column(
                 "folds_sha256", TEXT, "Hash of this model's folds in this regime.", pattern=SHA256
             ),
@@ -138,19 +162,26 @@ MODEL_TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="gate_verdicts",
-        meaning="Why a trained model became champion or did not: every point of the gate.",
+        meaning="Why a trained model was promoted to champion or not: each criterion of the gate.",
         group="models",
         key=("model", "model_version", "point"),
         partition=("model",),
         columns=(
             MODEL,
             MODEL_VERSION,
-            Column("point", INT, "Number of the gate's point.", minimum=1, maximum=15),
-            Column("name", TEXT, "What the point asks."),
-            Column("outcome", TEXT, "What it found.", allowed=("pass", "refuse", "wait")),
-            Column("evidence", TEXT, "What was seen, and what would have been accepted."),
+            Column("point", INT, "Number of the criterion.", minimum=1, maximum=15),
+            Column("name", TEXT, "The criterion."),
+            Column(
+                "outcome", TEXT, "Outcome of the criterion.", allowed=("pass", "refuse", "wait")
+            ),
+            Column("evidence", TEXT, "What was found, and what would have been accepted."),
             COLLECTION,
-            Column("champion_version", TEXT, "The champion then, if there was one.", nullable=True),
+            Column(
+                "champion_version",
+                TEXT,
+                "Version of the champion at that time; null if there was none.",
+                nullable=True,
+            ),
         ),
     ),
 )

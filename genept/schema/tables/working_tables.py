@@ -1,4 +1,4 @@
-"""Tables that stay in the lake: what a killed run need not count again, and what runs cost."""
+"""Tables that stay in the lake: results that an interrupted run can reuse, and run metrics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHARD = (COLLECTION, Column("total", FLOAT, "Sum of the values, in the collecti
 _WORKING: tuple[Table, ...] = (
     Table(
         name="shadow_diagnoses",
-        meaning="What challengers would say: recorded beside the champion for a night, unheard.",
+        meaning="Predictions of challengers, recorded beside the champion's and not published.",
         group="models",
         key=("model", "collection_id", "observation_id"),
         partition=("model", "collection_id"),
@@ -38,44 +38,49 @@ _WORKING: tuple[Table, ...] = (
     ),
     Table(
         name="shard_observations",
-        meaning="What was counted of every observation while its shard was ingested.",
+        meaning="Totals of each observation, counted while its shard was ingested.",
         group="collections",
         key=("collection_id", "observation_id"),
         partition=("collection_id",),
         columns=(
             *_SHARD,
             OBSERVATION,
-            Column("n_genes", INT, "Genes with a value other than zero.", unit="genes", minimum=0),
-            Column("profile", INT, "Hash of its genes and values; equal for equal expression."),
+            Column("n_genes", INT, "Number of genes that are not zero.", unit="genes", minimum=0),
+            Column("profile", INT, "Hash of the expression; equal for equal expression."),
         ),
     ),
     Table(
         name="shard_inputs",
-        meaning="What was counted of every input gene while a shard was ingested.",
+        meaning="Totals of each input gene, counted while a shard was ingested.",
         group="collections",
         key=("collection_id", "input_id"),
         partition=("collection_id",),
         columns=(
             *_SHARD,
             Column("input_id", TEXT, "The gene as the publisher wrote it."),
-            Column("absolute", FLOAT, "Sum of the values without their signs."),
+            Column("absolute", FLOAT, "Sum of the absolute values."),
         ),
     ),
     Table(
         name="shard_genes",
-        meaning="In how many observations of a shard each gene of the axis was seen.",
+        meaning="Number of observations of a shard in which each gene of the axis is not zero.",
         group="collections",
         key=("collection_id", "gene_index"),
         partition=("collection_id",),
         columns=(
             COLLECTION,
             Column("gene_index", pa.uint32(), "Position on the axis, from 0.", minimum=0),
-            Column("n_observations", INT, "Observations with a value other than zero.", minimum=1),
+            Column(
+                "n_observations",
+                INT,
+                "Number of observations in which the gene is not zero.",
+                minimum=1,
+            ),
         ),
     ),
     Table(
         name="benchmark_predictions",
-        meaning="What was predicted of every scored gene, pair or term, by one representation.",
+        meaning="Predictions for each scored gene, pair or term, by one representation.",
         group="benchmarks",
         key=("task", "representation", "model", "split", "fold", "unit", "partner"),
         partition=("task", "representation"),
@@ -85,17 +90,17 @@ _WORKING: tuple[Table, ...] = (
             ANSWERER,
             SPLIT,
             Column("fold", INT, "Test set of the split; scores are averaged over them.", minimum=0),
-            Column("unit", TEXT, "The gene, pair or term, as `position` where genes may repeat."),
-            Column("partner", TEXT, "Second gene of a pair; empty for anything else."),
-            Column("truth", TEXT, "The label."),
+            Column("unit", TEXT, "The gene, pair or term; its `position` where genes may repeat."),
+            Column("partner", TEXT, "Second gene of a pair; otherwise empty text."),
+            Column("truth", TEXT, "The published label."),
             Column("predicted", TEXT, "The predicted label.", nullable=True),
-            Column("score", FLOAT, "The higher, the more likely label 1.", nullable=True),
-            Column("is_control", FLAG, "Whether the representation carries no knowledge."),
+            Column("score", FLOAT, "Score of label 1; higher is more likely.", nullable=True),
+            Column("is_control", FLAG, "Whether the representation is a control."),
         ),
     ),
     Table(
         name="benchmark_differences",
-        meaning="Paired differences within one task, not yet corrected over all tasks.",
+        meaning="Paired differences within one task, before correction over all tasks.",
         group="benchmarks",
         key=COMPARED,
         partition=("task",),
@@ -103,7 +108,7 @@ _WORKING: tuple[Table, ...] = (
     ),
     Table(
         name="benchmark_confused",
-        meaning="Which label was taken for which, on one task of one data set.",
+        meaning="Confusion matrix of one task on one data set.",
         group="benchmarks",
         key=("task", "dataset", "representation", "truth", "predicted"),
         partition=("task", "dataset"),
@@ -111,33 +116,46 @@ _WORKING: tuple[Table, ...] = (
     ),
     Table(
         name="run_metrics",
-        meaning="What every step of every run that ended cost: time, bytes, tokens, memory.",
+        meaning="Time, bytes, tokens and memory of each step of each completed run.",
         group="operations",
         key=("run_id", "step"),
         partition=("run_id",),
         columns=(
             Column("run_id", TEXT, "The orchestrator's id of the run."),
             Column("job", TEXT, "Name of the job, such as nightly."),
-            Column("night", TEXT, "The night it was for, as a date.", nullable=True),
+            Column("night", TEXT, "Date of the nightly run; null for other runs.", nullable=True),
             Column("outcome", TEXT, "How the run ended.", allowed=("success", "failure")),
-            Column("step", TEXT, "A step of the run: an asset, a check, or several assets."),
-            Column("assets", TEXTS, "The assets that the step made."),
-            Column("ended", TEXT, "How the step ended, in the orchestrator's words."),
-            Column("started_at", TEXT, "When it started.", pattern=UTC_TIME, nullable=True),
-            Column("seconds", FLOAT, "How long it took.", unit="s", minimum=0, nullable=True),
-            Column("rows", INT, "Rows of the tables it made.", minimum=0, nullable=True),
-            Column("bytes", INT, "Their size as stored.", unit="B", minimum=0, nullable=True),
+            Column("step", TEXT, "Step of the run: an asset, a check, or several assets."),
+            Column("assets", TEXTS, "Assets that the step materialized."),
+            Column("ended", TEXT, "Final status of the step, as reported by the orchestrator."),
+            Column("started_at", TEXT, "Start time, UTC.", pattern=UTC_TIME, nullable=True),
+            Column("seconds", FLOAT, "Duration of the step.", unit="s", minimum=0, nullable=True),
+            Column(
+                "rows",
+                INT,
+                "Number of rows of the tables that the step made.",
+                minimum=0,
+                nullable=True,
+            ),
+            Column(
+                "bytes",
+                INT,
+                "Stored size of the tables that the step made.",
+                unit="B",
+                minimum=0,
+                nullable=True,
+            ),
             Column(
                 "tokens",
                 INT,
-                "Of texts that were embedded anew: one for every three bytes, an upper bound.",
+                "Upper bound of the tokens of newly embedded texts: one for every three bytes.",
                 minimum=0,
                 nullable=True,
             ),
             Column(
                 "peak_memory",
                 INT,
-                "Most memory that its process and the workers of it held, if it was measured.",
+                "Peak memory of the process and its workers; null if not measured.",
                 unit="B",
                 minimum=0,
                 nullable=True,
@@ -147,4 +165,4 @@ _WORKING: tuple[Table, ...] = (
 )
 
 WORKING_TABLES: Final[dict[str, Table]] = {table.name: table for table in _WORKING}
-"""Tables that never leave the lake: what a killed run need not count again, and what runs cost."""
+"""Tables that never leave the lake: results that an interrupted run can reuse, and run metrics."""

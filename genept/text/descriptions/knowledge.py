@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.streams import FileAtHand, files_at_hand
+from genept.datasources.download.streams import AvailableFile, available_files
 from genept.datasources.gene_knowledge import (
     read_gaf,
     read_gene_summary,
@@ -78,10 +78,10 @@ class KnowledgeSources:
     archives: Archives
 
     @cached_property
-    def files(self) -> Mapping[str, FileAtHand]:
+    def files(self) -> Mapping[str, AvailableFile]:
         """The publishers' files that are at hand, by source id."""
         every = [id_ for ids in MIRRORED.values() for id_ in ids]
-        return files_at_hand(self.archives, dict.fromkeys(every))
+        return available_files(self.archives, dict.fromkeys(every))
 
     def missing(self, part: PartName) -> str | None:
         """Why there is nothing to read a part from; None if there is."""
@@ -202,7 +202,7 @@ def _items_of(rows: pl.DataFrame, *order: str) -> pl.DataFrame:
     return chosen.select("ensembl_gene_id", "item").unique(maintain_order=True)
 
 
-def _summaries(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _summaries(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     summaries = read_gene_summary(file.opener, file.path.name).join(
         _by_entrez(genes), on="entrez_id"
     )
@@ -210,7 +210,7 @@ def _summaries(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]
     return {"summary": _items_of(_sentences(tidy, "summary"))}
 
 
-def _swissprot(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _swissprot(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     entries = read_swissprot(file.opener, file.path.name).join(
         _by_accession(genes), on="uniprot_id"
     )
@@ -221,7 +221,7 @@ def _swissprot(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]
     }
 
 
-def _pathways(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _pathways(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Small pathways first: they say most.
 
     Members are counted among the genes that HGNC names, so that the second copy of a gene (on
@@ -241,14 +241,14 @@ def _pathways(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {"pathways": _items_of(sized.rename({"pathway": "item"}), "n_genes", "item")}
 
 
-def _phenotypes(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _phenotypes(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Phenotypes of few genes first."""
     annotated = read_phenotypes(file.opener, file.path.name).join(_by_entrez(genes), on="entrez_id")
     sized = annotated.with_columns(n_genes=pl.col("ensembl_gene_id").n_unique().over("phenotype"))
     return {"phenotypes": _items_of(sized.rename({"phenotype": "item"}), "n_genes", "item")}
 
 
-def _interactions(file: FileAtHand, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _interactions(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Partners with most publications first."""
     partners = read_interactions(file.opener, file.path.name).join(
         _by_entrez(genes), on="entrez_id"
@@ -268,7 +268,7 @@ def _remedy(lacking: Iterable[str]) -> str:
     return f"run `genept sources fetch {' '.join(lacking)}`, or name a mirror that has it"
 
 
-_READERS: Final[Mapping[str, Callable[[FileAtHand, pl.DataFrame], dict[str, pl.DataFrame]]]] = {
+_READERS: Final[Mapping[str, Callable[[AvailableFile, pl.DataFrame], dict[str, pl.DataFrame]]]] = {
     "ncbi-gene-summary": _summaries,
     "uniprot-human": _swissprot,
     "reactome-genes": _pathways,

@@ -76,7 +76,7 @@ def test_a_package_is_pinned(missing: str) -> None:
 
 
 def test_what_is_not_pinned_does_not_pretend_to_be() -> None:
-    with pytest.raises(SourceError, match=r"not pinned: ask `Archives\.data_version\('x'\)`"):
+    with pytest.raises(SourceError, match=r"not pinned: call `Archives\.data_version\('x'\)`"):
         _ = source().sha256
     with pytest.raises(SourceError, match="states no date"):
         _ = source().released

@@ -74,10 +74,10 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 def test_an_archive_is_fetched_through_pip_and_kept(served: Path, tmp_path: Path) -> None:
     archives = archives_of(tiny(), tmp_path / "state" / "archives")
-    assert not archives.fetched("tiny")
+    assert not archives.is_cached("tiny")
     path = archives.fetch("tiny")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == tiny().sha256
-    assert archives.fetched("tiny")
+    assert archives.is_cached("tiny")
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
     for entry in served.iterdir():
         entry.unlink()

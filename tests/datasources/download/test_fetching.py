@@ -19,9 +19,9 @@ from genept.common.errors import SourceError
 from genept.datasources.catalog.entries import Catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.http import Web
-from genept.datasources.download.mirrors import Places
+from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.download.network import Network
-from genept.datasources.download.transfer import Patience
+from genept.datasources.download.transfer import RetryPolicy
 
 TABLE = b"symbol\tid\n" + b"".join(f"GENE{n}\tENSG{n:011}\n".encode() for n in range(20_000))
 PAGE = b"<!DOCTYPE html><html><body>Service unavailable</body></html>"
@@ -35,7 +35,7 @@ PUBLIC = {
     "citation": "none",
     "checksum": "etag",
 }
-PATIENCE = Patience(attempts=3, first_wait=0.001, longest_wait=5, slowest=5000, window=0.2)
+RETRY_POLICY = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=5, slowest=5000, window=0.2)
 
 
 def pin(data: bytes) -> dict[str, Any]:
@@ -56,10 +56,10 @@ def make(server: Publisher, tmp_path: Path) -> Callable[..., Archives]:
     def made(*, mirrors: tuple[str, ...] = (), override: bool = True, **changes: Any) -> Archives:
         entry = {name: value for name, value in (PUBLIC | changes).items() if value is not None}
         name = entry["address"].rsplit("/", 1)[-1] if "address" in entry else ""
-        places = Places(mirrors, {"x": f"{server.url}/{name}"} if override else {})
-        web = Web(Network(connect_timeout=2, read_timeout=0.5), PATIENCE)
+        locations = SourceLocations(mirrors, {"x": f"{server.url}/{name}"} if override else {})
+        web = Web(Network(connect_timeout=2, read_timeout=0.5), RETRY_POLICY)
         catalogue = Catalogue.model_validate({"sources": {"x": entry}, "collections": {}})
-        return Archives(catalogue, tmp_path / "state", places=places, web=web)
+        return Archives(catalogue, tmp_path / "state", locations=locations, web=web)
 
     return made
 
@@ -74,10 +74,10 @@ def left_over(archives: Archives) -> set[str]:
 
 def test_a_file_is_streamed_verified_and_remembered(make: Make, server: Publisher) -> None:
     archives = make(**pin(TABLE))
-    assert not archives.fetched("x")
+    assert not archives.is_cached("x")
     path = archives.fetch("x")
     assert path.read_bytes() == TABLE
-    assert archives.fetched("x")
+    assert archives.is_cached("x")
     assert left_over(archives) == {"table.tsv", "seen.json"}
     assert make(**pin(TABLE)).fetch("x") == path
     assert len(server.seen) == 1
@@ -96,7 +96,7 @@ def test_lasting_trouble_ends(make: Make, server: Publisher) -> None:
     archives = make()
     with pytest.raises(SourceError, match=r"x cannot be had: .*answered 503.*GENEPT_MIRRORS"):
         archives.fetch("x")
-    assert len(server.seen) == PATIENCE.attempts
+    assert len(server.seen) == RETRY_POLICY.attempts
     assert left_over(archives) == set()
 
 
@@ -162,7 +162,7 @@ def test_a_transfer_that_never_gets_further_ends(make: Make, server: Publisher) 
     server.faults["table.tsv"] = [Fault(cut_at=100_000, ignore_range=True)] * 99
     with pytest.raises(SourceError, match="the transfer broke off"):
         make().fetch("x")
-    assert len(server.seen) <= 3 * PATIENCE.attempts
+    assert len(server.seen) <= 3 * RETRY_POLICY.attempts
 
 
 def test_without_validators_nothing_is_resumed(make: Make, server: Publisher) -> None:
@@ -282,7 +282,7 @@ def test_a_trickle_is_no_transfer(make: Make, server: Publisher) -> None:
 
 def test_nobody_there_is_said_so(make: Make, tmp_path: Path) -> None:
     archives = make()
-    archives.places.addresses["x"] = "http://127.0.0.1:9/table.tsv"
+    archives.locations.addresses["x"] = "http://127.0.0.1:9/table.tsv"
     with pytest.raises(SourceError, match=r"http://127\.0\.0\.1:9/table\.tsv does not answer"):
         archives.fetch("x")
 
@@ -318,7 +318,7 @@ def test_news_are_fetched_and_a_run_keeps_what_it_began_with(make: Make, server:
     later = make(refresh="daily")
     assert later.fetch("x").read_bytes().endswith(b"NEW\t1\n")
     assert later.data_version("x") != before
-    seen = later.seen("x")
+    seen = later.cache_metadata("x")
     assert seen is not None
     assert seen.released is not None
     assert seen.released.date() == date(2026, 2, 1)
@@ -332,31 +332,31 @@ def test_without_the_publisher_the_last_copy_serves_and_says_so(
     server.faults["table.tsv"] = [Fault(status=503)] * 9
     with console.capture() as said:
         assert make(refresh="daily").fetch("x").read_bytes() == TABLE
-    assert "could not be asked for news" in said.get()
+    assert "could not be checked for a new version" in said.get()
 
 
 def test_a_copy_that_was_touched_is_fetched_again(make: Make, server: Publisher) -> None:
     archives = make()
     path = archives.fetch("x")
     path.write_bytes(b"tampered")
-    assert not archives.fetched("x")
+    assert not archives.is_cached("x")
     assert archives.fetch("x").read_bytes() == TABLE
 
 
 def test_observation_is_one_conditional_request(make: Make, server: Publisher) -> None:
     archives = make()
-    absent = archives.observe("x")
+    absent = archives.probe("x")
     assert (absent.state, absent.requests) == ("absent", 1)
     archives.fetch("x")
     asked = len(server.seen)
-    same = archives.observe("x")
+    same = archives.probe("x")
     assert (same.state, same.data_version) == ("unchanged", absent.data_version)
     assert len(server.seen) == asked + 1
     server.files["table.tsv"] = TABLE[::-1]
-    news = archives.observe("x")
+    news = archives.probe("x")
     assert news.state == "changed"
     assert news.data_version != same.data_version
-    pinned = make(**pin(TABLE)).observe("x")
+    pinned = make(**pin(TABLE)).probe("x")
     assert (pinned.state, pinned.requests) == ("pinned", 0)
     assert len(server.seen) == asked + 2
 
@@ -404,8 +404,8 @@ def test_a_package_comes_from_a_mirror_too(tmp_path: Path) -> None:
     held.parent.mkdir(parents=True)
     held.write_bytes(wheel)
     catalogue = Catalogue.model_validate({"sources": {"x": entry}, "collections": {}})
-    places = Places((str(tmp_path / "mirror"),))
-    archives = Archives(catalogue, tmp_path / "state", places=places)
+    locations = SourceLocations((str(tmp_path / "mirror"),))
+    archives = Archives(catalogue, tmp_path / "state", locations=locations)
     assert archives.fetch("x") == held
     with archives.open_member("x", "data.txt") as stream:
         assert stream.read() == b"hello"
@@ -456,9 +456,9 @@ def test_a_file_of_a_pattern_is_named_after_a_colon(make: Make, server: Publishe
         address="https://data.example.org/{stem}nnn/{series}.txt",
         pattern=r"(?P<series>(?P<stem>GSE\d*?)\d{1,3})",
     )
-    archives.places.addresses["x"] = server.url + "/GSE2nnn/{}.txt"
+    archives.locations.addresses["x"] = server.url + "/GSE2nnn/{}.txt"
     assert archives.fetch("x:GSE2034").read_bytes() == b"!Series\n"
-    assert archives.seen("x:GSE2034") is not None
+    assert archives.cache_metadata("x:GSE2034") is not None
     for wrong in ("x:GSE", "x:../../etc", "x:GSE2034/.."):
         with pytest.raises(SourceError, match="after the colon"):
             archives.fetch(wrong)
@@ -469,5 +469,7 @@ def test_a_file_of_a_pattern_is_named_after_a_colon(make: Make, server: Publishe
 def test_an_override_of_an_unknown_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"GENEPT_ADDRESSES .*\['y'\]"):
         Archives(
-            Catalogue(sources={}, collections={}), tmp_path, places=Places((), {"y": "http://h/"})
+            Catalogue(sources={}, collections={}),
+            tmp_path,
+            locations=SourceLocations((), {"y": "http://h/"}),
         )

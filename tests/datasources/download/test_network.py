@@ -14,10 +14,10 @@ from publisher import Fault, Publisher, publisher
 
 from genept.common.errors import SourceError
 from genept.datasources.download.http import Web
-from genept.datasources.download.network import Network, Place, TroubleError
-from genept.datasources.download.transfer import Patience, Version
+from genept.datasources.download.network import Location, Network, TransientError
+from genept.datasources.download.transfer import RetryPolicy, Version
 
-QUICK = Patience(attempts=2, first_wait=0.001)
+QUICK = RetryPolicy(attempts=2, first_wait=0.001)
 
 
 @pytest.fixture
@@ -27,19 +27,19 @@ def server() -> Iterator[Publisher]:
         yield running
 
 
-def read(place: Place, network: Network | None = None) -> str:
-    return Web(network or Network(connect_timeout=2, read_timeout=2), QUICK).text(place)
+def read(location: Location, network: Network | None = None) -> str:
+    return Web(network or Network(connect_timeout=2, read_timeout=2), QUICK).text(location)
 
 
-def public(address: str, *hosts: str) -> Place:
-    return Place(address, lambda: address, frozenset(hosts or {"data.example.org"}))
+def public(address: str, *hosts: str) -> Location:
+    return Location(address, lambda: address, frozenset(hosts or {"data.example.org"}))
 
 
-def trusted(address: str) -> Place:
-    return Place(address, lambda: address, trusted=True)
+def trusted(address: str) -> Location:
+    return Location(address, lambda: address, trusted=True)
 
 
-def moved(server: Publisher, target: str, *, status: int = 302) -> Place:
+def moved(server: Publisher, target: str, *, status: int = 302) -> Location:
     server.faults["moved"] = [Fault(status=status, headers={"Location": target})] * 20
     return trusted(f"{server.url}/moved")
 
@@ -114,7 +114,7 @@ def test_the_next_address_is_tried_when_one_does_not_connect(
 )
 def test_only_named_hosts_over_tls(address: str, complaint: str) -> None:
     with pytest.raises(SourceError, match=complaint) as caught:
-        read(Place("x", lambda: address, frozenset({"data.example.org"})))
+        read(Location("x", lambda: address, frozenset({"data.example.org"})))
     assert "secret" not in str(caught.value)
 
 
@@ -150,11 +150,11 @@ def test_another_port_of_this_machine_is_not_home(server: Publisher) -> None:
 def test_a_named_host_that_resolves_inwards_is_refused_after_a_redirect(
     server: Publisher,
 ) -> None:
-    place = moved(server, "https://cdn.example.org/a.txt")
-    place = Place(place.name, place.url, frozenset({"cdn.example.org"}), trusted=True)
+    location = moved(server, "https://cdn.example.org/a.txt")
+    location = Location(location.name, location.url, frozenset({"cdn.example.org"}), trusted=True)
     network = Network(resolver=lambda host, port: ["127.0.0.1"])
     with pytest.raises(SourceError, match=r"cdn\.example\.org resolves to 127\.0\.0\.1"):
-        read(place, network)
+        read(location, network)
 
 
 def test_redirects_in_circles_end(server: Publisher) -> None:
@@ -163,7 +163,7 @@ def test_redirects_in_circles_end(server: Publisher) -> None:
 
 
 def test_a_name_that_does_not_resolve_is_named() -> None:
-    with pytest.raises(TroubleError, match=r"nowhere\.invalid cannot be resolved"):
+    with pytest.raises(TransientError, match=r"nowhere\.invalid cannot be resolved"):
         read(public("https://nowhere.invalid/a.txt", "nowhere.invalid"))
 
 
@@ -181,9 +181,9 @@ def test_tls_is_checked_against_the_name(tmp_path: Path) -> None:
     with publisher(server):
         network = Network(tls=ssl.create_default_context(cafile=str(certificate)))
         assert read(trusted(f"https://localhost:{server.server_port}/a.txt"), network) == "alpha"
-        with pytest.raises(TroubleError, match="(?i)certificate"):
+        with pytest.raises(TransientError, match="(?i)certificate"):
             read(trusted(f"https://127.0.0.1:{server.server_port}/a.txt"), network)
-        with pytest.raises(TroubleError, match="(?i)certificate"):
+        with pytest.raises(TransientError, match="(?i)certificate"):
             read(trusted(f"https://localhost:{server.server_port}/a.txt"))
 
 

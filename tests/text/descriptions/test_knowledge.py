@@ -13,7 +13,7 @@ from planted import gene, reference_of
 
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.mirrors import Places
+from genept.datasources.download.mirrors import SourceLocations
 from genept.nomenclature.reference import published_genes
 from genept.text.descriptions.compose import sentences, tidy_summary
 from genept.text.descriptions.gene_descriptions import describe
@@ -79,8 +79,10 @@ def in_mirror(mirror: Path, id_: str, content: str) -> None:
 
 
 def sources_of(mirror: Path | None) -> KnowledgeSources:
-    places = Places((str(mirror),) if mirror else ())
-    return KnowledgeSources(Archives(load_catalogue(), Path(tempfile.mkdtemp()), places=places))
+    locations = SourceLocations((str(mirror),) if mirror else ())
+    return KnowledgeSources(
+        Archives(load_catalogue(), Path(tempfile.mkdtemp()), locations=locations)
+    )
 
 
 def test_every_part_from_its_publisher(mirror: Path):

@@ -70,7 +70,7 @@ def test_several_names_of_one_gene():
 @pytest.mark.parametrize(
     ("names", "vectors", "reason"),
     [
-        (["A", "B", "A"], [[1, 0]] * 3, r"2 of 3 names stand in it twice, such as 'A'"),
+        (["A", "B", "A"], [[1, 0]] * 3, r"2 of 3 names occur more than once, such as 'A'"),
         (["A", "B"], [[1, 0], [np.nan, 1]], r"1 of 2 names have a vector that is not finite.*'B'"),
         (["A", "B"], [[1, np.inf], [0, 1]], r"not finite, such as 'A'"),
         (["A", "B"], [[1, 0], [0, 0]], r"all zero, such as 'B'"),

@@ -170,7 +170,7 @@ def is_group(item: h5py.Group | h5py.Dataset) -> bool:
 
 
 def as_dataset(item: h5py.Group | h5py.Dataset) -> h5py.Dataset:
-    """`item`, if it is a dataset whose claims are borne out and whose filters are at hand.
+    """`item`, if it is a dataset that holds as much as it declares and whose filters are available.
 
     Raises
     ------
@@ -245,8 +245,8 @@ def _read_references(dataset: h5py.Dataset) -> NDArray[Any]:
 def _refuse_filters(dataset: h5py.Dataset, where: str) -> None:
     import h5py
 
-    made = dataset.id.get_create_plist()
-    codes = [made.get_filter(index)[0] for index in range(made.get_nfilters())]
+    settings = dataset.id.get_create_plist()
+    codes = [settings.get_filter(index)[0] for index in range(settings.get_nfilters())]
     packers = [code for code in codes if code in _PACKERS or code in _PLUGIN_FILTERS]
     if len(packers) > 1 or len(set(codes)) != len(codes):
         raise SourceError(

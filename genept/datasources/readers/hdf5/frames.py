@@ -141,11 +141,11 @@ def as_text(values: NDArray[Any], where: str) -> pl.Series:
     """
     kind = values.dtype.kind
     if kind in "OS":
-        found = values.tolist()
+        texts = values.tolist()
         try:  # a million ids in a fifth of the time
-            return pl.Series(pa.array(found, pa.binary()).cast(pa.string()), dtype=pl.String)
+            return pl.Series(pa.array(texts, pa.binary()).cast(pa.string()), dtype=pl.String)
         except pa.ArrowException:  # text already, or not UTF-8: which one, is said below
-            return pl.Series([_text(value) for value in found], dtype=pl.String)
+            return pl.Series([_text(value) for value in texts], dtype=pl.String)
     if kind in "ui":
         return pl.Series(values).cast(pl.String)
     if kind == "b":
@@ -210,21 +210,19 @@ def refuse_other_organisms(file: h5py.File, obs: AnnotationTable) -> None:
     SourceError
         Names the organisms.
     """
-    found: set[str] = set()
+    organisms: set[str] = set()
     for field in _ORGANISM:
         if field in obs.fields:
-            found.update(obs.texts(field).drop_nulls().unique().to_list())
+            organisms.update(obs.texts(field).drop_nulls().unique().to_list())
         if "uns" in file and is_group(uns := child(file, "uns")) and field in uns:
             item = child(uns, field)
             if not is_group(item):
                 values = pl.Series(read_whole(as_dataset(item)).reshape(-1).tolist())
-                found.update(
-                    one.decode("utf-8") if isinstance(one, bytes) else str(one) for one in values
-                )
-    strangers = sorted(one for one in found if one.strip().lower() not in _HUMAN)
-    if strangers:
+                organisms.update(_text(value) for value in values)
+    others = sorted(name for name in organisms if name.strip().lower() not in _HUMAN)
+    if others:
         raise SourceError(
-            f"{obs.where}: holds cells of {', '.join(strangers[:3])}; only Homo sapiens is "
+            f"{obs.where}: holds cells of {', '.join(others[:3])}; only Homo sapiens is "
             "ingested: choose the human ones and write them to a file of their own"
         )
 

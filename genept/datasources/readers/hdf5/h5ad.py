@@ -76,7 +76,7 @@ class H5adContents:
 
 
 def parse(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Read names and labels; expression is streamed when it is asked for.
+    """Read names and labels; expression is streamed when it is read.
 
     Raises
     ------
@@ -236,9 +236,9 @@ def _table(file: h5py.File, path: str) -> AnnotationTable:
     return AnnotationTable(at_path(file, path), uns if uns is not None and is_group(uns) else None)
 
 
-def _chosen_matrix(file: h5py.File, asked: str | None, unit: str, schema: bool) -> str:
-    if asked is not None:
-        return asked
+def _chosen_matrix(file: h5py.File, requested: str | None, unit: str, schema: bool) -> str:
+    if requested is not None:
+        return requested
     return "raw" if schema and unit == "counts" and "raw" in matrices(file) else "X"
 
 

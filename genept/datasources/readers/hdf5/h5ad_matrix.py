@@ -89,13 +89,13 @@ class Matrix:
 
 def matrices(file: h5py.File) -> dict[str, str]:
     """Every matrix by the name that the option `matrix` takes, with how it is stored."""
-    found = {}
-    for name, path, _ in _places(file):
+    layouts = {}
+    for name, path, _ in _locations(file):
         item = at_path(file, path)
         values = child(item, "data") if is_group(item) and "data" in item else item
         kind = "" if is_group(values) else f", {as_dataset(values).dtype}"
-        found[name] = f"{_declared_layout(item) or 'unknown'}{kind}"
-    return found
+        layouts[name] = f"{_declared_layout(item) or 'unknown'}{kind}"
+    return layouts
 
 
 def find_matrix(file: h5py.File, name: str) -> Matrix:
@@ -106,13 +106,14 @@ def find_matrix(file: h5py.File, name: str) -> Matrix:
     SourceError
         The file has none, or what it has is not what it declares; says what there is.
     """
-    places = {known: (path, var) for known, path, var in _places(file)}
-    if name not in places:
+    locations = {known: (path, var) for known, path, var in _locations(file)}
+    if name not in locations:
         raise SourceError(
-            f"{file_name(file)}: has no {name}; it holds {', '.join(places) or 'no expression'}: "
-            "set the option `matrix` to one of these, or ask for the file with it"
+            f"{file_name(file)}: has no {name}; it holds "
+            f"{', '.join(locations) or 'no expression'}: set the option `matrix` "
+            "to one of these, or get the file with it"
         )
-    path, var = places[name]
+    path, var = locations[name]
     item = at_path(file, path)
     declared = item.attrs.get("shape", item.attrs.get("h5sparse_shape"))
     return Matrix(
@@ -121,7 +122,7 @@ def find_matrix(file: h5py.File, name: str) -> Matrix:
         var=var,
         layout=_layout(item, f"{file_name(file)}: {path}"),
         declared=None if declared is None else _two(declared, f"{file_name(file)}: {path}"),
-        others=tuple(other for other in places if other != name),
+        others=tuple(other for other in locations if other != name),
     )
 
 
@@ -167,16 +168,16 @@ def expression_rows(
     return turned_over(path, matrix.path, shape, columns, folder=folder, chunk=chunk)
 
 
-def _places(file: h5py.File) -> list[tuple[str, str, str]]:
+def _locations(file: h5py.File) -> list[tuple[str, str, str]]:
     """Name, path and table of columns of each matrix; before 0.7, raw was ``raw.X``."""
-    places = [("X", "X", "var")] if "X" in file else []
+    locations = [("X", "X", "var")] if "X" in file else []
     if "raw" in file and is_group(raw := child(file, "raw")) and "X" in raw:
-        places.append(("raw", "raw/X", "raw/var"))
+        locations.append(("raw", "raw/X", "raw/var"))
     elif "raw.X" in file:
-        places.append(("raw", "raw.X", "raw.var"))
+        locations.append(("raw", "raw.X", "raw.var"))
     if "layers" in file and is_group(layers := child(file, "layers")):
-        places += [(f"layers/{name}", f"layers/{name}", "var") for name in layers]
-    return places
+        locations += [(f"layers/{name}", f"layers/{name}", "var") for name in layers]
+    return locations
 
 
 def _layout(item: h5py.Group | h5py.Dataset, where: str) -> Layout:
@@ -215,13 +216,13 @@ def _encoding(item: h5py.Group | h5py.Dataset) -> str:
     return given.decode() if isinstance(given, bytes) else str(given)
 
 
-def _refuse_shape(where: str, found: tuple[int, int], expected: tuple[int, int]) -> None:
-    if found == expected:
+def _refuse_shape(where: str, shape: tuple[int, int], expected: tuple[int, int]) -> None:
+    if shape == expected:
         return
     hint = ""
-    if found == expected[::-1]:
+    if shape == expected[::-1]:
         hint = ": it is transposed; write `adata.T`, or the matrix's, to a new file"
     raise SourceError(
-        f"{where} is {found[0]} × {found[1]}, but there are {expected[0]} observations and "
+        f"{where} is {shape[0]} × {shape[1]}, but there are {expected[0]} observations and "
         f"{expected[1]} genes{hint}"
     )

@@ -145,8 +145,8 @@ class SparseRows:
             for first in range(start, stop, OFFSETS):
                 last = min(first + OFFSETS, stop)
                 offsets = parts.indptr[first : last + 1].astype(np.int64)
-                for one, end in _runs(offsets):
-                    block = self._block(parts, offsets[one : end + 1], first + one)
+                for begin, end in _runs(offsets):
+                    block = self._block(parts, offsets[begin : end + 1], first + begin)
                     yield block if target is None else _chosen(block, target, self.shape[1])
 
     def _block(self, parts: SparseParts, offsets: NDArray[np.int64], row: int) -> csr_matrix:
@@ -246,10 +246,10 @@ def _runs(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 def _chosen(block: csr_matrix, target: NDArray[np.int32], n_columns: int) -> csr_matrix:
     """The block with only the chosen columns, in their new positions."""
-    moved = target[block.indices]
-    kept = moved >= 0
+    positions = target[block.indices]
+    kept = positions >= 0
     indptr = np.concatenate(([0], np.cumsum(kept)))[block.indptr].astype(np.int32)
     shape = (block.shape[0], n_columns)
-    chosen = csr_matrix((block.data[kept], moved[kept], indptr), shape=shape)
+    chosen = csr_matrix((block.data[kept], positions[kept], indptr), shape=shape)
     chosen.has_sorted_indices = chosen.has_canonical_format = True
     return chosen

@@ -102,7 +102,7 @@ def refuse_indices(
     Raises
     ------
     SourceError
-        Names the first such row (or column) and how to mend the file.
+        Names the first such row (or column) and how to repair the file.
     """
     falls = indices[1:] <= indices[:-1]
     starts = np.unique(indptr[(indptr > 0) & (indptr < indices.size)])

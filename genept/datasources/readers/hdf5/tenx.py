@@ -44,7 +44,7 @@ _VERSION_2: Final = {"data", "indices", "indptr", "shape", "barcodes", "genes", 
 
 
 def parse(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Read barcodes and features; counts are streamed when they are asked for.
+    """Read barcodes and features; counts are streamed when they are read.
 
     Features other than gene expression, and those of other genomes than the chosen one,
     are quarantined.
@@ -74,9 +74,9 @@ def read_tenx_h5(path: Path, options: TenxH5Options) -> ParsedCollection:
     features = features.with_columns(input=pl.Series(distinct_inputs(features["name"].to_list())))
     keep = ((features["type"] == _GENES) & (features["genome"] == genome)).to_numpy()
     genes = features.filter(pl.Series(keep))
-    lookup = [one.removeprefix(f"{genome}_") for one in genes[options.genes]]
+    lookup = [name.removeprefix(f"{genome}_") for name in genes[options.genes]]
     columns = None if keep.all() else tuple(np.where(keep, np.cumsum(keep) - 1, -1).tolist())
-    groups = [one.rpartition("-")[2] if "-" in one else "1" for one in barcodes]
+    groups = [barcode.rpartition("-")[2] if "-" in barcode else "1" for barcode in barcodes]
     return ParsedCollection(
         input_genes=tuple(genes["input"]),
         symbols=tuple(lookup),
@@ -116,7 +116,7 @@ def _group(file: h5py.File, genome: str | None) -> h5py.Group:
             f"{what}: has neither the group `matrix` of Cell Ranger 3 nor a genome's of 2; found "
             f"{sorted(file)[:12]}"
         )
-    return genomes[_one_genome(what, sorted(genomes), genome)]
+    return genomes[_single_genome(what, sorted(genomes), genome)]
 
 
 def _features(group: h5py.Group) -> pl.DataFrame:
@@ -153,22 +153,22 @@ def _refuse_matrix(group: h5py.Group, n_features: int, n_barcodes: int, where: s
     return parts.chunk
 
 
-def _genome(path: Path, features: pl.DataFrame, asked: str | None) -> str:
+def _genome(path: Path, features: pl.DataFrame, genome: str | None) -> str:
     genes = features.filter(pl.col("type") == _GENES)
     if genes.is_empty():
         types = sorted(features["type"].unique())
         raise SourceError(f"{path.name}: has no features of type {_GENES!r}, only {types}")
-    return _one_genome(path.name, sorted(genes["genome"].unique()), asked)
+    return _single_genome(path.name, sorted(genes["genome"].unique()), genome)
 
 
-def _one_genome(what: str, genomes: list[str], asked: str | None) -> str:
-    if asked is None and len(genomes) == 1:
+def _single_genome(what: str, genomes: list[str], genome: str | None) -> str:
+    if genome is None and len(genomes) == 1:
         return genomes[0]
-    if asked is None or asked not in genomes:
+    if genome is None or genome not in genomes:
         raise SourceError(
             f"{what}: holds the genomes {genomes}; set the option `genome` to the human one"
         )
-    return asked
+    return genome
 
 
 def _left_out(features: pl.DataFrame) -> list[Quarantined]:

@@ -108,9 +108,9 @@ def turned_over(
         _refuse_full_disk(path, folder, parts.data.size * _ENTRY.itemsize)
         counts = np.zeros(shape[0], dtype=np.int64)
         for low, high in _windows(parts.indices.size):
-            rows = parts.indices[low:high]
-            refuse_out_of_range(rows, shape[0], f"{path.name}: {group}")
-            counts += np.bincount(rows, minlength=shape[0])
+            window = parts.indices[low:high]
+            refuse_out_of_range(window, shape[0], f"{path.name}: {group}")
+            counts += np.bincount(window, minlength=shape[0])
         first_rows = _buckets(counts)
         ends = np.concatenate(([0], np.cumsum(counts)))
         first_entries = ends[np.array(first_rows)]
@@ -118,16 +118,16 @@ def turned_over(
         entries = tuple(int(at) for at in first_entries)
         try:
             own = Path(tempfile.mkdtemp(prefix=".rows-", dir=folder))
-            made = TransposedRows(own / "entries", (shape[0], kept), first_rows, entries, columns)
-            weakref.finalize(made, _remove, own, os.getpid())
-            with made.scratch.open("wb") as scratch:
+            rows = TransposedRows(own / "entries", (shape[0], kept), first_rows, entries, columns)
+            weakref.finalize(rows, _remove, own, os.getpid())
+            with rows.scratch.open("wb") as scratch:
                 _deal(parts, np.array(first_rows), first_entries, scratch, f"{path.name}: {group}")
         except OSError as error:
             raise SourceError(
                 f"{path.name} is stored by genes (CSC) and cannot be turned over in {folder}: "
                 f"{error}. Make room, or write it anew as csr_matrix"
             ) from error
-    return made
+    return rows
 
 
 def _deal(
@@ -180,9 +180,9 @@ def _windows(size: int) -> Iterator[tuple[int, int]]:
         yield low, min(low + BLOCK_VALUES, size)
 
 
-def _remove(folder: Path, made_by: int) -> None:
+def _remove(folder: Path, owner: int) -> None:
     # A forked process inherits the finalizer, but the file is its parent's.
-    if os.getpid() == made_by:
+    if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
 
 

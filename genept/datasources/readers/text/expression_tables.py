@@ -119,7 +119,7 @@ def _parsed(
     symbols, entrez, remarks = split_gene_names(
         matrix.columns, options.gene_pattern, archives.fetch(collection.sources[0]).name
     )
-    found = Matrix(
+    named = Matrix(
         expression=matrix.spool,
         genes=matrix.columns,
         ids=ids,
@@ -130,7 +130,7 @@ def _parsed(
         entrez_ids=entrez,
         remarks=(*matrix.remarks, *remarks),
     )
-    return assembled(archives, collection, options, found)
+    return assembled(archives, collection, options, named)
 
 
 def read_genes_in_rows(

@@ -2,7 +2,7 @@
 
 The text is read once, in bounded memory. What stands above the table differs by
 format, so each format says how its head is read; what becomes of the
-observations is said in `assembly`.
+observations is decided in `genept.datasources.readers.assembly`.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def read_text_matrix(
         if (means := values.means()) is not None:
             write_gene_means(folder, means)
         names = [head.layout.columns[at] for at in head.layout.texts]
-        told = {
+        contents = {
             "names": names,
             "columns": head.layout.numbers,
             "shape": shape,
@@ -162,7 +162,7 @@ def read_text_matrix(
             "remarks": [asdict(remark) for remark in remarks],
             "odd": [[gene, asdict(odd)] for gene, odd in values.odd.items()],
         }
-        _keep(folder, texts, head, told)
+        _keep(folder, texts, head, contents)
 
     return _kept(
         made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
@@ -181,8 +181,8 @@ def discard_spool(archives: Archives, collection: Collection) -> None:
 
 def spool_key(archives: Archives, collection: Collection) -> str:
     """Hash of everything that decides what is parsed: bytes of the sources, options, unit."""
-    told = json.dumps([_BEHAVIOUR, collection.format, collection.unit, collection.options])
-    key = hashlib.sha256(told.encode())
+    settings = json.dumps([_BEHAVIOUR, collection.format, collection.unit, collection.options])
+    key = hashlib.sha256(settings.encode())
     for source_id in collection.sources:
         path = archives.fetch(source_id)
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -248,30 +248,30 @@ def _turned(folder: Path, chunks: Iterator[Chunk], values: Values, head: Head) -
     return texts, (n, len(texts)), tuple(widths)
 
 
-def _keep(folder: Path, texts: Texts, head: Head, told: dict[str, Any]) -> None:
+def _keep(folder: Path, texts: Texts, head: Head, contents: dict[str, Any]) -> None:
     # Names may repeat or be empty, so the columns of the file are numbered.
-    columns = list(zip(*texts, strict=True)) if texts else [()] * len(told["names"])
+    columns = list(zip(*texts, strict=True)) if texts else [()] * len(contents["names"])
     frame = {str(at): list(column) for at, column in enumerate(columns)}
     pl.DataFrame(frame, schema=dict.fromkeys(frame, pl.String)).write_parquet(
         folder / "texts.parquet"
     )
     fields = head.fields if head.fields is not None else pl.DataFrame()
     fields.write_parquet(folder / "fields.parquet")
-    (folder / "matrix.json").write_text(json.dumps(told), "utf-8")
+    (folder / "matrix.json").write_text(json.dumps(contents), "utf-8")
 
 
 def _kept(folder: Path) -> TextMatrix:
-    told: dict[str, Any] = json.loads((folder / "matrix.json").read_text("utf-8"))
+    contents: dict[str, Any] = json.loads((folder / "matrix.json").read_text("utf-8"))
     texts = pl.read_parquet(folder / "texts.parquet")
     first: dict[str, int] = {}
-    for at, name in enumerate(told["names"]):
+    for at, name in enumerate(contents["names"]):
         first.setdefault(name, at)
-    rows, columns = told["shape"]
+    rows, columns = contents["shape"]
     return TextMatrix(
         texts.select(pl.col(str(at)).alias(name) for name, at in first.items()),
-        tuple(told["columns"]),
+        tuple(contents["columns"]),
         pl.read_parquet(folder / "fields.parquet"),
-        Spool(folder, (rows, columns), tuple(told["widths"]), told["imputed"]),
-        tuple(Quarantined(**remark) for remark in told["remarks"]),
-        {gene: OddGene(**odd) for gene, odd in told["odd"]},
+        Spool(folder, (rows, columns), tuple(contents["widths"]), contents["imputed"]),
+        tuple(Quarantined(**remark) for remark in contents["remarks"]),
+        {gene: OddGene(**odd) for gene, odd in contents["odd"]},
     )

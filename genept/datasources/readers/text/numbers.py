@@ -1,7 +1,7 @@
 """Rows of numbers out of delimited text, in bounded memory, each value with its place.
 
 Strict: a short row, a number in quotes, a decimal comma that was not declared is
-refused, never mended; or, where the collection says so, the value is handed over as no number.
+refused, never repaired; or, where the collection says so, the value is handed over as no number.
 Lines and names are read in `text_lines`.
 """
 
@@ -112,11 +112,11 @@ def numeric_rows(lines: Iterator[bytes], where: Lines, layout: Layout) -> Iterat
         if not line and n:
             raise SourceError(f"{where.what}: line {where.number} is empty; expected a row")
         text, rest = _parted(line, where, layout)
-        found = rest.count(layout.delimiter) + 1 if rest or n == 1 else 0
-        if found != n:
+        n_numbers = rest.count(layout.delimiter) + 1 if rest or n == 1 else 0
+        if n_numbers != n:
             raise SourceError(
                 f"{where.what}: line {where.number} ({text[0][:40]!r}) has "
-                f"{found + len(text)} fields, expected {len(layout.columns)} as in the header: "
+                f"{n_numbers + len(text)} fields, expected {len(layout.columns)} as in the header: "
                 "a ragged row, a wrong delimiter or a file that was cut short"
             )
         texts.append(text)
@@ -164,16 +164,16 @@ def _parted(line: bytes, where: Lines, layout: Layout) -> tuple[tuple[str, ...],
 @cache
 def _tokens_of(delimiter: bytes, k: int) -> re.Pattern[bytes]:
     """The first `k` fields of a line, quoted or not, each with its delimiter."""
-    one = rb'("(?:[^"]|"")*"|[^D"][^D]*|)D'.replace(b"D", re.escape(delimiter))
-    return re.compile(one * k)
+    field = rb'("(?:[^"]|"")*"|[^D"][^D]*|)D'.replace(b"D", re.escape(delimiter))
+    return re.compile(field * k)
 
 
 def _tokens(line: bytes, delimiter: bytes, where: Lines) -> list[bytes]:
     """All fields of a line, with the quotes around them."""
     if b'"' not in line:
         return line.split(delimiter)
-    one = rb'(?:^|D)("(?:[^"]|"")*"|[^D]*)'.replace(b"D", re.escape(delimiter))
-    fields = re.findall(one, line)
+    field = rb'(?:^|D)("(?:[^"]|"")*"|[^D]*)'.replace(b"D", re.escape(delimiter))
+    fields = re.findall(field, line)
     if sum(map(len, fields)) + len(fields) - 1 != len(line):
         raise SourceError(f"{where.what}: line {where.number} has a broken quotation")
     return fields
@@ -210,7 +210,7 @@ def _parsed(
 def _numbers(joined: bytes, layout: Layout) -> NDArray[np.float64] | None:
     """Values of which each is on a line of its own; none: some are no numbers."""
     if layout.decimal != ".":
-        if b"." in joined:  # separates thousands, or nobody knows
+        if b"." in joined:  # a separator of thousands, or an error
             return None
         joined = joined.replace(layout.decimal.encode(), b".")
     try:
