@@ -118,7 +118,7 @@ BENCHMARK_TABLES: tuple[Table, ...] = (
                 nullable=True,
             ),
             Column(
-                "label", INT, "1 if the two genes are related, otherwise 0.", minimum=0, maximum=1
+                "label", INT, "Whether the two genes are related: 1 or 0.", minimum=0, maximum=1
             ),
             FATE,
         ),
@@ -149,7 +149,7 @@ BENCHMARK_TABLES: tuple[Table, ...] = (
         collection="dataset",
         columns=(
             *DIFFERENCE,
-            share("p_holm", "p-value corrected by Holm's method over all rows of this table."),
+            share("p_holm", "P-value corrected by Holm's method over all rows of this table."),
             Column("separable", FLAG, "Whether `p_holm` is below 0.05."),
         ),
     ),
@@ -203,7 +203,7 @@ BENCHMARK_TABLES: tuple[Table, ...] = (
             Column(
                 "n_shared", INT, "Number of genes that the program and the term share.", minimum=1
             ),
-            share("p", "p-value of the overlap by the hypergeometric distribution."),
+            share("p", "P-value of the overlap by the hypergeometric distribution."),
             share(
                 "q", "False discovery rate by Benjamini and Hochberg over all programs and terms."
             ),
