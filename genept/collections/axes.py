@@ -17,7 +17,7 @@ from genept.common.errors import LONGEST, SourceError, audience, listed, setting
 from genept.datasources.readers.orientation import Axis, gene_axis, r_names
 
 _MOST: Final = 0.5
-"""Share of the names of an axis that the ids of labels must name to tell what it is."""
+"""Share of an axis that the ids of labels must name for it to be the observations."""
 
 _FEW: Final = 5
 
@@ -26,7 +26,7 @@ _ANNOTATION: Final = frozenset(
     | {"genetype", "genebiotype", "biotype", "entrezid", "entrezgene", "ensemblid", "symbol"}
     | {"genename", "genesymbol", "geneid", "hgncsymbol", "hgncid"}
 )
-"""What tables with genes as rows tell of their genes beside the samples, as featureCounts does."""
+"""Columns that annotate genes beside the samples, as featureCounts writes them."""
 
 
 _OF_METADATA: Final = {True: "--metadata", False: "`metadata` in its sidecar"}
@@ -122,7 +122,9 @@ def axis_of_genes(
                 "another matrix?"
             ) from error
         raise SourceError(f"{error}{_remedies(table, columns, has_labels=bool(named))}") from error
-    reason = "as said" if declared is not None else "their names are ids or known to the reference"
+    reason = (
+        "as stated" if declared is not None else "their names are ids or known to the reference"
+    )
     return AxisFinding(axis, reason)
 
 

@@ -141,7 +141,7 @@ def _unit(
 ) -> UnitFinding | None:
     """Determine the unit from the values; add a question where they do not prove it."""
     if sidecar.unit is not None:
-        look.seen.append(f"unit: {sidecar.unit}, as said")
+        look.seen.append(f"unit: {sidecar.unit}, as stated")
         return None
     if look.format in ("tenx_h5", "tenx_mtx"):
         look.seen.append("unit: counts, as Cell Ranger writes them; each value is checked")

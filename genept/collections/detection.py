@@ -256,7 +256,7 @@ def _join_metadata(
         entry["encoding"] = labels.encoding
     if any((table[name] == "NA").any() for name in table.columns):
         entry["missing"] = ["NA"]
-        look.seen.append("metadata: NA stands for a missing value, as R writes it")
+        look.seen.append("metadata: NA is read as a missing value, as R writes it")
     given = look.options.get("metadata") or [{}]
     look.options["metadata"] = [entry | dict(given[0]), *given[1:]]
     look.fields += [name for name in table.columns if name != joined.column]
@@ -288,7 +288,7 @@ def _name_fields(look: _Look, sidecar: Sidecar) -> None:
         look.options["group"] = group
         look.seen.append(f"group (no split may cut it): {group}")
     else:
-        look.seen.append("group: none found, so each observation stands alone")
+        look.seen.append("group: none detected, so each observation is a group of its own")
     used = {*labels.values(), group}
     accounted = used | look.genes
     left = [name for name in look.fields if name not in accounted]

@@ -1,7 +1,8 @@
-"""A user's file looked at, and its ingest tried out, in a process with limits.
+"""Try an ingest out: everything is read, mapped and counted, and nothing is stored.
 
-Everything that opens the file happens in the child; here is what crosses between the two. What
-is found out is `detection`'s and `rehearsal`'s business.
+A dry run refuses what the ingest would refuse, with the same message, and counts what the tables
+would hold. A user's file is opened in a child process with limits; the messages that cross between
+the two are checked here. Detection itself is `genept.collections.detection`.
 """
 
 from __future__ import annotations
@@ -38,10 +39,14 @@ from genept.nomenclature.reference import Reference
 
 @dataclass(frozen=True)
 class Noted:
-    """Records of one kind that are kept out, fixed or warned of.
+    """Records of one kind that are quarantined, repaired or warned of.
 
     Parameters
     ----------
+    action, reason
+        As in table `quarantine`.
+    n
+        How many there are.
     example
         The first of them: what it is, and why or how.
     """
@@ -58,10 +63,18 @@ class DryRun:
 
     Parameters
     ----------
+    n_observations, n_groups, n_genes
+        Sizes of the collection.
+    coverage
+        Share of the expression that maps to a gene, 0 to 1.
     mapping
         Rows of table `gene_mapping`.
     labels
-        Label to its values and how often each occurs, most frequent first.
+        By label: its values and how often each occurs, most frequent first.
+    noted
+        What would be quarantined, repaired or warned of.
+    warnings
+        Warnings about gene names.
     """
 
     n_observations: int
@@ -75,14 +88,28 @@ class DryRun:
 
 
 def dry_run_ingest(archives: Archives, collection: Collection, reference: Reference) -> DryRun:
-    """Read a whole collection as an ingest would, one block after the other.
+    """Read a whole collection as an ingest would, block by block.
+
+    Parameters
+    ----------
+    archives
+        Where its files are.
+    collection
+        Its catalogue entry.
+    reference
+        The gene reference.
+
+    Returns
+    -------
+    DryRun
+        What the tables would hold.
 
     Raises
     ------
     SourceError
-        A file cannot be read, or a value cannot be what the unit says.
+        A file cannot be read, or a value is impossible in the declared unit.
     CollectionRefusedError, GeneNamesRefusedError
-        It is not what its entry says, or too few of its genes are known.
+        The collection contradicts its entry, or too few of its genes are known.
     """
     parsed = parse_sources(archives, collection)
     names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
@@ -138,13 +165,15 @@ def _labels(observations: pl.DataFrame) -> dict[str, dict[str, int]]:
 
 @dataclass(frozen=True)
 class Trial:
-    """What was found out about a file.
+    """Result of trying a file out.
 
     Parameters
     ----------
+    detected
+        The proposed entry and open questions.
     dry_run
-        What an ingest would make; None while `detected` has open questions, or if only a look
-        was asked for.
+        What an ingest would make; None if there are open questions, or only detection was asked
+        for.
     """
 
     detected: Detected
@@ -152,7 +181,7 @@ class Trial:
 
 
 class _Counted(BaseModel):
-    """What a child says of a rehearsal, beside its mapping."""
+    """What a child process reports of a dry run, beside its mapping."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -166,7 +195,7 @@ class _Counted(BaseModel):
 
 
 class _Report(BaseModel):
-    """What a child says of a file."""
+    """What a child process reports of a file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -187,24 +216,35 @@ def try_out(
     limits: Limits | None,
     only_look: bool = False,
 ) -> Trial:
-    """Look at a file and try its ingest out, in a process with limits; nothing is stored.
+    """Detect a file's contents and try its ingest out, in a process with limits; nothing is stored.
 
     Parameters
     ----------
+    file
+        The matrix.
     metadata
-        Table of its observations, joined by their ids.
+        Table of its observations, joined by their ids; None if there is none.
+    sidecar
+        What the owner states.
+    reference
+        The gene reference.
     bucket, product
         Where the files will be stored.
     limits
-        What the process may take; none: the file is trusted, and read in this process.
+        Limits of the process; None: the file is trusted, and read in this process.
     only_look
-        Detect only; the ingest is not tried out.
+        Detect only; do not try the ingest out.
+
+    Returns
+    -------
+    Trial
+        The proposed entry, and the dry run.
 
     Raises
     ------
     SourceError
-        The file is nothing that is read, or is not what is said of it, or the process that read
-        it died or went beyond a limit.
+        The file cannot be read or contradicts what is stated, or the process that read it died or
+        exceeded a limit.
     """
     file, metadata = file.absolute(), metadata and metadata.absolute()
     place, paths = (bucket, product), [file] if metadata is None else [file, metadata]
@@ -285,7 +325,7 @@ def _detect_and_dry_run(
 def _checked(
     answer: Answer, paths: list[Path], sources: tuple[Source, ...], sidecar: Sidecar
 ) -> Trial:
-    """What the child says, if it can be so."""
+    """Validate what the child reports."""
     try:
         report = _Report.model_validate(answer.values)
     except ValidationError as error:

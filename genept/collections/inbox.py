@@ -1,4 +1,7 @@
-"""The inbox: files and sidecars in the bucket become collections, or go to quarantine whole."""
+"""The inbox: files and sidecars in the bucket become collections, or move to quarantine.
+
+Listing the inbox is `genept.collections.sidecar`; detection and ingest are those of any collection.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ OF_THE_FILE: Final = (
     GeneNamesRefusedError,
     TableContractError,
 )
-"""What is wrong with a file; whatever else fails is not its fault, and a drop stays there."""
+"""Errors that are due to a file; after any other error its drop stays in the inbox."""
 
 
 _REPORT: Final = """# {name} was not taken in
@@ -61,14 +64,24 @@ Dropped: {when}, as collection `{id}`.
 
 ## What to do
 
-Mend the file, or what its sidecar says of it, and put both into {inbox} again, the sidecar last.
-`genept collections validate FILE` tries it out on your own machine. Nothing of it was published.
+Correct the file, or its sidecar, and put both into {inbox} again, the sidecar last.
+`genept collections validate FILE` tries it out on your own machine. Nothing was published.
 """
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A drop that became a collection, or was one already."""
+    """A drop that became a collection, or was one already.
+
+    Parameters
+    ----------
+    collection
+        Its declaration.
+    parts
+        Parts of its tables.
+    seen
+        What was detected.
+    """
 
     collection: UserCollection
     parts: tuple[Part, ...]
@@ -77,12 +90,16 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """A drop that went to quarantine.
+    """A drop that was moved to quarantine.
 
     Parameters
     ----------
     folder
         Key prefix of the files and their `report.md`.
+    reason
+        Why, in one paragraph.
+    report
+        Text of `report.md`.
     """
 
     folder: str
@@ -92,7 +109,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Replaced:
-    """A drop of which another version was uploaded while it was read: that one counts."""
+    """A drop of which another version was uploaded while it was read; that version counts."""
 
     drop: Drop
 
@@ -108,22 +125,39 @@ def take_in(
     processes: int = 1,
     allowance: Allowance | None = USUAL,
 ) -> Accepted | Refused | Replaced:
-    """Make a collection of a drop, or move it to quarantine; either way the inbox is rid of it.
+    """Make a collection of a drop, or move it to quarantine; either way it leaves the inbox.
 
     Its files are read in a process with limits. If one of them was replaced meanwhile, the drop
     stays, and nothing is made of what was read.
 
     Parameters
     ----------
+    lake
+        Where the tables are stored.
+    product
+        Key prefix of the installation.
+    drop
+        File and sidecar.
+    open_reference
+        Reads the gene reference.
+    reference_version
+        Changes with that reference.
     taken
         Ids of the shipped catalogue.
+    processes
+        Worker processes of the ingest.
     allowance
-        What reading the files may take; none: they are trusted, and read in this process.
+        Limits of reading; None: the files are trusted, and read in this process.
+
+    Returns
+    -------
+    Accepted or Refused or Replaced
+        What became of the drop.
 
     Raises
     ------
     StoreError
-        The store failed, or somebody declared the id meanwhile; the drop is left where it is.
+        The store failed, or the id was declared meanwhile; the drop is left where it is.
     """
     store = lake.store
     in_child = None if allowance is None else partial(parts_in_child, allowance=allowance)
@@ -164,7 +198,7 @@ def _detect(
     files: Sequence[Path],
     allowance: Allowance | None,
 ) -> Detected:
-    """The entry that a drop asks for, if nothing is left open and its id is its own."""
+    """Detect the entry of a drop; refuse open questions and an id that is taken."""
     sidecar = _sidecar_of(drop)
     if sidecar.id in taken:
         raise SourceError(f"the catalogue has a collection {sidecar.id!r} already: give another id")
@@ -208,7 +242,7 @@ def _sidecar_of(drop: Drop) -> Sidecar:
 
 
 def _fetched(store: ObjectStore, drop: Drop, folder: Path) -> list[Path] | None:
-    """The file, and the table of its observations, on this machine; None if one was replaced."""
+    """Download the file and the table of its observations; None if one was replaced."""
     paths = []
     for at, object_ in enumerate(filter(None, (drop.file, drop.metadata))):
         paths.append(folder / f"{at}" / object_.key.rpartition("/")[2])
@@ -225,7 +259,7 @@ def _fetched(store: ObjectStore, drop: Drop, folder: Path) -> list[Path] | None:
 def _quarantined(
     store: ObjectStore, product: str, drop: Drop, files: Sequence[Path], reason: str
 ) -> Refused | Replaced:
-    """Move a drop aside, with a report; it leaves the inbox only when all of it is there."""
+    """Move a drop to quarantine with a report; it leaves the inbox when all of it is copied."""
     if not _still_there(store, drop):
         return Replaced(drop)
     folder = f"{product}/quarantine/{drop.name}/{drop.version[:12]}"
@@ -241,14 +275,14 @@ def _quarantined(
         copies.append((drop.name + SIDECAR, drop.body))
     for name, copy in copies:
         store.put_if_absent(f"{folder}/{name}", copy)
-    with suppress(ConflictError):  # an earlier attempt said it in other words
+    with suppress(ConflictError):  # an earlier attempt wrote one in other words
         store.put_if_absent(f"{folder}/report.md", report.encode())
     _remove(store, product, drop)
     return Refused(folder, reason, report)
 
 
 def _still_there(store: ObjectStore, drop: Drop) -> bool:
-    """Whether file, sidecar and table are what was read."""
+    """Whether file, sidecar and table are unchanged since they were read."""
     objects = (drop.file, drop.sidecar, drop.metadata)
     return all(
         _is_same(store.head(object_.key), object_) for object_ in objects if object_ is not None
@@ -258,7 +292,7 @@ def _still_there(store: ObjectStore, drop: Drop) -> bool:
 def _remove(store: ObjectStore, product: str, drop: Drop) -> None:
     """Take out of the inbox what was read, and nothing else.
 
-    The inbox is listed anew just before: what was replaced since stays and is asked for again,
+    The inbox is listed again just before: what was replaced since stays and is read again,
     and so does a table that another drop has named meanwhile. S3 has no conditional deletion
     that every server honours, so an upload in the milliseconds between may still be lost.
     """

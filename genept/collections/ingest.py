@@ -1,4 +1,8 @@
-"""One collection from its archives to the lake: mapping, axis, observations, expression."""
+"""Ingest of one collection, from its archives to the lake: mapping, axis, observations, expression.
+
+One shard is `genept.collections.shards`; an ingest with limits is
+`genept.collections.sandboxed_ingest`.
+"""
 
 from __future__ import annotations
 
@@ -73,29 +77,35 @@ def ingest(
 
     Parameters
     ----------
+    lake
+        Where the tables are stored.
+    archives
+        Where the collection's files are.
+    collection
+        Its catalogue entry.
     open_reference
-        Reads the whole reference, genes without Ensembl id included; called only
-        if the collection is new.
+        Reads the whole reference, genes without an Ensembl id included; called only if the
+        collection is new.
     reference_version
         Changes with that reference.
     processes
-        How many work on the shards of a large collection; the result is the same.
+        Number of processes that work on the shards; the result does not depend on it.
     make
-        What makes the parts; none: `parts_here`. Of a user's own collection it is
-        `limited_ingest.parts_in_child`, which makes the same.
+        Makes the parts; None: `parts_here`. For a user's own collection
+        `sandboxed_ingest.parts_in_child`, which makes the same parts.
 
     Returns
     -------
     list of Part
-        Parts of the tables in `TABLES_OF_A_COLLECTION`: one each, but for `expression`,
-        which has one per shard (no responses, no such part).
+        Parts of the tables in `TABLES_OF_A_COLLECTION`: one each; of `expression` one per shard; of
+        `drug_responses` none if there are no responses.
 
     Raises
     ------
     SourceError
-        A file cannot be had or read, or a value cannot be what its unit says.
+        A file is missing or unreadable, or a value is impossible in the declared unit.
     CollectionRefusedError
-        The collection is not what its catalogue entry says.
+        The collection contradicts its catalogue entry.
     """
     sources = {source: archives.data_version(source) for source in collection.sources}
     origin = Origin(
@@ -172,7 +182,7 @@ def collection_parts(
     origin: Origin,
     workers: Workers,
 ) -> Iterator[NewPart | Part]:
-    """Parts of a parsed collection, one after the other; shards are stored in `lake` at once."""
+    """Make the parts of a parsed collection one after the other; shards are stored at once."""
     names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
     refuse_other_axis(collection, parsed, names, reference)
     refuse_other_unit(collection, parsed)
@@ -196,7 +206,7 @@ def collection_parts(
     seen = seen.group_by("gene_index").sum()
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
     coverage = coverage_of(collection, mapping)
-    observations, twins = with_duplicates_grouped(
+    observations, duplicates = with_duplicates_grouped(
         parsed.observations.join(observed, on="observation_id", validate="1:1")
     )
     kept = observations.drop("profile").filter(pl.col("n_genes") > 0).sort("observation_id")
@@ -209,7 +219,7 @@ def collection_parts(
         *silent_genes(collection.id, mapping),
         *empty_observations(parsed, empty),
         *(odd_libraries(kept) if collection.unit == "counts" else ()),
-        *twins,
+        *duplicates,
     ]
     partition = (collection.id,)
     yield NewPart("gene_mapping", mapping, partition)
@@ -267,7 +277,7 @@ def _shards(
         with progress_bar(f"ingesting {collection.id}", len(ids)) as advance:
             for number, step in steps.items():
                 if number in todo:
-                    # Taken before the lake is asked: another run may have finished it meanwhile.
+                    # Taken before the lake is read: another run may have finished it meanwhile.
                     yield from lake.build(*step, partial(list, _next_of(made, collection)))
                 else:
                     yield from known[number]

@@ -1,4 +1,8 @@
-"""What lies in a local file, as far as its first bytes, names and header tell."""
+"""The format, packing and encoding of a local file, and the head of a table in it.
+
+Detected from first bytes, names of members and the header. What the columns mean is
+`genept.collections.axes`.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +39,12 @@ _OBSERVATION_WORDS: Final = (
 
 @dataclass(frozen=True)
 class TextColumn:
-    """A column that is not all numbers in the rows that were looked at.
+    """A column that is not all numbers in the rows that were read.
 
     Parameters
     ----------
     row, line, value
-        The first value that is neither a number nor missing, and where it stands.
+        The first value that is neither a number nor missing, its row name and its line.
     n_texts, n_numbers
         How many values are such texts, and how many are numbers.
     """
@@ -53,24 +57,26 @@ class TextColumn:
 
     @property
     def is_mostly_text(self) -> bool:
-        """Whether it is no column of numbers with a mistake in it."""
+        """Whether it is a column of text, not of numbers with a mistake in it."""
         return self.n_texts > self.n_numbers
 
 
 @dataclass(frozen=True)
 class TableHead:
-    """The head of a delimited table: its columns, and which of them are text.
+    """The head of a table: its columns, and which of them are text.
 
     Parameters
     ----------
+    columns
+        Names, in order.
     rows
-        First fields of the rows that were looked at.
+        First fields of the rows that were read.
     texts
-        Columns, after the first, of which some value is neither a number nor missing.
+        Columns, after the first, in which some value is neither a number nor missing.
     first_is_numbers
-        Whether the first column has numbers only, so that it may be no ids.
+        Whether the first column has only numbers, so that it may not hold ids.
     decimal
-        A comma, where the numbers have one.
+        Decimal mark of the numbers: a point or a comma.
     """
 
     columns: tuple[str, ...]
@@ -81,7 +87,7 @@ class TableHead:
 
     @property
     def axis_hint(self) -> Axis | None:
-        """The axis that names genes, as the name of the first column has it."""
+        """The axis that names genes, by the name of the first column; None if it does not tell."""
         name = plain_name(self.columns[0])
         if any(word in name for word in _GENE_WORDS):
             return "rows"
@@ -94,12 +100,19 @@ def plain_name(name: str) -> str:
 
 
 def look_at_parquet(path: Path, id_field: str | None = None) -> TableHead:
-    """Read the columns of a parquet file; the index of pandas, or its first, names the rows.
+    """Read the columns of a parquet file; the index of pandas, or the first column, names the rows.
 
     Parameters
     ----------
+    path
+        The file.
     id_field
-        The column that names the rows, where it is said.
+        The column that names the rows, if stated.
+
+    Returns
+    -------
+    TableHead
+        Of the first `SAMPLED_ROWS` rows.
     """
     schema = read_schema(path)
     index = id_field or index_of(schema)
@@ -149,17 +162,24 @@ class FileLayout:
 
 
 def layout_of(path: Path, member: object = None) -> FileLayout:
-    """The format of a file, and how it is packed and encoded.
+    """Detect the format of a file, its packing and its encoding.
 
     Parameters
     ----------
+    path
+        The file.
     member
         The file to read of an archive of several, as its owner states it.
+
+    Returns
+    -------
+    FileLayout
+        Format, member and encoding.
 
     Raises
     ------
     SourceError
-        It is nothing that is read, or an archive of several files.
+        The format is unknown, or the archive holds several files and `member` is not stated.
     """
     media = media_of(path)
     if media == "h5":

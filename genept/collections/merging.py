@@ -25,7 +25,7 @@ class GeneAxis:
     ensembl_gene_ids
         The axis: sorted, unique.
     target
-        Position on the axis for every input column, -1 for what is left out.
+        Position on the axis of every input column, int64; -1 for a column that is left out.
     """
 
     ensembl_gene_ids: tuple[str, ...]
@@ -33,7 +33,18 @@ class GeneAxis:
 
     @classmethod
     def of(cls, mapped: Iterable[str | None]) -> GeneAxis:
-        """The axis of mapped inputs; None is left out."""
+        """Build the axis of mapped inputs.
+
+        Parameters
+        ----------
+        mapped
+            Ensembl gene id of every input column, in order; None for a column that is left out.
+
+        Returns
+        -------
+        GeneAxis
+            With every distinct id once.
+        """
         mapped = list(mapped)
         axis = tuple(sorted({gene for gene in mapped if gene is not None}))
         position = {gene: index for index, gene in enumerate(axis)}
@@ -46,18 +57,25 @@ class GeneAxis:
         return np.bincount(self.target[self.target >= 0], minlength=len(self.ensembl_gene_ids))
 
     def by_policy(self, policy: DuplicatePolicy, totals: npt.NDArray[np.float64]) -> GeneAxis:
-        """The axis on which `policy` has made the inputs of each gene one.
+        """Return the axis on which each gene has one input, or several that are added up.
 
         Parameters
         ----------
+        policy
+            How several inputs of one gene become one.
         totals
-            Sums of the inputs over the observations.
+            Sums of the inputs over the observations, float64, one per input column.
+
+        Returns
+        -------
+        GeneAxis
+            The same genes; inputs that the policy leaves out have target -1.
 
         Raises
         ------
         ValueError
-            If the policy is to refuse and a gene has several inputs; `screen_names` says so
-            before, with their names.
+            The policy is to refuse and a gene has several inputs. `screen_names` refuses such a
+            matrix before, with the names.
         """
         if policy == "highest_mean":
             return self.keeping_highest(totals)
@@ -108,7 +126,20 @@ class ColumnTotals:
 
 
 def column_totals(blocks: Iterable[sp.csr_matrix], n_columns: int) -> ColumnTotals:
-    """Totals of every column over all blocks."""
+    """Sum every column over all blocks.
+
+    Parameters
+    ----------
+    blocks
+        Observations × input columns.
+    n_columns
+        Number of input columns.
+
+    Returns
+    -------
+    ColumnTotals
+        Sums, and sums of absolute values, in float64.
+    """
     totals = ColumnTotals(n_columns)
     for block in blocks:
         totals.add(block)

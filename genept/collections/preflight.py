@@ -1,6 +1,6 @@
-"""What a catalogue entry states of a collection, held against the file before a long ingest.
+"""Checks of a catalogue entry against its file before a long ingest: axis, and unit by the values.
 
-The unit of expression values is told by the values themselves.
+What the units are is `genept.schema.units`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CLOSE = 0.02
 _EXACT, _SAME = 1e-4, 1e-3
 
 _CLEARER = 10
-"""How many times closer than those of another logarithm the sums must agree to tell of one."""
+"""Sums must agree this many times more closely than those of any other logarithm."""
 
 _FEW = 0.01
 """Share of negative values below which whole numbers are counts with a mistake in them."""
@@ -43,16 +43,18 @@ _FEW = 0.01
 
 @dataclass(frozen=True)
 class UnitFinding:
-    """Units that fit, and what the values show.
+    """Units that fit the values, and what the values show.
 
     Parameters
     ----------
     possible
         The likeliest first.
+    seen
+        What the values show, in words.
     is_certain
-        Whether the values prove the first of them, so that nobody needs to be asked.
+        Whether the values prove the first of them, so that no question is needed.
     is_flawed
-        Whether some values cannot be of that unit; the ingest refuses the first of them.
+        Whether some values are impossible in that unit; the ingest refuses the first of them.
     """
 
     possible: tuple[str, ...]
@@ -62,7 +64,7 @@ class UnitFinding:
 
     @property
     def are_counts(self) -> bool:
-        """Whether they can be nothing but counts, all of them."""
+        """Whether all values are certainly counts."""
         return self.possible == ("counts",) and not self.is_flawed
 
 
@@ -117,9 +119,10 @@ def _of_range(values: sp.csr_matrix, low: float, high: float) -> UnitFinding:
 
 
 def _of_logarithms(values: sp.csr_matrix, of_sums: str) -> UnitFinding:
-    """Normalised values add up to the same in every observation once their logarithm is undone.
+    """Judge values that may be logarithms.
 
-    So do those of quantile-normalised arrays, whatever is undone: they tell nothing.
+    Normalised values add up to the same in every observation once their logarithm is undone. So do
+    those of quantile-normalised arrays, with or without a logarithm: they prove nothing.
     """
     apart = {
         unit: max(_apart(_sums_of(values, unlog)), _EXACT)
@@ -197,7 +200,24 @@ class CollectionRefusedError(StoreError):
 def refuse_other_axis(
     collection: Collection, parsed: ParsedCollection, names: pl.DataFrame, reference: Reference
 ) -> None:
-    """Refuse a matrix whose columns are not human genes, because it lies on its side perhaps."""
+    """Refuse a matrix whose columns are not human genes, perhaps because it is transposed.
+
+    Parameters
+    ----------
+    collection
+        Its catalogue entry.
+    parsed
+        Its contents.
+    names
+        `MappingResult.rows` of its input columns.
+    reference
+        The gene reference, to test whether the observations are genes.
+
+    Raises
+    ------
+    CollectionRefusedError
+        Fewer than `MINIMUM_NAMED` of the names are known.
+    """
     known = _share_known(names)
     if known >= MINIMUM_NAMED:
         return
@@ -220,7 +240,20 @@ def _share_known(names: pl.DataFrame) -> float:
 
 
 def refuse_other_unit(collection: Collection, parsed: ParsedCollection) -> None:
-    """Refuse values that contradict the unit that the catalogue claims."""
+    """Refuse values that contradict the unit of the catalogue entry.
+
+    Parameters
+    ----------
+    collection
+        Its catalogue entry.
+    parsed
+        Its contents; the first `SAMPLED_OBSERVATIONS` observations are read.
+
+    Raises
+    ------
+    CollectionRefusedError
+        The values cannot be in the declared unit, or there are none.
+    """
     sample = list(parsed.expression.blocks(0, SAMPLED_OBSERVATIONS))
     if not sample:
         raise CollectionRefusedError(f"collection {collection.id!r} has no observations")
@@ -229,7 +262,7 @@ def refuse_other_unit(collection: Collection, parsed: ParsedCollection) -> None:
         is_broken = collection.unit == "counts" and finding.possible[:1] != ("counts",)
         round_first = "; estimated counts (salmon, RSEM) are to be rounded" if is_broken else ""
         raise CollectionRefusedError(
-            f"collection {collection.id!r} is said to hold {collection.unit}, but its values "
+            f"collection {collection.id!r} is declared as {collection.unit}, but its values "
             f"look like {' or '.join(finding.possible) or 'nothing'}: {finding.seen}. Correct the "
             f"unit, or name the matrix that holds what was claimed{round_first}"
         )

@@ -1,8 +1,8 @@
-"""The ingest of a user's own collection, in a process with limits.
+"""Ingest of a user's own collection, in a process with limits.
 
-The child reads the files and makes the parts; it has no keys, so its parent stores them, after
-a look at each. Shards are stored one after the other, so that a killed ingest goes on where it
-stopped, as any other does. What is made of the files is `ingest`'s business.
+The child reads the files and makes the parts; it has no keys, so its parent checks each part and
+stores it. Shards are stored one after the other, so that a killed ingest resumes where it stopped.
+What is made of the files is `genept.collections.ingest`.
 """
 
 from __future__ import annotations
@@ -54,12 +54,24 @@ def parts_in_child(
     *,
     allowance: Allowance,
 ) -> Iterator[NewPart | Part]:
-    """The parts of a user's own collection; takes the place of `ingest.parts_here`.
+    """Make the parts of a user's own collection; used in place of `ingest.parts_here`.
+
+    Parameters
+    ----------
+    lake, archives, collection, open_reference, origin, processes
+        As for `ingest.parts_here`.
+    allowance
+        Limits of the child.
+
+    Yields
+    ------
+    NewPart or Part
+        The same parts as `ingest.parts_here`.
 
     Raises
     ------
     SourceError
-        The collection cannot be ingested, or the process that read it died or went beyond a limit.
+        The collection cannot be ingested, or the process that read it died or exceeded a limit.
     """
     sources = [archives.catalogue.source(id_) for id_ in collection.sources]
     files = {source.id: archives.fetch(source.id) for source in sources}
@@ -90,12 +102,12 @@ def parts_in_child(
 
 
 class _Clerk:
-    """Stores what a child has made, after a look at it: it is not to be trusted.
+    """Stores what a child process has made, after checking it: the child is not trusted.
 
     Parameters
     ----------
     own_folder
-        Where files are copied to before they are looked at, out of the child's reach.
+        Where files are copied to before they are checked, out of the child's reach.
     """
 
     def __init__(
@@ -106,7 +118,7 @@ class _Clerk:
         self._own_folder, self._spans = own_folder, dict[int, tuple[int, int]]()
 
     def answer(self, question: dict[str, Any]) -> Any:
-        """What the child asks: how many shards are there already, or to store one."""
+        """Answer a request of the child: list the shards that are stored, or store one."""
         if "observations" in question:
             return self._plan(question["observations"])
         return self._store(question.get("shard"), question.get("parts"))
@@ -129,7 +141,7 @@ class _Clerk:
         return step, replace(self._origin, settings=settings)
 
     def _store(self, number: Any, made: Any) -> list[dict[str, Any]]:
-        """Store the parts of a shard, if the lake has them not; and where they lie here."""
+        """Store the parts of a shard, unless the lake has them; return where they are."""
         if not isinstance(number, int) or number not in self._spans:
             raise self.nonsense()
         if not isinstance(made, dict) or not set(made) <= set(_OF_SHARDS):
@@ -141,7 +153,7 @@ class _Clerk:
         return self._kept(self._lake.build(*self._step(number), partial(list, new)))
 
     def _kept(self, parts: list[Part]) -> list[dict[str, Any]]:
-        """What the child is told of parts that the lake has."""
+        """Describe stored parts to the child."""
         self.parts += parts
         counts = [part for part in parts if part.table != "expression"]
         return [
@@ -150,7 +162,7 @@ class _Clerk:
         ]
 
     def _taken(self, table: str, path: Any) -> WrittenFile:
-        """A file of the child's, copied to where it cannot change any more, and checked."""
+        """Copy a file of the child's to where it cannot change any more, and check it."""
         if not isinstance(path, str):
             raise self.nonsense()
         copy = self._own_folder / f"{table}.parquet"
@@ -172,7 +184,7 @@ class _Clerk:
         return WrittenFile(copy, sha256_of_file(copy), copy.stat().st_size, rows)
 
     def nonsense(self) -> SourceError:
-        """The refusal of what no honest child hands over."""
+        """The refusal of an answer that no unmodified child gives."""
         return SourceError(
             f"collection {self._collection.id}: the process that read it handed over what cannot "
             "be: its file may be made to attack its readers"
@@ -236,7 +248,7 @@ def _ingested(
     origin: Origin,
     processes: int,
 ) -> list[str]:
-    """In the child: ingest, hand shards over, and leave the other tables; their names."""
+    """In the child: ingest, hand shards over, write the other tables; return their names."""
     archives = local_archives(files, sources, parent.folder / "sources")
     made: list[str] = []
     with Workers(processes) as workers, named_by_owner(sources):

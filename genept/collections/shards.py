@@ -29,7 +29,7 @@ SHARD_OBSERVATIONS = 8192
 """Observations a shard: some 100 MB of single cells in memory, tens of MB as parquet."""
 
 BATCH_ROWS = 512
-"""Observations that are handed to the writer at once."""
+"""Observations that are given to the writer at once."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def spans_of(n_observations: int) -> list[tuple[int, int]]:
 
 
 def get_ready() -> None:
-    """Load what shards need, the compiled loop included: a new process has it at hand then."""
+    """Load what shards need, the compiled loop included: a new process starts with it."""
     merge_rows(sp.csr_matrix(np.ones((1, 1), dtype=np.float32)), GeneAxis.of([""]), np.arange(1))
 
 

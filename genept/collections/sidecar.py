@@ -1,6 +1,7 @@
-"""What the owner of a file states of it: options of `genept collections add`, or a small TOML.
+"""What the owner of a file states about it, and the files in the inbox, each with its sidecar.
 
-Also what publishers call their fields of labels and groups, however they spell it.
+A sidecar is a small TOML file beside the data; `genept collections add` takes the same statements
+as options. What becomes of a file in the inbox is `genept.collections.inbox`.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from genept.storage.requests import ObjectInfo
 
 
 class Sidecar(BaseModel):
-    """What is said of a file that is to become a collection.
+    """Statements about a file that is to become a collection.
 
-    Fields are of the publisher's metadata: `group` is the one that no split may cut, `labels`
-    are ours to his. `options` are further options of the format (docs/sources.md).
+    Fields are of the publisher's metadata: `group` is the field that no split may cut, `labels`
+    maps our labels to the publisher's fields. `options` are further options of the format
+    (docs/sources.md).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,7 +52,7 @@ class Sidecar(BaseModel):
 
     @property
     def terms(self) -> dict[str, object]:
-        """Terms of use, as they stand in the declaration of every file."""
+        """Terms of use, as in the declaration of every file."""
         return {
             "licence": self.licence,
             "redistributable": self.redistributable,
@@ -63,13 +65,22 @@ def read_sidecar(body: bytes, what: str, *, id_: str) -> Sidecar:
 
     Parameters
     ----------
+    body
+        Its bytes.
+    what
+        Its name, for errors.
     id_
-        The id, where it says none.
+        Id of the collection, if the file states none.
+
+    Returns
+    -------
+    Sidecar
+        The statements.
 
     Raises
     ------
     SourceError
-        It is no TOML, or says what cannot be; names every mistake.
+        It is not TOML, or a statement is invalid; names every mistake.
     """
     try:
         return validated_sidecar({"id": id_} | tomllib.loads(body.decode("utf-8")), what)
@@ -82,12 +93,24 @@ def read_sidecar(body: bytes, what: str, *, id_: str) -> Sidecar:
 
 
 def validated_sidecar(values: dict[str, Any], what: str) -> Sidecar:
-    """What is said, checked.
+    """Validate statements about a file.
+
+    Parameters
+    ----------
+    values
+        By field of `Sidecar`.
+    what
+        Where they come from, for errors.
+
+    Returns
+    -------
+    Sidecar
+        The statements.
 
     Raises
     ------
     SourceError
-        A value cannot be; names every mistake.
+        A statement is invalid; names every mistake.
     """
     try:
         return Sidecar.model_validate(values)
@@ -96,12 +119,22 @@ def validated_sidecar(values: dict[str, Any], what: str) -> Sidecar:
 
 
 def typed_options(assignments: Sequence[str]) -> dict[str, Any]:
-    """Options of the format as they are typed: ``NAME=VALUE``, as in TOML.
+    """Parse options of the format from the command line.
+
+    Parameters
+    ----------
+    assignments
+        ``NAME=VALUE`` each, with the value as in TOML.
+
+    Returns
+    -------
+    dict
+        Value by name.
 
     Raises
     ------
     SourceError
-        One of them is no TOML.
+        An assignment is not TOML.
     """
     try:
         return tomllib.loads("\n".join(assignments))
@@ -112,7 +145,7 @@ def typed_options(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def problems(error: ValidationError) -> str:
-    """The mistakes of a declaration, in one line."""
+    """The mistakes in a declaration, in one line."""
     return "; ".join(
         f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}"
         for problem in error.errors()
@@ -135,15 +168,15 @@ class Drop:
     Parameters
     ----------
     id
-        Of the collection that it is to become; made of the file's name if the sidecar says none.
+        Id of the collection; derived from the file's name if the sidecar states none.
+    file, sidecar
+        The objects.
     body
-        What the sidecar says; empty if it is longer than `LONGEST_SIDECAR`.
+        Content of the sidecar; empty if it is longer than `LONGEST_SIDECAR`.
     metadata
-        The table of observations that the sidecar names, if it lies beside it.
+        The table of observations that the sidecar names, if it is beside it.
     shared
-        Whether another drop names the same table: it stays until the last of them is gone.
-    version
-        Changes whenever one of the objects is written.
+        Whether another drop names the same table, which then stays until the last of them is gone.
     """
 
     id: str
@@ -160,7 +193,7 @@ class Drop:
 
     @property
     def version(self) -> str:
-        """Hash of what the store says of the file and its sidecar."""
+        """Hash of keys, etags and times of file and sidecar; changes with every upload."""
         both = [
             (object_.key, object_.etag, object_.last_modified.isoformat())
             for object_ in (self.file, self.sidecar)
@@ -169,19 +202,31 @@ class Drop:
 
     @property
     def own_objects(self) -> tuple[ObjectInfo, ...]:
-        """The objects that are this drop's and nobody else's; the sidecar first."""
+        """The objects that belong to this drop alone; the sidecar first."""
         metadata = () if self.metadata is None or self.shared else (self.metadata,)
         return (self.sidecar, self.file, *metadata)
 
 
 def drops(store: ObjectStore, product: str) -> tuple[list[Drop], list[str]]:
-    """The complete drops of the inbox, and the names of files that wait for their other half.
+    """List the complete drops of the inbox, and the files without their other half.
 
-    Nothing that a file is called or that a sidecar says keeps another drop from being seen.
+    A name or a sidecar that is invalid does not keep other drops from being listed.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+
+    Returns
+    -------
+    drops, waiting
+        Complete drops; and names of the other files, sorted.
     """
     folder = f"{product}/inbox/"
     objects = {object_.key.removeprefix(folder): object_ for object_ in store.list(folder)}
-    # A sidecar is nobody's file, so that nobody can give a sidecar to another's.
+    # A sidecar cannot have a sidecar: so no statement can be replaced through another.
     files = {
         name: object_
         for name, object_ in objects.items()
@@ -252,4 +297,4 @@ def _values(body: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
-        return {}  # said when the drop is taken in
+        return {}  # reported when the drop is taken in

@@ -1,6 +1,7 @@
-"""What ingest itself keeps out, and why; and the same sample under two ids.
+"""Rows of the tables of one collection: mapping, axis, summary, and quarantine with duplicates.
 
-What a parser keeps out is in `genept.datasources`. Samples with equal profiles belong to one group.
+What a parser quarantines is in `genept.datasources`. Samples with equal profiles are put into one
+group, so that no split separates them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ TELLING_GENES = 50
 
 
 def with_duplicates_grouped(observations: pl.DataFrame) -> tuple[pl.DataFrame, list[Quarantined]]:
-    """Give groups that share a profile one `group_id`, the first of theirs.
+    """Give groups that share an expression profile one `group_id`, the first of theirs.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def with_duplicates_grouped(observations: pl.DataFrame) -> tuple[pl.DataFrame, l
     Returns
     -------
     observations, list of Quarantined
-        With joined groups; and one warning per observation that has a twin.
+        With joined groups; and one warning per observation that duplicates another.
     """
     duplicates = (
         observations.filter(pl.col("n_genes") >= TELLING_GENES)
@@ -84,7 +85,7 @@ def _joined(groups: pl.Series, duplicates: pl.DataFrame) -> pl.Series:
 FAR = 6.0
 
 ENOUGH = 30
-"""Observations under which nobody can say what is odd."""
+"""With fewer observations nothing is reported as odd."""
 
 
 _GAVE_WAY: Final = {
@@ -105,7 +106,7 @@ def passed_over(
     axis: GeneAxis,
     policy: DuplicatePolicy = "highest_mean",
 ) -> list[Quarantined]:
-    """Inputs that have a gene, but gave way to another input of it."""
+    """Inputs that have a gene, but of which another input of that gene is kept."""
     reason, why = _GAVE_WAY.get(policy, _GAVE_WAY["highest_mean"])
     chosen = {axis.target[column]: column for column in np.flatnonzero(axis.target >= 0)}
     return [
@@ -120,7 +121,7 @@ def passed_over(
 
 
 def screened_out(parsed: ParsedCollection, screening: Screening) -> list[Quarantined]:
-    """Inputs whose name stands for a gene, but which the whole matrix kept out.
+    """Inputs whose name means a gene, but which the checks of the whole matrix left out.
 
     Names without a gene are in `gene_mapping`, with their outcome.
     """
@@ -151,7 +152,7 @@ def empty_observations(parsed: ParsedCollection, empty: pl.DataFrame) -> list[Qu
 
 
 def silent_genes(collection: str, mapping: pl.DataFrame) -> list[Quarantined]:
-    """Inputs that have a gene and no value in any observation: kept, and said in one line."""
+    """Inputs that have a gene and are zero in every observation: kept, with one warning."""
     silent = mapping.filter(
         pl.col("ensembl_gene_id").is_not_null(), pl.col("expression_share") == 0
     )["input_id"]
@@ -164,10 +165,10 @@ def silent_genes(collection: str, mapping: pl.DataFrame) -> list[Quarantined]:
 
 
 def odd_libraries(observations: pl.DataFrame) -> list[Quarantined]:
-    """Observations whose total or number of genes lies far from the others'.
+    """Observations whose total or number of genes is far from the others'.
 
-    Far is more than `FAR` times the median distance from the median, in logarithms. They
-    are kept: what is a failed library here is a large cell there.
+    Far is more than `FAR` times the median distance from the median, in logarithms. They are kept:
+    a failed library in one experiment is a large cell in another.
     """
     if observations.height < ENOUGH:
         return []
@@ -202,7 +203,22 @@ def quarantine_rows(quarantined: list[Quarantined]) -> pl.DataFrame:
 
 
 def screened(collection: Collection, parsed: ParsedCollection, names: pl.DataFrame) -> Screening:
-    """Verdicts on the names as a whole; fingerprints cost a pass, and only if ids are doubled."""
+    """Screen the gene names of a parsed collection.
+
+    Parameters
+    ----------
+    collection
+        Its catalogue entry, which states the policies.
+    parsed
+        Its contents. Fingerprints take a pass over all values, and only if an id occurs twice.
+    names
+        `MappingResult.rows` of its input columns.
+
+    Returns
+    -------
+    Screening
+        A verdict on every input.
+    """
     return screen_names(
         names.with_columns(pl.Series("input_id", parsed.symbols)),
         NamePolicy(collection.duplicate_policy, collection.par_y, collection.annotation_release),
@@ -220,14 +236,25 @@ def mapping_rows(
     absolute: pl.DataFrame,
     release: str,
 ) -> pl.DataFrame:
-    """Rows of table `gene_mapping`.
+    """Build the rows of table `gene_mapping`.
 
     Parameters
     ----------
+    collection
+        Its catalogue entry.
+    parsed
+        Its contents.
     names
-        What each input means, in the order of the inputs.
+        `MappingResult.rows` of its input columns.
     absolute
-        input_id and the sum of its values without their signs.
+        input_id and `absolute`, the sum of its absolute values.
+    release
+        Name of the reference.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per input, in order.
     """
     inputs = pl.DataFrame({"input_id": parsed.input_genes}, schema={"input_id": pl.String})
     sums = inputs.join(absolute, on="input_id", how="left", maintain_order="left")["absolute"]
@@ -241,12 +268,24 @@ def mapping_rows(
 
 
 def coverage_of(collection: Collection, mapping: pl.DataFrame) -> float:
-    """Share of the expression that reaches a gene.
+    """Return the share of the expression that maps to a gene.
+
+    Parameters
+    ----------
+    collection
+        Its catalogue entry.
+    mapping
+        Its rows of table `gene_mapping`.
+
+    Returns
+    -------
+    float
+        0 to 1.
 
     Raises
     ------
     GeneNamesRefusedError
-        It is too little.
+        The share is below `screening.MINIMUM_COVERAGE`.
     """
     reached = mapping.filter(pl.col("ensembl_gene_id").is_not_null())
     coverage = float(reached["expression_share"].sum())

@@ -1,8 +1,8 @@
-"""Collections of one's own: files and a declaration in the bucket, beside the shipped catalogue.
+"""User collections: files and a declaration in the bucket, beside the shipped catalogue.
 
-Files are stored under their hash and never rewritten; the declaration names them, and is written
-last. Removing a collection takes back the declaration, not what was released. What a file holds
-is found out in `detection`, whether it can be ingested in `rehearsal`.
+Files are stored under their hash and never rewritten; the declaration names them and is written
+last. Removing a collection removes the declaration, not what was released. What a file holds is
+detected in `genept.collections.detection`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,17 @@ _MAGIC: Final[tuple[tuple[bytes, Media], ...]] = (
 
 
 class UserCollection(BaseModel):
-    """The declaration of a collection that a user added."""
+    """The declaration of a collection that a user added.
+
+    Parameters
+    ----------
+    collection
+        Its catalogue entry.
+    sources
+        Its files.
+    added
+        When it was added.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,7 +59,7 @@ class UserCollection(BaseModel):
         return self.collection.id
 
     def says_the_same(self, other: UserCollection) -> bool:
-        """Whether both declare one thing, whenever that was."""
+        """Whether both declare the same collection, whenever they were added."""
         return (self.collection, self.sources) == (other.collection, other.sources)
 
 
@@ -120,14 +130,21 @@ def media_of(path: Path) -> Media:
 
 
 def local_archives(files: Mapping[str, Path], sources: Sequence[Source], folder: Path) -> Archives:
-    """Archives that find these sources on this machine: for trying out, before anything is stored.
+    """Return archives that find sources on this machine, to try files out before they are stored.
 
     Parameters
     ----------
     files
         Local path by source id.
+    sources
+        The sources.
     folder
-        For links and for what parsers leave; the caller's to remove.
+        For links and for what parsers leave; removed by the caller.
+
+    Returns
+    -------
+    Archives
+        With these sources alone.
     """
     mirror = folder / "files"
     for source in sources:
@@ -141,9 +158,17 @@ def local_archives(files: Mapping[str, Path], sources: Sequence[Source], folder:
 
 @contextmanager
 def named_by_owner(sources: Sequence[Source]) -> Iterator[None]:
-    """Name the owner's files in errors as they are called, not as they are stored.
+    """Name files in errors as their owner does, not as they are stored.
 
-    An error that names none of them is taken to be of the first.
+    Parameters
+    ----------
+    sources
+        The files. An error that names none of them is taken to be about the first.
+
+    Raises
+    ------
+    SourceError, StoreError
+        As raised inside, with the owner's names.
     """
     try:
         yield
@@ -165,20 +190,43 @@ def _stored_name(source: Source) -> str:
 
 
 def store_files(store: ObjectStore, sources: Sequence[Source], files: Mapping[str, Path]) -> None:
-    """Put the files of an own collection where its sources say; what is there already stays."""
+    """Store the files of a user collection where its sources say; existing objects stay.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    sources
+        The files as sources.
+    files
+        Local path by source id.
+    """
     for source in sources:
         _, _, key = (source.address or "").removeprefix("s3://").partition("/")
         store.put_if_absent(key, files[source.id], sha256=source.sha256)
 
 
 def list_user_collections(store: ObjectStore, product: str) -> list[UserCollection]:
-    """The collections that were added, by id."""
+    """List the collections that users added.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+
+    Returns
+    -------
+    list of UserCollection
+        Sorted by id.
+    """
     prefix = f"{product}/added/collections/"
     return documents.read_declarations(store, prefix, UserCollection, "collection")
 
 
 def find_user_collection(store: ObjectStore, product: str, id_: str) -> UserCollection | None:
-    """The declaration of one added collection."""
+    """The declaration of one added collection; None if there is none."""
     try:
         key = _key(product, id_)
         return documents.read_declaration(store, key, UserCollection, "collection")
@@ -189,14 +237,30 @@ def find_user_collection(store: ObjectStore, product: str, id_: str) -> UserColl
 def declare(
     store: ObjectStore, product: str, collection: Collection, sources: Sequence[Source]
 ) -> UserCollection:
-    """Declare a collection whose files are stored: from now on releases hold it.
+    """Declare a collection whose files are stored: releases hold it from now on.
 
     The same declaration again changes nothing.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+    collection
+        Its catalogue entry.
+    sources
+        Its files.
+
+    Returns
+    -------
+    UserCollection
+        The declaration that is stored.
 
     Raises
     ------
     StoreError
-        Its id is taken by another one.
+        Another collection has the id.
     """
     new = UserCollection(collection=collection, sources=tuple(sources), added=datetime.now(UTC))
     try:
@@ -213,7 +277,16 @@ def declare(
 
 
 def remove(store: ObjectStore, product: str, id_: str) -> None:
-    """Take a declaration back: the next release does not hold the collection.
+    """Remove a declaration: the next release does not hold the collection.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+    id_
+        Id of the collection.
 
     Raises
     ------

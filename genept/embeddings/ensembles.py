@@ -43,7 +43,15 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Ensemble:
-    """A declared ensemble: its members (``space:method``) and what each counts."""
+    """A declared ensemble.
+
+    Parameters
+    ----------
+    id
+        Id of its space.
+    weights
+        Weight of each member (``space:method``).
+    """
 
     id: str
     weights: Mapping[str, float]
@@ -56,12 +64,22 @@ class Ensemble:
 
 @cache
 def declared_ensembles(further: Path | None = None) -> tuple[Ensemble, ...]:
-    """Every declared ensemble, in order.
+    """Return every declared ensemble.
+
+    Parameters
+    ----------
+    further
+        A file of the user's own declarations; None: only those of the platform.
+
+    Returns
+    -------
+    tuple of Ensemble
+        In the order of declaration.
 
     Raises
     ------
     SourceError
-        A declaration is wrong, or one is made twice.
+        A declaration is invalid, or made twice.
     """
     shipped = files("genept.embeddings").joinpath("ensembles.toml").read_text(encoding="utf-8")
     entries = tomllib.loads(shipped)["ensembles"]
@@ -88,21 +106,29 @@ def release_ensemble(
     embeddings: Sequence[Part],
     outside: Sequence[RegisteredVectors],
 ) -> list[Part]:
-    """An ensemble of one collection, unless the lake holds it.
+    """Build an ensemble of one collection, unless the lake holds it.
 
-    Only observations that have a vector in every member are in it.
+    It holds the observations that have a vector in every member.
 
     Parameters
     ----------
+    lake
+        Where the tables are stored.
+    ensemble
+        The ensemble.
+    kind
+        Kind of the collection.
+    collection
+        Id of the collection.
     embeddings
-        Parts of `cell_embeddings` or `sample_embeddings`; those of the members are taken.
+        Parts of `cell_embeddings` or `sample_embeddings`; those of the members are used.
     outside
-        Registered vectors: whose terms the ensemble is under.
+        Registered vectors, whose terms apply to the ensemble.
 
     Returns
     -------
     list of Part
-        Of the same table as `embeddings`, and of `embedding_origins`. None if a member has no
+        Of the same table as `embeddings`, and of `embedding_origins`. Empty if a member has no
         vectors of the collection: see `missing_members`.
     """
     if missing_members(ensemble, collection, embeddings):
@@ -165,7 +191,22 @@ def release_ensemble(
 def missing_members(
     ensemble: Ensemble, collection: str, embeddings: Sequence[Part]
 ) -> tuple[str, ...]:
-    """Members of an ensemble that have no vectors of a collection."""
+    """Return the members of an ensemble that have no vectors of a collection.
+
+    Parameters
+    ----------
+    ensemble
+        The ensemble.
+    collection
+        Id of the collection.
+    embeddings
+        Parts of `cell_embeddings` or `sample_embeddings`.
+
+    Returns
+    -------
+    tuple of str
+        ``space:method`` each.
+    """
     there = {part.partition for part in embeddings}
     return tuple(
         f"{space}:{method}"

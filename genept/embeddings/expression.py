@@ -1,4 +1,7 @@
-"""Columns of the lake as matrices, and gene vectors in the order of a gene axis."""
+"""Columns of the lake as matrices, and gene vectors in the order of a gene axis.
+
+Pooling them is `genept.embeddings.pooling`.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ again. A whole row group takes half as long again to read, twice as long where m
 
 
 def csr_of(rows: pa.Table | pa.RecordBatch, n_genes: int) -> sp.csr_matrix:
-    """List columns as a CSR matrix: Arrow's offsets are the indptr, its values the data.
+    """Return list columns as a CSR matrix without copying: offsets are the indptr, values the data.
 
     Parameters
     ----------
@@ -39,11 +42,16 @@ def csr_of(rows: pa.Table | pa.RecordBatch, n_genes: int) -> sp.csr_matrix:
     n_genes
         Length of the collection's gene axis.
 
+    Returns
+    -------
+    scipy.sparse.csr_matrix
+        Observations × genes, float32.
+
     Raises
     ------
     StoreError
-        If an index lies beyond the axis: scipy would read foreign memory. If there are not as
-        many values as indices.
+        An index is beyond the axis (scipy would read memory of others), or indices and values
+        differ in number.
     """
     index, value = _contiguous(rows["gene_index"]), _contiguous(rows["value"])
     indptr = index.offsets.to_numpy()
@@ -61,7 +69,18 @@ def csr_of(rows: pa.Table | pa.RecordBatch, n_genes: int) -> sp.csr_matrix:
 
 
 def embedding_matrix(rows: pa.Table) -> npt.NDArray[np.float32]:
-    """The `embedding` column as a rows × dimensions matrix."""
+    """Return the `embedding` column as a matrix.
+
+    Parameters
+    ----------
+    rows
+        A table with the column.
+
+    Returns
+    -------
+    ndarray of float32
+        Rows × dimensions.
+    """
     column = _contiguous(rows["embedding"])
     flat: npt.NDArray[np.float32] = column.flatten().to_numpy()
     return flat.reshape(len(column), column.type.list_size)
@@ -108,7 +127,22 @@ def expression_blocks(lake: Lake, expression: Part, n_genes: int) -> Iterator[Bl
 def expression_matrix(
     lake: Lake, expression: Sequence[Part], n_genes: int
 ) -> tuple[list[str], sp.csr_matrix]:
-    """All shards of a collection: observation ids, sorted, and observations × genes."""
+    """Read all shards of a collection's expression.
+
+    Parameters
+    ----------
+    lake
+        Where they are stored.
+    expression
+        The collection's parts of table `expression`.
+    n_genes
+        Length of its gene axis.
+
+    Returns
+    -------
+    ids, matrix
+        Observation ids, sorted; and observations × genes, float32.
+    """
     blocks = [block for part in expression for block in expression_blocks(lake, part, n_genes)]
     ids = np.array([id_ for block_ids, _ in blocks for id_ in block_ids], dtype=object)
     matrix = sp.csr_matrix(sp.vstack([block for _, block in blocks], format="csr"))
@@ -144,14 +178,14 @@ def _contiguous(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 @dataclass(frozen=True)
 class AlignedVectors:
-    """The genes of one collection in one space.
+    """Gene vectors of one space, in the order of one collection's gene axis.
 
     Parameters
     ----------
     vectors
-        Genes × dimensions; zero for a gene without a vector.
+        Genes × dimensions, float32; zero for a gene without a vector.
     has_vector
-        Which genes have one.
+        Whether each gene has one.
     popularity
         Share of the collection's observations that express each gene.
     """
@@ -210,7 +244,7 @@ def read_aligned(
 
 
 def aligned_file(lake: Lake, gene_embeddings: Part, axis: Part, n_observations: int) -> Path:
-    """A file of them in the lake's cache, named by what it was made from; made if need be."""
+    """Write aligned vectors to a file in the lake's cache, if it is missing."""
     inputs = (gene_embeddings.sha256, axis.sha256, n_observations)
     path = lake.cache / f"{sha256_of(*inputs, code_version(__name__))}.aligned.npy"
     if not path.exists():

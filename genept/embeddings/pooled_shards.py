@@ -1,7 +1,7 @@
 """The unit of work of GenePT-w: one shard of a collection in one space, from parquet to parquet.
 
-A unit is remembered by the lake when it is done, so a killed run goes on where it stopped,
-and any number of processes or machines may share the units out. Its bytes depend on neither.
+The lake remembers finished units, so a killed run resumes, and any number of processes or machines
+may share the units. The bytes of a unit do not depend on them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Shard:
 
     @property
     def step(self) -> str:
-        """What the lake remembers it by, together with its origin."""
+        """Name under which the lake remembers it, together with its origin."""
         return f"embeddings/{'/'.join(self.partition)}/{self.expression.number:05d}"
 
     @property
@@ -82,7 +82,7 @@ class Shard:
         return self._made_from({"gene_embeddings": self.gene_embeddings.sha256})
 
     def origin_of(self, vectors: AlignedVectors) -> Origin:
-        """The same by the vectors of the collection's own genes.
+        """The origin by the vectors of the collection's own genes.
 
         What is known of a gene that the collection lacks may change without changing these.
         """
@@ -126,12 +126,23 @@ class PoolingTask:
 def shards_of(
     kind: str, unit: str, gene_embeddings: Part, axis: Part, expression: Sequence[Part]
 ) -> list[Shard]:
-    """Everything that is to be embedded of one collection in one space.
+    """Return everything that is to be embedded of one collection in one space.
 
     Parameters
     ----------
+    kind, unit
+        Of the collection.
+    gene_embeddings
+        The space's part of table `gene_embeddings`.
+    axis
+        The collection's part of table `gene_axis`.
     expression
-        All of the collection's parts: their rows are counted.
+        All of its parts of table `expression`: their rows are counted.
+
+    Returns
+    -------
+    list of Shard
+        One per part of `expression`.
     """
     n = sum(part.rows for part in expression)
     alone = len(expression) == 1
@@ -228,7 +239,7 @@ def _lay_out(aligned: AlignedVectors) -> tuple[WeightedSum, npt.NDArray[np.bool_
 def _known(lake: Lake, shard: Shard) -> Part | None:
     """What was embedded with these gene vectors, or with others that are equal on its axis.
 
-    So news of a gene embeds again what holds that gene, and nothing else.
+    So a changed gene causes collections with that gene to be embedded again, and no others.
     """
     parts = lake.known(shard.step, shard.origin)
     if parts is None:

@@ -1,6 +1,7 @@
 """GenePT-w: a cell or sample is the expression-weighted mean of its genes' vectors, unit length.
 
-Expression in any declared unit becomes the weights of that mean.
+Chen & Zou (2023). Expression in any declared unit becomes the weights of that mean; the sum itself
+is `genept.embeddings.weighted_sum`.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ def pool_groups(
 
 
 def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterator[U]:
-    """``map(work, items)`` by several threads that are never far ahead of who reads it."""
+    """`map(work, items)` by several threads that are never far ahead of the reader."""
     if threads == 1:
         yield from map(work, items)
         return
@@ -171,7 +172,7 @@ def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterat
         waiting: deque[Future[U]] = deque()
         for item in items:
             waiting.append(executor.submit(work, item))
-            if len(waiting) > threads + 1:  # one each, and one for whoever is done meanwhile
+            if len(waiting) > threads + 1:  # one each, and one for the first that is done
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -193,14 +194,14 @@ def pool_part(
     Parameters
     ----------
     groups
-        Of the part.
+        Row groups of the part.
     vectors, has_vector
         Gene vectors on the collection's axis, and which genes have one.
 
     Raises
     ------
     StoreError
-        If an observation has no gene with a vector: it has no place in the space.
+        An observation expresses no gene that has a vector.
     """
     schema = TABLES[TABLE_OF_KIND[kind]].schema(vectors.shape[1])
     with closing(pool_groups(groups, vectors, has_vector, unit, threads)) as pooled:

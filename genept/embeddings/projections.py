@@ -1,7 +1,7 @@
-"""What a collection looks like in a space: two principal components, and how much is covered.
+"""Projections of a collection in a space: two principal components, and the coverage.
 
-A picture is drawn once for the same rows and kept in the lake; the drawing decides
-nothing. Scores with intervals, not pictures, say how good a space is.
+A picture is drawn once for the same rows and kept in the lake; nothing is decided by it. Scores
+with intervals say how good a space is.
 """
 
 from __future__ import annotations
@@ -39,16 +39,20 @@ GREY: Final = "#b5b5b5"
 def pictures_of(
     lake: Lake, observations: StoredTable, embeddings: StoredTable
 ) -> dict[str, tuple[str, bytes]]:
-    """A picture of every collection in every space.
+    """Draw every collection in every space, unless the lake holds the picture.
 
     Parameters
     ----------
+    lake
+        Where pictures are kept.
+    observations
+        Table `observations`.
     embeddings
         Table `cell_embeddings` or `sample_embeddings`.
 
     Returns
     -------
-    dict
+    dict of str to (str, bytes)
         Key in the store and content (PNG), by ``collection/space``.
     """
     pictures = {}

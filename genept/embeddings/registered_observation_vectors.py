@@ -1,8 +1,8 @@
-"""Vectors of observations that another model made (scGPT, Geneformer …), joined by id.
+"""Registered vectors of observations that another model made (scGPT, Geneformer …), joined by id.
 
-A registration is a declaration and the vectors that it names by hash, both in the bucket and
-never rewritten. Which of them belong to a collection's observations is found out when a release
-is built, because the collection may have changed by then. Reading files is `genept.datasources`'.
+A registration is a declaration and the vectors that it names by hash, both in the bucket and never
+rewritten. They are joined to a collection's observations when a release is built, because the
+collection may have changed by then. Reading files is `genept.datasources`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,17 @@ class RegisteredVectors(BaseModel):
 
 @dataclass(frozen=True)
 class Joined:
-    """Ids of vectors against ids of observations, each sorted."""
+    """Ids of vectors joined to ids of observations, each sorted.
+
+    Parameters
+    ----------
+    found
+        Observations with a vector.
+    without_vector
+        Observations without one.
+    strangers
+        Ids of vectors that are of no observation.
+    """
 
     found: list[str]
     without_vector: list[str]
@@ -70,13 +80,39 @@ class Joined:
 
     @classmethod
     def of(cls, ids: Sequence[str], observations: Sequence[str]) -> Joined:
-        """Which observations have a vector, which have none, and whose vectors are nobody's."""
+        """Join ids of vectors to ids of observations.
+
+        Parameters
+        ----------
+        ids
+            Of the vectors.
+        observations
+            Of the collection.
+
+        Returns
+        -------
+        Joined
+            The three sets of ids.
+        """
         vectors, known = set(ids), set(observations)
         return cls(sorted(vectors & known), sorted(known - vectors), sorted(vectors - known))
 
 
 def list_registered_vectors(store: ObjectStore, product: str) -> list[RegisteredVectors]:
-    """What is registered, by collection and space."""
+    """List the registered vectors of observations.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+
+    Returns
+    -------
+    list of RegisteredVectors
+        By collection and space.
+    """
     return read_declarations(store, _folder(product), RegisteredVectors, "table of outside vectors")
 
 
@@ -93,13 +129,33 @@ def register(
     redistributable: bool,
     citation: str,
 ) -> RegisteredVectors:
-    """Store vectors at unit length, and declare them as `collection` in `space`.
+    """Store vectors at unit length, and declare them as a collection's vectors in a space.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+    space, collection
+        Ids of space and collection.
+    table
+        Observation ids and vectors.
+    file, file_sha256
+        Name and hash of the file they come from.
+    licence, redistributable, citation
+        Terms of the vectors.
+
+    Returns
+    -------
+    RegisteredVectors
+        The declaration.
 
     Raises
     ------
     SourceError
-        An id stands twice, a vector is not finite or all zero, or the space has vectors of
-        another length in another collection.
+        An id occurs twice, a vector is not finite or all zero, or the space has vectors of another
+        length in another collection.
     StoreError
         The collection has vectors in this space already.
     """
@@ -139,7 +195,16 @@ def register(
 
 
 def remove(store: ObjectStore, product: str, space: str, collection: str) -> None:
-    """Take a declaration back: the next release does not hold the vectors.
+    """Remove a declaration: the next release does not hold the vectors.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+    space, collection
+        Ids of space and collection.
 
     Raises
     ------
@@ -161,21 +226,32 @@ def remove(store: ObjectStore, product: str, space: str, collection: str) -> Non
 def release_registered_vectors(
     lake: Lake, declared: RegisteredVectors, kind: str, expression: Sequence[Part], *, product: str
 ) -> list[Part]:
-    """What a release says of registered vectors, unless the lake holds it.
+    """Build the tables of registered vectors for a release, unless the lake holds them.
 
     Parameters
     ----------
+    lake
+        Where the tables are stored.
+    declared
+        The declaration.
     kind
-        Of the collection.
+        Kind of the collection.
     expression
-        All of the collection's parts.
+        All of the collection's parts of table `expression`.
+    product
+        Key prefix of the installation.
 
     Returns
     -------
     list of Part
         Of `cell_embeddings` or `sample_embeddings`, one for each part of `expression` that has
-        observations with a vector (`coverage` is 1: they come whole); of `embedding_origins`;
-        and of `unmatched_vectors`.
+        observations with a vector (`coverage` is 1); of `embedding_origins`; and of
+        `unmatched_vectors`.
+
+    Raises
+    ------
+    StoreError
+        The stored vectors are damaged.
     """
     origin = Origin(
         code=CODE,
@@ -205,7 +281,20 @@ def release_registered_vectors(
 
 
 def join_summary(lake: Lake, parts: Sequence[Part]) -> str:
-    """One line on how many observations have a vector, from `embedding_origins`."""
+    """Summarise how many observations have a registered vector.
+
+    Parameters
+    ----------
+    lake
+        Where the tables are stored.
+    parts
+        As `release_registered_vectors` returns them.
+
+    Returns
+    -------
+    str
+        One line.
+    """
     (origins,) = [part for part in parts if part.table == "embedding_origins"]
     (row,) = lake.read(origins).rows(named=True)
     return (

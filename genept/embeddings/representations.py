@@ -1,7 +1,6 @@
 """One collection in every representation, row by row in the same order.
 
-What benchmarks and models are handed: expression as it is, and each space's
-vectors. Nothing is fitted here.
+The input of benchmarks and models: expression, and each space's vectors. Nothing is fitted here.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class ObservationViews:
     def joined(
         self, name: str, ids: Sequence[str], vectors: npt.NDArray[np.float32]
     ) -> ObservationViews:
-        """With one representation more, and only the observations that have a vector in it."""
+        """With a further representation, and only the observations that have a vector in it."""
         known = pl.Series(ids, dtype=pl.String)
         kept = self.only(self.observations["observation_id"].is_in(known.implode()).to_numpy())
         ours = known.is_in(kept.observations["observation_id"].implode()).to_numpy()
@@ -70,22 +69,56 @@ class ObservationViews:
 
 
 def is_labelled(lake: Lake, observations: Part, label: str) -> bool:
-    """Whether any observation of a collection has this label."""
+    """Whether any observation of a collection has a label.
+
+    Parameters
+    ----------
+    lake
+        Where the table is stored.
+    observations
+        The collection's part of table `observations`.
+    label
+        Name of the column.
+
+    Returns
+    -------
+    bool
+        Whether one value is not null.
+    """
     return lake.read(observations, [label])[label].null_count() < observations.rows
 
 
 def representation_name(space: Space) -> str:
-    """Name of GenePT-w in a space, such as ``minilm-l6-v2/name-go:genept-w``."""
+    """Return the name of GenePT-w in a space.
+
+    Parameters
+    ----------
+    space
+        The space.
+
+    Returns
+    -------
+    str
+        Such as ``minilm-l6-v2/name-go:genept-w``.
+    """
     return f"{space.id}:{METHOD}"
 
 
 @dataclass(frozen=True)
 class CollectionParts:
-    """Where the views of one collection are read from.
+    """The parts that the views of one collection are read from.
 
-    `expression` has a part for each shard; `embeddings` are parts of `cell_embeddings` or
-    `sample_embeddings` by GenePT-w, by space, one for each shard. `further` are parts of the same
-    table by other methods, by name of the representation; they may lack observations.
+    Parameters
+    ----------
+    observations, axis
+        Of tables `observations` and `gene_axis`.
+    expression
+        One part per shard.
+    embeddings
+        By space: parts of `cell_embeddings` or `sample_embeddings` by GenePT-w, one per shard.
+    further
+        By name of the representation: parts of the same table by other methods; they may lack
+        observations.
     """
 
     observations: Part
@@ -110,7 +143,25 @@ class CollectionParts:
 
 
 def read_views(lake: Lake, parts: CollectionParts) -> ObservationViews:
-    """Read a collection in every representation: only observations that are in all of them."""
+    """Read a collection in every representation.
+
+    Parameters
+    ----------
+    lake
+        Where the tables are stored.
+    parts
+        What to read.
+
+    Returns
+    -------
+    ObservationViews
+        The observations that are in all representations.
+
+    Raises
+    ------
+    ValueError
+        Expression and embeddings are of different ingests.
+    """
     observations = lake.read(parts.observations).sort("observation_id")
     ids, expression = expression_matrix(lake, parts.expression, parts.axis.rows)
     _require_same(observations["observation_id"].to_list(), ids, "expression")

@@ -1,7 +1,7 @@
 """GenePT-s through the lake: sentences of a collection, embedded through the vector cache.
 
-Each sentence costs as much as a gene's description, and every observation has one of its
-own: so a sample, a forecast_sentences and a cap come before the first call.
+Each sentence costs as much as a gene's description, and every observation has its own: therefore
+sampling, a forecast and caps come before the first request.
 """
 
 from __future__ import annotations
@@ -57,7 +57,13 @@ class CountingTextEmbedder(TextEmbedder, Protocol):
 
 @dataclass(frozen=True)
 class Caps:
-    """What embedding the sentences of one collection may take; none: any."""
+    """Limits of embedding the sentences of one collection.
+
+    Parameters
+    ----------
+    texts, tokens
+        The most that may be embedded; None: no limit.
+    """
 
     texts: int | None = None
     tokens: int | None = None
@@ -87,7 +93,7 @@ def embed_sentences(
     Parameters
     ----------
     say
-        Told the forecast_sentences before the first call, if anything is to be embedded.
+        Called with the forecast before the first request, if anything is to be embedded.
 
     Returns
     -------
@@ -149,7 +155,18 @@ def embed_sentences(
 
 
 def chosen(part: Part) -> str:
-    """One line on how the observations of a part of GenePT-s were chosen, from its origin."""
+    """Describe how the observations of a part of GenePT-s were sampled.
+
+    Parameters
+    ----------
+    part
+        A part with method ``genept-s``.
+
+    Returns
+    -------
+    str
+        One line, from the settings of its origin.
+    """
     record = part.origin["settings"]["sampling"]
     by = f"each {record['label']} in proportion" if record["label"] else "at random"
     return (
@@ -187,7 +204,7 @@ def sentences_of(
 def forecast_sentences(
     cache: VectorCache, embedder: CountingTextEmbedder, texts: list[str]
 ) -> SentenceForecast:
-    """What it takes to embed these sentences: those without a vector, as far as they are read."""
+    """What embedding these sentences takes: those without a vector, as far as they are read."""
     missing = cache.missing(texts)
     limit = embedder.max_tokens
     counts = embedder.count_tokens(missing) if missing else []

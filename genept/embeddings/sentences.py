@@ -1,6 +1,6 @@
 """GenePT-s: an observation as a sentence that names its genes, highest expressed first.
 
-Of large collections a seeded, recorded sample of observations is embedded.
+Chen & Zou (2023). Of large collections a seeded, recorded sample of observations is embedded.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ LABELS: Final = ("cell_type", "diagnosis", "tissue_subtype", "tissue")
 
 @dataclass(frozen=True)
 class Sampling:
-    """At most `cap` observations of a collection, each label in proportion.
+    """A sample of at most `cap` observations of a collection, each label in proportion.
 
-    Every label keeps at least one observation while `cap` allows it. Who is chosen depends on
-    the seed and the ids alone, not on the order of rows.
+    Every label keeps at least one observation if `cap` allows it. The sample depends on the seed
+    and the ids alone, not on the order of rows.
 
     Parameters
     ----------
+    cap
+        Most observations.
     label
-        Column of `observations` whose values are to keep their shares; none: at random.
+        Column of `observations` whose values keep their shares; None: at random.
+    seed
+        Another seed gives another sample.
     """
 
     cap: int
@@ -43,7 +47,18 @@ class Sampling:
             raise ValueError(f"a sample has at least one observation, not {self.cap}")
 
     def choose(self, observations: pl.DataFrame) -> tuple[list[str], dict[str, Any]]:
-        """Chosen ids in order, and the record of how they were chosen."""
+        """Draw the sample.
+
+        Parameters
+        ----------
+        observations
+            `observation_id` and the label.
+
+        Returns
+        -------
+        ids, record
+            Ids in order; and how they were chosen, as JSON values.
+        """
         strata = self._strata(observations)
         sizes = {name: len(ids) for name, ids in strata.items()}
         shares = _proportional(sizes, min(self.cap, observations.height))
@@ -90,7 +105,18 @@ def _proportional(sizes: dict[str, int], total: int) -> dict[str, int]:
 
 
 def label_of(observations: pl.DataFrame) -> str | None:
-    """The finest label that a collection's observations have, if they have any."""
+    """Return the finest label that a collection's observations have.
+
+    Parameters
+    ----------
+    observations
+        Rows of table `observations`.
+
+    Returns
+    -------
+    str or None
+        Name of the column; None if there is no label.
+    """
     return next(
         (label for label in LABELS if observations[label].null_count() < len(observations)), None
     )

@@ -1,4 +1,8 @@
-"""The weighted sum of gene vectors, near the speed at which the machine multiplies matrices."""
+"""The weighted sum of gene vectors, close to the speed of the machine's matrix product.
+
+Lays vectors out, and leaves the loops to `genept.embeddings.weighted_sum_loops` (numba); without
+numba scipy is used.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +24,9 @@ from threadpoolctl import ThreadpoolController
 
 
 class _BlasThreads:
-    """Holds BLAS to one thread while any sum runs: the threads here are our own.
+    """Limits BLAS to one thread while any sum runs: the kernel has threads of its own.
 
-    The limit is the whole process's, so the last one out restores it.
+    The limit is the whole process's, so the last sum to end restores it.
     """
 
     def __init__(self) -> None:
@@ -217,7 +221,18 @@ class WeightedSum:
 
 
 def popularity(weights: sp.csr_matrix) -> npt.NDArray[np.float64]:
-    """Share of observations that express each gene."""
+    """Return the share of observations that express each gene.
+
+    Parameters
+    ----------
+    weights
+        Observations × genes.
+
+    Returns
+    -------
+    ndarray of float64
+        One share per gene, 0 to 1.
+    """
     _require_sound(weights)
     counted = np.bincount(weights.indices, minlength=weights.shape[1])
     return counted / max(weights.shape[0], 1)
@@ -226,7 +241,20 @@ def popularity(weights: sp.csr_matrix) -> npt.NDArray[np.float64]:
 def row_sums(
     weights: sp.csr_matrix, marked: npt.NDArray[np.bool_] | None = None
 ) -> npt.NDArray[np.float64]:
-    """Sum of each row, and of its marked genes alone (none: all): rows × 2, in float64."""
+    """Sum each row, and its marked genes alone.
+
+    Parameters
+    ----------
+    weights
+        Observations × genes, float32.
+    marked
+        Whether each gene is marked; None: all.
+
+    Returns
+    -------
+    ndarray of float64
+        Observations × 2.
+    """
     _require_float32("weights", weights.dtype)
     _require_sound(weights)
     marked = np.ones(weights.shape[1], np.bool_) if marked is None else marked
@@ -244,7 +272,20 @@ def row_sums(
 
 
 def normalised(values: sp.csr_matrix, target: float) -> npt.NDArray[np.float32]:
-    """The stored values of a float32 matrix, each row scaled to the sum `target`: fresh memory."""
+    """Scale each row of a matrix to a sum.
+
+    Parameters
+    ----------
+    values
+        Observations × genes, float32.
+    target
+        Sum of each row; a row that sums to 0 becomes 0.
+
+    Returns
+    -------
+    ndarray of float32
+        The stored values, in new memory.
+    """
     _require_float32("values", values.dtype)
     _require_offsets(values)
     numba, end = compiled(), int(values.indptr[-1])
@@ -276,7 +317,13 @@ def compiled() -> ModuleType | None:
 
 
 def kernel_name() -> str:
-    """What adds up: it decides the last bits of every sum."""
+    """Return which implementation adds up: it decides the last bits of every sum.
+
+    Returns
+    -------
+    str
+        ``scipy``, or numba with its version.
+    """
     return "scipy" if compiled() is None else f"numba {version('numba')}"
 
 

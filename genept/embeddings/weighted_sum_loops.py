@@ -1,9 +1,8 @@
-"""The compiled half of the weighted sum: rows taken apart, and rare genes added up in panels.
+"""The compiled loops of the weighted sum: rows taken apart, and rare genes added up in panels.
 
-A panel is `COLUMNS` columns of the table of gene vectors, so narrow that the sum of a row stays
-in registers and a bucket of genes stays in the processor's cache. Needs numba; what is
-put together of these loops, and what happens without numba, is in
-`genept.embeddings.weighted_sum`.
+A panel is `COLUMNS` columns of the table of gene vectors, so narrow that the sum of a row stays in
+registers and a bucket of genes in the processor's cache. Needs numba; how the loops are combined
+is `genept.embeddings.weighted_sum`.
 """
 
 from __future__ import annotations

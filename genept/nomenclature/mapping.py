@@ -218,7 +218,7 @@ class Nomenclature:
 
     @cached_property
     def _in_capitals(self) -> dict[str, str]:
-        """All-capital spelling of symbols with small letters, where it is nobody else's name.
+        """All-capital spelling of symbols with small letters, where no other gene has it as a name.
 
         Previous symbols count too: C1ORF112 is C1orf112, which is FIRRM today.
         """

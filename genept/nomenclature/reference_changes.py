@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 MIN_VERSION_CLASHES: Final = 5
-"""Ids that stand in a matrix in two versions; fewer may be slips of the publisher."""
+"""Ids in two versions from which a matrix is refused; fewer may be slips of the publisher."""
 
 
 MIN_REPLACED: Final = 20
@@ -56,7 +56,7 @@ def mixed_releases(rows: pl.DataFrame) -> str | None:
     ).drop_nulls("id")
     clashes = ids.filter(pl.col("version").n_unique().over("id") > 1)["id"].unique().sort()
     if len(clashes) >= MIN_VERSION_CLASHES:
-        return f"{len(clashes):,} of them stand in it in two versions, such as {clashes[0]}"
+        return f"{len(clashes):,} of them occur in two versions, such as {clashes[0]}"
     number = pl.col("id").str.slice(4).cast(pl.Int64)
     heir = pl.col("ensembl_gene_id").str.slice(4).cast(pl.Int64)
     replaced = ids.filter(pl.col("outcome") == "retired_successor", heir > number)

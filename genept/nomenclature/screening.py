@@ -269,7 +269,7 @@ def _warnings(judged: pl.DataFrame) -> tuple[str, ...]:
         "split out, being no genes (spike-ins, viruses, antibodies, barcodes)": judged.filter(
             pl.col("verdict") == "split_out"
         ),
-        "mended (white space, invisible characters, capitals)": judged.filter(
+        "repaired (white space, invisible characters, capitals)": judged.filter(
             pl.col("outcome") == "case_or_space_fixed"
         ),
         "of another species, left out": judged.filter(pl.col("reason") == "non_human"),

@@ -305,7 +305,7 @@ def _rows(path: Path, name: str, release: str, released: date | None) -> pl.Data
     record = rows[_RECORD[file.format]]
     if record.is_duplicated().any():
         doubled = record.filter(record.is_duplicated())[0]
-        raise SourceError(f"{path.name}: {record.name} {doubled!r} stands in it twice")
+        raise SourceError(f"{path.name}: {record.name} {doubled!r} occurs twice")
     if file.format == "gene_history":
         rows = rows.rename({own: ours for ours, own in _OWN_NAMES.items()})
     constants = {

@@ -258,7 +258,7 @@ def _why_not_here(id_: str, newest_id: str) -> str:
         return "an Ensembl id of a newer annotation than the reference's"
     return (
         "an Ensembl id that the reference does not have: it was retired without one successor, "
-        "or is of a sequence beside the primary assembly"
+        "or is of a sequence outside the primary assembly"
     )
 
 

@@ -52,7 +52,7 @@ def test_an_added_collection_that_is_refused_leaves_the_others_alone(
         if name.startswith("left out")
     }
     assert told.keys() == {"left out: bad"}
-    assert "is said to hold log2, but its values look like counts" in told["left out: bad"]
+    assert "is declared as log2, but its values look like counts" in told["left out: bad"]
     held = {info.key for info in object_store.list(f"{settings.product}/lake/observations/")}
     assert len(held) == 1
     assert "/observations/good/" in held.pop()

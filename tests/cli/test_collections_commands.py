@@ -74,11 +74,11 @@ def test_what_cannot_be_told_is_asked_for(tmp_path):
     write_counts(tmp_path / "odd.csv", counts() / 8)
     with pytest.raises(SourceError, match=r"odd\.csv: unit: the values could be log2 or .*--unit"):
         run("add", "odd.csv", "--id", "odd", "--yes")
-    assert "unit: tpm, as said" in run("validate", "odd.csv", "--unit", "tpm").output
+    assert "unit: tpm, as stated" in run("validate", "odd.csv", "--unit", "tpm").output
 
 
 def test_a_wrong_claim_is_refused_before_anything_is_stored(product, object_store):
-    with pytest.raises(SourceError, match="is said to hold log2, but its values look like counts"):
+    with pytest.raises(SourceError, match="is declared as log2, but its values look like counts"):
         run("add", "mine.csv", "--id", "mine", "--unit", "log2", "--yes")
     with pytest.raises(SourceError, match="command line: unit: Input should be 'counts'"):
         run("add", "mine.csv", "--id", "mine", "--unit", "rpm", "--yes")

@@ -304,7 +304,7 @@ def test_values_that_contradict_their_unit_are_refused(
 ):
     collection = a_collection(unit, duplicate_policy="refuse")
     parsed = parsed_of(values, ["G1", "G2"])
-    with pytest.raises(CollectionRefusedError, match=f"is said to hold {unit}.*{complaint}"):
+    with pytest.raises(CollectionRefusedError, match=f"is declared as {unit}.*{complaint}"):
         ingest_parsed(monkeypatch, lake, parsed, numbered_reference(2), collection)
     assert not list(lake.store.list(lake.prefix))
 

@@ -85,10 +85,12 @@ def test_every_input_gets_a_verdict_in_order(screen):
         "G2 ": ("kept", None),
         "OLD3": ("kept", None),
     }
-    split, mended = screening.warnings
+    split, repaired = screening.warnings
     assert split.startswith("2 inputs split out, being no genes")
     assert split.endswith("such as 'ERCC-00002', 'SARS-CoV-2'")
-    assert mended == "1 inputs mended (white space, invisible characters, capitals), such as 'G2 '"
+    assert (
+        repaired == "1 inputs repaired (white space, invisible characters, capitals), such as 'G2 '"
+    )
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_what_cannot_be_kept_is_refused_by_name(lake, tmp_path):
     with pytest.raises(SourceError, match=r"other\.tsv: is neither"):
         stored(lake, write(tmp_path / "other.tsv", "a\tb", "1\t2"))
     line = "HGNC:90\tEntry Withdrawn\tWAS\t"
-    with pytest.raises(SourceError, match=r"gone: hgnc_id 'HGNC:90' stands in it twice"):
+    with pytest.raises(SourceError, match=r"gone: hgnc_id 'HGNC:90' occurs twice"):
         stored(lake, write(tmp_path / "gone", WITHDRAWN_HEADER, line, line))
 
 

@@ -1,6 +1,7 @@
-"""One gene's text: its items in the recipe's order, masked, within the token budget.
+"""Compose one gene's text: its items in the recipe's order, masked, within the token budget.
 
-Prose of public sources is made fit for a description: links, dates and control marks go.
+Also cleaning of prose: links, dates and control characters are removed. What is known of a gene is
+`genept.text.descriptions.knowledge`.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(\[])")
 
 
 def tidy_summary(text: str) -> str:
-    """An NCBI summary without links, references and the date of its last change.
+    """Remove links, references and the date of the last change from an NCBI summary.
 
-    As Chen & Zou (2023) did: "[provided by RefSeq, Jul 2008]" and what is like it.
+    As Chen & Zou (2023) did: "[provided by RefSeq, Jul 2008]" and similar notes.
     """
     for pattern in (_CREDIT, _IN_BRACKETS, _BARE, _ADDRESS):
         text = pattern.sub("", text)
@@ -53,18 +54,28 @@ def without_control_characters(text: str) -> tuple[str, bool]:
 
 @dataclass(frozen=True)
 class PartOfText:
-    """What became of one part of a recipe for one gene.
+    """One part of a recipe for one gene, while its text is composed.
 
     Parameters
     ----------
+    use
+        The part as the recipe declares it.
     part
-        The part that was told: the fall-back where the gene lacks the recipe's own.
+        The part that is used: the fall-back if the gene lacks the recipe's own.
+    release
+        Release of its source.
     known
-        How many items the source has, before any limit.
+        Number of items that the source has, before any limit.
     items
-        What there was to tell, after limits and masks; `kept` of them are in the text.
+        Items after limits and masks; the first `kept` of them are in the text.
+    kept
+        Number of items in the text.
+    cut
+        Whether the first item was cut to fit.
+    cleaned
+        Number of items with control characters removed.
     masked
-        How many words each mask took out.
+        Number of words that each mask removed.
     """
 
     use: PartUse
@@ -78,14 +89,14 @@ class PartOfText:
     masked: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def used(self) -> tuple[str, ...]:
         """The items that are in the text."""
         return self.items[: self.kept]
 
     @property
     def written(self) -> str:
-        """How the part stands in the text."""
-        return self.use.lead + self.use.between.join(self.told)
+        """The part as it is written in the text."""
+        return self.use.lead + self.use.between.join(self.used)
 
     @property
     def record(self) -> str:
@@ -100,7 +111,17 @@ class PartOfText:
 
 @dataclass(frozen=True)
 class Composed:
-    """A gene's text, its length, and its parts in the order of the recipe."""
+    """A gene's text.
+
+    Parameters
+    ----------
+    text
+        The text.
+    n_tokens
+        Its length, special tokens included.
+    parts
+        Its parts, in the order of the recipe.
+    """
 
     text: str
     n_tokens: int
@@ -108,7 +129,15 @@ class Composed:
 
 
 class Lengths:
-    """Tokens of pieces of text without the special ones; each distinct piece is counted once."""
+    """Token counts of pieces of text without special tokens; each distinct piece is counted once.
+
+    Parameters
+    ----------
+    count_tokens
+        Counts tokens, special ones included.
+    pieces
+        Pieces to count at once, in advance.
+    """
 
     def __init__(self, count_tokens: CountTokens, pieces: Iterable[str] = ()) -> None:
         self._count = count_tokens
@@ -127,7 +156,22 @@ class Lengths:
 
 
 def masked(part: PartOfText, recipe: Recipe, gene: Mapping[str, Any]) -> PartOfText:
-    """The part with the recipe's masks applied; items of which nothing is left are gone."""
+    """Apply the recipe's masks to a part; items of which nothing is left are removed.
+
+    Parameters
+    ----------
+    part
+        The part.
+    recipe
+        Declares the masks.
+    gene
+        A row of table `genes`.
+
+    Returns
+    -------
+    PartOfText
+        The part with the remaining items, and counts by mask.
+    """
     if not recipe.masks:
         return part
     items, counts = list(part.items), {}
@@ -139,11 +183,25 @@ def masked(part: PartOfText, recipe: Recipe, gene: Mapping[str, Any]) -> PartOfT
 
 
 def compose(recipe: Recipe, parts: Sequence[PartOfText], length: Lengths) -> Composed:
-    """The text of one gene from its parts, given in the order of the recipe.
+    """Compose the text of one gene.
 
-    Items are kept part by part, the part first that gives way last, until one no longer fits:
-    it and what comes after it are left out. Should the very first be too long by itself, it is
+    Items are kept part by part, starting with the part that gives way last, until one no longer
+    fits; it and all that follow are left out. If the very first item is too long by itself, it is
     cut after the last word that fits.
+
+    Parameters
+    ----------
+    recipe
+        Declares order and token budget.
+    parts
+        In the order of the recipe, masked.
+    length
+        Token counts.
+
+    Returns
+    -------
+    Composed
+        The text, of at most `recipe.max_tokens` tokens unless a single word is longer.
     """
     chosen = list(parts)
     n_tokens, spent = SPECIAL_TOKENS, False
@@ -164,7 +222,18 @@ def compose(recipe: Recipe, parts: Sequence[PartOfText], length: Lengths) -> Com
 
 
 def join_after(part: PartOfText) -> str:
-    """What stands between a part and the next: sentences have their full stop already."""
+    """Return the separator between a part and the next: sentences end with a full stop already.
+
+    Parameters
+    ----------
+    part
+        The part before.
+
+    Returns
+    -------
+    str
+        A space, or a full stop and a space.
+    """
     return " " if part.part in PROSE else ". "
 
 
@@ -202,5 +271,21 @@ def _cut(part: PartOfText, budget: int, length: Lengths) -> PartOfText:
 
 
 def text_sha256(text: str) -> str:
-    """Address of a text."""
+    """Return the address of a text in caches and tables.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str
+        SHA-256 of its UTF-8 bytes, hexadecimal.
+
+    Examples
+    --------
+    >>> text_sha256("TP53")[:8]
+    'ec090109'
+    """
     return hashlib.sha256(text.encode()).hexdigest()

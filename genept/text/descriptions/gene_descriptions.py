@@ -1,6 +1,6 @@
-"""Gene descriptions: the text that a recipe makes of what is known about each gene.
+"""Table `gene_descriptions`: which genes a recipe describes, and which it does not, and why.
 
-Which genes are described, which are not and why, and the step of the lake that remembers it.
+Composing one text is `genept.text.descriptions.compose`.
 """
 
 from __future__ import annotations
@@ -43,11 +43,20 @@ def describe(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Compose the text of every gene that has what the recipe requires.
 
+    Parameters
+    ----------
+    knowledge
+        What is known of each gene.
+    recipe
+        The recipe.
+    count_tokens
+        Counts tokens in the unit of the recipe.
+
     Returns
     -------
-    tuple of pl.DataFrame
-        Rows of table `gene_descriptions`, and of `undescribed_genes`: those of the recipe's
-        biotypes that have none.
+    tuple of polars.DataFrame
+        Rows of table `gene_descriptions`; and of `undescribed_genes`: genes of the recipe's
+        biotypes without a text, with the reason.
     """
     rows: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
@@ -85,7 +94,22 @@ def describe(
 def gene_parts(
     knowledge: Knowledge, recipe: Recipe, gene: str | None = None
 ) -> Iterator[tuple[dict[str, Any], list[PartOfText]]]:
-    """Every gene of the recipe's biotypes (or one of any) with its parts, not yet masked."""
+    """Yield every gene of the recipe's biotypes with its parts, not yet masked.
+
+    Parameters
+    ----------
+    knowledge
+        What is known of each gene.
+    recipe
+        The recipe.
+    gene
+        An Ensembl gene id: only this gene, of any biotype.
+
+    Yields
+    ------
+    gene, parts
+        A row of table `genes`, and its parts in the order of the recipe.
+    """
     wanted = (
         pl.col("biotype").is_in(recipe.biotypes)
         if gene is None
@@ -116,21 +140,34 @@ def describe_genes(
     *,
     max_genes: int | None = None,
 ) -> list[Part]:
-    """One recipe's parts of tables `gene_descriptions` and `undescribed_genes`.
+    """Build one recipe's parts of tables `gene_descriptions` and `undescribed_genes`.
 
-    They are made unless the lake holds them already.
+    Nothing is built if the lake holds them already.
 
     Parameters
     ----------
+    lake
+        Where the tables are stored.
+    sources
+        What is known of genes on this installation.
+    genes
+        The part of table `genes`.
+    recipe
+        The recipe.
     wordpiece
-        Opens MiniLM's tokenizer; called only if there is something to describe in its tokens.
+        Opens MiniLM's tokenizer; called only if texts are to be counted in its tokens.
     max_genes
-        Describe only the first genes by id.
+        Describe only the first genes by id; None: all.
+
+    Returns
+    -------
+    list of Part
+        One of each table.
 
     Raises
     ------
     StoreError
-        If what the recipe requires has no source here, or no gene has it.
+        A part that the recipe requires has no source here, or no gene has it.
     """
     if reason := sources.unavailable(recipe):
         raise StoreError(f"recipe {recipe.id!r} is not available: {reason}")

@@ -1,7 +1,7 @@
-"""What is known about each gene, part by part: items, and the release of where they come from.
+"""What is known about each gene, part by part: items, and the release of their source.
 
-Joins what the sources say to Ensembl genes, tidies it, and knows which parts have no source
-here, and why. How items become a text is `genept.text.descriptions.compose`.
+Joins what the sources say to Ensembl genes, and says which parts have no source on this
+installation, and why. How items become a text is `genept.text.descriptions.compose`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _ASPECTS: Final = {
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What the parts of recipes draw on.
+    """What the parts of recipes are made of.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ class Knowledge:
         Table `genes`.
     facts
         By part: `ensembl_gene_id` and `item`, a gene's items in the order in which they are
-        told; for go also `aspect` and `evidence` (null where the source states none).
+        written; for go also `aspect` and `evidence` (null where the source states none).
     releases
-        Source release of each part.
+        Release of each part's source.
     """
 
     genes: pl.DataFrame
@@ -73,18 +73,24 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class KnowledgeSources:
-    """Where this installation finds what is known: the archives, and what else is at hand."""
+    """The sources of knowledge that this installation has.
+
+    Parameters
+    ----------
+    archives
+        The pinned archives, and the mirrors of publishers' files.
+    """
 
     archives: Archives
 
     @cached_property
     def files(self) -> Mapping[str, AvailableFile]:
-        """The publishers' files that are at hand, by source id."""
+        """The publishers' files that are available, by source id."""
         every = [id_ for ids in MIRRORED.values() for id_ in ids]
         return available_files(self.archives, dict.fromkeys(every))
 
     def missing(self, part: PartName) -> str | None:
-        """Why there is nothing to read a part from; None if there is."""
+        """Why a part has no source here; None if it has one."""
         if part in OF_GENES or part == "go":
             return None
         lacking = [id_ for id_ in MIRRORED[part] if id_ not in self.files]
@@ -103,11 +109,11 @@ class KnowledgeSources:
         return "; ".join(reasons) or None
 
     def inputs(self, recipe: Recipe) -> dict[str, str]:
-        """Content hashes of everything that a recipe draws on beyond table `genes`."""
+        """Content hashes of everything that a recipe uses beyond table `genes`."""
         return self.inputs_of(recipe.part_names)
 
     def inputs_of(self, parts: Iterable[PartName]) -> dict[str, str]:
-        """The same for these parts."""
+        """Content hashes of everything that these parts use beyond table `genes`."""
         hashes = {}
         for part in parts:
             if part == "go" and not self._has_goa:
@@ -117,12 +123,24 @@ class KnowledgeSources:
         return hashes
 
     def read(self, genes: pl.DataFrame, parts: Iterable[PartName]) -> Knowledge:
-        """What is known of `genes`; parts without a source are left out.
+        """Read what is known of genes; parts without a source are left out.
+
+        Parameters
+        ----------
+        genes
+            Table `genes`.
+        parts
+            Names of the parts.
+
+        Returns
+        -------
+        Knowledge
+            Facts and releases by part.
 
         Raises
         ------
         SourceError
-            A source cannot be had or is not what it should be.
+            A source is missing, or not what it should be.
         """
         release_of_genes = genes["reference_release"][0] if genes.height else "none"
         facts: dict[str, pl.DataFrame] = {}
@@ -222,10 +240,10 @@ def _swissprot(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFra
 
 
 def _pathways(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Small pathways first: they say most.
+    """Pathways of each gene, small ones first: they are the most specific.
 
-    Members are counted among the genes that HGNC names, so that the second copy of a gene (on
-    the Y chromosome, say) does not make its pathways larger.
+    Members are counted among the genes that HGNC names, so that the second copy of a gene (on the Y
+    chromosome, for example) does not make its pathways larger.
     """
     members = read_reactome(file.opener, file.path.name)
     named = genes.filter(pl.col("hgnc_id") != "")

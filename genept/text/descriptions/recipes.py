@@ -1,8 +1,7 @@
 """Recipes: declarations of how a gene's description is composed from parts.
 
-Masks are words that a description must not hold, so that a benchmark cannot read its labels. What
-the parts draw on is `genept.text.descriptions.knowledge`, composing
-`genept.text.descriptions.compose`.
+Masks name words that a description must not contain, so that a benchmark cannot read its labels.
+What the parts are made of is `genept.text.descriptions.knowledge`.
 """
 
 from __future__ import annotations
@@ -28,17 +27,19 @@ _DOUBLED_MARK = re.compile(r"([,;:]\s*)+(?=[,;:.])")
 
 
 class Mask(BaseModel):
-    """What is taken out of the items of a description.
+    """Words to be removed from the items of a description.
 
     Parameters
     ----------
+    id
+        Name of the mask.
     words
-        Words or phrases. They are found as whole words: ``kinase`` is not in ``kinases``.
+        Words or phrases, found as whole words: ``kinase`` is not in ``kinases``.
     ignore_case
-        Whether ``Kinase`` is the word ``kinase``; holds for `words`.
+        Whether ``Kinase`` matches ``kinase``; applies to `words`.
     own_name
-        Take out the gene's approved symbol, aliases and previous symbols, spelled exactly so
-        (``REST`` is a gene, rest is not), and its full name, in any case.
+        Remove the gene's approved symbol, aliases and previous symbols in exactly this spelling
+        (``REST`` is a gene, rest is not), and its full name in any case.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,12 +58,19 @@ class Mask(BaseModel):
         return self
 
     def apply(self, text: str, gene: Mapping[str, Any]) -> tuple[str, int]:
-        """The text without the masked words, and how many were taken out.
+        """Remove the masked words from a text.
 
         Parameters
         ----------
+        text
+            An item of a description.
         gene
             A row of table `genes`.
+
+        Returns
+        -------
+        text, n
+            The text without them, and how many were removed.
         """
         patterns = [self._words] if self._words else []
         if self.own_name:
@@ -88,7 +96,7 @@ def _whole_words(words: Sequence[str], flags: int) -> re.Pattern[str]:
 
 
 def _closed(text: str) -> str:
-    """The text with the gaps closed that a mask left."""
+    """The text with the gaps that a mask left closed."""
     text = _BEFORE_MARK.sub("", _GAP.sub(" ", text.replace("()", "")))
     text = _DOUBLED_MARK.sub("", text).strip(" ,;:")
     return text if any(character.isalnum() for character in text) else ""
@@ -109,7 +117,7 @@ Aspect = Literal["process", "function", "component"]
 
 
 class PartUse(BaseModel):
-    """One part in one recipe: how much of it, and how it is written."""
+    """One part in one recipe: how much of it is used, and how it is written."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -177,27 +185,34 @@ class Recipe(BaseModel):
 
     @property
     def part_names(self) -> tuple[PartName, ...]:
-        """Every part that is drawn on, fall-backs included."""
+        """Every part that is used, fall-backs included."""
         uses = [(use.part, use.otherwise) for use in self.parts]
         return tuple(dict.fromkeys(name for pair in uses for name in pair if name))
 
     @property
     def keep_order(self) -> list[int]:
-        """Positions of the parts, the one first that gives way last."""
+        """Positions of the parts, starting with the part that gives way last."""
         labels = [use.label for use in self.parts]
         givers = [labels.index(label) for label in reversed(self.gives_way)]
         return [position for position in range(len(labels)) if position not in givers] + givers
 
     def for_embedder(self, embedder: str, counted_in: str = WORDPIECE) -> Recipe:
-        """The recipe at the token budget of an embedder, in the embedder's own tokens.
+        """Return the recipe at the token budget of an embedder, in the embedder's own tokens.
 
-        Without a budget of its own it reads the same text as everybody else, whose budget is in
-        WordPiece; with one, a text of its own, such as ``full~8000-cl100k-base``.
+        An embedder without a budget of its own reads the same text as all others, whose budget is
+        in WordPiece; with one, it reads a text of its own, such as ``full~8000-cl100k-base``.
 
         Parameters
         ----------
+        embedder
+            Id of the embedder.
         counted_in
-            What the embedder's tokens are: see `genept.text.descriptions.tokens.counting`.
+            Unit of its tokens: see `genept.text.descriptions.tokens.counting`.
+
+        Returns
+        -------
+        Recipe
+            This recipe, or one with another id and budget.
         """
         budget = self.budgets.get(embedder)
         if budget is None or (budget, counted_in) == (self.max_tokens, self.counted_in):
@@ -212,12 +227,22 @@ class Recipe(BaseModel):
 
 @cache
 def load_recipes(further: Path | None = None) -> dict[str, Recipe]:
-    """All recipes by id: the shipped ones, and those of a file of the user's own.
+    """Load all recipes.
+
+    Parameters
+    ----------
+    further
+        A file of the user's own recipes; None: only those of the platform.
+
+    Returns
+    -------
+    dict of str to Recipe
+        By id.
 
     Raises
     ------
     SourceError
-        The file cannot be read, an entry is wrong, or it redefines what is shipped.
+        The file cannot be read, an entry is invalid, or it redefines a recipe of the platform.
     """
     shipped = files("genept.text.descriptions").joinpath("recipes.toml").read_text(encoding="utf-8")
     book = tomllib.loads(shipped)
@@ -227,12 +252,22 @@ def load_recipes(further: Path | None = None) -> dict[str, Recipe]:
 
 
 def read_declarations(path: Path) -> dict[str, Any]:
-    """A user's own file of recipes, masks, spaces and ensembles, as it was written.
+    """Read a user's own file of recipes, masks, spaces and ensembles.
+
+    Parameters
+    ----------
+    path
+        A TOML file.
+
+    Returns
+    -------
+    dict
+        As written.
 
     Raises
     ------
     SourceError
-        It cannot be read, or holds something else.
+        It cannot be read, or has other entries.
     """
     try:
         declared = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
@@ -285,6 +320,6 @@ def _inherited(name: str, entry: Mapping[str, Any], all_: Mapping[str, Any]) -> 
         return fields
     if base not in all_ or "like" in all_[base]:
         raise ValueError(
-            f"recipe {name!r} is like {base!r}, which is no recipe that stands for itself"
+            f"recipe {name!r} is like {base!r}, which is not a recipe, or is itself like another"
         )
     return dict(all_[base]) | fields

@@ -1,8 +1,7 @@
-"""Counting tokens as an embedder does, before it is asked: exactly, or by a stated estimate.
+"""Count tokens before a text is embedded: exactly, or by a stated estimate.
 
-tiktoken (extra `tokens`) fetches its vocabularies from the network when first asked for them.
-Here it is only asked when the vocabulary lies on this machine already, so that counting never
-waits for a network and never fails for the want of one.
+tiktoken (extra `tokens`) downloads its vocabularies at first use. Here it is used only if the
+vocabulary is on this machine already, so that counting needs no network.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ VOCABULARIES: Final = {
 WORDPIECE: Final = "wordpiece"
 WORDS: Final = "words"
 ESTIMATED: Final = "estimated"
-"""Units of a budget, beside the encodings of tiktoken; what is not at hand is estimated."""
+"""Units of a budget, besides the encodings of tiktoken; those not available are estimated."""
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 """Lengths of texts in tokens, the special tokens around a text included."""
@@ -43,12 +42,19 @@ SPECIAL_TOKENS: Final = 2
 
 
 def counting(unit: str, wordpiece: Callable[[], CountTokens]) -> CountTokens:
-    """How texts are counted in a unit: WordPiece, words, or an encoding's tokens.
+    """Return a function that counts tokens in a unit.
 
     Parameters
     ----------
+    unit
+        `WORDPIECE`, `WORDS`, `ESTIMATED`, or an encoding of tiktoken.
     wordpiece
-        Opens the tokenizer of MiniLM; called only if that is the unit.
+        Opens MiniLM's tokenizer; called only if that is the unit.
+
+    Returns
+    -------
+    callable
+        Texts to their lengths, special tokens included.
     """
     if unit == WORDPIECE:
         return wordpiece()
@@ -59,12 +65,29 @@ def counting(unit: str, wordpiece: Callable[[], CountTokens]) -> CountTokens:
 
 
 def counted_by(unit: str) -> str:
-    """How a unit is counted on this machine, in words."""
+    """Describe how a unit is counted on this machine.
+
+    Parameters
+    ----------
+    unit
+        As for `counting`.
+
+    Returns
+    -------
+    str
+        The unit, the encoding of tiktoken, or `ESTIMATE`.
+    """
     return unit if unit in (WORDPIECE, WORDS) else TokenCounter(unit).basis
 
 
 class TokenCounter:
-    """Counts tokens of one encoding; by estimate where it is not at hand."""
+    """Counts tokens of one encoding; estimates them where its vocabulary is not available.
+
+    Parameters
+    ----------
+    encoding
+        Name in tiktoken; None: always estimate.
+    """
 
     def __init__(self, encoding: str | None) -> None:
         self.encoding = encoding
@@ -80,7 +103,18 @@ class TokenCounter:
         return f"tiktoken {self.encoding}" if self.is_exact else ESTIMATE
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text."""
+        """Count the tokens of each text.
+
+        Parameters
+        ----------
+        texts
+            Texts.
+
+        Returns
+        -------
+        list of int
+            Without special tokens.
+        """
         if self._tiktoken is None:
             return [-(-len(text.encode()) // BYTES_PER_TOKEN) for text in texts]
         # `ordinary`: a description that quotes a special token must not be read as one.
@@ -88,7 +122,7 @@ class TokenCounter:
 
     @cached_property
     def _tiktoken(self) -> Any:
-        if self.encoding is None or not _is_at_hand(self.encoding):
+        if self.encoding is None or not _is_available(self.encoding):
             return None
         try:
             import tiktoken
@@ -97,8 +131,8 @@ class TokenCounter:
         return tiktoken.get_encoding(self.encoding)
 
 
-def _is_at_hand(encoding: str) -> bool:
-    """Whether tiktoken would find this vocabulary without a network."""
+def _is_available(encoding: str) -> bool:
+    """Whether tiktoken finds this vocabulary without a network."""
     if encoding not in VOCABULARIES:
         return False
     default = Path(tempfile.gettempdir()) / "data-gym-cache"

@@ -1,4 +1,4 @@
-"""Embedders without a model: latent semantic analysis, and the controls that others must beat.
+"""Embedders without a pretrained model: latent semantic analysis, and two controls.
 
 The controls are one random unit vector per gene, and texts shuffled between genes.
 """
@@ -50,7 +50,15 @@ def terms(text: str) -> list[str]:
 
 
 class LSA:
-    """TF-IDF and truncated SVD of one corpus; make it with `LSA.fit`."""
+    """TF-IDF and truncated SVD of one corpus; create it with `LSA.fit`.
+
+    Parameters
+    ----------
+    tfidf, svd
+        Fitted estimators.
+    identity
+        What the vectors depend on.
+    """
 
     max_tokens: int | None = None
     unit_norm = True
@@ -65,12 +73,24 @@ class LSA:
 
     @classmethod
     def fit(cls, texts: Sequence[str], dimensions: int = 384) -> LSA:
-        """Learn terms, their weights and the `dimensions` main directions of `texts`.
+        """Fit terms, their weights and the main directions of a corpus.
+
+        Parameters
+        ----------
+        texts
+            The corpus.
+        dimensions
+            Length of the vectors.
+
+        Returns
+        -------
+        LSA
+            The fitted embedder.
 
         Raises
         ------
         ValueError
-            If the corpus has too few texts or terms to span `dimensions`.
+            The corpus has too few texts or terms for so many dimensions.
         """
         from sklearn import __version__ as sklearn_version
         from sklearn.decomposition import TruncatedSVD
@@ -83,7 +103,7 @@ class LSA:
             raise ValueError(
                 f"{len(texts)} texts that share {weighted.shape[1]} terms (each in at least "
                 f"{MIN_DOCUMENTS} texts) span no more than {possible} dimensions, "
-                f"{dimensions} were asked for: fit on more texts or ask for fewer dimensions"
+                f"{dimensions} were requested: fit on more texts or request fewer dimensions"
             )
         svd = TruncatedSVD(dimensions, algorithm="randomized", random_state=SEED)
         svd.fit(weighted)
@@ -166,7 +186,7 @@ class RandomVectors:
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Vectors of the given keys: Ensembl gene ids take the place of texts.
 
-        A key has the same vector in whatever order and company it is asked for.
+        The vector of a key does not depend on the other keys or their order.
 
         Returns
         -------
@@ -193,11 +213,23 @@ class RandomVectors:
 
 
 def shuffled(genes: Sequence[str], *, seed: int = SEED) -> npt.NDArray[np.intp]:
-    """Position of the gene whose text each gene is given.
+    """Return which gene's text each gene is given.
 
-    Genes are put in an order that depends on the seed and on each gene's id alone, and each is
-    given the text of the next: a permutation without a fixed point, which hardly changes when a
-    gene is added. A single gene keeps its own.
+    Genes are ordered by a hash of the seed and their id, and each is given the text of the next: a
+    permutation without fixed points that hardly changes when a gene is added. A single gene keeps
+    its own text.
+
+    Parameters
+    ----------
+    genes
+        Ensembl gene ids.
+    seed
+        Another seed gives another permutation.
+
+    Returns
+    -------
+    ndarray of int
+        Position of the gene whose text each gene is given.
     """
     keys = [hashlib.sha256(f"{seed}:{gene}".encode()).digest() for gene in genes]
     order = np.array(sorted(range(len(genes)), key=keys.__getitem__), dtype=np.intp)

@@ -1,6 +1,7 @@
-"""Vectors of texts that were embedded before, content-addressed in the object store.
+"""The vector cache: vectors of texts that were embedded before, content-addressed in the store.
 
-Also what embedding texts would cost, before any of it is paid.
+Also a forecast of what embedding texts costs. What may be spent is
+`genept.text.embedders.hosted.budget`.
 """
 
 from __future__ import annotations
@@ -42,10 +43,19 @@ Vectors = npt.NDArray[np.float32]
 class VectorCache:
     """The vectors of one embedder.
 
-    Shards are read once, when the cache is first asked or when it is refreshed; those this
-    object writes are known to it. Writers never lose what another one wrote. Of two that
-    embed the same text each keeps a valid vector of it; that metered texts are not paid for
-    twice is seen to by `genept.text.embedders.hosted.budget`.
+    Shards are read once, at first use or on `refresh`; those that this object writes are known to
+    it. Writers never lose what another wrote. If two embed the same text, each keeps a valid vector
+    of it; that metered texts are paid for once is the task of
+    `genept.text.embedders.hosted.budget`.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+    embedder
+        Its id, identity and dimensions name the folder of its vectors.
     """
 
     def __init__(self, store: ObjectStore, product: str, embedder: TextEmbedder) -> None:
@@ -58,7 +68,18 @@ class VectorCache:
         self._matrices: list[Vectors] = []
 
     def missing(self, texts: Sequence[str]) -> list[str]:
-        """The distinct texts that have no vector yet, in order."""
+        """Return the distinct texts that have no vector yet.
+
+        Parameters
+        ----------
+        texts
+            Texts; may repeat.
+
+        Returns
+        -------
+        list of str
+            In the order given.
+        """
         known = self._known()
         return [text for text in dict.fromkeys(texts) if text_sha256(text) not in known]
 
@@ -67,31 +88,50 @@ class VectorCache:
         return address in self._known()
 
     def add(self, texts: Sequence[str], vectors: Vectors, payment: Payment | None = None) -> None:
-        """Keep the vectors of texts, and what they cost; nothing invalid is kept.
+        """Store the vectors of texts together with their payment.
+
+        Parameters
+        ----------
+        texts
+            Texts.
+        vectors
+            Texts × dimensions, float32.
+        payment
+            What they cost; None: nothing.
 
         Raises
         ------
         EmbeddingError
-            If a vector is not finite, of the wrong dimension or not of the promised length.
+            A vector is not finite, of the wrong dimension or not of the promised length.
         """
         self.add_addressed([text_sha256(text) for text in texts], vectors, payment)
 
     def add_addressed(
         self, addresses: Sequence[str], vectors: Vectors, payment: Payment | None = None
     ) -> None:
-        """Keep vectors of texts of which only the SHA-256 is at hand; see `add`."""
+        """Store vectors of texts of which only the SHA-256 is known; see `add`."""
         validate_vectors(vectors, len(addresses), self.dimensions, unit_norm=self.unit_norm)
         self._known()
         key = self._write(addresses, vectors, [payment] if payment else [])
         self._remember(key, addresses, vectors.copy())
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of texts, in order: texts × dimensions.
+        """Return the vectors of texts.
+
+        Parameters
+        ----------
+        texts
+            Texts; may repeat.
+
+        Returns
+        -------
+        ndarray of float32
+            Texts × dimensions, in order.
 
         Raises
         ------
         KeyError
-            If a text has no vector yet.
+            A text has no vector yet.
         """
         known = self._known()
         places = np.empty((len(texts), 2), dtype=np.int64)
@@ -107,7 +147,7 @@ class VectorCache:
         return matrix
 
     def refresh(self) -> None:
-        """Take note of what other writers have added since."""
+        """Read what other writers have added since."""
         for _ in range(RELISTED):
             known = self._read or set()
             new = [i.key for i in self.store.list(self.prefix) if i.key not in known]
@@ -126,11 +166,21 @@ class VectorCache:
         )
 
     def compact(self, at_least: int = COMPACT_AT) -> bool:
-        """Merge the shards into one if there are `at_least` so many; whether it did.
+        """Merge the shards into one if there are at least so many.
 
-        The merged shard is complete before those that went into it are deleted: at any moment
-        every vector lies in a shard that a reader is shown, and one whose shard is gone under
-        its hands lists again. Several may compact at once.
+        The merged shard is complete before those that went into it are deleted: every vector is
+        always in a shard that a reader can list, and a reader whose shard disappears lists again.
+        Several processes may compact at once.
+
+        Parameters
+        ----------
+        at_least
+            Number of shards.
+
+        Returns
+        -------
+        bool
+            Whether shards were merged.
         """
         keys = [info.key for info in self.store.list(self.prefix)]
         if len(keys) < max(at_least, 2):
@@ -206,7 +256,21 @@ class VectorCache:
 
 @dataclass(frozen=True)
 class CostForecast:
-    """Cost of the texts that have no vector yet; `basis` says how tokens were counted."""
+    """Cost of the texts that have no vector yet.
+
+    Parameters
+    ----------
+    embedder
+        Its id.
+    n_texts, n_new
+        Distinct texts, and those without a vector.
+    tokens
+        Tokens of those without a vector.
+    dollars
+        Their cost.
+    basis
+        How tokens were counted.
+    """
 
     embedder: str
     n_texts: int
@@ -219,12 +283,23 @@ class CostForecast:
 def forecast(
     embedder: TextEmbedder, cache: VectorCache, texts: Sequence[str], *, price: float = 1.0
 ) -> CostForecast:
-    """What `texts` would cost now, without asking anybody.
+    """Forecast what embedding texts costs; no request is sent.
 
     Parameters
     ----------
+    embedder
+        The embedder.
+    cache
+        Its cache.
+    texts
+        Texts; may repeat.
     price
-        Share of the full price: that of the Batch API is the declaration's `batch_price`.
+        Share of the full price: for the Batch API the declaration's `batch_price`.
+
+    Returns
+    -------
+    CostForecast
+        Zero dollars for models on this machine.
     """
     new = cache.missing(texts)
     if not isinstance(embedder, MeteredEmbedder):

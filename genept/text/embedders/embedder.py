@@ -1,8 +1,7 @@
-"""What a text embedder is, and what must be true of the vectors that any of them returns.
+"""What a text embedder is, and what must be true of its vectors.
 
-The contract that the local models, the controls and hosted services share. How vectors are
-cached, and which texts are embedded, belongs to `genept.text.embedders.cache` and
-`genept.text.embedders.gene_vectors`.
+The contract of local models, controls and hosted services. Caching is
+`genept.text.embedders.cache`; which texts are embedded is `genept.text.embedders.gene_vectors`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class EmbeddingError(ValueError):
 
 
 class RefusedEmbeddingError(EmbeddingError):
-    """Asking again would change nothing: somebody has to act first."""
+    """A failure that a further request would not change: someone has to act first."""
 
 
 class TextEmbedder(Protocol):
@@ -59,10 +58,20 @@ class TextEmbedder(Protocol):
 
 @dataclass(frozen=True)
 class EmbeddingAnswer:
-    """What became of texts that a service was asked for, good or bad, and what that took.
+    """The result of one request to a service, good or bad.
 
-    `vectors` are those of `texts`, which leave out what was not answered well; `failure` then
-    says what and why. `tokens` is None where the service did not say what it charged for.
+    Parameters
+    ----------
+    texts
+        Texts with a valid vector.
+    vectors
+        Their vectors, float32, texts × dimensions.
+    tokens
+        Tokens charged; None if the service did not say.
+    n_requests, n_unanswered
+        Requests with an answer, and those without a complete one.
+    failure
+        Why other texts have no vector; None if all have one.
     """
 
     texts: tuple[str, ...]
@@ -75,7 +84,7 @@ class EmbeddingAnswer:
 
 @runtime_checkable
 class MeteredEmbedder(TextEmbedder, Protocol):
-    """A text embedder that charges by the token, so that every answer has to be accounted for."""
+    """A text embedder that charges by the token, so that every answer is accounted for."""
 
     @property
     def counted_by(self) -> str:
@@ -83,20 +92,20 @@ class MeteredEmbedder(TextEmbedder, Protocol):
 
     @property
     def at_once(self) -> int:
-        """Requests that may be under way at the same time."""
+        """Number of requests that may be open at the same time."""
 
     @property
     def tokens_per_minute(self) -> int:
-        """The most that may be asked for in a minute."""
+        """Most tokens that may be requested in a minute."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text: exact, or no less than the service is expected to charge for."""
+        """Tokens of each text: exact, or at least what the service is expected to charge."""
 
     def pack(self, texts: Sequence[str]) -> list[list[str]]:
-        """Texts as requests that the service accepts."""
+        """Divide texts into requests that the service accepts."""
 
     def ask(self, texts: Sequence[str]) -> EmbeddingAnswer:
-        """One request's texts, asked for until answered well or given up; never raises."""
+        """Embed the texts of one request, with retries; never raises."""
 
 
 def validate_vectors(
@@ -131,7 +140,20 @@ def validate_vectors(
 
 
 def fault_of(vector: npt.NDArray[np.float32], *, unit_norm: bool) -> str | None:
-    """What is wrong with the values of one vector; none if nothing is."""
+    """Return what is wrong with one vector.
+
+    Parameters
+    ----------
+    vector
+        Shape (dimensions,).
+    unit_norm
+        Whether its length must be 1.
+
+    Returns
+    -------
+    str or None
+        The fault, in words; None if there is none.
+    """
     try:
         validate_vectors(vector[None], 1, len(vector), unit_norm=unit_norm)
     except EmbeddingError as error:

@@ -1,6 +1,6 @@
 """Gene embeddings: one part of table `gene_embeddings` per space.
 
-The durable loop embeds what is missing, batch by batch, each kept before the next.
+Missing vectors are embedded batch by batch; each batch is stored before the next is started.
 """
 
 from __future__ import annotations
@@ -47,7 +47,15 @@ def plain_loop(
     _at_once: int,
     _interrupted: threading.Event,
 ) -> None:
-    """The simplest runner: one batch after the other, in this thread."""
+    """Embed one batch after the other, in this thread: the simplest `Runner`.
+
+    Parameters
+    ----------
+    batches
+        Texts by batch.
+    embed_batch
+        Embeds and stores a batch.
+    """
     for batch in batches:
         embed_batch(batch)
 
@@ -59,17 +67,30 @@ def embed_through_cache(
     runner: Runner = plain_loop,
     spending_limit: SpendingLimit | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Vectors of texts; only texts never seen before are given to the embedder.
+    """Return vectors of texts; only texts without a cached vector are embedded.
 
     Parameters
     ----------
+    embedder
+        The embedder.
+    cache
+        Its cache.
+    texts
+        Texts; may repeat.
+    runner
+        Runs the batches.
     spending_limit
-        What a metered embedder may cost.
+        What a metered embedder may cost; None: no limit.
 
     Returns
     -------
     ndarray of float32
-        texts × dimensions, in the order of `texts`; scaled to unit length.
+        Texts × dimensions, in order, scaled to unit length.
+
+    Raises
+    ------
+    EmbeddingError
+        A text could not be embedded; what was embedded is kept.
     """
     missing = sorted(cache.missing(texts), key=len)  # alike lengths pad little
     if missing:
@@ -136,21 +157,34 @@ def embed_genes(
     runner: Runner = plain_loop,
     spending_limit: SpendingLimit | None = None,
 ) -> Part:
-    """The gene vectors of one space, unless the lake holds them already.
+    """Build the gene vectors of one space, unless the lake holds them already.
 
     Parameters
     ----------
+    lake
+        Where the table is stored.
+    space
+        The space.
     descriptions
         The recipe's part of table `gene_descriptions`.
     open_embedder
         Opens the pretrained or hosted text model; called only if the space needs one and is new.
+    product
+        Key prefix of the installation.
+    runner
+        Runs the batches.
     spending_limit
-        What a hosted model may cost.
+        What a hosted model may cost; None: no limit.
+
+    Returns
+    -------
+    Part
+        Of table `gene_embeddings`.
 
     Raises
     ------
     EmbeddingError
-        If that model is not the space's.
+        The model is not that of the space, or a text could not be embedded.
     """
     origin = Origin(
         code=("genept.text", "genept.schema.tables"),

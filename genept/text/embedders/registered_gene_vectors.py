@@ -1,7 +1,7 @@
-"""Spaces of one's own: existing tables of gene vectors, registered so that releases hold them.
+"""Registered gene vectors: users' existing tables of vectors, as spaces that releases hold.
 
-A registration is a declaration and the content that it names by hash, both in the bucket. What
-is registered is never rewritten; removing it takes back the declaration, not what was released.
+A registration is a declaration and the content that it names by hash, both in the bucket. What is
+registered is never rewritten; removing it removes the declaration, not what was released.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHOWN: Final = 5
 
 
 class RegisteredSpace(BaseModel):
-    """The declaration of a registered table of vectors."""
+    """The declaration of a registered table of gene vectors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,18 +62,18 @@ class RegisteredSpace(BaseModel):
 
 @dataclass(frozen=True)
 class Mapped:
-    """Vectors by gene, and what became of the names of the table.
+    """Vectors by gene, and the mapping of the table's names.
 
     Parameters
     ----------
     genes
         ensembl_gene_id and symbol, sorted by id.
     vectors
-        genes × dimensions, unit length.
+        Genes × dimensions, float32, unit length.
     names
         input_id, outcome, ensembl_gene_id, evidence and `used`, of every name.
     lengths
-        Of the vectors as published: shortest and longest.
+        Shortest and longest vector as published.
     """
 
     genes: pl.DataFrame
@@ -83,30 +83,39 @@ class Mapped:
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """How many names had each outcome."""
+        """Number of names by outcome."""
         return dict(self.names["outcome"].value_counts(sort=True).iter_rows())
 
     @property
     def superseded(self) -> int:
-        """Names that mean a gene, but stood behind a better name of it."""
+        """Number of names that mean a gene for which a better name was used."""
         return int((self.names["ensembl_gene_id"].is_not_null() & ~self.names["used"]).sum())
 
 
 def map_vectors(table: VectorTable, nomenclature: Nomenclature, genes: pl.DataFrame) -> Mapped:
-    """The vectors of a table by gene.
+    """Map the vectors of a table to genes.
 
-    Where several names mean one gene, its approved symbol or id stands before an alias, and
-    equal vectors are one; names of the same rank with different vectors give the gene none.
+    If several names mean one gene, its approved symbol or id is preferred to an alias, and equal
+    vectors count as one; names of the same rank with different vectors leave the gene without one.
 
     Parameters
     ----------
+    table
+        Names and vectors.
+    nomenclature
+        Maps names.
     genes
         Table `genes`.
+
+    Returns
+    -------
+    Mapped
+        Vectors at unit length.
 
     Raises
     ------
     SourceError
-        A name stands twice, a vector is not finite or all zero, or no name means a gene.
+        A name occurs twice, a vector is not finite or all zero, or no name means a gene.
     """
     units, lengths = unit_vectors(table)
     names = nomenclature.map(table.names).rows.with_row_index("row")
@@ -137,7 +146,20 @@ def map_vectors(table: VectorTable, nomenclature: Nomenclature, genes: pl.DataFr
 
 
 def registered_spaces(store: ObjectStore, product: str) -> list[RegisteredSpace]:
-    """The registered spaces, by id."""
+    """List the registered spaces.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+
+    Returns
+    -------
+    list of RegisteredSpace
+        Sorted by id.
+    """
     return read_declarations(store, f"{product}/spaces/declarations/", RegisteredSpace, "space")
 
 
@@ -154,19 +176,36 @@ def register(
     licence: str = "not stated",
     redistributable: bool = False,
 ) -> RegisteredSpace:
-    """Store mapped vectors and declare them as the space `id_`.
+    """Store mapped vectors and declare them as a space.
 
     Parameters
     ----------
-    licence, redistributable
-        The terms of the vectors, and whether they allow a release to be passed on.
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+    id_
+        Id of the space.
+    mapped
+        The vectors.
+    file, file_sha256
+        Name and hash of the table they come from.
+    reference_release
+        The reference that the names were mapped with.
+    citation, licence, redistributable
+        Terms of the vectors, and whether they allow a release to be passed on.
+
+    Returns
+    -------
+    RegisteredSpace
+        The declaration.
 
     Raises
     ------
     ValueError
-        `id_` is no id of a space.
+        `id_` is not an id of a space.
     StoreError
-        It is taken.
+        The id is taken.
     """
     content = _content(mapped)
     declared = RegisteredSpace(
@@ -199,7 +238,16 @@ def register(
 
 
 def remove(store: ObjectStore, product: str, id_: str) -> None:
-    """Take a declaration back: the next release does not hold the space.
+    """Remove a declaration: the next release does not hold the space.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+    id_
+        Id of the space.
 
     Raises
     ------
@@ -213,7 +261,27 @@ def remove(store: ObjectStore, product: str, id_: str) -> None:
 
 
 def release_registered_space(lake: Lake, space: Space, *, product: str) -> Part:
-    """The part of table `gene_embeddings` of a registered space, unless the lake holds it."""
+    """Build the part of table `gene_embeddings` of a registered space, unless the lake holds it.
+
+    Parameters
+    ----------
+    lake
+        Where the table is stored.
+    space
+        A registered space.
+    product
+        Key prefix of the installation.
+
+    Returns
+    -------
+    Part
+        Its vectors.
+
+    Raises
+    ------
+    StoreError
+        The stored content is damaged, or the space is not registered.
+    """
     sha256 = str(space.table)
     origin = Origin(
         code=("genept.text.embedders.registered_gene_vectors", "genept.schema.tables"),
@@ -263,7 +331,7 @@ def _content(mapped: Mapped) -> bytes:
 
 
 def _terms(store: ObjectStore, product: str, id_: str) -> dict[str, object]:
-    """What the origin of a space's vectors says of their licence, for `genept.release.staging`."""
+    """The licence of a space's vectors, as settings of their origin; read by `genept.release`."""
     for declared in registered_spaces(store, product):
         if declared.id == id_:
             return {"licence": declared.licence, "redistributable": declared.redistributable}

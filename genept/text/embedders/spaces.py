@@ -1,7 +1,7 @@
 """Spaces: which text embedder is applied to which recipe, and which of them are controls.
 
-Declared in `spaces.toml` and in the user's own recipes file; tables of vectors that were
-registered as spaces of their own are `genept.text.embedders.registered_gene_vectors`.
+Declared in `spaces.toml` and in the user's own recipes file. Registered tables of vectors are
+`genept.text.embedders.registered_gene_vectors`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ _ID: Final = re.compile(
 
 @dataclass(frozen=True)
 class Space:
-    """A coordinate system for genes; vectors of two spaces never meet.
+    """A coordinate system for genes; vectors of two spaces are never compared.
 
     Parameters
     ----------
+    embedder, recipe
+        Their ids.
     is_control
-        Whether the space carries no knowledge, so that others must beat it.
+        Whether the space carries no knowledge, so that others must score better.
     variant
         ``shuffled``: each gene has the vector of another gene's text.
     table
@@ -51,12 +53,12 @@ class Space:
 
     @property
     def is_random(self) -> bool:
-        """Whether its vectors are drawn, one per gene, and read no text."""
+        """Whether its vectors are drawn at random, one per gene, and use no text."""
         return re.fullmatch(r"random-\d+", self.embedder) is not None
 
     @property
     def is_lsa(self) -> bool:
-        """Whether its embedder is fitted on the very descriptions that it embeds."""
+        """Whether its embedder is fitted on the descriptions that it embeds."""
         return re.fullmatch(r"lsa-\d+", self.embedder) is not None
 
     @property
@@ -66,17 +68,36 @@ class Space:
 
     @property
     def needs_embedder(self) -> bool:
-        """Whether a pretrained text embedder is needed: neither drawn, fitted nor registered."""
+        """Whether it needs a pretrained embedder: neither random, fitted nor registered."""
         return not (self.is_random or self.is_lsa or self.table)
 
 
 def space_of(id_: str, *, is_control: bool = False, table: str | None = None) -> Space:
-    """The space of an id.
+    """Return the space with an id.
+
+    Parameters
+    ----------
+    id_
+        ``embedder/recipe`` or ``embedder/recipe@shuffled``.
+    is_control
+        Whether it carries no knowledge.
+    table
+        Hash of its registered table.
+
+    Returns
+    -------
+    Space
+        The space.
 
     Raises
     ------
     ValueError
-        If it is no id, or a control of what is a control already.
+        It is not an id, or a shuffled variant of a space without texts.
+
+    Examples
+    --------
+    >>> space_of("minilm-l6-v2/name-go@shuffled").is_control
+    True
     """
     match = _ID.fullmatch(id_)
     if match is None:
@@ -93,12 +114,22 @@ def space_of(id_: str, *, is_control: bool = False, table: str | None = None) ->
 
 @cache
 def declared_spaces(further: Path | None = None) -> dict[Space, bool]:
-    """Every declared space, in order, and whether a release holds it unasked.
+    """Return every declared space, and whether a release holds it by default.
+
+    Parameters
+    ----------
+    further
+        A file of the user's own declarations; None: only those of the platform.
+
+    Returns
+    -------
+    dict of Space to bool
+        In the order of declaration.
 
     Raises
     ------
     SourceError
-        A declaration is wrong, or one is made twice.
+        A declaration is invalid, or made twice.
     """
     shipped = files("genept.text.embedders").joinpath("spaces.toml").read_text(encoding="utf-8")
     entries = tomllib.loads(shipped)["spaces"]
@@ -122,19 +153,26 @@ def chosen_spaces(
     declared: dict[Space, bool] | None = None,
     own: Sequence[Space] = (),
 ) -> tuple[Space, ...]:
-    """The spaces of these names; if none is named, all that a release holds unasked.
+    """Return spaces by name; without names, all that a release holds by default.
 
     Parameters
     ----------
+    names
+        Ids of spaces.
     declared
-        See `declared_spaces`; by default those that are shipped.
+        See `declared_spaces`; None: those of the platform.
     own
-        Registered tables of vectors.
+        Spaces of registered tables.
+
+    Returns
+    -------
+    tuple of Space
+        In the order of declaration.
 
     Raises
     ------
     ValueError
-        If a name is not a space.
+        A name is not the id of a known space.
     """
     declared = declared_spaces() if declared is None else declared
     known = {space.id: space for space in (*declared, *own)}

@@ -1,7 +1,7 @@
-"""Requests to a hosted service and what it answers: which texts have a good vector, and why not.
+"""Requests to a hosted service and its answers: which texts have a valid vector, and why not.
 
-Texts are packed into requests that the service accepts; refusals are sorted into what passes by
-itself and what somebody must fix.
+Texts are packed into requests that the service accepts; failures are sorted into those that a
+retry may solve and those that someone must fix.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHOWN: Final = 3
 
 
 class UnreadableAnswerError(EmbeddingError):
-    """A success by its status, but no JSON: cut short, or another server's page."""
+    """A successful status with a body that is not JSON: cut short, or another server."""
 
 
 @dataclass
@@ -63,8 +63,9 @@ def read_answer(body: dict[str, Any], n_texts: int, declared: HostedModel) -> Re
     answer = ReadAnswer()
     if (model := body.get("model")) not in declared.answers_as:
         raise RefusedEmbeddingError(
-            f"{declared.id}: asked for the model {declared.model!r}, answered by {model!r}; if "
-            "that is its name for these weights, declare it under `echoes`, else mend the service"
+            f"{declared.id}: requested the model {declared.model!r}, answered by {model!r}; if "
+            "that is its name for these weights, declare it under `echoes`; otherwise correct the "
+            "service"
         )
     rows = body.get("data")
     rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
@@ -72,7 +73,7 @@ def read_answer(body: dict[str, Any], n_texts: int, declared: HostedModel) -> Re
     for row in rows:
         index = row.get("index")
         if type(index) is not int or not 0 <= index < n_texts:
-            continue  # whose place it took is missing, and asked for again
+            continue  # the text whose place it took has no answer, and is requested again
         if times[index] > 1:
             answer.faults[index] = f"was answered {times[index]} times"
             continue
@@ -82,7 +83,7 @@ def read_answer(body: dict[str, Any], n_texts: int, declared: HostedModel) -> Re
         elif len(vector) != declared.dimensions:
             raise RefusedEmbeddingError(
                 f"{declared.id}: expected vectors of {declared.dimensions} dimensions, got "
-                f"{len(vector)}: mend `dimensions` in its declaration, or the service"
+                f"{len(vector)}: correct `dimensions` in its declaration, or the service"
             )
         elif fault := fault_of(vector, unit_norm=declared.unit_norm):
             answer.faults[index] = f"has a vector that {fault}"
@@ -94,7 +95,7 @@ def read_answer(body: dict[str, Any], n_texts: int, declared: HostedModel) -> Re
 
 
 def named(texts: list[tuple[str, str]]) -> str:
-    """Texts and what is wrong with them, recognisable to who must look them up."""
+    """Texts and what is wrong with each, recognisable to the person who must look them up."""
     listed = [f"text {text_sha256(text)[:16]}… ({text[:60]!r}) {why}" for text, why in texts]
     more = f"; and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     return "; ".join(listed[:SHOWN]) + more
@@ -138,24 +139,24 @@ def packed_requests(
     requests: list[list[str]] = []
     alone: list[list[str]] = []
     too_long: list[tuple[str, str]] = []
-    room = 0
+    left = 0
     for text, tokens in zip(texts, n_tokens, strict=True):
         if tokens > model.max_tokens:
             too_long.append((text, f"has {tokens:,} tokens, {model.id} reads {model.max_tokens:,}"))
             alone.append([text])
-        elif requests and tokens <= room and len(requests[-1]) < model.request_texts:
+        elif requests and tokens <= left and len(requests[-1]) < model.request_texts:
             requests[-1].append(text)
-            room -= tokens
+            left -= tokens
         else:
             requests.append([text])
-            room = model.request_tokens - tokens
+            left = model.request_tokens - tokens
     if too_long and is_exact:
         raise RefusedEmbeddingError(f"{named(too_long)}: give its recipe a smaller token budget")
     return requests + alone
 
 
 NO_MONEY: Final = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
-"""Codes that a service sends under 429 and that waiting does not mend."""
+"""Codes that a service sends with status 429 and that waiting does not resolve."""
 
 
 PASSING: Final = (408, 409, 429)
@@ -166,12 +167,13 @@ REMEDIES: Final = {
     404: "the service does not know the model or the address: check `model` in the declaration "
     "and GENEPT_OPENAI_BASE_URL",
     413: "the request is too large: lower `request_tokens` or `request_texts` in the declaration",
-    429: "it is asked too much: lower `tokens_per_minute` in the declaration, or run again later",
+    429: "it receives too many requests: lower `tokens_per_minute` in the declaration, or run "
+    "again later",
 }
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same request may well succeed in a while."""
+    """Whether the same request may succeed later."""
     import openai
 
     if isinstance(error, openai.APIStatusError):
@@ -190,7 +192,7 @@ def was_sent(error: BaseException) -> bool:
 def explained(
     error: Exception, embedder: str, service: str, key: SecretStr, texts: Sequence[str] = ()
 ) -> EmbeddingError:
-    """The failure, said to the person who must act, without the key that a service may echo."""
+    """The failure in words that say what to do, without the key that a service may echo."""
     import openai
 
     passing = is_passing(error)
@@ -203,7 +205,7 @@ def explained(
         elif not passing and texts:
             longest = max(texts, key=len)
             message += f"; of {len(texts)} texts the longest: " + named(
-                [(longest, "was asked for")]
+                [(longest, "was requested")]
             )
     elif isinstance(error, openai.APIConnectionError):
         message += (

@@ -1,4 +1,4 @@
-"""The Batch API, spoken carefully: upload, create once, poll, read output and errors.
+"""The Batch API: upload, create once, poll, read output and errors.
 
 Which texts a batch holds, and what becomes of its answers, is
 `genept.text.embedders.hosted.batch_jobs`.
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What came of a batch: bodies of answers and messages of failures, by `custom_id`."""
+    """Result of a batch: bodies of answers and messages of failures, by `custom_id`."""
 
     answers: Mapping[str, dict[str, Any]]
     failures: Mapping[str, str]
@@ -61,7 +61,7 @@ class BatchApi:
         return self._try(lambda: files.create(file=("texts.jsonl", content), purpose="batch")).id
 
     def create(self, file_id: str, nonce: str) -> str:
-        """Have the file embedded, once: an answer that got lost is looked for, not asked anew."""
+        """Create a batch for the file, once: after a lost answer it is looked up."""
         batches = self.embedder.client.batches
         tried = False
 
@@ -92,12 +92,12 @@ class BatchApi:
         return self._try(search)
 
     def wait(self, batch_id: str) -> BatchOutcome:
-        """Poll until the batch has ended, and read all it left behind.
+        """Poll until the batch has ended, and read its output.
 
         Raises
         ------
         EmbeddingError
-            If nobody waits for it any more, or it cannot be read.
+            The run was interrupted, or the output cannot be read.
         """
         pause = self.embedder.retry_policy.first_wait
         while (batch := self._retrieve(batch_id)).status not in ENDED:
@@ -144,7 +144,7 @@ class BatchApi:
         return self._try(read)
 
     def _try(self, call: Callable[[], T]) -> T:
-        """Do it until it works; failures that pass are waited for."""
+        """Call with retries for failures that may pass."""
         import openai
 
         embedder = self.embedder

@@ -1,9 +1,8 @@
 """Texts embedded through the Batch API: half the price, and up to a day's wait.
 
-A batch is remembered in the store, under the hashes of its texts, before it is asked for: a
-run that is killed at any moment is followed by one that collects what was paid for. What may
-be spent is decided in `genept.text.embedders.hosted.budget`, what is sent in
-`genept.text.embedders.hosted.batch_api`.
+A batch is recorded in the store, under the hashes of its texts, before it is created: after a kill
+at any moment the next run collects what was paid for. What may be spent is
+`genept.text.embedders.hosted.budget`; what is sent is `genept.text.embedders.hosted.batch_api`.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ Keep = Callable[[Sequence[str], npt.NDArray[np.float32], Payment], None]
 
 @dataclass(frozen=True)
 class Job:
-    """A batch that was asked for, or is about to be: then it has no `batch_id` yet."""
+    """A batch that was created, or is about to be: then it has no `batch_id` yet."""
 
     nonce: str
     addresses: tuple[str, ...]
@@ -48,10 +47,14 @@ class BatchJobs:
 
     Parameters
     ----------
+    embedder, cache
+        The embedder and its cache.
+    run_id
+        Of this run, for payments.
     keep
-        Keeps vectors, by the addresses of their texts, with their payment.
+        Stores vectors, by the addresses of their texts, with their payment.
     abandoned
-        Set when nobody waits any more: batches are then left for the next run to collect.
+        Set on interruption: open batches are then left for the next run to collect.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class BatchJobs:
         self._recalled: list[Job] = []
 
     def recall(self) -> None:
-        """Find the batches that an earlier run has left under way."""
+        """Find the batches that an earlier run left open."""
         for info in self.store.list(self.prefix):
             entry = json.loads(self.store.get(info.key))
             job = Job(**{**entry, "addresses": tuple(entry["addresses"])})
@@ -81,7 +84,7 @@ class BatchJobs:
                 self._recalled.append(job)
 
     def collect(self, texts: Sequence[str]) -> None:
-        """Wait for the recalled batches that hold some of these texts, and keep what they made."""
+        """Wait for recalled batches that hold some of these texts, and store their vectors."""
         wanted = {text_sha256(text) for text in texts}
         with self._lock:
             while mine := [job for job in self._recalled if wanted & set(job.addresses)]:
@@ -93,12 +96,12 @@ class BatchJobs:
                 self._recalled.remove(job)
 
     def settle(self, texts: Sequence[str]) -> None:
-        """Embed texts: a batch, and another one for those it did not answer well.
+        """Embed texts in a batch, and in further ones those without a valid vector.
 
         Raises
         ------
         EmbeddingError
-            If texts were answered badly every time, or the batch failed.
+            Texts have no valid vector after `ROUNDS` batches, or a batch failed.
         """
         by_address = {text_sha256(text): text for text in texts}
         todo = list(by_address)
@@ -116,7 +119,7 @@ class BatchJobs:
         )
 
     def _begin(self, texts: Mapping[str, str]) -> tuple[Job, str]:
-        """Ask for a batch that is remembered before it exists."""
+        """Create a batch that is recorded before it exists."""
         tokens = sum(self.embedder.count_tokens(list(texts.values())))
         job = Job(secrets.token_hex(12), tuple(texts), tokens)
         etag = self.store.put_if_match(self._key(job), _body(job), None)
@@ -126,7 +129,7 @@ class BatchJobs:
         return job, batch_id
 
     def _finish(self, job: Job, batch_id: str) -> dict[str, str]:
-        """Wait for a batch and keep what is good of it; what is wrong with the other texts."""
+        """Wait for a batch and store its valid vectors; return what is wrong with other texts."""
         outcome = self._api.wait(batch_id)
         good: dict[str, npt.NDArray[np.float32]] = {}
         faults = dict.fromkeys(job.addresses, "was not answered")
@@ -192,14 +195,14 @@ class BatchJobs:
 def packed_jobs(texts: Sequence[str]) -> list[list[str]]:
     """Texts as batches that the service accepts."""
     jobs: list[list[str]] = []
-    room = 0
+    left = 0
     for text in texts:
         size = len(text.encode())
-        if not jobs or size > room or len(jobs[-1]) >= JOB_TEXTS:
+        if not jobs or size > left or len(jobs[-1]) >= JOB_TEXTS:
             jobs.append([])
-            room = JOB_BYTES
+            left = JOB_BYTES
         jobs[-1].append(text)
-        room -= size
+        left -= size
     return jobs
 
 

@@ -1,6 +1,7 @@
-"""Where texts are paid for: under a lease, within a budget, each payment kept with its vectors.
+"""The budget: texts are paid for under a lease, within the spending limit, and recorded at once.
 
-Also the hosted embedders of an installation: which may be used, and why not.
+One run pays at a time. A killed run costs at most the requests that were open. The record of
+payments is `genept.text.embedders.hosted.ledger`.
 """
 
 from __future__ import annotations
@@ -38,14 +39,16 @@ POLL: Final = 0.5
 
 
 class Lease:
-    """The right to pay. Use it as a context: it is renewed until its end.
+    """The exclusive right to pay; a context in which the lease is renewed until it is left.
 
     Parameters
     ----------
+    store, key
+        The object that holds the lease.
     waiting
-        Told once why this waits.
+        Called once with the reason if another run holds it.
     seconds
-        How long the lease holds after its last renewal.
+        How long the lease lasts after its last renewal.
     """
 
     def __init__(
@@ -89,11 +92,17 @@ class Lease:
             return  # it was taken over, or it ends by itself
 
     def confirm(self) -> None:
-        """Raise unless the lease is still held, with time to spare."""
+        """Check that the lease is still held, with time to spare.
+
+        Raises
+        ------
+        RefusedEmbeddingError
+            It may have ended: the run was suspended or lost contact with the store.
+        """
         if uptime() > self._until - _spare(self.seconds):
             raise RefusedEmbeddingError(
                 "this run was suspended, or cut off from the store, for so long that another one "
-                "may be paying by now; nothing more was asked for: run again"
+                "may be paying by now; nothing more was requested: run again"
             )
 
     def _take(self) -> bool:
@@ -134,9 +143,9 @@ class Lease:
                 continue  # out of reach for a moment: `confirm` says when it was too long
 
     def _write(self, seconds: float, etag: str) -> None:
-        """Hold the lease for so long from now on; 0 lets go of it.
+        """Hold the lease for so many seconds from now; 0 releases it.
 
-        `until` is by the wall clock, for whoever looks, and for versions that compare it.
+        `until` is wall-clock time, for people and for earlier versions that compare it.
         """
         until = uptime() + seconds if seconds else 0.0
         times = {"until": time.time() + seconds if seconds else 0.0, "uptime": until}
@@ -153,11 +162,11 @@ def _spare(seconds: float) -> float:
 
 
 class BudgetError(RefusedEmbeddingError):
-    """The next request might cost more than is left; what was paid for is kept."""
+    """The next request may exceed the spending limit; what was paid for is kept."""
 
 
 class TokenRate:
-    """Spaces requests so that no minute sees more tokens than allowed, whatever the threads."""
+    """Spaces requests so that no minute has more tokens than allowed, for any number of threads."""
 
     def __init__(self, tokens_per_minute: int) -> None:
         self.per_second = tokens_per_minute / 60
@@ -165,7 +174,7 @@ class TokenRate:
         self._lock = threading.Lock()
 
     def wait(self, tokens: int) -> float:
-        """Wait for `tokens` to be allowed; seconds waited."""
+        """Wait until `tokens` are allowed; return the seconds waited."""
         with self._lock:
             now = time.monotonic()
             start = max(now, self._free_at)
@@ -175,15 +184,20 @@ class TokenRate:
 
 
 class Budget:
-    """Pays for texts; use it as a context. Safe to share between threads.
+    """Pays for texts; a context that several threads may share.
 
     Parameters
     ----------
+    embedder, cache
+        The embedder and its cache.
+    spending_limit
+        What may be spent.
+    run_id
+        Of this run, for payments.
     abandoned
-        Set when nobody waits for what is paid for any more: batches under way are then left
-        to the next run.
+        Set on interruption: open batches are then left to the next run.
     waiting
-        Told when another run is paying and has to be waited for.
+        Called with the reason if another run is paying and has to be waited for.
     """
 
     def __init__(
@@ -229,14 +243,19 @@ class Budget:
         self._lease.__exit__()
 
     def pay(self, texts: Sequence[str]) -> None:
-        """See to it that every text has a vector in the cache, paying only for those without.
+        """Embed every text that has no vector in the cache, and store it with its payment.
+
+        Parameters
+        ----------
+        texts
+            Texts; those with a vector cost nothing.
 
         Raises
         ------
         BudgetError
-            Before a request that might exceed the budget.
+            Before a request that may exceed the spending limit.
         EmbeddingError
-            If a text could not be embedded; those that could are kept.
+            A text could not be embedded; the others are kept.
         """
         if self._refused:
             raise self._refused
@@ -289,7 +308,7 @@ class Budget:
 
     @contextmanager
     def _reserved_for(self, tokens: int, price: float = 1.0) -> Iterator[None]:
-        """Set aside what a request may cost, before it is sent and until it is settled."""
+        """Reserve what a request may cost until it is recorded."""
         dollars = tokens * self.embedder.dollars_per_million_tokens * price / MILLION
         budget = self.spending_limit.budget
         with self._lock:

@@ -1,4 +1,7 @@
-"""Which hosted text embedders there are: declarations, from `embedders.toml` and the user's own."""
+"""Declarations of hosted text embedders, from `embedders.toml` and the user's own file.
+
+Also what may be spent on them. Opening one is `genept.text.embedders.hosted.openai`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 
 class HostedModel(BaseModel):
-    """One hosted embedder: what to ask for, what must come back, and what it costs."""
+    """One hosted embedder: what to request, what to expect, and what it costs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,9 +62,9 @@ class SpendingLimit:
     Parameters
     ----------
     budget
-        Dollars that the installation may have spent in all; none: no limit.
+        Dollars that the installation may have spent in all; None: no limit.
     batch_api
-        Whether to ask through the Batch API: half the price, up to a day's wait.
+        Whether to use the Batch API: half the price, up to a day's wait.
     """
 
     budget: float | None = None
@@ -70,12 +73,22 @@ class SpendingLimit:
 
 @cache
 def load_embedders(own: Path | None = None) -> dict[str, HostedModel]:
-    """The hosted embedders by id: those of the platform, and those of the user's `own` file.
+    """Load the hosted embedders: those of the platform, and those of a user's own file.
+
+    Parameters
+    ----------
+    own
+        The user's file; None: only those of the platform.
+
+    Returns
+    -------
+    dict of str to HostedModel
+        By id.
 
     Raises
     ------
     RefusedEmbeddingError
-        If the file is not there, is no TOML, or redefines an embedder of the platform.
+        The file is missing or not TOML, or redefines an embedder of the platform.
     """
     known = _entries(
         files("genept.text.embedders.hosted").joinpath("embedders.toml").read_text("utf-8"), ""

@@ -1,8 +1,7 @@
-"""What was paid for vectors: one payment per shard, kept inside the shard.
+"""The ledger: what was paid for vectors, one payment per shard, stored inside the shard.
 
-Because the vectors and what they cost are one object, written at once, nothing is kept
-that was not recorded. Whether something may be paid is decided in
-`genept.text.embedders.hosted.budget`.
+Vectors and their cost are one object, written at once, so no vector is kept without its payment.
+Whether something may be paid is decided in `genept.text.embedders.hosted.budget`.
 """
 
 from __future__ import annotations
@@ -34,10 +33,25 @@ MILLION: Final = 1_000_000
 
 @dataclass(frozen=True)
 class Payment:
-    """One payment: a request or a batch, and everything that had to be asked again for it.
+    """One payment: a request or a batch, with its retries.
 
-    `n_unanswered` counts requests whose answer never came whole: a service may have charged
-    for them, and nobody but its invoice can say so.
+    `n_unanswered` counts requests without a complete answer: the service may have charged for them,
+    which only its invoice shows.
+
+    Parameters
+    ----------
+    receipt_id, paid_at, run_id
+        Identity, time (UTC) and run.
+    embedder
+        Its id.
+    mode
+        Single request or batch.
+    n_texts, n_requests, n_unanswered
+        Texts with a vector, requests with an answer, and requests without one.
+    tokens, tokens_from
+        Tokens charged, by the service's usage or by our estimate.
+    dollars
+        Their price.
     """
 
     receipt_id: str
@@ -66,7 +80,7 @@ def new_payment(
     estimate: int,
     price: float = 1.0,
 ) -> Payment:
-    """A payment of now, over what the service says it charged for, else over our estimate."""
+    """A payment made now, by the tokens that the service charged, else by our estimate."""
     tokens = estimate if usage is None else usage
     return Payment(
         receipt_id=receipt_id,
@@ -84,7 +98,7 @@ def new_payment(
 
 
 def payments_as_json(payments: Iterable[Payment]) -> bytes:
-    """Receipts as they lie in a shard."""
+    """Payments as they are stored in a shard."""
     return json.dumps([asdict(payment) for payment in payments], sort_keys=True).encode()
 
 
@@ -94,12 +108,24 @@ def payments_in(metadata: Mapping[bytes, bytes] | None) -> list[Payment]:
 
 
 def all_payments(store: ObjectStore, product: str) -> list[Payment]:
-    """Every payment of an installation, each once, oldest first; reads footers only.
+    """Read every payment of an installation; only footers of shards are read.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+
+    Returns
+    -------
+    list of Payment
+        Each once, oldest first.
 
     Raises
     ------
     StoreError
-        If shards keep disappearing while they are read.
+        Shards keep disappearing while they are read.
     """
     prefix = f"{product}/cache/vectors/"
     for _ in range(RELISTED):
@@ -123,7 +149,20 @@ def _of_shard(store: ObjectStore, key: str) -> list[Payment] | None:
 
 
 def record_ledger(lake: Lake, product: str) -> Part:
-    """Table `embedding_ledger`: every payment there has been, one row each."""
+    """Build table `embedding_ledger`: one row per payment.
+
+    Parameters
+    ----------
+    lake
+        Where the table is stored.
+    product
+        Key prefix of the installation.
+
+    Returns
+    -------
+    Part
+        The whole table.
+    """
     rows = [asdict(payment) for payment in all_payments(lake.store, product)]
     schema = {column.name: pl.String for column in TABLES["embedding_ledger"].columns}
     numbers = {"n_texts": pl.Int64, "n_requests": pl.Int64, "n_unanswered": pl.Int64}

@@ -1,8 +1,7 @@
-"""Text embedders behind OpenAI's protocol: asking, asking again, and giving up by name.
+"""Text embedders behind OpenAI's protocol: requests, retries, and failures that name the texts.
 
-One request at a time; packing is `genept.text.embedders.hosted.answers`, what a good answer is
-`genept.text.embedders.hosted.answers`, and whether it may be paid for
-`genept.text.embedders.hosted.budget`.
+Also the hosted embedders that an installation may use. Packing and reading answers is
+`genept.text.embedders.hosted.answers`; paying is `genept.text.embedders.hosted.budget`.
 """
 
 from __future__ import annotations
@@ -47,12 +46,12 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 ROUNDS: Final = 3
-"""How often the texts that were answered badly are asked for in all."""
+"""How often texts without a valid vector are requested in all."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long a service is waited for, and how often it is tried, seconds."""
+    """How long to wait for a service, in seconds, and how often to try."""
 
     connect: float = 10.0
     read: float = 60.0
@@ -63,7 +62,7 @@ class RetryPolicy:
 
 @dataclass
 class _Count:
-    """What asking has taken so far; `tokens` is None once an answer did not say."""
+    """What requests have taken so far; `tokens` is None once an answer did not say."""
 
     answered: int = 0
     unanswered: int = 0
@@ -75,16 +74,18 @@ class _Count:
 
 
 class OpenAIEmbedder:
-    """A hosted model. Nothing is opened before it is asked; it can be sent to another process.
+    """A hosted model. No connection is opened before the first request; it can be pickled.
 
     Parameters
     ----------
     declared
         The model.
     api_key
-        Never logged, never part of `identity`.
+        Never logged, and not part of `identity`.
     base_url
         The service, if the declaration names none.
+    retry_policy
+        Waits and attempts; None: the defaults.
     """
 
     def __init__(
@@ -140,9 +141,9 @@ class OpenAIEmbedder:
         return np.array([vectors[text] for text in texts], np.float32).reshape(-1, self.dimensions)
 
     def ask(self, texts: Sequence[str]) -> EmbeddingAnswer:
-        """Ask for one request's texts, and again for those that were answered badly.
+        """Embed the texts of one request, and again those without a valid vector.
 
-        What was answered well is handed over even if the rest has failed: it was paid for.
+        Valid vectors are returned even if the rest failed: they were paid for.
         """
         good: dict[int, npt.NDArray[np.float32]] = {}
         count = _Count()
@@ -177,7 +178,7 @@ class OpenAIEmbedder:
 
     @cached_property
     def client(self) -> OpenAI:
-        """The client underneath: it tries once, waits a minute, and follows no proxy to itself."""
+        """OpenAI's client: one attempt per call, and no proxy to the machine itself."""
         import httpx2
         from openai import DefaultHttpx2Client, OpenAI
 
@@ -229,7 +230,7 @@ class OpenAIEmbedder:
             raise
 
     def pause(self, state: RetryCallState) -> float:
-        """As long as the service asks for, within reason; else twice as long each time."""
+        """Seconds to wait: as the service says, within limits; else doubling each time."""
         chance = wait_random_exponential(
             self.retry_policy.first_wait, self.retry_policy.longest_wait
         )
@@ -244,7 +245,17 @@ class OpenAIEmbedder:
 
 @dataclass(frozen=True)
 class HostedEmbedders:
-    """Declared models, and what the settings say about paying for them."""
+    """The hosted embedders of an installation: declared models, and the settings for paying.
+
+    Parameters
+    ----------
+    declared
+        Models by id.
+    api_key, base_url
+        Key and address of the service; None where not set.
+    spending_limit
+        What may be spent.
+    """
 
     declared: Mapping[str, HostedModel]
     api_key: SecretStr | None
@@ -253,7 +264,23 @@ class HostedEmbedders:
 
     @classmethod
     def of(cls, settings: Settings) -> HostedEmbedders:
-        """Those of the settings. Raises `RefusedEmbeddingError` if their file is of no use."""
+        """Read them from the settings.
+
+        Parameters
+        ----------
+        settings
+            Of the installation.
+
+        Returns
+        -------
+        HostedEmbedders
+            Shipped and own declarations.
+
+        Raises
+        ------
+        RefusedEmbeddingError
+            The file of own declarations is invalid.
+        """
         return cls(
             load_embedders(settings.embedders),
             settings.openai_api_key,
@@ -268,15 +295,31 @@ class HostedEmbedders:
         return None
 
     def open(self, id_: str) -> OpenAIEmbedder:
-        """A hosted embedder; nothing is sent yet. Raises `RefusedEmbeddingError` without a key."""
+        """Open a hosted embedder; nothing is sent yet.
+
+        Parameters
+        ----------
+        id_
+            Id of a declared model.
+
+        Returns
+        -------
+        OpenAIEmbedder
+            The embedder.
+
+        Raises
+        ------
+        RefusedEmbeddingError
+            There is no key.
+        """
         if (why := self.unavailable(id_)) or self.api_key is None:
             raise RefusedEmbeddingError(str(why))
         return OpenAIEmbedder(self.declared[id_], self.api_key, self.base_url)
 
     def price(self, embedder: OpenAIEmbedder) -> float:
-        """Share of the full price that is paid."""
+        """Share of the full price that is paid: below 1 for the Batch API."""
         return embedder.declared.batch_price if self.spending_limit.batch_api else 1.0
 
     def spaces(self, recipes: Iterable[str]) -> list[Space]:
-        """Every recipe as embedded by every hosted embedder; whoever wants one names it."""
+        """Every recipe embedded by every hosted embedder; built only if named in the settings."""
         return [Space(id_, recipe) for id_ in self.declared for recipe in recipes]

@@ -45,7 +45,7 @@ FAULTS = {
     "no usage": (["no usage"], "kept", 6, 0),
     # Asking again would be in vain.
     "wrong dimension": (["dimension"], "expected vectors of 48 dimensions, got 47", 6, 0),
-    "wrong model": (["model"], "asked for the model 'loopback-48', answered by 'another", 6, 0),
+    "wrong model": (["model"], "requested the model 'loopback-48', answered by 'another", 6, 0),
     "quota": (["quota"], "the account has no money left", 0, 0),
     "key refused": (["401"], "check GENEPT_OPENAI_API_KEY", 0, 0),
     "text refused": (["400"], "of 6 texts the longest: text [0-9a-f]{16}…", 0, 0),
