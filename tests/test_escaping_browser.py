@@ -17,8 +17,12 @@ from assets.results import shown_pictures
 from genept.client.site.page_parts import Score, interval_plot, share_bar
 from genept.common.display import visible
 from genept.models.cards.card import Facts
-from genept.models.cards.forgetting import ForgettingMatrix, forgetting_picture
-from genept.models.cards.model_reports import card_markdown, card_page
+from genept.models.cards.model_reports import (
+    ForgettingMatrix,
+    card_markdown,
+    card_page,
+    forgetting_picture,
+)
 from genept.models.evidence import Cohort, Interval, ModelEvidence, Predictions
 from genept.nomenclature.report import mapping_report
 from genept.release.approvals import Approval, approval_page

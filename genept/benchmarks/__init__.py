@@ -1,4 +1,4 @@
-"""What representations are worth: tasks, scores, their intervals and their controls.
+"""Benchmarks of representations: tasks, scores with intervals, controls, and the leaderboard.
 
-Works on arrays and frames in memory; storage and orchestration belong elsewhere.
+Tasks and metrics work on arrays and frames in memory. Training of models is in `genept.models`.
 """

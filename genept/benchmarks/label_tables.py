@@ -1,8 +1,8 @@
-"""Tables `gene_properties` and `gene_pairs`: labels of genes and pairs, from sources at hand.
+"""Tables `gene_properties` and `gene_pairs`: labels of genes and pairs, from available sources.
 
-Every published row is kept, with the gene that its name means and what becomes of it: genes
-without a row, pairs of a gene with itself, contradictions and repetitions are marked here,
-once. How labels are split and scored is the tasks' business.
+Every published row is kept, with the gene of its name and its fate: names without a gene, pairs of
+a gene with itself, contradictions and repetitions are marked. How labels are split and scored is
+in `genept.benchmarks.tasks`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MEMBERSHIPS: Final[Mapping[str, PartName]] = {GO_TERMS: "go", PATHWAYS: "pathway
 def build_labels(
     lake: Lake, knowledge: KnowledgeSources, genes: Part, nomenclature: Callable[[], Nomenclature]
 ) -> list[Part]:
-    """Tables `gene_properties` and `gene_pairs` of what is at hand.
+    """Tables `gene_properties` and `gene_pairs` from the available sources.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def gene_properties(files: Mapping[str, AvailableFile], nomenclature: Nomenclatu
     schema = {"task": pl.String, "position": pl.Int64, "input_id": pl.String, "label": pl.String}
     read = pl.DataFrame(list(labelled(files)), schema=schema, orient="row")
     mapped = nomenclature.map(read["input_id"].to_list()).rows
-    found = read.with_columns(mapped["ensembl_gene_id"], mapped["outcome"])
+    named = read.with_columns(mapped["ensembl_gene_id"], mapped["outcome"])
     of_gene = ["task", "ensembl_gene_id"]
     fate = (
         pl.when(pl.col("ensembl_gene_id").is_null())
@@ -86,7 +86,7 @@ def gene_properties(files: Mapping[str, AvailableFile], nomenclature: Nomenclatu
         .then(pl.lit("duplicate"))
         .otherwise(pl.lit("scored"))
     )
-    return found.with_columns(fate.alias("fate"))
+    return named.with_columns(fate.alias("fate"))
 
 
 def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -> pl.DataFrame:
@@ -104,7 +104,7 @@ def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -
     names = pl.concat([read["input_a"], read["input_b"]]).unique()
     genes = nomenclature.map(names.to_list()).rows
     meaning = dict(zip(genes["input_id"], genes["ensembl_gene_id"], strict=True))
-    found = read.with_columns(
+    named = read.with_columns(
         pl.col(f"input_{side}")
         .replace_strict(meaning, default=None, return_dtype=pl.String)
         .alias(f"gene_{side}")
@@ -127,7 +127,7 @@ def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -
         .then(pl.lit("duplicate"))
         .otherwise(pl.lit("scored"))
     )
-    return found.with_columns(fate.alias("fate"))
+    return named.with_columns(fate.alias("fate"))
 
 
 def term_members(

@@ -1,7 +1,7 @@
 """Every task on genes in every space, beside its controls: steps of the lake, and their tables.
 
-One step per task and space keeps predictions, so that only what an input changed is done again;
-scores and paired differences are made of predictions. Tasks themselves know nothing of this.
+One step per task and space keeps predictions, so that only what an input changed is computed
+again; scores and paired differences are computed from predictions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from genept.benchmarks.metrics.resampling import (
     rivals,
 )
 from genept.benchmarks.tasks.base import Labels, Task
-from genept.benchmarks.tasks.task_inputs import SpaceVectors, TaskInputs, contest, entries, predict
+from genept.benchmarks.tasks.task_inputs import (
+    SpaceVectors,
+    TaskInputs,
+    entries,
+    predict,
+    task_inputs,
+)
 from genept.benchmarks.tasks.task_registry import TASKS
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
@@ -36,9 +42,9 @@ _CODE: Final = (
 )
 
 
-def score(lake: Lake, contest: TaskInputs, predicted: Sequence[Part]) -> list[Part]:
+def score(lake: Lake, inputs: TaskInputs, predicted: Sequence[Part]) -> list[Part]:
     """One task's part of table `benchmark_results`, and of the working differences."""
-    task = contest.task
+    task = inputs.task
     origin = Origin(
         code=_CODE,
         inputs={"/".join(part.partition): part.sha256 for part in predicted},
@@ -51,14 +57,14 @@ def score(lake: Lake, contest: TaskInputs, predicted: Sequence[Part]) -> list[Pa
         results, deciding = _scored(task, rows)
         control = dict(results.select("representation", "is_control").iter_rows())
         differences = paired_differences(deciding, rivals(deciding, control))
-        said = {
+        columns = {
             "task": task.id,
             "dataset": task.dataset,
             "model": task.model,
             "split": task.clean,
             "metric": task.metrics[0],
         }
-        marked = differences.with_columns(**{k: pl.lit(v) for k, v in said.items()})
+        marked = differences.with_columns(**{k: pl.lit(v) for k, v in columns.items()})
         return [
             NewPart("benchmark_results", results, (task.id, task.dataset)),
             NewPart("benchmark_differences", marked, (task.id,)),
@@ -79,8 +85,8 @@ def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Res
     }
     for (representation, model, split, is_control), part in rows.group_by(of, maintain_order=True):
         for metric in task.metrics:
-            found = resampled(part, metric, units=units[str(split)])
-            low, high = found.interval
+            draws = resampled(part, metric, units=units[str(split)])
+            low, high = draws.interval
             row = {
                 "task": task.id,
                 "dataset": task.dataset,
@@ -88,7 +94,7 @@ def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Res
                 "model": model,
                 "split": split,
                 "metric": metric,
-                "value": found.value,
+                "value": draws.value,
                 "ci_low": low,
                 "ci_high": high,
                 "n": part.select("unit", "partner").n_unique(),
@@ -99,33 +105,33 @@ def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Res
                 spread = {"value": _spread(part), "ci_low": None, "ci_high": None}
                 results.append(row | {"metric": "auroc_sd_of_folds"} | spread)
             if (model, split, metric) == (task.model, task.clean, task.metrics[0]):
-                deciding[str(representation)] = found
+                deciding[str(representation)] = draws
     return pl.DataFrame(results, infer_schema_length=None), deciding
 
 
 def _confused(task: Task, rows: pl.DataFrame) -> Iterator[NewPart]:
     """What labels were taken for where the task decides, if it predicts labels at all."""
-    said = rows.filter(model=task.model, split=task.clean).drop_nulls("predicted")
-    if not said.height:
+    labelled = rows.filter(model=task.model, split=task.clean).drop_nulls("predicted")
+    if not labelled.height:
         return
-    found = [
+    counts = [
         confusions(part["truth"].to_list(), part["predicted"].to_list()).with_columns(
             representation=pl.lit(part["representation"][0])
         )
-        for part in said.partition_by("representation", maintain_order=True)
+        for part in labelled.partition_by("representation", maintain_order=True)
     ]
     named = {"task": task.id, "dataset": task.dataset, "model": task.model, "split": task.clean}
-    marked = pl.concat(found).with_columns(**{k: pl.lit(v) for k, v in named.items()})
+    marked = pl.concat(counts).with_columns(**{k: pl.lit(v) for k, v in named.items()})
     yield NewPart("benchmark_confused", marked, (task.id, task.dataset))
 
 
 def _spread(part: pl.DataFrame) -> float:
     """Standard deviation of the folds' scores, as the authors print it."""
-    ones = [
+    scores = [
         METRICS["auroc"](fold)(np.ones(fold.height))
         for fold in part.sort("fold", "unit", "partner").partition_by("fold")
     ]
-    return float(np.std(ones))
+    return float(np.std(scores))
 
 
 def compare(lake: Lake, parts: Sequence[Part]) -> list[Part]:
@@ -143,9 +149,12 @@ def compare(lake: Lake, parts: Sequence[Part]) -> list[Part]:
     origin = Origin(code=_CODE, inputs=inputs)
 
     def compute() -> list[NewPart]:
-        told = corrected(lake.read(differences)) if differences else pl.DataFrame()
+        compared = corrected(lake.read(differences)) if differences else pl.DataFrame()
         taken = lake.read(confused) if confused else pl.DataFrame()
-        return [*_pieces("benchmark_comparisons", told), *_pieces("benchmark_confusions", taken)]
+        return [
+            *_pieces("benchmark_comparisons", compared),
+            *_pieces("benchmark_confusions", taken),
+        ]
 
     return lake.build("benchmarks/comparisons", origin, compute)
 
@@ -168,16 +177,16 @@ def run_tasks(
     further: Sequence[Part] = (),
     advance: Callable[[str, float], None] = lambda *_: None,
 ) -> tuple[list[Part], dict[str, str]]:
-    """Hold every task: parts of the three tables `benchmark_…`, and remarks.
+    """Score every task: parts of the three tables `benchmark_…`, and remarks.
 
     Parameters
     ----------
     together
-        Whether all spaces are scored as one ensemble, too: see `contests.entries`.
+        Whether all spaces are scored as one ensemble, too: see `task_inputs.entries`.
     further
         Parts of other tasks, such as those on cells: their differences are corrected together.
     advance
-        Told what is done next, an entry of a task at a time, and the share of them that is done.
+        Called with the next step, an entry of a task, and the share of steps that are done.
 
     Returns
     -------
@@ -186,23 +195,23 @@ def run_tasks(
     """
     parts: list[Part] = [*further]
     remarks: dict[str, str] = {}
-    contests: list[TaskInputs] = []
+    every: list[TaskInputs] = []
     for task in tasks.values():
-        held = contest(lake, task, labels, spaces)
-        if isinstance(held, str):
-            remarks[task.id] = held
+        inputs = task_inputs(lake, task, labels, spaces)
+        if isinstance(inputs, str):
+            remarks[task.id] = inputs
             continue
-        remarks |= {f"{task.id}/{space}": why for space, why in held.left_out.items()}
-        contests.append(held)
-    entered = [entries(held, together=together) for held in contests]
-    steps, done = sum(len(one) + 1 for one in entered), 0
-    for held, taking in zip(contests, entered, strict=True):
+        remarks |= {f"{task.id}/{space}": why for space, why in inputs.left_out.items()}
+        every.append(inputs)
+    entered = [entries(inputs, together=together) for inputs in every]
+    steps, done = sum(len(members_of) + 1 for members_of in entered), 0
+    for inputs, taking in zip(every, entered, strict=True):
         predicted: list[Part] = []
         for name, members in taking:
-            advance(f"{held.task.id}: {name}", done / steps)
-            predicted += predict(lake, held, name, members)
+            advance(f"{inputs.task.id}: {name}", done / steps)
+            predicted += predict(lake, inputs, name, members)
             done += 1
-        advance(f"{held.task.id}: scores", done / steps)
-        parts += score(lake, held, predicted)
+        advance(f"{inputs.task.id}: scores", done / steps)
+        parts += score(lake, inputs, predicted)
         done += 1
     return [*parts, *compare(lake, parts)], remarks

@@ -1,12 +1,11 @@
-"""Pictures of the leaderboard: what is drawn is chosen in `standing`, `ablations` and `programs`.
+"""Figures of the leaderboard, as PNG files from published rows.
 
-Every function takes published rows and returns a PNG; the same rows give the same bytes on one
-machine. A score below a control is red wherever it stands.
+The same rows give the same bytes on one machine. A score below a control is red. What is drawn is
+chosen in `genept.benchmarks.report_figures`.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common.display import new_figure
+from genept.common.display import new_figure, png_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,36 +26,41 @@ MOST: Final = 40
 """Rows or columns of a picture at most; more cannot be read."""
 
 
-def heat_map(standing: pl.DataFrame, title: str = "Spaces by tasks") -> bytes:
+def heat_map(task_scores: pl.DataFrame, title: str = "Spaces by tasks") -> bytes:
     """Tasks × representations, coloured within each task from its best control to its best score.
 
     Parameters
     ----------
-    standing
-        Rows of `standing.beside_controls`: one score per representation and task.
+    task_scores
+        Rows of `task_scores.beside_controls`: one score per representation and task.
     """
-    tasks = standing.select("task", "dataset", "metric").unique(maintain_order=True).rows()
-    control = dict(standing.select("representation", "is_control").iter_rows())
-    counted = standing.group_by("representation").len().rows()
+    tasks = task_scores.select("task", "dataset", "metric").unique(maintain_order=True).rows()
+    control = dict(task_scores.select("representation", "is_control").iter_rows())
+    counted = task_scores.group_by("representation").len().rows()
     names = [
-        name for name, _ in sorted(counted, key=lambda one: (control[one[0]], -one[1], one[0]))
+        name
+        for name, _ in sorted(
+            counted, key=lambda row_of: (control[row_of[0]], -row_of[1], row_of[0])
+        )
     ]
     names = names[:MOST]
-    cell = {(one["representation"], one["task"], one["dataset"]): one
-            for one in standing.iter_rows(named=True)}  # fmt: skip
+    cell = {(row_of["representation"], row_of["task"], row_of["dataset"]): row_of
+            for row_of in task_scores.iter_rows(named=True)}  # fmt: skip
     shade = np.full((len(tasks), len(names)), np.nan)
     # Tasks are many and their names long, so they are the rows: a page is taller than wide.
     figure, axes = _figure(3.6 + 0.5 * len(names), 2.2 + 0.25 * len(tasks))
     for row, (task, dataset, _) in enumerate(tasks):
-        found = {name: cell[name, task, dataset] for name in names if (name, task, dataset) in cell}
-        values = [one["value"] for one in found.values()]
+        scores = {
+            name: cell[name, task, dataset] for name in names if (name, task, dataset) in cell
+        }
+        values = [row_of["value"] for row_of in scores.values()]
         low, high = min(values), max(values)
         for at, name in enumerate(names):
-            if name in found:
-                value = found[name]["value"]
+            if name in scores:
+                value = scores[name]["value"]
                 shade[row, at] = (value - low) / (high - low) if high > low else 0.5
-                colour = BELOW if found[name]["is_below"] else "black"
-                weight = "bold" if found[name]["is_below"] else "normal"
+                colour = BELOW if scores[name]["is_below"] else "black"
+                weight = "bold" if scores[name]["is_below"] else "normal"
                 axes.text(at, row, f"{value:.3f}", ha="center", va="center", fontsize=8,
                           color=colour, fontweight=weight)  # fmt: skip
     axes.imshow(np.ma.masked_invalid(shade), cmap="Greens", vmin=0, vmax=1.8, aspect="auto")
@@ -68,7 +72,7 @@ def heat_map(standing: pl.DataFrame, title: str = "Spaces by tasks") -> bytes:
         if control[name]:
             axes.get_xticklabels()[at].set_color(OPEN)
     axes.set_title(f"{title}; red: below a control; empty: not asked", fontsize=9)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], bool],
@@ -80,7 +84,7 @@ def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], 
     apart
         Whether two representations are separable: on some task, and on none the other way round.
     n_tasks
-        Tasks that everybody shown was asked.
+        Number of tasks that all of these representations were scored on.
     """
     names = sorted(ranks, key=lambda name: (ranks[name], name))[:MOST]
     bars = joined(names, apart)
@@ -101,8 +105,8 @@ def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], 
         for at, name in enumerate(named):
             height, rank = top - 1 - at, ranks[name]
             axes.plot((rank, rank, edge), (0, height, height), color=OPEN, linewidth=0.8)
-            told = f" {name}  {rank:.2f} "
-            axes.text(edge, height, told, fontsize=8, va="center", ha=aligned)
+            label = f" {name}  {rank:.2f} "
+            axes.text(edge, height, label, fontsize=8, va="center", ha=aligned)
     axes.plot((first, last), (0, 0), color="black", linewidth=1)
     for rank in range(1, int(last) + 1):
         axes.text(rank, 0.3, str(rank), ha="center", fontsize=8)
@@ -112,32 +116,32 @@ def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], 
     axes.set_title(
         f"Mean rank over {n_tasks} tasks; a bar joins what cannot be told apart", fontsize=9
     )
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def joined(names: Sequence[str], apart: Callable[[str, str], bool]) -> list[tuple[int, int]]:
     """Longest runs of neighbouring names of which no two are apart: first and last."""
-    found: list[tuple[int, int]] = []
+    runs: list[tuple[int, int]] = []
     for first in range(len(names)):
         last = first
         while last + 1 < len(names) and not any(
-            apart(names[one], names[last + 1]) for one in range(first, last + 1)
+            apart(names[at], names[last + 1]) for at in range(first, last + 1)
         ):
             last += 1
-        if last > first and not any(a <= first and last <= b for a, b in found):
-            found.append((first, last))
-    return found
+        if last > first and not any(a <= first and last <= b for a, b in runs):
+            runs.append((first, last))
+    return runs
 
 
-def ablation(added: pl.DataFrame) -> bytes:
+def ablation(differences: pl.DataFrame) -> bytes:
     """What each part of a description adds, with intervals; filled: separable.
 
     Parameters
     ----------
-    added
-        Rows of `ablations.added`.
+    differences
+        Rows of `task_scores.ablations`.
     """
-    rows = added.sort("adds", "task", "embedder", descending=True).tail(MOST).rows(named=True)
+    rows = differences.sort("adds", "task", "embedder", descending=True).tail(MOST).rows(named=True)
     figure, axes = _figure(9, 1.2 + 0.24 * len(rows))
     for at, row in enumerate(rows):
         colour = OPEN if not row["separable"] else REAL if row["difference"] > 0 else BELOW
@@ -151,7 +155,7 @@ def ablation(added: pl.DataFrame) -> bytes:
     axes.set_yticks(range(len(rows)), names, fontsize=7)
     axes.tick_params(axis="x", labelsize=7)
     axes.set_title("What is added by …, paired difference with 95 % interval", fontsize=9)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def confusion(counted: pl.DataFrame, title: str) -> bytes:
@@ -185,7 +189,7 @@ def confusion(counted: pl.DataFrame, title: str) -> bytes:
     axes.set_xlabel("predicted, % of the row", fontsize=8)
     axes.set_ylabel("published (how often tested)", fontsize=8)
     axes.set_title(title, fontsize=9)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def program_map(
@@ -206,8 +210,8 @@ def program_map(
     chosen = spread.sort(["range", "program"], descending=[True, False]).head(most)["program"]
     types = active["cell_type"].unique().sort().to_list()
     levels = active.select("program", "cell_type", "activity").iter_rows()
-    value = {(one, kind): level for one, kind, level in levels}
-    table = np.array([[value[one, kind] for kind in types] for one in chosen])
+    value = {(program, kind): level for program, kind, level in levels}
+    table = np.array([[value[program, kind] for kind in types] for program in chosen])
     rows, columns = _seriated(table), _seriated(table.T)
     figure, axes = _figure(4.6 + 0.42 * len(types), 1.8 + 0.24 * len(chosen))
     limit = float(np.abs(table).max()) or 1.0
@@ -222,7 +226,7 @@ def program_map(
     bar.set_label("activity, standard deviations", fontsize=7)
     bar.ax.tick_params(labelsize=6)
     axes.set_title(title, fontsize=9)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def cost_map(costs: pl.DataFrame) -> bytes:
@@ -231,14 +235,14 @@ def cost_map(costs: pl.DataFrame) -> bytes:
     Parameters
     ----------
     costs
-        Rows of `costs.per_point`.
+        Rows of `space_costs.per_point`.
     """
     figure, axes = _figure(8.5, 4.6)
     for row in costs.iter_rows(named=True):
         axes.plot(row["tokens"], row["points"], "o", color=REAL, markersize=6)
         seconds = "" if row["seconds"] is None else f", {row['seconds']:,.0f} s"
-        told = f"  {row['space']}{seconds}, ${row['dollars']:,.2f}"
-        axes.text(row["tokens"], row["points"], told, fontsize=7, va="center")
+        label = f"  {row['space']}{seconds}, ${row['dollars']:,.2f}"
+        axes.text(row["tokens"], row["points"], label, fontsize=7, va="center")
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(low / 1.2, high * (high / low) ** 0.8)
@@ -246,7 +250,7 @@ def cost_map(costs: pl.DataFrame) -> bytes:
     axes.set_ylabel("points above random vectors, mean over tasks", fontsize=8)
     axes.tick_params(labelsize=7)
     axes.set_title("What a space costs, and what it is worth", fontsize=9)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def _seriated(table: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -261,9 +265,3 @@ def _seriated(table: NDArray[np.float64]) -> NDArray[np.intp]:
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = new_figure((width, height), dpi=110)
     return figure, figure.subplots()
-
-
-def _png(figure: Figure) -> bytes:
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()

@@ -1,7 +1,7 @@
-"""The pictures and sentences of a leaderboard, made of published tables: one list for everybody.
+"""Figures and sentences of a leaderboard, made of published tables.
 
-The release page, the command line and a notebook ask here what there is to show. How it is drawn
-is `figures`; what decides, and what it must beat, is `standing`.
+The release page, the command line and notebooks show the same list. Drawing is in
+`genept.benchmarks.plots`; what decides, and its controls, in `genept.benchmarks.task_scores`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from genept.benchmarks.ablations import MASKED, added, leaks
 from genept.benchmarks.metrics.resampling import in_words
 from genept.benchmarks.plots import (
     ablation,
@@ -23,9 +22,12 @@ from genept.benchmarks.plots import (
 )
 from genept.benchmarks.space_costs import per_point
 from genept.benchmarks.task_scores import (
+    MASKED,
+    ablations,
     apart,
     beside_controls,
     deciding,
+    leaks,
     mean_ranks,
     sample_tasks,
     spaces_of,
@@ -58,26 +60,26 @@ class ReportFigure:
 
 def task_scores(read: Read) -> pl.DataFrame:
     """Every space on every task, one score each, beside the control that it must beat."""
-    found = [read("benchmark_results")]
+    frames = [read("benchmark_results")]
     if (evaluations := read("model_evaluations")).width:
-        found.append(sample_tasks(evaluations))
-    rows = [one for one in found if one.width]
+        frames.append(sample_tasks(evaluations))
+    rows = [frame for frame in frames if frame.width]
     if not rows:
         return pl.DataFrame()
     return spaces_of(beside_controls(deciding(pl.concat(rows, how="diagonal"))))
 
 
 def report_figures(read: Read, recipes: dict[str, Recipe]) -> Iterator[ReportFigure]:
-    """What there is to show of a release, the most telling first."""
-    standing = task_scores(read)
-    if not standing.width or not standing.height:
+    """Figures of a release, the most informative first."""
+    scores = task_scores(read)
+    if not scores.width or not scores.height:
         return
-    yield _heat_map(standing)
+    yield _heat_map(scores)
     comparisons = read("benchmark_comparisons")
     if comparisons.width and comparisons.height:
-        yield from _ranks(standing, comparisons)
+        yield from _ranks(scores, comparisons)
         yield from _ablation(comparisons, recipes)
-    yield from _costs(read("benchmark_results"), standing)
+    yield from _costs(read("benchmark_results"), scores)
     yield from _confusions(read("benchmark_confusions"))
     yield from _programs(read)
 
@@ -86,85 +88,87 @@ def cells_in_words(comparisons: pl.DataFrame) -> list[str]:
     """Which differences between representations of cells are real, a sentence each."""
     if not comparisons.width:
         return []
-    asked = comparisons.filter(pl.col("task").str.starts_with(f"{CELL_TYPES}/"))
-    return in_words(asked.filter(~pl.col("other").str.contains("@", literal=True)))
+    annotation = comparisons.filter(pl.col("task").str.starts_with(f"{CELL_TYPES}/"))
+    return in_words(annotation.filter(~pl.col("other").str.contains("@", literal=True)))
 
 
-def _heat_map(standing: pl.DataFrame) -> ReportFigure:
-    below = standing.filter("is_below")
-    told = [
-        f"{one['representation']} on {one['task']} ({one['dataset']}), below {one['best_control']}"
-        for one in below.iter_rows(named=True)
+def _heat_map(scores: pl.DataFrame) -> ReportFigure:
+    below = scores.filter("is_below")
+    listed = [
+        f"{row['representation']} on {row['task']} ({row['dataset']}), below {row['best_control']}"
+        for row in below.iter_rows(named=True)
     ]
-    words = "Below a control: " + "; ".join(told) + "." if told else "No score is below a control."
-    shown = standing.filter(~pl.col("representation").str.contains("@", literal=True))
+    words = (
+        "Below a control: " + "; ".join(listed) + "." if listed else "No score is below a control."
+    )
+    shown = scores.filter(~pl.col("representation").str.contains("@", literal=True))
     return ReportFigure("spaces-by-tasks", "Spaces by tasks", words, heat_map(shown))
 
 
-def _ranks(standing: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[ReportFigure]:
-    ranks, tasks = mean_ranks(standing)
+def _ranks(scores: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[ReportFigure]:
+    ranks, tasks = mean_ranks(scores)
     if len(ranks) < 2:
         return
-    told = apart(comparisons)
-    pairs = sorted(tuple(sorted((a, b))) for a in ranks for b in ranks if a < b and told(a, b))
+    separable = apart(comparisons)
+    pairs = sorted(tuple(sorted((a, b))) for a in ranks for b in ranks if a < b and separable(a, b))
     words = f"BatchInference of all: {', '.join(tasks)}. "
     words += f"Told apart: {'; '.join(' and '.join(pair) for pair in pairs) or 'none'}."
-    png = critical_difference(ranks, told, len(tasks))
+    png = critical_difference(ranks, separable, len(tasks))
     yield ReportFigure("critical-difference", "What can be told apart", words, png)
 
 
 def _ablation(comparisons: pl.DataFrame, recipes: dict[str, Recipe]) -> Iterator[ReportFigure]:
-    found = added(comparisons, recipes)
-    if not found.height:
+    differences = ablations(comparisons, recipes)
+    if not differences.height:
         return
     stated = [
-        f"{one['task']} in {one['embedder']}/{one['more']}"
-        for one in leaks(found).iter_rows(named=True)
+        f"{row['task']} in {row['embedder']}/{row['more']}"
+        for row in leaks(differences).iter_rows(named=True)
     ]
     if stated:
         words = f"Texts that state the label: {'; '.join(stated)}."
-    elif found["adds"].str.starts_with(MASKED).any():
+    elif differences["adds"].str.starts_with(MASKED).any():
         words = "No masked text is separably worse than the same text unmasked."
     else:
         words = "No text was compared with the same text masked."
     yield ReportFigure("description-ablation", "What each part of a description adds", words,
-                  ablation(found))  # fmt: skip
+                  ablation(differences))  # fmt: skip
 
 
-def _costs(results: pl.DataFrame, standing: pl.DataFrame) -> Iterator[ReportFigure]:
-    costs = per_point(results, standing) if results.width else results
+def _costs(results: pl.DataFrame, scores: pl.DataFrame) -> Iterator[ReportFigure]:
+    costs = per_point(results, scores) if results.width else results
     if not costs.height:
         return
-    told = [
-        f"{one['space']} {one['points']:.1f} points on {one['n_tasks']} tasks for "
-        f"{one['tokens']:,.0f} tokens, "
-        + ("" if one["seconds"] is None else f"{one['seconds']:,.0f} s of a processor, ")
-        + f"US$ {one['dollars']:,.2f}"
-        + ("" if one["tokens_per_point"] is None else
-           f" ({one['tokens_per_point']:,.0f} tokens a point)")
-        for one in costs.iter_rows(named=True)
+    listed = [
+        f"{row['space']} {row['points']:.1f} points on {row['n_tasks']} tasks for "
+        f"{row['tokens']:,.0f} tokens, "
+        + ("" if row["seconds"] is None else f"{row['seconds']:,.0f} s of a processor, ")
+        + f"US$ {row['dollars']:,.2f}"
+        + ("" if row["tokens_per_point"] is None else
+           f" ({row['tokens_per_point']:,.0f} tokens a point)")
+        for row in costs.iter_rows(named=True)
     ]  # fmt: skip
     yield ReportFigure(
-        "cost-per-point", "What a point costs", "; ".join(told) + ".", cost_map(costs)
+        "cost-per-point", "What a point costs", "; ".join(listed) + ".", cost_map(costs)
     )
 
 
 def _confusions(counted: pl.DataFrame) -> Iterator[ReportFigure]:
     if not counted.width:
         return
-    knowing = counted.filter(
+    informed = counted.filter(
         ~pl.col("representation").str.contains("@|:centred|random|majority|expression")
     )
     of = ["task", "dataset", "representation"]
-    for rows in knowing.partition_by(of, maintain_order=True)[:MOST_CONFUSIONS]:
+    for rows in informed.partition_by(of, maintain_order=True)[:MOST_CONFUSIONS]:
         task, dataset, name = rows.select(of).row(0)
         hits = rows.filter(pl.col("truth") == pl.col("predicted"))
         right = int(hits["n"].sum()) / int(rows["n"].sum())
         worst = rows.filter(pl.col("truth") != pl.col("predicted")).sort("n", descending=True)
         words = f"{right:.1%} right"
         if worst.height:
-            one = worst.row(0, named=True)
-            words += f"; most often wrong: {one['truth']} taken for {one['predicted']}"
+            error = worst.row(0, named=True)
+            words += f"; most often wrong: {error['truth']} taken for {error['predicted']}"
         title = f"{task}, {dataset}: {name}"
         file = f"confusion-{task}-{dataset}-{name}".replace("/", "-").replace(":", "-")
         yield ReportFigure(file, title, f"{words}.", confusion(rows, title))

@@ -1,7 +1,7 @@
-"""What a space costs: tokens, seconds and money for the vectors of its genes; and per point.
+"""Cost of a space: tokens, seconds and dollars for the vectors of its genes, also per point.
 
-Seconds are those of a processor, measured once on a sample of the texts on the machine that asks
-first. A service's time is not ours and is not told; its money is.
+Seconds are CPU time, measured once on a sample of the texts on the first machine that computes
+them. Hosted services have a price and no time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genept.text.embedders.spaces import Space
 
 TASK: Final = "embedding-cost"
 SPEED: Final = "embedding-speed"
-"""Its rows stay in the lake: what one token costs on the machine that asked first."""
+"""Its rows are not published: CPU seconds per token on the first machine that measured them."""
 
 SAMPLE: Final = 128
 MILLION: Final = 1_000_000
@@ -52,8 +52,8 @@ def space_costs(
 
     def compute() -> list[NewPart]:
         rows = lake.read(descriptions, ["text", "n_tokens"])
-        found = _costs(lake, space, rows, open_embedder)
-        return [NewPart("benchmark_results", found, (TASK, space.recipe), number=number)]
+        costs = _costs(lake, space, rows, open_embedder)
+        return [NewPart("benchmark_results", costs, (TASK, space.recipe), number=number)]
 
     (part,) = lake.build(f"benchmarks/{TASK}/{space.id}", origin, compute)
     return part
@@ -63,20 +63,20 @@ def _costs(
     lake: Lake, space: Space, rows: pl.DataFrame, open_embedder: Callable[[], TextEmbedder]
 ) -> pl.DataFrame:
     tokens = int(rows["n_tokens"].sum())
-    found = {"tokens": float(tokens), "dollars": 0.0}
+    costs = {"tokens": float(tokens), "dollars": 0.0}
     if space.is_lsa:
         started = process_time()
         LSA.fit(rows["text"].to_list(), int(space.embedder.rpartition("-")[2]))
-        found["seconds"] = process_time() - started
+        costs["seconds"] = process_time() - started
     else:
         embedder = open_embedder()
-        found["dollars"] = tokens * embedder.dollars_per_million_tokens / MILLION
+        costs["dollars"] = tokens * embedder.dollars_per_million_tokens / MILLION
         if not isinstance(embedder, MeteredEmbedder):
-            found["seconds"] = tokens * _seconds_per_token(lake, space, rows, embedder)
-    return _rows(space, rows.height, TASK, found)
+            costs["seconds"] = tokens * _seconds_per_token(lake, space, rows, embedder)
+    return _rows(space, rows.height, TASK, costs)
 
 
-def _rows(space: Space, n: int, task: str, found: dict[str, float]) -> pl.DataFrame:
+def _rows(space: Space, n: int, task: str, costs: dict[str, float]) -> pl.DataFrame:
     shared = {
         "task": task,
         "dataset": space.recipe,
@@ -88,11 +88,11 @@ def _rows(space: Space, n: int, task: str, found: dict[str, float]) -> pl.DataFr
         "n": n,
         "is_control": False,
     }
-    made: list[dict[str, Any]] = [
-        shared | {"metric": metric, "value": found[metric]} for metric in METRICS if metric in found
+    rows: list[dict[str, Any]] = [
+        shared | {"metric": metric, "value": costs[metric]} for metric in METRICS if metric in costs
     ]
     bounds = {"ci_low": pl.Float64, "ci_high": pl.Float64}
-    return pl.DataFrame(made, schema_overrides=bounds)
+    return pl.DataFrame(rows, schema_overrides=bounds)
 
 
 def _seconds_per_token(
@@ -109,42 +109,44 @@ def _seconds_per_token(
         sample = rows[chosen]
         started = process_time()
         embedder.embed(sample["text"].to_list())
-        found = {"seconds": (process_time() - started) / int(sample["n_tokens"].sum())}
-        row = _rows(space, sample.height, SPEED, found)
+        speed = {"seconds": (process_time() - started) / int(sample["n_tokens"].sum())}
+        row = _rows(space, sample.height, SPEED, speed)
         return [NewPart("benchmark_results", row, (SPEED, space.recipe))]
 
     (part,) = lake.build(f"benchmarks/{SPEED}/{space.id}", origin, compute)
     return float(lake.read(part, ["value"])["value"][0])
 
 
-def per_point(results: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
+def per_point(results: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     """Cost of a space beside its points: how far it is above random vectors, per cent.
 
     Parameters
     ----------
     results
         Table `benchmark_results`.
-    standing
+    scores
         Rows of `standing.task_scores`.
 
     Returns
     -------
     pl.DataFrame
-        space, tokens, seconds, dollars, points (mean over the tasks that it was asked) and
+        space, tokens, seconds, dollars, points (mean over the tasks that it was scored on) and
         n_tasks, and each cost divided by points where there are any.
     """
-    asked = results.filter(task=TASK)
-    if not asked.height:
+    measured = results.filter(task=TASK)
+    if not measured.height:
         return pl.DataFrame()
-    costs = asked.pivot("metric", index="representation", values="value", aggregate_function="max")
+    costs = measured.pivot(
+        "metric", index="representation", values="value", aggregate_function="max"
+    )
     for metric in METRICS:
         if metric not in costs.columns:
             costs = costs.with_columns(pl.lit(None, pl.Float64).alias(metric))
     of_task = ("task", "dataset", "metric")
-    chance = standing.filter(pl.col("representation").str.starts_with("random-")).select(
+    chance = scores.filter(pl.col("representation").str.starts_with("random-")).select(
         *of_task, chance="value"
     )
-    above = standing.join(chance.unique(of_task), on=of_task).with_columns(
+    above = scores.join(chance.unique(of_task), on=of_task).with_columns(
         points=100 * (pl.col("value") - pl.col("chance"))
     )
     means = above.group_by("representation").agg(

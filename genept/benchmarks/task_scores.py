@@ -1,8 +1,13 @@
-"""Scores per task beside their controls, and mean ranks of what can be told apart."""
+"""Scores per task beside their controls, mean ranks, and what each part of a description adds.
+
+Reads published tables. An ablation compares two spaces of one embedder whose recipes differ by one
+part or by their masks; a masked recipe that scores separably worse had been reading its labels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
@@ -12,6 +17,7 @@ from genept.benchmarks.tasks.cell_task import CENTRED, CLUSTERS, DECIDING, MIXIN
 from genept.benchmarks.tasks.cell_types import TASK as CELL_TYPES
 from genept.benchmarks.tasks.task_inputs import TFIDF
 from genept.benchmarks.tasks.task_registry import TASKS
+from genept.text.descriptions.recipes import Recipe
 
 OF_SCORE: Final = ("task", "dataset", "model", "split", "metric")
 """What scores have in common that may be compared."""
@@ -40,8 +46,8 @@ def sample_tasks(evaluations: pl.DataFrame) -> pl.DataFrame:
     """
     task = pl.col("metric").replace_strict(SAMPLE_TASKS, default=None, return_dtype=pl.String)
     usual = ~pl.col("representation").str.contains(", ", literal=True)
-    found = evaluations.filter(usual).with_columns(task=task).drop_nulls("task")
-    named = found.with_columns(
+    scored = evaluations.filter(usual).with_columns(task=task).drop_nulls("task")
+    named = scored.with_columns(
         dataset=pl.col("model").str.strip_prefix(pl.col("task") + "-"),
     ).filter((pl.col("task") == "diagnosis") | (pl.col("dataset") == pl.col("cohort")))
     rows = named.sort("model", "model_version", "split").select(_SHOWN)
@@ -50,14 +56,14 @@ def sample_tasks(evaluations: pl.DataFrame) -> pl.DataFrame:
 
 def deciding(results: pl.DataFrame) -> pl.DataFrame:
     """The rows of `benchmark_results` that decide: one score per representation and task."""
-    asked = [_is(task.id, task.model, task.clean, task.metrics[0]) for task in TASKS.values()]
-    asked += [
+    conditions = [_is(task.id, task.model, task.clean, task.metrics[0]) for task in TASKS.values()]
+    conditions += [
         _is(CLUSTERS, "k-means", WHOLE, "ami"),
         _is(MIXING, NEIGHBOURS, WHOLE, "knn_type_purity"),
     ]
-    found = results.filter(pl.any_horizontal(asked))
+    genes = results.filter(pl.any_horizontal(conditions))
     samples = results.filter(pl.col("task").is_in(list(SAMPLE_TASKS.values())))
-    return pl.concat([found, annotated_cells(results, DECIDING), samples])
+    return pl.concat([genes, annotated_cells(results, DECIDING), samples])
 
 
 def annotated_cells(results: pl.DataFrame, metric: str) -> pl.DataFrame:
@@ -76,7 +82,7 @@ def beside_controls(results: pl.DataFrame) -> pl.DataFrame:
         The rows, with `best_control` and `best_control_value` (null for a control) and
         `is_below`.
     """
-    found = []
+    frames = []
     for scores in results.select(_SHOWN).partition_by(OF_SCORE, maintain_order=True):
         values = dict(scores.select("representation", "value").iter_rows())
         control = dict(scores.select("representation", "is_control").iter_rows())
@@ -84,20 +90,16 @@ def beside_controls(results: pl.DataFrame) -> pl.DataFrame:
             None if control[name] else max(controls_of(name, control), key=values.get, default=None)  # type: ignore[arg-type]
             for name in scores["representation"]
         ]
-        found.append(
+        frames.append(
             scores.with_columns(
                 pl.Series("best_control", best, pl.String),
                 pl.Series(
-                    "best_control_value", [values.get(one or "") for one in best], pl.Float64
+                    "best_control_value", [values.get(name or "") for name in best], pl.Float64
                 ),
             )
         )
     below = (pl.col("value") < pl.col("best_control_value")).fill_null(value=False)
-    return pl.concat(found).with_columns(is_below=below) if found else _nothing(results)
-
-
-def _best(names: Iterator[str], values: Mapping[str, float]) -> str | None:
-    return max(names, key=lambda name: values[name], default=None)
+    return pl.concat(frames).with_columns(is_below=below) if frames else _nothing(results)
 
 
 def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
@@ -110,39 +112,39 @@ def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
     space, method = base.removesuffix(_METHOD), base.endswith(_METHOD)
     embedder, _, recipe = space.partition("/")
     suffix = _METHOD * method + CENTRED * centred
-    told = {f"{TFIDF}/{recipe}{suffix}", f"minilm-l6-v2/name{suffix}", f"{embedder}/name{suffix}"}
+    same_text = {
+        f"{TFIDF}/{recipe}{suffix}",
+        f"minilm-l6-v2/name{suffix}",
+        f"{embedder}/name{suffix}",
+    }
     for other, control in is_control.items():
         if other == name:
             continue
         of_somebody = "@" in other
-        if (control and not of_somebody) or is_own_control(name, other) or other in told:
+        if (control and not of_somebody) or is_own_control(name, other) or other in same_text:
             yield other
 
 
-def representations(standing: pl.DataFrame, *, controls: bool = False) -> list[str]:
+def representations(scores: pl.DataFrame, *, controls: bool = False) -> list[str]:
     """Names by the number of tasks that they were asked and then by name; controls last."""
-    counted = standing.group_by("representation", "is_control").agg(pl.len().alias("n"))
+    counted = scores.group_by("representation", "is_control").agg(pl.len().alias("n"))
     shown = counted if controls else counted.filter(~pl.col("is_control"))
     ordered = shown.sort(["is_control", "n", "representation"], descending=[False, True, False])
     return ordered["representation"].to_list()
 
 
-def spaces_of(standing: pl.DataFrame) -> pl.DataFrame:
+def spaces_of(scores: pl.DataFrame) -> pl.DataFrame:
     """The same rows under the name of the space: GenePT-w in a space counts for the space.
 
     Centred vectors are another way to look at the same space, and are left out.
     """
-    named = standing.filter(~pl.col("representation").str.ends_with(CENTRED))
+    named = scores.filter(~pl.col("representation").str.ends_with(CENTRED))
     return named.with_columns(pl.col("representation").str.strip_suffix(_METHOD))
 
 
 def _is(task: str, model: str, split: str | None, metric: str) -> pl.Expr:
-    asked: Sequence[pl.Expr] = [
-        pl.col("task") == task,
-        pl.col("model") == model,
-        pl.col("metric") == metric,
-    ]
-    return pl.all_horizontal(*asked, *([pl.col("split") == split] if split else []))
+    columns = {"task": task, "model": model, "metric": metric} | ({"split": split} if split else {})
+    return pl.all_horizontal(pl.col(name) == value for name, value in columns.items())
 
 
 def _nothing(results: pl.DataFrame) -> pl.DataFrame:
@@ -157,7 +159,7 @@ def _nothing(results: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def mean_ranks(standing: pl.DataFrame) -> tuple[dict[str, float], list[str]]:
+def mean_ranks(scores: pl.DataFrame) -> tuple[dict[str, float], list[str]]:
     """Mean rank of each representation over the tasks that all of them were asked; ties share.
 
     Those that were asked most tasks decide which tasks: representations are added in the order
@@ -169,12 +171,12 @@ def mean_ranks(standing: pl.DataFrame) -> tuple[dict[str, float], list[str]]:
         Mean rank, 1 the best, by representation; the tasks, as ``task (dataset)``.
     """
     of_task = pl.format("{} ({})", "task", "dataset").alias("asked")
-    rows = standing.filter(~pl.col("is_control")).select(of_task, "representation", "value")
-    asked = {name: set(one["asked"]) for (name,), one in rows.group_by("representation")}
+    rows = scores.filter(~pl.col("is_control")).select(of_task, "representation", "value")
+    tasks_of = {name: set(part["asked"]) for (name,), part in rows.group_by("representation")}
     chosen: list[str] = []
     common: set[str] = set()
-    for name in representations(standing):
-        left = common & asked[name] if chosen else asked[name]
+    for name in representations(scores):
+        left = common & tasks_of[name] if chosen else tasks_of[name]
         if len(left) >= min(3, len(common) or 3):
             chosen, common = [*chosen, name], left
     shared = rows.filter(pl.col("asked").is_in(sorted(common)))
@@ -200,7 +202,99 @@ def apart(comparisons: pl.DataFrame) -> Callable[[str, str], bool]:
     for a, b, difference in real.select("representation", "other", "difference").iter_rows():
         ahead.add((a, b) if difference > 0 else (b, a))
 
-    def told(a: str, b: str) -> bool:
+    def is_apart(a: str, b: str) -> bool:
         return ((a, b) in ahead) != ((b, a) in ahead)
 
-    return told
+    return is_apart
+
+
+MASKED: Final = "words of mask "
+"""Begins the description of a step that takes a mask away; the name of the mask follows."""
+
+
+@dataclass(frozen=True)
+class RecipeStep:
+    """Two recipes, and the part that the second has and the first lacks."""
+
+    fewer: str
+    more: str
+    adds: str
+
+
+def recipe_steps(recipes: Iterable[Recipe]) -> list[RecipeStep]:
+    """Every pair of recipes that differ by one thing only."""
+    every = list(recipes)
+    pairs = (_step(fewer, more) for fewer in every for more in every if fewer.id != more.id)
+    return sorted(filter(None, pairs), key=lambda step: (step.adds, step.fewer, step.more))
+
+
+def _step(fewer: Recipe, more: Recipe) -> RecipeStep | None:
+    if (fewer.biotypes, fewer.max_tokens) != (more.biotypes, more.max_tokens):
+        return None
+    stated, states = (tuple(use.label for use in recipe.parts) for recipe in (fewer, more))
+    masked, free = ({mask.id for mask in recipe.masks} for recipe in (fewer, more))
+    if stated == states and free < masked:
+        return RecipeStep(fewer.id, more.id, f"{MASKED}{' and '.join(sorted(masked - free))}")
+    if masked == free and set(stated) < set(states) and len(states) == len(stated) + 1:
+        return RecipeStep(fewer.id, more.id, (set(states) - set(stated)).pop())
+    return None
+
+
+def ablations(comparisons: pl.DataFrame, recipes: Mapping[str, Recipe]) -> pl.DataFrame:
+    """What each step adds on each task, paired.
+
+    Parameters
+    ----------
+    comparisons
+        Table `benchmark_comparisons`.
+    recipes
+        All recipes by id.
+
+    Returns
+    -------
+    pl.DataFrame
+        adds, embedder, task, fewer, more, difference (more less fewer), ci_low, ci_high, p_holm,
+        separable. A budget's recipe (``full~8000-cl100k-base``) counts as its own.
+    """
+    frames = []
+    for step in recipe_steps(recipes.values()):
+        for a, b, sign in ((step.more, step.fewer, 1), (step.fewer, step.more, -1)):
+            chosen = comparisons.filter(
+                _recipe("representation") == a,
+                _recipe("other") == b,
+                _embedder("representation") == _embedder("other"),
+            )
+            low, high = ("ci_low", "ci_high") if sign > 0 else ("ci_high", "ci_low")
+            frames.append(
+                chosen.select(
+                    pl.lit(step.adds).alias("adds"),
+                    _embedder("representation").alias("embedder"),
+                    "task",
+                    pl.lit(step.fewer).alias("fewer"),
+                    pl.lit(step.more).alias("more"),
+                    pl.col("difference") * sign,
+                    (pl.col(low) * sign).alias("ci_low"),
+                    (pl.col(high) * sign).alias("ci_high"),
+                    "p_holm",
+                    "separable",
+                )
+            )
+    return pl.concat(frames).sort("adds", "embedder", "task") if frames else pl.DataFrame()
+
+
+def leaks(differences: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `ablations` where the unmasked text is separably ahead: it states the label."""
+    if not differences.width:
+        return differences
+    masked = pl.col("adds").str.starts_with(MASKED)
+    return differences.filter(masked & pl.col("separable") & (pl.col("difference") > 0))
+
+
+def _embedder(column: str) -> pl.Expr:
+    return pl.col(column).str.split("/").list.first()
+
+
+def _recipe(column: str) -> pl.Expr:
+    """Recipe of a space; what pools it or mixes it up is another representation."""
+    rest = pl.col(column).str.split("/").list.get(1, null_on_oob=True)
+    return rest.str.strip_suffix(":genept-w")

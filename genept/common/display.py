@@ -6,6 +6,7 @@ What is printed or drawn is decided by the callers.
 from __future__ import annotations
 
 import html
+import io
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -153,6 +154,13 @@ def new_figure(size: tuple[float, float], *, dpi: int) -> Figure:
 
     matplotlib.rcParams["text.parse_math"] = False
     return Figure(figsize=size, dpi=dpi, layout="constrained")
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """A figure as PNG; the same figure gives the same bytes on one machine."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", metadata={"Software": None})
+    return png.getvalue()
 
 
 class _Visible:

@@ -29,6 +29,19 @@ class Interval(Document):
     high: float | None = None
     n: int
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Both ends of the interval.
+
+        Raises
+        ------
+        ValueError
+            If there is no interval.
+        """
+        if self.low is None or self.high is None:
+            raise ValueError("an interval is missing")
+        return self.low, self.high
+
 
 class Predictions(Document):
     """Calibrated probabilities of samples that the model did not see.
@@ -75,7 +88,7 @@ class Cohort(Document):
 
 
 class ModelManifest(Document):
-    """What a model is and what it was made of. Its hash stands in the champion's pointer.
+    """What a model is and what it was made of. The champion's pointer holds its hash.
 
     Parameters
     ----------
@@ -84,9 +97,9 @@ class ModelManifest(Document):
     holdout_sha256
         Hash over the hashes of the held-out samples.
     temperature, doubt, floor
-        Of `genept.models.diagnosis.heads`; the defaults are of versions from before they were kept.
+        Of `genept.models.diagnosis.heads`; the defaults are of versions stored without them.
     domain_sha256
-        Of what its training samples look like; none for versions from before there was that.
+        Hash of the domain of its training samples; none for versions stored without one.
     """
 
     format: Literal[1] = 1
@@ -122,7 +135,7 @@ class ModelManifest(Document):
 
 
 class ModelEvidence(Document):
-    """Everything that the gate asks about a candidate, measured when it was trained.
+    """Everything that the gate evaluates of a candidate, measured when it was trained.
 
     Parameters
     ----------
@@ -171,7 +184,7 @@ class ModelCandidate:
 
 @dataclass(frozen=True)
 class Champion:
-    """Who predicts now, and its predictions of the candidate's own holdout."""
+    """The model in use, and its predictions of the candidate's holdout."""
 
     manifest: ModelManifest
     evidence: ModelEvidence
@@ -243,7 +256,7 @@ class CalibrationMetrics:
 
 
 def calibration_metrics(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> CalibrationMetrics:
-    """CalibrationMetrics of probabilities, samples × classes, against the column of the truth.
+    """Calibration of probabilities, samples × classes, against the column of the truth.
 
     The slope is 1 where it cannot be told: nothing was wrong, or nothing right.
     """
@@ -251,8 +264,8 @@ def calibration_metrics(shares: NDArray[np.float64], truth: NDArray[np.intp]) ->
     right = shares.argmax(axis=1) == truth
     bins = np.minimum((top * N_BINS).astype(np.intp), N_BINS - 1)
     gaps = [
-        abs(right[bins == one].mean() - top[bins == one].mean()) * (bins == one).mean()
-        for one in np.unique(bins)
+        abs(right[bins == number].mean() - top[bins == number].mean()) * (bins == number).mean()
+        for number in np.unique(bins)
     ]
     clipped = np.clip(top, 1e-6, 1 - 1e-6)
     log_odds = np.log(clipped / (1 - clipped))[:, None]
@@ -263,3 +276,16 @@ def calibration_metrics(shares: NDArray[np.float64], truth: NDArray[np.intp]) ->
     return CalibrationMetrics(
         slope, float(sum(gaps)), float(((shares - own) ** 2).sum(axis=1).mean())
     )
+
+
+def cohort_cells(out: Predictions) -> list[tuple[str, NDArray[np.intp]]]:
+    """Rows of every cohort, and of every class in every cohort."""
+    cohorts = np.asarray(out.cohorts)
+    cells = []
+    for cohort in sorted(set(out.cohorts)):
+        cells.append((cohort, np.flatnonzero(cohorts == cohort)))
+        cells += [
+            (f"{cohort}, {label}", np.flatnonzero((cohorts == cohort) & (out.truth == label)))
+            for label in sorted(set(out.labels))
+        ]
+    return cells

@@ -211,7 +211,7 @@ class ModelRegistry:
         named = NamedVersion(
             version=manifest.version, manifest_sha256=hashlib.sha256(body).hexdigest()
         )
-        models = (named, *(one for one in earlier if one.version != named.version))
+        models = (named, *(model for model in earlier if model.version != named.version))
         return self._swap(manifest.model, pointer, etag, models, reason)
 
     def rollback(self, model: str, *, reason: str) -> ChampionPointer:
@@ -235,12 +235,12 @@ class ModelRegistry:
 
     def history(self, model: str) -> list[tuple[str, datetime]]:
         """Every kept version of a model and when it was stored, oldest first."""
-        found = [
+        versions = [
             (info.key.split("/")[-2], info.last_modified)
             for info in self.store.list(f"{self.prefix}/{model}/versions/")
             if info.key.endswith("/manifest.json")
         ]
-        return sorted(found, key=lambda one: (one[1], one[0]))
+        return sorted(versions, key=lambda version: (version[1], version[0]))
 
     def _swap(
         self,

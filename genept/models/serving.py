@@ -232,9 +232,9 @@ def batch_inference(
                 _LIBRARIES,
             )
             step = f"{table}/{manifest.model}/{collection.id}"
-            made = lake.build(step, origin, compute)
-            parts += made
-            if not made:
+            built = lake.build(step, origin, compute)
+            parts += built
+            if not built:
                 skipped[name] = "it was trained or measured on every sample of it"
     return BatchInference(tuple(parts), skipped)
 

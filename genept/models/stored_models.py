@@ -53,12 +53,12 @@ class Verdicts(Document):
     @property
     def refused(self) -> tuple[Verdict, ...]:
         """The points that stand against a promotion for good."""
-        return tuple(one for one in self.points if one.outcome == REFUSE)
+        return tuple(verdict for verdict in self.points if verdict.outcome == REFUSE)
 
     @property
     def waiting(self) -> tuple[Verdict, ...]:
         """The points that a person has to decide."""
-        return tuple(one for one in self.points if one.outcome == WAIT)
+        return tuple(verdict for verdict in self.points if verdict.outcome == WAIT)
 
     @property
     def promotes(self) -> bool:
@@ -72,14 +72,14 @@ class Verdicts(Document):
                 {
                     "model": self.model,
                     "model_version": self.version,
-                    "point": one.point,
-                    "name": one.name,
-                    "outcome": one.outcome,
-                    "evidence": one.evidence,
+                    "point": verdict.point,
+                    "name": verdict.name,
+                    "outcome": verdict.outcome,
+                    "evidence": verdict.evidence,
                     "collection_id": self.collection,
                     "champion_version": self.champion_version,
                 }
-                for one in self.points
+                for verdict in self.points
             ],
             schema_overrides={"champion_version": pl.String},
         )
@@ -147,10 +147,10 @@ def load_pipeline(data: bytes, sha256: str, *, where: str) -> Pipeline:
         If the bytes do not have the hash, or name a type that is not on the list. Nothing
         of the file was rebuilt.
     """
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != sha256:
         raise ModelRefusedError(
-            f"{where} was not loaded: its SHA-256 is {found}, its manifest says {sha256}; "
+            f"{where} was not loaded: its SHA-256 is {actual}, its manifest says {sha256}; "
             "roll back with `genept models rollback`, and find out who wrote it"
         )
     data = _with_present_modules(data, where)

@@ -82,7 +82,7 @@ class UserSamples:
     warnings: tuple[str, ...]
 
 
-def read_user_samples(file: Path, told: Sidecar, reference: Reference) -> UserSamples:
+def read_user_samples(file: Path, sidecar: Sidecar, reference: Reference) -> UserSamples:
     """Read a file of bulk samples: its format, unit and genes are found out as in an ingest.
 
     Raises
@@ -93,16 +93,16 @@ def read_user_samples(file: Path, told: Sidecar, reference: Reference) -> UserSa
         Its values are not what was said, or too few of its genes are known.
     """
     names = Nomenclature(reference.index)
-    found = detect(file, None, told, names, bucket="own", product="own")
-    if found.open_questions:
-        raise SourceError(f"{file.name}: {'; '.join(found.open_questions)}")
-    with tempfile.TemporaryDirectory(prefix="genept-") as folder, named_by_owner(found.sources):
-        archives = local_archives(found.files, found.sources, Path(folder))
-        return _read(archives, found, names, reference)
+    detected = detect(file, None, sidecar, names, bucket="own", product="own")
+    if detected.open_questions:
+        raise SourceError(f"{file.name}: {'; '.join(detected.open_questions)}")
+    with tempfile.TemporaryDirectory(prefix="genept-") as folder, named_by_owner(detected.sources):
+        archives = local_archives(detected.files, detected.sources, Path(folder))
+        return _read(archives, detected, names, reference)
 
 
 def read_user_samples_limited(
-    file: Path, told: Sidecar, reference: Reference, limits: Limits
+    file: Path, sidecar: Sidecar, reference: Reference, limits: Limits
 ) -> UserSamples:
     """The same, read in a process with limits.
 
@@ -112,28 +112,30 @@ def read_user_samples_limited(
         As for `read_user_samples`; or the process that read the file died or went beyond a limit.
     """
     file = file.absolute()
-    with limited(_read_in_child, file, told, reference, what=file.name, limits=limits) as answer:
+    with limited(_read_in_child, file, sidecar, reference, what=file.name, limits=limits) as answer:
         try:
-            found = _Found.model_validate(answer.values)
+            described = _Found.model_validate(answer.values)
         except ValidationError as error:
             raise SourceError(f"{file.name}: the process that read it left no samples") from error
         rows = answer.table("rows", _ROWS)
     lengths = rows["genes"].list.len()
     indices = rows["genes"].explode(empty_as_null=False).to_numpy()
     values = rows["values"].explode(empty_as_null=False).to_numpy()
-    n_genes = len(found.genes)
+    n_genes = len(described.genes)
     if (
         lengths.to_list() != rows["values"].list.len().to_list()
         or rows.null_count().sum_horizontal().item()
-        or len(found.ids) != rows.height
+        or len(described.ids) != rows.height
         or (indices.size and (indices.min() < 0 or indices.max() >= n_genes))
         or not np.isfinite(values).all()
     ):
         raise SourceError(f"{file.name}: the process that read it left samples that cannot be")
     indptr = np.concatenate([[0], np.cumsum(lengths.to_numpy(), dtype=np.int64)])
     matrix = sp.csr_matrix((values, indices, indptr), shape=(rows.height, n_genes))
-    samples = Samples(tuple(found.ids), tuple(found.genes), matrix, found.unit)
-    return UserSamples(samples, found.coverage, tuple(found.seen), tuple(found.warnings))
+    samples = Samples(tuple(described.ids), tuple(described.genes), matrix, described.unit)
+    return UserSamples(
+        samples, described.coverage, tuple(described.seen), tuple(described.warnings)
+    )
 
 
 _ROWS: Final = {"genes": pl.List(pl.Int32), "values": pl.List(pl.Float32)}
@@ -153,10 +155,10 @@ class _Found(BaseModel):
 
 
 def _read_in_child(
-    parent: Parent, file: Path, told: Sidecar, reference: Reference
+    parent: Parent, file: Path, sidecar: Sidecar, reference: Reference
 ) -> dict[str, Any]:
     with breakage_refused(file.name):
-        own = read_user_samples(file, told, reference)
+        own = read_user_samples(file, sidecar, reference)
     matrix = own.samples.expression
     offsets = pa.array(matrix.indptr, pa.int64())
     columns = {
@@ -178,9 +180,9 @@ def _read_in_child(
 
 
 def _read(
-    archives: Archives, found: Detected, nomenclature: Nomenclature, reference: Reference
+    archives: Archives, detected: Detected, nomenclature: Nomenclature, reference: Reference
 ) -> UserSamples:
-    collection = found.entry
+    collection = detected.entry
     parsed = parse_collection(archives, collection)
     names = nomenclature.map(parsed.symbols, parsed.entrez_ids).rows
     refuse_other_axis(collection, parsed, names, reference)
@@ -201,7 +203,7 @@ def _read(
     return UserSamples(
         Samples(tuple(ids), axis.ensembl_gene_ids, merged.matrix, collection.unit),
         coverage_of(collection, mapping),
-        found.seen,
+        detected.seen,
         screening.warnings,
     )
 

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from genept.benchmarks.ablations import added, leaks, steps
 from genept.benchmarks.metrics.resampling import corrected, paired_differences, resampled
+from genept.benchmarks.task_scores import ablations, leaks, recipe_steps
 from genept.benchmarks.tasks.base import GeneVectors
 from genept.benchmarks.tasks.gene_tasks import SHUFFLED, PropertyTask
 from genept.text.descriptions.recipes import Mask, Recipe, load_recipes
@@ -59,7 +59,7 @@ def differences(leak):
 
 
 def test_a_planted_leak_is_found_by_the_masked_text():
-    found = added(differences(leak=True), RECIPES)
+    found = ablations(differences(leak=True), RECIPES)
     (row,) = leaks(found).rows(named=True)
     assert (row["task"], row["more"], row["fewer"]) == ("t", "told", "told-masked")
     assert row["difference"] > 0.1
@@ -67,7 +67,7 @@ def test_a_planted_leak_is_found_by_the_masked_text():
 
 
 def test_a_text_without_the_word_is_no_leak():
-    found = added(differences(leak=False), RECIPES)
+    found = ablations(differences(leak=False), RECIPES)
     assert found.height == 1
     assert leaks(found).is_empty()
 
@@ -78,25 +78,25 @@ def test_the_difference_is_told_of_the_fuller_text_whichever_way_it_was_stored()
         representation="other", other="representation", difference=-pl.col("difference"),
         ci_low=-pl.col("ci_high"), ci_high=-pl.col("ci_low"),
     )  # fmt: skip
-    assert added(other, RECIPES).equals(added(told, RECIPES))
+    assert ablations(other, RECIPES).equals(ablations(told, RECIPES))
 
 
 def test_steps_are_one_thing_apart():
     more = recipe("more", parts=("name", "summary", "go"))
-    found = steps(
+    found = recipe_steps(
         [*RECIPES.values(), more, recipe("much", parts=("symbol", "name", "go", "biotype"))]
     )
     assert [(one.fewer, one.more, one.adds) for one in found] == [
         ("told", "more", "go"),
         ("told-masked", "told", "words of mask dosage"),
     ]
-    shipped = {(one.fewer, one.more): one.adds for one in steps(load_recipes().values())}
+    shipped = {(one.fewer, one.more): one.adds for one in recipe_steps(load_recipes().values())}
     assert shipped["name-ncbi", "name-ncbi-go"] == "go"
     assert shipped["ncbi-every-gene-masked", "ncbi-every-gene"] == "words of mask gene-types"
 
 
 def test_nothing_compared_is_nothing_added():
-    assert leaks(added(differences(leak=False).clear(), RECIPES)).is_empty()
+    assert leaks(ablations(differences(leak=False).clear(), RECIPES)).is_empty()
     assert leaks(pl.DataFrame()).is_empty()
 
 
@@ -105,4 +105,4 @@ def test_pooled_spaces_count_as_their_recipe(suffix):
     told = differences(leak=True).with_columns(
         pl.col("representation") + suffix, pl.col("other") + suffix
     )
-    assert leaks(added(told, RECIPES)).height == 1
+    assert leaks(ablations(told, RECIPES)).height == 1

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from genept.benchmarks.ablations import added, leaks
 from genept.benchmarks.metrics.resampling import corrected, paired_differences, resampled
+from genept.benchmarks.task_scores import ablations, leaks
 from genept.benchmarks.tasks.base import GeneVectors
 from genept.benchmarks.tasks.task_registry import TASKS
 from genept.text.descriptions.recipes import Recipe, load_recipes
@@ -64,7 +64,9 @@ def planted(rows: pl.DataFrame) -> list[str]:
 def test_the_masked_summaries_find_a_planted_label(described):
     assert described.height > 200
     recipes = [UNMASKED, MASKED]
-    found = added(told(described, planted(described), recipes), {one.id: one for one in recipes})
+    found = ablations(
+        told(described, planted(described), recipes), {one.id: one for one in recipes}
+    )
     (row,) = leaks(found).rows(named=True)
     assert (row["adds"], row["fewer"]) == ("words of mask dosage", MASKED.id)
     assert row["difference"] > 0.05
@@ -74,6 +76,6 @@ def test_the_masked_summaries_find_a_planted_label(described):
 def test_the_summaries_as_they_are_state_no_dosage(described):
     recipes = [UNMASKED, MASKED]
     asked = told(described, described["Summary"].to_list(), recipes)
-    found = added(asked, {one.id: one for one in recipes})
+    found = ablations(asked, {one.id: one for one in recipes})
     assert abs(found["difference"].item()) < 0.02
     assert leaks(found).is_empty()

@@ -9,7 +9,7 @@ from planted import MINILM, RANDOM, a_collection, in_every_space, ingest_parsed,
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask
 from genept.models.diagnosis.diagnosis_training import train_diagnosis
-from genept.models.promotion.promotion_gate import POINTS
+from genept.models.promotion.promotion import POINTS
 from genept.models.registry import ModelRegistry
 from genept.models.splits.folds import frozen_from_table
 from genept.schema.tables import TABLES

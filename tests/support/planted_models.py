@@ -9,8 +9,7 @@ from genept.models.cards.model_reports import card_markdown
 from genept.models.diagnosis.heads import STEPS, Contender
 from genept.models.diagnosis.retraining import retrain
 from genept.models.evidence import Champion, Cohort, ModelCandidate, ModelManifest
-from genept.models.promotion.gate_alone import CARD_SECTIONS
-from genept.models.promotion.promotion_gate import judge
+from genept.models.promotion.promotion_gate import CARD_SECTIONS
 from genept.models.splits.holdout import Rows, hold_out
 from genept.models.stored_models import TrainedModel, stored_types
 
@@ -64,7 +63,7 @@ def blocked(candidate, champion=None):
 MODEL = "diagnosis-planted"
 
 
-def papers(retrained, version):
+def assembled(retrained, version):
     """A version as `genept.models.training` submits it."""
     cohorts = (
         Cohort(id="east", n=150, data_sha256="d" * 64),
@@ -94,7 +93,7 @@ def papers(retrained, version):
 
 
 def submitted(registry, retrained, version):
-    trained = papers(retrained, version)
+    trained = assembled(retrained, version)
     registry.submit(trained)
     return trained.manifest
 

@@ -130,14 +130,14 @@ def resampled(
     is_pair = bool((rows["partner"] != "").any())
     names = pl.concat([rows["unit"], rows["partner"]]) if is_pair else rows["unit"]
     scored = names.to_numpy().astype(str)
-    everybody = np.unique(np.concatenate([scored, np.asarray(units, str)]))
-    if len(everybody) < 2:
-        raise ValueError(f"an interval needs at least two units to resample, got {len(everybody)}")
-    codes = np.searchsorted(everybody, scored)
+    all_units = np.unique(np.concatenate([scored, np.asarray(units, str)]))
+    if len(all_units) < 2:
+        raise ValueError(f"an interval needs at least two units to resample, got {len(all_units)}")
+    codes = np.searchsorted(all_units, scored)
     first, second = codes[: rows.height], codes[rows.height :]
     draws = []
-    for drawn in group_draws(len(everybody), n_resamples, seed):
-        counts = np.bincount(drawn, minlength=len(everybody)).astype(np.float64)
+    for drawn in group_draws(len(all_units), n_resamples, seed):
+        counts = np.bincount(drawn, minlength=len(all_units)).astype(np.float64)
         draws.append(statistic(counts[first] * counts[second] if is_pair else counts[first]))
     value = statistic(np.ones(rows.height))
     if not np.isfinite([value, *draws]).all():
@@ -188,7 +188,7 @@ def resampled_labels(
     return {
         metric: Resampled(
             CLASSIFICATION_METRICS[metric](whole),
-            np.array([CLASSIFICATION_METRICS[metric](one) for one in drawn]),
+            np.array([CLASSIFICATION_METRICS[metric](table) for table in drawn]),
         )
         for metric in metrics
     }
@@ -209,7 +209,7 @@ def holm(p: Sequence[float]) -> list[float]:
     stepped = np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)
     corrected = np.empty(len(p))
     corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return [float(one) for one in corrected]
+    return [float(value) for value in corrected]
 
 
 def rivals(
@@ -219,9 +219,9 @@ def rivals(
 
     A control is one's own (`is_own_control`), or everybody's: without an ``@``.
     """
-    knowing = [name for name in deciding if not is_control[name]]
-    pairs = [(a, b) for at, a in enumerate(knowing) for b in knowing[at + 1 :]]
-    for name in knowing:
+    informed = [name for name in deciding if not is_control[name]]
+    pairs = [(a, b) for at, a in enumerate(informed) for b in informed[at + 1 :]]
+    for name in informed:
         own = [other for other in deciding if is_own_control(name, other)]
         common = [other for other in deciding if is_control[other] and "@" not in other]
         pairs += [(name, other) for other in (*own, *common)]
@@ -246,15 +246,15 @@ def paired_differences(
         approximation, because percentiles of some hundred draws cannot be corrected.
     """
     rows: list[dict[str, Any]] = []
-    for one, other in pairs:
-        a, b = scores[one], scores[other]
+    for name, other in pairs:
+        a, b = scores[name], scores[other]
         difference = Resampled(a.value - b.value, a.draws - b.draws)
         low, high = difference.interval
         spread = float(difference.draws.std(ddof=1))
         p = erfc(abs(difference.value) / (spread * sqrt(2))) if spread > 0 else 1.0
         rows.append(
             {
-                "representation": one,
+                "representation": name,
                 "other": other,
                 "difference": difference.value,
                 "ci_low": low,
@@ -273,7 +273,7 @@ def corrected(differences: pl.DataFrame) -> pl.DataFrame:
 
 def in_words(comparisons: pl.DataFrame) -> list[str]:
     """Which differences are real and which are not, a sentence each; of a task real ones first."""
-    said = []
+    sentences = []
     ordered = comparisons.sort(
         "task", ~pl.col("separable"), -pl.col("difference").abs(), "representation", "other"
     )
@@ -289,8 +289,8 @@ def in_words(comparisons: pl.DataFrame) -> list[str]:
         )
         # By the normal approximation to some hundred draws: smaller ones are not known.
         p = "below 1e-6" if row["p_holm"] < 1e-6 else f"{row['p_holm']:.2g}"
-        said.append(f"{row['task']}: {verdict}, corrected p {p}")
-    return said
+        sentences.append(f"{row['task']}: {verdict}, corrected p {p}")
+    return sentences
 
 
 def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:

@@ -103,8 +103,8 @@ class GeneVectors:
 
     def of(self, genes: Sequence[str]) -> Matrix:
         """The vectors of these genes, in this order."""
-        found: Matrix = self.matrix[[self._row[gene] for gene in genes]]
-        return found
+        rows: Matrix = self.matrix[[self._row[gene] for gene in genes]]
+        return rows
 
     def within(self, genes: Sequence[str]) -> GeneVectors:
         """The same vectors, of these genes alone."""

@@ -75,7 +75,7 @@ def clustering_scores(vectors: Cells, types: Labels) -> dict[str, Score]:
             return agreement[metric](types[rows], next(starts)[rows])
 
         low, high = bootstrap_interval(of, np.arange(len(types)), n_resamples=N_RESAMPLES, seed=0)
-        value = float(np.mean([agreement[metric](types, one) for one in clusters]))
+        value = float(np.mean([agreement[metric](types, labels) for labels in clusters]))
         return Score(value, low, high, len(types))
 
     return {metric: score(metric) for metric in CLUSTERING}
@@ -123,8 +123,8 @@ def mixing_scores(
 def _mixed(unit: Cells, similarity: Cells, types: Labels, batches: Labels) -> tuple[Floats, Floats]:
     """Per cell: 1 - |silhouette| by batch, and mixing of neighbours; NaN where a type has one."""
     silhouette, mixing = np.full(len(unit), np.nan), np.full(len(unit), np.nan)
-    for one in np.unique(types):
-        rows = np.flatnonzero(types == one)
+    for cell_type in np.unique(types):
+        rows = np.flatnonzero(types == cell_type)
         of_type = batches[rows]
         _, codes, counts = np.unique(of_type, return_inverse=True, return_counts=True)
         if len(rows) <= N_NEIGHBOURS or not 1 < len(counts) < len(rows):

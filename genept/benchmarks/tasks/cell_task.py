@@ -121,14 +121,14 @@ def score_cells(
                 for name, model, metric, score in scores
             ]
         results = pl.DataFrame(rows)
-        held = f"{TASK}/{collection}"
-        marked = differences.with_columns(task=pl.lit(held), dataset=pl.lit(collection))
+        task_id = f"{TASK}/{collection}"
+        marked = differences.with_columns(task=pl.lit(task_id), dataset=pl.lit(collection))
         return [
             *(
                 NewPart("benchmark_results", results.filter(task=task), (task, collection))
                 for task in results["task"].unique(maintain_order=True)
             ),
-            NewPart("benchmark_differences", marked, (held,)),
+            NewPart("benchmark_differences", marked, (task_id,)),
             NewPart("benchmark_confused", confused, (TASK, collection)),
         ]
 
@@ -139,20 +139,22 @@ def _annotated(
     views: ObservationViews, collection: str, unit: str, advance: Callable[[str], None]
 ) -> tuple[list[dict[str, Any]], pl.DataFrame, pl.DataFrame]:
     """Rows of `benchmark_results` for every split; differences and confusions on the last."""
-    ids, groups = (views.observations[one].to_list() for one in ("observation_id", "group_id"))
+    ids, groups = (
+        views.observations[column].to_list() for column in ("observation_id", "group_id")
+    )
     rows: list[dict[str, Any]] = []
     control = _controls(views)
     for split in filter(None, (random_split(ids, seed=SEED), group_split(groups))):
         advance(f"{TASK} on {collection}: {split.name}")
         predicted = _predicted(views, unit, split)
         truth = views.observations["cell_type"].to_numpy().astype(np.str_)[split.tested]
-        found = {
-            name: resampled_labels(truth, said, split.units[split.tested], METRICS, seed=SEED)
-            for name, said in predicted.items()
+        scores = {
+            name: resampled_labels(truth, labels, split.units[split.tested], METRICS, seed=SEED)
+            for name, labels in predicted.items()
         }
-        marked = {name: name in control or name.endswith(PERMUTED) for name in found}
+        marked = {name: name in control or name.endswith(PERMUTED) for name in scores}
         marked[MAJORITY_CLASS] = True
-        for name, of_one in found.items():
+        for name, of_one in scores.items():
             for metric, resampled in of_one.items():
                 low, high = resampled.interval
                 score = Score(resampled.value, low, high, len(truth))
@@ -160,35 +162,35 @@ def _annotated(
                     _row(TASK, collection, name, NEIGHBOURS, split.name, metric, score,
                          marked[name])
                 )  # fmt: skip
-        asked = {"model": NEIGHBOURS, "split": split.name}
+        columns = {"model": NEIGHBOURS, "split": split.name}
         confused = pl.concat(
-            confusions(truth.tolist(), said.tolist()).with_columns(
+            confusions(truth.tolist(), labels.tolist()).with_columns(
                 task=pl.lit(TASK), dataset=pl.lit(collection), representation=pl.lit(name),
-                **{one: pl.lit(value) for one, value in asked.items()},
+                **{column: pl.lit(value) for column, value in columns.items()},
             )
-            for name, said in predicted.items()
+            for name, labels in predicted.items()
         )  # fmt: skip
-        deciding = {name: one[DECIDING] for name, one in found.items()}
-        told = paired_differences(deciding, rivals(deciding, marked)).with_columns(
-            metric=pl.lit(DECIDING), **{one: pl.lit(value) for one, value in asked.items()}
+        deciding = {name: column[DECIDING] for name, column in scores.items()}
+        compared = paired_differences(deciding, rivals(deciding, marked)).with_columns(
+            metric=pl.lit(DECIDING), **{column: pl.lit(value) for column, value in columns.items()}
         )
-    return rows, told, confused
+    return rows, compared, confused
 
 
 def _predicted(views: ObservationViews, unit: str, split: CellSplit) -> dict[str, NDArray[np.str_]]:
     """Types of the tested cells, fold by fold, by representation."""
     labels = views.observations["cell_type"].to_list()
-    found: dict[str, list[NDArray[np.str_]]] = {}
+    predictions: dict[str, list[NDArray[np.str_]]] = {}
     for train, test in split.folds:
         dealt = np.asarray(labels, np.str_)
         dealt[train] = np.random.default_rng(SEED).permutation(dealt[train])
         for name, matrix in _represented(views, unit, train).items():
-            found.setdefault(name, []).append(annotate(matrix, labels, train, test))
+            predictions.setdefault(name, []).append(annotate(matrix, labels, train, test))
             if name not in _controls(views) and not name.endswith(CENTRED):
                 by_chance = annotate(matrix, dealt.tolist(), train, test)
-                found.setdefault(f"{name}{PERMUTED}", []).append(by_chance)
-        found.setdefault(MAJORITY_CLASS, []).append(majority(labels, train, test))
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+                predictions.setdefault(f"{name}{PERMUTED}", []).append(by_chance)
+        predictions.setdefault(MAJORITY_CLASS, []).append(majority(labels, train, test))
+    return {name: np.concatenate(parts) for name, parts in predictions.items()}
 
 
 def _structured(
@@ -200,14 +202,14 @@ def _structured(
     types = cells["cell_type"].to_numpy().astype(np.str_)
     batches = _batches(cells)
     groups = cells["group_id"].to_list()
-    found: dict[str, list[tuple[str, str, str, Score]]] = {CLUSTERS: [], MIXING: []}
+    results: dict[str, list[tuple[str, str, str, Score]]] = {CLUSTERS: [], MIXING: []}
     for name, matrix in _represented(views, unit, np.arange(views.observations.height)).items():
         advance(f"{CLUSTERS} and {MIXING}: {name}")
         for metric, score in clustering_scores(matrix[rows], types).items():
-            found[CLUSTERS].append((name, "k-means", metric, score))
+            results[CLUSTERS].append((name, "k-means", metric, score))
         for metric, score in mixing_scores(matrix[rows], types, batches, groups).items():
-            found[MIXING].append((name, NEIGHBOURS, metric, score))
-    return found
+            results[MIXING].append((name, NEIGHBOURS, metric, score))
+    return results
 
 
 def _batches(cells: pl.DataFrame) -> NDArray[np.str_] | None:
@@ -220,7 +222,7 @@ def _batches(cells: pl.DataFrame) -> NDArray[np.str_] | None:
 
 def _represented(views: ObservationViews, unit: str, train: Indices) -> Matrices:
     """Every space as it is and centred, and expression; what is fitted sees `train` alone."""
-    shifted = {f"{name}{CENTRED}": centred(one, train) for name, one in views.spaces.items()}
+    shifted = {f"{name}{CENTRED}": centred(matrix, train) for name, matrix in views.spaces.items()}
     control = expression_pca(views.expression, train, unit=unit, seed=SEED)
     return {**views.spaces, **shifted, EXPRESSION_CONTROL: control}
 

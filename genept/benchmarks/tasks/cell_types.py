@@ -104,8 +104,8 @@ def annotate(
         predicted[start : start + block] = _vote(
             codes[train][closest], np.take_along_axis(similarity, closest, axis=1), len(names)
         )
-    found: NDArray[np.str_] = names[predicted]
-    return found
+    types: NDArray[np.str_] = names[predicted]
+    return types
 
 
 def majority(labels: Sequence[str], train: Indices, test: Indices) -> NDArray[np.str_]:

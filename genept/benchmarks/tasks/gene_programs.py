@@ -76,11 +76,11 @@ def find_programs(vectors: GeneVectors) -> Programs:
     unit = vectors.matrix / np.linalg.norm(vectors.matrix, axis=1, keepdims=True)
     n = max(2, len(unit) // GENES_PER_PROGRAM)
     with threadpool_limits(1):
-        found = MiniBatchKMeans(n, random_state=0, n_init=1, batch_size=4096).fit_predict(unit)
-    sizes = np.bincount(found, minlength=n)
+        clusters = MiniBatchKMeans(n, random_state=0, n_init=1, batch_size=4096).fit_predict(unit)
+    sizes = np.bincount(clusters, minlength=n)
     rank = np.empty(n, np.intp)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(n)
-    number = rank[found]
+    number = rank[clusters]
     sums = np.zeros((n, unit.shape[1]))
     np.add.at(sums, number, unit)
     lengths = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
@@ -108,11 +108,11 @@ def enrichment(programs: Programs, members: pl.DataFrame) -> pl.DataFrame:
     terms = sized["label"].unique().sort()
     column = dict(zip(terms, range(len(terms)), strict=True))
     at = sized["label"].replace_strict(column, return_dtype=pl.Int64).to_numpy()
-    told = sp.csr_matrix(
+    membership = sp.csr_matrix(
         (np.ones(len(at)), (at, sized["gene"].to_numpy())), shape=(len(terms), len(programs.genes))
     )
-    shared = np.asarray((told @ programs.membership).todense())
-    n_term = np.asarray(told.sum(axis=1)).ravel()
+    shared = np.asarray((membership @ programs.membership).todense())
+    n_term = np.asarray(membership.sum(axis=1)).ravel()
     n_program = np.bincount(programs.of_gene, minlength=programs.n)
     term, program = np.nonzero((shared >= SHARED) & (n_program >= SMALLEST))
     drawn = (len(programs.genes), n_term[term], n_program[program])
@@ -135,11 +135,13 @@ def enrichment(programs: Programs, members: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("program", "p", "term")
 
 
-def is_enriched(programs: Programs, found: pl.DataFrame) -> NDArray[np.bool_]:
+def is_enriched(programs: Programs, enriched: pl.DataFrame) -> NDArray[np.bool_]:
     """Of each program of five genes or more, whether it shares any term."""
     sizes = np.bincount(programs.of_gene, minlength=programs.n)
-    told = set(found.filter(pl.col("q") < LEVEL)["program"])
-    return np.array([one in told for one in range(programs.n) if sizes[one] >= SMALLEST])
+    significant = set(enriched.filter(pl.col("q") < LEVEL)["program"])
+    return np.array(
+        [program in significant for program in range(programs.n) if sizes[program] >= SMALLEST]
+    )
 
 
 def activity(
@@ -182,9 +184,15 @@ def activity(
     np.add.at(sums.T, number, score[:, columns].T)
     active = sums / np.maximum(n_genes, 1)
     rows = [
-        (one, str(name), float(active[kind, one]), int(n_genes[one]), int(n_cells[kind]))
-        for one in range(programs.n)
-        if n_genes[one] >= SMALLEST
+        (
+            program,
+            str(name),
+            float(active[kind, program]),
+            int(n_genes[program]),
+            int(n_cells[kind]),
+        )
+        for program in range(programs.n)
+        if n_genes[program] >= SMALLEST
         for kind, name in enumerate(names)
     ]
     schema = {"program": pl.Int64, "cell_type": pl.String, "activity": pl.Float64,

@@ -101,13 +101,13 @@ class PropertyTask(GeneTask):
             return pl.concat(
                 self._fold(self.model, SHUFFLED, scored, vectors, split) for split in splits
             )
-        found = []
+        frames = []
         for head in self.heads:
             splits = _shuffled(scored, range(REPEATS if head == self.model else 1))
-            found += [self._fold(head, SHUFFLED, scored, vectors, split) for split in splits]
+            frames += [self._fold(head, SHUFFLED, scored, vectors, split) for split in splits]
             if self.published:
-                found += [self._fold(head, EXACT, rows, vectors, split) for split in _exact(rows)]
-        return pl.concat(found)
+                frames += [self._fold(head, EXACT, rows, vectors, split) for split in _exact(rows)]
+        return pl.concat(frames)
 
     def _fold(
         self, head: str, split: str, rows: pl.DataFrame, vectors: GeneVectors, fold: Split
@@ -123,7 +123,7 @@ class PropertyTask(GeneTask):
             split,
             number,
             units[test.tolist()].to_list(),
-            [str(one) for one in y[test]],
+            [str(label) for label in y[test]],
             score=score,
         )
 
@@ -168,25 +168,25 @@ class KindTask(GeneTask):
         if draw is not None:
             seed = self.seeds[draw % len(self.seeds)]
             return self._split(self.model, self.clean, draw, scored, vectors, seed)
-        found = [
+        frames = [
             self._split(self.model, self.clean, fold, scored, vectors, seed)
             for fold, seed in enumerate(self.seeds)
         ]
         first = (scored, vectors, self.seeds[0])
         others = [head for head in self.heads if head != self.model]
-        found += [self._split(head, self.clean, 0, *first) for head in others]
-        found.append(self._split(self.model, EXACT_KINDS, 0, rows, vectors, AUTHORS_SEED))
-        return pl.concat(found)
+        frames += [self._split(head, self.clean, 0, *first) for head in others]
+        frames.append(self._split(self.model, EXACT_KINDS, 0, rows, vectors, AUTHORS_SEED))
+        return pl.concat(frames)
 
     def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame]:
         """The most frequent kind."""
         chosen = self._large(rows.filter(fate="scored"))
         units, truth = chosen["ensembl_gene_id"].to_list(), chosen["label"].to_list()
         majority = chosen["label"].mode().sort()[0]
-        said = predictions(
+        predicted = predictions(
             self.model, self.clean, 0, units, truth, predicted=[majority] * len(units)
         )
-        return MAJORITY, said
+        return MAJORITY, predicted
 
     def _large(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.filter(pl.len().over("label") > self.larger_than)
@@ -203,10 +203,10 @@ class KindTask(GeneTask):
             random_state=seed,
             stratify=labels if split == self.clean else None,
         )
-        said = predicted_labels(head, matrix[train], labels[train], matrix[test], seed)
+        predicted = predicted_labels(head, matrix[train], labels[train], matrix[test], seed)
         column = "ensembl_gene_id" if split == self.clean else "position"
         units = chosen[column].cast(pl.String)[test.tolist()].to_list()
-        truth, said_of = labels[test].tolist(), said.tolist()
+        truth, said_of = labels[test].tolist(), predicted.tolist()
         return predictions(head, split, fold, units, truth, predicted=said_of)
 
 
@@ -223,8 +223,8 @@ class MembershipTask(GeneTask):
 
     def rows(self, labels: Labels) -> pl.DataFrame:
         """Genes and their terms."""
-        found = super().rows(labels)
-        return found.unique(["ensembl_gene_id", "label"], keep="first", maintain_order=True)
+        named = super().rows(labels)
+        return named.unique(["ensembl_gene_id", "label"], keep="first", maintain_order=True)
 
     def unfit(self, rows: pl.DataFrame) -> str | None:
         """Fewer than two terms of a size to be asked for."""
@@ -247,8 +247,8 @@ class MembershipTask(GeneTask):
             scores[test] = ridge_scores(matrix[train], members[train], matrix[test])
         weights = np.ones(len(genes))
         areas = [
-            folded_auroc(members[:, one] > 0, scores[:, one].astype(np.float64), folds)(weights)
-            for one in range(len(terms))
+            folded_auroc(members[:, term] > 0, scores[:, term].astype(np.float64), folds)(weights)
+            for term in range(len(terms))
         ]
         return predictions(
             self.model, self.clean, draw or 0, terms, [""] * len(terms), score=np.asarray(areas)

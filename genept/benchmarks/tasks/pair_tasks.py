@@ -100,16 +100,16 @@ class PairTask(Task):
         if draw is not None:
             halves = self.disjoint(rows, self.seeds[draw % len(self.seeds)])
             return self._fit(DISJOINT, draw, vectors, *halves, self.feature)
-        found = []
+        frames = []
         for fold, seed in enumerate(self.seeds):
             halves = self.disjoint(rows, seed)
             features = FEATURES if fold == 0 else (self.feature,)
-            for one in features:
-                train, test = halves if one == self.feature else (_some(halves[0]), halves[1])
-                found.append(self._fit(DISJOINT, fold, vectors, train, test, one))
+            for feature in features:
+                train, test = halves if feature == self.feature else (_some(halves[0]), halves[1])
+                frames.append(self._fit(DISJOINT, fold, vectors, train, test, feature))
         if fixed := self.fixed(rows):
-            found.append(self._fit(FIXED, 0, vectors, *fixed, SUM))
-        return pl.concat(found)
+            frames.append(self._fit(FIXED, 0, vectors, *fixed, SUM))
+        return pl.concat(frames)
 
     def disjoint(self, rows: pl.DataFrame, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Training and test pairs that share no gene."""

@@ -44,7 +44,7 @@ _CODE: Final = (
 
 
 def space_programs(
-    lake: Lake, one: SpaceVectors, properties: pl.DataFrame, number: int = 0
+    lake: Lake, vectors: SpaceVectors, properties: pl.DataFrame, number: int = 0
 ) -> list[Part]:
     """Tables `gene_programs` and `program_terms` of one space, and its scores.
 
@@ -61,22 +61,22 @@ def space_programs(
     read = terms.select("task", "ensembl_gene_id", "label").sort(pl.all())
     origin = Origin(
         code=_CODE,
-        inputs={one.space.id: one.part.sha256, "terms": sha256_of(read.write_csv())},
-        settings={"tells": sorted(one.tells), "number": number},
+        inputs={vectors.space.id: vectors.part.sha256, "terms": sha256_of(read.write_csv())},
+        settings={"tells": sorted(vectors.tells), "number": number},
         libraries=LIBRARIES,
     )
 
     def compute() -> list[NewPart]:
-        rows = lake.read_arrow(one.part, ["ensembl_gene_id", "symbol", "embedding"])
+        rows = lake.read_arrow(vectors.part, ["ensembl_gene_id", "symbol", "embedding"])
         genes = tuple(rows["ensembl_gene_id"].to_pylist())
-        programs = find_programs(GeneVectors(one.space.id, genes, embedding_matrix(rows)))
-        told, scores = [], []
+        programs = find_programs(GeneVectors(vectors.space.id, genes, embedding_matrix(rows)))
+        shared_terms, scores = [], []
         for task, members in read.group_by("task", maintain_order=True):
-            found = enrichment(programs, members)
-            sure = found.filter(pl.col("q") < LEVEL).group_by("program", maintain_order=True)
-            told.append(sure.head(KEPT).with_columns(kind=pl.lit(task[0])))
-            if MEMBERSHIPS[str(task[0])] not in one.tells:
-                scores += _scored(one.space.id, str(task[0]), programs, found, members)
+            enriched = enrichment(programs, members)
+            sure = enriched.filter(pl.col("q") < LEVEL).group_by("program", maintain_order=True)
+            shared_terms.append(sure.head(KEPT).with_columns(kind=pl.lit(task[0])))
+            if MEMBERSHIPS[str(task[0])] not in vectors.tells:
+                scores += _scored(vectors.space.id, str(task[0]), programs, enriched, members)
         placed = pl.DataFrame(
             {
                 "program": programs.of_gene,
@@ -85,25 +85,30 @@ def space_programs(
                 "similarity": programs.similarity,
             }
         )
-        in_space = pl.lit(one.space.id).alias("space")
-        parts = [NewPart("gene_programs", placed.with_columns(in_space), (one.space.id,))]
-        if told:
-            shared = pl.concat(told).with_columns(in_space)
-            parts.append(NewPart("program_terms", shared, (one.space.id,)))
+        in_space = pl.lit(vectors.space.id).alias("space")
+        parts = [NewPart("gene_programs", placed.with_columns(in_space), (vectors.space.id,))]
+        if shared_terms:
+            shared = pl.concat(shared_terms).with_columns(in_space)
+            parts.append(NewPart("program_terms", shared, (vectors.space.id,)))
         return parts + [
             NewPart("benchmark_results", pl.DataFrame(of_kind), (TASK, kind), number=number)
             for kind, of_kind in _by_dataset(scores).items()
         ]
 
-    return lake.build(f"benchmarks/{TASK}/{one.space.id}", origin, compute)
+    return lake.build(f"benchmarks/{TASK}/{vectors.space.id}", origin, compute)
 
 
 def _scored(
-    space: str, task: str, programs: Programs, found: pl.DataFrame, members: pl.DataFrame
+    space: str, task: str, programs: Programs, enriched: pl.DataFrame, members: pl.DataFrame
 ) -> list[dict[str, Any]]:
-    hit = is_enriched(programs, found)
+    hit = is_enriched(programs, enriched)
     dealt = [programs.dealt(seed) for seed in range(DEALS)]
-    by_chance = np.concatenate([is_enriched(one, enrichment(one, members)) for one in dealt])
+    by_chance = np.concatenate(
+        [
+            is_enriched(programs_drawn, enrichment(programs_drawn, members))
+            for programs_drawn in dealt
+        ]
+    )
     return [
         _row(space, task, hit, is_control=False),
         _row(f"{space}@shuffled", task, by_chance, is_control=True),
@@ -130,10 +135,10 @@ def _row(name: str, task: str, hit: NDArray[np.bool_], *, is_control: bool) -> d
 
 
 def _by_dataset(scores: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    by_dataset: dict[str, list[Mapping[str, Any]]] = {}
     for row in scores:
-        found.setdefault(row["dataset"], []).append(row)
-    return found
+        by_dataset.setdefault(row["dataset"], []).append(row)
+    return by_dataset
 
 
 def program_activity(
@@ -157,7 +162,7 @@ def program_activity(
 
     def compute() -> list[NewPart]:
         rows = lake.read(programs)
-        found = Programs(
+        in_space = Programs(
             tuple(rows["ensembl_gene_id"]),
             rows["program"].to_numpy(),
             rows["similarity"].to_numpy(),
@@ -167,9 +172,9 @@ def program_activity(
         genes = list(axis_genes(lake, parts.axis))
         typed = cells["cell_type"].is_not_null().to_numpy()
         types = cells["cell_type"].drop_nulls().to_list()
-        active = activity(found, counts[typed], genes, types, unit)
-        said = {"space": space, "collection_id": collection}
-        marked = active.with_columns(**{name: pl.lit(value) for name, value in said.items()})
+        active = activity(in_space, counts[typed], genes, types, unit)
+        columns = {"space": space, "collection_id": collection}
+        marked = active.with_columns(**{name: pl.lit(value) for name, value in columns.items()})
         return [NewPart("program_activity", marked, (space, collection))]
 
     (part,) = lake.build(f"benchmarks/program-activity/{collection}/{space}", origin, compute)

@@ -18,7 +18,7 @@ from genept.storage.provenance import NewPart, Origin, Part, sha256_of
 from genept.text.embedders.spaces import Space, space_of
 
 SHARE_COVERED: Final = 0.8
-"""A space that knows fewer of a task's genes is not asked: it would shrink everybody's test."""
+"""A space that has vectors for fewer of a task's genes is left out: all are scored on the same."""
 
 
 TFIDF: Final = "lsa-384"
@@ -46,7 +46,7 @@ class SpaceVectors:
 
 @dataclass(frozen=True)
 class TaskInputs:
-    """One task, the genes that every space in it knows, and who may not take part and why."""
+    """One task, the genes that all of its spaces have, and why other spaces are left out."""
 
     task: Task
     rows: pl.DataFrame
@@ -56,79 +56,79 @@ class TaskInputs:
 
     @cached_property
     def inputs(self) -> dict[str, str]:
-        """Content hashes of labels and genes: equal contests are not held twice."""
+        """Content hashes of labels and genes: equal inputs are scored once."""
         columns = [column for column in self.rows.columns if column not in ("task", "outcome")]
         content = self.rows.select(columns).write_csv()
         return {"labels": sha256_of(content), "genes": sha256_of(self.genes)}
 
 
-def contest(
+def task_inputs(
     lake: Lake, task: Task, labels: Labels, spaces: Sequence[SpaceVectors]
 ) -> TaskInputs | str:
-    """Who takes part in a task, and on which genes; or why it cannot be held.
+    """Spaces and genes of a task; or why it cannot be scored.
 
-    All are scored on the same genes: those that everybody knows. Drawn vectors and declared
+    All are scored on the same genes: those that every space has. Drawn vectors and declared
     shuffles take no part as spaces, because every task makes its own controls.
     """
     rows = task.rows(labels)
     wanted = task.genes(rows)
     if not wanted:
-        return "no labels are at hand"
+        return "no labels are available"
     left_out: dict[str, str] = {}
-    found: list[SpaceVectors] = []
+    taking_part: list[SpaceVectors] = []
     common = set(wanted)
-    for one in spaces:
-        if one.space.is_random or one.space.variant:
+    for vectors in spaces:
+        if vectors.space.is_random or vectors.space.variant:
             continue
-        known = wanted & set(lake.read(one.part, ["ensembl_gene_id"])["ensembl_gene_id"])
-        if told := sorted(set(task.told_by) & one.tells):
-            left_out[one.space.id] = f"its texts tell the answer: {', '.join(told)}"
+        known = wanted & set(lake.read(vectors.part, ["ensembl_gene_id"])["ensembl_gene_id"])
+        if stated := sorted(set(task.told_by) & vectors.tells):
+            left_out[vectors.space.id] = f"its texts state the answer: {', '.join(stated)}"
         elif len(known) < SHARE_COVERED * len(wanted):
-            left_out[one.space.id] = f"knows {len(known):,} of {len(wanted):,} genes"
+            left_out[vectors.space.id] = f"knows {len(known):,} of {len(wanted):,} genes"
         else:
-            found.append(one)
+            taking_part.append(vectors)
             common &= known
-    if not found:
+    if not taking_part:
         reasons = "; ".join(f"{space} {why}" for space, why in left_out.items())
         return f"no space takes part: {reasons}" if reasons else "there is no space to ask"
     genes = tuple(sorted(common))
-    asked = task.known(rows, genes)
-    if why := task.unfit(asked):
+    scored = task.known(rows, genes)
+    if why := task.unfit(scored):
         return f"{why}, among the genes that every space knows"
-    return TaskInputs(task, asked, genes, tuple(found), left_out)
+    return TaskInputs(task, scored, genes, tuple(taking_part), left_out)
 
 
 def entries(
-    contest: TaskInputs, *, together: bool = False
+    inputs: TaskInputs, *, together: bool = False
 ) -> list[tuple[str, tuple[SpaceVectors, ...]]]:
-    """Name and spaces of whoever is scored: each space, ensembles of one recipe, and chance.
+    """Name and spaces of each entry: every space, ensembles of one recipe, and chance.
 
     Parameters
     ----------
     together
         Whether all spaces of texts stand side by side, too, whatever their recipe.
     """
-    alone = [(one.space.id, (one,)) for one in contest.spaces]
+    alone = [(vectors.space.id, (vectors,)) for vectors in inputs.spaces]
     by_recipe: dict[str, list[SpaceVectors]] = {}
-    for one in contest.spaces:
-        if not one.space.is_control and not one.space.table:
-            by_recipe.setdefault(one.space.recipe, []).append(one)
+    for vectors in inputs.spaces:
+        if not vectors.space.is_control and not vectors.space.table:
+            by_recipe.setdefault(vectors.space.recipe, []).append(vectors)
     ensembles = [
         (f"ensemble/{recipe}", tuple(members))
         for recipe, members in by_recipe.items()
         if len(members) > 1
     ]
     if together and len(by_recipe) > 1:
-        everybody = tuple(one for members in by_recipe.values() for one in members)
-        ensembles.append(("ensemble/all", everybody))
+        every_space = tuple(vectors for members in by_recipe.values() for vectors in members)
+        ensembles.append(("ensemble/all", every_space))
     return [*alone, *ensembles, ("controls", ())]
 
 
 def companions(spaces: Iterable[Space]) -> list[Space]:
-    """The spaces that others must stand beside: TF-IDF of the same texts, and the name alone."""
-    asked = [one for one in spaces if one.needs_embedder and not one.is_control]
-    wanted = [f"{TFIDF}/{one.recipe}" for one in asked] + [NAME_ONLY] * bool(asked)
-    have = {one.id for one in spaces}
+    """Spaces that others are compared with: TF-IDF of the same texts, and the name alone."""
+    embedded = [space for space in spaces if space.needs_embedder and not space.is_control]
+    wanted = [f"{TFIDF}/{space.recipe}" for space in embedded] + [NAME_ONLY] * bool(embedded)
+    have = {space.id for space in spaces}
     return [space_of(id_) for id_ in dict.fromkeys(wanted) if id_ not in have]
 
 
@@ -138,13 +138,13 @@ _CODE: Final = ("genept.benchmarks.tasks.task_inputs", "genept.text.embedders.ba
 
 
 def predict(
-    lake: Lake, contest: TaskInputs, name: str, members: Sequence[SpaceVectors]
+    lake: Lake, inputs: TaskInputs, name: str, members: Sequence[SpaceVectors]
 ) -> list[Part]:
     """Predictions of one entry and of its controls, unless the lake holds them already."""
-    task = contest.task
+    task = inputs.task
     origin = Origin(
         code=(*task.code, *_CODE),
-        inputs=contest.inputs | {one.space.id: one.part.sha256 for one in members},
+        inputs=inputs.inputs | {vectors.space.id: vectors.part.sha256 for vectors in members},
         settings={"task": repr(task), "entry": name},
         libraries=LIBRARIES,
     )
@@ -152,28 +152,32 @@ def predict(
     def compute() -> list[NewPart]:
         return [
             NewPart("benchmark_predictions", rows, (task.id, representation))
-            for representation, rows in _predicted(lake, contest, name, members)
+            for representation, rows in _predicted(lake, inputs, name, members)
         ]
 
     return lake.build(f"benchmarks/{task.id}/{name}", origin, compute)
 
 
 def _predicted(
-    lake: Lake, contest: TaskInputs, name: str, members: Sequence[SpaceVectors]
+    lake: Lake, inputs: TaskInputs, name: str, members: Sequence[SpaceVectors]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    task, rows = contest.task, contest.rows
+    task, rows = inputs.task, inputs.rows
 
-    def marked(vectors: GeneVectors, found: pl.DataFrame) -> tuple[str, pl.DataFrame]:
-        said = {"task": task.id, "representation": vectors.name, "is_control": vectors.is_control}
-        return vectors.name, found.with_columns(**{k: pl.lit(v) for k, v in said.items()})
+    def marked(vectors: GeneVectors, predictions: pl.DataFrame) -> tuple[str, pl.DataFrame]:
+        columns = {
+            "task": task.id,
+            "representation": vectors.name,
+            "is_control": vectors.is_control,
+        }
+        return vectors.name, predictions.with_columns(**{k: pl.lit(v) for k, v in columns.items()})
 
     if not members:
-        yield marked(random_vectors(contest.genes), _by_chance(task, rows, contest.genes))
+        yield marked(random_vectors(inputs.genes), _by_chance(task, rows, inputs.genes))
         if (baseline := task.baseline(rows)) is not None:
             known = GeneVectors(baseline[0], (), np.empty((0, 0), np.float32), is_control=True)
             yield marked(known, baseline[1])
         return
-    vectors = _joined(name, [one.read(lake, contest.genes) for one in members])
+    vectors = _joined(name, [space.read(lake, inputs.genes) for space in members])
     yield marked(vectors, task.predict(rows, vectors))
     draws = range(task.draws)
     mixed = (task.predict(rows, vectors.shuffled(draw), draw=draw) for draw in draws)
@@ -186,16 +190,16 @@ def _predicted(
 def _by_chance(task: Task, rows: pl.DataFrame, genes: Sequence[str]) -> pl.DataFrame:
     """Predictions from random vectors, every draw in folds of its own: scores are their means."""
     drawn = [random_vectors(genes, draw=draw) for draw in range(task.draws)]
-    found = [task.predict(rows, one, draw=draw) for draw, one in enumerate(drawn)]
+    frames = [task.predict(rows, vectors, draw=draw) for draw, vectors in enumerate(drawn)]
     decides = (pl.col("model") == task.model) & (pl.col("split") == task.clean)
-    for draw, one in enumerate(drawn[: task.further_draws]):
-        further = task.predict(rows, one).filter(~decides)
-        found.append(further.with_columns(pl.col("fold") + draw * (1 + pl.col("fold").max())))
-    return pl.concat(found)
+    for draw, vectors in enumerate(drawn[: task.further_draws]):
+        further = task.predict(rows, vectors).filter(~decides)
+        frames.append(further.with_columns(pl.col("fold") + draw * (1 + pl.col("fold").max())))
+    return pl.concat(frames)
 
 
 def _joined(name: str, members: Sequence[GeneVectors]) -> GeneVectors:
     if len(members) == 1:
         return members[0]
-    matrix = concatenated({one.name: one.matrix for one in members})
+    matrix = concatenated({vectors.name: vectors.matrix for vectors in members})
     return GeneVectors(name, members[0].genes, matrix)

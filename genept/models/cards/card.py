@@ -5,14 +5,13 @@ The figure is the confusion matrix of the holdout beside the calibration curve.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genept.common.display import new_figure
+from genept.common.display import new_figure, png_bytes
 from genept.models.evidence import (
     N_BINS,
     Cohort,
@@ -108,7 +107,7 @@ def card_blocks(facts: Facts, evidence: ModelEvidence) -> Iterator[Block]:
     yield Paragraph(f"Reads `{facts.label}` from a bulk sample; version `{facts.version}`.")
     yield Paragraph(f"Chosen by nested grouped cross-validation: **{facts.chosen}**.")
     yield Heading(2, "Data")
-    of_cohorts = ((one.id, one.n, one.data_sha256) for one in facts.cohorts)
+    of_cohorts = ((cohort.id, cohort.n, cohort.data_sha256) for cohort in facts.cohorts)
     yield _grid(("cohort", "samples", "data"), of_cohorts)
     yield Paragraph(
         f"Trained on {len(evidence.out_of_fold.ids)} samples; {len(out.ids)} were held out."
@@ -133,11 +132,11 @@ def card_blocks(facts: Facts, evidence: ModelEvidence) -> Iterator[Block]:
 def _metrics(evidence: ModelEvidence) -> Iterator[Block]:
     yield Heading(2, "Metrics")
     head = ("value", "95 % interval", "n")
-    of_holdout = ((name, *_shown(found)) for name, found in evidence.scores.items())
+    of_holdout = ((name, *_shown(score)) for name, score in evidence.scores.items())
     yield _grid(("on the holdout", *head), of_holdout)
     yield Paragraph("Balanced accuracy out of fold, every contender and control:")
     every = evidence.contenders | {"permuted labels": evidence.permuted}
-    shown = ((name, *_shown(found)) for name, found in every.items())
+    shown = ((name, *_shown(score)) for name, score in every.items())
     yield _grid(("representation, head", *head), shown)
     yield Paragraph(_gain(evidence.embedding_gain))
 
@@ -146,22 +145,22 @@ def _grid(head: Sequence[object], rows: Iterable[Sequence[object]]) -> Grid:
     return Grid(tuple(map(str, head)), tuple(tuple(map(str, row)) for row in rows))
 
 
-def _shown(found: Interval) -> tuple[str, str, int]:
-    interval = "" if found.low is None else f"{found.low:.3f} – {found.high:.3f}"
-    return f"{found.value:.3f}", interval, found.n
+def _shown(score: Interval) -> tuple[str, str, int]:
+    interval = "" if score.low is None else f"{score.low:.3f} – {score.high:.3f}"
+    return f"{score.value:.3f}", interval, score.n
 
 
-def _gain(found: Interval | None) -> str:
-    if found is None or found.low is None or found.high is None:
+def _gain(gain: Interval | None) -> str:
+    if gain is None or gain.low is None or gain.high is None:
         return "There was no choice between expression alone and an embedding."
-    said = "nothing that can be told from chance"
-    if found.low > 0:
-        said = "something"
-    elif found.high < 0:
-        said = "less than nothing"
+    effect = "nothing that can be told from chance"
+    if gain.low > 0:
+        effect = "something"
+    elif gain.high < 0:
+        effect = "less than nothing"
     return (
-        f"The embedding added {said} to expression: {found.value:+.3f} balanced accuracy "
-        f"[{found.low:+.3f}, {found.high:+.3f}], the choice among all contenders against that "
+        f"The embedding added {effect} to expression: {gain.value:+.3f} balanced accuracy "
+        f"[{gain.low:+.3f}, {gain.high:+.3f}], the choice among all contenders against that "
         "among those which read expression alone, both made inside the same folds."
     )
 
@@ -169,7 +168,7 @@ def _gain(found: Interval | None) -> str:
 def _confusion(out: Predictions) -> Iterator[Sequence[object]]:
     for label in out.classes:
         row = out.predicted[out.truth == label]
-        yield (label, *(int((row == one).sum()) for one in out.classes))
+        yield (label, *(int((row == predicted).sum()) for predicted in out.classes))
 
 
 def _per_class(out: Predictions) -> Iterator[Sequence[object]]:
@@ -200,26 +199,31 @@ def reliability(evidence: ModelEvidence) -> Iterator[tuple[int, int, float, floa
     top = np.concatenate([seen.shares.max(axis=1), out.shares.max(axis=1)])
     right = np.concatenate([seen.predicted == seen.truth, out.predicted == out.truth])
     bins = np.minimum((top * N_BINS).astype(np.intp), N_BINS - 1)
-    for one in np.unique(bins):
-        rows = bins == one
-        yield int(one), int(rows.sum()), float(top[rows].mean()), float(right[rows].mean())
+    for number in np.unique(bins):
+        rows = bins == number
+        yield int(number), int(rows.sum()), float(top[rows].mean()), float(right[rows].mean())
 
 
 def _reliability(evidence: ModelEvidence) -> Iterator[Sequence[object]]:
-    for one, n, said, right in reliability(evidence):
-        yield f"{one / N_BINS:.1f} – {(one + 1) / N_BINS:.1f}", n, f"{said:.3f}", f"{right:.3f}"
+    for number, n, probability, right in reliability(evidence):
+        yield (
+            f"{number / N_BINS:.1f} – {(number + 1) / N_BINS:.1f}",
+            n,
+            f"{probability:.3f}",
+            f"{right:.3f}",
+        )
 
 
 def _calibration(evidence: ModelEvidence, abstain_below: float) -> str:
     seen, out = evidence.out_of_fold, evidence.holdout
     shares = np.concatenate([seen.shares, out.shares])
     truth = np.searchsorted(out.classes, np.concatenate([seen.truth, out.truth]))
-    found = calibration_metrics(shares, truth)
+    metrics = calibration_metrics(shares, truth)
     kept = shares.max(axis=1) >= abstain_below
     right = shares.argmax(axis=1) == truth
     return (
-        f"Slope {found.slope:.2f}, expected calibration error {found.ece:.3f}, Brier score "
-        f"{found.brier:.3f}, on samples that the model did not see. Below a probability of "
+        f"Slope {metrics.slope:.2f}, expected calibration error {metrics.ece:.3f}, Brier score "
+        f"{metrics.brier:.3f}, on samples that the model did not see. Below a probability of "
         f"{abstain_below} it abstains: it answers {kept.mean():.1%}, of which "
         f"{right[kept].mean():.1%} are right."
     )
@@ -233,9 +237,7 @@ def card_figure(evidence: ModelEvidence) -> bytes:
     left, right = figure.subplots(1, 2, width_ratios=[side, 3.6])
     _draw_confusion(left, evidence.holdout)
     _curve(right, evidence)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return png_bytes(figure)
 
 
 def _draw_confusion(axes: Axes, out: Predictions) -> None:
@@ -265,10 +267,10 @@ def _curve(axes: Axes, evidence: ModelEvidence) -> None:
     bins = list(reliability(evidence))
     total = sum(n for _, n, _, _ in bins)
     axes.plot([0, 1], [0, 1], color="#b5b5b5", linewidth=1, linestyle="--")
-    said, right = [one[2] for one in bins], [one[3] for one in bins]
-    axes.plot(said, right, color="#4c72b0", linewidth=1)
-    sizes = [20 + 180 * one[1] / total for one in bins]
-    axes.scatter(said, right, s=sizes, color="#4c72b0", zorder=3)
+    probability, right = [point[2] for point in bins], [point[3] for point in bins]
+    axes.plot(probability, right, color="#4c72b0", linewidth=1)
+    sizes = [20 + 180 * point[1] / total for point in bins]
+    axes.scatter(probability, right, s=sizes, color="#4c72b0", zorder=3)
     for _, n, x, y in bins:
         axes.annotate(
             f"{n}", (x, y), textcoords="offset points", xytext=(0, -14), fontsize=7, ha="center"

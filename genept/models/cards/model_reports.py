@@ -1,4 +1,8 @@
-"""What goes with a model into the release and the UI: its card and its figures."""
+"""Reports on a model for the release and the UI: its card as Markdown and HTML, and figures.
+
+The forgetting matrix shows how well each retraining predicts each cohort and class, on the holdout
+that it was judged by. What a card contains is in `genept.models.cards.card`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,12 @@ import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from genept.common.display import NO_SCRIPTS, html_text, markdown_text
+import numpy as np
+from numpy.typing import NDArray
+
+from genept.common.display import NO_SCRIPTS, html_text, markdown_text, new_figure, png_bytes
 from genept.models.cards.card import (
     Block,
     Drawing,
@@ -20,11 +27,14 @@ from genept.models.cards.card import (
     card_blocks,
     card_figure,
 )
-from genept.models.cards.forgetting import forgetting_matrix, forgetting_picture
-from genept.models.evidence import ModelEvidence
+from genept.models.evidence import ModelEvidence, cohort_cells
+from genept.models.promotion.promotion_gate import MAX_DROP
 from genept.models.registry import ModelRegistry
 from genept.storage.lake import Lake
 from genept.storage.provenance import StoredTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _STYLE: Final = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;color:#1b1b1b;
@@ -83,13 +93,13 @@ def _html(block: Block, facts: Facts, evidence: ModelEvidence) -> str:
             return f"<ul>{''.join(f'<li>{_inline(item)}</li>' for item in items)}</ul>"
         case Drawing():
             encoded = base64.b64encode(card_figure(evidence)).decode()
-            said = (
+            caption = (
                 f"Confusion matrix of the holdout and calibration curve of {facts.model}; "
                 "the tables below say the same in numbers."
             )
             return (
-                f'<figure><img alt="{html_text(said)}" '
-                f'src="data:image/png;base64,{encoded}"><figcaption>{html_text(said)}</figcaption>'
+                f'<figure><img alt="{html_text(caption)}" '
+                f'src="data:image/png;base64,{encoded}"><figcaption>{html_text(caption)}</figcaption>'
                 "</figure>"
             )
 
@@ -122,9 +132,126 @@ def _inline(text: str) -> str:
     return re.sub(r"`(.+?)`", r"<code>\1</code>", bold)
 
 
+SHOWN: Final = 12
+"""Retrainings in a picture: the latest."""
+
+
+@dataclass(frozen=True)
+class ForgettingMatrix:
+    """Share that is right of each cohort and class, by retraining, oldest first.
+
+    Parameters
+    ----------
+    cells
+        Cohorts, and classes of cohorts.
+    names
+        Of the retrainings: date and version.
+    was_champion
+        Which of them are among the last champions.
+    right
+        Cells × retrainings; NaN where a version had no such samples.
+    """
+
+    model: str
+    cells: tuple[str, ...]
+    names: tuple[str, ...]
+    was_champion: tuple[bool, ...]
+    right: NDArray[np.float64]
+
+    @property
+    def drops(self) -> NDArray[np.bool_]:
+        """Cells in which a retraining is worse than the best before it, beyond the tolerance."""
+        best = np.full(len(self.cells), -np.inf)
+        drops = np.zeros(self.right.shape, dtype=np.bool_)
+        for column in range(self.right.shape[1]):
+            now = self.right[:, column]
+            drops[:, column] = (now < best - MAX_DROP) | (np.isnan(now) & np.isfinite(best))
+            best = np.fmax(best, now)
+        return drops
+
+    def markdown(self) -> str:
+        """The matrix as a table; a drop is bold, a champion has a star."""
+        heads = [
+            name + (" ★" if star else "")
+            for name, star in zip(self.names, self.was_champion, strict=True)
+        ]
+        lines = [
+            f"| | {' | '.join(map(markdown_text, heads))} |",
+            f"| {' | '.join(['---'] * (len(heads) + 1))} |",
+        ]
+        for cell, values, drops in zip(self.cells, self.right, self.drops, strict=True):
+            shown = [
+                f"**{_shown(value)}**" if drop else _shown(value)
+                for value, drop in zip(values, drops, strict=True)
+            ]
+            lines.append(f"| {markdown_text(cell)} | {' | '.join(shown)} |")
+        return "\n".join(lines) + "\n"
+
+
+def forgetting_matrix(registry: ModelRegistry, model: str) -> ForgettingMatrix:
+    """The forgetting matrix of the stored versions of a model, from the evidence of each."""
+    history = registry.history(model)[-SHOWN:]
+    pointer, _ = registry.pointer(model)
+    champions = {named.version for named in pointer.models} if pointer else set()
+    known: list[dict[str, float]] = []
+    for version, _ in history:
+        out = registry.evidence(registry.manifest(model, version)).holdout
+        right = out.predicted == out.truth
+        known.append(
+            {name: float(right[rows].mean()) for name, rows in cohort_cells(out) if len(rows)}
+        )
+    cells = tuple(sorted({cell for named in known for cell in named}))
+    return ForgettingMatrix(
+        model,
+        cells,
+        tuple(f"{when:%Y-%m-%d %H:%M} {version[:6]}" for version, when in history),
+        tuple(version in champions for version, _ in history),
+        np.array([[named.get(cell, np.nan) for named in known] for cell in cells]),
+    )
+
+
+def forgetting_picture(matrix: ForgettingMatrix) -> bytes:
+    """One PNG: cohorts and classes against retrainings; what was forgotten has a red frame."""
+    rows, columns = matrix.right.shape
+    size = (4.2 + 0.75 * columns, 1.9 + 0.27 * rows)
+    figure = new_figure(size, dpi=100)
+    axes = figure.subplots()
+    axes.set_facecolor("#e3e3e3")
+    image = axes.imshow(matrix.right, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    _write(axes, matrix)
+    stars = [
+        name.replace(" ", "\n", 1) + ("\n★ champion" if star else "")
+        for name, star in zip(matrix.names, matrix.was_champion, strict=True)
+    ]
+    axes.set_xticks(range(columns), stars, fontsize=6)
+    axes.set_yticks(range(rows), [cell[:44] for cell in matrix.cells], fontsize=7)
+    axes.set_title(f"{matrix.model}: what each retraining knows (holdout)", fontsize=9)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8)
+    bar.set_label("share that is right", fontsize=7)
+    bar.ax.tick_params(labelsize=6)
+    return png_bytes(figure)
+
+
+def _write(axes: Axes, matrix: ForgettingMatrix) -> None:
+    from matplotlib.patches import Rectangle
+
+    for (row, column), value in np.ndenumerate(matrix.right):
+        colour = "black" if np.isnan(value) or value > 0.6 else "white"
+        axes.text(column, row, _shown(value), ha="center", va="center", fontsize=7, color=colour)
+        if matrix.drops[row, column]:
+            frame = Rectangle(
+                (column - 0.47, row - 0.45), 0.94, 0.9, fill=False, edgecolor="red", linewidth=2
+            )
+            axes.add_patch(frame)
+
+
+def _shown(value: float) -> str:
+    return "gone" if np.isnan(value) else f"{value:.2f}"
+
+
 @dataclass(frozen=True)
 class ModelReports:
-    """The papers of one version.
+    """The reports on one version.
 
     Parameters
     ----------
@@ -133,7 +260,7 @@ class ModelReports:
     figure
         Confusion matrix and calibration curve; PNG.
     forgetting, picture
-        What each retraining knows, as a Markdown table and as a PNG.
+        The forgetting matrix, as a Markdown table and as a PNG.
     """
 
     card: str
@@ -146,25 +273,25 @@ class ModelReports:
 def model_reports(
     lake: Lake, registry: ModelRegistry, verdicts: StoredTable
 ) -> dict[str, ModelReports]:
-    """ModelReports of the versions in table ``gate_verdicts``, by model."""
+    """Reports on the versions in table ``gate_verdicts``, by model."""
     if not verdicts.parts:
         return {}
     versions = lake.read(verdicts, ["model", "model_version"]).unique(maintain_order=True)
-    return {model: _papers(registry, model, version) for model, version in versions.iter_rows()}
+    return {model: _reports(registry, model, version) for model, version in versions.iter_rows()}
 
 
-def release_pages(papers: dict[str, ModelReports]) -> dict[str, bytes]:
+def release_pages(reports: dict[str, ModelReports]) -> dict[str, bytes]:
     """Files of a release's audit, by path."""
-    found: dict[str, bytes] = {}
-    for model, one in papers.items():
-        found[f"models/{model}.md"] = one.card.encode()
-        found[f"models/{model}.html"] = one.page.encode()
-        found[f"models/{model}-forgetting.png"] = one.picture
-        found[f"models/{model}-forgetting.md"] = one.forgetting.encode()
-    return found
+    pages: dict[str, bytes] = {}
+    for model, report in reports.items():
+        pages[f"models/{model}.md"] = report.card.encode()
+        pages[f"models/{model}.html"] = report.page.encode()
+        pages[f"models/{model}-forgetting.png"] = report.picture
+        pages[f"models/{model}-forgetting.md"] = report.forgetting.encode()
+    return pages
 
 
-def _papers(registry: ModelRegistry, model: str, version: str) -> ModelReports:
+def _reports(registry: ModelRegistry, model: str, version: str) -> ModelReports:
     manifest = registry.manifest(model, version)
     evidence = registry.evidence(manifest)
     matrix = forgetting_matrix(registry, model)

@@ -174,5 +174,5 @@ def _entries(text: str, where: str) -> dict[str, TaskEntry]:
     except tomllib.TOMLDecodeError as error:
         raise TasksError(f"{where} is no TOML: {error}") from error
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise TasksError(f"{where} has a wrong entry: {found}") from error
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise TasksError(f"{where} has a wrong entry: {faults}") from error

@@ -77,8 +77,8 @@ def fit_calibration(shares: Floats, truth: NDArray[np.intp]) -> Calibration:
     target[np.arange(n), truth] = 1 - 1 / (n + 2)
 
     def surprise(log_temperature: float, doubt: float) -> float:
-        found = calibrated(shares, Calibration(float(np.exp(log_temperature)), doubt))
-        return float(-(target * np.log(np.maximum(found, SMALLEST))).sum(axis=1).mean())
+        shares_at = calibrated(shares, Calibration(float(np.exp(log_temperature)), doubt))
+        return float(-(target * np.log(np.maximum(shares_at, SMALLEST))).sum(axis=1).mean())
 
     best = [
         (
@@ -90,8 +90,8 @@ def fit_calibration(shares: Floats, truth: NDArray[np.intp]) -> Calibration:
         )
         for doubt in _DOUBTS
     ]  # fmt: skip
-    found, doubt = min(best, key=lambda one: float(one[0].fun))
-    return Calibration(float(np.exp(found.x)), doubt)
+    minimum, doubt = min(best, key=lambda candidate: float(candidate[0].fun))
+    return Calibration(float(np.exp(minimum.x)), doubt)
 
 
 LINEAR: Final = "linear"
@@ -221,7 +221,7 @@ def fit_model(
 ) -> DiagnosisModel:
     """Fit the whole Pipeline of a contender."""
     X = features[contender.representation].astype(np.float64)
-    classes = tuple(str(one) for one in np.unique(labels))
+    classes = tuple(str(name) for name in np.unique(labels))
     steps = new_preparation(len(X), X.shape[1], seed, MAX_COMPONENTS[contender.head]).steps
     pipeline = Pipeline([*steps, (STEPS[2], new_head(contender.head, len(classes), seed))])
     return DiagnosisModel(contender, fitted(pipeline, X, labels), classes, calibration)

@@ -127,8 +127,8 @@ def retrain(
         embedding_gain=embedding_gain(nested, seen, seed),
         scores=_scores(out.labels, _predicted(final, out), out.groups, seed, METRICS),
         contenders={
-            one.name: _scores(seen.labels, found, seen.groups, seed)[METRICS[0]]
-            for one, found in nested.predictions.items()
+            contender.name: _scores(seen.labels, predicted, seen.groups, seed)[METRICS[0]]
+            for contender, predicted in nested.predictions.items()
         },
     )
     return Retrained(rows, holdout, view, nested, final, pipeline, probe, domain, evidence)
@@ -139,7 +139,7 @@ def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | No
 
     Both choices are made inside the folds, so neither flatters. None if there was no choice.
     """
-    representations = {one.representation for one in nested.contenders}
+    representations = {contender.representation for contender in nested.contenders}
     if nested.without_embedding is None or representations == {EXPRESSION}:
         return None
     chosen = np.asarray(nested.classes)[nested.probabilities.argmax(axis=1)]
@@ -180,8 +180,10 @@ def _scores(
     seed: int,
     metrics: Sequence[str] = METRICS[:1],
 ) -> dict[str, Interval]:
-    found: Mapping[str, Score] = classification_scores(truth, predicted, groups, metrics, seed=seed)
-    return {name: interval_of(score) for name, score in found.items()}
+    scores: Mapping[str, Score] = classification_scores(
+        truth, predicted, groups, metrics, seed=seed
+    )
+    return {name: interval_of(score) for name, score in scores.items()}
 
 
 def _predicted(model: DiagnosisModel, rows: Rows) -> NDArray[np.str_]:

@@ -95,21 +95,23 @@ def nested_selection(
         Further representations, scored by the same heads and never chosen.
     """
     rows = view.rows
-    classes = tuple(str(one) for one in np.unique(rows.labels))
+    classes = tuple(str(contender) for contender in np.unique(rows.labels))
     truth = np.searchsorted(classes, rows.labels)
     folds = grouped_folds(rows.groups, rows.labels, n_folds, seed)
-    heads = dict.fromkeys(one.head for one in contenders)
+    heads = dict.fromkeys(contender.head for contender in contenders)
     scored = [*contenders, *(Contender(name, head) for name in beside for head in heads)]
-    alone = [one for one in contenders if one.representation == EXPRESSION]
+    alone = [contender for contender in contenders if contender.representation == EXPRESSION]
     permuted = np.random.default_rng(seed).permutation(rows.labels)
-    outer = {one: np.empty((len(truth), len(classes))) for one in scored}
+    outer = {contender: np.empty((len(truth), len(classes))) for contender in scored}
     nested, control = np.empty_like(outer[scored[0]]), np.empty((len(truth), len(classes)))
     without = np.zeros(len(truth), dtype=np.intp)
     picked = []
     for fold in range(n_folds):
         train, test = folds != fold, folds == fold
-        for one, shares in _fold_shares(view, scored, rows.labels, train, test, classes, seed):
-            outer[one][test] = shares
+        for contender, shares in _fold_shares(
+            view, scored, rows.labels, train, test, classes, seed
+        ):
+            outer[contender][test] = shares
         first = _fold_shares(view, contenders[:1], permuted, train, test, classes, seed)
         control[test] = first[0][1]
         inner = _choose_inside(view, contenders, alone, train, classes, seed)
@@ -123,7 +125,7 @@ def nested_selection(
         classes,
         folds,
         nested,
-        {one: names[shares.argmax(axis=1)] for one, shares in outer.items()},
+        {contender: names[shares.argmax(axis=1)] for contender, shares in outer.items()},
         names[without] if alone else None,
         names[control.argmax(axis=1)],
         permuted,
@@ -144,12 +146,14 @@ def _choose_inside(
     where = np.flatnonzero(train)
     labels = view.rows.labels
     folds = grouped_folds(view.rows.groups[where], labels[where], N_INNER_FOLDS, seed)
-    inner = {one: np.empty((len(where), len(classes))) for one in contenders}
+    inner = {contender: np.empty((len(where), len(classes))) for contender in contenders}
     for fold in range(N_INNER_FOLDS):
         inside, outside = np.zeros(len(labels), bool), np.zeros(len(labels), bool)
         inside[where[folds != fold]] = outside[where[folds == fold]] = True
-        for one, shares in _fold_shares(view, contenders, labels, inside, outside, classes, seed):
-            inner[one][folds == fold] = shares
+        for contender, shares in _fold_shares(
+            view, contenders, labels, inside, outside, classes, seed
+        ):
+            inner[contender][folds == fold] = shares
     truth = np.searchsorted(classes, labels[where])
     return [_best(some, inner, truth) for some in (contenders, alone) if some]
 
@@ -158,7 +162,8 @@ def _best(
     contenders: Sequence[Contender], shares: Mapping[Contender, Floats], truth: NDArray[np.intp]
 ) -> Chosen:
     scores = [
-        float(balanced_accuracy_score(truth, shares[one].argmax(axis=1))) for one in contenders
+        float(balanced_accuracy_score(truth, shares[contender].argmax(axis=1)))
+        for contender in contenders
     ]
     best = int(np.argmax(scores))
     chosen = contenders[best]
@@ -178,17 +183,17 @@ def _fold_shares(
 
     Heads of one representation share the fit of its preparation.
     """
-    found = []
-    for name in dict.fromkeys(one.representation for one in contenders):
+    fitted_shares = []
+    for name in dict.fromkeys(contender.representation for contender in contenders):
         X = view.rows.features[name].astype(np.float64)
-        of_this = [one for one in contenders if one.representation == name]
-        most = max(MAX_COMPONENTS[one.head] for one in of_this)
+        of_this = [contender for contender in contenders if contender.representation == name]
+        most = max(MAX_COMPONENTS[contender.head] for contender in of_this)
         preparation = new_preparation(int(train.sum()), X.shape[1], seed, most)
         Z_train = fitted(preparation, X[train]).transform(X[train])
         Z_test = preparation.transform(X[test])
         n_classes = len(np.unique(labels[train]))
-        for one in of_this:
-            k = MAX_COMPONENTS[one.head]
-            head = fitted(new_head(one.head, n_classes, seed), Z_train[:, :k], labels[train])
-            found.append((one, class_shares(head, Z_test[:, :k], classes)))
-    return found
+        for contender in of_this:
+            k = MAX_COMPONENTS[contender.head]
+            head = fitted(new_head(contender.head, n_classes, seed), Z_train[:, :k], labels[train])
+            fitted_shares.append((contender, class_shares(head, Z_test[:, :k], classes)))
+    return fitted_shares

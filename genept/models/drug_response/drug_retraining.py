@@ -49,7 +49,7 @@ from genept.models.drug_response.predictors import (
 from genept.models.drug_response.screen_rows import OutOfFold, ScreenRows, most_probable
 from genept.models.evidence import Interval, ModelEvidence, paired_difference
 from genept.models.splits.folds import Folds, grouped_folds
-from genept.models.splits.groups import cut_duplicates, response_like_features
+from genept.models.splits.groups import cut_duplicates
 from genept.models.splits.holdout import Holdout, Rows, held_apart, hold_out, planted_labels
 from genept.models.stored_models import dump_pipeline, load_pipeline
 
@@ -219,7 +219,7 @@ class DrugRetraining:
             n_features_checked=sum(
                 self.screen.features[name].shape[1] for name in self.representations
             ),
-            label_like_features=self._response_like(),
+            label_like_features=self.screen.response_like(self.representations, ~self.out),
             cut_duplicates=self._cut(),
             sentinels_right=int((self.unseen.predicted == planted)[sentinel].sum()),
             n_sentinels=int(sentinel.sum()),
@@ -253,19 +253,6 @@ class DrugRetraining:
             TISSUE_DRUG_MEAN: tuple(by_tissue[where].tolist()),
             "permuted-labels": tuple(most_probable(shares)[where].tolist()),
         }
-
-    def _response_like(self) -> tuple[str, ...]:
-        """Features that are the response to some drug over the training lines."""
-        pairs = self.screen.pairs.take(~self.out)
-        train = np.unique(pairs.line)
-        table = np.full((len(train), len(self.screen.drugs)), np.nan)
-        mean = NAIVE[DRUG_MEAN](pairs, np.ones(len(pairs.value), dtype=np.bool_))
-        table[np.searchsorted(train, pairs.line), pairs.drug] = pairs.value - mean
-        return tuple(
-            f"{name} #{column}"
-            for name in self.representations
-            for column in response_like_features(self.screen.features[name][train], table)
-        )
 
     def _cut(self) -> tuple[str, ...]:
         screen, lines = self.screen, np.unique(self.screen.pairs.line)

@@ -27,13 +27,16 @@ from genept.benchmarks.metrics.scores import (
     median_spearman_score,
     pearson_score,
 )
-from genept.models.drug_response.pipeline import WithinDrug, fit_pipeline
 from genept.models.drug_response.predictors import DRUG_MEAN, ResponsePairs
-from genept.models.drug_response.screen_rows import OutOfFold, ScreenRows
-from genept.models.splits.folds import Folds, finite_features, grouped_folds
+from genept.models.drug_response.screen_rows import (
+    OutOfFold,
+    ScreenRows,
+    predict_drug_mean,
+    predict_representation,
+)
+from genept.models.splits.folds import grouped_folds
 
 N_RESAMPLES: Final = 100
-N_COMPONENTS: Final = 150
 PERMUTED_FEATURES: Final = "permuted-features"
 _TINY: Final = 1e-9
 
@@ -179,78 +182,6 @@ def evaluation_rows(
         pl.lit(split).alias("split"),
         pl.exclude("representation", "metric"),
     )
-
-
-def predict_representation(
-    screen: ScreenRows,
-    features: NDArray[np.float32],
-    folds: Folds,
-    *,
-    seed: int,
-    n_components: int = N_COMPONENTS,
-) -> OutOfFold:
-    """Predict each response by a model that did not see the cell line.
-
-    Standardisation and components are fitted on all training lines, measured or not. Under 30
-    training lines the drug's mean is predicted and the model abstains.
-
-    Parameters
-    ----------
-    features
-        Shape (lines, features).
-    folds
-        Fold of each line.
-
-    Raises
-    ------
-    ValueError
-        For features that are not finite, or drugs measured in fewer than two training lines.
-    """
-    X = finite_features(features, len(screen.ids))
-    predictions = OutOfFold.empty(len(screen.pairs.value))
-    pair_folds = folds[screen.pairs.line]
-    _refuse_rare_drugs(screen, pair_folds)
-    for fold in np.unique(folds):
-        train = pair_folds != fold
-        pipeline = fit_pipeline(
-            X,
-            screen.drugs,
-            screen.pairs,
-            train,
-            seed=seed,
-            lines=folds != fold,
-            n_components=n_components,
-            svd_solver="auto",
-        )
-        predictions.fill(screen, pipeline, X, ~train)
-    return predictions
-
-
-def predict_drug_mean(screen: ScreenRows, folds: Folds) -> OutOfFold:
-    """The baseline on the same folds: each drug's mean over the training lines."""
-    predictions, pair_folds = OutOfFold.empty(len(screen.pairs.value)), folds[screen.pairs.line]
-    _refuse_rare_drugs(screen, pair_folds)
-    codes = screen.codes[:, None]
-    for fold in np.unique(folds):
-        train = pair_folds != fold
-        head = WithinDrug().fit(codes[train], screen.pairs.value[train])
-        predictions.prediction[~train] = head.predict(codes[~train])
-        predictions.reach[~train] = head.reach(codes[~train])
-    return predictions
-
-
-def _refuse_rare_drugs(screen: ScreenRows, folds: Folds) -> None:
-    """Each drug needs two lines outside every fold that tests it; `folds` are of the pairs."""
-    drug, n = screen.pairs.drug, len(screen.drugs)
-    for fold in np.unique(folds):
-        test = folds == fold
-        seen, tested = (np.bincount(drug[rows], minlength=n) for rows in (~test, test))
-        rare = np.flatnonzero((seen < 2) & (tested > 0))
-        if len(rare):
-            raise ValueError(
-                f"drug {screen.drugs[rare[0]]} is measured in {seen[rare[0]]} lines outside fold "
-                f"{fold}, two are needed for a mean and its error; leave the drug out and count it"
-            )
 
 
 def compare_representations(

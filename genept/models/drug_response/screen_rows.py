@@ -23,12 +23,16 @@ from genept.models.drug_response.pipeline import (
     SENSITIVE,
     Mask,
     Matrix,
+    WithinDrug,
     drug_codes,
+    fit_pipeline,
     pair_features,
     pair_shares,
     predict_pairs,
 )
 from genept.models.drug_response.predictors import DRUG_MEAN, NAIVE, Floats, ResponsePairs
+from genept.models.splits.folds import Folds, finite_features
+from genept.models.splits.groups import response_like_features
 
 MANY: Final = 50_000
 
@@ -36,6 +40,9 @@ JUDGED_SHARE: Final = 0.07
 """Share of the pairs that the gate evaluates in a screen of more than `MANY`."""
 
 SENTINEL_SHIFT: Final = 3.0
+
+N_COMPONENTS: Final = 150
+"""Of the comparison of representations."""
 
 
 def response_pairs(
@@ -129,6 +136,19 @@ class ScreenRows:
         below = self.pairs.value < NAIVE[DRUG_MEAN](self.pairs, train)
         return np.where(below, SENSITIVE, RESISTANT)
 
+    def response_like(self, representations: Sequence[str], train: Mask) -> tuple[str, ...]:
+        """Features that are the response to some drug over the training lines."""
+        pairs = self.pairs.take(train)
+        lines = np.unique(pairs.line)
+        table = np.full((len(lines), len(self.drugs)), np.nan)
+        mean = NAIVE[DRUG_MEAN](pairs, np.ones(len(pairs.value), dtype=np.bool_))
+        table[np.searchsorted(lines, pairs.line), pairs.drug] = pairs.value - mean
+        return tuple(
+            f"{name} #{column}"
+            for name in representations
+            for column in response_like_features(self.features[name][lines], table)
+        )
+
     def with_sentinels(
         self, labels: npt.NDArray[np.str_], sentinel: Mask, train: Mask
     ) -> ScreenRows:
@@ -191,3 +211,75 @@ def most_probable(shares: Floats) -> npt.NDArray[np.str_]:
     """The more probable class of each row of `shares`, shape (pairs, classes)."""
     classes: npt.NDArray[np.str_] = np.asarray(CLASSES)[shares.argmax(axis=1)]
     return classes
+
+
+def predict_representation(
+    screen: ScreenRows,
+    features: Matrix,
+    folds: Folds,
+    *,
+    seed: int,
+    n_components: int = N_COMPONENTS,
+) -> OutOfFold:
+    """Predict each response by a model that did not see the cell line.
+
+    Standardisation and components are fitted on all training lines, measured or not. Under 30
+    training lines the drug's mean is predicted and the model abstains.
+
+    Parameters
+    ----------
+    features
+        Shape (lines, features).
+    folds
+        Fold of each line.
+
+    Raises
+    ------
+    ValueError
+        For features that are not finite, or drugs measured in fewer than two training lines.
+    """
+    X = finite_features(features, len(screen.ids))
+    predictions = OutOfFold.empty(len(screen.pairs.value))
+    pair_folds = folds[screen.pairs.line]
+    _refuse_rare_drugs(screen, pair_folds)
+    for fold in np.unique(folds):
+        train = pair_folds != fold
+        pipeline = fit_pipeline(
+            X,
+            screen.drugs,
+            screen.pairs,
+            train,
+            seed=seed,
+            lines=folds != fold,
+            n_components=n_components,
+            svd_solver="auto",
+        )
+        predictions.fill(screen, pipeline, X, ~train)
+    return predictions
+
+
+def predict_drug_mean(screen: ScreenRows, folds: Folds) -> OutOfFold:
+    """The baseline on the same folds: each drug's mean over the training lines."""
+    predictions, pair_folds = OutOfFold.empty(len(screen.pairs.value)), folds[screen.pairs.line]
+    _refuse_rare_drugs(screen, pair_folds)
+    codes = screen.codes[:, None]
+    for fold in np.unique(folds):
+        train = pair_folds != fold
+        head = WithinDrug().fit(codes[train], screen.pairs.value[train])
+        predictions.prediction[~train] = head.predict(codes[~train])
+        predictions.reach[~train] = head.reach(codes[~train])
+    return predictions
+
+
+def _refuse_rare_drugs(screen: ScreenRows, folds: Folds) -> None:
+    """Each drug needs two lines outside every fold that tests it; `folds` are of the pairs."""
+    drug, n = screen.pairs.drug, len(screen.drugs)
+    for fold in np.unique(folds):
+        test = folds == fold
+        seen, tested = (np.bincount(drug[rows], minlength=n) for rows in (~test, test))
+        rare = np.flatnonzero((seen < 2) & (tested > 0))
+        if len(rare):
+            raise ValueError(
+                f"drug {screen.drugs[rare[0]]} is measured in {seen[rare[0]]} lines outside fold "
+                f"{fold}, two are needed for a mean and its error; leave the drug out and count it"
+            )

@@ -1,11 +1,13 @@
-"""The gate asked about a stored version; and challengers, which predict beside the champion.
+"""Promotion of stored versions: the gate's verdicts, challengers and champions.
 
-A version that passed is first a challenger for a nightly run, then champion.
+A version that passed the gate is first a challenger, which predicts beside the champion for
+`SHADOW_PERIOD`, then champion. The points of the gate are in
+`genept.models.promotion.promotion_gate`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,16 +18,77 @@ from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.diagnosis.heads import STEPS, DiagnosisModel
 from genept.models.diagnosis.retraining import predictions_of
 from genept.models.evidence import Champion, ModelCandidate, ModelManifest, Predictions
-from genept.models.promotion.promotion_gate import judge
+from genept.models.promotion import promotion_gate
 from genept.models.registry import ModelRegistry
 from genept.models.splits.holdout import Rows
-from genept.models.stored_models import ChampionPointer, Shadow, Verdicts
+from genept.models.stored_models import (
+    REFUSE,
+    Answer,
+    ChampionPointer,
+    Shadow,
+    Verdict,
+    Verdicts,
+)
+
+Alone = Callable[[ModelCandidate], Answer]
+Beside = Callable[[ModelCandidate, Champion | None], Answer]
+
+
+def _alone(point: Alone) -> Beside:
+    return lambda candidate, _: point(candidate)
+
+
+POINTS: Final[dict[str, Beside]] = {
+    "groups_stay_whole": _alone(promotion_gate.groups_stay_whole),
+    "fitted_inside": _alone(promotion_gate.fitted_inside),
+    "holdout_is_frozen": _alone(promotion_gate.holdout_is_frozen),
+    "sentinels_stay_unknown": _alone(promotion_gate.sentinels_stay_unknown),
+    "permuted_labels_teach_nothing": _alone(promotion_gate.permuted_labels_teach_nothing),
+    "beats_baselines": _alone(promotion_gate.beats_baselines),
+    "not_worse_than_champion": promotion_gate.not_worse_than_champion,
+    "nothing_is_forgotten": promotion_gate.nothing_is_forgotten,
+    "no_data_set_is_forgotten": promotion_gate.no_data_set_is_forgotten,
+    "is_calibrated": promotion_gate.is_calibrated,
+    "is_reproducible": _alone(promotion_gate.is_reproducible),
+    "evidence_is_complete": promotion_gate.evidence_is_complete,
+    "is_stored_safely": _alone(promotion_gate.is_stored_safely),
+    "compared_with_the_present": promotion_gate.compared_with_the_present,
+    "has_a_card": _alone(promotion_gate.has_a_card),
+}
+"""In the order of the gate's numbers."""
+
+
+def judge(candidate: ModelCandidate, champion: Champion | None) -> Verdicts:
+    """Evaluate all fifteen points; a point that cannot be evaluated refuses."""
+    points = []
+    for number, (name, point) in enumerate(POINTS.items(), start=1):
+        try:
+            outcome, evidence = point(candidate, champion)
+        except (ValueError, ZeroDivisionError) as error:
+            outcome, evidence = REFUSE, f"cannot be answered: {error}"
+        points.append(
+            Verdict.model_validate(
+                {
+                    "point": number,
+                    "name": promotion_gate.name,
+                    "outcome": promotion_gate.outcome,
+                    "evidence": evidence,
+                }
+            )
+        )
+    return Verdicts(
+        model=candidate.manifest.model,
+        version=candidate.manifest.version,
+        collection=candidate.manifest.collection,
+        champion_version=champion.manifest.version if champion else None,
+        points=tuple(points),
+    )
 
 
 def judge_candidate(
     registry: ModelRegistry, manifest: ModelManifest, out: Rows, genes: Sequence[str]
 ) -> Verdicts:
-    """Ask the gate about a version, beside the champion on the same holdout.
+    """Evaluate a version at the gate, beside the champion on the same holdout.
 
     Parameters
     ----------
@@ -50,9 +113,9 @@ def judge_candidate(
 def champion_predictions(
     model: DiagnosisModel, manifest: ModelManifest, out: Rows, genes: Sequence[str]
 ) -> Predictions:
-    """What a champion says of samples whose genes may be others than it was trained on.
+    """Predictions of a champion for samples whose genes may differ from those of its training.
 
-    A gene that is no longer measured is set to its training mean, which says nothing.
+    A gene that is no longer measured is set to its training mean.
     """
     representation = manifest.representation
     features = out.features[representation]
@@ -69,17 +132,17 @@ def champion_predictions(
     return predictions_of(out, manifest.classes, model.probabilities({representation: features}))
 
 
-NIGHT: Final = timedelta(hours=12)
+SHADOW_PERIOD: Final = timedelta(hours=12)
 """How long a challenger predicts beside the champion before it is promoted."""
 
 
 def promote_if_due(
     registry: ModelRegistry, verdicts: Verdicts, *, now: datetime | None = None
 ) -> str:
-    """Promote what passed, if it may be by now; says what was decided, and why.
+    """Promote a version that passed, if it may be by now; returns the decision and its reason.
 
-    The first model of a task is champion at once. Another one shadows the champion for a
-    night. One that was champion before stays where it is: no run undoes a rollback.
+    The first model of a task is champion at once. Another one first shadows the champion for
+    `SHADOW_PERIOD`. An earlier champion is not promoted again: no run undoes a rollback.
     """
     pointer, _ = registry.pointer(verdicts.model)
     if why := _not_now(pointer, verdicts):
@@ -90,7 +153,7 @@ def promote_if_due(
         return "promoted: the first that passed the gate"
     shadow = registry.shadow(verdicts.model, verdicts.version)
     now = now or datetime.now(UTC)
-    if shadow is None or now - datetime.fromisoformat(shadow.since) < NIGHT:
+    if shadow is None or now - datetime.fromisoformat(shadow.since) < SHADOW_PERIOD:
         return "passed the gate, and shadows the champion for a night"
     reason = f"passed the gate, and shadowed the champion since {shadow.since}"
     registry.promote(manifest, reason=reason, instead_of=verdicts.champion_version)
@@ -98,12 +161,12 @@ def promote_if_due(
 
 
 def _not_now(pointer: ChampionPointer | None, verdicts: Verdicts) -> str | None:
-    been = [one.version for one in pointer.models] if pointer else []
+    champions = [named.version for named in pointer.models] if pointer else []
     reasons = {
-        "is champion": been[:1] == [verdicts.version],
-        "was champion before: no run undoes a rollback": verdicts.version in been,
-        f"refused: {', '.join(one.name for one in verdicts.refused)}": bool(verdicts.refused),
-        f"waits for a person: {', '.join(one.name for one in verdicts.waiting)}": bool(
+        "is champion": champions[:1] == [verdicts.version],
+        "was champion before: no run undoes a rollback": verdicts.version in champions,
+        f"refused: {', '.join(named.name for named in verdicts.refused)}": bool(verdicts.refused),
+        f"waits for a person: {', '.join(named.name for named in verdicts.waiting)}": bool(
             verdicts.waiting
         ),
         "passed beside a champion that is no longer there": pointer is not None
@@ -113,7 +176,7 @@ def _not_now(pointer: ChampionPointer | None, verdicts: Verdicts) -> str | None:
 
 
 def promote_challenger(registry: ModelRegistry, model: str, *, now: datetime | None = None) -> None:
-    """Let the challenger of an earlier night take its place, before another one is trained."""
+    """Promote the challenger of an earlier run, before another one is trained."""
     manifest = challenger(registry, model)
     verdicts = registry.verdicts(model, manifest.version) if manifest else None
     if verdicts is not None:
@@ -125,9 +188,9 @@ def challenger(registry: ModelRegistry, model: str) -> ModelManifest | None:
     pointer, _ = registry.pointer(model)
     if pointer is None:
         return None
-    been = {one.version for one in pointer.models}
+    champions = {named.version for named in pointer.models}
     for version, _ in reversed(registry.history(model)):
-        if version in been:
+        if version in champions:
             continue
         verdicts = registry.verdicts(model, version)
         if (
@@ -140,7 +203,7 @@ def challenger(registry: ModelRegistry, model: str) -> ModelManifest | None:
 
 
 def begin_shadow(registry: ModelRegistry, manifest: ModelManifest) -> Shadow:
-    """Remember since when a challenger's predictions are recorded."""
+    """Record since when a challenger predicts beside the champion."""
     known = registry.shadow(manifest.model, manifest.version)
     if known is not None:
         return known
@@ -149,7 +212,7 @@ def begin_shadow(registry: ModelRegistry, manifest: ModelManifest) -> Shadow:
 
 
 def agreement(champion: pl.DataFrame, shadow: pl.DataFrame) -> pl.DataFrame:
-    """How far a challenger agrees with the champion on the same samples, by collection.
+    """Agreement of a challenger with the champion on the same samples, by collection.
 
     Returns
     -------

@@ -264,7 +264,7 @@ def pair_folds(
     seed: int,
 ) -> FrozenFolds:
     """Random pairs: the model has seen the line and the drug, but not together."""
-    lines, names = (np.asarray(one, dtype=np.str_) for one in (observations, drugs))
+    lines, names = (np.asarray(names_of, dtype=np.str_) for names_of in (observations, drugs))
     pairs = np.char.add(np.char.add(lines, "\n"), names)
     if len(np.unique(pairs)) < len(pairs):
         raise ValueError("a line and drug are paired twice; average them first")

@@ -42,13 +42,13 @@ def near_duplicates(
         Shape (pairs, 2), the smaller row first.
     """
     ranks = np.concatenate([*_standardised_ranks(profiles)])
-    found = []
+    pairs = []
     for start in range(0, len(ranks), _BLOCK):
         block = ranks[start : start + _BLOCK]
         first, second = np.nonzero(block @ ranks[start:].T >= np.float32(threshold))
         later = second > first
-        found.append(np.stack([first[later], second[later]], axis=1) + start)
-    return np.concatenate(found) if found else np.empty((0, 2), dtype=np.intp)
+        pairs.append(np.stack([first[later], second[later]], axis=1) + start)
+    return np.concatenate(pairs) if pairs else np.empty((0, 2), dtype=np.intp)
 
 
 def connected_groups(
@@ -126,13 +126,13 @@ def label_like_features(
     separates two classes varies within them.
     """
     classes, codes = np.unique(labels, return_inverse=True)
-    first = np.array([np.argmax(codes == one) for one in range(len(classes))])
+    first = np.array([np.argmax(codes == code) for code in range(len(classes))])
     sizes = np.bincount(codes)
-    found = np.zeros(features.shape[1], dtype=np.bool_)
-    for one in np.flatnonzero(sizes >= MIN_ROWS):
-        same = features == features[first[one]]
-        found |= (same == (codes == one)[:, None]).all(axis=0)
-    candidates = np.flatnonzero(found)
+    is_label = np.zeros(features.shape[1], dtype=np.bool_)
+    for code in np.flatnonzero(sizes >= MIN_ROWS):
+        same = features == features[first[code]]
+        is_label |= (same == (codes == code)[:, None]).all(axis=0)
+    candidates = np.flatnonzero(is_label)
     few = [len(np.unique(features[:, column])) <= len(classes) for column in candidates]
     return candidates[np.asarray(few, dtype=np.bool_)]
 
@@ -159,13 +159,13 @@ def response_like_features(
     n = measured.sum(axis=0)[:, None]
     sums, squares = measured.T @ X, measured.T @ X**2
     spread = squares - sums**2 / n
-    found = np.zeros(features.shape[1], dtype=np.bool_)
+    is_response = np.zeros(features.shape[1], dtype=np.bool_)
     values = np.nan_to_num(responses[:, enough])
     for of in (values, np.sign(values)):
         total, own = of.sum(axis=0)[:, None], (of**2).sum(axis=0)[:, None]
         both = np.maximum(spread * (own - total**2 / n), np.finfo(np.float64).tiny)
-        found |= (np.abs(of.T @ X - total * sums / n) > SAME * np.sqrt(both)).any(axis=0)
-    return np.flatnonzero(found)
+        is_response |= (np.abs(of.T @ X - total * sums / n) > SAME * np.sqrt(both)).any(axis=0)
+    return np.flatnonzero(is_response)
 
 
 def cut_duplicates(
@@ -180,4 +180,4 @@ def cut_duplicates(
     """
     pairs = near_duplicates(profiles)
     cut = pairs[side[pairs[:, 0]] != side[pairs[:, 1]]]
-    return tuple(f"{ids[one]} and {ids[other]}" for one, other in cut)
+    return tuple(f"{ids[first]} and {ids[second]}" for first, second in cut)

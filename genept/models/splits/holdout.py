@@ -45,7 +45,7 @@ class Rows:
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        lengths = {len(one) for one in (self.groups, self.cohorts, self.labels)}
+        lengths = {len(column) for column in (self.groups, self.cohorts, self.labels)}
         lengths |= {len(matrix) for matrix in self.features.values()}
         if lengths != {n}:
             raise ValueError(f"{n} samples, but columns or features of {sorted(lengths)} rows")
@@ -72,7 +72,7 @@ class Holdout:
     @classmethod
     def of(cls, ids: Iterable[str]) -> Holdout:
         """The holdout of these samples."""
-        return cls(frozenset(_hash(str(one)) for one in ids))
+        return cls(frozenset(_hash(str(name)) for name in ids))
 
     @cached_property
     def sha256(self) -> str:
@@ -81,7 +81,7 @@ class Holdout:
 
     def contains(self, ids: Iterable[str]) -> NDArray[np.bool_]:
         """Which of the samples are held out."""
-        return np.array([_hash(str(one)) in self.hashes for one in ids], dtype=np.bool_)
+        return np.array([_hash(str(name)) in self.hashes for name in ids], dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,9 @@ def hold_out(
     drawn = {name: int(_hash(f"{task}\n{name}")[:12], 16) / 16**12 < share for name in set(members)}
     out = {group for group, name in zip(groups, members, strict=True) if drawn[str(name)]}
     return Holdout(
-        frozenset(_hash(str(one)) for one, group in zip(ids, groups, strict=True) if group in out)
+        frozenset(
+            _hash(str(sample)) for sample, group in zip(ids, groups, strict=True) if group in out
+        )
     )
 
 

@@ -9,11 +9,14 @@ from genept.embeddings.representations import EXPRESSION
 from genept.models.drug_response.evaluation import (
     compare_representations,
     comparison_scores,
-    predict_drug_mean,
-    predict_representation,
 )
 from genept.models.drug_response.pipeline import PENALTIES, fit_ridge
-from genept.models.drug_response.screen_rows import ScreenRows, response_pairs
+from genept.models.drug_response.screen_rows import (
+    ScreenRows,
+    predict_drug_mean,
+    predict_representation,
+    response_pairs,
+)
 from genept.models.splits.folds import grouped_folds, refuse_group_leak
 from genept.schema.tables import TABLES
 

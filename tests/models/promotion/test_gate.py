@@ -7,7 +7,7 @@ from planted_models import blocked, planted_rows, trained
 import genept.models.diagnosis.retraining
 from genept.models.diagnosis.heads import Contender, fit_model
 from genept.models.evidence import Champion, Interval, ModelCandidate
-from genept.models.promotion.promotion_gate import POINTS, judge
+from genept.models.promotion.promotion import POINTS, judge
 from genept.models.splits.groups import connected_groups, near_duplicates
 
 TAUGHT = Interval(value=0.6, low=0.55, high=0.7, n=9)
