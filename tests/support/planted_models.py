@@ -9,6 +9,7 @@ from genept.models.cards.model_reports import card_markdown
 from genept.models.diagnosis.heads import STEPS, Contender
 from genept.models.diagnosis.retraining import retrain
 from genept.models.evidence import Champion, Cohort, ModelCandidate, ModelManifest
+from genept.models.promotion.promotion import judge
 from genept.models.promotion.promotion_gate import CARD_SECTIONS
 from genept.models.splits.holdout import Rows, hold_out
 from genept.models.stored_models import TrainedModel, stored_types
@@ -56,7 +57,9 @@ def trained(rows, patients=None, version="1"):
 
 def blocked(candidate, champion=None):
     return {
-        one.name: one.outcome for one in judge(candidate, champion).points if one.outcome != "pass"
+        point.name: point.outcome
+        for point in judge(candidate, champion).points
+        if point.outcome != "pass"
     }
 
 

@@ -112,15 +112,11 @@ def _marked(text: str) -> str:
         if part.startswith("**") and len(part) > 4
         else part
         if part.startswith("`") and len(part) > 2
-        else _text(part)
+        else part.replace(inner, markdown_text(inner))
+        if (inner := part.strip())
+        else part
         for part in parts
     )
-
-
-def _text(part: str) -> str:
-    """Text between two marks, with the spaces at its ends."""
-    inner = part.strip()
-    return part.replace(inner, markdown_text(inner)) if inner else part
 
 
 def _cells(row: Iterable[str], tag: str) -> str:
@@ -213,8 +209,7 @@ def forgetting_matrix(registry: ModelRegistry, model: str) -> ForgettingMatrix:
 def forgetting_picture(matrix: ForgettingMatrix) -> bytes:
     """One PNG: cohorts and classes against retrainings; what was forgotten has a red frame."""
     rows, columns = matrix.right.shape
-    size = (4.2 + 0.75 * columns, 1.9 + 0.27 * rows)
-    figure = new_figure(size, dpi=100)
+    figure = new_figure((4.2 + 0.75 * columns, 1.9 + 0.27 * rows), dpi=100)
     axes = figure.subplots()
     axes.set_facecolor("#e3e3e3")
     image = axes.imshow(matrix.right, cmap="viridis", vmin=0, vmax=1, aspect="auto")
@@ -284,10 +279,12 @@ def release_pages(reports: dict[str, ModelReports]) -> dict[str, bytes]:
     """Files of a release's audit, by path."""
     pages: dict[str, bytes] = {}
     for model, report in reports.items():
-        pages[f"models/{model}.md"] = report.card.encode()
-        pages[f"models/{model}.html"] = report.page.encode()
-        pages[f"models/{model}-forgetting.png"] = report.picture
-        pages[f"models/{model}-forgetting.md"] = report.forgetting.encode()
+        pages |= {
+            f"models/{model}.md": report.card.encode(),
+            f"models/{model}.html": report.page.encode(),
+            f"models/{model}-forgetting.png": report.picture,
+            f"models/{model}-forgetting.md": report.forgetting.encode(),
+        }
     return pages
 
 

@@ -68,12 +68,7 @@ def judge(candidate: ModelCandidate, champion: Champion | None) -> Verdicts:
             outcome, evidence = REFUSE, f"cannot be answered: {error}"
         points.append(
             Verdict.model_validate(
-                {
-                    "point": number,
-                    "name": promotion_gate.name,
-                    "outcome": promotion_gate.outcome,
-                    "evidence": evidence,
-                }
+                {"point": number, "name": name, "outcome": outcome, "evidence": evidence}
             )
         )
     return Verdicts(
