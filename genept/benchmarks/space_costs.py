@@ -125,7 +125,7 @@ def per_point(results: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     results
         Table `benchmark_results`.
     scores
-        Rows of `standing.task_scores`.
+        Rows of `report_figures.task_scores`.
 
     Returns
     -------

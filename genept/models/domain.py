@@ -1,9 +1,8 @@
-"""Whether a sample is like those that a model was trained on: if not, the model abstains.
+"""Domain of a model: whether a sample resembles the training samples; if not, the model abstains.
 
-Two distances are asked: how far the sample lies out along the main directions in which the
-training samples differ, and how much of it these directions do not explain. Both are
-measured against samples of the same cohorts that training did not see, so that 1 is as far
-out as one in a hundred of these.
+Two distances count: along the main directions in which the training samples differ, and the
+residual that these directions do not explain. Both are scaled by held-out samples of the same
+cohorts, so that one in a hundred of these has a distance above 1.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ LEAST_MEASURED: Final = 0.7
 
 @dataclass(frozen=True)
 class Domain:
-    """What training samples look like.
+    """Distribution of the training samples.
 
     Parameters
     ----------
@@ -49,14 +48,14 @@ class Domain:
     limits: Floats
 
     def distances(self, features: Matrix, measured: npt.NDArray[np.bool_] | None = None) -> Floats:
-        """How far out each sample lies, shape (samples,); above 1 it is unlike the training's.
+        """Distance of each sample, shape (samples,); above 1 it is outside the domain.
 
         Parameters
         ----------
         features
             Samples × features.
         measured
-            Features that count; the others were filled in and say nothing.
+            Features that count, shape (features,); the others were imputed.
         """
         usual = np.maximum(self.limits, np.finfo(np.float64).tiny)
         far: Floats = (self._both(features, measured) / usual).max(axis=1)
@@ -97,7 +96,7 @@ def read_domain(body: bytes) -> Domain:
 
 
 def fit_domain(trained: Matrix, unseen: Matrix, *, seed: int) -> Domain:
-    """Learn what training samples look like, and how far out others of their kind lie.
+    """Fit a domain: the directions of training samples, and the limits of held-out ones.
 
     Parameters
     ----------
@@ -109,10 +108,10 @@ def fit_domain(trained: Matrix, unseen: Matrix, *, seed: int) -> Domain:
     Raises
     ------
     ValueError
-        Without held-out samples there is no telling what is usual.
+        Without held-out samples.
     """
     if not len(unseen):
-        raise ValueError("no samples are held out: it cannot be told what is unlike the training's")
+        raise ValueError("no samples are held out, and the limits of the domain need them")
     X = trained.astype(np.float64)
     mean, spread = X.mean(axis=0), X.std(axis=0)
     spread[spread == 0] = 1

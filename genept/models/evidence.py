@@ -1,6 +1,7 @@
-"""What is known about a trained model: typed documents that are stored beside it.
+"""Typed documents that are stored beside a model: manifest, predictions, evidence.
 
-Also the comparisons that the gate makes: paired differences over whole groups, and calibration.
+Also the comparisons of the gate: paired differences over whole groups, and calibration. Its points
+are in `genept.models.promotion.promotion_gate`.
 """
 
 from __future__ import annotations
@@ -238,7 +239,7 @@ def _interval(
 
 @dataclass(frozen=True)
 class CalibrationMetrics:
-    """How far probabilities can be believed.
+    """Metrics of calibrated probabilities.
 
     Parameters
     ----------
@@ -258,7 +259,7 @@ class CalibrationMetrics:
 def calibration_metrics(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> CalibrationMetrics:
     """Calibration of probabilities, samples × classes, against the column of the truth.
 
-    The slope is 1 where it cannot be told: nothing was wrong, or nothing right.
+    The slope is 1 where it is undefined: every prediction is right, or every one is wrong.
     """
     top = shares.max(axis=1)
     right = shares.argmax(axis=1) == truth

@@ -1,7 +1,7 @@
-"""Trained models in the bucket: versions that are never rewritten, and who is champion.
+"""Registry of trained models in the bucket: immutable versions, and the champion of each model.
 
-A promotion is one compare-and-swap of the pointer; the last five champions stay, so that a
-rollback needs no training. Whether a candidate deserves it is decided by the gate.
+A promotion is one compare-and-swap of the pointer; the last five champions are kept, so that a
+rollback needs no training. The gate is in `genept.models.promotion.promotion_gate`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ModelRegistry:
         self.prefix = f"{product}/models"
 
     def submit(self, trained: TrainedModel) -> None:
-        """Store a version, its manifest last: what is half written is no version."""
+        """Store a version, its manifest last: a version without a manifest does not exist."""
         manifest = trained.manifest
         for name, body in (
             ("model.skops", trained.pipeline),
@@ -55,7 +55,7 @@ class ModelRegistry:
             ("evidence.json", trained.evidence.body()),
             ("card.md", trained.card.encode()),
         ):
-            # A file's bytes hold the time of day: a killed run's file is another one's.
+            # Files hold the time of day: those of a killed run have other names.
             key = self._file(manifest, name)
             self.store.put_if_absent(key, body)
         self.store.put_if_absent(
@@ -63,7 +63,7 @@ class ModelRegistry:
         )
 
     def has(self, model: str, version: str) -> bool:
-        """Whether a version is whole."""
+        """Whether a version is complete."""
         return self.store.exists(self._manifest_key(model, version))
 
     def manifest(self, model: str, version: str, *, sha256: str | None = None) -> ModelManifest:
@@ -89,12 +89,12 @@ class ModelRegistry:
         return self._verified(manifest, "card.md", manifest.card_sha256).decode()
 
     def domain(self, manifest: ModelManifest) -> Domain:
-        """What samples look like that the version may judge.
+        """The domain of samples that the version may predict.
 
         Raises
         ------
         StoreError
-            If it was stored before there were domains.
+            If it was stored without a domain.
         """
         if manifest.domain_sha256 is None:
             raise StoreError(
@@ -110,7 +110,7 @@ class ModelRegistry:
         Raises
         ------
         ModelRefusedError
-            If the file was changed, names a foreign type, or predicts something else.
+            If the file was changed, names a type that is not allowed, or its predictions changed.
         """
         key = self._file(manifest, "model.skops")
         pipeline = load_pipeline(
@@ -133,11 +133,11 @@ class ModelRegistry:
         return model
 
     def stored_pipeline_sha256(self, manifest: ModelManifest) -> str:
-        """Hash of the model's file as it lies in the store."""
+        """Hash of the model's file in the store."""
         return hashlib.sha256(self.store.get(self._file(manifest, "model.skops"))).hexdigest()
 
     def verdicts(self, model: str, version: str) -> Verdicts | None:
-        """What the gate found about a version, if it was asked."""
+        """Verdicts of the gate on a version, if there are any."""
         key = f"{self._folder(model, version)}/verdicts.json"
         try:
             return parsed(Verdicts, self.store.get(key), self.store.uri(key))
@@ -145,7 +145,7 @@ class ModelRegistry:
             return None
 
     def judge(self, verdicts: Verdicts) -> None:
-        """Keep what the gate found."""
+        """Store the verdicts of the gate."""
         key = f"{self._folder(verdicts.model, verdicts.version)}/verdicts.json"
         self.store.put_if_absent(key, verdicts.body())
 
@@ -158,7 +158,7 @@ class ModelRegistry:
             return None
 
     def keep_shadow(self, shadow: Shadow) -> Shadow:
-        """Keep since when a version shadows the champion; the first who says so is right."""
+        """Store since when a version shadows the champion; the first record stays."""
         key = f"{self._folder(shadow.model, shadow.version)}/shadow.json"
         try:
             self.store.put_if_absent(key, shadow.body())
@@ -167,7 +167,7 @@ class ModelRegistry:
         return shadow
 
     def pointer(self, model: str) -> tuple[ChampionPointer | None, str | None]:
-        """Who is champion, and the pointer's ETag."""
+        """The pointer to the champion, and its ETag."""
         try:
             body, etag = self.store.get_with_etag(self._pointer_key(model))
         except MissingObjectError:
@@ -195,7 +195,7 @@ class ModelRegistry:
         Raises
         ------
         ConflictError
-            If another one is champion by now: the comparison is void.
+            If another version became champion since the comparison.
         """
         pointer, etag = self.pointer(manifest.model)
         current = pointer.champion.version if pointer else None
@@ -206,7 +206,7 @@ class ModelRegistry:
                 " by now: evaluate it again"
             )
         earlier = pointer.models if pointer else ()
-        # Of the bytes as they lie there: an older manifest reads as one with today's fields.
+        # Of the stored bytes: an older manifest, read and written again, has more fields.
         body = self.store.get(self._manifest_key(manifest.model, manifest.version))
         named = NamedVersion(
             version=manifest.version, manifest_sha256=hashlib.sha256(body).hexdigest()
@@ -265,7 +265,7 @@ class ModelRegistry:
             ) from None
         for gone in models[KEPT:]:
             keys = [info.key for info in self.store.list(f"{self._folder(model, gone.version)}/")]
-            # The manifest first: what is half deleted is no version.
+            # The manifest first: a version without a manifest does not exist.
             self.store.delete(sorted(keys, key=lambda key: not key.endswith("manifest.json")))
         return replacement
 

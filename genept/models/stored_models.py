@@ -1,6 +1,7 @@
-"""What the registry keeps of a model: its documents, the gate's verdicts, and its bytes.
+"""Stored forms of a model: verdicts, the champion's pointer, and the file of its Pipeline.
 
-Bytes are skops under an exact list of types, never pickle, checked before loading.
+Files are skops, not pickle, and are checked against an exact list of types before loading. Where
+they are stored is in `genept.models.registry`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Answer = tuple[str, str]
 
 
 class Verdict(Document):
-    """One point of the gate: what it asks, what it found, and on what evidence."""
+    """Outcome of one point of the gate, and its evidence."""
 
     point: int
     name: str
@@ -52,7 +53,7 @@ class Verdicts(Document):
 
     @property
     def refused(self) -> tuple[Verdict, ...]:
-        """The points that stand against a promotion for good."""
+        """The points that refuse a promotion."""
         return tuple(verdict for verdict in self.points if verdict.outcome == REFUSE)
 
     @property
@@ -117,7 +118,7 @@ FORMER_MODULES: Final = {"genept.models.drug_pipeline": "genept.models.drug_resp
 
 
 class ModelRefusedError(StoreError):
-    """A model file is not what was stored, or holds what a model has no need of."""
+    """A model file was changed, or names a type that is not allowed."""
 
 
 def dump_pipeline(pipeline: Pipeline) -> bytes:
@@ -235,12 +236,12 @@ class ChampionPointer(Document):
 
     @property
     def champion(self) -> NamedVersion:
-        """Who predicts now."""
+        """The champion."""
         return self.models[0]
 
 
 class Shadow(Document):
-    """Since when a challenger predicts beside the champion, unheard."""
+    """Since when a challenger predicts beside the champion, unpublished."""
 
     model: str
     version: str
@@ -249,14 +250,14 @@ class Shadow(Document):
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model on its way into the registry.
+    """A model to be stored in the registry.
 
     Parameters
     ----------
     probe
         Features of the probe set, and its `probabilities`.
     domain
-        What samples look like that it may judge; see `genept.models.domain`.
+        The domain of samples that it may predict; see `genept.models.domain`.
     """
 
     manifest: ModelManifest

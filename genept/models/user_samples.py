@@ -1,6 +1,6 @@
-"""A user's own samples: read as an ingest would read them, and laid out as a model reads them.
+"""A user's samples: read as in an ingest, and arranged over the genes of a model.
 
-Nothing is stored. Whether a sample is one that a model may judge is `genept.models.domain`'s.
+Nothing is stored. Whether a model may predict a sample is decided in `genept.models.domain`.
 """
 
 from __future__ import annotations
@@ -64,16 +64,16 @@ class Samples:
 
 @dataclass(frozen=True)
 class UserSamples:
-    """What was read of a user's file.
+    """Samples of a user's file.
 
     Parameters
     ----------
     coverage
         Share of the expression that reaches a gene.
     seen
-        What was detected, in words.
+        Sentences on what was detected.
     warnings
-        What looks odd about its gene names.
+        Warnings about its gene names.
     """
 
     samples: Samples
@@ -83,14 +83,14 @@ class UserSamples:
 
 
 def read_user_samples(file: Path, sidecar: Sidecar, reference: Reference) -> UserSamples:
-    """Read a file of bulk samples: its format, unit and genes are found out as in an ingest.
+    """Read a file of bulk samples; format, unit and genes are detected as in an ingest.
 
     Raises
     ------
     SourceError
         It cannot be read, holds no sample, or its unit must be said.
     CollectionRefusedError, GeneNamesRefusedError
-        Its values are not what was said, or too few of its genes are known.
+        Its values do not fit the declared unit, or too few of its genes are known.
     """
     names = Nomenclature(reference.index)
     detected = detect(file, None, sidecar, names, bucket="own", product="own")
@@ -142,7 +142,7 @@ _ROWS: Final = {"genes": pl.List(pl.Int32), "values": pl.List(pl.Float32)}
 
 
 class _Found(BaseModel):
-    """What a child says of samples, beside their expression."""
+    """Description of samples from the child process, beside their expression."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -283,5 +283,5 @@ def _in_unit(values: Features, measured: npt.NDArray[np.bool_], have: str, want:
         return values
     raise OtherUnitError(
         f"it reads {want}, and these samples are {have}: bring them to the {want} of its "
-        "collection, or say their unit if it was told wrongly (--unit)"
+        "collection, or correct their unit with --unit"
     )

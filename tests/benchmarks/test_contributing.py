@@ -47,4 +47,4 @@ def test_the_contributed_task_is_scored_beside_its_controls(lake, example):
     }  # fmt: skip
     assert value["good/text"] > 0.9
     assert max(one for name, one in value.items() if name != "good/text") < 0.7
-    assert remarks == {f"{example.task.id}/good/kind": "its texts tell the answer: biotype"}
+    assert remarks == {f"{example.task.id}/good/kind": "its texts state the answer: biotype"}

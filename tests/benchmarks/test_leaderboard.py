@@ -74,7 +74,7 @@ def test_spaces_stand_beside_their_controls_and_differences_are_told(lake: Lake,
     assert all((0.3 < one < 0.7) == ("@" in name or name == RANDOM) for name, one in value.items())
     assert remarks == {
         "t/small/text": "knows 60 of 120 genes",
-        "t/leaky/go": "its texts tell the answer: go",
+        "t/leaky/go": "its texts state the answer: go",
     }
     (compared,) = [part for part in parts if part.table == "benchmark_comparisons"]
     row = lake.read(compared).filter(representation="good/text", other=RANDOM).row(0, named=True)

@@ -13,7 +13,7 @@ from genept.common.errors import ConflictError, StoreError
 from genept.models.diagnosis.heads import Contender
 from genept.models.diagnosis.retraining import retrain
 from genept.models.promotion.promotion import (
-    NIGHT,
+    SHADOW_PERIOD,
     begin_shadow,
     challenger,
     judge_candidate,
@@ -70,11 +70,11 @@ def test_a_rollback_is_not_undone_by_the_next_run(registry, retrained):
     assert begin_shadow(registry, second).since <= datetime.now(UTC).isoformat()
     promote_if_due(registry, passed, now=tonight)
     assert registry.champion(MODEL) == first
-    promote_challenger(registry, MODEL, now=tonight + NIGHT + timedelta(minutes=1))
+    promote_challenger(registry, MODEL, now=tonight + SHADOW_PERIOD + timedelta(minutes=1))
     assert registry.champion(MODEL) == second
     assert challenger(registry, MODEL) is None
     registry.rollback(MODEL, reason="wrong on Mondays")
-    said = promote_if_due(registry, passed, now=tonight + 3 * NIGHT)
+    said = promote_if_due(registry, passed, now=tonight + 3 * SHADOW_PERIOD)
     assert "no run undoes a rollback" in said
     assert registry.champion(MODEL) == first
 

@@ -1,4 +1,4 @@
-"""Confidence intervals by bootstrap over the honest unit: donor, patient, cell line, cell.
+"""Confidence intervals by bootstrap over whole groups: donors, patients, cell lines, cells.
 
 Whole groups are drawn with replacement, and the percentiles of the statistic
 are the interval. The statistics themselves are in `genept.benchmarks.metrics.scores`.
@@ -73,7 +73,7 @@ def bootstrap_interval(
     statistic
         Takes row indices (with repetitions) and returns the score of those rows.
     groups
-        The honest unit of each row, shape (n,).
+        Unit of resampling of each row, shape (n,).
     seed
         Same seed and groups, same resamples.
 
@@ -118,7 +118,7 @@ def bootstrap_totals(
     contributions
         What each row adds to each of the s totals, shape (n, s).
     groups
-        The honest unit of each row, shape (n,).
+        Unit of resampling of each row, shape (n,).
     """
     codes, n_groups = group_codes(groups)
     rows = np.asarray(contributions, dtype=np.float64)

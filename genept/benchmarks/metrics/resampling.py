@@ -1,6 +1,7 @@
-"""Scores of stored predictions, for any weights of their genes, so that every interval is paired.
+"""Scores of stored predictions under resampling of their genes, and paired differences.
 
-Paired differences between representations are corrected over all tasks.
+Representations of a task share the resamples; differences are corrected over all tasks (Holm).
+Other intervals are in `genept.benchmarks.metrics.intervals`.
 """
 
 from __future__ import annotations
@@ -117,8 +118,8 @@ def resampled(
     predictions
         Rows of table `benchmark_predictions` of one task, representation, model and split.
     units
-        What is drawn from: all that anybody was scored on, so that differences are paired even
-        where a control was held on fewer. By default those of the predictions.
+        Units to resample: those of all representations, so that differences are paired even where
+        a control was scored on fewer. By default those of the predictions.
 
     Raises
     ------
@@ -215,9 +216,9 @@ def holm(p: Sequence[float]) -> list[float]:
 def rivals(
     deciding: Mapping[str, Resampled], is_control: Mapping[str, bool]
 ) -> list[tuple[str, str]]:
-    """Pairs worth a test: all that know something, and each of them with its controls.
+    """Pairs to test: all representations that are no controls, and each of them with its controls.
 
-    A control is one's own (`is_own_control`), or everybody's: without an ``@``.
+    A control belongs to one representation (`is_own_control`), or to all: without an ``@``.
     """
     informed = [name for name in deciding if not is_control[name]]
     pairs = [(a, b) for at, a in enumerate(informed) for b in informed[at + 1 :]]
@@ -229,7 +230,7 @@ def rivals(
 
 
 def is_own_control(name: str, other: str) -> bool:
-    """Whether `other` is `name` mixed up: ``space@shuffled:genept-w``, ``name@permuted-labels``."""
+    """Whether `other` is `name` with shuffled genes or permuted labels."""
     space, colon, method = name.partition(":")
     return other in (f"{space}@shuffled{colon}{method}", f"{name}@permuted-labels")
 
@@ -294,7 +295,7 @@ def in_words(comparisons: pl.DataFrame) -> list[str]:
 
 
 def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
-    """How often each label was taken for which: truth, predicted, n."""
+    """Counts of published and predicted labels: truth, predicted, n."""
     rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=_LABELS)
     counted = rows.group_by("truth", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
     return counted.sort("truth", "predicted")

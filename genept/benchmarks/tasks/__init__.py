@@ -1,1 +1,1 @@
-"""Tasks on genes, pairs, cells and programs, and what takes part in them."""
+"""Benchmark tasks on genes, pairs of genes and cells, in memory and as steps of the lake."""

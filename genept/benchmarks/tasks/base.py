@@ -1,4 +1,8 @@
-"""What a task on genes is: labels, genes, splits, metrics; and heads fitted on gene vectors."""
+"""Base class of tasks on genes, gene vectors, and the heads that are fitted on them.
+
+A task knows its labels, genes, splits and metrics, and works in memory. Scores of its predictions
+are in `genept.benchmarks.metrics`.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,7 @@ HEADS: Final[dict[str, Callable[[int], Any]]] = {
 
 @cache
 def _threads() -> ThreadpoolController:
-    """Finding out which libraries have threads takes longer than a small fit: done once."""
+    """Controller of thread pools; created once, because that takes longer than a small fit."""
     return ThreadpoolController()
 
 
@@ -119,7 +123,7 @@ class GeneVectors:
 
 
 def random_vectors(genes: Sequence[str], dimensions: int = 384, draw: int = 0) -> GeneVectors:
-    """The control that knows nothing: a vector drawn for each gene."""
+    """The random control: a vector drawn for each gene."""
     drawn = RandomVectors(dimensions, seed=draw).embed(list(genes))
     return GeneVectors(f"random-{dimensions}", tuple(genes), drawn, is_control=True)
 
@@ -134,7 +138,7 @@ class Labels:
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """A question about genes that vectors may answer.
+    """A prediction task on genes.
 
     Parameters
     ----------
@@ -143,7 +147,7 @@ class Task(ABC):
     dataset
         Where its labels come from.
     told_by
-        Parts of a description that state the answer: a space that tells them is not asked.
+        Parts of a description that state the answer: spaces whose texts have them are left out.
     metrics
         Names from `resampling.METRICS`, the one that decides first.
     clean
@@ -151,8 +155,8 @@ class Task(ABC):
     model
         The head that decides.
     draws
-        Independent draws of each control where the task decides: its score is their mean. Few
-        genes need many, because a single draw may lie far from chance by luck.
+        Independent draws of each control for the deciding head and split; its score is their mean.
+        Tasks on few genes need more, because single draws vary more.
     further_draws
         Draws of random vectors for the other heads and splits, which cost more.
     """
@@ -176,11 +180,11 @@ class Task(ABC):
 
     @abstractmethod
     def rows(self, labels: Labels) -> pl.DataFrame:
-        """The labels of this task; empty where their source is not at hand."""
+        """The labels of this task; empty where their source is not available."""
 
     @abstractmethod
     def genes(self, rows: pl.DataFrame) -> set[str]:
-        """The genes that a space must know to be asked."""
+        """The genes that a space needs vectors of."""
 
     @abstractmethod
     def known(self, rows: pl.DataFrame, genes: Sequence[str]) -> pl.DataFrame:
@@ -188,7 +192,7 @@ class Task(ABC):
 
     @abstractmethod
     def unfit(self, rows: pl.DataFrame) -> str | None:
-        """Why these labels are too few to hold the task on; None if they are enough."""
+        """Why these labels are too few to score; None if they are enough."""
 
     @abstractmethod
     def predict(
@@ -205,10 +209,10 @@ class Task(ABC):
 
     @abstractmethod
     def permuted(self, rows: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
-        """The same rows with their labels dealt out at random."""
+        """The same rows with their labels permuted."""
 
     def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame] | None:  # noqa: ARG002 - for tasks that have one
-        """Name and predictions of what is known without vectors; None where that is chance."""
+        """Name and predictions of a baseline without vectors; None where that is chance."""
         return None
 
 

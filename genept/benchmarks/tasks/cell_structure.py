@@ -1,4 +1,4 @@
-"""What a space of cells looks like without a classifier: clusters, types apart, batches mixed.
+"""Structure of a space of cells without a classifier: clusters, separated types, mixed batches.
 
 Clustering agreement is that of GenePT (k-means, as many clusters as types); the others are in
 the manner of scIB (Luecken et al. 2022). Annotation by neighbours is in `cell_types`.
@@ -28,10 +28,10 @@ Cells = NDArray[np.float32]
 Labels = NDArray[np.str_]
 
 SEEDS: Final = (2023, 1, 2, 3, 4)
-"""Of k-means: the authors' first. One start says little, so scores are means over all."""
+"""Of k-means, the authors' first; scores are means over all."""
 
 LARGEST: Final = 5_000
-"""Cells at most that take part: every distance to every other cell is needed."""
+"""Largest number of cells: all pairwise distances are computed."""
 
 N_RESAMPLES: Final = 100
 CLUSTERING: Final = ("ari", "ami")
@@ -84,14 +84,14 @@ def clustering_scores(vectors: Cells, types: Labels) -> dict[str, Score]:
 def mixing_scores(
     vectors: Cells, types: Labels, batches: Labels | None, groups: Sequence[str]
 ) -> dict[str, Score]:
-    """How well types are apart, and batches of one type mixed.
+    """Separation of types, and mixing of the batches of each type.
 
     Parameters
     ----------
     batches
         Batch of each cell; None where there is one batch only: types alone are scored.
     groups
-        The honest unit of each cell, for the intervals.
+        Unit of resampling of each cell.
 
     Returns
     -------

@@ -1,6 +1,7 @@
 """The cell tasks on a collection of the lake: every space beside its controls.
 
-A collection that lacks what a task needs is listed with the reason, and takes no part.
+Annotation by neighbours is in `genept.benchmarks.tasks.cell_types`, clustering and mixing in
+`genept.benchmarks.tasks.cell_structure`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, Part
 
 COMPONENTS: Final = 50
-"""Of the control that every representation stands beside: principal components of expression."""
+"""Principal components of expression, the control of every representation."""
 
 SHARE_TRAINED: Final = 0.8
 

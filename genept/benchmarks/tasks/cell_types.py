@@ -2,7 +2,7 @@
 
 One split is that of GenePT's authors, 80/20 at random with seed 2023 and not stratified: cells
 of one donor sit on both sides. The other leaves whole groups (donors, lanes) out. How a
-collection is scored is in `cell_task`.
+collection is scored is in `genept.benchmarks.tasks.cell_task`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ GROUP_FOLDS: Final = 5
 
 @dataclass(frozen=True)
 class CellSplit:
-    """Who is tested after learning from whom: a name, and (train, test) rows of each fold.
+    """A split of cells: its name, and (train, test) rows of each fold.
 
     Parameters
     ----------
     units
-        The honest unit of each cell, which the intervals draw.
+        Unit of resampling of each cell, for the intervals.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Gene programs: genes that lie together in a space, what they share, and where they are active.
+"""Gene programs: clusters of genes in a space, the terms they share, and their activity in cells.
 
 Found without labels, by k-means on unit vectors (the co-embedding programs of Chen & Zou 2023).
 What a program shares is tested against terms; size-matched random clusters are the control.
@@ -21,18 +21,18 @@ from genept.benchmarks.tasks.base import GeneVectors
 from genept.embeddings.pooling import expression_weights
 
 GENES_PER_PROGRAM: Final = 100
-"""On average: as many as a usual pathway or process has."""
+"""On average, about the size of a pathway or process."""
 
 SMALLEST: Final = 5
 SHARED: Final = 3
-"""Genes at least that a term and a program share before it counts."""
+"""Fewest genes that a term and a program share for the term to be tested."""
 
 LEVEL: Final = 0.05
 KEPT: Final = 5
-"""Terms of a program that are told, the surest first."""
+"""Terms of a program that are published, the most significant first."""
 
 DEALS: Final = 10
-"""Times that genes are dealt out anew, for the control."""
+"""Random assignments of genes to programs, for the control."""
 
 Numbers = NDArray[np.float64]
 
@@ -118,7 +118,7 @@ def enrichment(programs: Programs, members: pl.DataFrame) -> pl.DataFrame:
     drawn = (len(programs.genes), n_term[term], n_program[program])
     p = np.asarray(hypergeom.sf(shared[term, program] - 1, *drawn))
     tested = int((n_program >= SMALLEST).sum()) * len(terms)
-    # What shares fewer counts as tested, with p = 1: that is many, and errs on the safe side.
+    # Pairs that share fewer genes count as tested, with p = 1, which is conservative.
     every = np.append(p, np.ones(tested - len(p)))
     q = np.asarray(false_discovery_control(every))[: len(p)] if tested else p
     rows = pl.DataFrame(

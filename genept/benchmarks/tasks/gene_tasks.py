@@ -1,4 +1,8 @@
-"""Tasks on single genes: a property, the kind of gene, and membership in many terms at once."""
+"""Tasks on single genes: a property, the kind of gene, and membership in many terms.
+
+Tasks on pairs of genes are in `genept.benchmarks.tasks.pair_tasks`; the list of all tasks is in
+`genept.benchmarks.tasks.task_registry`.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ from genept.benchmarks.tasks.base import (
 FOLDS: Final = 5
 REPEATS: Final = 5
 FEWEST: Final = 15
-"""Genes of a label at least: a resample of fewer may well draw none of them."""
+"""Fewest genes of a label: a resample of fewer may draw none of them."""
 
 EXACT: Final = "authors-stratified-5-fold"
 SHUFFLED: Final = "shuffled-5-fold-repeated"
@@ -80,7 +84,7 @@ class PropertyTask(GeneTask):
     Parameters
     ----------
     published
-        Whether the authors held this task, so that there are numbers to stand beside.
+        Whether the authors published scores of this task.
     """
 
     positive: str

@@ -41,7 +41,7 @@ FEATURES: Final = (SUM, "product", "absolute-difference", "concatenation", "all-
 
 @dataclass(frozen=True, kw_only=True)
 class PairTask(Task):
-    """Which pairs of genes belong together.
+    """Which pairs of genes are associated.
 
     The fixed split is the publisher's, every row as published, on the sum of the two vectors:
     that is how GenePT was scored. The clean ones drop self-pairs, contradictions and

@@ -1,7 +1,7 @@
-"""Gene programs of every space, kept in the lake: members, shared terms, activity in cells.
+"""Gene programs of every space in the lake: members, shared terms, activity in cells.
 
-Programs themselves are found in `programs`. The score is the share of programs whose genes share
-a term; beside it stand clusters of the same sizes of genes drawn at random.
+The score is the share of programs whose genes share a term; the control is clusters of the same
+sizes of genes drawn at random. Programs are computed in `genept.benchmarks.tasks.gene_programs`.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def space_programs(
 ) -> list[Part]:
     """Tables `gene_programs` and `program_terms` of one space, and its scores.
 
-    A space whose texts tell the terms is not scored on them; its programs are told all the same.
+    A space whose texts state the terms is not scored on them; its programs are published.
 
     Parameters
     ----------
     properties
-        Table `gene_properties`, whose terms are asked for.
+        Table `gene_properties`, which holds the terms.
     number
         Of the piece of table `benchmark_results` that holds the scores.
     """

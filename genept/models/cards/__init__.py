@@ -1,1 +1,1 @@
-"""Model cards, their pages and figures, and what retraining forgot."""
+"""Model cards and other reports on a model."""

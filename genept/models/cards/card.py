@@ -1,6 +1,7 @@
-"""Model cards: what a model was made of, how good it is, and what it is not for.
+"""Contents of model cards: data, scores and limits of a model, and its figure.
 
-The figure is the confusion matrix of the holdout beside the calibration curve.
+The figure is the confusion matrix of the holdout beside the calibration curve. Markdown and HTML
+are written in `genept.models.cards.model_reports`.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ Block = Heading | Paragraph | Grid | Points | Drawing
 
 @dataclass(frozen=True)
 class Facts:
-    """What a card says of a model besides its evidence."""
+    """Facts of a model on its card, besides the evidence."""
 
     model: str
     version: str
@@ -263,7 +264,7 @@ def _draw_confusion(axes: Axes, out: Predictions) -> None:
 
 
 def _curve(axes: Axes, evidence: ModelEvidence) -> None:
-    """What was said against what was right; the size of a point is its number of samples."""
+    """Predicted probability against the share that was right; points are sized by samples."""
     bins = list(reliability(evidence))
     total = sum(n for _, n, _, _ in bins)
     axes.plot([0, 1], [0, 1], color="#b5b5b5", linewidth=1, linestyle="--")

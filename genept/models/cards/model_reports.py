@@ -128,8 +128,7 @@ def _inline(text: str) -> str:
     return re.sub(r"`(.+?)`", r"<code>\1</code>", bold)
 
 
-SHOWN: Final = 12
-"""Retrainings in a picture: the latest."""
+SHOWN: Final = 12  # the latest retrainings
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,7 @@ def forgetting_matrix(registry: ModelRegistry, model: str) -> ForgettingMatrix:
 
 
 def forgetting_picture(matrix: ForgettingMatrix) -> bytes:
-    """One PNG: cohorts and classes against retrainings; what was forgotten has a red frame."""
+    """PNG of cohorts and classes against retrainings; drops have a red frame."""
     rows, columns = matrix.right.shape
     figure = new_figure((4.2 + 0.75 * columns, 1.9 + 0.27 * rows), dpi=100)
     axes = figure.subplots()
@@ -255,7 +254,7 @@ class ModelReports:
     figure
         Confusion matrix and calibration curve; PNG.
     forgetting, picture
-        The forgetting matrix, as a Markdown table and as a PNG.
+        The forgetting matrix, in Markdown and as PNG.
     """
 
     card: str

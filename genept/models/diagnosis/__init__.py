@@ -1,1 +1,1 @@
-"""Diagnosis of bulk samples: tasks, heads, selection, training, predictions."""
+"""Diagnosis models: tasks, heads, selection, retraining."""

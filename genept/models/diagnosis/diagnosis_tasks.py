@@ -1,7 +1,7 @@
-"""Diagnosis tasks: which label column of which bulk collection is to be read from a sample.
+"""Diagnosis tasks: which label column of which bulk collection a model predicts.
 
-A collection with diagnoses has its task by itself; any other label column becomes one by an
-entry in `tasks.toml`, or in a file of one's own. Training is in
+A collection with diagnoses has a task by default; any other label column becomes one by an entry
+in `tasks.toml`, or in a file of the user. Training is in
 `genept.models.diagnosis.diagnosis_training`.
 """
 
@@ -21,7 +21,7 @@ from genept.common.errors import StoreError
 from genept.models.diagnosis.heads import HEADS, USUAL_HEADS
 
 MIN_GROUPS: Final = 12
-"""Patients or lines that a class needs to be learnt; rarer ones are left out and counted."""
+"""Fewest patients or lines of a class; rarer classes are left out and counted."""
 Label = Literal["batch", "cell_type", "tissue", "tissue_subtype", "diagnosis"]
 
 
@@ -36,10 +36,10 @@ class DiagnosisTask:
     Parameters
     ----------
     label, cohort
-        Columns of table `observations`: what to predict, and what must not be forgotten as
-        a whole (by default the collection).
+        Columns of table `observations`: the label to predict, and the cohorts of which none may be
+        missing from a retraining (by default the collection).
     heads
-        What may read the components, the simplest first.
+        Heads to choose among, the simplest first.
     every_space
         Whether all spaces are scored beside, or the published one and one control.
     forgotten_on_purpose

@@ -1,6 +1,7 @@
-"""What a diagnosis model is made of: a representation, a preparation, a head, a calibration.
+"""Parts of a diagnosis model: representation, preparation, head and calibration.
 
-Also the probe set: a few samples, and what a model predicted of them when it was trained.
+Also the probe set: a few samples, and the predictions of the model when it was trained. Choosing
+among contenders is in `genept.models.diagnosis.selection`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Calibration(NamedTuple):
     doubt
         Share that is spread evenly over all classes.
     floor
-        Least probability of a head that is told from none.
+        Least probability of a head that differs from zero.
     """
 
     temperature: float = 1.0
@@ -60,7 +61,7 @@ def calibrated(shares: Floats, calibration: Calibration) -> Floats:
 
 
 def fit_calibration(shares: Floats, truth: NDArray[np.intp]) -> Calibration:
-    """The calibration at which out-of-fold probabilities are likeliest.
+    """The calibration with the highest likelihood of out-of-fold probabilities.
 
     Of n rows each counts as right with 1 − 1 / (n + 2), the rule of succession; the other
     classes share the rest.
@@ -121,7 +122,7 @@ N_NEIGHBOURS: Final = 10
 
 @dataclass(frozen=True)
 class Contender:
-    """One way of diagnosing: what is seen, and which head reads it."""
+    """A representation, and the head that reads it."""
 
     representation: str
     head: str
@@ -134,7 +135,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class DiagnosisModel:
-    """A fitted model: a Pipeline whose probabilities a calibration calibrates.
+    """A fitted model: a Pipeline, and the calibration of its probabilities.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def class_shares(estimator: Any, X: Floats, classes: tuple[str, ...]) -> Floats:
         shares[:, np.searchsorted(classes, estimator.classes_)] = estimator.predict_proba(X)
     head = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     if isinstance(head, KNeighborsClassifier):
-        # Ten neighbours of one class are no proof: one more, of any class, votes with them.
+        # Laplace smoothing: one more neighbour, of any class, votes.
         return (shares * N_NEIGHBOURS + 1 / len(classes)) / (N_NEIGHBOURS + 1)
     return shares
 
@@ -231,7 +232,7 @@ PROBE_TOLERANCE: Final = 1e-6
 
 
 def probe_bytes(model: DiagnosisModel, features: NDArray[np.float32]) -> bytes:
-    """The probe set: features of a few samples, and what the model says of them."""
+    """The probe set: features of a few samples, and the predictions of the model."""
     seen = np.ascontiguousarray(features, dtype=np.float32)
     expected = model.probabilities({model.contender.representation: seen})
     data: bytes = save({"features": seen, "probabilities": np.ascontiguousarray(expected)})
@@ -239,6 +240,6 @@ def probe_bytes(model: DiagnosisModel, features: NDArray[np.float32]) -> bytes:
 
 
 def probe_difference(model: DiagnosisModel, probe: Mapping[str, NDArray[np.float64]]) -> float:
-    """Largest difference between what a model says of the probe set and what it said."""
+    """Largest difference in probability from the stored predictions of the probe set."""
     features = {model.contender.representation: probe["features"].astype(np.float32)}
     return float(np.abs(model.probabilities(features) - probe["probabilities"]).max())

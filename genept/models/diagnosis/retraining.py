@@ -1,4 +1,4 @@
-"""One retraining of a diagnosis model: hold out, choose, fit, and measure what the gate asks.
+"""One retraining of a diagnosis model: hold out, choose, fit, and measure the evidence.
 
 Works on rows in memory; what is read from the lake and kept is in
 `genept.models.diagnosis.diagnosis_training`.
@@ -39,7 +39,7 @@ HELD_OUT = -1
 
 @dataclass(frozen=True)
 class Retrained:
-    """What a retraining leaves behind.
+    """Results of a retraining.
 
     Parameters
     ----------
@@ -75,11 +75,11 @@ def retrain(
     rows
         Samples with their connected groups.
     holdout
-        Who is held out of them.
+        The held-out samples.
     contenders
         What to choose among, the simplest first.
     beside
-        Representations that are scored and never chosen.
+        Representations that are scored but not chosen from.
     """
     planted, sentinel = planted_labels(rows, holdout, seed=seed)
     view, _ = held_apart(planted, holdout)

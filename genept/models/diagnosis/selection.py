@@ -1,7 +1,7 @@
 """Choosing a diagnosis model by nested grouped cross-validation.
 
-The outer folds say how good the choice is, the inner ones make it; every contender's own
-outer predictions are kept, so that what the embedding adds over expression can be said.
+The inner folds choose, the outer folds score the choice. The outer predictions of every contender
+are kept, to measure what the embedding adds to expression.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class NestedResult:
-    """What nested cross-validation found, one entry per row of the training view.
+    """Result of nested cross-validation, one entry per row of the training view.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def nested_selection(
     seed: int,
     n_folds: int = N_FOLDS,
 ) -> NestedResult:
-    """Choose among `contenders`, and say how good such a choice is.
+    """Choose among `contenders`, and score the choice out of fold.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def nested_selection(
         The simplest first: of equally good ones the first is chosen. Labels are permuted
         for the first as a control.
     beside
-        Further representations, scored by the same heads and never chosen.
+        Further representations, scored by the same heads but not chosen from.
     """
     rows = view.rows
     classes = tuple(str(contender) for contender in np.unique(rows.labels))

@@ -1,1 +1,1 @@
-"""Drug response of cell lines: screens, models, evaluation, training, serving."""
+"""Drug-response models: features, training, evaluation, serving."""

@@ -1,1 +1,1 @@
-"""The promotion gate, its questions, champions and challengers."""
+"""The promotion gate, challengers and champions."""

@@ -1,1 +1,1 @@
-"""Splits that keep models honest: groups, folds, the holdout."""
+"""Splits that keep groups whole: groups, folds, the holdout."""

@@ -1,4 +1,8 @@
-"""Frozen folds that never cut a group in two: who is tested with whom, in each regime."""
+"""Frozen folds that keep groups whole, for each way of separating train and test.
+
+Groups themselves are in `genept.models.splits.groups`, the holdout in
+`genept.models.splits.holdout`.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +133,7 @@ ANY = "*"
 
 
 class Regime(StrEnum):
-    """What the model has never seen when it is tested."""
+    """What is left out of training when the model is tested."""
 
     GROUPED = "grouped"
     LEAVE_STUDY_OUT = "leave-study-out"

@@ -113,7 +113,7 @@ def _standardised_ranks(profiles: NDArray[Any] | sp.csr_matrix) -> Iterator[NDAr
 MIN_ROWS: Final = 5
 
 SAME: Final = 0.99999
-"""Correlation from which a feature is a drug's response: single precision is kept apart by it."""
+"""Correlation from which a feature equals a drug's response, up to single precision."""
 
 
 def label_like_features(

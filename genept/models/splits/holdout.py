@@ -1,7 +1,7 @@
-"""The holdout: rows that no training code is ever handed.
+"""The holdout: rows that training code never receives.
 
-Who is held out follows from the names of the groups alone, so it stays as new data
-arrives. Training sees `TrainingView`, which cannot be made with a held-out row in it.
+The names of the groups alone decide what is held out, so the holdout is stable as new data
+arrive. Training reads a `TrainingView`, which refuses held-out rows.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Holdout:
-    """Who is held out, as hashes of the samples' ids: enough to refuse them, not to read them."""
+    """Hashes of the ids of the held-out samples, by which they are refused."""
 
     hashes: frozenset[str]
 
@@ -86,7 +86,7 @@ class Holdout:
 
 @dataclass(frozen=True)
 class TrainingView:
-    """What training code is handed. Making one with held-out rows in it is refused.
+    """Rows for training code; held-out rows are refused.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def hold_out(
     task: str,
     share: float = HOLDOUT_SHARE,
 ) -> Holdout:
-    """Decide who is held out: a function of the groups' names, not of what else is there.
+    """Choose the holdout as a function of the groups' names alone.
 
     A component is held out if the hash of any patient or line in it says so. Whoever was
     held out therefore stays held out when new samples arrive, or tie two groups together.
@@ -138,7 +138,7 @@ def hold_out(
 
 
 def held_apart(rows: Rows, holdout: Holdout) -> tuple[TrainingView, Rows]:
-    """What training may read, and the holdout for whoever judges.
+    """Split the rows into those for training and the holdout.
 
     Raises
     ------
@@ -157,13 +157,13 @@ def held_apart(rows: Rows, holdout: Holdout) -> tuple[TrainingView, Rows]:
 def planted_labels(rows: Rows, holdout: Holdout, *, seed: int) -> tuple[Rows, NDArray[np.bool_]]:
     """The rows with random labels for up to 40 of the holdout: the sentinels.
 
-    Whatever code gets hold of the held-out labels learns these. A model that predicts them
-    better than chance allows has seen what it must not.
+    Code that reads held-out labels learns these. A model that predicts them better than chance
+    has read the holdout.
 
     Returns
     -------
     tuple[Rows, NDArray[np.bool_]]
-        The rows as training's side of the house has them, and which rows are sentinels.
+        The rows for training, and which of them are sentinels.
     """
     rng = np.random.default_rng(seed)
     out = np.flatnonzero(holdout.contains(rows.ids))
