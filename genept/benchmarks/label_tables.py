@@ -33,12 +33,19 @@ def build_labels(
 
     Parameters
     ----------
+    lake
+        Where parts of tables are kept.
     knowledge
         Where Gene Ontology terms come from; its archives have the labels.
     genes
         Table `genes`.
     nomenclature
         Opens what maps names; called only if there is something new to map.
+
+    Returns
+    -------
+    list of Part
+        Parts of the two tables.
 
     Raises
     ------
@@ -156,6 +163,17 @@ def term_members(
 
 
 def fates(rows: pl.DataFrame) -> dict[str, int]:
-    """How many rows of a task were scored, and how many were not for which reason."""
+    """How many rows of a task were scored, and how many were not for which reason.
+
+    Parameters
+    ----------
+    rows
+        Table `gene_properties` or `gene_pairs`.
+
+    Returns
+    -------
+    dict
+        Number of rows by ``task/fate``.
+    """
     counted = rows.group_by("task", "fate").len().sort("task", "fate")
     return {f"{task}/{fate}": n for task, fate, n in counted.iter_rows()}

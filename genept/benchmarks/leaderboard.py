@@ -181,6 +181,14 @@ def run_tasks(
 
     Parameters
     ----------
+    lake
+        Where parts of tables are kept.
+    labels
+        Tables `gene_properties` and `gene_pairs`.
+    spaces
+        Spaces to score, with their vectors.
+    tasks
+        Tasks by id.
     together
         Whether all spaces are scored as one ensemble, too: see `task_inputs.entries`.
     further

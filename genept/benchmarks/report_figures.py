@@ -70,7 +70,20 @@ def task_scores(read: Read) -> pl.DataFrame:
 
 
 def report_figures(read: Read, recipes: dict[str, Recipe]) -> Iterator[ReportFigure]:
-    """Figures of a release, the most informative first."""
+    """Figures of a release, the most informative first.
+
+    Parameters
+    ----------
+    read
+        Reads a published table by name; a frame without columns where the release has none.
+    recipes
+        Recipes by id.
+
+    Returns
+    -------
+    Iterator of ReportFigure
+        Figures with titles and sentences.
+    """
     scores = task_scores(read)
     if not scores.width or not scores.height:
         return
@@ -85,7 +98,18 @@ def report_figures(read: Read, recipes: dict[str, Recipe]) -> Iterator[ReportFig
 
 
 def cells_in_words(comparisons: pl.DataFrame) -> list[str]:
-    """Which differences between representations of cells are real, a sentence each."""
+    """Which differences between representations of cells are real, a sentence each.
+
+    Parameters
+    ----------
+    comparisons
+        Table `benchmark_comparisons`.
+
+    Returns
+    -------
+    list of str
+        One sentence per difference.
+    """
     if not comparisons.width:
         return []
     annotation = comparisons.filter(pl.col("task").str.starts_with(f"{CELL_TYPES}/"))

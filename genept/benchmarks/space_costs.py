@@ -39,10 +39,21 @@ def space_costs(
 
     Parameters
     ----------
+    lake
+        Where parts of tables are kept.
+    space
+        The space of texts.
     descriptions
         The recipe's part of table `gene_descriptions`.
+    open_embedder
+        Opens the embedder of the space; called only if something is to be measured.
     number
         Of the piece of table `benchmark_results` that holds them.
+
+    Returns
+    -------
+    Part
+        Part of table `benchmark_results`.
     """
     origin = Origin(
         code=("genept.benchmarks.space_costs",),

@@ -21,7 +21,6 @@ from genept.benchmarks.metrics.scores import CLASSIFICATION_METRICS
 ORDER: Final = ("fold", "unit", "partner")
 """Rows of predictions in this order are the same rows for every representation of a task."""
 
-
 Weighted = Callable[[Floats], float]
 
 

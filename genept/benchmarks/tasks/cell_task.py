@@ -45,7 +45,22 @@ SHARE_TRAINED: Final = 0.8
 
 
 def too_few_cells(lake: Lake, observations: Part, axis: Part) -> str | None:
-    """Why cell types cannot be annotated on a collection; None if they can."""
+    """Why cell types cannot be annotated on a collection; None if they can.
+
+    Parameters
+    ----------
+    lake
+        Where parts of tables are kept.
+    observations
+        Part of table ``observations``.
+    axis
+        Part of table ``gene_axis``.
+
+    Returns
+    -------
+    str or None
+        The reason, or None.
+    """
     labels = lake.read(observations, ["cell_type"])["cell_type"].drop_nulls()
     if not labels.len():
         return "no cell has a type"
@@ -105,6 +120,24 @@ def score_cells(
     """Scores of one single-cell collection and their differences, unless the lake holds them.
 
     Cells without a published type take no part. Every space is scored as it is, and centred.
+
+    Parameters
+    ----------
+    lake
+        Where parts of tables are kept.
+    collection
+        Id of the collection.
+    unit
+        Unit of its expression.
+    parts
+        Tables of the collection.
+    advance
+        Called with a sentence on the next step.
+
+    Returns
+    -------
+    list of Part
+        Parts of `benchmark_results`, and of working tables of differences and confusions.
     """
     origin = Origin(
         code=_CODE,

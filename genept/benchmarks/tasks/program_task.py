@@ -52,10 +52,19 @@ def space_programs(
 
     Parameters
     ----------
+    lake
+        Where parts of tables are kept.
+    vectors
+        Vectors of the space, and the parts of descriptions that its texts have.
     properties
         Table `gene_properties`, which holds the terms.
     number
         Of the piece of table `benchmark_results` that holds the scores.
+
+    Returns
+    -------
+    list of Part
+        Parts of `gene_programs`, `program_terms` and `benchmark_results`.
     """
     terms = properties.filter(pl.col("task").is_in(list(MEMBERSHIPS)))
     read = terms.select("task", "ensembl_gene_id", "label").sort(pl.all())
@@ -148,8 +157,21 @@ def program_activity(
 
     Parameters
     ----------
+    lake
+        Where parts of tables are kept.
     programs
         The space's part of table `gene_programs`.
+    collection
+        Id of the collection.
+    unit
+        Unit of its expression.
+    parts
+        Tables of the collection.
+
+    Returns
+    -------
+    Part
+        Part of table `program_activity`.
     """
     (space,) = programs.partition
     inputs = {name: parts.inputs[name] for name in ("observations", "axis", "expression")}

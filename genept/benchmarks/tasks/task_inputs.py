@@ -125,7 +125,18 @@ def entries(
 
 
 def companions(spaces: Iterable[Space]) -> list[Space]:
-    """Spaces that others are compared with: TF-IDF of the same texts, and the name alone."""
+    """Spaces that others are compared with: TF-IDF of the same texts, and the name alone.
+
+    Parameters
+    ----------
+    spaces
+        Spaces that are scored.
+
+    Returns
+    -------
+    list of Space
+        Those that are not among `spaces`.
+    """
     embedded = [space for space in spaces if space.needs_embedder and not space.is_control]
     wanted = [f"{TFIDF}/{space.recipe}" for space in embedded] + [NAME_ONLY] * bool(embedded)
     have = {space.id for space in spaces}

@@ -131,6 +131,16 @@ class TaskEntry(BaseModel):
 def load_tasks(own: Path | None = None) -> dict[str, TaskEntry]:
     """The entries shipped with the library and those of a file of one's own, which come first.
 
+    Parameters
+    ----------
+    own
+        A file of the user, whose entries take precedence.
+
+    Returns
+    -------
+    dict
+        Entries by name of the model.
+
     Raises
     ------
     TasksError
@@ -153,8 +163,17 @@ def tasks_of(
 
     Parameters
     ----------
+    collection
+        Id of the collection.
+    entries
+        Entries by name of the model.
     full
         With every head and space, and the entries that ask for that.
+
+    Returns
+    -------
+    list of DiagnosisTask
+        The tasks.
     """
     usual = DiagnosisTask(collection)
     declared = {

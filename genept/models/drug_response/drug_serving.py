@@ -47,6 +47,15 @@ _LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 def predict_drugs(served: Served, samples: Samples, vectors: VectorsOfSpace) -> pl.DataFrame:
     """Response of each sample to each drug of the model, with its 90 % interval.
 
+    Parameters
+    ----------
+    served
+        The model.
+    samples
+        The samples, in any unit that converts to that of the model.
+    vectors
+        Gives gene ids and vectors, shape (genes, dimensions), of a space.
+
     Returns
     -------
     pl.DataFrame
@@ -97,6 +106,14 @@ def unmeasured_responses(
 
     Parameters
     ----------
+    lake
+        Where parts of tables are kept.
+    registry
+        Where models are kept.
+    manifest
+        Manifest of the champion.
+    collections
+        Collections of cell lines.
     measured
         Parts of ``drug_responses``, by collection: these pairs are left out.
     vectors

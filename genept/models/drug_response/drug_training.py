@@ -38,7 +38,18 @@ LIMITS: Final = (
 
 
 def is_drug_model(model: str) -> bool:
-    """Whether a name is that of a drug-response model, which predicts pairs."""
+    """Whether a name is that of a drug-response model, which predicts pairs.
+
+    Parameters
+    ----------
+    model
+        Name of a model.
+
+    Returns
+    -------
+    bool
+        True for names that begin with ``drug-response-``.
+    """
     return model.startswith(PREFIX)
 
 

@@ -128,7 +128,18 @@ class Screen:
         return ScreenRows(ids, members, groups, tissues, self.features, drugs, pairs)
 
     def evaluate(self, *, seed: int) -> list[Part]:
-        """Parts of ``model_evaluations`` and ``model_folds``, step by step."""
+        """Parts of ``model_evaluations`` and ``model_folds``, step by step.
+
+        Parameters
+        ----------
+        seed
+            Of folds, models and permutations.
+
+        Returns
+        -------
+        list of Part
+            Parts of the two tables.
+        """
         return [
             part
             for regime in REGIMES
@@ -137,7 +148,18 @@ class Screen:
         ]
 
     def has_lines_of(self, other: Screen) -> bool:
-        """Whether both screens are of the same lines."""
+        """Whether both screens are of the same lines.
+
+        Parameters
+        ----------
+        other
+            The other screen.
+
+        Returns
+        -------
+        bool
+            True if the ids of their observations are equal.
+        """
         mine, others = (
             self.lake.read(screen.parts.observations, ["observation_id"]).sort("observation_id")
             for screen in (self, other)
@@ -145,7 +167,20 @@ class Screen:
         return mine.equals(others)
 
     def evaluate_transfer(self, target: Screen, *, seed: int) -> list[Part]:
-        """Part of ``model_evaluations``: trained here, tested on unseen lines of `target`."""
+        """Part of ``model_evaluations``: trained here, tested on unseen lines of `target`.
+
+        Parameters
+        ----------
+        target
+            The screen to test on.
+        seed
+            Of folds, models and permutations.
+
+        Returns
+        -------
+        list of Part
+            The part.
+        """
         model = f"drug-transfer-{self.collection}-{target.collection}"
         inputs = {
             **{f"source {name}": hash_ for name, hash_ in self.inputs.items()},

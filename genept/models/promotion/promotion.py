@@ -87,10 +87,19 @@ def judge_candidate(
 
     Parameters
     ----------
+    registry
+        Where models are kept.
+    manifest
+        Manifest of the candidate.
     out
         The candidate's holdout, with the features of today.
     genes
         Ensembl ids of the columns of expression.
+
+    Returns
+    -------
+    Verdicts
+        Outcome and evidence of every point.
     """
     candidate = ModelCandidate(
         manifest,
@@ -138,6 +147,20 @@ def promote_if_due(
 
     The first model of a task is champion at once. Another one first shadows the champion for
     `SHADOW_PERIOD`. An earlier champion is not promoted again: no run undoes a rollback.
+
+    Parameters
+    ----------
+    registry
+        Where models are kept.
+    verdicts
+        Verdicts on the version.
+    now
+        Time of the decision; by default the present.
+
+    Returns
+    -------
+    str
+        The decision and its reason.
     """
     pointer, _ = registry.pointer(verdicts.model)
     if why := _not_now(pointer, verdicts):
@@ -171,7 +194,17 @@ def _not_now(pointer: ChampionPointer | None, verdicts: Verdicts) -> str | None:
 
 
 def promote_challenger(registry: ModelRegistry, model: str, *, now: datetime | None = None) -> None:
-    """Promote the challenger of an earlier run, before another one is trained."""
+    """Promote the challenger of an earlier run, before another one is trained.
+
+    Parameters
+    ----------
+    registry
+        Where models are kept.
+    model
+        Name of the model.
+    now
+        Time of the decision; by default the present.
+    """
     manifest = challenger(registry, model)
     verdicts = registry.verdicts(model, manifest.version) if manifest else None
     if verdicts is not None:
@@ -179,7 +212,20 @@ def promote_challenger(registry: ModelRegistry, model: str, *, now: datetime | N
 
 
 def challenger(registry: ModelRegistry, model: str) -> ModelManifest | None:
-    """The newest version that passed the gate beside the champion and is not promoted yet."""
+    """The newest version that passed the gate beside the champion and is not promoted yet.
+
+    Parameters
+    ----------
+    registry
+        Where models are kept.
+    model
+        Name of the model.
+
+    Returns
+    -------
+    ModelManifest or None
+        The challenger, if there is one.
+    """
     pointer, _ = registry.pointer(model)
     if pointer is None:
         return None
@@ -198,7 +244,20 @@ def challenger(registry: ModelRegistry, model: str) -> ModelManifest | None:
 
 
 def begin_shadow(registry: ModelRegistry, manifest: ModelManifest) -> Shadow:
-    """Record since when a challenger predicts beside the champion."""
+    """Record since when a challenger predicts beside the champion.
+
+    Parameters
+    ----------
+    registry
+        Where models are kept.
+    manifest
+        Manifest of the challenger.
+
+    Returns
+    -------
+    Shadow
+        The record, as it was first stored.
+    """
     known = registry.shadow(manifest.model, manifest.version)
     if known is not None:
         return known
@@ -208,6 +267,13 @@ def begin_shadow(registry: ModelRegistry, manifest: ModelManifest) -> Shadow:
 
 def agreement(champion: pl.DataFrame, shadow: pl.DataFrame) -> pl.DataFrame:
     """Agreement of a challenger with the champion on the same samples, by collection.
+
+    Parameters
+    ----------
+    champion
+        Predictions of the champion, rows of ``sample_diagnoses``.
+    shadow
+        Predictions of the challenger, rows of ``shadow_diagnoses``.
 
     Returns
     -------
