@@ -24,7 +24,7 @@ from genept.common.display import console, open_console, visible
 from genept.common.errors import SourceError, StoreError
 from genept.common.settings import Settings
 from genept.storage.access import ROLES
-from genept.storage.connect import Property, open_store, properties
+from genept.storage.connect import StoreProperty, open_store, properties
 
 if TYPE_CHECKING:
     from genept.storage.embedded.store import EmbeddedStore
@@ -177,7 +177,7 @@ def check() -> None:
     found = properties(store, settings.product)
     if settings.s3_endpoint is None:
         opened = ", ".join(_embedded().open_ports())
-        found.append(Property("lets nobody in without keys", not opened, opened))
+        found.append(StoreProperty("lets nobody in without keys", not opened, opened))
     answer.print(f"{store.where}:", soft_wrap=True)
     for asked in found:
         answer.print(

@@ -1,1 +1,4 @@
-"""The object store: conditional writes, verified reads, parquet, releases, the embedded server."""
+"""Storage: the S3 client with conditional writes, parquet files, the lake, the embedded server.
+
+What a release is belongs to `genept.release`; which tables exist, to `genept.schema`.
+"""

@@ -1,6 +1,7 @@
-"""Where a bucket is, who may do what in it, and the words of each library that reads it.
+"""The address of a bucket, its credentials and its roles, in the form that each library expects.
 
-Roles have policies in `policies/`, which the identities of a server are made of.
+The policy of each role is in `policies/`; the embedded server's identities are made from them.
+Requests belong to `genept.storage.requests`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 Role = Literal["reader", "writer", "publisher", "gc"]
-"""Reads releases; adds to the lake; stages, seals and swaps; deletes what nobody needs."""
+"""Reads releases; writes to the lake; publishes releases; deletes garbage."""
 
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -33,14 +34,29 @@ _BUCKET: Final = "arn:aws:s3:::lake"
 
 @dataclass(frozen=True)
 class Keys:
-    """What one identity signs with."""
+    """The access key and the secret key of one identity."""
 
     access_key: str
     secret_key: str = field(repr=False)
 
 
 def policy(role: Role, bucket: str, product: str) -> dict[str, Any]:
-    """The policy of a role for a bucket and a product of it, or `ANY_PRODUCT`."""
+    """Return the S3 policy of a role.
+
+    Parameters
+    ----------
+    role
+        One of `ROLES`.
+    bucket
+        Name of the bucket.
+    product
+        First segment of the keys that the policy covers; `ANY_PRODUCT` covers all.
+
+    Returns
+    -------
+    dict
+        The policy document, with ``Statement`` and ``Resource`` as in AWS IAM.
+    """
     document: dict[str, Any] = json.loads(
         files("genept.storage").joinpath("policies", f"{role}.json").read_text()
     )
@@ -54,7 +70,7 @@ def policy(role: Role, bucket: str, product: str) -> dict[str, Any]:
 def server_identities(
     operator: Keys, roles: Mapping[Role, Keys], bucket: str, product: str
 ) -> dict[str, Any]:
-    """SeaweedFS's configuration: the operator, who may do everything, and the roles."""
+    """Return SeaweedFS's identity configuration: an operator with all rights, and the roles."""
     everything = ["Admin", "Read", "Write", "List", "Tagging"]
     return {
         "identities": [
@@ -81,7 +97,7 @@ def _credential(keys: Keys) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Access:
-    """One bucket, and credentials for it; without keys, each library finds its own."""
+    """Address and credentials of a bucket; without keys, each library uses its defaults."""
 
     endpoint_url: str | None
     access_key: str | None
@@ -90,8 +106,8 @@ class Access:
     bucket: str
 
     def session(self) -> boto3.Session:
-        """The boto3 session that signs with these credentials."""
-        import boto3  # a third of what importing the client would take
+        """Return the boto3 session that signs with these credentials."""
+        import boto3  # a third of the import time of `genept.client`
 
         return boto3.Session(
             aws_access_key_id=self.access_key,
@@ -100,7 +116,7 @@ class Access:
         )
 
     def storage_options(self) -> dict[str, str]:
-        """The `storage_options` of polars' readers and writers."""
+        """Return the `storage_options` argument of polars' readers and writers."""
         options = {"aws_region": self.region}
         if self.endpoint_url:
             options |= {
@@ -116,7 +132,7 @@ class Access:
         return options
 
     def filesystem(self) -> S3FileSystem:
-        """The pyarrow filesystem."""
+        """Return the pyarrow filesystem."""
         from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
         return S3FileSystem(
@@ -131,12 +147,14 @@ class Access:
         )
 
     def duckdb_secret(self) -> str:
-        """The DuckDB statement that creates the secret; boto3's credentials if no keys are set.
+        """Return the DuckDB statement that creates the secret.
+
+        Without configured keys, the statement holds the credentials that boto3 finds.
 
         Raises
         ------
         StoreError
-            Neither keys nor a profile of boto3 were found.
+            There are neither configured keys nor credentials that boto3 finds.
         """
         credentials = self.session().get_credentials()
         if credentials is None:

@@ -1,6 +1,6 @@
-"""Reading one bucket of an object store: whole objects, verified downloads, listings.
+"""Read access to one bucket: whole objects, verified downloads, listings.
 
-Writing is in `genept.storage.object_store`; how requests travel, in `genept.storage.requests`.
+Writing is in `genept.storage.object_store`; timeouts and retries are in `genept.storage.requests`.
 """
 
 from __future__ import annotations
@@ -25,20 +25,24 @@ if TYPE_CHECKING:
 
 
 class Bucket:
-    """One bucket.
+    """A bucket to read from.
 
     Parameters
     ----------
     endpoint_url
-        Where an S3 server other than AWS answers; none: AWS itself.
+        URL of an S3 server; None for AWS.
     access_key, secret_key
-        Credentials; none: those that boto3 finds by itself.
+        Credentials; None for those of boto3's default chain.
     region
-        What requests are signed for.
+        AWS region that requests are signed for.
+    bucket
+        Name of the bucket.
     read_timeout
-        Seconds without a byte after which a request is given up and tried again.
+        Seconds without data after which a request is retried.
 
-    Every method raises `StoreError` when the store is out of reach or refuses.
+    Notes
+    -----
+    Every method raises `StoreError` if the store cannot be reached or refuses the request.
     """
 
     def __init__(
@@ -76,26 +80,26 @@ class Bucket:
             return connect(self.access.session(), self.access.endpoint_url, self.read_timeout)
 
     def get(self, key: str) -> bytes:
-        """The object's bytes, whole. Raises `MissingObjectError` when there is none."""
+        """Return the bytes of the object. Raises `MissingObjectError` if there is none."""
         return self.get_with_etag(key)[0]
 
     def get_with_etag(self, key: str) -> tuple[bytes, str]:
-        """The object's bytes and the ETag to hand to `put_if_match`."""
+        """Return the bytes of the object, and its ETag for `put_if_match`."""
         sink = io.BytesIO()
         etag = self._read(check_key(key), sink)
         return sink.getvalue(), etag
 
     def head(self, key: str) -> ObjectInfo | None:
-        """What the store knows of `key`; none when nothing is there."""
+        """Return size, ETag and date of the object under `key`; None if there is none."""
         answer = self._head(check_key(key))
         return answer[0] if answer else None
 
     def exists(self, key: str) -> bool:
-        """Whether an object is stored under `key`."""
+        """Return whether an object is stored under `key`."""
         return self.head(key) is not None
 
     def presigned(self, key: str, *, bucket: str | None = None, seconds: int = 3600) -> str:
-        """An address that anybody may read `key` from for a while: for plain HTTP clients."""
+        """Return a URL from which plain HTTP clients can read `key` for `seconds`."""
         name = bucket or self.bucket
         with explained(f"signing for {key!r}", self.where):
             return self.client.generate_presigned_url(
@@ -103,7 +107,7 @@ class Bucket:
             )
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Everything stored under keys that start with `prefix`, in order of keys."""
+        """Yield the objects whose keys start with `prefix`, in order of their keys."""
         if prefix:
             check_key(prefix.removesuffix("/"))
         with explained(f"listing {prefix!r}", self.where):
@@ -115,7 +119,24 @@ class Bucket:
                     yield ObjectInfo(item["Key"], item["Size"], item["ETag"], item["LastModified"])
 
     def download(self, key: str, path: Path, sha256: str) -> None:
-        """Write the object to `path`, which appears only once its SHA-256 was verified."""
+        """Download the object to `path`, which is created only after its SHA-256 was verified.
+
+        Parameters
+        ----------
+        key
+            Key of the object.
+        path
+            Destination; missing folders are created.
+        sha256
+            Expected SHA-256, as hex digits.
+
+        Raises
+        ------
+        MissingObjectError
+            There is no such object.
+        StoreError
+            The SHA-256 differs, the store cannot be reached, or the file cannot be written.
+        """
         check_key(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -123,11 +144,11 @@ class Bucket:
             with part.open("w+b") as sink:
                 self._read(key, sink)
                 sink.seek(0)
-                found = hashlib.file_digest(sink, "sha256").hexdigest()
-            if found != sha256:
+                stored_sha256 = hashlib.file_digest(sink, "sha256").hexdigest()
+            if stored_sha256 != sha256:
                 raise StoreError(
-                    f"{self.uri(key)} is damaged: its SHA-256 is {found}, expected {sha256}; "
-                    "delete the object and produce it again"
+                    f"{self.uri(key)} is damaged: its SHA-256 is {stored_sha256}, expected "
+                    f"{sha256}; delete the object and produce it again"
                 )
             part.replace(path)
         except OSError as error:
@@ -136,10 +157,7 @@ class Bucket:
             part.unlink(missing_ok=True)
 
     def fetch(self, key: str, path: Path) -> None:
-        """Write the object to `path`, whose bytes nobody has promised anything about.
-
-        What is in it must be verified by whoever uses it; see `download` for what has a hash.
-        """
+        """Download the object to `path` without verification; see `download` for a known hash."""
         try:
             with path.open("wb") as sink:
                 self._read(check_key(key), sink)
@@ -147,9 +165,9 @@ class Bucket:
             raise StoreError(f"{path} could not be written: {error.strerror}") from error
 
     def digest(self, key: str) -> tuple[int, str]:
-        """Bytes and SHA-256 of the object as it is stored, read without keeping it.
+        """Return size in bytes and SHA-256 of the stored object; its content is not kept.
 
-        Raises `MissingObjectError` when there is none.
+        Raises `MissingObjectError` if there is none.
         """
         with explained(f"reading {key!r}", self.where):
             try:
@@ -160,23 +178,23 @@ class Bucket:
                 raise MissingObjectError(f"there is no {self.uri(key)}") from None
 
     def uri(self, key: str) -> str:
-        """The object's address, such as ``s3://lake/genept/current.json``."""
+        """Return the object's address, such as ``s3://lake/genept/current.json``."""
         return f"s3://{self.bucket}/{key}"
 
     def storage_options(self) -> dict[str, str]:
-        """What polars needs to read from here: ``pl.scan_parquet(uri, storage_options=…)``."""
+        """Return polars' options: ``pl.scan_parquet(uri, storage_options=…)``."""
         return self.access.storage_options()
 
     def filesystem(self) -> S3FileSystem:
-        """The pyarrow filesystem; its paths are ``bucket/key``."""
+        """Return the pyarrow filesystem; its paths are ``bucket/key``."""
         return self.access.filesystem()
 
     def duckdb_secret(self) -> str:
-        """The DuckDB statement that lets a connection read from here. It holds the secret key."""
+        """Return the DuckDB statement that gives access; it contains the secret key."""
         return self.access.duckdb_secret()
 
     def _read(self, key: str, sink: BinaryIO) -> str:
-        """Fill `sink` with the whole object; its ETag."""
+        """Write the object to `sink`, and return its ETag."""
         with explained(f"reading {key!r}", self.where):
             try:
                 return self._fill(key, sink)
@@ -203,7 +221,7 @@ class Bucket:
         return size, digest.hexdigest()
 
     def _head(self, key: str) -> tuple[ObjectInfo, dict[str, str]] | None:
-        """What the store knows of `key`, and the metadata that its writer gave it."""
+        """Return what `head` returns, and the metadata that the writer set."""
         with explained(f"looking for {key!r}", self.where):
             try:
                 answer = self.client.head_object(Bucket=self.bucket, Key=key)

@@ -1,6 +1,6 @@
-"""The object store that the settings name, and whether it keeps what the platform builds on.
+"""Opening the object store of the settings: a given endpoint, or the embedded server.
 
-A given endpoint, or the embedded server; conditional writes and true lists are tried once.
+A given store is tested for conditional writes and consistent listings before it is written to.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from genept.storage.object_store import ObjectStore
 WRITERS: Final = 8
 
 ATTEMPTS: Final = 3
-"""Races that are run until somebody wins one: a store may refuse everybody with 409."""
+"""Attempts until a writer succeeds: a store may answer 409 to all concurrent writers."""
 
 
 REMEMBERED: Final = timedelta(days=1)
@@ -44,65 +44,65 @@ NOT_A_HASH: Final = '"00000000000000000000000000000000"'
 
 
 @dataclass(frozen=True)
-class Property:
-    """Something that a store must do, whether it does, and what it did instead."""
+class StoreProperty:
+    """A property that a store must have: whether it holds, and what was observed instead."""
 
     name: str
     holds: bool
     seen: str = ""
 
 
-def properties(store: ObjectStore, product: str) -> list[Property]:
-    """Ask the store for every property, under keys of its own that are deleted afterwards.
+def properties(store: ObjectStore, product: str) -> list[StoreProperty]:
+    """Test the store for every required property, with objects that are deleted afterwards.
 
     Parameters
     ----------
     store
-        With keys that may write and delete below `{product}/probe/`.
+        Opened with keys that may write and delete below `{product}/probe/`.
     product
-        Whose objects are probed beside.
+        First segment of the keys that are written.
 
     Returns
     -------
-    list of Property
-        In the order in which they were asked for.
+    list of StoreProperty
+        One for each property, in the order of the tests.
 
     Raises
     ------
     StoreError
-        The store is out of reach, or refuses these keys.
+        The store cannot be reached, or refuses the keys.
     """
     place = f"{product}/probe/{secrets.token_hex(8)}"
     try:
         return [
-            Property(name, not seen, seen)
-            for number, (name, ask) in enumerate(_QUESTIONS.items())
-            for seen in [_answer(ask, store, f"{place}/{number}")]
+            StoreProperty(name, not seen, seen)
+            for number, (name, test) in enumerate(_TESTS.items())
+            for seen in [_result(test, store, f"{place}/{number}")]
         ]
     finally:
-        # Not by a list: whether it is complete is one of the questions.
-        store.delete(key for number in range(len(_QUESTIONS)) for key in _keys(f"{place}/{number}"))
+        # Not from a listing: whether listings are complete is one of the properties.
+        store.delete(key for number in range(len(_TESTS)) for key in _keys(f"{place}/{number}"))
 
 
 def _keys(place: str) -> list[str]:
-    """Every key that a question writes to."""
+    """Every key that a test writes to."""
     return [place, *(f"{place}/{number}" for number in range(ATTEMPTS))]
 
 
 def require(store: ObjectStore, product: str, remembered: Path) -> None:
-    """Refuse a store that lacks a property; what held is not asked for again for a day.
+    """Refuse a store that lacks a property; a successful test is valid for a day.
 
     Parameters
     ----------
     store, product
         As for `properties`.
     remembered
-        File of this machine that says which stores were found to be good, and when.
+        Local file with the time of the last successful test of each store.
 
     Raises
     ------
     StoreError
-        What the store does not do, and what to use instead.
+        The properties that the store lacks, and which stores have them.
     """
     known = _recall(remembered)
     access, now = store.access, datetime.now(UTC)
@@ -112,18 +112,18 @@ def require(store: ObjectStore, product: str, remembered: Path) -> None:
     if timedelta() <= now - known.get(name, datetime.min.replace(tzinfo=UTC)) < REMEMBERED:
         return
     try:
-        lacking = [asked for asked in properties(store, product) if not asked.holds]
+        lacking = [missing for missing in properties(store, product) if not missing.holds]
     except UnreachableStoreError:
-        return  # whoever wants something of it is told so, or reads a copy
+        return  # the next request reports it; reads may be served from a local copy
     if lacking:
         raise StoreError(
             f"{store.where} cannot be written to safely: "
-            + "; ".join(f"{asked.name}: no, {asked.seen}" for asked in lacking)
+            + "; ".join(f"{missing.name}: no, {missing.seen}" for missing in lacking)
             + ". Two runs could publish over each other there. Use a store with conditional writes "
             "(AWS S3, a current MinIO, SeaweedFS from 4.48 on) or, without GENEPT_S3_ENDPOINT, the "
-            "embedded one; `genept store check` asks again"
+            "embedded one; `genept store check` tests it again"
         )
-    with suppress(OSError):  # where nothing can be written, it is asked again
+    with suppress(OSError):  # if the file cannot be written, the next process tests again
         private_folder(remembered.parent)
         content = {key: at.isoformat() for key, at in {**known, name: now}.items()}
         write_privately(remembered, json.dumps(content).encode())
@@ -137,14 +137,14 @@ def _recall(remembered: Path) -> dict[str, datetime]:
         return {}
 
 
-Ask = Callable[[ObjectStore, str], str]
-"""What was seen instead; empty when the property holds."""
+Test = Callable[[ObjectStore, str], str]
+"""Returns what was observed instead; empty if the property holds."""
 
 
-def _answer(ask: Ask, store: ObjectStore, key: str) -> str:
-    with explained("asking for conditional writes", store.where):
+def _result(test: Test, store: ObjectStore, key: str) -> str:
+    with explained("testing conditional writes", store.where):
         try:
-            return ask(store, key)
+            return test(store, key)
         except ClientError as error:
             if http_status(error) not in {400, 405, 501}:
                 raise
@@ -152,7 +152,7 @@ def _answer(ask: Ask, store: ObjectStore, key: str) -> str:
 
 
 def _written(store: ObjectStore, key: str, body: bytes, etag: str | None) -> str:
-    """The ETag of what was written on the condition; empty when it was refused."""
+    """The ETag of what was written under the condition; empty if the write was refused."""
     sha256 = hashlib.sha256(body).hexdigest()
     try:
         return requests.put(store.client, store.bucket, key, body, sha256=sha256, etag=etag)
@@ -195,7 +195,7 @@ def _one_swaps(store: ObjectStore, key: str) -> str:
 
 
 def _one_wins(store: ObjectStore, races: Iterator[tuple[str, str | None]]) -> str:
-    """Let writers write at the same moment on the same condition, until one of them wins."""
+    """Let several writers write at once under the same condition, until one succeeds."""
     for key, etag in races:
         start = Barrier(WRITERS)
 
@@ -208,10 +208,14 @@ def _one_wins(store: ObjectStore, races: Iterator[tuple[str, str | None]]) -> st
         with ThreadPoolExecutor(WRITERS) as pool:
             won = list(pool.map(write, range(WRITERS)))
         if won.count(True) > 1:
-            return f"{won.count(True)} of {WRITERS} writers were told that they wrote"
+            return f"{won.count(True)} of {WRITERS} writers were acknowledged"
         if won.count(True) == 1:
             stored = store.get(key)
-            return "" if stored == str(won.index(True)).encode() else "another writer's is stored"
+            return (
+                ""
+                if stored == str(won.index(True)).encode()
+                else "another writer's object is stored"
+            )
     return f"none of {WRITERS} writers ever wrote"
 
 
@@ -225,7 +229,7 @@ def _lists_what_is_there(store: ObjectStore, key: str) -> str:
     return ""
 
 
-_QUESTIONS: Final[dict[str, Ask]] = {
+_TESTS: Final[dict[str, Test]] = {
     "creates only where nothing is (If-None-Match)": _refuses_to_create_twice,
     "replaces only what has the given ETag (If-Match)": _swaps_on_condition,
     f"of {WRITERS} who create at once, one succeeds": _one_creates,
@@ -238,28 +242,35 @@ WRITING: Final[tuple[Role, ...]] = ("writer", "publisher")
 
 
 def open_store(settings: Settings, role: Role, *, asked: bool = True) -> ObjectStore:
-    """The bucket of this installation; starts the embedded server when it is needed and not up.
+    """Open the bucket of this installation; starts the embedded server if it is not running.
 
     Parameters
     ----------
+    settings
+        Name the endpoint, bucket, keys and state folder.
     role
-        What the caller needs to do: the embedded server lets it do no more. Elsewhere the keys
-        of the settings decide, whoever's they are.
+        Role whose keys the embedded server is used with. For another store, the keys of the
+        settings are used.
     asked
-        Whether another store than the embedded one is asked for conditional writes before it is
-        written to; once a day.
+        Whether a store other than the embedded one is tested for conditional writes first, once
+        a day, if the role writes.
+
+    Returns
+    -------
+    ObjectStore
+        The bucket, not connected yet.
 
     Raises
     ------
     StoreError
-        The embedded server does not start, or the store lacks what publishing needs.
+        The embedded server does not start, or the store lacks a required property.
     """
     if settings.s3_endpoint is None:
         try:
             from genept.storage.embedded.store import EmbeddedStore
         except ModuleNotFoundError as error:  # an installation that only reads
             raise StoreError(
-                "no store is named: set GENEPT_S3_ENDPOINT to where the releases are, or install "
+                "no object store is configured: set GENEPT_S3_ENDPOINT to its address, or install "
                 f"the embedded one with pip install 'genept-platform[platform]' ({error})"
             ) from None
         embedded = EmbeddedStore(settings.private_state() / "store", bucket=settings.bucket)

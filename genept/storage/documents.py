@@ -17,31 +17,38 @@ from genept.common.errors import MissingObjectError, StoreError
 from genept.storage.object_store import ObjectStore
 
 FORMAT: Final = 1
-"""Of the pointer and the manifest. A later version raises it when an older one, which ignores
-fields that it does not know, would misread what is written."""
+"""Format of pointers and manifests. It is raised when older versions, which ignore unknown fields,
+would misread a document."""
 
 
 class Document(BaseModel):
     """A JSON document in the store.
 
-    Fields that this version does not know are ignored, and kept when the document is written
-    again: a later version may have added them.
+    Fields that this version does not know, such as those of a later version, are ignored, and
+    kept when the document is written again.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     def body(self) -> bytes:
-        """The document as it is stored."""
+        """Return the document as it is stored: JSON in UTF-8."""
         return self.model_dump_json(indent=1).encode()
 
     @classmethod
     def parse(cls, body: bytes, address: str) -> Self:
-        """The document stored at `address`.
+        """Parse a document.
+
+        Parameters
+        ----------
+        body
+            Its stored bytes.
+        address
+            Where they are stored, for the error.
 
         Raises
         ------
         StoreError
-            It has a later format than this version reads, or is damaged.
+            The document is damaged, or has a later format than this version reads.
         """
         if (stored := _format(body)) > FORMAT:
             raise StoreError(
@@ -62,7 +69,7 @@ class Document(BaseModel):
 
 
 def _format(body: bytes) -> int:
-    """The format that a document says it has; that of this version if it says none."""
+    """The format that a document states; that of this version if it states none."""
     try:
         document = json.loads(body)
     except ValueError:
@@ -135,41 +142,61 @@ Declaration = TypeVar("Declaration", bound=BaseModel)
 def read_declaration(
     store: ObjectStore, key: str, kind: type[Declaration], what: str
 ) -> Declaration:
-    """The declaration under a key.
+    """Read a declaration.
 
     Parameters
     ----------
+    store
+        The bucket.
+    key
+        Key of the declaration.
+    kind
+        Its class.
     what
-        What is declared, such as ``space``: for the error.
+        What is declared, such as ``space``, for the error.
+
+    Returns
+    -------
+    kind
+        The declaration; fields that the class does not have are ignored.
 
     Raises
     ------
     StoreError
-        There is no such object, or it is no declaration of that kind.
+        There is no such object, or it is not a declaration of this class.
     """
     try:
         return kind.model_validate_json(store.get(key), extra="ignore")
     except ValidationError as error:
         raise StoreError(
-            f"{store.uri(key)} is no declaration of a {what} ({error.error_count()} mistakes, such "
-            f"as {error.errors()[0]['msg']!r}): delete the object and add the {what} again"
+            f"{store.uri(key)} is not a declaration of a {what} ({error.error_count()} errors, "
+            f"such as {error.errors()[0]['msg']!r}): delete the object and add the {what} again"
         ) from error
 
 
 def read_declarations(
     store: ObjectStore, prefix: str, kind: type[Declaration], what: str
 ) -> list[Declaration]:
-    """Every declaration below a prefix, by key; raises as `read_declaration`."""
+    """Read all declarations below a prefix, in order of their keys; see `read_declaration`."""
     return [read_declaration(store, info.key, kind, what) for info in store.list(prefix)]
 
 
 def declare(store: ObjectStore, key: str, declaration: BaseModel) -> None:
-    """Write a declaration, unless there is one under this key.
+    """Write a declaration under a key that must be free.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    key
+        Key of the declaration.
+    declaration
+        A pydantic model; fields with default values are left out.
 
     Raises
     ------
     ConflictError
-        There is one, and it was not written by this call.
+        Another declaration is stored under this key.
     """
     body = declaration.model_dump_json(indent=1, by_alias=True, exclude_defaults=True).encode()
     store.put_if_match(key, body, None)

@@ -1,7 +1,7 @@
-"""The list of garbage: what may be deleted once it has been listed for a while, and since when.
+"""The list of garbage: keys that may be deleted after a grace period, and since when.
 
-Whoever uses something again takes it off the list, and a collector takes it off before it deletes,
-each by compare-and-swap: so what is in use is not deleted. What is garbage is decided in
+A builder removes a key from the list before it uses the object again, a collector before it deletes
+the object, each by compare-and-swap; so no object in use is deleted. What is garbage is decided in
 `genept.release.garbage`.
 """
 
@@ -21,23 +21,23 @@ from genept.storage.documents import Document, SwappedDocument
 from genept.storage.object_store import ObjectStore
 
 BELIEVED: Final = timedelta(seconds=60)
-"""How long a builder remembers the list. Nothing is deleted that was listed so lately."""
+"""How long a builder uses its copy of the list. Keys listed more recently are never deleted."""
 
 PATIENCE: Final = 20
-"""How often, at growing intervals, a builder waits for a collector to end one deletion."""
+"""How many times a builder checks, at growing intervals, whether a deletion has ended."""
 
 
 class Marks(Document):
-    """What the list says.
+    """Content of the list.
 
     Parameters
     ----------
     marked
-        Since when keys are garbage: keys by moment (ISO 8601, by the store's clock).
+        Keys of garbage, by the time at which they were listed (ISO 8601, by the store's clock).
     deleting
-        Keys of the lake that a collector deletes in this moment.
+        Keys of the lake that a collector is deleting now.
     doomed
-        Releases that a collector began to delete: they cannot become current again.
+        Releases whose deletion has begun: they cannot become current again.
     """
 
     format: int = 1
@@ -48,7 +48,7 @@ class Marks(Document):
 
     @property
     def since(self) -> dict[str, datetime]:
-        """Since when each key is marked."""
+        """Time at which each key was listed."""
         return {
             key: datetime.fromisoformat(moment)
             for moment, keys in self.marked.items()
@@ -57,11 +57,11 @@ class Marks(Document):
 
     @property
     def listed(self) -> set[str]:
-        """Every key that is marked or being deleted."""
+        """All keys that are listed or being deleted."""
         return {key for keys in self.marked.values() for key in keys} | set(self.deleting)
 
     def with_marked(self, since: Mapping[str, datetime]) -> Marks:
-        """The same with exactly these keys marked."""
+        """Return a copy with exactly these keys listed."""
         marked: dict[str, list[str]] = {}
         for key, moment in sorted(since.items()):
             marked.setdefault(moment.isoformat(), []).append(key)
@@ -70,29 +70,37 @@ class Marks(Document):
         )
 
     def without(self, keys: Collection[str]) -> Marks:
-        """The same without these keys."""
+        """Return a copy without these keys."""
         kept = {key: moment for key, moment in self.since.items() if key not in keys}
         deleting = tuple(key for key in self.deleting if key not in keys)
         return self.with_marked(kept).model_copy(update={"deleting": deleting})
 
     def with_deleting(self, keys: Collection[str]) -> Marks:
-        """The same with those of these keys that are marked being deleted, and no others."""
+        """Return a copy in which those of these keys that are listed are being deleted."""
         since = self.since
         deleting = tuple(sorted(key for key in keys if key in since))
         kept = {key: moment for key, moment in since.items() if key not in set(deleting)}
         return self.with_marked(kept).model_copy(update={"deleting": deleting})
 
     def with_doomed(self, releases: Collection[str]) -> Marks:
-        """The same with exactly these releases doomed."""
+        """Return a copy with exactly these releases being deleted."""
         return self.model_copy(update={"doomed": tuple(sorted(releases))})
 
 
 class _BusyError(StoreError):
-    """A collector is deleting what is needed."""
+    """A collector is deleting an object that is needed."""
 
 
 class MarkList:
-    """`gc/marks.json` of a product, rewritten by compare-and-swap."""
+    """`gc/marks.json` of a product, replaced by compare-and-swap.
+
+    Parameters
+    ----------
+    store
+        The bucket, with keys that may write the list.
+    product
+        First segment of every key.
+    """
 
     def __init__(self, store: ObjectStore, product: str) -> None:
         self.store, self.key = store, f"{product}/gc/marks.json"
@@ -100,7 +108,7 @@ class MarkList:
         self._listed: tuple[datetime, set[str]] | None = None
 
     def read(self) -> Marks:
-        """What the list says now."""
+        """Read the list."""
         return self._read()[0]
 
     @retry(
@@ -110,12 +118,22 @@ class MarkList:
         reraise=True,
     )
     def change(self, change: Callable[[Marks], Marks]) -> Marks:
-        """Rewrite the list, from what it says when it is written; what it says then.
+        """Replace the list by a function of its present content.
+
+        Parameters
+        ----------
+        change
+            Computes the new content; called again if another process replaced the list.
+
+        Returns
+        -------
+        Marks
+            The content after the change.
 
         Raises
         ------
         ConflictError
-            If others keep rewriting it at the same moment.
+            Other processes replaced the list at each of eight attempts.
         """
         before, etag = self._read()
         after = change(before)
@@ -124,23 +142,27 @@ class MarkList:
         return after
 
     def touch(self) -> datetime:
-        """What time it is by the store's clock."""
+        """Return the present time by the store's clock."""
         self.change(lambda marks: marks.model_copy(update={"nonce": secrets.token_hex(8)}))
         info = self.store.head(self.key)
         if info is None:
-            raise StoreError(f"{self.store.uri(self.key)} is gone: somebody deleted it; run again")
+            raise StoreError(f"{self.store.uri(self.key)} was deleted while it was used: run again")
         return info.last_modified
 
     def keep(self, keys: Collection[str]) -> bool:
-        """Take off the list what is used again.
+        """Remove keys from the list because their objects are used again.
 
-        While a collector deletes one of the keys, this waits until it has; a collector that was
-        killed is not waited for long.
+        Waits while a collector deletes one of the keys, for a limited time in case it was killed.
+
+        Parameters
+        ----------
+        keys
+            Keys of the objects that are used.
 
         Returns
         -------
         bool
-            Whether one of the keys was listed: then it may be gone, and must be looked for.
+            Whether one of the keys was listed. Its object may be deleted then: check again.
         """
         wanted = set(keys)
         now = datetime.now(UTC)
@@ -149,7 +171,7 @@ class MarkList:
         if not wanted & self._listed[1]:
             return False
         self._listed = None
-        with suppress(_BusyError):  # it was killed, or its claim will be gone when it goes on
+        with suppress(_BusyError):  # the collector was killed, or will find its claim taken
             self._wait_for(wanted)
         self.change(lambda marks: marks.without(wanted) if wanted & marks.listed else marks)
         return True
@@ -162,7 +184,7 @@ class MarkList:
     )
     def _wait_for(self, wanted: set[str]) -> None:
         if wanted & set(self.read().deleting):
-            raise _BusyError("it is being deleted")
+            raise _BusyError("the object is being deleted")
 
     def _read(self) -> tuple[Marks, str | None]:
         marks, etag = self._document.read()

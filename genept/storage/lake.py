@@ -1,6 +1,6 @@
-"""The lake: every table part that was ever made, by content, with its origin.
+"""The lake: all table parts, stored by content, with the origin that each was computed from.
 
-The same origin is never made twice, whoever asks. What of it is published is decided in
+A step with the same origin is computed once. Which parts are published is decided in
 `genept.release.publish`.
 """
 
@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Lake:
-    """Writes parts once, remembers what made them, reads them back verified.
+    """Stores table parts and the steps that computed them; reads parts back verified.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Lake:
     product
         First segment of every key.
     cache
-        Local folder for copies of parts that are being read.
+        Local folder for copies of the parts that are read.
     """
 
     def __init__(self, store: ObjectStore, product: str, cache: Path) -> None:
@@ -56,16 +56,34 @@ class Lake:
         self.cache = cache
         self.marks = MarkList(store, product)
         self.dangling: set[str] = set()
-        """Records that listed parts which are gone; their steps were done again."""
+        """Keys of records whose parts were deleted; their steps were computed again."""
         self._verified: set[str] = set()
 
     def build(
         self, step: str, origin: Origin, compute: Callable[[], Iterable[NewPart | Part]]
     ) -> list[Part]:
-        """The parts that `step` makes from `origin`: remembered, or computed and kept.
+        """Return the parts of a step, computed unless a record of the same origin exists.
 
-        Nothing becomes visible before all parts of the step are stored. A step may hand
-        on parts that smaller steps of its own have stored.
+        The record is written after all parts are stored, so a killed step leaves none.
+
+        Parameters
+        ----------
+        step
+            Name of the step, such as ``ingest/prostate``.
+        origin
+            Code, inputs and settings that decide the result.
+        compute
+            Computes the step. It may return parts that its own sub-steps have stored.
+
+        Returns
+        -------
+        list of Part
+            The parts of the step, in the order of `compute`.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be reached, or the rows violate the declaration of their table.
         """
         identity = origin.as_dict()
         record_key = self._record_key(step, identity)
@@ -73,55 +91,80 @@ class Lake:
         if remembered is not None:
             return remembered
         parts = [
-            made if isinstance(made, Part) else self._store(made, identity) for made in compute()
+            part if isinstance(part, Part) else self._store(part, identity) for part in compute()
         ]
         try:
             self._remember(record_key, _body(parts), instead_of=dangling)
-        except ConflictError:  # somebody else finished the same step first: theirs stands
+        except ConflictError:  # another process finished the same step first: its record counts
             return self._recall(record_key)[0] or parts
         return parts
 
     def recall(self, step: str, origin: Origin) -> list[Part]:
-        """The parts of a step that was remembered a moment ago.
+        """Return the parts of a step that has just been recorded.
 
         Raises
         ------
         StoreError
-            It is not remembered any more.
+            The record does not exist any more.
         """
         parts = self.known(step, origin)
         if parts is None:
-            raise StoreError(f"the record of {step} vanished while it was needed: run again")
+            raise StoreError(f"the record of {step} was deleted while it was needed: run again")
         return parts
 
     def known(self, step: str, origin: Origin) -> list[Part] | None:
-        """The parts of a step for which `build` would compute nothing; else None."""
+        """Return the recorded parts of a step; None if `build` would compute it."""
         return self._recall(self._record_key(step, origin.as_dict()))[0]
 
     def remembers(self, step: str, origin: Origin) -> bool:
-        """Whether `build` would compute nothing."""
+        """Return whether the step is recorded, so that `build` computes nothing."""
         return self.known(step, origin) is not None
 
     def remembered(
         self, folder: str, steps: Mapping[int, tuple[str, Origin]]
     ) -> dict[int, list[Part]]:
-        """The parts of those of many steps below one folder that `build` would not compute."""
+        """Return the parts of those of many steps that are recorded, with one listing.
+
+        Parameters
+        ----------
+        folder
+            Common prefix of the names of the steps.
+        steps
+            Name and origin of each step, by a number of the caller's choice.
+
+        Returns
+        -------
+        dict
+            Parts by number, without the steps that `build` would compute.
+        """
         known = {info.key for info in self.store.list(f"{self.prefix}/records/{folder}/")}
-        found = {}
+        known_parts = {}
         for number, (step, origin) in steps.items():
             if (key := self._record_key(step, origin.as_dict())) in known:
                 parts, _ = self._recall(key)
                 if parts is not None:
-                    found[number] = parts
-        return found
+                    known_parts[number] = parts
+        return known_parts
 
     def assemble(self, table: str, parts: Iterable[Part]) -> StoredTable:
-        """Make one table of those `parts` that are of it, and remember it by its data version.
+        """Make one table of its parts, and record it under its data version.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        parts
+            Parts; those of other tables are ignored.
+
+        Returns
+        -------
+        StoredTable
+            The table, its parts in order of partition and number.
 
         Raises
         ------
         StoreError
-            If two parts claim the same place in a partition.
+            Two parts have the same partition and number.
         """
         chosen = sorted(
             (part for part in parts if part.table == table), key=lambda p: (p.partition, p.number)
@@ -130,18 +173,23 @@ class Lake:
             f"{STORED[table].partition_path(part.partition)} #{part.number}" for part in chosen
         ]
         if doubled := sorted(place for place, n in Counter(places).items() if n > 1):
-            raise StoreError(f"{table}: several parts claim the same place: {doubled}")
+            raise StoreError(
+                f"{table}: several parts have the same partition and number: {doubled}"
+            )
         stored = StoredTable(table, tuple(chosen))
         key = self._table_key(table, stored.data_version)
         for _ in range(2):
-            with suppress(ConflictError):  # the same content, remembered with another origin
+            with suppress(ConflictError):  # the same content, recorded with another origin
                 self.store.put_if_absent(key, _body(chosen))
             if not self.marks.keep([key, *(part.key for part in chosen)]):
                 break
         return stored
 
     def table(self, name: str, data_version: str) -> StoredTable:
-        """A table that was assembled before."""
+        """Return a table that was assembled before, by its data version.
+
+        Raises `StoreError` if the lake does not have it.
+        """
         key = self._table_key(name, data_version)
         try:
             parts = _parts(self.store.get(key))
@@ -157,7 +205,25 @@ class Lake:
     def read(
         self, source: StoredTable | Part | Sequence[Part], columns: Sequence[str] | None = None
     ) -> pl.DataFrame:
-        """Rows of a table or part in memory; for large ones see :meth:`row_groups`."""
+        """Read rows into memory; for large tables see `row_groups`.
+
+        Parameters
+        ----------
+        source
+            A table, a part or several parts of one table.
+        columns
+            Names of the columns to read; all by default.
+
+        Returns
+        -------
+        polars.DataFrame
+            The rows of all parts, in order of the parts.
+
+        Raises
+        ------
+        StoreError
+            There are no parts, or one cannot be read.
+        """
         parts = source.parts if isinstance(source, StoredTable) else source
         parts = [parts] if isinstance(parts, Part) else parts
         if not parts:
@@ -169,20 +235,20 @@ class Lake:
         return pl.concat(frames)
 
     def read_arrow(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
-        """One part as an Arrow table."""
+        """Read one part as an Arrow table; all columns by default."""
         with pq.ParquetFile(self.local(part)) as file:
             return file.read(columns=list(columns) if columns else None)
 
     def row_groups(self, part: Part, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """One row group after the other: memory is set by the row group, not the part."""
+        """Yield the row groups of a part, so that memory is bounded by one row group."""
         with pq.ParquetFile(self.local(part)) as file:
             for index in range(file.num_row_groups):
                 yield file.read_row_group(index, columns=list(columns) if columns else None)
 
     def local(self, part: Part) -> Path:
-        """A local copy of the part, verified by its hash when this lake first reads it.
+        """Return the path of a local copy of the part, downloaded if needed.
 
-        A damaged copy is replaced.
+        The copy is verified by its SHA-256 when it is first used; a damaged copy is replaced.
         """
         path = self.cache / f"{part.sha256}.parquet"
         if not path.exists() or (
@@ -192,8 +258,8 @@ class Lake:
                 self.store.download(part.key, path, part.sha256)
             except MissingObjectError:
                 raise MissingObjectError(
-                    f"{self.store.uri(part.key)} is gone, a part of table {part.table}: run again, "
-                    "and it is made again"
+                    f"{self.store.uri(part.key)} was deleted, a part of table {part.table}: run "
+                    "again to compute it again"
                 ) from None
         self._verified.add(part.sha256)
         return path
@@ -214,7 +280,7 @@ class Lake:
             )
             key = f"{folder}/{written.sha256}.parquet"
             while not self.store.put_if_absent(key, written.path, sha256=written.sha256):
-                if not self.marks.keep([key]):  # it was there, and stays
+                if not self.marks.keep([key]):  # it was there, and is kept
                     break
             written.path.replace(self.cache / f"{written.sha256}.parquet")
             self._verified.add(written.sha256)
@@ -224,10 +290,10 @@ class Lake:
         )  # fmt: skip
 
     def _recall(self, record_key: str) -> tuple[list[Part] | None, str | None]:
-        """The parts that a record lists, if they are there; else the ETag of a dangling record.
+        """The parts that a record lists, or the ETag of a record whose parts were deleted.
 
-        Parts may be gone because they were deleted in the moment in which somebody made use of
-        them: then the step is done again.
+        A collector may delete a part just before another process starts to use it. The step is
+        computed again then.
         """
         while True:
             try:
@@ -238,7 +304,7 @@ class Lake:
             lost = [part.key for part in parts if not self.store.exists(part.key)]
             if lost:
                 _LOG.warning(
-                    "%d objects that %s lists are gone, such as %s: they are made again",
+                    "%d objects that %s lists were deleted, such as %s: they are computed again",
                     len(lost), self.store.uri(record_key), self.store.uri(lost[0]),
                 )  # fmt: skip
                 self.dangling.add(record_key)
@@ -247,9 +313,9 @@ class Lake:
                 return parts, None
 
     def _remember(self, record_key: str, body: bytes, *, instead_of: str | None) -> None:
-        """Write a record, over a dangling one if its ETag is given."""
+        """Write a record, in place of one with missing parts if its ETag is given."""
         if instead_of is not None:
-            with suppress(ConflictError):  # it was deleted, or written anew, meanwhile
+            with suppress(ConflictError):  # another process deleted or replaced it
                 self.store.put_if_match(record_key, body, instead_of)
         while not self.store.put_if_absent(record_key, body) and self.marks.keep([record_key]):
             pass

@@ -1,4 +1,7 @@
-"""Parquet on this machine: vectors as one matrix, DuckDB as a reader, stale copies."""
+"""Local copies of parquet files: reading vectors as a matrix, reading with DuckDB, stale copies.
+
+Downloading is done by `genept.storage.lake` and `genept.release.manifest`.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,18 @@ LEFT_AGE: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class StaleCopies:
-    """Files below a cache folder, and why they may go."""
+    """Files of a cache folder that may be deleted, and why."""
 
     why: str
     files: tuple[Path, ...]
 
     @property
     def bytes(self) -> int:
-        """Their size."""
+        """Total size of the files."""
         return sum(file.stat().st_size for file in self.files if file.exists())
 
     def delete(self) -> None:
-        """Delete them; readers that have one open keep it until they close it."""
+        """Delete the files; a process that has one open can go on reading it."""
         for file in self.files:
             file.unlink(missing_ok=True)
 
@@ -41,16 +44,23 @@ class StaleCopies:
 def stale_copies(
     cache: Path, held: Collection[str], *, now: datetime, age: timedelta
 ) -> list[StaleCopies]:
-    """Copies that may go; deletes nothing.
+    """List copies that may be deleted; deletes nothing.
 
     Parameters
     ----------
     cache
         The folder `cache` of an installation.
     held
-        SHA-256 of the files of the current release: their copies stay.
+        SHA-256 of the files of the current release, whose copies are kept.
+    now
+        Present time.
     age
-        How long ago a copy must have been read or written last.
+        Minimum time since a copy was last read or written.
+
+    Returns
+    -------
+    list of StaleCopies
+        One for each reason, without empty ones.
     """
     old = [
         file
@@ -62,18 +72,18 @@ def stale_copies(
         and file.name.split(".")[0] not in held
     ]
     left = [file for file in _left(cache) if now.timestamp() - _touched(file) > _SECONDS]
-    found = (
+    groups = (
         StaleCopies(f"not of the current release, and not read for {age.days} days", tuple(old)),
-        StaleCopies("what killed processes left half written", tuple(left)),
+        StaleCopies("incomplete files of killed processes", tuple(left)),
     )
-    return [one for one in found if one.files]
+    return [group for group in groups if group.files]
 
 
 _SECONDS: Final = LEFT_AGE.total_seconds()
 
 
 def _left(cache: Path) -> Iterator[Path]:
-    """Files that are renamed once they are whole, and those in folders for scratch."""
+    """Incomplete downloads, and files in temporary folders."""
     for folder in ("parts", "vectors", "manifests"):
         yield from sorted((cache / folder).rglob("*.part"))
         yield from sorted(file for file in (cache / folder).glob("tmp*/*") if file.is_file())
@@ -88,7 +98,7 @@ Matrix = npt.NDArray[np.float32]
 
 
 PAGE_BYTES: Final = 1 << 20
-"""From this size on, Arrow's writer begins a new page."""
+"""Size at which Arrow's writer begins a new page."""
 
 
 COLUMN: Final = "embedding"
@@ -97,13 +107,31 @@ WIDTH: Final = np.dtype(np.float32).itemsize
 
 
 def read_matrix(path: Path, dimension: int) -> Matrix:
-    """Column `embedding` of a file, rows × dimension; the file must be one of ours, verified."""
+    """Read column `embedding` of a verified file that the platform wrote.
+
+    Uncompressed pages are copied from the file instead of decoded, which takes a fraction of the
+    time of `pyarrow.parquet.read_table`; the first is compared with the decoded values.
+
+    Parameters
+    ----------
+    path
+        The parquet file.
+    dimension
+        Length of each vector.
+
+    Returns
+    -------
+    numpy.ndarray
+        Float32, rows × dimension.
+    """
     body = np.memmap(path, dtype=np.uint8, mode="r") if path.stat().st_size else None
     with pq.ParquetFile(path) as file:
         metadata = file.metadata
         matrix = np.empty((metadata.num_rows, dimension), dtype=np.float32)
         paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
-        column = next(at for at, one in enumerate(paths) if one.startswith(f"{COLUMN}."))
+        column = next(
+            at for at, path_in_schema in enumerate(paths) if path_in_schema.startswith(f"{COLUMN}.")
+        )
         at, checked = 0, False
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
@@ -122,7 +150,7 @@ def read_matrix(path: Path, dimension: int) -> Matrix:
 
 
 def _lies_plain(chunk: Any, rows: int, dimension: int) -> bool:
-    """Whether a column chunk is one page of plain numbers, no dictionary before it."""
+    """Whether a column chunk is a single page of plain numbers without a dictionary."""
     return (
         chunk.compression == "UNCOMPRESSED"
         and chunk.physical_type == "FLOAT"
@@ -144,12 +172,17 @@ def _all_decoded(file: pq.ParquetFile, dimension: int) -> Matrix:
 
 
 def duckdb_connection(store: ObjectStore) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that reads ``s3://…`` addresses of `store`.
+    """Open an in-memory DuckDB that reads ``s3://…`` addresses of a bucket.
+
+    Parameters
+    ----------
+    store
+        The bucket, whose credentials the connection gets.
 
     Raises
     ------
     StoreError
-        The extension is missing or belongs to another DuckDB version.
+        The DuckDB extension ``httpfs`` is missing, or of another version than DuckDB.
     """
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -164,7 +197,7 @@ def duckdb_connection(store: ObjectStore) -> duckdb.DuckDBPyConnection:
 
 
 def _load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load the extension file whose folder carries the version of DuckDB itself."""
+    """Load the extension from the package, whose folders are named by DuckDB versions."""
     wanted = f"duckdb-extension-httpfs=={duckdb.__version__}"
     try:
         extension = files("duckdb_extension_httpfs").joinpath(

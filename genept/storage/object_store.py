@@ -1,8 +1,7 @@
-"""Writing to one bucket of an object store, on condition that nobody else did.
+"""Conditional writes to one bucket.
 
-Every access of the platform to S3 goes through `ObjectStore`. It holds no
-opinion on keys or formats: those belong to `genept.storage.lake` and
-`genept.release.publish`. Reading is in `genept.storage.bucket`.
+All access of the platform to S3 goes through `ObjectStore`. Keys and formats belong to
+`genept.storage.lake` and `genept.release.publish`; reading is in `genept.storage.bucket`.
 """
 
 from __future__ import annotations
@@ -32,17 +31,18 @@ from genept.storage.requests import READ_TIMEOUT, check_key, opened
 DELETED_AT_ONCE: Final = 1000
 WRITTEN_ANEW: Final = 4
 WRITER: Final = "genept-writer"
-"""Metadata by which a writer recognises its own object after the answer got lost."""
+"""Metadata by which a writer recognises its own object after the response was lost."""
 
 
 class ObjectStore(Bucket):
-    """A bucket to write to; what is stored is never overwritten unless its ETag is given.
+    """A bucket to write to; an object is only replaced if its ETag is given.
 
     Parameters
     ----------
+    endpoint_url, access_key, secret_key, region, bucket, read_timeout
+        As in `Bucket`.
     flush
-        Makes durable what the store has acknowledged; by default that is the store's promise.
-        Other parameters are those of `Bucket`.
+        Makes acknowledged writes durable; by default the store is relied upon for that.
     """
 
     def __init__(
@@ -62,28 +62,34 @@ class ObjectStore(Bucket):
         self._flush = flush or (lambda: None)
 
     def put_if_absent(self, key: str, body: bytes | Path, *, sha256: str | None = None) -> bool:
-        """Store `body` under `key`, which must be free or hold the very same bytes.
+        """Store `body` under `key`, which must be free or hold the same bytes.
 
         Parameters
         ----------
+        key
+            Key of the object.
+        body
+            Bytes, or the path of a file.
         sha256
-            Hex digest that the body must have; computed when absent.
+            SHA-256 of the body as hex digits, if it is known.
 
         Returns
         -------
         bool
-            True when this call wrote it, even if the answer got lost on the way; False when
-            the same bytes were there before.
+            True if this call wrote the object, even if the response was lost; False if the same
+            bytes were stored before.
 
         Raises
         ------
         ConflictError
-            Other bytes are stored under `key`. They were left alone.
+            Other bytes are stored under `key`; they were not changed.
         StoreError
-            The store cannot be asked, or somebody deletes `key` each time it is written.
+            The store cannot be reached, or `key` is deleted by another process each time.
 
-        Of several writers at the same moment one wins, up to 5 GiB; for larger bodies that
-        is the server's promise, and SeaweedFS does not make it.
+        Notes
+        -----
+        Of several concurrent writers one succeeds, up to 5 GiB. Larger bodies are uploaded in
+        parts, for which the server decides; SeaweedFS does not guarantee it.
         """
         check_key(key)
         signature = {WRITER: secrets.token_hex(16)}
@@ -108,25 +114,38 @@ class ObjectStore(Bucket):
                 with suppress(MissingObjectError):
                     return self._is_own_work(key, size, sha256, signature[WRITER])
         raise StoreError(
-            f"{self.uri(key)} keeps being deleted while it is written: find out by whom, "
-            "then write it anew"
+            f"{self.uri(key)} is deleted by another process each time it is written: stop "
+            "that process, then write it again"
         )
 
     def put_if_match(self, key: str, body: bytes, etag: str | None) -> str:
-        """Replace the object that has `etag`, or create it where there is none; the new ETag.
+        """Replace the object that has `etag`, or create it where `etag` is None.
 
-        When the answer gets lost and the repeated request is refused, the object is read
-        back: equal bytes mean success, so `body` should hold a nonce.
+        If a response is lost and the repeated request is refused, the object is read back, and
+        equal bytes mean success; so `body` should contain a nonce. Everything stored before is
+        durable before this object is written, and the object before the method returns: after a
+        power loss, whatever a stored pointer refers to is stored, too.
 
-        What was stored before is on disk before this is written, and this before it returns:
-        what a pointer refers to outlives a power loss whenever the pointer does.
+        Parameters
+        ----------
+        key
+            Key of the object.
+        body
+            The new content.
+        etag
+            ETag of the object to replace; None if there must be none.
+
+        Returns
+        -------
+        str
+            The new ETag.
 
         Raises
         ------
         ConflictError
-            Somebody else wrote first. Their object was left alone.
+            Another writer replaced the object; its content was not changed.
         StoreError
-            The store cannot be asked, or its disk failed.
+            The store cannot be reached, or its disk failed.
         """
         check_key(key)
         self._flush()
@@ -147,11 +166,11 @@ class ObjectStore(Bucket):
         except MissingObjectError:
             raise ConflictError(f"{self.uri(key)} is gone: read it again, then retry") from None
         if stored != body:
-            raise ConflictError(f"{self.uri(key)} was written by somebody else in the meantime")
+            raise ConflictError(f"{self.uri(key)} was replaced by another writer")
         return stored_etag
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; those already gone are no error."""
+        """Delete objects; keys without an object are no error."""
         doomed = [check_key(key) for key in keys]
         for start in range(0, len(doomed), DELETED_AT_ONCE):
             batch = doomed[start : start + DELETED_AT_ONCE]
@@ -168,7 +187,7 @@ class ObjectStore(Bucket):
                 )
 
     def ensure_bucket(self) -> None:
-        """Create the bucket unless it exists."""
+        """Create the bucket if it does not exist."""
         with explained("looking for the bucket", self.where):
             try:
                 self.client.head_bucket(Bucket=self.bucket)
@@ -178,25 +197,25 @@ class ObjectStore(Bucket):
                 self.client.create_bucket(Bucket=self.bucket)
 
     def orphaned_uploads(self, older_than: timedelta = timedelta(days=1)) -> list[str]:
-        """Keys of the multipart uploads that killed writers left behind."""
+        """Return the keys of unfinished multipart uploads of killed writers."""
         with explained("looking for old uploads", self.where):
-            found = requests.orphaned_uploads(self.client, self.bucket, older_than)
-        return [key for key, _ in found]
+            uploads = requests.orphaned_uploads(self.client, self.bucket, older_than)
+        return [key for key, _ in uploads]
 
     def abort_orphaned_uploads(self, older_than: timedelta = timedelta(days=1)) -> int:
-        """Abort the multipart uploads that killed writers left behind; how many there were."""
+        """Abort unfinished multipart uploads of killed writers, and return their number."""
         with explained("aborting old uploads", self.where):
             return requests.abort_orphaned_uploads(self.client, self.bucket, older_than)
 
     def _is_own_work(self, key: str, size: int, sha256: str, writer: str) -> bool:
         """After a refused creation: True if `writer` made the object, False if it is the same.
 
-        A lost answer makes the store refuse the repeated request because of the first one.
+        If a response is lost, the store refuses the repeated request because of the first.
 
         Raises
         ------
         MissingObjectError
-            Somebody deleted it since: those who merge shards do.
+            The object was deleted since, for example when shards were merged.
         ConflictError
             It holds other bytes.
         """
@@ -209,5 +228,5 @@ class ObjectStore(Bucket):
             return False
         raise ConflictError(
             f"{self.uri(key)} exists with other content ({info.bytes} bytes, here {size}); "
-            "it was left alone: what is stored is never rewritten, so choose another key"
+            "it was not changed: stored objects are never rewritten, so choose another key"
         )

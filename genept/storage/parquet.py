@@ -1,7 +1,7 @@
-"""Frames and batches to parquet files that keep what `genept.schema.tables` declares.
+"""Writing parquet files that conform to the declarations in `genept.schema.tables`.
 
-Casting, sorting, key checks and the physical layout. Where the files go is the
-lake's and the release's business; bounds and patterns are `validation`'s.
+Casting, sorting, key checks and physical layout. Where files are stored is decided by the lake and
+the release; bounds and patterns of values are checked in `validation`.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 ROW_GROUP_BYTES = 16 * 2**20
-"""Aim for row groups of this size in memory: they set what streaming readers need."""
+"""Target size of a row group in memory, which bounds the memory of streaming readers."""
 
 VECTOR_GROUP_BYTES = 128 * 2**10
-"""For vectors: what one vector costs to whoever reads it alone from S3, beside the footer."""
+"""The same for gene vectors: the bytes that reading a single vector from S3 takes, plus footer."""
 
 Rows: TypeAlias = pl.DataFrame | pa.Table | Iterable[pa.RecordBatch]
-"""What a table can be written from. Batches must come sorted by key; frames are sorted here."""
+"""What a table can be written from. Batches must be sorted by key; frames are sorted here."""
 
 Key: TypeAlias = tuple[object, ...]
 TEXT_TYPES = frozenset({pa.string(), pa.large_string(), pa.string_view()})
 
 
 class TableContractError(StoreError):
-    """Rows do not keep their table's declaration."""
+    """Rows violate the declaration of their table."""
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,37 @@ def write_parquet(
     dimension: int | None = None,
     partition: tuple[str, ...] = (),
 ) -> WrittenFile:
-    """Write rows as one parquet file; a frame of the same rows gives the same bytes.
+    """Write rows as one parquet file; frames with the same rows give the same bytes.
 
     Parameters
     ----------
+    path
+        The file to write.
+    table
+        Declaration of the table.
+    rows
+        A frame, or an iterable of batches sorted by key.
+    dimension
+        Length of the vectors, if the table has a vector column.
     partition
-        Values that the table's partition columns must have in every row; none: any.
+        Values that the partition columns must have in every row; any by default.
+
+    Returns
+    -------
+    WrittenFile
+        Path, SHA-256, size and number of rows.
 
     Raises
     ------
     TableContractError
-        If columns are missing, extra or of another type, a required value is
-        null, keys are out of order or doubled, or a row belongs to another
-        partition. No file is left then.
+        Columns are missing, extra or of another type, a required value is null, keys are out of
+        order or duplicated, or a row belongs to another partition. No file is left then.
     """
     schema = table.schema(dimension)
     schema = schema.with_metadata(schema.metadata | {b"schema_version": SCHEMA_VERSION.encode()})
     n_rows = 0
     try:
-        parts = (one for one in _conforming(table, schema, rows, partition) if one.num_rows)
+        parts = (part for part in _conforming(table, schema, rows, partition) if part.num_rows)
         first = list(islice(parts, 1))
         layout = _layout(table, first[0] if first else schema.empty_table())
         with _HashedFile(path) as file, pq.ParquetWriter(file, schema, **layout) as writer:
@@ -93,7 +105,7 @@ def write_parquet(
 
 
 class _HashedFile(io.BufferedWriter):
-    """A new file that hashes what it is given: nothing needs to be read again."""
+    """A new file that hashes its content while it is written."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path, "wb"))
@@ -111,25 +123,27 @@ class _HashedFile(io.BufferedWriter):
 def _layout(table: Table, rows: pa.Table) -> dict[str, Any]:
     """Encodings and compression by column; measured in tests/bench/bench_release.py.
 
-    Vectors are noise to a compressor: zstd saves a twelfth of them, byte-stream-split a
-    sixth, and either costs a reader more than that. Ascending positions halve as differences;
-    of those, zstd finds another 4 % in cells, for a tenth of the time that writing takes.
-    Continuous expression split by bytes is a fifth smaller than with a dictionary, which is built,
-    found too large and thrown away, for twice the time. Counts with one are a twelfth smaller,
-    and an eighth faster to read.
+    Vectors are plain: zstd saves 8 % and byte-stream-split 17 % of their size, but both slow
+    reading down more. Ascending positions are delta-encoded, which halves them; zstd would save
+    4 % more for 10 % of the writing time. Continuous expression is byte-stream-split, 20 % smaller
+    than with a dictionary and written in half the time. Counts have a dictionary: 8 % smaller, and
+    read 12 % faster.
     """
     leaf = {
-        one.name: f"{one.name}.list.element" if one.is_list else one.name for one in table.columns
+        column.name: f"{column.name}.list.element" if column.is_list else column.name
+        for column in table.columns
     }
-    flat = [one.name for one in table.columns if not one.is_list]
-    vectors = {leaf[one.name] for one in table.columns if one.is_vector}
+    flat = [column.name for column in table.columns if not column.is_list]
+    vectors = {leaf[column.name] for column in table.columns if column.is_vector}
     ascending = {
-        leaf[one.name] for one in table.columns if one.is_list and pa.types.is_integer(one.element)
+        leaf[column.name]
+        for column in table.columns
+        if column.is_list and pa.types.is_integer(column.element)
     }
     floating = {
-        leaf[one.name]
-        for one in table.columns
-        if one.is_list and one.is_floating and not _recur(rows[one.name])
+        leaf[column.name]
+        for column in table.columns
+        if column.is_list and column.is_floating and not _recur(rows[column.name])
     } - vectors
     return {
         "compression": {
@@ -138,25 +152,25 @@ def _layout(table: Table, rows: pa.Table) -> dict[str, Any]:
         "column_encoding": dict.fromkeys(ascending, "DELTA_BINARY_PACKED")
         | dict.fromkeys(floating, "BYTE_STREAM_SPLIT"),
         "use_dictionary": sorted(set(leaf.values()) - vectors - ascending - floating),
-        # Row groups of vectors are many, and every bound makes the footer longer; by the rest
-        # of the key the table is split, so its folders say it. Bounds of lists find no row.
+        # Vectors have many row groups, and each bound makes the footer longer; the rest of the
+        # key is in the partition. Bounds of lists do not help to find a row.
         "write_statistics": [table.key[-1]] if vectors else flat,
-        # A page of a vector says nothing that its row group does not.
+        # For vectors, a page index would add nothing to the bounds of the row group.
         "write_page_index": table.vector is None,
     }
 
 
 def _recur(lists: pa.ChunkedArray) -> bool:
-    """Whether the same few values fill a column of lists, as counts do; its first row decides.
+    """Whether a column of lists repeats few values, as counts do; decided by its first row.
 
-    So it does not depend on the batches that the rows came in.
+    So the result does not depend on how the rows are split into batches.
     """
     values = lists.slice(0, 1).combine_chunks().flatten()
     return bool(len(pc.unique(values)) * 8 <= len(values) and len(values))
 
 
 def _group_bytes(table: Table) -> int:
-    """One gene's vector is a small read; cells and samples are read by the collection."""
+    """Gene vectors are read singly; vectors of cells and samples by collection."""
     is_of_genes = table.vector is not None and table.key[-1] == "ensembl_gene_id"
     return VECTOR_GROUP_BYTES if is_of_genes else ROW_GROUP_BYTES
 
@@ -179,7 +193,7 @@ def _conforming(
 
 
 def _cast(table: Table, schema: pa.Schema, part: pa.Table) -> pa.Table:
-    """The part as declared; columns of another kind, or empty where required, are refused."""
+    """Cast a part to the declared schema; refuse other types and missing required values."""
     missing = sorted(set(schema.names) - set(part.column_names))
     extra = sorted(set(part.column_names) - set(schema.names))
     if missing or extra:
@@ -217,7 +231,7 @@ def _check_column(table: Table, column: Column, values: pa.ChunkedArray) -> None
 
 
 def _kind(type_: pa.DataType) -> str:
-    """What Arrow may convert without changing what a value says: widths, not numbers to text."""
+    """The kind of a type; Arrow may cast within a kind, such as to another integer width."""
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
     if isinstance(type_, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
@@ -228,7 +242,7 @@ def _kind(type_: pa.DataType) -> str:
 
 
 def _check_keys(table: Table, part: pa.Table, last: Key | None, partition: tuple[str, ...]) -> Key:
-    """The last key of rows that rise from `last` on, and all lie in `partition`."""
+    """Check that keys ascend from `last` on and lie in `partition`; return the last key."""
     keys = _keys(table, part)
     if not _rises(keys) or (last is not None and last >= keys.row(0)):
         _refuse_order(table, keys, last)
@@ -245,7 +259,7 @@ def _keys(table: Table, rows: pa.Table) -> pl.DataFrame:
 
 
 def _rises(keys: pl.DataFrame) -> bool:
-    """Whether every row is beyond the one before it."""
+    """Whether the keys are strictly ascending."""
     if keys.is_empty():
         return True
     rises = pl.repeat(False, keys.height - 1, eager=True)

@@ -1,7 +1,7 @@
-"""Where a stored thing comes from: the code, inputs and settings that made it; and parts of tables.
+"""Origins of stored tables (code, inputs, settings), and the parts that tables consist of.
 
-An origin that has been seen before means that the result is already in the lake. Code counts by
-what it does: comments, docstrings and formatting do not change its version.
+The lake computes each origin once. The version of code is the hash of its syntax tree without
+docstrings, so comments and formatting do not change it.
 """
 
 from __future__ import annotations
@@ -22,35 +22,41 @@ from genept.storage.parquet import Rows, WrittenFile
 
 
 def sha256_of(*values: object) -> str:
-    """SHA-256 of values as canonical JSON."""
+    """Return the SHA-256 of values in canonical JSON, as hex digits.
+
+    Examples
+    --------
+    >>> sha256_of("genes", {"rows": 2})[:12] == sha256_of("genes", {"rows": 2})[:12]
+    True
+    """
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sha256_of_file(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file, as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache
 def code_version(*modules: str) -> str:
-    """Version of what the named modules or packages do.
+    """Return the version of the code of modules or packages.
 
     Parameters
     ----------
     modules
-        Dotted names. A package counts with all modules below it.
+        Dotted names. A package includes all modules below it.
 
     Returns
     -------
     str
-        SHA-256 over the names of their files and their syntax trees, docstrings removed.
+        SHA-256 of the names of their files and their syntax trees without docstrings.
 
     Raises
     ------
     ModuleNotFoundError
-        If a module has no Python source.
+        A module has no Python source.
     """
     return sha256_of({name: _behaviours(name) for name in modules})
 
@@ -72,7 +78,7 @@ def _behaviour(path: Path) -> str:
 
 
 class _WithoutDocstrings(ast.NodeTransformer):
-    """Removes every constant that stands alone: docstrings, those of attributes included."""
+    """Removes expressions that are constants: docstrings, including those of attributes."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         return None if isinstance(node.value, ast.Constant) else node
@@ -80,18 +86,18 @@ class _WithoutDocstrings(ast.NodeTransformer):
 
 @dataclass(frozen=True)
 class Origin:
-    """What a part of a table was made from.
+    """What a step computes its parts from.
 
     Parameters
     ----------
     code
-        Modules whose behaviour decides the result.
+        Dotted names of the modules that decide the result.
     inputs
-        Data version (or checksum) of everything that was read, by name.
+        Data version or checksum of each input, by name.
     settings
-        Everything else that decides it; JSON values.
+        Everything else that decides the result, as JSON values.
     libraries
-        Distributions whose release may change the numbers.
+        Names of the distributions whose version may change the numbers.
     """
 
     code: tuple[str, ...]
@@ -100,7 +106,7 @@ class Origin:
     libraries: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The origin as it is stored beside the data."""
+        """Return the origin as it is stored with the parts."""
         return {
             "code_version": code_version(*self.code),
             "inputs": dict(self.inputs),
@@ -111,9 +117,20 @@ class Origin:
 
 @dataclass(frozen=True)
 class NewPart:
-    """Rows on their way into the lake: one partition of one table, or a numbered piece of it.
+    """Rows to store in the lake: one partition of a table, or a numbered piece of it.
 
-    A file that `write_parquet` wrote already, in another process perhaps, is moved in.
+    Parameters
+    ----------
+    table
+        Name of the table.
+    rows
+        The rows, or a file that `write_parquet` wrote, which is moved.
+    partition
+        Values of the partition columns.
+    dimension
+        Length of the vectors, if the table has a vector column.
+    number
+        Number of the piece within the partition.
     """
 
     table: str
@@ -125,7 +142,7 @@ class NewPart:
 
 @dataclass(frozen=True)
 class Part:
-    """One partition of one table, or a numbered piece of it, as it lies in the lake."""
+    """One partition of a table, or a numbered piece of it, stored under `key` of the lake."""
 
     table: str
     partition: tuple[str, ...]
@@ -140,38 +157,38 @@ class Part:
 
 @dataclass(frozen=True)
 class StoredTable:
-    """A whole table: the parts it consists of, in order of their partitions."""
+    """A table as its parts, in order of their partitions."""
 
     table: str
     parts: tuple[Part, ...]
 
     @property
     def rows(self) -> int:
-        """Rows in all parts."""
+        """Number of rows."""
         return sum(part.rows for part in self.parts)
 
     @property
     def bytes(self) -> int:
-        """Size of all parts as stored."""
+        """Stored size in bytes."""
         return sum(part.bytes for part in self.parts)
 
     @property
     def data_version(self) -> str:
-        """Changes when, and only when, the content does."""
+        """Hash of the content."""
         return sha256_of(self.table, [(part.partition, part.sha256) for part in self.parts])
 
     def part(self, *partition: str) -> Part:
-        """The part of a partition that is in one piece."""
-        found = [part for part in self.parts if part.partition == partition]
-        if len(found) > 1:
-            raise StoreError(f"{self.table}: {'/'.join(partition)!r} is in {len(found)} pieces")
-        if not found:
+        """Return the part of a partition. Raises `StoreError` unless there is exactly one."""
+        matches = [part for part in self.parts if part.partition == partition]
+        if len(matches) > 1:
+            raise StoreError(f"{self.table}: {'/'.join(partition)!r} is in {len(matches)} pieces")
+        if not matches:
             known = ", ".join("/".join(part.partition) for part in self.parts) or "none"
             raise StoreError(f"{self.table} has no part {'/'.join(partition)!r}; it has: {known}")
-        return found[0]
+        return matches[0]
 
     def matching(self, *prefix: str) -> list[Part]:
-        """The parts whose partition starts with `prefix`."""
+        """Return the parts whose partition starts with `prefix`."""
         return [part for part in self.parts if part.partition[: len(prefix)] == prefix]
 
 

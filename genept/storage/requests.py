@@ -1,6 +1,6 @@
-"""Requests to the object store: timeouts, retries, bodies cut short; what an object is; conditions.
+"""S3 requests: the client, timeouts, retries, conditional writes in one request or in parts.
 
-Conditional writes are made in one request, or in parts when the body is large.
+Errors are explained, and lost responses resolved, in `genept.storage.object_store`.
 """
 
 from __future__ import annotations
@@ -55,33 +55,33 @@ CHUNK: Final = 1 << 20
 
 
 def connect(session: boto3.Session, endpoint_url: str | None, read_timeout: float) -> S3Client:
-    """A client that gives up in bounded time; with an endpoint, buckets are part of the path."""
+    """Return a boto3 client with bounded timeouts and retries."""
     from botocore.config import Config
 
     is_here = endpoint_url is not None and is_loopback(endpoint_url)
     s3: _S3Dict = {"addressing_style": "path" if endpoint_url else "auto"}
     if is_here:
-        # As over TLS: the SHA-256 of what is stored is a signed header already, and to hash it
-        # once more on either side is a tenth of what storing costs.
+        # As with TLS: the SHA-256 of the body is in a signed header already, and hashing it
+        # again on both sides takes a tenth of the time of a write.
         s3["payload_signing_enabled"] = False
     return session.client(
         "s3",
         endpoint_url=endpoint_url,
         config=Config(
-            signature_version="s3v4",  # presigned addresses would be signed the old way
+            signature_version="s3v4",  # the default for presigned URLs is the older version
             s3=s3,
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             max_pool_connections=CONNECTIONS,
-            # A proxy of the environment cannot reach a server on this machine's loopback.
+            # A proxy from the environment cannot reach the loopback of this machine.
             proxies={} if is_here else None,
         ),
     )
 
 
 def is_loopback(url: str) -> bool:
-    """Whether `url` names this machine."""
+    """Return whether `url` names a loopback address."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -90,12 +90,12 @@ def is_loopback(url: str) -> bool:
 
 
 def chunks(body: StreamingBody) -> Iterator[bytes]:
-    """The body in pieces, closed at the end.
+    """Yield the body in chunks, and close it.
 
     Raises
     ------
     ResponseStreamingError
-        The body stopped before its end, or hung. botocore retries neither.
+        The body was cut short or timed out; botocore does not retry then.
     """
     with closing(body):
         try:
@@ -110,7 +110,7 @@ rereading = retry(
     wait=wait_random_exponential(multiplier=0.1, max=2),
     reraise=True,
 )
-"""Repeats a read whose body was cut: a GET has no side effects, so the whole is asked for again."""
+"""Decorator: repeats a read whose body was cut short."""
 
 
 def _is_race(error: BaseException) -> bool:
@@ -123,16 +123,16 @@ reconsidering = retry(
     wait=wait_random_exponential(multiplier=0.05, max=2),
     reraise=True,
 )
-"""Repeats a conditional write answered by 409: the store could not yet say who was first."""
+"""Decorator: repeats a conditional write that was answered by 409 (concurrent writes)."""
 
 
 Stream = io.BytesIO | io.BufferedReader
-"""A body before it is sent; it can be read again from its start."""
+"""A body that can be read again from its start."""
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What the store says of an object without sending it. The `etag` is not a hash."""
+    """Metadata of an object. The `etag` is not a hash of the content."""
 
     key: str
     bytes: int
@@ -141,17 +141,21 @@ class ObjectInfo:
 
 
 def check_key(key: str) -> str:
-    """The key itself. Raises `InvalidKeyError` for one that servers treat each in their own way."""
+    """Return the key. Raises `InvalidKeyError` for keys that not all servers treat alike."""
     if not key or len(key.encode()) > 1024 or not key.isprintable() or "\\" in key:
-        raise InvalidKeyError(f"{key!r} is no key: give 1 to 1024 bytes, printable, no backslash")
+        raise InvalidKeyError(
+            f"{key!r} is not a valid key: use 1 to 1024 printable bytes without a backslash"
+        )
     if not {"", ".", ".."}.isdisjoint(key.split("/")):
-        raise InvalidKeyError(f"{key!r} is no key: a part between slashes is empty, '.' or '..'")
+        raise InvalidKeyError(
+            f"{key!r} is not a valid key: a segment between slashes is empty, '.' or '..'"
+        )
     return key
 
 
 @contextmanager
 def opened(body: bytes | Path) -> Iterator[tuple[Stream, int]]:
-    """The body as a stream, and its length in bytes."""
+    """Open the body as a stream; also its length in bytes."""
     if isinstance(body, bytes):
         yield io.BytesIO(body), len(body)
         return
@@ -160,15 +164,15 @@ def opened(body: bytes | Path) -> Iterator[tuple[Stream, int]]:
 
 
 SINGLE_REQUEST_BYTES: Final = 5 << 30
-"""The most that S3 takes in one request; only larger bodies go in parts.
+"""Maximum size of one S3 request; only larger bodies are uploaded in parts.
 
-Not less, although parts would be quicker to repeat: SeaweedFS 4.48 lets two uploads in
-parts that end at the same moment both succeed, and one overwrite the other.
+The limit is not lower, because SeaweedFS 4.48 lets two concurrent uploads in parts both succeed,
+so that one overwrites the other.
 """
 
 
 PART_BYTES: Final = 32 << 20
-"""Bytes of a part; with the 10,000 parts that S3 allows, objects reach 335 GB."""
+"""Bytes of a part; with at most 10,000 parts, an object can have 335 GB."""
 
 
 @reconsidering
@@ -182,9 +186,9 @@ def put(
     etag: str | None = None,
     metadata: dict[str, str] | None = None,
 ) -> str:
-    """Write in one request over the object that has `etag`, or where there is none.
+    """Write in one request: replace the object that has `etag`, or create it if `etag` is None.
 
-    Returns the new ETag. Raises `ClientError`: 412 or NoSuchKey when the condition fails.
+    Returns the new ETag. Raises `ClientError` (412 or NoSuchKey) if the condition fails.
     """
     if not isinstance(body, bytes):
         body.seek(0)
@@ -212,7 +216,7 @@ def create(
     sha256: str,
     metadata: dict[str, str],
 ) -> None:
-    """Write `size` bytes under a key that must be free; raises as `put` and `upload_in_parts`."""
+    """Write `size` bytes under a key that must be free; see `put` and `upload_in_parts`."""
     if size > SINGLE_REQUEST_BYTES:
         upload_in_parts(client, bucket, key, body, sha256=sha256, metadata=metadata)
     else:
@@ -229,14 +233,14 @@ def upload_in_parts(
     sha256: str,
     metadata: dict[str, str],
 ) -> None:
-    """Upload `body` part by part; it becomes visible at the end, and only if `key` is free.
+    """Upload `body` in parts; the object is created at the end, if `key` is free.
 
     Raises
     ------
     StoreError
-        The body does not have the hash `sha256`. Nothing was written.
+        The body does not have the SHA-256 `sha256`. Nothing was written.
     ClientError
-        The store refused; 412 when something is stored under `key`. The upload was aborted.
+        The store refused; 412 if an object is stored under `key`. The upload was aborted.
     """
     body.seek(0)
     upload = client.create_multipart_upload(
@@ -271,14 +275,14 @@ def upload_in_parts(
             IfNoneMatch="*",
         )
     except BaseException:
-        # What cannot be aborted now is found by `abort_orphaned_uploads` later.
+        # If this fails, `abort_orphaned_uploads` aborts the upload later.
         with suppress(ClientError, BotoCoreError):
             client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
         raise
 
 
 def orphaned_uploads(client: S3Client, bucket: str, older_than: timedelta) -> list[tuple[str, str]]:
-    """Key and id of the uploads begun longer than `older_than` ago."""
+    """Return key and id of unfinished uploads begun longer than `older_than` ago."""
     limit = datetime.now(UTC) - older_than
     return [
         (upload["Key"], upload["UploadId"])
@@ -289,7 +293,7 @@ def orphaned_uploads(client: S3Client, bucket: str, older_than: timedelta) -> li
 
 
 def abort_orphaned_uploads(client: S3Client, bucket: str, older_than: timedelta) -> int:
-    """Abort uploads begun longer than `older_than` ago; returns how many there were."""
+    """Abort unfinished uploads begun longer than `older_than` ago; returns their number."""
     orphans = orphaned_uploads(client, bucket, older_than)
     for key, upload_id in orphans:
         client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)

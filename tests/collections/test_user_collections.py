@@ -110,7 +110,7 @@ def test_a_declaration_stands_until_it_is_removed(lake, store_prefix, detected):
 
 def test_a_damaged_declaration_names_itself(lake, store_prefix):
     lake.store.put_if_absent(f"{store_prefix}/added/collections/x.json", b'{"collection": 1}')
-    with pytest.raises(StoreError, match=r"x\.json is no declaration of a collection"):
+    with pytest.raises(StoreError, match=r"x\.json is not a declaration of a collection"):
         list_user_collections(lake.store, store_prefix)
 
 

@@ -34,5 +34,5 @@ def test_fields_of_a_later_version_are_ignored_at_every_depth(
     later["collection"]["options"]["mood"] = "calm"
     refused = f"{store_prefix}/refused.json"
     object_store.put_if_absent(refused, json.dumps(later).encode())
-    with pytest.raises(StoreError, match=r"refused.json is no declaration .* \(1 mistakes"):
+    with pytest.raises(StoreError, match=r"refused.json is not a declaration .* \(1 errors"):
         read_declaration(object_store, refused, UserCollection, "collection")

@@ -122,7 +122,7 @@ def test_a_record_whose_parts_are_gone_is_made_again(
     lake.store.delete([made[1].key])
     (record,) = keys(lake, "records/ingest")
     assert not lake.remembers("ingest", ORIGIN)
-    with pytest.raises(StoreError, match="vanished while it was needed: run again"):
+    with pytest.raises(StoreError, match="was deleted while it was needed: run again"):
         lake.recall("ingest", ORIGIN)
     compute = Counted(lambda: observations("a", "b", n=3 if reproducible else 4))
     again = lake.build("ingest", ORIGIN, compute)

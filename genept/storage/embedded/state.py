@@ -1,6 +1,7 @@
-"""What the embedded store keeps: keys, the last server, volumes on disk; written to survive.
+"""State of the embedded store: credentials, the last server, volumes; and checks of its ports.
 
-Also whether the ports beside S3 refuse whoever has no certificate of the store.
+The process is in `genept.storage.embedded.server`, start and stop in
+`genept.storage.embedded.store`.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from genept.storage.embedded.server import GRPC_OFFSET, LOOPBACK
 
 
 def flush(data: Path) -> None:
-    """Return once everything that the server of the folder `data` acknowledged is on disk.
+    """Write everything that the server of the folder `data` acknowledged to disk (fsync).
 
-    Objects' bytes come first, then the index of names that refers to them.
+    The bytes of objects are written first, then the index of names that refers to them.
 
     Parameters
     ----------
@@ -37,10 +38,10 @@ def flush(data: Path) -> None:
     Raises
     ------
     OSError
-        The disk failed: what was acknowledged may be lost.
+        The disk failed; acknowledged writes may be lost.
     """
     for path in _in_order(data):
-        with suppress(FileNotFoundError):  # compacted in the meantime: its successor is durable
+        with suppress(FileNotFoundError):  # compacted in the meantime; the new file is durable
             sync(path)
 
 
@@ -61,9 +62,9 @@ Record = TypeVar("Record", "Credentials", "LastServer")
 
 @dataclass(frozen=True)
 class Credentials:
-    """The operator's keys, the key that the server's own parts sign with, and the roles' keys.
+    """Keys of the operator and the roles, and the key that the servers sign tokens with.
 
-    A store that is older than the roles has none of those until its next start.
+    A store of a version without roles gets the keys of the roles at its next start.
     """
 
     access_key: str
@@ -73,11 +74,11 @@ class Credentials:
 
     @property
     def operator(self) -> Keys:
-        """Who may do everything: creates the bucket, ends what killed writers left."""
+        """Keys of the operator, which have all rights."""
         return Keys(self.access_key, self.secret_key)
 
     def of(self, role: str) -> Keys:
-        """The keys of a role. Raises `StoreError` where the store has not got any yet."""
+        """Return the keys of a role. Raises `StoreError` if the store has none yet."""
         if role not in self.roles:
             raise StoreError(
                 "the object store was started by an older version, without roles: stop it with "
@@ -88,9 +89,9 @@ class Credentials:
 
 @dataclass(frozen=True)
 class LastServer:
-    """The last server of this folder; without a pid, one that was stopped.
+    """The last server of this folder; without a pid, it was stopped.
 
-    `identities` is the hash of what says who may do what, and of the certificates.
+    `identities` is the hash of identities, policies and certificates.
     """
 
     pid: int | None
@@ -99,30 +100,30 @@ class LastServer:
 
     @property
     def url(self) -> str:
-        """Where S3 answers."""
+        """URL of the S3 endpoint."""
         return f"http://{LOOPBACK}:{self.ports['s3']}"
 
 
 def credentials(folder: Path) -> Credentials:
-    """The keys of this store, made once. Raises `StoreError` when their file is damaged."""
+    """Return the keys of this store, created once. Raises `StoreError` if the file is damaged."""
     path = folder / "credentials.json"
     if not path.exists():
-        made = Credentials(**asdict(_new_keys()), signing_key=secrets.token_urlsafe(30))
-        _write(path, asdict(_with_roles(made)))
+        fresh = Credentials(**asdict(_new_keys()), signing_key=secrets.token_urlsafe(30))
+        _write(path, asdict(_with_roles(fresh)))
     remedy = "stop the store and delete the file: new keys are made, and the data stays"
     return _read(path, Credentials, remedy)
 
 
 def certificates(folder: Path) -> Certificates:
-    """Where this store keeps its certificates."""
+    """Return the certificates of this store."""
     return Certificates(folder / "certificates")
 
 
 def protection_version(folder: Path, bucket: str, product: str) -> str:
-    """Changes with the keys, with what the policies allow, and with the certificates.
+    """Return a hash of keys, policies and certificates.
 
-    Empty for keys without roles, and where there are no certificates or they end soon: a server
-    that was started so is to be started anew.
+    It is empty if roles have no keys, or certificates are missing or expire soon: then the server
+    must be restarted.
     """
     known, fingerprint = credentials(folder), certificates(folder).fingerprint()
     if set(ROLES) - set(known.roles) or not fingerprint:
@@ -132,7 +133,7 @@ def protection_version(folder: Path, bucket: str, product: str) -> str:
 
 
 def write_identities(folder: Path, bucket: str, product: str) -> Path:
-    """Write down, for the server, who may do what; roles that have no keys get them first."""
+    """Write the file of identities and policies; creates missing keys of roles."""
     known, path = _with_roles(credentials(folder)), folder / "identities.json"
     _write(folder / "credentials.json", asdict(known))
     _write(path, _identities(known, bucket, product))
@@ -145,7 +146,7 @@ def _identities(known: Credentials, bucket: str, product: str) -> dict[str, obje
 
 
 def _with_roles(known: Credentials) -> Credentials:
-    """Keys for the roles that have none, as in a store from before there were roles."""
+    """Create keys for roles that have none, as in a store of an older version."""
     roles: dict[str, dict[str, str]] = {
         role: known.roles.get(role) or asdict(_new_keys()) for role in ROLES
     }
@@ -157,9 +158,9 @@ def _new_keys() -> Keys:
 
 
 def last_server(folder: Path) -> LastServer | None:
-    """The server that was started last, if any; it may be gone.
+    """Return the server that was started last, if any; it may have ended.
 
-    Raises `StoreError` when its file is damaged.
+    Raises `StoreError` if its file is damaged.
     """
     path = folder / "server.json"
     if not path.exists():
@@ -168,7 +169,7 @@ def last_server(folder: Path) -> LastServer | None:
 
 
 def remember(folder: Path, started: LastServer) -> None:
-    """Write down the server that was started."""
+    """Record the server that was started."""
     _write(folder / "server.json", asdict(started))
 
 
@@ -187,19 +188,19 @@ SECONDS: Final = 5.0
 
 
 def inner_ports(ports: Mapping[str, int]) -> dict[str, int]:
-    """Every port of a server but S3's own, by a name for people."""
+    """Return the internal ports of a server (all but S3), by display name."""
     http = {service: port for service, port in ports.items() if service != "s3"}
     grpc = {f"{service}'s gRPC": port + GRPC_OFFSET for service, port in ports.items()}
     return http | grpc
 
 
 def open_ports(ports: Mapping[str, int], certificates: Certificates) -> list[str]:
-    """Names of the inner ports that do not ask for a certificate, or do not show the right one.
+    """Return the names of internal ports that accept clients without a valid certificate.
 
     Raises
     ------
     OSError
-        Nobody answers at a port.
+        A port does not accept connections.
     """
     known = certificates.client()
     stranger = certificates.client(with_certificate=False)
@@ -211,7 +212,7 @@ def open_ports(ports: Mapping[str, int], certificates: Certificates) -> list[str
 
 
 def _shakes_hands(port: int, context: ssl.SSLContext) -> bool:
-    """Whether the port speaks TLS, with the certificate of this store."""
+    """Whether the port serves TLS with the certificate of this store."""
     with socket.create_connection((LOOPBACK, port), SECONDS) as connection:
         try:
             context.wrap_socket(connection, server_hostname=LOOPBACK).close()
@@ -221,9 +222,9 @@ def _shakes_hands(port: int, context: ssl.SSLContext) -> bool:
 
 
 def _lets_in(port: int, context: ssl.SSLContext) -> bool:
-    """Whether anything but a refusal follows the handshake.
+    """Whether the port answers after the handshake.
 
-    In TLS 1.3 a client learns only from the first read that its certificate was asked for.
+    In TLS 1.3 a client learns only from its first read that a certificate is required.
     """
     with socket.create_connection((LOOPBACK, port), SECONDS) as connection:
         try:
@@ -236,7 +237,7 @@ def _lets_in(port: int, context: ssl.SSLContext) -> bool:
 
 
 def unserved_volumes(data: Path, master_port: int, certificates: Certificates) -> set[int]:
-    """Numbers of the volumes below `data` that the master does not know (yet).
+    """Return the numbers of volumes below `data` that the master does not serve (yet).
 
     Raises
     ------

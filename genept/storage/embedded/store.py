@@ -1,8 +1,8 @@
-"""The embedded object store: a SeaweedFS server of one's own, data in one folder on disk.
+"""The embedded object store: start, stop and status of the SeaweedFS server of one folder.
 
-Started when first needed, shared by every process that uses the folder, and left
-running until it is stopped. Buckets and objects belong to `genept.storage.object_store`; the
-process itself to `genept.storage.embedded.server`.
+It is started when first needed, shared by all processes that use the folder, and runs until it is
+stopped. Objects belong to `genept.storage.object_store`, the process to
+`genept.storage.embedded.server`.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ SECONDS_TO_START: Final = 60.0
 SECONDS_TO_ANSWER: Final = 5.0
 SECONDS_TO_STOP: Final = 30.0
 NEEDED_BYTES: Final = 512 << 20
-"""Free disk space below which SeaweedFS is not even started."""
+"""Free disk space below which SeaweedFS is not started."""
 
 REGION: Final = "us-east-1"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the server answers, and to whom."""
+    """URL and keys of the server; `access_key` and `secret_key` are the operator's."""
 
     url: str
     access_key: str
@@ -54,13 +54,13 @@ class Endpoint:
     credentials: Credentials = field(repr=False)
 
     def keys(self, role: Role) -> Keys:
-        """The keys of a role; those of the endpoint itself are the operator's."""
+        """Return the keys of a role."""
         return self.credentials.of(role)
 
 
 @dataclass(frozen=True)
 class Status:
-    """What can be told without asking the server: `since` is when it was started."""
+    """Status of the server without a request to it; `since` is its start."""
 
     running: bool
     url: str | None
@@ -76,11 +76,11 @@ class EmbeddedStore:
     Parameters
     ----------
     folder
-        Holds the data, the log, the credentials (mode 600) and `server.json`.
+        Contains the data, the log, the credentials (mode 600) and `server.json`.
     bucket
-        Exists once `start` or `ensure` returned.
+        Name of the bucket that `start` and `ensure` create.
     product
-        Whose objects the roles may use; by default those of every product of the bucket.
+        First segment of the keys that the roles may use; all products by default.
     """
 
     def __init__(self, folder: Path, bucket: str = "lake", product: str = ANY_PRODUCT) -> None:
@@ -89,18 +89,23 @@ class EmbeddedStore:
         self.data, self.log = self.folder / "data", self.folder / "weed.log"
 
     def ensure(self) -> Endpoint:
-        """The endpoint of the running server; starts one if there is none. Raises as `start`."""
+        """Return the endpoint of the running server; starts it if necessary, see `start`."""
         last = state.last_server(self.folder)
         return (self._await(last) if last and self._is_up_to_date(last) else None) or self.start()
 
     def start(self) -> Endpoint:
-        """Start the server, unless it runs, and wait until it answers signed requests.
+        """Start the server unless it runs, and wait until it answers signed requests.
+
+        Returns
+        -------
+        Endpoint
+            URL and keys.
 
         Raises
         ------
         StoreError
-            The server is not installed, has no disk space, cannot write its folder, ended
-            at once or does not answer within a minute; with the end of its log.
+            The server is not installed, has no disk space, cannot write its folder, ended, or
+            does not answer within a minute; with the end of its log.
         """
         with self._locked():
             last = state.last_server(self.folder)
@@ -116,14 +121,14 @@ class EmbeddedStore:
                 markup=False,
                 soft_wrap=True,
             )
-            # The first may lose a port to somebody, or meet a server that is still ending.
+            # The first attempt may lose a port, or meet a server that is still ending.
             for remembered in (last.ports if last else {}, {}):
                 if endpoint := self._launch(server.choose_ports(remembered)):
                     return endpoint
-            raise self._obituary()
+            raise self._ended_at_start()
 
     def stop(self) -> bool:
-        """Stop the server of this folder, and no other process; whether there was one."""
+        """Stop the server of this folder; return whether it was running."""
         if not self.folder.is_dir():
             return False
         with self._locked():
@@ -137,7 +142,7 @@ class EmbeddedStore:
             return True
 
     def status(self) -> Status:
-        """Whether the server runs and where; starts nothing."""
+        """Return whether the server runs, and its URL; starts nothing."""
         last = state.last_server(self.folder)
         process = server.find(last.pid, self.data) if last else None
         if last is None or process is None:
@@ -146,7 +151,7 @@ class EmbeddedStore:
         return Status(True, last.url, process.pid, since, self.data, self.log)
 
     def flush(self) -> None:
-        """Return once everything that the server acknowledged is on disk.
+        """Write everything that the server acknowledged to disk.
 
         Raises
         ------
@@ -162,7 +167,7 @@ class EmbeddedStore:
             ) from error
 
     def _is_up_to_date(self, last: LastServer) -> bool:
-        """Whether a server was started with today's keys, policies and certificates."""
+        """Whether a server was started with the present keys, policies and certificates."""
         version = state.protection_version(self.folder, self.bucket, self.product)
         return bool(version) and last.identities == version
 
@@ -175,9 +180,9 @@ class EmbeddedStore:
         environment = {
             "PATH": os.defpath,
             "HOME": str(self.folder),
-            # The ports beside S3 serve whoever has the certificate, and nobody else …
+            # Internal ports require the certificate …
             **protection.environment(),
-            # … and ask even those for a token.
+            # … and a token.
             "WEED_JWT_SIGNING_KEY": credentials.signing_key,
             "WEED_JWT_SIGNING_READ_KEY": credentials.signing_key,
             "WEED_JWT_FILER_SIGNING_KEY": credentials.signing_key,
@@ -195,36 +200,36 @@ class EmbeddedStore:
         return endpoint
 
     def open_ports(self) -> list[str]:
-        """Names of the running server's ports that let in whoever has no certificate."""
+        """Return the names of internal ports that accept clients without a certificate."""
         last = state.last_server(self.folder)
         return open_ports(last.ports, state.certificates(self.folder)) if last else []
 
     def _check_closed(self, launched: LastServer) -> None:
-        """End the server, and raise, when one of its inner ports lets strangers in, or may do."""
+        """Stop the server, and raise, unless its internal ports are known to be closed."""
         try:
-            found = self.open_ports()
+            open_ports = self.open_ports()
         except OSError as error:
-            found = [f"not checked: {error}"]
-        if not found:
+            open_ports = [f"not checked: {error}"]
+        if not open_ports:
             return
         if process := server.find(launched.pid, self.data):
             server.end(process, SECONDS_TO_STOP)
         raise StoreError(
             f"the embedded store was stopped: any process of this machine could use its ports "
-            f"({', '.join(found)}). Delete {state.certificates(self.folder).folder}, and any "
+            f"({', '.join(open_ports)}). Delete {state.certificates(self.folder).folder}, and any "
             f"security.toml of SeaweedFS on this machine; then start it again. Its log ends:\n"
             f"{self._log_tail()}"
         )
 
     def _await(self, launched: LastServer) -> Endpoint | None:
-        """Wait until the server is ready to use, or gone: then there is no endpoint."""
+        """Wait until the server is ready; None if it ended."""
         credentials = state.credentials(self.folder)
         endpoint = Endpoint(
             launched.url, credentials.access_key, credentials.secret_key, credentials
         )
         deadline = time.monotonic() + SECONDS_TO_START
-        trouble = "nobody accepts connections"
-        # S3 answers before the last of the others does, and all of them are checked.
+        trouble = "connections are not accepted"
+        # S3 answers before the other servers, and all of them are checked.
         ports = {launched.ports["s3"], *inner_ports(launched.ports).values()}
         while time.monotonic() < deadline:
             if (process := server.find(launched.pid, self.data)) is None:
@@ -243,7 +248,7 @@ class EmbeddedStore:
         )
 
     def _check_ready(self, endpoint: Endpoint, launched: LastServer) -> None:
-        """Raise unless the keys are accepted, the bucket exists and what is stored is served."""
+        """Raise unless the keys are accepted, the bucket exists and all volumes are served."""
         with self._client(endpoint) as store:
             store.ensure_bucket()
         known = state.certificates(self.folder)
@@ -260,8 +265,8 @@ class EmbeddedStore:
             read_timeout=SECONDS_TO_ANSWER,
         )
 
-    def _obituary(self) -> StoreError:
-        """Why the server ended while it was started."""
+    def _ended_at_start(self) -> StoreError:
+        """The error for a server that ended while it was started."""
         return StoreError(
             f"the embedded store ended while it started. Its log {self.log} ends:\n"
             f"{self._log_tail()}\nIf another server uses {self.data}, stop that one; if the disk "
@@ -270,7 +275,7 @@ class EmbeddedStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Let one process at a time start or stop; the system frees a dead one's lock."""
+        """Let one process at a time start or stop the server."""
         try:
             private_folder(self.folder)
             with FileLock(self.folder / "lock"):
@@ -282,7 +287,7 @@ class EmbeddedStore:
             ) from error
 
     def _prepare_folder(self) -> None:
-        """Make the data folder, keep the log of the previous server apart, look for room."""
+        """Create the data folder, rotate the log, and check the free disk space."""
         private_folder(self.data)
         if self.log.exists():
             self.log.replace(self.folder / "weed.log.1")
