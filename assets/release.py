@@ -15,8 +15,8 @@ from genept.models.cards.model_reports import model_reports, release_pages
 from genept.nomenclature.report import mapping_pages
 from genept.release import run_records
 from genept.release.approvals import COMMAND, approval_page
-from genept.release.manifest import Evidence, Manifest, ReleasedFiles
-from genept.release.publish import Candidate, Published
+from genept.release.manifest import CheckEvidence, Manifest, ReleasedFiles
+from genept.release.publish import Published, ReleaseCandidate
 from genept.release.review import HeldError, Reviewed, review
 from genept.release.staging import passed_on
 from genept.schema.tables import TABLES
@@ -150,7 +150,7 @@ def publish_tables(
         name: check_table(platform.lake, tables[name], complete=complete) for name in TABLES
     }
     return platform.releases.publish(
-        Candidate(
+        ReleaseCandidate(
             tables=tables,
             evidence=evidence,
             sources=sources,
@@ -169,7 +169,7 @@ def publish_tables(
 def _audit_pages(
     platform: Platform,
     tables: Mapping[str, StoredTable],
-    evidence: Mapping[str, Evidence],
+    evidence: Mapping[str, CheckEvidence],
     reviewed: Reviewed,
 ) -> dict[str, bytes]:
     """Checks, approvals, mapping reports, pictures and model cards; rendered for a new release."""

@@ -26,7 +26,7 @@ from genept.models.cards.model_reports import (
 from genept.models.evidence import Cohort, Interval, ModelEvidence, Predictions
 from genept.nomenclature.report import mapping_report
 from genept.release.approvals import Approval, approval_page
-from genept.release.manifest import Evidence as Checked
+from genept.release.manifest import CheckEvidence as Checked
 from validation.engine import index_page, run_suite
 from validation.suites import Expectation, Suite
 

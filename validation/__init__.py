@@ -1,5 +1,5 @@
-"""What must be true of every table before it is published.
+"""Checks that every table must pass before it is published.
 
-Suites are made from `genept.schema.tables`; Great Expectations runs them on narrow
-columns, numpy on matrices. How checks block a run is `orchestration`'s business.
+Suites are derived from `genept.schema.tables`; Great Expectations evaluates them on scalar columns,
+numpy checks matrices. How a failed check blocks a run is defined in `orchestration`.
 """

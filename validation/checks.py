@@ -17,7 +17,7 @@ import polars as pl
 
 from genept.common.errors import ConflictError, MissingObjectError
 from genept.embeddings.expression import embedding_matrix
-from genept.release.manifest import Evidence
+from genept.release.manifest import CheckEvidence
 from genept.schema.columns import Table
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
@@ -28,30 +28,39 @@ from validation.suites import narrow, suite_for
 SAMPLE = 2_000
 
 COLLAPSED = 0.99999
-"""Mean cosine above which a space says nothing. Weighted means of thousands of gene vectors
-lie close together by construction: .9999 was measured, and diagnoses are still read from it."""
+"""Mean cosine above which the vectors are reported as nearly equal. Weighted means of thousands of
+gene vectors are similar by construction: .9999 was measured in a space that predicts diagnoses."""
 
 CONSTANT = 1e-6
-"""A dimension of unit vectors whose values spread less than this does not vary."""
+"""Range of the values of a dimension below which it counts as constant."""
 
 DEAD = 0.01
-"""Share of dimensions that may be constant: all-MiniLM-L6-v2 has three of 384 that are."""
+"""Share of dimensions that may be constant: all-MiniLM-L6-v2 has three of 384."""
 
 DOUBLED = 0.2
 
 
-def check_table(lake: Lake, stored: StoredTable, *, complete: bool = True) -> Evidence:
-    """Check a table, or recall that this very content was checked.
+def check_table(lake: Lake, stored: StoredTable, *, complete: bool = True) -> CheckEvidence:
+    """Check a table, unless the same content was checked by the same suite before.
 
     Parameters
     ----------
+    lake
+        The lake of the table, where the evidence is stored.
+    stored
+        The table.
     complete
-        Whether everything in the catalogue was built; see `validation.suites.suite_for`.
+        Whether the whole catalogue was built; see `validation.suites.suite_for`.
+
+    Returns
+    -------
+    CheckEvidence
+        The result of the check.
 
     Raises
     ------
     SuiteError
-        If the suite cannot be run. No evidence is left then.
+        The suite cannot be evaluated. No evidence is stored then.
     """
     table = TABLES[stored.table]
     suite = suite_for(table, complete=complete)
@@ -60,29 +69,29 @@ def check_table(lake: Lake, stored: StoredTable, *, complete: bool = True) -> Ev
         return _recall(lake, address)
     from validation.engine import run_suite
 
-    found = run_suite(suite, _narrow_frame(lake, table, stored))
+    result = run_suite(suite, _narrow_frame(lake, table, stored))
     matrix_failed, matrix_warnings = _matrices(lake, table, stored)
-    failed = (*found.failed, *matrix_failed)
-    evidence = Evidence(
+    failed = (*result.failed, *matrix_failed)
+    evidence = CheckEvidence(
         table=table.name,
         data_version=stored.data_version,
         suite=suite.version,
         passed=not failed,
-        expectations=found.expectations,
+        expectations=result.expectations,
         failed=failed,
-        warnings=(*found.warnings, *matrix_warnings),
-        page=f"{address}-{hashlib.sha256(found.page).hexdigest()[:8]}.html",
+        warnings=(*result.warnings, *matrix_warnings),
+        page=f"{address}-{hashlib.sha256(result.page).hexdigest()[:8]}.html",
     )
-    lake.store.put_if_absent(evidence.page, found.page)
+    lake.store.put_if_absent(evidence.page, result.page)
     try:
         lake.store.put_if_absent(f"{address}.json", evidence.body())
-    except ConflictError:  # somebody else finished the same check first: theirs stands
+    except ConflictError:  # another process finished the same check first: its result counts
         return _recall(lake, address)
     return evidence
 
 
-def _recall(lake: Lake, address: str) -> Evidence:
-    return Evidence.model_validate_json(lake.store.get(f"{address}.json"))
+def _recall(lake: Lake, address: str) -> CheckEvidence:
+    return CheckEvidence.model_validate_json(lake.store.get(f"{address}.json"))
 
 
 def _narrow_frame(lake: Lake, table: Table, stored: StoredTable) -> pd.DataFrame:
@@ -104,15 +113,24 @@ def _matrices(lake: Lake, table: Table, stored: StoredTable) -> tuple[list[str],
     return failed, warnings
 
 
-def evidence_pages(lake: Lake, evidence: Iterable[Evidence]) -> dict[str, bytes]:
-    """The rendered results and their index, by path under a release's `audit/`."""
+def evidence_pages(lake: Lake, evidence: Iterable[CheckEvidence]) -> dict[str, bytes]:
+    """Return the rendered results and their index, by path below a release's `audit/`."""
     evidence = list(evidence)
-    pages = {f"checks/{one.table}.html": lake.store.get(one.page) for one in evidence}
+    pages = {f"checks/{checked.table}.html": lake.store.get(checked.page) for checked in evidence}
     return {"checks/index.html": index_page(evidence), **pages}
 
 
 def foreign_genes(lake: Lake, stored: StoredTable, genes: StoredTable) -> list[str]:
-    """Genes that a table names and the reference does not have.
+    """Find genes of a table that the reference does not have.
+
+    Parameters
+    ----------
+    lake
+        The lake of both tables.
+    stored
+        A table with a column ``ensembl_gene_id``.
+    genes
+        Table `genes`.
 
     Returns
     -------
@@ -135,7 +153,20 @@ def foreign_genes(lake: Lake, stored: StoredTable, genes: StoredTable) -> list[s
 def expression_findings(
     lake: Lake, expression: StoredTable, axis: StoredTable, observations: StoredTable
 ) -> list[str]:
-    """Rows that are no CSR rows of the collection: unequal, unsorted or foreign lists and ids."""
+    """Find rows of expression that are not CSR rows of their collection.
+
+    Parameters
+    ----------
+    lake
+        The lake of the tables.
+    expression, axis, observations
+        Tables `expression`, `gene_axis` and `observations`.
+
+    Returns
+    -------
+    list of str
+        Sentences on lists of unequal length, unsorted or invalid indices, and other ids.
+    """
     findings = []
     for partition in dict.fromkeys(part.partition for part in expression.parts):
         where = "/".join(partition)
@@ -154,7 +185,7 @@ def expression_findings(
             )
         listed = lake.read(observations.part(*partition), ["observation_id"])["observation_id"]
         if sorted(ids) != listed.to_list():
-            findings.append(f"{where}: its observations are not those of table observations")
+            findings.append(f"{where}: its observations differ from those in table observations")
     return findings
 
 
@@ -168,7 +199,7 @@ def _is_csr(n_genes: int) -> pl.Expr:
 
 
 def doubled_targets(lake: Lake, axis: StoredTable) -> list[str]:
-    """Genes that stand on one collection's axis more than once."""
+    """Find genes that are more than once on the axis of a collection; a sentence for each."""
     findings = []
     for part in axis.parts:
         genes = lake.read(part, ["ensembl_gene_id"])
@@ -182,17 +213,19 @@ def doubled_targets(lake: Lake, axis: StoredTable) -> list[str]:
 
 
 def matrix_findings(name: str, matrix: npt.NDArray[np.float32]) -> tuple[list[str], list[str]]:
-    """What is wrong with an embedding matrix, and what is merely odd.
+    """Check an embedding matrix as a whole.
 
     Parameters
     ----------
+    name
+        Name of the matrix, for the sentences.
     matrix
-        Rows × dimensions, unit rows.
+        Float32, rows × dimensions, rows of unit length.
 
     Returns
     -------
     failed, warnings
-        Sentences for the person who must act.
+        Sentences on faults, and on unusual properties.
     """
     failed: list[str] = []
     warnings: list[str] = []

@@ -1,6 +1,7 @@
-"""Great Expectations, imported when the first suite runs, and nowhere else; and its pages.
+"""Evaluation of suites by Great Expectations, and the rendered pages.
 
-Data docs are made to stand alone, so that a release can carry them.
+Great Expectations is imported here only, when the first suite runs. Pages are self-contained, so
+that a release can include them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 import pandas as pd
 
 from genept.common.display import NO_SCRIPTS, html_text
-from genept.release.manifest import Evidence
+from genept.release.manifest import CheckEvidence
 from validation.suites import Expectation, Suite
 
 _LEFT_OUT: Final = frozenset({"script", "link", "img", "footer", "iframe", "object", "embed"})
@@ -41,10 +42,9 @@ ol, ul { padding-left: 1.2rem; }
 
 
 def standalone(page: str) -> bytes:
-    """A data docs page without scripts, and without anything that is fetched from elsewhere.
+    """Remove scripts and references to other hosts from a data docs page.
 
-    Values in it are text already (`validation.engine`): this is about the elements of the
-    templates.
+    Values in it are escaped already; this concerns the elements of the templates.
     """
     copy = _Standalone()
     copy.feed(page)
@@ -53,7 +53,7 @@ def standalone(page: str) -> bytes:
 
 
 class _Standalone(HTMLParser):
-    """Writes again what it reads, but for elements and attributes that fetch or run something."""
+    """Copies HTML without elements and attributes that load or run something."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
@@ -119,12 +119,12 @@ def _own(attribute: tuple[str, str | None]) -> tuple[str, str | None]:
     return name, value
 
 
-def index_page(evidence: Iterable[Evidence]) -> bytes:
+def index_page(evidence: Iterable[CheckEvidence]) -> bytes:
     """What was checked of every table, what came out, and where to read more."""
     rows = "".join(
-        f'<tr><td><a href="{html_text(one.table)}.html">{html_text(one.table)}</a></td>'
-        f"<td>{one.expectations}</td><td>{_findings(one)}</td><td><code>{html_text(one.data_version[:12])}</code></td></tr>"
-        for one in evidence
+        f'<tr><td><a href="{html_text(checked.table)}.html">{html_text(checked.table)}</a></td>'
+        f"<td>{checked.expectations}</td><td>{_findings(checked)}</td><td><code>{html_text(checked.data_version[:12])}</code></td></tr>"
+        for checked in evidence
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">{NO_SCRIPTS}'
@@ -136,14 +136,14 @@ def index_page(evidence: Iterable[Evidence]) -> bytes:
     ).encode()
 
 
-def _findings(evidence: Evidence) -> str:
-    failed = [f'<span class="failed">{html_text(one)}</span>' for one in evidence.failed]
+def _findings(evidence: CheckEvidence) -> str:
+    failed = [f'<span class="failed">{html_text(finding)}</span>' for finding in evidence.failed]
     return "<br>".join([*failed, *map(html_text, evidence.warnings)]) or "all hold"
 
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """What a suite found; sentences name column, expectation and what was seen."""
+    """Result of a suite; sentences name the column, the expectation and observed values."""
 
     expectations: int
     failed: tuple[str, ...]
@@ -152,27 +152,29 @@ class SuiteResult:
 
 
 class SuiteError(RuntimeError):
-    """An expectation and the frame do not fit each other."""
+    """An expectation cannot be evaluated on the frame."""
 
 
 def run_suite(suite: Suite, frame: pd.DataFrame) -> SuiteResult:
-    """Validate a frame.
+    """Evaluate a suite on a frame.
 
     Parameters
     ----------
+    suite
+        The expectations.
     frame
-        The columns that the suite speaks of; lists already summed up per row.
+        The columns of the suite, as `validation.suites.narrow` returns them.
 
     Raises
     ------
     SuiteError
-        If an expectation could not be evaluated: nothing is known of the frame then.
+        An expectation could not be evaluated.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
 
-    # This module sets a level of its own when it is imported, and tells of each temporary folder.
+    # This module sets its own level on import, and would log each temporary folder.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
@@ -182,16 +184,16 @@ def run_suite(suite: Suite, frame: pd.DataFrame) -> SuiteResult:
         .add_batch_definition_whole_dataframe("whole")
         .get_batch({"dataframe": frame})
     )
-    expectations = [_build(gx, one) for one in suite.expectations]
+    expectations = [_build(gx, expectation) for expectation in suite.expectations]
     definition = gx.ExpectationSuite(name=suite.table, expectations=expectations)
     result = batch.validate(definition, result_format="SUMMARY")
     failed: list[str] = []
     warnings: list[str] = []
-    for one in result.results:
-        _require_evaluated(suite, one)
-        if not one.success:
-            (failed if one.expectation_config.severity == "critical" else warnings).append(
-                _sentence(one)
+    for outcome in result.results:
+        _require_evaluated(suite, outcome)
+        if not outcome.success:
+            (failed if outcome.expectation_config.severity == "critical" else warnings).append(
+                _sentence(outcome)
             )
     return SuiteResult(len(result.results), tuple(failed), tuple(warnings), _page(result))
 
@@ -203,14 +205,14 @@ def _build(gx: Any, expectation: Expectation) -> Any:
 
 
 def _require_evaluated(suite: Suite, result: Any) -> None:
-    """Great Expectations calls an exception a failure; it tells one per metric, or one in all."""
-    told = result.exception_info or {}
-    for one in (told, *told.values()):
-        if isinstance(one, dict) and one.get("raised_exception"):
+    """Raise `SuiteError` for exceptions, which Great Expectations reports as failures."""
+    exceptions = result.exception_info or {}
+    for exception in (exceptions, *exceptions.values()):
+        if isinstance(exception, dict) and exception.get("raised_exception"):
             config = result.expectation_config
             raise SuiteError(
                 f"table {suite.table!r}: {config.type} {config.kwargs} could not be evaluated: "
-                f"{one['exception_message']}"
+                f"{exception['exception_message']}"
             )
 
 
@@ -225,8 +227,8 @@ def _sentence(result: Any) -> str:
     seen = result.result.get("partial_unexpected_list") or result.result.get("observed_value")
     count = result.result.get("unexpected_count")
     shown = str(seen[:3] if isinstance(seen, list) else seen)[:200]
-    found = f"{count} rows, such as {shown}" if count else f"found {shown}"
-    return f"{subject}: {config.type} {arguments} does not hold: {found}"
+    observed = f"{count} rows, such as {shown}" if count else f"found {shown}"
+    return f"{subject}: {config.type} {arguments} does not hold: {observed}"
 
 
 def _page(result: Any) -> bytes:
@@ -237,7 +239,7 @@ def _page(result: Any) -> bytes:
 
 
 def _escaped(document: Any) -> Any:
-    """The same document, whose text is HTML: the templates of pages put it in as it stands."""
+    """The same document with escaped text: the templates insert it without escaping."""
     from great_expectations.render import RenderedDocumentContent
 
     class Escaped(RenderedDocumentContent):  # type: ignore[misc]
@@ -251,7 +253,7 @@ def _escaped(document: Any) -> Any:
 def _as_html(content: Any) -> Any:
     if isinstance(content, dict):
         return {
-            key: value if key == "params" else _as_html(value)  # those the view escapes itself
+            key: value if key == "params" else _as_html(value)  # the view escapes these
             for key, value in content.items()
         }
     if isinstance(content, list):
@@ -261,7 +263,7 @@ def _as_html(content: Any) -> Any:
 
 @cache
 def _view() -> Any:
-    """One for all pages: a new one compiles its templates anew, which takes longer than a suite."""
+    """The view of all pages; compiling its templates takes longer than a suite."""
     from great_expectations.render.view import DefaultJinjaPageView
 
     return DefaultJinjaPageView()

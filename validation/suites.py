@@ -1,6 +1,7 @@
-"""Suites: the expectations that a table's declaration implies, as plain data.
+"""Suites: the expectations that follow from the declaration of a table, as plain data.
 
-Rows are summed up so that Great Expectations can check them: plain columns, lists per row.
+Lists are summarised by row, so that Great Expectations can check scalar columns. Evaluation is in
+`validation.engine`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from genept.storage.provenance import code_version, sha256_of
 
 
 def narrow(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """The columns that the table's suite speaks of."""
-    return rows.select(one for column in table.columns for one in _narrow(column))
+    """Return the columns of the suite of a table: scalars, and summaries of lists."""
+    return rows.select(expression for column in table.columns for expression in _narrow(column))
 
 
 def _narrow(column: Column) -> list[pl.Expr]:
@@ -40,7 +41,7 @@ def _narrow(column: Column) -> list[pl.Expr]:
 
 
 def _is_bad(column: Column, values: pl.Expr) -> pl.Expr:
-    """Whether values are NaN or infinite, or empty where none may be."""
+    """Whether values are NaN, infinite, or missing where they are required."""
     if not column.is_floating:
         return values.is_null()
     return (~values.is_finite()).fill_null(column.is_list or not column.nullable)
@@ -62,28 +63,30 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Suite:
-    """All expectations of one table; `version` changes when any of them or the checks do."""
+    """The expectations of a table."""
 
     table: str
     expectations: tuple[Expectation, ...]
 
     @property
     def version(self) -> str:
-        """Hash of the suite and of the code that runs it."""
+        """Hash of the expectations, the code of this package and Great Expectations' version."""
         return sha256_of(
-            [asdict(one) for one in self.expectations],
+            [asdict(expectation) for expectation in self.expectations],
             code_version("validation"),
             version("great-expectations"),
         )
 
 
 def suite_for(table: Table, *, complete: bool = True) -> Suite:
-    """The suite of a table.
+    """Return the suite of a table.
 
     Parameters
     ----------
+    table
+        Declaration of the table.
     complete
-        Whether everything in the catalogue was built. If not, too few rows only warn.
+        Whether the whole catalogue was built. If not, too few rows are only a warning.
     """
     rows = Expectation(
         "ExpectTableRowCountToBeBetween",
@@ -94,7 +97,7 @@ def suite_for(table: Table, *, complete: bool = True) -> Suite:
     unique = Expectation("ExpectCompoundColumnsToBeUnique", key)
     if len(table.key) == 1:
         unique = Expectation("ExpectColumnValuesToBeUnique", {"column": table.key[0]})
-    columns = (one for column in table.columns for one in _of_column(column))
+    columns = (expectation for column in table.columns for expectation in _of_column(column))
     return Suite(table.name, (rows, unique, *columns))
 
 

@@ -28,18 +28,22 @@ SHOWN: Final = 20
 
 
 class Hold(Document):
-    """What a run was held for; without changes, a run after it was not held.
+    """The changes that a run was held for; without changes, the last run was not held.
 
     Parameters
     ----------
     against
-        The release that was current.
+        Id of the release that was current.
+    at
+        When the run was held.
     run
-        The run that was held, as the orchestrator names it; empty if it has no name.
+        Id of the run; empty if it has none.
+    changes
+        Changes of tables that need an approval.
     inputs
-        What else changed since that release, in words: sources, the platform's version.
+        Sentences on changed sources and versions since that release.
     removed
-        Collections and spaces of that release that the run was not to build.
+        Collections and spaces of that release that the run was configured not to build.
     nonce
         Set anew each time the record is written.
     """
@@ -57,11 +61,11 @@ class Hold(Document):
 
     @property
     def tables(self) -> list[str]:
-        """The tables that are held."""
+        """Names of the tables that are held."""
         return list(dict.fromkeys(change.table for change in self.changes))
 
     def lines(self) -> list[str]:
-        """What is held, a line for each subject that is gone and for each other change."""
+        """Return one line for each subject that is gone and for each other change."""
         gone: dict[tuple[str, str], list[Change]] = defaultdict(list)
         others: list[str] = []
         for change in self.changes:
@@ -87,16 +91,16 @@ class Hold(Document):
 
 
 def current_hold(releases: Releases) -> Hold | None:
-    """What the last run was held for, against the release that is current; none if it was not."""
+    """Return the hold of the last run against the current release; None if it was not held."""
     pointer = releases.pointer()
     hold = _held(releases, pointer).read()[0] if pointer else None
     return hold if hold is not None and hold.changes else None
 
 
 def record_hold(releases: Releases, pointer: Pointer, hold: Hold) -> Hold:
-    """Record what a run is held for, in place of what the run before it was held for.
+    """Record a hold in place of that of the run before; return it as it is recorded.
 
-    A record of the same changes stands as it is; so does one that another run writes meanwhile.
+    A record of the same changes is kept, and so is one that another run writes at the same time.
     """
     known, etag = _held(releases, pointer).read()
     if (known.changes if known else ()) == hold.changes:
@@ -115,7 +119,7 @@ def new_hold(
     removed: Sequence[str] = (),
     now: datetime | None = None,
 ) -> Hold:
-    """A hold as of now; see `Hold` for the parameters."""
+    """Return a hold as of now; see `Hold` for the parameters."""
     return Hold(
         against=against,
         at=(now or datetime.now(UTC)).replace(microsecond=0),
@@ -127,18 +131,17 @@ def new_hold(
 
 
 def same_tenure(pointer: Pointer | None, other: Pointer | None) -> bool:
-    """Whether no release was published or rolled back from between two states of the pointer."""
+    """Return whether nothing was published or rolled back between two states of the pointer."""
     if pointer is None or other is None:
         return pointer is other
     return _tenure(pointer) == _tenure(other)
 
 
 def _tenure(pointer: Pointer) -> str:
-    """Names the time for which a release stays current.
+    """Identifier of the period in which a release is current.
 
-    A release may become current again after a rollback, and is then compared anew. Between two
-    such times another release was published and went on the deny list, so the list tells them
-    apart; a claim that changes hands, or a denial that is lifted, leaves it as it is.
+    After a rollback a release is current again, which is another period: the deny list has grown
+    in between. Taking over a claim and lifting a denial do not begin a new period.
     """
     return f"{pointer.release_id}/{sha256_of(sorted(set(pointer.heads)))[:16]}"
 
@@ -152,7 +155,23 @@ def _held(releases: Releases, pointer: Pointer) -> SwappedDocument[Hold]:
 
 
 class Approval(Document):
-    """Somebody's word that the changes of a table that were seen are meant."""
+    """The statement of a person that the changes of a table are intended.
+
+    Parameters
+    ----------
+    table
+        Name of the table.
+    against
+        Id of the release that was current.
+    changes
+        The changes that were approved.
+    by
+        Name of the person.
+    at
+        When the approval was given.
+    reason
+        Why the changes are intended.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -165,12 +184,12 @@ class Approval(Document):
     reason: str
 
     def covers(self, change: Change) -> bool:
-        """Whether it lets a change pass: one that was seen, or one that is hardly larger."""
+        """Return whether it covers a change: one that was approved, or a slightly larger one."""
         return any(seen.covers(change) for seen in self.changes)
 
 
 def approvals(releases: Releases) -> list[Approval]:
-    """What is approved of the next release."""
+    """Return the approvals that hold for the next release."""
     pointer = releases.pointer()
     if pointer is None:
         return []
@@ -180,8 +199,8 @@ def approvals(releases: Releases) -> list[Approval]:
 
 
 def not_approved(changes: Sequence[Change], given: Sequence[Approval]) -> list[Change]:
-    """The changes that no approval covers."""
-    return [change for change in changes if not any(one.covers(change) for one in given)]
+    """Return the changes that no approval covers."""
+    return [change for change in changes if not any(approval.covers(change) for approval in given)]
 
 
 def approve(
@@ -193,14 +212,22 @@ def approve(
     seen: Hold | None = None,
     now: datetime | None = None,
 ) -> list[Approval]:
-    """Approve what is held now, for the next release.
+    """Approve changes that are held, for the next release.
 
     Parameters
     ----------
+    releases
+        Opened with the publisher's keys.
     tables
-        Only these of the tables that are held; none: all of them.
+        Names of held tables to approve; all by default.
+    by
+        Name of the person who approves.
+    reason
+        Why the changes are intended.
     seen
-        The hold that whoever approves has looked at; by default the one that is recorded now.
+        The hold that the person has seen; by default the one that is recorded now.
+    now
+        When the approval is given; the present time by default.
 
     Returns
     -------
@@ -210,15 +237,15 @@ def approve(
     Raises
     ------
     StoreError
-        Nothing is held, or nothing of one of the tables; it was approved already, or at the same
-        time; something else is held than was seen, or another release became current; nobody
-        says who or why.
+        Nothing is held, or nothing of one of the tables; the changes were approved already, or at
+        the same time; the hold is not the one that was seen; another release became current; or
+        `by` or `reason` is empty.
     """
     if not by.strip() or not reason.strip():
-        raise StoreError("an approval says who gives it and why: others will read it")
+        raise StoreError("an approval says who gives it and why: name the person and the reason")
     pointer = releases.pointer()
     if pointer is None:
-        raise StoreError("nothing has been released yet: there is nothing to differ from")
+        raise StoreError("nothing has been released yet, so nothing can be held: run `genept run`")
     hold = _held(releases, pointer).read()[0]
     if seen is not None and seen.against != pointer.release_id:
         raise StoreError(
@@ -227,66 +254,66 @@ def approve(
         )
     if hold is None or not hold.changes:
         raise StoreError(
-            f"nothing is held against {pointer.release_id}: the last run that compared itself "
+            f"nothing is held against {pointer.release_id}: the last run that was compared "
             "with it did not differ too much"
         )
     if seen is not None and seen.changes != hold.changes:
         raise StoreError(
-            f"a run was held for something else meanwhile: look at it with `{COMMAND}`, and "
-            "approve that"
+            f"another run was held for something else meanwhile: look at it with `{COMMAND}`, "
+            "and approve that"
         )
     known = approvals(releases)
     if unknown := sorted(set(tables) - set(hold.tables)):
         raise StoreError(f"nothing is held of {', '.join(unknown)}; of {', '.join(hold.tables)} is")
-    wanted = [one for one in hold.changes if not tables or one.table in tables]
+    wanted = [change for change in hold.changes if not tables or change.table in tables]
     changes = not_approved(wanted, known)
-    done = [one for one in known if one.table in {change.table for change in wanted}]
+    done = [approval for approval in known if approval.table in {change.table for change in wanted}]
     if done and not changes:
         raise StoreError(
             f"{done[0].table} was approved already against {pointer.release_id}, by {done[0].by}: "
-            f"{done[0].reason}; run again, and it is published"
+            f"{done[0].reason}; run again to publish"
         )
     given = [
         Approval(
             table=table,
             against=pointer.release_id,
-            changes=tuple(one for one in changes if one.table == table),
+            changes=tuple(change for change in changes if change.table == table),
             by=by.strip(),
             at=(now or datetime.now(UTC)).replace(microsecond=0),
             reason=reason.strip(),
         )
-        for table in dict.fromkeys(one.table for one in changes)
+        for table in dict.fromkeys(change.table for change in changes)
     ]
-    for one in given:
-        seen_part = sha256_of([change.model_dump() for change in one.changes])[:16]
-        key = f"{_folder(releases, pointer)}/approved/{one.table}-{seen_part}.json"
+    for approval in given:
+        seen_part = sha256_of([change.model_dump() for change in approval.changes])[:16]
+        key = f"{_folder(releases, pointer)}/approved/{approval.table}-{seen_part}.json"
         try:
-            declare(releases.store, key, one)
+            declare(releases.store, key, approval)
         except ConflictError:
             raise StoreError(
-                f"somebody else approved {one.table} at the same time: run again, and it is "
-                "published"
+                f"somebody else approved {approval.table} at the same time: run again to publish"
             ) from None
     _require_current(releases, pointer)
     return given
 
 
 def approval_page(given: Sequence[Approval]) -> dict[str, bytes]:
-    """What a release says of the approvals that it was made under; nothing without any."""
+    """Return the audit page that lists approvals, by path; empty without approvals."""
     if not given:
         return {}
     lines = ["# Approved", ""]
-    for one in given:
+    for approval in given:
         lines.append(
-            f"- **{one.table}** may differ from {one.against}: {markdown_text(one.reason)} "
-            f"({markdown_text(one.by)}, {one.at:%Y-%m-%d %H:%M} UTC)"
+            f"- **{approval.table}** may differ from {approval.against}: "
+            f"{markdown_text(approval.reason)} "
+            f"({markdown_text(approval.by)}, {approval.at:%Y-%m-%d %H:%M} UTC)"
         )
-        lines += [f"    - {markdown_text(change)}" for change in one.changes]
+        lines += [f"    - {markdown_text(change)}" for change in approval.changes]
     return {"approvals.md": "\n".join([*lines, ""]).encode()}
 
 
 def _require_current(releases: Releases, pointer: Pointer) -> None:
-    """Refuse to call something approved that no run will look at."""
+    """Raise `StoreError` if another release became current: the approval has no effect then."""
     now = releases.pointer()
     if not same_tenure(pointer, now):
         current = now.release_id if now else "none"

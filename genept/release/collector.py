@@ -1,4 +1,4 @@
-"""Deleting garbage, in two steps: it is listed first, and deleted once it was listed for a while.
+"""Garbage collection in two steps: garbage is listed, and deleted after a grace period.
 
 What is garbage is decided in `genept.release.garbage`.
 """
@@ -27,25 +27,25 @@ from genept.storage.garbage_list import Marks
 from genept.storage.object_store import ObjectStore
 
 GRACE: Final = timedelta(days=1)
-"""How long garbage must have been listed before it is deleted."""
+"""Minimum time between listing and deletion."""
 
 
 AT_ONCE: Final = 500
-"""Objects deleted in one request, before which the collector asks whether it still may."""
+"""Objects of one deletion request; the claim is renewed before each request."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Garbage, and since when it is on the list."""
+    """Garbage, and the time at which each key was listed."""
 
     garbage: tuple[Garbage, ...]
     since: dict[str, datetime]
     now: datetime
 
     def due(self, grace: timedelta) -> list[Garbage]:
-        """What has been listed for so long."""
+        """Return the garbage that was listed at least `grace` ago."""
         keys = {key for key, moment in self.since.items() if self.now - moment >= grace}
-        return [chosen for one in self.garbage if (chosen := one.only(keys)).sizes]
+        return [chosen for group in self.garbage if (chosen := group.only(keys)).sizes]
 
 
 def list_garbage(
@@ -55,14 +55,14 @@ def list_garbage(
     part_age: timedelta = PART_AGE,
     accepted: Collection[str] = (),
 ) -> Listed:
-    """Find garbage and write down since when it is garbage; deletes nothing.
+    """Find garbage and list it in the store; deletes nothing.
 
     Parameters
     ----------
     releases
-        Opened with the publisher's keys: the list is written.
+        Opened with the publisher's keys, which may write the list.
     now
-        By default what the store's clock says, by which objects are dated.
+        By default the time by the store's clock, which also dates objects.
     part_age, accepted
         As in `find_garbage`.
     """
@@ -85,26 +85,30 @@ def delete_garbage(
     part_age: timedelta = PART_AGE,
     accepted: Collection[str] = (),
 ) -> tuple[Listed, list[Garbage]]:
-    """List garbage, and delete what has been listed for `grace` and is garbage still.
+    """List garbage, and delete what was listed at least `grace` ago and is still garbage.
 
     Parameters
     ----------
     releases
-        Opened with the publisher's keys: the claim, the list and the pointer are written.
+        Opened with the publisher's keys, which may write the claim, the list and the pointer.
     store
-        The same bucket, opened with the keys of whoever may delete.
+        The same bucket, opened with the keys of role ``gc``.
     state_of
-        What became of the run that has the claim; see `Claim.take`.
+        State of the run that holds the claim; see `Claim.take`.
+    grace
+        Minimum time between listing and deletion.
+    now, part_age, accepted
+        As in `list_garbage`.
 
     Returns
     -------
-    tuple
+    listed, deleted
         What is listed, and what of it was deleted.
 
     Raises
     ------
     LostClaimError
-        If a run or another collector is at work, or took over meanwhile.
+        A run or another collector holds the claim, or took it over.
     """
     collector = _Collector(releases, store, state_of)
     collector.confirm()
@@ -123,7 +127,7 @@ def delete_garbage(
 
 
 class _Collector:
-    """One collector at work."""
+    """One garbage collection."""
 
     def __init__(
         self, releases: Releases, store: ObjectStore, state_of: Callable[[str], RunState]
@@ -133,24 +137,24 @@ class _Collector:
         self.marks = releases.marks
 
     def confirm(self) -> None:
-        """Claim, or renew the claim; raises `LostClaimError` if somebody else has it."""
+        """Take or renew the claim. Raises `LostClaimError` if another process holds it."""
         self.claim.collect(self.name, self.state_of)
 
     def end(self) -> None:
-        """Let go of the claim."""
+        """Release the claim."""
         self.claim.end_collection(self.name)
 
     def delete_releases(
         self, due: Sequence[Garbage], now: datetime, accepted: Collection[str]
     ) -> Iterator[Garbage]:
-        """Delete folders of releases, and what a killed collector left of such."""
+        """Delete folders of releases, and the rest of those that a killed collector left."""
         wanted = {str(one.release_id) for one in due}
         left = set(self.marks.read().doomed)
         if not wanted | left:
             return
         self.marks.change(lambda marks: marks.with_doomed({*marks.doomed, *wanted}))
         self.claim.fence()
-        # From here on nobody makes one of them current; who did so before is seen now.
+        # No process can make one of them current from here on; one that did so before is seen.
         protected = protected_releases(self.releases)
         garbage = {one.release_id: one for one in release_folders(self.releases, now, accepted)}
         for release_id in sorted(wanted | left):
@@ -164,7 +168,7 @@ class _Collector:
             self.marks.change(partial(_without_doomed, release_id))
 
     def delete_from_lake(self, due: Sequence[Garbage]) -> Iterator[Garbage]:
-        """Delete from the lake what nobody took off the list meanwhile."""
+        """Delete the objects of the lake that are still listed."""
         for one in due:
             in_use = referenced(self.releases) if one.what.startswith(PARTS) else set()
             chosen = [key for key in one.keys if key not in in_use]

@@ -1,7 +1,7 @@
-"""What changed between two releases: rows, columns, and the values that moved.
+"""Differences between two releases: the document, and its renderings as JSON and Markdown.
 
-The document and its two renderings. How values are compared is in `genept.release.diff_values`;
-whether a change is too large to publish is decided elsewhere.
+Values are compared in `genept.release.diff_values`. Whether a change is too large to publish is
+decided in `genept.release.drift`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHOWN = 20
 
 
 class TableDifference(Document):
-    """One table that is not the same in both releases."""
+    """Differences of one table."""
 
     rows_before: int
     rows_after: int
@@ -39,7 +39,7 @@ class TableDifference(Document):
 
 
 class Differences(Document):
-    """Everything that a reader of `before` finds otherwise in `after`."""
+    """Everything that differs between the releases `before` and `after`."""
 
     before: str
     after: str
@@ -52,27 +52,39 @@ class Differences(Document):
     metrics: tuple[MetricChange, ...]
 
     def pages(self) -> dict[str, bytes]:
-        """The document as JSON and as Markdown, by path under a release's `audit/`."""
+        """Return the document as JSON and Markdown, by path below a release's `audit/`."""
         return {"differences.json": self.body(), "differences.md": self.text().encode()}
 
     def text(self) -> str:
-        """The document as Markdown, which is readable as plain text, too."""
+        """Return the document as Markdown."""
         return "\n".join(_lines(self)) + "\n"
 
 
 def differences(files: ReleasedFiles, before: Manifest, after: Manifest) -> Differences:
     """Compare two releases; files of equal content are not opened.
 
+    Parameters
+    ----------
+    files
+        Access to the files of the releases.
+    before, after
+        Manifests of the releases, which need not be sealed.
+
+    Returns
+    -------
+    Differences
+        Tables, vectors, gene mappings and metrics that differ.
+
     Raises
     ------
     StoreError
-        If a file of either release cannot be read.
+        A file of either release cannot be read.
     """
     names = list(dict.fromkeys((*before.tables, *after.tables)))
     tables = {
         name: _table_difference(before.tables.get(name), after.tables.get(name)) for name in names
     }
-    changed = {name: one for name, one in tables.items() if one is not None}
+    changed = {name: difference for name, difference in tables.items() if difference is not None}
     return Differences(
         before=before.release_id,
         after=after.release_id,
@@ -106,39 +118,44 @@ def _table_difference(
         ),
         partitions_added=tuple(sorted(new_parts.keys() - old_parts.keys())),
         partitions_removed=tuple(sorted(old_parts.keys() - new_parts.keys())),
-        partitions_changed=tuple(sorted(one for one in both if old_parts[one] != new_parts[one])),
+        partitions_changed=tuple(
+            sorted(partition for partition in both if old_parts[partition] != new_parts[partition])
+        ),
     )
 
 
 def _columns(table: ReleasedTable | None) -> dict[str, tuple[str, str | None]]:
-    return {one.name: (one.type, one.unit) for one in table.columns} if table else {}
+    return {column.name: (column.type, column.unit) for column in table.columns} if table else {}
 
 
 def _partitions(table: ReleasedTable | None) -> dict[str, list[str]]:
     """Hashes of the files of each partition."""
-    found: dict[str, list[str]] = {}
+    hashes: dict[str, list[str]] = {}
     for file in table.files if table else ():
-        found.setdefault("/".join(file.partition) or "(whole)", []).append(file.sha256)
-    return found
+        hashes.setdefault("/".join(file.partition) or "(whole)", []).append(file.sha256)
+    return hashes
 
 
-def _lines(found: Differences) -> Iterator[str]:
-    yield f"# Differences: {found.before} → {found.after}"
-    if found.schema_before != found.schema_after:
-        yield f"\nSchema version: {found.schema_before or 'none'} → {found.schema_after or 'none'}"
+def _lines(document: Differences) -> Iterator[str]:
+    yield f"# Differences: {document.before} → {document.after}"
+    if document.schema_before != document.schema_after:
+        old, new = document.schema_before or "none", document.schema_after or "none"
+        yield f"\nSchema version: {old} → {new}"
     yield "\n## Tables\n"
-    for name, table in found.tables.items():
+    for name, table in document.tables.items():
         yield from _table_lines(name, table)
-    yield f"- unchanged: {', '.join(found.unchanged) or 'none'}"
+    yield f"- unchanged: {', '.join(document.unchanged) or 'none'}"
     yield from _section(
-        "Vectors that moved (cosine of a vector with its former self)",
-        (line for one in found.vectors for line in _vector_lines(one)),
+        "Vectors that changed (cosine of the new with the old vector)",
+        (line for drift in document.vectors for line in _vector_lines(drift)),
     )
     yield from _section(
-        "Gene names that mean something else",
-        (line for one in found.mappings for line in _mapping_lines(one)),
+        "Gene names that are mapped otherwise",
+        (line for change in document.mappings for line in _mapping_lines(change)),
     )
-    yield from _section("Metrics that moved, furthest first", _metric_lines(found.metrics))
+    yield from _section(
+        "Metrics that changed, largest change first", _metric_lines(document.metrics)
+    )
 
 
 def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
@@ -157,27 +174,27 @@ def _table_lines(name: str, table: TableDifference) -> Iterator[str]:
                 yield f"    - {what} {how}: {_some(listed)}"
 
 
-def _vector_lines(one: VectorDrift) -> Iterator[str]:
-    counts = f"{one.compared:,} compared, {one.added:,} added, {one.removed:,} removed"
-    spread = ", ".join(f"{name} {value:.4f}" for name, value in (one.quantiles or {}).items())
+def _vector_lines(drift: VectorDrift) -> Iterator[str]:
+    counts = f"{drift.compared:,} compared, {drift.added:,} added, {drift.removed:,} removed"
+    spread = ", ".join(f"{name} {value:.4f}" for name, value in (drift.quantiles or {}).items())
     yield (
-        f"- {one.table} {markdown_text(one.partition)}: {counts}; "
-        f"{spread or markdown_text(one.incomparable)}"
+        f"- {drift.table} {markdown_text(drift.partition)}: {counts}; "
+        f"{spread or markdown_text(drift.incomparable)}"
     )
-    for worst in one.worst:
+    for worst in drift.worst:
         yield f"    - {worst.cosine:.4f} {markdown_text(worst.label)} {markdown_text(worst.id)}"
 
 
-def _mapping_lines(one: MappingChange) -> Iterator[str]:
-    yield f"- {markdown_text(one.collection)}: {one.changed:,} of {one.compared:,}"
-    for turn, n in one.turns.items():
-        yield f"    - {markdown_text(turn)}: {n:,}, such as {_some(one.examples[turn])}"
+def _mapping_lines(change: MappingChange) -> Iterator[str]:
+    yield f"- {markdown_text(change.collection)}: {change.changed:,} of {change.compared:,}"
+    for turn, n in change.turns.items():
+        yield f"    - {markdown_text(turn)}: {n:,}, such as {_some(change.examples[turn])}"
 
 
 def _metric_lines(metrics: tuple[MetricChange, ...]) -> Iterator[str]:
-    for one in metrics[:SHOWN]:
-        remark = "" if one.within_interval else "  **outside its former interval**"
-        yield f"- {one.before:.4f} → {one.after:.4f}  {markdown_text(one.name)}{remark}"
+    for change in metrics[:SHOWN]:
+        remark = "" if change.within_interval else "  **outside its former interval**"
+        yield f"- {change.before:.4f} → {change.after:.4f}  {markdown_text(change.name)}{remark}"
     if len(metrics) > SHOWN:
         yield f"- and {len(metrics) - SHOWN} more, in differences.json"
 

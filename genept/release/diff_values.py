@@ -1,6 +1,6 @@
-"""Values that moved between two releases: vectors by cosine, gene names, metrics.
+"""Values that differ between two releases: vectors by cosine, gene mappings, metrics.
 
-Only partitions whose bytes differ are opened, one at a time.
+Only partitions whose bytes differ are read, one at a time.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ METRICS: Final = {
     "benchmark_results": ("task", "dataset", "representation", "model", "split", "metric"),
     "model_evaluations": ("model", "representation", "cohort", "metric", "split"),
 }
-"""What names a metric in each table of metrics: not the model's version, which is to change."""
+"""Columns that identify a metric, by table, without the version of the model."""
 
 
-class Moved(Document):
-    """One vector that moved, and how far."""
+class ChangedVector(Document):
+    """A vector that changed, and its cosine with the old one."""
 
     id: str
     label: str
@@ -34,7 +34,7 @@ class Moved(Document):
 
 
 class VectorDrift(Document):
-    """How far the vectors of one partition moved; none of them can tell if the space changed."""
+    """How much the vectors of one partition changed; `incomparable` says why none is compared."""
 
     table: str
     partition: str
@@ -42,12 +42,12 @@ class VectorDrift(Document):
     added: int
     removed: int
     quantiles: dict[str, float] | None
-    worst: tuple[Moved, ...] = ()
+    worst: tuple[ChangedVector, ...] = ()
     incomparable: str | None = None
 
 
 class MappingChange(Document):
-    """Gene names of a collection that got another outcome, or another gene."""
+    """Gene names of a collection that have another outcome, or another gene."""
 
     collection: str
     compared: int
@@ -57,7 +57,7 @@ class MappingChange(Document):
 
 
 class MetricChange(Document):
-    """A metric whose value moved, and whether it stayed within its former interval."""
+    """A metric whose value changed, and whether it is within its former confidence interval."""
 
     table: str
     name: str
@@ -70,7 +70,7 @@ Pair = tuple[str, list[ReleasedFile], list[ReleasedFile]]
 
 
 def vector_drifts(files: ReleasedFiles, before: Manifest, after: Manifest) -> Iterator[VectorDrift]:
-    """Every partition of vectors that is in both releases and differs."""
+    """Compare the partitions of vectors that both releases have and that differ."""
     tables = [
         name
         for name, table in after.tables.items()
@@ -104,7 +104,9 @@ def _drift(
     )
     order = np.argsort(cosines, kind="stable")[:WORST]
     worst = [
-        Moved(id=rows[key][int(at)], label=str(rows["label"][int(at)]), cosine=float(cosines[at]))
+        ChangedVector(
+            id=rows[key][int(at)], label=str(rows["label"][int(at)]), cosine=float(cosines[at])
+        )
         for at in order
         if cosines[at] < 1 - 1e-6
     ]
@@ -138,7 +140,7 @@ def _cosines(
 def mapping_changes(
     files: ReleasedFiles, before: Manifest, after: Manifest
 ) -> Iterator[MappingChange]:
-    """Collections in which a gene name has another outcome, or means another gene."""
+    """Compare the gene mappings of each collection."""
     columns = ["input_id", "outcome", "ensembl_gene_id"]
     for collection, old, new in _changed("gene_mapping", before, after):
         then, now = _read(files, before, old, columns), _read(files, after, new, columns)
@@ -174,15 +176,15 @@ def mapping_changes(
 
 
 def metric_changes(files: ReleasedFiles, before: Manifest, after: Manifest) -> list[MetricChange]:
-    """Metrics of both releases whose value moved, furthest first."""
-    found = []
+    """Compare the metrics of both releases; the largest change comes first."""
+    metrics = []
     for table, key in METRICS.items():
         for _, old, new in _changed(table, before, after):
             then, now = _read(files, before, old), _read(files, after, new)
             both = then.join(now, on=list(key), suffix="_now").filter(
                 pl.col("value") != pl.col("value_now")
             )
-            found += [
+            metrics += [
                 MetricChange(
                     table=table,
                     name=" · ".join(str(row[part]) for part in key),
@@ -193,25 +195,27 @@ def metric_changes(files: ReleasedFiles, before: Manifest, after: Manifest) -> l
                 )
                 for row in both.iter_rows(named=True)
             ]
-    return sorted(found, key=lambda one: (-abs(one.after - one.before), one.table, one.name))
+    return sorted(
+        metrics, key=lambda metric: (-abs(metric.after - metric.before), metric.table, metric.name)
+    )
 
 
 def _changed(table: str, before: Manifest, after: Manifest) -> Iterator[Pair]:
-    """Partitions of a table that both releases have, with other bytes."""
+    """Partitions of a table that both releases have, with different bytes."""
     if table not in before.tables or table not in after.tables:
         return
     old, new = _by_partition(before, table), _by_partition(after, table)
     for partition in sorted(old.keys() & new.keys()):
         then, now = old[partition], new[partition]
-        if [one.sha256 for one in then] != [one.sha256 for one in now]:
+        if [file.sha256 for file in then] != [file.sha256 for file in now]:
             yield "/".join(partition) or "(whole)", then, now
 
 
 def _by_partition(manifest: Manifest, table: str) -> dict[tuple[str, ...], list[ReleasedFile]]:
-    found: dict[tuple[str, ...], list[ReleasedFile]] = {}
+    files: dict[tuple[str, ...], list[ReleasedFile]] = {}
     for file in manifest.tables[table].files:
-        found.setdefault(file.partition, []).append(file)
-    return found
+        files.setdefault(file.partition, []).append(file)
+    return files
 
 
 def _read(

@@ -1,9 +1,8 @@
-"""What of a candidate has to be approved: parts of tables that lost or gained too many rows.
+"""Drift: parts of tables that lost or gained too many rows since the current release.
 
-Only what the current release has is compared. Rows under a value that it does not have in that
-column, such as a new collection, space or label, are explained by that value;
-`genept.schema.tables` says which columns name subjects. What is recorded of it is
-`genept.release.approvals`' business.
+Only values that the current release has are compared: rows of a new collection, space or label do
+not count. `genept.schema.tables` says which columns name subjects. Recording and approving is in
+`genept.release.approvals`.
 """
 
 from __future__ import annotations
@@ -26,28 +25,30 @@ from genept.storage.provenance import StoredTable
 FEWEST: Final = 0.8
 MOST: Final = 1.5
 FEW: Final = 10
-"""A difference of fewer rows holds nothing, unless nothing is left."""
+"""A difference of fewer rows is never too much, unless no row is left."""
 
 ROWS: Final = "rows"
 Rows: TypeAlias = pl.DataFrame
-"""One row for each combination of some columns' values, with its number of rows in `ROWS`."""
+"""One row for each combination of values of some columns, with its number of rows in `ROWS`."""
 
 _File: TypeAlias = tuple[tuple[str, ...], int, Callable[[], Path]]
-"""A file of a table: the values of its partition, its rows, and what fetches it."""
+"""A file of a table: the values of its partition, its number of rows, and its download."""
 
 
 class Change(Document):
-    """A part of a table whose rows changed too much.
+    """A part of a table whose number of rows changed too much.
 
     Parameters
     ----------
+    table
+        Name of the table.
     column
-        The column by whose value the rows are chosen; several, separated by commas, name a
-        partition; empty for the whole table.
+        Name of the column that selects the rows; names of the partition columns, separated by
+        commas; or empty for the whole table.
     value
-        The value, or the values of a partition separated by slashes.
+        Value of the column, or values of the partition columns separated by slashes.
     before, after
-        Rows in the current release and in the candidate, without those that new values explain.
+        Rows in the current release and in the candidate, without rows of new values.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -60,14 +61,14 @@ class Change(Document):
 
     @property
     def subject(self) -> str:
-        """What the value names, such as ``collection``; empty for the whole table."""
+        """Kind of the value, such as ``collection``; empty for the whole table."""
         declared = TABLES.get(self.table)
-        names = {one.name: one.subject for one in declared.subjects} if declared else {}
+        names = {column.name: column.subject for column in declared.subjects} if declared else {}
         return names.get(self.column) or (self.column and "partition")
 
     @property
     def part(self) -> str:
-        """Which part of which table, such as ``observations, collection pbmc-hao``."""
+        """Description of the part, such as ``observations, collection pbmc-hao``."""
         return f"{self.table}, {self.subject} {self.value}" if self.column else self.table
 
     def __str__(self) -> str:
@@ -78,10 +79,15 @@ class Change(Document):
         return f"{self.part}: {self.before:,} rows became {self.after:,} ({share})"
 
     def covers(self, later: Change) -> bool:
-        """Whether who approved this change approved a later one.
+        """Return whether an approval of this change covers a later one.
 
-        That is so for the same part of the same table, as long as its rows are no further from
-        those that were approved than rows may differ from release to release.
+        It does for the same part of the same table, if the rows differ from the approved number
+        by no more than they may differ from release to release.
+
+        Parameters
+        ----------
+        later
+            A change of a later run.
         """
         if (self.table, self.column, self.value) != (later.table, later.column, later.value):
             return False
@@ -93,7 +99,7 @@ class Change(Document):
 
 
 def is_too_much(before: int, after: int) -> bool:
-    """Whether so many rows may not become so many unasked: 20 % fewer, 50 % more, or none."""
+    """Return whether a change needs an approval: 20 % fewer rows, 50 % more, or none left."""
     if not before or (after and abs(after - before) < FEW):
         return False
     return not FEWEST * before < after < MOST * before
@@ -102,24 +108,43 @@ def is_too_much(before: int, after: int) -> bool:
 def changes(
     lake: Lake, files: ReleasedFiles, last: Manifest, tables: Mapping[str, StoredTable]
 ) -> list[Change]:
-    """The parts of tables that changed too much since a release.
+    """Find the parts of tables that changed too much since a release.
 
-    Tables of equal content are not opened; of others, only the columns that name subjects are
-    read, and none where the partitions say it all. A table that is no longer declared is not
-    compared: whether it may go is decided by `genept.release.gate`.
+    Tables of equal content are not read; of others, only the columns that name subjects are read,
+    unless these are all partition columns. Tables that are no longer declared are not compared:
+    see `genept.release.gate`.
+
+    Parameters
+    ----------
+    lake
+        The lake with the parts of the candidate.
+    files
+        Access to the files of the release.
+    last
+        Manifest of the release.
+    tables
+        Tables of the candidate, by name.
+
+    Returns
+    -------
+    list of Change
+        In order of the tables of the release.
     """
-    found: list[Change] = []
+    changed: list[Change] = []
     for name, released in last.tables.items():
         stored = tables.get(name)
         if name not in TABLES or (stored and stored.data_version == released.data_version):
             continue
         table, known = TABLES[name], {column.name for column in released.columns}
-        wanted = dict.fromkeys((*table.partition, *(one.name for one in table.subjects)))
+        wanted = dict.fromkeys((*table.partition, *(column.name for column in table.subjects)))
         columns = [column for column in wanted if column in known]
         before = _counted(
             columns,
             released.partition,
-            [(one.partition, one.rows, partial(files.local, last, one)) for one in released.files],
+            [
+                (file.partition, file.rows, partial(files.local, last, file))
+                for file in released.files
+            ],
         )
         after = _counted(
             columns,
@@ -129,12 +154,12 @@ def changes(
                 for part in (stored.parts if stored else ())
             ],
         )
-        found += _table_changes(table, before, after)
-    return found
+        changed += _table_changes(table, before, after)
+    return changed
 
 
 def _counted(columns: Sequence[str], partition: Sequence[str], files: Iterable[_File]) -> Rows:
-    """How many rows have each combination of values of the columns."""
+    """Count the rows of each combination of values of the columns."""
     schema = dict.fromkeys(columns, pl.String()) | {ROWS: pl.Int64()}
     if set(columns) <= set(partition):
         counted = [
@@ -160,38 +185,40 @@ def _counted(columns: Sequence[str], partition: Sequence[str], files: Iterable[_
 
 def _table_changes(table: Table, before: Rows, after: Rows) -> list[Change]:
     """Changes of one table, given the rows of each combination of subjects and partition."""
-    subjects = [one.name for one in table.subjects if one.name in before.columns]
-    subjects.sort(key=lambda name: name != table.collection)  # what goes with one is told of it
-    partition = [one for one in table.partition if one in before.columns]
+    subjects = [column.name for column in table.subjects if column.name in before.columns]
+    subjects.sort(
+        key=lambda name: name != table.collection
+    )  # a collection explains its other subjects
+    partition = [name for name in table.partition if name in before.columns]
     partitions = [partition] if len(partition) > 1 else []
     lasting = [[name] for name in subjects if table[name].lasting]
     explained = after
     for keys in (*([name] for name in subjects), *partitions):
         explained = explained.join(before, on=keys, how="semi")
-    found: list[Change] = []
+    candidates: list[Change] = []
     kept = before
     for keys in (*lasting, *partitions):
         gone = kept.join(after, on=keys, how="anti")
-        found += _too_much(table, keys, gone, gone.clear())
+        candidates += _too_much(table, keys, gone, gone.clear())
         kept = kept.join(after, on=keys, how="semi")
     for keys in (*lasting, []):
-        found += _too_much(table, keys, kept, explained)
-    distinct: dict[tuple[int, int], str] = {}  # the same rows, seen from another column
+        candidates += _too_much(table, keys, kept, explained)
+    distinct: dict[tuple[int, int], str] = {}  # the same rows, selected by another column
     return [
         change
-        for change in found
+        for change in candidates
         if distinct.setdefault((change.before, change.after), change.column) == change.column
         and not (table.lists_missing and change.after < change.before)
     ]
 
 
 def _too_much(table: Table, keys: Sequence[str], before: Rows, after: Rows) -> Iterator[Change]:
-    """The values of some columns, or the whole table, whose rows changed too much."""
+    """Changes of the values of some columns, or of the whole table, that are too much."""
     if not keys:
         rows = [("", int(before[ROWS].sum()), int(after[ROWS].sum()))]
     else:
         value = pl.concat_str(keys, separator="/").alias("value")
-        sums = [one.group_by(value).agg(pl.col(ROWS).sum()) for one in (before, after)]
+        sums = [rows_of.group_by(value).agg(pl.col(ROWS).sum()) for rows_of in (before, after)]
         joined = sums[0].join(sums[1], on="value", how="left").fill_null(0).sort("value")
         rows = list(joined.iter_rows())
     for name, was, now in rows:

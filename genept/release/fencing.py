@@ -1,10 +1,9 @@
-"""Who may publish or collect garbage: the run or collector that claimed the product last.
+"""The claim: a lease with fencing, held by the one run or collector that may write releases.
 
-A run claims before it hands over its first table, a collector before it deletes. Whether a holder
-is still at work is for the orchestrator to say. That a run which was given up cannot publish,
-whenever it wakes up, is held by the store alone: the claim lists every run that has lost it, and
-taking it from a run that was given up changes the pointer, so that a swap under way fails.
-Before the first release there is no pointer to change: there a swap under way may still succeed.
+A run takes it before its first table, a collector before it deletes. The orchestrator says whether
+a holder is still active. The claim lists the runs that lost it, and taking it from a run that was
+given up rewrites the pointer (the fence), so that a pending swap of that run fails. Before the
+first release there is no pointer, and such a swap may succeed.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ from genept.storage.documents import Document, SwappedDocument
 RunState = Literal["at work", "done", "given up"]
 
 TRIES: Final = 5
-"""How often a claim is tried anew when others claim at the same moment."""
+"""Attempts to take the claim when other processes take it at the same time."""
 
 REMEMBERED: Final = 2000
-"""How many runs that lost the claim are listed in it: five years of nightly runs."""
+"""Number of runs that lost the claim which it lists: five years of nightly runs."""
 
 COLLECTION_TIME: Final = timedelta(minutes=15)
-"""How long the claim of a collector holds after its last renewal: a killed one blocks no longer."""
+"""Time until the claim of a collector expires unless it is renewed."""
 
 SKEW: Final = timedelta(minutes=1)
-"""By how much clocks of different machines may differ for a collector's claim to be believed."""
+"""Allowed difference between the clocks of machines when a claim's expiry is checked."""
 
 
 class LostClaimError(StoreError):
-    """The run does not hold the claim: it may build, and must not publish."""
+    """The run does not hold the claim: it may build, but must not publish."""
 
 
 class _Held(Document):
@@ -53,12 +52,12 @@ class _Held(Document):
 
 
 class Claim:
-    """The claim on one product: `run.json`, rewritten by compare-and-swap.
+    """The claim on the releases of one product: `run.json`, replaced by compare-and-swap.
 
     Parameters
     ----------
     releases
-        Those that the holder may publish; their store must be allowed to write the pointer.
+        The releases of the product, opened with the publisher's keys.
     """
 
     def __init__(self, releases: Releases) -> None:
@@ -68,25 +67,27 @@ class Claim:
         self._confirmed_for: str | None = None
 
     def take(self, run_id: str, state_of: Callable[[str], RunState]) -> None:
-        """Claim for a run; nothing is written if it holds the claim already.
+        """Take the claim for a run; nothing is written if the run holds it already.
 
         Parameters
         ----------
+        run_id
+            Id of the run.
         state_of
-            What has become of another run. From one that is at work nothing is taken.
+            Returns the state of another run. An active run keeps the claim.
 
         Raises
         ------
         LostClaimError
-            If the run had the claim before and lost it, another run or a collector of garbage is
-            at work, or others keep claiming at the same moment.
+            The run lost the claim before, another run or a collector is active, or other
+            processes took the claim at each attempt.
         """
         if self._confirmed_for != run_id:
             self._take(run_id, state_of, until=None)
             self._confirmed_for = run_id
 
     def collect(self, collector: str, state_of: Callable[[str], RunState]) -> None:
-        """Claim for a collector of garbage, or renew its claim, for `COLLECTION_TIME`.
+        """Take or renew the claim for a garbage collector, for `COLLECTION_TIME`.
 
         Parameters
         ----------
@@ -98,12 +99,12 @@ class Claim:
         Raises
         ------
         LostClaimError
-            If a run or another collector is at work.
+            A run or another collector is active.
         """
         self._take(collector, state_of, until=datetime.now(UTC) + COLLECTION_TIME)
 
     def end_collection(self, collector: str) -> None:
-        """Let go of the claim of a collector, if it still has it."""
+        """Release the claim of a collector, if it still holds it."""
         held, etag = self._read()
         if held.run_id == collector:
             ended = held.model_copy(update={"until": datetime.fromtimestamp(0, UTC)})
@@ -111,20 +112,20 @@ class Claim:
                 self._document.swap(ended, etag)
 
     def holder(self) -> str | None:
-        """The run, or the collector, that claimed last; none before the first."""
+        """Return the run or collector that took the claim last; None before the first."""
         return self._read()[0].run_id or None
 
     def confirm(self, run_id: str) -> None:
-        """Raise `LostClaimError` unless the claim is still this run's."""
+        """Raise `LostClaimError` unless this run holds the claim."""
         held, _ = self._read()
         if held.run_id != run_id:
             raise self._lost(run_id, held)
 
     def fence(self) -> None:
-        """Change the pointer's ETag, so that whoever read it before cannot swap it any more."""
+        """Rewrite the pointer, so that a swap with the ETag of an earlier read fails."""
         pointer, etag = self.releases.pointer_with_etag()
         if pointer is not None:
-            with suppress(ConflictError):  # somebody swapped it, which changed the ETag as well
+            with suppress(ConflictError):  # another swap changed the ETag as well
                 self.releases.swap(pointer.model_copy(update={"seq": pointer.seq + 1}), etag)
 
     def _take(
@@ -144,7 +145,7 @@ class Claim:
                         "until": until,
                         "epoch": held.epoch + 1,
                         "lost_by": lost_by,
-                        # Whoever dies between claiming and fencing leaves that to the next process.
+                        # If this process is killed before it fences, the next one does.
                         "fenced": held.fenced and state != "given up",
                     }
                 )
@@ -159,12 +160,14 @@ class Claim:
                     self.fence()
                     self._document.swap(new.model_copy(update={"fenced": True}), etag)
                 return
-        raise LostClaimError(f"{self.store.uri(self.key)} keeps changing hands: run again")
+        raise LostClaimError(
+            f"{self.store.uri(self.key)} is taken by other processes all the time: run again"
+        )
 
     def _state(self, held: _Held, state_of: Callable[[str], RunState]) -> RunState:
-        """What became of the holder; raises `LostClaimError` if it is still at work."""
+        """State of the holder; raises `LostClaimError` if it is active."""
         if held.until is not None:
-            # One that is further ahead is of a wrong clock, and asks again before it deletes.
+            # An expiry further ahead is due to a wrong clock; its collector checks the claim again.
             if timedelta() < held.until - datetime.now(UTC) <= COLLECTION_TIME + SKEW:
                 raise LostClaimError(
                     f"{held.run_id} is at work since {held.claimed_at}: run again when it has "
@@ -199,7 +202,7 @@ class Claim:
 
 
 def collector_name() -> str:
-    """A name for a collector of garbage that no other has."""
+    """Return a unique name for a garbage collector."""
     return f"{_COLLECTOR} {secrets.token_hex(4)}"
 
 

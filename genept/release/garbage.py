@@ -1,7 +1,7 @@
-"""What is garbage: what nobody will read again. Found here, deleted in `genept.release.collector`.
+"""What is garbage: releases and parts of the lake that are not needed any more.
 
-Kept always are the current and the previous release; what else may go, and when, is decided
-here, and listed in an order of deletion that a kill cannot turn into a torn release.
+The current and the previous release are always kept. Objects are ordered so that a deletion that is
+killed does not leave an incomplete release. Deletion is in `genept.release.collector`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,23 @@ PART_AGE: Final = timedelta(days=30)
 UPLOAD_AGE: Final = timedelta(days=1)
 PARTS: Final = "lake parts of "
 DIGEST: Final = 64
-"""Digits of a data version, with which the name of a table's note begins."""
+"""Number of hex digits of a data version, with which names of table records begin."""
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """Objects that go together, and why.
+    """Objects that are deleted together, and why.
 
     Parameters
     ----------
+    what
+        Description of the objects.
+    why
+        Why they may be deleted.
     sizes
-        Bytes of each object by its key, in the order of their deletion.
+        Size of each object in bytes, by key, in the order of deletion.
     release_id
-        Whose folder it is, if it is a release's.
+        Id of the release whose folder it is, if any.
     """
 
     what: str
@@ -47,16 +51,16 @@ class Garbage:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Keys in the order of their deletion."""
+        """Keys in the order of deletion."""
         return tuple(self.sizes)
 
     @property
     def bytes(self) -> int:
-        """Size of all objects."""
+        """Total size in bytes."""
         return sum(self.sizes.values())
 
     def only(self, keys: Collection[str]) -> Garbage:
-        """Those of its objects that are among `keys`."""
+        """Return the same with only those objects that are among `keys`."""
         return replace(self, sizes={key: n for key, n in self.sizes.items() if key in keys})
 
 
@@ -67,19 +71,26 @@ def find_garbage(
     part_age: timedelta = PART_AGE,
     accepted: Collection[str] = (),
 ) -> list[Garbage]:
-    """What may be deleted; deletes nothing.
+    """Find what may be deleted; deletes nothing.
 
     Parameters
     ----------
+    releases
+        The releases of the product.
     now
-        The time by the store's clock, by which objects are dated.
+        Present time by the store's clock, which also dates objects.
     part_age
-        How old something in the lake must be. Of what is that old there go: tables and proofs
-        of checks that no release holds, records of steps whose parts are in no such table, and
-        then the parts that nothing refers to. What a later run needs of it is made again.
-        Records of working tables and of snapshots stay.
+        Minimum age of objects of the lake. Of these, tables and evidence of checks that no
+        release has are garbage, then records of steps whose parts are in no such table, then
+        parts without any reference. A later run computes again what it needs. Records of working
+        tables and of snapshots are kept.
     accepted
         As in `release_folders`.
+
+    Returns
+    -------
+    list of Garbage
+        In the order of deletion.
     """
     now = now or datetime.now(UTC)
     return [
@@ -89,15 +100,17 @@ def find_garbage(
 
 
 def broken_chain(releases: Releases, accepted: Collection[str] = ()) -> str | None:
-    """Why no folder of a release is garbage for now: manifests are lost. None if they are not."""
+    """Return why no release can be collected: manifests are missing. None if none is missing."""
     history = releases.history()
-    if not (missing := [one for one in history.missing if one not in accepted]):
+    if not (
+        missing := [release_id for release_id in history.missing if release_id not in accepted]
+    ):
         return None
     return (
         f"no folder of a release is collected: the manifest of {', '.join(missing)} is missing, so "
-        f"nobody can say which of the {len(history.uncertain)} older releases that lie there were "
-        "current. Restore it from a backup; if it is lost for good, say so with "
-        + " ".join(f"--accept-missing {one}" for one in missing)
+        f"it is unknown which of the {len(history.uncertain)} older releases were current. "
+        " Restore it from a backup; if it is lost for good, say so with "
+        + " ".join(f"--accept-missing {release_id}" for release_id in missing)
         + ", and the older ones count as releases that were current"
     )
 
@@ -105,24 +118,28 @@ def broken_chain(releases: Releases, accepted: Collection[str] = ()) -> str | No
 def release_folders(
     releases: Releases, now: datetime, accepted: Collection[str] = ()
 ) -> list[Garbage]:
-    """Folders of releases that are too old, and those that never became one.
+    """Return folders of releases that are too old, or that never became current.
 
-    There are none before the first release, and none while the history has a gap.
+    Before the first release, and while manifests are missing, there are none.
 
     Parameters
     ----------
+    releases
+        The releases of the product.
+    now
+        Present time by the store's clock.
     accepted
-        Releases whose manifest is known to be lost for good.
+        Ids of releases whose missing manifest is accepted as lost.
     """
     root = f"{releases.product}/releases/"
     folders: dict[str, list[ObjectInfo]] = defaultdict(list)
     for info in releases.store.list(root):
         folders[info.key.removeprefix(root).split("/")[0]].append(info)
-    history = releases.history()  # read after the listing: what became current meanwhile is in it
+    history = releases.history()  # read after the listing, so that it has the newest release
     if not history.ids or set(history.missing) - set(accepted):
         return []
     known = sorted({*history.ids, *history.uncertain})
-    protected, last, found = protected_releases(releases), set(known[-RELEASES_KEPT:]), []
+    protected, last, garbage = protected_releases(releases), set(known[-RELEASES_KEPT:]), []
     for release_id, objects in sorted(folders.items()):
         age = now - max(info.last_modified for info in objects)
         if release_id in protected:
@@ -130,15 +147,15 @@ def release_folders(
         if release_id not in known:
             if age > STAGE_AGE:
                 why = f"never became current, {age.days} days old"
-                found.append(folder_of(release_id, why, objects))
+                garbage.append(folder_of(release_id, why, objects))
         elif release_id not in last and age > RELEASE_AGE:
             why = f"{age.days} days old, and not of the last {RELEASES_KEPT}"
-            found.append(folder_of(release_id, why, objects))
-    return found
+            garbage.append(folder_of(release_id, why, objects))
+    return garbage
 
 
 def folder_of(release_id: str, why: str, objects: list[ObjectInfo]) -> Garbage:
-    """The manifest goes first: what is left by a kill is a stage, and no torn release."""
+    """Return a folder as garbage; the manifest is deleted first, so the rest is no release."""
     objects = sorted(objects, key=lambda info: not info.key.endswith("/manifest.json"))
     return Garbage(
         f"release {release_id}", why, {info.key: info.bytes for info in objects}, release_id
@@ -146,19 +163,19 @@ def folder_of(release_id: str, why: str, objects: list[ObjectInfo]) -> Garbage:
 
 
 def protected_releases(releases: Releases) -> set[str]:
-    """The current release, the one before it, and the one that was current before."""
+    """Return the ids of the current release, its predecessor, and the one current before it."""
     pointer = releases.pointer()
     if pointer is None:
         return set()
     chosen = {pointer.release_id, pointer.previous, releases.manifest(pointer.release_id).previous}
-    return {one for one in chosen if one is not None}
+    return {release_id for release_id in chosen if release_id is not None}
 
 
 def _lake(releases: Releases, now: datetime, age: timedelta) -> Iterator[Garbage]:
-    """Notes of the lake that nobody needs, and the parts that only they refer to."""
+    """Tables, evidence and records of the lake that are not needed, and their parts."""
     prefix = f"{releases.lake.prefix}/"
     objects = [info for info in releases.store.list(prefix) if now - info.last_modified > age]
-    held = _held_by_releases(releases)  # read after the listing: what is new is in it
+    held = _held_by_releases(releases)  # read after the listing, so that it has the newest release
     noted = {info.key: _noted(releases, info.key) for info in objects}
     notes = [info for info in objects if (note := noted[info.key]) and note not in held]
     kept = referenced(releases, ("tables",), without={info.key for info in notes})
@@ -189,7 +206,7 @@ def _group(what: str, why: str, objects: list[ObjectInfo]) -> Garbage:
 
 
 def _held_by_releases(releases: Releases) -> set[tuple[str, str]]:
-    """Name and data version of every table of the releases that are or may have been current."""
+    """Name and data version of all tables of releases that are or may have been current."""
     return {
         (name, table.data_version)
         for manifest in releases.history().manifests.values()
@@ -198,7 +215,7 @@ def _held_by_releases(releases: Releases) -> set[tuple[str, str]]:
 
 
 def _noted(releases: Releases, key: str) -> tuple[str, str] | None:
-    """Name and data version of the published table that a note of the lake is about."""
+    """Name and data version of the published table that an object of the lake describes."""
     kind, _, rest = key.removeprefix(f"{releases.lake.prefix}/").partition("/")
     name, _, file = rest.partition("/")
     if kind not in {"tables", "evidence"} or name not in TABLES:
@@ -207,7 +224,7 @@ def _noted(releases: Releases, key: str) -> tuple[str, str] | None:
 
 
 def _is_stale(releases: Releases, key: str, kept: set[str]) -> bool:
-    """Whether a record lists parts of published tables only, and none that is kept."""
+    """Whether a record lists only parts of published tables, and none that is kept."""
     parts = _listed(releases, key)
     return bool(parts) and all(
         part["table"] in TABLES and part["key"] not in kept for part in parts
@@ -220,7 +237,7 @@ def referenced(
     *,
     without: Collection[str] = (),
 ) -> set[str]:
-    """Keys of all parts that a record or a table lists."""
+    """Return the keys of all parts that a record or a table lists."""
     return {
         part["key"]
         for folder in notes
@@ -231,7 +248,7 @@ def referenced(
 
 
 def _listed(releases: Releases, key: str) -> list[dict[str, Any]]:
-    """What a note lists; nothing if it is gone by now."""
+    """Parts that a record or table lists; none if it was deleted."""
     try:
         listed: list[dict[str, Any]] = json.loads(releases.store.get(key))
     except MissingObjectError:

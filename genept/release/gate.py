@@ -1,7 +1,7 @@
-"""What must be true before the pointer moves: tables, proof of their checks, deny list, a new id.
+"""The release gate: complete tables, passed checks, deny list, schema version; and the history.
 
-How declarations may change from one release to the next is decided here too; see
-docs/decisions/0008-schema-version.md. Which releases were current is read from the manifests.
+How declarations may change from release to release: docs/decisions/0008-schema-version.md. Drift of
+rows is in `genept.release.drift`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from genept.common.errors import MissingObjectError
-from genept.release.manifest import Evidence, Manifest, Pointer, ReleasedColumn, ReleasedTable
+from genept.release.manifest import CheckEvidence, Manifest, Pointer, ReleasedColumn, ReleasedTable
 from genept.release.staging import ReleaseRefusedError
 from genept.schema.columns import Table
 from genept.schema.tables import SCHEMA_VERSION, TABLES
@@ -23,18 +23,18 @@ from genept.storage.provenance import StoredTable
 
 @dataclass(frozen=True)
 class History:
-    """What is known of the releases of a product.
+    """The releases of a product.
 
     Parameters
     ----------
     ids
-        Releases that are or were current, oldest first.
+        Ids of the releases that are or were current, oldest first.
     missing
-        Releases whose manifest is gone although older releases lie there still.
+        Ids of releases whose manifest is missing, although older releases are stored.
     uncertain
-        Those older ones: sealed, and perhaps current once.
+        Ids of those older releases, which may have been current.
     manifests
-        Of both, as they were when they were read: some may be gone by now.
+        Manifests of `ids` and `uncertain`, by id.
     """
 
     ids: tuple[str, ...] = ()
@@ -46,10 +46,19 @@ class History:
 def read_history(store: Bucket, folder: str, pointer: Pointer | None) -> History:
     """Follow the manifests below `folder` from the pointer back to the first release.
 
+    Parameters
+    ----------
+    store
+        The bucket.
+    folder
+        Key prefix of the releases.
+    pointer
+        The present pointer; None before the first release.
+
     Raises
     ------
     StoreError
-        A manifest is damaged, or of a format that this version does not read.
+        A manifest is damaged, or has a later format than this version reads.
     """
     known: dict[str, Manifest] = {}
     missing: set[str] = set()
@@ -65,11 +74,11 @@ def read_history(store: Bucket, folder: str, pointer: Pointer | None) -> History
     if not missing:
         return History(tuple(sorted(known)), manifests=known)
     uncertain = {
-        one: manifest
-        for one in _sealed(store, folder) - known.keys()
-        if one < max(missing) and (manifest := _read(store, folder, one)) is not None
+        release_id: manifest
+        for release_id in _sealed(store, folder) - known.keys()
+        if release_id < max(missing) and (manifest := _read(store, folder, release_id)) is not None
     }
-    lost = [one for one in missing if uncertain and one > min(uncertain)]
+    lost = [release_id for release_id in missing if uncertain and release_id > min(uncertain)]
     return History(
         tuple(sorted(known)), tuple(sorted(lost)), tuple(sorted(uncertain)), known | uncertain
     )
@@ -84,16 +93,16 @@ def _read(store: Bucket, folder: str, release_id: str) -> Manifest | None:
 
 
 def _sealed(store: Bucket, folder: str) -> set[str]:
-    """Releases that have a manifest, current once or not."""
+    """Ids of the releases that have a manifest."""
     paths = [info.key.removeprefix(f"{folder}/").split("/") for info in store.list(f"{folder}/")]
     return {path[0] for path in paths if path[1:] == ["manifest.json"]}
 
 
 def new_id(now: datetime, pointer: Pointer | None) -> str:
-    """An id that no other attempt has, and that sorts after every release that was current.
+    """Return a unique id that sorts after all releases that were current.
 
-    It says when the release was made, to the millisecond. If the clock is behind the newest
-    release, because it is wrong or was wrong then, the id is one millisecond after that one.
+    It contains the time of the release in milliseconds. If the clock is behind the newest release,
+    the time is one millisecond after that of the newest.
     """
     newest = max(pointer.heads).rpartition("-")[0] if pointer else ""
     if (stamp := _stamp(now)) <= newest:
@@ -109,7 +118,7 @@ def _stamp(moment: datetime) -> str:
 
 
 def refuse_incomplete(tables: Mapping[str, StoredTable | ReleasedTable]) -> None:
-    """Every declared table is there, and no other."""
+    """Raise `ReleaseRefusedError` unless exactly the declared tables are present."""
     if missing := sorted(set(TABLES) - set(tables)):
         raise ReleaseRefusedError(f"tables are missing from the release: {', '.join(missing)}")
     if unknown := sorted(set(tables) - set(TABLES)):
@@ -117,19 +126,19 @@ def refuse_incomplete(tables: Mapping[str, StoredTable | ReleasedTable]) -> None
 
 
 def refuse_unproved(
-    tables: Mapping[str, StoredTable | ReleasedTable], evidence: Mapping[str, Evidence]
+    tables: Mapping[str, StoredTable | ReleasedTable], evidence: Mapping[str, CheckEvidence]
 ) -> None:
-    """This very content of every table passed its checks."""
+    """Raise `ReleaseRefusedError` unless the content of every table passed its checks."""
     for name, table in tables.items():
         proof = evidence.get(name)
         if proof is None or proof.data_version != table.data_version:
-            raise ReleaseRefusedError(f"{name}: nothing shows that this content was checked")
+            raise ReleaseRefusedError(f"{name}: there is no evidence that this content was checked")
         if not proof.passed:
             raise ReleaseRefusedError(f"{name} failed its checks: {'; '.join(proof.failed)}")
 
 
 def refuse_denied(pointer: Pointer, data_version: str) -> None:
-    """Content that was rolled back from does not come back with the next nightly run."""
+    """Raise `ReleaseRefusedError` for content that was rolled back from."""
     for denied in pointer.denied:
         if denied.data_version == data_version and denied.lifted_at is None:
             raise ReleaseRefusedError(
@@ -139,22 +148,22 @@ def refuse_denied(pointer: Pointer, data_version: str) -> None:
             )
 
 
-Change = Literal["major", "minor"]
+Level = Literal["major", "minor"]
 
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """One change of the declarations; `announced` if the release before said it would come."""
+    """A change of the declarations; `announced` if the release before marked it as deprecated."""
 
     what: str
-    needs: Change
+    needs: Level
     announced: bool = True
 
 
 def schema_changes(
     before: Mapping[str, ReleasedTable], after: Mapping[str, Table]
 ) -> Iterator[SchemaChange]:
-    """Everything that a reader of the tables `before` would notice in those declared `after`."""
+    """Compare released tables with declarations; yield the changes that readers would notice."""
     for name, released in before.items():
         if name not in after:
             yield SchemaChange(f"table {name} is gone", "major", released.deprecated is not None)
@@ -171,12 +180,21 @@ def refuse_breaking(
 ) -> None:
     """Refuse a release whose declarations changed more than their version says.
 
-    A release from before there were versions binds nobody.
+    A current release without a schema version is not compared.
+
+    Parameters
+    ----------
+    current
+        Manifest of the current release.
+    declared
+        Declared tables, by name.
+    version
+        Version of the declarations.
 
     Raises
     ------
     ReleaseRefusedError
-        What changed, and what to raise the version to, or to announce first.
+        With the changes, and the version to set or the change to announce first.
     """
     if current.schema_version is None:
         return
@@ -185,21 +203,21 @@ def refuse_breaking(
     if new < old:
         raise ReleaseRefusedError(
             f"SCHEMA_VERSION is {version}, and the current release {current.release_id} has "
-            f"{current.schema_version} already: it never falls"
+            f"{current.schema_version} already: it must not decrease"
         )
-    if sudden := [one.what for one in changes if not one.announced]:
+    if sudden := [change.what for change in changes if not change.announced]:
         raise ReleaseRefusedError(
-            f"{'; '.join(sudden)}: readers of {current.release_id} were not told. Publish one "
-            'release in which genept/schema/tables marks it as deprecated="what to read instead" '
+            f"{'; '.join(sudden)}: readers of {current.release_id} were not told of it. Publish "
+            'a release in which genept/schema/tables marks it as deprecated="what to read instead" '
             "first"
         )
     for needs in ("major", "minor"):
-        asking = [one.what for one in changes if one.needs == needs]
+        breaking = [change.what for change in changes if change.needs == needs]
         place = 0 if needs == "major" else 1
-        if asking and new[: place + 1] <= old[: place + 1]:
+        if breaking and new[: place + 1] <= old[: place + 1]:
             least = (*old[:place], old[place] + 1, *([0] * (2 - place)))
             raise ReleaseRefusedError(
-                f"{'; '.join(asking)}: raise SCHEMA_VERSION in genept/schema/tables from "
+                f"{'; '.join(breaking)}: raise SCHEMA_VERSION in genept/schema/tables from "
                 f"{current.schema_version} to {'.'.join(map(str, least))} at least"
             )
 

@@ -1,6 +1,6 @@
-"""What a release says about itself: the manifest, the pointer and the evidence of its checks.
+"""Documents of a release: manifest, pointer and evidence of checks; and local copies of its files.
 
-Files of releases on this machine are fetched whole once, verified, and found again by content.
+Publishing is in `genept.release.publish`, reading tables in `genept.client`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from genept.storage.provenance import sha256_of_file
 
 
 class ReleasedFile(Document):
-    """One parquet file of a release; `path` is relative to the release's folder."""
+    """A parquet file of a release; `path` is relative to the folder of the release."""
 
     path: str
     partition: tuple[str, ...]
@@ -45,7 +45,7 @@ class ReleasedColumn(Document):
 
     @classmethod
     def of(cls, table: Table) -> tuple[ReleasedColumn, ...]:
-        """The data dictionary of a table."""
+        """Return the data dictionary of a table."""
         return tuple(
             cls(
                 name=column.name,
@@ -88,8 +88,8 @@ class ReleasedSource(Document):
     citation: str
 
 
-class Evidence(Document):
-    """That a table of a certain content was checked, and what came out.
+class CheckEvidence(Document):
+    """The result of checking a table with a certain content.
 
     `page` is the key of the rendered result in the bucket.
     """
@@ -105,7 +105,7 @@ class Evidence(Document):
 
 
 class Manifest(Document):
-    """Everything in a release. Its SHA-256 stands in the pointer."""
+    """The content of a release. Its SHA-256 is in the pointer."""
 
     format: Literal[1] = 1
     release_id: str
@@ -119,13 +119,13 @@ class Manifest(Document):
     platform_version: str
     requirements_sha256: str | None
     tables: dict[str, ReleasedTable]
-    evidence: dict[str, Evidence]
+    evidence: dict[str, CheckEvidence]
     audit: dict[str, str]
     sources: dict[str, ReleasedSource]
 
 
 class Denied(Document):
-    """A release that was rolled back from: its content is not published again until lifted."""
+    """A release that was rolled back from; its content is refused until `lifted_at` is set."""
 
     release_id: str
     data_version: str
@@ -135,11 +135,11 @@ class Denied(Document):
 
 
 class Pointer(Document):
-    """`current.json`: which release is current. The only object that is ever rewritten.
+    """`current.json`: the current release.
 
-    `seq` rises with every swap, also when an earlier release becomes current again; then
-    `rolled_back_from` says which was current before. `denied` is part of the pointer so that
-    one compare-and-swap takes the bad release away and keeps it away.
+    `seq` increases with every swap, also with a rollback; `rolled_back_from` is the release that
+    was current before it. `denied` is part of the pointer, so that a rollback and the refusal of
+    the bad content take effect with one compare-and-swap.
     """
 
     format: Literal[1] = 1
@@ -156,22 +156,42 @@ class Pointer(Document):
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """Every release that was current has become so after one of these, or is one of them."""
-        return (self.release_id, *(one.release_id for one in self.denied))
+        """Ids from which all releases that were current are reached by `Manifest.previous`."""
+        return (self.release_id, *(denied.release_id for denied in self.denied))
 
 
 @dataclass(frozen=True)
 class ReleasedFiles:
-    """Files of the releases below `folder` of a bucket, and their copies in `cache`."""
+    """Files of the releases below `folder` of a bucket, with verified copies in `cache`.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    folder
+        Key prefix of the releases.
+    cache
+        Local folder of the copies, which are named by SHA-256.
+    """
 
     store: Bucket
     folder: str
     cache: Path
 
     def local(self, manifest: Manifest, file: ReleasedFile) -> Path:
-        """A copy on this machine, verified by its hash; fetched if there is none, or a damaged one.
+        """Return the path of a verified local copy, downloaded if needed.
 
-        Raises `StoreError` when it is not at hand and the store cannot be reached.
+        Parameters
+        ----------
+        manifest
+            Manifest of the release.
+        file
+            A file of the release.
+
+        Raises
+        ------
+        StoreError
+            There is no valid copy, and the file cannot be downloaded.
         """
         path = self._path(file)
         if self.held(file) is None:
@@ -181,7 +201,7 @@ class ReleasedFiles:
         return path
 
     def held(self, file: ReleasedFile) -> Path | None:
-        """The verified copy, if there is one; asks nobody."""
+        """Return the verified local copy if there is one; sends no request."""
         path = self._path(file)
         return path if path.exists() and _sha256(path) == file.sha256 else None
 
@@ -190,7 +210,7 @@ class ReleasedFiles:
 
 
 def _sha256(path: Path) -> str:
-    """Hash of a file; looked through once, unless it was touched since."""
+    """SHA-256 of a file; computed again only if its time or size changed."""
     state = path.stat()
     return _sha256_of(path, state.st_mtime_ns, state.st_size)
 

@@ -1,8 +1,8 @@
-"""Publication: stage, audit through S3, seal, gate, swap.
+"""Publication: stage, audit through S3, seal, gate, swap the pointer.
 
-Readers see a release only once the pointer names it, and a published byte never
-changes. A run that is killed anywhere leaves the pointer where it was. Going back is
-`genept.release.rollback`'s business, deleting `genept.release.collector`'s.
+Readers see a release once the pointer names it; published objects never change. A run that is
+killed at any step leaves the pointer unchanged. Rolling back is in `genept.release.rollback`,
+deleting in `genept.release.collector`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from genept.release.gate import (
     refuse_incomplete,
     refuse_unproved,
 )
-from genept.release.manifest import Evidence, Manifest, Pointer, ReleasedFiles, ReleasedSource
+from genept.release.manifest import CheckEvidence, Manifest, Pointer, ReleasedFiles, ReleasedSource
 from genept.release.staging import ReleaseRefusedError, audit, stage, store_pages
 from genept.schema.tables import SCHEMA_VERSION
 from genept.storage.documents import SwappedDocument
@@ -32,23 +32,40 @@ from genept.storage.garbage_list import MarkList
 from genept.storage.lake import Lake
 from genept.storage.provenance import StoredTable, sha256_of
 
-__all__ = ["Candidate", "Pages", "Published", "ReleaseRefusedError", "Releases"]
+__all__ = ["Pages", "Published", "ReleaseCandidate", "ReleaseRefusedError", "Releases"]
 
 Pages = Callable[[Manifest, ReleasedFiles], Mapping[str, bytes]]
-"""Renders pages for the audit of a release that is staged but not sealed: by path, their bytes."""
+"""Renders pages for the audit of a staged release: their bytes by path."""
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """What a release would contain, before it exists.
+class ReleaseCandidate:
+    """The content of a release before it is published.
 
-    `complete` is false when settings limited what was built; `limits` says how. `left_out`
-    are collections that may not be redistributed. `audit` renders pages of the audit, by path; it
-    is called only when a release comes about.
+    Parameters
+    ----------
+    tables
+        All declared tables, by name.
+    evidence
+        Evidence of passed checks, by table.
+    sources
+        Public sources that the tables were computed from, by name.
+    platform_version
+        Version of the platform.
+    requirements_sha256
+        SHA-256 of the locked requirements, if known.
+    complete
+        False if settings limited what was built.
+    limits
+        These settings.
+    left_out
+        Names of what may not be redistributed and was left out.
+    audit
+        Renders pages of the audit, by path; called only if the candidate is published.
     """
 
     tables: Mapping[str, StoredTable]
-    evidence: Mapping[str, Evidence]
+    evidence: Mapping[str, CheckEvidence]
     sources: Mapping[str, ReleasedSource]
     platform_version: str
     requirements_sha256: str | None = None
@@ -59,21 +76,29 @@ class Candidate:
 
     @property
     def data_version(self) -> str:
-        """What makes two releases the same release."""
+        """Hash of the content; releases with the same data version are the same."""
         versions = {name: table.data_version for name, table in self.tables.items()}
         return sha256_of(versions, self.complete, dict(self.limits))
 
 
 @dataclass(frozen=True)
 class Published:
-    """The release that is current after publishing, and whether this call made it so."""
+    """The release that is current after publishing, and whether this call published it."""
 
     manifest: Manifest
     is_new: bool
 
 
 class Releases:
-    """The releases of one product in one bucket."""
+    """The releases of one product in one bucket.
+
+    Parameters
+    ----------
+    lake
+        The lake of the product; its bucket is used.
+    product
+        First segment of every key.
+    """
 
     def __init__(self, lake: Lake, product: str) -> None:
         self.lake = lake
@@ -84,32 +109,40 @@ class Releases:
 
     def publish(
         self,
-        candidate: Candidate,
+        candidate: ReleaseCandidate,
         *,
         now: datetime | None = None,
         pages: Pages | None = None,
         confirm: Callable[[], object] = lambda: None,
     ) -> Published:
-        """Make `candidate` the current release, or find that it already is.
+        """Make `candidate` the current release, unless its content is already current.
 
         Parameters
         ----------
+        candidate
+            The content to publish.
+        now
+            Time of the release; the present time by default.
         pages
-            Renders further pages of the audit, which may link to those of the candidate, from
-            the manifest as it will be sealed but for these pages themselves.
+            Renders further pages of the audit from the manifest as it will be sealed, except for
+            these pages; they may link to those of the candidate.
         confirm
-            Raises unless this run may still publish; asked after the pointer was read, and
-            again before it is swapped.
+            Raises unless this run may publish; called after the pointer is read and before it is
+            swapped.
+
+        Returns
+        -------
+        Published
+            The manifest of the current release, and whether it is new.
 
         Raises
         ------
         ReleaseRefusedError
-            If a table or its evidence is missing or failed, what lies in the store is
-            not what was meant to, a partial release would replace a complete one, the same
-            content was rolled back from, or columns changed in a way that `SCHEMA_VERSION`
-            does not say.
+            A table or its evidence is missing or failed, a staged file does not read back as
+            written, a partial release would replace a complete one, the content was rolled back
+            from, or declarations changed more than `SCHEMA_VERSION` says.
         ConflictError
-            If another publisher moved the pointer meanwhile.
+            Another publisher swapped the pointer.
         """
         refuse_incomplete(candidate.tables)
         refuse_unproved(candidate.tables, candidate.evidence)
@@ -161,32 +194,45 @@ class Releases:
         return Published(sealed, is_new=True)
 
     def differences(self, before: Manifest, after: Manifest) -> Differences:
-        """What changed between two releases, which need not be sealed yet."""
+        """Compare two releases, which need not be sealed; see `genept.release.diff`."""
         return differences(self.files, before, after)
 
     @property
     def files(self) -> ReleasedFiles:
-        """The files of the releases, copied to this machine as they are needed."""
+        """Access to the files of the releases through local copies."""
         return ReleasedFiles(self.store, f"{self.product}/releases", self.lake.cache)
 
     def pointer(self) -> Pointer | None:
-        """What `current.json` says; none before the first release."""
+        """Read `current.json`; None before the first release."""
         return self.pointer_with_etag()[0]
 
     def current(self) -> Manifest:
-        """The manifest of the current release, verified against the pointer."""
+        """Read the manifest of the current release, verified against the pointer."""
         pointer, _ = self.pointer_with_etag()
         if pointer is None:
             raise StoreError("nothing has been released yet: run `genept run` first")
         return self._named_by(pointer)
 
     def current_id(self) -> str | None:
-        """Id of the current release."""
+        """Return the id of the current release; None before the first."""
         pointer, _ = self.pointer_with_etag()
         return pointer.release_id if pointer else None
 
     def manifest(self, release_id: str, *, sha256: str | None = None) -> Manifest:
-        """The manifest of a sealed release; checked against `sha256` if given."""
+        """Read the manifest of a sealed release.
+
+        Parameters
+        ----------
+        release_id
+            Id of the release.
+        sha256
+            Expected SHA-256 of the manifest, if known.
+
+        Raises
+        ------
+        StoreError
+            There is no such release, or its manifest is not the expected one.
+        """
         key = self.manifest_key(release_id)
         try:
             body = self.store.get(key)
@@ -198,24 +244,24 @@ class Releases:
         return Manifest.parse(body, self.store.uri(key))
 
     def ids(self) -> list[str]:
-        """Ids of the releases that are or were current, oldest first.
+        """Return the ids of the releases that are or were current, oldest first.
 
-        What was rolled back from is one of them. What was sealed but never made current,
-        because its run was killed or lost the race, is none.
+        Releases that were rolled back from are included; sealed ones that never became current,
+        because the run was killed or another was faster, are not.
         """
         return list(self.history().ids)
 
     def history(self) -> History:
-        """The releases that are or were current, and what of it cannot be known any more."""
+        """Read which releases are or were current, and which manifests are missing."""
         return read_history(self.store, f"{self.product}/releases", self.pointer())
 
     def address(self, release_id: str, path: str) -> str:
-        """S3 address of something in a release."""
+        """Return the S3 address of a path in a release."""
         return self.store.uri(f"{self.folder(release_id)}/{path}")
 
     @staticmethod
-    def _refuse_to_shrink(current: Manifest, candidate: Candidate) -> None:
-        """A release that settings limited must not take the place of a complete one."""
+    def _refuse_to_shrink(current: Manifest, candidate: ReleaseCandidate) -> None:
+        """Refuse to replace a complete release by one that settings limited."""
         if current.complete:
             raise ReleaseRefusedError(
                 f"the current release {current.release_id} is complete, and this one is limited by "
@@ -224,19 +270,22 @@ class Releases:
             )
 
     def swap(self, replacement: Pointer, etag: str | None) -> Pointer:
-        """Move the pointer. Raises `ConflictError` if somebody else did since `etag` was read."""
+        """Swap the pointer, and return it as stored.
+
+        Raises `ConflictError` if another process swapped it since `etag` was read.
+        """
         try:
             return self._pointer.swap(replacement, etag)[0]
         except ConflictError:
             raise ConflictError(
                 f"another run published while {replacement.release_id} was being made current; "
-                "run again: what is already built is not built twice"
+                "run again: tables that are built already are not computed again"
             ) from None
 
     def following(
         self, pointer: Pointer | None, manifest: Manifest, sha256: str, now: datetime
     ) -> Pointer:
-        """The pointer to a manifest, stored with this hash, that takes the place of `pointer`."""
+        """Return the pointer to a manifest, stored with this hash, that follows `pointer`."""
         key = self.manifest_key(manifest.release_id)
         return Pointer(
             seq=pointer.seq + 1 if pointer else 1,
@@ -253,13 +302,13 @@ class Releases:
         return self.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
 
     def pointer_with_etag(self) -> tuple[Pointer | None, str | None]:
-        """The pointer, and the ETag to swap it by."""
+        """Read the pointer and its ETag, the condition of the next `swap`."""
         return self._pointer.read()
 
     def folder(self, release_id: str) -> str:
-        """Key of everything in a release."""
+        """Return the key prefix of a release."""
         return f"{self.product}/releases/{release_id}"
 
     def manifest_key(self, release_id: str) -> str:
-        """Key of a release's manifest."""
+        """Return the key of the manifest of a release."""
         return f"{self.folder(release_id)}/manifest.json"

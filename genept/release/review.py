@@ -1,7 +1,7 @@
-"""A candidate against the current release: held, or let pass, and under which approvals.
+"""Review of a candidate against the current release: it is held, or passes with approvals.
 
-Reads and records; publishes nothing. What is too much is decided by `genept.release.drift`, what an
-approval is by `genept.release.approvals`.
+Publishes nothing. Which changes are too large is decided in `genept.release.drift`; approvals are
+recorded in `genept.release.approvals`.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ SHOWN: Final = 6
 
 
 class HeldError(ReleaseRefusedError):
-    """The release differs too much from the current one, and nobody approved that.
+    """The candidate differs too much from the current release, without an approval.
 
     Parameters
     ----------
     hold
-        What is held, as it is recorded.
+        The recorded hold.
     waiting
-        The changes that are still to be approved.
+        Changes without an approval.
     """
 
     def __init__(self, hold: Hold, waiting: tuple[Change, ...]) -> None:
@@ -69,16 +69,16 @@ class Reviewed:
     Parameters
     ----------
     against
-        The pointer when it was reviewed; none before the first release.
+        The pointer at the time of the review; None before the first release.
     approved
-        The approvals that it passes under.
+        The approvals that cover its changes.
     """
 
     against: Pointer | None
     approved: tuple[Approval, ...] = ()
 
     def confirm(self, releases: Releases) -> None:
-        """Raise `ConflictError` if another release became current since."""
+        """Raise `ConflictError` if another release became current since the review."""
         pointer = releases.pointer()
         if not same_tenure(self.against, pointer):
             raise ConflictError(
@@ -99,32 +99,41 @@ def review(
     run: str = "",
     now: datetime | None = None,
 ) -> Reviewed:
-    """Compare a candidate with the current release; hold it where it differs too much.
+    """Compare a candidate with the current release, and hold it if it differs too much.
 
     Parameters
     ----------
+    releases
+        Opened with the publisher's keys, which may record a hold.
     tables
-        Everything that was built, before anything is left out of the release for its licence:
-        what is left out that way is declared in the manifest and holds nothing.
+        All tables that were built, before parts are left out for their licence: these are
+        declared in the manifest and are no reason to hold.
     limits
-        How settings limit the candidate. One that is limited in another way than the current
-        release is not compared with it.
+        Settings that limit the candidate. It is compared only if the current release was limited
+        in the same way.
     trusted
-        Tables that a setting lets pass, whatever they hold.
+        Names of tables that a setting approves.
     built
-        What the run was to build, by subject, such as ``{"collection": ["prostate"]}``; says
-        of what is gone whether it was to go.
+        Names that the run was configured to build, by subject, such as
+        ``{"collection": ["prostate"]}``; they explain why others are gone.
     sources, platform_version
-        Of the candidate: what changed of them is said when it is held.
+        Of the candidate; changes of them are reported with a hold.
     run
-        Name of the run, for the record.
+        Id of the run, for the record.
+    now
+        Time of the review; the present time by default.
+
+    Returns
+    -------
+    Reviewed
+        The pointer it was compared with, and the approvals.
 
     Raises
     ------
     HeldError
-        What is held; it is recorded.
+        Changes need an approval; they are recorded.
     StoreError
-        A setting lets a table pass that is none.
+        `trusted` names an unknown table.
     """
     if unknown := sorted(set(trusted) - set(TABLES)):
         raise StoreError(
@@ -135,47 +144,47 @@ def review(
     if pointer is None:
         return Reviewed(None)
     last = releases.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
-    found: list[Change] = []
+    changed: list[Change] = []
     if dict(last.limits) == dict(limits or {}):
-        found = changes(releases.lake, releases.files, last, tables)
+        changed = changes(releases.lake, releases.files, last, tables)
     hold = new_hold(
         last.release_id,
-        found,
+        changed,
         run=run,
         inputs=tuple(_inputs(last, sources or {}, platform_version)),
-        removed=tuple(_removed(found, built or {})),
+        removed=tuple(_removed(changed, built or {})),
         now=now,
     )
-    by_setting = _by_setting(found, trusted, last.release_id, run, now)
-    given = approvals(releases) if found else []
-    waiting = not_approved(found, [*by_setting, *given])
-    if waiting or not found:
+    by_setting = _by_setting(changed, trusted, last.release_id, run, now)
+    given = approvals(releases) if changed else []
+    waiting = not_approved(changed, [*by_setting, *given])
+    if waiting or not changed:
         hold = record_hold(releases, pointer, hold)
     if waiting:
         raise HeldError(hold, tuple(waiting))
-    used = [one for one in given if any(one.covers(change) for change in found)]
+    used = [approval for approval in given if any(approval.covers(change) for change in changed)]
     return Reviewed(pointer, (*used, *by_setting))
 
 
 def _by_setting(
-    found: list[Change], trusted: Collection[str], against: str, run: str, now: datetime | None
+    changed: list[Change], trusted: Collection[str], against: str, run: str, now: datetime | None
 ) -> list[Approval]:
     return [
         Approval(
             table=table,
             against=against,
-            changes=tuple(change for change in found if change.table == table),
+            changes=tuple(change for change in changed if change.table == table),
             by="settings",
             at=(now or datetime.now(UTC)).replace(microsecond=0),
             reason=f"{SETTING} of run {run}" if run else SETTING,
         )
-        for table in dict.fromkeys(change.table for change in found)
+        for table in dict.fromkeys(change.table for change in changed)
         if table in trusted
     ]
 
 
 def _inputs(last: Manifest, sources: Mapping[str, ReleasedSource], version: str) -> Iterator[str]:
-    """What else changed since a release, in words."""
+    """Sentences on the sources and the version that changed since a release."""
     if version and version != last.platform_version:
         yield f"the platform's version went from {last.platform_version} to {version}"
     for name in sorted({*last.sources, *sources} if sources else ()):
@@ -188,9 +197,11 @@ def _inputs(last: Manifest, sources: Mapping[str, ReleasedSource], version: str)
             yield f"source {name} changed"
 
 
-def _removed(found: list[Change], built: Mapping[str, Collection[str]]) -> Iterator[str]:
-    """The subjects that are gone because the run was not to build them."""
-    gone = dict.fromkeys((one.subject, one.value) for one in found if one.column and not one.after)
+def _removed(changed: list[Change], built: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """The subjects that are gone because the run was configured not to build them."""
+    gone = dict.fromkeys(
+        (change.subject, change.value) for change in changed if change.column and not change.after
+    )
     for subject, value in gone:
         if subject in built and value not in built[subject]:
             yield f"{subject} {value}"

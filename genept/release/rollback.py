@@ -1,6 +1,6 @@
-"""Going back: the pointer swapped to an earlier release, and the bad one kept from coming back.
+"""Rollback to an earlier release, the deny list, and verification of a release file by file.
 
-Whether a release still lies in the store as it was sealed is verified file by file, through S3.
+Publishing is in `genept.release.publish`.
 """
 
 from __future__ import annotations
@@ -17,24 +17,36 @@ from genept.storage.bucket import Bucket
 
 
 def verify(store: Bucket, folder: str, manifest: Manifest) -> list[str]:
-    """What is wrong with a release: missing, damaged or unlisted objects; empty if nothing is.
+    """Verify all objects of a release by size and SHA-256.
 
-    Every listed byte is read: data and pages by SHA-256, data by size as well.
+    Parameters
+    ----------
+    store
+        The bucket.
+    folder
+        Key prefix of the release.
+    manifest
+        Its manifest.
+
+    Returns
+    -------
+    list of str
+        One sentence for each missing, damaged or unlisted object.
     """
     listed: dict[str, tuple[int | None, str]] = {
         f"audit/{path}": (None, sha256) for path, sha256 in manifest.audit.items()
     }
     for table in manifest.tables.values():
         listed |= {file.path: (file.bytes, file.sha256) for file in table.files}
-    found = []
+    faults = []
     with progress_bar("verifying", len(listed)) as advance:
         for path, (size, sha256) in listed.items():
             if fault := _fault(store, f"{folder}/{path}", size, sha256):
-                found.append(f"{path} {fault}")
+                faults.append(f"{path} {fault}")
             advance(1)
     stored = {info.key.removeprefix(f"{folder}/") for info in store.list(f"{folder}/")}
     unlisted = sorted(stored - set(listed) - {"manifest.json"})
-    return [*found, *(f"{path} is not listed in the manifest" for path in unlisted)]
+    return [*faults, *(f"{path} is not listed in the manifest" for path in unlisted)]
 
 
 def _fault(store: Bucket, key: str, size: int | None, sha256: str) -> str | None:
@@ -56,27 +68,43 @@ def roll_back(
     reason: str,
     now: datetime | None = None,
 ) -> Pointer:
-    """Make an earlier release current again; by default the one before the current.
+    """Make an earlier release current again.
 
-    The current release, and those between it and the earlier one, go on the deny list:
-    their content is refused when it is published again, until `allow` takes it off.
+    The current release, and those between it and the earlier one, are put on the deny list: their
+    content is refused until `allow` takes it off.
+
+    Parameters
+    ----------
+    releases
+        Opened with the publisher's keys.
+    release_id
+        Id of the earlier release; by default the one before the current.
+    reason
+        Why the current release is bad.
+    now
+        Time of the rollback; the present time by default.
+
+    Returns
+    -------
+    Pointer
+        The new pointer.
 
     Raises
     ------
     ReleaseRefusedError
-        If there is no such earlier release, its content is denied or that of the current one, it
-        is damaged or being deleted, or its evidence fails.
+        There is no such earlier release, its content is denied or equal to that of the current
+        one, it is damaged or being deleted, or its evidence fails.
     ConflictError
-        If a publisher moved the pointer meanwhile.
+        Another process swapped the pointer.
     """
     pointer, etag = releases.pointer_with_etag()
     if pointer is None:
         raise ReleaseRefusedError("nothing has been released yet: there is nothing to undo")
-    denied = {one.data_version for one in pointer.denied if one.lifted_at is None}
+    denied = {entry.data_version for entry in pointer.denied if entry.lifted_at is None}
     past = releases.history()
     known = past.manifests
-    history = [one for one in past.ids if known[one].data_version not in denied]
-    earlier = [one for one in history if one < pointer.release_id]
+    history = [known_id for known_id in past.ids if known[known_id].data_version not in denied]
+    earlier = [known_id for known_id in history if known_id < pointer.release_id]
     release_id = release_id or (earlier[-1] if earlier else "")
     if release_id not in earlier:
         raise ReleaseRefusedError(
@@ -87,7 +115,7 @@ def roll_back(
     if target.data_version == pointer.data_version:
         raise ReleaseRefusedError(f"{release_id} has the content of {pointer.release_id} itself")
     refuse_unproved(target.tables, target.evidence)
-    # Read after the pointer: a collector lists what it deletes, and then changes the pointer.
+    # Read after the pointer: a collector lists the releases first, and then swaps the pointer.
     if going := {release_id, target.previous} & set(releases.marks.read().doomed):
         raise ReleaseRefusedError(
             f"garbage collection is deleting {', '.join(sorted(map(str, going)))}: go back to a "
@@ -97,9 +125,9 @@ def roll_back(
     if damaged := verify(releases.store, releases.folder(release_id), target):
         raise ReleaseRefusedError(f"{release_id} is damaged: {'; '.join(damaged[:5])}")
     now = now or datetime.now(UTC)
-    passed_over = [known[one] for one in history if release_id < one]
-    bad = [one for one in passed_over if one.data_version != target.data_version]
-    # Not the hash of `target` as it would be written today: fields may have been added since.
+    passed_over = [known[known_id] for known_id in history if release_id < known_id]
+    bad = [manifest for manifest in passed_over if manifest.data_version != target.data_version]
+    # The hash of the stored bytes: this version might write further fields.
     try:
         _, sha256 = releases.store.digest(releases.manifest_key(release_id))
     except MissingObjectError:
@@ -107,22 +135,41 @@ def roll_back(
     replacement = releases.following(pointer, target, sha256, now).model_copy(
         update={
             "rolled_back_from": pointer.release_id,
-            "denied": (*_without(pointer, bad), *(_denied(one, reason, now) for one in bad)),
+            "denied": (
+                *_without(pointer, bad),
+                *(_denied(manifest, reason, now) for manifest in bad),
+            ),
         }
     )
     return releases.swap(replacement, etag)
 
 
 def allow(releases: Releases, release_id: str, *, now: datetime | None = None) -> Pointer:
-    """Take a release off the deny list: the next run that makes its content publishes it.
+    """Take a release off the deny list, so that its content can be published again.
+
+    Parameters
+    ----------
+    releases
+        Opened with the publisher's keys.
+    release_id
+        Id of the release.
+    now
+        Present time by default.
+
+    Returns
+    -------
+    Pointer
+        The new pointer.
 
     Raises
     ------
     StoreError
-        If it is not on the list.
+        The release is not on the list.
     """
     pointer, etag = releases.pointer_with_etag()
-    listed = [one.release_id for one in pointer.denied if one.lifted_at is None] if pointer else []
+    listed = (
+        [entry.release_id for entry in pointer.denied if entry.lifted_at is None] if pointer else []
+    )
     if pointer is None or release_id not in listed:
         raise StoreError(f"{release_id} is not denied; denied are: {', '.join(listed) or 'none'}")
     moment = (now or datetime.now(UTC)).isoformat(timespec="seconds")
@@ -131,10 +178,10 @@ def allow(releases: Releases, release_id: str, *, now: datetime | None = None) -
             "seq": pointer.seq + 1,
             "swapped_at": moment,
             "denied": tuple(
-                one.model_copy(update={"lifted_at": moment})
-                if one.release_id == release_id
-                else one
-                for one in pointer.denied
+                entry.model_copy(update={"lifted_at": moment})
+                if entry.release_id == release_id
+                else entry
+                for entry in pointer.denied
             ),
         }
     )
@@ -151,6 +198,6 @@ def _denied(manifest: Manifest, reason: str, now: datetime) -> Denied:
 
 
 def _without(pointer: Pointer, bad: list[Manifest]) -> list[Denied]:
-    """The deny list without what is denied anew."""
-    again = {one.release_id for one in bad}
-    return [one for one in pointer.denied if one.release_id not in again]
+    """The deny list without the releases that are denied again."""
+    again = {manifest.release_id for manifest in bad}
+    return [entry for entry in pointer.denied if entry.release_id not in again]

@@ -1,4 +1,7 @@
-"""What a run cost, as table `run_metrics`, and the bill of materials of what computed it."""
+"""Records of a run: its costs as table `run_metrics`, and its software bill of materials (SBOM).
+
+Reading the costs from Dagster is in `orchestration.run_metrics`.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, Part
 
 SHOWN: Final = 60
-"""Runs at the most that are drawn: the newest."""
+"""Maximum number of runs in the picture; the newest are drawn."""
 
 
 MEASURES: Final = (
@@ -35,7 +38,7 @@ MEASURES: Final = (
     ("tokens", 1e3, "thousand tokens embedded"),
     ("peak_memory", 1e6, "MB of memory at most"),
 )
-"""Column, divisor, and what is written beside the axis."""
+"""Column, divisor and title of each panel."""
 
 
 _TYPES: Final[Mapping[str, Any]] = {
@@ -48,9 +51,21 @@ _TYPES: Final[Mapping[str, Any]] = {
 def keep_metrics(
     lake: Lake, run_id: str, read: Callable[[], Sequence[Mapping[str, Any]]]
 ) -> list[Part]:
-    """Keep what the steps of one run that ended cost; reads nothing if that was done before.
+    """Store the costs of the steps of a finished run, once.
 
-    A run without any step has no part.
+    Parameters
+    ----------
+    lake
+        The lake.
+    run_id
+        Id of the run.
+    read
+        Reads the rows of table `run_metrics`; not called if they are stored already.
+
+    Returns
+    -------
+    list of Part
+        Empty for a run without steps.
     """
     origin = Origin(code=("genept.schema.tables",), settings={"run": run_id})
 
@@ -62,7 +77,7 @@ def keep_metrics(
 
 
 def metrics_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Rows of table `run_metrics`."""
+    """Return rows of table `run_metrics` as a frame of its schema."""
     schema = {
         column.name: pl.List(pl.String) if column.is_list else _TYPES[str(column.type)]
         for column in WORKING_TABLES["run_metrics"].columns
@@ -71,7 +86,7 @@ def metrics_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 
 def cost_by_run(metrics: pl.DataFrame) -> pl.DataFrame:
-    """One row per run, oldest first: sums over its steps, and the most memory of any."""
+    """Return one row per run, oldest first: sums over its steps, and the maximum of memory."""
     return (
         metrics.group_by("run_id", "job", "night", "outcome")
         .agg(
@@ -84,12 +99,12 @@ def cost_by_run(metrics: pl.DataFrame) -> pl.DataFrame:
 
 
 def cost_picture(metrics: pl.DataFrame) -> bytes:
-    """PNG of what each of the last runs cost: time, bytes, tokens and memory."""
+    """Draw the costs of the last runs (time, bytes, tokens, memory) as a PNG."""
     runs = cost_by_run(metrics).tail(SHOWN)
     figure = new_figure((8, 6), dpi=80)
     panels = figure.subplots(len(MEASURES), 1, sharex=True)
     places = list(range(runs.height))
-    colours = ["#4c72b0" if one == "success" else "#c44e52" for one in runs["outcome"]]
+    colours = ["#4c72b0" if outcome == "success" else "#c44e52" for outcome in runs["outcome"]]
     for panel, (name, unit, label) in zip(panels, MEASURES, strict=True):
         values = (runs[name].fill_null(0) / unit).to_list()
         panel.bar(places, values, color=colours, width=0.8)
@@ -111,41 +126,46 @@ def cost_picture(metrics: pl.DataFrame) -> bytes:
 PLATFORM: Final = "genept-platform"
 
 EXTRAS: Final = ("platform",)
-"""Of the platform's own extras, what a run needs."""
+"""Extras of the platform that a run needs."""
 
 PAGE: Final = "sbom.cdx.json"
-"""Its path in the audit of a release."""
+"""Path of the SBOM in the audit of a release."""
 
 
 _SERIAL_NUMBERS: Final = UUID("6f0d1c52-5d6c-5b0e-9d8a-4d8e6a4f0c11")
 
 _LONGEST_LICENCE: Final = 120
-"""Some packages put the licence's whole text where its name belongs."""
+"""Some packages give the full text of the licence in place of its name."""
 
 
-def bill_of_materials(found: Iterable[Distribution] | None = None) -> bytes:
-    """CycloneDX 1.6, as JSON: every installed distribution, its licence, and what it requires.
+def bill_of_materials(packages: Iterable[Distribution] | None = None) -> bytes:
+    """Return a CycloneDX 1.6 document: all installed distributions, licences and requirements.
 
     Parameters
     ----------
-    found
-        The distributions; by default all that this Python sees, the platform among them.
+    packages
+        The distributions; by default all that are installed, including the platform.
+
+    Returns
+    -------
+    bytes
+        JSON in UTF-8; equal for equal installations.
     """
     installed: dict[str, PackageMetadata] = {}
-    for one in distributions() if found is None else found:
-        stated = one.metadata  # parsed anew each time it is asked for
-        if stated["Name"]:  # a folder that an interrupted uninstall left behind has none
-            installed.setdefault(canonicalize_name(stated["Name"]), stated)
-    components = {name: _component(name, one) for name, one in sorted(installed.items())}
+    for distribution in distributions() if packages is None else packages:
+        metadata = distribution.metadata  # each access parses it again
+        if metadata["Name"]:  # an interrupted uninstall may leave a folder without a name
+            installed.setdefault(canonicalize_name(metadata["Name"]), metadata)
+    components = {name: _component(name, metadata) for name, metadata in sorted(installed.items())}
     bom = Bom()
     bom.metadata.timestamp = None  # type: ignore[assignment] # the schema has it optional
     bom.metadata.component = components.get(PLATFORM)
-    bom.components = [one for name, one in components.items() if name != PLATFORM]
+    bom.components = [component for name, component in components.items() if name != PLATFORM]
     for name, component in components.items():
         extras = ("", *EXTRAS) if name == PLATFORM else ("",)
         required = _required(installed[name], extras) & set(components) - {name}
         bom.register_dependency(component, [components[other] for other in sorted(required)])
-    named = "\n".join(str(one.purl) for one in components.values())
+    named = "\n".join(str(component.purl) for component in components.values())
     bom.serial_number = uuid5(_SERIAL_NUMBERS, named)
     document = json.loads(JsonV1Dot6(bom).output_as_string())
     return json.dumps(document, indent=1, sort_keys=True).encode()
@@ -165,30 +185,30 @@ def _component(name: str, installed: PackageMetadata) -> Component:
 
 
 def _licence(installed: PackageMetadata) -> License | None:
-    """As the package states it: its SPDX expression, else its name, else its classifier."""
+    """The licence that a package states: SPDX expression, name or classifier, in this order."""
     stated = [*installed.get_all("License-Expression", ()), *installed.get_all("License", ())]
     stated += [
-        one.rpartition(" :: ")[2]
-        for one in installed.get_all("Classifier", ())
-        if one.startswith("License ::")
+        classifier.rpartition(" :: ")[2]
+        for classifier in installed.get_all("Classifier", ())
+        if classifier.startswith("License ::")
     ]
-    for one in stated:
-        text = " ".join(one.split())
+    for statement in stated:
+        text = " ".join(statement.split())
         if text and text != "UNKNOWN" and len(text) <= _LONGEST_LICENCE:
             return LicenseFactory().make_from_string(text)
     return None
 
 
 def _required(installed: PackageMetadata, extras: Sequence[str]) -> set[str]:
-    """Names of what it requires here with these extras; the empty one is what all need."""
+    """Names of the requirements on this machine with these extras, or without if empty."""
     names: set[str] = set()
     for line in installed.get_all("Requires-Dist", ()):
         try:
             requirement = Requirement(line)
-        except InvalidRequirement:  # an old package's own spelling; its name is readable
+        except InvalidRequirement:  # invalid requirement of an old package; its name is readable
             names.add(canonicalize_name(re.split(r"[^\w.-]", line)[0]))
             continue
         marker = requirement.marker
-        if marker is None or any(marker.evaluate({"extra": one}) for one in extras):
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in extras):
             names.add(canonicalize_name(requirement.name))
     return names

@@ -1,6 +1,6 @@
-"""Staging: the files of a release copied into its own folder, and read back through S3.
+"""Staging: copying the files of a release to its folder, and reading them back through S3.
 
-Also whose terms a stored part is under: the mark of a collection goes with all that is made of it.
+Also which parts may be redistributed: the terms of a collection apply to all results of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from genept.storage.provenance import Part, StoredTable
 
 
 class LicenceError(StoreError):
-    """A release would pass on what its licence does not allow to be passed on."""
+    """A release contains data whose licence does not allow redistribution."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,12 @@ class Restricted:
     Parameters
     ----------
     collections
-        Whole collections.
+        Ids of collections.
     spaces
-        Whole registered spaces.
+        Names of registered spaces.
     vectors
-        Space and collection of outside vectors, and of ensembles of them, in other collections.
+        Space and collection of registered observation vectors, and of ensembles of them, in
+        other collections.
     """
 
     collections: frozenset[str]
@@ -46,7 +47,7 @@ class Restricted:
 
     @classmethod
     def of(cls, lake: Lake, tables: Mapping[str, StoredTable]) -> Restricted:
-        """What the tables of a release say."""
+        """Return what the tables of a release declare as restricted."""
         collections = _not_passed_on(lake, tables["collections"], ["collection_id"])
         vectors = _not_passed_on(lake, tables["embedding_origins"], ["space", "collection_id"])
         spaces = {
@@ -56,19 +57,19 @@ class Restricted:
             if part.origin.get("settings", {}).get("redistributable") is False
         }
         return cls(
-            frozenset(one for (one,) in collections),
-            frozenset(one for one in spaces if one),
+            frozenset(collection for (collection,) in collections),
+            frozenset(space for space in spaces if space),
             frozenset((space, of) for space, of in vectors if (of,) not in collections),
         )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Collections, spaces, and vectors as ``space of collection``."""
+        """Names of collections and spaces, and vectors as ``space of collection``."""
         vectors = (f"{space} of {of}" for space, of in self.vectors)
         return (*sorted(self.collections | self.spaces), *sorted(vectors))
 
     def marks(self, lake: Lake, part: Part) -> bool:
-        """Whether a part holds any of it, or numbers made of it."""
+        """Return whether a part contains restricted data, or results computed from them."""
         return (
             space_of(part) in self.spaces
             or bool(self.collections & collections_in(lake, part))
@@ -93,7 +94,7 @@ class Restricted:
 
 
 def space_of(part: Part) -> str | None:
-    """The space that the vectors of a part are in; none for a part without vectors."""
+    """Return the space of the vectors of a part; None for a part without vectors."""
     table = TABLES[part.table]
     if table.vector is None or "space" not in table.partition:
         return None
@@ -101,7 +102,7 @@ def space_of(part: Part) -> str | None:
 
 
 def collections_in(lake: Lake, part: Part) -> frozenset[str]:
-    """The collections whose data, or numbers made of it, a part holds."""
+    """Return the collections whose data, or results computed from them, a part contains."""
     table = TABLES[part.table]
     if table.collection is None:
         return frozenset()
@@ -113,14 +114,27 @@ def collections_in(lake: Lake, part: Part) -> frozenset[str]:
 def passed_on(
     lake: Lake, tables: Mapping[str, StoredTable], policy: str
 ) -> tuple[dict[str, StoredTable], tuple[str, ...]]:
-    """Tables as a release of this policy holds them, and the names of what was left out.
+    """Apply the policy on restricted data to the tables of a release.
 
-    A part that holds anything restricted is left out whole.
+    Parameters
+    ----------
+    lake
+        The lake of the tables.
+    tables
+        Tables by name.
+    policy
+        ``keep``, ``leave_out`` or ``refuse``. A part that contains restricted data is left out as
+        a whole.
+
+    Returns
+    -------
+    tables, names
+        The tables of the release, and the names of what was left out.
 
     Raises
     ------
     LicenceError
-        If the policy is to refuse, and there is something to refuse.
+        The policy is ``refuse``, and there are restricted data.
     """
     if policy == "keep":
         return dict(tables), ()
@@ -128,8 +142,8 @@ def passed_on(
     if restricted.names and policy == "refuse":
         raise LicenceError(
             f"{', '.join(restricted.names)} may not be redistributed, as declared; publish "
-            "without them (GENEPT_RESTRICTED=leave_out), or keep the release to yourself "
-            "(GENEPT_RESTRICTED=keep)"
+            "without them (GENEPT_RESTRICTED=leave_out), or keep them in a release that is "
+            "not passed on (GENEPT_RESTRICTED=keep)"
         )
     kept = {
         name: lake.assemble(
@@ -148,11 +162,11 @@ def _not_passed_on(lake: Lake, table: StoredTable, what: list[str]) -> set[tuple
 
 
 class ReleaseRefusedError(StoreError):
-    """The evidence does not allow this release; the pointer was not moved."""
+    """The release was refused; the pointer was not swapped."""
 
 
 def stage(lake: Lake, folder: str, tables: Mapping[str, StoredTable]) -> dict[str, ReleasedTable]:
-    """Copy every part below `folder`; the tables as the manifest will list them."""
+    """Copy all parts to `folder`; return the tables as the manifest will list them."""
     staged = {}
     restricted = Restricted.of(lake, tables)
     with progress_bar("publishing", sum(table.bytes for table in tables.values())) as advance:
@@ -192,12 +206,12 @@ def _stage_part(lake: Lake, folder: str, part: Part, restricted: Restricted) -> 
 
 
 def audit(store: ObjectStore, folder: str, tables: Mapping[str, ReleasedTable]) -> None:
-    """Read every staged file back through S3: bytes, hash, footer, schema and rows.
+    """Read every staged file back through S3, and check hash, schema and number of rows.
 
     Raises
     ------
     ReleaseRefusedError
-        If one is not what was meant to be staged.
+        A file differs from what was staged.
     """
     for name, table in tables.items():
         for file in table.files:
@@ -218,7 +232,7 @@ def audit(store: ObjectStore, folder: str, tables: Mapping[str, ReleasedTable]) 
 
 
 def store_pages(store: ObjectStore, folder: str, pages: Mapping[str, bytes]) -> dict[str, str]:
-    """Store the rendered checks under `audit/`; their SHA-256 by path."""
+    """Store pages below `audit/`; return their SHA-256 by path."""
     for path, body in pages.items():
         store.put_if_absent(f"{folder}/audit/{path}", body)
     return {path: hashlib.sha256(body).hexdigest() for path, body in pages.items()}

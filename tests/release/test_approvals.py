@@ -22,7 +22,7 @@ from genept.release.approvals import (
 )
 from genept.release.fencing import Claim, RunState
 from genept.release.manifest import ReleasedSource
-from genept.release.publish import Candidate, Published, Releases
+from genept.release.publish import Published, ReleaseCandidate, Releases
 from genept.release.review import HeldError, Reviewed, review
 from genept.release.rollback import allow, roll_back
 from genept.schema.tables import TABLES
@@ -43,12 +43,12 @@ def releases(built: Lake, store_prefix: str) -> Releases:
 
 
 @pytest.fixture(scope="module")
-def of(built: Lake) -> Callable[..., Candidate]:
+def of(built: Lake) -> Callable[..., ReleaseCandidate]:
     """A candidate with so many genes, and names of genes; all else is the same."""
     others = candidate(built)
 
     @cache
-    def made(genes: int, names: int = 50) -> Candidate:
+    def made(genes: int, names: int = 50) -> ReleaseCandidate:
         tables = {"genes": genes, "gene_names": names}
         return with_tables(
             others,
@@ -61,13 +61,13 @@ def of(built: Lake) -> Callable[..., Candidate]:
     return made
 
 
-def publish(releases: Releases, offered: Candidate, **options: object) -> Published:
+def publish(releases: Releases, offered: ReleaseCandidate, **options: object) -> Published:
     """What a run does at its end: compare with the current release, then publish."""
     reviewed = review(releases, offered.tables, **options)
     return releases.publish(offered, confirm=lambda: reviewed.confirm(releases))
 
 
-def hold_of(releases: Releases, offered: Candidate, **options: object) -> HeldError:
+def hold_of(releases: Releases, offered: ReleaseCandidate, **options: object) -> HeldError:
     before = releases.pointer()
     with pytest.raises(HeldError) as held:
         publish(releases, offered, **options)
@@ -99,7 +99,7 @@ def test_held_approved_published_and_the_next_change_is_held_again(releases, of)
 
 
 def test_a_run_that_failed_a_claim_that_changed_hands_and_a_restart_use_nothing_up(
-    releases: Releases, of: Callable[..., Candidate], built: Lake, store_prefix: str
+    releases: Releases, of: Callable[..., ReleaseCandidate], built: Lake, store_prefix: str
 ) -> None:
     state: dict[str, RunState] = {"first": "given up", "held": "given up", "killed": "given up"}
     Claim(releases).take("first", state.__getitem__)
@@ -273,7 +273,7 @@ def test_what_settings_limited_in_another_way_is_not_compared(releases, of) -> N
 
 
 def test_a_hold_says_what_else_changed_and_what_was_to_go(
-    built: Lake, releases: Releases, of: Callable[..., Candidate]
+    built: Lake, releases: Releases, of: Callable[..., ReleaseCandidate]
 ) -> None:
     source = ReleasedSource(
         title="t", version="1", released="2026", sha256="0", licence="CC0",

@@ -18,7 +18,7 @@ from genept.release.fencing import Claim, LostClaimError, RunState
 from genept.release.garbage import Garbage, broken_chain, find_garbage
 from genept.release.gate import refuse_breaking
 from genept.release.manifest import Manifest
-from genept.release.publish import Candidate, Releases
+from genept.release.publish import ReleaseCandidate, Releases
 from genept.release.rollback import roll_back, verify
 from genept.schema.tables import GENE_SNAPSHOTS, TABLES
 from genept.storage.lake import Lake
@@ -43,7 +43,7 @@ def lake(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def offers(lake: Lake) -> list[Candidate]:
+def offers(lake: Lake) -> list[ReleaseCandidate]:
     return [small_candidate(lake, number) for number in range(3)]
 
 
@@ -54,7 +54,7 @@ def releases(lake: Lake, store_prefix: str) -> Releases:
 
 
 @pytest.fixture
-def ten(releases: Releases, offers: list[Candidate]) -> list[Manifest]:
+def ten(releases: Releases, offers: list[ReleaseCandidate]) -> list[Manifest]:
     return [releases.publish(offers[number % 3]).manifest for number in range(10)]
 
 
@@ -255,7 +255,7 @@ def test_who_loses_the_claim_deletes_nothing_more(
 def test_a_swap_that_was_under_way_fails_when_releases_are_deleted(
     releases: Releases,
     ten: list[Manifest],
-    offers: list[Candidate],
+    offers: list[ReleaseCandidate],
     keep_three: None,
     now: datetime,
     monkeypatch: pytest.MonkeyPatch,

@@ -15,7 +15,7 @@ from declared_rows import candidate, declared_rows, passing, store_table
 from genept.common.errors import ConflictError, StoreError
 from genept.release import fencing as claim_module
 from genept.release.fencing import Claim, LostClaimError, RunState, collector_name
-from genept.release.publish import Candidate, Releases
+from genept.release.publish import ReleaseCandidate, Releases
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
@@ -28,7 +28,7 @@ def lake(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def offers(lake: Lake) -> list[Candidate]:
+def offers(lake: Lake) -> list[ReleaseCandidate]:
     """Three candidates of different content."""
     first = candidate(lake)
     tables = [
@@ -50,7 +50,7 @@ def always(state: RunState) -> Callable[[str], RunState]:
     return lambda _: state
 
 
-def publish(releases: Releases, offered: Candidate, claim: Claim, run: str) -> None:
+def publish(releases: Releases, offered: ReleaseCandidate, claim: Claim, run: str) -> None:
     releases.publish(offered, confirm=lambda: claim.confirm(run))
 
 
@@ -71,7 +71,7 @@ def test_a_run_claims_once_and_writes_nothing_again(releases: Releases) -> None:
 
 
 def test_a_zombie_that_had_not_begun_to_publish_is_refused(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     zombie, heir = Claim(releases), Claim(releases)
     zombie.take("zombie", always("done"))
@@ -83,7 +83,7 @@ def test_a_zombie_that_had_not_begun_to_publish_is_refused(
 
 
 def test_a_zombie_that_was_about_to_swap_is_refused_by_the_store(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     """It asked about its claim, and was suspended before the one request that counts."""
     zombie, heir = Claim(releases), Claim(releases)
@@ -106,7 +106,7 @@ def test_a_zombie_that_was_about_to_swap_is_refused_by_the_store(
 
 
 def test_a_run_that_was_given_up_never_claims_again(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     """A fresh process of it comes back when its heir is done: nothing is left to take."""
     for heir_is in ("done", "given up"):
@@ -138,7 +138,7 @@ class Interrupted(BaseException):
 
 @pytest.mark.parametrize("step", ["before the fence", "after the fence"])
 def test_who_takes_over_and_dies_leaves_the_fence_to_its_next_process(
-    releases: Releases, offers: list[Candidate], monkeypatch: pytest.MonkeyPatch, step: str
+    releases: Releases, offers: list[ReleaseCandidate], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """Otherwise the zombie, about to swap, could publish after it was given up."""
     zombie = Claim(releases)

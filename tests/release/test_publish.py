@@ -30,7 +30,7 @@ from genept.common.errors import ConflictError, StoreError
 from genept.release import publish as release_module
 from genept.release.fencing import Claim
 from genept.release.manifest import Manifest, Pointer
-from genept.release.publish import Candidate, Published, Releases
+from genept.release.publish import Published, ReleaseCandidate, Releases
 from genept.release.rollback import roll_back
 from genept.release.staging import ReleaseRefusedError
 from genept.schema.tables import TABLES
@@ -47,13 +47,13 @@ def lake(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def offers(lake: Lake) -> list[Candidate]:
+def offers(lake: Lake) -> list[ReleaseCandidate]:
     """Complete candidates of different content."""
     first = candidate(lake)
     return [first, *(with_other_genes(lake, first, number) for number in range(1, 3))]
 
 
-def with_other_genes(lake: Lake, offered: Candidate, number: int) -> Candidate:
+def with_other_genes(lake: Lake, offered: ReleaseCandidate, number: int) -> ReleaseCandidate:
     genes = store_table(lake, "genes", declared_rows(TABLES["genes"], first=number))
     tables = {**offered.tables, "genes": genes}
     return replace(offered, tables=tables, evidence=passing(tables))
@@ -95,7 +95,7 @@ def test_nothing_is_current_before_the_first_release(releases: Releases) -> None
 
 
 def test_a_release_becomes_current_whole_and_says_where_it_comes_from(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     offered = replace(offers[0], limits={"max_genes": 3}, complete=False)
     published = releases.publish(offered)
@@ -125,7 +125,7 @@ def test_a_release_becomes_current_whole_and_says_where_it_comes_from(
 
 
 def test_a_partial_release_does_not_take_the_place_of_a_complete_one(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     whole, other = offers[0], offers[1]
     partial = replace(other, complete=False, limits={"max_genes": 3})
@@ -137,7 +137,7 @@ def test_a_partial_release_does_not_take_the_place_of_a_complete_one(
 
 
 def test_publishing_the_same_again_changes_nothing(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     first = releases.publish(offers[0])
     before = objects(releases)
@@ -152,7 +152,7 @@ def test_publishing_the_same_again_changes_nothing(
 
 
 def test_releases_follow_one_another_and_old_ones_stay(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     first, second, third = (releases.publish(offers[number]).manifest for number in range(3))
     assert releases.ids() == [one.release_id for one in (first, second, third)]
@@ -170,7 +170,7 @@ def test_releases_follow_one_another_and_old_ones_stay(
 
 
 def test_old_releases_that_were_deleted_are_not_listed(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     first, second = (releases.publish(offers[number]).manifest for number in range(2))
     folder = f"{releases.product}/releases/{first.release_id}"
@@ -179,7 +179,7 @@ def test_old_releases_that_were_deleted_are_not_listed(
 
 
 def test_going_back_to_earlier_content_is_a_new_release(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     first = releases.publish(offers[0]).manifest
     releases.publish(offers[1])
@@ -189,7 +189,7 @@ def test_going_back_to_earlier_content_is_a_new_release(
     assert third.manifest.release_id > first.release_id
 
 
-def test_documents_survive_being_stored(releases: Releases, offers: list[Candidate]) -> None:
+def test_documents_survive_being_stored(releases: Releases, offers: list[ReleaseCandidate]) -> None:
     manifest = releases.publish(offers[0]).manifest
     assert Manifest.model_validate_json(manifest.body()).stored_sha256 == manifest.stored_sha256
 
@@ -197,27 +197,27 @@ def test_documents_survive_being_stored(releases: Releases, offers: list[Candida
 # --- what is refused ---------------------------------------------------------------------
 
 
-def without(offered: Candidate, name: str) -> Candidate:
+def without(offered: ReleaseCandidate, name: str) -> ReleaseCandidate:
     return replace(offered, tables={k: v for k, v in offered.tables.items() if k != name})
 
 
-def unproved(offered: Candidate, name: str) -> Candidate:
+def unproved(offered: ReleaseCandidate, name: str) -> ReleaseCandidate:
     return replace(offered, evidence={k: v for k, v in offered.evidence.items() if k != name})
 
 
-def proved_by(offered: Candidate, name: str, **changed: object) -> Candidate:
+def proved_by(offered: ReleaseCandidate, name: str, **changed: object) -> ReleaseCandidate:
     proof = offered.evidence[name].model_copy(update=changed)
     return replace(offered, evidence={**offered.evidence, name: proof})
 
 
-def with_table(offered: Candidate, name: str, **part: object) -> Candidate:
+def with_table(offered: ReleaseCandidate, name: str, **part: object) -> ReleaseCandidate:
     """The part's record says something else than what lies in the lake."""
     (told,) = offered.tables[name].parts
     tables = {**offered.tables, name: StoredTable(name, (replace(told, **part),))}  # type: ignore[arg-type]
     return replace(offered, tables=tables, evidence=passing(tables))
 
 
-REFUSED: dict[str, tuple[Callable[[Candidate], Candidate], str]] = {
+REFUSED: dict[str, tuple[Callable[[ReleaseCandidate], ReleaseCandidate], str]] = {
     "missing table": (lambda it: without(it, "genes"), "tables are missing .*: genes"),
     "undeclared table": (
         lambda it: replace(it, tables={**it.tables, "gossip": it.tables["genes"]}),
@@ -225,15 +225,15 @@ REFUSED: dict[str, tuple[Callable[[Candidate], Candidate], str]] = {
     ),
     "missing evidence": (
         lambda it: unproved(it, "genes"),
-        "genes: nothing shows that this content was checked",
+        "genes: there is no evidence that this content was checked",
     ),
     "evidence of other content": (
         lambda it: proved_by(it, "genes", data_version="0" * 64),
-        "genes: nothing shows that this content was checked",
+        "genes: there is no evidence that this content was checked",
     ),
     "evidence of another table": (
         lambda it: replace(it, evidence={**it.evidence, "genes": it.evidence["expression"]}),
-        "genes: nothing shows that this content was checked",
+        "genes: there is no evidence that this content was checked",
     ),
     "failing evidence": (
         lambda it: proved_by(it, "genes", passed=False, failed=("symbol: 3 are empty",)),
@@ -250,8 +250,8 @@ REFUSED: dict[str, tuple[Callable[[Candidate], Candidate], str]] = {
 @pytest.mark.parametrize(("spoil", "message"), REFUSED.values(), ids=REFUSED)
 def test_a_release_without_proof_leaves_the_pointer_alone(
     releases: Releases,
-    offers: list[Candidate],
-    spoil: Callable[[Candidate], Candidate],
+    offers: list[ReleaseCandidate],
+    spoil: Callable[[ReleaseCandidate], ReleaseCandidate],
     message: str,
 ) -> None:
     first = releases.publish(offers[0])
@@ -264,7 +264,7 @@ def test_a_release_without_proof_leaves_the_pointer_alone(
 
 
 def test_even_what_is_current_is_refused_once_it_fails_its_checks(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     offered = offers[0]
     releases.publish(offered)
@@ -273,7 +273,7 @@ def test_even_what_is_current_is_refused_once_it_fails_its_checks(
 
 
 def test_a_staged_object_that_was_tampered_with_is_refused(
-    releases: Releases, offers: list[Candidate], monkeypatch: pytest.MonkeyPatch
+    releases: Releases, offers: list[ReleaseCandidate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     releases.publish(offers[0])
     before = pointer(releases)
@@ -293,7 +293,7 @@ def test_a_staged_object_that_was_tampered_with_is_refused(
 
 
 def test_a_clock_that_was_ahead_or_is_behind_blocks_nobody(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     """Releases follow one another in the order in which they became current."""
     now = datetime.now(UTC)
@@ -313,7 +313,7 @@ def test_a_clock_that_was_ahead_or_is_behind_blocks_nobody(
 
 
 def test_a_manifest_other_than_the_sealed_one_is_not_read(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     manifest = releases.publish(offers[0]).manifest
     key = f"{releases.product}/releases/{manifest.release_id}/manifest.json"
@@ -332,7 +332,7 @@ def replaced(releases: Releases, key: str, **fields: object) -> bytes:
 
 
 def test_optional_fields_of_a_later_version_are_ignored_and_kept(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     manifest = releases.publish(offers[0]).manifest
     key = f"{releases.product}/releases/{manifest.release_id}/manifest.json"
@@ -354,7 +354,7 @@ def test_optional_fields_of_a_later_version_are_ignored_and_kept(
 
 @pytest.mark.parametrize("document", ["pointer", "manifest"])
 def test_a_later_format_is_refused_with_what_to_do(
-    releases: Releases, offers: list[Candidate], document: str
+    releases: Releases, offers: list[ReleaseCandidate], document: str
 ) -> None:
     release_id = releases.publish(offers[0]).manifest.release_id
     pointed = f"{releases.product}/current.json"
@@ -375,7 +375,7 @@ def test_a_damaged_pointer_is_said(releases: Releases) -> None:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_after_an_interruption_a_rerun_converges(
-    releases: Releases, offers: list[Candidate], moment: str
+    releases: Releases, offers: list[ReleaseCandidate], moment: str
 ) -> None:
     first = releases.publish(offers[0])
     access = releases.store.access
@@ -386,7 +386,7 @@ def test_after_an_interruption_a_rerun_converges(
     assert_converges(releases, offers, first, moment)
 
 
-def test_after_a_kill_a_rerun_converges(releases: Releases, offers: list[Candidate]) -> None:
+def test_after_a_kill_a_rerun_converges(releases: Releases, offers: list[ReleaseCandidate]) -> None:
     lake, spawning = releases.lake, multiprocessing.get_context("spawn")
     moments = ["while staging", "before the audit", "after the seal", "after the swap"]
     known = [Releases(lake, f"{releases.product}/{number}") for number in range(len(moments))]
@@ -408,7 +408,9 @@ def test_after_a_kill_a_rerun_converges(releases: Releases, offers: list[Candida
         assert_converges(one, offers, first, moment)
 
 
-def test_a_lost_answer_to_the_swap_is_success(releases: Releases, offers: list[Candidate]) -> None:
+def test_a_lost_answer_to_the_swap_is_success(
+    releases: Releases, offers: list[ReleaseCandidate]
+) -> None:
     endpoint = releases.store.access.endpoint_url
     assert endpoint
     with fault_proxy(endpoint) as proxy, reached_at(proxy.url, releases.store.access) as store:
@@ -456,7 +458,7 @@ def poll(releases: Releases) -> Iterator[list[Pointer]]:
 
 def test_of_publishers_at_once_one_wins_each_round_and_readers_see_no_torn_release(
     releases: Releases,
-    offers: list[Candidate],
+    offers: list[ReleaseCandidate],
     poll: list[Pointer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -494,7 +496,7 @@ def test_of_publishers_at_once_one_wins_each_round_and_readers_see_no_torn_relea
 
 
 def test_a_zombie_of_an_older_attempt_is_refused(
-    releases: Releases, offers: list[Candidate], monkeypatch: pytest.MonkeyPatch
+    releases: Releases, offers: list[ReleaseCandidate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A killed run's process goes on while the retry publishes: the retry stands."""
     retry = offers[1]

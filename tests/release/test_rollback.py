@@ -17,7 +17,7 @@ from declared_rows import (
 from genept.common.errors import ConflictError, StoreError
 from genept.release.gate import History
 from genept.release.manifest import Manifest
-from genept.release.publish import Candidate, Releases
+from genept.release.publish import ReleaseCandidate, Releases
 from genept.release.rollback import allow, roll_back, verify
 from genept.release.staging import ReleaseRefusedError
 from genept.schema.tables import TABLES
@@ -33,7 +33,7 @@ def lake(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def offers(lake: Lake) -> list[Candidate]:
+def offers(lake: Lake) -> list[ReleaseCandidate]:
     first = candidate(lake)
     genes = [
         store_table(lake, "genes", declared_rows(TABLES["genes"], first=n)) for n in range(1, 4)
@@ -47,7 +47,7 @@ def releases(lake: Lake, store_prefix: str) -> Releases:
 
 
 @pytest.fixture
-def three(releases: Releases, offers: list[Candidate]) -> list[Manifest]:
+def three(releases: Releases, offers: list[ReleaseCandidate]) -> list[Manifest]:
     return [releases.publish(offers[number]).manifest for number in range(3)]
 
 
@@ -66,7 +66,7 @@ def test_the_release_before_is_current_again_and_the_sequence_rises(
 
 
 def test_denied_content_does_not_come_back_until_it_is_allowed(
-    releases: Releases, offers: list[Candidate], three: list[Manifest]
+    releases: Releases, offers: list[ReleaseCandidate], three: list[Manifest]
 ) -> None:
     roll_back(releases, reason="wrong genes")
     with pytest.raises(ReleaseRefusedError, match=r"rolled back from .*wrong genes.*release allow"):
@@ -85,7 +85,7 @@ def test_denied_content_does_not_come_back_until_it_is_allowed(
 
 
 def test_content_that_is_denied_does_not_come_back_under_an_older_name(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     """The same content was published twice: going back passes over both."""
     first = releases.publish(offers[0]).manifest
@@ -120,7 +120,7 @@ def test_going_back_further_denies_everything_on_the_way(
 
 
 def test_a_release_after_a_rollback_is_newer_than_all_that_were_current(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     now = datetime.now(UTC)
     before = [
@@ -133,7 +133,7 @@ def test_a_release_after_a_rollback_is_newer_than_all_that_were_current(
 
 
 def test_what_cannot_be_gone_back_to_is_refused_and_changes_nothing(
-    releases: Releases, offers: list[Candidate], three: list[Manifest]
+    releases: Releases, offers: list[ReleaseCandidate], three: list[Manifest]
 ) -> None:
     before = releases.pointer()
     for unknown in ("2001", three[2].release_id):
@@ -151,7 +151,7 @@ def test_what_cannot_be_gone_back_to_is_refused_and_changes_nothing(
 
 
 def test_a_publisher_who_was_faster_is_not_overwritten(
-    releases: Releases, offers: list[Candidate], monkeypatch: pytest.MonkeyPatch
+    releases: Releases, offers: list[ReleaseCandidate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(2):
         releases.publish(offers[number])
@@ -191,7 +191,7 @@ def test_older_releases_that_are_collected_meanwhile_do_not_stop_it(
 
 
 def test_verify_finds_what_is_missing_damaged_and_unlisted(
-    releases: Releases, offers: list[Candidate]
+    releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     manifest = releases.publish(offers[0]).manifest
     folder = releases.folder(manifest.release_id)
@@ -241,7 +241,7 @@ def test_copies_on_this_machine_go_when_nobody_reads_them(tmp_path: Path) -> Non
         return stale_copies(tmp_path, {held}, now=now, age=timedelta(days=30))
 
     assert stale(0.5) == []
-    assert [one.why for one in stale(2)] == ["what killed processes left half written"]
+    assert [one.why for one in stale(2)] == ["incomplete files of killed processes"]
     found = stale(31)
     assert sum(one.bytes for one in found) == 7 * sum(names.values())
     for one in found:

@@ -232,8 +232,8 @@ MUTATIONS = (
             Edit(
                 rollback,
                 "roll_back",
-                "if known[one].data_version not in denied]",
-                "if one not in {named.release_id for named in pointer.denied}]",
+                "if known[known_id].data_version not in denied]",
+                "if known_id not in {named.release_id for named in pointer.denied}]",
             ),
         ),
         known_seed=22,

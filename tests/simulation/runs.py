@@ -16,7 +16,7 @@ from declared_rows import passing
 from genept.common.errors import ConflictError, StoreError
 from genept.release.approvals import approval_page
 from genept.release.fencing import Claim, LostClaimError, RunState
-from genept.release.publish import Candidate, Releases
+from genept.release.publish import ReleaseCandidate, Releases
 from genept.release.review import HeldError, review
 from genept.release.staging import ReleaseRefusedError
 from simulation.invariants import Run
@@ -147,7 +147,7 @@ class Runs:
             claim.confirm(run.name)
             reviewed.confirm(releases)
 
-        candidate = Candidate(
+        candidate = ReleaseCandidate(
             tables=tables,
             evidence=passing(tables),
             sources={},

@@ -15,8 +15,8 @@ import polars as pl
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from genept.release.manifest import Evidence
-from genept.release.publish import Candidate
+from genept.release.manifest import CheckEvidence
+from genept.release.publish import ReleaseCandidate
 from genept.schema.columns import ENSEMBL_GENE_ID, Column, Table
 from genept.schema.tables import HGNC_ID_OR_NONE, SHA256, TABLES, UTC_TIME
 from genept.storage.lake import Lake
@@ -137,13 +137,13 @@ def check_pages() -> dict[str, bytes]:
     return {"checks/genes.html": b"<html>all is well</html>"}
 
 
-def candidate(lake: Lake, *, first: int = 0, **replaced: StoredTable) -> Candidate:
+def candidate(lake: Lake, *, first: int = 0, **replaced: StoredTable) -> ReleaseCandidate:
     """A complete candidate; another `first` gives another content of `genes`."""
     tables = {name: replaced.get(name) or store_table(lake, name) for name in TABLES}
     tables["genes"] = replaced.get("genes") or store_table(
         lake, "genes", declared_rows(TABLES["genes"], first=first)
     )
-    return Candidate(
+    return ReleaseCandidate(
         tables=tables,
         evidence=passing(tables),
         sources={},
@@ -152,16 +152,16 @@ def candidate(lake: Lake, *, first: int = 0, **replaced: StoredTable) -> Candida
     )
 
 
-def with_tables(offered: Candidate, **tables: StoredTable) -> Candidate:
+def with_tables(offered: ReleaseCandidate, **tables: StoredTable) -> ReleaseCandidate:
     """The candidate with these tables instead, and passed evidence of them."""
     together = {**offered.tables, **tables}
     return replace(offered, tables=together, evidence=passing(together))
 
 
-def passing(tables: Mapping[str, StoredTable]) -> dict[str, Evidence]:
-    """Evidence that every one of these tables passed."""
+def passing(tables: Mapping[str, StoredTable]) -> dict[str, CheckEvidence]:
+    """CheckEvidence that every one of these tables passed."""
     return {
-        name: Evidence(
+        name: CheckEvidence(
             table=name,
             data_version=table.data_version,
             suite="suite",

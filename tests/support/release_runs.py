@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from declared_rows import declared_rows, passing, store_table
 
 from genept.release.manifest import Manifest
-from genept.release.publish import Candidate, Published, Releases
+from genept.release.publish import Published, ReleaseCandidate, Releases
 from genept.schema.tables import TABLES
 from genept.storage.access import Access
 from genept.storage.lake import Lake
@@ -88,7 +88,7 @@ MOMENTS = {
 
 
 def assert_converges(
-    releases: Releases, offers: list[Candidate], first: Published, moment: str
+    releases: Releases, offers: list[ReleaseCandidate], first: Published, moment: str
 ) -> None:
     """The pointer moved if, and only if, the end came after the swap; a rerun gets there."""
     swapped = moment == "after the swap"
@@ -102,18 +102,20 @@ def assert_converges(
 
 
 def _publish_and_die(
-    access: Access, lake: str, cache: Path, product: str, offered: Candidate, moment: str
+    access: Access, lake: str, cache: Path, product: str, offered: ReleaseCandidate, moment: str
 ) -> None:
     store = reached_at(access.endpoint_url, access, Killed)
     store.moment = MOMENTS[moment]
     Releases(Lake(store, lake, cache), product).publish(offered)
 
 
-def small_candidate(lake: Lake, number: int) -> Candidate:
+def small_candidate(lake: Lake, number: int) -> ReleaseCandidate:
     """A release of few tables whose `genes` nobody else has."""
     tables = {
         "collections": store_table(lake, "collections"),
         "embedding_origins": lake.assemble("embedding_origins", []),
         "genes": store_table(lake, "genes", declared_rows(TABLES["genes"], first=number)),
     }
-    return Candidate(tables=tables, evidence=passing(tables), sources={}, platform_version="1")
+    return ReleaseCandidate(
+        tables=tables, evidence=passing(tables), sources={}, platform_version="1"
+    )

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from declared_rows import DIMENSION, candidate, declared_rows, store_table
 
-from genept.release.manifest import Evidence
+from genept.release.manifest import CheckEvidence
 from genept.release.publish import Releases
 from genept.release.staging import ReleaseRefusedError
 from genept.schema.tables import TABLES
@@ -229,7 +229,7 @@ def test_what_passed_its_checks_can_be_released_and_what_failed_cannot(
     lake: Lake, store_prefix: str
 ) -> None:
     offered = candidate(lake)
-    evidence: dict[str, Evidence] = {
+    evidence: dict[str, CheckEvidence] = {
         name: check_table(lake, table, complete=False) for name, table in offered.tables.items()
     }
     assert {name: one.failed for name, one in evidence.items() if one.failed} == {}

@@ -1,4 +1,4 @@
-from genept.release.manifest import Evidence
+from genept.release.manifest import CheckEvidence
 from validation.engine import index_page, standalone
 
 DATA_DOCS = """<html><head><link rel="stylesheet" href="https://cdn.example/x.css">
@@ -19,7 +19,7 @@ def test_a_page_fetches_nothing_and_keeps_what_it_says() -> None:
 
 
 def test_the_index_shows_findings_and_links_every_table() -> None:
-    found = Evidence(
+    found = CheckEvidence(
         table="genes",
         data_version="0123456789abcdef",
         suite="s",

@@ -84,4 +84,4 @@ def test_expression_and_observations_must_be_of_the_same_ids(
     two = axis(lake, *lake.read(genes)["ensembl_gene_id"].to_list()[:2])
     rows = expression(lake, ([0], [1.0]), ([1], [1.0]))
     (finding,) = expression_findings(lake, rows, two, observations(lake, "o0", "o2"))
-    assert "are not those of table observations" in finding
+    assert "differ from those in table observations" in finding
