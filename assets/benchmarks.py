@@ -34,11 +34,11 @@ PROGRAMS = ("gene_programs", "program_terms", "program_activity")
 FROM_GENES = ("gene_embeddings", "gene_properties")
 
 
-@dg.multi_asset(outs=declared_outs(LABELS), deps=[source_key(one) for one in LABEL_ARCHIVES])
+@dg.multi_asset(outs=declared_outs(LABELS), deps=[source_key(source) for source in LABEL_ARCHIVES])
 def gene_labels(
     platform: dg.ResourceParam[Platform], genes: StoredTable
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
-    """Labels of genes and of pairs, from the sources that are at hand."""
+    """Labels of genes and of pairs, from the sources that are available."""
     parts = platform.label_parts(genes.part())
     for name in LABELS:
         stored = platform.lake.assemble(name, parts)
@@ -74,8 +74,8 @@ def benchmarks(
         advance=lambda what, share: advance(f"{what} ({share:.0%} done)"),
     )  # fmt: skip
     for name in RESULTS:
-        said = {f"not scored/{what}": why for what, why in (remarks | without).items()}
-        yield table_result(platform.lake.assemble(name, parts), **said)
+        remarks_shown = {f"not scored/{what}": why for what, why in (remarks | without).items()}
+        yield table_result(platform.lake.assemble(name, parts), **remarks_shown)
 
 
 @dg.multi_asset(

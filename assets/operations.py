@@ -15,7 +15,7 @@ import polars as pl
 
 from assets.results import DATA_VERSION, OWNERS, column_schema
 from assets.sources import observed_sources, source_key
-from genept.client.change_detection import Outlook, look
+from genept.client.change_detection import InputVersions, read_input_versions
 from genept.client.platform import Platform
 from genept.common.display import markdown_text
 from genept.release.fencing import RunState
@@ -24,7 +24,7 @@ from genept.schema.tables import WORKING_TABLES
 from genept.storage.provenance import StoredTable
 
 NIGHTS = dg.DailyPartitionsDefinition("2026-01-01", timezone="UTC")
-"""One partition per night, so that a night that was missed is caught up with."""
+"""One partition per nightly run, so that a missed one is made up for."""
 
 
 NEWS = dg.AssetKey("news")
@@ -39,7 +39,7 @@ BY_HAND = 20
 @dg.asset(
     key=NEWS,
     partitions_def=NIGHTS,
-    deps=[spec.key for one in observed_sources for spec in one.specs],
+    deps=[spec.key for assets in observed_sources for spec in assets.specs],
     group_name="operations",
     kinds={"python"},
     owners=OWNERS,
@@ -58,40 +58,42 @@ BY_HAND = 20
 def news(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Look at everything that a release is built from, and say what is new."""
-    found = look(platform)
-    _observe(context, found)
-    before, why = _last_night(context.instance)
-    reasons = [why] if why else found.news_since(before)
+    """Read the versions of all inputs of a release, and list those that changed."""
+    versions = read_input_versions(platform)
+    _observe(context, versions)
+    before, why = _last_nightly_run(context.instance)
+    reasons = [why] if why else versions.changes_since(before)
     if platform.releases.current_id() is None:
         reasons.insert(0, "nothing has been released yet")
     facts = {
         "night": context.partition_key if context.has_partition_key else "none",
-        "requests": found.requests,
+        "requests": versions.requests,
         "could not be asked": dg.MetadataValue.md(
             "\n".join(
                 f"- {markdown_text(name)}: {markdown_text(why)}"
-                for name, why in found.unasked.items()
+                for name, why in versions.unasked.items()
             )
             or "none"
         ),
     }
     if not reasons:
-        said = f"no news: {len(found.inputs)} inputs are what they were; nothing is built"
-        context.log.info(said)
+        remark = f"no news: {len(versions.inputs)} inputs are what they were; nothing is built"
+        context.log.info(remark)
         night = context.partition_key if context.has_partition_key else None
         context.log_event(
-            dg.AssetObservation(NEWS, partition=night, description=said, metadata=facts)
+            dg.AssetObservation(NEWS, partition=night, description=remark, metadata=facts)
         )
         return
     context.log.info("news: %s", "; ".join(reasons))
     yield dg.MaterializeResult(
-        data_version=dg.DataVersion(found.data_version),
+        data_version=dg.DataVersion(versions.data_version),
         metadata=facts
         | {
-            "news": dg.MetadataValue.md("\n".join(f"- {markdown_text(one)}" for one in reasons)),
-            "inputs": dg.MetadataValue.json(dict(found.inputs)),
-            "dagster/row_count": len(found.inputs),
+            "news": dg.MetadataValue.md(
+                "\n".join(f"- {markdown_text(reason)}" for reason in reasons)
+            ),
+            "inputs": dg.MetadataValue.json(dict(versions.inputs)),
+            "dagster/row_count": len(versions.inputs),
         },
     )
 
@@ -101,29 +103,29 @@ def claim_for(platform: Platform, instance: dg.DagsterInstance, run_id: str) -> 
     platform.claim.take(run_id, partial(_state, instance))
 
 
-def _observe(context: dg.AssetExecutionContext, found: Outlook) -> None:
-    """Tell the graph which version of every watched source was seen."""
-    watched = {spec.key for one in observed_sources for spec in one.specs}
-    for name, version in found.sources.items():
+def _observe(context: dg.AssetExecutionContext, versions: InputVersions) -> None:
+    """Log an observation of every watched source, with its version."""
+    watched = {spec.key for assets in observed_sources for spec in assets.specs}
+    for name, version in versions.sources.items():
         if (key := source_key(name)) in watched and ":" not in name:
             context.log_event(
                 dg.AssetObservation(
                     key,
                     tags={DATA_VERSION: version},
-                    metadata={"could not be asked": found.unasked.get(name, "it was asked")},
+                    metadata={"could not be asked": versions.unasked.get(name, "it was asked")},
                 )
             )
 
 
-def _last_night(instance: dg.DagsterInstance) -> tuple[dict[str, str], str | None]:
-    """Inputs of the last night with news, or why they do not count."""
-    nights = instance.fetch_materializations(NEWS, limit=1).records
-    if not nights:
+def _last_nightly_run(instance: dg.DagsterInstance) -> tuple[dict[str, str], str | None]:
+    """Inputs of the last nightly run with changes, or why they do not count."""
+    records = instance.fetch_materializations(NEWS, limit=1).records
+    if not records:
         return {}, "no night has been built yet"
     released = instance.fetch_materializations(RELEASE, limit=BY_HAND).records
-    if nights[0].run_id not in {record.run_id for record in released}:
-        return {}, f"the last night did not end well (run {nights[0].run_id})"
-    materialization = nights[0].asset_materialization
+    if records[0].run_id not in {record.run_id for record in released}:
+        return {}, f"the last night did not end well (run {records[0].run_id})"
+    materialization = records[0].asset_materialization
     kept = materialization.metadata["inputs"].value if materialization else {}
     return dict(kept if isinstance(kept, dict) else json.loads(str(kept))), None
 

@@ -1,5 +1,5 @@
 """How it runs: definitions, IO manager, checks, jobs, and the one Prefect flow.
 
-The only floor that knows an orchestrator's machinery; what is computed lives below.
+The only layer that knows an orchestrator's machinery; what is computed lives below.
 Dagster loads `orchestration.definitions`.
 """

@@ -43,7 +43,7 @@ FOLLOWS_ITS_INPUTS: Final = (
 ).with_label("follows its inputs, once their blocking checks passed")
 """`eager()` alone asks for the child of a table whose blocking check failed. Missing inputs do not
 hold it back: sources that this installation does not use are never made. The news of a night is
-no content: what is made of it is told by the sources."""
+no content: the sources say what is made of it."""
 
 _DAY = timedelta(days=1)
 _TABLES: Final = Policy(

@@ -148,7 +148,7 @@ def require_published(instance: dg.DagsterInstance, run_id: str) -> None:
         )
     raise StoreError(
         f"run {run_id} did not finish; the message above says why. Nothing was published, what "
-        "was finished is kept: mend the cause and run again"
+        "was finished is kept: fix the cause and run again"
     )
 
 

@@ -103,5 +103,5 @@ def _have_the_own_server_ask_for_a_key() -> None:
 
 
 def _is_worth_retrying(_task: object, _run: object, state: State[Any]) -> bool:
-    """Whether time may mend it: not a spent budget, a refused key or another model."""
+    """Whether a retry may succeed: not after a spent budget, a refused key or another model."""
     return not isinstance(state.result(raise_on_failure=False), RefusedEmbeddingError)

@@ -1,6 +1,6 @@
 """Who runs the steps: this process, or the workers of a cluster, as the settings say.
 
-The graph and the library are the same everywhere. What a cluster needs of its own stands
+The graph and the library are the same in all of them. What a cluster needs of its own stands
 in a YAML file (`infra/dask/`, `infra/kubernetes/`); `docs/scale.md` says how to use them.
 """
 

@@ -124,7 +124,7 @@ def _what_to_do(run: dg.DagsterRun, steps: Sequence[dg.DagsterEvent]) -> list[st
             "If it is not meant, `docs/runbook.md` says how to find the cause.",
         ]
     return [
-        "Nothing was published, and the current release stays as it is. Mend what is named above",
+        "Nothing was published, and the current release stays as it is. Fix what is named above",
         f"and {again}",
         "`docs/runbook.md` goes through the common causes.",
     ]
@@ -163,7 +163,7 @@ def report_failure(
             answer = httpx.post(address, json=said, timeout=TIMEOUT, follow_redirects=False)
             answer.raise_for_status()
         except httpx.HTTPError as error:  # its text may hold the address
-            trouble.append(f"The webhook was not told: {type(error).__name__}")
+            trouble.append(f"The webhook could not be called: {type(error).__name__}")
     kept = "\n".join([report, *(without_secrets(one, settings) for one in trouble)])
     path.write_text(kept, encoding="utf-8")
     return kept

@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEALTH: Final = "/healthz"
-"""Path that answers `ok` to everybody, for probes; nothing else is told there."""
+"""Path that answers `ok` to everybody, for probes; it discloses nothing else."""
 
 COOKIE_DAYS: Final = 30
 SAFE_METHODS: Final = ("GET", "HEAD")

@@ -64,5 +64,5 @@ def _refuse_after_failure(context: dg.InputContext) -> None:
     if failed:
         raise StoreError(
             f"step {failed[0].step_key} of this run failed: nothing is built on what was there "
-            "before; mend the cause and run again"
+            "before; fix the cause and run again"
         )

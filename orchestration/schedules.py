@@ -15,7 +15,7 @@ from genept.common.settings import Settings
 from genept.storage.provenance import sha256_of
 
 ZONE = "UTC"
-"""Of every schedule: publishers are everywhere, and it has no hour twice or not at all."""
+"""Of every schedule: publishers are in all time zones, and UTC has no daylight saving."""
 
 
 NIGHTLY_HOUR, NIGHTLY_MINUTE = 3, 15

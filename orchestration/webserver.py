@@ -38,7 +38,7 @@ def serve(
     guarded: Callable[[ASGIApp, str, int], Guard],
     listener: socket.socket | None = None,
 ) -> None:
-    """Serve Dagster's UI behind a guard until the process is told to end.
+    """Serve Dagster's UI behind a guard until the process is stopped.
 
     Parameters
     ----------

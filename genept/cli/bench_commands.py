@@ -1,4 +1,4 @@
-"""`genept bench …`: hold the benchmarks on genes, and show the leaderboard of a release."""
+"""`genept bench …`: run the benchmarks on genes, and show the leaderboard of a release."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ from genept.text.descriptions.gene_descriptions import describe_genes
 from genept.text.descriptions.recipes import load_recipes
 from genept.text.embedders.spaces import Space
 
-app = typer.Typer(no_args_is_help=True, help="Which text, which model: tasks beside controls.")
+app = typer.Typer(
+    no_args_is_help=True, help="Benchmarks on genes: compare recipes and embedders with controls."
+)
 answer = open_console()
 
 
 @app.command()
 def tasks() -> None:
-    """List the tasks on genes: what each asks, of which labels, and what decides."""
-    table = Table("task", "labels", "decided by", "what is asked", box=None)
+    """List the tasks on genes, with their labels and the metric that ranks them."""
+    table = Table("task", "labels", "ranked by", "question", box=None)
     for task in TASKS.values():
         decided = f"{task.metrics[0]}, {task.model}, {task.clean}"
         table.add_row(task.id, task.dataset, decided, task.title)
@@ -51,15 +53,17 @@ def run(
     task: Annotated[list[str] | None, typer.Option(help="A task; repeat for more.")] = None,
     space: Annotated[list[str] | None, typer.Option(help="A space; repeat for more.")] = None,
     together: Annotated[
-        bool, typer.Option(help="Score an ensemble of all spaces, too, across recipes.")
+        bool, typer.Option(help="Also score an ensemble of all spaces, across recipes.")
     ] = False,
-    words: Annotated[bool, typer.Option(help="Say which differences are real.")] = False,
+    words: Annotated[
+        bool, typer.Option(help="Also print which differences are significant.")
+    ] = False,
 ) -> None:
-    """Hold tasks in spaces; what was held before on the same inputs is remembered."""
+    """Run tasks on spaces; results of earlier runs on the same inputs are reused."""
     platform = Platform(Settings())
     if unknown := sorted(set(task or ()) - set(TASKS)):
         raise StoreError(f"unknown tasks {unknown}; known are {sorted(TASKS)}")
-    chosen = {id_: one for id_, one in TASKS.items() if not task or id_ in task}
+    chosen = {id_: entry for id_, entry in TASKS.items() if not task or id_ in task}
     try:
         spaces = [platform.space(id_) for id_ in space] if space else list(platform.spaces)
         spaces += companions(spaces)
@@ -102,25 +106,27 @@ def _entrants(
     """The spaces with their vectors, and what those of texts cost."""
     entrants: list[SpaceVectors] = []
     costs: list[Part] = []
-    for number, one in enumerate(spaces):
-        advance(f"embedding {one.id}", number / len(spaces))
-        parts = [] if one.table else describe_genes(
-            platform.lake, platform.knowledge, genes, platform.recipe_of(one),
+    for number, space in enumerate(spaces):
+        advance(f"embedding {space.id}", number / len(spaces))
+        parts = [] if space.table else describe_genes(
+            platform.lake, platform.knowledge, genes, platform.recipe_of(space),
             lambda: platform.minilm.count_tokens, max_genes=platform.settings.max_genes,
         )  # fmt: skip
         stored = platform.lake.assemble("gene_descriptions", parts)
-        entrants.append(platform.entrant(one, platform.embed(one, stored)))
-        if one.is_text:
-            costs.append(platform.cost(one, stored, number))
+        entrants.append(platform.entrant(space, platform.embed(space, stored)))
+        if space.is_text:
+            costs.append(platform.cost(space, stored, number))
     return entrants, costs
 
 
 @app.command()
 def show(
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
-    words: Annotated[bool, typer.Option(help="Say which differences are real.")] = False,
+    words: Annotated[
+        bool, typer.Option(help="Also print which differences are significant.")
+    ] = False,
 ) -> None:
-    """Show the leaderboard of a release: spaces by tasks, worse than a control in red."""
+    """Show the leaderboard of a release: spaces by tasks, those below a control in red."""
     samples = sample_tasks(load_table("model_evaluations", release=release).collect())
     _print(
         pl.concat(
@@ -133,23 +139,22 @@ def show(
 
 @app.command()
 def pictures(
-    folder: Annotated[Path, typer.Argument(help="Where the pictures go.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write the pictures to.")],
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
 ) -> None:
-    """Draw the leaderboard of a release: spaces by tasks, what is told apart, programs, …"""
-
-    found = resolve(release)
+    """Draw the leaderboard of a release: heat map, significant differences, gene programs, …"""
+    resolved = resolve(release)
 
     def read(name: str) -> pl.DataFrame:
-        if name not in found.manifest.tables:
+        if name not in resolved.manifest.tables:
             return pl.DataFrame()
-        return load_table(name, release=found.manifest.release_id).collect()
+        return load_table(name, release=resolved.manifest.release_id).collect()
 
     folder.mkdir(parents=True, exist_ok=True)
-    for one in report_figures(read, load_recipes(Settings().recipes)):
-        path = folder / f"{one.name}.png"
-        path.write_bytes(one.png)
-        answer.print(f"{path}: {one.title}. {one.words}", markup=False, soft_wrap=True)
+    for figure in report_figures(read, load_recipes(Settings().recipes)):
+        path = folder / f"{figure.name}.png"
+        path.write_bytes(figure.png)
+        answer.print(f"{path}: {figure.title}. {figure.words}", markup=False, soft_wrap=True)
 
 
 def _say(sentences: Sequence[str]) -> None:

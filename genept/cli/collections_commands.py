@@ -64,13 +64,13 @@ def add(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
 ) -> None:
     """Look at FILE, try its ingest out, and add it: the next `genept run` publishes it."""
-    told = _told(
+    sidecar = _sidecar(
         id=id_, unit=unit, labels=label, group=group, options=option, title=title, kind=kind,
         licence=licence, citation=citation, redistributable=redistributable,
     )  # fmt: skip
     installation = Installation(Settings())
     _refuse_shipped(installation, id_)
-    detected = _tried_out(installation, file, metadata, told, may_ask=not yes)
+    detected = _tried_out(installation, file, metadata, sidecar, may_ask=not yes)
     if not yes and not typer.confirm(f"Add it as {id_!r}?", default=False):
         answer.print("nothing was stored")
         raise typer.Exit(1)
@@ -136,8 +136,8 @@ def validate(
     if what is None:
         answer.print(f"{len(installation.catalogue.collections)} collections: every entry is valid")
     elif Path(what).is_file() or Path(what).is_dir():
-        told = _told(id=_id_of(what), unit=unit, labels=label, group=group, options=option)
-        _tried_out(installation, Path(what), metadata, told, may_ask=False)
+        sidecar = _sidecar(id=_id_of(what), unit=unit, labels=label, group=group, options=option)
+        _tried_out(installation, Path(what), metadata, sidecar, may_ask=False)
     elif what not in installation.catalogue.collections:
         raise SourceError(f"{what}: there is no such file, nor such a collection in the catalogue")
     else:
@@ -166,7 +166,7 @@ def _id_of(file: str) -> str:
     )
 
 
-def _told(labels: list[str] | None, options: list[str] | None, **values: object) -> Sidecar:
+def _sidecar(labels: list[str] | None, options: list[str] | None, **values: object) -> Sidecar:
     pairs = [one.partition("=") for one in labels or ()]
     given = {name: value for name, value in values.items() if value is not None}
     named = {label: field or label for label, _, field in pairs}
@@ -181,7 +181,12 @@ def _refuse_shipped(installation: Installation, id_: str) -> None:
 
 
 def _tried_out(
-    installation: Installation, file: Path, metadata: Path | None, told: Sidecar, *, may_ask: bool
+    installation: Installation,
+    file: Path,
+    metadata: Path | None,
+    sidecar: Sidecar,
+    *,
+    may_ask: bool,
 ) -> Detected:
     """Detect, ask for what is open, and try out the ingest; nothing is stored."""
     if file.is_dir():
@@ -192,25 +197,25 @@ def _tried_out(
     settings = installation.settings
     limits = installation.file_allowance.limits(*filter(None, (file, metadata)))
 
-    def look(told: Sidecar) -> Trial:
+    def look(sidecar: Sidecar) -> Trial:
         status = f"looking at {file.name}, and trying it out: nothing is stored"
         with advising("command_line"), console.status(status):
             return try_out(
                 file,
                 metadata,
-                told,
+                sidecar,
                 installation.reference,
                 bucket=settings.bucket,
                 product=settings.product,
                 limits=limits,
             )
 
-    trial = look(told)
+    trial = look(sidecar)
     if questions := "; ".join(trial.detected.open_questions):
         if not (may_ask and sys.stdin.isatty()):
             raise SourceError(f"{file.name}: {questions}")
         unit = typer.prompt(questions, default=trial.detected.entry.unit)
-        trial = look(validated_sidecar(told.model_dump() | {"unit": unit}, "the answer"))
+        trial = look(validated_sidecar(sidecar.model_dump() | {"unit": unit}, "the answer"))
     for line in trial.detected.seen:
         answer.print(f"  {escape(line)}")
     if trial.dry_run is None:

@@ -1,4 +1,4 @@
-"""`genept embedders …`: which hosted text embedders there are, and what they would cost."""
+"""`genept embedders …`: list hosted text embedders, and forecast their cost."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ app = typer.Typer(no_args_is_help=True, help="Hosted text embedders and their pr
 def list_embedders() -> None:
     """List the hosted embedders: size, price, and whether they can be used."""
     hosted = Platform(Settings()).hosted
-    for id_, one in hosted.declared.items():
-        price = f"${one.dollars_per_million_tokens:g} per million tokens"
+    for id_, embedder in hosted.declared.items():
+        price = f"${embedder.dollars_per_million_tokens:g} per million tokens"
         usable = hosted.unavailable(id_) or "available"
-        typer.echo(f"{id_:<28} {one.dimensions:>5} dimensions  {price:<28}  {usable}")
+        typer.echo(f"{id_:<28} {embedder.dimensions:>5} dimensions  {price:<28}  {usable}")
 
 
 @app.command()
 def forecast(
     space: Annotated[str, typer.Argument(help="Such as text-embedding-3-small/name-go.")],
 ) -> None:
-    """Say what embedding a space would cost, over the descriptions of the latest release."""
+    """Forecast the cost of embedding a space, over the descriptions of the latest release."""
     platform = Platform(Settings())
     id_, _, recipe = space.partition("/")
     try:

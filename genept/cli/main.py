@@ -1,4 +1,4 @@
-"""The command line: the embedded store, releases, tables; and what the top floor plugs in.
+"""The command line: the embedded store, releases, tables; and the commands that entry points add.
 
 `genept run` and `genept ui` come from `orchestration` through entry points, so that
 this file, and an analyst's installation, needs no orchestrator.
@@ -29,11 +29,11 @@ from genept.storage.connect import StoreProperty, open_store, properties
 if TYPE_CHECKING:
     from genept.storage.embedded.store import EmbeddedStore
 
-ROOMS: Final = (
+SUBJECTS: Final = (
     "genes", "collections", "spaces", "embeddings", "embedders", "sources", "bench", "models",
     "predict",
 )  # fmt: skip
-"""Rooms whose commands need the extra `platform`."""
+"""Subjects whose commands need the extra `platform`."""
 
 SEARCHES: Final = ("search", "neighbours")
 REMEDY: Final = "this needs more than reading does: pip install 'genept-platform[platform]'"
@@ -72,7 +72,7 @@ def _add_remedy(name: str) -> None:
         raise StoreError(REMEDY)
 
 
-def _add_room(name: str) -> None:
+def _add_subject(name: str) -> None:
     app.add_typer(import_module(f"genept.cli.{name}_commands").app, name=name)
 
 
@@ -93,11 +93,11 @@ def add_commands(wanted: str | None = None) -> None:
         None: all of them, as for the help.
     """
     plugged_in = {point.name: point for point in entry_points(group="genept.commands")}
-    known = {*ROOMS, *SEARCHES, *plugged_in, "store", "release", "table"}
+    known = {*SUBJECTS, *SEARCHES, *plugged_in, "store", "release", "table"}
     names = {wanted} if wanted in known else known
-    for room in ROOMS:
-        if room in names:
-            _add(partial(_add_room, room), room)
+    for subject in SUBJECTS:
+        if subject in names:
+            _add(partial(_add_subject, subject), subject)
     if "release" in names:
         from genept.cli.release_commands import app as release_app
 
@@ -112,7 +112,7 @@ def add_commands(wanted: str | None = None) -> None:
 
 
 def main() -> None:
-    """Run the command line; an error that a person can mend is one message, not a traceback."""
+    """Run the command line; an error that the user can fix is one message, not a traceback."""
     try:
         add_commands(sys.argv[1] if len(sys.argv) > 1 else None)
         app()

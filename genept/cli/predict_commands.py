@@ -129,10 +129,10 @@ def read_file(
 ) -> UserSamples:
     """Read a file of samples, and say what was seen."""
     values = {"id": "own-samples", "kind": "bulk", "options": typed_options(options)}
-    told = validated_sidecar(values | ({"unit": unit} if unit else {}), "the command line")
+    sidecar = validated_sidecar(values | ({"unit": unit} if unit else {}), "the command line")
     with console.status(f"reading {file.name}"):
         limits = platform.file_allowance.limits(file)
-        own = read_user_samples_limited(file, told, platform.reference, limits)
+        own = read_user_samples_limited(file, sidecar, platform.reference, limits)
     for line in own.seen:
         if not line.startswith(("group", "labels", "other fields")):
             answer.print(f"  {escape(line)}")

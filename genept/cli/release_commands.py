@@ -205,7 +205,7 @@ def gc(
     freed = 0
     deleted: list[garbage.Garbage] = []
     if yes:
-        # First what needs no room in the store, where the store may be full.
+        # First what needs no space in the store, which may be full.
         freed = sum(copy.bytes for copy in copies)
         for copy in copies:
             copy.delete()

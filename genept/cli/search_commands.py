@@ -1,4 +1,4 @@
-"""`genept search` and `genept neighbours`: ask a space from the shell."""
+"""`genept search` and `genept neighbours`: search a space of a release."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def search(
     if among not in {"genes", *TABLE_OF}:
         raise StoreError(f"--in {among}: choose genes, cells or samples")
     with console.status("embedding the text"):
-        asked = SpaceSearch(Platform(Settings()), space, release=release)
-        found = asked.text(text, cast("Among", among), n=n, collection=collection)
-    _print(found)
+        space_search = SpaceSearch(Platform(Settings()), space, release=release)
+        hits = space_search.text(text, cast("Among", among), n=n, collection=collection)
+    _print(hits)
 
 
 def neighbours(
@@ -50,16 +50,16 @@ def neighbours(
     release: OfRelease = LATEST,
 ) -> None:
     """Find the genes nearest to a gene, a cell or a sample."""
-    asked = SpaceSearch(Platform(Settings()), space, release=release)
-    found = asked.gene(name, n=n)
-    _print(found or asked.observation(name, n=n, collection=collection))
+    space_search = SpaceSearch(Platform(Settings()), space, release=release)
+    hits = space_search.gene(name, n=n)
+    _print(hits or space_search.observation(name, n=n, collection=collection))
 
 
-def _print(found: Answer) -> None:
-    answer.print(f"[dim]{escape(found.asked)}[/]")
+def _print(hits: Answer) -> None:
+    answer.print(f"[dim]{escape(hits.asked)}[/]")
     table = Table("cosine", "", "id", "", box=None, show_header=False)
-    for row in found.rows.iter_rows(named=True):
+    for row in hits.rows.iter_rows(named=True):
         about = row["about"] if len(row["about"]) <= ABOUT else f"{row['about'][:ABOUT]}…"
         cells = (row["label"], row["id"], about)
-        table.add_row(f"{row['cosine']:.3f}", *(escape(one) for one in cells))
+        table.add_row(f"{row['cosine']:.3f}", *(escape(cell) for cell in cells))
     answer.print(table)

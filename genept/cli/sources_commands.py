@@ -1,4 +1,4 @@
-"""`genept sources …`: what is public, what is here, and whether a publisher has news."""
+"""`genept sources …`: list public sources, fetch them, and check them for changes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from genept.common.settings import Settings
 from genept.datasources.catalog.source import Source
 from genept.datasources.download.archives import Archives
 
-app = typer.Typer(
-    no_args_is_help=True, help="Public sources: where from, which version, what news."
-)
+app = typer.Typer(no_args_is_help=True, help="Public sources: list, fetch, check for changes.")
 answer = open_console(soft_wrap=True)
 
 SourceIds = Annotated[
@@ -31,7 +29,7 @@ def _archives() -> Archives:
 
 @app.command("list")
 def list_sources() -> None:
-    """List every source: how it is pinned or refreshed, and whether a copy is here. Asks nobody."""
+    """List every source, how it is pinned, and whether a copy is here; send no request."""
     archives = _archives()
     typer.echo(f"{'source':<30}{'pinned by':<20}{'refreshed':<11}{'MB':>11}  here       title")
     for source in archives.catalogue.sources.values():
@@ -44,7 +42,7 @@ def list_sources() -> None:
 
 @app.command()
 def show(source_id: Annotated[str, typer.Argument(help="Id of a source.")]) -> None:
-    """Show everything that the catalogue says of a source, and what is known of its copy."""
+    """Show the catalogue entry of a source, and its local copy."""
     archives = _archives()
     source = archives.catalogue.sources.get(source_id) or archives.catalogue.source(source_id)
     for name, value in source.model_dump(by_alias=True, exclude_unset=True).items():
@@ -52,9 +50,9 @@ def show(source_id: Annotated[str, typer.Argument(help="Id of a source.")]) -> N
     if source.pattern is not None:
         answer.print(f"One file of it is named {source.id}:… after the pattern.")
         return
-    for place in archives.locations.of(source):
-        said = str(place) if isinstance(place, Path) else place.name
-        answer.print(f"[bold]asked[/]  {escape(said)}")
+    for location in archives.locations.of(source):
+        address = str(location) if isinstance(location, Path) else location.name
+        answer.print(f"[bold]asked[/]  {escape(address)}")
     answer.print(f"[bold]here[/]  {_here(archives, source)}")
     if (seen := archives.cache_metadata(source_id)) is not None:
         answer.print(f"[bold]copy[/]  {escape(seen.path)}, from {escape(seen.place)}")
@@ -64,7 +62,7 @@ def show(source_id: Annotated[str, typer.Argument(help="Id of a source.")]) -> N
 @app.command()
 def fetch(
     source_ids: SourceIds,
-    refresh: Annotated[bool, typer.Option(help="Ask for news even if it is not due.")] = False,
+    refresh: Annotated[bool, typer.Option(help="Check for changes even if it is not due.")] = False,
 ) -> None:
     """Fetch sources, from mirrors first; what is here and unchanged is not fetched again."""
     archives = _archives()
@@ -79,20 +77,21 @@ def check(
         list[str] | None, typer.Argument(help="Ids of sources; none: all that are not pinned.")
     ] = None,
 ) -> None:
-    """Ask each source for news, with one conditional request; downloads nothing."""
+    """Check each source for changes, with one conditional request; download nothing."""
     archives = _archives()
     sources = archives.catalogue.sources.values()
-    unpinned = [one.id for one in sources if not one.is_pinned and one.pattern is None]
+    unpinned = [entry.id for entry in sources if not entry.is_pinned and entry.pattern is None]
     failed = 0
     for source_id in source_ids or unpinned:
         try:
-            found = archives.probe(source_id)
+            observed = archives.probe(source_id)
         except SourceError as error:
             failed += 1
             console.print(f"{source_id}: {error}", markup=False, soft_wrap=True)
             continue
         answer.print(
-            f"{source_id}  {found.state}  {escape(found.data_version)}  {escape(found.place)}"
+            f"{source_id}  {observed.state}  {escape(observed.data_version)}  "
+            f"{escape(observed.place)}"
         )
     if failed:
         raise typer.Exit(1)

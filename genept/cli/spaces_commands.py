@@ -1,4 +1,4 @@
-"""`genept spaces …`: register a table of gene vectors as a space of its own; list; remove."""
+"""`genept spaces …`: list spaces; register and remove tables of gene vectors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from genept.text.embedders import registered_gene_vectors
 from genept.text.embedders.registered_gene_vectors import Mapped, map_vectors, register
 from genept.text.embedders.spaces import space_of
 
-app = typer.Typer(no_args_is_help=True, help="Spaces: declared ones, and tables of one's own.")
+app = typer.Typer(no_args_is_help=True, help="Spaces of gene vectors: list, register and remove.")
 answer = open_console(soft_wrap=True)
 
 
@@ -71,7 +71,7 @@ def add(
 
 @app.command("list")
 def list_spaces() -> None:
-    """List every space: those that are declared, and the tables that were registered."""
+    """List all spaces, declared and registered."""
     platform = Platform(Settings())
     table = Table("space", "kind", "in a release", "remark", box=None)
     known = set(platform.known_spaces)
@@ -79,15 +79,18 @@ def list_spaces() -> None:
         kind = "control" if space.is_control else "text"
         remark = "" if space in known else "its recipe is not available: `genept genes recipes`"
         table.add_row(space.id, kind, "yes" if released else "if asked for", remark)
-    for one in platform.registered_spaces:
-        remark = f"{one.genes:,} genes × {one.dimensions}, {one.file}, {one.registered:%Y-%m-%d}"
-        table.add_row(one.id, "registered", "yes", escape(remark))
+    for registered in platform.registered_spaces:
+        remark = (
+            f"{registered.genes:,} genes × {registered.dimensions}, {registered.file}, "
+            f"{registered.registered:%Y-%m-%d}"
+        )
+        table.add_row(registered.id, "registered", "yes", escape(remark))
     answer.print(table)
 
 
 @app.command()
 def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="A registered space.")]) -> None:
-    """Take a registered space back; releases that hold it keep it."""
+    """Remove a registered space; releases that hold it keep it."""
     platform = Platform(Settings())
     registered_gene_vectors.remove(
         open_store(platform.settings, "gc"), platform.settings.product, id_
@@ -100,7 +103,7 @@ def _refuse_taken(platform: Platform, id_: str) -> None:
         space = space_of(id_, table="new")
     except ValueError as error:
         raise SourceError(str(error)) from None
-    if space.id in {one.id for one in platform.declared_spaces}:
+    if space.id in {declared.id for declared in platform.declared_spaces}:
         raise SourceError(f"{id_!r} is a space of texts: choose another id for the table")
     if space.is_random or space.is_lsa:
         raise SourceError(f"{id_!r}: the name {space.embedder!r} is kept for a control")

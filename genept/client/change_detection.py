@@ -1,7 +1,7 @@
-"""What a release would be built from, before anything is built: is there any news?
+"""Versions of everything that a release is built from, read before anything is built.
 
-Looks at sources (one conditional request each at the most), code, libraries, settings, and
-what users added. What is built from them, and whether anybody should, is not decided here.
+Checks sources (at most one conditional request each), code, libraries, settings, and what users
+added. Whether a release is built from them is decided in `assets/operations.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Outlook:
+class InputVersions:
     """Everything that decides what the next release holds.
 
     Parameters
@@ -31,9 +31,9 @@ class Outlook:
     inputs
         Version by name, such as ``source go-basic``, ``code``, or ``setting spaces``.
     unasked
-        Why a source could not be asked for news, by source; its copy counts.
+        Why a source could not be checked, by source; the version of its local copy counts.
     requests
-        Requests that the look cost.
+        Number of requests that were made.
     """
 
     inputs: Mapping[str, str]
@@ -54,22 +54,22 @@ class Outlook:
             if name.startswith("source ")
         }
 
-    def news_since(self, before: Mapping[str, str]) -> list[str]:
-        """What differs from the inputs of an earlier look, in words."""
-        found = []
+    def changes_since(self, before: Mapping[str, str]) -> list[str]:
+        """Sentences on what differs from the inputs of an earlier check."""
+        changes = []
         for name in sorted({*before, *self.inputs}):
             old, new = before.get(name), self.inputs.get(name)
             if old is None:
-                found.append(f"{name} is new")
+                changes.append(f"{name} is new")
             elif new is None:
-                found.append(f"{name} is gone")
+                changes.append(f"{name} is gone")
             elif old != new:
-                found.append(f"{name} changed")
-        return found
+                changes.append(f"{name} changed")
+        return changes
 
 
-def look(platform: Platform) -> Outlook:
-    """Look at everything that a release is built from; fetches a source that has news.
+def read_input_versions(platform: Platform) -> InputVersions:
+    """Read the versions of all inputs of a release; fetch a source that has changed.
 
     Raises
     ------
@@ -79,22 +79,25 @@ def look(platform: Platform) -> Outlook:
         If a source that is needed cannot be had, and there is no copy of it either.
     """
     sources, unasked, requests = _sources(platform)
-    return Outlook(
+    return InputVersions(
         {
             **{f"source {name}": version for name, version in sources.items()},
             "code": code_version(*CODE),
             "libraries": _libraries(),
             **{f"setting {name}": version for name, version in _settings(platform)},
             **{
-                f"collection {one.id}": sha256_of(one.model_dump(mode="json"))
-                for one in platform.added
+                f"collection {added.id}": sha256_of(added.model_dump(mode="json"))
+                for added in platform.added
             },
-            **{f"space {one.id}": one.table_sha256 for one in platform.registered_spaces},
+            **{f"space {space.id}": space.table_sha256 for space in platform.registered_spaces},
             **{
-                f"vectors of {one.collection} in {one.space}": one.table_sha256
-                for one in platform.outside
+                f"vectors of {vectors.collection} in {vectors.space}": vectors.table_sha256
+                for vectors in platform.outside
             },
-            **{f"ensemble {one.id}": sha256_of(dict(one.weights)) for one in platform.ensembles},
+            **{
+                f"ensemble {ensemble.id}": sha256_of(dict(ensemble.weights))
+                for ensemble in platform.ensembles
+            },
         },
         unasked,
         requests,
@@ -102,11 +105,11 @@ def look(platform: Platform) -> Outlook:
 
 
 def _sources(platform: Platform) -> tuple[dict[str, str], dict[str, str], int]:
-    """Versions of what is needed or at hand, what could not be asked, and requests made."""
+    """Versions of what is needed or available, what could not be checked, and requests made."""
     archives = platform.collection_archives
     needed = platform.needed_sources
-    names = [one.id for one in archives.catalogue.sources.values() if one.pattern is None]
-    found: dict[str, str] = {}
+    names = [entry.id for entry in archives.catalogue.sources.values() if entry.pattern is None]
+    versions: dict[str, str] = {}
     unasked: dict[str, str] = {}
     requests = 0
     for name in dict.fromkeys((*names, *needed)):
@@ -114,19 +117,19 @@ def _sources(platform: Platform) -> tuple[dict[str, str], dict[str, str], int]:
         if name not in needed and not archives.is_available(name):
             continue
         if source.is_pinned:
-            found[name] = source.sha256
+            versions[name] = source.sha256
             continue
         try:
-            requests += _asked(archives, name)
+            requests += _refreshed(archives, name)
         except SourceError as error:
             unasked[name] = str(error)
         seen = archives.cache_metadata(name)
-        found[name] = seen.sha256 if seen else archives.data_version(name)
-    return found, unasked, requests
+        versions[name] = seen.sha256 if seen else archives.data_version(name)
+    return versions, unasked, requests
 
 
-def _asked(archives: Archives, name: str) -> int:
-    """Look for news of one source and fetch what is new; how many requests the look took."""
+def _refreshed(archives: Archives, name: str) -> int:
+    """Check one source, fetch it if it changed, and return how many requests the check took."""
     observed = archives.probe(name)
     if observed.requests and observed.state != "unchanged":
         archives.fetch(name, refresh=True)
@@ -135,8 +138,8 @@ def _asked(archives: Archives, name: str) -> int:
 
 def _settings(platform: Platform) -> Iterator[tuple[str, str]]:
     settings = platform.settings
-    yield "collections", ",".join(sorted(one.id for one in platform.collections))
-    yield "spaces", ",".join(sorted(one.id for one in platform.spaces))
+    yield "collections", ",".join(sorted(collection.id for collection in platform.collections))
+    yield "spaces", ",".join(sorted(space.id for space in platform.spaces))
     for recipe in platform.followed_recipes:
         yield f"recipe {recipe.id}", sha256_of(recipe.model_dump(mode="json"))
     yield "embedders", _file(settings.embedders)
@@ -150,11 +153,11 @@ def _file(path: Path | None) -> str:
 
 @cache
 def _libraries() -> str:
-    """Every installed distribution: whichever was renewed may change a number.
+    """Every installed distribution: an upgrade of any may change a number.
 
-    By the names of their folders, which hold name and version: reading what they say of
-    themselves takes a second.
+    Read from the names of their folders, which hold name and version: reading their metadata
+    takes a second.
     """
     return sha256_of(
-        sorted(found.name for place in sys.path for found in Path(place).glob("*.dist-info"))
+        sorted(folder.name for entry in sys.path for folder in Path(entry).glob("*.dist-info"))
     )

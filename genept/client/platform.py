@@ -80,7 +80,7 @@ class Platform(Installation):
 
     @cached_property
     def knowledge(self) -> KnowledgeSources:
-        """Where descriptions are drawn from: the archives, and what else is at hand."""
+        """Where descriptions are drawn from: the archives, and other available files."""
         return KnowledgeSources(self.archives)
 
     @property
@@ -223,7 +223,7 @@ class Platform(Installation):
         )
 
     def label_parts(self, genes: Part) -> list[Part]:
-        """Tables `gene_properties` and `gene_pairs`, of the sources that are at hand."""
+        """Tables `gene_properties` and `gene_pairs`, of the sources that are available."""
         return build_labels(
             self.lake, self.knowledge, genes, lambda: Nomenclature(self.reference.index)
         )
@@ -235,8 +235,8 @@ class Platform(Installation):
 
     def entrant(self, space: Space, vectors: Part) -> SpaceVectors:
         """One space as benchmarks take it: its vectors, and what its texts tell."""
-        told = () if space.table else self.recipe_of(space).part_names
-        return SpaceVectors(space, vectors, frozenset(told))
+        known_parts = () if space.table else self.recipe_of(space).part_names
+        return SpaceVectors(space, vectors, frozenset(known_parts))
 
     def cost(self, space: Space, descriptions: StoredTable, number: int) -> Part:
         """What the vectors of a space of texts cost; see `benchmarks.costs`."""

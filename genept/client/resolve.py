@@ -1,4 +1,4 @@
-"""Which release an analyst reads: the current one, or one that was pinned; at hand when offline.
+"""Which release an analyst reads: the current one, or one that was pinned; available offline.
 
 What was resolved is remembered on this machine, so that a notebook goes on without the
 store as far as its files were kept. Reading tables is `genept.client.api`'s business.

@@ -106,7 +106,7 @@ def test_a_deaf_webhook_and_a_lost_store_keep_no_report_back(tmp_path: Path) -> 
     with dg.instance_for_test() as instance:
         failed_run(settings, None, instance)
     (report,) = (path.read_text() for path in (tmp_path / "failures").glob("*.md"))
-    assert "The webhook was not told: ConnectError" in report
+    assert "The webhook could not be called: ConnectError" in report
     assert "The store has no copy of this report" in report
     assert "s3cret-path" not in report
 
