@@ -15,17 +15,20 @@ from assets.results import (
     with_further,
 )
 from assets.sources import source_key
-from genept.benchmarks.label_tables import fates
-from genept.benchmarks.leaderboard import run_tasks
-from genept.benchmarks.tasks.base import Labels
-from genept.benchmarks.tasks.cell_task import score_cells, too_few_cells
-from genept.benchmarks.tasks.program_task import program_activity, space_programs
-from genept.benchmarks.tasks.task_inputs import SpaceVectors
-from genept.client.platform import Platform
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.gene_labels import MEMBERS as LABEL_ARCHIVES
-from genept.embeddings.representations import is_labelled
-from genept.storage.provenance import Part, StoredTable
+from genept.benchmarks import fates, run_tasks
+from genept.benchmarks.tasks import (
+    Labels,
+    SpaceVectors,
+    program_activity,
+    score_cells,
+    space_programs,
+    too_few_cells,
+)
+from genept.client import Platform
+from genept.datasources import MEMBERS as LABEL_ARCHIVES
+from genept.datasources.catalog import Collection
+from genept.embeddings import is_labelled
+from genept.storage import Part, StoredTable
 
 LABELS = ("gene_properties", "gene_pairs")
 RESULTS = ("benchmark_results", "benchmark_comparisons", "benchmark_confusions")

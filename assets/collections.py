@@ -7,16 +7,21 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 
 from assets.results import MEMORY, OWNERS, column_schema, declared_outs, table_result
 from assets.sources import source_key
-from genept.client.platform import Platform
-from genept.collections.inbox import OF_THE_FILE, Refused, Replaced, take_in
-from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
-from genept.collections.sandboxed_ingest import parts_in_child
-from genept.collections.sidecar import drops
-from genept.common.display import console, markdown_text
-from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import load_catalogue
-from genept.nomenclature.report import mapping_pages
-from genept.storage.provenance import Part, StoredTable, sha256_of
+from genept.client import Platform
+from genept.collections import (
+    OF_THE_FILE,
+    TABLES_OF_A_COLLECTION,
+    Refused,
+    Replaced,
+    drops,
+    ingest,
+    parts_in_child,
+    take_in,
+)
+from genept.common import SourceError, console, markdown_text
+from genept.datasources.catalog import load_catalogue
+from genept.nomenclature import mapping_pages
+from genept.storage import Part, StoredTable, sha256_of
 
 COLLECTIONS = dg.DynamicPartitionsDefinition(name="collection")
 """One partition per collection that came through the inbox."""

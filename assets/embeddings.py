@@ -18,19 +18,25 @@ from assets.results import (
     shown_pictures,
     table_result,
 )
-from genept.client.platform import Platform
-from genept.datasources.catalog.entries import Collection
-from genept.embeddings.ensembles import missing_members, release_ensemble
-from genept.embeddings.pooled_shards import Shard, embed_shards, shards_of
-from genept.embeddings.pooling import TABLE_OF_KIND
-from genept.embeddings.projections import pictures_of
-from genept.embeddings.registered_observation_vectors import (
+from genept.client import Platform
+from genept.datasources.catalog import Collection
+from genept.embeddings import (
+    TABLE_OF_KIND,
+    Caps,
+    Sampling,
+    Shard,
+    chosen,
+    embed_sentences,
+    embed_shards,
     join_summary,
+    label_of,
+    missing_members,
+    pictures_of,
+    release_ensemble,
     release_registered_vectors,
+    shards_of,
 )
-from genept.embeddings.sentence_vectors import Caps, chosen, embed_sentences
-from genept.embeddings.sentences import Sampling, label_of
-from genept.storage.provenance import Part, StoredTable, sha256_of
+from genept.storage import Part, StoredTable, sha256_of
 
 READ = ("gene_embeddings", "gene_axis", "expression")
 LANE = "embedding_lane"

@@ -19,18 +19,28 @@ from assets.results import (
     shown_pictures,
     table_result,
 )
-from genept.client.platform import Platform
-from genept.embeddings.representations import representation_name
-from genept.models.cards.model_reports import model_reports
-from genept.models.diagnosis.diagnosis_training import train_diagnosis
-from genept.models.drug_response.drug_serving import UNMEASURED, unmeasured_responses
-from genept.models.drug_response.drug_training import is_drug_model, train_drug_response
-from genept.models.drug_response.screens import Screen
-from genept.models.evidence import ModelManifest
-from genept.models.promotion.promotion import agreement, begin_shadow, challenger
-from genept.models.serving import SERVED, SHADOW, BatchInference, BulkCollection, batch_inference
-from genept.models.training import SEED
-from genept.storage.provenance import Part, StoredTable
+from genept.client import Platform
+from genept.embeddings import representation_name
+from genept.models import (
+    SEED,
+    SERVED,
+    SHADOW,
+    BatchInference,
+    BulkCollection,
+    ModelManifest,
+    batch_inference,
+)
+from genept.models.cards import model_reports
+from genept.models.diagnosis import train_diagnosis
+from genept.models.drug_response import (
+    UNMEASURED,
+    Screen,
+    is_drug_model,
+    train_drug_response,
+    unmeasured_responses,
+)
+from genept.models.promotion import agreement, begin_shadow, challenger
+from genept.storage import Part, StoredTable
 
 _READ = (*READ, "sample_embeddings", "drug_responses")
 _MADE = (

@@ -10,11 +10,17 @@ import dagster as dg
 from assets.operations import NEWS
 from assets.results import OWNERS, column_schema, declared, table_result
 from assets.sources import source_key
-from genept.client.platform import Platform
-from genept.nomenclature.reference import SOURCES, build_genes, build_names
-from genept.nomenclature.reference_cache import PUBLISHER_FILES, PublisherFile, find_releases
-from genept.nomenclature.snapshots import build_snapshot
-from genept.storage.provenance import StoredTable, sha256_of
+from genept.client import Platform
+from genept.nomenclature import (
+    PUBLISHER_FILES,
+    SOURCES,
+    PublisherFile,
+    build_genes,
+    build_names,
+    build_snapshot,
+    find_releases,
+)
+from genept.storage import StoredTable, sha256_of
 
 
 @dg.asset(**declared("genes"), deps=[NEWS, *(source_key(source) for source in SOURCES)])

@@ -15,13 +15,11 @@ import polars as pl
 
 from assets.results import DATA_VERSION, OWNERS, column_schema
 from assets.sources import observed_sources, source_key
-from genept.client.change_detection import InputVersions, read_input_versions
-from genept.client.platform import Platform
-from genept.common.display import markdown_text
-from genept.release.fencing import RunState
-from genept.release.run_records import cost_by_run, cost_picture, keep_metrics, metrics_frame
+from genept.client import InputVersions, Platform, read_input_versions
+from genept.common import markdown_text
+from genept.release import RunState, cost_by_run, cost_picture, keep_metrics, metrics_frame
 from genept.schema.tables import WORKING_TABLES
-from genept.storage.provenance import StoredTable
+from genept.storage import StoredTable
 
 NIGHTS = dg.DailyPartitionsDefinition("2026-01-01", timezone="UTC")
 """One partition per nightly run, so that a missed one is made up for."""

@@ -7,21 +7,29 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 
 from assets.operations import claim_for
 from assets.results import OWNERS
-from genept.client.platform import Platform
-from genept.client.site.catalogue_page import release_site
-from genept.embeddings.pooling import TABLE_OF_KIND
-from genept.embeddings.projections import pictures_of
-from genept.models.cards.model_reports import model_reports, release_pages
-from genept.nomenclature.report import mapping_pages
-from genept.release import run_records
-from genept.release.approvals import COMMAND, approval_page
-from genept.release.manifest import CheckEvidence, Manifest, ReleasedFiles
-from genept.release.publish import Published, ReleaseCandidate
-from genept.release.review import HeldError, Reviewed, review
-from genept.release.staging import passed_on
+from genept.client import Platform
+from genept.client.site import release_site
+from genept.embeddings import TABLE_OF_KIND, pictures_of
+from genept.models.cards import model_reports, release_pages
+from genept.nomenclature import mapping_pages
+from genept.release import (
+    COMMAND,
+    PAGE,
+    CheckEvidence,
+    HeldError,
+    Manifest,
+    Published,
+    ReleaseCandidate,
+    ReleasedFiles,
+    Reviewed,
+    approval_page,
+    bill_of_materials,
+    passed_on,
+    review,
+)
 from genept.schema.tables import TABLES
-from genept.storage.provenance import StoredTable
-from validation.checks import check_table, evidence_pages
+from genept.storage import StoredTable
+from validation import check_table, evidence_pages
 
 HELD = "held"
 """Metadata of a step that failed because the release is held: the changes to be approved."""
@@ -29,7 +37,7 @@ HELD = "held"
 
 def _pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
     """What is rendered only for a release that comes about: its site, and what it ran on."""
-    return {**release_site(draft, files), run_records.PAGE: run_records.bill_of_materials()}
+    return {**release_site(draft, files), PAGE: bill_of_materials()}
 
 
 @dg.asset(

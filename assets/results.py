@@ -10,13 +10,12 @@ from typing import Any, Final
 
 import dagster as dg
 
-from genept.client.platform import Platform
-from genept.common.display import markdown_text
-from genept.datasources.catalog.entries import Collection
-from genept.embeddings.pooling import METHOD, TABLE_OF_KIND
-from genept.embeddings.representations import CollectionParts
+from genept.client import Platform
+from genept.common import markdown_text
+from genept.datasources.catalog import Collection
+from genept.embeddings import METHOD, TABLE_OF_KIND, CollectionParts
 from genept.schema.tables import STORED, TABLES
-from genept.storage.provenance import Part, StoredTable
+from genept.storage import Part, StoredTable
 
 EMBEDDING: Final = "embedding"
 """Text embedders: one metered account, or all cores of the machine."""

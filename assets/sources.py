@@ -15,9 +15,8 @@ from typing import Any
 import dagster as dg
 
 from assets.results import OWNERS, file_schema
-from genept.client.platform import Platform
-from genept.datasources.catalog.entries import load_catalogue
-from genept.datasources.catalog.source import Source
+from genept.client import Platform
+from genept.datasources.catalog import Source, load_catalogue
 
 _CRON = {
     "daily": "15 3 * * *",

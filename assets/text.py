@@ -15,10 +15,10 @@ from assets.results import (
     table_result,
 )
 from assets.sources import source_key
-from genept.client.platform import Platform
-from genept.storage.provenance import Part, StoredTable, code_version
-from genept.text.descriptions.gene_descriptions import describe_genes
-from genept.text.embedders.hosted.ledger import record_ledger
+from genept.client import Platform
+from genept.storage import Part, StoredTable, code_version
+from genept.text.descriptions import describe_genes
+from genept.text.embedders.hosted import record_ledger
 
 SPACES = dg.DynamicPartitionsDefinition(name="space")
 """One partition per space: a new recipe, embedder or registered table is a new one."""

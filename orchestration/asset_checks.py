@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dagster as dg
 
-from genept.client.platform import Platform
+from genept.client import Platform
 from genept.schema.tables import TABLES
-from genept.storage.provenance import StoredTable
-from validation.checks import check_table, doubled_targets, expression_findings, foreign_genes
+from genept.storage import StoredTable
+from validation import check_table, doubled_targets, expression_findings, foreign_genes
 
 
 def _suite_check(name: str) -> dg.AssetChecksDefinition:

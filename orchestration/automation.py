@@ -14,7 +14,7 @@ from typing import Final
 
 import dagster as dg
 
-from assets.operations import NEWS
+from assets import NEWS
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genept.common.display import console
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
-from genept.release.approvals import COMMAND
+from genept.common import Settings, StoreError, console
+from genept.release import COMMAND
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -29,8 +27,8 @@ def run() -> None:
     """Build what is new and publish it: public data to a release, through Dagster."""
     import dagster as dg
 
-    from genept.cli.run_report import print_report
-    from genept.client.platform import Platform
+    from genept.cli import print_report
+    from genept.client import Platform
     from orchestration.instance import (
         close_killed_runs,
         dagster_home,
@@ -70,7 +68,7 @@ def ui(
     """
     import dagster as dg
 
-    from genept.client.platform import Platform
+    from genept.client import Platform
     from orchestration.instance import dagster_home, register_spaces
     from orchestration.services import code_server, daemon, watched
     from orchestration.webserver import Entrance, serve
@@ -153,7 +151,7 @@ def require_published(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def _current_release(settings: Settings) -> str | None:
-    from genept.client.resolve import open_releases
+    from genept.client import open_releases
 
     return open_releases(settings).current_id()
 

@@ -6,11 +6,22 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from assets import benchmarks, collections, models, nomenclature, operations, release, sources, text
+from assets import (
+    benchmarks,
+    collections,
+    embedding_lanes,
+    embedding_tables,
+    further_embeddings,
+    models,
+    nomenclature,
+    operations,
+    release,
+    sources,
+    text,
+)
 from assets import operations as costs
-from assets.embeddings import embedding_lanes, embedding_tables, further_embeddings
-from genept.client.platform import Platform
-from genept.common.settings import Settings
+from genept.client import Platform
+from genept.common import Settings
 from orchestration.asset_checks import relation_checks, table_checks
 from orchestration.automation import automation, with_policy
 from orchestration.embedding_flow import prefect_runner

@@ -16,9 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genept.common.display import console
-from genept.text.embedders.embedder import RefusedEmbeddingError
-from genept.text.embedders.gene_vectors import EmbedBatch, Runner
+from genept.common import console
+from genept.text.embedders import EmbedBatch, RefusedEmbeddingError, Runner
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State

@@ -11,8 +11,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
+from genept.common import Settings, StoreError
 
 
 def executor_of(settings: Settings) -> dg.ExecutorDefinition:

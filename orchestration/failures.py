@@ -12,12 +12,10 @@ import httpx
 from dagster import DagsterEventType
 from rich.markup import escape
 
-from assets.release import HELD
-from genept.client.platform import Platform
-from genept.common.display import console, markdown_text
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
-from genept.release.approvals import COMMAND
+from assets import HELD
+from genept.client import Platform
+from genept.common import Settings, StoreError, console, markdown_text
+from genept.release import COMMAND
 
 
 def failure_text(event: dg.DagsterEvent) -> str:

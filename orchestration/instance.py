@@ -27,11 +27,9 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
-from assets.text import SPACES
-from genept.common.errors import StoreError
-from genept.common.private_files import private_folder
-from genept.common.settings import Settings
-from genept.release.fencing import RunState
+from assets import SPACES
+from genept.common import Settings, StoreError, private_folder
+from genept.release import RunState
 
 
 def share_engines() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import dagster as dg
 from dagster._core.definitions.data_version import extract_data_version_from_entry
 
-from assets.operations import claim_for
-from genept.client.platform import Platform
-from genept.common.errors import StoreError
-from genept.storage.provenance import StoredTable
+from assets import claim_for
+from genept.client import Platform
+from genept.common import StoreError
+from genept.storage import StoredTable
 from orchestration.run_metrics import METER
 
 

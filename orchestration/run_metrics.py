@@ -16,8 +16,8 @@ import dagster as dg
 import psutil
 from dagster import DagsterEventType
 
-from genept.text.descriptions.tokens import TokenCounter
-from genept.text.embedders.gene_vectors import EmbedBatch, Runner
+from genept.text.descriptions import TokenCounter
+from genept.text.embedders import EmbedBatch, Runner
 
 EVERY = 0.1
 """Seconds between two samples: a peak that is shorter may be missed."""

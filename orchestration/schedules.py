@@ -5,14 +5,20 @@ from __future__ import annotations
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.collections import COLLECTIONS, DROP, inbox_collection
-from assets.models import trained_models
-from assets.operations import METRICS, NEWS, RELEASE
-from assets.text import SPACE_VECTORS
-from genept.client.platform import Platform
-from genept.collections.sidecar import drops
-from genept.common.settings import Settings
-from genept.storage.provenance import sha256_of
+from assets import (
+    COLLECTIONS,
+    DROP,
+    METRICS,
+    NEWS,
+    RELEASE,
+    SPACE_VECTORS,
+    inbox_collection,
+    trained_models,
+)
+from genept.client import Platform
+from genept.collections import drops
+from genept.common import Settings
+from genept.storage import sha256_of
 
 ZONE = "UTC"
 """Of every schedule: publishers are in all time zones, and UTC has no daylight saving."""

@@ -19,8 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from genept.common.display import console
-from genept.common.errors import StoreError
+from genept.common import StoreError, console
 
 STARTUP_SECONDS: Final = 180
 ENDING_SECONDS: Final = 60

@@ -23,8 +23,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from starlette.types import ASGIApp
 
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
+from genept.common import Settings, StoreError
 from orchestration.guard import Guard
 
 LOOPBACK: Final = ("127.0.0.1", "localhost")

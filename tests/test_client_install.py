@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from declared_rows import candidate
 
-from genept.client.resolve import open_releases
+from genept.client.release_lookup import open_releases
 from genept.common.settings import Settings
 from genept.storage.object_store import ObjectStore
 

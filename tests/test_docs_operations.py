@@ -19,7 +19,7 @@ import typer
 from declared_rows import candidate, declared_rows, passing, store_table
 from typer.testing import CliRunner
 
-from genept.cli.main import add_commands, app
+from genept.cli.app import add_commands, app
 from genept.release.publish import Releases
 from genept.schema.tables import TABLES
 from genept.storage.embedded.store import EmbeddedStore

@@ -17,7 +17,7 @@ from assets.results import shown_pictures
 from genept.client.site.page_parts import Score, interval_plot, share_bar
 from genept.common.display import visible
 from genept.models.cards.card import Facts
-from genept.models.cards.model_reports import (
+from genept.models.cards.reports import (
     ForgettingMatrix,
     card_markdown,
     card_page,
@@ -25,7 +25,7 @@ from genept.models.cards.model_reports import (
 )
 from genept.models.evidence import Cohort, Interval, ModelEvidence, Predictions
 from genept.nomenclature.report import mapping_report
-from genept.release.approvals import Approval, approval_page
+from genept.release.approval_records import Approval, approval_page
 from genept.release.manifest import CheckEvidence as Checked
 from validation.engine import index_page, run_suite
 from validation.suites import Expectation, Suite

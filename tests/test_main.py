@@ -42,7 +42,7 @@ def test_the_program_is_the_command_line() -> None:
 
 IMPORTED = """
 import sys
-from genept.cli.main import main
+from genept.cli.app import main
 
 sys.argv = ["genept", "collections", "validate", "counts.txt"]
 try:

@@ -15,13 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
-from genept.common.errors import ConflictError, MissingObjectError
-from genept.embeddings.expression import embedding_matrix
-from genept.release.manifest import CheckEvidence
-from genept.schema.columns import Table
+from genept.common import ConflictError, MissingObjectError
+from genept.embeddings import embedding_matrix
+from genept.release import CheckEvidence
+from genept.schema import Table
 from genept.schema.tables import TABLES
-from genept.storage.lake import Lake
-from genept.storage.provenance import StoredTable
+from genept.storage import Lake, StoredTable
 from validation.engine import index_page
 from validation.suites import narrow, suite_for
 

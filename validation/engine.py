@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from genept.common.display import NO_SCRIPTS, html_text
-from genept.release.manifest import CheckEvidence
+from genept.common import NO_SCRIPTS, html_text
+from genept.release import CheckEvidence
 from validation.suites import Expectation, Suite
 
 _LEFT_OUT: Final = frozenset({"script", "link", "img", "footer", "iframe", "object", "embed"})

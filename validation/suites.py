@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from genept.schema.columns import Column, Table
-from genept.storage.provenance import code_version, sha256_of
+from genept.schema import Column, Table
+from genept.storage import code_version, sha256_of
 
 
 def narrow(table: Table, rows: pl.DataFrame) -> pl.DataFrame:

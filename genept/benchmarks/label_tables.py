@@ -12,13 +12,11 @@ from typing import Final
 
 import polars as pl
 
-from genept.datasources.download.streams import AvailableFile
-from genept.datasources.gene_labels import label_files, labelled, paired
-from genept.nomenclature.mapping import Nomenclature
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part
-from genept.text.descriptions.knowledge import KnowledgeSources
-from genept.text.descriptions.recipes import PartName
+from genept.datasources import label_files, labelled, paired
+from genept.datasources.download import AvailableFile
+from genept.nomenclature import Nomenclature
+from genept.storage import Lake, NewPart, Origin, Part
+from genept.text.descriptions import KnowledgeSources, PartName
 
 GO_TERMS: Final = "go-terms"
 PATHWAYS: Final = "reactome-pathways"

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.metrics.resampling import (
+from genept.benchmarks.metrics import (
     METRICS,
     Resampled,
     confusions,
@@ -21,18 +21,18 @@ from genept.benchmarks.metrics.resampling import (
     resampled,
     rivals,
 )
-from genept.benchmarks.tasks.base import Labels, Task
-from genept.benchmarks.tasks.task_inputs import (
+from genept.benchmarks.tasks import (
+    TASKS,
+    Labels,
     SpaceVectors,
+    Task,
     TaskInputs,
     entries,
     predict,
     task_inputs,
 )
-from genept.benchmarks.tasks.task_registry import TASKS
 from genept.schema.tables import TABLES
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part
+from genept.storage import Lake, NewPart, Origin, Part
 
 _CODE: Final = (
     "genept.benchmarks.leaderboard",

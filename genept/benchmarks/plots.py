@@ -1,7 +1,7 @@
 """Figures of the leaderboard, as PNG files from published rows.
 
 The same rows give the same bytes on one machine. A score below a control is red. What is drawn is
-chosen in `genept.benchmarks.report_figures`.
+chosen in `genept.benchmarks.leaderboard_figures`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common.display import new_figure, png_bytes
+from genept.common import new_figure, png_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

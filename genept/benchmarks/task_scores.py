@@ -12,12 +12,19 @@ from typing import Final
 
 import polars as pl
 
-from genept.benchmarks.metrics.resampling import is_own_control
-from genept.benchmarks.tasks.cell_task import CENTRED, CLUSTERS, DECIDING, MIXING, NEIGHBOURS, WHOLE
-from genept.benchmarks.tasks.cell_types import TASK as CELL_TYPES
-from genept.benchmarks.tasks.task_inputs import TFIDF
-from genept.benchmarks.tasks.task_registry import TASKS
-from genept.text.descriptions.recipes import Recipe
+from genept.benchmarks.metrics import is_own_control
+from genept.benchmarks.tasks import (
+    CENTRED,
+    CLUSTERS,
+    DECIDING,
+    MIXING,
+    NEIGHBOURS,
+    TASKS,
+    TFIDF,
+    WHOLE,
+)
+from genept.benchmarks.tasks import TASK as CELL_TYPES
+from genept.text.descriptions import Recipe
 
 OF_SCORE: Final = ("task", "dataset", "model", "split", "metric")
 """What scores have in common that may be compared."""

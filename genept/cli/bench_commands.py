@@ -12,25 +12,23 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from genept.benchmarks.label_tables import fates
-from genept.benchmarks.leaderboard import run_tasks
-from genept.benchmarks.metrics.resampling import in_words
-from genept.benchmarks.report_figures import report_figures
-from genept.benchmarks.task_scores import OF_SCORE, beside_controls, sample_tasks
-from genept.benchmarks.tasks.task_inputs import SpaceVectors, companions
-from genept.benchmarks.tasks.task_registry import TASKS
-from genept.client.api import load_table
-from genept.client.platform import Platform
-from genept.client.resolve import resolve
-from genept.common.display import console, open_console
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
-from genept.datasources.gene_labels import MEMBERS as LABEL_ARCHIVES
-from genept.nomenclature.reference import build_genes
-from genept.storage.provenance import Part
-from genept.text.descriptions.gene_descriptions import describe_genes
-from genept.text.descriptions.recipes import load_recipes
-from genept.text.embedders.spaces import Space
+from genept.benchmarks import (
+    OF_SCORE,
+    beside_controls,
+    fates,
+    report_figures,
+    run_tasks,
+    sample_tasks,
+)
+from genept.benchmarks.metrics import in_words
+from genept.benchmarks.tasks import TASKS, SpaceVectors, companions
+from genept.client import Platform, load_table, resolve
+from genept.common import Settings, StoreError, console, open_console
+from genept.datasources import MEMBERS as LABEL_ARCHIVES
+from genept.nomenclature import build_genes
+from genept.storage import Part
+from genept.text.descriptions import describe_genes, load_recipes
+from genept.text.embedders import Space
 
 app = typer.Typer(
     no_args_is_help=True, help="Benchmarks on genes: compare recipes and embedders with controls."

@@ -12,15 +12,22 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from genept.client.installation import Installation
-from genept.collections import user_collections
-from genept.collections.detection import Detected
-from genept.collections.dry_run import DryRun, Trial, dry_run_ingest, try_out
-from genept.collections.sidecar import Sidecar, typed_options, validated_sidecar
-from genept.common.display import console, open_console
-from genept.common.errors import SourceError, advising
-from genept.common.settings import Settings
-from genept.storage.connect import open_store
+from genept.client import Installation
+from genept.collections import (
+    Detected,
+    DryRun,
+    Sidecar,
+    Trial,
+    declare,
+    dry_run_ingest,
+    store_files,
+    try_out,
+    typed_options,
+    validated_sidecar,
+)
+from genept.collections import remove as remove_collection
+from genept.common import Settings, SourceError, advising, console, open_console
+from genept.storage import open_store
 
 app = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
 answer = open_console(soft_wrap=True)
@@ -75,8 +82,8 @@ def add(
         answer.print("nothing was stored")
         raise typer.Exit(1)
     store, product = installation.store, installation.settings.product
-    user_collections.store_files(store, detected.sources, detected.files)
-    user_collections.declare(store, product, detected.entry, detected.sources)
+    store_files(store, detected.sources, detected.files)
+    declare(store, product, detected.entry, detected.sources)
     answer.print(f"added {id_}: `genept run` publishes it with the next release")
 
 
@@ -153,9 +160,7 @@ def validate(
 def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="An added one.")]) -> None:
     """Take an added collection back; releases that hold it keep it."""
     installation = Installation(Settings())
-    user_collections.remove(
-        open_store(installation.settings, "gc"), installation.settings.product, id_
-    )
+    remove_collection(open_store(installation.settings, "gc"), installation.settings.product, id_)
     answer.print(f"removed {id_}: the next run is held once, since readers lose it")
 
 

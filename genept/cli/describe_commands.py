@@ -12,24 +12,23 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from genept.common.display import console, open_console
-from genept.common.errors import SourceError
-from genept.common.settings import Settings
-from genept.nomenclature.mapping import Nomenclature
-from genept.text.descriptions.compose import (
+from genept.common import Settings, SourceError, console, open_console
+from genept.nomenclature import Nomenclature
+from genept.text.descriptions import (
     Composed,
     Lengths,
     PartOfText,
+    Recipe,
     compose,
+    counted_by,
+    counting,
+    gene_parts,
     join_after,
     masked,
 )
-from genept.text.descriptions.gene_descriptions import gene_parts
-from genept.text.descriptions.recipes import Recipe
-from genept.text.descriptions.tokens import counted_by, counting
 
 if TYPE_CHECKING:
-    from genept.client.platform import Platform
+    from genept.client import Platform
 
 DEFAULT_RECIPE: Final = "name-go"
 COLOURS: Final = {
@@ -99,7 +98,7 @@ def recipes() -> None:
 
 
 def _platform() -> Platform:
-    from genept.client.platform import (
+    from genept.client import (
         Platform,  # heavy, and the other commands of `genes` need less
     )
 

@@ -6,13 +6,10 @@ from typing import Annotated
 
 import typer
 
-from genept.client.api import load_table
-from genept.client.platform import Platform
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
-from genept.text.embedders.cache import VectorCache
-from genept.text.embedders.cache import forecast as forecast_of
-from genept.text.embedders.embedder import EmbeddingError
+from genept.client import Platform, load_table
+from genept.common import Settings, StoreError
+from genept.text.embedders import EmbeddingError, VectorCache
+from genept.text.embedders import forecast as forecast_of
 
 app = typer.Typer(no_args_is_help=True, help="Hosted text embedders and their price.")
 

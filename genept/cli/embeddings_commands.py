@@ -9,17 +9,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from genept.client.api import load_table
-from genept.client.platform import Platform
-from genept.common.display import console, open_console
-from genept.common.errors import SourceError, StoreError
-from genept.common.settings import Settings
-from genept.datasources.readers.vector_tables import VectorTable, limited_vectors, unit_vectors
-from genept.embeddings import registered_observation_vectors
-from genept.embeddings.registered_observation_vectors import Joined, register
-from genept.storage.connect import open_store
-from genept.storage.provenance import sha256_of_file
-from genept.text.embedders.spaces import space_of
+from genept.client import Platform, load_table
+from genept.common import Settings, SourceError, StoreError, console, open_console
+from genept.datasources.readers import VectorTable, limited_vectors, unit_vectors
+from genept.embeddings import REGISTERED, Joined, register
+from genept.embeddings import remove as remove_vectors
+from genept.storage import open_store, sha256_of_file
+from genept.text.embedders import space_of
 
 app = typer.Typer(
     no_args_is_help=True, help="Vectors of cells and samples from other models; ensembles."
@@ -72,7 +68,7 @@ def add(
     )
     answer.print(
         f"registered {declared.space} of {collection}: the next `genept run` releases it as "
-        f'method "{registered_observation_vectors.METHOD}"'
+        f'method "{REGISTERED}"'
     )
 
 
@@ -96,9 +92,7 @@ def list_vectors() -> None:
 def remove(id_: Space, collection: Collection) -> None:
     """Take registered vectors back; releases that hold them keep them."""
     platform = Platform(Settings())
-    registered_observation_vectors.remove(
-        open_store(platform.settings, "gc"), platform.settings.product, id_, collection
-    )
+    remove_vectors(open_store(platform.settings, "gc"), platform.settings.product, id_, collection)
     answer.print(f"removed {id_} of {collection}: the next run is held once, since readers lose it")
 
 

@@ -14,18 +14,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from genept.cli.describe_commands import describe, recipes
-from genept.client.api import load_table
-from genept.client.installation import Installation
-from genept.client.resolve import open_releases
-from genept.common.display import open_console, progress_bar, without_formulas
-from genept.common.settings import Settings
-from genept.datasources.readers.gene_lists import limited_gene_names
-from genept.datasources.readers.sandbox_watch import Allowance
-from genept.nomenclature.mapping import MappingResult, Nomenclature
-from genept.nomenclature.reference import Reference
-from genept.nomenclature.reference_changes import reference_differences, touched_collections
-from genept.nomenclature.snapshots import read_snapshot
-from genept.storage.embedded.store import EmbeddedStore
+from genept.client import Installation, load_table, open_releases
+from genept.common import Settings, open_console, progress_bar, without_formulas
+from genept.datasources.readers import Allowance, limited_gene_names
+from genept.nomenclature import (
+    MappingResult,
+    Nomenclature,
+    Reference,
+    read_snapshot,
+    reference_differences,
+    touched_collections,
+)
+from genept.storage.embedded import EmbeddedStore
 
 app = typer.Typer(
     no_args_is_help=True, help="Genes: what a name means, and why; what is known of one, as text."

@@ -8,11 +8,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from genept.client.platform import Platform
-from genept.common.display import open_console, visible
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
-from genept.models.registry import ModelRegistry
+from genept.client import Platform
+from genept.common import Settings, StoreError, open_console, visible
+from genept.models import ModelRegistry
 
 app = typer.Typer(no_args_is_help=True, help="Trained models: champions, candidates, the gate.")
 answer = open_console(soft_wrap=True)

@@ -16,22 +16,20 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from genept.client.api import load_embeddings
-from genept.client.platform import Platform
-from genept.collections.sidecar import typed_options, validated_sidecar
-from genept.common.display import console, open_console, without_formulas
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
-from genept.models.cards.card import LIMITS
-from genept.models.drug_response.drug_training import is_drug_model
-from genept.models.registry import ModelRegistry
-from genept.models.serving import Served, diagnose
-from genept.models.user_samples import (
+from genept.client import Platform, load_embeddings
+from genept.collections import typed_options, validated_sidecar
+from genept.common import Settings, StoreError, console, open_console, without_formulas
+from genept.models import (
     Features,
+    ModelRegistry,
     OtherUnitError,
+    Served,
     UserSamples,
+    diagnose,
     read_user_samples_limited,
 )
+from genept.models.cards import LIMITS
+from genept.models.drug_response import is_drug_model
 
 app = typer.Typer(no_args_is_help=True)
 answer = open_console(soft_wrap=True)

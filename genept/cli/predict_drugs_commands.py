@@ -21,12 +21,10 @@ from genept.cli.predict_commands import (
     released_vectors,
     write_table,
 )
-from genept.client.platform import Platform
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
-from genept.models.drug_response.drug_serving import predict_drugs
-from genept.models.drug_response.drug_training import PREFIX, is_drug_model
-from genept.models.serving import Served
+from genept.client import Platform
+from genept.common import Settings, StoreError
+from genept.models import Served
+from genept.models.drug_response import PREFIX, is_drug_model, predict_drugs
 
 NOT_FOR_PEOPLE: Final = (
     "Research use: learnt on cell lines; not for choosing a treatment, nor for any decision about "

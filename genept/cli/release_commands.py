@@ -15,17 +15,27 @@ import typer
 from rich.table import Table
 
 from genept.cli.run_report import _garbage_lines, _held_lines, _print_hold, _waiting, answer
-from genept.client.resolve import open_releases
-from genept.client.snippets import Snippets
-from genept.common.display import visible
-from genept.common.errors import StoreError
-from genept.release import approvals, collector, garbage, rollback
-from genept.release.fencing import RunState
-from genept.release.manifest import Manifest
-from genept.release.publish import Releases
-from genept.release.rollback import verify as find_faults
+from genept.client import Snippets, open_releases
+from genept.common import StoreError, visible
+from genept.release import (
+    GRACE,
+    PART_AGE,
+    UPLOAD_AGE,
+    Garbage,
+    Manifest,
+    Releases,
+    RunState,
+    broken_chain,
+    current_hold,
+    delete_garbage,
+    list_garbage,
+)
+from genept.release import allow as allow_release
+from genept.release import approve as approve_hold
+from genept.release import roll_back as roll_back_to
+from genept.release import verify as find_faults
 from genept.schema.tables import TABLES
-from genept.storage.local_files import StaleCopies, stale_copies
+from genept.storage import StaleCopies, stale_copies
 
 app = typer.Typer(no_args_is_help=True, help="Published releases.")
 
@@ -136,7 +146,7 @@ def roll_back(
     ] = None,
 ) -> None:
     """Make an earlier release current again; the bad content is not published anew."""
-    pointer = rollback.roll_back(open_releases(role="publisher"), release, reason=reason)
+    pointer = roll_back_to(open_releases(role="publisher"), release, reason=reason)
     answer.print(f"{pointer.release_id} is current, number {pointer.seq} of all swaps")
     for denied in pointer.denied:
         if denied.lifted_at is None:
@@ -146,7 +156,7 @@ def roll_back(
 @app.command()
 def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> None:
     """Take a release off the deny list; the next run that makes its content publishes it."""
-    rollback.allow(open_releases(role="publisher"), release)
+    allow_release(open_releases(role="publisher"), release)
     answer.print(f"{release} is not denied any more")
 
 
@@ -160,15 +170,13 @@ def approve(
 ) -> None:
     """Say what the last run was held for, and let the next one publish it."""
     known = open_releases(role="publisher")
-    hold = approvals.current_hold(known)
+    hold = current_hold(known)
     waiting = _waiting(known, hold)
     if hold is not None and waiting:
         for line in _held_lines(hold, waiting):
             answer.print(line, markup=False)
         reason = reason or typer.prompt("Why is it meant? Others will read it")
-    given = approvals.approve(
-        known, tables or (), by=by or _user(), reason=reason or "-", seen=hold
-    )
+    given = approve_hold(known, tables or (), by=by or _user(), reason=reason or "-", seen=hold)
     for one in given:
         answer.print(f"{one.table}: approved against {one.against} by {one.by}", markup=False)
     answer.print("the next `genept run` publishes it, if nothing more differs")
@@ -181,10 +189,10 @@ def gc(
     ] = False,
     days: Annotated[
         int, typer.Option(help="Age of what the lake, or this machine, needs no more.", min=1)
-    ] = garbage.PART_AGE.days,
+    ] = PART_AGE.days,
     grace_hours: Annotated[
         float, typer.Option(help="How long garbage must have been listed to be deleted.", min=0)
-    ] = collector.GRACE / timedelta(hours=1),
+    ] = GRACE / timedelta(hours=1),
     accept_missing: Annotated[
         list[str] | None,
         typer.Option(help="A release whose manifest is lost for good; may be repeated."),
@@ -200,23 +208,23 @@ def gc(
     """
     known, store = open_releases(role="publisher"), open_releases(role="gc").store
     age, grace, accepted = timedelta(days=days), timedelta(hours=grace_hours), accept_missing or ()
-    copies, uploads = _stale_copies(known, age), store.orphaned_uploads(garbage.UPLOAD_AGE)
+    copies, uploads = _stale_copies(known, age), store.orphaned_uploads(UPLOAD_AGE)
     here = [f"{len(one.files):,} files, {one.bytes:,} bytes; {one.why}" for one in copies]
     freed = 0
-    deleted: list[garbage.Garbage] = []
+    deleted: list[Garbage] = []
     if yes:
         # First what needs no space in the store, which may be full.
         freed = sum(copy.bytes for copy in copies)
         for copy in copies:
             copy.delete()
-        store.abort_orphaned_uploads(garbage.UPLOAD_AGE)
+        store.abort_orphaned_uploads(UPLOAD_AGE)
         states = _states_of_runs(given_up)
-        listed, deleted = collector.delete_garbage(
+        listed, deleted = delete_garbage(
             known, store, states, grace=grace, part_age=age, accepted=accepted
         )
     else:
-        listed = collector.list_garbage(known, part_age=age, accepted=accepted)
-    if gap := garbage.broken_chain(known, accepted):
+        listed = list_garbage(known, part_age=age, accepted=accepted)
+    if gap := broken_chain(known, accepted):
         answer.print(gap, style="yellow", markup=False)
     for line in _garbage_lines(listed):
         answer.print(line)

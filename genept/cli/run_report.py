@@ -9,17 +9,19 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from genept.benchmarks.task_scores import annotated_cells, sample_tasks
-from genept.client.api import load_table
-from genept.client.resolve import open_releases
-from genept.client.snippets import Snippets
-from genept.common.display import open_console
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
-from genept.release import approvals, collector
-from genept.release.approvals import Hold
-from genept.release.drift import Change
-from genept.release.publish import Releases
+from genept.benchmarks import annotated_cells, sample_tasks
+from genept.client import Snippets, load_table, open_releases
+from genept.common import Settings, StoreError, open_console
+from genept.release import (
+    COMMAND,
+    Change,
+    Hold,
+    Listed,
+    Releases,
+    approvals,
+    current_hold,
+    not_approved,
+)
 
 HEADLINES = {
     "accuracy": "cell type: 10-NN accuracy",
@@ -100,7 +102,7 @@ def snippets(releases: Releases) -> str:
 answer = open_console(soft_wrap=True)
 
 
-def _garbage_lines(listed: collector.Listed) -> Iterator[str]:
+def _garbage_lines(listed: Listed) -> Iterator[str]:
     for one in listed.garbage:
         since = min(listed.since[key] for key in one.keys)
         yield (
@@ -113,21 +115,21 @@ def _print_hold() -> None:
     """Say that a run is held, to whoever may know; the keys of a reader do not tell."""
     try:
         known = open_releases(role="publisher")
-        hold = approvals.current_hold(known)
+        hold = current_hold(known)
         waiting = _waiting(known, hold)
     except StoreError:
         return
     if hold is None:
         return
     if waiting:
-        for line in (*_held_lines(hold, waiting), f"approve it: {approvals.COMMAND}", ""):
+        for line in (*_held_lines(hold, waiting), f"approve it: {COMMAND}", ""):
             answer.print(line, markup=False)
     else:
         answer.print(f"what was held on {hold.at:%Y-%m-%d %H:%M} UTC is approved: run again\n")
 
 
 def _waiting(known: Releases, hold: Hold | None) -> list[Change]:
-    return approvals.not_approved(hold.changes, approvals.approvals(known)) if hold else []
+    return not_approved(hold.changes, approvals(known)) if hold else []
 
 
 def _held_lines(hold: Hold, waiting: list[Change]) -> list[str]:

@@ -8,12 +8,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from genept.client.platform import Platform
-from genept.client.resolve import LATEST
-from genept.client.search import TABLE_OF, Among, Answer, SpaceSearch
-from genept.common.display import console, open_console
-from genept.common.errors import StoreError
-from genept.common.settings import Settings
+from genept.client import LATEST, TABLE_OF, Among, Answer, Platform, SpaceSearch
+from genept.common import Settings, StoreError, console, open_console
 
 DEFAULT_SPACE = "minilm-l6-v2/name-go"
 ABOUT = 90

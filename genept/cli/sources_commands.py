@@ -8,12 +8,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from genept.client.platform import Platform
-from genept.common.display import console, open_console
-from genept.common.errors import SourceError
-from genept.common.settings import Settings
-from genept.datasources.catalog.source import Source
-from genept.datasources.download.archives import Archives
+from genept.client import Platform
+from genept.common import Settings, SourceError, console, open_console
+from genept.datasources.catalog import Source
+from genept.datasources.download import Archives
 
 app = typer.Typer(no_args_is_help=True, help="Public sources: list, fetch, check for changes.")
 answer = open_console(soft_wrap=True)

@@ -10,17 +10,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from genept.client.platform import Platform
-from genept.common.display import console, open_console
-from genept.common.errors import SourceError
-from genept.common.settings import Settings
-from genept.datasources.readers.vector_tables import limited_vectors
-from genept.nomenclature.mapping import Nomenclature
-from genept.storage.connect import open_store
-from genept.storage.provenance import sha256_of_file
-from genept.text.embedders import registered_gene_vectors
-from genept.text.embedders.registered_gene_vectors import Mapped, map_vectors, register
-from genept.text.embedders.spaces import space_of
+from genept.client import Platform
+from genept.common import Settings, SourceError, console, open_console
+from genept.datasources.readers import limited_vectors
+from genept.nomenclature import Nomenclature
+from genept.storage import open_store, sha256_of_file
+from genept.text.embedders import Mapped, map_vectors, register, space_of
+from genept.text.embedders import remove as remove_space
 
 app = typer.Typer(no_args_is_help=True, help="Spaces of gene vectors: list, register and remove.")
 answer = open_console(soft_wrap=True)
@@ -92,9 +88,7 @@ def list_spaces() -> None:
 def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="A registered space.")]) -> None:
     """Remove a registered space; releases that hold it keep it."""
     platform = Platform(Settings())
-    registered_gene_vectors.remove(
-        open_store(platform.settings, "gc"), platform.settings.product, id_
-    )
+    remove_space(open_store(platform.settings, "gc"), platform.settings.product, id_)
     answer.print(f"removed {id_}: the next run is held once, since readers lose it")
 
 

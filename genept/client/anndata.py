@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from genept.client.api import released_files, released_vectors
-from genept.client.resolve import LATEST, Resolved, resolve
-from genept.common.settings import Settings
-from genept.embeddings.expression import csr_of
+from genept.client.release_lookup import LATEST, Resolved, resolve
+from genept.common import Settings
+from genept.embeddings import csr_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from genept.client.resolve import LATEST, OfflineWarning, Resolved, open_releases, resolve
+from genept.client.release_lookup import LATEST, OfflineWarning, Resolved, open_releases, resolve
 from genept.client.vectors import Ids, Matrix, Vectors, open_vectors, read_vectors
-from genept.common.errors import StoreError, UnreachableStoreError
-from genept.common.settings import Settings
-from genept.release.manifest import Manifest, ReleasedFile
+from genept.common import Settings, StoreError, UnreachableStoreError
+from genept.release import Manifest, ReleasedFile
 from genept.schema.tables import TABLES
-from genept.storage.connect import open_store
+from genept.storage import open_store
 
 if TYPE_CHECKING:
     import duckdb
@@ -224,7 +223,7 @@ def filesystem(*, settings: Settings | None = None) -> S3FileSystem:
 
 def duckdb_connection(*, settings: Settings | None = None) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB that reads the release's S3 addresses."""
-    from genept.storage.local_files import duckdb_connection as connect
+    from genept.storage import duckdb_connection as connect
 
     return connect(open_store(settings or Settings(), "reader"))
 

@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 
 from genept.client.platform import Platform
-from genept.common.errors import SourceError
-from genept.datasources.download.archives import Archives
-from genept.storage.provenance import code_version, sha256_of
+from genept.common import SourceError
+from genept.datasources.download import Archives
+from genept.storage import code_version, sha256_of
 
 CODE = ("genept", "validation", "assets")
 SHOWN = 12

@@ -12,26 +12,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genept.client.resolve import open_releases
-from genept.collections.user_collections import UserCollection, list_user_collections
-from genept.common.settings import Settings
-from genept.datasources.catalog.entries import Catalogue, Collection, load_catalogue
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.mirrors import SourceLocations
-from genept.datasources.readers.pickles import read_pickled_texts, read_structure_table
-from genept.datasources.readers.sandbox_watch import Allowance
-from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
-from genept.nomenclature.reference import Reference, starter_reference
-from genept.nomenclature.reference_cache import kept_reference
-from genept.release.fencing import Claim
-from genept.release.publish import Releases
-from genept.storage.connect import open_store
-from genept.storage.lake import Lake
-from genept.storage.object_store import ObjectStore
-from genept.storage.provenance import sha256_of
+from genept.client.release_lookup import open_releases
+from genept.collections import UserCollection, list_user_collections
+from genept.common import Settings
+from genept.datasources.catalog import Catalogue, Collection, load_catalogue
+from genept.datasources.download import Archives, SourceLocations
+from genept.datasources.readers import Allowance, read_pickled_texts, read_structure_table
+from genept.nomenclature import SOURCES as REFERENCE_SOURCES
+from genept.nomenclature import Reference, kept_reference, starter_reference
+from genept.release import Claim, Releases
+from genept.storage import Lake, ObjectStore, open_store, sha256_of
 
 if TYPE_CHECKING:
-    from genept.models.registry import ModelRegistry
+    from genept.models import ModelRegistry
 
 
 class Installation:
@@ -101,7 +94,7 @@ class Installation:
     @cached_property
     def models(self) -> ModelRegistry:
         """Every trained model, and who is champion."""
-        from genept.models.registry import ModelRegistry  # heavy: most commands need no model
+        from genept.models import ModelRegistry  # heavy: most commands need no model
 
         return ModelRegistry(self.store, self.settings.product)
 

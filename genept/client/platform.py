@@ -10,39 +10,51 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from genept.benchmarks.label_tables import build_labels
-from genept.benchmarks.space_costs import space_costs
-from genept.benchmarks.tasks.base import Labels
-from genept.benchmarks.tasks.task_inputs import SpaceVectors
+from genept.benchmarks import build_labels, space_costs
+from genept.benchmarks.tasks import Labels, SpaceVectors
 from genept.client.installation import Installation
-from genept.common.settings import Settings
-from genept.datasources.download.archives import Archives
-from genept.datasources.gene_labels import MEMBERS as LABEL_ARCHIVES
-from genept.embeddings.ensembles import Ensemble, declared_ensembles
-from genept.embeddings.registered_observation_vectors import (
+from genept.common import Settings
+from genept.datasources import MEMBERS as LABEL_ARCHIVES
+from genept.datasources.download import Archives
+from genept.embeddings import RECIPE as RANKED_NAMES
+from genept.embeddings import (
+    Ensemble,
     RegisteredVectors,
+    declared_ensembles,
     list_registered_vectors,
 )
-from genept.embeddings.sentence_vectors import RECIPE as RANKED_NAMES
-from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask, load_tasks, tasks_of
-from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import SOURCES as REFERENCE_SOURCES
-from genept.release.manifest import ReleasedSource
-from genept.storage.provenance import Part, StoredTable
-from genept.text.descriptions.knowledge import KnowledgeSources
-from genept.text.descriptions.recipes import Recipe, load_recipes
-from genept.text.descriptions.tokens import ESTIMATED, WORDPIECE, WORDS
-from genept.text.embedders.cache import CostForecast, VectorCache, forecast
-from genept.text.embedders.embedder import TextEmbedder
-from genept.text.embedders.gene_vectors import Runner, embed_genes, plain_loop
-from genept.text.embedders.hosted.openai import HostedEmbedders
-from genept.text.embedders.minilm import MODEL_ID, MiniLM, load_minilm
-from genept.text.embedders.registered_gene_vectors import (
+from genept.models.diagnosis import DiagnosisTask, load_tasks, tasks_of
+from genept.nomenclature import SOURCES as REFERENCE_SOURCES
+from genept.nomenclature import Nomenclature
+from genept.release import ReleasedSource
+from genept.storage import Part, StoredTable
+from genept.text.descriptions import (
+    ESTIMATED,
+    WORDPIECE,
+    WORDS,
+    KnowledgeSources,
+    Recipe,
+    load_recipes,
+)
+from genept.text.embedders import (
+    MODEL_ID,
+    CostForecast,
+    MiniLM,
     RegisteredSpace,
+    Runner,
+    Space,
+    TextEmbedder,
+    VectorCache,
+    chosen_spaces,
+    declared_spaces,
+    embed_genes,
+    forecast,
+    load_minilm,
+    plain_loop,
     registered_spaces,
     release_registered_space,
 )
-from genept.text.embedders.spaces import Space, chosen_spaces, declared_spaces
+from genept.text.embedders.hosted import HostedEmbedders
 
 
 class Platform(Installation):

@@ -16,14 +16,10 @@ import polars as pl
 
 from genept.client.api import OBSERVED, load_table, released_vectors
 from genept.client.platform import Platform
-from genept.client.resolve import LATEST, Resolved, resolve
+from genept.client.release_lookup import LATEST, Resolved, resolve
 from genept.client.vectors import Matrix, Vectors
-from genept.common.errors import StoreError
-from genept.text.embedders.baselines import LSA
-from genept.text.embedders.cache import VectorCache
-from genept.text.embedders.embedder import MeteredEmbedder
-from genept.text.embedders.gene_vectors import embed_through_cache
-from genept.text.embedders.spaces import Space
+from genept.common import StoreError
+from genept.text.embedders import LSA, MeteredEmbedder, Space, VectorCache, embed_through_cache
 
 Among = Literal["genes", "cells", "samples"]
 TABLE_OF: Final = {"cells": "cell_embeddings", "samples": "sample_embeddings"}

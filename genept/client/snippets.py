@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from genept.release.manifest import Manifest, ReleasedFiles
+from genept.release import Manifest, ReleasedFiles
 
 PREFERRED_SPACE: Final = "minilm-l6-v2/name-go"
 GENE: Final = "FOXP3"

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from genept.common.errors import StoreError
-from genept.release.manifest import Manifest, ReleasedFile, ReleasedFiles
-from genept.storage.bucket import Bucket
-from genept.storage.local_files import read_matrix
+from genept.common import StoreError
+from genept.release import Manifest, ReleasedFile, ReleasedFiles
+from genept.storage import Bucket, read_matrix
 
 Matrix = npt.NDArray[np.float32]
 

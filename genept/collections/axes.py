@@ -13,8 +13,8 @@ from typing import Final, Literal
 import polars as pl
 
 from genept.collections.layouts import TableHead, plain_name
-from genept.common.errors import LONGEST, SourceError, audience, listed, setting
-from genept.datasources.readers.orientation import Axis, gene_axis, r_names
+from genept.common import LONGEST, SourceError, audience, listed, setting
+from genept.datasources.readers import Axis, gene_axis, r_names
 
 _MOST: Final = 0.5
 """Share of an axis that the ids of labels must name for it to be the observations."""

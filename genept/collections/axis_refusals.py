@@ -13,8 +13,8 @@ import polars as pl
 
 from genept.collections.axes import _FEW, _MOST, _may_be_labels, is_gene_annotation
 from genept.collections.layouts import TableHead, TextColumn
-from genept.common.errors import SourceError, listed, option, setting
-from genept.datasources.readers.orientation import is_code
+from genept.common import SourceError, listed, option, setting
+from genept.datasources.readers import is_code
 
 _SAMPLED: Final = 500
 

@@ -19,17 +19,13 @@ from pydantic import ValidationError
 from genept.collections import layouts
 from genept.collections.preflight import SAMPLED_OBSERVATIONS, UnitFinding, detect_unit
 from genept.collections.sidecar import Sidecar, problems
-from genept.common.errors import SourceError, setting
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.matrix_options import Encoding, Label, MetadataTable
-from genept.datasources.catalog.source import Source
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.streams import open_text
-from genept.datasources.parsers import parse_sources
-from genept.datasources.readers.metadata import read_columns
-from genept.datasources.readers.parsed import ParsedCollection
-from genept.datasources.readers.text.lines import Lines, fields_of
-from genept.schema.units import MEANINGS, UNITS, merge_policy
+from genept.common import SourceError, setting
+from genept.datasources import parse_sources
+from genept.datasources.catalog import Collection, Encoding, Label, MetadataTable, Source
+from genept.datasources.download import Archives, open_text
+from genept.datasources.readers import ParsedCollection, read_columns
+from genept.datasources.readers.text import Lines, fields_of
+from genept.schema import MEANINGS, UNITS, merge_policy
 
 LABEL_NAMES: Final[dict[Label, tuple[str, ...]]] = {
     "cell_type": ("celltype", "celltypes", "annotation", "cellannotation", "celllabel"),

@@ -35,13 +35,11 @@ from genept.collections.detected_contents import (
 )
 from genept.collections.sidecar import Sidecar, problems
 from genept.collections.user_collections import local_archives, named_by_owner, user_sources
-from genept.common.errors import SourceError, listed
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import FORMATS
-from genept.datasources.catalog.source import Source
-from genept.datasources.download.archives import Archives
-from genept.datasources.readers.hdf5.h5ad import describe_h5ad
-from genept.nomenclature.mapping import Nomenclature
+from genept.common import SourceError, listed
+from genept.datasources.catalog import FORMATS, Collection, Source
+from genept.datasources.download import Archives
+from genept.datasources.readers.hdf5 import describe_h5ad
+from genept.nomenclature import Nomenclature
 
 _WITH_TABLES: Final = ("table", "gct", "geo_series", "tenx_mtx", "parquet")
 

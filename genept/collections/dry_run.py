@@ -23,18 +23,20 @@ from genept.collections.preflight import refuse_other_axis, refuse_other_unit
 from genept.collections.sidecar import Sidecar
 from genept.collections.table_rows import coverage_of, mapping_rows, screened
 from genept.collections.user_collections import local_archives, named_by_owner, user_sources
-from genept.common.errors import SourceError, breakage_refused
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.source import Source
-from genept.datasources.download.archives import Archives
-from genept.datasources.parsers import parse_sources
-from genept.datasources.readers.parsed import LABELS, Quarantined
-from genept.datasources.readers.sandbox import Answer, limited
-from genept.datasources.readers.sandbox_child import Parent
-from genept.datasources.readers.sandbox_watch import Limits
-from genept.datasources.readers.values import checked_blocks
-from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import Reference
+from genept.common import SourceError, breakage_refused
+from genept.datasources import parse_sources
+from genept.datasources.catalog import Collection, Source
+from genept.datasources.download import Archives
+from genept.datasources.readers import (
+    LABELS,
+    Answer,
+    Limits,
+    Parent,
+    Quarantined,
+    checked_blocks,
+    limited,
+)
+from genept.nomenclature import Nomenclature, Reference
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Final
 
 from genept.collections.detection import Detected
 from genept.collections.dry_run import try_out
-from genept.collections.ingest import ingest
+from genept.collections.ingestion import ingest
 from genept.collections.preflight import CollectionRefusedError
 from genept.collections.sandboxed_ingest import parts_in_child
 from genept.collections.sidecar import (
@@ -35,15 +35,17 @@ from genept.collections.user_collections import (
     named_by_owner,
     store_files,
 )
-from genept.common.display import markdown_block, markdown_text
-from genept.common.errors import ConflictError, MissingObjectError, SourceError, advising
-from genept.datasources.readers.sandbox_watch import USUAL, Allowance
-from genept.nomenclature.reference import Reference
-from genept.nomenclature.screening import GeneNamesRefusedError
-from genept.storage.lake import Lake
-from genept.storage.object_store import ObjectStore
-from genept.storage.parquet import TableContractError
-from genept.storage.provenance import Part
+from genept.common import (
+    ConflictError,
+    MissingObjectError,
+    SourceError,
+    advising,
+    markdown_block,
+    markdown_text,
+)
+from genept.datasources.readers import USUAL, Allowance
+from genept.nomenclature import GeneNamesRefusedError, Reference
+from genept.storage import Lake, ObjectStore, Part, TableContractError
 
 OF_THE_FILE: Final = (
     SourceError,

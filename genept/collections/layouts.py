@@ -18,14 +18,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.collections.user_collections import media_of
-from genept.common.errors import SourceError, listed, option, setting
-from genept.datasources.catalog.matrix_options import Encoding
-from genept.datasources.download.streams import member_names, open_bytes, open_text
-from genept.datasources.readers.hdf5.file import open_hdf5, refuse_foreign
-from genept.datasources.readers.orientation import Axis
-from genept.datasources.readers.parquet_tables import index_of, is_numeric, read_schema
-from genept.datasources.readers.text.lines import Lines, fields_of, read_header
-from genept.datasources.readers.text.numbers import MISSING, NUMBER
+from genept.common import SourceError, listed, option, setting
+from genept.datasources.catalog import Encoding
+from genept.datasources.download import member_names, open_bytes, open_text
+from genept.datasources.readers import Axis, index_of, is_numeric, read_schema
+from genept.datasources.readers.hdf5 import open_hdf5, refuse_foreign
+from genept.datasources.readers.text import MISSING, NUMBER, Lines, fields_of, read_header
 
 SAMPLED_ROWS: Final = 1000
 

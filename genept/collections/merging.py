@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from genept.nomenclature.screening import DuplicatePolicy
+from genept.nomenclature import DuplicatePolicy
 
 
 @dataclass(frozen=True)

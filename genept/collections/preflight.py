@@ -14,11 +14,10 @@ import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
-from genept.common.errors import StoreError
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.readers.parsed import ParsedCollection
-from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import Reference
+from genept.common import StoreError
+from genept.datasources.catalog import Collection
+from genept.datasources.readers import ParsedCollection
+from genept.nomenclature import Nomenclature, Reference
 
 Unlog: TypeAlias = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 

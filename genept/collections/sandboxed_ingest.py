@@ -2,7 +2,7 @@
 
 The child reads the files and makes the parts; it has no keys, so its parent checks each part and
 stores it. Shards are stored one after the other, so that a killed ingest resumes where it stopped.
-What is made of the files is `genept.collections.ingest`.
+What is made of the files is `genept.collections.ingestion`.
 """
 
 from __future__ import annotations
@@ -20,24 +20,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genept.collections.ingest import TABLES_OF_A_COLLECTION, collection_parts
+from genept.collections.ingestion import TABLES_OF_A_COLLECTION, collection_parts
 from genept.collections.shards import SHARD_OBSERVATIONS, spans_of
 from genept.collections.user_collections import local_archives, named_by_owner
-from genept.common.display import console
-from genept.common.errors import SourceError
-from genept.common.processes import Workers
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.source import Source
-from genept.datasources.download.archives import Archives
-from genept.datasources.parsers import parse_collection
-from genept.datasources.readers.sandbox import limited
-from genept.datasources.readers.sandbox_child import Parent
-from genept.datasources.readers.sandbox_watch import Allowance
-from genept.nomenclature.reference import Reference
+from genept.common import SourceError, Workers, console
+from genept.datasources import parse_collection
+from genept.datasources.catalog import Collection, Source
+from genept.datasources.download import Archives
+from genept.datasources.readers import Allowance, Parent, limited
+from genept.nomenclature import Reference
 from genept.schema.tables import STORED
-from genept.storage.lake import Lake
-from genept.storage.parquet import WrittenFile
-from genept.storage.provenance import NewPart, Origin, Part, sha256_of_file
+from genept.storage import Lake, NewPart, Origin, Part, WrittenFile, sha256_of_file
 
 _OF_SHARDS: Final = ("expression", "shard_observations", "shard_inputs", "shard_genes")
 _SMALL: Final = tuple(name for name in TABLES_OF_A_COLLECTION if name != "expression")

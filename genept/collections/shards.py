@@ -2,7 +2,7 @@
 
 The unit of work that processes share and that a killed ingest resumes at. It reads
 its own rows, merges columns of one gene, sorts by observation and counts what the
-whole collection's tables need. Planning and storing shards is `genept.collections.ingest`.
+whole collection's tables need. Planning and storing shards is `genept.collections.ingestion`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ import scipy.sparse as sp
 
 from genept.collections.merge_loop import MergedRows, merge_rows
 from genept.collections.merging import ColumnTotals, GeneAxis
-from genept.datasources.readers.parsed import ExpressionRows
-from genept.datasources.readers.values import checked_blocks
+from genept.datasources.readers import ExpressionRows, checked_blocks
 from genept.schema.tables import STORED, TABLES
-from genept.storage.parquet import Rows, write_parquet
-from genept.storage.provenance import NewPart
+from genept.storage import NewPart, Rows, write_parquet
 
 SHARD_OBSERVATIONS = 8192
 """Observations a shard: some 100 MB of single cells in memory, tens of MB as parquet."""

@@ -15,13 +15,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genept.common.errors import MissingObjectError, SourceError
-from genept.datasources.catalog.matrix_options import Label
-from genept.datasources.catalog.source import ID
-from genept.schema.units import Unit
-from genept.storage.object_store import ObjectStore
-from genept.storage.provenance import sha256_of
-from genept.storage.requests import ObjectInfo
+from genept.common import MissingObjectError, SourceError
+from genept.datasources.catalog import ID, Label
+from genept.schema import Unit
+from genept.storage import ObjectInfo, ObjectStore, sha256_of
 
 
 class Sidecar(BaseModel):

@@ -14,10 +14,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from genept.collections.merging import GeneAxis, column_fingerprints
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.download.archives import Archives
-from genept.datasources.readers.parsed import ParsedCollection, Quarantined
-from genept.nomenclature.screening import (
+from genept.datasources.catalog import Collection
+from genept.datasources.download import Archives
+from genept.datasources.readers import ParsedCollection, Quarantined
+from genept.nomenclature import (
     DuplicatePolicy,
     NamePolicy,
     Screening,

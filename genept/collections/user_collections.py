@@ -16,15 +16,11 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from genept.common.errors import ConflictError, MissingObjectError, SourceError, StoreError
-from genept.datasources.catalog.entries import Catalogue, Collection
-from genept.datasources.catalog.source import Media, Source
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.members import is_tar
-from genept.datasources.download.mirrors import SourceLocations, mirror_path
-from genept.storage import documents
-from genept.storage.object_store import ObjectStore
-from genept.storage.provenance import sha256_of_file
+from genept.common import ConflictError, MissingObjectError, SourceError, StoreError
+from genept.datasources.catalog import Catalogue, Collection, Media, Source
+from genept.datasources.download import Archives, SourceLocations, is_tar, mirror_path
+from genept.storage import ObjectStore, read_declaration, read_declarations, sha256_of_file
+from genept.storage import declare as store_declaration
 
 _MAGIC: Final[tuple[tuple[bytes, Media], ...]] = (
     (b"\x89HDF\r\n\x1a\n", "h5"),
@@ -222,14 +218,14 @@ def list_user_collections(store: ObjectStore, product: str) -> list[UserCollecti
         Sorted by id.
     """
     prefix = f"{product}/added/collections/"
-    return documents.read_declarations(store, prefix, UserCollection, "collection")
+    return read_declarations(store, prefix, UserCollection, "collection")
 
 
 def find_user_collection(store: ObjectStore, product: str, id_: str) -> UserCollection | None:
     """The declaration of one added collection; None if there is none."""
     try:
         key = _key(product, id_)
-        return documents.read_declaration(store, key, UserCollection, "collection")
+        return read_declaration(store, key, UserCollection, "collection")
     except MissingObjectError:
         return None
 
@@ -264,7 +260,7 @@ def declare(
     """
     new = UserCollection(collection=collection, sources=tuple(sources), added=datetime.now(UTC))
     try:
-        documents.declare(store, _key(product, collection.id), new)
+        store_declaration(store, _key(product, collection.id), new)
     except ConflictError:
         known = find_user_collection(store, product, collection.id)
         if known is not None and known.says_the_same(new):

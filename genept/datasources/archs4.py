@@ -15,27 +15,28 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import Archs4Options
-from genept.datasources.download.archives import Archives
-from genept.datasources.readers.hdf5.file import (
-    as_dataset,
-    as_group,
-    at_path,
-    open_hdf5,
-    refuse_foreign,
-)
-from genept.datasources.readers.hdf5.frames import AnnotationTable, as_text
-from genept.datasources.readers.hdf5.rows import DENSE_CAP
-from genept.datasources.readers.hdf5.transposed import EXPRESSION, SampleColumns
-from genept.datasources.readers.parsed import (
+from genept.common import SourceError
+from genept.datasources.catalog import Archs4Options, Collection
+from genept.datasources.download import Archives
+from genept.datasources.readers import (
     LABELS,
     ParsedCollection,
     Quarantined,
     distinct_inputs,
     observation_frame,
     refuse_repeats,
+)
+from genept.datasources.readers.hdf5 import (
+    DENSE_CAP,
+    EXPRESSION,
+    AnnotationTable,
+    SampleColumns,
+    as_dataset,
+    as_group,
+    as_text,
+    at_path,
+    open_hdf5,
+    refuse_foreign,
 )
 
 if TYPE_CHECKING:

@@ -13,21 +13,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import GdscOptions
-from genept.datasources.download.archives import Archives
-from genept.datasources.readers.parsed import (
+from genept.common import SourceError
+from genept.datasources.catalog import Collection, GdscOptions
+from genept.datasources.download import Archives
+from genept.datasources.readers import (
     RESPONSE_SCHEMA,
     ParsedCollection,
     Quarantined,
     from_matrix,
+    normal_form,
     observation_frame,
+    read_float_tensors,
     refuse_repeats,
 )
-from genept.datasources.readers.pickles import read_float_tensors
-from genept.datasources.readers.responses import normal_form
-from genept.datasources.readers.text.lines import read_table
+from genept.datasources.readers.text import read_table
 
 _DECIMALS: Final = 4
 """Columns that agree to this many decimals in every line are one measurement."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from genept.common.errors import SourceError, listed
-from genept.datasources.download.compression import open_gzip
+from genept.common import SourceError, listed
+from genept.datasources.download import open_gzip
 
 HUMAN = "9606"
 NONE = "-"

@@ -13,9 +13,8 @@ from typing import Final
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
-from genept.common.errors import SourceError, listed
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.compression import Opener, text_lines
+from genept.common import SourceError, listed
+from genept.datasources.download import Archives, Opener, text_lines
 
 _TERMS: Final = "data/goBasicObo.txt.gz"
 

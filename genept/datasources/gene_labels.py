@@ -12,10 +12,8 @@ from functools import partial
 from io import StringIO
 from typing import Final
 
-from genept.common.errors import SourceError
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.compression import text_lines
-from genept.datasources.download.streams import AvailableFile, available_files
+from genept.common import SourceError
+from genept.datasources.download import Archives, AvailableFile, available_files, text_lines
 
 PAIR_SPLITS: Final = ("train", "valid", "test")
 WHOLE: Final = "all"

@@ -10,15 +10,11 @@ from typing import Final
 
 import polars as pl
 
-from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import GeoSeriesOptions
-from genept.datasources.download.archives import Archives
-from genept.datasources.readers.parsed import ParsedCollection
-from genept.datasources.readers.text.expression_tables import read_genes_in_rows
-from genept.datasources.readers.text.lines import Lines, fields_of
-from genept.datasources.readers.text.matrix import Head
-from genept.datasources.readers.text.numbers import Layout
+from genept.common import SourceError
+from genept.datasources.catalog import Collection, GeoSeriesOptions
+from genept.datasources.download import Archives
+from genept.datasources.readers import ParsedCollection
+from genept.datasources.readers.text import Head, Layout, Lines, fields_of, read_genes_in_rows
 
 _BEGIN: Final = b"!series_matrix_table_begin"
 _END: Final = b"!series_matrix_table_end"

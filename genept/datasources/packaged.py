@@ -13,22 +13,22 @@ from typing import BinaryIO, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import (
+from genept.common import SourceError
+from genept.datasources.catalog import (
+    Collection,
     OmicsbenchOptions,
     RectangleOptions,
     TcgaOptions,
 )
-from genept.datasources.download.archives import Archives
-from genept.datasources.readers.parsed import (
+from genept.datasources.download import Archives
+from genept.datasources.readers import (
     ParsedCollection,
     Quarantined,
     from_matrix,
     observation_frame,
     refuse_repeats,
 )
-from genept.datasources.readers.text.lines import read_matrix, read_table
+from genept.datasources.readers.text import read_matrix, read_table
 
 _COLUMN: Final = re.compile(r"(?P<symbol>.+)_(?P<entrez>\d+)")
 

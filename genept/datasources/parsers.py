@@ -5,30 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from genept.common.errors import SourceError, breakage_refused
+from genept.common import SourceError, breakage_refused
 from genept.datasources import archs4, gdsc, geo, packaged, recount3
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.download.archives import Archives
-from genept.datasources.readers import matrix_market, parquet_matrix
-from genept.datasources.readers.hdf5 import h5ad, tenx
-from genept.datasources.readers.parsed import ParsedCollection
-from genept.datasources.readers.text import expression_tables
+from genept.datasources.catalog import Collection
+from genept.datasources.download import Archives
+from genept.datasources.readers import ParsedCollection, parse_matrix_market, parse_parquet
+from genept.datasources.readers.hdf5 import parse_h5ad, parse_tenx_h5
+from genept.datasources.readers.text import parse_depmap, parse_gct, parse_table, parse_xena
 
 PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = {
-    "table": expression_tables.parse,
-    "gct": expression_tables.parse_gct,
+    "table": parse_table,
+    "gct": parse_gct,
     "geo_series": geo.parse,
-    "xena": expression_tables.parse_xena,
-    "depmap": expression_tables.parse_depmap,
+    "xena": parse_xena,
+    "depmap": parse_depmap,
     "recount3": recount3.parse,
-    "tenx_mtx": matrix_market.parse,
-    "parquet": parquet_matrix.parse,
+    "tenx_mtx": parse_matrix_market,
+    "parquet": parse_parquet,
     "rectangle": packaged.parse_rectangle,
     "gdsc": gdsc.parse,
     "tcga": packaged.parse_tcga,
     "omicsbench": packaged.parse_omicsbench,
-    "h5ad": h5ad.parse,
-    "tenx_h5": tenx.parse,
+    "h5ad": parse_h5ad,
+    "tenx_h5": parse_tenx_h5,
     "archs4": archs4.parse,
 }
 

@@ -13,15 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import Recount3Options
-from genept.datasources.download.archives import Archives
-from genept.datasources.readers.metadata import fields_by_id
-from genept.datasources.readers.parsed import ParsedCollection
-from genept.datasources.readers.text.expression_tables import read_genes_in_rows
-from genept.datasources.readers.text.lines import Lines
-from genept.datasources.readers.text.matrix import Head, table_head
+from genept.common import SourceError
+from genept.datasources.catalog import Collection, Recount3Options
+from genept.datasources.download import Archives
+from genept.datasources.readers import ParsedCollection, fields_by_id
+from genept.datasources.readers.text import Head, Lines, read_genes_in_rows, table_head
 
 
 def parse(archives: Archives, collection: Collection) -> ParsedCollection:

@@ -12,8 +12,8 @@ from typing import Final
 
 import polars as pl
 
-from genept.common.errors import SourceError
-from genept.datasources.download.archives import Archives
+from genept.common import SourceError
+from genept.datasources.download import Archives
 
 _HGNC_MEMBER = "data/refs/human/gene_table.parquet"
 

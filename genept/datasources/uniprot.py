@@ -12,8 +12,8 @@ from typing import Final
 
 import polars as pl
 
-from genept.common.errors import SourceError
-from genept.datasources.download.compression import Opener, text_lines
+from genept.common import SourceError
+from genept.datasources.download import Opener, text_lines
 
 TOPICS: Final = {
     "FUNCTION": "function",

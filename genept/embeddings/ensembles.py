@@ -19,14 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
 from genept.embeddings.registered_observation_vectors import RegisteredVectors, origin_row
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part, sha256_of
-from genept.text.descriptions.recipes import read_declarations
-from genept.text.embedders.spaces import space_of
+from genept.storage import Lake, NewPart, Origin, Part, sha256_of
+from genept.text.descriptions import read_declarations
+from genept.text.embedders import space_of
 
 METHOD: Final = "ensemble"
 MEMBERS: Final = ("genept-w", "genept-s", "outside")

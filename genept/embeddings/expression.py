@@ -19,9 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
-from genept.common.errors import StoreError
-from genept.storage.lake import Lake
-from genept.storage.provenance import Part, code_version, sha256_of
+from genept.common import StoreError
+from genept.storage import Lake, Part, code_version, sha256_of
 
 Block: TypeAlias = tuple[list[str], sp.csr_matrix]
 """Observation ids, and their expression."""

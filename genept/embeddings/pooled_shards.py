@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from genept.common.display import progress_bar
-from genept.common.processes import Workers
+from genept.common import Workers, progress_bar
 from genept.embeddings.expression import (
     AlignedVectors,
     aligned_file,
@@ -28,9 +27,7 @@ from genept.embeddings.expression import (
 from genept.embeddings.pooling import METHOD, TABLE_OF_KIND, pool_part
 from genept.embeddings.weighted_sum import WeightedSum, kernel_name
 from genept.schema.tables import TABLES
-from genept.storage.lake import Lake
-from genept.storage.parquet import write_parquet
-from genept.storage.provenance import NewPart, Origin, Part
+from genept.storage import Lake, NewPart, Origin, Part, write_parquet
 
 CODE = (
     "genept.embeddings.expression",

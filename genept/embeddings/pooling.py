@@ -17,11 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
-from genept.common.errors import StoreError
+from genept.common import StoreError
 from genept.embeddings.expression import RowGroup
 from genept.embeddings.weighted_sum import BLAS, WeightedSum, normalised, popularity, row_sums
+from genept.schema import LINEAR, NEVER_NEGATIVE
 from genept.schema.tables import TABLES
-from genept.schema.units import LINEAR, NEVER_NEGATIVE
 
 TARGET_SUM = 1e4
 

@@ -14,12 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.common.display import new_figure
-from genept.common.errors import MissingObjectError
+from genept.common import MissingObjectError, new_figure
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.sentences import Sampling, label_of
-from genept.storage.lake import Lake
-from genept.storage.provenance import Origin, Part, StoredTable, sha256_of
+from genept.storage import Lake, Origin, Part, StoredTable, sha256_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

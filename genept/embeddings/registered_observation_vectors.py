@@ -21,18 +21,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from genept.common.errors import ConflictError, SourceError, StoreError
-from genept.datasources.readers.vector_tables import VectorTable, unit_vectors
+from genept.common import ConflictError, SourceError, StoreError
+from genept.datasources.readers import VectorTable, unit_vectors
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
 from genept.schema.tables import TABLES
-from genept.storage.documents import declare, read_declarations
-from genept.storage.lake import Lake
-from genept.storage.object_store import ObjectStore
-from genept.storage.provenance import NewPart, Origin, Part, sha256_of
-from genept.text.embedders.spaces import space_of
+from genept.storage import (
+    Lake,
+    NewPart,
+    ObjectStore,
+    Origin,
+    Part,
+    declare,
+    read_declarations,
+    sha256_of,
+)
+from genept.text.embedders import space_of
 
-METHOD: Final = "outside"
+REGISTERED: Final = "outside"
 CODE: Final = (
     "genept.embeddings.registered_observation_vectors",
     "genept.embeddings.pooling",
@@ -267,7 +273,7 @@ def release_registered_vectors(
         ids, vectors = _stored(lake, product, declared)
         row_of = {id_: row for row, id_ in enumerate(ids)}
         observations = [(part.number, _ids(lake, part)) for part in expression]
-        table, partition = TABLE_OF_KIND[kind], (declared.space, METHOD, declared.collection)
+        table, partition = TABLE_OF_KIND[kind], (declared.space, REGISTERED, declared.collection)
         for number, of_part in observations:
             if matched := sorted(id_ for id_ in of_part if id_ in row_of):
                 rows = vectors[[row_of[id_] for id_ in matched]]
@@ -276,7 +282,7 @@ def release_registered_vectors(
         joined = Joined.of(ids, [id_ for _, of_part in observations for id_ in of_part])
         yield from _accounts(declared, joined)
 
-    step = f"embeddings/{declared.space}/{METHOD}/{declared.collection}"
+    step = f"embeddings/{declared.space}/{REGISTERED}/{declared.collection}"
     return lake.build(step, origin, lambda: list(compute()))
 
 
@@ -314,7 +320,7 @@ def _accounts(declared: RegisteredVectors, joined: Joined) -> Iterator[NewPart]:
     partition = (declared.collection, declared.space)
     row = origin_row(
         **place,
-        method=METHOD,
+        method=REGISTERED,
         made_of=[declared.file],
         file_sha256=declared.file_sha256,
         dimensions=declared.dimensions,

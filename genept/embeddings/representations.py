@@ -16,9 +16,8 @@ import scipy.sparse as sp
 
 from genept.embeddings.expression import embedding_matrix, expression_matrix
 from genept.embeddings.pooling import METHOD
-from genept.storage.lake import Lake
-from genept.storage.provenance import Part, sha256_of
-from genept.text.embedders.spaces import Space
+from genept.storage import Lake, Part, sha256_of
+from genept.text.embedders import Space
 
 EXPRESSION = "expression"
 BOTH = "expression+embedding"

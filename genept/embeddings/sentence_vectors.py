@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from genept.common.errors import StoreError
+from genept.common import StoreError
 from genept.embeddings.expression import expression_blocks
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
 from genept.embeddings.sentences import (
@@ -24,11 +24,8 @@ from genept.embeddings.sentences import (
     Sentences,
 )
 from genept.embeddings.weighted_sum import kernel_name
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part, sha256_of
-from genept.text.embedders.cache import VectorCache
-from genept.text.embedders.embedder import TextEmbedder
-from genept.text.embedders.gene_vectors import Runner, embed_through_cache, plain_loop
+from genept.storage import Lake, NewPart, Origin, Part, sha256_of
+from genept.text.embedders import Runner, TextEmbedder, VectorCache, embed_through_cache, plain_loop
 
 METHOD = "genept-s"
 RECIPE = "ranked-names"

@@ -16,7 +16,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from genept.embeddings.pooling import expression_weights
-from genept.schema.units import LINEAR
+from genept.schema import LINEAR
 
 LABELS: Final = ("cell_type", "diagnosis", "tissue_subtype", "tissue")
 

@@ -2,3 +2,7 @@
 
 Works on arrays and frames in memory; storage and orchestration belong elsewhere.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from genept.benchmarks.metrics.intervals import bootstrap_interval
-from genept.benchmarks.metrics.scores import CLASSIFICATION_METRICS
-from genept.storage.documents import Document
+from genept.benchmarks.metrics import CLASSIFICATION_METRICS, bootstrap_interval
+from genept.storage import Document
 
 ABSTAIN_BELOW: Final = 0.5
 """Probability of the likeliest class below which a model does not answer."""

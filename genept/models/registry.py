@@ -13,8 +13,8 @@ from typing import Final
 
 from safetensors.numpy import load
 
-from genept.common.errors import ConflictError, MissingObjectError, StoreError
-from genept.models.diagnosis.heads import (
+from genept.common import ConflictError, MissingObjectError, StoreError
+from genept.models.diagnosis import (
     PROBE_TOLERANCE,
     Calibration,
     Contender,
@@ -33,7 +33,7 @@ from genept.models.stored_models import (
     load_pipeline,
     parsed,
 )
-from genept.storage.object_store import ObjectStore
+from genept.storage import ObjectStore
 
 KEPT: Final = 5
 

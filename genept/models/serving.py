@@ -10,17 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.embeddings.expression import axis_genes, embedding_matrix, expression_matrix
-from genept.embeddings.representations import BOTH, EXPRESSION
-from genept.models.diagnosis.heads import DiagnosisModel
+from genept.embeddings import BOTH, EXPRESSION, axis_genes, embedding_matrix, expression_matrix
+from genept.models.diagnosis import DiagnosisModel
 from genept.models.domain import LEAST_MEASURED, Domain
 from genept.models.evidence import ModelManifest
 from genept.models.registry import ModelRegistry
 from genept.models.user_samples import Features, LaidOut, Samples, lay_out
+from genept.schema import LINEAR
 from genept.schema.tables import REASONS
-from genept.schema.units import LINEAR
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part, sha256_of
+from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 
 Matrix = npt.NDArray[np.float32]
 

@@ -19,9 +19,9 @@ import skops.io
 from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
-from genept.common.errors import StoreError
+from genept.common import StoreError
 from genept.models.evidence import ModelEvidence, ModelManifest
-from genept.storage.documents import Document
+from genept.storage import Document
 
 PASS: Final = "pass"  # noqa: S105 - a verdict
 

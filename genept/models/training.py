@@ -14,20 +14,16 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from genept.embeddings.expression import axis_genes
-from genept.embeddings.representations import CollectionParts
-from genept.models.cards.card import Facts
-from genept.models.cards.model_reports import card_markdown
-from genept.models.diagnosis.heads import DiagnosisModel
+from genept.embeddings import CollectionParts, axis_genes
+from genept.models.cards import Facts, card_markdown
+from genept.models.diagnosis import DiagnosisModel
 from genept.models.evidence import ABSTAIN_BELOW, Cohort, Interval, ModelEvidence, ModelManifest
-from genept.models.promotion.promotion import judge_candidate, promote_challenger, promote_if_due
+from genept.models.promotion import judge_candidate, promote_challenger, promote_if_due
 from genept.models.registry import ModelRegistry
-from genept.models.splits.folds import frozen_from_table
-from genept.models.splits.holdout import Holdout, Rows
+from genept.models.splits import Holdout, Rows, frozen_from_table
 from genept.models.stored_models import TrainedModel, stored_types
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part, sha256_of
-from genept.text.embedders.spaces import Space
+from genept.storage import Lake, NewPart, Origin, Part, sha256_of
+from genept.text.embedders import Space
 
 SEED: Final = 2023
 CODE: Final = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.schema.tables")

@@ -18,24 +18,28 @@ import pyarrow as pa
 import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genept.collections.detection import Detected, detect
-from genept.collections.merge_loop import merge_rows
-from genept.collections.merging import GeneAxis, column_totals
-from genept.collections.preflight import refuse_other_axis, refuse_other_unit
-from genept.collections.sidecar import Sidecar
-from genept.collections.table_rows import coverage_of, mapping_rows, screened
-from genept.collections.user_collections import local_archives, named_by_owner
-from genept.common.errors import SourceError, breakage_refused
-from genept.datasources.download.archives import Archives
-from genept.datasources.parsers import parse_collection
-from genept.datasources.readers.sandbox import limited
-from genept.datasources.readers.sandbox_child import Parent
-from genept.datasources.readers.sandbox_watch import Limits
-from genept.datasources.readers.values import checked_blocks
-from genept.embeddings.pooling import expression_weights, pool
-from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import Reference
-from genept.schema.units import LINEAR, Unit
+from genept.collections import (
+    Detected,
+    GeneAxis,
+    Sidecar,
+    column_totals,
+    coverage_of,
+    detect,
+    local_archives,
+    mapping_rows,
+    merge_rows,
+    named_by_owner,
+    refuse_other_axis,
+    refuse_other_unit,
+    screened,
+)
+from genept.common import SourceError, breakage_refused
+from genept.datasources import parse_collection
+from genept.datasources.download import Archives
+from genept.datasources.readers import Limits, Parent, checked_blocks, limited
+from genept.embeddings import expression_weights, pool
+from genept.nomenclature import Nomenclature, Reference
+from genept.schema import LINEAR, Unit
 
 Features = npt.NDArray[np.float32]
 

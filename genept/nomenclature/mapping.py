@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from genept.datasources.readers.orientation import has_ensembl_form
+from genept.datasources.readers import has_ensembl_form
 from genept.nomenclature.names import gene_claims, name_index
 from genept.nomenclature.spelling import VERSION_LEFT_OUT, Meaning, meaning_by_spelling
 

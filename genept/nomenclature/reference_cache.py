@@ -20,10 +20,10 @@ from typing import Any, BinaryIO, Final
 
 import polars as pl
 
-from genept.common.private_files import private_folder
-from genept.datasources.gene_files import newest_entry
+from genept.common import private_folder
+from genept.datasources import newest_entry
 from genept.nomenclature.reference import Reference
-from genept.storage.provenance import sha256_of, sha256_of_file
+from genept.storage import sha256_of, sha256_of_file
 
 _ABOUT: Final = "reference.json"
 

@@ -11,9 +11,8 @@ from typing import Final
 
 import polars as pl
 
-from genept.common.display import markdown_text
-from genept.storage.lake import Lake
-from genept.storage.provenance import StoredTable
+from genept.common import markdown_text
+from genept.storage import Lake, StoredTable
 
 _COLOURS: Final = {
     "mapped as it stands": "#2e7d32",

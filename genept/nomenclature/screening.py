@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 from genept.nomenclature.reference_changes import VERSIONED_ID, mixed_releases
 
 DuplicatePolicy = Literal["sum", "highest_mean", "first", "refuse"]

@@ -18,8 +18,8 @@ from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 import polars as pl
 
-from genept.common.errors import SourceError
-from genept.datasources.gene_files import (
+from genept.common import SourceError
+from genept.datasources import (
     header_of,
     read_gencode,
     read_gene_history,
@@ -40,8 +40,7 @@ from genept.nomenclature.publishers import (
 )
 from genept.nomenclature.reference import Reference, older_claims
 from genept.schema.tables import GENE_SNAPSHOTS
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part, StoredTable
+from genept.storage import Lake, NewPart, Origin, Part, StoredTable
 
 Format = Literal["hgnc", "gene_info", "gene_history", "withdrawn", "gencode", "gene_types"]
 

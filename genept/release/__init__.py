@@ -2,3 +2,7 @@
 
 What the lake and the object store are belongs to `genept.storage`.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -23,8 +23,7 @@ from genept.release.garbage import (
     release_folders,
 )
 from genept.release.publish import Releases
-from genept.storage.garbage_list import Marks
-from genept.storage.object_store import ObjectStore
+from genept.storage import Marks, ObjectStore
 
 GRACE: Final = timedelta(days=1)
 """Minimum time between listing and deletion."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from genept.common.display import markdown_text
+from genept.common import markdown_text
 from genept.release.diff_values import (
     MappingChange,
     MetricChange,
@@ -18,7 +18,7 @@ from genept.release.diff_values import (
     vector_drifts,
 )
 from genept.release.manifest import Manifest, ReleasedFiles, ReleasedTable
-from genept.storage.documents import Document
+from genept.storage import Document
 
 SHOWN = 20
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from genept.release.manifest import Manifest, ReleasedFile, ReleasedFiles
-from genept.storage.documents import Document
+from genept.storage import Document
 
 WORST: Final = 10
 EXAMPLES: Final = 5

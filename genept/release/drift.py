@@ -2,7 +2,7 @@
 
 Only values that the current release has are compared: rows of a new collection, space or label do
 not count. `genept.schema.tables` says which columns name subjects. Recording and approving is in
-`genept.release.approvals`.
+`genept.release.approval_records`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ import polars as pl
 from pydantic import ConfigDict
 
 from genept.release.manifest import Manifest, ReleasedFiles
-from genept.schema.columns import Table
+from genept.schema import Table
 from genept.schema.tables import TABLES
-from genept.storage.documents import Document
-from genept.storage.lake import Lake
-from genept.storage.provenance import StoredTable
+from genept.storage import Document, Lake, StoredTable
 
 FEWEST: Final = 0.8
 MOST: Final = 1.5

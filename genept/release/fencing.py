@@ -16,9 +16,9 @@ from typing import Final, Literal
 
 from pydantic import ValidationError
 
-from genept.common.errors import ConflictError, StoreError
+from genept.common import ConflictError, StoreError
 from genept.release.publish import Releases
-from genept.storage.documents import Document, SwappedDocument
+from genept.storage import Document, SwappedDocument
 
 RunState = Literal["at work", "done", "given up"]
 

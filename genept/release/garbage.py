@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from genept.common.errors import MissingObjectError
+from genept.common import MissingObjectError
 from genept.release.publish import Releases
 from genept.schema.tables import TABLES
-from genept.storage.requests import ObjectInfo
+from genept.storage import ObjectInfo
 
 STAGE_AGE: Final = timedelta(days=7)
 RELEASE_AGE: Final = timedelta(days=30)

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from genept.common.errors import MissingObjectError
+from genept.common import MissingObjectError
 from genept.release.manifest import CheckEvidence, Manifest, Pointer, ReleasedColumn, ReleasedTable
 from genept.release.staging import ReleaseRefusedError
-from genept.schema.columns import Table
+from genept.schema import Table
 from genept.schema.tables import SCHEMA_VERSION, TABLES
-from genept.storage.bucket import Bucket
-from genept.storage.provenance import StoredTable
+from genept.storage import Bucket, StoredTable
 
 
 @dataclass(frozen=True)

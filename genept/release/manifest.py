@@ -10,10 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from genept.schema.columns import Table
-from genept.storage.bucket import Bucket
-from genept.storage.documents import Document
-from genept.storage.provenance import sha256_of_file
+from genept.schema import Table
+from genept.storage import Bucket, Document, sha256_of_file
 
 
 class ReleasedFile(Document):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from genept.common.errors import ConflictError, MissingObjectError, StoreError
+from genept.common import ConflictError, MissingObjectError, StoreError
 from genept.release.diff import Differences, differences
 from genept.release.gate import (
     History,
@@ -27,10 +27,7 @@ from genept.release.gate import (
 from genept.release.manifest import CheckEvidence, Manifest, Pointer, ReleasedFiles, ReleasedSource
 from genept.release.staging import ReleaseRefusedError, audit, stage, store_pages
 from genept.schema.tables import SCHEMA_VERSION
-from genept.storage.documents import SwappedDocument
-from genept.storage.garbage_list import MarkList
-from genept.storage.lake import Lake
-from genept.storage.provenance import StoredTable, sha256_of
+from genept.storage import Lake, MarkList, StoredTable, SwappedDocument, sha256_of
 
 __all__ = ["Pages", "Published", "ReleaseCandidate", "ReleaseRefusedError", "Releases"]
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from genept.common.display import progress_bar
-from genept.common.errors import MissingObjectError, StoreError
+from genept.common import MissingObjectError, StoreError, progress_bar
 from genept.release.gate import refuse_unproved
 from genept.release.manifest import Denied, Manifest, Pointer
 from genept.release.publish import Releases
 from genept.release.staging import ReleaseRefusedError
-from genept.storage.bucket import Bucket
+from genept.storage import Bucket
 
 
 def verify(store: Bucket, folder: str, manifest: Manifest) -> list[str]:

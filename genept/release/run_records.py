@@ -23,10 +23,9 @@ from packageurl import PackageURL
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from genept.common.display import new_figure
+from genept.common import new_figure
 from genept.schema.tables import WORKING_TABLES
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part
+from genept.storage import Lake, NewPart, Origin, Part
 
 SHOWN: Final = 60
 """Maximum number of runs in the picture; the newest are drawn."""

@@ -13,13 +13,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genept.common.display import progress_bar
-from genept.common.errors import StoreError
+from genept.common import StoreError, progress_bar
 from genept.release.manifest import ReleasedColumn, ReleasedFile, ReleasedTable
 from genept.schema.tables import TABLES
-from genept.storage.lake import Lake
-from genept.storage.object_store import ObjectStore
-from genept.storage.provenance import Part, StoredTable
+from genept.storage import Lake, ObjectStore, Part, StoredTable
 
 
 class LicenceError(StoreError):

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
-from genept.common.errors import StoreError
+from genept.common import StoreError
 from genept.storage.requests import ATTEMPTS, CONNECT_TIMEOUT, READ_TIMEOUT
 
 if TYPE_CHECKING:

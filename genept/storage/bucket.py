@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from botocore.exceptions import ClientError
 
-from genept.common.errors import MissingObjectError, StoreError, error_code, explained, http_status
+from genept.common import MissingObjectError, StoreError, error_code, explained, http_status
 from genept.storage.access import Access
 from genept.storage.requests import READ_TIMEOUT, ObjectInfo, check_key, chunks, connect, rereading
 

@@ -19,15 +19,16 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from genept.common.errors import (
+from genept.common import (
+    Settings,
     StoreError,
     UnreachableStoreError,
     error_code,
     explained,
     http_status,
+    private_folder,
+    write_privately,
 )
-from genept.common.private_files import private_folder, write_privately
-from genept.common.settings import Settings
 from genept.storage import requests
 from genept.storage.access import Role
 from genept.storage.object_store import ObjectStore
@@ -267,7 +268,7 @@ def open_store(settings: Settings, role: Role, *, asked: bool = True) -> ObjectS
     """
     if settings.s3_endpoint is None:
         try:
-            from genept.storage.embedded.store import EmbeddedStore
+            from genept.storage.embedded import EmbeddedStore
         except ModuleNotFoundError as error:  # an installation that only reads
             raise StoreError(
                 "no object store is configured: set GENEPT_S3_ENDPOINT to its address, or install "

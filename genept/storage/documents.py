@@ -13,7 +13,7 @@ from typing import Final, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genept.common.errors import MissingObjectError, StoreError
+from genept.common import MissingObjectError, StoreError
 from genept.storage.object_store import ObjectStore
 
 FORMAT: Final = 1

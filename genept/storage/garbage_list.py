@@ -16,7 +16,7 @@ from typing import Final
 from pydantic import Field
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from genept.common.errors import ConflictError, StoreError
+from genept.common import ConflictError, StoreError
 from genept.storage.documents import Document, SwappedDocument
 from genept.storage.object_store import ObjectStore
 

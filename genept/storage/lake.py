@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genept.common.errors import ConflictError, MissingObjectError, StoreError
+from genept.common import ConflictError, MissingObjectError, StoreError
 from genept.schema.tables import STORED
 from genept.storage.garbage_list import MarkList
 from genept.storage.object_store import ObjectStore

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from genept.common.errors import StoreError
+from genept.common import StoreError
 from genept.storage.object_store import ObjectStore
 
 LEFT_AGE: Final = timedelta(days=1)

@@ -16,7 +16,7 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from genept.common.errors import (
+from genept.common import (
     ConflictError,
     MissingObjectError,
     StoreError,

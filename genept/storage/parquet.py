@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from genept.common.errors import StoreError
-from genept.schema.columns import Column, Table
+from genept.common import StoreError
+from genept.schema import Column, Table
 from genept.schema.tables import SCHEMA_VERSION
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from genept.common.errors import StoreError
+from genept.common import StoreError
 from genept.storage.parquet import Rows, WrittenFile
 
 

@@ -33,7 +33,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from genept.common.errors import InvalidKeyError, StoreError, http_status
+from genept.common import InvalidKeyError, StoreError, http_status
 
 if TYPE_CHECKING:
     import boto3

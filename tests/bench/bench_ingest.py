@@ -23,7 +23,7 @@ import polars as pl
 import psutil
 import scipy.sparse as sp
 
-from genept.collections.ingest import ingest
+from genept.collections.ingestion import ingest
 from genept.datasources.catalog.entries import Catalogue
 from genept.datasources.download.archives import Archives
 from genept.embeddings.expression import expression_blocks

@@ -9,7 +9,7 @@ from gene_spaces import GENES, YES, N, space
 
 from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.metrics.resampling import resampled
-from genept.benchmarks.tasks import task_inputs
+from genept.benchmarks.tasks import input_tables
 from genept.benchmarks.tasks.base import RANDOM, Labels, random_vectors
 from genept.benchmarks.tasks.gene_tasks import PropertyTask
 from genept.release.staging import collections_in
@@ -86,13 +86,13 @@ def test_spaces_stand_beside_their_controls_and_differences_are_told(lake: Lake,
 def test_only_what_an_input_touches_is_done_again(lake: Lake, spaces, monkeypatch):
     parts, _ = held(lake, spaces)
     predicted = []
-    real = task_inputs._predicted
+    real = input_tables._predicted
 
     def watched(lake, contest, name, members):
         predicted.append(name)
         return real(lake, contest, name, members)
 
-    monkeypatch.setattr(task_inputs, "_predicted", watched)
+    monkeypatch.setattr(input_tables, "_predicted", watched)
     assert held(lake, spaces)[0] == parts
     assert predicted == []
     spaces[1] = space(lake, "fair/text", 1.5, seed=2)

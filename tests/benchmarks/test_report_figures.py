@@ -5,8 +5,8 @@ import pytest
 from planted import CountingEmbedder
 
 from genept.benchmarks.label_tables import GO_TERMS
-from genept.benchmarks.report_figures import cells_in_words, report_figures, task_scores
-from genept.benchmarks.space_costs import per_point, space_costs
+from genept.benchmarks.leaderboard_figures import cells_in_words, report_figures, task_scores
+from genept.benchmarks.vector_costs import per_point, space_costs
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 
 import genept.client.search
 from genept.cli import release_commands
-from genept.cli.main import app
-from genept.client.resolve import open_releases
+from genept.cli.app import app
+from genept.client.release_lookup import open_releases
 from genept.common.errors import StoreError
+from genept.release.candidate_review import HeldError, review
 from genept.release.fencing import Claim, RunState
 from genept.release.manifest import Manifest
 from genept.release.publish import Releases
-from genept.release.review import HeldError, review
 from genept.schema.tables import TABLES
 from genept.storage.garbage_list import MarkList
 from genept.storage.object_store import ObjectStore

@@ -26,7 +26,7 @@ from polars.testing import assert_frame_equal
 
 import genept
 from genept.client.api import load_table
-from genept.client.resolve import OfflineWarning, open_releases
+from genept.client.release_lookup import OfflineWarning, open_releases
 from genept.client.snippets import Snippets
 from genept.common.errors import StoreError, UnreachableStoreError
 from genept.common.settings import Settings

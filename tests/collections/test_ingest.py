@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from planted import a_collection, gene, ingest_parsed, numbered_reference, parsed_of, reference_of
 
-import genept.collections.ingest
+import genept.collections.ingestion
 import genept.collections.shards
-from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
+from genept.collections.ingestion import TABLES_OF_A_COLLECTION, ingest
 from genept.collections.preflight import CollectionRefusedError
 from genept.common.errors import SourceError
 from genept.datasources.catalog.entries import load_catalogue
@@ -138,7 +138,7 @@ def test_the_second_ingest_reads_nothing(lake: Lake, monkeypatch, tmp_path):
     def refuse(*_):
         raise AssertionError("neither the parser nor the reference is needed any more")
 
-    monkeypatch.setattr(genept.collections.ingest, "parse_collection", refuse)
+    monkeypatch.setattr(genept.collections.ingestion, "parse_collection", refuse)
     archives = Archives(load_catalogue(), tmp_path / "none")
 
     def again(collection, reference_version):
@@ -250,7 +250,7 @@ def test_a_large_collection_is_stored_in_shards_and_is_the_same(
     lake: Lake, monkeypatch, small_shards
 ):
     parsed, reference, expected = large(n_observations=250)
-    monkeypatch.setattr(genept.collections.ingest, "parse_collection", lambda *_: parsed)
+    monkeypatch.setattr(genept.collections.ingestion, "parse_collection", lambda *_: parsed)
     archives = Archives(load_catalogue(), lake.cache / "none")
     reference = Reference("hgnc-test", reference)
     parts = ingest(lake, archives, a_collection(), lambda: reference, "reference-1", processes=2)

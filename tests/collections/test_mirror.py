@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from genept.collections.ingest import ingest
+from genept.collections.ingestion import ingest
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations

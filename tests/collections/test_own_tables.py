@@ -24,7 +24,7 @@ import genept.client.installation
 from genept.cli.collections_commands import app
 from genept.client.platform import Platform
 from genept.collections.dry_run import try_out
-from genept.collections.ingest import ingest
+from genept.collections.ingestion import ingest
 from genept.common.errors import SourceError
 from genept.common.settings import Settings
 from genept.nomenclature.reference import Reference

@@ -10,7 +10,7 @@ from own_files import REFERENCE, counts, write_counts
 from planted import a_collection
 
 from genept.collections.dry_run import try_out
-from genept.collections.ingest import ingest
+from genept.collections.ingestion import ingest
 from genept.collections.sandboxed_ingest import _Clerk, parts_in_child
 from genept.collections.sidecar import validated_sidecar
 from genept.collections.user_collections import local_archives

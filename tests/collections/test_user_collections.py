@@ -6,7 +6,7 @@ import pytest
 from own_files import REFERENCE, counts, write_counts, write_labels
 
 from genept.collections.detection import detect
-from genept.collections.ingest import TABLES_OF_A_COLLECTION, ingest
+from genept.collections.ingestion import TABLES_OF_A_COLLECTION, ingest
 from genept.collections.sidecar import Sidecar
 from genept.collections.user_collections import (
     declare,

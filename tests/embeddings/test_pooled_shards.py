@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from planted import MINILM, CountingEmbedder, a_collection, embedded, numbered_reference, parsed_of
 
-import genept.collections.ingest
+import genept.collections.ingestion
 import genept.collections.shards
-from genept.collections.ingest import ingest
+from genept.collections.ingestion import ingest
 from genept.common.errors import StoreError
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
@@ -30,7 +30,7 @@ def sharded(lake, monkeypatch, size):
     """The planted cells in shards of `size`, and a space."""
     monkeypatch.setattr(genept.collections.shards, "SHARD_OBSERVATIONS", size)
     parsed = parsed_of(VALUES, REFERENCE["symbol"].to_list())
-    monkeypatch.setattr(genept.collections.ingest, "parse_collection", lambda *_: parsed)
+    monkeypatch.setattr(genept.collections.ingestion, "parse_collection", lambda *_: parsed)
     parts = ingest(
         lake,
         Archives(load_catalogue(), lake.cache / "no-archives"),

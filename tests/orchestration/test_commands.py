@@ -9,7 +9,7 @@ import pytest
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from installations import PROJECT, Installation
 
-from genept.client.resolve import open_releases
+from genept.client.release_lookup import open_releases
 from orchestration.instance import CODE_LOCATION, LAUNCHED_BY, close_killed_runs, exclusive_run
 
 CLOSED = {

@@ -20,9 +20,9 @@ import pytest
 from installations import PROJECT
 from planted import a_collection, embedded, numbered_reference, parsed_of
 
-import genept.collections.ingest
+import genept.collections.ingestion
 import genept.collections.shards
-from genept.collections.ingest import ingest
+from genept.collections.ingestion import ingest
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.embeddings.pooled_shards import Shard, embed_shards, shards_of
@@ -73,7 +73,7 @@ def _plant(lake: Lake) -> list[Part]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(genept.collections.shards, "SHARD_OBSERVATIONS", 25)
         parsed = parsed_of(values, REFERENCE["symbol"].to_list())
-        patch.setattr(genept.collections.ingest, "parse_collection", lambda *_: parsed)
+        patch.setattr(genept.collections.ingestion, "parse_collection", lambda *_: parsed)
         return ingest(
             lake,
             Archives(load_catalogue(), lake.cache / "no-archives"),

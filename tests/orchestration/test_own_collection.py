@@ -13,7 +13,7 @@ import pytest
 from installations import Installation
 
 from genept.client.api import load_table
-from genept.client.resolve import open_releases
+from genept.client.release_lookup import open_releases
 
 pytestmark = [pytest.mark.index, pytest.mark.soak]
 

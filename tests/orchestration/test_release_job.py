@@ -14,7 +14,7 @@ from sklearn.decomposition import TruncatedSVD
 
 from genept.cli.run_report import headline_results, snippets
 from genept.client.api import load_table
-from genept.client.resolve import open_releases
+from genept.client.release_lookup import open_releases
 from genept.common.settings import Settings
 from genept.datasources.download.archives import Archives
 from genept.datasources.parsers import parse_collection

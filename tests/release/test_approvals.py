@@ -12,7 +12,7 @@ import pytest
 from declared_rows import candidate, declared_rows, store_table, with_tables
 
 from genept.common.errors import ConflictError, StoreError
-from genept.release.approvals import (
+from genept.release.approval_records import (
     Approval,
     Hold,
     approval_page,
@@ -20,10 +20,10 @@ from genept.release.approvals import (
     approve,
     current_hold,
 )
+from genept.release.candidate_review import HeldError, Reviewed, review
 from genept.release.fencing import Claim, RunState
 from genept.release.manifest import ReleasedSource
 from genept.release.publish import Published, ReleaseCandidate, Releases
-from genept.release.review import HeldError, Reviewed, review
 from genept.release.rollback import allow, roll_back
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
@@ -226,7 +226,7 @@ def test_two_who_write_the_same_approval(releases, of, monkeypatch) -> None:
     publish(releases, of(100))
     hold_of(releases, of(30))
     approve(releases, by="ada", reason="first")
-    monkeypatch.setattr("genept.release.approvals.approvals", lambda _: [])
+    monkeypatch.setattr("genept.release.approval_records.approvals", lambda _: [])
     with pytest.raises(StoreError, match="somebody else approved genes at the same time"):
         approve(releases, by="bob", reason="second")
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from genept.release import approvals, collector, garbage, gate, rollback
+from genept.release import approval_records as approvals
+from genept.release import collector, garbage, gate, rollback
+from genept.release.candidate_review import Reviewed
 from genept.release.fencing import Claim
 from genept.release.publish import Releases
-from genept.release.review import Reviewed
 from genept.storage.documents import Document
 from genept.storage.garbage_list import MarkList
 from genept.storage.lake import Lake

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 
 from genept.common.errors import ConflictError, StoreError
-from genept.release.approvals import approve
+from genept.release.approval_records import approve
 from genept.release.collector import delete_garbage
 from genept.release.fencing import LostClaimError
 from genept.release.rollback import allow, roll_back

@@ -14,10 +14,10 @@ from datetime import timedelta
 from declared_rows import passing
 
 from genept.common.errors import ConflictError, StoreError
-from genept.release.approvals import approval_page
+from genept.release.approval_records import approval_page
+from genept.release.candidate_review import HeldError, review
 from genept.release.fencing import Claim, LostClaimError, RunState
 from genept.release.publish import ReleaseCandidate, Releases
-from genept.release.review import HeldError, review
 from genept.release.staging import ReleaseRefusedError
 from simulation.invariants import Run
 from simulation.library import FEW, Content, build

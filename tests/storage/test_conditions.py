@@ -12,7 +12,7 @@ from fault_proxy import fault_proxy
 from faulty_s3 import Fault, faulty_s3
 from typer.testing import CliRunner
 
-from genept.cli.main import app
+from genept.cli.app import app
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
 from genept.storage.connect import open_store, properties

@@ -30,7 +30,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from genept.text.descriptions.compose import text_sha256
+from genept.text.descriptions.composition import text_sha256
 from genept.text.embedders.baselines import RandomVectors
 
 Embed = Callable[[Sequence[str]], np.ndarray]

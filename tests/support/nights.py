@@ -22,7 +22,7 @@ from planted import CountingEmbedder, made_archives
 
 import genept.client.platform
 from genept.client.platform import Platform
-from genept.client.resolve import open_releases
+from genept.client.release_lookup import open_releases
 from genept.collections.inbox import Refused, take_in
 from genept.collections.sidecar import drops
 from genept.common.settings import Settings

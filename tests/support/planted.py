@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-import genept.collections.ingest
-from genept.collections.ingest import ingest
+import genept.collections.ingestion
+from genept.collections.ingestion import ingest
 from genept.datasources.catalog.entries import Collection, load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.readers.parsed import ParsedCollection, from_matrix, observation_frame
@@ -27,7 +27,7 @@ from genept.embeddings.representations import CollectionParts
 from genept.nomenclature.reference import Reference
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, Part
-from genept.text.descriptions.compose import text_sha256
+from genept.text.descriptions.composition import text_sha256
 from genept.text.embedders.baselines import RandomVectors
 from genept.text.embedders.gene_vectors import embed_genes
 from genept.text.embedders.spaces import Space
@@ -125,7 +125,7 @@ def ingest_parsed(
     collection: Collection | None = None,
 ) -> dict[str, Part]:
     """Ingest as if a parser had returned `parsed`; the parts by table."""
-    monkeypatch.setattr(genept.collections.ingest, "parse_collection", lambda *_: parsed)
+    monkeypatch.setattr(genept.collections.ingestion, "parse_collection", lambda *_: parsed)
     parts = ingest(
         lake,
         Archives(load_catalogue(), lake.cache / "no-archives"),

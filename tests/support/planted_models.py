@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from genept.models.cards.card import Facts
-from genept.models.cards.model_reports import card_markdown
+from genept.models.cards.reports import card_markdown
 from genept.models.diagnosis.heads import STEPS, Contender
 from genept.models.diagnosis.retraining import retrain
 from genept.models.evidence import Champion, Cohort, ModelCandidate, ModelManifest

@@ -20,8 +20,7 @@ from sklearn.metrics import (
 )
 from threadpoolctl import threadpool_limits
 
-from genept.benchmarks.metrics.intervals import Floats, bootstrap_interval
-from genept.benchmarks.metrics.scores import Indices, Score
+from genept.benchmarks.metrics import Floats, Indices, Score, bootstrap_interval
 from genept.benchmarks.tasks.cell_types import N_NEIGHBOURS, nearest, unit_rows
 
 Cells = NDArray[np.float32]

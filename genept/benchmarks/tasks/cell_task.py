@@ -13,13 +13,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.benchmarks.metrics.resampling import (
+from genept.benchmarks.metrics import (
+    Indices,
+    Score,
     confusions,
     paired_differences,
     resampled_labels,
     rivals,
 )
-from genept.benchmarks.metrics.scores import Indices, Score
 from genept.benchmarks.tasks.cell_structure import clustering_scores, drawn, mixing_scores
 from genept.benchmarks.tasks.cell_types import (
     MAJORITY_CLASS,
@@ -34,9 +35,8 @@ from genept.benchmarks.tasks.cell_types import (
     majority,
     random_split,
 )
-from genept.embeddings.representations import CollectionParts, ObservationViews, read_views
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part
+from genept.embeddings import CollectionParts, ObservationViews, read_views
+from genept.storage import Lake, NewPart, Origin, Part
 
 COMPONENTS: Final = 50
 """Principal components of expression, the control of every representation."""

@@ -17,8 +17,8 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold, train_test_split
 
-from genept.benchmarks.metrics.scores import Indices
-from genept.embeddings.pooling import expression_weights
+from genept.benchmarks.metrics import Indices
+from genept.embeddings import expression_weights
 
 TASK: Final = "cell-type-annotation"
 N_NEIGHBOURS: Final = 10

@@ -18,7 +18,7 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
 from genept.benchmarks.tasks.base import GeneVectors
-from genept.embeddings.pooling import expression_weights
+from genept.embeddings import expression_weights
 
 GENES_PER_PROGRAM: Final = 100
 """On average, about the size of a pathway or process."""

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.benchmarks.label_tables import MEMBERSHIPS
-from genept.benchmarks.metrics.intervals import bootstrap_interval
+from genept.benchmarks.metrics import bootstrap_interval
 from genept.benchmarks.tasks.base import GeneVectors
 from genept.benchmarks.tasks.gene_programs import (
     DEALS,
@@ -26,11 +26,9 @@ from genept.benchmarks.tasks.gene_programs import (
     find_programs,
     is_enriched,
 )
-from genept.benchmarks.tasks.task_inputs import SpaceVectors
-from genept.embeddings.expression import axis_genes, embedding_matrix, expression_matrix
-from genept.embeddings.representations import CollectionParts
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part, sha256_of
+from genept.benchmarks.tasks.input_tables import SpaceVectors
+from genept.embeddings import CollectionParts, axis_genes, embedding_matrix, expression_matrix
+from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 
 TASK: Final = "gene-programs"
 SPLIT: Final = "size-matched-clusters"

@@ -8,7 +8,7 @@ from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
 from genept.benchmarks.tasks.base import LOGISTIC, Task
 from genept.benchmarks.tasks.gene_tasks import KindTask, MembershipTask, PropertyTask
 from genept.benchmarks.tasks.pair_tasks import DISJOINT, InteractionTask, PairTask
-from genept.datasources.gene_labels import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
+from genept.datasources import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
 
 _TASKS: tuple[Task, ...] = (
     PropertyTask(

@@ -20,8 +20,8 @@ from genept.client.site.page_parts import (
     share_bar,
 )
 from genept.client.snippets import Snippets
-from genept.common.display import NO_SCRIPTS, html_text
-from genept.release.manifest import Manifest, ReleasedColumn, ReleasedFiles, ReleasedTable
+from genept.common import NO_SCRIPTS, html_text
+from genept.release import Manifest, ReleasedColumn, ReleasedFiles, ReleasedTable
 
 SECTIONS = {
     "use": "Use it",

@@ -9,11 +9,10 @@ from typing import Final
 
 import polars as pl
 
-from genept.benchmarks.report_figures import cells_in_words, report_figures
-from genept.benchmarks.task_scores import annotated_cells, sample_tasks
-from genept.common.display import html_text
-from genept.release.manifest import Manifest, ReleasedFiles
-from genept.text.descriptions.recipes import load_recipes
+from genept.benchmarks import annotated_cells, cells_in_words, report_figures, sample_tasks
+from genept.common import html_text
+from genept.release import Manifest, ReleasedFiles
+from genept.text.descriptions import load_recipes
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 from genept.datasources.catalog.format_options import FORMATS
 from genept.datasources.catalog.source import ID, Entry, Source
-from genept.schema.units import Unit, merge_policy
+from genept.schema import Unit, merge_policy
 
 __all__ = ["Catalogue", "Collection", "Source", "load_catalogue"]
 

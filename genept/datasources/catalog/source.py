@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 
 ID: Final = r"^[a-z0-9][a-z0-9-]*$"
 Media = Literal["plain", "gzip", "zip", "tar", "h5", "parquet"]

@@ -15,10 +15,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from genept.common.display import console
-from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Catalogue
-from genept.datasources.catalog.source import Source
+from genept.common import SourceError, console
+from genept.datasources.catalog import Catalogue, Source
 from genept.datasources.download import compression, members
 from genept.datasources.download.fetching import Fetcher
 from genept.datasources.download.http import CacheMetadata, SourceProbe, Web, file_stamp

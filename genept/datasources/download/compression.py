@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from genept.common.errors import SourceError, get_again
+from genept.common import SourceError, get_again
 
 MEBIBYTE: Final = 1 << 20
 

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from genept.common.errors import SourceError
-from genept.datasources.catalog.source import Media, PublishedChecksum, Source
+from genept.common import SourceError
+from genept.datasources.catalog import Media, PublishedChecksum, Source
 
 HEAD: Final = 512
 _MAGIC: Final[dict[Media, bytes]] = {

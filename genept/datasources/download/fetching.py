@@ -11,9 +11,8 @@ from pathlib import Path
 
 from rich.progress import DownloadColumn
 
-from genept.common.display import console, progress_bar
-from genept.common.errors import SourceError
-from genept.datasources.catalog.source import PublishedChecksum, Source
+from genept.common import SourceError, console, progress_bar
+from genept.datasources.catalog import PublishedChecksum, Source
 from genept.datasources.download.content_checks import (
     WrongBytesError,
     published_digest,

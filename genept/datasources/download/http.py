@@ -19,8 +19,8 @@ from typing import Final, Literal, TypeVar
 from filelock import FileLock
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
-from genept.common.errors import SourceError
-from genept.datasources.catalog.source import CADENCES, Media, Source
+from genept.common import SourceError
+from genept.datasources.catalog import CADENCES, Media, Source
 from genept.datasources.download.network import Location, Network, TransientError
 from genept.datasources.download.transfer import (
     RetryPolicy,

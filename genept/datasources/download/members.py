@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, ClassVar, Final, Self, cast
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 from genept.datasources.download.compression import (
     _DAMAGE,
     MAX_RATIO,

@@ -21,9 +21,8 @@ from urllib.parse import quote, urlsplit
 from rich.progress import DownloadColumn
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from genept.common.display import progress_bar
-from genept.common.errors import SourceError
-from genept.datasources.catalog.source import PublishedChecksum, Source
+from genept.common import SourceError, progress_bar
+from genept.datasources.catalog import PublishedChecksum, Source
 from genept.datasources.download.network import Location
 
 Presign = Callable[[str, str], str]

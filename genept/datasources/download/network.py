@@ -18,7 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 
 MAX_REDIRECTS: Final = 8
 _AGENT: Final = "genept-platform (public data, conditional requests)"

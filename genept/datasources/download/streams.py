@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
-from genept.common.errors import SourceError, get_again, option
+from genept.common import SourceError, get_again, option
 from genept.datasources.download import members
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.compression import Opener, unpacking

@@ -18,8 +18,8 @@ from typing import Final
 
 import httpx
 
-from genept.common.errors import SourceError
-from genept.datasources.catalog.source import Media
+from genept.common import SourceError
+from genept.datasources.catalog import Media
 from genept.datasources.download.content_checks import HEAD, WrongBytesError, refuse_head
 from genept.datasources.download.network import Location, Network, TransientError
 

@@ -14,10 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from genept.common.errors import SourceError, listed, option
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.matrix_options import JoinedOptions
-from genept.datasources.download.archives import Archives
+from genept.common import SourceError, listed, option
+from genept.datasources.catalog import Collection, JoinedOptions
+from genept.datasources.download import Archives
 from genept.datasources.readers.metadata import fields_by_id
 from genept.datasources.readers.observations import (
     ObservationTable,

@@ -18,10 +18,8 @@ from typing import BinaryIO, Final, cast
 
 import polars as pl
 
-from genept.common.display import restored
-from genept.common.errors import SourceError, breakage_refused, listed
-from genept.datasources.readers.hdf5.file import at_path, open_hdf5, refuse_foreign
-from genept.datasources.readers.hdf5.frames import AnnotationTable
+from genept.common import SourceError, breakage_refused, listed, restored
+from genept.datasources.readers.hdf5 import AnnotationTable, at_path, open_hdf5, refuse_foreign
 from genept.datasources.readers.sandbox import limited, read_batches
 from genept.datasources.readers.sandbox_child import Parent, write_batches
 from genept.datasources.readers.sandbox_watch import Limits

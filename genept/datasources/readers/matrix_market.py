@@ -18,16 +18,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
-from genept.common.errors import SourceError, option, setting
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import TenxMtxOptions
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.streams import member_names, open_text
+from genept.common import SourceError, option, setting
+from genept.datasources.catalog import Collection, TenxMtxOptions
+from genept.datasources.download import Archives, member_names, open_text
 from genept.datasources.readers.assembly import Matrix, assembled
 from genept.datasources.readers.parsed import ParsedCollection, Quarantined
 from genept.datasources.readers.spool import Buckets, Spool, made_once, write_panel
-from genept.datasources.readers.text.lines import Lines
-from genept.datasources.readers.text.matrix import spool_folder, spool_key
+from genept.datasources.readers.text import Lines, spool_folder, spool_key
 
 _EXPRESSION: Final = "Gene Expression"
 _CHUNK: Final = 1 << 23
@@ -48,7 +45,7 @@ class _File:
         return f"{self.path.name}, {self.member}" if self.member else self.path.name
 
 
-def parse(archives: Archives, collection: Collection) -> ParsedCollection:
+def parse_matrix_market(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read the cells; ids are barcodes, features other than gene expression are split out.
 
     Raises

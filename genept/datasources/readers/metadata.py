@@ -15,16 +15,13 @@ from typing import Final
 
 import polars as pl
 
-from genept.common.errors import SourceError, audience, listed
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.matrix_options import MetadataTable, TableFile
-from genept.datasources.download import members
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.streams import open_text
+from genept.common import SourceError, audience, listed
+from genept.datasources.catalog import Collection, MetadataTable, TableFile
+from genept.datasources.download import Archives, open_text, refuse_large_zip, zip_names
 from genept.datasources.readers.observations import Reason
 from genept.datasources.readers.orientation import r_names
 from genept.datasources.readers.parsed import Quarantined
-from genept.datasources.readers.text.lines import Lines, read_header
+from genept.datasources.readers.text import Lines, read_header
 
 _MAX_FIELD: Final = 1 << 20
 _ENCODED: Final = {
@@ -114,12 +111,12 @@ def _is_workbook(path: Path) -> bool:
 
 
 def _read_sheet(path: Path, table: TableFile, wanted: Iterable[str] | None) -> pl.DataFrame:
-    names = members.zip_names(path, path.name)
+    names = zip_names(path, path.name)
     if "[Content_Types].xml" not in names:
         raise SourceError(
             f"{path.name}: is a zip but no Excel workbook: name the file in it as `member`"
         )
-    members.refuse_large_zip(path, path.name)
+    refuse_large_zip(path, path.name)
     import fastexcel
 
     try:

@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError, listed, option
-from genept.datasources.catalog.matrix_options import Label, MatrixOptions
+from genept.common import SourceError, listed, option
+from genept.datasources.catalog import Label, MatrixOptions
 from genept.datasources.readers.parsed import Quarantined, observation_frame
 
 Reason: TypeAlias = tuple[str, str] | None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from genept.common.errors import SourceError, option
+from genept.common import SourceError, option
 
 _RESERVED: Final = frozenset(
     {"if", "else", "repeat", "while", "function", "for", "next", "break", "in", "TRUE", "FALSE"}

@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from genept.common.errors import SourceError, listed, option
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import ParquetOptions
-from genept.datasources.download.archives import Archives
+from genept.common import SourceError, listed, option
+from genept.datasources.catalog import Collection, ParquetOptions
+from genept.datasources.download import Archives
 from genept.datasources.readers.assembly import Matrix, assembled
 from genept.datasources.readers.observations import wanted_fields
 from genept.datasources.readers.parquet_tables import (
@@ -29,8 +28,7 @@ from genept.datasources.readers.parquet_tables import (
 )
 from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, ParsedCollection, Quarantined
 from genept.datasources.readers.spool import Spool, made_once, write_panel
-from genept.datasources.readers.text.matrix import PANEL_BYTES, spool_folder, spool_key
-from genept.datasources.readers.text.numbers import NUMBER
+from genept.datasources.readers.text import NUMBER, PANEL_BYTES, spool_folder, spool_key
 from genept.datasources.readers.values import MAX_EXACT
 
 
@@ -88,7 +86,7 @@ class WideRows:
         return csr_matrix(values)
 
 
-def parse(archives: Archives, collection: Collection) -> ParsedCollection:
+def parse_parquet(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read observations with the fields that the catalogue names; other columns are genes.
 
     Raises

@@ -18,16 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError, get_again, listed, option
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import ParquetOptions
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.compression import MAX_RATIO
-from genept.datasources.download.streams import open_bytes
+from genept.common import SourceError, get_again, listed, option
+from genept.datasources.catalog import Collection, ParquetOptions
+from genept.datasources.download import MAX_RATIO, Archives, open_bytes
 from genept.datasources.readers.assembly import Matrix
 from genept.datasources.readers.observations import wanted_fields
 from genept.datasources.readers.spool import Buckets, Spool, made_once, write_panel
-from genept.datasources.readers.text.matrix import spool_folder, spool_key
+from genept.datasources.readers.text import spool_folder, spool_key
 from genept.datasources.readers.values import MAX_EXACT
 
 _FIELD_ROWS = 1 << 16

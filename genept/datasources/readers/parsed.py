@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 
 LABELS: Final = ("batch", "cell_type", "tissue", "tissue_subtype", "diagnosis")
 OBSERVATION_SCHEMA: Final = pl.Schema(

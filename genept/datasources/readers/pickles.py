@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 
 _MAGIC: Final = 0x1950A86A20F9469CFC6C
 

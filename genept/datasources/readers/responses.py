@@ -9,10 +9,9 @@ from typing import Final
 
 import polars as pl
 
-from genept.common.errors import SourceError, listed
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.matrix_options import LookupTable, ResponseTable
-from genept.datasources.download.archives import Archives
+from genept.common import SourceError, listed
+from genept.datasources.catalog import Collection, LookupTable, ResponseTable
+from genept.datasources.download import Archives
 from genept.datasources.readers.metadata import read_columns
 from genept.datasources.readers.parsed import RESPONSE_SCHEMA, Quarantined
 

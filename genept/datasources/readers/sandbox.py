@@ -21,7 +21,7 @@ from typing import IO, Any, Final
 
 import polars as pl
 
-from genept.common.errors import SourceError, audience
+from genept.common import SourceError, audience
 from genept.datasources.readers.sandbox_watch import (
     MEBIBYTE,
     Limits,

@@ -21,7 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from genept.common.errors import advising
+from genept.common import advising
 
 if TYPE_CHECKING:
     import polars as pl

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 from genept.datasources.readers.parsed import BLOCK_ROWS
 
 BLOCK_VALUES: Final = 1 << 22

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from genept.common.errors import SourceError, option
-from genept.datasources.catalog.matrix_options import TextOptions
+from genept.common import SourceError, option
+from genept.datasources.catalog import TextOptions
 from genept.datasources.readers.orientation import Axis
 from genept.datasources.readers.parsed import ExpressionRows, OddGene, Quarantined
-from genept.datasources.readers.text.numbers import Chunk
-from genept.schema.units import NEVER_NEGATIVE
+from genept.datasources.readers.text import Chunk
+from genept.schema import NEVER_NEGATIVE
 
 MAX_EXACT: Final = 2**24
 """Above this float32 no longer holds every whole number."""

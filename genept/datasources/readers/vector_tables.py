@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.common.errors import SourceError, breakage_refused
-from genept.datasources.readers.hdf5.h5ad import read_obsm
+from genept.common import SourceError, breakage_refused
+from genept.datasources.readers.hdf5 import read_obsm
 from genept.datasources.readers.sandbox import limited
 from genept.datasources.readers.sandbox_child import Parent
 from genept.datasources.readers.sandbox_watch import Limits

@@ -1,7 +1,7 @@
 """Contents of model cards: data, scores and limits of a model, and its figure.
 
 The figure is the confusion matrix of the holdout beside the calibration curve. Markdown and HTML
-are written in `genept.models.cards.model_reports`.
+are written in `genept.models.cards.reports`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genept.common.display import new_figure, png_bytes
+from genept.common import new_figure, png_bytes
 from genept.models.evidence import (
     N_BINS,
     Cohort,

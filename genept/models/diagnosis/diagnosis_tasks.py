@@ -17,7 +17,7 @@ from typing import Final, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genept.common.errors import StoreError
+from genept.common import StoreError
 from genept.models.diagnosis.heads import HEADS, USUAL_HEADS
 
 MIN_GROUPS: Final = 12

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.benchmarks.metrics.scores import classification_scores
-from genept.embeddings.representations import (
+from genept.benchmarks.metrics import classification_scores
+from genept.embeddings import (
     BOTH,
     EXPRESSION,
     CollectionParts,
@@ -30,14 +30,20 @@ from genept.models.diagnosis.retraining import METRICS, Retrained, interval_of, 
 from genept.models.diagnosis.selection import N_FOLDS
 from genept.models.evidence import ABSTAIN_BELOW, Interval
 from genept.models.registry import ModelRegistry
-from genept.models.splits.folds import ANY, FrozenFolds, Regime
-from genept.models.splits.groups import connected_groups, near_duplicates
-from genept.models.splits.holdout import Holdout, Rows, hold_out
+from genept.models.splits import (
+    ANY,
+    FrozenFolds,
+    Holdout,
+    Regime,
+    Rows,
+    connected_groups,
+    hold_out,
+    near_duplicates,
+)
 from genept.models.training import CODE, LIBRARIES, SEED, Retraining, Training, train
 from genept.models.user_samples import expression_features
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin
-from genept.text.embedders.spaces import Space
+from genept.storage import Lake, NewPart, Origin
+from genept.text.embedders import Space
 
 SELECTED: Final = "selected"
 MAJORITY_CLASS: Final = "majority-class"

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-from genept.benchmarks.metrics.scores import Score, classification_scores
-from genept.embeddings.representations import EXPRESSION
+from genept.benchmarks.metrics import Score, classification_scores
+from genept.embeddings import EXPRESSION
 from genept.models.diagnosis.heads import (
     Calibration,
     Contender,
@@ -28,8 +28,15 @@ from genept.models.diagnosis.heads import (
 from genept.models.diagnosis.selection import NestedResult, nested_selection
 from genept.models.domain import fit_domain
 from genept.models.evidence import Interval, ModelEvidence, Predictions, paired_difference
-from genept.models.splits.groups import cut_duplicates, label_like_features
-from genept.models.splits.holdout import Holdout, Rows, TrainingView, held_apart, planted_labels
+from genept.models.splits import (
+    Holdout,
+    Rows,
+    TrainingView,
+    cut_duplicates,
+    held_apart,
+    label_like_features,
+    planted_labels,
+)
 from genept.models.stored_models import dump_pipeline, load_pipeline
 
 METRICS = ("balanced_accuracy", "macro_f1", "accuracy")

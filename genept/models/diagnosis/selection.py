@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 
-from genept.embeddings.representations import EXPRESSION
+from genept.embeddings import EXPRESSION
 from genept.models.diagnosis.heads import (
     MAX_COMPONENTS,
     Calibration,
@@ -27,8 +27,7 @@ from genept.models.diagnosis.heads import (
     new_head,
     new_preparation,
 )
-from genept.models.splits.folds import Folds, grouped_folds
-from genept.models.splits.holdout import TrainingView
+from genept.models.splits import Folds, TrainingView, grouped_folds
 
 N_FOLDS: Final = 5
 N_INNER_FOLDS: Final = 3

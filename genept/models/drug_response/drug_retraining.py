@@ -18,18 +18,21 @@ import numpy.typing as npt
 from safetensors.numpy import load
 from sklearn.pipeline import Pipeline
 
-from genept.benchmarks.metrics.scores import classification_scores
-from genept.embeddings.representations import BOTH, EXPRESSION
-from genept.models.diagnosis.heads import (
+from genept.benchmarks.metrics import classification_scores
+from genept.embeddings import BOTH, EXPRESSION
+from genept.models.diagnosis import (
+    METRICS,
+    N_PROBES,
     STEPS,
     Contender,
     DiagnosisModel,
     calibrated,
     fit_calibration,
+    interval_of,
+    predictions_of,
     probe_bytes,
     probe_difference,
 )
-from genept.models.diagnosis.retraining import METRICS, N_PROBES, interval_of, predictions_of
 from genept.models.domain import fit_domain
 from genept.models.drug_response.evaluation import response_scores
 from genept.models.drug_response.pipeline import (
@@ -48,9 +51,16 @@ from genept.models.drug_response.predictors import (
 )
 from genept.models.drug_response.screen_rows import OutOfFold, ScreenRows, most_probable
 from genept.models.evidence import Interval, ModelEvidence, paired_difference
-from genept.models.splits.folds import Folds, grouped_folds
-from genept.models.splits.groups import cut_duplicates
-from genept.models.splits.holdout import Holdout, Rows, held_apart, hold_out, planted_labels
+from genept.models.splits import (
+    Folds,
+    Holdout,
+    Rows,
+    cut_duplicates,
+    grouped_folds,
+    held_apart,
+    hold_out,
+    planted_labels,
+)
 from genept.models.stored_models import dump_pipeline, load_pipeline
 
 HEAD: Final = "ridge within drug"

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from genept.embeddings.expression import embedding_matrix
-from genept.models.diagnosis.heads import STEPS
+from genept.embeddings import embedding_matrix
+from genept.models.diagnosis import STEPS
 from genept.models.domain import LEAST_MEASURED
 from genept.models.drug_response.pipeline import WithinDrug, predict_pairs
 from genept.models.evidence import ModelManifest
@@ -27,8 +27,7 @@ from genept.models.serving import (
     VectorsOfSpace,
 )
 from genept.models.user_samples import Features, Samples
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part
+from genept.storage import Lake, NewPart, Origin, Part
 
 UNMEASURED: Final = "unmeasured_drug_responses"
 TOO_FEW_LINES: Final = "too few training lines for this drug"

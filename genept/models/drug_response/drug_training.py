@@ -13,19 +13,17 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from genept.embeddings.representations import BOTH, EXPRESSION, CollectionParts, representation_name
+from genept.embeddings import BOTH, EXPRESSION, CollectionParts, representation_name
 from genept.models.drug_response.drug_retraining import DrugRetraining
 from genept.models.drug_response.evaluation import compare_representations
 from genept.models.drug_response.predictors import NAIVE
 from genept.models.drug_response.screens import EMBEDDING, Screen
 from genept.models.evidence import Interval
 from genept.models.registry import ModelRegistry
-from genept.models.splits.folds import ANY, FrozenFolds, Regime
-from genept.models.splits.holdout import Holdout, Rows
+from genept.models.splits import ANY, FrozenFolds, Holdout, Regime, Rows
 from genept.models.training import CODE, LIBRARIES, SEED, Retraining, Training, train
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part
-from genept.text.embedders.spaces import Space
+from genept.storage import Lake, NewPart, Origin, Part
+from genept.text.embedders import Space
 
 PREFIX: Final = "drug-response-"
 LABEL: Final = "sensitivity to each drug"

@@ -14,18 +14,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.benchmarks.metrics.intervals import (
+from genept.benchmarks.metrics import (
     Floats,
+    Score,
+    StratifiedSpearman,
     bootstrap_totals,
     group_codes,
     group_draws,
-    percentiles,
-)
-from genept.benchmarks.metrics.scores import (
-    Score,
-    StratifiedSpearman,
     median_spearman_score,
     pearson_score,
+    percentiles,
 )
 from genept.models.drug_response.predictors import DRUG_MEAN, ResponsePairs
 from genept.models.drug_response.screen_rows import (
@@ -34,7 +32,7 @@ from genept.models.drug_response.screen_rows import (
     predict_drug_mean,
     predict_representation,
 )
-from genept.models.splits.folds import grouped_folds
+from genept.models.splits import grouped_folds
 
 N_RESAMPLES: Final = 100
 PERMUTED_FEATURES: Final = "permuted-features"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from genept.embeddings.representations import EXPRESSION
+from genept.embeddings import EXPRESSION
 from genept.models.drug_response.evaluation import PERMUTED_FEATURES, response_scores, score_rows
 from genept.models.drug_response.pipeline import COVERAGE, drug_codes, fit_pipeline, predict_pairs
 from genept.models.drug_response.predictors import (
@@ -30,7 +30,7 @@ from genept.models.drug_response.predictors import (
     predict_table,
 )
 from genept.models.drug_response.screen_rows import ScreenRows
-from genept.models.splits.folds import (
+from genept.models.splits import (
     Folds,
     FrozenFolds,
     Regime,

@@ -31,8 +31,7 @@ from genept.models.drug_response.pipeline import (
     predict_pairs,
 )
 from genept.models.drug_response.predictors import DRUG_MEAN, NAIVE, Floats, ResponsePairs
-from genept.models.splits.folds import Folds, finite_features
-from genept.models.splits.groups import response_like_features
+from genept.models.splits import Folds, finite_features, response_like_features
 
 MANY: Final = 50_000
 

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.embeddings.expression import axis_genes
-from genept.embeddings.representations import (
+from genept.embeddings import (
     BOTH,
     EXPRESSION,
     CollectionParts,
     ObservationViews,
+    axis_genes,
     read_views,
 )
 from genept.models.drug_response.evaluation import PERMUTED_FEATURES, evaluation_rows
@@ -39,11 +39,9 @@ from genept.models.drug_response.regimes import (
     transfer_scores,
 )
 from genept.models.drug_response.screen_rows import ScreenRows, response_pairs
-from genept.models.splits.folds import FrozenFolds, Regime
-from genept.models.splits.groups import connected_groups, near_duplicates
+from genept.models.splits import FrozenFolds, Regime, connected_groups, near_duplicates
 from genept.models.user_samples import expression_features
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part, sha256_of
+from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 
 N_FOLDS: Final = 10
 NAIVE_STEP: Final = "naive"

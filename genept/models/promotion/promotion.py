@@ -14,13 +14,12 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from genept.embeddings.representations import BOTH, EXPRESSION
-from genept.models.diagnosis.heads import STEPS, DiagnosisModel
-from genept.models.diagnosis.retraining import predictions_of
+from genept.embeddings import BOTH, EXPRESSION
+from genept.models.diagnosis import STEPS, DiagnosisModel, predictions_of
 from genept.models.evidence import Champion, ModelCandidate, ModelManifest, Predictions
 from genept.models.promotion import promotion_gate
 from genept.models.registry import ModelRegistry
-from genept.models.splits.holdout import Rows
+from genept.models.splits import Rows
 from genept.models.stored_models import (
     REFUSE,
     Answer,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from genept.models.diagnosis.heads import STEPS
+from genept.models.diagnosis import STEPS
 from genept.models.evidence import (
     CalibrationMetrics,
     Champion,
@@ -26,7 +26,7 @@ from genept.models.evidence import (
     paired_difference,
     recall_difference,
 )
-from genept.models.splits.holdout import Holdout
+from genept.models.splits import Holdout
 from genept.models.stored_models import (
     ALLOWED_TYPES,
     PASS,

@@ -18,7 +18,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from genept.models.splits.groups import connected_groups
 from genept.models.splits.holdout import Holdout
-from genept.storage.provenance import sha256_of
+from genept.storage import sha256_of
 
 Folds = NDArray[np.int64]
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.storage.provenance import sha256_of
+from genept.storage import sha256_of
 
 HOLDOUT_SHARE: Final = 0.2
 N_SENTINELS: Final = 40

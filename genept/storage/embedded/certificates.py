@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from genept.common.private_files import private_folder, sync, write_privately
+from genept.common import private_folder, sync, write_privately
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey

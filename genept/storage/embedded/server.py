@@ -20,7 +20,7 @@ from typing import Final
 
 import psutil
 
-from genept.common.errors import StoreError
+from genept.common import StoreError
 
 SERVICES: Final = ("s3", "master", "volume", "filer", "admin")
 LOOPBACK: Final = "127.0.0.1"

@@ -18,8 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from genept.common.errors import StoreError
-from genept.common.private_files import sync, write_privately
+from genept.common import StoreError, sync, write_privately
 from genept.storage.access import ROLES, Keys, server_identities
 from genept.storage.embedded.certificates import Certificates
 from genept.storage.embedded.server import GRPC_OFFSET, LOOPBACK

@@ -20,9 +20,7 @@ from typing import Final
 
 from filelock import FileLock
 
-from genept.common.display import console
-from genept.common.errors import StoreError
-from genept.common.private_files import private_folder
+from genept.common import StoreError, console, private_folder
 from genept.storage.access import ANY_PRODUCT, Keys, Role
 from genept.storage.embedded import certificates, server, state
 from genept.storage.embedded.state import (

@@ -1,6 +1,6 @@
 """Table `gene_descriptions`: which genes a recipe describes, and which it does not, and why.
 
-Composing one text is `genept.text.descriptions.compose`.
+Composing one text is `genept.text.descriptions.composition`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from genept.common.errors import StoreError
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part
-from genept.text.descriptions.compose import (
+from genept.common import StoreError
+from genept.storage import Lake, NewPart, Origin, Part
+from genept.text.descriptions.composition import (
     Lengths,
     PartOfText,
     compose,

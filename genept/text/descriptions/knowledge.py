@@ -1,7 +1,7 @@
 """What is known about each gene, part by part: items, and the release of their source.
 
 Joins what the sources say to Ensembl genes, and says which parts have no source on this
-installation, and why. How items become a text is `genept.text.descriptions.compose`.
+installation, and why. How items become a text is `genept.text.descriptions.composition`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.streams import AvailableFile, available_files
-from genept.datasources.gene_knowledge import (
+from genept.datasources import (
     read_gaf,
     read_gene_summary,
     read_go_annotations,
@@ -24,9 +22,10 @@ from genept.datasources.gene_knowledge import (
     read_obo,
     read_phenotypes,
     read_reactome,
+    read_swissprot,
 )
-from genept.datasources.uniprot import read_swissprot
-from genept.text.descriptions.compose import sentences, tidy_summary
+from genept.datasources.download import Archives, AvailableFile, available_files
+from genept.text.descriptions.composition import sentences, tidy_summary
 from genept.text.descriptions.recipes import PartName, Recipe
 
 OF_GENES: Final = frozenset({"symbol", "name", "biotype"})

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 from genept.text.descriptions.tokens import WORDPIECE
 
 _GAP = re.compile(r"[ \t]{2,}")

@@ -18,12 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genept.common.errors import MissingObjectError, StoreError
-from genept.storage.object_store import ObjectStore
-from genept.storage.provenance import sha256_of
-from genept.text.descriptions.compose import text_sha256
+from genept.common import MissingObjectError, StoreError
+from genept.storage import ObjectStore, sha256_of
+from genept.text.descriptions import text_sha256
 from genept.text.embedders.embedder import MeteredEmbedder, TextEmbedder, validate_vectors
-from genept.text.embedders.hosted.ledger import (
+from genept.text.embedders.hosted import (
     MILLION,
     PAYMENTS,
     Payment,

@@ -14,16 +14,13 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from genept.common.display import console, progress_bar
+from genept.common import console, progress_bar
 from genept.schema.tables import TABLES
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part
+from genept.storage import Lake, NewPart, Origin, Part
 from genept.text.embedders.baselines import LSA, RandomVectors, shuffled
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import EmbeddingError, MeteredEmbedder, TextEmbedder
-from genept.text.embedders.hosted.batch_jobs import packed_jobs
-from genept.text.embedders.hosted.budget import Budget
-from genept.text.embedders.hosted.declared import SpendingLimit
+from genept.text.embedders.hosted import Budget, SpendingLimit, packed_jobs
 from genept.text.embedders.spaces import Space
 
 BATCH = 1024

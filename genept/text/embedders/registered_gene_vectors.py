@@ -19,14 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from genept.common.errors import ConflictError, SourceError, StoreError
-from genept.datasources.readers.vector_tables import VectorTable, unit_vectors
-from genept.nomenclature.mapping import Nomenclature
+from genept.common import ConflictError, SourceError, StoreError
+from genept.datasources.readers import VectorTable, unit_vectors
+from genept.nomenclature import Nomenclature
 from genept.schema.tables import TABLES
-from genept.storage.documents import declare, read_declarations
-from genept.storage.lake import Lake
-from genept.storage.object_store import ObjectStore
-from genept.storage.provenance import NewPart, Origin, Part
+from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, declare, read_declarations
 from genept.text.embedders.spaces import Space, space_of
 
 _BY_ID: Final = ("exact", "ensembl_id", "version_stripped")

@@ -15,8 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from genept.common.errors import SourceError
-from genept.text.descriptions.recipes import read_declarations
+from genept.common import SourceError
+from genept.text.descriptions import read_declarations
 
 Variant = Literal["shuffled"]
 _ID: Final = re.compile(

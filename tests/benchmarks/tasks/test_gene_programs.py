@@ -8,8 +8,8 @@ from scipy.stats import fisher_exact
 
 from genept.benchmarks.tasks.base import GeneVectors
 from genept.benchmarks.tasks.gene_programs import activity, enrichment, find_programs, is_enriched
+from genept.benchmarks.tasks.input_tables import SpaceVectors
 from genept.benchmarks.tasks.program_task import TASK, program_activity, space_programs
-from genept.benchmarks.tasks.task_inputs import SpaceVectors
 
 N, N_PROGRAMS = 400, 4
 GENES = tuple(f"ENSG{one:011}" for one in range(N))

@@ -18,7 +18,7 @@ from genept.nomenclature.reference import published_genes
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin
-from genept.text.descriptions.compose import text_sha256
+from genept.text.descriptions.composition import text_sha256
 from genept.text.descriptions.gene_descriptions import describe, describe_genes
 from genept.text.descriptions.knowledge import Knowledge, KnowledgeSources
 from genept.text.descriptions.recipes import Mask, Recipe, load_recipes

@@ -15,7 +15,7 @@ from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.nomenclature.reference import published_genes
-from genept.text.descriptions.compose import sentences, tidy_summary
+from genept.text.descriptions.composition import sentences, tidy_summary
 from genept.text.descriptions.gene_descriptions import describe
 from genept.text.descriptions.knowledge import KnowledgeSources
 from genept.text.descriptions.recipes import PARTS, load_recipes

@@ -14,7 +14,7 @@ from planted import CountingEmbedder
 
 from genept.common.errors import StoreError
 from genept.storage.object_store import ObjectStore
-from genept.text.descriptions.compose import text_sha256
+from genept.text.descriptions.composition import text_sha256
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import EmbeddingError
 

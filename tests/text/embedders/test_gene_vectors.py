@@ -6,7 +6,7 @@ from planted import MINILM, RANDOM, CountingEmbedder, described
 
 from genept.embeddings.expression import embedding_matrix
 from genept.storage.lake import Lake
-from genept.text.descriptions.compose import text_sha256
+from genept.text.descriptions.composition import text_sha256
 from genept.text.embedders.baselines import RandomVectors, shuffled
 from genept.text.embedders.embedder import EmbeddingError
 from genept.text.embedders.gene_vectors import embed_genes

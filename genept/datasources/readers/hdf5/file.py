@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError, get_again, listed
+from genept.common import SourceError, get_again, listed
 
 if TYPE_CHECKING:
     import h5py

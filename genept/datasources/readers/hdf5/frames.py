@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError, listed
+from genept.common import SourceError, listed
 from genept.datasources.readers.hdf5.file import (
     as_dataset,
     as_group,
@@ -27,7 +27,7 @@ from genept.datasources.readers.parsed import Quarantined
 if TYPE_CHECKING:
     import h5py
 
-    from genept.datasources.catalog.matrix_options import Label
+    from genept.datasources.catalog import Label
 
 
 _HIDDEN = ("__categories",)

@@ -17,10 +17,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import H5adOptions
-from genept.datasources.download.archives import Archives
+from genept.common import SourceError
+from genept.datasources.catalog import Collection, H5adOptions
+from genept.datasources.download import Archives
 from genept.datasources.readers.hdf5 import frames
 from genept.datasources.readers.hdf5.file import (
     as_dataset,
@@ -75,7 +74,7 @@ class H5adContents:
     follows_cellxgene: bool
 
 
-def parse(archives: Archives, collection: Collection) -> ParsedCollection:
+def parse_h5ad(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read names and labels; expression is streamed when it is read.
 
     Raises

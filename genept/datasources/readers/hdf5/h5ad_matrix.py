@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 from genept.datasources.readers.hdf5.file import (
     as_dataset,
     as_group,

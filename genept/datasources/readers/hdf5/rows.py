@@ -16,7 +16,7 @@ from isal import igzip_lib
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 from genept.datasources.readers.hdf5.file import MEBIBYTE, as_dataset, as_group, at_path, open_hdf5
 from genept.datasources.readers.hdf5.sparse import (
     OFFSETS,

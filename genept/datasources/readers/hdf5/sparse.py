@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError, get_again
+from genept.common import SourceError, get_again
 from genept.datasources.readers.hdf5.file import as_dataset, child, chunk_bytes
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import TenxH5Options
-from genept.datasources.download.archives import Archives
+from genept.common import SourceError
+from genept.datasources.catalog import Collection, TenxH5Options
+from genept.datasources.download import Archives
 from genept.datasources.readers.hdf5.file import (
     as_dataset,
     as_group,
@@ -43,7 +42,7 @@ _GENES: Final = "Gene Expression"
 _VERSION_2: Final = {"data", "indices", "indptr", "shape", "barcodes", "genes", "gene_names"}
 
 
-def parse(archives: Archives, collection: Collection) -> ParsedCollection:
+def parse_tenx_h5(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read barcodes and features; counts are streamed when they are read.
 
     Features other than gene expression, and those of other genomes than the chosen one,

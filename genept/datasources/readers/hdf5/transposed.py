@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix, hstack
 
-from genept.common.errors import SourceError
+from genept.common import SourceError
 from genept.datasources.readers.hdf5.file import as_dataset, as_group, at_path, open_hdf5
 from genept.datasources.readers.hdf5.rows import BLOCK_VALUES, compressed
 from genept.datasources.readers.hdf5.sparse import (

@@ -12,12 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError, listed
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.format_options import FORMATS, GctOptions, TableOptions
-from genept.datasources.catalog.matrix_options import TextOptions
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.streams import open_text
+from genept.common import SourceError, listed
+from genept.datasources.catalog import FORMATS, Collection, GctOptions, TableOptions, TextOptions
+from genept.datasources.download import Archives, open_text
 from genept.datasources.readers.assembly import Matrix, assembled, split_gene_names
 from genept.datasources.readers.observations import wanted_fields
 from genept.datasources.readers.orientation import Axis, gene_axis, gene_like
@@ -31,7 +28,7 @@ _PEEK_ROWS = 1000
 _PEEK_BYTES = 1 << 26
 
 
-def parse(
+def parse_table(
     archives: Archives,
     collection: Collection,
     *,

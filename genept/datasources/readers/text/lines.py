@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common.errors import SourceError, listed, option
+from genept.common import SourceError, listed, option
 from genept.datasources.readers.parsed import refuse_repeats
 
 MAX_LINE: Final = 1 << 28

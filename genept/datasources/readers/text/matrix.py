@@ -20,11 +20,9 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from genept.common.errors import SourceError, listed
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.catalog.matrix_options import TextOptions
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.streams import open_text
+from genept.common import SourceError, listed
+from genept.datasources.catalog import Collection, TextOptions
+from genept.datasources.download import Archives, open_text
 from genept.datasources.readers.orientation import Axis
 from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, Quarantined
 from genept.datasources.readers.spool import Spool, made_once, write_gene_means, write_panel

@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
-from genept.common.errors import SourceError, option
+from genept.common import SourceError, option
 from genept.datasources.readers.text.lines import Lines, decoded
 
 MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "na", "null", "NULL", "None")

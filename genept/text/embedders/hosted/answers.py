@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import SecretStr
 
-from genept.text.descriptions.compose import text_sha256
+from genept.text.descriptions import text_sha256
 from genept.text.embedders.embedder import EmbeddingError, RefusedEmbeddingError, fault_of
 from genept.text.embedders.hosted.declared import HostedModel
 

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from genept.text.descriptions.compose import text_sha256
+from genept.text.descriptions import text_sha256
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import EmbeddingError, RefusedEmbeddingError
 from genept.text.embedders.hosted.answers import charged_tokens, named, read_answer

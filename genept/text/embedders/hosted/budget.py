@@ -18,10 +18,17 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from genept.common.errors import ConflictError, MissingObjectError, StoreError
-from genept.common.processes import is_running, machine, started, uptime
-from genept.storage.object_store import ObjectStore
-from genept.text.descriptions.compose import text_sha256
+from genept.common import (
+    ConflictError,
+    MissingObjectError,
+    StoreError,
+    is_running,
+    machine,
+    started,
+    uptime,
+)
+from genept.storage import ObjectStore
+from genept.text.descriptions import text_sha256
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import MeteredEmbedder, RefusedEmbeddingError
 from genept.text.embedders.hosted.batch_jobs import BatchJobs

@@ -17,11 +17,9 @@ from typing import Final, Literal
 import polars as pl
 import pyarrow.parquet as pq
 
-from genept.common.errors import StoreError
+from genept.common import StoreError
 from genept.schema.tables import TABLES
-from genept.storage.lake import Lake
-from genept.storage.object_store import ObjectStore
-from genept.storage.provenance import NewPart, Origin, Part
+from genept.storage import Lake, NewPart, ObjectStore, Origin, Part
 from genept.text.embedders.embedder import MeteredEmbedder
 
 PAYMENTS: Final = b"receipts"

@@ -17,10 +17,9 @@ from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from genept.common.settings import Settings
-from genept.storage.provenance import sha256_of
-from genept.storage.requests import is_loopback
-from genept.text.descriptions.tokens import TokenCounter
+from genept.common import Settings
+from genept.storage import is_loopback, sha256_of
+from genept.text.descriptions import TokenCounter
 from genept.text.embedders.embedder import EmbeddingAnswer, EmbeddingError, RefusedEmbeddingError
 from genept.text.embedders.hosted.answers import (
     ReadAnswer,

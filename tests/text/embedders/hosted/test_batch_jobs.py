@@ -84,7 +84,7 @@ def test_texts_that_always_fail_are_named_and_the_others_kept(run, service):
             for one in lines
         ]
 
-    from genept.text.descriptions.compose import text_sha256
+    from genept.text.descriptions.composition import text_sha256
 
     bad = text_sha256(TEXTS[7])
     service.spoil_batch = spoil

@@ -1,7 +1,7 @@
 """Held runs and their approvals as the bucket records them: what was held, who let it pass, why.
 
 What is too much of a change is decided in `genept.release.drift`; whether a run passes, in
-`genept.release.review`.
+`genept.release.candidate_review`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict
 
-from genept.common.display import markdown_text
-from genept.common.errors import ConflictError, StoreError
+from genept.common import ConflictError, StoreError, markdown_text
 from genept.release.drift import Change
 from genept.release.manifest import Pointer
 from genept.release.publish import Releases
-from genept.storage.documents import Document, SwappedDocument, declare
-from genept.storage.provenance import sha256_of
+from genept.storage import Document, SwappedDocument, declare, sha256_of
 
 COMMAND: Final = "genept release approve"
 

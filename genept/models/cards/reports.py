@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.common.display import NO_SCRIPTS, html_text, markdown_text, new_figure, png_bytes
+from genept.common import NO_SCRIPTS, html_text, markdown_text, new_figure, png_bytes
 from genept.models.cards.card import (
     Block,
     Drawing,
@@ -28,10 +28,9 @@ from genept.models.cards.card import (
     card_figure,
 )
 from genept.models.evidence import ModelEvidence, cohort_cells
-from genept.models.promotion.promotion_gate import MAX_DROP
+from genept.models.promotion import MAX_DROP
 from genept.models.registry import ModelRegistry
-from genept.storage.lake import Lake
-from genept.storage.provenance import StoredTable
+from genept.storage import Lake, StoredTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,7 +1,7 @@
 """Review of a candidate against the current release: it is held, or passes with approvals.
 
 Publishes nothing. Which changes are too large is decided in `genept.release.drift`; approvals are
-recorded in `genept.release.approvals`.
+recorded in `genept.release.approval_records`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from genept.common.errors import ConflictError, StoreError
-from genept.release.approvals import (
+from genept.common import ConflictError, StoreError
+from genept.release.approval_records import (
     COMMAND,
     Approval,
     Hold,
@@ -27,7 +27,7 @@ from genept.release.manifest import Manifest, Pointer, ReleasedSource
 from genept.release.publish import Releases
 from genept.release.staging import ReleaseRefusedError
 from genept.schema.tables import TABLES
-from genept.storage.provenance import StoredTable
+from genept.storage import StoredTable
 
 SETTING: Final = "GENEPT_APPROVE"
 SHOWN: Final = 6

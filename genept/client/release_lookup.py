@@ -13,13 +13,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from genept.common.errors import StoreError, UnreachableStoreError
-from genept.common.settings import Settings
-from genept.release.manifest import Manifest
-from genept.release.publish import Releases
-from genept.storage.access import Role
-from genept.storage.connect import open_store
-from genept.storage.lake import Lake
+from genept.common import Settings, StoreError, UnreachableStoreError
+from genept.release import Manifest, Releases
+from genept.storage import Lake, Role, open_store
 
 LATEST = "latest"
 

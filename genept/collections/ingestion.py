@@ -35,18 +35,14 @@ from genept.collections.table_rows import (
     silent_genes,
     with_duplicates_grouped,
 )
-from genept.common.display import console, progress_bar
-from genept.common.errors import SourceError
-from genept.common.processes import Workers
-from genept.datasources.catalog.entries import Collection
-from genept.datasources.download.archives import Archives
-from genept.datasources.parsers import parse_collection
-from genept.datasources.readers.parsed import ParsedCollection
-from genept.datasources.readers.text.matrix import discard_spool
-from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import Reference
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part
+from genept.common import SourceError, Workers, console, progress_bar
+from genept.datasources import parse_collection
+from genept.datasources.catalog import Collection
+from genept.datasources.download import Archives
+from genept.datasources.readers import ParsedCollection
+from genept.datasources.readers.text import discard_spool
+from genept.nomenclature import Nomenclature, Reference
+from genept.storage import Lake, NewPart, Origin, Part
 
 LARGE = 256 * 2**20
 """Bytes of a source that will have several shards: processes begin while it is verified."""

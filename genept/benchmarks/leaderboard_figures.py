@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from genept.benchmarks.metrics.resampling import in_words
+from genept.benchmarks.metrics import in_words
 from genept.benchmarks.plots import (
     ablation,
     confusion,
@@ -20,7 +20,6 @@ from genept.benchmarks.plots import (
     heat_map,
     program_map,
 )
-from genept.benchmarks.space_costs import per_point
 from genept.benchmarks.task_scores import (
     MASKED,
     ablations,
@@ -32,8 +31,9 @@ from genept.benchmarks.task_scores import (
     sample_tasks,
     spaces_of,
 )
-from genept.benchmarks.tasks.cell_types import TASK as CELL_TYPES
-from genept.text.descriptions.recipes import Recipe
+from genept.benchmarks.tasks import TASK as CELL_TYPES
+from genept.benchmarks.vector_costs import per_point
+from genept.text.descriptions import Recipe
 
 Read = Callable[[str], pl.DataFrame]
 """Rows of a published table; a frame without columns if the release has none."""

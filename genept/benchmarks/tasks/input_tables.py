@@ -11,11 +11,9 @@ import numpy as np
 import polars as pl
 
 from genept.benchmarks.tasks.base import GeneVectors, Labels, Task, random_vectors
-from genept.embeddings.ensembles import concatenated
-from genept.embeddings.expression import embedding_matrix
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part, sha256_of
-from genept.text.embedders.spaces import Space, space_of
+from genept.embeddings import concatenated, embedding_matrix
+from genept.storage import Lake, NewPart, Origin, Part, sha256_of
+from genept.text.embedders import Space, space_of
 
 SHARE_COVERED: Final = 0.8
 """A space that has vectors for fewer of a task's genes is left out: all are scored on the same."""
@@ -145,7 +143,7 @@ def companions(spaces: Iterable[Space]) -> list[Space]:
 
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
-_CODE: Final = ("genept.benchmarks.tasks.task_inputs", "genept.text.embedders.baselines")
+_CODE: Final = ("genept.benchmarks.tasks.input_tables", "genept.text.embedders.baselines")
 
 
 def predict(

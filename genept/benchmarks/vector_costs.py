@@ -13,11 +13,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from genept.storage.lake import Lake
-from genept.storage.provenance import NewPart, Origin, Part
-from genept.text.embedders.baselines import LSA
-from genept.text.embedders.embedder import MeteredEmbedder, TextEmbedder
-from genept.text.embedders.spaces import Space
+from genept.storage import Lake, NewPart, Origin, Part
+from genept.text.embedders import LSA, MeteredEmbedder, Space, TextEmbedder
 
 TASK: Final = "embedding-cost"
 SPEED: Final = "embedding-speed"
@@ -56,7 +53,7 @@ def space_costs(
         Part of table `benchmark_results`.
     """
     origin = Origin(
-        code=("genept.benchmarks.space_costs",),
+        code=("genept.benchmarks.vector_costs",),
         inputs={"gene_descriptions": descriptions.sha256},
         settings={"space": space.id, "number": number},
     )
@@ -111,7 +108,7 @@ def _seconds_per_token(
 ) -> float:
     """Of a sample of the texts; not measured anew when some of the texts change."""
     origin = Origin(
-        code=("genept.benchmarks.space_costs",),
+        code=("genept.benchmarks.vector_costs",),
         settings={"space": space.id, "embedder": embedder.identity},
     )
 

@@ -20,14 +20,11 @@ from pydantic_settings import SettingsError
 from rich.markup import escape
 from rich.table import Table
 
-from genept.common.display import console, open_console, visible
-from genept.common.errors import SourceError, StoreError
-from genept.common.settings import Settings
-from genept.storage.access import ROLES
-from genept.storage.connect import StoreProperty, open_store, properties
+from genept.common import Settings, SourceError, StoreError, console, open_console, visible
+from genept.storage import ROLES, StoreProperty, open_store, properties
 
 if TYPE_CHECKING:
-    from genept.storage.embedded.store import EmbeddedStore
+    from genept.storage.embedded import EmbeddedStore
 
 SUBJECTS: Final = (
     "genes", "collections", "spaces", "embeddings", "embedders", "sources", "bench", "models",
@@ -134,7 +131,7 @@ def _plug_in(point: EntryPoint) -> None:
 
 
 def _embedded() -> EmbeddedStore:
-    from genept.storage.embedded.store import EmbeddedStore
+    from genept.storage.embedded import EmbeddedStore
 
     settings = Settings()
     if settings.s3_endpoint is not None:
@@ -209,8 +206,7 @@ def show_table(
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
 ) -> None:
     """Print what a table means, its columns, and its first rows."""
-    from genept.client.api import load_table
-    from genept.client.resolve import open_releases
+    from genept.client import load_table, open_releases
 
     known = open_releases()
     manifest = known.current() if release == "latest" else known.manifest(release)

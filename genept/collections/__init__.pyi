@@ -1,0 +1,34 @@
+"""What is meant to be used from outside this package."""
+
+from .detection import Detected as Detected
+from .detection import detect as detect
+from .dry_run import DryRun as DryRun
+from .dry_run import Trial as Trial
+from .dry_run import dry_run_ingest as dry_run_ingest
+from .dry_run import try_out as try_out
+from .inbox import OF_THE_FILE as OF_THE_FILE
+from .inbox import Refused as Refused
+from .inbox import Replaced as Replaced
+from .inbox import take_in as take_in
+from .ingestion import TABLES_OF_A_COLLECTION as TABLES_OF_A_COLLECTION
+from .ingestion import ingest as ingest
+from .merge_loop import merge_rows as merge_rows
+from .merging import GeneAxis as GeneAxis
+from .merging import column_totals as column_totals
+from .preflight import refuse_other_axis as refuse_other_axis
+from .preflight import refuse_other_unit as refuse_other_unit
+from .sandboxed_ingest import parts_in_child as parts_in_child
+from .sidecar import Sidecar as Sidecar
+from .sidecar import drops as drops
+from .sidecar import typed_options as typed_options
+from .sidecar import validated_sidecar as validated_sidecar
+from .table_rows import coverage_of as coverage_of
+from .table_rows import mapping_rows as mapping_rows
+from .table_rows import screened as screened
+from .user_collections import UserCollection as UserCollection
+from .user_collections import declare as declare
+from .user_collections import list_user_collections as list_user_collections
+from .user_collections import local_archives as local_archives
+from .user_collections import named_by_owner as named_by_owner
+from .user_collections import remove as remove
+from .user_collections import store_files as store_files

@@ -1,0 +1,33 @@
+"""What is meant to be used from outside this package."""
+
+from .entries import Catalogue as Catalogue
+from .entries import Collection as Collection
+from .entries import load_catalogue as load_catalogue
+from .format_options import FORMATS as FORMATS
+from .format_options import Archs4Options as Archs4Options
+from .format_options import GctOptions as GctOptions
+from .format_options import GdscOptions as GdscOptions
+from .format_options import GeoSeriesOptions as GeoSeriesOptions
+from .format_options import H5adOptions as H5adOptions
+from .format_options import OmicsbenchOptions as OmicsbenchOptions
+from .format_options import ParquetOptions as ParquetOptions
+from .format_options import Recount3Options as Recount3Options
+from .format_options import RectangleOptions as RectangleOptions
+from .format_options import TableOptions as TableOptions
+from .format_options import TcgaOptions as TcgaOptions
+from .format_options import TenxH5Options as TenxH5Options
+from .format_options import TenxMtxOptions as TenxMtxOptions
+from .matrix_options import Encoding as Encoding
+from .matrix_options import JoinedOptions as JoinedOptions
+from .matrix_options import Label as Label
+from .matrix_options import LookupTable as LookupTable
+from .matrix_options import MatrixOptions as MatrixOptions
+from .matrix_options import MetadataTable as MetadataTable
+from .matrix_options import ResponseTable as ResponseTable
+from .matrix_options import TableFile as TableFile
+from .matrix_options import TextOptions as TextOptions
+from .source import CADENCES as CADENCES
+from .source import ID as ID
+from .source import Media as Media
+from .source import PublishedChecksum as PublishedChecksum
+from .source import Source as Source

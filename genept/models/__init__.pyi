@@ -1,0 +1,16 @@
+"""What is meant to be used from outside this package."""
+
+from .evidence import ModelManifest as ModelManifest
+from .registry import ModelRegistry as ModelRegistry
+from .serving import SERVED as SERVED
+from .serving import SHADOW as SHADOW
+from .serving import BatchInference as BatchInference
+from .serving import BulkCollection as BulkCollection
+from .serving import Served as Served
+from .serving import batch_inference as batch_inference
+from .serving import diagnose as diagnose
+from .training import SEED as SEED
+from .user_samples import Features as Features
+from .user_samples import OtherUnitError as OtherUnitError
+from .user_samples import UserSamples as UserSamples
+from .user_samples import read_user_samples_limited as read_user_samples_limited

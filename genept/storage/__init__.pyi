@@ -1,0 +1,34 @@
+"""What is meant to be used from outside this package."""
+
+from .access import ROLES as ROLES
+from .access import Role as Role
+from .bucket import Bucket as Bucket
+from .connect import StoreProperty as StoreProperty
+from .connect import open_store as open_store
+from .connect import properties as properties
+from .documents import Document as Document
+from .documents import SwappedDocument as SwappedDocument
+from .documents import declare as declare
+from .documents import read_declaration as read_declaration
+from .documents import read_declarations as read_declarations
+from .garbage_list import MarkList as MarkList
+from .garbage_list import Marks as Marks
+from .lake import Lake as Lake
+from .local_files import StaleCopies as StaleCopies
+from .local_files import duckdb_connection as duckdb_connection
+from .local_files import read_matrix as read_matrix
+from .local_files import stale_copies as stale_copies
+from .object_store import ObjectStore as ObjectStore
+from .parquet import Rows as Rows
+from .parquet import TableContractError as TableContractError
+from .parquet import WrittenFile as WrittenFile
+from .parquet import write_parquet as write_parquet
+from .provenance import NewPart as NewPart
+from .provenance import Origin as Origin
+from .provenance import Part as Part
+from .provenance import StoredTable as StoredTable
+from .provenance import code_version as code_version
+from .provenance import sha256_of as sha256_of
+from .provenance import sha256_of_file as sha256_of_file
+from .requests import ObjectInfo as ObjectInfo
+from .requests import is_loopback as is_loopback

@@ -1,0 +1,31 @@
+"""What is meant to be used from outside this package."""
+
+from .baselines import LSA as LSA
+from .baselines import RandomVectors as RandomVectors
+from .baselines import shuffled as shuffled
+from .cache import CostForecast as CostForecast
+from .cache import VectorCache as VectorCache
+from .cache import forecast as forecast
+from .embedder import EmbeddingError as EmbeddingError
+from .embedder import MeteredEmbedder as MeteredEmbedder
+from .embedder import RefusedEmbeddingError as RefusedEmbeddingError
+from .embedder import TextEmbedder as TextEmbedder
+from .gene_vectors import EmbedBatch as EmbedBatch
+from .gene_vectors import Runner as Runner
+from .gene_vectors import embed_genes as embed_genes
+from .gene_vectors import embed_through_cache as embed_through_cache
+from .gene_vectors import plain_loop as plain_loop
+from .minilm import MODEL_ID as MODEL_ID
+from .minilm import MiniLM as MiniLM
+from .minilm import load_minilm as load_minilm
+from .registered_gene_vectors import Mapped as Mapped
+from .registered_gene_vectors import RegisteredSpace as RegisteredSpace
+from .registered_gene_vectors import map_vectors as map_vectors
+from .registered_gene_vectors import register as register
+from .registered_gene_vectors import registered_spaces as registered_spaces
+from .registered_gene_vectors import release_registered_space as release_registered_space
+from .registered_gene_vectors import remove as remove
+from .spaces import Space as Space
+from .spaces import chosen_spaces as chosen_spaces
+from .spaces import declared_spaces as declared_spaces
+from .spaces import space_of as space_of
