@@ -132,7 +132,7 @@ def test_a_record_whose_parts_are_gone_is_made_again(
     assert lake.build("ingest", ORIGIN, pytest.fail) == again
     assert lake.recall("ingest", ORIGIN) == again
     assert lake.dangling == {record}
-    assert f"1 objects that {lake.store.uri(record)} lists are gone" in caplog.text
+    assert f"1 objects that {lake.store.uri(record)} lists were deleted" in caplog.text
 
 
 def test_of_many_steps_those_whose_parts_are_gone_are_not_remembered(lake: Lake) -> None:
@@ -306,7 +306,9 @@ def test_the_data_version_follows_the_content_not_its_origin(lake: Lake) -> None
 def test_no_two_parts_share_a_partition_or_its_folder(lake: Lake) -> None:
     (part,) = lake.build("one", ORIGIN, lambda: observations("a"))
     (again,) = lake.build("two", ORIGIN, lambda: observations("a", n=4))
-    with pytest.raises(StoreError, match=r"observations: .* the same place: \['a #0'\]"):
+    with pytest.raises(
+        StoreError, match=r"observations: .* the same partition and number: \['a #0'\]"
+    ):
         lake.assemble("observations", [part, again])
     table = TABLES["benchmark_results"]
     splits = [("a/b", "c"), ("a", "b/c")]
@@ -315,7 +317,7 @@ def test_no_two_parts_share_a_partition_or_its_folder(lake: Lake) -> None:
         ORIGIN,
         lambda: [NewPart(table.name, declared_rows(table, partition=s), s) for s in splits],
     )
-    with pytest.raises(StoreError, match=r"the same place: \['a/b/c #0'\]"):
+    with pytest.raises(StoreError, match=r"the same partition and number: \['a/b/c #0'\]"):
         lake.assemble(table.name, ambiguous)
 
 

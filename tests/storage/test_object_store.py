@@ -267,7 +267,7 @@ def test_put_if_match_refuses_what_changed_or_went(
     second = object_store.put_if_match(key, b"2", first)
     assert object_store.get_with_etag(key) == (b"2", second)
     for stale in (first, None):
-        with pytest.raises(ConflictError, match="somebody else"):
+        with pytest.raises(ConflictError, match="another writer"):
             object_store.put_if_match(key, b"3", stale)
     object_store.delete([key])
     with pytest.raises(ConflictError, match="gone"):
