@@ -67,7 +67,7 @@ def list_garbage(
     """
     now = now or releases.marks.touch()
     garbage = find_garbage(releases, now=now, part_age=part_age, accepted=accepted)
-    keys = {key for one in garbage for key in one.keys}
+    keys = {key for group in garbage for key in group.keys}
     marks = releases.marks.change(
         lambda marks: marks.with_marked({key: marks.since.get(key, now) for key in keys})
     )
@@ -116,9 +116,9 @@ def delete_garbage(
         due = listed.due(grace)
         deleted = [
             *collector.delete_releases(
-                [one for one in due if one.release_id], listed.now, accepted
+                [group for group in due if group.release_id], listed.now, accepted
             ),
-            *collector.delete_from_lake([one for one in due if not one.release_id]),
+            *collector.delete_from_lake([group for group in due if not group.release_id]),
         ]
     finally:
         collector.end()
@@ -147,7 +147,7 @@ class _Collector:
         self, due: Sequence[Garbage], now: datetime, accepted: Collection[str]
     ) -> Iterator[Garbage]:
         """Delete folders of releases, and the rest of those that a killed collector left."""
-        wanted = {str(one.release_id) for one in due}
+        wanted = {str(group.release_id) for group in due}
         left = set(self.marks.read().doomed)
         if not wanted | left:
             return
@@ -155,7 +155,9 @@ class _Collector:
         self.claim.fence()
         # No process can make one of them current from here on; one that did so before is seen.
         protected = protected_releases(self.releases)
-        garbage = {one.release_id: one for one in release_folders(self.releases, now, accepted)}
+        garbage = {
+            group.release_id: group for group in release_folders(self.releases, now, accepted)
+        }
         for release_id in sorted(wanted | left):
             folder = garbage.get(release_id)
             if folder is None and release_id in left:
@@ -168,9 +170,9 @@ class _Collector:
 
     def delete_from_lake(self, due: Sequence[Garbage]) -> Iterator[Garbage]:
         """Delete the objects of the lake that are still listed."""
-        for one in due:
-            in_use = referenced(self.releases) if one.what.startswith(PARTS) else set()
-            chosen = [key for key in one.keys if key not in in_use]
+        for group in due:
+            in_use = referenced(self.releases) if group.what.startswith(PARTS) else set()
+            chosen = [key for key in group.keys if key not in in_use]
             gone: list[str] = []
             for start in range(0, len(chosen), AT_ONCE):
                 batch = set(chosen[start : start + AT_ONCE])
@@ -178,7 +180,7 @@ class _Collector:
                 self._delete(marks.deleting)
                 gone += marks.deleting
             if gone:
-                yield one.only(gone)
+                yield group.only(gone)
         self.marks.change(lambda marks: marks.with_deleting(()))
 
     def _delete(self, keys: Sequence[str]) -> None:
