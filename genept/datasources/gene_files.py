@@ -53,12 +53,34 @@ _BIOTYPE = {
 
 
 def header_of(path: Path) -> list[str]:
-    """The column names of a table, to tell what it is."""
+    """Read the column names of a table, which say what kind of table it is.
+
+    Parameters
+    ----------
+    path
+        Local file, gzipped or not; comma separated if its name contains ``.csv``, else by tabs.
+
+    Returns
+    -------
+    list of str
+        Names in the order of the file.
+    """
     return _frame(path, "\t" if ".csv" not in path.name else ",", None, n_rows=0).columns
 
 
 def newest_entry(path: Path) -> date | None:
-    """Date of the newest entry of one of NCBI's files, which do not state their own."""
+    """Date of the newest entry of one of NCBI's files, which do not state their own.
+
+    Parameters
+    ----------
+    path
+        Local tab-separated file, gzipped or not.
+
+    Returns
+    -------
+    date or None
+        None for a table without a column of dates.
+    """
     column = next((name for name in header_of(path) if name in _DATED), None)
     if column is None:
         return None
@@ -68,6 +90,11 @@ def newest_entry(path: Path) -> date | None:
 
 def read_hgnc_complete_set(path: Path) -> pl.DataFrame:
     """HGNC's complete set (tab separated), approved genes only.
+
+    Parameters
+    ----------
+    path
+        Local file, gzipped or not.
 
     Returns
     -------
@@ -98,6 +125,11 @@ def read_hgnc_complete_set(path: Path) -> pl.DataFrame:
 def read_hgnc_withdrawn(path: Path) -> pl.DataFrame:
     """HGNC's withdrawn entries: what became of symbols that are no longer approved.
 
+    Parameters
+    ----------
+    path
+        Local tab-separated file, gzipped or not.
+
     Returns
     -------
     pl.DataFrame
@@ -112,6 +144,11 @@ def read_hgnc_withdrawn(path: Path) -> pl.DataFrame:
 
 def read_gene_info(path: Path) -> pl.DataFrame:
     """NCBI Gene's `gene_info`, human genes that have a place in a nomenclature.
+
+    Parameters
+    ----------
+    path
+        Local file, gzipped or not.
 
     Returns
     -------
@@ -141,6 +178,11 @@ def read_gene_info(path: Path) -> pl.DataFrame:
 def read_gene_history(path: Path) -> pl.DataFrame:
     """NCBI Gene's `gene_history`, human: ids that were discontinued, and what took their place.
 
+    Parameters
+    ----------
+    path
+        Local file, gzipped or not.
+
     Returns
     -------
     pl.DataFrame
@@ -156,6 +198,11 @@ def read_gene_history(path: Path) -> pl.DataFrame:
 
 def read_gencode(path: Path) -> pl.DataFrame:
     """GENCODE's genes: the gene lines of a GTF, or a table `gene_id,gene_name,biotype,…`.
+
+    Parameters
+    ----------
+    path
+        Local file, gzipped or not; a GTF if its name ends in ``.gtf`` or ``.gtf.gz``.
 
     Returns
     -------
@@ -186,11 +233,16 @@ def read_gencode(path: Path) -> pl.DataFrame:
 def read_gene_types(path: Path) -> pl.DataFrame:
     """A gene table without versions, ``ensembl_id,gene_name,gene_type``, of older releases.
 
+    Parameters
+    ----------
+    path
+        Local file, gzipped or not.
+
     Returns
     -------
     pl.DataFrame
         ensembl_gene_id, symbol (null where the name is only the id), biotype. Rows with a
-        made-up id, such as ``ENSGunknown_U1``, tell nothing and are left out.
+        made-up id, such as ``ENSGunknown_U1``, are left out.
     """
     table = _read(path, GENE_TYPES_COLUMNS, ",", quote='"')
     genes = table.filter(pl.col("ensembl_id").str.contains(r"^ENSG\d{11}$")).select(

@@ -28,6 +28,11 @@ _TERM_SCHEMA: Final = pl.Schema(
 def read_go_terms(archives: Archives) -> pl.DataFrame:
     """Read the ontology's terms, one row each.
 
+    Parameters
+    ----------
+    archives
+        Downloads the source ``pyiomica`` where it is not cached.
+
     Returns
     -------
     pl.DataFrame
@@ -43,7 +48,23 @@ def read_go_terms(archives: Archives) -> pl.DataFrame:
 
 
 def read_obo(opener: Opener, what: str) -> pl.DataFrame:
-    """Read the terms of any OBO file, such as ``go-basic.obo``; see `read_go_terms`."""
+    """Read the terms of any OBO file, such as ``go-basic.obo``.
+
+    Parameters
+    ----------
+    opener, what
+        Opens the unpacked bytes of the file; name of the file for messages.
+
+    Returns
+    -------
+    pl.DataFrame
+        One row per term, with the columns of `read_go_terms`.
+
+    Raises
+    ------
+    SourceError
+        The file holds no term, or a term lacks its id, name or aspect.
+    """
     rows = [_term(stanza, what) for stanza in _term_stanzas(text_lines(opener, what))]
     if not rows:
         raise SourceError(f"{what}: holds no [Term] stanza; expected OBO text")
@@ -52,6 +73,11 @@ def read_obo(opener: Opener, what: str) -> pl.DataFrame:
 
 def read_go_annotations(archives: Archives) -> pl.DataFrame:
     """Read which UniProt accession is annotated with which term.
+
+    Parameters
+    ----------
+    archives
+        Downloads the source ``pyiomica`` where it is not cached.
 
     Returns
     -------
@@ -123,6 +149,11 @@ _BIOGRID: Final = (
 def read_gene_summary(opener: Opener, what: str = "gene_summary") -> pl.DataFrame:
     """NCBI's `gene_summary`, human genes.
 
+    Parameters
+    ----------
+    opener, what
+        Opens the unpacked bytes of the file; name of the file for messages.
+
     Returns
     -------
     pl.DataFrame
@@ -147,12 +178,17 @@ def read_gene_summary(opener: Opener, what: str = "gene_summary") -> pl.DataFram
 def read_gaf(opener: Opener, what: str = "goa_human.gaf") -> tuple[pl.DataFrame, str | None]:
     """Gene Ontology annotations of proteins (GAF 2.2); those qualified by NOT are left out.
 
+    Parameters
+    ----------
+    opener, what
+        Opens the unpacked bytes of the file; name of the file for messages.
+
     Returns
     -------
     pl.DataFrame
         uniprot_id, go_id, evidence (a code such as ``IDA``).
     str or None
-        The release that the file states of itself.
+        The release that the file states of itself, as a date (YYYY-MM-DD).
     """
     rows, release = set(), None
     for number, line in text_lines(opener, what):
@@ -172,6 +208,11 @@ def read_gaf(opener: Opener, what: str = "goa_human.gaf") -> tuple[pl.DataFrame,
 
 def read_reactome(opener: Opener, what: str = "UniProt2Reactome") -> pl.DataFrame:
     """Reactome's `UniProt2Reactome.txt` or `Ensembl2Reactome.txt`, human pathways.
+
+    Parameters
+    ----------
+    opener, what
+        Opens the unpacked bytes of the file; name of the file for messages.
 
     Returns
     -------
@@ -194,6 +235,11 @@ def read_reactome(opener: Opener, what: str = "UniProt2Reactome") -> pl.DataFram
 def read_phenotypes(opener: Opener, what: str = "genes_to_phenotype") -> pl.DataFrame:
     """HPO's `genes_to_phenotype.txt`.
 
+    Parameters
+    ----------
+    opener, what
+        Opens the unpacked bytes of the file; name of the file for messages.
+
     Returns
     -------
     pl.DataFrame
@@ -207,10 +253,16 @@ def read_phenotypes(opener: Opener, what: str = "genes_to_phenotype") -> pl.Data
 def read_interactions(opener: Opener, what: str = "BIOGRID tab3") -> pl.DataFrame:
     """BioGRID's tab3 file: physical interactions of two human proteins, in both directions.
 
+    Parameters
+    ----------
+    opener, what
+        Opens the unpacked bytes of the file; name of the file for messages.
+
     Returns
     -------
     pl.DataFrame
-        entrez_id, partner (symbol as published), publications; self-interactions are left out.
+        entrez_id, partner (symbol as published), publications (their number); self-interactions
+        are left out.
     """
     publications: dict[tuple[str, str], set[str]] = {}
     for a, b, symbol_a, symbol_b, kind, publication, tax_a, tax_b in _columns(

@@ -57,7 +57,18 @@ _DOSAGE: Final = {"3": "haploinsufficient", "40": "not", "30": "not"}
 
 
 def label_files(archives: Archives) -> dict[str, AvailableFile]:
-    """The files of labels that are available, by source."""
+    """Label files that are available, cached or in a mirror's folder; makes no request.
+
+    Parameters
+    ----------
+    archives
+        Finds and opens the sources.
+
+    Returns
+    -------
+    dict of str to AvailableFile
+        By source id; a file in an archive opens as its member of `MEMBERS`.
+    """
     files = available_files(archives, [*PROPERTY_SOURCES, *PAIR_SOURCES])
     return {
         id_: AvailableFile(
@@ -69,7 +80,23 @@ def label_files(archives: Archives) -> dict[str, AvailableFile]:
 
 
 def labelled(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
-    """Every row that labels a gene, of the files that are there."""
+    """Read every row that labels a gene, of the given files.
+
+    Parameters
+    ----------
+    files
+        Available files by source id, as `label_files` returns them; others are passed over.
+
+    Yields
+    ------
+    task, position, name, label
+        Task; row in its file, from 0; gene as published; class.
+
+    Raises
+    ------
+    SourceError
+        A file lacks a column, or has a value that is not expected.
+    """
     for id_, rows in _PROPERTIES.items():
         if id_ in files:
             yield from rows(files[id_])
@@ -78,7 +105,25 @@ def labelled(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
 
 
 def paired(files: Mapping[str, AvailableFile]) -> Iterator[Paired]:
-    """Every pair of the files that are there."""
+    """Read every labelled pair of genes or proteins, of the given files.
+
+    Parameters
+    ----------
+    files
+        Available files by source id, as `label_files` returns them; others are passed over.
+
+    Yields
+    ------
+    task, split, position, first, second, label
+        Task; the publisher's split (``train``, ``valid``, ``test``) or ``all``; row in its file,
+        from 0; two names as published; 1 if they belong together, else 0.
+
+    Raises
+    ------
+    SourceError
+        A file lacks a column, has a value that is not expected, or fits its labels' file in number
+        of lines no longer.
+    """
     for split in PAIR_SPLITS:
         names, values = (files.get(f"gene2vec-{split}-{what}") for what in ("text", "label"))
         if names and values:

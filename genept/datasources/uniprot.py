@@ -30,6 +30,13 @@ _RULE: Final = "-----"
 def read_swissprot(opener: Opener, what: str = "uniprot_sprot_human.dat") -> pl.DataFrame:
     """Function, location and disease of human proteins.
 
+    Parameters
+    ----------
+    opener
+        Opens the unpacked bytes of the file, in UniProt's flat-file format.
+    what
+        Name of the file for messages.
+
     Returns
     -------
     pl.DataFrame

@@ -175,7 +175,17 @@ class Catalogue(Entry):
 
 
 def load_catalogue(path: Path | None = None) -> Catalogue:
-    """Read and validate a catalogue; by default the one shipped with the library.
+    """Read and validate a catalogue.
+
+    Parameters
+    ----------
+    path
+        TOML file; None: the catalogue that is shipped with the library.
+
+    Returns
+    -------
+    Catalogue
+        Sources and collections, by id.
 
     Raises
     ------

@@ -69,12 +69,25 @@ def _most(packed: int, limit: int | None = None) -> int:
 
 @contextmanager
 def open_gzip(packed: BinaryIO, what: str) -> Iterator[BinaryIO]:
-    """Unpack a gzip stream.
+    """Unpack a gzip stream, whose packed bytes are read into memory; see `open_gzip_file`.
+
+    Parameters
+    ----------
+    packed
+        Gzip bytes, from their beginning.
+    what
+        Name of the file for messages.
+
+    Yields
+    ------
+    BinaryIO
+        The unpacked bytes: 1 MiB and `MAX_RATIO` times the packed bytes at most, and `MAX_BYTES`.
 
     Raises
     ------
     SourceError
-        It is empty, is not gzip, is cut short, fails its CRC, or has something behind its end.
+        It is empty, is not gzip, is cut short, fails its CRC, has something behind its end, or
+        unpacks to more than the caps allow.
     """
     data = packed.read()
     if not data.startswith(b"\x1f\x8b"):
@@ -197,7 +210,19 @@ def file_opener(path: Path) -> Opener:
 
 
 def text_lines(opener: Opener, what: str) -> Iterator[tuple[int, str]]:
-    """The numbered lines of a file, from 1, without their ends.
+    """The numbered lines of a text file.
+
+    Parameters
+    ----------
+    opener
+        Opens the unpacked bytes of the file.
+    what
+        Name of the file for messages.
+
+    Yields
+    ------
+    number, line
+        Number from 1, and the line without its end.
 
     Raises
     ------

@@ -90,16 +90,41 @@ def open_tar_member(
 
 
 def zip_names(file: Path, what: str) -> list[str]:
-    """Return the paths in a zip, in its order; raises as :func:`open_zip_member` does."""
+    """Return the paths in a zip; raises as :func:`open_zip_member` does.
+
+    Parameters
+    ----------
+    file
+        Local zip.
+    what
+        Name of the file for messages.
+
+    Returns
+    -------
+    list of str
+        Paths of files and folders, in the order of the zip.
+    """
     with _safe_zip(file, what) as archive:
         return archive.namelist()
 
 
 def refuse_large_zip(file: Path, what: str) -> None:
-    """Raise a `SourceError` if a zip that another library will read unpacks beyond the caps.
+    """Refuse a zip that another library will read if it unpacks beyond the caps.
 
     Python's own zip reader stops at the declared size, but others may not, so this
     holds what is declared only against an honest bomb.
+
+    Parameters
+    ----------
+    file
+        Local zip, such as an Excel workbook.
+    what
+        Name of the file for messages.
+
+    Raises
+    ------
+    SourceError
+        It is damaged, has unsafe or too many members, or declares a member beyond the caps.
     """
     with _safe_zip(file, what) as archive:
         for entry in archive.infolist():
@@ -126,7 +151,18 @@ def tar_names(path: Path, what: str, *, limit: int | None = None) -> list[str]:
 
 
 def is_tar(path: Path) -> bool:
-    """Whether a file begins like a tar or tar.gz; reads no more than the first header."""
+    """Whether a file begins like a tar or tar.gz; reads no more than the first header.
+
+    Parameters
+    ----------
+    path
+        Local file.
+
+    Returns
+    -------
+    bool
+        False for a file that cannot be read, too.
+    """
     try:
         with path.open("rb") as file, ExitStack() as stack:
             packed = file.peek(2).startswith(b"\x1f\x8b")

@@ -115,7 +115,19 @@ class SourceLocations:
 
 
 def mirror_path(source: Source) -> str:
-    """Path of a source below a mirror."""
+    """Path of a source below a mirror.
+
+    Parameters
+    ----------
+    source
+        Source of the catalogue.
+
+    Returns
+    -------
+    str
+        What the source declares as `mirror`; by default its id (``packages`` for a package of the
+        index) and file name. A colon in the id becomes a slash.
+    """
     folder = "packages" if source.is_package else source.id.replace(":", "/")
     return source.mirror or f"{folder}/{source.filename}"
 

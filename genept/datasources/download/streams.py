@@ -56,6 +56,22 @@ def open_bytes(
 ) -> Iterator[io.BufferedReader]:
     """Stream a file, or one member of a folder, zip or tar; a gzip layer is unpacked.
 
+    Parameters
+    ----------
+    path
+        Local file or folder.
+    member
+        Path of the member, or the end of it; None: the file itself.
+    what
+        Name of the file for messages.
+    max_bytes
+        Most that it may unpack to; its ratio is limited to `MAX_RATIO` besides.
+
+    Yields
+    ------
+    io.BufferedReader
+        The unpacked bytes.
+
     Raises
     ------
     SourceError
@@ -90,6 +106,18 @@ def open_text(
 ) -> Iterator[io.BufferedReader]:
     """Stream a text file as `open_bytes` does, if its first bytes can be text at all.
 
+    Parameters
+    ----------
+    path, member, what, max_bytes
+        As of `open_bytes`.
+    encoding
+        Declared encoding: UTF-16 is refused unless it is declared.
+
+    Yields
+    ------
+    io.BufferedReader
+        The unpacked bytes, in their own encoding.
+
     Raises
     ------
     SourceError
@@ -113,7 +141,25 @@ def open_text(
 
 
 def member_names(path: Path, what: str) -> list[str]:
-    """Return the names of the files in a folder, zip or tar; of any other file, its own name."""
+    """Return the names of the files in a folder, zip or tar; of any other file, its own name.
+
+    Parameters
+    ----------
+    path
+        Local folder or file.
+    what
+        Name of the file for messages.
+
+    Returns
+    -------
+    list of str
+        Paths in a folder, sorted; paths in an archive, in its order.
+
+    Raises
+    ------
+    SourceError
+        The archive is damaged or unsafe.
+    """
     if path.is_dir():
         return sorted(it.relative_to(path).as_posix() for it in path.rglob("*") if it.is_file())
     if zipfile.is_zipfile(path):
@@ -171,7 +217,21 @@ _HUMAN = "Homo_sapiens"
 
 @dataclass(frozen=True)
 class AvailableFile:
-    """One available file of a publisher: its id, hash and release, and how to open it."""
+    """One available file of a publisher, and how to open it.
+
+    Parameters
+    ----------
+    id
+        Id of its source in the catalogue.
+    path
+        Local file, as published.
+    sha256
+        Hash of that file.
+    release
+        Id and date of publication; where no date is known, id and begin of the hash.
+    opener
+        Opens the unpacked bytes, or those of the table in an archive.
+    """
 
     id: str
     path: Path
@@ -181,7 +241,20 @@ class AvailableFile:
 
 
 def available_files(archives: Archives, ids: Iterable[str]) -> dict[str, AvailableFile]:
-    """Those of the sources `ids` that can be read without a request, by id."""
+    """Files that can be read without a request: cached, or in a mirror's folder.
+
+    Parameters
+    ----------
+    archives
+        Finds and opens the sources.
+    ids
+        Ids of sources in the catalogue.
+
+    Returns
+    -------
+    dict of str to AvailableFile
+        By id, in the order of `ids`; sources that are not available are left out.
+    """
     return {id_: _available_file(archives, id_) for id_ in ids if archives.is_available(id_)}
 
 

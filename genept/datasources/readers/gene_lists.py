@@ -161,7 +161,21 @@ def gene_name_batches(
 def limited_gene_names(
     path: Path, column: str | None, limits: Limits, *, size: int = BATCH_NAMES
 ) -> Iterator[NameBatches]:
-    """The same, read in a process with limits: all names are read before the first is yielded.
+    """Read the gene names of a file in a process with limits, all before the first is yielded.
+
+    Parameters
+    ----------
+    path, column
+        As of `gene_name_batches`; None: the column is chosen as there.
+    limits
+        Memory, time and disk that reading may take.
+    size
+        Names per batch.
+
+    Yields
+    ------
+    NameBatches
+        Usable while the context lasts; progress is in names.
 
     Raises
     ------

@@ -46,7 +46,19 @@ class _File:
 
 
 def parse_matrix_market(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Read the cells; ids are barcodes, features other than gene expression are split out.
+    """Read 10x Matrix Market; ids are barcodes, other features than gene expression are split out.
+
+    Parameters
+    ----------
+    archives
+        Downloads sources that are not cached; keeps the sorted matrix.
+    collection
+        Entry of the catalogue, with the options of `TenxMtxOptions`.
+
+    Returns
+    -------
+    ParsedCollection
+        Cells × genes.
 
     Raises
     ------

@@ -33,13 +33,24 @@ _ENCODED: Final = {
 def read_columns(
     archives: Archives, collection: Collection, table: TableFile, wanted: Iterable[str] | None
 ) -> pl.DataFrame:
-    """Read columns of one of a collection's tables, as text; empty fields are null.
+    """Read columns of one of a collection's tables, as text.
 
     Parameters
     ----------
+    archives
+        Downloads the source where it is not cached.
+    collection
+        Entry of the catalogue whose sources the table names.
+    table
+        Position of the source, and how its text or workbook is read.
     wanted
         Their names; those that are not there are left out. None: all, and the
         first column always.
+
+    Returns
+    -------
+    pl.DataFrame
+        Text columns in the order of the file; empty fields are null.
 
     Raises
     ------
@@ -143,6 +154,19 @@ def fields_by_id(
     wanted: Sequence[str],
 ) -> tuple[pl.DataFrame, list[Reason], tuple[Quarantined, ...]]:
     """Join the fields of several tables to observations, by id.
+
+    Parameters
+    ----------
+    archives
+        Downloads sources that are not cached.
+    collection
+        Entry of the catalogue whose sources the tables name.
+    tables
+        Which sources are tables of observations, and which column has the ids.
+    ids
+        Ids of the observations that have expression.
+    wanted
+        Fields that are read; `name.column` for those of a table with a name.
 
     Returns
     -------

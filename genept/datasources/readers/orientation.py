@@ -19,7 +19,18 @@ _RESERVED: Final = frozenset(
 
 
 def r_names(names: Iterable[str]) -> list[str]:
-    """Return names as R's `make.names` writes them: ``X1`` for ``1``, ``s.1`` for ``s-1``."""
+    """Return names as R's `make.names` writes them: ``X1`` for ``1``, ``s.1`` for ``s-1``.
+
+    Parameters
+    ----------
+    names
+        Names as published.
+
+    Returns
+    -------
+    list of str
+        In the order of `names`; different names may become the same.
+    """
     return [_r_name(name) for name in names]
 
 
@@ -71,6 +82,16 @@ def has_ensembl_form(name: str) -> bool:
 
     ``ENSG`` (or the prefix of another species) and 11 digits, with or without a version. A
     retired or newer id has the form, too: nothing but a gene is named so.
+
+    Parameters
+    ----------
+    name
+        Name as published; spaces around it do not count.
+
+    Returns
+    -------
+    bool
+        True for retired and unknown ids, too.
     """
     return _ENSEMBL_FORM.fullmatch(name.strip()) is not None
 
@@ -86,7 +107,18 @@ def gene_like(name: str) -> bool:
 
 
 def is_code(name: str) -> bool:
-    """Whether a name is a well of a plate or a bare number, which may be a gene's name, too."""
+    """Whether a name is a well of a plate or a bare number, which may be a gene's name, too.
+
+    Parameters
+    ----------
+    name
+        Name as published.
+
+    Returns
+    -------
+    bool
+        True for ``C3`` and ``3``.
+    """
     return _CODE.fullmatch(name) is not None
 
 
@@ -106,8 +138,21 @@ def gene_axis(
 
     Parameters
     ----------
+    rows, columns
+        Names of the rows and of the columns, or some of them.
+    looks_like_gene
+        Whether a name can be that of a gene.
+    declared
+        Axis that the options state; None: detected.
+    what
+        Name of the file for messages.
     hint
         What the first field of the header says; it decides where the names do not.
+
+    Returns
+    -------
+    Axis
+        ``rows`` or ``columns``.
 
     Raises
     ------

@@ -89,6 +89,18 @@ class WideRows:
 def parse_parquet(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read observations with the fields that the catalogue names; other columns are genes.
 
+    Parameters
+    ----------
+    archives
+        Downloads the source where it is not cached.
+    collection
+        Entry of the catalogue, with the options of `ParquetOptions`.
+
+    Returns
+    -------
+    ParsedCollection
+        Observations × genes, whichever way the file has them.
+
     Raises
     ------
     SourceError

@@ -46,7 +46,18 @@ _BYTES: Final = (pa.binary(), pa.large_binary())
 
 
 def index_of(schema: pa.Schema) -> str:
-    """Name of the column that names the rows: the index that pandas wrote, or the first column."""
+    """Name of the column that names the rows: the index that pandas wrote, or the first column.
+
+    Parameters
+    ----------
+    schema
+        Schema of the file, with its metadata.
+
+    Returns
+    -------
+    str
+        A column of `schema`.
+    """
     written = (schema.metadata or {}).get(b"pandas")
     try:
         columns = json.loads(written)["index_columns"] if written else []
@@ -57,12 +68,33 @@ def index_of(schema: pa.Schema) -> str:
 
 
 def is_numeric(kind: pa.DataType) -> bool:
-    """Whether values of a column can be expression."""
+    """Whether values of a column can be expression.
+
+    Parameters
+    ----------
+    kind
+        Arrow type of the column.
+
+    Returns
+    -------
+    bool
+        True for integers and floating-point numbers, not for truth values or decimals.
+    """
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def read_schema(path: Path) -> pa.Schema:
     """Read the columns of a parquet file that claims no more than its bytes can hold.
+
+    Parameters
+    ----------
+    path
+        Local parquet file.
+
+    Returns
+    -------
+    pa.Schema
+        Names and types in the order of the file; no name occurs twice.
 
     Raises
     ------

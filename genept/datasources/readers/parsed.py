@@ -32,13 +32,22 @@ RESPONSE_SCHEMA: Final = pl.Schema(
         "n_measured": pl.Int64,
     }
 )
-BLOCK_ROWS: Final = 512
-"""Observations a block, where nothing else sets its size."""
+BLOCK_ROWS: Final = 512  # observations a block, where nothing else sets its size
 
 
 @dataclass(frozen=True)
 class Quarantined:
-    """Something of the publisher's that was kept out, fixed, or looks odd; and why."""
+    """Something of the publisher's that was kept out, fixed, or looks odd; and why.
+
+    Parameters
+    ----------
+    item, input_id
+        What kind of thing it is, and its name as published.
+    reason, detail
+        Code, such as ``non_numeric``; explanation for people: what is wrong, and where.
+    n, action
+        How many values, rows or columns it concerns; what was done.
+    """
 
     item: Literal["gene", "observation", "response", "file"]
     input_id: str
@@ -72,10 +81,7 @@ class ExpressionRows(Protocol):
         """Observations × input genes."""
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
-        """Rows `start` to `stop` as float32 blocks of sorted indices, in published order.
-
-        Memory is set by the block, not by the file.
-        """
+        """Rows `start` to `stop` as float32 blocks of sorted indices, in published order."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +121,8 @@ class ParsedCollection:
         Observations × input genes, in their orders and in the collection's unit.
     responses
         Drug responses of `RESPONSE_SCHEMA`, or none.
-    quarantined
-        What was kept out, and why.
-    remarks
-        What was kept, but corrected or worth a warning.
+    quarantined, remarks
+        What was kept out, and why; what was kept, but corrected or worth a warning.
     """
 
     input_genes: tuple[str, ...]
@@ -176,9 +180,21 @@ def from_matrix(
     responses: pl.DataFrame | None = None,
     quarantined: Sequence[Quarantined] = (),
 ) -> ParsedCollection:
-    """Make a collection of a matrix in memory, observations × genes; empty observations go out.
+    """Make a collection of a matrix in memory: of small files that must be read whole.
 
-    For small files that must be read whole and, mostly, turned over.
+    Parameters
+    ----------
+    values
+        Observations × input genes.
+    input_genes, observations, entrez_ids, responses, quarantined
+        As of `ParsedCollection`.
+    symbols
+        What to look up for each column; None: `input_genes`.
+
+    Returns
+    -------
+    ParsedCollection
+        Observations that have a value other than zero; `quarantined` names the others, too.
     """
     if values.shape != (observations.height, len(input_genes)):
         raise SourceError(
@@ -188,7 +204,6 @@ def from_matrix(
     filled = values.any(axis=1)
     empty = observations.filter(~pl.Series(filled))["observation_id"].to_list()
     matrix = csr_matrix(values[filled], dtype=np.float32)
-
     return ParsedCollection(
         input_genes=tuple(input_genes),
         symbols=tuple(symbols if symbols is not None else input_genes),
@@ -208,7 +223,20 @@ def observation_frame(
     group_id: Sequence[str],
     labels: Mapping[str, Sequence[str | None] | str | None],
 ) -> pl.DataFrame:
-    """Observations of `OBSERVATION_SCHEMA`; labels that are not given are null."""
+    """Make a table of observations.
+
+    Parameters
+    ----------
+    observation_id, group_id
+        Id of each cell or sample, unique; donor or the like: no split may cut a group.
+    labels
+        Label of `LABELS` to a value per observation, or to one for all.
+
+    Returns
+    -------
+    pl.DataFrame
+        Of `OBSERVATION_SCHEMA`; labels that are not given are null.
+    """
     columns: dict[str, Sequence[str | None]] = {
         "observation_id": observation_id,
         "group_id": group_id,
@@ -224,8 +252,17 @@ def observation_frame(
 def distinct_inputs(names: Sequence[str]) -> tuple[str, ...]:
     """Names of input columns made unique: the second ``TBCE`` becomes ``TBCE#2``.
 
-    What is looked up stays the name itself; what becomes of several columns of one
-    gene is the collection's duplicate policy.
+    The name itself is looked up; the duplicate policy decides on several columns of one gene.
+
+    Parameters
+    ----------
+    names
+        Names as published.
+
+    Returns
+    -------
+    tuple of str
+        In the order of `names`.
     """
     seen: Counter[str] = Counter()
     distinct = []
@@ -236,7 +273,18 @@ def distinct_inputs(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def refuse_repeats(values: Sequence[str], what: str) -> None:
-    """Raise a `SourceError` that names the first value that occurs twice."""
+    """Refuse names of which one occurs twice.
+
+    Parameters
+    ----------
+    values, what
+        Names that must be unique; what they are, in the plural, for messages.
+
+    Raises
+    ------
+    SourceError
+        Names the first value that occurs twice.
+    """
     if len(set(values)) == len(values):
         return
     seen: set[str] = set()

@@ -135,7 +135,19 @@ class _TensorReader(_Restricted):
 
 
 def read_float_tensors(stream: BinaryIO, *, what: str) -> dict[str, NDArray[np.float32]]:
-    """Read a pickled ``{name: one-dimensional float32 tensor}``.
+    """Read a pickled ``{name: one-dimensional float32 tensor}`` in torch's legacy format.
+
+    Parameters
+    ----------
+    stream
+        The pickle; it is read into memory, and none of its code is run.
+    what
+        Name of the file for messages.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Name to float32 array of one dimension.
 
     Raises
     ------
@@ -170,6 +182,18 @@ _TEXT: Final = frozenset({"SHORT_BINUNICODE", "BINUNICODE"})
 def read_pickled_texts(stream: BinaryIO, *, what: str) -> dict[str, str]:
     """Read a pickled dictionary from texts to texts.
 
+    Parameters
+    ----------
+    stream
+        The pickle, `MAX_BYTES` at most; its opcodes are read, never run.
+    what
+        Name of the file for messages.
+
+    Returns
+    -------
+    dict of str to str
+        Keys to values, such as drugs to SMILES.
+
     Raises
     ------
     SourceError
@@ -198,7 +222,17 @@ def read_pickled_texts(stream: BinaryIO, *, what: str) -> dict[str, str]:
 
 
 def read_structure_table(path: Path) -> dict[str, str]:
-    """Read a table of one's own: columns ``drug_id`` and ``smiles``, comma separated.
+    """Read a user's table of drugs: columns ``drug_id`` and ``smiles``, comma separated.
+
+    Parameters
+    ----------
+    path
+        Local file in UTF-8.
+
+    Returns
+    -------
+    dict of str to str
+        Drug id to SMILES, both without spaces around them.
 
     Raises
     ------

@@ -17,7 +17,18 @@ from genept.datasources.readers.parsed import RESPONSE_SCHEMA, Quarantined
 
 
 def normal_form(name: str) -> str:
-    """Cell-line name in upper case, letters and digits only: ``NCI-H460`` is ``NCIH460``."""
+    """Cell-line name in upper case, letters and digits only: ``NCI-H460`` is ``NCIH460``.
+
+    Parameters
+    ----------
+    name
+        Name as published.
+
+    Returns
+    -------
+    str
+        Equal for spellings of one name; different names may become equal, too.
+    """
     return re.sub(r"[^A-Z0-9]", "", name.upper())
 
 

@@ -48,6 +48,8 @@ class Answer:
         Its scratch folder, where it may have left tables.
     peak
         Bytes of memory that it and its workers took at most.
+    printed
+        Lines that it wrote to standard error, without control characters.
     """
 
     values: Any
@@ -56,12 +58,19 @@ class Answer:
     printed: tuple[str, ...]
 
     def table(self, name: str, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """A table that the child wrote with `limited_child.write_table`.
+        """A table that the child wrote with `sandbox_child.Parent.write_table`.
 
         Parameters
         ----------
+        name
+            The name under which the child wrote it.
         schema
             The columns and types that it must have.
+
+        Returns
+        -------
+        pl.DataFrame
+            Checked in full: what the child wrote is not trusted.
 
         Raises
         ------
@@ -89,19 +98,29 @@ def limited(
     Parameters
     ----------
     function
-        Of a module's top level. It is called with a `limited_child.Parent` and `arguments`,
-        which must be picklable and hold no key.
+        Of a module's top level. It is called with a `sandbox_child.Parent` and `arguments`.
+    *arguments
+        Values that can be pickled; they must hold no key.
     what
         Name of the file for messages.
+    limits
+        Memory, time, disk and processes that the child may take.
     handler
-        Answers what the child asks while it runs; see `limited_child.Parent.ask`.
+        Answers what the child asks while it runs; see `sandbox_child.Parent.ask`.
     folder
         Where the scratch folder is made; none: where the system keeps temporary files.
+
+    Yields
+    ------
+    Answer
+        What the function returned, and what it left in the scratch folder.
 
     Raises
     ------
     SourceError
         The function raised, the process died, or it went beyond a limit: says which.
+    RuntimeError
+        The process did not start.
     """
     with tempfile.TemporaryDirectory(prefix="genept-limited-", dir=folder) as scratch:
         yield _run(function, arguments, what, limits, handler, Path(scratch))

@@ -41,6 +41,10 @@ class Parent:
     ----------
     folder
         The scratch folder: everything that is left there is thrown away with it.
+    requests
+        Answers of the parent, one JSON document a line.
+    messages
+        What is sent to the parent, one JSON document a line.
     """
 
     def __init__(self, folder: Path, requests: IO[bytes], messages: IO[bytes]) -> None:
@@ -48,7 +52,17 @@ class Parent:
         self._requests, self._messages = requests, messages
 
     def ask(self, **question: Any) -> Any:
-        """Ask the parent's handler something; its answer.
+        """Ask the parent's handler something, and wait for its answer.
+
+        Parameters
+        ----------
+        **question
+            Names and values, as JSON.
+
+        Returns
+        -------
+        Any
+            The handler's answer, as JSON.
 
         Raises
         ------
@@ -67,7 +81,7 @@ class Parent:
         self._messages.flush()
 
     def write_table(self, name: str, rows: pl.DataFrame) -> None:
-        """Leave a table for `limited.Answer.table`."""
+        """Leave a table in the scratch folder for `sandbox.Answer.table`."""
         write_table(self.folder / f"{name}.arrow", rows)
 
 

@@ -70,6 +70,13 @@ class Allowance:
 
     A larger one may take 16 times its size more memory, though not more than three quarters of
     the machine's, and a second more for each MiB.
+
+    Parameters
+    ----------
+    memory
+        Bytes beyond what the process takes before it opens the file.
+    seconds
+        CPU seconds of each process.
     """
 
     memory: int = 768 * MEBIBYTE

@@ -30,12 +30,25 @@ def checked_blocks(
     start: int = 0,
     inputs: Sequence[str] = (),
 ) -> Iterator[csr_matrix]:
-    """The rows of `ids`, which begin at row `start`, if their values can be what `unit` says.
+    """Check expression on its way: every value must be possible in its unit.
 
     Parameters
     ----------
+    expression
+        Observations × input genes, in `unit`.
+    ids
+        Ids of the observations that are read.
+    unit
+        Unit of the collection, such as ``counts``.
+    start
+        Row of the first of `ids`.
     inputs
         Names of the columns, for messages; none: they are counted.
+
+    Yields
+    ------
+    csr_matrix
+        The rows of `ids`, float32, in blocks as `expression` gives them.
 
     Raises
     ------

@@ -35,7 +35,15 @@ _VECTORS: Final = ("vectors", "embeddings", "embedding", "X")
 
 @dataclass(frozen=True)
 class VectorTable:
-    """Names, and a vector for each: names × dimensions, as published."""
+    """Names, and a vector for each.
+
+    Parameters
+    ----------
+    names
+        Names as published; they may repeat.
+    vectors
+        Names × dimensions, float32, as published.
+    """
 
     names: list[str]
     vectors: npt.NDArray[np.float32]
@@ -74,8 +82,17 @@ def limited_vectors(path: Path, key: str | None, limits: Limits) -> VectorTable:
 
     Parameters
     ----------
+    path
+        Local file in parquet, npz, csv or tsv; with `key`, an h5ad.
     key
-        Array of `obsm`, of an h5ad.
+        Array of `obsm`, of an h5ad; None: the file is a table.
+    limits
+        Memory, time and disk that reading may take.
+
+    Returns
+    -------
+    VectorTable
+        As published: not scaled, names not looked up.
 
     Raises
     ------
@@ -108,6 +125,18 @@ def _vectors_in_child(parent: Parent, path: Path, key: str | None) -> None:
 
 def unit_vectors(table: VectorTable) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """The vectors at unit length, and the lengths they had.
+
+    Parameters
+    ----------
+    table
+        Names and vectors.
+
+    Returns
+    -------
+    vectors
+        Names × dimensions, float32, in the order of `table`.
+    lengths
+        Euclidean length of each vector before, float64.
 
     Raises
     ------
