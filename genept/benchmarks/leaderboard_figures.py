@@ -135,10 +135,10 @@ def _ranks(scores: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[ReportFi
         return
     separable = apart(comparisons)
     pairs = sorted(tuple(sorted((a, b))) for a in ranks for b in ranks if a < b and separable(a, b))
-    words = f"BatchInference of all: {', '.join(tasks)}. "
+    words = f"Tasks that all were scored on: {', '.join(tasks)}. "
     words += f"Told apart: {'; '.join(' and '.join(pair) for pair in pairs) or 'none'}."
     png = critical_difference(ranks, separable, len(tasks))
-    yield ReportFigure("critical-difference", "What can be told apart", words, png)
+    yield ReportFigure("critical-difference", "Which representations are separable", words, png)
 
 
 def _ablation(comparisons: pl.DataFrame, recipes: dict[str, Recipe]) -> Iterator[ReportFigure]:

@@ -77,7 +77,7 @@ def heat_map(task_scores: pl.DataFrame, title: str = "Spaces by tasks") -> bytes
 
 def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], bool],
                         n_tasks: int) -> bytes:  # fmt: skip
-    """Mean ranks over tasks, the best left; a bar joins those that nothing tells apart.
+    """Mean ranks over tasks, the best left; a bar joins those that are not separable.
 
     Parameters
     ----------
@@ -111,10 +111,10 @@ def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], 
     for rank in range(1, int(last) + 1):
         axes.text(rank, 0.3, str(rank), ha="center", fontsize=8)
     axes.set_xlim(first - room, last + room)
-    axes.set_ylim(top - better - 0.5, 1.5)  # room for the numbers below the title
+    axes.set_ylim(top - better - 0.5, 1.5)  # leaves space for the numbers below the title
     axes.set_axis_off()
     axes.set_title(
-        f"Mean rank over {n_tasks} tasks; a bar joins what cannot be told apart", fontsize=9
+        f"Mean rank over {n_tasks} tasks; a bar joins those that are not separable", fontsize=9
     )
     return png_bytes(figure)
 

@@ -46,10 +46,20 @@ def sample_tasks(evaluations: pl.DataFrame) -> pl.DataFrame:
     """Diagnosis and drug response of table `model_evaluations`, shaped as `benchmark_results`.
 
     The data set of a row is what its model reads, by the model's name: a collection may have
-    several labels. Several versions or splits of one model are told apart by `split`; of each
-    representation the first row in their order is kept. Under heads other than the usual one
-    (``expression, knn``) representations are for the model's card; the ways of keeping lines and
-    drugs apart (``drug-response-gdsc-leave-drug-out-ridge``) are not one task with each other.
+    several labels. Versions and splits of one model differ in `split`; of each representation the
+    first row in their order is kept. Representations under heads other than the usual one
+    (``expression, knn``) are for the model's card; the regimes of a screen
+    (``drug-response-gdsc-leave-drug-out-ridge``) are not one task with each other.
+
+    Parameters
+    ----------
+    evaluations
+        Table `model_evaluations`.
+
+    Returns
+    -------
+    pl.DataFrame
+        Columns of `OF_SCORE`, representation, value, ci_low, ci_high, n, is_control.
     """
     task = pl.col("metric").replace_strict(SAMPLE_TASKS, default=None, return_dtype=pl.String)
     usual = ~pl.col("representation").str.contains(", ", literal=True)
@@ -74,7 +84,20 @@ def deciding(results: pl.DataFrame) -> pl.DataFrame:
 
 
 def annotated_cells(results: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """Scores of cell types on the split that decides: groups left out, where there are groups."""
+    """Scores of cell types on the split that decides: groups left out, where there are groups.
+
+    Parameters
+    ----------
+    results
+        Table `benchmark_results`.
+    metric
+        Name of the metric, such as ``macro_f1``.
+
+    Returns
+    -------
+    pl.DataFrame
+        The rows of `results` with this metric on the deciding split of each data set.
+    """
     cells = results.filter(_is(CELL_TYPES, NEIGHBOURS, None, metric))
     by_group = pl.col("split").str.starts_with("leave-group-out")
     return cells.filter(by_group | ~by_group.any().over("dataset"))
@@ -82,6 +105,11 @@ def annotated_cells(results: pl.DataFrame, metric: str) -> pl.DataFrame:
 
 def beside_controls(results: pl.DataFrame) -> pl.DataFrame:
     """Every score with the best control that it must beat, and whether it is below that.
+
+    Parameters
+    ----------
+    results
+        Rows of table `benchmark_results`, one per representation and `OF_SCORE`.
 
     Returns
     -------
@@ -196,7 +224,7 @@ def mean_ranks(scores: pl.DataFrame) -> tuple[dict[str, float], list[str]]:
 
 
 def apart(comparisons: pl.DataFrame) -> Callable[[str, str], bool]:
-    """Whether two representations are told apart: on some task, and on none the other way round.
+    """Whether two representations differ: one is ahead on some task, the other on none.
 
     GenePT-w in a space counts for the space.
     """

@@ -19,6 +19,17 @@ N_RESAMPLES = 500
 def group_codes(groups: ArrayLike) -> tuple[NDArray[np.intp], int]:
     """Number the groups: a code per row, and how many there are.
 
+    Parameters
+    ----------
+    groups
+        Group of each row, such as its patient, shape (n,).
+
+    Returns
+    -------
+    tuple of NDArray and int
+        Code of each row, 0 … number of groups − 1 in the order of the names, shape (n,); and the
+        number of groups.
+
     Raises
     ------
     ValueError
@@ -37,6 +48,20 @@ def group_draws(n_groups: int, n_resamples: int, seed: int) -> Iterator[NDArray[
     """Yield `n_resamples` draws of `n_groups` groups, with replacement.
 
     Every interval draws here, so that two statistics with one seed see the same resamples.
+
+    Parameters
+    ----------
+    n_groups
+        Number of groups; as many are drawn each time.
+    n_resamples
+        Number of draws.
+    seed
+        Same seed and number of groups, same draws.
+
+    Yields
+    ------
+    NDArray
+        Codes of the drawn groups, shape (n_groups,).
     """
     rng = np.random.default_rng(seed)
     for _ in range(n_resamples):
@@ -44,7 +69,25 @@ def group_draws(n_groups: int, n_resamples: int, seed: int) -> Iterator[NDArray[
 
 
 def percentiles(values: ArrayLike, confidence: float) -> tuple[float, float]:
-    """Equal-tailed percentiles of resampled statistics; refuses undefined ones."""
+    """Equal-tailed percentiles of resampled statistics; refuses undefined ones.
+
+    Parameters
+    ----------
+    values
+        The statistic on each resample, shape (n_resamples,).
+    confidence
+        Share of the resamples between the two percentiles, such as .95.
+
+    Returns
+    -------
+    tuple of float
+        The lower and the upper percentile.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite, or `confidence` is not between 0 and 1.
+    """
     resampled = np.asarray(values, dtype=np.float64)
     undefined = int((~np.isfinite(resampled)).sum())
     if undefined:
@@ -74,8 +117,17 @@ def bootstrap_interval(
         Takes row indices (with repetitions) and returns the score of those rows.
     groups
         Unit of resampling of each row, shape (n,).
+    n_resamples
+        Number of resamples.
     seed
         Same seed and groups, same resamples.
+    confidence
+        Share of the resamples inside the interval.
+
+    Returns
+    -------
+    tuple of float
+        Both ends of the equal-tailed percentile interval.
 
     Raises
     ------
@@ -119,6 +171,22 @@ def bootstrap_totals(
         What each row adds to each of the s totals, shape (n, s).
     groups
         Unit of resampling of each row, shape (n,).
+    n_resamples
+        Number of resamples.
+    seed
+        Same seed and groups, same resamples.
+    confidence
+        Share of the resamples inside the interval.
+
+    Returns
+    -------
+    tuple of float
+        Both ends of the equal-tailed percentile interval.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two groups, or a statistic that is not finite on a resample.
     """
     codes, n_groups = group_codes(groups)
     rows = np.asarray(contributions, dtype=np.float64)

@@ -26,7 +26,13 @@ Weighted = Callable[[Floats], float]
 
 @dataclass(frozen=True)
 class Resampled:
-    """A score, and what it was in each resample."""
+    """A score, and what it was in each resample.
+
+    Parameters
+    ----------
+    value, draws
+        The score of all rows; the score in each resample, shape (n_resamples,).
+    """
 
     value: float
     draws: Floats
@@ -43,6 +49,16 @@ def folded_auroc(truth: NDArray[np.bool_], score: Floats, fold: NDArray[np.int64
 
     Sorts once: a resample only changes how often each row counts. A fold that a resample
     leaves without one of the classes is left out of that resample's average.
+
+    Parameters
+    ----------
+    truth, score, fold
+        Whether each row is positive, its predicted score, and its fold; each of shape (n,).
+
+    Returns
+    -------
+    Weighted
+        Function of how often each row counts, shape (n,); NaN if no fold has both classes.
     """
     order = np.lexsort((score, fold))
     truth, score, fold = truth[order], score[order], fold[order]
@@ -116,14 +132,23 @@ def resampled(
     ----------
     predictions
         Rows of table `benchmark_predictions` of one task, representation, model and split.
+    metric
+        Name from `METRICS`.
     units
         Units to resample: those of all representations, so that differences are paired even where
         a control was scored on fewer. By default those of the predictions.
+    seed, n_resamples
+        Which resamples, and how many.
+
+    Returns
+    -------
+    Resampled
+        The score, whole and by resample.
 
     Raises
     ------
     ValueError
-        If the score is undefined on the whole, or on any resample.
+        For fewer than two units, or a score that is undefined on the whole or on a resample.
     """
     rows = predictions.sort(ORDER)
     statistic = METRICS[metric](rows)
@@ -161,10 +186,19 @@ def resampled_labels(
 
     Parameters
     ----------
+    truth, predicted
+        Published and predicted label of each row, shape (n,).
     units
         The honest unit of each row: the cell, or the donor that was left out.
     metrics
         Names from `scores.CLASSIFICATION_METRICS`.
+    seed, n_resamples
+        Which resamples, and how many.
+
+    Returns
+    -------
+    dict of str to Resampled
+        Scores by metric.
 
     Raises
     ------
@@ -218,6 +252,17 @@ def rivals(
     """Pairs to test: all representations that are no controls, and each of them with its controls.
 
     A control belongs to one representation (`is_own_control`), or to all: without an ``@``.
+    Pairs with different numbers of resamples are left out.
+
+    Parameters
+    ----------
+    deciding, is_control
+        By representation: the score that decides, and whether it is a control.
+
+    Returns
+    -------
+    list of tuple of str
+        Names of the two representations of each pair.
     """
     informed = [name for name in deciding if not is_control[name]]
     pairs = [(a, b) for at, a in enumerate(informed) for b in informed[at + 1 :]]
@@ -229,7 +274,18 @@ def rivals(
 
 
 def is_own_control(name: str, other: str) -> bool:
-    """Whether `other` is `name` with shuffled genes or permuted labels."""
+    """Whether `other` is `name` with shuffled genes or permuted labels.
+
+    Parameters
+    ----------
+    name, other
+        Names of two representations.
+
+    Returns
+    -------
+    bool
+        True for ``name@shuffled`` (before a method, ``:genept-w``) and ``name@permuted-labels``.
+    """
     space, colon, method = name.partition(":")
     return other in (f"{space}@shuffled{colon}{method}", f"{name}@permuted-labels")
 
@@ -238,6 +294,11 @@ def paired_differences(
     scores: Mapping[str, Resampled], pairs: Sequence[tuple[str, str]]
 ) -> pl.DataFrame:
     """Difference of each pair of representations that were scored under the same draws.
+
+    Parameters
+    ----------
+    scores, pairs
+        Resampled scores by representation; the pairs to compare, as from `rivals`.
 
     Returns
     -------
@@ -266,13 +327,35 @@ def paired_differences(
 
 
 def corrected(differences: pl.DataFrame) -> pl.DataFrame:
-    """The same rows with `p_holm`, over all of them, and whether they are `separable`."""
+    """Correct p values over all rows by Holm's procedure.
+
+    Parameters
+    ----------
+    differences
+        Rows of `paired_differences`, of all tasks together.
+
+    Returns
+    -------
+    pl.DataFrame
+        The rows with `p_holm` and `separable`: whether it is below .05.
+    """
     adjusted = pl.Series("p_holm", holm(differences["p"].to_list()), pl.Float64)
     return differences.with_columns(adjusted, (adjusted < LEVEL).alias("separable"))
 
 
 def in_words(comparisons: pl.DataFrame) -> list[str]:
-    """Which differences are real and which are not, a sentence each; of a task real ones first."""
+    """Which differences are real and which are not, a sentence each.
+
+    Parameters
+    ----------
+    comparisons
+        Table `benchmark_comparisons`.
+
+    Returns
+    -------
+    list of str
+        One sentence per row, by task; separable differences first, then the larger ones.
+    """
     sentences = []
     ordered = comparisons.sort(
         "task", ~pl.col("separable"), -pl.col("difference").abs(), "representation", "other"
@@ -294,7 +377,18 @@ def in_words(comparisons: pl.DataFrame) -> list[str]:
 
 
 def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
-    """Counts of published and predicted labels: truth, predicted, n."""
+    """Count published and predicted labels.
+
+    Parameters
+    ----------
+    truth, predicted
+        Published and predicted label of each row.
+
+    Returns
+    -------
+    pl.DataFrame
+        truth, predicted, n, in the order of the labels; pairs that do not occur have no row.
+    """
     rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=_LABELS)
     counted = rows.group_by("truth", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
     return counted.sort("truth", "predicted")

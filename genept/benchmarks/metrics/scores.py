@@ -27,7 +27,17 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Score:
-    """A score, the 95 % bootstrap interval around it, and how many rows were scored."""
+    """A score, the 95 % bootstrap interval around it, and how many rows were scored.
+
+    Parameters
+    ----------
+    value
+        The score.
+    ci_low, ci_high
+        Both ends of the interval; None for a score without one.
+    n
+        Number of rows that were scored.
+    """
 
     value: float
     ci_low: float | None
@@ -78,8 +88,21 @@ def classification_scores(
 
     Parameters
     ----------
+    truth, prediction
+        Published and predicted label of each row, shape (n,).
+    groups
+        Unit of resampling of each row, shape (n,).
     metrics
         Names from `CLASSIFICATION_METRICS`.
+    seed
+        Same seed and groups, same resamples.
+    n_resamples
+        Number of resamples.
+
+    Returns
+    -------
+    dict of str to Score
+        Scores by metric.
 
     Raises
     ------
@@ -107,7 +130,29 @@ def classification_scores(
 def pearson_score(
     x: ArrayLike, y: ArrayLike, groups: ArrayLike, *, seed: int, n_resamples: int = N_RESAMPLES
 ) -> Score:
-    """Pearson's correlation with its interval over whole groups."""
+    """Pearson's correlation with its interval over whole groups.
+
+    Parameters
+    ----------
+    x, y
+        Values to correlate, shape (n,).
+    groups
+        Unit of resampling of each row, shape (n,).
+    seed
+        Same seed and groups, same resamples.
+    n_resamples
+        Number of resamples.
+
+    Returns
+    -------
+    Score
+        The correlation with its interval.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two groups, or where `x` or `y` does not vary on a resample.
+    """
     low, high = bootstrap_pearson(x, y, groups, n_resamples=n_resamples, seed=seed)
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     return Score(float(np.corrcoef(a, b)[0, 1]), low, high, len(a))
@@ -192,10 +237,28 @@ def median_spearman_score(
     A stratum that a resample leaves without two different values is left out of
     that resample's median.
 
+    Parameters
+    ----------
+    x, y
+        Values to correlate, shape (n,).
+    strata
+        What each row belongs to, such as its drug, shape (n,).
+    groups
+        Unit of resampling of each row, such as its cell line, shape (n,).
+    seed
+        Same seed and groups, same resamples.
+    n_resamples
+        Number of resamples.
+
+    Returns
+    -------
+    Score
+        The median with its interval; `n` is the number of rows.
+
     Raises
     ------
     ValueError
-        Where the correlation of a whole stratum is undefined.
+        Where the correlation of a whole stratum is undefined; for fewer than two groups.
     """
     spearman = StratifiedSpearman(x, y, strata)
     codes, n_groups = group_codes(groups)

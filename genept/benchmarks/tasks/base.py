@@ -130,7 +130,15 @@ def random_vectors(genes: Sequence[str], dimensions: int = 384, draw: int = 0) -
 
 @dataclass(frozen=True)
 class Labels:
-    """Tables `gene_properties` and `gene_pairs`."""
+    """Labels of genes and of pairs of genes.
+
+    Parameters
+    ----------
+    properties
+        Table `gene_properties`.
+    pairs
+        Table `gene_pairs`.
+    """
 
     properties: pl.DataFrame
     pairs: pl.DataFrame
@@ -146,6 +154,8 @@ class Task(ABC):
         Name of the task; in the tables of labels its rows have it.
     dataset
         Where its labels come from.
+    title
+        What is predicted, in a few words.
     told_by
         Parts of a description that state the answer: spaces whose texts have them are left out.
     metrics

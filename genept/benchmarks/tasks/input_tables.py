@@ -26,7 +26,18 @@ NAME_ONLY: Final = "minilm-l6-v2/name"
 
 @dataclass(frozen=True)
 class SpaceVectors:
-    """One space: its part of table `gene_embeddings`, and the parts that its texts tell."""
+    """The vectors of one space.
+
+    Parameters
+    ----------
+    space
+        The space.
+    part
+        Its part of table `gene_embeddings`.
+    tells
+        Parts of descriptions, such as ``go``, that its texts contain; none for a space without
+        texts.
+    """
 
     space: Space
     part: Part
@@ -44,7 +55,21 @@ class SpaceVectors:
 
 @dataclass(frozen=True)
 class TaskInputs:
-    """One task, the genes that all of its spaces have, and why other spaces are left out."""
+    """One task, the genes that all of its spaces have, and why other spaces are left out.
+
+    Parameters
+    ----------
+    task
+        The task.
+    rows
+        Its labels, of `genes` alone.
+    genes
+        Ensembl ids of the genes of the task of which every space has a vector, sorted.
+    spaces
+        Spaces that take part.
+    left_out
+        Reasons why other spaces do not, by space.
+    """
 
     task: Task
     rows: pl.DataFrame
@@ -65,8 +90,25 @@ def task_inputs(
 ) -> TaskInputs | str:
     """Spaces and genes of a task; or why it cannot be scored.
 
-    All are scored on the same genes: those that every space has. Drawn vectors and declared
+    All are scored on the same genes: those that every space has. Random vectors and declared
     shuffles take no part as spaces, because every task makes its own controls.
+
+    Parameters
+    ----------
+    lake
+        Where parts of tables are kept.
+    task
+        The task.
+    labels
+        Tables `gene_properties` and `gene_pairs`.
+    spaces
+        Spaces with their vectors. One whose texts state the answer, or that has vectors for fewer
+        than 80 % of the genes, is left out.
+
+    Returns
+    -------
+    TaskInputs or str
+        What to score; or a sentence on why the task cannot be scored.
     """
     rows = task.rows(labels)
     wanted = task.genes(rows)
@@ -103,8 +145,16 @@ def entries(
 
     Parameters
     ----------
+    inputs
+        Task and spaces.
     together
-        Whether all spaces of texts stand side by side, too, whatever their recipe.
+        Whether there is also an ensemble of all spaces of texts, whatever their recipe.
+
+    Returns
+    -------
+    list of tuple
+        Name and spaces: a space alone under its id, ``ensemble/<recipe>`` for the spaces of one
+        recipe, ``ensemble/all``, and ``controls`` without a space.
     """
     alone = [(vectors.space.id, (vectors,)) for vectors in inputs.spaces]
     by_recipe: dict[str, list[SpaceVectors]] = {}
@@ -149,7 +199,25 @@ _CODE: Final = ("genept.benchmarks.tasks.input_tables", "genept.text.embedders.b
 def predict(
     lake: Lake, inputs: TaskInputs, name: str, members: Sequence[SpaceVectors]
 ) -> list[Part]:
-    """Predictions of one entry and of its controls, unless the lake holds them already."""
+    """Predictions of one entry and of its controls, unless the lake holds them already.
+
+    The controls of an entry are its vectors shuffled among genes, and its labels permuted; the
+    entry without spaces has random vectors and the baseline of the task.
+
+    Parameters
+    ----------
+    lake
+        Where parts of tables are kept.
+    inputs
+        Task, labels and genes.
+    name, members
+        An entry of `entries`: its name, and the spaces whose vectors are concatenated.
+
+    Returns
+    -------
+    list of Part
+        Parts of table `benchmark_predictions`, one per representation.
+    """
     task = inputs.task
     origin = Origin(
         code=(*task.code, *_CODE),
