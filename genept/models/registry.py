@@ -39,7 +39,13 @@ KEPT: Final = 5
 
 
 class ModelRegistry:
-    """The models of one product in one bucket."""
+    """The models of one product in one bucket.
+
+    Parameters
+    ----------
+    store, product
+        The bucket, and the product below whose ``models/`` everything is kept.
+    """
 
     def __init__(self, store: ObjectStore, product: str) -> None:
         self.store = store
@@ -89,13 +95,7 @@ class ModelRegistry:
         return self._verified(manifest, "card.md", manifest.card_sha256).decode()
 
     def domain(self, manifest: ModelManifest) -> Domain:
-        """The domain of samples that the version may predict.
-
-        Raises
-        ------
-        StoreError
-            If it was stored without a domain.
-        """
+        """The domain of samples that the version may predict; StoreError where none was stored."""
         if manifest.domain_sha256 is None:
             raise StoreError(
                 f"{manifest.model} {manifest.version[:12]} was stored without its domain, so it "

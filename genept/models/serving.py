@@ -31,7 +31,13 @@ ANSWERED, UNLIKELY, UNLIKE, TOO_FEW_GENES = REASONS
 
 @dataclass(frozen=True)
 class Served:
-    """A stored model, verified, with the domain outside which it abstains."""
+    """A stored model, verified, with the domain outside which it abstains.
+
+    Parameters
+    ----------
+    manifest, model, domain
+        What the model is made of, the fitted model, and the distribution of its training samples.
+    """
 
     manifest: ModelManifest
     model: DiagnosisModel
@@ -95,6 +101,13 @@ class Served:
 def diagnose(served: Served, samples: Samples, vectors: VectorsOfSpace) -> pl.DataFrame:
     """Predict each sample, and say why where the model abstains.
 
+    Parameters
+    ----------
+    served, samples
+        The model, and the samples, in any unit that converts to that of the model.
+    vectors
+        Gives gene ids and vectors, shape (genes, dimensions), of a space.
+
     Returns
     -------
     pl.DataFrame
@@ -149,7 +162,15 @@ _LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
 @dataclass(frozen=True)
 class BulkCollection:
-    """What is read of a collection to diagnose its samples."""
+    """What is read of a collection to diagnose its samples.
+
+    Parameters
+    ----------
+    id, unit
+        Id of the collection, and the unit of its expression.
+    axis, expression
+        Part of table ``gene_axis``, and the parts of table ``expression``.
+    """
 
     id: str
     unit: str
@@ -168,6 +189,8 @@ class BatchInference:
 
     Parameters
     ----------
+    parts
+        Parts of the table of predictions, one per model and collection.
     skipped
         Why a model has no predictions for a collection, by ``model, collection``.
     """
@@ -187,12 +210,28 @@ def batch_inference(
 ) -> BatchInference:
     """Predict each collection with each model, unless the lake holds the predictions.
 
+    Samples that a model was trained or scored on are left out.
+
     Parameters
     ----------
+    lake, registry
+        Where tables and models are kept.
+    manifests, collections
+        Versions that predict, and collections to predict.
     vectors
         Parts of ``gene_embeddings``, by space.
     table
         ``sample_diagnoses``, or ``shadow_diagnoses`` which is never published.
+
+    Returns
+    -------
+    BatchInference
+        Parts of `table`, and why others are missing.
+
+    Raises
+    ------
+    ModelRefusedError
+        If a file of a model was changed, or the model predicts otherwise than when it was trained.
     """
     parts: list[Part] = []
     skipped: dict[str, str] = {}

@@ -1,6 +1,6 @@
-"""A user's samples: read as in an ingest, and arranged over the genes of a model.
+"""A user's samples: read as in an ingest, and arranged over the genes of a model; not stored.
 
-Nothing is stored. Whether a model may predict a sample is decided in `genept.models.domain`.
+Whether a model may predict a sample is decided in `genept.models.domain`.
 """
 
 from __future__ import annotations
@@ -72,12 +72,10 @@ class UserSamples:
 
     Parameters
     ----------
-    coverage
-        Share of the expression that reaches a gene.
-    seen
-        Sentences on what was detected.
-    warnings
-        Warnings about its gene names.
+    samples, coverage
+        The samples, and the share of their expression that reaches a gene.
+    seen, warnings
+        Sentences on what was detected, and warnings about the gene names.
     """
 
     samples: Samples
@@ -108,7 +106,18 @@ def read_user_samples(file: Path, sidecar: Sidecar, reference: Reference) -> Use
 def read_user_samples_limited(
     file: Path, sidecar: Sidecar, reference: Reference, limits: Limits
 ) -> UserSamples:
-    """The same, read in a process with limits.
+    """Read a file of bulk samples as `read_user_samples` does, in a process with limits.
+
+    Parameters
+    ----------
+    file, sidecar, reference, limits
+        The file, the user's statements about it, the genes to map its names to, and the memory,
+        time and disk that the process may take.
+
+    Returns
+    -------
+    UserSamples
+        The samples over Ensembl genes, in the unit of the file.
 
     Raises
     ------

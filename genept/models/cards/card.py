@@ -75,7 +75,21 @@ Block = Heading | Paragraph | Grid | Points | Drawing
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of a model on its card, besides the evidence."""
+    """Facts of a model on its card, besides the evidence.
+
+    Parameters
+    ----------
+    model, version
+        Name of the model, and the hash that names the version.
+    label, chosen
+        What it predicts; representation and head, such as ``expression, linear``.
+    cohorts
+        Data sets that it was trained on.
+    left_out, abstain_below
+        Number of samples of too rare classes, by class; probability below which it abstains.
+    caveats
+        Sentences on the data, which the card adds to `LIMITS`.
+    """
 
     model: str
     version: str
@@ -154,7 +168,7 @@ def _shown(score: Interval) -> tuple[str, str, int]:
 def _gain(gain: Interval | None) -> str:
     if gain is None or gain.low is None or gain.high is None:
         return "There was no choice between expression alone and an embedding."
-    effect = "nothing that can be told from chance"
+    effect = "nothing that differs from chance"
     if gain.low > 0:
         effect = "something"
     elif gain.high < 0:

@@ -45,7 +45,18 @@ padding:.2rem .6rem;text-align:left;font-variant-numeric:tabular-nums}th{backgro
 
 
 def card_markdown(facts: Facts, evidence: ModelEvidence) -> str:
-    """The card as Markdown; figures are left to the page."""
+    """The card as Markdown; the figure is only on the HTML page.
+
+    Parameters
+    ----------
+    facts, evidence
+        Facts of the version, and what was measured when it was trained.
+
+    Returns
+    -------
+    str
+        Markdown that ends with a line break.
+    """
     parts = (_markdown(block) for block in card_blocks(facts, evidence))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -266,7 +277,18 @@ class ModelReports:
 def model_reports(
     lake: Lake, registry: ModelRegistry, verdicts: StoredTable
 ) -> dict[str, ModelReports]:
-    """Reports on the versions in table ``gate_verdicts``, by model."""
+    """Reports on the versions in table ``gate_verdicts``.
+
+    Parameters
+    ----------
+    lake, registry, verdicts
+        Where tables and models are kept; table ``gate_verdicts``.
+
+    Returns
+    -------
+    dict of str to ModelReports
+        Reports by model; none where the table is empty.
+    """
     if not verdicts.parts:
         return {}
     versions = lake.read(verdicts, ["model", "model_version"]).unique(maintain_order=True)
@@ -274,7 +296,18 @@ def model_reports(
 
 
 def release_pages(reports: dict[str, ModelReports]) -> dict[str, bytes]:
-    """Files of a release's audit, by path."""
+    """Files of a release's audit.
+
+    Parameters
+    ----------
+    reports
+        Reports by model.
+
+    Returns
+    -------
+    dict of str to bytes
+        Contents by path, such as ``models/diagnosis-tcga-brca.md``: four files a model.
+    """
     pages: dict[str, bytes] = {}
     for model, report in reports.items():
         pages |= {

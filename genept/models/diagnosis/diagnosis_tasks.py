@@ -35,6 +35,8 @@ class DiagnosisTask:
 
     Parameters
     ----------
+    collection
+        Id of the bulk collection.
     label, cohort
         Columns of table `observations`: the label to predict, and the cohorts of which none may be
         missing from a retraining (by default the collection).
@@ -42,6 +44,8 @@ class DiagnosisTask:
         Heads to choose among, the simplest first.
     every_space
         Whether all spaces are scored beside, or the published one and one control.
+    min_groups
+        Fewest patients or lines of a class; rarer classes are left out and counted.
     forgotten_on_purpose
         Cohorts that the champion knew and that need not come back.
     only
@@ -129,7 +133,7 @@ class TaskEntry(BaseModel):
 
 
 def load_tasks(own: Path | None = None) -> dict[str, TaskEntry]:
-    """The entries shipped with the library and those of a file of one's own, which come first.
+    """The entries of the library, and those of a file of the user.
 
     Parameters
     ----------

@@ -52,7 +52,20 @@ class Calibration(NamedTuple):
 
 
 def calibrated(shares: Floats, calibration: Calibration) -> Floats:
-    """Calibrated probabilities, rows × classes."""
+    """Calibrated probabilities: scaled by the temperature, then mixed with a uniform share.
+
+    Parameters
+    ----------
+    shares
+        Probabilities of a head, rows × classes.
+    calibration
+        Temperature, doubt and floor.
+
+    Returns
+    -------
+    Floats
+        Rows × classes; each row sums to 1.
+    """
     scores = np.log(np.maximum(shares, calibration.floor)) / calibration.temperature
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
     flat: Floats = raised / raised.sum(axis=1, keepdims=True)
@@ -72,6 +85,12 @@ def fit_calibration(shares: Floats, truth: NDArray[np.intp]) -> Calibration:
         Of rows that the model did not see, rows × classes.
     truth
         Column of each row's own class.
+
+    Returns
+    -------
+    Calibration
+        Temperature between exp(−3) and exp(6), doubt from a grid of 0 to .12; the floor is the
+        smallest.
     """
     n, k = shares.shape
     target = np.full((n, k), 1 / (n + 2) / max(k - 1, 1))
@@ -122,7 +141,13 @@ N_NEIGHBOURS: Final = 10
 
 @dataclass(frozen=True)
 class Contender:
-    """A representation, and the head that reads it."""
+    """A representation, and the head that reads it.
+
+    Parameters
+    ----------
+    representation, head
+        What is read: expression, a space, or both; name of the head, one of `HEADS`.
+    """
 
     representation: str
     head: str
@@ -139,6 +164,8 @@ class DiagnosisModel:
 
     Parameters
     ----------
+    contender, pipeline, calibration
+        Representation and head; scaling, principal components and head; of the probabilities.
     classes
         In the order of the columns of `probabilities`.
     """
@@ -232,7 +259,20 @@ PROBE_TOLERANCE: Final = 1e-6
 
 
 def probe_bytes(model: DiagnosisModel, features: NDArray[np.float32]) -> bytes:
-    """The probe set: features of a few samples, and the predictions of the model."""
+    """The probe set: features of a few samples, and the predictions of the model.
+
+    Parameters
+    ----------
+    model
+        The fitted model.
+    features
+        What the model reads of the samples, samples × features.
+
+    Returns
+    -------
+    bytes
+        A safetensors file of ``features`` and ``probabilities`` (samples × classes).
+    """
     seen = np.ascontiguousarray(features, dtype=np.float32)
     expected = model.probabilities({model.contender.representation: seen})
     data: bytes = save({"features": seen, "probabilities": np.ascontiguousarray(expected)})
@@ -240,6 +280,19 @@ def probe_bytes(model: DiagnosisModel, features: NDArray[np.float32]) -> bytes:
 
 
 def probe_difference(model: DiagnosisModel, probe: Mapping[str, NDArray[np.float64]]) -> float:
-    """Largest difference in probability from the stored predictions of the probe set."""
+    """Largest difference in probability from the stored predictions of the probe set.
+
+    Parameters
+    ----------
+    model
+        The model to check.
+    probe
+        ``features`` and ``probabilities`` as `probe_bytes` stores them.
+
+    Returns
+    -------
+    float
+        Maximum over samples and classes; `PROBE_TOLERANCE` is allowed.
+    """
     features = {model.contender.representation: probe["features"].astype(np.float32)}
     return float(np.abs(model.probabilities(features) - probe["probabilities"]).max())

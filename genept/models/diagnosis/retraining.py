@@ -163,7 +163,24 @@ def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | No
 def predictions_of(
     rows: Rows, classes: tuple[str, ...], shares: Floats, folds: NDArray[np.int64] | None = None
 ) -> Predictions:
-    """Probabilities of these rows as a document."""
+    """Probabilities of these rows as a document.
+
+    Parameters
+    ----------
+    rows
+        The samples.
+    classes
+        In the order of the columns of `shares`.
+    shares
+        Calibrated probabilities, samples × classes.
+    folds
+        Fold of each sample, shape (n,); None for a holdout.
+
+    Returns
+    -------
+    Predictions
+        The document, samples in the order of `rows`.
+    """
     return Predictions(
         ids=tuple(rows.ids.tolist()),
         groups=tuple(rows.groups.tolist()),
@@ -176,7 +193,18 @@ def predictions_of(
 
 
 def interval_of(score: Score) -> Interval:
-    """A score as it is stored in a document."""
+    """A score as it is stored in a document.
+
+    Parameters
+    ----------
+    score
+        The score with its bootstrap interval.
+
+    Returns
+    -------
+    Interval
+        The same numbers.
+    """
     return Interval(value=score.value, low=score.ci_low, high=score.ci_high, n=score.n)
 
 

@@ -186,7 +186,7 @@ class OutOfFold:
 
     @classmethod
     def empty(cls, n: int) -> OutOfFold:
-        """Room for predictions of `n` pairs."""
+        """Predictions of `n` pairs, still to be filled in."""
         return cls(np.zeros(n), np.zeros(n), np.zeros(n, bool), np.full((n, len(CLASSES)), 0.5))
 
     def fill(self, screen: ScreenRows, pipeline: Pipeline, features: Matrix, rows: Mask) -> None:

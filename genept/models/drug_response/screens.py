@@ -69,6 +69,14 @@ class Screen:
 
     Parameters
     ----------
+    lake
+        Where the data are read from.
+    collection, unit
+        Id of the collection of cell lines, and the unit of its expression.
+    parts
+        Tables of the collection.
+    responses
+        Part of table ``drug_responses``.
     space
         Name of the representation that is read beside expression.
     smiles

@@ -171,7 +171,7 @@ def promote_if_due(
     shadow = registry.shadow(verdicts.model, verdicts.version)
     now = now or datetime.now(UTC)
     if shadow is None or now - datetime.fromisoformat(shadow.since) < SHADOW_PERIOD:
-        return "passed the gate, and shadows the champion for a night"
+        return "passed the gate, and shadows the champion until the next nightly run"
     reason = f"passed the gate, and shadowed the champion since {shadow.since}"
     registry.promote(manifest, reason=reason, instead_of=verdicts.champion_version)
     return f"promoted: {reason}"

@@ -41,6 +41,8 @@ def grouped_folds(
         Patient, donor or cell line of each row.
     labels
         If given, folds keep the share of each label as nearly as whole groups allow.
+    n_folds, seed
+        Number of folds; the same seed and rows give the same folds.
 
     Returns
     -------
@@ -92,7 +94,23 @@ def refuse_group_leak(groups: ArrayLike, folds: ArrayLike) -> None:
 
 
 def finite_features(features: ArrayLike, n_rows: int) -> NDArray[np.float32]:
-    """Return the features as float32, shape (n_rows, d), or say which row is unusable."""
+    """Return the features as float32, or say which row is unusable.
+
+    Parameters
+    ----------
+    features, n_rows
+        Rows × features, and how many rows there must be.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        Shape (n_rows, features).
+
+    Raises
+    ------
+    ValueError
+        For another shape, a value that is not finite, or features that are the same in every row.
+    """
     values = np.asarray(features, dtype=np.float32)
     if values.ndim != 2 or len(values) != n_rows:
         raise ValueError(f"expected features of {n_rows} rows, got shape {values.shape}")
@@ -152,6 +170,15 @@ class FrozenFolds:
     """One assignment of units to folds, one entry per unit.
 
     A unit is an observation, a drug or a pair of both; what it is not is ``*``.
+
+    Parameters
+    ----------
+    regime
+        What is left out of training.
+    observations, drugs
+        Names of the units, shape (n,).
+    groups, folds
+        Group and fold of each unit, shape (n,); a group in two folds raises GroupLeakError.
     """
 
     regime: Regime
@@ -198,6 +225,16 @@ class FrozenFolds:
 def frozen_from_table(rows: pl.DataFrame) -> FrozenFolds:
     """Read one assignment back from rows of table ``model_folds``.
 
+    Parameters
+    ----------
+    rows
+        Those of one model and regime.
+
+    Returns
+    -------
+    FrozenFolds
+        The assignment, which has the published hash.
+
     Raises
     ------
     ChangedFoldsError
@@ -238,11 +275,22 @@ def observation_folds(
 
     Parameters
     ----------
+    ids, groups
+        Name of each row, and its patient, donor or cell line.
+    n_folds, seed
+        As in `grouped_folds`.
     labels
         If given, folds keep their shares as nearly as whole groups allow.
     leave_out
         Study or tissue of each row, tested as a whole. A patient in two studies ties them
         together.
+    regime
+        What is left out, for the record.
+
+    Returns
+    -------
+    FrozenFolds
+        One unit per row; the drug is ``*``.
     """
     names = np.asarray(groups, dtype=np.str_)
     if leave_out is not None:
@@ -254,7 +302,20 @@ def observation_folds(
 
 
 def drug_folds(drugs: Sequence[str], *, n_folds: int, seed: int) -> FrozenFolds:
-    """Folds of drugs: the model has seen every line, and never the drug."""
+    """Folds of drugs: the model has seen every line, and never the drug.
+
+    Parameters
+    ----------
+    drugs
+        Names; repetitions count once.
+    n_folds, seed
+        As in `grouped_folds`.
+
+    Returns
+    -------
+    FrozenFolds
+        One unit per drug, by name; the observation is ``*``.
+    """
     names = np.unique(np.asarray(drugs, dtype=np.str_))
     folds = grouped_folds(names, None, n_folds, seed)
     return FrozenFolds(Regime.LEAVE_DRUG_OUT, np.full(len(names), ANY), names, names, folds)
@@ -267,7 +328,25 @@ def pair_folds(
     n_folds: int,
     seed: int,
 ) -> FrozenFolds:
-    """Random pairs: the model has seen the line and the drug, but not together."""
+    """Random pairs: the model has seen the line and the drug, but not together.
+
+    Parameters
+    ----------
+    observations, drugs
+        Cell line and drug of each pair, shape (n,).
+    n_folds, seed
+        As in `grouped_folds`.
+
+    Returns
+    -------
+    FrozenFolds
+        One unit per pair, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If a pair occurs twice.
+    """
     lines, names = (np.asarray(names_of, dtype=np.str_) for names_of in (observations, drugs))
     pairs = np.char.add(np.char.add(lines, "\n"), names)
     if len(np.unique(pairs)) < len(pairs):

@@ -35,6 +35,8 @@ def near_duplicates(
     ----------
     profiles
         Shape (n, genes).
+    threshold
+        Least correlation of a pair.
 
     Returns
     -------
@@ -124,6 +126,18 @@ def label_like_features(
     Such a column has no more values than there are classes, and one of these values is that
     of every row of a class (of five rows or more) and of no other row. A measured gene that
     separates two classes varies within them.
+
+    Parameters
+    ----------
+    features
+        Rows × columns.
+    labels
+        Label of each row, shape (rows,).
+
+    Returns
+    -------
+    NDArray[np.intp]
+        Positions of these columns, ascending.
     """
     classes, codes = np.unique(labels, return_inverse=True)
     first = np.array([np.argmax(codes == code) for code in range(len(classes))])
@@ -150,6 +164,11 @@ def response_like_features(
         Lines × columns.
     responses
         Lines × drugs, less each drug's mean; NaN where nothing was measured.
+
+    Returns
+    -------
+    NDArray[np.intp]
+        Positions of these columns, ascending.
     """
     measured = np.isfinite(responses)
     enough = measured.sum(axis=0) >= MIN_ROWS
@@ -175,8 +194,17 @@ def cut_duplicates(
 
     Parameters
     ----------
+    ids
+        Name of each row.
+    profiles
+        Shape (n, genes).
     side
         Of each row: its fold, or another number for the holdout.
+
+    Returns
+    -------
+    tuple of str
+        Both names of each pair, such as ``A and B``.
     """
     pairs = near_duplicates(profiles)
     cut = pairs[side[pairs[:, 0]] != side[pairs[:, 1]]]

@@ -31,10 +31,21 @@ class Rows:
 
     Parameters
     ----------
-    features
-        Samples × features, by representation.
+    ids
+        Name of each sample, unique.
+    groups
+        Connected group of each sample, such as its patient: no split cuts one.
     cohorts
         Collection or study of each sample: what must not be forgotten as a whole.
+    labels
+        Label of each sample.
+    features
+        Samples × features, by representation.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or two samples have one name.
     """
 
     ids: NDArray[np.str_]
@@ -65,7 +76,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Holdout:
-    """Hashes of the ids of the held-out samples, by which they are refused."""
+    """Hashes of the ids of the held-out samples, by which they are refused.
+
+    Parameters
+    ----------
+    hashes
+        SHA-256 of each id, hexadecimal.
+    """
 
     hashes: frozenset[str]
 
@@ -88,10 +105,17 @@ class Holdout:
 class TrainingView:
     """Rows for training code; held-out rows are refused.
 
+    Parameters
+    ----------
+    rows
+        The rows.
+    holdout
+        The holdout of the task.
+
     Raises
     ------
     HoldoutReadError
-        If a sample, or a group of a held-out sample, is among the rows.
+        If a held-out sample is among the rows.
     """
 
     rows: Rows
@@ -121,12 +145,21 @@ def hold_out(
 
     Parameters
     ----------
+    ids
+        Name of each sample.
     members
         Patient or line of each sample, as published.
     groups
         Connected component of each sample.
     task
         Name of the task: every task has a holdout of its own.
+    share
+        Probability that a patient or line is drawn, and its whole component with it.
+
+    Returns
+    -------
+    Holdout
+        All samples of the drawn components.
     """
     drawn = {name: int(_hash(f"{task}\n{name}")[:12], 16) / 16**12 < share for name in set(members)}
     out = {group for group, name in zip(groups, members, strict=True) if drawn[str(name)]}
@@ -139,6 +172,18 @@ def hold_out(
 
 def held_apart(rows: Rows, holdout: Holdout) -> tuple[TrainingView, Rows]:
     """Split the rows into those for training and the holdout.
+
+    Parameters
+    ----------
+    rows
+        All samples of a task.
+    holdout
+        Its holdout.
+
+    Returns
+    -------
+    tuple of TrainingView and Rows
+        The rows for training, and the held-out rows, each in the order of `rows`.
 
     Raises
     ------
@@ -159,6 +204,15 @@ def planted_labels(rows: Rows, holdout: Holdout, *, seed: int) -> tuple[Rows, ND
 
     Code that reads held-out labels learns these. A model that predicts them better than chance
     has read the holdout.
+
+    Parameters
+    ----------
+    rows
+        All samples of a task.
+    holdout
+        Its holdout.
+    seed
+        Of the choice of sentinels and of their labels.
 
     Returns
     -------
