@@ -35,8 +35,8 @@ _DECIMALS: Final = 4
 def parse(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read the cell lines; `observation_id` and `group_id` are the name's normal form.
 
-    Two published names with one normal form (``TT`` and ``T-T``) cannot be told
-    apart in the expression, which publishes the normal form. The line's
+    Two published names with one normal form (``TT`` and ``T-T``) cannot be distinguished
+    in the expression, which publishes the normal form. The line's
     expression is kept, without tissue; the responses of both are quarantined.
     Repeated measurements of a line with a drug are averaged.
 

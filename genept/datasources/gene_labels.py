@@ -1,6 +1,7 @@
 """Publishers' files of labels, row by row: which name is labelled with what, for which task.
 
-One generator per format. What a name means, and what becomes of a row, is `labels`.
+One generator per format. What a name means, and what becomes of a row, is
+`genept.benchmarks.label_tables`.
 """
 
 from __future__ import annotations

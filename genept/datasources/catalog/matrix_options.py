@@ -1,6 +1,6 @@
 """What a matrix of observations needs to say whatever its format: names, labels, groups, tables.
 
-What is particular to a format is in `formats`; none of it reads a file.
+What is particular to a format is in `format_options`; none of it reads a file.
 """
 
 from __future__ import annotations

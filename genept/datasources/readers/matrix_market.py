@@ -204,7 +204,7 @@ def _sort(
                     f"{index[outside.argmax()]}, but there are {size}"
                 )
         _refuse_values(values, is_counts, what)
-        if seen > n:  # before they are sorted, which takes room for as many as are declared
+        if seen > n:  # before they are sorted, which takes space for as many as are declared
             raise SourceError(f"{what}: declares {n:,} values, but has more: is it damaged?")
         gene = is_gene[features - 1]
         buckets.add(

@@ -76,7 +76,7 @@ class Parent:
         return json.loads(line)
 
     def say(self, message: dict[str, Any]) -> None:
-        """Send one message."""
+        """Send one message, a dictionary that JSON can hold."""
         self._messages.write(json.dumps(message).encode() + b"\n")
         self._messages.flush()
 
@@ -126,7 +126,7 @@ def main() -> None:
     try:
         with advising(request["audience"]):
             answer = {"answer": function(parent, *arguments)}
-    except BaseException as error:  # whatever it is, the parent is told
+    except BaseException as error:  # whatever it is, the parent gets to know it
         answer = {"error": _described(error)}
     sys.stdout.flush()
     sys.stderr.flush()

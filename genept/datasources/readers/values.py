@@ -1,4 +1,4 @@
-"""Expression values checked: what their unit allows, floors, missing values, float32."""
+"""Expression values checked: what their unit allows, lower bounds, missing values, float32."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 An HDF5 file may name any other file on the disk (links, external and virtual storage), ask
 for foreign filters, and declare shapes that it does not hold. What the datasets mean belongs
-to `h5ad`, `tenx_h5` and `archs4`; how rows are streamed out of them to `hdf5_rows`.
+to `h5ad`, `tenx` and `archs4`; how rows are streamed out of them to `rows`.
 """
 
 from __future__ import annotations
@@ -53,8 +53,15 @@ def open_hdf5(path: Path, *, chunk: int = 0) -> Iterator[h5py.File]:
 
     Parameters
     ----------
+    path
+        Local file.
     chunk
         Bytes of the largest chunk that several reads share, so that it is unpacked once.
+
+    Yields
+    ------
+    h5py.File
+        Open as long as the context lasts.
 
     Raises
     ------
@@ -86,6 +93,11 @@ def open_hdf5(path: Path, *, chunk: int = 0) -> Iterator[h5py.File]:
 
 def refuse_foreign(file: h5py.File) -> None:
     """Visit every object and refuse the file if any lies, or stores its values, outside of it.
+
+    Parameters
+    ----------
+    file
+        Open file.
 
     Raises
     ------
@@ -146,7 +158,18 @@ def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
 
 
 def at_path(file: h5py.File, path: str) -> h5py.Group | h5py.Dataset:
-    """The object at a path such as ``raw/X``, each step of which lies in the file."""
+    """The object at a path, each step of which lies in the file; else a `SourceError`.
+
+    Parameters
+    ----------
+    file, path
+        Open file, and the names of groups and object, such as ``raw/X``.
+
+    Returns
+    -------
+    h5py.Group or h5py.Dataset
+        Not checked further; see `as_group` and `as_dataset`.
+    """
     item: h5py.Group | h5py.Dataset = file
     for step in path.split("/"):
         item = child(as_group(item), step)
@@ -154,7 +177,18 @@ def at_path(file: h5py.File, path: str) -> h5py.Group | h5py.Dataset:
 
 
 def as_group(item: h5py.Group | h5py.Dataset) -> h5py.Group:
-    """`item`, if it is a group; else it is refused."""
+    """Return a group; anything else is refused with a `SourceError`.
+
+    Parameters
+    ----------
+    item
+        Object of an open file.
+
+    Returns
+    -------
+    h5py.Group
+        `item` itself.
+    """
     import h5py
 
     if not isinstance(item, h5py.Group):
@@ -170,7 +204,17 @@ def is_group(item: h5py.Group | h5py.Dataset) -> bool:
 
 
 def as_dataset(item: h5py.Group | h5py.Dataset) -> h5py.Dataset:
-    """`item`, if it is a dataset that holds as much as it declares and whose filters are available.
+    """Return a dataset that holds as much as it declares and whose filters are available.
+
+    Parameters
+    ----------
+    item
+        Object of an open file.
+
+    Returns
+    -------
+    h5py.Dataset
+        `item` itself; nothing of it is read.
 
     Raises
     ------

@@ -134,6 +134,18 @@ def _values(dataset: h5py.Dataset, where: str) -> NDArray[Any]:
 def as_text(values: NDArray[Any], where: str) -> pl.Series:
     """Names as they are, whole numbers and truth values as they are written, NaN as null.
 
+    Parameters
+    ----------
+    values
+        A column as it is stored: bytes, text, integers, truth values or floats.
+    where
+        File and field, for messages.
+
+    Returns
+    -------
+    pl.Series
+        Text, in the order of `values`.
+
     Raises
     ------
     SourceError

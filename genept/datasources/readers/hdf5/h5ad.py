@@ -1,8 +1,7 @@
 """Parser `h5ad`: an AnnData file of any age, its expression streamed by rows.
 
-Checked for foreign storage before anything of it is read. Safe opening is in `hdf5`, the
-tables' encodings in `hdf5_frames`, rows in `hdf5_rows` and `hdf5_transposed`, the schema of
-CELLxGENE in `cellxgene`.
+Checked for foreign storage before anything of it is read. Safe opening is in `file`, tables'
+encodings and the schema of CELLxGENE in `frames`, rows in `rows` and `transposed`.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 
 ENSEMBL: Final = r"^ENSG\d{11}(\.\d+)?(_PAR_Y)?$"
 _FAMILIES: Final = 0.1
-"""Of the symbols of any human gene list, a fifth or more are told by their families."""
+"""Of the symbols of any human gene list, a fifth or more are recognised by their families."""
 _ID_FIELDS: Final = frozenset({"gene_ids", "gene_id", "geneid", "feature_id", "feature_ids"})
 
 
@@ -77,6 +76,16 @@ class H5adContents:
 def parse_h5ad(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read names and labels; expression is streamed when it is read.
 
+    Parameters
+    ----------
+    archives, collection
+        Downloads the source; entry of the catalogue, with the options of `H5adOptions`.
+
+    Returns
+    -------
+    ParsedCollection
+        Observations × genes.
+
     Raises
     ------
     SourceError
@@ -93,7 +102,7 @@ def parse_h5ad(archives: Archives, collection: Collection) -> ParsedCollection:
 def read_h5ad(
     path: Path, options: H5adOptions, *, unit: str, folder: Path | None = None
 ) -> ParsedCollection:
-    """Read a local h5ad; see `parse`.
+    """Read a local h5ad; see `parse_h5ad`.
 
     Parameters
     ----------
@@ -136,6 +145,16 @@ def read_h5ad(
 def describe_h5ad(path: Path, *, unit: str = "counts") -> H5adContents:
     """Say what a local h5ad holds and what would be read of it, without reading expression.
 
+    Parameters
+    ----------
+    path, unit
+        Local file; what its values are said to be, which decides between X and raw.
+
+    Returns
+    -------
+    H5adContents
+        Sizes, matrices and fields.
+
     Raises
     ------
     SourceError
@@ -163,7 +182,17 @@ def describe_h5ad(path: Path, *, unit: str = "counts") -> H5adContents:
 
 
 def read_obsm(path: Path, key: str) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    """Observation ids and their vectors ``obsm[key]``, float32 of observations × dimensions.
+    """Read the vectors of the observations, ``obsm[key]``.
+
+    Parameters
+    ----------
+    path, key
+        Local h5ad, and name of the array.
+
+    Returns
+    -------
+    ids, vectors
+        Observation ids; observations × dimensions, float32, in their order.
 
     Raises
     ------

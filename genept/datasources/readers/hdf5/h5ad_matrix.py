@@ -1,7 +1,7 @@
 """The expression matrices of an h5ad: which there are, whether one is what it is declared to be.
 
 Sparse by observations or by genes, or dense; in `X`, `raw` or a layer. Reading rows is in
-`hdf5_rows` and `hdf5_transposed`.
+`rows` and `transposed`.
 """
 
 from __future__ import annotations

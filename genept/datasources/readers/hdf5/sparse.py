@@ -1,7 +1,7 @@
 """The three arrays of a compressed sparse matrix: opened, checked, their numbers made float32.
 
 Everything that a reader of rows relies on is refused here if it is not so. Reading rows is in
-`hdf5_rows` and `hdf5_transposed`.
+`rows` and `transposed`.
 """
 
 from __future__ import annotations

@@ -48,6 +48,18 @@ def parse_tenx_h5(archives: Archives, collection: Collection) -> ParsedCollectio
     Features other than gene expression, and those of other genomes than the chosen one,
     are quarantined.
 
+    Parameters
+    ----------
+    archives
+        Downloads the source where it is not cached.
+    collection
+        Entry of the catalogue, with the options of `TenxH5Options`.
+
+    Returns
+    -------
+    ParsedCollection
+        Cells × genes.
+
     Raises
     ------
     SourceError
@@ -60,7 +72,7 @@ def parse_tenx_h5(archives: Archives, collection: Collection) -> ParsedCollectio
 
 
 def read_tenx_h5(path: Path, options: TenxH5Options) -> ParsedCollection:
-    """Read a local file of Cell Ranger; see `parse`."""
+    """Read a local file of Cell Ranger; see `parse_tenx_h5`."""
     with open_hdf5(path) as file:
         refuse_foreign(file)
         group = _group(file, options.genome)

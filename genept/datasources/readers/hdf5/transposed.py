@@ -93,7 +93,7 @@ def turned_over(
     columns
         New position of each published column, ascending, -1 for what is left out; none: all.
     folder
-        Where there is room for the scratch file.
+        Where the scratch file is made; it takes 12 bytes per stored value.
     chunk
         Bytes of the largest chunk.
 
@@ -101,7 +101,7 @@ def turned_over(
     ------
     SourceError
         Indices are out of range, repeated or unsorted; a number does not fit float32; the disk
-        has no room.
+        is full.
     """
     with open_hdf5(path, chunk=chunk) as file:
         parts = sparse_parts(as_group(at_path(file, group)))
@@ -125,7 +125,7 @@ def turned_over(
         except OSError as error:
             raise SourceError(
                 f"{path.name} is stored by genes (CSC) and cannot be turned over in {folder}: "
-                f"{error}. Make room, or write it anew as csr_matrix"
+                f"{error}. Free disk space, or write it anew as csr_matrix"
             ) from error
     return rows
 
@@ -191,7 +191,7 @@ def _refuse_full_disk(path: Path, folder: Path, needed: int) -> None:
     if needed > free:
         raise SourceError(
             f"{path.name} is stored by genes (CSC); turning it over takes {needed:,} bytes in "
-            f"{folder}, and {free:,} are free. Make room, or write it anew as csr_matrix"
+            f"{folder}, and {free:,} are free. Free disk space, or write it anew as csr_matrix"
         )
 
 
@@ -200,12 +200,16 @@ EXPRESSION: Final = "data/expression"
 
 @dataclass(frozen=True, eq=False)
 class SampleColumns:
-    """Chosen columns of genes × samples, as rows.
+    """Chosen columns of the genes × samples array `EXPRESSION`, as rows.
 
     Parameters
     ----------
+    path
+        Local HDF5 file.
     chosen
         Positions of the samples in the file, ascending.
+    n_genes
+        Number of rows of the array.
     """
 
     path: Path

@@ -41,9 +41,18 @@ def parse_table(
 
     Parameters
     ----------
+    archives
+        Downloads sources that are not cached; keeps the parsed matrix.
+    collection
+        Entry of the catalogue, with the options of `TableOptions`.
     looks_like_gene
         Says which axis is genes, where that is not declared, and refutes a wrong
         declaration.
+
+    Returns
+    -------
+    ParsedCollection
+        Observations × genes, whichever way the file has them.
 
     Raises
     ------
@@ -58,7 +67,20 @@ def parse_table(
 
 
 def parse_xena(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Read genes × samples as UCSC Xena publishes them, log2(x + 1) as its page says."""
+    """Read genes × samples as UCSC Xena publishes them, log2(x + 1) as its page says.
+
+    Parameters
+    ----------
+    archives
+        Downloads sources that are not cached; keeps the parsed matrix.
+    collection
+        Entry of the catalogue, with the options of `XenaOptions`.
+
+    Returns
+    -------
+    ParsedCollection
+        Samples × genes, in the collection's unit.
+    """
     return _parsed(archives, collection, _options(collection), "rows")
 
 
@@ -67,6 +89,18 @@ def parse_depmap(archives: Archives, collection: Collection) -> ParsedCollection
 
     Later releases put several columns before the genes: `observations`, `only` and
     `ignore` say which is the id, which rows count, and which to pass over.
+
+    Parameters
+    ----------
+    archives
+        Downloads sources that are not cached; keeps the parsed matrix.
+    collection
+        Entry of the catalogue, with the options of `DepmapOptions`.
+
+    Returns
+    -------
+    ParsedCollection
+        Cell lines × genes, with symbols and NCBI Gene ids.
     """
     return _parsed(archives, collection, _options(collection), "columns")
 
@@ -141,8 +175,20 @@ def read_genes_in_rows(
 
     Parameters
     ----------
+    archives, collection
+        Downloads sources that are not cached; entry of the catalogue.
+    options
+        The entry's options, validated.
+    read_head
+        Takes the lines before the rows, and says how the rows are laid out.
     divisor
-        What the values of each observation are divided by.
+        What the values of each observation, of the given names, are divided by; they are rounded
+        to whole numbers then. None: they stay as published.
+
+    Returns
+    -------
+    ParsedCollection
+        Observations × genes.
     """
     matrix = read_text_matrix(
         archives, collection, options, genes_in="rows", read_head=read_head, divisor=divisor
@@ -180,6 +226,18 @@ def column_of(matrix: TextMatrix, name: str | None, option: str) -> list[str]:
 
 def parse_gct(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read the samples; rows of samples' metadata (1.3) are fields.
+
+    Parameters
+    ----------
+    archives
+        Downloads sources that are not cached; keeps the parsed matrix.
+    collection
+        Entry of the catalogue, with the options of `GctOptions`.
+
+    Returns
+    -------
+    ParsedCollection
+        Samples × genes.
 
     Raises
     ------

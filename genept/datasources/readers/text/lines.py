@@ -31,7 +31,15 @@ _QUOTED: Final = re.compile(rb'"(?:[^"]|"")*"')
 
 
 class Lines:
-    """The lines of a stream, as UTF-8 without their ends; knows the number of the last one."""
+    """The lines of a stream, as UTF-8 without their ends; knows the number of the last one.
+
+    Parameters
+    ----------
+    stream, encoding
+        Unpacked bytes, and their encoding.
+    what
+        Name of the file for messages.
+    """
 
     def __init__(self, stream: BinaryIO, what: str, encoding: str = "utf-8") -> None:
         self.what, self.number, self.had_bom = what, 0, False
@@ -110,7 +118,20 @@ def decoded(field: bytes, what: str, line: int) -> str:
 
 
 def fields_of(line: bytes, delimiter: bytes, what: str, number: int) -> list[str]:
-    """Split a line of names, some of which may be quoted."""
+    """Split a line of names, some of which may be quoted.
+
+    Parameters
+    ----------
+    line, delimiter
+        UTF-8, and what separates its fields.
+    what, number
+        Name of the file and number of the line, for messages.
+
+    Returns
+    -------
+    list of str
+        Names without quotation marks.
+    """
     text = decoded(line, what, number)
     if '"' not in text:
         return text.split(delimiter.decode())
@@ -146,8 +167,15 @@ def read_header(lines: Lines, declared: str | None) -> TableHeader:
 
     Parameters
     ----------
+    lines
+        At the header or the comments above it; afterwards at the first row.
     declared
         The delimiter, where the options say it; none: the one that header and next line agree on.
+
+    Returns
+    -------
+    TableHeader
+        One name for every field of a row.
 
     Raises
     ------
@@ -237,6 +265,18 @@ class LabelledMatrix:
 def read_matrix(stream: BinaryIO, *, separator: str, what: str) -> LabelledMatrix:
     """Read a matrix whose first column names the rows and whose header names the columns.
 
+    Parameters
+    ----------
+    stream, separator
+        UTF-8, read into memory; the character between fields.
+    what
+        Name of the file for messages.
+
+    Returns
+    -------
+    LabelledMatrix
+        In the order of the file.
+
     Raises
     ------
     SourceError
@@ -256,7 +296,17 @@ def read_matrix(stream: BinaryIO, *, separator: str, what: str) -> LabelledMatri
 def read_table(stream: BinaryIO, *, columns: tuple[str, ...], what: str) -> pl.DataFrame:
     """Read the named columns of a comma-separated table, as text; empty fields are null.
 
-    The first of `columns` says what a row is about and is never empty.
+    Parameters
+    ----------
+    stream, what
+        UTF-8, read into memory; name of the file for messages.
+    columns
+        Names; the first says what a row is about and is never empty.
+
+    Returns
+    -------
+    pl.DataFrame
+        The columns in the order of `columns`, the rows in that of the file.
 
     Raises
     ------

@@ -46,10 +46,10 @@ class Head:
         The fields of a row; the first text field names it.
     fields
         The publisher's fields of the observations, a row per number column.
-    n_rows
-        How many rows are declared.
-    end
-        The line that ends the table, where one does.
+    n_rows, end
+        How many rows are declared; the line that ends the table, where one does.
+    remarks
+        What was fixed or is worth a warning.
     """
 
     layout: Layout
@@ -76,8 +76,15 @@ def table_head(lines: Lines, options: TextOptions, named: set[str] | None) -> He
 
     Parameters
     ----------
+    lines, options
+        The lines from the header on; how the options say that they are written.
     named
         The text columns beside the first and those to ignore; None: all are numbers.
+
+    Returns
+    -------
+    Head
+        Layout of the rows, and remarks; a table without rows is refused.
     """
     header = read_header(lines, options.delimiter)
     remarks = []
@@ -168,17 +175,45 @@ def read_text_matrix(
 
 
 def spool_folder(archives: Archives, collection: Collection) -> Path:
-    """Where parsed text is kept until its collection is ingested; a killed ingest finds it."""
+    """Where parsed text is kept until its collection is ingested; a killed ingest finds it.
+
+    Parameters
+    ----------
+    archives, collection
+        The folder lies beside the sources, and has the collection's id as its name.
+
+    Returns
+    -------
+    Path
+        Folder that need not exist.
+    """
     return archives.folder / "spools" / collection.id
 
 
 def discard_spool(archives: Archives, collection: Collection) -> None:
-    """Remove whatever was kept of one collection; it is parsed anew when it is needed again."""
+    """Remove whatever was kept of one collection; it is parsed anew when it is needed again.
+
+    Parameters
+    ----------
+    archives, collection
+        As of `spool_folder`.
+    """
     shutil.rmtree(spool_folder(archives, collection), ignore_errors=True)
 
 
 def spool_key(archives: Archives, collection: Collection) -> str:
-    """Hash of everything that decides what is parsed: bytes of the sources, options, unit."""
+    """Hash of everything that decides what is parsed.
+
+    Parameters
+    ----------
+    archives, collection
+        Bytes and names of the sources, format, options and unit are hashed.
+
+    Returns
+    -------
+    str
+        SHA-256, hexadecimal.
+    """
     settings = json.dumps([_BEHAVIOUR, collection.format, collection.unit, collection.options])
     key = hashlib.sha256(settings.encode())
     for source_id in collection.sources:

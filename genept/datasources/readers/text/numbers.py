@@ -42,6 +42,8 @@ class Layout:
         Names of all fields of a row.
     texts
         Positions of those that are text, the row's name first; the others are numbers.
+    delimiter, decimal
+        What separates fields; the decimal separator of numbers.
     keeps_odd
         What is no number does not refuse the file: it is handed over in `Chunk.odd`.
     """
@@ -78,9 +80,18 @@ class Odd:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows: their text fields, and their numbers with NaN for what is missing.
+    """Some rows.
 
-    Where `odd` says that a value is no number, 0 stands in its place.
+    Parameters
+    ----------
+    texts
+        Text fields of each row, in the order of `Layout.texts`.
+    values
+        Rows × number columns, with NaN for what is missing.
+    first_line
+        Number of the line of the first row.
+    odd
+        Values that are no numbers: 0 stands in their places.
     """
 
     texts: list[tuple[str, ...]]
