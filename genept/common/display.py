@@ -28,24 +28,17 @@ from rich.progress import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
 _HIDDEN: Final = frozenset(["Cc", "Cs", "Zl", "Zp"])
-
 _BIDIRECTIONAL: Final = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
-
 _ACTIVE_IN_MARKDOWN: Final = frozenset("\\`*[]<>&!~|#{}$")
-
 _BEGINS_A_BLOCK: Final = re.compile(r"[-+=:]|\d{1,9}[.)]")
-
 
 FORMULA: Final = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]|^[\t\r\n]"
 """Regular expression of text that a spreadsheet takes for a formula."""
 
-
 _DEFUSED: Final = re.compile(rf"'(?={FORMULA.replace('^', '')})")
-
 
 NO_SCRIPTS: Final = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"script-src 'none'; object-src 'none'; "
@@ -57,13 +50,18 @@ NO_SCRIPTS: Final = (
 def visible(text: str, *, kept: str = "\n\t") -> str:
     """The text with control characters written out, such as ``\\x1b`` for an escape.
 
-    Nothing in it moves a terminal's cursor, changes its title or colours, or turns the direction
-    of what follows.
+    It moves no cursor, changes no title or colour, and turns no direction of what follows.
 
     Parameters
     ----------
+    text
+        Any text, such as a name from a file.
     kept
         Control characters that stay as they are.
+
+    Returns
+    -------
+    str
     """
     if text.isascii() and text.isprintable():
         return text
@@ -77,7 +75,17 @@ def visible(text: str, *, kept: str = "\n\t") -> str:
 
 
 def html_text(value: object) -> str:
-    """A value as text or attribute value of HTML."""
+    """A value as text or attribute value of HTML.
+
+    Parameters
+    ----------
+    value
+        Shown as `str` shows it.
+
+    Returns
+    -------
+    str
+    """
     return html.escape(visible(str(value)), quote=True)
 
 
@@ -86,6 +94,15 @@ def markdown_text(value: object) -> str:
 
     What Markdown or HTML understands becomes a character reference, a line break a space. An
     underscore within a word stays, so that ids can be read in the source.
+
+    Parameters
+    ----------
+    value
+        Shown as `str` shows it.
+
+    Returns
+    -------
+    str
     """
     text = " ".join(visible(str(value)).split())
     begin = _BEGINS_A_BLOCK.match(text)
@@ -101,7 +118,17 @@ def markdown_text(value: object) -> str:
 
 
 def markdown_block(text: str) -> str:
-    """Lines of text as a fenced block, whose content Markdown leaves as it is."""
+    """Lines of text as a fenced block, whose content Markdown leaves as it is.
+
+    Parameters
+    ----------
+    text
+        May contain fences itself.
+
+    Returns
+    -------
+    str
+    """
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{visible(text)}\n{fence}"
@@ -112,6 +139,15 @@ def without_formulas(rows: pl.DataFrame) -> pl.DataFrame:
 
     A name or a value of text that begins like a formula gets an apostrophe before it, which a
     spreadsheet hides, and `restored` takes away. Text that is a number is left alone.
+
+    Parameters
+    ----------
+    rows
+        Any columns; categories become text.
+
+    Returns
+    -------
+    pl.DataFrame
     """
     texts = [name for name, kind in rows.schema.items() if kind in (pl.String, pl.Categorical)]
     columns = [pl.col(name).cast(pl.String) for name in texts]
@@ -126,7 +162,17 @@ def without_formulas(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def restored(text: str) -> str:
-    """Text of a CSV file as it was before `without_formulas`."""
+    """Text of a CSV file as it was before `without_formulas`.
+
+    Parameters
+    ----------
+    text
+        A value or a column name.
+
+    Returns
+    -------
+    str
+    """
     return _DEFUSED.sub("", text, count=1) if _DEFUSED.match(text) else text
 
 
@@ -146,8 +192,12 @@ def new_figure(size: tuple[float, float], *, dpi: int) -> Figure:
 
     Parameters
     ----------
-    size
-        Width and height in inches.
+    size, dpi
+        Width and height in inches, and pixels per inch.
+
+    Returns
+    -------
+    Figure
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -157,7 +207,17 @@ def new_figure(size: tuple[float, float], *, dpi: int) -> Figure:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """A figure as PNG; the same figure gives the same bytes on one machine."""
+    """A figure as PNG; the same figure gives the same bytes on one machine.
+
+    Parameters
+    ----------
+    figure
+        A finished figure.
+
+    Returns
+    -------
+    bytes
+    """
     png = io.BytesIO()
     figure.savefig(png, format="png", metadata={"Software": None})
     return png.getvalue()
@@ -185,6 +245,17 @@ def open_console(
     """A console on which text from data moves no cursor and sets no colour or title.
 
     Markup in such text is still understood: `rich.markup.escape` it where it is put together.
+
+    Parameters
+    ----------
+    stderr
+        Whether it prints to standard error, not to standard output.
+    soft_wrap, width
+        Whether the terminal wraps long lines; characters in a line, by default the terminal's.
+
+    Returns
+    -------
+    Console
     """
     opened = Console(stderr=stderr, highlight=False, soft_wrap=soft_wrap, width=width)
     opened.push_render_hook(_ShowControlCharacters())
@@ -199,7 +270,22 @@ console = open_console(stderr=True)
 def progress_bar(
     what: str, total: float | None, *, count: ProgressColumn | None = None
 ) -> Iterator[Callable[[float], None]]:
-    """Show `what` advancing to `total`; yields the function that advances it."""
+    """Show a bar on a terminal; elsewhere nothing is shown.
+
+    Parameters
+    ----------
+    what
+        Text before the bar.
+    total
+        Amount at which the bar is full; None if it is unknown.
+    count
+        Column that shows the amount; by default advanced and total, as integers.
+
+    Yields
+    ------
+    Callable
+        Advances the bar by an amount.
+    """
     with Progress(
         TextColumn("  {task.description:<24}"),
         BarColumn(bar_width=16),

@@ -26,8 +26,6 @@ from botocore.exceptions import (
 )
 
 Audience: TypeAlias = Literal["catalogue", "sidecar", "command_line"]
-
-
 _AUDIENCE: ContextVar[Audience] = ContextVar("audience", default="catalogue")
 
 
@@ -38,8 +36,12 @@ def advising(audience: Audience) -> Iterator[None]:
     Parameters
     ----------
     audience
-        ``command_line``: the owner of a file, who types options; ``sidecar``: the owner of a file
-        in the inbox; ``catalogue``: the maintainer of the declaration of a public source.
+        ``command_line``, ``sidecar``: the owner of a file, who types options or put it into the
+        inbox; ``catalogue``: the maintainer of a public source's declaration.
+
+    Returns
+    -------
+    context manager
     """
     token = _AUDIENCE.set(audience)
     try:
@@ -49,7 +51,12 @@ def advising(audience: Audience) -> Iterator[None]:
 
 
 def audience() -> Audience:
-    """The audience of messages in this context."""
+    """The audience of messages in this context.
+
+    Returns
+    -------
+    Audience
+    """
     return _AUDIENCE.get()
 
 
@@ -58,8 +65,12 @@ def option(name: str, value: object) -> str:
 
     Parameters
     ----------
-    value
-        A text, a number or a list of them.
+    name, value
+        Name of the option, and a text, a number or a list of them.
+
+    Returns
+    -------
+    str
     """
     if audience() == "command_line":
         return f"--option {shlex.quote(f'{name}={json.dumps(value, ensure_ascii=False)}')}"
@@ -67,7 +78,17 @@ def option(name: str, value: object) -> str:
 
 
 def setting(name: str, value: str) -> str:
-    """Text that says how to set what is not an option of the format, such as the unit."""
+    """Text that says how to set what is not an option of the format, such as the unit.
+
+    Parameters
+    ----------
+    name, value
+        Such as ``unit`` and ``counts``.
+
+    Returns
+    -------
+    str
+    """
     if audience() == "command_line":
         return f"--{name} {shlex.quote(value)}"
     return f'{name} = "{value}"'
@@ -80,19 +101,18 @@ def get_again(download: str = "fetch it again") -> str:
     ----------
     download
         What to do if the platform itself downloaded it.
+
+    Returns
+    -------
+    str
     """
     if audience() == "catalogue":
         return download
     return "copy the whole file again from where it came"
 
 
-SHOWN: Final = 12
-"""Maximum number of names in a message."""
-
-
+SHOWN: Final = 12  # names in a message
 _PACKAGE: Final = str(Path(__file__).parents[1])
-
-
 LONGEST: Final = 60
 """Maximum length of each name shown: a file that is not a table may have very long lines."""
 
@@ -108,18 +128,15 @@ class SourceError(RuntimeError):
 def breakage_refused(what: str) -> Iterator[None]:
     """Turn what libraries raise over a damaged file into a `SourceError` that names it.
 
-    For the boundary of the readers, around code that reads and does nothing else. Errors of this
-    package, which say what to do, pass through.
-
     Parameters
     ----------
     what
         Name of the file, as its owner knows it.
 
-    Raises
-    ------
-    SourceError
-        With the message of the library, and where in this package it was called.
+    Returns
+    -------
+    context manager
+        Raises `SourceError` with the library's message; errors of this package pass through.
     """
     try:
         yield
@@ -132,8 +149,7 @@ def breakage_refused(what: str) -> Iterator[None]:
 def _is_breakage(error: BaseException) -> bool:
     if type(error).__module__.partition(".")[0] == "genept":
         return False
-    # Polars' panics are no Exception.
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"  # of Polars
 
 
 def _described(error: BaseException, what: str) -> str:
@@ -160,7 +176,17 @@ def _described(error: BaseException, what: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for a message: at most `SHOWN` of them, each cut to `LONGEST` characters."""
+    """Names for a message.
+
+    Parameters
+    ----------
+    names
+        At most `SHOWN` of them are shown, each cut to `LONGEST` characters.
+
+    Returns
+    -------
+    str
+    """
     shown = [
         name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in islice(names, SHOWN)
     ]
@@ -206,18 +232,38 @@ REMEDIES = {
 
 
 def error_code(error: ClientError) -> str:
-    """The S3 error code, or the HTTP status if the response had no body (HEAD)."""
+    """The S3 error code, or the HTTP status if the response had no body (HEAD).
+
+    Parameters
+    ----------
+    error
+        As botocore raised it.
+
+    Returns
+    -------
+    str
+    """
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def http_status(error: ClientError) -> int:
-    """The HTTP status of an error response; 0 if there is none."""
+    """The HTTP status of an error response; 0 if there is none.
+
+    Parameters
+    ----------
+    error
+        As botocore raised it.
+
+    Returns
+    -------
+    int
+    """
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 @contextmanager
 def explained(doing: str, where: str) -> Iterator[None]:
-    """Turn botocore's failures into a `StoreError`.
+    """Turn botocore's failures into a `StoreError`: what failed, where, and what to do about it.
 
     Parameters
     ----------
@@ -226,10 +272,10 @@ def explained(doing: str, where: str) -> Iterator[None]:
     where
         The store, such as ``"the bucket 'lake' at http://127.0.0.1:8333"``.
 
-    Raises
-    ------
-    StoreError
-        What failed, where, and what to do about it.
+    Returns
+    -------
+    context manager
+        Raises `StoreError`, or `UnreachableStoreError` if the store does not answer.
     """
     try:
         yield

@@ -70,6 +70,11 @@ def write_privately(path: Path, content: bytes) -> None:
 def sync(path: Path) -> None:
     """Flush a file, or the entries of a folder, to disk.
 
+    Parameters
+    ----------
+    path
+        The file or folder.
+
     Raises
     ------
     OSError

@@ -131,7 +131,14 @@ _PROC = Path("/proc")
 
 @cache
 def machine() -> str:
-    """Identity of this boot of this machine or container, within which process ids are unique."""
+    """Identity of this boot of this machine or container, within which process ids are unique.
+
+    Returns
+    -------
+    str
+        On Linux the id of the boot and the namespace of process ids; elsewhere name and hardware
+        address of the machine.
+    """
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         namespace = (_PROC / "self/ns/pid").readlink()
@@ -141,9 +148,18 @@ def machine() -> str:
 
 
 def started(pid: int) -> float | None:
-    """Start time of a process, independent of the wall clock; None if it has ended or is hidden.
+    """Start time of a process, independent of the wall clock.
 
-    On Linux in ticks since the machine started; elsewhere as the system keeps it.
+    Parameters
+    ----------
+    pid
+        Id of the process.
+
+    Returns
+    -------
+    float or None
+        On Linux in ticks since the machine started; elsewhere as the system keeps it. None if the
+        process has ended or is hidden.
     """
     if not (_PROC / "self/stat").exists():
         try:
@@ -160,7 +176,20 @@ def started(pid: int) -> float | None:
 
 
 def is_running(pid: int, since: float) -> bool:
-    """Whether the process of this id and start time still runs, as far as can be seen."""
+    """Whether a process still runs, as far as can be seen.
+
+    Parameters
+    ----------
+    pid
+        Id of the process.
+    since
+        Its start time, as `started` returned it: ids are used again.
+
+    Returns
+    -------
+    bool
+        True also for a hidden process of another user.
+    """
     if (seen := started(pid)) is not None:
         return seen == since
     try:
@@ -173,7 +202,13 @@ def is_running(pid: int, since: float) -> bool:
 
 
 def uptime() -> float:
-    """Seconds since the machine started, including sleep where the system counts it."""
+    """Time since the machine started, including sleep where the system counts it.
+
+    Returns
+    -------
+    float
+        Seconds.
+    """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
