@@ -19,13 +19,40 @@ ENSEMBL_GENE_ID = r"^ENSG\d{11}$"
 class Column:
     """One column: what it means, and what must be true of its values.
 
-    For a list column the bounds hold for its elements, and `norm` for the row's
-    Euclidean length. A rule that no check would read is refused. `deprecated` says, in the
-    release before the one that drops or retypes a column, what to read instead.
+    A rule that no check would read is refused.
 
-    `subject` says what a value names, such as ``collection``, where rows that a release adds
-    under a new value are explained by that value. `lasting` is false where a value may go
-    unnoticed, as a label may. How releases are compared by it is `genept.release.drift`'s business.
+    Parameters
+    ----------
+    name
+        Name in the table.
+    type
+        Arrow type of a row's value.
+    meaning
+        What a value says; never empty.
+    unit
+        Unit of the values, if they have one.
+    nullable
+        Whether a value may be missing.
+    minimum, maximum
+        Bounds of numbers; of a list column, of its elements.
+    allowed
+        All values that a text may have.
+    pattern
+        Regular expression that a text must match.
+    norm
+        Euclidean length of each row's vector.
+    deprecated
+        What to read instead, set in the release before the one that drops or retypes the column.
+    subject
+        What a value names, such as ``collection``: rows that a release adds under a new value are
+        explained by that value. How releases are compared by it is in `genept.release.drift`.
+    lasting
+        False where a value of `subject` may disappear from one release to the next, as a label may.
+
+    Raises
+    ------
+    ValueError
+        There is no meaning, or a rule does not apply to the type.
     """
 
     name: str
@@ -89,7 +116,20 @@ class Column:
     def field(self, dimension: int | None = None) -> pa.Field:
         """The Arrow field, with meaning and unit in its metadata.
 
-        A vector column needs the `dimension` of its space.
+        Parameters
+        ----------
+        dimension
+            Length of the vectors; needed for a vector column.
+
+        Returns
+        -------
+        pa.Field
+            A vector column as a list of `dimension` float32.
+
+        Raises
+        ------
+        ValueError
+            A vector column without a dimension.
         """
         type_ = self.type
         if self.is_vector:
@@ -110,13 +150,19 @@ class Table:
 
     Parameters
     ----------
+    name
+        Name, and folder in a release.
+    meaning
+        What a row of it is.
+    group
+        The subject it belongs to: the name of the package and of the Dagster group.
     key
         Columns that together identify a row, never empty. Rows are sorted by them.
+    columns
+        Its columns, in order.
     partition
         The columns (a prefix of the key) by whose values the table is split into files:
         so no two files can share a key.
-    group
-        The subject it belongs to: the name of the package and of the Dagster group.
     minimum_rows
         Fewer rows than this in the whole table fail its check.
     collection
@@ -126,6 +172,11 @@ class Table:
         Whether its rows are things that are missing or were kept out: fewer are no loss.
     deprecated
         Set in the release before the one that drops the table: what to read instead.
+
+    Raises
+    ------
+    ValueError
+        A column is declared twice, or `key`, `partition` or `collection` does not fit the columns.
     """
 
     name: str
