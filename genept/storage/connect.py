@@ -34,19 +34,22 @@ from genept.storage.access import Role
 from genept.storage.object_store import ObjectStore
 
 WRITERS: Final = 8
-
 ATTEMPTS: Final = 3
 """Attempts until a writer succeeds: a store may answer 409 to all concurrent writers."""
 
-
 REMEMBERED: Final = timedelta(days=1)
-
 NOT_A_HASH: Final = '"00000000000000000000000000000000"'
 
 
 @dataclass(frozen=True)
 class StoreProperty:
-    """A property that a store must have: whether it holds, and what was observed instead."""
+    """A property that a store must have.
+
+    Parameters
+    ----------
+    name, holds, seen
+        What it is, whether the store has it, and what was observed instead; empty if it has.
+    """
 
     name: str
     holds: bool
@@ -237,7 +240,6 @@ _TESTS: Final[dict[str, Test]] = {
     f"of {WRITERS} who replace at once, one succeeds": _one_swaps,
     "lists what was just written, and not what was just deleted": _lists_what_is_there,
 }
-
 
 WRITING: Final[tuple[Role, ...]] = ("writer", "publisher")
 

@@ -25,7 +25,15 @@ LEFT_AGE: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class StaleCopies:
-    """Files of a cache folder that may be deleted, and why."""
+    """Files of a cache folder that may be deleted, and why.
+
+    Parameters
+    ----------
+    why
+        Reason, for the person who decides.
+    files
+        Paths of the files; they may be gone by the time they are deleted.
+    """
 
     why: str
     files: tuple[Path, ...]
@@ -178,6 +186,11 @@ def duckdb_connection(store: ObjectStore) -> duckdb.DuckDBPyConnection:
     ----------
     store
         The bucket, whose credentials the connection gets.
+
+    Returns
+    -------
+    DuckDBPyConnection
+        Its extensions are those installed with the package: it downloads none.
 
     Raises
     ------

@@ -45,7 +45,17 @@ class TableContractError(StoreError):
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A finished local parquet file."""
+    """A finished local parquet file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sha256
+        SHA-256 of its content, as hex digits.
+    bytes, rows
+        Size of the file, and number of its rows.
+    """
 
     path: Path
     sha256: str

@@ -24,6 +24,16 @@ from genept.storage.parquet import Rows, WrittenFile
 def sha256_of(*values: object) -> str:
     """Return the SHA-256 of values in canonical JSON, as hex digits.
 
+    Parameters
+    ----------
+    values
+        JSON values; mappings are hashed in order of their keys.
+
+    Returns
+    -------
+    str
+        64 hex digits.
+
     Examples
     --------
     >>> sha256_of("genes", {"rows": 2})[:12] == sha256_of("genes", {"rows": 2})[:12]
@@ -34,7 +44,18 @@ def sha256_of(*values: object) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file, as hex digits."""
+    """Return the SHA-256 of a file.
+
+    Parameters
+    ----------
+    path
+        The file, of any size.
+
+    Returns
+    -------
+    str
+        64 hex digits.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -142,7 +163,21 @@ class NewPart:
 
 @dataclass(frozen=True)
 class Part:
-    """One partition of a table, or a numbered piece of it, stored under `key` of the lake."""
+    """One partition of a table, or a numbered piece of it, as it is stored in the lake.
+
+    Parameters
+    ----------
+    table, partition, number
+        As in `NewPart`.
+    key
+        Key of the parquet file in the bucket.
+    bytes, sha256, rows
+        Size, SHA-256 (hex digits) and number of rows of the file.
+    dimension
+        Length of the vectors; None if the table has no vector column.
+    origin
+        What the part was computed from: `Origin.as_dict`.
+    """
 
     table: str
     partition: tuple[str, ...]
@@ -157,7 +192,15 @@ class Part:
 
 @dataclass(frozen=True)
 class StoredTable:
-    """A table as its parts, in order of their partitions."""
+    """A table in the lake.
+
+    Parameters
+    ----------
+    table
+        Name of the table.
+    parts
+        Its parts, in order of their partitions.
+    """
 
     table: str
     parts: tuple[Part, ...]

@@ -42,15 +42,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, PutObjectRequestTypeDef
 
-
 CONNECT_TIMEOUT: Final = 5.0
-
 READ_TIMEOUT: Final = 60.0
-
 ATTEMPTS: Final = 4
-
 CONNECTIONS: Final = 32
-
 CHUNK: Final = 1 << 20
 
 
@@ -81,7 +76,17 @@ def connect(session: boto3.Session, endpoint_url: str | None, read_timeout: floa
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether `url` names a loopback address."""
+    """Return whether an address is on the loopback of this machine.
+
+    Parameters
+    ----------
+    url
+        Of host names only ``localhost`` counts; none is resolved.
+
+    Returns
+    -------
+    bool
+    """
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -92,10 +97,7 @@ def is_loopback(url: str) -> bool:
 def chunks(body: StreamingBody) -> Iterator[bytes]:
     """Yield the body in chunks, and close it.
 
-    Raises
-    ------
-    ResponseStreamingError
-        The body was cut short or timed out; botocore does not retry then.
+    Raises `ResponseStreamingError` if the body was cut short or timed out: botocore does not retry.
     """
     with closing(body):
         try:
@@ -125,14 +127,19 @@ reconsidering = retry(
 )
 """Decorator: repeats a conditional write that was answered by 409 (concurrent writes)."""
 
-
 Stream = io.BytesIO | io.BufferedReader
 """A body that can be read again from its start."""
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """Metadata of an object. The `etag` is not a hash of the content."""
+    """Metadata of an object.
+
+    Parameters
+    ----------
+    key, bytes, etag, last_modified
+        Key, size, ETag (not a hash of the content), and time of the write by the store's clock.
+    """
 
     key: str
     bytes: int
@@ -166,10 +173,8 @@ def opened(body: bytes | Path) -> Iterator[tuple[Stream, int]]:
 SINGLE_REQUEST_BYTES: Final = 5 << 30
 """Maximum size of one S3 request; only larger bodies are uploaded in parts.
 
-The limit is not lower, because SeaweedFS 4.48 lets two concurrent uploads in parts both succeed,
-so that one overwrites the other.
+SeaweedFS 4.48 lets two concurrent uploads in parts both succeed, so that one overwrites the other.
 """
-
 
 PART_BYTES: Final = 32 << 20
 """Bytes of a part; with at most 10,000 parts, an object can have 335 GB."""
@@ -235,12 +240,7 @@ def upload_in_parts(
 ) -> None:
     """Upload `body` in parts; the object is created at the end, if `key` is free.
 
-    Raises
-    ------
-    StoreError
-        The body does not have the SHA-256 `sha256`. Nothing was written.
-    ClientError
-        The store refused; 412 if an object is stored under `key`. The upload was aborted.
+    Raises `StoreError` for another SHA-256, `ClientError` if the store refuses (412: key in use).
     """
     body.seek(0)
     upload = client.create_multipart_upload(
