@@ -89,7 +89,18 @@ class Hold(Document):
 
 
 def current_hold(releases: Releases) -> Hold | None:
-    """Return the hold of the last run against the current release; None if it was not held."""
+    """Return the hold of the last run against the current release.
+
+    Parameters
+    ----------
+    releases
+        The releases of the product.
+
+    Returns
+    -------
+    Hold or None
+        None if the last run was not held, or nothing is released.
+    """
     pointer = releases.pointer()
     hold = _held(releases, pointer).read()[0] if pointer else None
     return hold if hold is not None and hold.changes else None
@@ -187,7 +198,18 @@ class Approval(Document):
 
 
 def approvals(releases: Releases) -> list[Approval]:
-    """Return the approvals that hold for the next release."""
+    """Return the approvals that hold for the next release.
+
+    Parameters
+    ----------
+    releases
+        The releases of the product.
+
+    Returns
+    -------
+    list of Approval
+        Those against the current release, in order of their keys.
+    """
     pointer = releases.pointer()
     if pointer is None:
         return []
@@ -197,7 +219,20 @@ def approvals(releases: Releases) -> list[Approval]:
 
 
 def not_approved(changes: Sequence[Change], given: Sequence[Approval]) -> list[Change]:
-    """Return the changes that no approval covers."""
+    """Return the changes that no approval covers.
+
+    Parameters
+    ----------
+    changes
+        Changes that need an approval.
+    given
+        Approvals for the next release.
+
+    Returns
+    -------
+    list of Change
+        In the order of `changes`.
+    """
     return [change for change in changes if not any(approval.covers(change) for approval in given)]
 
 
@@ -296,7 +331,18 @@ def approve(
 
 
 def approval_page(given: Sequence[Approval]) -> dict[str, bytes]:
-    """Return the audit page that lists approvals, by path; empty without approvals."""
+    """Return the audit page that lists approvals.
+
+    Parameters
+    ----------
+    given
+        Approvals that the release was published with.
+
+    Returns
+    -------
+    dict of str to bytes
+        Markdown by path below the release's `audit/`; empty without approvals.
+    """
     if not given:
         return {}
     lines = ["# Approved", ""]

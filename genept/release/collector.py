@@ -35,7 +35,17 @@ AT_ONCE: Final = 500
 
 @dataclass(frozen=True)
 class Listed:
-    """Garbage, and the time at which each key was listed."""
+    """Garbage, and the time at which each key was listed.
+
+    Parameters
+    ----------
+    garbage
+        What may be deleted once it has been listed for long enough.
+    since
+        When each key was first listed, by key.
+    now
+        Time of this listing, by the store's clock unless the caller gave another.
+    """
 
     garbage: tuple[Garbage, ...]
     since: dict[str, datetime]
@@ -64,6 +74,11 @@ def list_garbage(
         By default the time by the store's clock, which also dates objects.
     part_age, accepted
         As in `find_garbage`.
+
+    Returns
+    -------
+    Listed
+        The garbage; a key that was listed before keeps its time.
     """
     now = now or releases.marks.touch()
     garbage = find_garbage(releases, now=now, part_age=part_age, accepted=accepted)

@@ -100,7 +100,20 @@ def find_garbage(
 
 
 def broken_chain(releases: Releases, accepted: Collection[str] = ()) -> str | None:
-    """Return why no release can be collected: manifests are missing. None if none is missing."""
+    """Explain why no folder of a release can be collected: manifests of releases are missing.
+
+    Parameters
+    ----------
+    releases
+        The releases of the product.
+    accepted
+        Ids of releases whose missing manifest is accepted as lost.
+
+    Returns
+    -------
+    str or None
+        Which manifests are missing, and what to do; None if none is.
+    """
     history = releases.history()
     if not (
         missing := [release_id for release_id in history.missing if release_id not in accepted]

@@ -80,7 +80,15 @@ class ReleaseCandidate:
 
 @dataclass(frozen=True)
 class Published:
-    """The release that is current after publishing, and whether this call published it."""
+    """The outcome of publishing.
+
+    Parameters
+    ----------
+    manifest
+        Of the release that is current afterwards.
+    is_new
+        Whether this call published it; false if the content did not change.
+    """
 
     manifest: Manifest
     is_new: bool

@@ -76,7 +76,18 @@ def keep_metrics(
 
 
 def metrics_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Return rows of table `run_metrics` as a frame of its schema."""
+    """Return rows of table `run_metrics` as a frame of its schema.
+
+    Parameters
+    ----------
+    rows
+        One mapping per step, with every column of the table by name.
+
+    Returns
+    -------
+    pl.DataFrame
+        In the order of `rows`.
+    """
     schema = {
         column.name: pl.List(pl.String) if column.is_list else _TYPES[str(column.type)]
         for column in WORKING_TABLES["run_metrics"].columns
@@ -85,7 +96,19 @@ def metrics_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 
 def cost_by_run(metrics: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per run, oldest first: sums over its steps, and the maximum of memory."""
+    """Sum the costs of each run.
+
+    Parameters
+    ----------
+    metrics
+        Rows of table `run_metrics`, one per step.
+
+    Returns
+    -------
+    pl.DataFrame
+        One row per run, oldest first: `run_id`, `job`, `night`, `outcome`, `started_at`, sums of
+        `seconds`, `bytes` and `tokens`, and the maximum of `peak_memory` (bytes).
+    """
     return (
         metrics.group_by("run_id", "job", "night", "outcome")
         .agg(
@@ -98,7 +121,18 @@ def cost_by_run(metrics: pl.DataFrame) -> pl.DataFrame:
 
 
 def cost_picture(metrics: pl.DataFrame) -> bytes:
-    """Draw the costs of the last runs (time, bytes, tokens, memory) as a PNG."""
+    """Draw the costs of the last runs: time, bytes, tokens and memory.
+
+    Parameters
+    ----------
+    metrics
+        Rows of table `run_metrics`, one per step.
+
+    Returns
+    -------
+    bytes
+        A PNG of 640 × 480 pixels; failed runs are red.
+    """
     runs = cost_by_run(metrics).tail(SHOWN)
     figure = new_figure((8, 6), dpi=80)
     panels = figure.subplots(len(MEASURES), 1, sharex=True)
