@@ -111,7 +111,13 @@ class Refused:
 
 @dataclass(frozen=True)
 class Replaced:
-    """A drop of which another version was uploaded while it was read; that version counts."""
+    """A drop of which another version was uploaded while it was read; that version counts.
+
+    Parameters
+    ----------
+    drop
+        The drop as it was read; what is in the inbox now is read next time.
+    """
 
     drop: Drop
 

@@ -74,8 +74,15 @@ def merge_rows(rows: sp.csr_matrix, axis: GeneAxis, order: npt.NDArray[np.int64]
     ----------
     rows
         Observations × input columns, float32.
+    axis
+        Gene of each input column; columns without one are left out.
     order
         Which row comes first, second, …; all or some of them.
+
+    Returns
+    -------
+    MergedRows
+        One row per entry of `order`, over the genes of the axis.
     """
     n_rows, n_genes = order.size, len(axis.ensembl_gene_ids)
     n_values = int(np.diff(rows.indptr)[order].sum())

@@ -161,6 +161,10 @@ def named_by_owner(sources: Sequence[Source]) -> Iterator[None]:
     sources
         The files. An error that names none of them is taken to be about the first.
 
+    Returns
+    -------
+    context manager
+
     Raises
     ------
     SourceError, StoreError
