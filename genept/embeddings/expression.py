@@ -156,6 +156,8 @@ def axis_genes(lake: Lake, axis: Part) -> tuple[str, ...]:
 
     Parameters
     ----------
+    lake
+        The lake that holds the axis.
     axis
         The collection's part of table `gene_axis`.
 

@@ -49,6 +49,12 @@ class Shard:
     ----------
     kind, unit
         Of the collection.
+    gene_embeddings
+        Vectors of the space: its part of table `gene_embeddings`.
+    axis
+        The collection's part of table `gene_axis`.
+    expression
+        The part to embed: one shard of the collection.
     n_observations
         Of the whole collection.
     is_alone
@@ -155,6 +161,10 @@ def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[
 
     Parameters
     ----------
+    lake
+        Where their parts are, and where the vectors are stored.
+    shards
+        Shards of any collections and spaces.
     workers
         How many processes, or threads.
 

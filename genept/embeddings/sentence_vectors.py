@@ -89,8 +89,26 @@ def embed_sentences(
 
     Parameters
     ----------
+    lake
+        Where the parts are, and where the vectors are stored.
+    kind, unit
+        Of the collection.
+    observations, axis, expression
+        The collection's parts of tables `observations`, `gene_axis` and `expression`.
+    embedder
+        The text model.
+    product
+        Key prefix of the cache of vectors.
+    sampling
+        Which observations are embedded.
+    caps
+        Limits on what may be embedded anew; none by default.
+    top
+        Most gene names in a sentence.
+    runner
+        Runs the batches of texts.
     say
-        Called with the forecast before the first request, if anything is to be embedded.
+        Called with the forecast before the first request, unless the lake holds the parts already.
 
     Returns
     -------
