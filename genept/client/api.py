@@ -61,9 +61,16 @@ def load_table(
     keep
         Fetch the files whole and keep them on this machine. What was kept once is read from
         there from then on, also when the store is out of reach.
+    settings
+        Where the releases are; by default as the environment and ``genept.toml`` say.
     **partition
         Values of the columns that the table is split by, such as
         ``space="minilm-l6-v2/name-go"``. Files of other values are not opened.
+
+    Returns
+    -------
+    pl.LazyFrame
+        Rows of the files that match, each file sorted by the table's key.
 
     Raises
     ------
@@ -102,11 +109,17 @@ def load_embeddings(
     ----------
     table
         With a collection it may be left out: cells or samples are found by themselves.
+    space
+        Id of the space, such as ``minilm-l6-v2/name-go``.
+    collection
+        Id of the collection whose cells or samples are read; None: genes.
     method
         How genes were combined, for cells and samples.
     ids
         Only these Ensembl ids, or observation ids: fetched by themselves, in three small
         requests, unless the whole file is on this machine already.
+    release, settings
+        As for `load_table`.
 
     Returns
     -------

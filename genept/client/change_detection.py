@@ -71,6 +71,16 @@ class InputVersions:
 def read_input_versions(platform: Platform) -> InputVersions:
     """Read the versions of all inputs of a release; fetch a source that has changed.
 
+    Parameters
+    ----------
+    platform
+        The installation, with its sources, settings and what users registered.
+
+    Returns
+    -------
+    InputVersions
+        Of the sources, code, libraries, settings, collections, spaces, vectors and ensembles.
+
     Raises
     ------
     ValueError

@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 
 class Installation:
-    """What an installation has, before any text is embedded."""
+    """What an installation has, before any text is embedded.
+
+    Parameters
+    ----------
+    settings
+        Settings of the installation. What they name is opened when it is first used.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

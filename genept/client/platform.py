@@ -62,8 +62,10 @@ class Platform(Installation):
 
     Parameters
     ----------
+    settings
+        Settings of the installation.
     runner
-        Who runs the batches of texts that are to be embedded.
+        Runs the batches of texts that are to be embedded.
     """
 
     def __init__(self, settings: Settings, *, runner: Runner = plain_loop) -> None:

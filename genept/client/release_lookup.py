@@ -34,7 +34,26 @@ class Resolved:
 
 
 def open_releases(settings: Settings | None = None, *, role: Role = "reader") -> Releases:
-    """The releases of an installation; by default of the one in this folder, to be read."""
+    """The releases of an installation.
+
+    Parameters
+    ----------
+    settings
+        Of the installation; by default as the environment and ``genept.toml`` say.
+    role
+        Role whose keys the embedded server is used with; by default they may only read.
+
+    Returns
+    -------
+    Releases
+        Of the product that the settings name.
+
+    Raises
+    ------
+    StoreError
+        The embedded server does not start, or `role` writes and the store lacks a property that
+        writing needs.
+    """
     settings = settings or Settings()
     lake = Lake(open_store(settings, role), settings.product, settings.state / "cache" / "parts")
     return Releases(lake, settings.product)
@@ -42,6 +61,18 @@ def open_releases(settings: Settings | None = None, *, role: Role = "reader") ->
 
 def resolve(release: str = LATEST, settings: Settings | None = None) -> Resolved:
     """The release of an id, or the current one; the remembered one if the store does not answer.
+
+    Parameters
+    ----------
+    release
+        Id of a release, or ``latest``.
+    settings
+        As for `open_releases`.
+
+    Returns
+    -------
+    Resolved
+        The release; `OfflineWarning` is issued if it is the remembered one.
 
     Raises
     ------

@@ -28,19 +28,32 @@ SCHEMA: Final = {"id": pl.String, "label": pl.String, "about": pl.String, "cosin
 
 @dataclass(frozen=True)
 class Answer:
-    """What lies nearest: `id`, `label`, `about`, `cosine`, nearest first; and how it was asked."""
+    """What lies nearest to a query.
+
+    Parameters
+    ----------
+    rows
+        `id`, `label`, `about` (description of a gene, or collection of a cell or sample) and
+        `cosine`, nearest first.
+    asked
+        The query in words, for a title.
+    """
 
     rows: pl.DataFrame
     asked: str
 
 
 class SpaceSearch:
-    """One space of one release, ready to be asked.
+    """One space of one release, ready to be searched.
 
     Parameters
     ----------
+    platform
+        The installation; its embedders embed the texts of queries.
     space
         Id of a space that the release holds.
+    release
+        Id of a release, or ``latest``.
     """
 
     def __init__(self, platform: Platform, space: str, *, release: str = LATEST) -> None:

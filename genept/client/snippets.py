@@ -21,7 +21,15 @@ LEAST_LINES: Final = 20
 
 @dataclass(frozen=True)
 class Snippets:
-    """Snippets that read one release, whatever is current by then."""
+    """Snippets that read one release, whichever is current when they run.
+
+    Parameters
+    ----------
+    files
+        Files of the releases, with their bucket.
+    manifest
+        Manifest of the release that the snippets read.
+    """
 
     files: ReleasedFiles
     manifest: Manifest

@@ -37,7 +37,20 @@ SECTIONS = {
 
 
 def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes]:
-    """The page and its style, by path under the release's `audit/`."""
+    """The page that describes a release, and its style.
+
+    Parameters
+    ----------
+    manifest
+        Manifest of the release.
+    files
+        Files of the releases, from which tables are read.
+
+    Returns
+    -------
+    Mapping of str to bytes
+        HTML and CSS by path under the release's `audit/`.
+    """
     collections = read_table(files, manifest, "collections")
     bodies = {
         "use": _use(manifest, files),
