@@ -31,7 +31,15 @@ HEADLINES = {
 
 
 def print_report(settings: Settings, *, is_new: bool) -> None:
-    """Print the current release to standard output."""
+    """Print the tables, main results and reading code of the current release to standard output.
+
+    Parameters
+    ----------
+    settings
+        Of the installation that published it.
+    is_new
+        Whether the run that is reported made the release; otherwise it changed nothing.
+    """
     out = open_console(soft_wrap=True)
     releases = open_releases(settings)
     manifest = releases.current()
