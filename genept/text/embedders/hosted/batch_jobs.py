@@ -193,7 +193,18 @@ class BatchJobs:
 
 
 def packed_jobs(texts: Sequence[str]) -> list[list[str]]:
-    """Texts as batches that the service accepts."""
+    """Split texts into batches that the service accepts.
+
+    Parameters
+    ----------
+    texts
+        Texts to embed.
+
+    Returns
+    -------
+    list of list of str
+        At most `JOB_TEXTS` texts and `JOB_BYTES` bytes of UTF-8 each, in the order of `texts`.
+    """
     jobs: list[list[str]] = []
     left = 0
     for text in texts:

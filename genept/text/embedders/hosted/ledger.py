@@ -96,12 +96,34 @@ def new_payment(
 
 
 def payments_as_json(payments: Iterable[Payment]) -> bytes:
-    """Payments as they are stored in a shard."""
+    """Encode payments for the metadata of a shard.
+
+    Parameters
+    ----------
+    payments
+        What was paid for the vectors of the shard.
+
+    Returns
+    -------
+    bytes
+        A JSON list, as `payments_in` reads it.
+    """
     return json.dumps([asdict(payment) for payment in payments], sort_keys=True).encode()
 
 
 def payments_in(metadata: Mapping[bytes, bytes] | None) -> list[Payment]:
-    """The payments in a shard's metadata; none in shards that cost nothing."""
+    """Decode the payments of a shard.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of the shard's parquet schema; None if it has none.
+
+    Returns
+    -------
+    list of Payment
+        Empty for a shard that cost nothing.
+    """
     return [Payment(**entry) for entry in json.loads((metadata or {}).get(PAYMENTS, b"[]"))]
 
 
