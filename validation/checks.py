@@ -113,7 +113,20 @@ def _matrices(lake: Lake, table: Table, stored: StoredTable) -> tuple[list[str],
 
 
 def evidence_pages(lake: Lake, evidence: Iterable[CheckEvidence]) -> dict[str, bytes]:
-    """Return the rendered results and their index, by path below a release's `audit/`."""
+    """Return the rendered results of checks, and their index.
+
+    Parameters
+    ----------
+    lake
+        The lake, whose bucket holds the rendered results.
+    evidence
+        One result per table.
+
+    Returns
+    -------
+    dict of str to bytes
+        HTML by path below a release's `audit/`.
+    """
     evidence = list(evidence)
     pages = {f"checks/{checked.table}.html": lake.store.get(checked.page) for checked in evidence}
     return {"checks/index.html": index_page(evidence), **pages}
@@ -198,7 +211,20 @@ def _is_csr(n_genes: int) -> pl.Expr:
 
 
 def doubled_targets(lake: Lake, axis: StoredTable) -> list[str]:
-    """Find genes that are more than once on the axis of a collection; a sentence for each."""
+    """Find genes that are more than once on the axis of a collection.
+
+    Parameters
+    ----------
+    lake
+        The lake of the table.
+    axis
+        Table `gene_axis`.
+
+    Returns
+    -------
+    list of str
+        One sentence per collection with such genes.
+    """
     findings = []
     for part in axis.parts:
         genes = lake.read(part, ["ensembl_gene_id"])
