@@ -91,7 +91,8 @@ def labelled(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
     Yields
     ------
     task, position, name, label
-        Task; row in its file, from 0; gene as published; class.
+        Task; row in its file (of the two lists of promoters: in both, one after the other), from
+        0; gene as published; class.
 
     Raises
     ------
@@ -122,8 +123,8 @@ def paired(files: Mapping[str, AvailableFile]) -> Iterator[Paired]:
     Raises
     ------
     SourceError
-        A file lacks a column, has a value that is not expected, or fits its labels' file in number
-        of lines no longer.
+        A file lacks a column, has a value that is not expected, or has another number of lines
+        than the file of its labels.
     """
     for split in PAIR_SPLITS:
         names, values = (files.get(f"gene2vec-{split}-{what}") for what in ("text", "label"))

@@ -71,7 +71,7 @@ def parse_sources(archives: Archives, collection: Collection) -> ParsedCollectio
     Returns
     -------
     ParsedCollection
-        As of `parse_collection`.
+        Genes as published, observations, expression and drug responses.
 
     Raises
     ------

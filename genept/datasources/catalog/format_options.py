@@ -100,7 +100,15 @@ class ParquetOptions(JoinedOptions):
 
 
 class RectangleOptions(FormatOptions):
-    """Genes × cells in a zipped CSV, labels in another."""
+    """Genes × cells in a zipped CSV, labels in another.
+
+    Attributes
+    ----------
+    counts, annotations
+        Paths in the archive of the zips of the counts and of the cell types.
+    tissue
+        Tissue of all cells.
+    """
 
     counts: str
     annotations: str
@@ -110,8 +118,16 @@ class RectangleOptions(FormatOptions):
 class GdscOptions(FormatOptions):
     """Cell lines as torch tensors, gene names, responses, and a line annotation.
 
-    The annotation comes from the second of the collection's sources. `structures` names a
-    pickled dictionary from drugs to SMILES, which models of drug response read.
+    Attributes
+    ----------
+    expression, genes, responses
+        Paths in the first source: pickled tensors, gene names in their order, ln(IC50) per line
+        and drug.
+    annotations
+        Path in the second source of the gzipped table of lines.
+    structures
+        Path in the first source of a pickled dictionary from drugs to SMILES, which models of drug
+        response read.
     """
 
     expression: str
@@ -127,7 +143,17 @@ class GdscOptions(FormatOptions):
 
 
 class TcgaOptions(FormatOptions):
-    """Which cohort, and which column of which file holds the diagnosis."""
+    """Which cohort, and which column of which file holds the diagnosis.
+
+    Attributes
+    ----------
+    cohort
+        Folder of the cohort in the archive.
+    tissue
+        Tissue of all observations.
+    label_file, label_column
+        File in that folder, and its column of diagnoses.
+    """
 
     cohort: str
     tissue: str
@@ -138,7 +164,17 @@ class TcgaOptions(FormatOptions):
 
 
 class OmicsbenchOptions(FormatOptions):
-    """Which study, and what its conditions are called here."""
+    """Which study, and what its conditions are called here.
+
+    Attributes
+    ----------
+    study
+        Folder of the study in the archive.
+    tissue
+        Tissue of all samples.
+    diagnoses
+        Published condition to diagnosis; another condition is refused.
+    """
 
     study: str
     tissue: str

@@ -99,7 +99,13 @@ class MetadataTable(TableFile):
 
 
 class LookupTable(TableFile):
-    """A pinned table of names: what is published, and what it means here."""
+    """A pinned table of names: what is published, and what it means here.
+
+    Attributes
+    ----------
+    published, ours
+        Its column of published names, and that of the names used here.
+    """
 
     published: str
     ours: str

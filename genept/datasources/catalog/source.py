@@ -38,7 +38,13 @@ class Entry(BaseModel):
 class PublishedChecksum(Entry):
     """A file of checksums that the publisher keeps beside the data.
 
-    Either the digest alone, or lines of digest and file name as `md5sum` writes them.
+    Attributes
+    ----------
+    algorithm
+        Hash function of the digests.
+    address
+        Address of the file: the digest alone, or lines of digest and file name as `md5sum` writes
+        them.
     """
 
     algorithm: Literal["md5", "sha1", "sha256"]

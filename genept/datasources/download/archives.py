@@ -79,8 +79,15 @@ class Archives:
 
         Parameters
         ----------
+        source_id
+            Id in the catalogue, or `entry:value`.
         refresh
             Check an unpinned source for a new version now.
+
+        Returns
+        -------
+        Path
+            File in `folder`, or in a mirror's folder.
 
         Raises
         ------
@@ -131,7 +138,19 @@ class Archives:
 
     @contextmanager
     def open_member(self, source_id: str, name: str) -> Iterator[BinaryIO]:
-        """Stream one member; `name` is its path or the end of it, and must fit exactly one.
+        """Stream one member of a zip or tar, unpacked, under caps.
+
+        Parameters
+        ----------
+        source_id
+            Id in the catalogue, or `entry:value`.
+        name
+            Path of the member, or the end of it; must fit exactly one.
+
+        Yields
+        ------
+        BinaryIO
+            Bytes of the member.
 
         Raises
         ------

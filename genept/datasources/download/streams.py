@@ -228,7 +228,7 @@ class AvailableFile:
     sha256
         Hash of that file.
     release
-        Id and date of publication; where no date is known, id and begin of the hash.
+        Id and date of publication; where no date is known, id and 12 digits of the hash.
     opener
         Opens the unpacked bytes, or those of the table in an archive.
     """
