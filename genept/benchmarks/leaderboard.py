@@ -43,7 +43,7 @@ _CODE: Final = (
 
 
 def score(lake: Lake, inputs: TaskInputs, predicted: Sequence[Part]) -> list[Part]:
-    """One task's part of table `benchmark_results`, and of the working differences."""
+    """Scores of one task: its part of table `benchmark_results`, and of the working differences."""
     task = inputs.task
     origin = Origin(
         code=_CODE,
@@ -110,7 +110,10 @@ def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Res
 
 
 def _confused(task: Task, rows: pl.DataFrame) -> Iterator[NewPart]:
-    """What labels were taken for where the task decides, if it predicts labels at all."""
+    """Published and predicted labels, counted, under the deciding head and split.
+
+    Nothing for tasks that predict scores instead of labels.
+    """
     labelled = rows.filter(model=task.model, split=task.clean).drop_nulls("predicted")
     if not labelled.height:
         return
@@ -190,7 +193,7 @@ def run_tasks(
     tasks
         Tasks by id.
     together
-        Whether all spaces are scored as one ensemble, too: see `task_inputs.entries`.
+        Whether all spaces are scored as one ensemble, too: see `tasks.entries`.
     further
         Parts of other tasks, such as those on cells: their differences are corrected together.
     advance
@@ -199,7 +202,9 @@ def run_tasks(
     Returns
     -------
     tuple of list of Part and dict
-        Parts, and by task or task and space why it was not scored.
+        Parts of `benchmark_results`, `benchmark_comparisons` and `benchmark_confusions`, with
+        working tables of differences and confusions; by task, or ``task/space``, why it was not
+        scored.
     """
     parts: list[Part] = [*further]
     remarks: dict[str, str] = {}

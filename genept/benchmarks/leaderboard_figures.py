@@ -59,7 +59,7 @@ class ReportFigure:
 
 
 def task_scores(read: Read) -> pl.DataFrame:
-    """Every space on every task, one score each, beside the control that it must beat."""
+    """Every space on every task, one score each, beside the best control that it must beat."""
     frames = [read("benchmark_results")]
     if (evaluations := read("model_evaluations")).width:
         frames.append(sample_tasks(evaluations))
@@ -98,7 +98,7 @@ def report_figures(read: Read, recipes: dict[str, Recipe]) -> Iterator[ReportFig
 
 
 def cells_in_words(comparisons: pl.DataFrame) -> list[str]:
-    """Which differences between representations of cells are real, a sentence each.
+    """Which differences between representations of cells are significant, a sentence each.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def cells_in_words(comparisons: pl.DataFrame) -> list[str]:
     Returns
     -------
     list of str
-        One sentence per difference.
+        One sentence per difference; those with shuffled or permuted controls are left out.
     """
     if not comparisons.width:
         return []
@@ -218,7 +218,7 @@ def _programs(read: Read) -> Iterator[ReportFigure]:
 
 
 def program_names(members: pl.DataFrame, terms: pl.DataFrame, space: str) -> dict[int, str]:
-    """What to call each program: its surest term, and the genes nearest to its mean."""
+    """Title of each program: its most significant term, and the genes nearest to its mean."""
     nearest = members.sort(["similarity", "symbol"], descending=[True, False])
     symbols = nearest.group_by("program").agg(pl.col("symbol").head(SYMBOLS_SHOWN))
     named = {number: ", ".join(few) for number, few in symbols.iter_rows()}

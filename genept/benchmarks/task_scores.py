@@ -138,7 +138,7 @@ def beside_controls(results: pl.DataFrame) -> pl.DataFrame:
 
 
 def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
-    """What a representation must beat, among those that were scored.
+    """Controls that a representation must beat, among those that were scored.
 
     Chance (random vectors, majority, gene frequency) and expression; its own shuffled and
     permuted variants; TF-IDF of the same texts; the name alone.
@@ -161,7 +161,7 @@ def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
 
 
 def representations(scores: pl.DataFrame, *, controls: bool = False) -> list[str]:
-    """Names by the number of tasks that they were asked and then by name; controls last."""
+    """Names by the number of tasks that they were scored on, then by name; controls last."""
     counted = scores.group_by("representation", "is_control").agg(pl.len().alias("n"))
     shown = counted if controls else counted.filter(~pl.col("is_control"))
     ordered = shown.sort(["is_control", "n", "representation"], descending=[False, True, False])
@@ -195,10 +195,10 @@ def _nothing(results: pl.DataFrame) -> pl.DataFrame:
 
 
 def mean_ranks(scores: pl.DataFrame) -> tuple[dict[str, float], list[str]]:
-    """Mean rank of each representation over the tasks that all of them were asked; ties share.
+    """Mean rank of each representation over the tasks that all of them were scored on; ties share.
 
-    Those that were asked most tasks decide which tasks: representations are added in the order
-    of how much they were asked while three tasks in common are left.
+    Representations are added in the order of the number of their tasks, as long as three tasks (or
+    all, where there are fewer) remain in common.
 
     Returns
     -------

@@ -189,7 +189,7 @@ def resampled_labels(
     truth, predicted
         Published and predicted label of each row, shape (n,).
     units
-        The honest unit of each row: the cell, or the donor that was left out.
+        Independent unit of each row: the cell, or the donor that was left out.
     metrics
         Names from `scores.CLASSIFICATION_METRICS`.
     seed, n_resamples
@@ -344,7 +344,7 @@ def corrected(differences: pl.DataFrame) -> pl.DataFrame:
 
 
 def in_words(comparisons: pl.DataFrame) -> list[str]:
-    """Which differences are real and which are not, a sentence each.
+    """Which differences are significant and which are not, a sentence each.
 
     Parameters
     ----------

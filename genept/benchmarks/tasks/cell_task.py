@@ -76,18 +76,22 @@ SEED: Final = 2023
 EXPRESSION_CONTROL: Final = "expression-pca-50"
 
 CENTRED: Final = ":centred"
+"""Ends the name of a representation whose vectors are less the mean of the training cells."""
 
 PERMUTED: Final = "@permuted-labels"
 
 NEIGHBOURS: Final = f"{N_NEIGHBOURS}-nn-cosine"
+"""Name of the classifier of cells, and of the neighbourhood of mixing scores."""
 
 DECIDING: Final = "macro_f1"
+"""Metric that decides on cell types."""
 
 CLUSTERS: Final = "cell-clustering"
 
 MIXING: Final = "batch-mixing"
 
 WHOLE: Final = "all-cells"
+"""Split of tasks that leave no cell out."""
 
 
 _CODE: Final = (

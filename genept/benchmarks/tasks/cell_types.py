@@ -118,7 +118,7 @@ def centred(vectors: NDArray[np.float32], train: Indices) -> NDArray[np.float32]
     """Vectors less the mean of the training cells.
 
     Pooled vectors are nearly parallel (their cosines exceed .99), because all cells share the
-    genes that are everywhere; what is left after the mean is what tells cells apart.
+    genes that every cell expresses; the differences between cells are what remains.
     """
     shifted: NDArray[np.float32] = vectors - vectors[train].mean(axis=0, dtype=np.float64)
     return shifted.astype(np.float32)

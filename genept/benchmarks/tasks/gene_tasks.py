@@ -231,7 +231,7 @@ class MembershipTask(GeneTask):
         return named.unique(["ensembl_gene_id", "label"], keep="first", maintain_order=True)
 
     def unfit(self, rows: pl.DataFrame) -> str | None:
-        """Fewer than two terms of a size to be asked for."""
+        """Why fewer than two terms have a size that is scored; None if two or more have."""
         n = self._sized(rows)["label"].n_unique()
         sizes = f"{self.smallest} to {self.largest:,} genes"
         return None if n > 1 else f"{n} terms have {sizes}, and two are needed"

@@ -169,7 +169,7 @@ class InteractionTask(PairTask):
         """No publisher's split."""
 
     def permuted(self, rows: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
-        """Partners dealt out anew among the same genes."""
+        """The same genes with their partners permuted."""
         scored = rows.filter(fate="scored")
         return drawn_pairs(scored, scored.clear(), seed).with_columns(label=pl.lit(1, pl.Int64))
 
@@ -182,9 +182,8 @@ def with_drawn(partners: pl.DataFrame, known: pl.DataFrame, seed: int) -> pl.Dat
 def drawn_pairs(partners: pl.DataFrame, known: pl.DataFrame, seed: int) -> pl.DataFrame:
     """Pairs of the genes of `partners`, each gene on its side as often as there, labelled 0.
 
-    Second genes are dealt out anew to the first ones, again and again where that made a pair of
-    a gene with itself, one that is in `known`, or one twice; the few for which there is no other
-    partner left are left out.
+    Second genes are permuted, again where that made a pair of a gene with itself, one that is in
+    `known`, or one twice; the few for which no other partner remains are left out.
     """
     rng = np.random.default_rng(seed)
     first, second = (partners[side].to_numpy().astype(str) for side in ("gene_a", "gene_b"))
