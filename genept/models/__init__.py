@@ -1,6 +1,6 @@
-"""Models of bulk samples: diagnosis and drug response, with the splits that keep them honest.
+"""Models of bulk samples: diagnosis and drug response, their splits, registry and promotion.
 
-Works on arrays and frames in memory; storage and orchestration belong elsewhere.
+Representations are compared in `genept.benchmarks`; schedules of retraining are in `orchestration`.
 """
 
 import lazy_loader

@@ -92,12 +92,20 @@ class ModelManifest(Document):
 
     Parameters
     ----------
-    genes
-        Ensembl ids that it reads, in order.
-    holdout_sha256
-        Hash over the hashes of the held-out samples.
+    model, version, collection, label
+        Its name, the hash of its origin, the collection of its training, and what it predicts.
+    representation, space, unit, genes
+        What it reads: expression, vectors of a space, or both; Ensembl ids in order.
+    head, steps, classes, types
+        Classifier, steps of the Pipeline, classes in the order of probabilities, types in its file.
     temperature, doubt, floor
         Of `genept.models.diagnosis.heads`; the defaults are of versions stored without them.
+    abstain_below
+        Probability below which it abstains.
+    cohorts, label_counts, left_out, forgotten_on_purpose
+        Data sets; samples by label; samples of too rare classes; cohorts that may be missing.
+    holdout_sha256
+        Hash over the hashes of the held-out samples.
     domain_sha256
         Hash of the domain of its training samples; none for versions stored without one.
     """

@@ -26,6 +26,8 @@ from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 from genept.text.embedders import Space
 
 SEED: Final = 2023
+"""Seed of folds, fits and resamples of every retraining."""
+
 CODE: Final = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.schema.tables")
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 

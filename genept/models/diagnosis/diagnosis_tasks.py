@@ -163,7 +163,7 @@ def load_tasks(own: Path | None = None) -> dict[str, TaskEntry]:
 def tasks_of(
     collection: str, entries: Mapping[str, TaskEntry], *, full: bool = False
 ) -> list[DiagnosisTask]:
-    """The tasks of one collection: its diagnosis, unless an entry says it otherwise, and entries.
+    """The tasks of one collection: its diagnosis, unless an entry replaces it, and the entries.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def tasks_of(
     Returns
     -------
     list of DiagnosisTask
-        The tasks.
+        The diagnosis first, then entries in their order.
     """
     usual = DiagnosisTask(collection)
     declared = {

@@ -60,7 +60,7 @@ def train_diagnosis(
     registry: ModelRegistry,
     caveats: tuple[str, ...] = (),
 ) -> Retraining:
-    """Train the model of a task unless this version exists, and promote it if it may be.
+    """Train the model of a task unless this version exists, and promote it if it passes the gate.
 
     Parameters
     ----------
@@ -82,7 +82,8 @@ def train_diagnosis(
     Returns
     -------
     Retraining
-        Parts of tables, and a summary.
+        Parts of ``diagnosis_predictions``, ``model_evaluations``, ``model_folds`` and
+        ``gate_verdicts``, and a summary.
     """
     training = DiagnosisTraining(
         lake=lake,

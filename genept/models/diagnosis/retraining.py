@@ -40,7 +40,11 @@ from genept.models.splits import (
 from genept.models.stored_models import dump_pipeline, load_pipeline
 
 METRICS = ("balanced_accuracy", "macro_f1", "accuracy")
+"""Metrics of `classification_scores`; contenders are compared by the first."""
+
 N_PROBES = 32
+"""Samples of the probe set."""
+
 HELD_OUT = -1
 
 
@@ -144,7 +148,7 @@ def retrain(
 def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | None:
     """What the embedding adds: chosen among all, less chosen among what reads expression alone.
 
-    Both choices are made inside the folds, so neither flatters. None if there was no choice.
+    Both choices are made inside the folds, so that neither is biased. None if there was no choice.
     """
     representations = {contender.representation for contender in nested.contenders}
     if nested.without_embedding is None or representations == {EXPRESSION}:

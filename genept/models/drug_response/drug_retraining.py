@@ -77,7 +77,7 @@ class DrugRetraining:
     representations
         To choose among by leave-one-out error on the training lines; the simplest first.
     model
-        Name, which decides with the published lines who is held out.
+        Name, which decides with the published lines what is held out.
     """
 
     screen: ScreenRows

@@ -30,6 +30,8 @@ from genept.models.user_samples import Features, Samples
 from genept.storage import Lake, NewPart, Origin, Part
 
 UNMEASURED: Final = "unmeasured_drug_responses"
+"""Table of predictions for pairs without a measured response."""
+
 TOO_FEW_LINES: Final = "too few training lines for this drug"
 _CODE: Final = (
     "genept.models.domain",
@@ -120,8 +122,10 @@ def unmeasured_responses(
 
     Returns
     -------
-    parts, skipped
-        And why a collection has no predictions, by ``model, collection``.
+    parts : list of Part
+        Predictions in ln(µM), one part per collection.
+    skipped : dict
+        Why a collection has no predictions, by ``model, collection``.
     """
     parts: list[Part] = []
     skipped: dict[str, str] = {}

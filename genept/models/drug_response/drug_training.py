@@ -26,6 +26,8 @@ from genept.storage import Lake, NewPart, Origin, Part
 from genept.text.embedders import Space
 
 PREFIX: Final = "drug-response-"
+"""Begins the names of drug-response models; the id of the screen follows."""
+
 LABEL: Final = "sensitivity to each drug"
 SELECTED: Final = "selected"
 LIMITS: Final = (
@@ -61,7 +63,7 @@ def train_drug_response(
     registry: ModelRegistry,
     caveats: tuple[str, ...] = (),
 ) -> Retraining:
-    """Train the model of a screen unless this version exists, and promote it if it may be.
+    """Train the model of a screen unless this version exists, and promote it if it passes the gate.
 
     Parameters
     ----------
@@ -83,7 +85,8 @@ def train_drug_response(
     Returns
     -------
     Retraining
-        Parts of tables, and a summary.
+        Parts of ``drug_response_predictions``, ``model_evaluations``, ``model_folds`` and
+        ``gate_verdicts``, and a summary.
 
     Raises
     ------

@@ -154,7 +154,7 @@ class Screen:
         ]
 
     def has_lines_of(self, other: Screen) -> bool:
-        """Whether both screens are of the same lines.
+        """Whether both screens are of the same cell lines.
 
         Parameters
         ----------

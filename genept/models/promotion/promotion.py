@@ -142,17 +142,15 @@ SHADOW_PERIOD: Final = timedelta(hours=12)
 def promote_if_due(
     registry: ModelRegistry, verdicts: Verdicts, *, now: datetime | None = None
 ) -> str:
-    """Promote a version that passed, if it may be by now; returns the decision and its reason.
+    """Promote a version that passed the gate, if it may be promoted by now.
 
     The first model of a task is champion at once. Another one first shadows the champion for
     `SHADOW_PERIOD`. An earlier champion is not promoted again: no run undoes a rollback.
 
     Parameters
     ----------
-    registry
-        Where models are kept.
-    verdicts
-        Verdicts on the version.
+    registry, verdicts
+        Where models are kept; verdicts on the version.
     now
         Time of the decision; by default the present.
 
@@ -160,6 +158,11 @@ def promote_if_due(
     -------
     str
         The decision and its reason.
+
+    Raises
+    ------
+    ConflictError
+        If another version became champion meanwhile.
     """
     pointer, _ = registry.pointer(verdicts.model)
     if why := _not_now(pointer, verdicts):

@@ -41,6 +41,8 @@ CARD_SECTIONS: Final = ("## Data", "## Cohorts", "## Metrics", "## Limits", "Res
 ENOUGH: Final = 30
 """Samples of a class or cohort below which it is not compared: a drop could be noise."""
 MAX_DROP: Final = 0.02
+"""Largest drop of the share that is right, in a cohort or class, that does not refuse a model."""
+
 MAX_DROP_LOW: Final = -0.05
 MARGIN: Final = -0.01
 MAX_ECE: Final = 0.05

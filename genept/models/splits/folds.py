@@ -352,7 +352,7 @@ def pair_folds(
     if len(np.unique(pairs)) < len(pairs):
         raise ValueError("a line and drug are paired twice; average them first")
     folds = np.empty(len(pairs), dtype=np.int64)
-    # Dealt in the order of their names: the order in which rows come must not matter.
+    # Assigned in the order of their names: the order of the rows must not matter.
     order = np.argsort(pairs)
     folds[order] = np.random.default_rng(seed).permutation(len(pairs)) % n_folds
     return FrozenFolds(Regime.RANDOM_PAIRS, lines, names, pairs, folds)

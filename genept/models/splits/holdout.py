@@ -64,7 +64,7 @@ class Rows:
             raise ValueError(f"{n} rows name only {len(np.unique(self.ids))} different samples")
 
     def take(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Rows:
-        """Some of the rows."""
+        """The rows that a mask or positions select, in that order."""
         return Rows(
             self.ids[keep],
             self.groups[keep],
@@ -88,7 +88,7 @@ class Holdout:
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> Holdout:
-        """The holdout of these samples."""
+        """The holdout that consists of these samples."""
         return cls(frozenset(_hash(str(name)) for name in ids))
 
     @cached_property
@@ -97,7 +97,7 @@ class Holdout:
         return sha256_of(sorted(self.hashes))
 
     def contains(self, ids: Iterable[str]) -> NDArray[np.bool_]:
-        """Which of the samples are held out."""
+        """Which of the samples are held out, in their order, shape (n,)."""
         return np.array([_hash(str(name)) in self.hashes for name in ids], dtype=np.bool_)
 
 
@@ -140,8 +140,8 @@ def hold_out(
 ) -> Holdout:
     """Choose the holdout as a function of the groups' names alone.
 
-    A component is held out if the hash of any patient or line in it says so. Whoever was
-    held out therefore stays held out when new samples arrive, or tie two groups together.
+    A component is held out if any patient or line in it is drawn, by the hash of its name. A
+    sample that was held out stays so when new samples arrive, or tie two groups together.
 
     Parameters
     ----------
