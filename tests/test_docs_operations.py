@@ -16,17 +16,16 @@ from typing import Any
 
 import pytest
 import typer
+from all_commands import app
 from declared_rows import candidate, declared_rows, passing, store_table
 from typer.testing import CliRunner
 
-from genept.cli.app import add_commands, app
 from genept.release.publish import Releases
 from genept.schema.tables import TABLES
 from genept.storage.embedded.store import EmbeddedStore
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
 
-add_commands()
 PROJECT = Path(__file__).parents[1]
 RUNBOOK = PROJECT / "docs" / "runbook.md"
 UNITS = {path.name for path in (PROJECT / "infra" / "systemd").glob("genept*")}
