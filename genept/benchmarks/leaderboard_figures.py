@@ -50,6 +50,10 @@ class ReportFigure:
     ----------
     name
         For a file name: small letters and hyphens.
+    title, words
+        Title of the figure, and sentences that state its results.
+    png
+        The picture.
     """
 
     name: str
@@ -59,7 +63,18 @@ class ReportFigure:
 
 
 def task_scores(read: Read) -> pl.DataFrame:
-    """Every space on every task, one score each, beside the best control that it must beat."""
+    """Every space on every task, one score each, beside the best control that it must beat.
+
+    Parameters
+    ----------
+    read
+        Reads a published table by name.
+
+    Returns
+    -------
+    pl.DataFrame
+        Rows of `beside_controls`, named by space; no columns if nothing was scored.
+    """
     frames = [read("benchmark_results")]
     if (evaluations := read("model_evaluations")).width:
         frames.append(sample_tasks(evaluations))

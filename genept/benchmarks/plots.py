@@ -235,7 +235,7 @@ def cost_map(costs: pl.DataFrame) -> bytes:
     Parameters
     ----------
     costs
-        Rows of `space_costs.per_point`.
+        Rows of `vector_costs.per_point`.
     """
     figure, axes = _figure(8.5, 4.6)
     for row in costs.iter_rows(named=True):

@@ -133,7 +133,7 @@ def per_point(results: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     results
         Table `benchmark_results`.
     scores
-        Rows of `report_figures.task_scores`.
+        Rows of `leaderboard_figures.task_scores`.
 
     Returns
     -------

@@ -94,7 +94,19 @@ _PREDICTED: Final = pl.Schema(
 
 @dataclass(frozen=True, eq=False)
 class GeneVectors:
-    """One representation of genes: a row of `matrix` per gene."""
+    """One representation of genes.
+
+    Parameters
+    ----------
+    name
+        Name of the representation: a space's id, or that of an ensemble or control.
+    genes
+        Ensembl ids of the rows.
+    matrix
+        Genes × dimensions.
+    is_control
+        Whether it is a control.
+    """
 
     name: str
     genes: tuple[str, ...]

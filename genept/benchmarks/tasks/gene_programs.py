@@ -43,6 +43,8 @@ class Programs:
 
     Parameters
     ----------
+    genes
+        Ensembl ids.
     of_gene
         Number of the program of each gene, shape (n,); programs are numbered by size.
     similarity
