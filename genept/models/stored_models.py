@@ -34,7 +34,15 @@ Answer = tuple[str, str]
 
 
 class Verdict(Document):
-    """Outcome of one point of the gate, and its evidence."""
+    """Outcome of one point of the gate, and its evidence.
+
+    Parameters
+    ----------
+    point, name
+        Number of the point, from 1, and its name.
+    outcome, evidence
+        ``pass``, ``refuse`` or ``wait`` (a person decides), and the reason in words.
+    """
 
     point: int
     name: str
@@ -43,7 +51,17 @@ class Verdict(Document):
 
 
 class Verdicts(Document):
-    """All points, about one version of one model."""
+    """Verdicts on all points of the gate, about one version of one model.
+
+    Parameters
+    ----------
+    model, version, collection
+        The version, and the collection that it was trained on.
+    champion_version
+        Version that it was compared with; None if there was no champion.
+    points
+        Verdicts in the order of the gate's numbers.
+    """
 
     model: str
     version: str

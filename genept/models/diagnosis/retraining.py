@@ -56,8 +56,18 @@ class Retrained:
     ----------
     rows
         All samples, with their published labels and connected groups.
+    holdout
+        The held-out samples.
     view
         What training read.
+    nested
+        Result of nested cross-validation on the view.
+    fitted
+        The model that was chosen, trained on the whole view.
+    pipeline, probe, domain
+        Files of the model: its Pipeline, its probe set, the domain of its training samples.
+    evidence
+        What the gate evaluates.
     """
 
     rows: Rows
@@ -91,6 +101,18 @@ def retrain(
         What to choose among, the simplest first.
     beside
         Representations that are scored but not chosen from.
+    seed
+        Of sentinels, folds, fits, permutations and resamples.
+
+    Returns
+    -------
+    Retrained
+        The model, its files, and the evidence.
+
+    Raises
+    ------
+    HoldoutReadError
+        If a group has rows on both sides of the holdout.
     """
     planted, sentinel = planted_labels(rows, holdout, seed=seed)
     view, _ = held_apart(planted, holdout)
