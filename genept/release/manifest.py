@@ -15,7 +15,25 @@ from genept.storage import Bucket, Document, sha256_of_file
 
 
 class ReleasedFile(Document):
-    """A parquet file of a release; `path` is relative to the folder of the release."""
+    """A parquet file of a release.
+
+    Parameters
+    ----------
+    path
+        Relative to the folder of the release.
+    partition
+        Values of the table's partition columns.
+    bytes, sha256, rows
+        Size, SHA-256 (hex digits) and number of rows.
+    dimension
+        Length of the vectors; None if the table has no vector column.
+    origin
+        What it was computed from: versions of code and libraries, inputs, settings.
+    collections
+        Ids of the collections that its rows were made of.
+    redistributable
+        Whether licences allow others to pass it on.
+    """
 
     path: str
     partition: tuple[str, ...]
@@ -29,7 +47,7 @@ class ReleasedFile(Document):
 
 
 class ReleasedColumn(Document):
-    """One entry of the data dictionary."""
+    """One entry of the data dictionary; fields as in `genept.schema.Column`, the type as text."""
 
     name: str
     type: str
@@ -61,7 +79,19 @@ class ReleasedColumn(Document):
 
 
 class ReleasedTable(Document):
-    """One table of a release."""
+    """One table of a release; `meaning`, `deprecated`, `key` and `partition` as in its declaration.
+
+    Parameters
+    ----------
+    columns
+        Its data dictionary.
+    data_version
+        Hash of its content.
+    rows, bytes
+        Of all files together.
+    files
+        In order of their partitions.
+    """
 
     meaning: str
     deprecated: str | None = None
@@ -75,7 +105,17 @@ class ReleasedTable(Document):
 
 
 class ReleasedSource(Document):
-    """A public source that went into the release."""
+    """A public source that went into the release.
+
+    Parameters
+    ----------
+    title, version, released
+        As the publisher names them; ``not stated`` without a date of release.
+    sha256
+        Data version of the copy that was read.
+    licence, redistributable, citation
+        Its terms, as the catalogue declares them.
+    """
 
     title: str
     version: str
@@ -89,7 +129,20 @@ class ReleasedSource(Document):
 class CheckEvidence(Document):
     """The result of checking a table with a certain content.
 
-    `page` is the key of the rendered result in the bucket.
+    Parameters
+    ----------
+    table, data_version
+        Name of the table, and hash of the content that was checked.
+    suite
+        Version of the suite of expectations.
+    passed
+        Whether nothing failed.
+    expectations
+        Number of expectations.
+    failed, warnings
+        Sentences on what failed, and on unusual properties.
+    page
+        Key of the rendered result in the bucket.
     """
 
     table: str
@@ -103,7 +156,27 @@ class CheckEvidence(Document):
 
 
 class Manifest(Document):
-    """The content of a release. Its SHA-256 is in the pointer."""
+    """The content of a release. Its SHA-256 is in the pointer.
+
+    Parameters
+    ----------
+    release_id, data_version, schema_version, platform_version
+        Id; hash of the content; versions of the declared tables and of the platform.
+    created_at
+        Time of publication, UTC, in ISO 8601.
+    previous
+        Id of the release that was current before; None for the first one.
+    complete, limits
+        False if settings limited what was built, and these settings.
+    left_out
+        Names of what may not be redistributed and was left out.
+    requirements_sha256
+        SHA-256 of the locked requirements, if known.
+    tables, evidence, sources
+        Tables and passed checks by table; public sources by name.
+    audit
+        SHA-256 of each audit page, by path.
+    """
 
     format: Literal[1] = 1
     release_id: str
