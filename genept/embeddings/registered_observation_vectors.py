@@ -47,7 +47,25 @@ CODE: Final = (
 
 
 class RegisteredVectors(BaseModel):
-    """The declaration of one collection's vectors in the space of another model."""
+    """The declaration of one collection's vectors in the space of another model.
+
+    Parameters
+    ----------
+    space, collection
+        Ids of both.
+    table_sha256
+        SHA-256 of the stored table, which is part of its key.
+    dimensions, n_vectors
+        Length and number of the vectors.
+    shortest, longest
+        Smallest and largest Euclidean length in the user's file.
+    file, file_sha256
+        Name and SHA-256 of that file.
+    licence, redistributable, citation
+        Terms of use.
+    registered
+        When, in UTC.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
