@@ -31,7 +31,31 @@ SHOWN: Final = 5
 
 
 class RegisteredSpace(BaseModel):
-    """The declaration of a registered table of gene vectors."""
+    """The declaration of a registered table of gene vectors.
+
+    Parameters
+    ----------
+    id
+        Id of the space.
+    table_sha256
+        SHA-256 of the stored table, which is part of its key.
+    dimensions, genes
+        Length of the vectors, and number of genes with one.
+    outcomes
+        Number of names in the user's file by outcome of their mapping.
+    superseded
+        Number of names that map to a gene whose vector came from another name.
+    longest, shortest
+        Largest and smallest Euclidean length in the user's file.
+    file, file_sha256
+        Name and SHA-256 of that file.
+    reference_release
+        Release of the gene reference that names were mapped with.
+    citation, licence, redistributable
+        Terms of use.
+    registered
+        When, in UTC.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
