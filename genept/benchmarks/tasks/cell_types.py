@@ -139,7 +139,7 @@ def expression_pca(
     matrix
         Cells × genes.
     train
-        Training cells, as from `split_cells`.
+        Training cells, as from `random_split` or `group_split`.
     unit
         Of the values. Counts are scaled to 10,000 a cell and log1p is taken; other
         units (``log2``, ``zscore``) are used as they are.
