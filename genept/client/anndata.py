@@ -31,11 +31,23 @@ def load_anndata(
 ) -> AnnData:
     """A collection as AnnData: expression as CSR, labels, genes, and its vectors in a space.
 
+    Parameters
+    ----------
+    collection
+        Id of the collection.
+    space
+        Id of the space whose vectors are added; None: none are.
+    method
+        How genes were combined into the vectors.
+    release, settings
+        As for `genept.load_table`.
+
     Returns
     -------
     AnnData
         `X` observations × genes, float32, in the collection's unit (`uns["unit"]`); `obs` the
-        labels; `var` the genes by Ensembl id; with a space, `obsm["X_genept"]` the vectors.
+        labels; `var` the genes by Ensembl id; with a space, `obsm["X_genept"]` the vectors, NaN
+        for an observation without one.
 
     Raises
     ------

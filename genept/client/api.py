@@ -37,7 +37,17 @@ OBSERVED = ("cell_embeddings", "sample_embeddings")
 
 
 def releases(*, settings: Settings | None = None) -> list[str]:
-    """Ids of all releases, oldest first."""
+    """Ids of all releases, oldest first.
+
+    Parameters
+    ----------
+    settings
+        As for `load_table`.
+
+    Returns
+    -------
+    list of str
+    """
     return open_releases(settings).ids()
 
 
@@ -49,7 +59,7 @@ def load_table(
     settings: Settings | None = None,
     **partition: str,
 ) -> pl.LazyFrame:
-    """A published table, lazily: only the columns and rows asked for are read.
+    """A published table, lazily: only the columns and rows that are used are read.
 
     Parameters
     ----------
@@ -167,7 +177,7 @@ def _opened(found: Resolved, chosen: Sequence[ReleasedFile]) -> Vectors:
 def _vector_files(
     manifest: Manifest, table: str, space: str, collection: str | None, method: str
 ) -> list[ReleasedFile]:
-    """The files that hold the vectors asked for."""
+    """The files that hold the vectors to be read."""
     partition = {"space": space}
     if collection is not None:
         holding = [one for one in OBSERVED if _holds(manifest, one, collection)]
@@ -225,17 +235,49 @@ def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> 
 
 
 def storage_options(*, settings: Settings | None = None) -> dict[str, str]:
-    """What polars needs to read the release's S3 addresses; holds the secret: do not print it."""
+    """What polars needs to read the release's S3 addresses; holds the secret: do not print it.
+
+    Parameters
+    ----------
+    settings
+        As for `load_table`.
+
+    Returns
+    -------
+    dict of str to str
+        Argument ``storage_options`` of polars.
+    """
     return open_store(settings or Settings(), "reader").storage_options()
 
 
 def filesystem(*, settings: Settings | None = None) -> S3FileSystem:
-    """What pyarrow and pandas need to read the addresses, without their leading ``s3://``."""
+    """What pyarrow and pandas need to read the addresses, without their leading ``s3://``.
+
+    Parameters
+    ----------
+    settings
+        As for `load_table`.
+
+    Returns
+    -------
+    S3FileSystem
+        Argument ``filesystem`` of pyarrow and pandas.
+    """
     return open_store(settings or Settings(), "reader").filesystem()
 
 
 def duckdb_connection(*, settings: Settings | None = None) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that reads the release's S3 addresses."""
+    """An in-memory DuckDB that reads the release's S3 addresses.
+
+    Parameters
+    ----------
+    settings
+        As for `load_table`.
+
+    Returns
+    -------
+    DuckDBPyConnection
+    """
     from genept.storage import duckdb_connection as connect
 
     return connect(open_store(settings or Settings(), "reader"))

@@ -1,7 +1,7 @@
 """Which release an analyst reads: the current one, or one that was pinned; available offline.
 
-What was resolved is remembered on this machine, so that a notebook goes on without the
-store as far as its files were kept. Reading tables is `genept.client.api`'s business.
+Manifests are kept on this machine, so that a notebook can read files that were kept here while
+the store is out of reach. Tables are read in `genept.client.api`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def resolve(release: str = LATEST, settings: Settings | None = None) -> Resolved
     memory = _Memory(settings)
     known = open_releases(settings)
     if release != LATEST and (pinned := memory.recall(release)):
-        return Resolved(known, pinned)  # a sealed release never changes: nobody needs to be asked
+        return Resolved(known, pinned)  # sealed releases never change: no request is needed
     try:
         manifest = known.current() if release == LATEST else known.manifest(release)
     except UnreachableStoreError:
@@ -110,7 +110,7 @@ class _Memory:
         self._folder = settings.state / "cache" / "manifests" / name
 
     def recall(self, release: str) -> Manifest | None:
-        """A remembered manifest; one that cannot be read counts as forgotten."""
+        """A remembered manifest; None if there is none or it cannot be read."""
         try:
             return Manifest.parse((self._folder / f"{release}.json").read_bytes(), release)
         except (OSError, StoreError):

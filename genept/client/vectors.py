@@ -59,8 +59,8 @@ class Vectors:
             One vector, (dimensions,).
         centred
             Subtract the mean from every vector first. The vectors of whole cells all point
-            nearly the same way (cosines of .99 between any two): what tells them apart is
-            where they differ from their mean. The query must be centred by whoever made it.
+            nearly the same way (cosines of .99 between any two), and differ only in how they
+            deviate from their mean. The caller centres the query.
         """
         products: npt.NDArray[np.float32] = self.matrix @ query
         length = float(np.linalg.norm(query))

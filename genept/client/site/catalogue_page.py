@@ -1,4 +1,4 @@
-"""The catalogue page put together: everything about a release that a reader asks first.
+"""The catalogue page: tables, results, models, issues, lineage, quality, licences of a release.
 
 Rendered while the release is audited, from its manifest and its small tables; what is
 shown of the numbers is chosen in `genept.client.site.page_parts`, and drawn in `.figures`.
