@@ -15,7 +15,7 @@ from genept.models import ModelRegistry
 app = typer.Typer(no_args_is_help=True, help="Trained models: champions, candidates, the gate.")
 answer = open_console(soft_wrap=True)
 WIDTH: Final = 120
-"""Of the list, whatever the terminal's: a name that is cut short cannot be asked for."""
+"""Characters in a line of the list, on any terminal: a name that is cut cannot be looked up."""
 Model = Annotated[str, typer.Argument(help="Such as diagnosis-tcga-brca.")]
 Version = Annotated[
     str, typer.Option("--version", help="Its first letters; by default the champion.")

@@ -120,7 +120,7 @@ def _garbage_lines(listed: Listed) -> Iterator[str]:
 
 
 def _print_hold() -> None:
-    """Say that a run is held, to whoever may know; the keys of a reader do not tell."""
+    """Print that a run is held, if the keys may read it: those of a reader may not."""
     try:
         known = open_releases(role="publisher")
         hold = current_hold(known)
