@@ -170,7 +170,7 @@ class Platform(Installation):
 
     @property
     def known_spaces(self) -> tuple[Space, ...]:
-        """Every declared or registered space that can be embedded here, chosen by settings or not."""
+        """Every declared or registered space that can be embedded here, chosen or not."""
         every = (*self.declared_spaces, *(one.space for one in self.registered_spaces))
         return tuple(space for space in every if space.table or self._is_available(space))
 

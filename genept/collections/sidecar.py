@@ -235,7 +235,7 @@ def drops(store: ObjectStore, product: str) -> tuple[list[Drop], list[str]]:
     complete, used = [], set[str]()
     for name, file in files.items():
         table = named[name]
-        # Another drop's file is never this one's table, whatever its sidecar says.
+        # The file of another drop is never read as this drop's table.
         is_free = table in objects and table not in files and not str(table).endswith(SIDECAR)
         complete.append(
             Drop(

@@ -92,7 +92,7 @@ class BatchJobs:
                 if batch_id := job.batch_id or self._api.find(job.nonce):
                     self._finish(job, batch_id)
                 else:
-                    self._forget(job)  # the run was killed before it had asked
+                    self._forget(job)  # the run was killed before it sent the batch
                 self._recalled.remove(job)
 
     def settle(self, texts: Sequence[str]) -> None:
