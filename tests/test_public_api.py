@@ -1,10 +1,11 @@
-"""Imports from another package stop at its entry point, which names what the package offers."""
+"""What each package offers: imports stop at its entry point, and what it exports is documented."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,8 @@ COMPOSITION: Final = "orchestration"
 SECTION = re.compile(r"^(?P<title>[A-Z][A-Za-z ]+)\n-{3,}\n", re.MULTILINE)
 NAMED: Final = r"^\*{0,2}(\w+(?:, \*{0,2}\w+)*)(?: :.*)?$"
 TOPS: Final = ("genept", "validation", "assets", COMPOSITION)
+UNDOCUMENTED: Final = ("assets",)
+"""Definitions of Dagster, which one sentence describes in its UI."""
 FILES: Final = {
     ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__"): path
     for top in TOPS
@@ -61,3 +64,108 @@ def test_an_import_that_reaches_past_is_seen() -> None:
     assert list(reaching_past("genept.models.registry", source)) == [bucket]
     assert not list(reaching_past("genept.storage.lake", source))
     assert not list(reaching_past("genept.models.registry", "from genept.storage import Lake"))
+
+
+# --- documentation ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A function or class that a package offers."""
+
+    name: str
+    node: ast.FunctionDef | ast.ClassDef
+
+
+def exported() -> Iterator[Exported]:
+    for package in sorted(PACKAGES - {*UNDOCUMENTED}):
+        stub = FILES[package].with_suffix(".pyi")
+        if not stub.exists():
+            continue
+        for statement in ast.parse(stub.read_text()).body:
+            if isinstance(statement, ast.ImportFrom):
+                tree = ast.parse(FILES[f"{package}.{statement.module}"].read_text())
+                names = {alias.name for alias in statement.names}
+                for node in tree.body:
+                    if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in names:
+                        yield Exported(f"{package}.{node.name}", node)
+
+
+def sections(docstring: str) -> dict[str, str]:
+    titles = list(SECTION.finditer(docstring))
+    ends = [*(each.start() for each in titles[1:]), len(docstring)]
+    return {
+        each["title"]: docstring[each.end() : end] for each, end in zip(titles, ends, strict=False)
+    }
+
+
+def parameters(node: ast.FunctionDef) -> list[str]:
+    listed = node.args
+    every = [*listed.posonlyargs, *listed.args, *listed.kwonlyargs]
+    every += [each for each in (listed.vararg, listed.kwarg) if each]
+    return [each.arg for each in every if each.arg not in {"self", "cls"} and each.arg[0] != "_"]
+
+
+def fields(node: ast.ClassDef) -> list[str]:
+    """What the class is made from: parameters of `__init__`, or the fields of a dataclass."""
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef) and each.name == "__init__":
+            return parameters(each)
+    if not any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+        return []
+    return [
+        each.target.id
+        for each in node.body
+        if isinstance(each, ast.AnnAssign)
+        and isinstance(each.target, ast.Name)
+        and not each.target.id.startswith("_")
+        and "ClassVar" not in ast.unparse(each.annotation)
+        and "init=False" not in ast.unparse(each)
+    ]
+
+
+def lacking(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
+    """What the documentation of a function or class does not say."""
+    docstring = ast.get_docstring(node)
+    if not docstring:
+        return ["docstring"]
+    found = sections(docstring)
+    listed = found.get("Parameters", "")
+    named = set(re.findall(NAMED, listed, re.MULTILINE))
+    documented = {name.strip("* ") for line in named for name in line.split(",")}
+    wanted = fields(node) if isinstance(node, ast.ClassDef) else parameters(node)
+    missing = [name for name in wanted if name not in documented]
+    if isinstance(node, ast.FunctionDef):
+        returned = ast.unparse(node.returns) if node.returns else "None"
+        if returned not in {"None", "Never", "NoReturn"} and not {"Returns", "Yields"} & set(found):
+            missing.append("Returns")
+    else:
+        missing += [
+            f"{each.name}()"
+            for each in node.body
+            if isinstance(each, ast.FunctionDef)
+            and not each.name.startswith("_")
+            and not ast.get_docstring(each)
+        ]
+    return missing
+
+
+def test_what_is_exported_is_documented() -> None:
+    undocumented = {each.name: missing for each in exported() if (missing := lacking(each.node))}
+    assert not undocumented
+
+
+def test_what_documentation_lacks_is_seen() -> None:
+    source = '''
+def pooled(vectors, weights) -> list[float]:
+    """Pool vectors.
+
+    Parameters
+    ----------
+    vectors
+        Observations × dimensions.
+    """
+'''
+    (node,) = ast.parse(source).body
+    assert isinstance(node, ast.FunctionDef)
+    assert lacking(node) == ["weights", "Returns"]
