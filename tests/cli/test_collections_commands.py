@@ -108,7 +108,8 @@ def test_the_catalogue_is_validated():
 @pytest.mark.parametrize(("is_terminal", "columns"), [(False, 80), (True, 80), (True, 200)])
 def test_collections_are_listed_with_their_whole_titles(monkeypatch, is_terminal, columns):
     monkeypatch.setattr(genept.cli.collections_commands.answer, "_force_terminal", is_terminal)
-    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(genept.cli.collections_commands.answer, "_width", columns)
+    monkeypatch.setattr(genept.cli.collections_commands.answer, "_height", 25)
     lines = run("list").output.splitlines()
     title = "TCGA breast cancer with PAM50 subtypes"
     (at,) = [at for at, line in enumerate(lines) if line.startswith("tcga-brca ")]

@@ -348,9 +348,9 @@ def test_a_gene_with_a_value_that_is_no_number_is_never_passed_over(
 ) -> None:
     truth = Truth.of(genes, seed=8)
     frame = truth.frame("symbols").astype(object)
-    frame.iloc[17, 40] = ""
+    frame.iloc[17, 40] = "@@"
     text = (frame if genes_in == "rows" else frame.T).to_csv()
-    counts = written(tmp_path / "counts.csv", text.replace("", value))
+    counts = written(tmp_path / "counts.csv", text.replace("@@", value))
     gene, sample = truth.symbols[17], truth.samples[40]
     with pytest.raises(SourceError) as refused:
         add(counts)
