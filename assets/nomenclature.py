@@ -62,23 +62,24 @@ def snapshot_asset(
         stored = [
             build_snapshot(
                 platform.lake,
-                f"{file.id}-{one.release}",
-                one.opener,
-                filename=one.filename,
-                release=one.release,
-                released=one.released,
+                f"{file.id}-{published.release}",
+                published.path,
+                release=published.release,
+                released=published.released,
             )
-            for one in releases
+            for published in releases
         ]
         newest = releases[-1] if releases else None
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(sha256_of([one.data_version for one in stored])),
+            data_version=dg.DataVersion(sha256_of([table.data_version for table in stored])),
             metadata={
                 "configured": bool(releases),
                 "release": newest.release if newest else "none: name a mirror that has the file",
                 "released": str(newest.released or "not stated") if newest else "none",
-                "snapshots": ", ".join(part.partition[0] for one in stored for part in one.parts),
-                "dagster/row_count": sum(one.rows for one in stored),
+                "snapshots": ", ".join(
+                    part.partition[0] for table in stored for part in table.parts
+                ),
+                "dagster/row_count": sum(table.rows for table in stored),
             },
         )
 

@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
-from genept.nomenclature.reference import read_reference
+from genept.nomenclature.reference import starter_reference
 from genept.storage.embedded import server
 from genept.storage.embedded.store import REGION, EmbeddedStore
 from genept.storage.lake import Lake
@@ -79,4 +79,4 @@ def real_archives() -> Archives:
 @pytest.fixture(scope="session")
 def real_reference(real_archives: Archives) -> pl.DataFrame:
     """The gene reference of the pinned archives; for `index` tests only."""
-    return read_reference(real_archives)
+    return starter_reference(real_archives).genes

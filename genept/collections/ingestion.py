@@ -135,7 +135,7 @@ def parts_here(
 ) -> Iterator[NewPart | Part]:
     """Parts of a collection, made in this process and its workers."""
     with Workers(processes) as workers:
-        if max(map(archives.size, collection.sources)) >= LARGE:
+        if max(archives.catalogue.source(id_).bytes for id_ in collection.sources) >= LARGE:
             workers.begin(get_ready)
         parsed = parse_collection(archives, collection)
         reference = open_reference()

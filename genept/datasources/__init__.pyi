@@ -10,12 +10,11 @@ from .gene_files import read_hgnc_complete_set as read_hgnc_complete_set
 from .gene_files import read_hgnc_withdrawn as read_hgnc_withdrawn
 from .gene_knowledge import read_gaf as read_gaf
 from .gene_knowledge import read_gene_summary as read_gene_summary
-from .gene_knowledge import read_go_annotations as read_go_annotations
-from .gene_knowledge import read_go_terms as read_go_terms
 from .gene_knowledge import read_interactions as read_interactions
 from .gene_knowledge import read_obo as read_obo
 from .gene_knowledge import read_phenotypes as read_phenotypes
 from .gene_knowledge import read_reactome as read_reactome
+from .gene_knowledge import read_swissprot as read_swissprot
 from .gene_labels import GENE_PAIRS as GENE_PAIRS
 from .gene_labels import LIGAND_RECEPTOR as LIGAND_RECEPTOR
 from .gene_labels import MEMBERS as MEMBERS
@@ -27,8 +26,9 @@ from .parsers import parse_collection as parse_collection
 from .parsers import parse_sources as parse_sources
 from .reference_archives import GENCODE_COLUMNS as GENCODE_COLUMNS
 from .reference_archives import GENCODE_RELEASE as GENCODE_RELEASE
-from .reference_archives import SOURCE as SOURCE
+from .reference_archives import GENCODE_SOURCE as GENCODE_SOURCE
 from .reference_archives import read_gencode_genes as read_gencode_genes
 from .reference_archives import read_gene_records as read_gene_records
+from .reference_archives import read_go_annotations as read_go_annotations
+from .reference_archives import read_go_terms as read_go_terms
 from .reference_archives import read_hgnc_table as read_hgnc_table
-from .uniprot import read_swissprot as read_swissprot

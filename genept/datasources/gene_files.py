@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from genept.common import SourceError, listed
-from genept.datasources.download import open_gzip
+from genept.common import SourceError, breakage_refused, listed
+from genept.datasources.download import open_bytes
 
 HUMAN = "9606"
 NONE = "-"
-
 HGNC_COLUMNS = (
     "hgnc_id", "symbol", "name", "locus_type", "status", "alias_symbol", "prev_symbol",
     "entrez_id", "ensembl_gene_id", "uniprot_ids",
@@ -26,13 +26,8 @@ GENE_INFO_COLUMNS = (
     "#tax_id", "GeneID", "Symbol", "Synonyms", "dbXrefs", "description", "type_of_gene",
     "Symbol_from_nomenclature_authority",
 )  # fmt: skip
-GENE_HISTORY_COLUMNS = ("#tax_id", "GeneID", "Discontinued_GeneID", "Discontinued_Symbol")
-HGNC_WITHDRAWN_COLUMNS = ("HGNC_ID", "STATUS", "WITHDRAWN_SYMBOL")
-GENCODE_COLUMNS = ("gene_id", "gene_name", "biotype")
-GENE_TYPES_COLUMNS = ("ensembl_id", "gene_name", "gene_type")
 
-_DATED = ("Modification_date", "Discontinue_Date")
-
+_DATES = {"Modification_date", "Discontinue_Date"}
 _BIOTYPE = {
     "gene with protein product": "protein_coding",
     "RNA, long non-coding": "lncRNA",
@@ -41,8 +36,6 @@ _BIOTYPE = {
     "RNA, small nucleolar": "snoRNA",
     "RNA, small nuclear": "snRNA",
     "RNA, ribosomal": "rRNA",
-    "readthrough": "readthrough",
-    "pseudogene": "pseudogene",
     "immunoglobulin gene": "IG_gene",
     "immunoglobulin pseudogene": "pseudogene",
     "T cell receptor gene": "TR_gene",
@@ -81,10 +74,9 @@ def newest_entry(path: Path) -> date | None:
     date or None
         None for a table without a column of dates.
     """
-    column = next((name for name in header_of(path) if name in _DATED), None)
-    if column is None:
+    if not (columns := _DATES.intersection(header_of(path))):
         return None
-    newest = _read(path, (column,), "\t", quote=None)[column].max()
+    newest = _read(path, [*columns], "\t", quote=None).to_series().max()
     return datetime.strptime(str(newest), "%Y%m%d").date()
 
 
@@ -115,9 +107,9 @@ def read_hgnc_complete_set(path: Path) -> pl.DataFrame:
         "name",
         _biotype("locus_type"),
         "entrez_id",
-        _listed("uniprot_ids"),
-        _listed("alias_symbol").alias("aliases"),
-        _listed("prev_symbol").alias("previous_symbols"),
+        names_in("uniprot_ids"),
+        names_in("alias_symbol").alias("aliases"),
+        names_in("prev_symbol").alias("previous_symbols"),
     )
     return _unique(genes, "hgnc_id", path)
 
@@ -137,7 +129,7 @@ def read_hgnc_withdrawn(path: Path) -> pl.DataFrame:
         among (empty if it was withdrawn for good).
     """
     merged = "MERGED_INTO_REPORT(S) (i.e HGNC_ID|SYMBOL|STATUS)"
-    table = _read(path, (*HGNC_WITHDRAWN_COLUMNS, merged), "\t", quote=None)
+    table = _read(path, ("HGNC_ID", "STATUS", "WITHDRAWN_SYMBOL", merged), "\t", quote=None)
     successors = pl.col(merged).fill_null("").str.extract_all(r"HGNC:\d+")
     return table.select(hgnc_id="HGNC_ID", symbol="WITHDRAWN_SYMBOL", successors=successors)
 
@@ -169,7 +161,7 @@ def read_gene_info(path: Path) -> pl.DataFrame:
         _biotype("type_of_gene"),
         pl.col("GeneID").alias("entrez_id"),
         pl.lit([], dtype=pl.List(pl.String)).alias("uniprot_ids"),
-        _listed("Synonyms").alias("aliases"),
+        names_in("Synonyms").alias("aliases"),
         pl.lit([], dtype=pl.List(pl.String)).alias("previous_symbols"),
     )
     return _unique(genes, "entrez_id", path)
@@ -188,7 +180,8 @@ def read_gene_history(path: Path) -> pl.DataFrame:
     pl.DataFrame
         discontinued_entrez_id, discontinued_symbol, entrez_id (null: nothing took its place).
     """
-    table = _read(path, GENE_HISTORY_COLUMNS, "\t", quote=None)
+    columns = ("#tax_id", "GeneID", "Discontinued_GeneID", "Discontinued_Symbol")
+    table = _read(path, columns, "\t", quote=None)
     return table.filter(pl.col("#tax_id") == HUMAN).select(
         pl.col("Discontinued_GeneID").alias("discontinued_entrez_id"),
         pl.col("Discontinued_Symbol").replace(NONE, None).alias("discontinued_symbol"),
@@ -210,23 +203,21 @@ def read_gencode(path: Path) -> pl.DataFrame:
         ensembl_gene_id (unversioned), version, symbol, biotype, is_par_y. Genes whose name
         is only their id have a null symbol.
     """
-    is_gtf = path.name.removesuffix(".gz").endswith(".gtf")
-    table = _gtf_genes(path) if is_gtf else _read(path, GENCODE_COLUMNS, ",", quote='"')
-    parts = pl.col("gene_id").str.extract_groups(
-        r"^(?<id>ENSG\d{11})\.(?<version>\d+)(?<par>_PAR_Y)?$"
-    )
-    genes = table.with_columns(parts.alias("parts")).select(
-        pl.col("parts").struct.field("id").alias("ensembl_gene_id"),
-        pl.col("parts").struct.field("version").alias("version"),
-        pl.when(~pl.col("gene_name").str.starts_with("ENSG")).then("gene_name").alias("symbol"),
+    if path.name.removesuffix(".gz").endswith(".gtf"):
+        table = _gtf_genes(path)
+    else:
+        table = _read(path, ("gene_id", "gene_name", "biotype"), ",", quote='"')
+    parts = pl.col("gene_id").str.extract_groups(r"^(ENSG\d{11})\.(\d+)(_PAR_Y)?$").struct
+    genes = table.select(
+        parts.field("1").alias("ensembl_gene_id"),
+        parts.field("2").alias("version"),
+        unless_id("gene_name").alias("symbol"),
         "biotype",
-        pl.col("parts").struct.field("par").is_not_null().alias("is_par_y"),
+        parts.field("3").is_not_null().alias("is_par_y"),
     )
-    if genes["ensembl_gene_id"].null_count():
-        row = genes["ensembl_gene_id"].is_null().arg_true()[0]
-        raise SourceError(
-            f"{path.name}: {table['gene_id'][row]!r} is not a versioned human Ensembl gene id"
-        )
+    wrong = table["gene_id"].filter(genes["ensembl_gene_id"].is_null())
+    if len(wrong):
+        raise SourceError(f"{path.name}: {wrong[0]!r} is not a versioned human Ensembl gene id")
     return genes
 
 
@@ -244,10 +235,10 @@ def read_gene_types(path: Path) -> pl.DataFrame:
         ensembl_gene_id, symbol (null where the name is only the id), biotype. Rows with a
         made-up id, such as ``ENSGunknown_U1``, are left out.
     """
-    table = _read(path, GENE_TYPES_COLUMNS, ",", quote='"')
+    table = _read(path, ("ensembl_id", "gene_name", "gene_type"), ",", quote='"')
     genes = table.filter(pl.col("ensembl_id").str.contains(r"^ENSG\d{11}$")).select(
         pl.col("ensembl_id").alias("ensembl_gene_id"),
-        pl.when(~pl.col("gene_name").str.starts_with("ENSG")).then("gene_name").alias("symbol"),
+        unless_id("gene_name").alias("symbol"),
         pl.col("gene_type").alias("biotype"),
     )
     return _unique(genes, "ensembl_gene_id", path)
@@ -255,66 +246,46 @@ def read_gene_types(path: Path) -> pl.DataFrame:
 
 def _gtf_genes(path: Path) -> pl.DataFrame:
     names = ["chromosome", "source", "feature", "start", "end", "score", "strand", "frame", "text"]
-    lines = _frame(path, "\t", None, header=names).filter(pl.col("feature") == "gene")
-
-    def attribute(name: str) -> pl.Expr:
-        return pl.col("text").str.extract(rf'{name} "([^"]*)"')
-
-    return lines.select(
-        gene_id=attribute("gene_id"),
-        gene_name=attribute("gene_name"),
-        biotype=attribute("gene_type"),
+    columns = {"gene_id": "gene_id", "gene_name": "gene_name", "biotype": "gene_type"}
+    return (
+        _frame(path, "\t", None, has_header=False, new_columns=names)
+        .filter(pl.col("feature") == "gene")
+        .select(
+            pl.col("text").str.extract(rf'{attribute} "([^"]*)"').alias(name)
+            for name, attribute in columns.items()
+        )
     )
 
 
 def _read(path: Path, columns: Sequence[str], separator: str, quote: str | None) -> pl.DataFrame:
     table = _frame(path, separator, quote)
-    if missing := [name for name in columns if name not in table.columns]:
-        raise SourceError(
-            f"{path.name}: has no column {missing[0]!r}; found {listed(table.columns)}"
-        )
+    for name in columns:
+        if name not in table.columns:
+            raise SourceError(f"{path.name}: has no column {name!r}; found {listed(table.columns)}")
     return table.select(columns)
 
 
-def _frame(
-    path: Path,
-    separator: str,
-    quote: str | None,
-    header: Sequence[str] | None = None,
-    n_rows: int | None = None,
-) -> pl.DataFrame:
-    data = _unpacked(path)
-    if not data or data.lstrip()[:1] == b"<":
-        raise SourceError(f"{path.name}: expected a table, but it begins with {data[:24]!r}")
-    try:
+def _frame(path: Path, separator: str, quote: str | None, **options: Any) -> pl.DataFrame:
+    with breakage_refused(path.name), open_bytes(path, None, path.name) as stream:
         return pl.read_csv(
-            data,
+            stream.read(),
             separator=separator,
             quote_char=quote,
             infer_schema=False,
-            has_header=header is None,
-            new_columns=list(header) if header else None,
             comment_prefix="##",
-            n_rows=n_rows,
+            **options,
         )
-    except pl.exceptions.PolarsError as error:
-        raise SourceError(f"{path.name}: {str(error).strip().splitlines()[0]}") from error
 
 
-def _unpacked(path: Path) -> bytes:
-    try:
-        if path.suffix != ".gz":
-            return path.read_bytes()
-        with path.open("rb") as packed, open_gzip(packed, path.name) as stream:
-            return stream.read()
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from error
-
-
-def _listed(column: str) -> pl.Expr:
+def names_in(column: str) -> pl.Expr:
     """A `|`-separated column as a list, without blanks and dashes."""
     items = pl.col(column).fill_null("").str.split("|").list.eval(pl.element().str.strip_chars())
     return items.list.eval(pl.element().filter(~pl.element().is_in(["", NONE])))
+
+
+def unless_id(column: str) -> pl.Expr:
+    """A gene's name; null where it is only the Ensembl id."""
+    return pl.when(~pl.col(column).str.starts_with("ENSG")).then(column)
 
 
 def _biotype(column: str) -> pl.Expr:

@@ -1,50 +1,38 @@
 """What is known about genes, as its publishers' tables say it: one reader per file.
 
-Gene Ontology's terms and annotations, Reactome, BioGRID, phenotypes, summaries. Turning these into
-a description is the business of `genept.text`.
+Gene Ontology's terms and annotations, Reactome, BioGRID, phenotypes, summaries, Swiss-Prot.
+Turning these into a description is the business of `genept.text`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import polars as pl
-from pydantic import TypeAdapter, ValidationError
 
 from genept.common import SourceError, listed
-from genept.datasources.download import Archives, Opener, text_lines
+from genept.datasources.download import Opener, text_lines
+from genept.datasources.gene_files import HUMAN
 
-_TERMS: Final = "data/goBasicObo.txt.gz"
-
-_ANNOTATIONS: Final = "data/humanIdentifierAssoc.json.gz"
-
-_TERM_SCHEMA: Final = pl.Schema(
-    {"go_id": pl.String, "name": pl.String, "aspect": pl.String, "obsolete": pl.Boolean}
-)
-
-
-def read_go_terms(archives: Archives) -> pl.DataFrame:
-    """Read the ontology's terms, one row each.
-
-    Parameters
-    ----------
-    archives
-        Downloads the source ``pyiomica`` where it is not cached.
-
-    Returns
-    -------
-    pl.DataFrame
-        go_id, name, aspect (``biological_process``, ``molecular_function`` or
-        ``cellular_component``), obsolete. 47,401 rows at the pinned release.
-
-    Raises
-    ------
-    SourceError
-        The file is damaged, or a term lacks its id, name or aspect.
-    """
-    return read_obo(lambda: archives.open_gzip_member("pyiomica", _TERMS), _TERMS)
+_TERM_TAGS: Final = ("id", "name", "namespace", "is_obsolete")
+_GAF_COLUMNS: Final = 17
+_REACTOME_COLUMNS: Final = 6
+_BIOGRID: Final = (
+    "Entrez Gene Interactor A", "Entrez Gene Interactor B",
+    "Official Symbol Interactor A", "Official Symbol Interactor B",
+    "Experimental System Type", "Publication Source",
+    "Organism ID Interactor A", "Organism ID Interactor B",
+)  # fmt: skip
+_TOPICS: Final = {
+    "FUNCTION": "function", "SUBCELLULAR LOCATION": "location", "DISEASE": "disease"
+}  # fmt: skip
+_HUMAN: Final = re.compile(r"OX   NCBI_TaxID=9606\b")
+_EVIDENCE: Final = re.compile(r"\s*\{ECO:[^}]*\}")
+_REFERENCES: Final = re.compile(r"\s*\((?:PubMed:\d+(?:,\s*)?|Ref\.\d+(?:,\s*)?|By similarity)+\)")
+_MIM: Final = re.compile(r"\s*\[MIM:\d+\]")
+_RULE: Final = "-----"
 
 
 def read_obo(opener: Opener, what: str) -> pl.DataFrame:
@@ -65,85 +53,27 @@ def read_obo(opener: Opener, what: str) -> pl.DataFrame:
     SourceError
         The file holds no term, or a term lacks its id, name or aspect.
     """
-    rows = [_term(stanza, what) for stanza in _term_stanzas(text_lines(opener, what))]
-    if not rows:
-        raise SourceError(f"{what}: holds no [Term] stanza; expected OBO text")
-    return pl.DataFrame(rows, schema=_TERM_SCHEMA, orient="row")
-
-
-def read_go_annotations(archives: Archives) -> pl.DataFrame:
-    """Read which UniProt accession is annotated with which term.
-
-    Parameters
-    ----------
-    archives
-        Downloads the source ``pyiomica`` where it is not cached.
-
-    Returns
-    -------
-    pl.DataFrame
-        uniprot_id, go_id; 282,689 rows at the pinned release.
-
-    Raises
-    ------
-    SourceError
-        The file is damaged or not of the expected shape.
-    """
-    with archives.open_gzip_member("pyiomica", _ANNOTATIONS) as stream:
-        data = stream.read()
-    try:
-        _, terms_of = TypeAdapter(tuple[str, dict[str, list[str]]]).validate_json(data)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise SourceError(f"{_ANNOTATIONS}: at {problem['loc']}: {problem['msg']}") from error
-    return pl.DataFrame(
-        {"uniprot_id": list(terms_of), "go_id": list(terms_of.values())},
-        schema={"uniprot_id": pl.String, "go_id": pl.List(pl.String)},
-    ).explode("go_id", empty_as_null=False)
-
-
-def _term_stanzas(lines: Iterable[tuple[int, str]]) -> Iterator[dict[str, str]]:
-    """The first value of every tag, stanza by stanza; other stanzas than terms are passed over."""
-    stanza: dict[str, str] | None = None
-    for _, line in lines:
+    terms: list[dict[str, str]] = []
+    stanza: dict[str, str] = {}
+    for _, line in text_lines(opener, what):
+        tag, separator, value = line.partition(": ")
         if line.startswith("["):
-            if stanza is not None:
-                yield stanza
-            stanza = {} if line.strip() == "[Term]" else None
-        elif stanza is not None:
-            tag, separator, value = line.partition(": ")
-            if separator:
-                stanza.setdefault(tag, value.strip())
-    if stanza is not None:
-        yield stanza
-
-
-def _term(stanza: dict[str, str], what: str) -> tuple[str, str, str, bool]:
-    try:
-        return (
-            stanza["id"],
-            stanza["name"],
-            stanza["namespace"],
-            stanza.get("is_obsolete") == "true",
-        )
-    except KeyError as error:
-        raise SourceError(
-            f"{what}: the term {stanza.get('id', '(no id)')} has no {error}"
-        ) from error
-
-
-HUMAN: Final = "9606"
-
-_GAF_COLUMNS: Final = 17
-
-_REACTOME_COLUMNS: Final = 6
-
-_BIOGRID: Final = (
-    "Entrez Gene Interactor A", "Entrez Gene Interactor B",
-    "Official Symbol Interactor A", "Official Symbol Interactor B",
-    "Experimental System Type", "Publication Source",
-    "Organism ID Interactor A", "Organism ID Interactor B",
-)  # fmt: skip
+            stanza = {}
+            if line.strip() == "[Term]":
+                terms.append(stanza)
+        elif separator and tag in _TERM_TAGS:
+            stanza.setdefault(tag, value.strip())
+    if not terms:
+        raise SourceError(f"{what}: holds no [Term] stanza; expected OBO text")
+    for term in terms:
+        if missing := [tag for tag in _TERM_TAGS[:3] if tag not in term]:
+            raise SourceError(f"{what}: the term {term.get('id', '(no id)')} has no {missing[0]!r}")
+    return pl.DataFrame(terms, schema=dict.fromkeys(_TERM_TAGS, pl.String)).select(
+        go_id="id",
+        name="name",
+        aspect="namespace",
+        obsolete=pl.col("is_obsolete").eq_missing("true"),
+    )
 
 
 def read_gene_summary(opener: Opener, what: str = "gene_summary") -> pl.DataFrame:
@@ -169,10 +99,11 @@ def read_gene_summary(opener: Opener, what: str = "gene_summary") -> pl.DataFram
         for tax, gene, summary in _columns(opener, what, ("#tax_id", "GeneID", "Summary"))
         if tax == HUMAN
     ]
-    doubled = [gene for gene, n in Counter(gene for gene, _ in rows).items() if n > 1]
-    if doubled:
+    summaries = _frame(rows, ("entrez_id", "summary"), what)
+    doubled = summaries.filter(pl.col("entrez_id").is_duplicated())["entrez_id"]
+    if len(doubled):
         raise SourceError(f"{what}: gene {doubled[0]} has more than one summary")
-    return _frame(rows, ("entrez_id", "summary"), what)
+    return summaries
 
 
 def read_gaf(opener: Opener, what: str = "goa_human.gaf") -> tuple[pl.DataFrame, str | None]:
@@ -245,8 +176,7 @@ def read_phenotypes(opener: Opener, what: str = "genes_to_phenotype") -> pl.Data
     pl.DataFrame
         entrez_id, hpo_id, phenotype.
     """
-    columns = ("ncbi_gene_id", "hpo_id", "hpo_name")
-    rows = sorted(set(_columns(opener, what, columns)))
+    rows = sorted(set(_columns(opener, what, ("ncbi_gene_id", "hpo_id", "hpo_name"))))
     return _frame(rows, ("entrez_id", "hpo_id", "phenotype"), what)
 
 
@@ -265,14 +195,85 @@ def read_interactions(opener: Opener, what: str = "BIOGRID tab3") -> pl.DataFram
         are left out.
     """
     publications: dict[tuple[str, str], set[str]] = {}
-    for a, b, symbol_a, symbol_b, kind, publication, tax_a, tax_b in _columns(
-        opener, what, _BIOGRID
-    ):
+    columns = _columns(opener, what, _BIOGRID)
+    for a, b, symbol_a, symbol_b, kind, publication, tax_a, tax_b in columns:
         if kind == "physical" and tax_a == tax_b == HUMAN and a != b:
             publications.setdefault((a, symbol_b), set()).add(publication)
             publications.setdefault((b, symbol_a), set()).add(publication)
     rows = [(*pair, len(ids)) for pair, ids in sorted(publications.items())]
     return _frame(rows, ("entrez_id", "partner", "publications"), what)
+
+
+def read_swissprot(opener: Opener, what: str = "uniprot_sprot_human.dat") -> pl.DataFrame:
+    """Swiss-Prot's comments on function, location and disease of human proteins.
+
+    Evidence tags and literature references are left out: they are links, not knowledge.
+
+    Parameters
+    ----------
+    opener
+        Opens the unpacked bytes of the file, in UniProt's flat-file format.
+    what
+        Name of the file for messages.
+
+    Returns
+    -------
+    pl.DataFrame
+        uniprot_id (primary accession), topic (``function``, ``location`` or ``disease``), text;
+        a protein may have several texts of a topic, in the order of the entry.
+
+    Raises
+    ------
+    SourceError
+        An entry has no accession, the file is cut short, or holds no human entry.
+    """
+    rows: list[tuple[str, str, str]] = []
+    for entry in _entries(opener, what):
+        if any(_HUMAN.match(line) for line in entry):
+            accessions = next((line[5:] for line in entry if line.startswith("AC   ")), None)
+            if accessions is None:
+                raise SourceError(f"{what}: the entry {entry[0][:40]!r} has no AC line")
+            accession = accessions.split(";")[0].strip()
+            rows += [(accession, topic, text) for topic, text in _comments(entry)]
+    return _frame(rows, ("uniprot_id", "topic", "text"), what)
+
+
+def _entries(opener: Opener, what: str) -> Iterator[list[str]]:
+    entry: list[str] = []
+    for number, line in text_lines(opener, what):
+        if number == 1 and not line.startswith("ID   "):
+            raise SourceError(f"{what}: begins with {line[:24]!r}, a Swiss-Prot file with 'ID   '")
+        if line == "//":
+            yield entry
+            entry = []
+        else:
+            entry.append(line)
+    if entry:
+        raise SourceError(f"{what}: is cut short: {entry[0][:40]!r} has no end; fetch it again")
+
+
+def _comments(entry: list[str]) -> Iterator[tuple[str, str]]:
+    """Topic and text of every comment that is kept."""
+    comments: list[str] = []
+    for line in entry:
+        if line.startswith(f"CC   {_RULE}"):  # the licence, which follows the comments
+            break
+        if line.startswith("CC   -!- "):
+            comments.append(line[9:])
+        elif line.startswith("CC       ") and comments:
+            # Lines are broken at spaces, and after hyphens without one.
+            broken = comments[-1].endswith("-") and not comments[-1].endswith(" -")
+            comments[-1] += ("" if broken else " ") + line[9:].strip()
+    for comment in comments:
+        topic, _, text = comment.partition(": ")
+        if topic in _TOPICS and (tidied := _tidied(text)):
+            yield _TOPICS[topic], tidied
+
+
+def _tidied(text: str) -> str:
+    text = _MIM.sub("", _REFERENCES.sub("", _EVIDENCE.sub("", text)))
+    # A tag stands between a sentence's full stop and its own.
+    return re.sub(r"\s+", " ", re.sub(r"\.(\s*\.)+", ".", text)).strip(" ;")
 
 
 def _columns(opener: Opener, what: str, names: Sequence[str]) -> Iterator[tuple[str, ...]]:

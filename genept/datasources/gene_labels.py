@@ -1,7 +1,7 @@
 """Publishers' files of labels, row by row: which name is labelled with what, for which task.
 
-One generator per format. What a name means, and what becomes of a row, is
-`genept.benchmarks.label_tables`.
+What the rows of a table say is declared once per file. What a name means, and what becomes of a
+row, is `genept.benchmarks.label_tables`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
-from io import StringIO
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from genept.common import SourceError
 from genept.datasources.download import Archives, AvailableFile, available_files, text_lines
@@ -39,11 +39,10 @@ PROMOTERS: Final[Mapping[str, str]] = {
 }
 """Two lists of genes that label one task only together, by source: what each says."""
 
-PAIR_SOURCES: Final = (
-    *(f"gene2vec-{split}-{what}" for split in PAIR_SPLITS for what in ("text", "label")),
-    "scnet",
-    "liana",
-)
+_GENE2VEC: Final = [
+    f"gene2vec-{split}-{what}" for split in PAIR_SPLITS for what in ("text", "label")
+]
+
 Labelled = tuple[str, int, str, str]
 """Task, position, name and label."""
 
@@ -52,7 +51,7 @@ Paired = tuple[str, str, int, str, str, int]
 
 _CHROMOSOMES: Final = frozenset({*map(str, range(1, 23)), "X", "Y"})
 _ENSEMBL: Final = re.compile(r"ENSG\d{11}(\.\d+)?")
-_UNTYPED: Final = frozenset({"nan", "None"})
+_UNTYPED: Final = {"nan": None, "None": None}
 _DOSAGE: Final = {"3": "haploinsufficient", "40": "not", "30": "not"}
 """ClinGen's scores that decide: sufficient evidence; unlikely, or recessive. Others say little."""
 
@@ -70,14 +69,11 @@ def label_files(archives: Archives) -> dict[str, AvailableFile]:
     dict of str to AvailableFile
         By source id; a file in an archive opens as its member of `MEMBERS`.
     """
-    files = available_files(archives, [*PROPERTY_SOURCES, *PAIR_SOURCES])
-    return {
-        id_: AvailableFile(
-            id_, file.path, file.sha256, file.release,
-            partial(archives.open_member, id_, MEMBERS[id_]),
-        ) if id_ in MEMBERS else file
-        for id_, file in files.items()
-    }  # fmt: skip
+    files = available_files(archives, [*_PROPERTIES, *PROMOTERS, *_GENE2VEC, *_PAIRS])
+    for id_ in MEMBERS.keys() & files.keys():
+        opener = partial(archives.open_member, id_, MEMBERS[id_])
+        files[id_] = replace(files[id_], opener=opener)
+    return files
 
 
 def labelled(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
@@ -99,9 +95,9 @@ def labelled(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
     SourceError
         A file lacks a column, or has a value that is not expected.
     """
-    for id_, rows in _PROPERTIES.items():
-        if id_ in files:
-            yield from rows(files[id_])
+    for id_, rule in _PROPERTIES.items():
+        for position, label, name in _labels(files.get(id_), rule):
+            yield rule.task, position, name, label
     if all(id_ in files for id_ in PROMOTERS):
         yield from _promoters(files)
 
@@ -130,32 +126,88 @@ def paired(files: Mapping[str, AvailableFile]) -> Iterator[Paired]:
         names, values = (files.get(f"gene2vec-{split}-{what}") for what in ("text", "label"))
         if names and values:
             yield from _gene2vec(split, names, values)
-    if "scnet" in files:
-        yield from _protein_pairs(files["scnet"])
-    if "liana" in files:
-        yield from _ligands(files["liana"])
+    for id_, rule in _PAIRS.items():
+        for position, _, first, second in _labels(files.get(id_), rule):
+            yield rule.task, WHOLE, position, first, second, 1
 
 
-def _dosage_sensitive(file: AvailableFile) -> Iterator[Labelled]:
-    for position, row in enumerate(_records(file)):
-        marked = [
-            label
-            for label in ("sensitive", "insensitive")
-            if _value(file, row, position, f"dosage_{label}") == "Yes"
-        ]
-        if len(marked) != 1:
+class _Rule(NamedTuple):
+    """Task of a table, its columns of names, and what a row says: None, it is passed over."""
+
+    task: str
+    names: tuple[str, ...]
+    label: Callable[[dict[str, str]], str | bool | None]
+
+
+def _dosage(row: dict[str, str]) -> str:
+    marked = [kind for kind in ("sensitive", "insensitive") if row[f"dosage_{kind}"] == "Yes"]
+    if len(marked) != 1:
+        raise ValueError(
+            f"is marked {marked}: expected Yes in one of dosage_sensitive and dosage_insensitive"
+        )
+    return marked[0]
+
+
+def _chromosome(row: dict[str, str]) -> str | None:
+    name = row["chromosome"].removeprefix("chr")
+    return name if name in _CHROMOSOMES and row["biotype"] == "protein_coding" else None
+
+
+_PROPERTIES: Final[Mapping[str, _Rule]] = {
+    "dosage-sensitive-tfs": _Rule("dosage-sensitivity", ("ensembl_id",), _dosage),
+    "bivalent-genes": _Rule(
+        "bivalent-vs-lys4",
+        ("tf",),
+        lambda row: "bivalent" if row["H3K27me3"] == "True" else "lys4-only",
+    ),
+    "tf-range": _Rule(
+        "tf-range",
+        ("ensembl_id",),
+        lambda row: "long" if row["is_longrange"] == "True" else "short",
+    ),
+    "cnvoyant": _Rule(  # genes, not regions
+        "haploinsufficiency",
+        ("Gene/Region",),
+        lambda row: _DOSAGE.get(row["HI Score"].partition(" ")[0]) if row[""] == "G" else None,
+    ),
+    "gene-types": _Rule(
+        "gene-type", ("ensembl_id",), lambda row: _UNTYPED.get(row["gene_type"], row["gene_type"])
+    ),
+    "gencode-v49-genes": _Rule("chromosome", ("gene_id",), _chromosome),
+}
+
+_PAIRS: Final[Mapping[str, _Rule]] = {
+    "scnet": _Rule(
+        PROTEIN_PAIRS,
+        ("g1_symbol", "g2_symbol"),
+        lambda row: float(row["conn"]) >= CONFIDENT or None,
+    ),
+    # The consensus of all resources, ligand first; complexes have no gene of their own.
+    "liana": _Rule(
+        LIGAND_RECEPTOR,
+        ("source_genesymbol", "target_genesymbol"),
+        lambda row: row["resource"] == "consensus" or None,
+    ),
+}
+
+
+def _labels(file: AvailableFile | None, rule: _Rule) -> Iterator[tuple[Any, ...]]:
+    """Position, label and names of the rows that say something; none without a file."""
+    if file is None:
+        return
+    lines = (line.removeprefix("\ufeff") for _, line in text_lines(file.opener, file.path.name))
+    for position, row in enumerate(csv.DictReader(f"{line}\n" for line in lines)):
+        where = f"{file.path.name}: data row {position + 1}"
+        present = {name: value for name, value in row.items() if value is not None}
+        try:
+            if (label := rule.label(present)) is not None:
+                yield position, label, *(present[name] for name in rule.names)
+        except KeyError as error:
             raise SourceError(
-                f"{file.path.name}: data row {position + 1} is marked {marked}: expected "
-                "Yes in one of dosage_sensitive and dosage_insensitive"
-            )
-        yield "dosage-sensitivity", position, row["ensembl_id"], marked[0]
-
-
-def _bivalent(file: AvailableFile) -> Iterator[Labelled]:
-    for position, row in enumerate(_records(file)):
-        both = _value(file, row, position, "H3K27me3") == "True"
-        name = _value(file, row, position, "tf")
-        yield "bivalent-vs-lys4", position, name, "bivalent" if both else "lys4-only"
+                f"{where} has no column {error}; it has {[*filter(None, row)]}"
+            ) from None
+        except ValueError as error:
+            raise SourceError(f"{where}: {error}") from None
 
 
 def _promoters(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
@@ -174,48 +226,6 @@ def _promoters(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
             position += 1
 
 
-def _range(file: AvailableFile) -> Iterator[Labelled]:
-    for position, row in enumerate(_records(file)):
-        far = _value(file, row, position, "is_longrange") == "True"
-        name = _value(file, row, position, "ensembl_id")
-        yield "tf-range", position, name, "long" if far else "short"
-
-
-def _clingen(file: AvailableFile) -> Iterator[Labelled]:
-    """Genes (not regions) whose score decides."""
-    for position, row in enumerate(_records(file)):
-        score, _, _ = _value(file, row, position, "HI Score").partition(" ")
-        if row[next(iter(row))] == "G" and score in _DOSAGE:
-            name = _value(file, row, position, "Gene/Region")
-            yield "haploinsufficiency", position, name, _DOSAGE[score]
-
-
-def _gene_types(file: AvailableFile) -> Iterator[Labelled]:
-    for position, row in enumerate(_records(file)):
-        kind = _value(file, row, position, "gene_type")
-        if kind not in _UNTYPED:
-            yield "gene-type", position, _value(file, row, position, "ensembl_id"), kind
-
-
-def _chromosomes(file: AvailableFile) -> Iterator[Labelled]:
-    for position, row in enumerate(_records(file)):
-        place = _value(file, row, position, "chromosome").removeprefix("chr")
-        kind = _value(file, row, position, "biotype")
-        if place in _CHROMOSOMES and kind == "protein_coding":
-            yield "chromosome", position, _value(file, row, position, "gene_id"), place
-
-
-_PROPERTIES: Final[Mapping[str, Callable[[AvailableFile], Iterator[Labelled]]]] = {
-    "dosage-sensitive-tfs": _dosage_sensitive,
-    "bivalent-genes": _bivalent,
-    "tf-range": _range,
-    "cnvoyant": _clingen,
-    "gene-types": _gene_types,
-    "gencode-v49-genes": _chromosomes,
-}
-PROPERTY_SOURCES: Final = (*_PROPERTIES, *PROMOTERS)
-
-
 def _gene2vec(split: str, text: AvailableFile, labels: AvailableFile) -> Iterator[Paired]:
     names = [line.split() for _, line in text_lines(text.opener, text.path.name)]
     values = [line.strip() for _, line in text_lines(labels.opener, labels.path.name)]
@@ -231,41 +241,3 @@ def _gene2vec(split: str, text: AvailableFile, labels: AvailableFile) -> Iterato
                 "two symbols and 0 or 1"
             )
         yield GENE_PAIRS, split, position, pair[0], pair[1], int(value)
-
-
-def _protein_pairs(file: AvailableFile) -> Iterator[Paired]:
-    for position, row in enumerate(_records(file)):
-        score = _value(file, row, position, "conn")
-        try:
-            confident = float(score) >= CONFIDENT
-        except ValueError:
-            raise SourceError(
-                f"{file.path.name}: data row {position + 1} has the score {score!r}, no number"
-            ) from None
-        if confident:
-            a, b = (_value(file, row, position, name) for name in ("g1_symbol", "g2_symbol"))
-            yield PROTEIN_PAIRS, WHOLE, position, a, b, 1
-
-
-def _ligands(file: AvailableFile) -> Iterator[Paired]:
-    """The consensus of all resources, ligand first; complexes have no gene of their own."""
-    for position, row in enumerate(_records(file)):
-        if _value(file, row, position, "resource") == "consensus":
-            ligand = _value(file, row, position, "source_genesymbol")
-            receptor = _value(file, row, position, "target_genesymbol")
-            yield LIGAND_RECEPTOR, WHOLE, position, ligand, receptor, 1
-
-
-def _records(file: AvailableFile) -> Iterator[dict[str, str]]:
-    lines = (line.removeprefix("\ufeff") for _, line in text_lines(file.opener, file.path.name))
-    return csv.DictReader(StringIO("\n".join(lines)))
-
-
-def _value(file: AvailableFile, row: dict[str, str], position: int, column: str) -> str:
-    value = row.get(column)
-    if value is None:
-        raise SourceError(
-            f"{file.path.name}: data row {position + 1} has no column {column!r}; it has "
-            f"{[name for name in row if name]}"
-        )
-    return value

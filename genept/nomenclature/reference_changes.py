@@ -93,27 +93,29 @@ def reference_differences(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataF
         previous symbols or aliases, was ``merged`` into that gene.
     """
     columns = ["hgnc_id", "symbol", "ensembl_gene_id"]
-    old = before.filter(pl.col("hgnc_id").is_not_null()).select(columns)
-    new = after.filter(pl.col("hgnc_id").is_not_null()).select(columns)
+    old, new = (genes.select(columns).drop_nulls("hgnc_id") for genes in (before, after))
     pairs = old.join(new, on="hgnc_id", how="full", coalesce=True, suffix="_after")
-    stays = pl.col("symbol").is_not_null() & pl.col("symbol_after").is_not_null()
-    gone = pairs.filter(pl.col("symbol_after").is_null()).select(columns)
-    merged = gone.join(_heirs(after), on="symbol", how="left")
-    return (
-        pl.concat(
-            [
-                _rows(
-                    "renamed", pairs.filter(stays & (pl.col("symbol") != pl.col("symbol_after")))
-                ),
-                _rows("ensembl_changed", pairs.filter(stays & _moved())),
-                _rows("merged", merged.filter(pl.col("symbol_after").is_not_null())),
-                _rows("lost", merged.filter(pl.col("symbol_after").is_null())),
-                _rows("gained", pairs.filter(pl.col("symbol").is_null())),
-            ]
+    was, is_now = pl.col("symbol").is_not_null(), pl.col("symbol_after").is_not_null()
+    other_id = pl.col("ensembl_gene_id").ne_missing(pl.col("ensembl_gene_id_after"))
+    merged = pairs.filter(~is_now).select(columns).join(_heirs(after), on="symbol", how="left")
+    changes = {
+        "renamed": pairs.filter(was & is_now & (pl.col("symbol") != pl.col("symbol_after"))),
+        "ensembl_changed": pairs.filter(was & is_now & other_id),
+        "merged": merged.filter(is_now),
+        "lost": merged.filter(~is_now),
+        "gained": pairs.filter(~was),
+    }
+    return pl.concat(
+        genes.select(
+            change=pl.lit(change),
+            hgnc_id="hgnc_id",
+            symbol_before="symbol",
+            symbol_after="symbol_after",
+            ensembl_before="ensembl_gene_id",
+            ensembl_after="ensembl_gene_id_after",
         )
-        .sort("hgnc_id")
-        .sort("change", maintain_order=True)
-    )
+        for change, genes in changes.items()
+    ).sort("change", "hgnc_id")
 
 
 def retired_successors(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
@@ -163,7 +165,7 @@ def touched_collections(differences: pl.DataFrame, mapping: pl.DataFrame) -> pl.
         collection_id, change, n_inputs, and expression_share of those inputs.
     """
     ids = differences.select(
-        "change", pl.concat_list("ensembl_before", "ensembl_after").alias("ensembl_gene_id")
+        "change", ensembl_gene_id=pl.concat_list("ensembl_before", "ensembl_after")
     ).explode("ensembl_gene_id", empty_as_null=True)
     return (
         mapping.join(ids.drop_nulls().unique(), on="ensembl_gene_id")
@@ -173,31 +175,11 @@ def touched_collections(differences: pl.DataFrame, mapping: pl.DataFrame) -> pl.
     )
 
 
-def _moved() -> pl.Expr:
-    return pl.col("ensembl_gene_id").ne_missing(pl.col("ensembl_gene_id_after"))
-
-
 def _heirs(genes: pl.DataFrame) -> pl.DataFrame:
     """The one gene that lists a name among its previous symbols or aliases."""
     listed = genes.select(
-        pl.concat_list("previous_symbols", "aliases").alias("symbol"),
-        pl.col("symbol").alias("symbol_after"),
-        pl.col("ensembl_gene_id").alias("ensembl_gene_id_after"),
-    )
-    return (
-        listed.explode("symbol", empty_as_null=True)
-        .drop_nulls("symbol")
-        .unique()
-        .filter(pl.col("symbol").is_unique())
-    )
-
-
-def _rows(change: str, pairs: pl.DataFrame) -> pl.DataFrame:
-    return pairs.select(
-        pl.lit(change).alias("change"),
-        "hgnc_id",
-        pl.col("symbol").alias("symbol_before"),
-        "symbol_after",
-        pl.col("ensembl_gene_id").alias("ensembl_before"),
-        pl.col("ensembl_gene_id_after").alias("ensembl_after"),
-    )
+        symbol=pl.concat_list("previous_symbols", "aliases"),
+        symbol_after="symbol",
+        ensembl_gene_id_after="ensembl_gene_id",
+    ).explode("symbol", empty_as_null=True)
+    return listed.drop_nulls("symbol").unique().filter(pl.col("symbol").is_unique())

@@ -14,31 +14,20 @@ import polars as pl
 from genept.common import markdown_text
 from genept.storage import Lake, StoredTable
 
-_COLOURS: Final = {
-    "mapped as it stands": "#2e7d32",
-    "mapped with a remark": "#9ccc65",
-    "not decided": "#ffb300",
-    "not a human gene": "#8d6e63",
-    "unknown": "#c62828",
+_FATES: Final = {
+    "mapped as it stands": ("#2e7d32", "exact", "ensembl_id", "entrez_id"),
+    "mapped with a remark": (
+        *("#9ccc65", "version_stripped", "case_or_space_fixed"),
+        *("previous", "alias", "retired_successor"),
+    ),
+    "not decided": ("#ffb300", "ambiguous", "spreadsheet_date", "spreadsheet_number"),
+    "not a human gene": ("#8d6e63", "non_human", "control_feature"),
+    "unknown": ("#c62828", "withdrawn", "without_ensembl_id", "unknown"),
 }
-_FATE: Final = {
-    "exact": "mapped as it stands",
-    "ensembl_id": "mapped as it stands",
-    "version_stripped": "mapped with a remark",
-    "case_or_space_fixed": "mapped with a remark",
-    "entrez_id": "mapped as it stands",
-    "previous": "mapped with a remark",
-    "alias": "mapped with a remark",
-    "retired_successor": "mapped with a remark",
-    "ambiguous": "not decided",
-    "spreadsheet_date": "not decided",
-    "spreadsheet_number": "not decided",
-    "non_human": "not a human gene",
-    "control_feature": "not a human gene",
-    "withdrawn": "unknown",
-    "without_ensembl_id": "unknown",
-    "unknown": "unknown",
-}
+"""What becomes of names: its colour, and the outcomes that it stands for."""
+
+_COLOURS: Final = {fate: colour for fate, (colour, *_) in _FATES.items()}
+_FATE: Final = {outcome: fate for fate, (_, *outcomes) in _FATES.items() for outcome in outcomes}
 
 
 @dataclass(frozen=True)
@@ -70,12 +59,7 @@ class MappingReport:
 
     def picture(self) -> str:
         """Draw two bars, by names and by expression, as SVG for light and dark pages."""
-        bars = [
-            self._bar(y, label, column)
-            for y, (label, column) in enumerate(
-                (("names", "share_of_names"), ("expression", "share_of_expression"))
-            )
-        ]
+        bars = [self._bar(place, label) for place, label in enumerate(("names", "expression"))]
         keys = [
             f'<rect x="{90 + 128 * place}" y="64" width="10" height="10" fill="{colour}"/>'
             f'<text x="{104 + 128 * place}" y="73">{fate}</text>'
@@ -118,18 +102,20 @@ class MappingReport:
             ]
         )
 
-    def _bar(self, place: int, label: str, column: str) -> str:
-        fates = self.outcomes.with_columns(pl.col("outcome").replace_strict(_FATE).alias("fate"))
-        shares = dict(fates.group_by("fate").agg(pl.col(column).sum()).iter_rows())
-        y, x, boxes = 8 + 26 * place, 90.0, []
+    def _bar(self, place: int, label: str) -> str:
+        shares = self.outcomes.group_by(pl.col("outcome").replace_strict(_FATE)).agg(
+            pl.col(f"share_of_{label}").sum()
+        )
+        share_of, y, x = dict(shares.iter_rows()), 8 + 26 * place, 90.0
+        bar = f'<text x="4" y="{y + 13}">{label}</text>'
         for fate, colour in _COLOURS.items():
-            width = 640 * shares.get(fate, 0.0)
-            boxes.append(
-                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="18" fill="{colour}">'
-                f"<title>{fate}: {shares.get(fate, 0.0):.2%}</title></rect>"
+            share = share_of.get(fate, 0.0)
+            bar += (
+                f'<rect x="{x:.1f}" y="{y}" width="{640 * share:.1f}" height="18" fill="{colour}">'
+                f"<title>{fate}: {share:.2%}</title></rect>"
             )
-            x += width
-        return f'<text x="4" y="{y + 13}">{label}</text>{"".join(boxes)}'
+            x += 640 * share
+        return bar
 
 
 def mapping_pages(lake: Lake, mapping: StoredTable) -> dict[str, str]:

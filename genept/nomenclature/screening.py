@@ -118,8 +118,12 @@ def screen_names(
     """
     rows = rows.select(_SCREENED).with_row_index("column")
     _refuse_another_species(rows, collection)
-    if policy.annotation_release is None:
-        _refuse_mixed_releases(rows, collection)
+    if policy.annotation_release is None and (why := mixed_releases(rows)) is not None:
+        raise GeneNamesRefusedError(
+            f"collection {collection!r}: its Ensembl ids are of several annotation releases: "
+            f"{why}; annotate it anew with one release, or declare `annotation_release` in its "
+            "catalogue entry if the publisher states it"
+        )
     judged = _without_copies(_judged(rows, policy), fingerprints)
     kept = judged.filter(pl.col("verdict") == "kept")
     if policy.duplicates == "refuse":
@@ -182,21 +186,9 @@ def _refuse_another_species(rows: pl.DataFrame, collection: str) -> None:
     )
 
 
-def _refuse_mixed_releases(rows: pl.DataFrame, collection: str) -> None:
-    why = mixed_releases(rows)
-    if why is not None:
-        raise GeneNamesRefusedError(
-            f"collection {collection!r}: its Ensembl ids are of several annotation releases: "
-            f"{why}; annotate it anew with one release, or declare `annotation_release` in its "
-            "catalogue entry if the publisher states it"
-        )
-
-
 def _refuse_duplicates(kept: pl.DataFrame, collection: str) -> None:
-    several = kept.filter(pl.col("ensembl_gene_id").is_duplicated()).group_by(
-        "ensembl_gene_id", maintain_order=True
-    )
-    groups = several.agg(pl.col("input_id"), pl.col("column"))
+    several = kept.filter(pl.col("ensembl_gene_id").is_duplicated())
+    groups = several.group_by("ensembl_gene_id", maintain_order=True).agg("input_id", "column")
     if not groups.height:
         return
     examples = "; ".join(
@@ -224,17 +216,14 @@ def _judged(rows: pl.DataFrame, policy: NamePolicy) -> pl.DataFrame:
         .then(pl.lit("no_name"))
         .otherwise("outcome")
     )
-    split = pl.col("outcome") == "control_feature"
     verdict = (
-        pl.when(split)
+        pl.when(pl.col("outcome") == "control_feature")
         .then(pl.lit("split_out"))
         .when(gene.is_null())
         .then(pl.lit("quarantined"))
         .otherwise(pl.lit("kept"))
     )
-    return rows.with_columns(
-        gene.alias("ensembl_gene_id"), verdict.alias("verdict"), reason.alias("reason")
-    )
+    return rows.with_columns(ensembl_gene_id=gene, verdict=verdict, reason=reason)
 
 
 def _without_copies(
@@ -257,31 +246,31 @@ def _without_copies(
     )
     is_copy = pl.col("column").is_in(copies["column"].implode())
     return judged.with_columns(
-        pl.when(~is_copy).then("ensembl_gene_id").alias("ensembl_gene_id"),
-        pl.when(is_copy).then(pl.lit("quarantined")).otherwise("verdict").alias("verdict"),
-        pl.when(is_copy).then(pl.lit("copy")).otherwise("reason").alias("reason"),
+        ensembl_gene_id=pl.when(~is_copy).then("ensembl_gene_id"),
+        verdict=pl.when(is_copy).then(pl.lit("quarantined")).otherwise("verdict"),
+        reason=pl.when(is_copy).then(pl.lit("copy")).otherwise("reason"),
     )
 
 
 def _warnings(judged: pl.DataFrame) -> tuple[str, ...]:
     """What an analyst should know although the matrix is not refused."""
     warned = {
-        "split out, being no genes (spike-ins, viruses, antibodies, barcodes)": judged.filter(
-            pl.col("verdict") == "split_out"
+        "split out, being no genes (spike-ins, viruses, antibodies, barcodes)": (
+            "verdict",
+            "split_out",
         ),
-        "repaired (white space, invisible characters, capitals)": judged.filter(
-            pl.col("outcome") == "case_or_space_fixed"
+        "repaired (white space, invisible characters, capitals)": (
+            "outcome",
+            "case_or_space_fixed",
         ),
-        "of another species, left out": judged.filter(pl.col("reason") == "non_human"),
-        "Y copies of pseudoautosomal genes, left out": judged.filter(pl.col("reason") == "par_y"),
-        "copies of a column of the same Ensembl id with the same values, left out": judged.filter(
-            pl.col("reason") == "copy"
-        ),
+        "of another species, left out": ("reason", "non_human"),
+        "Y copies of pseudoautosomal genes, left out": ("reason", "par_y"),
+        "copies of a column of one Ensembl id with the same values, left out": ("reason", "copy"),
     }
     return tuple(
         f"{rows.height:,} inputs {what}, such as {_examples(rows)}"
-        for what, rows in warned.items()
-        if rows.height
+        for what, (column, value) in warned.items()
+        if (rows := judged.filter(pl.col(column) == value)).height
     )
 
 

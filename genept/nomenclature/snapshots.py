@@ -6,15 +6,11 @@ decided in `genept.nomenclature.names`.
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, TypeAlias, cast
+from typing import Final, Literal, NamedTuple
 
 import polars as pl
 
@@ -40,35 +36,39 @@ from genept.nomenclature.publishers import (
 )
 from genept.nomenclature.reference import Reference, older_claims
 from genept.schema.tables import GENE_SNAPSHOTS
-from genept.storage import Lake, NewPart, Origin, Part, StoredTable
+from genept.storage import Lake, NewPart, Origin, StoredTable, sha256_of_file
 
 Format = Literal["hgnc", "gene_info", "gene_history", "withdrawn", "gencode", "gene_types"]
 
 
-_READERS: Final[dict[Format, Callable[[Path], pl.DataFrame]]] = {
-    "hgnc": read_hgnc_complete_set,
-    "gene_info": read_gene_info,
-    "gene_history": read_gene_history,
-    "withdrawn": read_hgnc_withdrawn,
-    "gencode": read_gencode,
-    "gene_types": read_gene_types,
-}
+class _Layout(NamedTuple):
+    """How a format is known by its columns, and read.
 
-_MARKS: Final[dict[Format, set[str]]] = {
-    "hgnc": {"hgnc_id", "symbol", "prev_symbol"},
-    "gene_info": {"#tax_id", "Symbol", "dbXrefs"},
-    "gene_history": {"#tax_id", "Discontinued_GeneID"},
-    "withdrawn": {"HGNC_ID", "WITHDRAWN_SYMBOL"},
-    "gencode": {"gene_id", "gene_name"},
-    "gene_types": {"ensembl_id", "gene_name"},
-}
+    `record` is the column that names its rows. `claims` returns what the file claims about names
+    beyond the genes' own records.
+    """
 
-_FURTHER: Final[dict[Format, Callable[[pl.DataFrame, pl.DataFrame, str], pl.DataFrame]]] = {
-    "gene_info": synonyms,
-    "gene_history": discontinued,
-    "withdrawn": withdrawn,
+    reader: Callable[[Path], pl.DataFrame]
+    columns: set[str]
+    record: str
+    claims: Callable[[pl.DataFrame, pl.DataFrame, str], pl.DataFrame] | None = None
+
+
+_LAYOUTS: Final[dict[Format, _Layout]] = {
+    "hgnc": _Layout(read_hgnc_complete_set, {"hgnc_id", "symbol", "prev_symbol"}, "hgnc_id"),
+    "gene_info": _Layout(read_gene_info, {"#tax_id", "Symbol", "dbXrefs"}, "entrez_id", synonyms),
+    "gene_history": _Layout(
+        read_gene_history,
+        {"#tax_id", "Discontinued_GeneID"},
+        "discontinued_entrez_id",
+        discontinued,
+    ),
+    "withdrawn": _Layout(
+        read_hgnc_withdrawn, {"HGNC_ID", "WITHDRAWN_SYMBOL"}, "hgnc_id", withdrawn
+    ),
+    "gencode": _Layout(read_gencode, {"gene_id", "gene_name"}, "gene_id"),
+    "gene_types": _Layout(read_gene_types, {"ensembl_id", "gene_name"}, "ensembl_gene_id"),
 }
-"""What a file claims about names beyond the genes' own records."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def read_gene_file(path: Path) -> GeneFile:
         It has none of the known formats.
     """
     format_ = _format(path)
-    return GeneFile(format_, path.name, _READERS[format_](path))
+    return GeneFile(format_, path.name, _LAYOUTS[format_].reader(path))
 
 
 def read_snapshot(paths: Sequence[Path]) -> Reference:
@@ -174,16 +174,17 @@ def reference_from(files: Sequence[GeneFile]) -> Reference:
         ]
     further += [older_claims(file.rows, genes, file.name) for file in older]
     further += [
-        _FURTHER[file.format](file.rows, genes, file.name)
+        claims(file.rows, genes, file.name)
         for file in files
-        if file.format in _FURTHER
+        if (claims := _LAYOUTS[file.format].claims)
     ]
     annotation = annotations[0].rows if annotations else None
     further += [
         names_in_older_table(file.rows, genes, annotation, file.name)
         for file in (*annotations[1:], *_of(files, "gene_types"))
     ]
-    return Reference("+".join(_stem(file.name) for file in files), genes, pl.concat(further))
+    release = "+".join(file.name.partition(".")[0] for file in files)
+    return Reference(release, genes, pl.concat(further))
 
 
 def _of(files: Sequence[GeneFile], format_: Format) -> list[GeneFile]:
@@ -194,8 +195,8 @@ def _format(path: Path) -> Format:
     if path.name.removesuffix(".gz").endswith(".gtf"):
         return "gencode"
     columns = set(header_of(path))
-    for name, needed in _MARKS.items():
-        if needed <= columns:
+    for name, layout in _LAYOUTS.items():
+        if layout.columns <= columns:
             return name
     raise SourceError(
         f"{path.name}: is neither HGNC's complete set or withdrawn list, nor NCBI's gene_info or "
@@ -203,43 +204,24 @@ def _format(path: Path) -> Format:
     )
 
 
-def _stem(name: str) -> str:
-    return name.split(".", maxsplit=1)[0]
-
-
-Opener: TypeAlias = Callable[[], AbstractContextManager[BinaryIO]]
-"""Opens a publisher's file, packed or not, as often as it is called."""
-
-
-_RECORD: Final[dict[Format, str]] = {
-    "hgnc": "hgnc_id",
-    "gene_info": "entrez_id",
-    "gene_history": "discontinued_entrez_id",
-    "withdrawn": "hgnc_id",
-    "gencode": "gene_id",
-    "gene_types": "ensembl_gene_id",
+_OWN_NAMES: Final = {
+    "discontinued_entrez_id": "record",
+    "discontinued_symbol": "symbol",
 }
+"""Columns of `gene_history`, and what they are called in the table."""
 
-_GENE: Final = (
-    *("hgnc_id", "symbol", "ensembl_gene_id", "name", "biotype", "entrez_id"),
-    *("uniprot_ids", "aliases", "previous_symbols"),
-)
-
-_COLUMNS: Final[dict[Format, tuple[str, ...]]] = {
-    "hgnc": _GENE,
-    "gene_info": _GENE,
-    "gene_history": ("record", "symbol", "entrez_id"),
-    "withdrawn": ("hgnc_id", "symbol", "successors"),
-    "gencode": ("ensembl_gene_id", "version", "symbol", "biotype", "is_par_y"),
-    "gene_types": ("ensembl_gene_id", "symbol", "biotype"),
+_SCHEMA: Final = {
+    column.name: pl.List(pl.String)
+    if column.is_list
+    else pl.Boolean()
+    if column.name == "is_par_y"
+    else pl.String()
+    for column in GENE_SNAPSHOTS.columns
 }
-
-_OWN_NAMES: Final = {"record": "discontinued_entrez_id", "symbol": "discontinued_symbol"}
-"""What `gene_history` calls its columns."""
 
 
 def build_snapshot(
-    lake: Lake, name: str, opener: Opener, *, filename: str, release: str, released: date | None
+    lake: Lake, name: str, path: Path, *, release: str, released: date | None
 ) -> StoredTable:
     """Store a publisher's file as a part of table `gene_snapshots`, unless the lake holds it.
 
@@ -249,10 +231,9 @@ def build_snapshot(
         Where the table is stored.
     name
         Name of the snapshot, which is its partition in the table, such as ``hgnc-2024-10-18``.
-    opener
-        Opens the file; may be called several times.
-    filename
-        As the publisher names it: it tells a GTF and packed files apart, and appears in evidence.
+    path
+        The file, packed or not, named as the publisher names it: that tells a GTF and packed files
+        apart.
     release, released
         The publisher's name of the release, and its date, if known.
 
@@ -266,33 +247,17 @@ def build_snapshot(
     SourceError
         The file is damaged, or has none of the known formats; names it.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / Path(filename).name
-        with opener() as stream, path.open("wb") as copy:
-            shutil.copyfileobj(stream, copy)
-
-        def compute() -> list[NewPart]:
-            return [NewPart(GENE_SNAPSHOTS.name, _rows(path, name, release, released), (name,))]
-
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        origin = Origin(
-            code=("genept.datasources", "genept.nomenclature", "genept.schema.tables"),
-            inputs={filename: content},
-            settings={"snapshot": name, "release": release, "released": str(released)},
-        )
-        parts = lake.build(f"snapshots/{name}", origin, compute)
+    origin = Origin(
+        code=("genept.datasources", "genept.nomenclature", "genept.schema.tables"),
+        inputs={path.name: sha256_of_file(path)},
+        settings={"snapshot": name, "release": release, "released": str(released)},
+    )
+    parts = lake.build(
+        f"snapshots/{name}",
+        origin,
+        lambda: [NewPart(GENE_SNAPSHOTS.name, _rows(path, name, release, released), (name,))],
+    )
     return lake.assemble(GENE_SNAPSHOTS.name, parts)
-
-
-def load_snapshot(lake: Lake, part: Part) -> GeneFile:
-    """Read a part of table `gene_snapshots` as the parser returned it, named by its snapshot."""
-    rows = lake.read(part)
-    format_ = cast(Format, rows["format"][0])
-    columns = rows.select(_COLUMNS[format_])
-    if format_ == "gene_history":
-        columns = columns.rename(_OWN_NAMES)
-    return GeneFile(format_, part.partition[0], columns)
 
 
 def _rows(path: Path, name: str, release: str, released: date | None) -> pl.DataFrame:
@@ -301,32 +266,18 @@ def _rows(path: Path, name: str, release: str, released: date | None) -> pl.Data
     if file.format == "gencode":
         copy = pl.when("is_par_y").then(pl.lit("_PAR_Y")).otherwise(pl.lit(""))
         rows = rows.with_columns(pl.concat_str("ensembl_gene_id", copy).alias("gene_id"))
-    record = rows[_RECORD[file.format]]
+    record = rows[_LAYOUTS[file.format].record]
     if record.is_duplicated().any():
         doubled = record.filter(record.is_duplicated())[0]
         raise SourceError(f"{path.name}: {record.name} {doubled!r} occurs twice")
     if file.format == "gene_history":
-        rows = rows.rename({own: ours for ours, own in _OWN_NAMES.items()})
-    constants = {
-        "snapshot": name,
-        "format": file.format,
-        "release": release,
-        "released": str(released) if released else None,
-    }
+        rows = rows.rename(_OWN_NAMES)
     rows = rows.with_columns(
         record.alias("record"),
-        *(pl.lit(value, pl.String).alias(column) for column, value in constants.items()),
+        snapshot=pl.lit(name),
+        format=pl.lit(file.format),
+        release=pl.lit(release),
+        released=pl.lit(str(released) if released else None, pl.String),
     )
-    missing = [
-        (pl.lit([], pl.List(pl.String)) if column.is_list else pl.lit(None, _TYPES[column.name]))
-        .alias(column.name)
-        for column in GENE_SNAPSHOTS.columns
-        if column.name not in rows.columns
-    ]  # fmt: skip
-    return rows.with_columns(missing).select(column.name for column in GENE_SNAPSHOTS.columns)
-
-
-_TYPES: Final[dict[str, type[pl.Boolean] | type[pl.String]]] = {
-    column.name: pl.Boolean if column.name == "is_par_y" else pl.String
-    for column in GENE_SNAPSHOTS.columns
-}
+    every_column = pl.concat([pl.DataFrame(schema=_SCHEMA), rows], how="diagonal")
+    return every_column.select(_SCHEMA).with_columns(pl.col(pl.List(pl.String)).fill_null([]))

@@ -18,12 +18,10 @@ STEMS: Final = {"mar": ("MARCH", "MARC"), "sep": ("SEPT",), "dec": ("DEC",), "oc
                 "feb": ("FEB",), "nov": ("NOV",), "apr": ("APR",)}  # fmt: skip
 """What symbols began with that spreadsheets took for a date, by the month."""
 
-
 _ENGLISH: Final = (
     *("jan", "feb", "mar", "apr", "may", "jun"),
     *("jul", "aug", "sep", "oct", "nov", "dec"),
 )
-
 _OTHER: Final = {
     "jan": "ene enero gen gennaio",
     "feb": "fev fevr fevrier fevereiro",
@@ -41,19 +39,12 @@ _OTHER: Final = {
 """German, French, Spanish, Italian, Dutch, Portuguese, without accents, where they do not begin
 like the English name."""
 
-
 _MONTH_OF: Final = {name: month for month, names in _OTHER.items() for name in names.split()}
-
 _BEGINNINGS: Final = frozenset((*_ENGLISH, *(name[:3] for name in _MONTH_OF)))
-
 _DAY: Final = r"(\d{1,2})(?:[-/ .]|\. )"
-
 _YEAR: Final = r"(?:[-/ .]\d{2,4})?"
-
 _MONTH: Final = rf"(?P<english>{'|'.join(_ENGLISH)})[a-z]*|(?P<other>{'|'.join(_MONTH_OF)})"
-
 _DAY_MONTH: Final = re.compile(rf"{_DAY}(?:{_MONTH})\.?{_YEAR}", re.IGNORECASE)
-
 _MONTH_DAY: Final = re.compile(
     rf"(?:{_MONTH})\.?(?P<by>[-/ .])(\d{{4}}|\d{{1,2}}(?:(?:, ?|[-/ .])\d{{2,4}})?)", re.IGNORECASE
 )
@@ -95,35 +86,22 @@ def _plain(name: str) -> str:
 
 
 VERSION_LEFT_OUT: Final = "version left out; "
-
 _ENSEMBL: Final = re.compile(r"(ENSG\d{11})(?:\.\d+)?")
-
 _PAR_Y: Final = re.compile(r"(ENSG\d{11})(?:\.\d+)?_PAR_Y")
-
 _OTHER_ENSEMBL: Final = re.compile(r"(?:ENS(?!G\d)[A-Z]{3,6}G|WBGene|FBgn)\d{7,11}(?:\.\d+)?")
-
 _OTHER_GENOME: Final = re.compile(r"(?:mm10|mm39|GRCm3[89]|mRatBN7|danRer11)_+.+")
-
 _OTHER_CASE: Final = re.compile(r"(?:mt-)?[A-Z]?[a-z][a-z0-9-]*(?:\.\d+)?")
-
 _MOUSE: Final = re.compile(r"\d{6,7}[A-Z]\d{2}Rik|Gm\d{3,5}")
-
 _NUMERIC_DATE: Final = re.compile(
     r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2}))"
     r"(?:[T ]\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?Z?)?"
 )
-
 _SERIAL: Final = re.compile(r"(\d{5})(?:\.0+)?")
-
 _SERIALS: Final = range(25_569, 47_848)
 """Days that a spreadsheet counts for 1970 to 2030; no human gene has such an NCBI Gene id."""
-
 _SCIENTIFIC: Final = re.compile(r"\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
-
 _LOC: Final = re.compile(r"LOC(\d+)")
-
 _MADE_UNIQUE: Final = re.compile(r"(.+)[.-]\d{1,2}")
-
 _CLONE: Final = re.compile(r"[A-Z]{1,3}\d{5,6}\.\d+|(?:RP\d+|CT[ABCD]|KB|XX\w*|GS\d)-[\w-]*\.\d+")
 
 
@@ -180,25 +158,30 @@ def meaning_by_spelling(
     Meaning
         Outcome ``unknown`` if no rule applies.
     """
-    if (cleaned := _clean_spaces(name)) != name and (
-        meaning_as_fixed := known(cleaned)
-    ) is not None:
-        return _fixed(
-            meaning_as_fixed, f"white space or invisible characters left out: {cleaned!r}"
-        )
+    if (cleaned := _clean_spaces(name)) != name and (meaning := known(cleaned)) is not None:
+        return _fixed(meaning, f"white space or invisible characters left out: {cleaned!r}")
     name = cleaned
-    if (meaning := _ensembl(name, known, newest_id)) is not None:
-        return meaning
-    for rule in (_missing, _other_species, _control, _spreadsheet):
-        if (meaning := rule(name, known)) is not None:
-            return meaning
-    if (symbol := in_capitals.get(name)) is not None and (
-        meaning_as_fixed := known(symbol)
-    ) is not None:
-        return _fixed(meaning_as_fixed, f"{symbol} written in capitals")
-    if (meaning := _dotted(name, known)) is not None:
-        return meaning
-    return _unknown(name, known)
+    if name.casefold() in MISSING:
+        return Meaning("unknown", evidence="no name")
+    return (
+        _ensembl(name, known, newest_id)
+        or _other_species(name, known)
+        or _control(name)
+        or _spreadsheet(name, known)
+        or _in_capitals(in_capitals.get(name), known)
+        or _dotted(name, known)
+        or _unknown(name, known)
+    )
+
+
+def _in_capitals(symbol: str | None, known: Known) -> Meaning | None:
+    meaning = known(symbol) if symbol is not None else None
+    return _fixed(meaning, f"{symbol} written in capitals") if meaning is not None else None
+
+
+def _control(name: str) -> Meaning | None:
+    kind = control_feature(name)
+    return None if kind is None else Meaning("control_feature", evidence=kind)
 
 
 def _dotted(name: str, known: Known) -> Meaning | None:
@@ -213,10 +196,6 @@ def _dotted(name: str, known: Known) -> Meaning | None:
     return _fixed(meaning, f"{symbol} with R's points in place of hyphens")
 
 
-def _ids(meaning: Meaning) -> tuple[str, ...]:
-    return (meaning.ensembl_gene_id,) if meaning.ensembl_gene_id else meaning.candidates
-
-
 def _clean_spaces(name: str) -> str:
     if name.isascii() and name.isprintable() and " " not in name:
         return name
@@ -225,13 +204,10 @@ def _clean_spaces(name: str) -> str:
 
 
 def _fixed(meaning: Meaning, how: str) -> Meaning:
+    fixed = meaning._replace(evidence=f"{how}; {meaning.evidence}")
     if meaning.ensembl_gene_id is None:
-        return Meaning(meaning.outcome, None, meaning.candidates, f"{how}; {meaning.evidence}")
-    return Meaning("case_or_space_fixed", meaning.ensembl_gene_id, (), f"{how}; {meaning.evidence}")
-
-
-def _missing(name: str, _: Known) -> Meaning | None:
-    return Meaning("unknown", evidence="no name") if name.casefold() in MISSING else None
+        return fixed
+    return fixed._replace(outcome="case_or_space_fixed", candidates=())
 
 
 def _ensembl(name: str, known: Known, newest_id: str) -> Meaning | None:
@@ -273,13 +249,8 @@ def _other_species(name: str, known: Known) -> Meaning | None:
         return Meaning("non_human", evidence="a name that only mouse genes have")
     if _OTHER_CASE.fullmatch(name) and (human := known(name.upper())) is not None:
         why = f"spelled as in mouse or fish; human would be {name.upper()}, which is not guessed"
-        return Meaning("non_human", None, _ids(human), why)
+        return Meaning("non_human", None, human.reached, why)
     return None
-
-
-def _control(name: str, _: Known) -> Meaning | None:
-    kind = control_feature(name)
-    return None if kind is None else Meaning("control_feature", evidence=kind)
 
 
 def _spreadsheet(name: str, known: Known) -> Meaning | None:
@@ -302,7 +273,7 @@ def _number(name: str) -> Meaning | None:
 def _date(month: str, day: str, known: Known) -> Meaning:
     names = [f"{stem}{int(day)}" for stem in STEMS.get(month, ())]
     meanings = {name: meaning for name in names if (meaning := known(name)) is not None}
-    ids = {id_ for meaning in meanings.values() for id_ in _ids(meaning)}
+    ids = {id_ for meaning in meanings.values() for id_ in meaning.reached}
     why = f"a date; it may have been {' or '.join(meanings)}" if meanings else "a date"
     return Meaning("spreadsheet_date", None, tuple(sorted(ids)), why)
 
@@ -316,5 +287,5 @@ def _unknown(name: str, known: Known) -> Meaning:
         return Meaning("unknown", evidence="a clone-based name of an older Ensembl release")
     if (match := _MADE_UNIQUE.fullmatch(name)) and (original := known(match.group(1))) is not None:
         why = f"may be a further column of {match.group(1)}, numbered to be unique"
-        return Meaning("unknown", None, _ids(original), why)
+        return Meaning("unknown", None, original.reached, why)
     return Meaning("unknown", evidence="no source knows it")

@@ -1,5 +1,6 @@
 """Labels out of the publishers' files: names mapped, contradictions and repetitions marked."""
 
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -7,8 +8,8 @@ import pytest
 
 from genept.benchmarks.label_tables import fates, gene_pairs, gene_properties
 from genept.common.errors import SourceError
-from genept.datasources.download.compression import file_opener
-from genept.datasources.download.streams import AvailableFile
+from genept.datasources.download.archives import AvailableFile
+from genept.datasources.download.streams import open_bytes
 from genept.nomenclature.mapping import Nomenclature
 from genept.schema.tables import TABLES
 
@@ -29,7 +30,7 @@ NAMES = Nomenclature.of(GENES)
 def available_file(folder: Path, id_: str, text: str) -> AvailableFile:
     path = folder / f"{id_}.txt"
     path.write_text(text, encoding="utf-8")
-    return AvailableFile(id_, path, "0" * 64, id_, file_opener(path))
+    return AvailableFile(id_, path, "0" * 64, id_, partial(open_bytes, path, None, path.name))
 
 
 def pair_files(folder: Path, text: str, labels: str):
@@ -135,7 +136,7 @@ def test_interactions_are_those_of_high_confidence_and_ligands_the_consensus(tmp
         ("ligand-receptor", "all", 1, "without_gene", 1),
     ]
     wrong = available_file(tmp_path, "scnet", partners.replace("0.95", "high"))
-    with pytest.raises(SourceError, match="data row 1 has the score 'high'"):
+    with pytest.raises(SourceError, match="data row 1: .*'high'"):
         gene_pairs({"scnet": wrong}, NAMES)
 
 
@@ -152,7 +153,7 @@ def test_the_mirrors_labels_are_those_that_were_published():
         "tf-range": "long_vs_short_range_tfs.csv",
     }
     there = {
-        id_: AvailableFile(id_, path, "0" * 64, id_, file_opener(path))
+        id_: AvailableFile(id_, path, "0" * 64, id_, partial(open_bytes, path, None, path.name))
         for id_, name in files.items()
         if (path := MIRROR / "gene_properties" / name)
     }

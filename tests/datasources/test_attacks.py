@@ -25,14 +25,14 @@ BOMB = 128 << 20
 READER = f"""
 import resource, sys
 from pathlib import Path
-from genept.datasources.download import compression, members
+from genept.datasources.download import members, streams
 from genept.common.errors import SourceError
 used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + {MEMORY}, used + {MEMORY}))
 path, kind = Path(sys.argv[1]), sys.argv[2]
 try:
     if kind == 'gzip':
-        with path.open('rb') as file, compression.open_gzip_file(file, 'x') as stream:
+        with path.open('rb') as file, streams.open_gzip_file(file, 'x') as stream:
             while stream.read(1 << 16): pass
     else:
         opener = members.open_zip_member if kind == 'zip' else members.open_tar_member

@@ -72,10 +72,10 @@ def test_a_missing_column_is_named(tmp_path, reader):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.txt", b"", "expected a table"),
-        ("a.txt", b"\n <html><body>503</body></html>", "expected a table"),
-        ("a.txt.gz", b"", "it is empty"),
-        ("a.txt.gz", b"<!DOCTYPE html>", "expected gzip, but it begins with"),
+        ("a.txt", b"", "is empty"),
+        ("a.txt", b"\n <html><body>503</body></html>", "web page"),
+        ("a.txt.gz", b"", "is empty"),
+        ("a.txt.gz", b"<!DOCTYPE html>", "web page"),
     ],
 )
 def test_what_is_not_a_table_is_refused(tmp_path, reader, name, content, says):
@@ -115,5 +115,5 @@ def test_a_ragged_row_is_refused(tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     for name in ("nix.txt", "nix.txt.gz"):
-        with pytest.raises(SourceError, match=rf"{name}: No such file"):
+        with pytest.raises(SourceError, match=rf"{name}: .*No such file"):
             header_of(tmp_path / name)

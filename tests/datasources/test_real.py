@@ -10,11 +10,15 @@ import polars as pl
 import pytest
 
 from genept.datasources.download.archives import Archives
-from genept.datasources.gene_knowledge import read_go_annotations, read_go_terms
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.parsed import ParsedCollection
 from genept.datasources.readers.pickles import read_pickled_texts
-from genept.datasources.reference_archives import read_gene_records, read_hgnc_table
+from genept.datasources.reference_archives import (
+    read_gene_records,
+    read_go_annotations,
+    read_go_terms,
+    read_hgnc_table,
+)
 
 pytestmark = [pytest.mark.index, pytest.mark.timeout(1200)]
 

@@ -1,6 +1,7 @@
 """The nomenclature on public files as their publishers ship them; skipped where they are not."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,7 @@ from genept.datasources.gene_files import (
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.gene_lists import gene_name_batches
 from genept.nomenclature.mapping import MappingResult, Nomenclature
-from genept.nomenclature.reference import Reference, starter_reference
+from genept.nomenclature.reference import Reference, older_claims, starter_reference
 from genept.nomenclature.reference_changes import mixed_releases, reference_differences
 from genept.nomenclature.snapshots import read_snapshot
 
@@ -237,7 +238,8 @@ def test_every_symbol_renamed_since_2020_reaches_the_gene_that_kept_its_hgnc_id(
         # Two symbols were given to another gene since: TRPC7-AS1 and its like mean that gene now.
         ~pl.col("symbol_before").is_in(approved),
     )
-    wise = Nomenclature(starter.with_older(before, "gene_info of 2020").index)
+    older = older_claims(before, starter.genes, "gene_info of 2020")
+    wise = Nomenclature(replace(starter, further=pl.concat([starter.further, older])).index)
     both = pl.concat([renamed, wise.map(renamed["symbol_before"].to_list()).rows], how="horizontal")
     strays = both.filter(pl.col("ensembl_gene_id").ne_missing(pl.col("ensembl_after")))
     assert renamed.height > 600

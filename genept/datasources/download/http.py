@@ -1,158 +1,182 @@
 """Files over HTTP: downloads that resume after an interruption, and conditional requests.
 
-The metadata that is stored beside each cached file is here, too. One attempt at one transfer is in
-`genept.datasources.download.transfer`.
+A file that is not whole lies beside its version (`….partial`, `….partial.json`), so that the
+next attempt, of this process or another, can go on. Which servers may be contacted is in
+`genept.datasources.download.network`.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import re
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
-from filelock import FileLock
+import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from genept.common import SourceError
-from genept.datasources.catalog import CADENCES, Media, Source
-from genept.datasources.download.network import Location, Network, TransientError
-from genept.datasources.download.transfer import (
-    RetryPolicy,
-    Transfer,
+from genept.datasources.catalog import Media
+from genept.datasources.download.network import (
+    Location,
+    Network,
+    TransientError,
     Version,
-    pieces,
     refuse_status,
-    version_of,
 )
-
-METADATA_FILE: Final = "seen.json"
-
-
-@dataclass(frozen=True)
-class CacheMetadata:
-    """Metadata of a verified copy of a source, stored beside it.
-
-    `stamp` is size, modification time and inode of the file at `path`: while they hold, so
-    does `sha256`. `place` is the address, or mirror, that it came from.
-    """
-
-    path: str
-    place: str
-    sha256: str
-    stamp: tuple[int, int, int]
-    etag: str | None
-    modified: str | None
-    fetched_at: str
-    checked_at: str
-
-    @property
-    def version(self) -> Version:
-        """What its server called this version."""
-        return Version(self.etag, self.modified)
-
-    @property
-    def released(self) -> datetime | None:
-        """When the publisher last changed it, if the server said so."""
-        try:
-            return parsedate_to_datetime(self.modified) if self.modified else None
-        except ValueError:
-            return None
-
-    def is_intact(self) -> bool:
-        """Whether the file is still the one that was verified."""
-        try:
-            return file_stamp(Path(self.path)) == self.stamp
-        except OSError:
-            return False
-
-    def is_due(self, source: Source) -> bool:
-        """Whether the publisher is to be queried for a new version now."""
-        cadence = CADENCES[source.refresh]
-        return cadence is not None and _now() - datetime.fromisoformat(self.checked_at) >= cadence
-
-    def checked(self) -> CacheMetadata:
-        """The same metadata with the current time as the time of the last check."""
-        return replace(self, checked_at=_isoformat(_now()))
-
-
-def new_metadata(
-    path: Path, location: str, sha256: str, version: Version | None = None
-) -> CacheMetadata:
-    """Metadata of a file that was verified just now."""
-    now, version = _isoformat(_now()), version or Version()
-    stamp = file_stamp(path)
-    return CacheMetadata(
-        str(path), location, sha256, stamp, version.etag, version.modified, now, now
-    )
-
-
-def file_stamp(path: Path) -> tuple[int, int, int]:
-    """Size, modification time and inode of a file: they change when it is replaced or written."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def read_metadata(folder: Path, *, touched: bool = False) -> CacheMetadata | None:
-    """The metadata stored in `folder`, if any; of a modified file only with `touched`."""
-    try:
-        noted = json.loads((folder / METADATA_FILE).read_text("utf-8"))
-        seen = CacheMetadata(**(noted | {"stamp": tuple(noted["stamp"])}))
-    except (OSError, ValueError, TypeError, KeyError):
-        return None  # without metadata the file is fetched, or hashed, again
-    return seen if touched or seen.is_intact() else None
-
-
-def write_metadata(folder: Path, seen: CacheMetadata) -> None:
-    """Store metadata in `folder` atomically."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{METADATA_FILE}-{os.getpid()}"
-    partial.write_text(json.dumps(asdict(seen), indent=1), "utf-8")
-    partial.replace(folder / METADATA_FILE)
-
-
-@contextmanager
-def exclusive_access(folder: Path) -> Iterator[None]:
-    """Hold the lock of `folder`, so that only one process downloads into it at a time."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        yield
-
-
-ProbeState = Literal["pinned", "unchanged", "changed", "absent"]
-
-
-@dataclass(frozen=True)
-class SourceProbe:
-    """Result of checking a source for a new version, with at most one request.
-
-    `data_version` changes when the source does: the SHA-256 of what is pinned or held in a
-    mirror's folder, otherwise the server's ETag or date.
-    """
-
-    source_id: str
-    state: ProbeState
-    data_version: str
-    place: str
-    requests: int
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _isoformat(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
-
+from genept.datasources.download.verified_copies import HEAD, WrongBytesError, refuse_head
 
 MAX_TEXT: Final = 1 << 20
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """When to give up: attempts without progress, seconds between them, slowest transfer."""
+
+    attempts: int = 5
+    first_wait: float = 0.5
+    longest_wait: float = 120.0
+    slowest: float = 1024.0  # bytes a second over one window: a trickle is no transfer
+    window: float = 30.0
+
+
+def pieces(
+    answer: httpx.Response, location: Location, retry_policy: RetryPolicy
+) -> Iterator[bytes]:
+    """The body as it arrives, byte for byte as it is stored.
+
+    Raises
+    ------
+    TransientError
+        It breaks off, stands still, or trickles.
+    """
+    began, seen = time.monotonic(), 0
+    try:
+        for piece in answer.iter_raw():
+            yield piece
+            seen += len(piece)
+            if (passed := time.monotonic() - began) >= retry_policy.window:
+                if seen < retry_policy.slowest * passed:
+                    raise TransientError(
+                        f"{location.name}: {seen:,} bytes in {passed:.0f} s: given up"
+                    )
+                began, seen = time.monotonic(), 0
+    except httpx.TransportError as error:
+        kind = type(error).__name__
+        raise TransientError(f"{location.name}: the transfer broke off ({kind} {error})") from error
+
+
+@dataclass
+class Transfer:
+    """A file on its way to `partial`; see `Web.download` for the fields."""
+
+    network: Network
+    retry_policy: RetryPolicy
+    location: Location
+    partial: Path
+    limit: int
+    media: Media
+    seen: Version | None
+    advance: Callable[[float], None]
+    furthest: int = 0
+
+    def attempt(self) -> Version | None:
+        """Ask once, for the rest if there is a beginning; None if it is still what was `seen`."""
+        offset, version = self._begun()
+        if offset and version and version.strong:
+            headers = {"Range": f"bytes={offset}-", "If-Range": version.strong}
+        else:
+            headers = self.seen.conditions() if self.seen else {}
+        with self.network.open(self.location, headers) as answer:
+            if answer.status_code == 416:
+                self.forget()
+                raise TransientError(f"{self.location.name} has no byte {offset:,}")
+            refuse_status(answer, self.location, self.retry_policy.longest_wait)
+            if answer.status_code == 304:
+                return None
+            now = Version.of(answer)
+            offset = self._start(answer, offset, version, now)
+            self._receive(answer, offset)
+        return now
+
+    def forget(self) -> None:
+        """Begin anew next time."""
+        self.partial.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+    @property
+    def _note(self) -> Path:
+        return self.partial.with_name(f"{self.partial.name}.json")
+
+    def _begun(self) -> tuple[int, Version | None]:
+        try:
+            noted = json.loads(self._note.read_text("utf-8"))
+            if noted.pop("place") == self.location.name:
+                return self.partial.stat().st_size, Version(**noted)
+        except (OSError, ValueError, TypeError, KeyError):
+            pass  # nothing was begun, or its version is unknown: the whole file is requested
+        return 0, None
+
+    def _start(
+        self, answer: httpx.Response, offset: int, before: Version | None, now: Version
+    ) -> int:
+        """Where this answer's body belongs; drops the beginning if it is of another version."""
+        if answer.status_code == 206:
+            given = re.fullmatch(
+                r"bytes (\d+)-\d+/(?:\d+|\*)", answer.headers.get("content-range", "")
+            )
+            if given and int(given[1]) == offset and before and before.tag == now.tag:
+                return offset
+            self.forget()
+            raise TransientError(f"{self.location.name} changed during the transfer")
+        self.forget()
+        self.partial.touch()
+        self._note.write_text(json.dumps(asdict(now) | {"place": self.location.name}), "utf-8")
+        return 0
+
+    def _receive(self, answer: httpx.Response, offset: int) -> None:
+        length = answer.headers.get("content-length")
+        total = offset + int(length) if length and length.isdigit() else None
+        if total is not None and total > self.limit:
+            self._refuse_size(total)
+        head, size = b"", offset
+        self.advance(offset)
+        try:
+            with self.partial.open("ab") as file:
+                for piece in pieces(answer, self.location, self.retry_policy):
+                    size += len(piece)
+                    if size > self.limit:
+                        self._refuse_size(size)
+                    if offset == 0 and len(head) < HEAD:
+                        head += piece[:HEAD]
+                        if len(head) >= HEAD:
+                            refuse_head(head[:HEAD], self.media)
+                    file.write(piece)
+                    self.advance(len(piece))
+            if offset == 0 and len(head) < HEAD:
+                refuse_head(head, self.media)
+        except TransientError as error:
+            # A server that always breaks off at the same byte must not be asked for ever.
+            error.progressed, self.furthest = size > self.furthest, max(size, self.furthest)
+            self.advance(-size)
+            raise
+        except WrongBytesError:
+            self.forget()
+            raise
+        if total is not None and size != total:
+            raise TransientError(f"{self.location.name}: {size:,} of {total:,} bytes came")
+
+    def _refuse_size(self, size: int) -> None:
+        self.forget()
+        raise WrongBytesError(
+            f"{self.location.name}: {size:,} bytes or more, but its catalogue entry accepts "
+            f"{self.limit:,} at most: refused. If the publisher's file grew, raise `bytes`"
+        )
 
 
 class Web:
@@ -174,8 +198,8 @@ class Web:
 
         def ask() -> Version | None:
             with self.network.open(location, seen.conditions() if seen else {}) as answer:
-                refuse_status(answer, location, self.retry_policy)
-                now = version_of(answer)
+                refuse_status(answer, location, self.retry_policy.longest_wait)
+                now = Version.of(answer)
                 same = seen is not None and seen.tag is not None and seen.tag == now.tag
                 return None if answer.status_code == 304 or same else now
 
@@ -193,7 +217,7 @@ class Web:
         def ask() -> bytes:
             body = b""
             with self.network.open(location, {}) as answer:
-                refuse_status(answer, location, self.retry_policy)
+                refuse_status(answer, location, self.retry_policy.longest_wait)
                 for piece in pieces(answer, location, self.retry_policy):
                     body += piece
                     if len(body) > MAX_TEXT:

@@ -1,4 +1,8 @@
-"""Named members streamed out of zip and tar archives, under caps on bytes, ratio and entries."""
+"""Members streamed out of zip and tar archives, under caps on bytes, ratio and entries.
+
+The caps hold for whatever is unpacked. Files that are packed as a whole are opened in
+`genept.datasources.download.streams`.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,78 @@ import io
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, ClassVar, Final, Self, cast
 
-from genept.common import SourceError
-from genept.datasources.download.compression import (
-    _DAMAGE,
-    MAX_RATIO,
-    MEBIBYTE,
-    _most,
-    as_source_error,
-    capped,
-)
+from genept.common import SourceError, get_again
 
+MEBIBYTE: Final = 1 << 20
+MAX_BYTES: Final = 512 * MEBIBYTE
+MAX_RATIO: Final = 200
 MAX_ENTRIES: Final = 20_000
-
 MAX_HEADER: Final = MEBIBYTE
-
 MAX_NAMES: Final = 4 * MEBIBYTE
-
+REMEDY: Final = "delete the archive and run again; if it comes back so, do not use it"
+DAMAGE: Final = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile)
 _TAR_MAGIC_AT: Final = 257
+
+
+class _Capped(io.RawIOBase):
+    """Reads through to `inner` up to `most()` bytes; damage becomes a `SourceError`."""
+
+    def __init__(self, inner: BinaryIO, most: Callable[[], int], what: str) -> None:
+        self._inner, self._most, self._what, self._seen = inner, most, what, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._seen
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast(bytearray, buffer))
+        with as_source_error(self._what):
+            data = self._inner.read(len(view))
+        self._seen += len(data)
+        if self._seen > (most := self._most()):
+            raise SourceError(
+                f"{self._what}: unpacks to more than {most:,} bytes "
+                f"(at most {MAX_RATIO}:1): refused as a decompression bomb"
+            )
+        view[: len(data)] = data
+        return len(data)
+
+
+def capped(
+    inner: BinaryIO, packed: int | Callable[[], int], what: str, limit: int | None = None
+) -> io.BufferedReader:
+    """Wrap a decompressing stream so that it yields at most what `packed` bytes may unpack to.
+
+    `packed` is called while reading where the size is not known before. The ratio only counts
+    beyond the first MiB: short runs of zeros are no attack. `limit` replaces the usual cap on bytes
+    where the catalogue expects more; the ratio stays.
+    """
+    n_packed = packed if callable(packed) else lambda: packed
+    return io.BufferedReader(_Capped(inner, lambda: _most(n_packed(), limit), what), MEBIBYTE)
+
+
+def _most(packed: int, limit: int | None = None) -> int:
+    return min(limit or MAX_BYTES, MEBIBYTE + MAX_RATIO * packed)
+
+
+@contextmanager
+def as_source_error(what: str) -> Iterator[None]:
+    """Turn what the standard library says of damage into a `SourceError` that names the file."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise SourceError(
+            f"{what}: is damaged or cut short ({error}); {get_again(REMEDY)}"
+        ) from error
 
 
 @contextmanager
@@ -43,22 +97,17 @@ def open_zip_member(
         The zip is damaged, hides a path, link or device, or `name` fits none or several members.
     """
     with _safe_zip(file, what) as archive:
-        entry = archive.infolist()[_only_match(archive.namelist(), name, what)]
+        entry = archive.infolist()[only_match(archive.namelist(), name, what)]
         inner = f"{what}, {entry.filename}"
         _refuse_declared(entry.file_size, entry.compress_size, inner, limit)
-        try:
-            with as_source_error(what):
+        with as_source_error(what):
+            try:
                 stream = archive.open(entry)
-        except (NotImplementedError, RuntimeError) as error:
-            if isinstance(error, SourceError):
-                raise
-            raise SourceError(
-                f"{what}: {entry.filename} is encrypted or of an unknown kind"
-            ) from error
+            except (NotImplementedError, RuntimeError) as error:
+                problem = "is encrypted or of an unknown kind"
+                raise SourceError(f"{what}: {entry.filename} {problem}") from error
         with stream:
-            yield capped(
-                cast(BinaryIO, stream), packed=entry.compress_size, what=inner, limit=limit
-            )
+            yield capped(cast(BinaryIO, stream), entry.compress_size, inner, limit)
 
 
 @contextmanager
@@ -72,21 +121,17 @@ def open_tar_member(
     SourceError
         As for :func:`open_zip_member`.
     """
-    wanted = _only_match(tar_names(path, what, limit=limit), name, what)
+    wanted, packed = only_match(tar_names(path, what, limit=limit), name, what), path.stat().st_size
     with _tar_stream(path, what, limit) as archive:
         with as_source_error(what):
-            entry = next(entry for position, entry in enumerate(archive) if position == wanted)
-            _refuse_declared(entry.size, path.stat().st_size, f"{what}, {entry.name}", limit)
+            entry = next(islice(archive, wanted, None))
+            inner = f"{what}, {entry.name}"
+            _refuse_declared(entry.size, packed, inner, limit)
             stream = archive.extractfile(entry)
         if stream is None:
             raise SourceError(f"{what}: {entry.name} is a folder, not a file")
         with stream:
-            yield capped(
-                cast(BinaryIO, stream),
-                packed=path.stat().st_size,
-                what=f"{what}, {entry.name}",
-                limit=limit,
-            )
+            yield capped(cast(BinaryIO, stream), packed, inner, limit)
 
 
 def zip_names(file: Path, what: str) -> list[str]:
@@ -128,9 +173,8 @@ def refuse_large_zip(file: Path, what: str) -> None:
     """
     with _safe_zip(file, what) as archive:
         for entry in archive.infolist():
-            _refuse_declared(
-                entry.file_size, entry.compress_size, f"{what}, {entry.filename}", None
-            )
+            inner = f"{what}, {entry.filename}"
+            _refuse_declared(entry.file_size, entry.compress_size, inner, None)
 
 
 def tar_names(path: Path, what: str, *, limit: int | None = None) -> list[str]:
@@ -148,29 +192,6 @@ def tar_names(path: Path, what: str, *, limit: int | None = None) -> list[str]:
                     f"{what}: its names take more than {MAX_NAMES:,} letters: refused as an attack"
                 )
     return names
-
-
-def is_tar(path: Path) -> bool:
-    """Whether a file begins like a tar or tar.gz; reads no more than the first header.
-
-    Parameters
-    ----------
-    path
-        Local file.
-
-    Returns
-    -------
-    bool
-        False for a file that cannot be read, too.
-    """
-    try:
-        with path.open("rb") as file, ExitStack() as stack:
-            packed = file.peek(2).startswith(b"\x1f\x8b")
-            unpacked = stack.enter_context(gzip.GzipFile(fileobj=file)) if packed else file
-            tarfile.TarInfo.frombuf(unpacked.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
-    except (*_DAMAGE, OSError):
-        return False
-    return True
 
 
 @contextmanager
@@ -213,14 +234,10 @@ def _tar_stream(path: Path, what: str, limit: int | None) -> Iterator[tarfile.Ta
         # What GEO publishes as _RAW.tar is not compressed: its members are.
         is_plain = file.peek(_TAR_MAGIC_AT + 5)[_TAR_MAGIC_AT:].startswith(b"ustar")
         unpacked = file if is_plain else stack.enter_context(gzip.GzipFile(fileobj=file))
-        size = path.stat().st_size
-        safe = capped(cast(BinaryIO, unpacked), packed=size, what=what, limit=limit)
+        safe = capped(cast(BinaryIO, unpacked), path.stat().st_size, what, limit)
+        info = type("_NamedTarInfo", (_ModestTarInfo,), {"what": what})
         with as_source_error(what):
-            archive = tarfile.open(  # noqa: SIM115, entered just below
-                fileobj=safe,
-                mode="r|",
-                tarinfo=type("_NamedTarInfo", (_ModestTarInfo,), {"what": what}),
-            )
+            archive = tarfile.open(fileobj=safe, mode="r|", tarinfo=info)  # noqa: SIM115, see below
         with archive:
             yield archive
 
@@ -246,14 +263,13 @@ def _refuse_declared(size: int, packed: int, what: str, limit: int | None) -> No
         )
 
 
-def _only_match(names: Iterable[str], wanted: str, what: str) -> int:
-    matching = [
-        (position, name)
-        for position, name in enumerate(names)
-        if name == wanted or name.endswith(f"/{wanted}")
-    ]
-    if len(matching) == 1:
-        return matching[0][0]
+def only_match(names: Iterable[str], wanted: str, what: str) -> int:
+    """Position of the one name that is `wanted` or ends in it, as a path."""
+    matching = {
+        position: name for position, name in enumerate(names) if f"/{name}".endswith(f"/{wanted}")
+    }
     if not matching:
         raise SourceError(f"{what}: has no member {wanted!r}")
-    raise SourceError(f"{what}: {wanted!r} fits several members: {[name for _, name in matching]}")
+    if len(matching) > 1:
+        raise SourceError(f"{what}: {wanted!r} fits several members: {[*matching.values()]}")
+    return next(iter(matching))

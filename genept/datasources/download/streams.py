@@ -1,53 +1,69 @@
-"""Published files as streams: members of archives, unpacked, refused if they are not text.
+"""Published files as streams: unpacked, from archives and folders too, and refused if no text.
 
-Also which publishers' files are available without a request: cached, or in a mirror's folder.
+Members of archives, and the caps on what is unpacked, are in `genept.datasources.download.members`.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
+import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from pathlib import Path
+from typing import BinaryIO, Final, cast
 
 from genept.common import SourceError, get_again, option
 from genept.datasources.download import members
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.compression import Opener, unpacking
-from genept.datasources.download.members import zip_names
+from genept.datasources.download.members import DAMAGE, REMEDY, capped
 
 MAX_UNPACKED: Final = 1 << 37
-"""Bytes that a streamed text may unpack to, beside the ratio: it is never held whole."""
+"""Bytes that a streamed file may unpack to, beside the ratio: it is never held whole."""
 
 _FROM_PUBLISHER: Final = "fetch it again from its publisher"
-
 _GZIP: Final = b"\x1f\x8b"
-
 _EXPORT: Final = "export it as CSV, TSV, Matrix Market, parquet or h5ad"
+_FOREIGN: Final[dict[bytes | tuple[bytes, ...], str]] = {
+    (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"): "is a Python pickle, which can run "
+    f"code when it is opened: {_EXPORT}",
+    b"\x93NUMPY": f"is a NumPy array without names (and may hold pickled objects): {_EXPORT}",
+    b"X\n\0\0\0": f"is an R object (RDS): {_EXPORT} from R",
+    (b"A\n2\n", b"A\n3\n"): f"is an R object (RDS, ASCII): {_EXPORT} from R",
+    (b"RDX", b"RDA"): f"is an R workspace (RData): {_EXPORT} from R",
+    b"BZh": "is packed with bzip2: unpack it, or pack it with gzip",
+    b"\xfd7zXZ": "is packed with xz: unpack it, or pack it with gzip",
+    b"\x28\xb5\x2f\xfd": "is packed with zstd: unpack it, or pack it with gzip",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook (xls): save it as CSV",
+    b"\x89HDF": "is HDF5, not text: its format must be one of HDF5 (h5ad, tenx_h5)",
+    b"PAR1": "is parquet, not text: its format must be 'parquet'",
+    b"PK\x03\x04": "is a zip or an Excel workbook: name the member to read, or save it as CSV",
+}
 
-_FOREIGN: Final[tuple[tuple[bytes, str], ...]] = (
-    (b"\x80\x02", f"is a Python pickle, which can run code when it is opened: {_EXPORT}"),
-    (b"\x80\x03", f"is a Python pickle, which can run code when it is opened: {_EXPORT}"),
-    (b"\x80\x04", f"is a Python pickle, which can run code when it is opened: {_EXPORT}"),
-    (b"\x80\x05", f"is a Python pickle, which can run code when it is opened: {_EXPORT}"),
-    (b"\x93NUMPY", f"is a NumPy array without names (and may hold pickled objects): {_EXPORT}"),
-    (b"X\n\0\0\0", f"is an R object (RDS): {_EXPORT} from R"),
-    (b"A\n2\n", f"is an R object (RDS, ASCII): {_EXPORT} from R"),
-    (b"A\n3\n", f"is an R object (RDS, ASCII): {_EXPORT} from R"),
-    (b"RDX", f"is an R workspace (RData): {_EXPORT} from R"),
-    (b"RDA", f"is an R workspace (RData): {_EXPORT} from R"),
-    (b"BZh", "is packed with bzip2: unpack it, or pack it with gzip"),
-    (b"\xfd7zXZ", "is packed with xz: unpack it, or pack it with gzip"),
-    (b"\x28\xb5\x2f\xfd", "is packed with zstd: unpack it, or pack it with gzip"),
-    (b"\xd0\xcf\x11\xe0", "is an old Excel workbook (xls): save it as CSV"),
-    (b"\x89HDF", "is HDF5, not text: its format must be one of HDF5 (h5ad, tenx_h5)"),
-    (b"PAR1", "is parquet, not text: its format must be 'parquet'"),
-    (b"PK\x03\x04", "is a zip or an Excel workbook: name the member to read, or save it as CSV"),
-)
+
+Opener = Callable[[], AbstractContextManager[BinaryIO]]
+"""Opens the unpacked bytes of one file, from their beginning."""
+
+
+@contextmanager
+def open_gzip_file(file: BinaryIO, what: str, *, limit: int | None = None) -> Iterator[BinaryIO]:
+    """Unpack a gzip file of any size as it is read.
+
+    Raises
+    ------
+    SourceError
+        It is empty, is not gzip, is cut short, fails its CRC, has something behind its end, or
+        unpacks to more than the caps allow; what is wrong at the end is found there.
+    """
+    packed = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(16)
+    file.seek(0)
+    if not head.startswith(_GZIP):
+        problem = f"begins with {head!r}" if head else "is empty"
+        raise SourceError(f"{what}: expected gzip, but it {problem}; {get_again(REMEDY)}")
+    with gzip.GzipFile(fileobj=file) as stream:
+        yield capped(cast(BinaryIO, stream), packed, what, limit)
 
 
 @contextmanager
@@ -83,7 +99,11 @@ def open_bytes(
         if not head:
             raise SourceError(f"{what}: is empty (zero bytes): {get_again(_FROM_PUBLISHER)}")
         if head.startswith(_GZIP):
-            packed = stack.enter_context(unpacking(packed, what, max_bytes))
+            # Its packed size is not known in a tar: what came out is held against what went in.
+            stream = stack.enter_context(gzip.GzipFile(fileobj=packed))
+            packed = stack.enter_context(
+                capped(cast(BinaryIO, stream), packed.tell, what, max_bytes)
+            )
             if not packed.peek(1):
                 raise SourceError(f"{what}: unpacks to nothing: {get_again(_FROM_PUBLISHER)}")
         if packed.peek(512)[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
@@ -126,7 +146,7 @@ def open_text(
     """
     with open_bytes(path, member, what, max_bytes=max_bytes) as stream:
         head = stream.peek(512)[:512]
-        for magic, problem in _FOREIGN:
+        for magic, problem in _FOREIGN.items():
             if head.startswith(magic):
                 raise SourceError(f"{what}: {problem}")
         if encoding != "utf-16":
@@ -161,123 +181,100 @@ def member_names(path: Path, what: str) -> list[str]:
         The archive is damaged or unsafe.
     """
     if path.is_dir():
-        return sorted(it.relative_to(path).as_posix() for it in path.rglob("*") if it.is_file())
+        return sorted(
+            file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()
+        )
     if zipfile.is_zipfile(path):
         return members.zip_names(path, what)
-    if members.is_tar(path):
+    if is_tar(path):
         return members.tar_names(path, what)
     return [path.name]
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a file begins like a tar or tar.gz; reads no more than the first header.
+
+    Parameters
+    ----------
+    path
+        Local file.
+
+    Returns
+    -------
+    bool
+        False for a file that cannot be read, too.
+    """
+    try:
+        with path.open("rb") as file, ExitStack() as stack:
+            packed = file.peek(2).startswith(_GZIP)
+            unpacked = stack.enter_context(gzip.GzipFile(fileobj=file)) if packed else file
+            tarfile.TarInfo.frombuf(unpacked.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+    except (*DAMAGE, OSError):
+        return False
+    return True
 
 
 @contextmanager
 def _contained(
     path: Path, member: str | None, what: str, max_bytes: int
 ) -> Iterator[io.BufferedReader]:
-    if path.is_dir():
-        with _in_folder(path, member, what).open("rb") as file:
-            yield file
-    elif member is None:
-        with path.open("rb") as file:
-            yield file
-    elif zipfile.is_zipfile(path):
-        with members.open_zip_member(path, member, what, limit=max_bytes) as stream:
-            yield stream
-    elif members.is_tar(path):
-        with members.open_tar_member(path, member, what, limit=max_bytes) as stream:
-            yield stream
+    if path.is_dir() or member is None:
+        file = _in_folder(path, member, what) if path.is_dir() else path
+        with file.open("rb") as opened:
+            yield opened
+    elif (is_zip := zipfile.is_zipfile(path)) or is_tar(path):
+        opener = members.open_zip_member if is_zip else members.open_tar_member
+        with opener(path, member, what, limit=max_bytes) as opened:
+            yield opened
     else:
-        raise SourceError(
-            f"{what}: is neither a folder, a zip nor a tar, so it has no member {member!r}; it "
-            f"begins with {_first_bytes(path)!r}"
-        )
+        with path.open("rb") as opened:
+            raise SourceError(
+                f"{what}: is neither a folder, a zip nor a tar, so it has no member {member!r}; it "
+                f"begins with {opened.read(16)!r}"
+            )
 
 
 def _in_folder(folder: Path, member: str | None, what: str) -> Path:
     if member is None:
         raise SourceError(f"{what}: is a folder: name the file to read in options.member")
-    parts = PurePosixPath(member).parts
-    matching = [
-        it for it in member_names(folder, what) if PurePosixPath(it).parts[-len(parts) :] == parts
-    ]
-    if len(matching) != 1:
-        raise SourceError(f"{what}: {member!r} fits {len(matching)} of its files, expected one")
-    file = folder / matching[0]
-    if not file.resolve().is_relative_to(folder.resolve()):
-        raise SourceError(f"{what}: {matching[0]!r} is a link that leads out of it: refused")
-    return file
+    names = member_names(folder, what)
+    name = names[members.only_match(names, member, what)]
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise SourceError(f"{what}: {name!r} is a link that leads out of it: refused")
+    return folder / name
 
 
-def _first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(16)
-
-
-_HUMAN = "Homo_sapiens"
-
-
-@dataclass(frozen=True)
-class AvailableFile:
-    """One available file of a publisher, and how to open it.
+def text_lines(opener: Opener, what: str) -> Iterator[tuple[int, str]]:
+    """The numbered lines of a text file.
 
     Parameters
     ----------
-    id
-        Id of its source in the catalogue.
-    path
-        Local file, as published.
-    sha256
-        Hash of that file.
-    release
-        Id and date of publication; where no date is known, id and 12 digits of the hash.
     opener
-        Opens the unpacked bytes, or those of the table in an archive.
+        Opens the unpacked bytes of the file.
+    what
+        Name of the file for messages.
+
+    Yields
+    ------
+    number, line
+        Number from 1, and the line without its end.
+
+    Raises
+    ------
+    SourceError
+        It is empty, is a web page under a data file's name, or is not UTF-8.
     """
-
-    id: str
-    path: Path
-    sha256: str
-    release: str
-    opener: Opener
-
-
-def available_files(archives: Archives, ids: Iterable[str]) -> dict[str, AvailableFile]:
-    """Files that can be read without a request: cached, or in a mirror's folder.
-
-    Parameters
-    ----------
-    archives
-        Finds and opens the sources.
-    ids
-        Ids of sources in the catalogue.
-
-    Returns
-    -------
-    dict of str to AvailableFile
-        By id, in the order of `ids`; sources that are not available are left out.
-    """
-    return {id_: _available_file(archives, id_) for id_ in ids if archives.is_available(id_)}
-
-
-def _available_file(archives: Archives, id_: str) -> AvailableFile:
-    source = archives.catalogue.source(id_)
-    path, sha256 = archives.fetch(id_), archives.data_version(id_)
-    seen = archives.cache_metadata(id_)
-    dated = source.published or (seen.released.date() if seen and seen.released else None)
-    return AvailableFile(
-        id=id_,
-        path=path,
-        sha256=sha256,
-        release=f"{id_}-{dated or f'sha256-{sha256[:12]}'}",
-        opener=partial(_opened, archives, id_),
-    )
-
-
-def _opened(archives: Archives, id_: str) -> AbstractContextManager[BinaryIO]:
-    """Its unpacked bytes; of an archive, those of its human table."""
-    if archives.catalogue.source(id_).kind != "zip":
-        return archives.open(id_)
-    names = zip_names(archives.fetch(id_), id_)
-    human = [name for name in names if _HUMAN in name]
-    if len(human) != 1:
-        raise SourceError(f"source {id_}: expected one member with {_HUMAN!r}, found {human}")
-    return archives.open_member(id_, human[0])
+    with opener() as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
+        number = 0
+        try:
+            for number, line in enumerate(text, start=1):
+                if number == 1 and line.lstrip()[:1] == "<":
+                    raise SourceError(f"{what}: is a web page, not data; {get_again()}")
+                yield number, line.rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise SourceError(f"{what}: line {number + 1} is not UTF-8: {error}") from error
+        finally:
+            text.detach()
+        if not number:
+            raise SourceError(f"{what}: is empty; {get_again()}")

@@ -193,13 +193,13 @@ def test_a_file_is_hashed_once_per_process_and_again_when_it_changes(
     downloads.append(SERVED)
     path = archives.fetch("tiny")
     hashed = []
-    mismatch = archives_module._mismatch
+    refuse_file = archives_module.refuse_file
 
-    def counted(path: Path, source: Source) -> str | None:
+    def counted(path: Path, source: Source) -> str:
         hashed.append(path.name)
-        return mismatch(path, source)
+        return refuse_file(path, source)
 
-    monkeypatch.setattr(archives_module, "_mismatch", counted)
+    monkeypatch.setattr(archives_module, "refuse_file", counted)
     archives.fetch("tiny")
     assert hashed == []
     path.write_bytes(b"y" * len(SERVED))

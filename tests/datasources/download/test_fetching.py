@@ -18,10 +18,9 @@ from genept.common.display import console
 from genept.common.errors import SourceError
 from genept.datasources.catalog.entries import Catalogue
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.http import Web
+from genept.datasources.download.http import RetryPolicy, Web
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.download.network import Network
-from genept.datasources.download.transfer import RetryPolicy
 
 TABLE = b"symbol\tid\n" + b"".join(f"GENE{n}\tENSG{n:011}\n".encode() for n in range(20_000))
 PAGE = b"<!DOCTYPE html><html><body>Service unavailable</body></html>"

@@ -12,11 +12,11 @@ import pytest
 from sources_layouts import tarred, zipped
 
 from genept.common.errors import SourceError
-from genept.datasources.download import compression
+from genept.datasources.download import members
 from genept.datasources.download.archives import Archives
 
 MakeArchives = Callable[..., Archives]
-ZEROS = bytes(4 * compression.MEBIBYTE)
+ZEROS = bytes(4 * members.MEBIBYTE)
 
 
 def zip_with(entry: zipfile.ZipInfo, content: bytes = b"x") -> bytes:
@@ -118,17 +118,17 @@ def test_a_zip_bomb_inside_a_member_is_refused(make_archives: MakeArchives) -> N
 
 
 def test_a_stream_that_outgrows_what_was_declared_is_stopped() -> None:
-    stream = compression.capped(io.BytesIO(ZEROS), packed=10, what="lies")
+    stream = members.capped(io.BytesIO(ZEROS), packed=10, what="lies")
     with pytest.raises(SourceError, match=r"lies: unpacks to more than 1,050,576 bytes"):
         stream.read()
 
 
 def test_the_byte_cap_holds_whatever_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compression, "MAX_BYTES", 100)
-    stream = compression.capped(io.BytesIO(bytes(101)), packed=101, what="big")
+    monkeypatch.setattr(members, "MAX_BYTES", 100)
+    stream = members.capped(io.BytesIO(bytes(101)), packed=101, what="big")
     with pytest.raises(SourceError, match="more than 100 bytes"):
         stream.read()
-    assert len(compression.capped(io.BytesIO(bytes(100)), packed=100, what="fits").read()) == 100
+    assert len(members.capped(io.BytesIO(bytes(100)), packed=100, what="fits").read()) == 100
 
 
 def test_a_wrong_crc_is_damage(make_archives: MakeArchives) -> None:

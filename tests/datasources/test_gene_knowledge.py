@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sources_layouts import SWISSPROT
 
 from genept.common.errors import SourceError
 from genept.datasources.catalog.entries import load_catalogue
-from genept.datasources.download.archives import Archives
-from genept.datasources.download.compression import file_opener
+from genept.datasources.download.archives import Archives, available_files
 from genept.datasources.download.mirrors import SourceLocations
-from genept.datasources.download.streams import available_files
+from genept.datasources.download.streams import open_bytes
 from genept.datasources.gene_knowledge import (
     read_gaf,
     read_gene_summary,
@@ -20,6 +21,7 @@ from genept.datasources.gene_knowledge import (
     read_obo,
     read_phenotypes,
     read_reactome,
+    read_swissprot,
 )
 
 MIRROR = Path(__file__).parents[2].parent / "shared" / "mirror"
@@ -81,7 +83,7 @@ def opener_of(folder: Path, text: str, name: str = "file.txt"):
     path = folder / name
     content = text.encode()
     path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    return file_opener(path)
+    return partial(open_bytes, path, None, path.name)
 
 
 def test_summaries_of_human_genes(tmp_path):
@@ -145,7 +147,7 @@ def test_what_is_no_table_is_not_printed(tmp_path):
     path = tmp_path / "gene_summary"
     path.write_text("\t".join(["x" * 1_000_000] * 20), encoding="utf-8")
     with pytest.raises(SourceError, match="has no column '#tax_id'") as refused:
-        list(read_gene_summary(file_opener(path)))
+        list(read_gene_summary(partial(open_bytes, path, None, path.name)))
     assert len(str(refused.value)) < 1_200
 
 
@@ -153,7 +155,7 @@ def test_what_is_no_table_is_not_printed(tmp_path):
     ("content", "reason"),
     [
         (b"", "is empty"),
-        (b"<html>", "damaged or cut short"),
+        (b"<html>", "web page"),
         (gzip.compress(SUMMARY.encode())[:-9], "damaged or cut short"),
         (gzip.compress(bytes(2_000_000_0)), "bomb"),
         (gzip.compress(SUMMARY.encode("utf-16")), "is not UTF-8"),
@@ -163,7 +165,7 @@ def test_damaged_files_are_refused(tmp_path, content, reason):
     path = tmp_path / "gene_summary.gz"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=reason):
-        read_gene_summary(file_opener(path))
+        read_gene_summary(partial(open_bytes, path, None, path.name))
 
 
 def test_available_files_are_read_and_the_rest_is_not_requested(tmp_path):
@@ -189,3 +191,34 @@ def test_the_real_summaries(tmp_path):
     found = read_gene_summary(file.opener, file.path.name)
     assert found.height == 15_149
     assert found["entrez_id"].is_unique().all()
+
+
+def read_entries(folder, text):
+    return read_swissprot(opener_of(folder, text, "uniprot_sprot_human.dat"))
+
+
+def test_what_a_protein_does_where_and_in_which_disease(tmp_path):
+    comments = read_entries(tmp_path, SWISSPROT)
+    assert comments["uniprot_id"].unique().to_list() == ["P04637"]
+    assert dict(comments.select("topic", "text").iter_rows()) == {
+        "function": "Multifunctional transcription factor that induces cell cycle arrest. "
+        "Acts as a tumor-suppressor in many tumor types.",
+        "location": "Cytoplasm. Nucleus. Note=Interaction with BANP promotes nuclear localization",
+        "disease": "Li-Fraumeni syndrome (LFS): An autosomal dominant familial cancer syndrome. "
+        "Note=The disease is caused by variants affecting the gene",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is empty"),
+        (">sp|P04637\nMEEP\n", "begins with '>sp|P04637'"),
+        (SWISSPROT.removesuffix("//\n"), "is cut short: 'ID   P53_MOUSE"),
+        (SWISSPROT.replace("AC   P04637; Q15086;\n", ""), "has no AC line"),
+        (SWISSPROT.replace("9606", "10090"), "nothing about human"),
+    ],
+)
+def test_what_is_no_flat_file_is_refused(tmp_path, text, reason):
+    with pytest.raises(SourceError, match=reason):
+        read_entries(tmp_path, text)

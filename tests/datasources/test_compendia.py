@@ -17,8 +17,8 @@ from sources_layouts import collection_entry
 
 from genept.common.errors import SourceError
 from genept.datasources import archs4
-from genept.datasources.archs4 import connected, read_archs4
 from genept.datasources.catalog.format_options import Archs4Options
+from genept.datasources.compendia import connected, read_archs4
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.hdf5 import transposed
 from genept.datasources.readers.hdf5.transposed import SampleColumns

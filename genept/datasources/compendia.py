@@ -1,13 +1,15 @@
-"""Parser `archs4`: chosen samples out of ARCHS4's file of all of GEO's human RNA-seq.
+"""Parsers `archs4` and `recount3`: collections of many studies' RNA-seq, processed alike.
 
-The layout of ``human_gene_v2.x.h5``: counts as genes × samples, one field of metadata a
-dataset. Only the chosen samples' columns are read, some of them at a time.
+`archs4`: chosen samples out of ARCHS4's ``human_gene_v2.x.h5``, counts as genes × samples and one
+field of metadata a dataset; only the chosen samples' columns are read, some of them at a time.
+`recount3`: gene sums (G026, G029 …) with their metadata tables.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,13 +18,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.common import SourceError
-from genept.datasources.catalog import Archs4Options, Collection
+from genept.datasources.catalog import Archs4Options, Collection, Recount3Options
 from genept.datasources.download import Archives
 from genept.datasources.readers import (
     LABELS,
     ParsedCollection,
     Quarantined,
     distinct_inputs,
+    fields_by_id,
     observation_frame,
     refuse_repeats,
 )
@@ -38,6 +41,7 @@ from genept.datasources.readers.hdf5 import (
     open_hdf5,
     refuse_foreign,
 )
+from genept.datasources.readers.text import Head, Lines, read_genes_in_rows, table_head
 
 if TYPE_CHECKING:
     import h5py
@@ -50,7 +54,7 @@ _SERIES: Final = re.compile(r"[\s,;|]+")
 _WINDOW: Final = 65_536
 
 
-def parse(archives: Archives, collection: Collection) -> ParsedCollection:
+def parse_archs4(archives: Archives, collection: Collection) -> ParsedCollection:
     """Choose samples by their metadata; their counts are streamed when they are read.
 
     Samples that ARCHS4 takes for single cells are quarantined.
@@ -67,7 +71,7 @@ def parse(archives: Archives, collection: Collection) -> ParsedCollection:
 
 
 def read_archs4(path: Path, options: Archs4Options) -> ParsedCollection:
-    """Read a local file of ARCHS4; see `parse`."""
+    """Read a local file of ARCHS4; see `parse_archs4`."""
     with open_hdf5(path) as file:
         refuse_foreign(file)
         names, lookup = _genes(file, options.genes)
@@ -238,3 +242,58 @@ def _values(samples: h5py.Group, field: str, chosen: NDArray[np.int64]) -> NDArr
         if low < high:
             parts.append(dataset[first : first + _WINDOW][chosen[low:high] - first])
     return np.concatenate(parts)
+
+
+def parse_recount3(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read the samples of one project; their ids are `external_id`.
+
+    What recount3 publishes per gene is coverage summed over its bases. Its own
+    `compute_read_counts` divides that by the average mapped length of the sample and rounds, and so
+    does this (recount3's documentation; Collado-Torres et al. 2017,
+    doi:10.12688/f1000research.12223.1). For paired ends that length is the fragment's, so fragments
+    are counted.
+
+    Raises
+    ------
+    SourceError
+        Coverage is declared as counts, or a sample has no average mapped length.
+    """
+    options = Recount3Options.model_validate(collection.options)
+    if options.scale == "coverage" and collection.unit == "counts":
+        raise SourceError(
+            "recount3 publishes coverage summed over bases, not counts: set options.scale = "
+            "'read_counts', or declare another unit"
+        )
+
+    def head(lines: Lines) -> Head:
+        while (line := lines.peek()) is not None and line.startswith(b"##"):
+            next(lines)
+        return table_head(lines, options, None)
+
+    lengths = partial(_lengths, archives, collection, options)
+    divisor = lengths if options.scale == "read_counts" else None
+    return read_genes_in_rows(archives, collection, options, head, divisor=divisor)
+
+
+def _lengths(
+    archives: Archives,
+    collection: Collection,
+    options: Recount3Options,
+    samples: tuple[str, ...],
+) -> NDArray[np.float64]:
+    """Average mapped length of each sample, in bases."""
+    field = options.average_length
+    fields, _, _ = fields_by_id(archives, collection, options.metadata, samples, [field])
+    if field not in fields.columns:
+        raise SourceError(
+            f"recount3: no metadata table has the field {field!r}; name the one of the project's "
+            "recount_qc table 'recount_qc', or set options.average_length"
+        )
+    lengths = fields[field].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    without = np.flatnonzero(~(lengths > 0))
+    if len(without):
+        raise SourceError(
+            f"recount3: {len(without)} samples have no {field}, such as {samples[without[0]]!r}: "
+            "their coverage cannot be read as counts"
+        )
+    return np.asarray(lengths)

@@ -1,4 +1,4 @@
-"""What a downloaded file must begin with, how long it may be, and which checksum it must have.
+"""Verified copies: what a downloaded file must be, and the metadata stored beside each copy.
 
 Judges bytes, before any parser sees them. Where they come from is in `http`.
 """
@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import os
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final
 
+from pydantic import BaseModel, ConfigDict
+
 from genept.common import SourceError
-from genept.datasources.catalog import Media, PublishedChecksum, Source
+from genept.datasources.catalog import CADENCES, Media, PublishedChecksum, Source
+from genept.datasources.download.network import Version
 
 HEAD: Final = 512
 _MAGIC: Final[dict[Media, bytes]] = {
@@ -76,9 +82,11 @@ def refuse_file(path: Path, source: Source, checksum: str | None = None) -> str:
             f"{source.filename} has {size:,} bytes, at most {source.bytes:,} accepted"
         )
     with path.open("rb") as file:
-        refuse_head(file.read(HEAD), source.kind)
+        head = file.read(HEAD)
         file.seek(0)
         sha256: str = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 != source.pinned_sha256:
+            refuse_head(head, source.kind)
         if source.is_pinned and sha256 != source.sha256:
             raise WrongBytesError(
                 f"{source.filename} has SHA-256 {sha256}, expected {source.sha256}"
@@ -113,3 +121,94 @@ def published_digest(text: str, rule: PublishedChecksum, filename: str) -> str:
             "expected one"
         )
     return str(digests.pop())
+
+
+METADATA_FILE: Final = "seen.json"
+
+
+class CacheMetadata(BaseModel):
+    """Metadata of a verified copy of a source, stored beside it.
+
+    `stamp` is size, modification time and inode of the file at `path`: while they hold, so
+    does `sha256`. `place` is the address, or mirror, that it came from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    place: str
+    sha256: str
+    stamp: tuple[int, int, int]
+    etag: str | None
+    modified: str | None
+    fetched_at: str
+    checked_at: str
+
+    @classmethod
+    def of(
+        cls, path: Path, place: str, sha256: str, version: Version | None = None
+    ) -> CacheMetadata:
+        """Metadata of a file that was verified just now."""
+        version, now = version or Version(), _now()
+        return cls(
+            path=str(path), place=place, sha256=sha256, stamp=file_stamp(path), etag=version.etag,
+            modified=version.modified, fetched_at=now, checked_at=now,
+        )  # fmt: skip
+
+    @property
+    def version(self) -> Version:
+        """What its server called this version."""
+        return Version(self.etag, self.modified)
+
+    @property
+    def released(self) -> datetime | None:
+        """When the publisher last changed it, if the server said so."""
+        try:
+            return parsedate_to_datetime(self.modified) if self.modified else None
+        except ValueError:
+            return None
+
+    def is_intact(self) -> bool:
+        """Whether the file is still the one that was verified."""
+        try:
+            return file_stamp(Path(self.path)) == self.stamp
+        except OSError:
+            return False
+
+    def is_due(self, source: Source) -> bool:
+        """Whether the publisher is to be queried for a new version now."""
+        cadence = CADENCES[source.refresh]
+        age = datetime.now(UTC) - datetime.fromisoformat(self.checked_at)
+        return cadence is not None and age >= cadence
+
+    def checked(self) -> CacheMetadata:
+        """The same metadata with the current time as the time of the last check."""
+        return self.model_copy(update={"checked_at": _now()})
+
+
+def file_stamp(path: Path) -> tuple[int, int, int]:
+    """Size, modification time and inode of a file: they change when it is replaced or written."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def read_metadata(folder: Path, *, touched: bool = False) -> CacheMetadata | None:
+    """The metadata stored in `folder`, if any; of a modified file only with `touched`."""
+    try:
+        seen = CacheMetadata.model_validate_json((folder / METADATA_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None  # without metadata the file is fetched, or hashed, again
+    return seen if touched or seen.is_intact() else None
+
+
+def write_metadata(folder: Path, seen: CacheMetadata) -> CacheMetadata:
+    """Store metadata in `folder` atomically, and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{METADATA_FILE}-{os.getpid()}"
+    partial.write_text(seen.model_dump_json(indent=1), "utf-8")
+    partial.replace(folder / METADATA_FILE)
+    return seen
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
