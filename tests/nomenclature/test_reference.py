@@ -11,12 +11,8 @@ from genept.common.errors import SourceError
 from genept.datasources.download.archives import Archives
 from genept.datasources.reference_archives import read_gencode_genes
 from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import (
-    build_genes,
-    build_names,
-    published_genes,
-    starter_reference,
-)
+from genept.nomenclature.reference import published_genes
+from genept.nomenclature.starter import build_genes, build_names, starter_reference
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import gene, reference_of
 
-from genept.nomenclature.reference_changes import (
+from genept.nomenclature.reference import (
     reference_differences,
     retired_successors,
     touched_collections,

@@ -18,7 +18,7 @@ from gene_layouts import (
 )
 
 from genept.common.errors import SourceError
-from genept.nomenclature.reference_changes import reference_differences, touched_collections
+from genept.nomenclature.reference import reference_differences, touched_collections
 from genept.nomenclature.snapshots import (
     GeneFile,
     build_snapshot,

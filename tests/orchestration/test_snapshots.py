@@ -7,7 +7,7 @@ from gene_layouts import HGNC_HEADER, INFO_HEADER, gtf, hgnc, info, write
 from assets.nomenclature import mirror_folders, snapshot_asset
 from genept.client.platform import Platform
 from genept.common.settings import Settings
-from genept.nomenclature.reference_cache import PUBLISHER_FILES, find_releases
+from genept.datasources.reference_archives import PUBLISHER_FILES, find_releases
 
 BY_ID = {file.id: file for file in PUBLISHER_FILES}
 
