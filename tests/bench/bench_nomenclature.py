@@ -37,7 +37,7 @@ def mixed_names(genes: pl.DataFrame) -> list[str]:
     ids = genes["ensembl_gene_id"].drop_nulls().to_list()
     names = [
         *genes["symbol"].to_list()[:30_000],
-        *(f"{one}.{chance.randint(1, 20)}" for one in ids[:12_000]),
+        *(f"{id_}.{chance.randint(1, 20)}" for id_ in ids[:12_000]),
         *genes["previous_symbols"].explode().drop_nulls().to_list()[:6_000],
         *genes["aliases"].explode().drop_nulls().to_list()[:6_000],
         *(f"AC{chance.randint(0, 999_999):06}.{chance.randint(1, 9)}" for _ in range(4_000)),
@@ -49,7 +49,7 @@ def mixed_names(genes: pl.DataFrame) -> list[str]:
 
 
 def main() -> None:
-    """Print loading and mapping times, and the ratio to the floor."""
+    """Print loading and mapping times, and the ratio to a plain look-up."""
     reference = Platform(Settings()).reference
     stored = io.BytesIO()
     reference.index.write_parquet(stored)
@@ -57,13 +57,13 @@ def main() -> None:
     loading = cpu_seconds(lambda: Nomenclature(pl.read_parquet(stored.getvalue())))
     nomenclature = Nomenclature(reference.index)
     plain = dict(reference.index.select("name", "ensembl_gene_id").iter_rows())
-    floor = cpu_seconds(lambda: [plain.get(name) for name in names])  # what a script would do
+    baseline = cpu_seconds(lambda: [plain.get(name) for name in names])  # what a script would do
     mapping = cpu_seconds(lambda: nomenclature.map(names))
     print(f"names in the index          {reference.index.height:>10,}")  # noqa: T201
     print(f"load from parquet           {loading:>10.3f} CPU s")  # noqa: T201
     print(f"map {len(names):,} mixed names      {mapping:>10.3f} CPU s")  # noqa: T201
-    print(f"plain dictionary look-up    {floor:>10.3f} CPU s")  # noqa: T201
-    print(f"ratio                       {mapping / floor:>10.1f}")  # noqa: T201
+    print(f"plain dictionary look-up    {baseline:>10.3f} CPU s")  # noqa: T201
+    print(f"ratio                       {mapping / baseline:>10.1f}")  # noqa: T201
 
 
 if __name__ == "__main__":

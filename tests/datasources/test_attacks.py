@@ -143,9 +143,9 @@ def run(tmp_path: Path, data: bytes, kind: str) -> str:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_attack_is_refused_under_a_memory_cap(tmp_path: Path, name: str) -> None:
     kind, attack, complaint = ATTACKS[name]
-    said = run(tmp_path, attack(), kind)
-    assert said.startswith("refused:")
-    assert re.search(complaint, said), said
+    output = run(tmp_path, attack(), kind)
+    assert output.startswith("refused:")
+    assert re.search(complaint, output), output
 
 
 def test_an_honest_archive_is_read_under_the_same_cap(tmp_path: Path) -> None:

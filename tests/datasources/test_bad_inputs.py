@@ -272,7 +272,7 @@ def test_41_the_delimiter_is_detected(tmp_path: Path, delimiter: str) -> None:
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_42_a_header_shifted_by_one_is_mended_and_said(tmp_path: Path, quote: str) -> None:
+def test_42_a_header_shifted_by_one_is_repaired_and_reported(tmp_path: Path, quote: str) -> None:
     q = quote
     data = f"{q}A{q}\t{q}B{q}\n{q}ZNF12{q}\t1\t0\n{q}RPL3{q}\t0\t3\n"
     parsed = Bad(42, "", "", data, name="r.txt").parse(tmp_path)
@@ -292,7 +292,7 @@ def test_49_an_unknown_label_is_quarantined(tmp_path: Path) -> None:
     assert item.detail == "type is 'Tcel'; the catalogue allows ['B', 'T']"
 
 
-def test_51_unknown_drugs_are_counted_and_synonyms_mended(tmp_path: Path) -> None:
+def test_51_unknown_drugs_are_counted_and_synonyms_resolved(tmp_path: Path) -> None:
     responses = RESPONSES + "b-old,Erlotinib,0\nA,Mystery,1\nB,Mystery,2\nZ,Erlotinib,1\nA,,1\n"
     options = {
         "responses": RESPONSE

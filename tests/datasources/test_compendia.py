@@ -139,9 +139,9 @@ def test_series_that_share_a_sample_are_one_group(series, expected) -> None:
 
 @given(st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=3), max_size=12))
 def test_no_series_is_in_two_groups(lists) -> None:
-    groups = connected([",".join(f"GSE{one}" for one in members) for members in lists])
-    for one in range(9):
-        of_one = {group for group, members in zip(groups, lists, strict=True) if one in members}
+    groups = connected([",".join(f"GSE{number}" for number in members) for members in lists])
+    for number in range(9):
+        of_one = {group for group, members in zip(groups, lists, strict=True) if number in members}
         assert len(of_one) <= 1
 
 

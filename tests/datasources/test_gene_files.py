@@ -1,4 +1,4 @@
-"""Publishers' gene tables: what is read of them, and how damage is told."""
+"""Publishers' gene tables: what is read of them, and how damage is reported."""
 
 import pytest
 from gene_layouts import GTF_HEAD, HGNC_HEADER, HISTORY_HEADER, ensembl, gtf, hgnc, write

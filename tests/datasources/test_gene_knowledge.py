@@ -87,13 +87,13 @@ def opener_of(folder: Path, text: str, name: str = "file.txt"):
 
 
 def test_summaries_of_human_genes(tmp_path):
-    found = read_gene_summary(opener_of(tmp_path, SUMMARY, "gene_summary.gz"))
-    assert found.rows() == [("7157", "A tumor suppressor. [provided by RefSeq, Jul 2016]")]
+    table = read_gene_summary(opener_of(tmp_path, SUMMARY, "gene_summary.gz"))
+    assert table.rows() == [("7157", "A tumor suppressor. [provided by RefSeq, Jul 2016]")]
 
 
 def test_annotations_but_not_what_is_denied_or_of_complexes(tmp_path):
-    found, release = read_gaf(opener_of(tmp_path, GAF))
-    assert found.rows() == [("P04637", "GO:0003677", "IDA")]
+    table, release = read_gaf(opener_of(tmp_path, GAF))
+    assert table.rows() == [("P04637", "GO:0003677", "IDA")]
     assert release == "2024-06-10"
 
 
@@ -102,8 +102,8 @@ def test_an_ontology_as_published(tmp_path):
         "format-version: 1.2\ndata-version: releases/2024-06-10\n\n[Term]\nid: GO:0003677\n"
         "name: DNA binding\nnamespace: molecular_function\n\n[Typedef]\nid: part_of\n"
     )
-    found = read_obo(opener_of(tmp_path, obo), "go-basic.obo")
-    assert found.rows() == [("GO:0003677", "DNA binding", "molecular_function", False)]
+    table = read_obo(opener_of(tmp_path, obo), "go-basic.obo")
+    assert table.rows() == [("GO:0003677", "DNA binding", "molecular_function", False)]
 
 
 def test_pathways_by_accession_or_gene(tmp_path):
@@ -114,13 +114,13 @@ def test_pathways_by_accession_or_gene(tmp_path):
 
 
 def test_a_phenotype_of_several_diseases_is_one(tmp_path):
-    found = read_phenotypes(opener_of(tmp_path, HPO))
-    assert found.rows() == [("7157", "HP:0002664", "Neoplasm")]
+    table = read_phenotypes(opener_of(tmp_path, HPO))
+    assert table.rows() == [("7157", "HP:0002664", "Neoplasm")]
 
 
 def test_physical_interactions_both_ways_counted_by_publication(tmp_path):
-    found = read_interactions(opener_of(tmp_path, BIOGRID))
-    assert found.rows() == [("4193", "TP53", 2), ("7157", "MDM2", 2)]
+    table = read_interactions(opener_of(tmp_path, BIOGRID))
+    assert table.rows() == [("4193", "TP53", 2), ("7157", "MDM2", 2)]
 
 
 @pytest.mark.parametrize(
@@ -178,19 +178,19 @@ def test_available_files_are_read_and_the_rest_is_not_requested(tmp_path):
     (tmp_path / "go" / "goa_human.gaf.gz").write_bytes(gzip.compress(GAF.encode()))
     ids = ("goa-human", "go-basic", "biogrid")
     assert available_files(archives(), ids) == {}
-    found = available_files(archives(tmp_path), ids)["goa-human"]
+    goa = available_files(archives(tmp_path), ids)["goa-human"]
     assert set(available_files(archives(tmp_path), ids)) == {"goa-human"}
-    assert found.release.startswith("goa-human-")
-    assert read_gaf(found.opener, found.path.name)[0].height
+    assert goa.release.startswith("goa-human-")
+    assert read_gaf(goa.opener, goa.path.name)[0].height
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror of public sources is not here")
 def test_the_real_summaries(tmp_path):
     archives = Archives(load_catalogue(), tmp_path, locations=SourceLocations([str(MIRROR)]))
     (file,) = available_files(archives, ["ncbi-gene-summary"]).values()
-    found = read_gene_summary(file.opener, file.path.name)
-    assert found.height == 15_149
-    assert found["entrez_id"].is_unique().all()
+    table = read_gene_summary(file.opener, file.path.name)
+    assert table.height == 15_149
+    assert table["entrez_id"].is_unique().all()
 
 
 def read_entries(folder, text):

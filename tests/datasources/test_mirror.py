@@ -35,7 +35,7 @@ def test_every_file_of_the_mirror_is_a_source(archives: Archives) -> None:
     named = {source.mirror for source in sources}
     unnamed = {file for file in files - named if not file.startswith(UNREAD)}
     assert unnamed == {"README.md"}
-    pinned = [one for one in sources if one.is_pinned and one.mirror in files]
+    pinned = [source for source in sources if source.is_pinned and source.mirror in files]
     assert len(pinned) == 16
     for source in pinned:
         assert archives.fetch(source.id) == MIRROR / str(source.mirror)

@@ -36,9 +36,9 @@ Parse = Callable[..., ParsedCollection]
 @pytest.fixture
 def parse(make_archives: Callable[..., Archives]) -> Parse:
     def from_entry(entry: dict[str, Any], **archives: Any) -> ParsedCollection:
-        made = make_archives(collections={"c": entry}, **archives)
-        collection = made.catalogue.collections["c"]
-        parsed = parse_collection(made, collection)
+        local_archives = make_archives(collections={"c": entry}, **archives)
+        collection = local_archives.catalogue.collections["c"]
+        parsed = parse_collection(local_archives, collection)
         ids = parsed.observations["observation_id"].to_list()
         assert list(checked_blocks(parsed.expression, ids, collection.unit))
         return parsed

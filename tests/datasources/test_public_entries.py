@@ -159,7 +159,7 @@ LAYOUTS: dict[str, Callable[[Path], Files]] = {
 
 
 def test_every_optional_collection_is_here_or_in_a_mirror() -> None:
-    optional = {one.id for one in load_catalogue().collections.values() if one.optional}
+    optional = {entry.id for entry in load_catalogue().collections.values() if entry.optional}
     assert optional == set(LAYOUTS) | ON_THIS_MACHINE | IN_PACKAGES
 
 
@@ -176,8 +176,8 @@ def published(collection_id: str, folder: Path) -> ParsedCollection:
             addresses[source_id.partition(":")[0]] = server.url + path
         archives = Archives(catalogue, folder / "cache", locations=SourceLocations((), addresses))
         parsed = parse_collection(archives, collection)
-        asked = {path for path, _ in server.seen}
-    assert asked == set(server.files)
+        requested = {path for path, _ in server.seen}
+    assert requested == set(server.files)
     ids = parsed.observations["observation_id"].to_list()
     assert list(checked_blocks(parsed.expression, ids, collection.unit))
     return parsed
@@ -198,7 +198,7 @@ def test_tcga_of_xena(tmp_path: Path) -> None:
         ("TCGA-AA-0001-11", "TCGA-AA-0001", "normal"),
     ]
     np.testing.assert_array_equal(dense(parsed), [[9.5, 0.5], [0, 1]])
-    assert [one.input_id for one in parsed.quarantined] == ["TCGA-AA-0002-01"]
+    assert [entry.input_id for entry in parsed.quarantined] == ["TCGA-AA-0002-01"]
 
 
 def test_gtex(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_gtex(tmp_path: Path) -> None:
         ("GTEX-1117F-0226-SM-5GZZ7", "GTEX-1117F", "Adipose Tissue", "Adipose - Subcutaneous"),
         ("GTEX-111CU-1826-SM-5GZYN", "GTEX-111CU", "Brain", "Brain - Cortex"),
     ]
-    assert [one.input_id for one in parsed.quarantined] == ["GTEX-111CU-0003-SM-58Q95"]
+    assert [entry.input_id for entry in parsed.quarantined] == ["GTEX-111CU-0003-SM-58Q95"]
 
 
 def test_recount3(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_geo_by_accession(tmp_path: Path) -> None:
         ("GSM886836", "22Rv1", "prostate", "carcinoma"),
     ]
     assert parsed.entrez_ids == ("7157", "1", None)
-    assert [(one.reason, one.n) for one in parsed.remarks] == [("gene_pattern", 1)]
+    assert [(entry.reason, entry.n) for entry in parsed.remarks] == [("gene_pattern", 1)]
 
 
 @pytest.mark.parametrize("screen", ["gdsc1", "gdsc2"])

@@ -34,8 +34,8 @@ class Names:
         self.nomenclature = Nomenclature.of(reference)
 
     def map_name(self, name: str, entrez_id: str | None = None) -> Mapped:
-        found = self.nomenclature.map_name(name, entrez_id)
-        return Mapped(found.outcome, found.ensembl_gene_id, found.candidates)
+        meaning = self.nomenclature.map_name(name, entrez_id)
+        return Mapped(meaning.outcome, meaning.ensembl_gene_id, meaning.candidates)
 
     def map(self, names, entrez_ids=None) -> pl.DataFrame:
         return self.nomenclature.map(names, entrez_ids).rows
@@ -65,7 +65,7 @@ def test_what_counts_as_a_gene_on_an_axis(name: str, is_gene_like: bool) -> None
     assert names.is_gene_like(name) is is_gene_like
 
 
-def test_previous_symbols_and_aliases_are_found_and_told_apart():
+def test_previous_symbols_and_aliases_are_distinguished():
     names = nomenclature(gene(1, "NEW", previous_symbols=["OLD", "BOTH"], aliases=["BY", "BOTH"]))
     assert names.map_name("OLD") == Mapped("previous", TYMP)
     assert names.map_name("BY") == Mapped("alias", TYMP)
@@ -104,9 +104,9 @@ def test_an_entrez_id_decides_whatever_the_name_says():
     names = nomenclature(
         gene(1, "A", previous_symbols=["OLD"], aliases=["BY"]), gene(2, "B", aliases=["A"])
     )
-    asked = ["A", "OLD", "BY", "unknown", "B"]
-    assert set(names.map(asked, ["1"] * 5)["ensembl_gene_id"]) == {TYMP}
-    assert set(names.map(asked, ["2"] * 5)["ensembl_gene_id"]) == {SCO2}
+    inputs = ["A", "OLD", "BY", "unknown", "B"]
+    assert set(names.map(inputs, ["1"] * 5)["ensembl_gene_id"]) == {TYMP}
+    assert set(names.map(inputs, ["2"] * 5)["ensembl_gene_id"]) == {SCO2}
     assert names.map_name("unknown", "1") == names.map_name("B", "1") == Mapped("entrez_id", TYMP)
     assert names.map_name("A", "1") == Mapped("exact", TYMP)
 
@@ -170,43 +170,43 @@ def references(draw):
 ASKED = st.lists(st.tuples(NAMES, st.sampled_from([None, "1", "2", "77"])), max_size=8)
 
 
-def answers(reference, asked):
+def answers(reference, inputs):
     names = Names(reference)
-    return [names.map_name(*one) for one in asked]
+    return [names.map_name(*item) for item in inputs]
 
 
 @given(references(), ASKED, st.randoms(use_true_random=False))
-def test_order_and_duplication_change_nothing(reference, asked, random):
-    expected = dict(zip(asked, answers(reference, asked), strict=True))
-    doubled = [*asked, *asked]
+def test_order_and_duplication_change_nothing(reference, inputs, random):
+    expected = dict(zip(inputs, answers(reference, inputs), strict=True))
+    doubled = [*inputs, *inputs]
     random.shuffle(doubled)
     shuffled = reference.sample(fraction=1, shuffle=True, seed=random.randrange(2**32))
-    assert answers(shuffled, doubled) == [expected[one] for one in doubled]
+    assert answers(shuffled, doubled) == [expected[item] for item in doubled]
     table = Names(reference).map([name for name, _ in doubled], [id_ for _, id_ in doubled])
-    assert table["outcome"].to_list() == [expected[one].outcome for one in doubled]
+    assert table["outcome"].to_list() == [expected[item].outcome for item in doubled]
 
 
 @given(references(), ASKED)
-def test_every_answer_lies_inside_the_reference_and_maps_to_itself(reference, asked):
+def test_every_answer_lies_inside_the_reference_and_maps_to_itself(reference, inputs):
     known = set(reference["ensembl_gene_id"].drop_nulls())
     names = Names(reference)
-    for found in answers(reference, asked):
-        assert set(found.candidates) <= known
-        if found.ensembl_gene_id is not None:
-            assert found.ensembl_gene_id in known
-            assert found.candidates == ()
-            again = names.map_name(found.ensembl_gene_id)
-            assert again == Mapped("ensembl_id", found.ensembl_gene_id)
-        if found.outcome == "ambiguous":
-            assert found.ensembl_gene_id is None
-            assert found.candidates
+    for meaning in answers(reference, inputs):
+        assert set(meaning.candidates) <= known
+        if meaning.ensembl_gene_id is not None:
+            assert meaning.ensembl_gene_id in known
+            assert meaning.candidates == ()
+            again = names.map_name(meaning.ensembl_gene_id)
+            assert again == Mapped("ensembl_id", meaning.ensembl_gene_id)
+        if meaning.outcome == "ambiguous":
+            assert meaning.ensembl_gene_id is None
+            assert meaning.candidates
 
 
 @given(references(), ASKED)
-def test_an_unrelated_gene_changes_nothing(reference, asked):
+def test_an_unrelated_gene_changes_nothing(reference, inputs):
     stranger = gene(99, "Z", previous_symbols=["ZOLD"], aliases=["ZALIAS"])
     extended = pl.concat([reference, reference_of(stranger)])
-    assert answers(extended, asked) == answers(reference, asked)
+    assert answers(extended, inputs) == answers(reference, inputs)
 
 
 @given(references())
@@ -222,11 +222,11 @@ def test_an_approved_symbol_is_always_its_own_gene(reference):
 def test_a_name_has_a_gene_exactly_if_all_who_claim_it_agree(reference, name):
     was = reference.filter(pl.col("previous_symbols").list.contains(name))
     claims = was if was.height else reference.filter(pl.col("aliases").list.contains(name))
-    found = Names(reference).map_name(name)
-    if name not in reference["symbol"] and found.outcome != "case_or_space_fixed":
+    meaning = Names(reference).map_name(name)
+    if name not in reference["symbol"] and meaning.outcome != "case_or_space_fixed":
         agreed = claims["ensembl_gene_id"].n_unique() == 1
-        assert (found.outcome == "ambiguous") == (claims.height > 0 and not agreed)
-        assert found.ensembl_gene_id == (claims["ensembl_gene_id"][0] if agreed else None)
+        assert (meaning.outcome == "ambiguous") == (claims.height > 0 and not agreed)
+        assert meaning.ensembl_gene_id == (claims["ensembl_gene_id"][0] if agreed else None)
 
 
 KINDS = ("previous", "alias", "synonym", "entrez_id", "exact", "retired_successor", "withdrawn")
@@ -250,7 +250,7 @@ SPELLINGS = (
 def indexes(draw):
     """Names of every kind, claimed by a few genes: some on the ids of others, some without id."""
     ids = [TYMP, SCO2, "ENSG00000000003"]
-    claims = [(one, "ensembl_id", f"G{n}", one, "s") for n, one in enumerate(ids)]
+    claims = [(id_, "ensembl_id", f"G{n}", id_, "s") for n, id_ in enumerate(ids)]
     names = st.sampled_from(["A", "B", "c1orf1", "7", "8", "SEPT2", SCO2, "ENSG00000000077"])
     claims += draw(
         st.lists(
@@ -272,12 +272,16 @@ def test_whatever_the_outcome_what_a_name_maps_to_maps_to_itself(index, data):
     known = Nomenclature(index)
     spelling = data.draw(st.sampled_from(SPELLINGS))
     name = spelling.format(data.draw(st.sampled_from([*index["name"], "C1ORF1", "b", "nix"])))
-    found = known.map_name(name)
-    reached = [found.ensembl_gene_id] if found.ensembl_gene_id else found.candidates
+    meaning = known.map_name(name)
+    reached = [meaning.ensembl_gene_id] if meaning.ensembl_gene_id else meaning.candidates
     for id_ in reached:
         assert known.map_name(id_)[:3] == ("ensembl_id", id_, ())
     once = known.map([name])
-    assert once.rows.drop("input_id").row(0) == (*found[:2], list(found.candidates), found.evidence)
+    assert once.rows.drop("input_id").row(0) == (
+        *meaning[:2],
+        list(meaning.candidates),
+        meaning.evidence,
+    )
     again = known.map(once.mapped["ensembl_gene_id"].to_list())
     assert again.rows["ensembl_gene_id"].to_list() == once.mapped["ensembl_gene_id"].to_list()
 
@@ -317,16 +321,16 @@ def test_an_input_of_every_outcome_and_none_that_is_not_declared():
         orient="row",
     )
     known = Nomenclature(name_index(pl.concat([gene_claims(genes, "s"), further])))
-    found = known.map(list(EVERY_OUTCOME)).rows
-    assert dict(found.select("input_id", "outcome").iter_rows()) == EVERY_OUTCOME
+    meaning = known.map(list(EVERY_OUTCOME)).rows
+    assert dict(meaning.select("input_id", "outcome").iter_rows()) == EVERY_OUTCOME
     assert set(EVERY_OUTCOME.values()) == set(OUTCOMES)
-    reached = found["ensembl_gene_id"].drop_nulls().to_list()
+    reached = meaning["ensembl_gene_id"].drop_nulls().to_list()
     assert known.map(reached).rows["ensembl_gene_id"].to_list() == reached
     assert set(known.map(reached).rows["outcome"]) == {"ensembl_id"}
 
 
-def counted(found: pl.DataFrame) -> Counter[str]:
-    return Counter(found["outcome"])
+def counted(meaning: pl.DataFrame) -> Counter[str]:
+    return Counter(meaning["outcome"])
 
 
 @pytest.fixture(scope="module")
@@ -364,7 +368,7 @@ def test_outcomes_in_the_starter_collections(real_archives: Archives, real_names
     assert pbmc["exact"] + pbmc["without_ensembl_id"] == 7_435
     assert pbmc["previous"] + pbmc["alias"] + pbmc["ambiguous"] == 318 + 55
     gdsc = real_collection(real_archives, "gdsc")
-    fillers = [one.input_id for one in gdsc.quarantined if one.item == "gene"]
+    fillers = [item.input_id for item in gdsc.quarantined if item.item == "gene"]
     every_column = counted(real_names.map([*gdsc.symbols, *fillers]))
     assert every_column == {
         "exact": 5_801, "previous": 325, "alias": 7, "ambiguous": 1,
@@ -398,5 +402,5 @@ def test_the_y_copy_of_a_retired_id_leads_to_the_gene_of_today():
         ("ENSG00000000077", "retired_successor", "G1", "ENSG00000000001", "s"),
     ]
     known = Nomenclature(name_index(pl.DataFrame(claims, schema=CLAIM_SCHEMA, orient="row")))
-    found = known.map_name("ENSG00000000077_PAR_Y")
-    assert (found.outcome, found.candidates) == ("ambiguous", ("ENSG00000000001",))
+    meaning = known.map_name("ENSG00000000077_PAR_Y")
+    assert (meaning.outcome, meaning.candidates) == ("ambiguous", ("ENSG00000000001",))

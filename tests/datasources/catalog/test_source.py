@@ -105,11 +105,11 @@ def test_only_hosts_of_the_entry_are_allowed() -> None:
     ],
 )
 def test_patterns_of_the_catalogue_fill_their_addresses(source_id: str, address: str) -> None:
-    found = load_catalogue().source(source_id)
-    assert found.url is not None
-    assert found.url.endswith(address)
-    assert found.pattern is None
-    assert "{" not in f"{found.url}{found.filename}{found.mirror}"
+    source = load_catalogue().source(source_id)
+    assert source.url is not None
+    assert source.url.endswith(address)
+    assert source.pattern is None
+    assert "{" not in f"{source.url}{source.filename}{source.mirror}"
 
 
 def test_an_unknown_id_is_named() -> None:
@@ -127,11 +127,11 @@ def test_a_collection_may_name_a_file_of_a_pattern() -> None:
 
 
 def test_addresses_of_the_catalogue_are_public_and_bounded() -> None:
-    for one in load_catalogue().sources.values():
-        assert one.is_package or one.mirror or one.address
-        assert one.bytes <= 10**11
-        if one.url is not None:
-            assert one.url.startswith("https://")
-            assert one.allowed_hosts
-        if one.is_pinned:
-            assert one.released
+    for source in load_catalogue().sources.values():
+        assert source.is_package or source.mirror or source.address
+        assert source.bytes <= 10**11
+        if source.url is not None:
+            assert source.url.startswith("https://")
+            assert source.allowed_hosts
+        if source.is_pinned:
+            assert source.released

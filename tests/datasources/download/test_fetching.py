@@ -52,7 +52,9 @@ def server() -> Iterator[Publisher]:
 def make(server: Publisher, tmp_path: Path) -> Callable[..., Archives]:
     """Archives with one source `x`, its address overridden by the loopback publisher's."""
 
-    def made(*, mirrors: tuple[str, ...] = (), override: bool = True, **changes: Any) -> Archives:
+    def archives_with(
+        *, mirrors: tuple[str, ...] = (), override: bool = True, **changes: Any
+    ) -> Archives:
         entry = {name: value for name, value in (PUBLIC | changes).items() if value is not None}
         name = entry["address"].rsplit("/", 1)[-1] if "address" in entry else ""
         locations = SourceLocations(mirrors, {"x": f"{server.url}/{name}"} if override else {})
@@ -60,7 +62,7 @@ def make(server: Publisher, tmp_path: Path) -> Callable[..., Archives]:
         catalogue = Catalogue.model_validate({"sources": {"x": entry}, "collections": {}})
         return Archives(catalogue, tmp_path / "state", locations=locations, web=web)
 
-    return made
+    return archives_with
 
 
 Make = Callable[..., Archives]
@@ -168,7 +170,7 @@ def test_without_validators_nothing_is_resumed(make: Make, server: Publisher) ->
     server.validators = False
     server.faults["table.tsv"] = [Fault(cut_at=100_000)]
     assert make().fetch("x").read_bytes() == TABLE
-    assert all("range" not in asked for asked in server.asked("table.tsv"))
+    assert all("range" not in headers for headers in server.asked("table.tsv"))
 
 
 def test_a_range_beyond_the_end_starts_anew(make: Make, server: Publisher) -> None:
@@ -329,9 +331,9 @@ def test_without_the_publisher_the_last_copy_serves_and_says_so(
     path = make(refresh="daily").fetch("x")
     age(path.parent)
     server.faults["table.tsv"] = [Fault(status=503)] * 9
-    with console.capture() as said:
+    with console.capture() as printed:
         assert make(refresh="daily").fetch("x").read_bytes() == TABLE
-    assert "could not be checked for a new version" in said.get()
+    assert "could not be checked for a new version" in printed.get()
 
 
 def test_a_copy_that_was_touched_is_fetched_again(make: Make, server: Publisher) -> None:
@@ -347,17 +349,17 @@ def test_observation_is_one_conditional_request(make: Make, server: Publisher) -
     absent = archives.probe("x")
     assert (absent.state, absent.requests) == ("absent", 1)
     archives.fetch("x")
-    asked = len(server.seen)
+    n_requests = len(server.seen)
     same = archives.probe("x")
     assert (same.state, same.data_version) == ("unchanged", absent.data_version)
-    assert len(server.seen) == asked + 1
+    assert len(server.seen) == n_requests + 1
     server.files["table.tsv"] = TABLE[::-1]
     news = archives.probe("x")
     assert news.state == "changed"
     assert news.data_version != same.data_version
     pinned = make(**pin(TABLE)).probe("x")
     assert (pinned.state, pinned.requests) == ("pinned", 0)
-    assert len(server.seen) == asked + 2
+    assert len(server.seen) == n_requests + 2
 
 
 def test_a_folder_is_asked_first_and_used_where_it_lies(
@@ -376,10 +378,10 @@ def test_a_wrong_file_in_a_mirror_is_passed_over_aloud(
 ) -> None:
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "t.tsv").write_bytes(TABLE[:-1])
-    with console.capture() as said:
+    with console.capture() as printed:
         archives = make(mirrors=(str(tmp_path / "mirror"),), mirror="t.tsv", **pin(TABLE))
         assert archives.fetch("x").read_bytes() == TABLE
-    assert "passed over" in said.get()
+    assert "passed over" in printed.get()
     assert len(server.seen) == 1
 
 

@@ -67,17 +67,17 @@ def test_the_address_that_was_checked_is_the_one_that_is_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers = [["93.184.215.14"], ["127.0.0.1"]]  # what a rebinding name server would say
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
     def record(self: httpx.Client, request: httpx.Request, **_: Any) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         return httpx.Response(200, stream=httpx.ByteStream(b"alpha"), request=request)
 
     monkeypatch.setattr(httpx.Client, "send", record)
     network = Network(resolver=lambda host, port: answers.pop(0))
     assert read(public("https://data.example.org/a.txt"), network) == "alpha"
     assert len(answers) == 1
-    (request,) = asked
+    (request,) = requests
     assert request.url.host == "93.184.215.14"
     assert request.headers["host"] == "data.example.org"
     assert request.extensions["sni_hostname"] == "data.example.org"
