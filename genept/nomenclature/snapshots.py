@@ -280,4 +280,4 @@ def _rows(path: Path, name: str, release: str, released: date | None) -> pl.Data
         released=pl.lit(str(released) if released else None, pl.String),
     )
     every_column = pl.concat([pl.DataFrame(schema=_SCHEMA), rows], how="diagonal")
-    return every_column.select(_SCHEMA).with_columns(pl.col(pl.List(pl.String)).fill_null([]))
+    return every_column.select(*_SCHEMA).with_columns(pl.col(pl.List(pl.String)).fill_null([]))

@@ -72,7 +72,7 @@ def test_rectangle_turns_genes_by_cells_over(parse: Parse) -> None:
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        ({"labels": ",0\nL1_AA,T\n"}, "1 cells are only in the labels or only in the counts"),
+        ({"labels": ",0\nL1_AA,T\n"}, "1 cells are only in it or only in the counts"),
         ({"labels": ",0\nL1_AA,T\nL1_AA,B\nE2L4_CC,B\n"}, "cells are not unique: 'L1_AA'"),
         ({"labels": ",type\nL1_AA,T\n"}, "has no column '0'"),
         ({"counts": ",L1_AA,E2L4_CC\nCD3E,5.5,0.0\n"}, "counts that are no whole"),
@@ -122,7 +122,7 @@ def test_omicsbench_joins_samples_by_id(parse: Parse) -> None:
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        ({"sheet": SHEET[:1]}, "1 samples are only in the sheet or only in the counts"),
+        ({"sheet": SHEET[:1]}, "1 samples are only in it or only in the counts"),
         ({"sheet": SHEET + SHEET}, "samples are not unique"),
         ({"sheet": [SHEET[0], SHEET[1] | {"condition": "odd"}]}, "'odd'; the catalogue knows"),
         ({"sheet": [{"sample_id": "E1"}]}, "Field required"),
