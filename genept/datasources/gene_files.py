@@ -200,13 +200,10 @@ def read_gencode(path: Path) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        ensembl_gene_id (unversioned), version, symbol, biotype, is_par_y. Genes whose name
-        is only their id have a null symbol.
+        ensembl_gene_id (unversioned), version, symbol (null: none but the id), biotype, is_par_y.
     """
-    if path.name.removesuffix(".gz").endswith(".gtf"):
-        table = _gtf_genes(path)
-    else:
-        table = _read(path, ("gene_id", "gene_name", "biotype"), ",", quote='"')
+    is_gtf, columns = path.name.endswith((".gtf", ".gtf.gz")), ("gene_id", "gene_name", "biotype")
+    table = _gtf_genes(path) if is_gtf else _read(path, columns, ",", quote='"')
     parts = pl.col("gene_id").str.extract_groups(r"^(ENSG\d{11})\.(\d+)(_PAR_Y)?$").struct
     genes = table.select(
         parts.field("1").alias("ensembl_gene_id"),
@@ -266,9 +263,14 @@ def _read(path: Path, columns: Sequence[str], separator: str, quote: str | None)
 
 
 def _frame(path: Path, separator: str, quote: str | None, **options: Any) -> pl.DataFrame:
-    with breakage_refused(path.name), open_bytes(path, None, path.name) as stream:
+    try:
+        with open_bytes(path, None, path.name) as stream:
+            data = stream.read()
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or error}") from error
+    with breakage_refused(path.name):
         return pl.read_csv(
-            stream.read(),
+            data,
             separator=separator,
             quote_char=quote,
             infer_schema=False,
@@ -293,7 +295,6 @@ def _biotype(column: str) -> pl.Expr:
 
 
 def _unique(genes: pl.DataFrame, column: str, path: Path) -> pl.DataFrame:
-    doubled = genes.filter(pl.col(column).is_duplicated())[column]
-    if len(doubled):
-        raise SourceError(f"{path.name}: {column} {doubled[0]!r} occurs more than once")
+    for value in genes.filter(pl.col(column).is_duplicated())[column]:
+        raise SourceError(f"{path.name}: {column} {value!r} occurs more than once")
     return genes

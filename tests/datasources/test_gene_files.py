@@ -115,5 +115,5 @@ def test_a_ragged_row_is_refused(tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     for name in ("nix.txt", "nix.txt.gz"):
-        with pytest.raises(SourceError, match=rf"{name}: .*No such file"):
+        with pytest.raises(SourceError, match=rf"{name}: No such file"):
             header_of(tmp_path / name)
