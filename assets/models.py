@@ -28,18 +28,21 @@ from genept.models import (
     BatchInference,
     BulkCollection,
     ModelManifest,
+    agreement,
     batch_inference,
+    begin_shadow,
+    challenger,
+    model_reports,
+    train,
 )
-from genept.models.cards import model_reports
-from genept.models.diagnosis import train_diagnosis
+from genept.models.diagnosis import DiagnosisTraining
 from genept.models.drug_response import (
     UNMEASURED,
+    DrugTraining,
     Screen,
     is_drug_model,
-    train_drug_response,
     unmeasured_responses,
 )
-from genept.models.promotion import agreement, begin_shadow, challenger
 from genept.storage import Part, StoredTable
 
 _READ = (*READ, "sample_embeddings", "drug_responses")
@@ -66,21 +69,23 @@ def trained_models(
         read = parts_of(platform, collection, tables)
         observations = platform.lake.read(read.observations)
         caveats = (collection.caveat,) if collection.caveat else ()
+        bulk = (platform.lake, collection.id, unit, space, read, caveats)
         for task in platform.diagnosis_tasks(collection.id):
             if why := task.impossible(observations):
                 said[f"without/{task.model}"] = why
                 continue
-            retraining = train_diagnosis(platform.lake, task, unit, space, read, registry, caveats)
+            retraining = train(registry, DiagnosisTraining(*bulk, task))
             parts += retraining.parts
             said[f"retraining/{task.model}"] = retraining.summary
         for responses in tables["drug_responses"].matching(collection.id):
-            screened = (platform.lake, collection.id, unit)
-            drugs = train_drug_response(*screened, space, read, responses, registry, caveats)
+            drugs = train(registry, DrugTraining(*bulk, responses))
             parts += drugs.parts
             said[f"retraining/drug-response-{collection.id}"] = drugs.summary
             if platform.settings.full_models:
                 screen = Screen(
-                    *screened,
+                    platform.lake,
+                    collection.id,
+                    unit,
                     read,
                     responses,
                     space=representation_name(space),

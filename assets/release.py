@@ -10,7 +10,7 @@ from assets.results import OWNERS
 from genept.client import Platform
 from genept.client.site import release_site
 from genept.embeddings import TABLE_OF_KIND, pictures_of
-from genept.models.cards import model_reports, release_pages
+from genept.models import model_reports, release_pages
 from genept.nomenclature import mapping_pages
 from genept.release import (
     COMMAND,

@@ -16,14 +16,9 @@ from playwright.sync_api import Browser
 from assets.results import shown_pictures
 from genept.client.site.page_parts import Score, interval_plot, share_bar
 from genept.common.display import visible
-from genept.models.cards.card import Facts
-from genept.models.cards.reports import (
-    ForgettingMatrix,
-    card_markdown,
-    card_page,
-    forgetting_picture,
-)
-from genept.models.evidence import Cohort, Interval, ModelEvidence, Predictions
+from genept.models.cards import card_markdown, card_page
+from genept.models.evidence import Cohort, Interval, ModelEvidence, ModelManifest, Predictions
+from genept.models.model_reports import ForgettingMatrix, forgetting_picture
 from genept.nomenclature.report import mapping_report
 from genept.release.approval_records import Approval, approval_page
 from genept.release.manifest import CheckEvidence as Checked
@@ -58,6 +53,16 @@ def evidence() -> ModelEvidence:
     )  # fmt: skip
 
 
+def manifest(cohorts: tuple[Cohort, ...] = ()) -> ModelManifest:
+    return ModelManifest(
+        model=ALL, version=ALL, collection=ALL, label=ALL, representation=ALL, head=ALL, steps=(),
+        classes=NAMES, temperature=1, abstain_below=0.5, space=ALL, unit=ALL, genes=(), seed=0,
+        cohorts=cohorts, label_counts={}, left_out=dict.fromkeys(NAMES, 1), caveats=NAMES,
+        holdout_sha256="", libraries={}, pipeline_sha256="", types=(), probe_sha256="",
+        evidence_sha256="", card_sha256="",
+    )  # fmt: skip
+
+
 def check_page() -> str:
     frame = pd.DataFrame({"a": NAMES, "b": range(len(NAMES))})
     suite = Suite(
@@ -72,10 +77,7 @@ def check_page() -> str:
 
 
 def markdown_pages() -> dict[str, str]:
-    facts = Facts(
-        ALL, ALL, ALL, ALL, tuple(Cohort(id=name, n=1, data_sha256="d" * 64) for name in NAMES),
-        dict.fromkeys(NAMES, 1), 0.5, NAMES,
-    )  # fmt: skip
+    cohorts = tuple(Cohort(id=name, n=1, data_sha256="d" * 64) for name in NAMES)
     rows = [(name, "unknown", None, name, 1 / len(NAMES)) for name in NAMES]
     columns = ["input_id", "outcome", "ensembl_gene_id", "evidence", "expression_share"]
     mapping = pl.DataFrame(rows, schema=columns, orient="row")
@@ -95,7 +97,7 @@ def markdown_pages() -> dict[str, str]:
         for name in NAMES
     ]
     return {
-        "card": card_markdown(facts, evidence()),
+        "card": card_markdown(manifest(cohorts), evidence()),
         "mapping": mapping_report(mapping.with_columns(collection_id=pl.lit(ALL)), worst=99)
         .markdown(),
         "forgetting": matrix.markdown(),
@@ -106,7 +108,6 @@ def markdown_pages() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def html_pages() -> dict[str, str]:
-    facts = Facts(ALL, ALL, ALL, ALL, (), dict.fromkeys(NAMES, 1), 0.5, NAMES)
     found = Checked(
         table="genes", data_version="0" * 16, suite="s", passed=False, expectations=1,
         failed=NAMES, warnings=NAMES, page="p",
@@ -116,7 +117,7 @@ def html_pages() -> dict[str, str]:
     return {
         "checks": check_page(),
         "check index": index_page([found]).decode(),
-        "card": card_page(facts, evidence()),
+        "card": card_page(manifest(), evidence()),
         "figures": f"<!doctype html><body>{figures}</body>",
     }
 

@@ -20,6 +20,7 @@ from genept.client import Platform, load_embeddings
 from genept.collections import typed_options, validated_sidecar
 from genept.common import Settings, StoreError, console, open_console, without_formulas
 from genept.models import (
+    LIMITS,
     Features,
     ModelRegistry,
     OtherUnitError,
@@ -28,7 +29,6 @@ from genept.models import (
     diagnose,
     read_user_samples_limited,
 )
-from genept.models.cards import LIMITS
 from genept.models.drug_response import is_drug_model
 
 app = typer.Typer(no_args_is_help=True)

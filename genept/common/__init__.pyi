@@ -4,6 +4,7 @@ from .display import NO_SCRIPTS as NO_SCRIPTS
 from .display import console as console
 from .display import html_text as html_text
 from .display import markdown_block as markdown_block
+from .display import markdown_code as markdown_code
 from .display import markdown_text as markdown_text
 from .display import new_figure as new_figure
 from .display import open_console as open_console

@@ -117,6 +117,29 @@ def markdown_text(value: object) -> str:
     )
 
 
+def markdown_code(value: object) -> str:
+    """A value as code in a line of Markdown, which leaves its characters as they are.
+
+    Parameters
+    ----------
+    value
+        Shown as `str` shows it; may contain backticks.
+
+    Returns
+    -------
+    str
+    """
+    text = " ".join(visible(str(value)).split())
+    space = " " if "`" in text else ""
+    return f"{_fence(text, 1)}{space}{text}{space}{_fence(text, 1)}"
+
+
+def _fence(text: str, least: int) -> str:
+    """More backticks than the text has in a row."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    return "`" * max(least, longest + 1)
+
+
 def markdown_block(text: str) -> str:
     """Lines of text as a fenced block, whose content Markdown leaves as it is.
 
@@ -129,8 +152,7 @@ def markdown_block(text: str) -> str:
     -------
     str
     """
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
+    fence = _fence(text, 3)
     return f"{fence}text\n{visible(text)}\n{fence}"
 
 

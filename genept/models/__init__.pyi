@@ -1,6 +1,12 @@
 """What is meant to be used from outside this package."""
 
+from .cards import LIMITS as LIMITS
 from .evidence import ModelManifest as ModelManifest
+from .model_reports import model_reports as model_reports
+from .model_reports import release_pages as release_pages
+from .promotion import agreement as agreement
+from .promotion import begin_shadow as begin_shadow
+from .promotion import challenger as challenger
 from .registry import ModelRegistry as ModelRegistry
 from .serving import SERVED as SERVED
 from .serving import SHADOW as SHADOW
@@ -10,6 +16,7 @@ from .serving import Served as Served
 from .serving import batch_inference as batch_inference
 from .serving import diagnose as diagnose
 from .training import SEED as SEED
+from .training import train as train
 from .user_samples import Features as Features
 from .user_samples import OtherUnitError as OtherUnitError
 from .user_samples import UserSamples as UserSamples

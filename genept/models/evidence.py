@@ -1,20 +1,17 @@
 """Typed documents that are stored beside a model: manifest, predictions, evidence.
 
-Also the comparisons of the gate: paired differences over whole groups, and calibration. Its points
-are in `genept.models.promotion.promotion_gate`.
+They are compared in `genept.models.model_scores`, and evaluated in `genept.models.promotion_gate`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
-from genept.benchmarks.metrics import CLASSIFICATION_METRICS, bootstrap_interval
+from genept.benchmarks.metrics import Score
 from genept.storage import Document
 
 ABSTAIN_BELOW: Final = 0.5
@@ -28,6 +25,11 @@ class Interval(Document):
     low: float | None = None
     high: float | None = None
     n: int
+
+    @classmethod
+    def of(cls, score: Score) -> Interval:
+        """A score as it is stored in a document."""
+        return cls(value=score.value, low=score.ci_low, high=score.ci_high, n=score.n)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -78,6 +80,17 @@ class Predictions(Document):
         """The published label of each sample."""
         return np.asarray(self.labels, dtype=np.str_)
 
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether the likeliest class of each sample is its label."""
+        return np.asarray(self.predicted == self.truth, dtype=np.bool_)
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """Probability of the likeliest class of each sample."""
+        highest: NDArray[np.float64] = self.shares.max(axis=1)
+        return highest
+
 
 class Cohort(Document):
     """One data set that a model was trained on."""
@@ -99,7 +112,7 @@ class ModelManifest(Document):
     head, steps, classes, types
         Classifier, steps of the Pipeline, classes in the order of probabilities, types in its file.
     temperature, doubt, floor
-        Of `genept.models.diagnosis.heads`; the defaults are of versions stored without them.
+        Of `genept.models.confidence`; the defaults are of versions stored without them.
     abstain_below
         Probability below which it abstains.
     cohorts, label_counts, left_out, forgotten_on_purpose
@@ -179,15 +192,14 @@ class ModelEvidence(Document):
     scores: dict[str, Interval]
     contenders: dict[str, Interval]
 
-
-@dataclass(frozen=True)
-class ModelCandidate:
-    """A trained model, what was measured of it, its card, and the hash of its file as stored."""
-
-    manifest: ModelManifest
-    evidence: ModelEvidence
-    card: str
-    stored_pipeline_sha256: str
+    @property
+    def unseen(self) -> Predictions:
+        """Predictions of all samples by models that did not see them: out of fold, and held out."""
+        seen, out = self.out_of_fold, self.holdout
+        fields = ("ids", "groups", "cohorts", "labels", "probabilities")
+        return out.model_copy(
+            update={name: getattr(seen, name) + getattr(out, name) for name in fields}
+        )
 
 
 @dataclass(frozen=True)
@@ -199,101 +211,15 @@ class Champion:
     holdout: Predictions
 
 
-Labels = NDArray[np.str_]
-
-N_BINS = 10
-
-
-def paired_difference(
-    truth: Labels,
-    first: Labels,
-    second: Labels,
-    groups: Sequence[str],
-    *,
-    metric: str = "macro_f1",
-    seed: int = 0,
-) -> Interval:
-    """How much better `first` predicts than `second`, on the same resamples of whole groups."""
-    names, codes = np.unique(np.concatenate([truth, first, second]), return_inverse=True)
-    t, a, b = np.split(codes, 3)
-    k = len(names)
-
-    def score(of: NDArray[np.intp], rows: NDArray[np.intp]) -> float:
-        table = np.bincount(t[rows] * k + of[rows], minlength=k * k).reshape(k, k)
-        return CLASSIFICATION_METRICS[metric](table)
-
-    def difference(rows: NDArray[np.intp]) -> float:
-        return score(a, rows) - score(b, rows)
-
-    return _interval(difference, groups, seed)
-
-
-def recall_difference(
-    hit: NDArray[np.bool_], before: NDArray[np.bool_], groups: Sequence[str], *, seed: int = 0
-) -> Interval:
-    """Share of rows got right, less the share that the champion got right."""
-    gained = hit.astype(np.float64) - before
-    return _interval(lambda rows: float(gained[rows].mean()), groups, seed)
-
-
-def _interval(
-    statistic: Callable[[NDArray[np.intp]], float], groups: Sequence[str], seed: int
-) -> Interval:
-    low, high = bootstrap_interval(statistic, groups, seed=seed)
-    everything = np.arange(len(groups), dtype=np.intp)
-    return Interval(value=statistic(everything), low=low, high=high, n=len(groups))
-
-
 @dataclass(frozen=True)
-class CalibrationMetrics:
-    """Metrics of calibrated probabilities.
+class ModelCandidate:
+    """A trained model, what was measured of it, its card, and the hash of its file as stored.
 
-    Parameters
-    ----------
-    slope
-        Of a logistic regression of being right on the log odds of the top probability.
-    ece
-        Expected calibration error over ten bins of equal width.
-    brier
-        Mean squared distance to the truth, over all classes.
+    `champion` is what it is compared with; None if there is no champion yet.
     """
 
-    slope: float
-    ece: float
-    brier: float
-
-
-def calibration_metrics(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> CalibrationMetrics:
-    """Calibration of probabilities, samples × classes, against the column of the truth.
-
-    The slope is 1 where it is undefined: every prediction is right, or every one is wrong.
-    """
-    top = shares.max(axis=1)
-    right = shares.argmax(axis=1) == truth
-    bins = np.minimum((top * N_BINS).astype(np.intp), N_BINS - 1)
-    gaps = [
-        abs(right[bins == number].mean() - top[bins == number].mean()) * (bins == number).mean()
-        for number in np.unique(bins)
-    ]
-    clipped = np.clip(top, 1e-6, 1 - 1e-6)
-    log_odds = np.log(clipped / (1 - clipped))[:, None]
-    slope = 1.0
-    if right.any() and not right.all():
-        slope = float(LogisticRegression(C=1e6).fit(log_odds, right).coef_[0, 0])
-    own = np.eye(shares.shape[1])[truth]
-    return CalibrationMetrics(
-        slope, float(sum(gaps)), float(((shares - own) ** 2).sum(axis=1).mean())
-    )
-
-
-def cohort_cells(out: Predictions) -> list[tuple[str, NDArray[np.intp]]]:
-    """Rows of every cohort, and of every class in every cohort."""
-    cohorts = np.asarray(out.cohorts)
-    cells = []
-    for cohort in sorted(set(out.cohorts)):
-        cells.append((cohort, np.flatnonzero(cohorts == cohort)))
-        cells += [
-            (f"{cohort}, {label}", np.flatnonzero((cohorts == cohort) & (out.truth == label)))
-            for label in sorted(set(out.labels))
-        ]
-    return cells
+    manifest: ModelManifest
+    evidence: ModelEvidence
+    card: str
+    stored_pipeline_sha256: str
+    champion: Champion | None = None

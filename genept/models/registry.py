@@ -1,27 +1,20 @@
 """Registry of trained models in the bucket: immutable versions, and the champion of each model.
 
 A promotion is one compare-and-swap of the pointer; the last five champions are kept, so that a
-rollback needs no training. The gate is in `genept.models.promotion.promotion_gate`.
+rollback needs no training. The gate is in `genept.models.promotion_gate`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import secrets
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from safetensors.numpy import load
 
 from genept.common import ConflictError, MissingObjectError, StoreError
-from genept.models.diagnosis import (
-    PROBE_TOLERANCE,
-    Calibration,
-    Contender,
-    DiagnosisModel,
-    probe_difference,
-)
-from genept.models.domain import Domain, read_domain
+from genept.models.confidence import Calibration, Domain, read_domain
+from genept.models.diagnosis import PROBE_TOLERANCE, Contender, DiagnosisModel, probe_difference
 from genept.models.evidence import ModelEvidence, ModelManifest
 from genept.models.stored_models import (
     ChampionPointer,
@@ -31,11 +24,21 @@ from genept.models.stored_models import (
     TrainedModel,
     Verdicts,
     load_pipeline,
-    parsed,
 )
-from genept.storage import ObjectStore
+from genept.storage import Document, ObjectStore, SwappedDocument
+
+Stored = TypeVar("Stored", bound=Document)
 
 KEPT: Final = 5
+
+FILES: Final = {
+    "pipeline": "model.skops",
+    "probe": "probe.safetensors",
+    "domain": "domain.safetensors",
+    "evidence": "evidence.json",
+    "card": "card.md",
+}
+"""Ends of the names of a version's files; the manifest has the hash of each."""
 
 
 class ModelRegistry:
@@ -53,17 +56,17 @@ class ModelRegistry:
 
     def submit(self, trained: TrainedModel) -> None:
         """Store a version, its manifest last: a version without a manifest does not exist."""
-        manifest = trained.manifest
-        for name, body in (
-            ("model.skops", trained.pipeline),
-            ("probe.safetensors", trained.probe),
-            ("domain.safetensors", trained.domain),
-            ("evidence.json", trained.evidence.body()),
-            ("card.md", trained.card.encode()),
-        ):
+        manifest, files = trained.manifest, trained.files
+        bodies = {
+            "pipeline": files.pipeline,
+            "probe": files.probe,
+            "domain": files.domain,
+            "evidence": trained.evidence.body(),
+            "card": trained.card.encode(),
+        }
+        for part, body in bodies.items():
             # Files hold the time of day: those of a killed run have other names.
-            key = self._file(manifest, name)
-            self.store.put_if_absent(key, body)
+            self.store.put_if_absent(self._file(manifest, part), body)
         self.store.put_if_absent(
             self._manifest_key(manifest.model, manifest.version), manifest.body()
         )
@@ -83,16 +86,16 @@ class ModelRegistry:
             ) from None
         if sha256 is not None and hashlib.sha256(body).hexdigest() != sha256:
             raise ModelRefusedError(f"{self.store.uri(key)} is not the manifest of the champion")
-        return parsed(ModelManifest, body, self.store.uri(key))
+        return ModelManifest.parse(body, self.store.uri(key))
 
     def evidence(self, manifest: ModelManifest) -> ModelEvidence:
         """What was measured when the version was trained."""
-        body = self._verified(manifest, "evidence.json", manifest.evidence_sha256)
-        return parsed(ModelEvidence, body, manifest.version)
+        body = self._verified(manifest, "evidence")
+        return ModelEvidence.parse(body, manifest.version)
 
     def card(self, manifest: ModelManifest) -> str:
         """The model card, Markdown."""
-        return self._verified(manifest, "card.md", manifest.card_sha256).decode()
+        return self._verified(manifest, "card").decode()
 
     def domain(self, manifest: ModelManifest) -> Domain:
         """The domain of samples that the version may predict; StoreError where none was stored."""
@@ -101,7 +104,7 @@ class ModelRegistry:
                 f"{manifest.model} {manifest.version[:12]} was stored without its domain, so it "
                 "judges no foreign samples: `genept run` trains it again"
             )
-        body = self._verified(manifest, "domain.safetensors", manifest.domain_sha256)
+        body = self._verified(manifest, "domain")
         return read_domain(body)
 
     def load(self, manifest: ModelManifest) -> DiagnosisModel:
@@ -112,7 +115,7 @@ class ModelRegistry:
         ModelRefusedError
             If the file was changed, names a type that is not allowed, or its predictions changed.
         """
-        key = self._file(manifest, "model.skops")
+        key = self._file(manifest, "pipeline")
         pipeline = load_pipeline(
             self.store.get(key), manifest.pipeline_sha256, where=self.store.uri(key)
         )
@@ -122,7 +125,7 @@ class ModelRegistry:
             manifest.classes,
             Calibration(manifest.temperature, manifest.doubt, manifest.floor),
         )
-        probe = load(self._verified(manifest, "probe.safetensors", manifest.probe_sha256))
+        probe = load(self._verified(manifest, "probe"))
         difference = probe_difference(model, probe)
         if not difference <= PROBE_TOLERANCE:
             raise ModelRefusedError(
@@ -134,15 +137,11 @@ class ModelRegistry:
 
     def stored_pipeline_sha256(self, manifest: ModelManifest) -> str:
         """Hash of the model's file in the store."""
-        return hashlib.sha256(self.store.get(self._file(manifest, "model.skops"))).hexdigest()
+        return hashlib.sha256(self.store.get(self._file(manifest, "pipeline"))).hexdigest()
 
     def verdicts(self, model: str, version: str) -> Verdicts | None:
         """Verdicts of the gate on a version, if there are any."""
-        key = f"{self._folder(model, version)}/verdicts.json"
-        try:
-            return parsed(Verdicts, self.store.get(key), self.store.uri(key))
-        except MissingObjectError:
-            return None
+        return self._document(Verdicts, f"{self._folder(model, version)}/verdicts.json")
 
     def judge(self, verdicts: Verdicts) -> None:
         """Store the verdicts of the gate."""
@@ -151,14 +150,12 @@ class ModelRegistry:
 
     def shadow(self, model: str, version: str) -> Shadow | None:
         """Since when a version shadows the champion, if it ever did."""
-        key = f"{self._folder(model, version)}/shadow.json"
-        try:
-            return parsed(Shadow, self.store.get(key), self.store.uri(key))
-        except MissingObjectError:
-            return None
+        return self._document(Shadow, f"{self._folder(model, version)}/shadow.json")
 
     def keep_shadow(self, shadow: Shadow) -> Shadow:
         """Store since when a version shadows the champion; the first record stays."""
+        if known := self.shadow(shadow.model, shadow.version):
+            return known
         key = f"{self._folder(shadow.model, shadow.version)}/shadow.json"
         try:
             self.store.put_if_absent(key, shadow.body())
@@ -168,11 +165,7 @@ class ModelRegistry:
 
     def pointer(self, model: str) -> tuple[ChampionPointer | None, str | None]:
         """The pointer to the champion, and its ETag."""
-        try:
-            body, etag = self.store.get_with_etag(self._pointer_key(model))
-        except MissingObjectError:
-            return None, None
-        return parsed(ChampionPointer, body, self._pointer_key(model)), etag
+        return self._pointer(model).read()
 
     def champion(self, model: str) -> ModelManifest | None:
         """The manifest of the champion, verified against the pointer."""
@@ -230,8 +223,7 @@ class ModelRegistry:
 
     def versions(self, model: str) -> list[str]:
         """Every version of a model whose files are kept."""
-        keys = (info.key for info in self.store.list(f"{self.prefix}/{model}/versions/"))
-        return sorted({key.split("/")[-2] for key in keys if key.endswith("/manifest.json")})
+        return sorted(version for version, _ in self.history(model))
 
     def history(self, model: str) -> list[tuple[str, datetime]]:
         """Every kept version of a model and when it was stored, oldest first."""
@@ -255,10 +247,9 @@ class ModelRegistry:
             models=models[:KEPT],
             reason=reason,
             swapped_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            nonce=secrets.token_hex(8),
         )
         try:
-            self.store.put_if_match(self._pointer_key(model), replacement.body(), etag)
+            replacement, _ = self._pointer(model).swap(replacement, etag)
         except ConflictError:
             raise ConflictError(
                 f"somebody else promoted a {model} meanwhile: look at `genept models show {model}`"
@@ -269,29 +260,28 @@ class ModelRegistry:
             self.store.delete(sorted(keys, key=lambda key: not key.endswith("manifest.json")))
         return replacement
 
-    def _verified(self, manifest: ModelManifest, name: str, sha256: str) -> bytes:
-        key = self._file(manifest, name)
+    def _verified(self, manifest: ModelManifest, part: str) -> bytes:
+        key = self._file(manifest, part)
         body = self.store.get(key)
-        if hashlib.sha256(body).hexdigest() != sha256:
+        if hashlib.sha256(body).hexdigest() != getattr(manifest, f"{part}_sha256"):
             raise ModelRefusedError(f"{self.store.uri(key)} is not what the model's manifest names")
         return body
 
     def _folder(self, model: str, version: str) -> str:
         return f"{self.prefix}/{model}/versions/{version}"
 
-    def _file(self, manifest: ModelManifest, name: str) -> str:
-        folder = self._folder(manifest.model, manifest.version)
-        hashes = {
-            "model.skops": manifest.pipeline_sha256,
-            "probe.safetensors": manifest.probe_sha256,
-            "domain.safetensors": manifest.domain_sha256 or "",
-            "evidence.json": manifest.evidence_sha256,
-            "card.md": manifest.card_sha256,
-        }
-        return f"{folder}/{hashes[name][:16]}.{name}"
+    def _file(self, manifest: ModelManifest, part: str) -> str:
+        sha256 = getattr(manifest, f"{part}_sha256") or ""
+        return f"{self._folder(manifest.model, manifest.version)}/{sha256[:16]}.{FILES[part]}"
 
     def _manifest_key(self, model: str, version: str) -> str:
         return f"{self._folder(model, version)}/manifest.json"
 
-    def _pointer_key(self, model: str) -> str:
-        return f"{self.prefix}/{model}/champion.json"
+    def _pointer(self, model: str) -> SwappedDocument[ChampionPointer]:
+        return SwappedDocument(self.store, f"{self.prefix}/{model}/champion.json", ChampionPointer)
+
+    def _document(self, kind: type[Stored], key: str) -> Stored | None:
+        try:
+            return kind.parse(self.store.get(key), self.store.uri(key))
+        except MissingObjectError:
+            return None

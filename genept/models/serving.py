@@ -11,11 +11,12 @@ import numpy.typing as npt
 import polars as pl
 
 from genept.embeddings import BOTH, EXPRESSION, axis_genes, embedding_matrix, expression_matrix
+from genept.models.confidence import LEAST_MEASURED, Domain
 from genept.models.diagnosis import DiagnosisModel
-from genept.models.domain import LEAST_MEASURED, Domain
 from genept.models.evidence import ModelManifest
 from genept.models.registry import ModelRegistry
-from genept.models.user_samples import Features, LaidOut, Samples, lay_out
+from genept.models.stored_models import LIBRARIES
+from genept.models.user_samples import LaidOut, Samples, lay_out
 from genept.schema import LINEAR
 from genept.schema.tables import REASONS
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
@@ -53,20 +54,6 @@ class Served:
             If a file was changed, or the model predicts something else than when it was trained.
         """
         return cls(manifest, registry.load(manifest), registry.domain(manifest))
-
-    def probabilities(
-        self, samples: Samples, vectors: VectorsOfSpace
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
-        """Probabilities (samples × classes), distances, and the share of its genes measured.
-
-        Raises
-        ------
-        OtherUnitError
-            If the samples cannot be brought to the unit that the model reads.
-        """
-        features, distances, measured = self.read(samples, vectors)
-        shares = self.model.probabilities({self.manifest.representation: features})
-        return shares, distances, measured
 
     def read(
         self, samples: Samples, vectors: VectorsOfSpace
@@ -119,15 +106,11 @@ def diagnose(served: Served, samples: Samples, vectors: VectorsOfSpace) -> pl.Da
     OtherUnitError
         If the samples cannot be brought to the unit that the model reads.
     """
-    shares, distances, measured = served.probabilities(samples, vectors)
-    likeliest = shares.argmax(axis=1)
-    probability = shares.max(axis=1)
+    features, distances, measured = served.read(samples, vectors)
+    shares = served.model.probabilities({served.manifest.representation: features})
+    likeliest, probability = shares.argmax(axis=1), shares.max(axis=1)
     reason = np.select(
-        [
-            np.full(len(likeliest), measured < LEAST_MEASURED),
-            distances > 1,
-            probability < served.manifest.abstain_below,
-        ],
+        [measured < LEAST_MEASURED, distances > 1, probability < served.manifest.abstain_below],
         [TOO_FEW_GENES, UNLIKE, UNLIKELY],
         ANSWERED,
     )
@@ -145,19 +128,15 @@ def diagnose(served: Served, samples: Samples, vectors: VectorsOfSpace) -> pl.Da
 
 
 SERVED: Final = "sample_diagnoses"
-
 SHADOW: Final = "shadow_diagnoses"
-
 _CODE: Final = (
-    "genept.models.domain",
+    "genept.models.confidence",
     "genept.models.serving",
     "genept.models.diagnosis.heads",
     "genept.models.user_samples",
     "genept.embeddings",
     "genept.schema.tables",
 )
-
-_LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
 
 @dataclass(frozen=True)
@@ -253,9 +232,15 @@ def batch_inference(
                     served.append(Served.of(registry, manifest))
                 if collection.id not in read:
                     read[collection.id] = collection.samples(lake)
-                known = _known(registry, manifest, collection.id)
-                samples = _new(read[collection.id], known)
-                return _predicted(lake, served[0], samples, (table, collection.id), vectors)
+                samples = read[collection.id]
+                if manifest.collection == collection.id:
+                    samples = samples.without(registry.evidence(manifest).unseen.ids)
+                if not samples.ids:
+                    return []
+                rows = diagnose(
+                    served[0], samples, lambda space: space_vectors(lake, vectors[space])
+                )
+                return [published(manifest, collection, table, rows.sort("observation_id"))]
 
             origin = Origin(
                 _CODE,
@@ -266,7 +251,7 @@ def batch_inference(
                     "vectors": vectors[manifest.space].sha256,
                 },
                 {"unit": collection.unit, "table": table},
-                _LIBRARIES,
+                LIBRARIES,
             )
             step = f"{table}/{manifest.model}/{collection.id}"
             built = lake.build(step, origin, compute)
@@ -289,40 +274,20 @@ def _unfit(
     return None
 
 
-def _known(registry: ModelRegistry, manifest: ModelManifest, collection: str) -> set[str]:
-    """Samples used to train or score the model; table `diagnosis_predictions` has them."""
-    if manifest.collection != collection:
-        return set()
-    evidence = registry.evidence(manifest)
-    return {*evidence.out_of_fold.ids, *evidence.holdout.ids}
+def space_vectors(lake: Lake, part: Part) -> tuple[Sequence[str], Matrix]:
+    """Gene ids and their vectors, from a part of table ``gene_embeddings``."""
+    rows = lake.read_arrow(part, ["ensembl_gene_id", "embedding"])
+    return rows["ensembl_gene_id"].to_pylist(), embedding_matrix(rows)
 
 
-def _new(samples: Samples, known: set[str]) -> Samples:
-    new = np.array([name not in known for name in samples.ids], dtype=np.bool_)
-    ids = tuple(name for name, is_new in zip(samples.ids, new, strict=True) if is_new)
-    return Samples(ids, samples.genes, samples.expression[new], samples.unit)
-
-
-def _predicted(
-    lake: Lake,
-    served: Served,
-    samples: Samples,
-    to: tuple[str, str],
-    vectors: Mapping[str, Part],
-) -> list[NewPart]:
-    """Predictions of some samples; `to` names their table and collection."""
-    if not samples.ids:
-        return []
-
-    def of_space(space: str) -> tuple[Sequence[str], Features]:
-        rows = lake.read_arrow(vectors[space], ["ensembl_gene_id", "embedding"])
-        return rows["ensembl_gene_id"].to_pylist(), embedding_matrix(rows)
-
-    manifest, (table, collection) = served.manifest, to
-    rows = diagnose(served, samples, of_space).select(
+def published(
+    manifest: ModelManifest, collection: BulkCollection, table: str, rows: pl.DataFrame
+) -> NewPart:
+    """Predictions of a model for a collection, as a part of `table`."""
+    named = rows.select(
         pl.lit(manifest.model).alias("model"),
         pl.lit(manifest.version).alias("model_version"),
-        pl.lit(collection).alias("collection_id"),
+        pl.lit(collection.id).alias("collection_id"),
         pl.all(),
     )
-    return [NewPart(table, rows.sort("observation_id"), (manifest.model, collection))]
+    return NewPart(table, named, (manifest.model, collection.id))

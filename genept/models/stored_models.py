@@ -12,16 +12,18 @@ import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import polars as pl
 import skops.io
-from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
 from genept.common import StoreError
 from genept.models.evidence import ModelEvidence, ModelManifest
 from genept.storage import Document
+
+LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
+"""Whose versions are part of the origin of what models compute."""
 
 PASS: Final = "pass"  # noqa: S105 - a verdict
 
@@ -86,21 +88,12 @@ class Verdicts(Document):
 
     def table(self) -> pl.DataFrame:
         """Rows of table ``gate_verdicts``."""
-        return pl.DataFrame(
-            [
-                {
-                    "model": self.model,
-                    "model_version": self.version,
-                    "point": verdict.point,
-                    "name": verdict.name,
-                    "outcome": verdict.outcome,
-                    "evidence": verdict.evidence,
-                    "collection_id": self.collection,
-                    "champion_version": self.champion_version,
-                }
-                for verdict in self.points
-            ],
-            schema_overrides={"champion_version": pl.String},
+        return pl.DataFrame([verdict.model_dump() for verdict in self.points]).select(
+            pl.lit(self.model).alias("model"),
+            pl.lit(self.version).alias("model_version"),
+            *("point", "name", "outcome", "evidence"),
+            pl.lit(self.collection).alias("collection_id"),
+            pl.lit(self.champion_version, pl.String).alias("champion_version"),
         )
 
 
@@ -232,9 +225,6 @@ def _types(node: Any) -> Iterator[str]:
             yield from _types(child)
 
 
-D = TypeVar("D", bound=Document)
-
-
 class NamedVersion(Document):
     """A version, and the hash of its manifest."""
 
@@ -250,7 +240,7 @@ class ChampionPointer(Document):
     models: tuple[NamedVersion, ...]
     reason: str
     swapped_at: str
-    nonce: str
+    nonce: str = ""
 
     @property
     def champion(self) -> NamedVersion:
@@ -267,34 +257,30 @@ class Shadow(Document):
 
 
 @dataclass(frozen=True)
-class TrainedModel:
-    """A model to be stored in the registry.
+class ModelFiles:
+    """Files of a model, and how far another fit and the stored file are from it.
 
     Parameters
     ----------
-    probe
-        Features of the probe set, and its `probabilities`.
-    domain
-        The domain of samples that it may predict; see `genept.models.domain`.
+    pipeline, probe, domain
+        Its Pipeline, its probe set, and the domain of its training samples.
+    refit_difference, reload_difference
+        Largest difference in probability on the probe set, after training again and after
+        loading the file.
     """
 
-    manifest: ModelManifest
     pipeline: bytes
     probe: bytes
     domain: bytes
+    refit_difference: float
+    reload_difference: float
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model to be stored in the registry."""
+
+    manifest: ModelManifest
+    files: ModelFiles
     evidence: ModelEvidence
     card: str
-
-
-def parsed(kind: type[D], body: bytes, address: str) -> D:
-    """A stored document.
-
-    Raises
-    ------
-    StoreError
-        If it is not one.
-    """
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        raise StoreError(f"{address} is not a valid {kind.__name__}: {error}") from error

@@ -7,21 +7,23 @@ What is trained on which data is in `genept.models.diagnosis.diagnosis_training`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
-import numpy as np
+import polars as pl
 
 from genept.embeddings import CollectionParts, axis_genes
-from genept.models.cards import Facts, card_markdown
+from genept.models.cards import card_markdown
 from genept.models.diagnosis import DiagnosisModel
-from genept.models.evidence import ABSTAIN_BELOW, Cohort, Interval, ModelEvidence, ModelManifest
+from genept.models.evidence import ABSTAIN_BELOW, Cohort, ModelEvidence, ModelManifest
+from genept.models.model_scores import evaluation_table
 from genept.models.promotion import judge_candidate, promote_challenger, promote_if_due
 from genept.models.registry import ModelRegistry
 from genept.models.splits import Holdout, Rows, frozen_from_table
-from genept.models.stored_models import TrainedModel, stored_types
+from genept.models.stored_models import ModelFiles, TrainedModel, stored_types
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 from genept.text.embedders import Space
 
@@ -29,7 +31,6 @@ SEED: Final = 2023
 """Seed of folds, fits and resamples of every retraining."""
 
 CODE: Final = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.schema.tables")
-LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
 
 class Fit(Protocol):
@@ -40,23 +41,15 @@ class Fit(Protocol):
         """The model itself."""
 
     @property
-    def pipeline(self) -> bytes:
-        """Its Pipeline as a file."""
-
-    @property
-    def probe(self) -> bytes:
-        """A probe set with the model's predictions."""
-
-    @property
-    def domain(self) -> bytes:
-        """The domain of samples that it may predict."""
+    def files(self) -> ModelFiles:
+        """Its Pipeline, its probe set and its domain as files."""
 
     @property
     def evidence(self) -> ModelEvidence:
         """What the gate evaluates."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Training(ABC):
     """One model on one state of the data; nothing is read or fitted before it is used.
 
@@ -64,38 +57,47 @@ class Training(ABC):
     ----------
     lake
         Where the data are read from.
-    model
-        Name of the model.
-    collection
-        Id of the collection whose samples it learns from.
-    label
-        What it reads from a sample, for the card.
-    unit
-        Of the expression that it reads.
+    collection, unit
+        Id of the collection whose samples it learns from, and the unit of its expression.
     space
         Embedding space whose vectors it may read.
     parts
         Tables of the collection.
     caveats
         Sentences on the data for the card.
-    forgotten_on_purpose
-        Cohorts of the champion that the candidate may leave out.
     """
 
     lake: Lake
-    model: str
     collection: str
-    label: str
     unit: str
     space: Space
     parts: CollectionParts
-    caveats: tuple[str, ...] = ()
-    forgotten_on_purpose: tuple[str, ...] = ()
+    caveats: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def model(self) -> str:
+        """Name of the model."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What it reads from a sample, for the card."""
 
     @property
     @abstractmethod
     def origin(self) -> Origin:
         """What decides the result."""
+
+    @property
+    def forgotten_on_purpose(self) -> tuple[str, ...]:
+        """Cohorts of the champion that the candidate may leave out."""
+        return ()
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Sentences for the card on what the model cannot."""
+        return self.caveats
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -136,23 +138,11 @@ class Training(ABC):
         """Version of the model: equal origins have one version."""
         return sha256_of(self.origin.as_dict())
 
-    def evaluation_row(
-        self, representation: str, metric: str, score: Interval, split: str, *, is_control: bool
-    ) -> dict[str, Any]:
-        """One row of table ``model_evaluations``."""
-        return {
-            "model": self.model,
-            "model_version": self.version,
-            "representation": representation,
-            "cohort": self.collection,
-            "metric": metric,
-            "split": split,
-            "value": score.value,
-            "ci_low": score.low,
-            "ci_high": score.high,
-            "n": score.n,
-            "is_control": is_control,
-        }
+    def evaluations(self, rows: list[dict[str, Any]], split: str) -> pl.DataFrame:
+        """Rows of table ``model_evaluations`` from those of `score_rows`."""
+        return evaluation_table(
+            rows, model=self.model, version=self.version, cohort=self.collection, split=split
+        )
 
 
 @dataclass(frozen=True)
@@ -171,13 +161,11 @@ class Retraining:
     summary: str
 
 
-def train(lake: Lake, registry: ModelRegistry, training: Training) -> Retraining:
+def train(registry: ModelRegistry, training: Training) -> Retraining:
     """Train a model unless this version exists, evaluate it at the gate, promote if it passed.
 
     Parameters
     ----------
-    lake
-        Where tables are kept.
     registry
         Where models are kept.
     training
@@ -186,9 +174,15 @@ def train(lake: Lake, registry: ModelRegistry, training: Training) -> Retraining
     Returns
     -------
     Retraining
-        Parts of tables, and a summary.
+        Parts of the training's tables and of ``gate_verdicts``, and a summary.
+
+    Raises
+    ------
+    HoldoutReadError
+        If a group of samples lies on both sides of the holdout.
     """
-    model, version, step = training.model, training.version, f"models/{training.model}"
+    lake, model, version = training.lake, training.model, training.version
+    step = f"models/{model}"
     promote_challenger(registry, model)
     is_new = not (lake.remembers(step, training.origin) and registry.has(model, version))
     parts = lake.build(step, training.origin, training.tables)
@@ -211,11 +205,12 @@ def train(lake: Lake, registry: ModelRegistry, training: Training) -> Retraining
 
 def trained_model(training: Training, version: str) -> TrainedModel:
     """The model with its manifest and its card, as the registry keeps it."""
-    fit, rows = training.fit, training.rows
-    fitted, evidence = fit.fitted, fit.evidence
+    rows, fitted = training.rows, training.fit.fitted
+    files, evidence = training.fit.files, training.fit.evidence
     data = sha256_of(dict(training.origin.inputs))
     cohorts = tuple(
-        Cohort(id=name, n=n, data_sha256=data) for name, n in _counts(rows.cohorts).items()
+        Cohort(id=name, n=n, data_sha256=data)
+        for name, n in sorted(Counter(rows.cohorts.tolist()).items())
     )
     manifest = ModelManifest(
         model=training.model,
@@ -233,24 +228,19 @@ def trained_model(training: Training, version: str) -> TrainedModel:
         genes=training.genes,
         seed=SEED,
         cohorts=cohorts,
-        label_counts=_counts(rows.labels),
+        label_counts=dict(sorted(Counter(rows.labels.tolist()).items())),
         left_out=training.left_out,
-        caveats=training.caveats,
+        caveats=training.limits,
         forgotten_on_purpose=training.forgotten_on_purpose,
         holdout_sha256=training.holdout.sha256,
         libraries=training.origin.as_dict()["libraries"],
-        pipeline_sha256=sha256(fit.pipeline).hexdigest(),
-        types=tuple(sorted(stored_types(fit.pipeline, where=training.model))),
-        probe_sha256=sha256(fit.probe).hexdigest(),
-        domain_sha256=sha256(fit.domain).hexdigest(),
+        pipeline_sha256=sha256(files.pipeline).hexdigest(),
+        types=tuple(sorted(stored_types(files.pipeline, where=training.model))),
+        probe_sha256=sha256(files.probe).hexdigest(),
+        domain_sha256=sha256(files.domain).hexdigest(),
         evidence_sha256=evidence.stored_sha256,
         card_sha256="",
     )
-    card = card_markdown(Facts.of(manifest), evidence)
+    card = card_markdown(manifest, evidence)
     named = manifest.model_copy(update={"card_sha256": sha256(card.encode()).hexdigest()})
-    return TrainedModel(named, fit.pipeline, fit.probe, fit.domain, evidence, card)
-
-
-def _counts(values: np.ndarray[tuple[int], np.dtype[np.str_]]) -> dict[str, int]:
-    names, counts = np.unique(values, return_counts=True)
-    return {str(name): int(n) for name, n in zip(names, counts, strict=True)}
+    return TrainedModel(named, files, evidence, card)

@@ -1,13 +1,15 @@
 """A user's samples: read as in an ingest, and arranged over the genes of a model; not stored.
 
-Whether a model may predict a sample is decided in `genept.models.domain`.
+Whether a model may predict a sample is decided in `genept.models.confidence`.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +67,12 @@ class Samples:
     expression: sp.csr_matrix
     unit: str
 
+    def without(self, ids: Collection[str]) -> Samples:
+        """The samples that have none of these ids."""
+        kept = ~np.isin(self.ids, list(ids))
+        names = tuple(compress(self.ids, kept))
+        return replace(self, ids=names, expression=self.expression[kept])
+
 
 @dataclass(frozen=True)
 class UserSamples:
@@ -90,7 +98,7 @@ def read_user_samples(file: Path, sidecar: Sidecar, reference: Reference) -> Use
     Raises
     ------
     SourceError
-        It cannot be read, holds no sample, or its unit must be said.
+        It cannot be read, holds no sample, or its unit must be stated.
     CollectionRefusedError, GeneNamesRefusedError
         Its values do not fit the declared unit, or too few of its genes are known.
     """
@@ -127,16 +135,14 @@ def read_user_samples_limited(
     file = file.absolute()
     with limited(_read_in_child, file, sidecar, reference, what=file.name, limits=limits) as answer:
         try:
-            described = _Found.model_validate(answer.values)
+            described = _Description.model_validate(answer.values)
         except ValidationError as error:
             raise SourceError(f"{file.name}: the process that read it left no samples") from error
         rows = answer.table("rows", _ROWS)
-    lengths = rows["genes"].list.len()
-    indices = rows["genes"].explode(empty_as_null=False).to_numpy()
-    values = rows["values"].explode(empty_as_null=False).to_numpy()
-    n_genes = len(described.genes)
+    lengths, n_genes = rows["genes"].list.len(), len(described.genes)
+    indices, values = (rows[name].explode(empty_as_null=False).to_numpy() for name in _ROWS)
     if (
-        lengths.to_list() != rows["values"].list.len().to_list()
+        not lengths.equals(rows["values"].list.len())
         or rows.null_count().sum_horizontal().item()
         or len(described.ids) != rows.height
         or (indices.size and (indices.min() < 0 or indices.max() >= n_genes))
@@ -145,26 +151,24 @@ def read_user_samples_limited(
         raise SourceError(f"{file.name}: the process that read it left samples that cannot be")
     indptr = np.concatenate([[0], np.cumsum(lengths.to_numpy(), dtype=np.int64)])
     matrix = sp.csr_matrix((values, indices, indptr), shape=(rows.height, n_genes))
-    samples = Samples(tuple(described.ids), tuple(described.genes), matrix, described.unit)
-    return UserSamples(
-        samples, described.coverage, tuple(described.seen), tuple(described.warnings)
-    )
+    samples = Samples(described.ids, described.genes, matrix, described.unit)
+    return UserSamples(samples, described.coverage, described.seen, described.warnings)
 
 
 _ROWS: Final = {"genes": pl.List(pl.Int32), "values": pl.List(pl.Float32)}
 
 
-class _Found(BaseModel):
+class _Description(BaseModel):
     """Description of samples from the child process, beside their expression."""
 
     model_config = ConfigDict(extra="forbid")
 
-    ids: list[str]
-    genes: list[str]
+    ids: tuple[str, ...]
+    genes: tuple[str, ...]
     unit: Unit
     coverage: float
-    seen: list[str]
-    warnings: list[str]
+    seen: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def _read_in_child(
@@ -173,23 +177,14 @@ def _read_in_child(
     with breakage_refused(file.name):
         own = read_user_samples(file, sidecar, reference)
     matrix = own.samples.expression
-    offsets = pa.array(matrix.indptr, pa.int64())
+    lists = partial(pa.LargeListArray.from_arrays, pa.array(matrix.indptr, pa.int64()))
     columns = {
-        name: pa.LargeListArray.from_arrays(offsets, pa.array(values))
-        for name, values in (
-            ("genes", matrix.indices.astype(np.int32)),
-            ("values", matrix.data.astype(np.float32)),
-        )
+        "genes": lists(pa.array(matrix.indices, pa.int32())),
+        "values": lists(pa.array(matrix.data, pa.float32())),
     }
     parent.write_table("rows", pl.DataFrame(pl.from_arrow(pa.table(columns))))
-    return {
-        "ids": own.samples.ids,
-        "genes": own.samples.genes,
-        "unit": own.samples.unit,
-        "coverage": own.coverage,
-        "seen": own.seen,
-        "warnings": own.warnings,
-    }
+    described = vars(own.samples) | vars(own)
+    return {name: described[name] for name in _Description.model_fields}
 
 
 def _read(
@@ -254,8 +249,7 @@ class LaidOut:
         genes
             Ensembl ids of the columns of `expression`.
         """
-        place = {gene: row for row, gene in enumerate(gene_ids)}
-        rows = np.array([place.get(gene, -1) for gene in genes], dtype=np.intp)
+        rows = positions(genes, gene_ids)
         aligned = np.where((rows >= 0)[:, None], vectors[rows], np.float32(0))
         weights = expression_weights(self.expression, self.unit)
         return pool(weights, np.ascontiguousarray(aligned), rows >= 0)[0]
@@ -269,12 +263,17 @@ def lay_out(samples: Samples, genes: Sequence[str], unit: str) -> LaidOut:
     OtherUnitError
         If their unit cannot be turned into the model's; says what to do.
     """
-    here = {gene: column for column, gene in enumerate(samples.genes)}
-    columns = np.array([here.get(gene, -1) for gene in genes], dtype=np.intp)
+    columns = positions(genes, samples.genes)
     measured = columns >= 0
     dense = np.zeros((len(samples.ids), len(genes)), dtype=np.float32)
     dense[:, measured] = samples.expression[:, columns[measured]].toarray()
     return LaidOut(sp.csr_matrix(_in_unit(dense, measured, samples.unit, unit)), unit, measured)
+
+
+def positions(genes: Sequence[str], among: Sequence[str]) -> npt.NDArray[np.intp]:
+    """Where each gene is `among` others; -1 for one that is not."""
+    place = {gene: row for row, gene in enumerate(among)}
+    return np.array([place.get(gene, -1) for gene in genes], dtype=np.intp)
 
 
 def expression_features(expression: sp.csr_matrix, unit: str) -> Features:
@@ -290,9 +289,10 @@ def _in_unit(values: Features, measured: npt.NDArray[np.bool_], have: str, want:
     if want == "zscore":
         logs = expression_features(sp.csr_matrix(values), have)[:, measured].astype(np.float64)
         spread = logs.std(axis=1, keepdims=True)
-        scores = (logs - logs.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
         values = np.zeros_like(values)
-        values[:, measured] = scores
+        values[:, measured] = (logs - logs.mean(axis=1, keepdims=True)) / np.where(
+            spread > 0, spread, 1
+        )
         return values
     raise OtherUnitError(
         f"it reads {want}, and these samples are {have}: bring them to the {want} of its "

@@ -12,6 +12,7 @@ import genept.models.drug_response.drug_retraining
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.parsers import parse_collection
 from genept.embeddings.representations import EXPRESSION
+from genept.models import splits
 from genept.models.drug_response.drug_retraining import DrugRetraining
 from genept.models.drug_response.predictors import ResponsePairs
 from genept.models.drug_response.screen_rows import ScreenRows
@@ -54,7 +55,7 @@ def assembled(screen, version="1"):
     fit = DrugRetraining(screen, (EXPRESSION,), MODEL, 0)
     training = SimpleNamespace(
         model=MODEL, collection="gdsc", label="sensitivity", unit="zscore", genes=("g",),
-        space=SimpleNamespace(id="s"), caveats=(), left_out={}, forgotten_on_purpose=(),
+        space=SimpleNamespace(id="s"), limits=(), left_out={}, forgotten_on_purpose=(),
         origin=Origin((), {"lines": "0" * 64}), rows=fit.rows, fit=fit,
         holdout=Holdout.of(fit.judged.ids),
     )  # fmt: skip
@@ -62,9 +63,9 @@ def assembled(screen, version="1"):
 
 
 def trained(screen, version="1"):
-    found = assembled(screen, version)
+    model = assembled(screen, version)
     return ModelCandidate(
-        found.manifest, found.evidence, found.card, found.manifest.pipeline_sha256
+        model.manifest, model.evidence, model.card, model.manifest.pipeline_sha256
     )
 
 
@@ -97,8 +98,8 @@ def test_a_screen_that_lost_lines_of_the_holdout_is_refused(gdsc, honest):
 def test_a_line_in_two_folds_under_two_names_is_refused(gdsc):
     rng = np.random.default_rng(0)
     X = gdsc.features[EXPRESSION].copy()
-    one, other = rng.permutation(np.unique(gdsc.pairs.line))[:60].reshape(2, 30)
-    X[other] = X[one] + rng.normal(0, 0.01, (30, N_GENES)).astype(np.float32)
+    source, copy = rng.permutation(np.unique(gdsc.pairs.line))[:60].reshape(2, 30)
+    X[copy] = X[source] + rng.normal(0, 0.01, (30, N_GENES)).astype(np.float32)
     planted = replace(gdsc, features={EXPRESSION: X})
     assert blocked(trained(planted))["groups_stay_whole"] == "refuse"
     tied = connected_groups(list(gdsc.groups), duplicates=near_duplicates(X))
@@ -131,24 +132,20 @@ def test_test_pairs_in_training_are_refused(gdsc, monkeypatch):
 
 
 def test_a_line_on_both_sides_of_the_holdout_is_refused(gdsc, monkeypatch):
-    monkeypatch.setattr(
-        genept.models.drug_response.drug_retraining,
-        "hold_out",
-        lambda ids, *_, **__: Holdout.of(ids[::2]),
-    )
+    monkeypatch.setattr(splits, "hold_out", lambda ids, *_, **__: Holdout.of(ids[::2]))
     with pytest.raises(HoldoutReadError, match="lie on both sides"):
         trained(gdsc)
 
 
 def test_a_tampered_model_file_is_refused(gdsc, object_store, store_prefix):
     registry = ModelRegistry(object_store, store_prefix)
-    found = assembled(gdsc)
-    registry.submit(found)
-    registry.load(found.manifest)
+    model = assembled(gdsc)
+    registry.submit(model)
+    registry.load(model.manifest)
     (key,) = (
         info.key for info in object_store.list(store_prefix) if info.key.endswith("model.skops")
     )
     body, etag = object_store.get_with_etag(key)
     object_store.put_if_match(key, body[:-300] + bytes([body[-300] ^ 1]) + body[-299:], etag)
     with pytest.raises(ModelRefusedError, match="its manifest says"):
-        registry.load(found.manifest)
+        registry.load(model.manifest)

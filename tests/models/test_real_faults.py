@@ -14,6 +14,7 @@ from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.parsers import parse_collection
+from genept.models import splits
 from genept.models.diagnosis.heads import Contender, fit_model
 from genept.models.diagnosis.retraining import retrain
 from genept.models.registry import ModelRegistry
@@ -78,13 +79,13 @@ def test_two_retrainings_agree_to_one_in_a_million(tcga, honest):
 def test_a_patient_in_two_folds_under_two_ids_is_refused(tcga):
     rng = np.random.default_rng(0)
     X = tcga.features["expression"].copy()
-    one, other = rng.permutation(len(X))[:60].reshape(2, 30)
-    X[other] = X[one] + rng.normal(0, 0.01, (30, N_GENES)).astype(np.float32)
+    source, copy = rng.permutation(len(X))[:60].reshape(2, 30)
+    X[copy] = X[source] + rng.normal(0, 0.01, (30, N_GENES)).astype(np.float32)
     candidate = trained(with_features(tcga, X))
     assert blocked(candidate)["groups_stay_whole"] == "refuse"
     tied = connected_groups(list(tcga.groups), duplicates=near_duplicates(X))
-    mended = Rows(tcga.ids, tied, tcga.cohorts, tcga.labels, {"expression": X})
-    assert "groups_stay_whole" not in blocked(trained(mended, patients=tcga.groups))
+    regrouped = Rows(tcga.ids, tied, tcga.cohorts, tcga.labels, {"expression": X})
+    assert "groups_stay_whole" not in blocked(trained(regrouped, patients=tcga.groups))
 
 
 def test_the_label_among_the_genes_is_refused(tcga):
@@ -95,7 +96,7 @@ def test_the_label_among_the_genes_is_refused(tcga):
 
 
 def test_test_rows_in_training_are_refused(tcga, monkeypatch):
-    planted_labels = genept.models.diagnosis.retraining.planted_labels
+    planted_labels = splits.planted_labels
     everything = {}
 
     def remember(given, holdout, *, seed):
@@ -107,7 +108,7 @@ def test_test_rows_in_training_are_refused(tcga, monkeypatch):
         seen = everything["features"], everything["labels"]
         return fit_model(Contender("expression", "knn"), *seen, calibration, seed)
 
-    monkeypatch.setattr(genept.models.diagnosis.retraining, "planted_labels", remember)
+    monkeypatch.setattr(splits, "planted_labels", remember)
     monkeypatch.setattr(genept.models.diagnosis.retraining, "fit_model", leaky)
     assert blocked(trained(tcga))["sentinels_stay_unknown"] == "refuse"
 
@@ -128,9 +129,9 @@ def test_a_class_that_vanished_is_refused(tcga):
 
 def test_a_tampered_model_file_is_refused(tcga, object_store, store_prefix):
     holdout = hold_out(tcga.ids, tcga.groups, tcga.groups, task="diagnosis")
-    found = retrain(tcga, holdout, [Contender("expression", "linear")], seed=0)
+    result = retrain(tcga, holdout, [Contender("expression", "linear")], seed=0)
     registry = ModelRegistry(object_store, store_prefix)
-    manifest = submitted(registry, found, "v1")
+    manifest = submitted(registry, result, "v1")
     registry.load(manifest)
     (key,) = (
         info.key for info in object_store.list(store_prefix) if info.key.endswith("model.skops")

@@ -12,7 +12,7 @@ import genept.cli.models_commands
 from genept.common.errors import ConflictError, StoreError
 from genept.models.diagnosis.heads import Contender
 from genept.models.diagnosis.retraining import retrain
-from genept.models.promotion.promotion import (
+from genept.models.promotion import (
     SHADOW_PERIOD,
     begin_shadow,
     challenger,
@@ -52,7 +52,7 @@ def test_a_candidate_that_passes_becomes_champion_and_is_loaded_as_it_was(regist
     )
     second = submitted(registry, retrained, "v2")
     again = judge_candidate(registry, second, out, manifest.genes)
-    assert [one.name for one in again.refused] == ["not_worse_than_champion"]
+    assert [point.name for point in again.refused] == ["not_worse_than_champion"]
     promote_if_due(registry, again)
     assert registry.champion(MODEL) == manifest
 
@@ -74,8 +74,8 @@ def test_a_rollback_is_not_undone_by_the_next_run(registry, retrained):
     assert registry.champion(MODEL) == second
     assert challenger(registry, MODEL) is None
     registry.rollback(MODEL, reason="wrong on Mondays")
-    said = promote_if_due(registry, passed, now=tonight + 3 * SHADOW_PERIOD)
-    assert "no run undoes a rollback" in said
+    decision = promote_if_due(registry, passed, now=tonight + 3 * SHADOW_PERIOD)
+    assert "no run undoes a rollback" in decision
     assert registry.champion(MODEL) == first
 
 
@@ -89,7 +89,7 @@ def test_a_promotion_against_another_champion_is_void_and_five_are_kept(registry
             registry.promote(manifest, reason="test", instead_of="somebody")
         before = version
     pointer, _ = registry.pointer(MODEL)
-    assert [one.version for one in pointer.models] == versions[:1:-1]
+    assert [named.version for named in pointer.models] == versions[:1:-1]
     assert registry.versions(MODEL) == versions[2:]
     with pytest.raises(StoreError, match="genept models list"):
         registry.manifest(MODEL, "v0")

@@ -16,12 +16,13 @@ from genept.common.errors import SourceError, StoreError
 from genept.datasources.readers.sandbox_watch import USUAL
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.representations import BOTH
+from genept.models.confidence import Calibration, fit_domain
 from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask
-from genept.models.diagnosis.diagnosis_training import train_diagnosis
-from genept.models.diagnosis.heads import Calibration, Contender, fit_model
-from genept.models.domain import fit_domain
+from genept.models.diagnosis.diagnosis_training import DiagnosisTraining
+from genept.models.diagnosis.heads import Contender, fit_model
 from genept.models.registry import ModelRegistry
 from genept.models.serving import SERVED, BulkCollection, Served, batch_inference, diagnose
+from genept.models.training import train
 from genept.models.user_samples import OtherUnitError, lay_out, read_user_samples
 from genept.nomenclature.reference import Reference
 from genept.schema.tables import REASONS
@@ -43,7 +44,8 @@ def trained(object_store, tmp_path_factory):
     ids = REFERENCE["ensembl_gene_id"].to_list()
     parts = in_every_space(lake, ingested, collection, ids)
     registry = ModelRegistry(lake.store, lake.prefix)
-    train_diagnosis(lake, DiagnosisTask("planted"), "log2", MINILM, parts, registry)
+    task = DiagnosisTask("planted")
+    train(registry, DiagnosisTraining(lake, "planted", "log2", MINILM, parts, (), task))
     manifest = registry.manifest("diagnosis-planted", registry.versions("diagnosis-planted")[0])
     return SimpleNamespace(
         lake=lake,
@@ -72,19 +74,19 @@ def own_file(path, n=9, genes=GENES, change=lambda X: X, seed=7):
 
 
 def read(path, unit="log2"):
-    told = validated_sidecar({"id": "own-samples", "kind": "bulk", "unit": unit}, "the test")
-    return read_user_samples(path, told, NOMENCLATURE).samples
+    sidecar = validated_sidecar({"id": "own-samples", "kind": "bulk", "unit": unit}, "the test")
+    return read_user_samples(path, sidecar, NOMENCLATURE).samples
 
 
 def test_new_samples_are_diagnosed_and_foreign_ones_abstained_from(trained, tmp_path):
     served = Served.of(trained.registry, trained.manifest)
     vectors = space_vectors(trained)
-    found = diagnose(served, read(own_file(tmp_path / "own.csv")), vectors)
-    answered = found.filter(reason=ANSWERED)
+    rows = diagnose(served, read(own_file(tmp_path / "own.csv")), vectors)
+    answered = rows.filter(reason=ANSWERED)
     assert answered.height >= 7
-    kinds = [f"type {int(one[4:]) % 3}" for one in answered["observation_id"]]
+    kinds = [f"type {int(name[4:]) % 3}" for name in answered["observation_id"]]
     assert answered["prediction"].to_list() == kinds
-    assert found["genes_measured"].unique().to_list() == [1.0]
+    assert rows["genes_measured"].unique().to_list() == [1.0]
 
     turned = own_file(tmp_path / "turned.csv", change=lambda X: X[:, ::-1] * 1.5)
     foreign = diagnose(served, read(turned), vectors)
@@ -117,30 +119,30 @@ def test_a_model_that_reads_an_embedding_pools_the_genes_of_its_training(
         update={"representation": representation, "classes": ("a", "b", "c")}
     )
     served = Served(manifest, model, fit_domain(features, features, seed=0))
-    found = diagnose(served, read(tmp_path / "own.csv"), vectors)
-    assert found["prediction"].to_list() == labels.tolist()
+    rows = diagnose(served, read(tmp_path / "own.csv"), vectors)
+    assert rows["prediction"].to_list() == labels.tolist()
 
 
 def test_a_few_missing_genes_are_borne(trained, tmp_path):
     served = Served.of(trained.registry, trained.manifest)
     most = own_file(tmp_path / "most.csv", genes=GENES[: N_GENES - 4])
-    found = diagnose(served, read(most), space_vectors(trained))
-    assert found["genes_measured"].unique().to_list() == [0.9]
-    assert found.filter(reason=ANSWERED).height >= 7
+    rows = diagnose(served, read(most), space_vectors(trained))
+    assert rows["genes_measured"].unique().to_list() == [0.9]
+    assert rows.filter(reason=ANSWERED).height >= 7
 
 
-def test_a_file_whose_unit_cannot_be_told_is_asked_about(tmp_path):
+def test_a_file_whose_unit_is_not_detected_is_asked_about(tmp_path):
     path = own_file(tmp_path / "own.csv")
-    told = validated_sidecar({"id": "own-samples", "kind": "bulk"}, "the test")
+    sidecar = validated_sidecar({"id": "own-samples", "kind": "bulk"}, "the test")
     with pytest.raises(SourceError, match=r"^own\.csv: unit: .*state the unit: unit = .log2. for"):
-        read_user_samples(path, told, NOMENCLATURE)
+        read_user_samples(path, sidecar, NOMENCLATURE)
 
 
 def test_a_value_that_cannot_be_is_refused_with_the_name_of_the_file(tmp_path):
     path = own_file(tmp_path / "own.csv", change=lambda X: X * 9)
-    told = validated_sidecar({"id": "own-samples", "kind": "bulk", "unit": "log2"}, "the test")
+    sidecar = validated_sidecar({"id": "own-samples", "kind": "bulk", "unit": "log2"}, "the test")
     with pytest.raises(StoreError, match=r"^own\.csv: "):
-        read_user_samples(path, told, NOMENCLATURE)
+        read_user_samples(path, sidecar, NOMENCLATURE)
 
 
 def test_a_champion_is_asked_about_what_it_does_not_know_and_only_once(trained, monkeypatch):
@@ -155,9 +157,9 @@ def test_a_champion_is_asked_about_what_it_does_not_know_and_only_once(trained, 
     monkeypatch.setattr(Served, "of", None)
     assert batch_inference(*ask, table=SERVED).parts == (part,)
     other = BulkCollection("counted", "counts", trained.own.axis, trained.own.expression)
-    asked = batch_inference(*ask[:3], [other], ask[4], table=SERVED)
-    assert not asked.parts
-    assert asked.skipped == {
+    inference = batch_inference(*ask[:3], [other], ask[4], table=SERVED)
+    assert not inference.parts
+    assert inference.skipped == {
         "diagnosis-planted, counted": "it reads log2, and the collection is counts"
     }
 
@@ -193,21 +195,21 @@ def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch
     named = pl.read_csv(path).with_columns(pl.Series("sample", hostile))
     named.write_csv(tmp_path / "hostile.csv")
     out = tmp_path / "hostile-out.csv"
-    asked = ["diagnosis", str(tmp_path / "hostile.csv"), "--unit", "log2", "--out", str(out)]
-    done = run(genept.cli.predict_commands.app, asked)
+    command = ["diagnosis", str(tmp_path / "hostile.csv"), "--unit", "log2", "--out", str(out)]
+    done = run(genept.cli.predict_commands.app, command)
     assert done.exit_code == 0, (done.output, done.exception)
-    (ids,) = [it.to_list() for it in pl.read_csv(out).iter_columns() if "plain" in it.to_list()]
+    (ids,) = [column.to_list() for column in pl.read_csv(out) if "plain" in column.to_list()]
     assert [id_ for id_ in ids if id_.startswith("'")] == [f"'{id_}" for id_ in hostile[:5]]
     assert ids[5:] == hostile[5:]
     broken = pl.read_csv(path).with_columns(
         pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("x")).otherwise(pl.nth(1)).alias(GENES[0])
     )
     broken.write_csv(tmp_path / "broken.csv")
-    asked = ["diagnosis", str(tmp_path / "broken.csv"), "--unit", "log2"]
-    refusal = str(run(genept.cli.predict_commands.app, asked).exception)
+    command = ["diagnosis", str(tmp_path / "broken.csv"), "--unit", "log2"]
+    refusal = str(run(genept.cli.predict_commands.app, command).exception)
     remedy = 'non_numeric="quarantine"'
     assert f"--option '{remedy}'" in refusal
-    done = run(genept.cli.predict_commands.app, [*asked, "--option", remedy])
+    done = run(genept.cli.predict_commands.app, [*command, "--option", remedy])
     assert done.exit_code == 0, (done.output, done.exception)
     wrong = run(genept.cli.predict_commands.app, ["diagnosis", path, "--task", "diagnosis-x"])
     assert "there is no model 'diagnosis-x'" in str(wrong.exception)

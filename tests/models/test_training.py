@@ -8,10 +8,11 @@ from planted import MINILM, RANDOM, a_collection, in_every_space, ingest_parsed,
 
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask
-from genept.models.diagnosis.diagnosis_training import train_diagnosis
-from genept.models.promotion.promotion import POINTS
+from genept.models.diagnosis.diagnosis_training import DiagnosisTraining
+from genept.models.promotion_gate import POINTS
 from genept.models.registry import ModelRegistry
 from genept.models.splits.folds import frozen_from_table
+from genept.models.training import train
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 
@@ -34,11 +35,9 @@ def planted(lake: Lake, monkeypatch):
 
 def diagnose(lake, task, **changes):
     """Train the diagnosis model of a planted collection; its parts by table."""
-    _, collection, unit, space, parts = task
-    asked = DiagnosisTask(collection, **{"min_groups": 6} | changes)
-    trained = train_diagnosis(
-        lake, asked, unit, space, parts, ModelRegistry(lake.store, lake.prefix)
-    )
+    asked = DiagnosisTask(task[1], **{"min_groups": 6} | changes)
+    registry = ModelRegistry(lake.store, lake.prefix)
+    trained = train(registry, DiagnosisTraining(*task, (), asked))
     return {part.table: part for part in trained.parts}
 
 
@@ -54,8 +53,8 @@ def evaluated(lake, part, metric):
 
 def test_diagnosis(lake: Lake, planted):
     task, ingested = planted("log2", planted_patients(np.random.default_rng(0)))
-    made = diagnose(lake, task)
-    predictions_part, evaluations_part = made["diagnosis_predictions"], made["model_evaluations"]
+    parts = diagnose(lake, task)
+    predictions_part, evaluations_part = parts["diagnosis_predictions"], parts["model_evaluations"]
     assert predictions_part.partition == evaluations_part.partition == ("diagnosis-planted",)
     predictions = lake.read(predictions_part)
     observations = lake.read(ingested["observations"])
@@ -74,16 +73,16 @@ def test_diagnosis(lake: Lake, planted):
     assert len(random) > 1, "under several heads"
     controls = {EXPRESSION, "majority-class", "permuted-labels"} | random
     assert {name for name, row in scores.items() if row["is_control"]} == controls
-    for found in (EXPRESSION, BOTH, *SPACES, "selected"):
-        assert scores[found]["value"] > 0.9
+    for name in (EXPRESSION, BOTH, *SPACES, "selected"):
+        assert scores[name]["value"] > 0.9
     assert scores["permuted-labels"]["value"] < 0.6
 
-    folds = lake.read(made["model_folds"])
+    folds = lake.read(parts["model_folds"])
     held_out = folds.filter("is_holdout")["observation_id"]
     assert 6 < len(held_out) < 40
     assert frozen_from_table(folds).sha256 == folds["folds_sha256"][0]
     assert set(predictions.filter(pl.col("fold") == 5)["observation_id"]) == set(held_out)
-    verdicts = lake.read(made["gate_verdicts"]).rows_by_key("name", named=True, unique=True)
+    verdicts = lake.read(parts["gate_verdicts"]).rows_by_key("name", named=True, unique=True)
     assert list(verdicts) == list(POINTS)
     assert verdicts["is_reproducible"]["outcome"] == "pass"
 
@@ -105,7 +104,7 @@ def test_counts_are_weighted_before_a_model_sees_them(lake: Lake, planted, monke
     parsed = parsed_of(
         counts * rng.integers(1, 50, (40, 1)),
         REFERENCE["symbol"].to_list(),
-        labels={"diagnosis": [f"type {one}" for one in diagnosis]},
+        labels={"diagnosis": [f"type {kind}" for kind in diagnosis]},
     )
     seen = {}
 

@@ -1,16 +1,15 @@
 """Models trained on planted rows, submitted to a registry, and judged by the gate."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
-from genept.models.cards.card import Facts
-from genept.models.cards.reports import card_markdown
+from genept.models.cards import card_markdown
 from genept.models.diagnosis.heads import STEPS, Contender
 from genept.models.diagnosis.retraining import retrain
 from genept.models.evidence import Champion, Cohort, ModelCandidate, ModelManifest
-from genept.models.promotion.promotion import judge
-from genept.models.promotion.promotion_gate import CARD_SECTIONS
+from genept.models.promotion_gate import CARD_SECTIONS, judge
 from genept.models.splits.holdout import Rows, hold_out
 from genept.models.stored_models import TrainedModel, stored_types
 
@@ -37,28 +36,28 @@ def trained(rows, patients=None, version="1"):
     """A candidate of these rows, as `genept.models.training` puts it together."""
     members = rows.groups if patients is None else patients
     holdout = hold_out(rows.ids, members, rows.groups, task="diagnosis-planted")
-    found = retrain(rows, holdout, [Contender("expression", "linear")], seed=0)
+    result = retrain(rows, holdout, [Contender("expression", "linear")], seed=0)
     names, counts = np.unique(rows.labels, return_counts=True)
     manifest = ModelManifest(
         model="diagnosis-planted", version=version, collection="planted", label="diagnosis",
-        representation="expression", head="linear", steps=STEPS, classes=found.fitted.classes,
-        **found.fitted.calibration._asdict(), abstain_below=0.5, space="s", unit="log2",
+        representation="expression", head="linear", steps=STEPS, classes=result.fitted.classes,
+        **result.fitted.calibration._asdict(), abstain_below=0.5, space="s", unit="log2",
         genes=("g",), seed=0,
         cohorts=tuple(
-            Cohort(id=str(one), n=1, data_sha256="d" * 64) for one in np.unique(rows.cohorts)
+            Cohort(id=str(cohort), n=1, data_sha256="d" * 64) for cohort in np.unique(rows.cohorts)
         ),
         label_counts={str(a): int(b) for a, b in zip(names, counts, strict=True)}, left_out={},
-        holdout_sha256=found.holdout.sha256, libraries={}, pipeline_sha256="p", types=(),
+        holdout_sha256=result.holdout.sha256, libraries={}, pipeline_sha256="p", types=(),
         probe_sha256="x", evidence_sha256="e", card_sha256="c",
     )  # fmt: skip
     card = "\n".join([*CARD_SECTIONS, "d" * 64])
-    return ModelCandidate(manifest, found.evidence, card, "p")
+    return ModelCandidate(manifest, result.evidence, card, "p")
 
 
 def blocked(candidate, champion=None):
     return {
         point.name: point.outcome
-        for point in judge(candidate, champion).points
+        for point in judge(replace(candidate, champion=champion)).points
         if point.outcome != "pass"
     }
 
@@ -72,10 +71,6 @@ def assembled(retrained, version):
         Cohort(id="east", n=150, data_sha256="d" * 64),
         Cohort(id="west", n=150, data_sha256="d" * 64),
     )
-    card = card_markdown(
-        Facts(MODEL, version, "diagnosis", "expression, linear", cohorts, {}, 0.5),
-        retrained.evidence,
-    )
     manifest = ModelManifest(
         model=MODEL, version=version, collection="planted", label="diagnosis",
         representation="expression", head="linear", steps=STEPS, classes=retrained.fitted.classes,
@@ -83,16 +78,18 @@ def assembled(retrained, version):
         genes=tuple(f"g{n}" for n in range(24)), seed=0, cohorts=cohorts,
         label_counts={"benign": 150, "malign": 150}, left_out={},
         holdout_sha256=retrained.holdout.sha256, libraries={},
-        pipeline_sha256=hashlib.sha256(retrained.pipeline).hexdigest(),
-        types=tuple(sorted(stored_types(retrained.pipeline, where="here"))),
-        probe_sha256=hashlib.sha256(retrained.probe).hexdigest(),
-        domain_sha256=hashlib.sha256(retrained.domain).hexdigest(),
+        pipeline_sha256=hashlib.sha256(retrained.files.pipeline).hexdigest(),
+        types=tuple(sorted(stored_types(retrained.files.pipeline, where="here"))),
+        probe_sha256=hashlib.sha256(retrained.files.probe).hexdigest(),
+        domain_sha256=hashlib.sha256(retrained.files.domain).hexdigest(),
         evidence_sha256=retrained.evidence.stored_sha256,
-        card_sha256=hashlib.sha256(card.encode()).hexdigest(),
+        card_sha256="",
     )  # fmt: skip
-    return TrainedModel(
-        manifest, retrained.pipeline, retrained.probe, retrained.domain, retrained.evidence, card
+    card = card_markdown(manifest, retrained.evidence)
+    manifest = manifest.model_copy(
+        update={"card_sha256": hashlib.sha256(card.encode()).hexdigest()}
     )
+    return TrainedModel(manifest, retrained.files, retrained.evidence, card)
 
 
 def submitted(registry, retrained, version):
@@ -104,8 +101,8 @@ def submitted(registry, retrained, version):
 def beside(candidate, champion):
     """The champion as the gate sees it: its predictions of the candidate's holdout."""
     out = champion.evidence.holdout
-    place = {one: row for row, one in enumerate(out.ids)}
-    rows = [place[one] for one in candidate.evidence.holdout.ids]
+    place = {name: row for row, name in enumerate(out.ids)}
+    rows = [place[name] for name in candidate.evidence.holdout.ids]
     seen = candidate.evidence.holdout.model_copy(
         update={
             "classes": out.classes,

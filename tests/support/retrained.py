@@ -9,9 +9,9 @@ from genept.models.evidence import ModelEvidence
 
 def assert_agreement(again: ModelEvidence, before: ModelEvidence) -> None:
     """Probabilities of the same observations, equal to one in a million."""
-    for one, other in (
+    for first, second in (
         (again.holdout, before.holdout),
         (again.out_of_fold, before.out_of_fold),
     ):
-        assert one.ids == other.ids
-        np.testing.assert_allclose(one.shares, other.shares, rtol=0, atol=1e-6)
+        assert first.ids == second.ids
+        np.testing.assert_allclose(first.shares, second.shares, rtol=0, atol=1e-6)

@@ -125,11 +125,8 @@ class TaskEntry(BaseModel):
 
     def task(self, name: str) -> DiagnosisTask:
         """The task of this entry."""
-        return DiagnosisTask(
-            self.collection, self.label, self.cohort, min_groups=self.min_groups,
-            forgotten_on_purpose=self.forgotten_on_purpose, only=tuple(self.only.items()),
-            name=name,
-        )  # fmt: skip
+        fields = self.model_dump(exclude={"full", "only"})
+        return DiagnosisTask(**fields, only=tuple(self.only.items()), name=name)
 
 
 def load_tasks(own: Path | None = None) -> dict[str, TaskEntry]:

@@ -15,96 +15,54 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.benchmarks.metrics import classification_scores
 from genept.embeddings import (
     BOTH,
     EXPRESSION,
-    CollectionParts,
     ObservationViews,
     read_views,
     representation_name,
 )
+from genept.models import model_scores, splits
 from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask
 from genept.models.diagnosis.heads import LINEAR, Contender
-from genept.models.diagnosis.retraining import METRICS, Retrained, interval_of, retrain
+from genept.models.diagnosis.retraining import Retrained, retrain
 from genept.models.diagnosis.selection import N_FOLDS
-from genept.models.evidence import ABSTAIN_BELOW, Interval
-from genept.models.registry import ModelRegistry
-from genept.models.splits import (
-    ANY,
-    FrozenFolds,
-    Holdout,
-    Regime,
-    Rows,
-    connected_groups,
-    hold_out,
-    near_duplicates,
-)
-from genept.models.training import CODE, LIBRARIES, SEED, Retraining, Training, train
+from genept.models.evidence import ABSTAIN_BELOW
+from genept.models.stored_models import LIBRARIES
+from genept.models.training import CODE, SEED, Training
 from genept.models.user_samples import expression_features
-from genept.storage import Lake, NewPart, Origin
-from genept.text.embedders import Space
+from genept.storage import NewPart, Origin
 
 SELECTED: Final = "selected"
-MAJORITY_CLASS: Final = "majority-class"
-PERMUTED_LABELS: Final = "permuted-labels"
 Matrix = npt.NDArray[np.float32]
 
 
-def train_diagnosis(
-    lake: Lake,
-    task: DiagnosisTask,
-    unit: str,
-    space: Space,
-    parts: CollectionParts,
-    registry: ModelRegistry,
-    caveats: tuple[str, ...] = (),
-) -> Retraining:
-    """Train the model of a task unless this version exists, and promote it if it passes the gate.
+@dataclass(frozen=True)
+class DiagnosisTraining(Training):
+    """One task on one state of the data; its tables are those of predictions and of their scores.
 
     Parameters
     ----------
-    lake
-        Where the data are read from.
     task
         Label and collection.
-    unit
-        Unit of the collection's expression.
-    space
-        Embedding space to choose among with expression.
-    parts
-        Tables of the collection.
-    registry
-        Where models are kept.
-    caveats
-        Sentences on the data for the card.
-
-    Returns
-    -------
-    Retraining
-        Parts of ``diagnosis_predictions``, ``model_evaluations``, ``model_folds`` and
-        ``gate_verdicts``, and a summary.
     """
-    training = DiagnosisTraining(
-        lake=lake,
-        model=task.model,
-        collection=task.collection,
-        label=task.label,
-        unit=unit,
-        space=space,
-        parts=parts,
-        caveats=caveats,
-        forgotten_on_purpose=task.forgotten_on_purpose,
-        task=task,
-    )
-    return train(lake, registry, training)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiagnosisTraining(Training):
-    """One task on one state of the data."""
 
     task: DiagnosisTask
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.task.model
+
+    @property
+    def label(self) -> str:
+        """Column of the label that it predicts."""
+        return self.task.label
+
+    @property
+    def forgotten_on_purpose(self) -> tuple[str, ...]:
+        """Cohorts of the champion that the candidate may leave out."""
+        return self.task.forgotten_on_purpose
 
     @cached_property
     def origin(self) -> Origin:
@@ -125,50 +83,50 @@ class DiagnosisTraining(Training):
         return tuple(others if self.task.every_space else self.views.controls[:1])
 
     @cached_property
-    def labelled(self) -> Rows:
+    def labelled(self) -> splits.Rows:
         """All samples with a label, those of rare classes included."""
         observations = self.views.observations
         labels = observations[self.task.label].to_numpy().astype(np.str_)
-        features = _representations(self.views, self.unit, self.space)
-        wanted = (EXPRESSION, BOTH, representation_name(self.space), *self.beside)
+        space, spaces = representation_name(self.space), self.views.spaces
+        expression = expression_features(self.views.expression, self.unit)
+        features = {EXPRESSION: expression, BOTH: np.hstack([expression, spaces[space]])}
+        features |= {name: spaces[name] for name in (space, *self.beside)}
         cohorts = np.full(len(labels), self.task.collection)
         if self.task.cohort is not None:
             cohorts = observations[self.task.cohort].fill_null("unknown").to_numpy().astype(np.str_)
-        return Rows(
+        return splits.Rows(
             observations["observation_id"].to_numpy().astype(np.str_),
-            connected_groups(
-                observations["group_id"].to_list(), duplicates=near_duplicates(features[EXPRESSION])
+            splits.connected_groups(
+                observations["group_id"].to_list(),
+                duplicates=splits.near_duplicates(features[EXPRESSION]),
             ),
             cohorts,
             labels,
-            {name: features[name] for name in wanted},
+            features,
         )
 
     @cached_property
     def left_out(self) -> dict[str, int]:
         """Number of samples of classes that are too rare, by class."""
-        rows = self.labelled
-        of_class = {str(name): rows.labels == name for name in np.unique(rows.labels)}
-        return {
-            name: int(mine.sum())
-            for name, mine in of_class.items()
-            if len(np.unique(rows.groups[mine])) < self.task.min_groups
-        }
+        rows = pl.DataFrame({"label": self.labelled.labels, "group": self.labelled.groups})
+        classes = rows.group_by("label").agg(pl.len(), groups=pl.col("group").n_unique())
+        rare = classes.filter(pl.col("groups") < self.task.min_groups).sort("label")
+        return dict(rare.select("label", "len").iter_rows())
 
     @cached_property
-    def rows(self) -> Rows:
+    def rows(self) -> splits.Rows:
         """All samples that take part, held out or not."""
         return self.labelled.take(~np.isin(self.labelled.labels, list(self.left_out)))
 
     @cached_property
-    def holdout(self) -> Holdout:
+    def holdout(self) -> splits.Holdout:
         """The held-out samples that the gate evaluates."""
         published = dict(self.views.observations.select("observation_id", "group_id").iter_rows())
         patients = [published[str(name)] for name in self.rows.ids]
-        return hold_out(self.rows.ids, patients, self.rows.groups, task=self.model)
+        return splits.hold_out(self.rows.ids, patients, self.rows.groups, task=self.model)
 
     @property
-    def judged(self) -> Rows:
+    def judged(self) -> splits.Rows:
         """The same with features, for predictions of the champion."""
         return self.rows.take(self.holdout.contains(self.rows.ids))
 
@@ -194,26 +152,26 @@ class DiagnosisTraining(Training):
         Training samples are predicted out of fold, by nested cross-validation; held-out ones, in
         the fold after the last, by the final model.
         """
-        frames = []
-        for unseen in (self.fit.evidence.out_of_fold, self.fit.evidence.holdout):
-            probability = unseen.shares.max(axis=1)
-            frames.append(
-                pl.DataFrame(
-                    {
-                        "model": self.model,
-                        "model_version": self.version,
-                        "representation": SELECTED,
-                        "collection_id": self.collection,
-                        "observation_id": list(unseen.ids),
-                        "fold": list(unseen.folds or [N_FOLDS] * len(unseen.ids)),
-                        "label": list(unseen.labels),
-                        "prediction": unseen.predicted,
-                        "probability": probability,
-                        "abstained": probability < ABSTAIN_BELOW,
-                    }
-                )
-            )
-        return pl.concat(frames).sort("observation_id")
+        unseen = self.fit.evidence.unseen
+        return pl.DataFrame(
+            {
+                "model": self.model,
+                "model_version": self.version,
+                "representation": SELECTED,
+                "collection_id": self.collection,
+                "observation_id": unseen.ids,
+                "fold": self._fold_of_each,
+                "label": unseen.labels,
+                "prediction": unseen.predicted,
+                "probability": unseen.confidence,
+                "abstained": unseen.confidence < ABSTAIN_BELOW,
+            }
+        ).sort("observation_id")
+
+    @property
+    def _fold_of_each(self) -> splits.Folds:
+        """Of the training samples, then of the held-out ones: the fold after the last."""
+        return np.append(self.fit.nested.folds, [N_FOLDS] * len(self.fit.evidence.holdout.ids))
 
     def _evaluations(self) -> pl.DataFrame:
         """Scores with intervals over whole groups.
@@ -222,51 +180,40 @@ class DiagnosisTraining(Training):
         beside it. Metrics of the final model on the holdout begin with ``holdout_``.
         """
         seen, nested, evidence = self.fit.view.rows, self.fit.nested, self.fit.evidence
-        rows: list[dict[str, Any]] = []
-
-        def add(
-            name: str, metric: str, score: Interval,
-            split: str = f"grouped-stratified-{N_FOLDS}-fold-seed-{SEED}",
-        ) -> None:  # fmt: skip
-            is_control = name in {EXPRESSION, MAJORITY_CLASS, PERMUTED_LABELS}
-            is_control |= name.partition(", ")[0] in self.views.controls  # under any head
-            rows.append(self.evaluation_row(name, metric, score, split, is_control=is_control))
-
         predicted = {
             SELECTED: (seen.labels, evidence.out_of_fold.predicted),
-            PERMUTED_LABELS: (nested.permuted_labels, nested.permuted),
-            MAJORITY_CLASS: (seen.labels, _majority_of_others(self.fit)),
+            model_scores.PERMUTED_LABELS: (nested.permuted_labels, nested.permuted),
+            model_scores.MAJORITY_CLASS: (seen.labels, _majority_of_others(self.fit)),
             **{_name(each): (seen.labels, labels) for each, labels in nested.predictions.items()},
         }
+        controls = {EXPRESSION, model_scores.MAJORITY_CLASS, model_scores.PERMUTED_LABELS}
+        rows: list[dict[str, Any]] = []
         for name, (truth, labels) in predicted.items():
-            scores = classification_scores(truth, labels, seen.groups, METRICS, seed=SEED)
-            for metric, score in scores.items():
-                add(name, metric, interval_of(score))
-        for metric, interval in evidence.scores.items():
-            add(SELECTED, f"holdout_{metric}", interval, f"holdout-{self.holdout.sha256[:12]}")
+            scores = model_scores.label_scores(truth, labels, seen.groups, SEED)
+            # Under any head.
+            is_control = name in controls or name.partition(", ")[0] in self.views.controls
+            rows += model_scores.score_rows(scores, name, is_control=is_control)
         if evidence.embedding_gain is not None:
-            add(SELECTED, "embedding_gain", evidence.embedding_gain)
-        return pl.DataFrame(rows, schema_overrides={"ci_low": pl.Float64, "ci_high": pl.Float64})
+            gain = {"embedding_gain": evidence.embedding_gain}
+            rows += model_scores.score_rows(gain, SELECTED, is_control=False)
+        held_out = model_scores.score_rows(
+            evidence.scores, SELECTED, is_control=False, prefix="holdout_"
+        )
+        return pl.concat(
+            [
+                self.evaluations(rows, f"grouped-stratified-{N_FOLDS}-fold-seed-{SEED}"),
+                self.evaluations(held_out, f"holdout-{self.holdout.sha256[:12]}"),
+            ]
+        )
 
     def _folds(self) -> pl.DataFrame:
-        """Folds of all samples; the holdout is the fold after the last."""
-        out, seen = self.fit.evidence.holdout, self.fit.view.rows
-        ids = np.concatenate([seen.ids, np.asarray(out.ids, dtype=np.str_)])
-        frozen = FrozenFolds(
-            Regime.GROUPED,
-            ids,
-            np.full(len(ids), ANY),
-            np.concatenate([seen.groups, np.asarray(out.groups, dtype=np.str_)]),
-            np.concatenate([self.fit.nested.folds, np.full(len(out.ids), N_FOLDS)]),
+        """Folds of all samples."""
+        unseen = self.fit.evidence.unseen
+        ids, groups = (np.asarray(names, dtype=np.str_) for names in (unseen.ids, unseen.groups))
+        frozen = splits.FrozenFolds(
+            splits.Regime.GROUPED, ids, np.full(len(ids), splits.ANY), groups, self._fold_of_each
         )
         return frozen.table(self.model, self.collection, holdout=self.holdout)
-
-
-def _representations(views: ObservationViews, unit: str, space: Space) -> dict[str, Matrix]:
-    """Expression alone, every space alone, and expression with the chosen space."""
-    expression = expression_features(views.expression, unit)
-    both = np.hstack([expression, views.spaces[representation_name(space)]])
-    return {EXPRESSION: expression, **views.spaces, BOTH: both}
 
 
 def _name(contender: Contender) -> str:
@@ -274,10 +221,9 @@ def _name(contender: Contender) -> str:
     return contender.representation if contender.head == LINEAR else contender.name
 
 
-def _majority_of_others(retrained: Retrained) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+def _majority_of_others(retrained: Retrained) -> npt.NDArray[np.str_]:
     labels, folds = retrained.view.rows.labels, retrained.nested.folds
     predicted = np.empty_like(labels)
     for fold in np.unique(folds):
-        names, counts = np.unique(labels[folds != fold], return_counts=True)
-        predicted[folds == fold] = names[counts.argmax()]
+        predicted[folds == fold] = model_scores.majority(labels[folds != fold])
     return predicted

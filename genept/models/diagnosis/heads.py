@@ -1,4 +1,4 @@
-"""Parts of a diagnosis model: representation, preparation, head and calibration.
+"""Parts of a diagnosis model: representation, preparation and head.
 
 Also the probe set: a few samples, and the predictions of the model when it was trained. Choosing
 among contenders is in `genept.models.diagnosis.selection`.
@@ -9,12 +9,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
-from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -25,94 +24,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-Floats = NDArray[np.float64]
-
-
-SMALLEST: Final = 1e-300
-
-_DOUBTS: Final = (0.0, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12)
-
-
-class Calibration(NamedTuple):
-    """How probabilities are calibrated.
-
-    Parameters
-    ----------
-    temperature
-        Above 1 flattens them, below 1 sharpens them.
-    doubt
-        Share that is spread evenly over all classes.
-    floor
-        Least probability of a head that differs from zero.
-    """
-
-    temperature: float = 1.0
-    doubt: float = 0.0
-    floor: float = SMALLEST
-
-
-def calibrated(shares: Floats, calibration: Calibration) -> Floats:
-    """Calibrated probabilities: scaled by the temperature, then mixed with a uniform share.
-
-    Parameters
-    ----------
-    shares
-        Probabilities of a head, rows × classes.
-    calibration
-        Temperature, doubt and floor.
-
-    Returns
-    -------
-    Floats
-        Rows × classes; each row sums to 1.
-    """
-    scores = np.log(np.maximum(shares, calibration.floor)) / calibration.temperature
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    flat: Floats = raised / raised.sum(axis=1, keepdims=True)
-    doubted: Floats = (1 - calibration.doubt) * flat + calibration.doubt / shares.shape[1]
-    return doubted
-
-
-def fit_calibration(shares: Floats, truth: NDArray[np.intp]) -> Calibration:
-    """The calibration with the highest likelihood of out-of-fold probabilities.
-
-    Of n rows each counts as right with 1 − 1 / (n + 2), the rule of succession; the other
-    classes share the rest.
-
-    Parameters
-    ----------
-    shares
-        Of rows that the model did not see, rows × classes.
-    truth
-        Column of each row's own class.
-
-    Returns
-    -------
-    Calibration
-        Temperature between exp(−3) and exp(6), doubt from a grid of 0 to .12; the floor is the
-        smallest.
-    """
-    n, k = shares.shape
-    target = np.full((n, k), 1 / (n + 2) / max(k - 1, 1))
-    target[np.arange(n), truth] = 1 - 1 / (n + 2)
-
-    def surprise(log_temperature: float, doubt: float) -> float:
-        shares_at = calibrated(shares, Calibration(float(np.exp(log_temperature)), doubt))
-        return float(-(target * np.log(np.maximum(shares_at, SMALLEST))).sum(axis=1).mean())
-
-    best = [
-        (
-            minimize_scalar(
-                surprise, bounds=(-3.0, 6.0), args=(doubt,), method="bounded",
-                options={"xatol": 1e-4},
-            ),
-            doubt,
-        )
-        for doubt in _DOUBTS
-    ]  # fmt: skip
-    minimum, doubt = min(best, key=lambda candidate: float(candidate[0].fun))
-    return Calibration(float(np.exp(minimum.x)), doubt)
-
+from genept.models.confidence import Calibration, Floats, calibrated
 
 LINEAR: Final = "linear"
 

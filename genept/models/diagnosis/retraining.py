@@ -6,46 +6,34 @@ Works on rows in memory; what is read from the lake and kept is in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
+from sklearn.pipeline import Pipeline
 
-from genept.benchmarks.metrics import Score, classification_scores
 from genept.embeddings import EXPRESSION
+from genept.models import model_scores, splits
+from genept.models.confidence import Calibration, Domain, Floats, fit_domain
 from genept.models.diagnosis.heads import (
-    Calibration,
     Contender,
     DiagnosisModel,
-    Floats,
     fit_model,
     probe_bytes,
     probe_difference,
 )
 from genept.models.diagnosis.selection import NestedResult, nested_selection
-from genept.models.domain import fit_domain
-from genept.models.evidence import Interval, ModelEvidence, Predictions, paired_difference
-from genept.models.splits import (
-    Holdout,
-    Rows,
-    TrainingView,
-    cut_duplicates,
-    held_apart,
-    label_like_features,
-    planted_labels,
-)
-from genept.models.stored_models import dump_pipeline, load_pipeline
-
-METRICS = ("balanced_accuracy", "macro_f1", "accuracy")
-"""Metrics of `classification_scores`; contenders are compared by the first."""
+from genept.models.evidence import Interval, ModelEvidence, Predictions
+from genept.models.stored_models import ModelFiles, dump_pipeline, load_pipeline
 
 N_PROBES = 32
 """Samples of the probe set."""
 
 HELD_OUT = -1
+Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -62,28 +50,24 @@ class Retrained:
         What training read.
     nested
         Result of nested cross-validation on the view.
-    fitted
-        The model that was chosen, trained on the whole view.
-    pipeline, probe, domain
-        Files of the model: its Pipeline, its probe set, the domain of its training samples.
+    fitted, files
+        The model that was chosen, trained on the whole view, and its files.
     evidence
         What the gate evaluates.
     """
 
-    rows: Rows
-    holdout: Holdout
-    view: TrainingView
+    rows: splits.Rows
+    holdout: splits.Holdout
+    view: splits.TrainingView
     nested: NestedResult
     fitted: DiagnosisModel
-    pipeline: bytes
-    probe: bytes
-    domain: bytes
+    files: ModelFiles
     evidence: ModelEvidence
 
 
 def retrain(
-    rows: Rows,
-    holdout: Holdout,
+    rows: splits.Rows,
+    holdout: splits.Holdout,
     contenders: Sequence[Contender],
     *,
     beside: Sequence[str] = (),
@@ -114,60 +98,85 @@ def retrain(
     HoldoutReadError
         If a group has rows on both sides of the holdout.
     """
-    planted, sentinel = planted_labels(rows, holdout, seed=seed)
-    view, _ = held_apart(planted, holdout)
+    planted, sentinel = splits.planted_labels(rows, holdout, seed=seed)
+    view, _ = splits.held_apart(planted, holdout)
     nested = nested_selection(view, contenders, beside=beside, seed=seed)
-    chosen = nested.chosen
-    seen = view.rows
+    chosen, seen = nested.chosen, view.rows
     fit = (chosen.contender, seen.features)
     final = fit_model(*fit, seen.labels, chosen.calibration, seed)
     again = fit_model(*fit, seen.labels, chosen.calibration, seed)
     permuted = np.random.default_rng(seed).permutation(seen.labels)
     taught_nothing = fit_model(*fit, permuted, Calibration(), seed)
     out = rows.take(holdout.contains(rows.ids))
-    pipeline = dump_pipeline(final.pipeline)
-    read = chosen.contender.representation
-    domain = fit_domain(seen.features[read], out.features[read], seed=seed).body()
-    probe = probe_bytes(final, seen.features[read][:N_PROBES])
-    reloaded = DiagnosisModel(
-        final.contender,
-        load_pipeline(pipeline, sha256(pipeline).hexdigest(), where="the model just stored"),
-        final.classes,
-        final.calibration,
-    )
-    random_labels = planted.labels[sentinel]
-    of_sentinels = _predicted(final, rows.take(sentinel))
-    suspicious = {
-        name: label_like_features(seen.features[name], seen.labels) for name in seen.features
-    }
+    trained, unseen = (each.features[chosen.contender.representation] for each in (seen, out))
+    domain = fit_domain(trained, unseen, seed=seed)
+    files = model_files(final, again.pipeline, trained[:N_PROBES], domain)
     evidence = ModelEvidence(
         out_of_fold=predictions_of(seen, nested.classes, nested.probabilities, nested.folds),
         holdout=predictions_of(out, final.classes, final.probabilities(out.features)),
         baselines={
-            "majority-class": tuple([_majority(seen.labels)] * len(out.ids)),
-            "permuted-labels": tuple(_predicted(taught_nothing, out).tolist()),
+            model_scores.MAJORITY_CLASS: (model_scores.majority(seen.labels),) * len(out.ids),
+            model_scores.PERMUTED_LABELS: tuple(_predicted(taught_nothing, out).tolist()),
         },
         n_features_checked=sum(matrix.shape[1] for matrix in seen.features.values()),
         label_like_features=tuple(
-            f"{name} #{column}" for name, columns in suspicious.items() for column in columns
+            f"{name} #{column}"
+            for name, matrix in seen.features.items()
+            for column in splits.label_like_features(matrix, seen.labels)
         ),
         cut_duplicates=_cut(rows, holdout, nested),
-        sentinels_right=int((of_sentinels == random_labels).sum()),
+        sentinels_right=int(
+            (_predicted(final, rows.take(sentinel)) == planted.labels[sentinel]).sum()
+        ),
         n_sentinels=int(sentinel.sum()),
-        permuted=_scores(nested.permuted_labels, nested.permuted, seen.groups, seed)[METRICS[0]],
-        refit_difference=probe_difference(again, load(probe)),
-        reload_difference=probe_difference(reloaded, load(probe)),
+        permuted=model_scores.compared(nested.permuted_labels, nested.permuted, seen.groups, seed),
+        refit_difference=files.refit_difference,
+        reload_difference=files.reload_difference,
         embedding_gain=embedding_gain(nested, seen, seed),
-        scores=_scores(out.labels, _predicted(final, out), out.groups, seed, METRICS),
+        scores=model_scores.label_scores(out.labels, _predicted(final, out), out.groups, seed),
         contenders={
-            contender.name: _scores(seen.labels, predicted, seen.groups, seed)[METRICS[0]]
+            contender.name: model_scores.compared(seen.labels, predicted, seen.groups, seed)
             for contender, predicted in nested.predictions.items()
         },
     )
-    return Retrained(rows, holdout, view, nested, final, pipeline, probe, domain, evidence)
+    return Retrained(rows, holdout, view, nested, final, files, evidence)
 
 
-def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | None:
+def model_files(
+    fitted: DiagnosisModel, again: Pipeline, probed: Matrix, domain: Domain
+) -> ModelFiles:
+    """The files of a model.
+
+    Parameters
+    ----------
+    fitted, again
+        The model, and a Pipeline that was fitted again on the same data.
+    probed
+        Features of the probe set, samples × features.
+    domain
+        The domain of the training samples.
+
+    Returns
+    -------
+    ModelFiles
+        The files, and both differences on the probe set.
+
+    Raises
+    ------
+    ModelRefusedError
+        If the Pipeline consists of a type that could not be loaded again.
+    """
+    pipeline, probe = dump_pipeline(fitted.pipeline), probe_bytes(fitted, probed)
+    digest = sha256(pipeline).hexdigest()
+    reloaded = load_pipeline(pipeline, digest, where="the model just stored")
+    refit, reload = (
+        probe_difference(replace(fitted, pipeline=other), load(probe))
+        for other in (again, reloaded)
+    )
+    return ModelFiles(pipeline, probe, domain.body(), refit, reload)
+
+
+def embedding_gain(nested: NestedResult, seen: splits.Rows, seed: int) -> Interval | None:
     """What the embedding adds: chosen among all, less chosen among what reads expression alone.
 
     Both choices are made inside the folds, so that neither is biased. None if there was no choice.
@@ -176,7 +185,7 @@ def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | No
     if nested.without_embedding is None or representations == {EXPRESSION}:
         return None
     chosen = np.asarray(nested.classes)[nested.probabilities.argmax(axis=1)]
-    return paired_difference(
+    return model_scores.paired_difference(
         seen.labels,
         chosen,
         nested.without_embedding,
@@ -187,7 +196,7 @@ def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | No
 
 
 def predictions_of(
-    rows: Rows, classes: tuple[str, ...], shares: Floats, folds: NDArray[np.int64] | None = None
+    rows: splits.Rows, classes: tuple[str, ...], shares: Floats, folds: splits.Folds | None = None
 ) -> Predictions:
     """Probabilities of these rows as a document.
 
@@ -218,51 +227,17 @@ def predictions_of(
     )
 
 
-def interval_of(score: Score) -> Interval:
-    """A score as it is stored in a document.
-
-    Parameters
-    ----------
-    score
-        The score with its bootstrap interval.
-
-    Returns
-    -------
-    Interval
-        The same numbers.
-    """
-    return Interval(value=score.value, low=score.ci_low, high=score.ci_high, n=score.n)
-
-
-def _scores(
-    truth: NDArray[np.str_],
-    predicted: NDArray[np.str_],
-    groups: NDArray[np.str_],
-    seed: int,
-    metrics: Sequence[str] = METRICS[:1],
-) -> dict[str, Interval]:
-    scores: Mapping[str, Score] = classification_scores(
-        truth, predicted, groups, metrics, seed=seed
-    )
-    return {name: interval_of(score) for name, score in scores.items()}
-
-
-def _predicted(model: DiagnosisModel, rows: Rows) -> NDArray[np.str_]:
+def _predicted(model: DiagnosisModel, rows: splits.Rows) -> NDArray[np.str_]:
     likeliest: NDArray[np.str_] = np.asarray(model.classes)[
         model.probabilities(rows.features).argmax(axis=1)
     ]
     return likeliest
 
 
-def _cut(rows: Rows, holdout: Holdout, nested: NestedResult) -> tuple[str, ...]:
+def _cut(rows: splits.Rows, holdout: splits.Holdout, nested: NestedResult) -> tuple[str, ...]:
     profiles = rows.features.get(EXPRESSION)
     if profiles is None:
         return ()
     side = np.full(len(rows.ids), HELD_OUT)
     side[~holdout.contains(rows.ids)] = nested.folds
-    return cut_duplicates(rows.ids, profiles, side)
-
-
-def _majority(labels: NDArray[np.str_]) -> str:
-    names, counts = np.unique(labels, return_counts=True)
-    return str(names[counts.argmax()])
+    return splits.cut_duplicates(rows.ids, profiles, side)

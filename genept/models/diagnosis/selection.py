@@ -15,14 +15,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 
 from genept.embeddings import EXPRESSION
+from genept.models.confidence import Calibration, Floats, calibrated, fit_calibration
 from genept.models.diagnosis.heads import (
     MAX_COMPONENTS,
-    Calibration,
     Contender,
-    Floats,
-    calibrated,
     class_shares,
-    fit_calibration,
     fitted,
     new_head,
     new_preparation,
@@ -35,11 +32,10 @@ N_INNER_FOLDS: Final = 3
 
 @dataclass(frozen=True)
 class Chosen:
-    """A contender, the calibration of its out-of-fold probabilities, and its score there."""
+    """A contender, and the calibration of its out-of-fold probabilities."""
 
     contender: Contender
     calibration: Calibration
-    balanced_accuracy: float
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,6 @@ class NestedResult:
         Those of the first contender, trained on permuted labels; and these labels.
     chosen
         The contender of the final model, by the outer folds.
-    picked
-        What the inner folds picked, by outer fold.
     """
 
     contenders: tuple[Contender, ...]
@@ -72,7 +66,6 @@ class NestedResult:
     permuted: NDArray[np.str_]
     permuted_labels: NDArray[np.str_]
     chosen: Chosen
-    picked: tuple[Contender, ...]
 
 
 def nested_selection(
@@ -104,7 +97,6 @@ def nested_selection(
     outer = {contender: np.empty((len(truth), len(classes))) for contender in scored}
     nested, control = np.empty_like(outer[scored[0]]), np.empty((len(truth), len(classes)))
     without = np.zeros(len(truth), dtype=np.intp)
-    picked = []
     for fold in range(n_folds):
         train, test = folds != fold, folds == fold
         for contender, shares in _fold_shares(
@@ -114,7 +106,6 @@ def nested_selection(
         first = _fold_shares(view, contenders[:1], permuted, train, test, classes, seed)
         control[test] = first[0][1]
         inner = _choose_inside(view, contenders, alone, train, classes, seed)
-        picked.append(inner[0].contender)
         nested[test] = calibrated(outer[inner[0].contender][test], inner[0].calibration)
         if alone:
             without[test] = outer[inner[1].contender][test].argmax(axis=1)
@@ -129,7 +120,6 @@ def nested_selection(
         names[control.argmax(axis=1)],
         permuted,
         _best(contenders, outer, truth),
-        tuple(picked),
     )
 
 
@@ -164,9 +154,8 @@ def _best(
         float(balanced_accuracy_score(truth, shares[contender].argmax(axis=1)))
         for contender in contenders
     ]
-    best = int(np.argmax(scores))
-    chosen = contenders[best]
-    return Chosen(chosen, fit_calibration(shares[chosen], truth), scores[best])
+    chosen = contenders[int(np.argmax(scores))]
+    return Chosen(chosen, fit_calibration(shares[chosen], truth))
 
 
 def _fold_shares(

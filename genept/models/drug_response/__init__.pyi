@@ -4,6 +4,6 @@ from .drug_serving import UNMEASURED as UNMEASURED
 from .drug_serving import predict_drugs as predict_drugs
 from .drug_serving import unmeasured_responses as unmeasured_responses
 from .drug_training import PREFIX as PREFIX
+from .drug_training import DrugTraining as DrugTraining
 from .drug_training import is_drug_model as is_drug_model
-from .drug_training import train_drug_response as train_drug_response
 from .screens import Screen as Screen

@@ -7,40 +7,33 @@ training lines, which that mean itself cannot predict. Reading from the lake and
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
-from safetensors.numpy import load
 from sklearn.pipeline import Pipeline
 
-from genept.benchmarks.metrics import classification_scores
 from genept.embeddings import BOTH, EXPRESSION
+from genept.models import model_scores, splits
+from genept.models.confidence import calibrated, fit_calibration, fit_domain
 from genept.models.diagnosis import (
-    METRICS,
     N_PROBES,
     STEPS,
     Contender,
     DiagnosisModel,
-    calibrated,
-    fit_calibration,
-    interval_of,
+    model_files,
     predictions_of,
-    probe_bytes,
-    probe_difference,
 )
-from genept.models.domain import fit_domain
-from genept.models.drug_response.evaluation import response_scores
+from genept.models.drug_response.evaluation import N_FOLDS, response_scores
 from genept.models.drug_response.pipeline import (
     CLASSES,
     SENSITIVE,
     Mask,
+    Matrix,
     fit_pipeline,
-    pair_shares,
+    predict_pairs,
 )
 from genept.models.drug_response.predictors import (
     DRUG_MEAN,
@@ -49,23 +42,11 @@ from genept.models.drug_response.predictors import (
     Floats,
     out_of_fold,
 )
-from genept.models.drug_response.screen_rows import OutOfFold, ScreenRows, most_probable
-from genept.models.evidence import Interval, ModelEvidence, paired_difference
-from genept.models.splits import (
-    Folds,
-    Holdout,
-    Rows,
-    cut_duplicates,
-    grouped_folds,
-    held_apart,
-    hold_out,
-    planted_labels,
-)
-from genept.models.stored_models import dump_pipeline, load_pipeline
+from genept.models.drug_response.screen_rows import OutOfFold, ScreenRows
+from genept.models.evidence import Interval, ModelEvidence
+from genept.models.stored_models import ModelFiles
 
 HEAD: Final = "ridge within drug"
-N_FOLDS: Final = 5
-Labels = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -91,45 +72,44 @@ class DrugRetraining:
         return [Contender(name, HEAD) for name in self.representations]
 
     @cached_property
-    def groups(self) -> Labels:
+    def groups(self) -> model_scores.Labels:
         """Connected group of each pair's line."""
-        groups: Labels = self.screen.groups[self.screen.pairs.line]
-        return groups
+        return self.screen.groups[self.screen.pairs.line]
 
     @cached_property
     def out(self) -> Mask:
         """Which pairs are held out."""
         members = np.asarray(self.screen.members, dtype=np.str_)[self.screen.pairs.line]
-        holdout = hold_out(self.screen.pair_ids, members, self.groups, task=self.model)
+        holdout = splits.hold_out(self.screen.pair_ids, members, self.groups, task=self.model)
         return holdout.contains(self.screen.pair_ids)
 
     @cached_property
-    def rows(self) -> Rows:
+    def rows(self) -> splits.Rows:
         """All pairs with their labels, and no features."""
         tissues = self.screen.tissues[self.screen.pairs.line]
         labels = self.screen.sensitivity(~self.out)
-        return Rows(self.screen.pair_ids, self.groups, tissues, labels, {})
+        return splits.Rows(self.screen.pair_ids, self.groups, tissues, labels, {})
 
     @cached_property
-    def _planted(self) -> tuple[ScreenRows, Labels, Mask]:
+    def _planted(self) -> tuple[ScreenRows, model_scores.Labels, Mask]:
         """The screen for training: held-out responses are missing, but for up to 40 sentinels.
 
         Also the labels with those of the sentinels random, and which pairs are sentinels.
         """
-        holdout = Holdout.of(self.screen.pair_ids[self.out])
-        planted, sentinel = planted_labels(self.rows, holdout, seed=self.seed)
-        held_apart(planted, holdout)
+        holdout = splits.Holdout.of(self.screen.pair_ids[self.out])
+        planted, sentinel = splits.planted_labels(self.rows, holdout, seed=self.seed)
+        splits.held_apart(planted, holdout)
         screen = self.screen.with_sentinels(planted.labels, sentinel, ~self.out)
         value = np.where(self.out & ~sentinel, np.nan, screen.pairs.value)
         blind = replace(screen, pairs=replace(screen.pairs, value=value))
         return blind, planted.labels, sentinel
 
     @cached_property
-    def line_folds(self) -> Folds:
+    def line_folds(self) -> splits.Folds:
         """Fold of each line; the holdout, and lines without responses, are after the last."""
         lines = np.unique(self.screen.pairs.line[~self.out])
         folds = np.full(len(self.screen.ids), N_FOLDS, dtype=np.int64)
-        folds[lines] = grouped_folds(self.screen.groups[lines], None, N_FOLDS, self.seed)
+        folds[lines] = splits.grouped_folds(self.screen.groups[lines], None, N_FOLDS, self.seed)
         return folds
 
     def _best(
@@ -145,14 +125,12 @@ class DrugRetraining:
 
     def _out_of_fold(self, screen: ScreenRows, contenders: Sequence[Contender]) -> OutOfFold:
         """Predict every fold by a model of the others, its representation chosen on these."""
-        n, pair_folds = len(self.out), self.line_folds[screen.pairs.line]
-        predictions = OutOfFold.empty(n)
-        for fold in range(N_FOLDS):
-            train, test = ~self.out & (pair_folds != fold), pair_folds == fold
+
+        def fit(_: int, train: Mask) -> tuple[Pipeline, Matrix]:
             chosen, pipeline = self._best(screen, contenders, train)
-            features = screen.features[chosen.representation]
-            predictions.fill(screen, pipeline, features, test)
-        return predictions
+            return pipeline, screen.features[chosen.representation]
+
+        return OutOfFold.of(screen, self.folds, fit, ~self.out)
 
     @cached_property
     def alone(self) -> dict[Contender, OutOfFold]:
@@ -180,29 +158,22 @@ class DrugRetraining:
         return DiagnosisModel(self.final[0], self.final[1], CLASSES, calibration)
 
     @cached_property
-    def judged(self) -> Rows:
+    def judged(self) -> splits.Rows:
         """The held-out pairs that the gate evaluates, with features in every representation."""
         where = np.flatnonzero(self.out & self.screen.judged)
         features = {name: self.screen.inputs(name, where) for name in self.representations}
         return replace(self.rows.take(where), features=features)
 
     @cached_property
-    def pipeline(self) -> bytes:
-        """The final model as a file."""
-        return dump_pipeline(self.final[1])
-
-    @cached_property
-    def probe(self) -> bytes:
-        """Some training pairs, with the predictions of the final model."""
-        where = np.flatnonzero(~self.out & self.screen.judged)[:N_PROBES]
-        return probe_bytes(self.fitted, self.screen.inputs(self.final[0].representation, where))
-
-    @cached_property
-    def domain(self) -> bytes:
-        """The domain of lines that the model may predict."""
-        features = self.screen.features[self.final[0].representation]
-        seen, out = (np.unique(self.screen.pairs.line[of]) for of in (~self.out, self.out))
-        return fit_domain(features[seen], features[out], seed=self.seed).body()
+    def files(self) -> ModelFiles:
+        """The files of the final model; its probe set is of some training pairs."""
+        chosen, seen = self.final[0], ~self.out & self.screen.judged
+        again = self._best(self._planted[0], [chosen], ~self.out)[1]
+        probed = self.screen.inputs(chosen.representation, np.flatnonzero(seen)[:N_PROBES])
+        features = self.screen.features[chosen.representation]
+        trained, unseen = (np.unique(self.screen.pairs.line[of]) for of in (~self.out, self.out))
+        domain = fit_domain(features[trained], features[unseen], seed=self.seed)
+        return model_files(self.fitted, again, probed, domain)
 
     @cached_property
     def evidence(self) -> ModelEvidence:
@@ -210,19 +181,15 @@ class DrugRetraining:
         seen, labels = ~self.out & self.screen.judged, self.rows.labels
         where, judged = self.out & self.screen.judged, self.judged
         _, planted, sentinel = self._planted
-        calibration, (chosen, _) = self.fitted.calibration, self.final
-        refitted = self._best(self._planted[0], [chosen], ~self.out)[1]
-        sha256 = hashlib.sha256(self.pipeline).hexdigest()
-        stored = load_pipeline(self.pipeline, sha256, where="the model just stored")
-        probe = load(self.probe)
         permuted_screen = self._planted[0].permuted(~self.out, seed=self.seed)
         permuted = self._out_of_fold(permuted_screen, self.contenders[:1])
+        lines = np.unique(self.screen.pairs.line)
         return ModelEvidence(
             out_of_fold=predictions_of(
                 self.rows.take(seen),
                 CLASSES,
-                calibrated(self.unseen.shares[seen], calibration),
-                self.line_folds[self.screen.pairs.line[seen]],
+                calibrated(self.unseen.shares[seen], self.fitted.calibration),
+                self.folds[seen],
             ),
             holdout=predictions_of(judged, CLASSES, self.fitted.probabilities(judged.features)),
             baselines=self._baselines(permuted_screen, where),
@@ -230,24 +197,31 @@ class DrugRetraining:
                 self.screen.features[name].shape[1] for name in self.representations
             ),
             label_like_features=self.screen.response_like(self.representations, ~self.out),
-            cut_duplicates=self._cut(),
+            cut_duplicates=splits.cut_duplicates(
+                self.screen.ids[lines],
+                self.screen.features[EXPRESSION][lines],
+                self.line_folds[lines],
+            ),
             sentinels_right=int((self.unseen.predicted == planted)[sentinel].sum()),
             n_sentinels=int(sentinel.sum()),
-            permuted=self._scores(labels, permuted.predicted, seen)[METRICS[0]],
-            refit_difference=self._differs(refitted, probe),
-            reload_difference=self._differs(stored, probe),
+            permuted=self._compared(permuted, seen),
+            refit_difference=self.files.refit_difference,
+            reload_difference=self.files.reload_difference,
             embedding_gain=self._gain(seen),
-            scores=self._scores(labels, self.unseen.predicted, where)
+            scores=model_scores.label_scores(
+                labels[where], self.unseen.predicted[where], self.groups[where], self.seed
+            )
             | self.response_scores(self.out, self.naive),
             contenders={
-                contender.name: self._scores(labels, result.predicted, seen)[METRICS[0]]
+                contender.name: self._compared(result, seen)
                 for contender, result in self.alone.items()
             },
         )
 
-    def _differs(self, pipeline: Pipeline, probe: dict[str, npt.NDArray[np.float64]]) -> float:
-        other = DiagnosisModel(self.final[0], pipeline, CLASSES, self.fitted.calibration)
-        return probe_difference(other, probe)
+    def _compared(self, result: OutOfFold, rows: Mask) -> Interval:
+        return model_scores.compared(
+            self.rows.labels[rows], result.predicted[rows], self.groups[rows], self.seed
+        )
 
     def _baselines(self, permuted: ScreenRows, where: Mask) -> dict[str, tuple[str, ...]]:
         pairs, train = self.screen.pairs, ~self.out
@@ -255,34 +229,22 @@ class DrugRetraining:
         by_tissue = np.where(means[TISSUE_DRUG_MEAN] < means[DRUG_MEAN], SENSITIVE, CLASSES[0])
         chosen, pipeline = self._best(permuted, self.contenders[:1], train)
         features = permuted.features[chosen.representation]
-        shares = pair_shares(pipeline, features, pairs.line, self.screen.codes)
-        names, counts = np.unique(self.rows.labels[train], return_counts=True)
-        majority = np.full(len(train), names[counts.argmax()])
+        majority = model_scores.majority(self.rows.labels[train])
+        *_, shares = predict_pairs(pipeline, features, pairs.line, self.screen.codes)
         return {
-            "majority-class": tuple(majority[where].tolist()),
+            model_scores.MAJORITY_CLASS: (majority,) * int(where.sum()),
             TISSUE_DRUG_MEAN: tuple(by_tissue[where].tolist()),
-            "permuted-labels": tuple(most_probable(shares)[where].tolist()),
+            model_scores.PERMUTED_LABELS: tuple(
+                np.asarray(CLASSES)[shares.argmax(axis=1)][where].tolist()
+            ),
         }
-
-    def _cut(self) -> tuple[str, ...]:
-        screen, lines = self.screen, np.unique(self.screen.pairs.line)
-        profiles = screen.features[EXPRESSION][lines]
-        return cut_duplicates(screen.ids[lines], profiles, self.line_folds[lines])
-
-    def _scores(self, truth: Labels, predicted: Labels, rows: Mask) -> dict[str, Interval]:
-        scores = classification_scores(
-            truth[rows], predicted[rows], self.groups[rows], METRICS, seed=self.seed
-        )
-        return {name: interval_of(score) for name, score in scores.items()}
 
     def response_scores(self, rows: Mask, naive: Floats) -> dict[str, Interval]:
         """Scores of the predicted responses of these pairs, beyond `naive`, in ln(µM)."""
-        pairs, unseen = self.screen.pairs.take(rows), self.unseen
-        covered = unseen.covers(self.screen.pairs.value)[rows]
-        scores = response_scores(
-            pairs, unseen.prediction[rows], naive[rows], covered, self.groups[rows], seed=self.seed
-        )
-        return {name: interval_of(score) for name, score in scores.items()}
+        pairs, unseen = self.screen.pairs, self.unseen
+        covered = unseen.covers(pairs.value)[rows]
+        inputs = pairs.take(rows), unseen.prediction[rows], naive[rows], covered, self.groups[rows]
+        return response_scores(*inputs, seed=self.seed)
 
     @cached_property
     def naive(self) -> Floats:
@@ -290,16 +252,15 @@ class DrugRetraining:
         return out_of_fold(DRUG_MEAN, self.screen.pairs, self.folds, ~self.out)
 
     @property
-    def folds(self) -> Folds:
+    def folds(self) -> splits.Folds:
         """Fold of each pair; the holdout is the fold after the last."""
-        folds: Folds = self.line_folds[self.screen.pairs.line]
-        return folds
+        return self.line_folds[self.screen.pairs.line]
 
     def _gain(self, seen: Mask) -> Interval | None:
         predicted = {each.representation: result.predicted for each, result in self.alone.items()}
         if not {BOTH, EXPRESSION} <= set(predicted):
             return None
-        return paired_difference(
+        return model_scores.paired_difference(
             self.rows.labels[seen],
             predicted[BOTH][seen],
             predicted[EXPRESSION][seen],

@@ -12,9 +12,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from genept.embeddings import embedding_matrix
+from genept.models.confidence import LEAST_MEASURED
 from genept.models.diagnosis import STEPS
-from genept.models.domain import LEAST_MEASURED
 from genept.models.drug_response.pipeline import WithinDrug, predict_pairs
 from genept.models.evidence import ModelManifest
 from genept.models.registry import ModelRegistry
@@ -25,8 +24,11 @@ from genept.models.serving import (
     BulkCollection,
     Served,
     VectorsOfSpace,
+    published,
+    space_vectors,
 )
-from genept.models.user_samples import Features, Samples
+from genept.models.stored_models import LIBRARIES
+from genept.models.user_samples import Samples
 from genept.storage import Lake, NewPart, Origin, Part
 
 UNMEASURED: Final = "unmeasured_drug_responses"
@@ -34,7 +36,7 @@ UNMEASURED: Final = "unmeasured_drug_responses"
 
 TOO_FEW_LINES: Final = "too few training lines for this drug"
 _CODE: Final = (
-    "genept.models.domain",
+    "genept.models.confidence",
     "genept.models.drug_response.pipeline",
     "genept.models.drug_response.drug_serving",
     "genept.models.user_samples",
@@ -42,7 +44,6 @@ _CODE: Final = (
     "genept.embeddings",
     "genept.schema.tables",
 )
-_LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
 
 def predict_drugs(served: Served, samples: Samples, vectors: VectorsOfSpace) -> pl.DataFrame:
@@ -73,9 +74,10 @@ def predict_drugs(served: Served, samples: Samples, vectors: VectorsOfSpace) -> 
     head: WithinDrug = served.model.pipeline.named_steps[STEPS[2]]
     n, k = len(samples.ids), len(head.codes_)
     line, drug = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
-    response, reach, few = predict_pairs(served.model.pipeline, features, line, head.codes_[drug])
+    codes = head.codes_[drug]
+    response, reach, few, _ = predict_pairs(served.model.pipeline, features, line, codes)
     reason = np.select(
-        [np.full(n * k, measured < LEAST_MEASURED), distances[line] > 1, few],
+        [measured < LEAST_MEASURED, distances[line] > 1, few],
         [TOO_FEW_GENES, UNLIKE, TOO_FEW_LINES],
         ANSWERED,
     )
@@ -88,7 +90,7 @@ def predict_drugs(served: Served, samples: Samples, vectors: VectorsOfSpace) -> 
             "high": response + reach,
             "difference": response - head.mean_[drug],
             "distance": distances[line],
-            "genes_measured": np.full(n * k, measured),
+            "genes_measured": measured,
             "abstained": reason != ANSWERED,
             "reason": reason,
         }
@@ -135,10 +137,14 @@ def unmeasured_responses(
         def compute(
             collection: BulkCollection = collection, known: Sequence[Part] = known
         ) -> list[NewPart]:
-            rows = _unmeasured(lake, Served.of(registry, manifest), collection, known, vectors)
+            served, keys = Served.of(registry, manifest), ["observation_id", "drug_id"]
+            samples = collection.samples(lake)
+            rows = predict_drugs(served, samples, lambda _: space_vectors(lake, vectors))
+            if known:
+                rows = rows.join(lake.read(list(known), keys), on=keys, how="anti")
             if not len(rows):
                 return []
-            return [NewPart(UNMEASURED, rows, (manifest.model, collection.id))]
+            return [published(manifest, collection, UNMEASURED, rows.sort(keys))]
 
         inputs = {
             "model": manifest.stored_sha256,
@@ -147,28 +153,9 @@ def unmeasured_responses(
             **{f"expression {n}": part.sha256 for n, part in enumerate(collection.expression)},
             **{f"measured {n}": part.sha256 for n, part in enumerate(known)},
         }
-        origin = Origin(_CODE, inputs, {"unit": collection.unit}, _LIBRARIES)
+        origin = Origin(_CODE, inputs, {"unit": collection.unit}, LIBRARIES)
         try:
             parts += lake.build(f"{UNMEASURED}/{manifest.model}/{collection.id}", origin, compute)
         except ValueError as error:
             skipped[f"{manifest.model}, {collection.id}"] = str(error)
     return parts, skipped
-
-
-def _unmeasured(
-    lake: Lake, served: Served, collection: BulkCollection, known: Sequence[Part], vectors: Part
-) -> pl.DataFrame:
-    def gene_vectors(_: str) -> tuple[list[str], Features]:
-        table = lake.read_arrow(vectors, ["ensembl_gene_id", "embedding"])
-        return table["ensembl_gene_id"].to_pylist(), embedding_matrix(table)
-
-    rows = predict_drugs(served, collection.samples(lake), gene_vectors)
-    keys = ["observation_id", "drug_id"]
-    if known:
-        rows = rows.join(lake.read(list(known), keys), on=keys, how="anti")
-    return rows.select(
-        pl.lit(served.manifest.model).alias("model"),
-        pl.lit(served.manifest.version).alias("model_version"),
-        pl.lit(collection.id).alias("collection_id"),
-        pl.all(),
-    ).sort(keys)

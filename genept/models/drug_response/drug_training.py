@@ -12,23 +12,23 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+from sklearn.metrics import root_mean_squared_error
 
-from genept.embeddings import BOTH, EXPRESSION, CollectionParts, representation_name
+from genept.embeddings import BOTH, EXPRESSION, representation_name
 from genept.models.drug_response.drug_retraining import DrugRetraining
-from genept.models.drug_response.evaluation import compare_representations
+from genept.models.drug_response.evaluation import N_FOLDS, compare_representations
 from genept.models.drug_response.predictors import NAIVE
 from genept.models.drug_response.screens import EMBEDDING, Screen
 from genept.models.evidence import Interval
-from genept.models.registry import ModelRegistry
+from genept.models.model_scores import score_rows
 from genept.models.splits import ANY, FrozenFolds, Holdout, Regime, Rows
-from genept.models.training import CODE, LIBRARIES, SEED, Retraining, Training, train
-from genept.storage import Lake, NewPart, Origin, Part
-from genept.text.embedders import Space
+from genept.models.stored_models import LIBRARIES
+from genept.models.training import CODE, SEED, Training
+from genept.storage import NewPart, Origin, Part
 
 PREFIX: Final = "drug-response-"
 """Begins the names of drug-response models; the id of the screen follows."""
 
-LABEL: Final = "sensitivity to each drug"
 SELECTED: Final = "selected"
 LIMITS: Final = (
     "Sensitive means a response below the drug's mean over the training lines.",
@@ -53,63 +53,9 @@ def is_drug_model(model: str) -> bool:
     return model.startswith(PREFIX)
 
 
-def train_drug_response(
-    lake: Lake,
-    collection: str,
-    unit: str,
-    space: Space,
-    parts: CollectionParts,
-    responses: Part,
-    registry: ModelRegistry,
-    caveats: tuple[str, ...] = (),
-) -> Retraining:
-    """Train the model of a screen unless this version exists, and promote it if it passes the gate.
-
-    Parameters
-    ----------
-    lake
-        Where the data are read from.
-    collection, unit
-        Id of the collection of cell lines, and the unit of its expression.
-    space
-        Embedding space to combine with expression.
-    parts
-        Tables of the collection.
-    responses
-        Part of table ``drug_responses``.
-    registry
-        Where models are kept.
-    caveats
-        Sentences on the data for the card.
-
-    Returns
-    -------
-    Retraining
-        Parts of ``drug_response_predictions``, ``model_evaluations``, ``model_folds`` and
-        ``gate_verdicts``, and a summary.
-
-    Raises
-    ------
-    HoldoutReadError
-        If a group of cell lines lies on both sides of the holdout.
-    """
-    training = DrugTraining(
-        lake=lake,
-        model=f"{PREFIX}{collection}",
-        collection=collection,
-        label=LABEL,
-        unit=unit,
-        space=space,
-        parts=parts,
-        caveats=(*caveats, *LIMITS),
-        responses=responses,
-    )
-    return train(lake, registry, training)
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DrugTraining(Training):
-    """One screen on one state of the data.
+    """One screen on one state of the data; its tables are those of predictions and of their scores.
 
     Parameters
     ----------
@@ -118,6 +64,21 @@ class DrugTraining(Training):
     """
 
     responses: Part
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return f"{PREFIX}{self.collection}"
+
+    @property
+    def label(self) -> str:
+        """What it predicts of a cell line."""
+        return "sensitivity to each drug"
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Sentences on the data and on this kind of model, for the card."""
+        return (*self.caveats, *LIMITS)
 
     @cached_property
     def origin(self) -> Origin:
@@ -130,9 +91,8 @@ class DrugTraining(Training):
     def screen(self) -> Screen:
         """The screen with its features."""
         name = representation_name(self.space)
-        return Screen(
-            self.lake, self.collection, self.unit, self.parts, self.responses, space=name, smiles={}
-        )
+        read = (self.lake, self.collection, self.unit, self.parts, self.responses)
+        return Screen(*read, space=name, smiles={})
 
     @cached_property
     def fit(self) -> DrugRetraining:
@@ -185,43 +145,32 @@ class DrugTraining(Training):
 
     def _compared(self) -> pl.DataFrame:
         """Every representation under the same ridge on the same folds, beside its controls."""
-        views = self.screen.views
+        views, rows = self.screen.views, self.screen.rows
         features = {**self.screen.features, **views.spaces}
         features.pop(EMBEDDING)
-        return compare_representations(
-            self.screen.rows,
-            features,
-            published=BOTH,
-            controls=[*views.controls, EXPRESSION],
-            model=self.model,
-            version=self.version,
-            cohort=self.collection,
-            seed=SEED,
+        controls = [*views.controls, EXPRESSION]
+        scores = compare_representations(
+            rows, features, published=BOTH, controls=controls, seed=SEED
         )
+        return self.evaluations(scores, f"leave-cell-line-out-{N_FOLDS}-fold-seed-{SEED}")
 
     def _evaluations(self) -> pl.DataFrame:
         """The model itself, out of fold and on the holdout; the naive predictors on the holdout."""
-        fit, seen = self.fit, ~self.fit.out
+        fit, pairs, seen = self.fit, self.screen.rows.pairs, ~self.fit.out
         n = len(np.unique(fit.folds[seen]))
-        # `_compared` scores all lines: a split of its own keeps the two from being compared.
-        split = f"leave-cell-line-out-of-training-{n}-fold-seed-{SEED}"
-        held_out = f"holdout-{self.holdout.sha256[:12]}"
-        rows = [
-            self.evaluation_row(SELECTED, metric, score, split, is_control=False)
-            for metric, score in fit.response_scores(seen, fit.naive).items()
-        ]
-        rows += [
-            self.evaluation_row(SELECTED, f"holdout_{metric}", score, held_out, is_control=False)
-            for metric, score in fit.evidence.scores.items()
-        ]
-        pairs = self.screen.rows.pairs
+        trained = score_rows(fit.response_scores(seen, fit.naive), SELECTED, is_control=False)
+        held_out = score_rows(fit.evidence.scores, SELECTED, is_control=False, prefix="holdout_")
         for name, predict in NAIVE.items():
-            predicted = predict(pairs, seen)[fit.out]
-            error = float(np.sqrt(((pairs.value[fit.out] - predicted) ** 2).mean()))
-            rmse = Interval(value=error, n=len(predicted))
-            rows.append(self.evaluation_row(name, "holdout_rmse", rmse, held_out, is_control=True))
-        overrides = {"ci_low": pl.Float64, "ci_high": pl.Float64}
-        return pl.DataFrame(rows, schema_overrides=overrides)
+            error = root_mean_squared_error(pairs.value[fit.out], predict(pairs, seen)[fit.out])
+            rmse = {"holdout_rmse": Interval(value=error, n=int(fit.out.sum()))}
+            held_out += score_rows(rmse, name, is_control=True)
+        return pl.concat(
+            [
+                # `_compared` scores all lines: a split of its own keeps the two apart.
+                self.evaluations(trained, f"leave-cell-line-out-of-training-{n}-fold-seed-{SEED}"),
+                self.evaluations(held_out, f"holdout-{self.holdout.sha256[:12]}"),
+            ]
+        )
 
     def _folds(self) -> pl.DataFrame:
         rows = self.screen.rows

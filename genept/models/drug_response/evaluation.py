@@ -7,16 +7,14 @@ are kept apart in the full benchmark is in `genept.models.drug_response.regimes`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from genept.benchmarks.metrics import (
     Floats,
-    Score,
     StratifiedSpearman,
     bootstrap_totals,
     group_codes,
@@ -32,9 +30,12 @@ from genept.models.drug_response.screen_rows import (
     predict_drug_mean,
     predict_representation,
 )
+from genept.models.evidence import Interval
+from genept.models.model_scores import score_rows
 from genept.models.splits import grouped_folds
 
 N_RESAMPLES: Final = 100
+N_FOLDS: Final = 5
 PERMUTED_FEATURES: Final = "permuted-features"
 _TINY: Final = 1e-9
 
@@ -62,7 +63,7 @@ class StratifiedPearson:
 
 def per_drug_scores(
     measured: Floats, predicted: Floats, drug: NDArray[Any], groups: NDArray[Any], *, seed: int
-) -> dict[str, Score]:
+) -> dict[str, Interval]:
     """Median over drugs of both correlations over lines, with 95 % intervals over groups.
 
     Drugs with the same prediction for all lines are left out. A metric that is undefined for
@@ -76,7 +77,7 @@ def per_drug_scores(
         return {}
     codes, n_groups = group_codes(groups)
     rows = (measured[kept], predicted[kept], drug[kept])
-    scores: dict[str, Score] = {}
+    scores: dict[str, Interval] = {}
     for name, within in (
         ("pearson", StratifiedPearson(*rows)),
         ("spearman", StratifiedSpearman(*rows)),
@@ -90,8 +91,10 @@ def per_drug_scores(
             )
             for drawn in group_draws(n_groups, N_RESAMPLES, seed)
         ]
-        interval = percentiles(medians, 0.95)
-        scores[f"median_per_drug_{name}"] = Score(float(value), *interval, len(measured))
+        low, high = percentiles(medians, 0.95)
+        scores[f"median_per_drug_{name}"] = Interval(
+            value=float(value), low=low, high=high, n=len(measured)
+        )
     return scores
 
 
@@ -103,7 +106,7 @@ def pooled_scores(
     groups: NDArray[Any],
     *,
     seed: int,
-) -> dict[str, Score]:
+) -> dict[str, Interval]:
     """Scores over all pairs: ``normalised_pearson``, ``rmse`` and ``interval_coverage``.
 
     ``normalised_pearson`` correlates what is left of truth and prediction after `naive`; it is 0
@@ -123,15 +126,20 @@ def pooled_scores(
     n = len(measured)
     squares = (measured - predicted) ** 2
     sums = np.stack([np.ones(n), squares, covered], axis=1)
+
+    def score(value: float, of_totals: Callable[[Floats], Floats]) -> Interval:
+        low, high = bootstrap_totals(of_totals, sums, groups, seed=seed)
+        return Interval(value=value, low=low, high=high, n=n)
+
     left = predicted - naive
-    pearson = Score(0.0, None, None, n)
+    pearson = Interval(value=0.0, n=n)
     if np.ptp(left) > _TINY:
-        pearson = pearson_score(measured - naive, left, groups, seed=seed)
-    low, high = bootstrap_totals(lambda t: np.sqrt(t[:, 1] / t[:, 0]), sums, groups, seed=seed)
-    rmse = Score(float(np.sqrt(squares.mean())), low, high, n)
-    low, high = bootstrap_totals(lambda t: t[:, 2] / t[:, 0], sums, groups, seed=seed)
-    coverage = Score(float(covered.mean()), low, high, n)
-    return {"normalised_pearson": pearson, "rmse": rmse, "interval_coverage": coverage}
+        pearson = Interval.of(pearson_score(measured - naive, left, groups, seed=seed))
+    return {
+        "normalised_pearson": pearson,
+        "rmse": score(float(np.sqrt(squares.mean())), lambda t: np.sqrt(t[:, 1] / t[:, 0])),
+        "interval_coverage": score(float(covered.mean()), lambda t: t[:, 2] / t[:, 0]),
+    }
 
 
 def response_scores(
@@ -142,44 +150,10 @@ def response_scores(
     groups: NDArray[Any],
     *,
     seed: int,
-) -> dict[str, Score]:
+) -> dict[str, Interval]:
     """Every metric of one prediction: those over all pairs, and medians over drugs."""
     pooled = pooled_scores(pairs.value, predicted, naive, covered, groups, seed=seed)
     return pooled | per_drug_scores(pairs.value, predicted, pairs.drug, groups, seed=seed)
-
-
-def score_rows(
-    scores: Mapping[str, Score], representation: str, *, is_control: bool, prefix: str = ""
-) -> list[dict[str, Any]]:
-    """Scores as rows of table ``model_evaluations``, without model, cohort and split."""
-    return [
-        {
-            "representation": representation,
-            "metric": prefix + metric,
-            "value": score.value,
-            "ci_low": score.ci_low,
-            "ci_high": score.ci_high,
-            "n": score.n,
-            "is_control": is_control,
-        }
-        for metric, score in scores.items()
-    ]
-
-
-def evaluation_rows(
-    rows: list[dict[str, Any]], *, model: str, version: str, cohort: str, split: str
-) -> pl.DataFrame:
-    """Rows of table ``model_evaluations`` from those of `score_rows`."""
-    overrides = {"ci_low": pl.Float64, "ci_high": pl.Float64}
-    return pl.DataFrame(rows, schema_overrides=overrides).select(
-        pl.lit(model).alias("model"),
-        pl.lit(version).alias("model_version"),
-        "representation",
-        pl.lit(cohort).alias("cohort"),
-        "metric",
-        pl.lit(split).alias("split"),
-        pl.exclude("representation", "metric"),
-    )
 
 
 def compare_representations(
@@ -188,12 +162,8 @@ def compare_representations(
     *,
     published: str,
     controls: Collection[str],
-    model: str,
-    version: str,
-    cohort: str,
     seed: int,
-    n_folds: int = 5,
-) -> pl.DataFrame:
+) -> list[dict[str, Any]]:
     """Score every representation and its controls by the same ridge on the same folds.
 
     ``median_per_drug_spearman`` is of what the drug's mean leaves, and leaves out drugs for which
@@ -210,8 +180,8 @@ def compare_representations(
 
     Returns
     -------
-    pl.DataFrame
-        Rows of ``model_evaluations``.
+    list of dict
+        Rows as of `score_rows`.
     """
     absent = {published, *controls} - set(representations)
     if absent:
@@ -220,29 +190,23 @@ def compare_representations(
         )
     order = np.random.default_rng(seed).permutation(len(screen.ids))
     features = {**representations, PERMUTED_FEATURES: representations[published][order]}
-    folds = grouped_folds(screen.members, None, n_folds, seed)
+    folds = grouped_folds(screen.members, None, N_FOLDS, seed)
     results = {
         name: predict_representation(screen, matrix, folds, seed=seed)
         for name, matrix in features.items()
     }
     mean = results[DRUG_MEAN] = predict_drug_mean(screen, folds)
     control = {*controls, DRUG_MEAN, PERMUTED_FEATURES}
-    rows = [
-        row
-        for name, result in results.items()
-        for row in score_rows(
-            comparison_scores(screen, result, mean.prediction, seed=seed),
-            name,
-            is_control=name in control,
-        )
-    ]
-    split = f"leave-cell-line-out-{n_folds}-fold-seed-{seed}"
-    return evaluation_rows(rows, model=model, version=version, cohort=cohort, split=split)
+    rows: list[dict[str, Any]] = []
+    for name, result in results.items():
+        scores = comparison_scores(screen, result, mean.prediction, seed=seed)
+        rows += score_rows(scores, name, is_control=name in control)
+    return rows
 
 
 def comparison_scores(
     screen: ScreenRows, result: OutOfFold, naive: Floats, *, seed: int
-) -> dict[str, Score]:
+) -> dict[str, Interval]:
     """Scores of one representation; without a Spearman correlation where it is the drug's mean."""
     pairs = screen.pairs
     groups = np.asarray(screen.members)[pairs.line]
@@ -260,4 +224,4 @@ def comparison_scores(
         seed=seed,
     )
     first = {"normalised_pearson": scores.pop("normalised_pearson")}
-    return first | {"median_per_drug_spearman": spearman} | scores
+    return first | {"median_per_drug_spearman": Interval.of(spearman)} | scores

@@ -51,11 +51,6 @@ def drug_codes(drugs: Sequence[str]) -> Floats:
     return np.array(codes, dtype=np.float64)
 
 
-def pair_features(lines: Matrix, codes: Floats) -> Matrix:
-    """Rows of pairs: the features of each pair's line, and its drug's code."""
-    return np.hstack([lines, codes[:, None].astype(np.float32)])
-
-
 @dataclass(frozen=True)
 class Ridge:
     """A ridge regression: deviations from the mean of `y` are ``(Z - centre) @ coefficients``.
@@ -256,30 +251,17 @@ def fit_pipeline(
     return Pipeline(list(zip(STEPS, (OfLines(scale), OfLines(components), head), strict=True)))
 
 
-def prepared(pipeline: Pipeline, features: Matrix) -> Floats:
-    """Components of lines, as the Pipeline's head reads them."""
-    scale, components = (pipeline.named_steps[name].step for name in STEPS[:2])
-    with threadpool_limits(1):
-        Z: Floats = components.transform(scale.transform(features.astype(np.float64)))
-    return Z
-
-
 def predict_pairs(
     pipeline: Pipeline, features: Matrix, line: npt.NDArray[np.intp], codes: Floats
-) -> tuple[Floats, Floats, Mask]:
-    """Response, half width of the interval, and abstention of pairs of lines and drugs.
+) -> tuple[Floats, Floats, Mask, Floats]:
+    """Response, half width of the interval, abstention, and shares of pairs of lines and drugs.
 
+    Shares are the probabilities to be resistant and sensitive, not calibrated, shape (pairs, 2).
     Every line is transformed once, whatever the number of its drugs.
     """
-    Z = np.hstack([prepared(pipeline, features)[line], codes[:, None]])
+    scale, components = (pipeline.named_steps[name].step for name in STEPS[:2])
+    with threadpool_limits(1):
+        prepared = components.transform(scale.transform(features.astype(np.float64)))
+    Z = np.hstack([prepared[line], codes[:, None]])
     head: WithinDrug = pipeline.named_steps[STEPS[2]]
-    return head.predict(Z), head.reach(Z), head.abstains(Z)
-
-
-def pair_shares(
-    pipeline: Pipeline, features: Matrix, line: npt.NDArray[np.intp], codes: Floats
-) -> Floats:
-    """Probabilities that pairs are resistant and sensitive, not calibrated, shape (pairs, 2)."""
-    Z = np.hstack([prepared(pipeline, features)[line], codes[:, None]])
-    shares: Floats = pipeline.named_steps[STEPS[2]].predict_proba(Z)
-    return shares
+    return head.predict(Z), head.reach(Z), head.abstains(Z), head.predict_proba(Z)

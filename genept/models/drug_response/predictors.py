@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import MultiTaskElasticNet, RidgeCV
@@ -20,13 +19,12 @@ from sklearn.multioutput import MultiOutputRegressor
 Floats = NDArray[np.float64]
 
 Codes = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+Matrix = NDArray[np.float32]
 
 MEAN_EFFECTS: Final = "mean-effects"
-
 DRUG_MEAN: Final = "drug-mean"
-
 TISSUE_DRUG_MEAN: Final = "tissue-drug-mean"
-
 LINE_MEAN: Final = "cell-line-mean"
 
 
@@ -42,12 +40,16 @@ class ResponsePairs:
     tissue: Codes
     value: Floats
 
-    def take(self, rows: NDArray[np.bool_]) -> ResponsePairs:
+    def take(self, rows: Mask) -> ResponsePairs:
         """Some of the pairs."""
         return ResponsePairs(self.line[rows], self.drug[rows], self.tissue[rows], self.value[rows])
 
 
-def _means(codes: Codes, train: NDArray[np.bool_], values: Floats, otherwise: Floats) -> Floats:
+Naive = Callable[[ResponsePairs, Mask], Floats]
+"""From the training pairs to a prediction of every pair."""
+
+
+def _means(codes: Codes, train: Mask, values: Floats, otherwise: Floats) -> Floats:
     """Mean over the training pairs of each pair's own code; `otherwise` where there are none."""
     n = int(codes.max()) + 1
     counts = np.bincount(codes[train], minlength=n)
@@ -56,49 +58,46 @@ def _means(codes: Codes, train: NDArray[np.bool_], values: Floats, otherwise: Fl
     return np.where(counts[codes] > 0, means[codes], otherwise)
 
 
-def _global(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
+def _global(pairs: ResponsePairs, train: Mask) -> Floats:
     return np.full(len(pairs.value), pairs.value[train].mean())
 
 
-def _drug(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
-    return _means(pairs.drug, train, pairs.value, _global(pairs, train))
+def _mean_of(field: str) -> Naive:
+    """Mean over the training pairs of the same line, drug or tissue; else over all of them."""
+    return lambda pairs, train: _means(
+        getattr(pairs, field), train, pairs.value, _global(pairs, train)
+    )
 
 
-def _line(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
-    return _means(pairs.line, train, pairs.value, _global(pairs, train))
+_drug, _line = _mean_of("drug"), _mean_of("line")
 
 
-def _tissue(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
-    return _means(pairs.tissue, train, pairs.value, _global(pairs, train))
-
-
-def _tissue_drug(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
+def _tissue_drug(pairs: ResponsePairs, train: Mask) -> Floats:
     both = pairs.tissue * (int(pairs.drug.max()) + 1) + pairs.drug
     return _means(both, train, pairs.value, _drug(pairs, train))
 
 
-def _mean_effects(pairs: ResponsePairs, train: NDArray[np.bool_]) -> Floats:
+def _mean_effects(pairs: ResponsePairs, train: Mask) -> Floats:
     """Global mean, plus the line's and the drug's deviations from it, where they are known."""
-    overall = _global(pairs, train)
-    return _drug(pairs, train) + _line(pairs, train) - overall
+    return _drug(pairs, train) + _line(pairs, train) - _global(pairs, train)
 
 
-NAIVE: Final[dict[str, Callable[[ResponsePairs, NDArray[np.bool_]], Floats]]] = {
+NAIVE: Final[dict[str, Naive]] = {
     "global-mean": _global,
     DRUG_MEAN: _drug,
     LINE_MEAN: _line,
-    "tissue-mean": _tissue,
+    "tissue-mean": _mean_of("tissue"),
     TISSUE_DRUG_MEAN: _tissue_drug,
     MEAN_EFFECTS: _mean_effects,
 }
-"""By name, from the training pairs to a prediction of every pair."""
+"""By name."""
 
 
 def out_of_fold(
     name: str,
     pairs: ResponsePairs,
     folds: NDArray[np.int64],
-    train: NDArray[np.bool_] | None = None,
+    train: Mask | None = None,
 ) -> Floats:
     """A naive prediction of each pair from the other folds.
 
@@ -109,7 +108,7 @@ def out_of_fold(
     folds
         Fold of each pair.
     train
-        ResponsePairs that may be read; the others are predicted from all of these. By default all.
+        Pairs that may be read; the others are predicted from all of these. By default all.
     """
     seen = np.ones(len(folds), dtype=np.bool_) if train is None else train
     predicted = np.empty(len(folds)) if seen.all() else NAIVE[name](pairs, seen)
@@ -129,33 +128,23 @@ NewModel = Callable[[int, float], Any]
 """From a seed and the components' mean sum of squares to an unfitted estimator."""
 
 
-def _ridge(_: int, unit: float) -> Any:
-    return RidgeCV(alphas=PENALTIES * unit)
-
-
-def _elastic_net(_: int, __: float) -> Any:
-    return MultiTaskElasticNet(alpha=1.0, l1_ratio=0.5, max_iter=5000)
-
-
-def _random_forest(seed: int, _: float) -> Any:
-    return RandomForestRegressor(
-        100, min_samples_leaf=3, max_features=0.3, random_state=seed, n_jobs=1
-    )
-
-
-def _boosted(seed: int, _: float) -> Any:
-    return MultiOutputRegressor(
-        HistGradientBoostingRegressor(
-            max_iter=60, max_depth=3, early_stopping=False, random_state=seed
-        )
-    )
-
-
 MODELS: Final[dict[str, tuple[NewModel, int]]] = {
-    "ridge": (_ridge, 100),
-    "elastic-net": (_elastic_net, 8),
-    "random-forest": (_random_forest, 8),
-    "boosted": (_boosted, 8),
+    "ridge": (lambda _, unit: RidgeCV(alphas=PENALTIES * unit), 100),
+    "elastic-net": (lambda *_: MultiTaskElasticNet(alpha=1.0, l1_ratio=0.5, max_iter=5000), 8),
+    "random-forest": (
+        lambda seed, _: RandomForestRegressor(
+            100, min_samples_leaf=3, max_features=0.3, random_state=seed, n_jobs=1
+        ),
+        8,
+    ),
+    "boosted": (
+        lambda seed, _: MultiOutputRegressor(
+            HistGradientBoostingRegressor(
+                max_iter=60, max_depth=3, early_stopping=False, random_state=seed
+            )
+        ),
+        8,
+    ),
 }
 """By name, with how many factors it predicts. The ridge chooses its penalty by leave-one-out
 error on the training units; the others' settings were fixed before any test fold was seen."""
@@ -194,12 +183,12 @@ class Factors:
         Factors × others.
     """
 
-    seen: NDArray[np.bool_]
+    seen: Mask
     scores: Floats
     axes: Floats
 
     @classmethod
-    def of(cls, table: Floats, seen: NDArray[np.bool_]) -> Factors:
+    def of(cls, table: Floats, seen: Mask) -> Factors:
         """Factors of the rows that are `seen`; no other row is read.
 
         Parameters
@@ -233,14 +222,9 @@ def predict_table(name: str, components: Floats, factors: Factors, *, seed: int)
 
 
 RADIUS: Final = 2
-
 N_BITS: Final = 1024
-
 FINGERPRINTS: Final = "drug-fingerprints"
-
 IDENTITY: Final = "drug-identity"
-
-Matrix = npt.NDArray[np.float32]
 
 
 def has_rdkit() -> bool:
@@ -248,7 +232,7 @@ def has_rdkit() -> bool:
     return find_spec("rdkit") is not None
 
 
-def drug_features(drugs: Sequence[str], smiles: Mapping[str, str]) -> tuple[str, Matrix, list[str]]:
+def drug_features(drugs: Sequence[str], smiles: Mapping[str, str]) -> tuple[str, Matrix]:
     """Features of drugs: fingerprints, or their identity where there are none.
 
     Parameters
@@ -258,26 +242,16 @@ def drug_features(drugs: Sequence[str], smiles: Mapping[str, str]) -> tuple[str,
 
     Returns
     -------
-    representation, features, without
-        What the features are; drugs × bits; and the drugs without a readable structure,
-        which get the mean of the others.
+    representation, features
+        What the features are; drugs × bits. A drug without a readable structure has the mean of
+        the others.
     """
-    if not smiles or not has_rdkit():
-        return IDENTITY, np.eye(len(drugs), dtype=np.float32), list(drugs)
-    features = np.full((len(drugs), N_BITS), np.nan, dtype=np.float32)
-    for row, drug in enumerate(drugs):
-        bits = _fingerprint(smiles[drug]) if drug in smiles else None
-        if bits is not None:
-            features[row] = bits
-    missing = np.isnan(features[:, 0])
-    if missing.all():
-        return IDENTITY, np.eye(len(drugs), dtype=np.float32), list(drugs)
-    features[missing] = features[~missing].mean(axis=0)
-    return (
-        FINGERPRINTS,
-        features,
-        [drug for drug, is_missing in zip(drugs, missing, strict=True) if is_missing],
-    )
+    if smiles and has_rdkit():
+        bits = [_fingerprint(smiles[drug]) if drug in smiles else None for drug in drugs]
+        if readable := [each for each in bits if each is not None]:
+            mean = np.mean(readable, axis=0)
+            return FINGERPRINTS, np.stack([mean if each is None else each for each in bits])
+    return IDENTITY, np.eye(len(drugs), dtype=np.float32)
 
 
 def _fingerprint(smiles: str) -> Matrix | None:

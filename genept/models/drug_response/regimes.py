@@ -16,8 +16,14 @@ from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 from genept.embeddings import EXPRESSION
-from genept.models.drug_response.evaluation import PERMUTED_FEATURES, response_scores, score_rows
-from genept.models.drug_response.pipeline import COVERAGE, drug_codes, fit_pipeline, predict_pairs
+from genept.models import splits
+from genept.models.drug_response.evaluation import PERMUTED_FEATURES, response_scores
+from genept.models.drug_response.pipeline import (
+    conformal_quantile,
+    drug_codes,
+    fit_pipeline,
+    predict_pairs,
+)
 from genept.models.drug_response.predictors import (
     DRUG_MEAN,
     LINE_MEAN,
@@ -30,27 +36,19 @@ from genept.models.drug_response.predictors import (
     predict_table,
 )
 from genept.models.drug_response.screen_rows import ScreenRows
-from genept.models.splits import (
-    Folds,
-    FrozenFolds,
-    Regime,
-    drug_folds,
-    grouped_folds,
-    observation_folds,
-    pair_folds,
-)
+from genept.models.model_scores import score_rows
 
 REGIMES: Final = (
-    Regime.RANDOM_PAIRS,
-    Regime.LEAVE_CELL_LINE_OUT,
-    Regime.LEAVE_TISSUE_OUT,
-    Regime.LEAVE_DRUG_OUT,
+    splits.Regime.RANDOM_PAIRS,
+    splits.Regime.LEAVE_CELL_LINE_OUT,
+    splits.Regime.LEAVE_TISSUE_OUT,
+    splits.Regime.LEAVE_DRUG_OUT,
 )
 KNOWN: Final = {
-    Regime.RANDOM_PAIRS: MEAN_EFFECTS,
-    Regime.LEAVE_CELL_LINE_OUT: DRUG_MEAN,
-    Regime.LEAVE_TISSUE_OUT: DRUG_MEAN,
-    Regime.LEAVE_DRUG_OUT: LINE_MEAN,
+    splits.Regime.RANDOM_PAIRS: MEAN_EFFECTS,
+    splits.Regime.LEAVE_CELL_LINE_OUT: DRUG_MEAN,
+    splits.Regime.LEAVE_TISSUE_OUT: DRUG_MEAN,
+    splits.Regime.LEAVE_DRUG_OUT: LINE_MEAN,
 }
 """Naive prediction that the models add to, by regime. The mean of what is left out, line or drug,
 is not subtracted: a model fitted to what both means leave could not learn it from the features."""
@@ -58,32 +56,19 @@ N_COMPONENTS: Final = 100
 
 
 def regime_folds(
-    regime: Regime,
-    lines: NDArray[np.str_],
-    groups: NDArray[np.str_],
-    tissues: NDArray[np.str_],
-    drugs: NDArray[np.str_],
-    pairs: ResponsePairs,
-    *,
-    n_folds: int,
-    seed: int,
-) -> tuple[FrozenFolds, Folds]:
-    """The frozen folds of a regime, and the fold of each pair.
-
-    Parameters
-    ----------
-    lines, groups, tissues
-        Of each line; `drugs` are the names that ``pairs.drug`` counts.
-    """
-    if regime is Regime.RANDOM_PAIRS:
-        frozen = pair_folds(lines[pairs.line], drugs[pairs.drug], n_folds=n_folds, seed=seed)
+    regime: splits.Regime, screen: ScreenRows, *, n_folds: int, seed: int
+) -> tuple[splits.FrozenFolds, splits.Folds]:
+    """The frozen folds of a regime, and the fold of each pair."""
+    ids, drugs, pairs = screen.ids, screen.drugs, screen.pairs
+    if regime is splits.Regime.RANDOM_PAIRS:
+        frozen = splits.pair_folds(ids[pairs.line], drugs[pairs.drug], n_folds=n_folds, seed=seed)
         return frozen, frozen.folds
-    if regime is Regime.LEAVE_DRUG_OUT:
-        frozen = drug_folds(drugs.tolist(), n_folds=n_folds, seed=seed)
+    if regime is splits.Regime.LEAVE_DRUG_OUT:
+        frozen = splits.drug_folds(drugs.tolist(), n_folds=n_folds, seed=seed)
         return frozen, frozen.folds[pairs.drug]
-    by_tissue = tissues if regime is Regime.LEAVE_TISSUE_OUT else None
-    frozen = observation_folds(
-        lines, groups, n_folds=n_folds, seed=seed, leave_out=by_tissue, regime=regime
+    by_tissue = screen.tissues if regime is splits.Regime.LEAVE_TISSUE_OUT else None
+    frozen = splits.observation_folds(
+        ids, screen.groups, n_folds=n_folds, seed=seed, leave_out=by_tissue, regime=regime
     )
     return frozen, frozen.folds[pairs.line]
 
@@ -97,9 +82,11 @@ class RegimeTest:
         Fold of each pair.
     """
 
-    def __init__(self, regime: Regime, pairs: ResponsePairs, folds: Folds, *, seed: int) -> None:
+    def __init__(
+        self, regime: splits.Regime, pairs: ResponsePairs, folds: splits.Folds, *, seed: int
+    ) -> None:
         self.regime, self.pairs, self.folds, self.seed = regime, pairs, folds, seed
-        self.of_drugs = regime is Regime.LEAVE_DRUG_OUT
+        self.of_drugs = regime is splits.Regime.LEAVE_DRUG_OUT
         self._factors: dict[int, tuple[Floats, Factors]] = {}
         self._components: dict[tuple[str, bytes], Floats] = {}
 
@@ -168,21 +155,19 @@ def principal_components(
     return components
 
 
-def conformal_reach(measured: Floats, predicted: Floats, folds: Folds) -> Floats:
+def conformal_reach(measured: Floats, predicted: Floats, folds: splits.Folds) -> Floats:
     """Half width of each pair's 90 % interval: a quantile of the other folds' errors."""
     errors = np.abs(measured - predicted)
     reach = np.empty(len(errors))
     for fold in np.unique(folds):
-        others = np.sort(errors[folds != fold])
-        rank = min(int(np.ceil((len(others) + 1) * COVERAGE)), len(others))
-        reach[folds == fold] = others[rank - 1]
+        reach[folds == fold] = conformal_quantile(errors[folds != fold])
     return reach
 
 
 def regime_scores(
     predictions: dict[str, Floats],
     pairs: ResponsePairs,
-    folds: Folds,
+    folds: splits.Folds,
     groups: NDArray[Any],
     *,
     seed: int,
@@ -230,7 +215,7 @@ def transfer_scores(
     shared = np.isin(target.drugs, source.drugs)[target.pairs.drug]
     if not shared.any():
         raise ValueError("the two screens share no drug of one name")
-    folds = grouped_folds(source.groups, None, n_folds, seed)
+    folds = splits.grouped_folds(source.groups, None, n_folds, seed)
     naive, predicted, permuted = (np.zeros(len(shared)) for _ in range(3))
     codes = drug_codes(target.drugs.tolist())[target.pairs.drug]
     features = source.features[EXPRESSION]
@@ -264,10 +249,9 @@ def transfer_scores(
 
 def _source_means(source: ScreenRows, target: ScreenRows, train: NDArray[np.bool_]) -> Floats:
     """Mean in the source of each target pair's drug; NaN for a drug that it does not have."""
+    drugs, values = source.pairs.drug[train], source.pairs.value[train]
     n = len(source.drugs)
-    sums = np.bincount(source.pairs.drug[train], source.pairs.value[train], n)
-    means = sums / np.maximum(np.bincount(source.pairs.drug[train], minlength=n), 1)
-    row = np.minimum(np.searchsorted(source.drugs, target.drugs), n - 1)
-    known = source.drugs[row] == target.drugs
-    of_pairs: Floats = np.where(known, means[row], np.nan)[target.pairs.drug]
-    return of_pairs
+    means = np.bincount(drugs, values, n) / np.maximum(np.bincount(drugs, minlength=n), 1)
+    of_drug = dict(zip(source.drugs.tolist(), means.tolist(), strict=True))
+    of_target = [of_drug.get(drug, np.nan) for drug in target.drugs.tolist()]
+    return np.asarray(of_target)[target.pairs.drug]

@@ -7,7 +7,7 @@ Also out-of-fold predictions of its pairs. How a screen is read from the lake is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -26,22 +26,18 @@ from genept.models.drug_response.pipeline import (
     WithinDrug,
     drug_codes,
     fit_pipeline,
-    pair_features,
-    pair_shares,
     predict_pairs,
 )
 from genept.models.drug_response.predictors import DRUG_MEAN, NAIVE, Floats, ResponsePairs
-from genept.models.splits import Folds, finite_features, response_like_features
+from genept.models.splits import Folds, response_like_features
 
 MANY: Final = 50_000
-
 JUDGED_SHARE: Final = 0.07
 """Share of the pairs that the gate evaluates in a screen of more than `MANY`."""
-
 SENTINEL_SHIFT: Final = 3.0
-
 N_COMPONENTS: Final = 150
 """Of the comparison of representations."""
+Fit = Callable[[int, Mask], tuple[Pipeline, Matrix]]
 
 
 def response_pairs(
@@ -128,7 +124,7 @@ class ScreenRows:
     def inputs(self, representation: str, pairs: npt.NDArray[np.intp]) -> Matrix:
         """Features of some pairs as a Pipeline reads them, shape (pairs, features + 1)."""
         lines = self.features[representation][self.pairs.line[pairs]]
-        return pair_features(lines, self.codes[pairs])
+        return np.hstack([lines, self.codes[pairs, None].astype(np.float32)])
 
     def sensitivity(self, train: Mask) -> npt.NDArray[np.str_]:
         """Whether each response lies below its drug's mean over the training pairs."""
@@ -189,16 +185,31 @@ class OutOfFold:
         """Predictions of `n` pairs, still to be filled in."""
         return cls(np.zeros(n), np.zeros(n), np.zeros(n, bool), np.full((n, len(CLASSES)), 0.5))
 
+    @classmethod
+    def of(cls, screen: ScreenRows, folds: Folds, fit: Fit, train: Mask | None = None) -> OutOfFold:
+        """Predict every fold of pairs by a model of the others.
+
+        `fit` gives a Pipeline and the features that it reads, for a fold and its training pairs.
+        Only pairs in `train` are read, and predicted; by default all.
+        """
+        predictions = cls.empty(len(folds))
+        seen = np.ones(len(folds), dtype=np.bool_) if train is None else train
+        for fold in np.unique(folds[seen]):
+            pipeline, features = fit(fold, seen & (folds != fold))
+            predictions.fill(screen, pipeline, features, folds == fold)
+        return predictions
+
     def fill(self, screen: ScreenRows, pipeline: Pipeline, features: Matrix, rows: Mask) -> None:
         """Predict these pairs with a model that reads `features`, shape (lines, features)."""
-        inputs = (pipeline, features, screen.pairs.line[rows], screen.codes[rows])
-        self.prediction[rows], self.reach[rows], self.abstained[rows] = predict_pairs(*inputs)
-        self.shares[rows] = pair_shares(*inputs)
+        own = (self.prediction, self.reach, self.abstained, self.shares)
+        predicted = predict_pairs(pipeline, features, screen.pairs.line[rows], screen.codes[rows])
+        for column, values in zip(own, predicted, strict=True):
+            column[rows] = values
 
     @property
     def predicted(self) -> npt.NDArray[np.str_]:
         """The more probable class of each pair."""
-        return most_probable(self.shares)
+        return np.asarray(CLASSES)[self.shares.argmax(axis=1)]
 
     def covers(self, value: Floats) -> Mask:
         """Whether each measured response lies in its interval."""
@@ -206,19 +217,8 @@ class OutOfFold:
         return covered
 
 
-def most_probable(shares: Floats) -> npt.NDArray[np.str_]:
-    """The more probable class of each row of `shares`, shape (pairs, classes)."""
-    classes: npt.NDArray[np.str_] = np.asarray(CLASSES)[shares.argmax(axis=1)]
-    return classes
-
-
 def predict_representation(
-    screen: ScreenRows,
-    features: Matrix,
-    folds: Folds,
-    *,
-    seed: int,
-    n_components: int = N_COMPONENTS,
+    screen: ScreenRows, features: Matrix, folds: Folds, *, seed: int
 ) -> OutOfFold:
     """Predict each response by a model that did not see the cell line.
 
@@ -237,12 +237,10 @@ def predict_representation(
     ValueError
         For features that are not finite, or drugs measured in fewer than two training lines.
     """
-    X = finite_features(features, len(screen.ids))
-    predictions = OutOfFold.empty(len(screen.pairs.value))
-    pair_folds = folds[screen.pairs.line]
+    X, pair_folds = _finite(features, len(screen.ids)), folds[screen.pairs.line]
     _refuse_rare_drugs(screen, pair_folds)
-    for fold in np.unique(folds):
-        train = pair_folds != fold
+
+    def fit(fold: int, train: Mask) -> tuple[Pipeline, Matrix]:
         pipeline = fit_pipeline(
             X,
             screen.drugs,
@@ -250,11 +248,12 @@ def predict_representation(
             train,
             seed=seed,
             lines=folds != fold,
-            n_components=n_components,
+            n_components=N_COMPONENTS,
             svd_solver="auto",
         )
-        predictions.fill(screen, pipeline, X, ~train)
-    return predictions
+        return pipeline, X
+
+    return OutOfFold.of(screen, pair_folds, fit)
 
 
 def predict_drug_mean(screen: ScreenRows, folds: Folds) -> OutOfFold:
@@ -282,3 +281,19 @@ def _refuse_rare_drugs(screen: ScreenRows, folds: Folds) -> None:
                 f"drug {screen.drugs[rare[0]]} is measured in {seen[rare[0]]} lines outside fold "
                 f"{fold}, two are needed for a mean and its error; leave the drug out and count it"
             )
+
+
+def _finite(features: Matrix, n_rows: int) -> Matrix:
+    """The features as float32; raises ValueError that says which row is unusable."""
+    values = np.asarray(features, dtype=np.float32)
+    if values.ndim != 2 or len(values) != n_rows:
+        raise ValueError(f"expected features of {n_rows} rows, got shape {values.shape}")
+    wrong = ~np.isfinite(values).all(axis=1)
+    if wrong.any():
+        raise ValueError(
+            f"{wrong.sum()} rows have features that are not finite, the first is row "
+            f"{np.argmax(wrong)}; leave them out and count them"
+        )
+    if not np.ptp(values, axis=0).any():
+        raise ValueError("the features are the same in every row: nothing can be learnt from them")
+    return values

@@ -6,8 +6,9 @@ Four regimes × models, each a step of its own; not part of a default run. What 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
 from typing import Final
 
 import numpy as np
@@ -22,11 +23,10 @@ from genept.embeddings import (
     axis_genes,
     read_views,
 )
-from genept.models.drug_response.evaluation import PERMUTED_FEATURES, evaluation_rows
+from genept.models.drug_response.evaluation import PERMUTED_FEATURES
 from genept.models.drug_response.predictors import (
     MODELS,
     NAIVE,
-    Floats,
     drug_features,
     has_rdkit,
     out_of_fold,
@@ -39,7 +39,9 @@ from genept.models.drug_response.regimes import (
     transfer_scores,
 )
 from genept.models.drug_response.screen_rows import ScreenRows, response_pairs
+from genept.models.model_scores import evaluation_table
 from genept.models.splits import FrozenFolds, Regime, connected_groups, near_duplicates
+from genept.models.stored_models import LIBRARIES
 from genept.models.user_samples import expression_features
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 
@@ -53,6 +55,7 @@ _CODE: Final = (
     "genept.models.drug_response.evaluation",
     "genept.models.drug_response.predictors",
     "genept.models.drug_response.pipeline",
+    "genept.models.model_scores",
     "genept.models.splits.folds",
     "genept.models.splits.groups",
     "genept.models.user_samples",
@@ -60,10 +63,11 @@ _CODE: Final = (
     "genept.benchmarks.metrics.scores",
     "genept.embeddings",
 )
-_LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 Matrix = npt.NDArray[np.float32]
+Tested = Callable[[], tuple[RegimeTest, FrozenFolds]]
 
 
+@dataclass
 class Screen:
     """One screen: lines with expression, and their measured pairs with drugs.
 
@@ -83,21 +87,13 @@ class Screen:
         Structures by name of the drug; a drug without one is known by its name alone.
     """
 
-    def __init__(
-        self,
-        lake: Lake,
-        collection: str,
-        unit: str,
-        parts: CollectionParts,
-        responses: Part,
-        *,
-        space: str,
-        smiles: Mapping[str, str],
-    ) -> None:
-        self.lake, self.collection, self.unit = lake, collection, unit
-        self.parts, self.responses = parts, responses
-        self.space, self.smiles = space, dict(smiles)
-        self._test: tuple[RegimeTest, FrozenFolds] | None = None
+    lake: Lake
+    collection: str
+    unit: str
+    parts: CollectionParts
+    responses: Part
+    space: str
+    smiles: Mapping[str, str]
 
     @cached_property
     def views(self) -> ObservationViews:
@@ -146,12 +142,12 @@ class Screen:
         list of Part
             Parts of the two tables.
         """
-        return [
-            part
-            for regime in REGIMES
-            for name in (NAIVE_STEP, *MODELS)
-            for part in self._step(regime, name, seed)
-        ]
+        parts: list[Part] = []
+        for regime in REGIMES:
+            tested = cache(partial(self._tested, regime, seed))
+            for name in (NAIVE_STEP, *MODELS):
+                parts += self._step(regime, name, seed, tested)
+        return parts
 
     def has_lines_of(self, other: Screen) -> bool:
         """Whether both screens are of the same cell lines.
@@ -189,13 +185,14 @@ class Screen:
         """
         model = f"drug-transfer-{self.collection}-{target.collection}"
         inputs = {
-            **{f"source {name}": hash_ for name, hash_ in self.inputs.items()},
-            **{f"target {name}": hash_ for name, hash_ in target.inputs.items()},
+            f"{role} {name}": sha256
+            for role, screen in (("source", self), ("target", target))
+            for name, sha256 in screen.inputs.items()
         }
-        origin = Origin(_CODE, inputs, {"seed": seed, "n_folds": N_FOLDS}, _LIBRARIES)
+        origin = Origin(_CODE, inputs, {"seed": seed, "n_folds": N_FOLDS}, LIBRARIES)
 
         def compute() -> list[NewPart]:
-            rows = evaluation_rows(
+            rows = evaluation_table(
                 transfer_scores(self.rows, target.rows, n_folds=N_FOLDS, seed=seed),
                 model=model,
                 version=sha256_of(origin.as_dict()),
@@ -211,39 +208,34 @@ class Screen:
         """Content hashes of what is read."""
         return {**self.parts.inputs, "drug_responses": self.responses.sha256}
 
-    def _step(self, regime: Regime, name: str, seed: int) -> list[Part]:
+    def _step(self, regime: Regime, name: str, seed: int, tested: Tested) -> list[Part]:
         model = f"drug-response-{self.collection}-{regime}-{name}"
         settings = {
             "seed": seed,
             "n_folds": N_FOLDS,
             "space": self.space,
-            "structures": sha256_of(self.smiles) if has_rdkit() else "not read",
+            "structures": sha256_of(dict(self.smiles)) if has_rdkit() else "not read",
         }
-        origin = Origin(_CODE, self.inputs, settings, _LIBRARIES)
+        origin = Origin(_CODE, self.inputs, settings, LIBRARIES)
         version = sha256_of(origin.as_dict())
-        return self.lake.build(
-            f"models/{model}",
-            origin,
-            lambda: self._evaluated(regime, name, model, version, seed),
-        )
+        evaluated = partial(self._evaluated, regime, name, model, version, seed, tested)
+        return self.lake.build(f"models/{model}", origin, evaluated)
 
     def _evaluated(
-        self, regime: Regime, name: str, model: str, version: str, seed: int
+        self, regime: Regime, name: str, model: str, version: str, seed: int, tested: Tested
     ) -> list[NewPart]:
         rows, pairs = self.rows, self.rows.pairs
-        test, frozen = self._tested(regime, seed)
-        folds, of_drugs = test.folds, test.of_drugs
-        predictions: dict[str, Floats]
+        test, frozen = tested()
         if name == NAIVE_STEP:
-            predictions = {naive: out_of_fold(naive, pairs, folds) for naive in NAIVE}
+            predictions = {naive: out_of_fold(naive, pairs, test.folds) for naive in NAIVE}
         else:
             predictions = {
                 representation: test.predict(name, representation, features)
-                for representation, features in self._inputs_of(name, seed, of_drugs=of_drugs)
+                for representation, features in self._inputs_of(name, seed, of_drugs=test.of_drugs)
             }
-        unit = rows.drugs[pairs.drug] if of_drugs else rows.groups[pairs.line]
-        evaluations = evaluation_rows(
-            regime_scores(predictions, pairs, folds, unit, seed=seed),
+        unit = rows.drugs[pairs.drug] if test.of_drugs else rows.groups[pairs.line]
+        evaluations = evaluation_table(
+            regime_scores(predictions, pairs, test.folds, unit, seed=seed),
             model=model,
             version=version,
             cohort=self.collection,
@@ -256,14 +248,8 @@ class Screen:
 
     def _tested(self, regime: Regime, seed: int) -> tuple[RegimeTest, FrozenFolds]:
         """The folds of a regime, with what earlier models computed on them."""
-        if self._test is None or self._test[0].regime is not regime:
-            rows = self.rows
-            frozen, folds = regime_folds(
-                regime, rows.ids, rows.groups, rows.tissues, rows.drugs, rows.pairs,
-                n_folds=N_FOLDS, seed=seed,
-            )  # fmt: skip
-            self._test = RegimeTest(regime, rows.pairs, folds, seed=seed), frozen
-        return self._test
+        frozen, folds = regime_folds(regime, self.rows, n_folds=N_FOLDS, seed=seed)
+        return RegimeTest(regime, self.rows.pairs, folds, seed=seed), frozen
 
     def _inputs_of(self, name: str, seed: int, *, of_drugs: bool) -> Iterator[tuple[str, Matrix]]:
         """Features of lines, or of drugs, that a model reads: as they are, and permuted.
@@ -271,8 +257,7 @@ class Screen:
         The ridge, which costs least, also reads the embedding.
         """
         if of_drugs:
-            representation, features, _ = drug_features(self.rows.drugs.tolist(), self.smiles)
-            inputs = {representation: features}
+            inputs = dict([drug_features(self.rows.drugs.tolist(), self.smiles)])
         else:
             wanted = (EXPRESSION, EMBEDDING, BOTH) if name == "ridge" else (EXPRESSION,)
             inputs = {representation: self.features[representation] for representation in wanted}

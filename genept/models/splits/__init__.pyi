@@ -5,7 +5,6 @@ from .folds import Folds as Folds
 from .folds import FrozenFolds as FrozenFolds
 from .folds import Regime as Regime
 from .folds import drug_folds as drug_folds
-from .folds import finite_features as finite_features
 from .folds import frozen_from_table as frozen_from_table
 from .folds import grouped_folds as grouped_folds
 from .folds import observation_folds as observation_folds

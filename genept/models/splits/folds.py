@@ -6,6 +6,7 @@ Groups themselves are in `genept.models.splits.groups`, the holdout in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,18 +14,14 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-from genept.models.splits.groups import connected_groups
+from genept.models.splits.groups import complete, connected_groups, refuse_group_leak
 from genept.models.splits.holdout import Holdout
 from genept.storage import sha256_of
 
 Folds = NDArray[np.int64]
-
-
-class GroupLeakError(ValueError):
-    """A group sits on both sides of a split."""
 
 
 def grouped_folds(
@@ -56,7 +53,7 @@ def grouped_folds(
         in fewer groups than folds (it would be missing from a fold), or if whole
         groups are so unequal that a fold stays empty.
     """
-    names = _complete("group", groups)
+    names = complete("group", groups)
     n_groups = len(np.unique(names))
     if not 2 <= n_folds <= n_groups:
         raise ValueError(f"{n_folds} folds cannot be made of {n_groups} groups")
@@ -64,7 +61,7 @@ def grouped_folds(
     if labels is None:
         parts = GroupKFold(n_folds, shuffle=True, random_state=seed).split(rows, groups=names)
     else:
-        classes = _complete("label", labels)
+        classes = complete("label", labels)
         _refuse_rare(classes, names, n_folds)
         splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
         parts = splitter.split(rows, classes, names)
@@ -80,66 +77,13 @@ def grouped_folds(
     return folds
 
 
-def refuse_group_leak(groups: ArrayLike, folds: ArrayLike) -> None:
-    """Raise `GroupLeakError` if any group has rows in two folds."""
-    names, codes = np.unique(np.asarray(groups), return_inverse=True)
-    fold = np.asarray(folds)
-    first = fold[np.unique(codes, return_index=True)[1]]
-    leaking = names[np.unique(codes[fold != first[codes]])]
-    if len(leaking):
-        raise GroupLeakError(
-            f"{len(leaking)} groups have rows in more than one fold, such as {leaking[0]!s}: "
-            "make the folds with grouped_folds"
-        )
-
-
-def finite_features(features: ArrayLike, n_rows: int) -> NDArray[np.float32]:
-    """Return the features as float32, or say which row is unusable.
-
-    Parameters
-    ----------
-    features, n_rows
-        Rows × features, and how many rows there must be.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        Shape (n_rows, features).
-
-    Raises
-    ------
-    ValueError
-        For another shape, a value that is not finite, or features that are the same in every row.
-    """
-    values = np.asarray(features, dtype=np.float32)
-    if values.ndim != 2 or len(values) != n_rows:
-        raise ValueError(f"expected features of {n_rows} rows, got shape {values.shape}")
-    wrong = ~np.isfinite(values).all(axis=1)
-    if wrong.any():
-        raise ValueError(
-            f"{wrong.sum()} rows have features that are not finite, the first is row "
-            f"{np.argmax(wrong)}; leave them out and count them"
-        )
-    if not np.ptp(values, axis=0).any():
-        raise ValueError("the features are the same in every row: nothing can be learnt from them")
-    return values
-
-
-def _complete(what: str, values: Sequence[str] | NDArray[np.str_]) -> NDArray[np.str_]:
-    missing = [row for row, value in enumerate(values) if value is None or value == ""]
-    if missing:
-        raise ValueError(f"{len(missing)} rows have no {what}, the first is row {missing[0]}")
-    return np.asarray(values, dtype=np.str_)
-
-
 def _refuse_rare(labels: NDArray[np.str_], groups: NDArray[np.str_], n_folds: int) -> None:
     if len(labels) != len(groups):
         raise ValueError(f"{len(labels)} labels but {len(groups)} groups")
-    names, _ = np.unique(labels, return_counts=True)
-    in_groups = {str(name): len(np.unique(groups[labels == name])) for name in names}
-    rare = {name: n for name, n in in_groups.items() if n < n_folds}
-    if rare:
-        listed = ", ".join(f"{name!r} in {n}" for name, n in rare.items())
+    pairs = sorted(set(zip(labels.tolist(), groups.tolist(), strict=True)))
+    in_groups = Counter(label for label, _ in pairs)
+    if rare := [f"{name!r} in {n}" for name, n in in_groups.items() if n < n_folds]:
+        listed = ", ".join(rare)
         raise ValueError(
             f"labels in fewer groups than the {n_folds} folds: {listed}; "
             "leave them out, merge them, or use fewer folds"
@@ -193,20 +137,15 @@ class FrozenFolds:
     @cached_property
     def sha256(self) -> str:
         """Hash of regime, units, groups and folds; the order of units does not matter."""
-        units = zip(self.observations, self.drugs, self.groups, self.folds, strict=True)
-        return sha256_of(
-            self.regime, sorted((str(o), str(d), str(g), int(f)) for o, d, g, f in units)
-        )
+        columns = (self.observations, self.drugs, self.groups, self.folds)
+        units = sorted(zip(*(column.tolist() for column in columns), strict=True))
+        return sha256_of(self.regime, units)
 
     def table(
         self, model: str, collection_id: str, *, holdout: Holdout | None = None
     ) -> pl.DataFrame:
         """Rows of table ``model_folds``."""
-        out = (
-            np.zeros(len(self.folds), bool)
-            if holdout is None
-            else holdout.contains(self.observations)
-        )
+        held_out = holdout or Holdout(frozenset())
         return pl.DataFrame(
             {
                 "model": model,
@@ -216,7 +155,7 @@ class FrozenFolds:
                 "drug_id": self.drugs,
                 "group": self.groups,
                 "fold": self.folds,
-                "is_holdout": out,
+                "is_holdout": held_out.contains(self.observations),
                 "folds_sha256": self.sha256,
             }
         )
@@ -245,13 +184,11 @@ def frozen_from_table(rows: pl.DataFrame) -> FrozenFolds:
         raise ChangedFoldsError(
             f"{len(keys)} assignments are mixed: filter for one model and regime"
         )
-    frozen = FrozenFolds(
-        Regime(rows["regime"][0]),
-        rows["observation_id"].to_numpy().astype(np.str_),
-        rows["drug_id"].to_numpy().astype(np.str_),
-        rows["group"].to_numpy().astype(np.str_),
-        rows["fold"].to_numpy().astype(np.int64),
+    names = (
+        rows[name].to_numpy().astype(np.str_) for name in ("observation_id", "drug_id", "group")
     )
+    folds = rows["fold"].to_numpy().astype(np.int64)
+    frozen = FrozenFolds(Regime(rows["regime"][0]), *names, folds)
     if frozen.sha256 != rows["folds_sha256"][0]:
         raise ChangedFoldsError(
             f"the folds of {rows['model'][0]}, {frozen.regime}, have the hash "
@@ -267,7 +204,6 @@ def observation_folds(
     *,
     n_folds: int,
     seed: int,
-    labels: Sequence[str] | NDArray[np.str_] | None = None,
     leave_out: Sequence[str] | NDArray[np.str_] | None = None,
     regime: Regime = Regime.GROUPED,
 ) -> FrozenFolds:
@@ -279,8 +215,6 @@ def observation_folds(
         Name of each row, and its patient, donor or cell line.
     n_folds, seed
         As in `grouped_folds`.
-    labels
-        If given, folds keep their shares as nearly as whole groups allow.
     leave_out
         Study or tissue of each row, tested as a whole. A patient in two studies ties them
         together.
@@ -292,13 +226,11 @@ def observation_folds(
     FrozenFolds
         One unit per row; the drug is ``*``.
     """
-    names = np.asarray(groups, dtype=np.str_)
+    observations, names = (np.asarray(each, dtype=np.str_) for each in (ids, groups))
     if leave_out is not None:
         names = connected_groups(list(leave_out), list(groups))
-    folds = grouped_folds(names, labels, n_folds, seed)
-    return FrozenFolds(
-        regime, np.asarray(ids, dtype=np.str_), np.full(len(names), ANY), names, folds
-    )
+    folds = grouped_folds(names, None, n_folds, seed)
+    return FrozenFolds(regime, observations, np.full(len(names), ANY), names, folds)
 
 
 def drug_folds(drugs: Sequence[str], *, n_folds: int, seed: int) -> FrozenFolds:

@@ -1,6 +1,7 @@
 """Which rows belong together: the same patient, line or donor, or nearly the same profile.
 
-Leaks are found from the features: a label among the genes, a profile on two sides of a split.
+Leaks are found: a group on two sides of a split, or from the features, a label among the genes or a
+profile on two sides.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import rankdata
 
@@ -21,6 +22,10 @@ _BLOCK: Final = 1024
 
 
 Pairs = NDArray[np.intp]
+
+
+class GroupLeakError(ValueError):
+    """A group sits on both sides of a split."""
 
 
 def near_duplicates(
@@ -80,9 +85,7 @@ def connected_groups(
     n = len(columns[0])
     if any(len(column) != n for column in columns):
         raise ValueError(f"columns of {[len(column) for column in columns]} rows: give one length")
-    missing = [row for row, value in enumerate(columns[0]) if value is None or value == ""]
-    if missing:
-        raise ValueError(f"{len(missing)} rows have no group, the first is row {missing[0]}")
+    names = complete("group", columns[0])
     edges = [np.empty((0, 2), dtype=np.intp) if duplicates is None else duplicates]
     for column in columns:
         first_row: dict[str, int] = {}
@@ -95,11 +98,31 @@ def connected_groups(
     left, right = np.concatenate(edges).T
     graph = sp.coo_matrix((np.ones(len(left), dtype=np.int8), (left, right)), shape=(n, n))
     _, component = connected_components(graph, directed=False)
-    names = np.asarray(columns[0], dtype=np.str_)
     order = np.lexsort((names, component))
     starts = np.flatnonzero(np.diff(component[order], prepend=-1))
     smallest: NDArray[np.str_] = names[order][starts][component]
     return smallest
+
+
+def complete(what: str, values: Sequence[str | None] | NDArray[np.str_]) -> NDArray[np.str_]:
+    """The values as an array; raises ValueError if one is missing."""
+    missing = [row for row, value in enumerate(values) if value is None or value == ""]
+    if missing:
+        raise ValueError(f"{len(missing)} rows have no {what}, the first is row {missing[0]}")
+    return np.asarray(values, dtype=np.str_)
+
+
+def refuse_group_leak(groups: ArrayLike, folds: ArrayLike) -> None:
+    """Raise `GroupLeakError` if any group has rows in two folds."""
+    names, codes = np.unique(np.asarray(groups), return_inverse=True)
+    fold = np.asarray(folds)
+    first = fold[np.unique(codes, return_index=True)[1]]
+    leaking = names[np.unique(codes[fold != first[codes]])]
+    if len(leaking):
+        raise GroupLeakError(
+            f"{len(leaking)} groups have rows in more than one fold, such as {leaking[0]!s}: "
+            "make the folds with grouped_folds"
+        )
 
 
 def _standardised_ranks(profiles: NDArray[Any] | sp.csr_matrix) -> Iterator[NDArray[np.float32]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -65,13 +65,9 @@ class Rows:
 
     def take(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Rows:
         """The rows that a mask or positions select, in that order."""
-        return Rows(
-            self.ids[keep],
-            self.groups[keep],
-            self.cohorts[keep],
-            self.labels[keep],
-            {name: matrix[keep] for name, matrix in self.features.items()},
-        )
+        columns = (self.ids, self.groups, self.cohorts, self.labels)
+        features = {name: matrix[keep] for name, matrix in self.features.items()}
+        return Rows(*(column[keep] for column in columns), features)
 
 
 @dataclass(frozen=True)
@@ -163,11 +159,7 @@ def hold_out(
     """
     drawn = {name: int(_hash(f"{task}\n{name}")[:12], 16) / 16**12 < share for name in set(members)}
     out = {group for group, name in zip(groups, members, strict=True) if drawn[str(name)]}
-    return Holdout(
-        frozenset(
-            _hash(str(sample)) for sample, group in zip(ids, groups, strict=True) if group in out
-        )
-    )
+    return Holdout.of(name for name, group in zip(ids, groups, strict=True) if group in out)
 
 
 def held_apart(rows: Rows, holdout: Holdout) -> tuple[TrainingView, Rows]:
@@ -226,7 +218,7 @@ def planted_labels(rows: Rows, holdout: Holdout, *, seed: int) -> tuple[Rows, ND
     labels[chosen] = rng.choice(np.unique(rows.labels), size=len(chosen))
     sentinel = np.zeros(len(rows.ids), dtype=np.bool_)
     sentinel[chosen] = True
-    return Rows(rows.ids, rows.groups, rows.cohorts, labels, rows.features), sentinel
+    return replace(rows, labels=labels), sentinel
 
 
 def _hash(value: str) -> str:

@@ -10,15 +10,8 @@ import pytest
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from genept.models.diagnosis.heads import (
-    HEADS,
-    Calibration,
-    Contender,
-    DiagnosisModel,
-    calibrated,
-    fit_calibration,
-    fit_model,
-)
+from genept.models.confidence import Calibration, calibrated, fit_calibration
+from genept.models.diagnosis.heads import HEADS, Contender, DiagnosisModel, fit_model
 from genept.models.stored_models import (
     ALLOWED_TYPES,
     ModelRefusedError,
@@ -86,17 +79,17 @@ def test_a_file_with_a_foreign_type_is_refused_even_with_the_right_hash():
         load_pipeline(b"pickle", digest(b"pickle"), where="model.skops")
     with pytest.raises(ModelRefusedError, match=r"sklearn\.svm"):
         dump_pipeline(Pipeline([("head", SVC().fit(features["expression"], labels))]))
-    assert not {one for one in ALLOWED_TYPES if "function" in one or "partial" in one}
+    assert not {name for name in ALLOWED_TYPES if "function" in name or "partial" in name}
 
 
-def test_a_temperature_mends_overconfidence_and_keeps_the_order():
+def test_a_temperature_corrects_overconfidence_and_keeps_the_order():
     rng = np.random.default_rng(0)
     honest = rng.dirichlet(np.ones(3), size=4000)
     truth = np.array([rng.choice(3, p=row) for row in honest])
     boastful = calibrated(honest, Calibration(0.4))
-    found = fit_calibration(boastful, truth)
-    assert found.temperature == pytest.approx(2.5, rel=0.1)
-    assert found.doubt < 0.05
+    calibration = fit_calibration(boastful, truth)
+    assert calibration.temperature == pytest.approx(2.5, rel=0.1)
+    assert calibration.doubt < 0.05
     assert (boastful.argmax(axis=1) == honest.argmax(axis=1)).all()
 
 
@@ -107,6 +100,6 @@ def test_doubt_bounds_what_wrong_labels_make_of_certainty():
     certain[np.arange(2000), truth] = 1
     mislabelled = rng.random(2000) < 0.03
     published = np.where(mislabelled, (truth + 1) % 3, truth)
-    found = fit_calibration(certain, published)
-    probability = calibrated(certain, found).max(axis=1)
+    calibration = fit_calibration(certain, published)
+    probability = calibrated(certain, calibration).max(axis=1)
     assert probability.mean() == pytest.approx(0.97, abs=0.01)

@@ -1,6 +1,7 @@
 """A planted screen in a real lake: trained once, judged by the gate, stored, asked again."""
 
 import secrets
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +22,7 @@ from typer.testing import CliRunner
 from genept.cli import predict_commands, predict_drugs_commands
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.drug_response.drug_serving import UNMEASURED, predict_drugs, unmeasured_responses
-from genept.models.drug_response.drug_training import train_drug_response
+from genept.models.drug_response.drug_training import DrugTraining
 from genept.models.drug_response.pipeline import drug_codes
 from genept.models.drug_response.predictors import MODELS
 from genept.models.drug_response.regimes import REGIMES
@@ -31,6 +32,7 @@ from genept.models.serving import TOO_FEW_GENES, UNLIKE, BulkCollection, Served
 from genept.models.splits.folds import frozen_from_table
 from genept.models.splits.holdout import HoldoutReadError
 from genept.models.stored_models import ModelRefusedError
+from genept.models.training import train
 from genept.models.user_samples import Samples
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
@@ -82,35 +84,32 @@ def lake(object_store, tmp_path_factory) -> Lake:
 
 @pytest.fixture(scope="module")
 def screen(lake: Lake):
-    """The arguments of a training on a planted screen, and its registry."""
+    """A registry, a training on a planted screen, and the ingested parts by table."""
     collection = a_collection("zscore")
     parsed = planted_screen(np.random.default_rng(0))
     with pytest.MonkeyPatch.context() as monkeypatch:
         ingested = ingest_parsed(monkeypatch, lake, parsed, REFERENCE, collection)
     parts = in_every_space(lake, ingested, collection, REFERENCE["ensembl_gene_id"].to_list())
     registry = ModelRegistry(lake.store, lake.prefix)
-    task = (lake, collection.id, "zscore", MINILM, parts, ingested["drug_responses"], registry)
-    return task, ingested
+    read = (lake, collection.id, "zscore", MINILM, parts, ())
+    return registry, DrugTraining(*read, ingested["drug_responses"]), ingested
 
 
 @pytest.fixture(scope="module")
 def trained(screen):
-    """What came of its training."""
-    return train_drug_response(*screen[0])
+    """Result of its training."""
+    registry, training, _ = screen
+    return train(registry, training)
 
 
 def by_table(retraining):
-    found = {}
-    for part in retraining.parts:
-        found.setdefault(part.table, part)
-    return found
+    return {part.table: part for part in reversed(retraining.parts)}
 
 
 def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, trained, monkeypatch):
-    task, ingested = screen
-    registry = task[-1]
-    made = by_table(trained)
-    predictions = lake.read(made["drug_response_predictions"])
+    registry, training, ingested = screen
+    parts = by_table(trained)
+    predictions = lake.read(parts["drug_response_predictions"])
     responses = lake.read(ingested["drug_responses"])
     columns = ["observation_id", "drug_id"]
     assert predictions.select(*columns, value="measured").equals(
@@ -123,7 +122,7 @@ def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, trained, monk
     folds = predictions.group_by("observation_id").agg(pl.col("fold").n_unique())
     assert folds["fold"].max() == 1
 
-    evaluations = lake.read(made["model_evaluations"])
+    evaluations = lake.read(parts["model_evaluations"])
     assert not evaluations.select(TABLES["model_evaluations"].key).is_duplicated().any()
     pearson = evaluations.filter(metric="normalised_pearson").rows_by_key(
         "representation", named=True, unique=True
@@ -136,7 +135,7 @@ def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, trained, monk
     assert held_out["value"].item() > 0.7
 
     model = "drug-response-planted"
-    frozen_from_table(lake.read(made["model_folds"]))
+    frozen_from_table(lake.read(parts["model_folds"]))
     manifest = registry.champion(model)
     assert manifest is not None, registry.verdicts(model, registry.versions(model)[0])
     evidence = registry.evidence(manifest)
@@ -150,7 +149,7 @@ def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, trained, monk
         raise AssertionError("it is trained already")
 
     monkeypatch.setattr("genept.models.drug_response.screens.read_views", refuse)
-    again = train_drug_response(*task)
+    again = train(registry, replace(training))
     assert again.parts == trained.parts
     assert again.summary.startswith("skipped, no new data")
 
@@ -158,8 +157,9 @@ def test_a_screen_is_trained_judged_and_stored(lake: Lake, screen, trained, monk
 def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(
     lake: Lake, screen, trained, monkeypatch, tmp_path
 ):
-    task, ingested = screen
-    _, collection, unit, space, parts, responses, registry = task
+    registry, training, ingested = screen
+    collection, unit, parts = training.collection, training.unit, training.parts
+    responses = training.responses
     manifest = registry.champion("drug-response-planted")
     served = Served.of(registry, manifest)
     lines = BulkCollection(collection, unit, parts.axis, parts.expression)
@@ -168,14 +168,14 @@ def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(
     rng = np.random.default_rng(0)
     vectors = lake.read(genes)["ensembl_gene_id"].to_list(), np.zeros((N_GENES, 384), np.float32)
     if manifest.representation == BOTH:
-        pytest.skip("the planted vectors are not at hand")
-    found = predict_drugs(served, samples, lambda _: vectors)
-    assert len(found) == len(samples.ids) * N_DRUGS
-    assert (found["low"] < found["prediction"]).all()
-    first = found.filter(observation_id=samples.ids[0])
+        pytest.skip("the planted vectors are not available")
+    predicted = predict_drugs(served, samples, lambda _: vectors)
+    assert len(predicted) == len(samples.ids) * N_DRUGS
+    assert (predicted["low"] < predicted["prediction"]).all()
+    first = predicted.filter(observation_id=samples.ids[0])
     assert first["difference"].is_sorted()
-    answered = found.filter(~pl.col("abstained"))
-    assert len(answered) > 0.9 * len(found)
+    answered = predicted.filter(~pl.col("abstained"))
+    assert len(answered) > 0.9 * len(predicted)
     both = answered.join(lake.read(responses), on=["observation_id", "drug_id"])
     means = both.select(pl.col("value") - pl.col("value").mean().over("drug_id")).to_series()
     assert np.corrcoef(means, both["difference"])[0, 1] > 0.8
@@ -185,22 +185,22 @@ def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(
     foreign = Samples(
         ("noise",), samples.genes, sp.csr_matrix(rng.normal(0, 9, (1, N_GENES))), unit
     )
-    asked = predict_drugs(served, foreign, lambda _: vectors)
-    assert asked["abstained"].all()
-    assert set(asked["reason"]) == {UNLIKE}
+    refused = predict_drugs(served, foreign, lambda _: vectors)
+    assert refused["abstained"].all()
+    assert set(refused["reason"]) == {UNLIKE}
     few = Samples(
         samples.ids[:3], samples.genes[:20], sp.csr_matrix(samples.expression[:3, :20]), unit
     )
     assert set(predict_drugs(served, few, lambda _: vectors)["reason"]) == {TOO_FEW_GENES}
 
-    space_parts = parts.embeddings[space]
-    made, not_asked = unmeasured_responses(
+    space_parts = parts.embeddings[training.space]
+    predictions, skipped = unmeasured_responses(
         lake, registry, manifest, [lines], {collection: [responses]}, space_parts[0]
     )
-    assert not not_asked
-    rows = lake.read(made)
+    assert not skipped
+    rows = lake.read(predictions)
     assert rows.schema == pl.from_arrow(TABLES[UNMEASURED].schema().empty_table()).schema
-    assert len(rows) == len(found) - responses.rows
+    assert len(rows) == len(predicted) - responses.rows
     keys = ["observation_id", "drug_id"]
     assert not len(rows.join(lake.read(responses), on=keys, how="semi"))
 
@@ -215,10 +215,10 @@ def the_command_line_says_the_same(monkeypatch, tmp_path, registry, samples, vec
     file, out = tmp_path / "mine.csv", tmp_path / "out.parquet"
     file.write_text("read by another test")
     command = ["drugs", str(file), "--top", "2", "--drug", "drug-1", "--out", str(out)]
-    told = CliRunner().invoke(predict_commands.app, command)
-    assert told.exit_code == 0, told.output
-    assert "less the drug's mean" in told.output
-    assert "Research use" in told.output
+    printed = CliRunner().invoke(predict_commands.app, command)
+    assert printed.exit_code == 0, printed.output
+    assert "less the drug's mean" in printed.output
+    assert "Research use" in printed.output
     assert pl.read_parquet(out)["drug_id"].unique().to_list() == ["drug-1"]
     unknown = CliRunner().invoke(predict_commands.app, [*command[:2], "--drug", "nothing"])
     assert "no response to 'nothing' was learnt" in str(unknown.exception)
@@ -227,7 +227,7 @@ def the_command_line_says_the_same(monkeypatch, tmp_path, registry, samples, vec
 
 
 def test_a_tampered_model_is_refused(lake: Lake, screen, trained):
-    registry = screen[0][-1]
+    registry = screen[0]
     manifest = registry.champion("drug-response-planted")
     (key,) = (
         info.key
@@ -245,21 +245,21 @@ def test_a_tampered_model_is_refused(lake: Lake, screen, trained):
 
 
 def test_a_line_in_training_and_holdout_is_refused(screen, monkeypatch):
-    lake, collection, unit, _, *rest = screen[0]
-    task = (lake, collection, unit, RANDOM, *rest)
+    registry, training, _ = screen
+    other_space = replace(training, space=RANDOM)
 
     def half(ids, members, groups, *, task, share=0.2):
         from genept.models.splits.holdout import Holdout
 
         return Holdout.of(ids[::2])
 
-    monkeypatch.setattr("genept.models.drug_response.drug_retraining.hold_out", half)
+    monkeypatch.setattr("genept.models.splits.hold_out", half)
     with pytest.raises(HoldoutReadError, match="lie on both sides"):
-        train_drug_response(*task)
+        train(registry, other_space)
 
 
 def test_the_full_benchmark_goes_on_where_it_was_killed(lake: Lake, screen, monkeypatch):
-    _, collection, unit, _, parts, responses, _ = screen[0]
+    training = screen[1]
     monkeypatch.setattr("genept.models.drug_response.screens.N_FOLDS", 3)
     monkeypatch.setattr("genept.models.drug_response.screens.MODELS", {"ridge": MODELS["ridge"]})
     done = []
@@ -278,19 +278,15 @@ def test_the_full_benchmark_goes_on_where_it_was_killed(lake: Lake, screen, monk
     monkeypatch.setattr(Screen, "_evaluated", counted)
 
     def run():
-        one = Screen(
-            lake, collection, unit, parts, responses,
-            space="minilm-l6-v2/name-go:genept-w", smiles={},
-        )  # fmt: skip
-        return one.evaluate(seed=1)
+        return replace(training).screen.evaluate(seed=1)
 
     with pytest.raises(KilledError):
         run()
     before, done[:] = list(done), []
-    made = run()
+    parts = run()
     assert not set(before) & set(done)
     assert set(before) | set(done) == {(r, n) for r in REGIMES for n in ("naive", "ridge")}
-    rows = lake.read([part for part in made if part.table == "model_evaluations"])
+    rows = lake.read([part for part in parts if part.table == "model_evaluations"])
     assert not rows.select(TABLES["model_evaluations"].key).is_duplicated().any()
     drugs = rows.filter(pl.col("model") == "drug-response-planted-leave-drug-out-ridge")
     assert set(drugs["representation"]) == {"drug-identity", "permuted-features"}

@@ -17,7 +17,9 @@ from genept.models.drug_response.screen_rows import (
     predict_representation,
     response_pairs,
 )
-from genept.models.splits.folds import grouped_folds, refuse_group_leak
+from genept.models.model_scores import evaluation_table
+from genept.models.splits.folds import grouped_folds
+from genept.models.splits.groups import refuse_group_leak
 from genept.schema.tables import TABLES
 
 
@@ -59,29 +61,29 @@ def scores(rows, folds, result):
 
 
 def test_a_planted_signal_is_found_and_the_interval_covers():
-    found = scores(*predict(*screen()))
-    assert found["normalised_pearson"].ci_low > 0.8
-    assert found["median_per_drug_spearman"].ci_low > 0.7
-    assert found["interval_coverage"].ci_low - 0.02 < 0.9
-    assert found["interval_coverage"].ci_high + 0.02 > 0.9
-    assert 0.9 < found["rmse"].value < 1.3  # the noise has standard deviation 1
+    scored = scores(*predict(*screen()))
+    assert scored["normalised_pearson"].low > 0.8
+    assert scored["median_per_drug_spearman"].low > 0.7
+    assert scored["interval_coverage"].low - 0.02 < 0.9
+    assert scored["interval_coverage"].high + 0.02 > 0.9
+    assert 0.9 < scored["rmse"].value < 1.3  # the noise has standard deviation 1
 
 
 def test_noise_is_at_chance_though_drug_means_differ():
     rows, folds, result = predict(*screen(strength=0.0, n_lines=150))
     assert np.corrcoef(rows.pairs.value, result.prediction)[0, 1] > 0.9
-    found = scores(rows, folds, result)
+    scored = scores(rows, folds, result)
     for metric in ("normalised_pearson", "median_per_drug_spearman"):
-        assert found[metric].ci_low < 0 < found[metric].ci_high
+        assert scored[metric].low < 0 < scored[metric].high
 
 
 def test_the_drug_mean_scores_zero_and_has_no_undefined_metric():
     rows, folds = in_memory(*screen(n_lines=60))
     result = predict_drug_mean(rows, folds)
-    found = scores(rows, folds, result)
-    assert found["normalised_pearson"].value == 0.0
-    assert found["normalised_pearson"].ci_low is None
-    assert set(found) == {"normalised_pearson", "rmse", "interval_coverage"}
+    scored = scores(rows, folds, result)
+    assert scored["normalised_pearson"].value == 0.0
+    assert scored["normalised_pearson"].low is None
+    assert set(scored) == {"normalised_pearson", "rmse", "interval_coverage"}
     assert not result.abstained.any()
     for drug, fold in ((0, 0), (3, 2)):
         of_drug, in_fold = rows.pairs.drug == drug, folds[rows.pairs.line] == fold
@@ -141,20 +143,14 @@ def test_a_drug_measured_in_one_line_is_refused_by_name():
         predict(X, lines, once)
 
 
-def run(X, lines, responses, **changes):
+def run(X, lines, responses, published="expression"):
     noise = np.random.default_rng(5).normal(size=X.shape).astype(np.float32)
-    arguments = {
-        "published": "expression",
-        "controls": {"random-80"},
-        "model": "drug-response",
-        "version": "v1",
-        "cohort": "gdsc",
-        "seed": 2023,
-    }
-    rows, _ = in_memory(X, lines, responses)
-    return compare_representations(
-        rows, {"expression": X, "random-80": noise}, **arguments | changes
+    screened, _ = in_memory(X, lines, responses)
+    features = {"expression": X, "random-80": noise}
+    rows = compare_representations(
+        screened, features, published=published, controls={"random-80"}, seed=2023
     )
+    return evaluation_table(rows, model="drug-response", version="v1", cohort="gdsc", split="5")
 
 
 def test_the_table_is_as_declared_and_controls_stand_beside_the_model():
@@ -206,3 +202,8 @@ def test_bad_input_is_refused():
     features[4, 4] = np.nan
     with pytest.raises(ValueError, match="row 4"):
         predict(features, lines, responses)
+    rows, folds = in_memory(X, lines, responses)
+    with pytest.raises(ValueError, match="expected features of 60 rows"):
+        predict_representation(rows, X[1:], folds, seed=0)
+    with pytest.raises(ValueError, match="same in every row"):
+        predict_representation(rows, np.ones_like(X), folds, seed=0)

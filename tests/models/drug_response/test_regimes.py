@@ -11,6 +11,7 @@ from genept.models.drug_response.regimes import (
     regime_folds,
     regime_scores,
 )
+from genept.models.drug_response.screen_rows import ScreenRows
 from genept.models.splits.folds import Regime
 
 N_LINES, N_DRUGS = 90, 6
@@ -27,17 +28,15 @@ def screen():
     value = 3.0 * drug + 0.5 * tissue[line] + state[line, drug % 2] * 1.5
     value = value + 0.3 * rng.normal(size=len(line))
     keep = rng.random(len(line)) > 0.05
-    names = {
-        "lines": np.array([f"l{n:02}" for n in range(N_LINES)]),
-        "groups": np.array([f"l{n:02}" for n in range(N_LINES)]),
-        "tissues": np.array([f"t{n}" for n in tissue]),
-        "drugs": np.array([f"d{n}" for n in range(N_DRUGS)]),
-    }
+    lines = np.array([f"l{n:02}" for n in range(N_LINES)])
+    tissues = np.array([f"t{n}" for n in tissue])
+    drugs = np.array([f"d{n}" for n in range(N_DRUGS)])
     pairs = ResponsePairs(line[keep], drug[keep], tissue[line][keep], value[keep])
-    return X, names, pairs
+    return ScreenRows(lines, lines.tolist(), lines, tissues, {"expression": X}, drugs, pairs)
 
 
-X, NAMES, PAIRS = screen()
+SCREEN = screen()
+X, PAIRS = SCREEN.features["expression"], SCREEN.pairs
 
 
 def test_naive_predictors_are_the_means_of_the_training_pairs():
@@ -54,23 +53,23 @@ def test_naive_predictors_are_the_means_of_the_training_pairs():
     expected["mean-effects"] = (
         expected["drug-mean"] + expected["cell-line-mean"] - expected["global-mean"]
     )
-    found = {name: predict(PAIRS, train)[here] for name, predict in NAIVE.items()}
-    assert found == pytest.approx(expected)
+    predicted = {name: predict(PAIRS, train)[here] for name, predict in NAIVE.items()}
+    assert predicted == pytest.approx(expected)
     unseen = PAIRS.drug != 2
     assert NAIVE["drug-mean"](PAIRS, unseen)[~unseen] == pytest.approx(PAIRS.value[unseen].mean())
 
 
 @pytest.mark.parametrize("regime", REGIMES)
 def test_no_regime_lets_the_model_see_what_it_is_tested_on(regime):
-    _, folds = regime_folds(regime, **NAMES, pairs=PAIRS, n_folds=3, seed=0)
+    _, folds = regime_folds(regime, SCREEN, n_folds=3, seed=0)
     left_out = {
         Regime.LEAVE_CELL_LINE_OUT: PAIRS.line,
         Regime.LEAVE_TISSUE_OUT: PAIRS.tissue,
         Regime.LEAVE_DRUG_OUT: PAIRS.drug,
     }
     if regime in left_out:
-        for one in np.unique(left_out[regime]):
-            assert len(np.unique(folds[left_out[regime] == one])) == 1
+        for unit in np.unique(left_out[regime]):
+            assert len(np.unique(folds[left_out[regime] == unit])) == 1
     rows = regime_scores(
         {name: out_of_fold(name, PAIRS, folds) for name in NAIVE},
         PAIRS,
@@ -93,19 +92,19 @@ def pearson_of(predictions, pairs, folds):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_planted_signal_is_found_in_new_lines_and_not_in_shuffled_features(name):
     regime = Regime.LEAVE_CELL_LINE_OUT
-    _, folds = regime_folds(regime, **NAMES, pairs=PAIRS, n_folds=3, seed=0)
+    _, folds = regime_folds(regime, SCREEN, n_folds=3, seed=0)
     shuffled = X[np.random.default_rng(1).permutation(len(X))]
     test = RegimeTest(regime, PAIRS, folds, seed=0)
     seen = {"expression": X, "permuted-features": shuffled}
-    found = {what: test.predict(name, what, features) for what, features in seen.items()}
-    pearson = pearson_of(found, PAIRS, folds)
+    predicted = {what: test.predict(name, what, features) for what, features in seen.items()}
+    pearson = pearson_of(predicted, PAIRS, folds)
     assert pearson["expression"]["ci_low"] > 0.1
     assert pearson["permuted-features"]["value"] < 0.25
     again = RegimeTest(regime, PAIRS, folds, seed=0).predict(name, "expression", X)
-    np.testing.assert_allclose(again, found["expression"], atol=1e-6)
+    np.testing.assert_allclose(again, predicted["expression"], atol=1e-6)
 
 
-def test_a_line_that_is_sensitive_to_everything_is_told_by_its_features():
+def test_a_line_that_is_sensitive_to_everything_is_predicted_from_its_features():
     # The line's own mean is unknown where the line is: what it does must be learnt.
     rng = np.random.default_rng(3)
     line, drug = (grid.ravel() for grid in np.meshgrid(range(60), range(5), indexing="ij"))
@@ -118,7 +117,7 @@ def test_a_line_that_is_sensitive_to_everything_is_told_by_its_features():
     assert np.corrcoef(predicted - drug, pairs.value - drug)[0, 1] > 0.95
 
 
-def test_a_drug_that_was_never_seen_is_told_by_its_features():
+def test_a_drug_that_was_never_seen_is_predicted_from_its_features():
     rng = np.random.default_rng(4)
     line, drug = (grid.ravel() for grid in np.meshgrid(range(30), range(40), indexing="ij"))
     kind = np.arange(40) % 2
@@ -128,9 +127,9 @@ def test_a_drug_that_was_never_seen_is_told_by_its_features():
     regime = Regime.LEAVE_DRUG_OUT
     folds = (drug // 2 % 4).astype(np.int64)
     test = RegimeTest(regime, pairs, folds, seed=0)
-    told = test.predict("ridge", "fingerprints", fingerprints)
+    by_structure = test.predict("ridge", "fingerprints", fingerprints)
     by_name = test.predict("ridge", "identity", np.eye(40, dtype=np.float32))
-    pearson = pearson_of({"fingerprints": told, "identity": by_name}, pairs, folds)
+    pearson = pearson_of({"fingerprints": by_structure, "identity": by_name}, pairs, folds)
     assert pearson["fingerprints"]["value"] > 0.9
     assert pearson["identity"]["value"] < 0.2
 
@@ -139,9 +138,9 @@ def test_gaps_are_filled_by_what_the_rest_says():
     rng = np.random.default_rng(0)
     whole = np.outer(rng.normal(size=40), rng.normal(size=12))
     table = np.where(rng.random(whole.shape) < 0.2, np.nan, whole)
-    found = filled(table, rank=1)
-    assert np.array_equal(found[np.isfinite(table)], table[np.isfinite(table)])
-    np.testing.assert_allclose(found, whole, atol=0.2)
+    complete = filled(table, rank=1)
+    assert np.array_equal(complete[np.isfinite(table)], table[np.isfinite(table)])
+    np.testing.assert_allclose(complete, whole, atol=0.2)
 
 
 def test_intervals_are_calibrated_on_the_other_folds():

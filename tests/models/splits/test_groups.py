@@ -46,9 +46,9 @@ def test_near_duplicates_are_found_across_blocks(monkeypatch):
     X[21] = X[19] + 0.5 * rng.normal(size=300)
     X[10] = 3.0
     assert spearmanr(X[19], X[20]).statistic >= 0.99 > spearmanr(X[19], X[21]).statistic
-    found = {(int(a), int(b)) for a, b in near_duplicates(X)}
-    assert found == {(4, 33), (19, 20)}
-    assert {(int(a), int(b)) for a, b in near_duplicates(sp.csr_matrix(X))} == found
+    pairs = {(int(a), int(b)) for a, b in near_duplicates(X)}
+    assert pairs == {(4, 33), (19, 20)}
+    assert {(int(a), int(b)) for a, b in near_duplicates(sp.csr_matrix(X))} == pairs
 
 
 def test_a_patient_under_two_ids_is_one_group():

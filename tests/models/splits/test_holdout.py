@@ -34,9 +34,9 @@ def held_out_of(rows):
 @settings(max_examples=50, deadline=None)
 @given(patients=st.lists(st.integers(0, 60), min_size=2, max_size=80), more=st.integers(0, 40))
 def test_whoever_is_held_out_stays_so_and_groups_stay_whole(patients, more):
-    names = [f"p{one}" for one in patients]
+    names = [f"p{patient}" for patient in patients]
     before = held_out_of(rows_of(names)).hashes
-    grown = rows_of([*names, *(f"p{60 + one}" for one in range(more))])
+    grown = rows_of([*names, *(f"p{60 + n}" for n in range(more))])
     holdout = held_out_of(grown)
     assert before <= holdout.hashes
     view, out = held_apart(grown, holdout)

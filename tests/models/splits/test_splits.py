@@ -5,12 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genept.models.splits.folds import (
-    GroupLeakError,
-    finite_features,
-    grouped_folds,
-    refuse_group_leak,
-)
+from genept.models.splits.folds import grouped_folds
+from genept.models.splits.groups import GroupLeakError, refuse_group_leak
 
 cohorts = st.lists(
     st.tuples(st.integers(0, 30), st.sampled_from("ABC")), min_size=10, max_size=80
@@ -72,15 +68,3 @@ def test_missing_groups_labels_and_too_few_groups_are_refused():
         grouped_folds(["p1", "p1", "p2"], None, 5, 0)
     with pytest.raises(ValueError, match="2 labels but 3 groups"):
         grouped_folds(["p1", "p2", "p3"], ["A", "A"], 2, 0)
-
-
-def test_unusable_features_are_refused():
-    features = np.eye(4, dtype=np.float32)
-    assert finite_features(features, 4) is features
-    with pytest.raises(ValueError, match="expected features of 5 rows"):
-        finite_features(features, 5)
-    with pytest.raises(ValueError, match="same in every row"):
-        finite_features(np.ones((4, 3)), 4)
-    features[2, 1] = np.nan
-    with pytest.raises(ValueError, match="the first is row 2"):
-        finite_features(features, 4)

@@ -1,13 +1,12 @@
-"""Promotion of stored versions: the gate's verdicts, challengers and champions.
+"""Promotion of stored versions: challengers, their time as shadows, and champions.
 
 A version that passed the gate is first a challenger, which predicts beside the champion for
-`SHADOW_PERIOD`, then champion. The points of the gate are in
-`genept.models.promotion.promotion_gate`.
+`SHADOW_PERIOD`, then champion. The gate is in `genept.models.promotion_gate`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,66 +16,11 @@ import polars as pl
 from genept.embeddings import BOTH, EXPRESSION
 from genept.models.diagnosis import STEPS, DiagnosisModel, predictions_of
 from genept.models.evidence import Champion, ModelCandidate, ModelManifest, Predictions
-from genept.models.promotion import promotion_gate
+from genept.models.promotion_gate import judge
 from genept.models.registry import ModelRegistry
 from genept.models.splits import Rows
-from genept.models.stored_models import (
-    REFUSE,
-    Answer,
-    ChampionPointer,
-    Shadow,
-    Verdict,
-    Verdicts,
-)
-
-Alone = Callable[[ModelCandidate], Answer]
-Beside = Callable[[ModelCandidate, Champion | None], Answer]
-
-
-def _alone(point: Alone) -> Beside:
-    return lambda candidate, _: point(candidate)
-
-
-POINTS: Final[dict[str, Beside]] = {
-    "groups_stay_whole": _alone(promotion_gate.groups_stay_whole),
-    "fitted_inside": _alone(promotion_gate.fitted_inside),
-    "holdout_is_frozen": _alone(promotion_gate.holdout_is_frozen),
-    "sentinels_stay_unknown": _alone(promotion_gate.sentinels_stay_unknown),
-    "permuted_labels_teach_nothing": _alone(promotion_gate.permuted_labels_teach_nothing),
-    "beats_baselines": _alone(promotion_gate.beats_baselines),
-    "not_worse_than_champion": promotion_gate.not_worse_than_champion,
-    "nothing_is_forgotten": promotion_gate.nothing_is_forgotten,
-    "no_data_set_is_forgotten": promotion_gate.no_data_set_is_forgotten,
-    "is_calibrated": promotion_gate.is_calibrated,
-    "is_reproducible": _alone(promotion_gate.is_reproducible),
-    "evidence_is_complete": promotion_gate.evidence_is_complete,
-    "is_stored_safely": _alone(promotion_gate.is_stored_safely),
-    "compared_with_the_present": promotion_gate.compared_with_the_present,
-    "has_a_card": _alone(promotion_gate.has_a_card),
-}
-"""In the order of the gate's numbers."""
-
-
-def judge(candidate: ModelCandidate, champion: Champion | None) -> Verdicts:
-    """Evaluate all fifteen points; a point that cannot be evaluated refuses."""
-    points = []
-    for number, (name, point) in enumerate(POINTS.items(), start=1):
-        try:
-            outcome, evidence = point(candidate, champion)
-        except (ValueError, ZeroDivisionError) as error:
-            outcome, evidence = REFUSE, f"cannot be answered: {error}"
-        points.append(
-            Verdict.model_validate(
-                {"point": number, "name": name, "outcome": outcome, "evidence": evidence}
-            )
-        )
-    return Verdicts(
-        model=candidate.manifest.model,
-        version=candidate.manifest.version,
-        collection=candidate.manifest.collection,
-        champion_version=champion.manifest.version if champion else None,
-        points=tuple(points),
-    )
+from genept.models.stored_models import ChampionPointer, Shadow, Verdict, Verdicts
+from genept.models.user_samples import positions
 
 
 def judge_candidate(
@@ -100,17 +44,19 @@ def judge_candidate(
     Verdicts
         Outcome and evidence of every point.
     """
-    candidate = ModelCandidate(
-        manifest,
-        registry.evidence(manifest),
-        registry.card(manifest),
-        registry.stored_pipeline_sha256(manifest),
+    named, champion = registry.champion(manifest.model), None
+    if named is not None:
+        seen = champion_predictions(registry.load(named), named, out, genes)
+        champion = Champion(named, registry.evidence(named), seen)
+    return judge(
+        ModelCandidate(
+            manifest,
+            registry.evidence(manifest),
+            registry.card(manifest),
+            registry.stored_pipeline_sha256(manifest),
+            champion,
+        )
     )
-    champion = registry.champion(manifest.model)
-    if champion is None:
-        return judge(candidate, None)
-    seen = champion_predictions(registry.load(champion), champion, out, genes)
-    return judge(candidate, Champion(champion, registry.evidence(champion), seen))
 
 
 def champion_predictions(
@@ -123,13 +69,12 @@ def champion_predictions(
     representation = manifest.representation
     features = out.features[representation]
     if representation in {EXPRESSION, BOTH} and tuple(genes) != manifest.genes:
-        here = {gene: column for column, gene in enumerate(genes)}
+        columns = positions(manifest.genes, genes)
+        known = np.flatnonzero(columns >= 0)
         aligned = np.repeat(
             model.pipeline.named_steps[STEPS[0]].mean_[None, :].astype(np.float32), len(out.ids), 0
         )
-        known = [(to, here[gene]) for to, gene in enumerate(manifest.genes) if gene in here]
-        to, origin = np.asarray(known, dtype=np.intp).reshape(-1, 2).T
-        aligned[:, to] = features[:, origin]
+        aligned[:, known] = features[:, columns[known]]
         aligned[:, len(manifest.genes) :] = features[:, len(genes) :]
         features = aligned
     return predictions_of(out, manifest.classes, model.probabilities({representation: features}))
@@ -182,17 +127,21 @@ def promote_if_due(
 
 def _not_now(pointer: ChampionPointer | None, verdicts: Verdicts) -> str | None:
     champions = [named.version for named in pointer.models] if pointer else []
-    reasons = {
-        "is champion": champions[:1] == [verdicts.version],
-        "was champion before: no run undoes a rollback": verdicts.version in champions,
-        f"refused: {', '.join(named.name for named in verdicts.refused)}": bool(verdicts.refused),
-        f"waits for a person: {', '.join(named.name for named in verdicts.waiting)}": bool(
-            verdicts.waiting
-        ),
-        "passed beside a champion that is no longer there": pointer is not None
-        and pointer.champion.version != verdicts.champion_version,
-    }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+
+    def names(points: Sequence[Verdict]) -> str:
+        return ", ".join(point.name for point in points)
+
+    if champions[:1] == [verdicts.version]:
+        return "is champion"
+    if verdicts.version in champions:
+        return "was champion before: no run undoes a rollback"
+    if verdicts.refused:
+        return f"refused: {names(verdicts.refused)}"
+    if verdicts.waiting:
+        return f"waits for a person: {names(verdicts.waiting)}"
+    if champions and champions[0] != verdicts.champion_version:
+        return "passed beside a champion that is no longer there"
+    return None
 
 
 def promote_challenger(registry: ModelRegistry, model: str, *, now: datetime | None = None) -> None:
@@ -260,9 +209,6 @@ def begin_shadow(registry: ModelRegistry, manifest: ModelManifest) -> Shadow:
     Shadow
         The record, as it was first stored.
     """
-    known = registry.shadow(manifest.model, manifest.version)
-    if known is not None:
-        return known
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return registry.keep_shadow(Shadow(model=manifest.model, version=manifest.version, since=since))
 

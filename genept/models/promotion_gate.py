@@ -1,39 +1,24 @@
 """The promotion gate: fifteen points that a candidate must pass before it is champion.
 
-Each point is a function of typed evidence and blocks by itself. They are run, and a version is
-promoted, in `genept.models.promotion.promotion`.
+Each point is a function of typed evidence and blocks by itself. When they are evaluated, and a
+version is promoted, is in `genept.models.promotion`.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binom
 
+from genept.models.confidence import calibration_metrics
 from genept.models.diagnosis import STEPS
-from genept.models.evidence import (
-    CalibrationMetrics,
-    Champion,
-    Interval,
-    ModelCandidate,
-    Predictions,
-    calibration_metrics,
-    cohort_cells,
-    paired_difference,
-    recall_difference,
-)
+from genept.models.evidence import ModelCandidate
+from genept.models.model_scores import cohort_cells, paired_difference, recall_difference
 from genept.models.splits import Holdout
-from genept.models.stored_models import (
-    ALLOWED_TYPES,
-    PASS,
-    REFUSE,
-    WAIT,
-    Answer,
-)
+from genept.models.stored_models import ALLOWED_TYPES, PASS, REFUSE, WAIT, Answer, Verdict, Verdicts
 
 SENTINEL_P: Final = 0.001
 TOLERANCE: Final = 1e-6
@@ -49,13 +34,48 @@ MAX_ECE: Final = 0.05
 SLOPES: Final = (0.8, 1.2)
 MAX_SHIFT: Final = 0.1
 
+NO_CHAMPION: Final = (PASS, "there is no champion yet")
 
+POINTS: Final[dict[str, Callable[[ModelCandidate], Answer]]] = {}
+"""By name, in the order of the gate's numbers: that of the functions below."""
+
+
+def _point(evaluate: Callable[[ModelCandidate], Answer]) -> Callable[[ModelCandidate], Answer]:
+    POINTS[evaluate.__name__] = evaluate
+    return evaluate
+
+
+def _passes(condition: object, finding: str) -> Answer:
+    return (PASS if condition else REFUSE), finding
+
+
+def judge(candidate: ModelCandidate) -> Verdicts:
+    """Evaluate all fifteen points; a point that cannot be evaluated refuses."""
+    points = []
+    for number, (name, evaluate) in enumerate(POINTS.items(), start=1):
+        try:
+            outcome, evidence = evaluate(candidate)
+        except (ValueError, ZeroDivisionError) as error:
+            outcome, evidence = REFUSE, f"cannot be answered: {error}"
+        fields = {"point": number, "name": name, "outcome": outcome, "evidence": evidence}
+        points.append(Verdict.model_validate(fields))
+    manifest, champion = candidate.manifest, candidate.champion
+    return Verdicts(
+        model=manifest.model,
+        version=manifest.version,
+        collection=manifest.collection,
+        champion_version=champion.manifest.version if champion else None,
+        points=tuple(points),
+    )
+
+
+@_point
 def groups_stay_whole(candidate: ModelCandidate) -> Answer:
     """No patient, line, donor or near-duplicate is on two sides of a split."""
     seen, out = candidate.evidence.out_of_fold, candidate.evidence.holdout
-    folds: dict[str, set[int]] = {}
+    folds: dict[str, set[int]] = defaultdict(set)
     for group, fold in zip(seen.groups, seen.folds or (), strict=True):
-        folds.setdefault(group, set()).add(fold)
+        folds[group].add(fold)
     cut = sorted(group for group, of_group in folds.items() if len(of_group) > 1)
     shared = sorted(set(folds) & set(out.groups))
     if cut or shared:
@@ -71,6 +91,7 @@ def groups_stay_whole(candidate: ModelCandidate) -> Answer:
     return PASS, f"{len(folds)} training groups and {len(set(out.groups))} held out share none"
 
 
+@_point
 def fitted_inside(candidate: ModelCandidate) -> Answer:
     """All that is fitted lies in the Pipeline, and no feature is the label."""
     if candidate.manifest.steps != STEPS:
@@ -81,6 +102,7 @@ def fitted_inside(candidate: ModelCandidate) -> Answer:
     return PASS, f"steps {', '.join(STEPS)}; none of {n:,} features is the label"
 
 
+@_point
 def holdout_is_frozen(candidate: ModelCandidate) -> Answer:
     """The holdout is the one that was hashed, and training read none of it."""
     out = candidate.evidence.holdout
@@ -92,27 +114,30 @@ def holdout_is_frozen(candidate: ModelCandidate) -> Answer:
     return PASS, f"{len(out.ids)} samples, hash {holdout.sha256[:12]}, none read by training"
 
 
+@_point
 def sentinels_stay_unknown(candidate: ModelCandidate) -> Answer:
     """Random labels that lie in the holdout only are predicted no better than chance."""
-    evidence = candidate.evidence
-    k = len(candidate.manifest.classes)
-    if binom.pmf(evidence.n_sentinels, evidence.n_sentinels, 1 / k) > SENTINEL_P:
-        return REFUSE, f"{evidence.n_sentinels} sentinels are too few to tell a leak from chance"
-    p = float(binom.sf(evidence.sentinels_right - 1, evidence.n_sentinels, 1 / k))
-    finding = (
-        f"{evidence.sentinels_right} of {evidence.n_sentinels} random labels predicted, p = {p:.2g}"
+    right, n = candidate.evidence.sentinels_right, candidate.evidence.n_sentinels
+    chance = binom(n, 1 / len(candidate.manifest.classes))
+    if chance.pmf(n) > SENTINEL_P:
+        return REFUSE, f"{n} sentinels are too few to tell a leak from chance"
+    p = float(chance.sf(right - 1))
+    return _passes(
+        p > SENTINEL_P,
+        f"{right} of {n} random labels predicted, p = {p:.2g}; a leak at p ≤ {SENTINEL_P}",
     )
-    return (REFUSE if p <= SENTINEL_P else PASS), f"{finding}; a leak at p ≤ {SENTINEL_P}"
 
 
+@_point
 def permuted_labels_teach_nothing(candidate: ModelCandidate) -> Answer:
     """A run on permuted labels lands at chance."""
     permuted, chance = candidate.evidence.permuted, 1 / len(candidate.manifest.classes)
     low, high = permuted.bounds
     finding = f"balanced accuracy {permuted.value:.3f} [{low:.3f}, {high:.3f}]"
-    return (PASS if low <= chance else REFUSE), f"{finding}; chance is {chance:.3f}"
+    return _passes(low <= chance, f"{finding}; chance is {chance:.3f}")
 
 
+@_point
 def beats_baselines(candidate: ModelCandidate) -> Answer:
     """Macro F1 above every baseline's, by the lower bound over whole groups."""
     out = candidate.evidence.holdout
@@ -122,82 +147,59 @@ def beats_baselines(candidate: ModelCandidate) -> Answer:
         name: paired_difference(out.truth, out.predicted, np.asarray(predicted), out.groups)
         for name, predicted in candidate.evidence.baselines.items()
     }
-    finding = "; ".join(
-        f"{name}: +{gain.value:.3f}, at least {gain.low:.3f}" for name, gain in gains.items()
+    return _passes(
+        all(gain.bounds[0] > 0 for gain in gains.values()),
+        "; ".join(
+            f"{name}: +{gain.value:.3f}, at least {gain.low:.3f}" for name, gain in gains.items()
+        ),
     )
-    ahead = all(gain.bounds[0] > 0 for gain in gains.values())
-    return (PASS if ahead else REFUSE), finding
 
 
-def is_reproducible(candidate: ModelCandidate) -> Answer:
-    """Trained again on the same data, it gives the same probabilities."""
-    difference = candidate.evidence.refit_difference
-    same = difference <= TOLERANCE
-    return (
-        PASS if same else REFUSE
-    ), f"probabilities differ by {difference:.2g}, at most {TOLERANCE}"
-
-
-def is_stored_safely(candidate: ModelCandidate) -> Answer:
-    """The stored file has its hash, names no foreign type, and predicts the same."""
-    if candidate.stored_pipeline_sha256 != candidate.manifest.pipeline_sha256:
-        return REFUSE, "the stored file is not the one of the manifest"
-    if other := sorted(set(candidate.manifest.types) - ALLOWED_TYPES):
-        return REFUSE, f"the file names {', '.join(other)}"
-    difference = candidate.evidence.reload_difference
-    n = len(candidate.manifest.types)
-    finding = f"{n} types, all listed; reloaded it differs by {difference:.2g}"
-    return (PASS if difference <= TOLERANCE else REFUSE), finding
-
-
-def has_a_card(candidate: ModelCandidate) -> Answer:
-    """A card says what the model was made of, how good it is and what it is not for."""
-    hashes = [item.data_sha256 for item in candidate.manifest.cohorts]
-    wanted = [*CARD_SECTIONS, *(item[:12] for item in hashes)]
-    missing = [item for item in wanted if item not in candidate.card]
-    if missing:
-        return REFUSE, f"the model card lacks {', '.join(missing)}"
-    return PASS, f"{len(candidate.card):,} characters, {len(hashes)} data hashes"
-
-
-def not_worse_than_champion(candidate: ModelCandidate, champion: Champion | None) -> Answer:
+@_point
+def not_worse_than_champion(candidate: ModelCandidate) -> Answer:
     """Macro F1 on the same holdout above the champion's; a tie keeps the champion."""
+    out, champion = candidate.evidence.holdout, candidate.champion
     if champion is None:
-        return PASS, "there is no champion yet"
-    out = candidate.evidence.holdout
+        return NO_CHAMPION
     gain = paired_difference(out.truth, out.predicted, champion.holdout.predicted, out.groups)
     low = gain.bounds[0]
     finding = f"{gain.value:+.4f} macro F1, at least {low:+.4f}; needed above 0 and {MARGIN}"
     if gain.value == 0:
         return REFUSE, f"{finding}: a tie keeps the champion"
-    return (PASS if gain.value > 0 and low > MARGIN else REFUSE), finding
+    return _passes(gain.value > 0 and low > MARGIN, finding)
 
 
-def nothing_is_forgotten(candidate: ModelCandidate, champion: Champion | None) -> Answer:
+@_point
+def nothing_is_forgotten(candidate: ModelCandidate) -> Answer:
     """No class is lost, and on no earlier cohort or class is the candidate worse."""
+    out, champion = candidate.evidence.holdout, candidate.champion
     if champion is None:
-        return PASS, "there is no champion yet"
+        return NO_CHAMPION
     if lost := sorted(set(champion.manifest.classes) - set(candidate.manifest.classes)):
         return REFUSE, f"{len(lost)} classes that the champion knew are lost: {', '.join(lost)}"
-    worse, small, compared = [], 0, 0
-    for name, rows in cohort_cells(candidate.evidence.holdout):
-        if len(rows) < ENOUGH:
-            small += 1
-            continue
-        compared += 1
-        drop = _drop(candidate, champion, rows)
+    before = champion.holdout.predicted == out.truth
+    cells = cohort_cells(out)
+    compared = {name: rows for name, rows in cells if len(rows) >= ENOUGH}
+    worse = []
+    for name, rows in compared.items():
+        groups = [out.groups[row] for row in rows]
+        drop = recall_difference(out.right[rows], before[rows], groups)
         if drop.value < -MAX_DROP or drop.bounds[0] <= MAX_DROP_LOW:
             worse.append(f"{name} {drop.value:+.3f}, at least {drop.bounds[0]:+.3f}")
-    finding = (
-        f"{compared} cohorts and classes of {ENOUGH} or more samples compared, {small} smaller ones"
+    if worse:
+        return REFUSE, f"worse on {'; '.join(worse)}"
+    return PASS, (
+        f"{len(compared)} cohorts and classes of {ENOUGH} or more samples compared, "
+        f"{len(cells) - len(compared)} smaller ones"
     )
-    return (REFUSE, f"worse on {'; '.join(worse)}") if worse else (PASS, finding)
 
 
-def no_data_set_is_forgotten(candidate: ModelCandidate, champion: Champion | None) -> Answer:
+@_point
+def no_data_set_is_forgotten(candidate: ModelCandidate) -> Answer:
     """Every cohort that the champion was trained on is in the candidate's manifest."""
+    champion = candidate.champion
     if champion is None:
-        return PASS, "there is no champion yet"
+        return NO_CHAMPION
     known = {cohort.id for cohort in candidate.manifest.cohorts}
     known |= set(candidate.manifest.forgotten_on_purpose)
     if missing := sorted({cohort.id for cohort in champion.manifest.cohorts} - known):
@@ -208,35 +210,41 @@ def no_data_set_is_forgotten(candidate: ModelCandidate, champion: Champion | Non
     return PASS, f"all {len(champion.manifest.cohorts)} cohorts of the champion are there"
 
 
-def is_calibrated(candidate: ModelCandidate, champion: Champion | None) -> Answer:
+@_point
+def is_calibrated(candidate: ModelCandidate) -> Answer:
     """Probabilities can be believed, and abstaining pays."""
-    metrics = _calibration(candidate.evidence.out_of_fold, candidate.evidence.holdout)
-    top = candidate.evidence.holdout.shares.max(axis=1)
-    kept = top >= candidate.manifest.abstain_below
-    right = candidate.evidence.holdout.predicted == candidate.evidence.holdout.truth
+    out, champion = candidate.evidence.holdout, candidate.champion
+    metrics = calibration_metrics(candidate.evidence.unseen)
+    kept = out.confidence >= candidate.manifest.abstain_below
     finding = (
         f"slope {metrics.slope:.2f} of {SLOPES}, ECE {metrics.ece:.3f} of {MAX_ECE}, Brier "
         f"{metrics.brier:.3f}; answers {kept.mean():.0%} of the holdout, "
-        f"{right[kept].mean():.1%} right"
+        f"{out.right[kept].mean():.1%} right"
     )
     if not (SLOPES[0] <= metrics.slope <= SLOPES[1] and metrics.ece <= MAX_ECE):
         return REFUSE, finding
     if champion is not None:
-        now = _calibration(candidate.evidence.holdout).brier
-        before = _calibration(champion.holdout).brier
+        now, before = (calibration_metrics(each).brier for each in (out, champion.holdout))
         if now > before + TOLERANCE:
             return REFUSE, f"{finding}; on the holdout {now:.4f}, the champion's was {before:.4f}"
     return PASS, finding
 
 
-def evidence_is_complete(candidate: ModelCandidate, champion: Champion | None) -> Answer:
+@_point
+def is_reproducible(candidate: ModelCandidate) -> Answer:
+    """Trained again on the same data, it gives the same probabilities."""
+    difference = candidate.evidence.refit_difference
+    finding = f"probabilities differ by {difference:.2g}, at most {TOLERANCE}"
+    return _passes(difference <= TOLERANCE, finding)
+
+
+@_point
+def evidence_is_complete(candidate: ModelCandidate) -> Answer:
     """No number is missing, the holdout did not shrink, the label mix is the known one."""
-    evidence = candidate.evidence
+    evidence, champion = candidate.evidence, candidate.champion
     numbers = [evidence.refit_difference, evidence.reload_difference, evidence.permuted.value]
-    numbers += [number.value for number in evidence.scores.values()] + [
-        float(evidence.holdout.shares.sum())
-    ]
-    if not evidence.scores or not all(math.isfinite(number) for number in numbers):
+    numbers += [score.value for score in evidence.scores.values()]
+    if not evidence.scores or not np.isfinite([*numbers, evidence.holdout.shares.sum()]).all():
         return REFUSE, "a metric is missing or not a number"
     if not evidence.holdout.ids:
         return REFUSE, "the holdout is empty"
@@ -246,13 +254,30 @@ def evidence_is_complete(candidate: ModelCandidate, champion: Champion | None) -
         return REFUSE, f"the holdout lost {len(lost)} samples, such as {min(lost)}"
     if new := sorted(set(candidate.manifest.classes) - set(champion.manifest.classes)):
         return WAIT, f"new classes wait for a person: {', '.join(new)}"
-    shift = _shift(candidate.manifest.label_counts, champion.manifest.label_counts)
+    now, before = (Counter(each.manifest.label_counts) for each in (candidate, champion))
+    # Half the sum of differences in share: how much of the mix moved.
+    shift = sum(abs(now[x] / now.total() - before[x] / before.total()) for x in {*now, *before}) / 2
     finding = f"the label mix moved by {shift:.3f}, at most {MAX_SHIFT}"
     return (WAIT if shift > MAX_SHIFT else PASS), finding
 
 
-def compared_with_the_present(candidate: ModelCandidate, champion: Champion | None) -> Answer:
+@_point
+def is_stored_safely(candidate: ModelCandidate) -> Answer:
+    """The stored file has its hash, names no foreign type, and predicts the same."""
+    types = candidate.manifest.types
+    if candidate.stored_pipeline_sha256 != candidate.manifest.pipeline_sha256:
+        return REFUSE, "the stored file is not the one of the manifest"
+    if other := sorted(set(types) - ALLOWED_TYPES):
+        return REFUSE, f"the file names {', '.join(other)}"
+    difference = candidate.evidence.reload_difference
+    finding = f"{len(types)} types, all listed; reloaded it differs by {difference:.2g}"
+    return _passes(difference <= TOLERANCE, finding)
+
+
+@_point
+def compared_with_the_present(candidate: ModelCandidate) -> Answer:
     """The candidate is another one than the champion; the pointer swaps for that one only."""
+    champion = candidate.champion
     if champion is None:
         return PASS, "the pointer will be created, if nobody else creates it first"
     if champion.manifest.version == candidate.manifest.version:
@@ -260,23 +285,12 @@ def compared_with_the_present(candidate: ModelCandidate, champion: Champion | No
     return PASS, f"the pointer swaps if {champion.manifest.version[:12]} is champion still"
 
 
-def _drop(candidate: ModelCandidate, champion: Champion, rows: NDArray[np.intp]) -> Interval:
-    out = candidate.evidence.holdout
-    return recall_difference(
-        (out.predicted == out.truth)[rows],
-        (champion.holdout.predicted == out.truth)[rows],
-        [out.groups[row] for row in rows],
-    )
-
-
-def _calibration(*several: Predictions) -> CalibrationMetrics:
-    shares = np.concatenate([predictions.shares for predictions in several])
-    classes = np.asarray(several[0].classes)
-    truth = np.concatenate([np.searchsorted(classes, predictions.truth) for predictions in several])
-    return calibration_metrics(shares, truth)
-
-
-def _shift(now: dict[str, int], before: dict[str, int]) -> float:
-    """Half the sum of differences in share: how much of the mix moved."""
-    a, b = Counter(now), Counter(before)
-    return sum(abs(a[label] / a.total() - b[label] / b.total()) for label in {*a, *b}) / 2
+@_point
+def has_a_card(candidate: ModelCandidate) -> Answer:
+    """A card says what the model was made of, how good it is and what it is not for."""
+    hashes = [item.data_sha256 for item in candidate.manifest.cohorts]
+    wanted = [*CARD_SECTIONS, *(item[:12] for item in hashes)]
+    missing = [item for item in wanted if item not in candidate.card]
+    if missing:
+        return REFUSE, f"the model card lacks {', '.join(missing)}"
+    return PASS, f"{len(candidate.card):,} characters, {len(hashes)} data hashes"

@@ -1,13 +1,16 @@
 """The gate: planted faults are refused each by the point that is meant for it, and no other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from planted_models import blocked, planted_rows, trained
 
 import genept.models.diagnosis.retraining
+from genept.models import splits
 from genept.models.diagnosis.heads import Contender, fit_model
 from genept.models.evidence import Champion, Interval, ModelCandidate
-from genept.models.promotion.promotion import POINTS, judge
+from genept.models.promotion_gate import POINTS, judge
 from genept.models.splits.groups import connected_groups, near_duplicates
 
 TAUGHT = Interval(value=0.6, low=0.55, high=0.7, n=9)
@@ -43,9 +46,9 @@ def champion_of(candidate, wrong, **manifest):
 
 
 def test_a_good_first_candidate_passes_all_fifteen(good):
-    verdicts = judge(good, None)
-    assert [one.point for one in verdicts.points] == list(range(1, 16))
-    assert [one.name for one in verdicts.points] == list(POINTS)
+    verdicts = judge(good)
+    assert [verdict.point for verdict in verdicts.points] == list(range(1, 16))
+    assert [verdict.name for verdict in verdicts.points] == list(POINTS)
     assert not blocked(good)
     assert verdicts.promotes
     assert verdicts.table().height == 15
@@ -63,15 +66,15 @@ def test_it_takes_the_place_of_a_worse_champion_and_a_tie_keeps_the_champion(goo
 
 def test_a_patient_in_two_folds_under_two_ids_is_refused():
     rows = planted_rows()
-    twins = np.flatnonzero(np.arange(420) % 20 == 7)
+    duplicates = np.flatnonzero(np.arange(420) % 20 == 7)
     X = rows.features["expression"].copy()
-    X[twins + 2] = X[twins] + np.float32(1e-4)
+    X[duplicates + 2] = X[duplicates] + np.float32(1e-4)
     leaky = planted_rows(features={"expression": X})
     honest = connected_groups(list(leaky.groups), duplicates=near_duplicates(X))
-    assert (honest[twins] == honest[twins + 2]).all()
+    assert (honest[duplicates] == honest[duplicates + 2]).all()
     assert blocked(trained(leaky)) == {"groups_stay_whole": "refuse"}
-    mended = planted_rows(features={"expression": X}, groups=honest)
-    assert "groups_stay_whole" not in blocked(trained(mended, patients=leaky.groups))
+    tied = planted_rows(features={"expression": X}, groups=honest)
+    assert "groups_stay_whole" not in blocked(trained(tied, patients=leaky.groups))
 
 
 def test_a_label_column_among_the_features_is_refused():
@@ -101,8 +104,8 @@ def test_test_rows_in_training_are_betrayed_by_the_sentinels(monkeypatch):
             seed,
         )
 
-    planted_labels = genept.models.diagnosis.retraining.planted_labels
-    monkeypatch.setattr(genept.models.diagnosis.retraining, "planted_labels", remember)
+    planted_labels = splits.planted_labels
+    monkeypatch.setattr(splits, "planted_labels", remember)
     monkeypatch.setattr(genept.models.diagnosis.retraining, "fit_model", leaky_fit)
     candidate = trained(rows)
     assert candidate.evidence.sentinels_right == candidate.evidence.n_sentinels == 40
@@ -135,9 +138,9 @@ def test_a_drop_on_one_earlier_cohort_is_refused_even_when_the_whole_got_better(
             "holdout": out.model_copy(update={"probabilities": tuple(map(tuple, right.tolist()))})
         },
     )
-    found = blocked(forgets, champion_of(good, east[:25]))
-    assert found["nothing_is_forgotten"] == "refuse"
-    assert "not_worse_than_champion" not in found
+    verdicts = blocked(forgets, champion_of(good, east[:25]))
+    assert verdicts["nothing_is_forgotten"] == "refuse"
+    assert "not_worse_than_champion" not in verdicts
 
 
 @pytest.mark.parametrize(
@@ -163,8 +166,10 @@ def test_each_fault_is_refused_by_its_point(good, point, changes):
 
 def test_not_a_number_refuses(good):
     nothing = good.evidence.scores | {"macro_f1": Interval(value=float("nan"), n=1)}
-    found = blocked(changed(good, evidence={"scores": nothing, "refit_difference": float("nan")}))
-    assert found == {"evidence_is_complete": "refuse", "is_reproducible": "refuse"}
+    verdicts = blocked(
+        changed(good, evidence={"scores": nothing, "refit_difference": float("nan")})
+    )
+    assert verdicts == {"evidence_is_complete": "refuse", "is_reproducible": "refuse"}
 
 
 def test_new_classes_and_a_moved_label_mix_wait_for_a_person(good):
@@ -173,7 +178,7 @@ def test_new_classes_and_a_moved_label_mix_wait_for_a_person(good):
     assert blocked(good, fewer)["evidence_is_complete"] == "wait"
     moved = champion_of(good, many, label_counts={"benign": 300, "malign": 120})
     assert blocked(good, moved) == {"evidence_is_complete": "wait"}
-    assert not judge(good, moved).promotes
+    assert not judge(replace(good, champion=moved)).promotes
     out = good.evidence.holdout
     more = out.model_copy(update={"ids": (*out.ids, "s999")})
     shrunk = Champion(
