@@ -65,7 +65,8 @@ def calibrated(shares: Floats, calibration: Calibration) -> Floats:
     """
     scores = np.log(np.maximum(shares, calibration.floor)) / calibration.temperature
     flat: Floats = softmax(scores, axis=1)
-    return (1 - calibration.doubt) * flat + calibration.doubt / shares.shape[1]
+    blended: Floats = (1 - calibration.doubt) * flat + calibration.doubt / shares.shape[1]
+    return blended
 
 
 def fit_calibration(shares: Floats, truth: NDArray[np.intp]) -> Calibration:
@@ -95,8 +96,12 @@ def fit_calibration(shares: Floats, truth: NDArray[np.intp]) -> Calibration:
         shares_at = calibrated(shares, Calibration(float(np.exp(log_temperature)), doubt))
         return float(-(target * np.log(np.maximum(shares_at, SMALLEST))).sum(axis=1).mean())
 
-    bounded = {"bounds": (-3.0, 6.0), "method": "bounded", "options": {"xatol": 1e-4}}
-    fits = {doubt: minimize_scalar(surprise, args=(doubt,), **bounded) for doubt in _DOUBTS}
+    fits = {
+        doubt: minimize_scalar(
+            surprise, args=(doubt,), bounds=(-3.0, 6.0), method="bounded", options={"xatol": 1e-4}
+        )
+        for doubt in _DOUBTS
+    }
     doubt = min(fits, key=lambda each: float(fits[each].fun))
     return Calibration(float(np.exp(fits[doubt].x)), doubt)
 
@@ -197,7 +202,8 @@ class Domain:
         if measured is not None:
             rest = rest[:, measured]
         squares = (along**2 / self.variances).mean(axis=1), (rest**2).mean(axis=1)
-        return np.sqrt(np.stack(squares, axis=1))
+        distances: Floats = np.sqrt(np.stack(squares, axis=1))
+        return distances
 
     def body(self) -> bytes:
         """The domain as a file."""
@@ -235,7 +241,12 @@ def fit_domain(trained: Matrix, unseen: Matrix, *, seed: int) -> Domain:
     with threadpool_limits(1):
         pca = PCA(k, svd_solver="randomized", random_state=seed).fit((X - mean) / spread)
     variances = np.maximum(pca.explained_variance_, np.finfo(np.float32).tiny)
-    fields = (mean, spread, pca.components_, variances)
-    bare = Domain(*(field.astype(np.float32) for field in fields), limits=np.ones(2))
+    bare = Domain(
+        mean.astype(np.float32),
+        spread.astype(np.float32),
+        pca.components_.astype(np.float32),
+        variances.astype(np.float32),
+        limits=np.ones(2),
+    )
     limits = np.quantile(bare._both(unseen, None), QUANTILE, axis=0, method="higher")
     return replace(bare, limits=limits)

@@ -209,7 +209,9 @@ class OutOfFold:
     @property
     def predicted(self) -> npt.NDArray[np.str_]:
         """The more probable class of each pair."""
-        return np.asarray(CLASSES)[self.shares.argmax(axis=1)]
+        classes = np.asarray(CLASSES)
+        predicted: npt.NDArray[np.str_] = classes[self.shares.argmax(axis=1)]
+        return predicted
 
     def covers(self, value: Floats) -> Mask:
         """Whether each measured response lies in its interval."""

@@ -184,11 +184,11 @@ def frozen_from_table(rows: pl.DataFrame) -> FrozenFolds:
         raise ChangedFoldsError(
             f"{len(keys)} assignments are mixed: filter for one model and regime"
         )
-    names = (
+    observations, drugs, groups = (
         rows[name].to_numpy().astype(np.str_) for name in ("observation_id", "drug_id", "group")
     )
     folds = rows["fold"].to_numpy().astype(np.int64)
-    frozen = FrozenFolds(Regime(rows["regime"][0]), *names, folds)
+    frozen = FrozenFolds(Regime(rows["regime"][0]), observations, drugs, groups, folds)
     if frozen.sha256 != rows["folds_sha256"][0]:
         raise ChangedFoldsError(
             f"the folds of {rows['model'][0]}, {frozen.regime}, have the hash "

@@ -65,9 +65,10 @@ class Rows:
 
     def take(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Rows:
         """The rows that a mask or positions select, in that order."""
-        columns = (self.ids, self.groups, self.cohorts, self.labels)
         features = {name: matrix[keep] for name, matrix in self.features.items()}
-        return Rows(*(column[keep] for column in columns), features)
+        return Rows(
+            self.ids[keep], self.groups[keep], self.cohorts[keep], self.labels[keep], features
+        )
 
 
 @dataclass(frozen=True)
