@@ -2,12 +2,12 @@
 
 from .cards import LIMITS as LIMITS
 from .evidence import ModelManifest as ModelManifest
-from .model_reports import model_reports as model_reports
-from .model_reports import release_pages as release_pages
 from .promotion import agreement as agreement
 from .promotion import begin_shadow as begin_shadow
 from .promotion import challenger as challenger
 from .registry import ModelRegistry as ModelRegistry
+from .retraining_reports import model_reports as model_reports
+from .retraining_reports import release_pages as release_pages
 from .serving import SERVED as SERVED
 from .serving import SHADOW as SHADOW
 from .serving import BatchInference as BatchInference

@@ -1,7 +1,7 @@
 """Model cards: data, scores and limits of a model as Markdown and HTML, and its figure.
 
 The text is in `templates/card.jinja`. The figure is the confusion matrix of the holdout beside the
-calibration curve. The forgetting matrix is in `genept.models.model_reports`.
+calibration curve. The forgetting matrix is in `genept.models.retraining_reports`.
 """
 
 from __future__ import annotations
