@@ -14,7 +14,7 @@ from genept.release.manifest import ReleasedColumn
 from genept.schema.columns import Table
 from genept.schema.tables import TABLES
 
-ROOMS = {path.parent.name for path in Path(genept.__file__).parent.glob("*/__init__.py")}
+PACKAGES = {path.parent.name for path in Path(genept.__file__).parent.glob("*/__init__.py")}
 
 every_table = pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 
@@ -44,8 +44,8 @@ def test_tables_and_columns_say_what_they_mean(table: Table) -> None:
 
 
 @every_table
-def test_the_group_is_a_room_of_the_library(table: Table) -> None:
-    assert table.group in ROOMS
+def test_the_group_is_a_package_of_the_library(table: Table) -> None:
+    assert table.group in PACKAGES
 
 
 @every_table

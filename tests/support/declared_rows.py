@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from genept.release.manifest import CheckEvidence
 from genept.release.publish import ReleaseCandidate
 from genept.schema.columns import ENSEMBL_GENE_ID, Column, Table
-from genept.schema.tables import HGNC_ID_OR_NONE, SHA256, TABLES, UTC_TIME
+from genept.schema.tables import TABLES
+from genept.schema.tables.fields import HGNC_ID_OR_NONE, SHA256, UTC_TIME
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, StoredTable
 

@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from genept.schema.columns import Column, Table
+from genept.schema.columns import Table
 from genept.schema.tables.fields import (
     ANSWERER,
     COLLECTION,
     FATE,
-    FLAG,
-    FLOAT,
     GENE,
-    INT,
+    INPUT,
     METRIC,
     MODEL,
-    OUTCOMES,
+    OUTCOME,
     POSITION,
     REPRESENTATION,
     SPACE,
     SPLIT,
     SYMBOL,
     TASK,
-    TEXT,
     VALUE_WITH_INTERVAL,
+    count,
+    flag,
+    number,
     share,
+    text,
 )
 
-DATASET = Column(
-    "dataset", TEXT, "Collection, or source of labels, that was scored.", subject="data set"
-)
+DATASET = text("dataset", "Collection, or source of labels, that was scored.", subject="data set")
 
 COMPARED = ("task", "representation", "other")
 
 DIFFERENCE = (
     TASK,
     REPRESENTATION,
-    Column(
+    text(
         "other",
-        TEXT,
         "The representation that `representation` is compared with.",
         subject="representation",
     ),
@@ -46,14 +45,14 @@ DIFFERENCE = (
     MODEL,
     SPLIT,
     METRIC,
-    Column("difference", FLOAT, "Score of `representation` minus the score of `other`."),
-    Column("ci_low", FLOAT, "Lower end of the 95 % paired bootstrap interval of the difference."),
-    Column("ci_high", FLOAT, "Upper end of the 95 % paired bootstrap interval of the difference."),
+    number("difference", "Score of `representation` minus the score of `other`."),
+    number("ci_low", "Lower end of the 95 % paired bootstrap interval of the difference."),
+    number("ci_high", "Upper end of the 95 % paired bootstrap interval of the difference."),
     share("p", "Two-sided p-value, by the normal approximation to the bootstrap."),
 )
 
 
-PROGRAM = Column("program", INT, "Number of the program in its space; 0 is the largest.", minimum=0)
+PROGRAM = count("program", "Number of the program in its space; 0 is the largest.")
 
 CONFUSED = (
     TASK,
@@ -61,40 +60,35 @@ CONFUSED = (
     REPRESENTATION,
     MODEL,
     SPLIT,
-    Column("truth", TEXT, "The published label.", subject="label", lasting=False),
-    Column("predicted", TEXT, "The predicted label.", subject="label", lasting=False),
-    Column(
-        "n", INT, "How often this pair of labels occurred, summed over repeated splits.", minimum=1
-    ),
+    text("truth", "The published label.", subject="label", lasting=False),
+    text("predicted", "The predicted label.", subject="label", lasting=False),
+    count("n", "How often this pair of labels occurred, summed over repeated splits.", minimum=1),
 )
 
+_table = partial(Table, group="benchmarks")
 
 BENCHMARK_TABLES: tuple[Table, ...] = (
-    Table(
+    _table(
         name="gene_properties",
         meaning="Labels of genes for benchmarks, one row per row of the publisher's file.",
-        group="benchmarks",
         key=("task", "position"),
         minimum_rows=0,
         columns=(
             TASK,
             POSITION,
-            Column("input_id", TEXT, "The gene as the publisher wrote it."),
+            INPUT,
             replace(
                 GENE, meaning="The gene; null if its name could not be resolved.", nullable=True
             ),
-            Column(
-                "outcome", TEXT, "How the name was resolved, or why it was not.", allowed=OUTCOMES
-            ),
-            Column("label", TEXT, "The published label."),
+            OUTCOME,
+            text("label", "The published label."),
             FATE,
         ),
     ),
-    Table(
+    _table(
         name="gene_pairs",
         meaning="Pairs of genes and whether they are related, one row per row of the publisher's "
         "file; of protein interactions, only those of high confidence.",
-        group="benchmarks",
         key=("task", "split", "position"),
         minimum_rows=0,
         columns=(
@@ -103,8 +97,8 @@ BENCHMARK_TABLES: tuple[Table, ...] = (
                 SPLIT, meaning="The publisher's split: train, valid or test; all if there is none."
             ),
             POSITION,
-            Column("input_a", TEXT, "First gene, as the publisher wrote it."),
-            Column("input_b", TEXT, "Second gene, as the publisher wrote it."),
+            text("input_a", "First gene, as the publisher wrote it."),
+            text("input_b", "Second gene, as the publisher wrote it."),
             replace(
                 GENE,
                 name="gene_a",
@@ -117,16 +111,13 @@ BENCHMARK_TABLES: tuple[Table, ...] = (
                 meaning="Second gene; null if its name could not be resolved.",
                 nullable=True,
             ),
-            Column(
-                "label", INT, "Whether the two genes are related: 1 or 0.", minimum=0, maximum=1
-            ),
+            count("label", "Whether the two genes are related: 1 or 0.", maximum=1),
             FATE,
         ),
     ),
-    Table(
+    _table(
         name="benchmark_results",
         meaning="Scores of every representation, and of the controls, on every task.",
-        group="benchmarks",
         key=("task", "dataset", "representation", "model", "split", "metric"),
         partition=("task", "dataset"),
         collection="dataset",
@@ -140,32 +131,29 @@ BENCHMARK_TABLES: tuple[Table, ...] = (
             *VALUE_WITH_INTERVAL,
         ),
     ),
-    Table(
+    _table(
         name="benchmark_comparisons",
         meaning="Paired comparisons of representations, corrected for multiple testing.",
-        group="benchmarks",
         key=COMPARED,
         minimum_rows=0,
         collection="dataset",
         columns=(
             *DIFFERENCE,
             share("p_holm", "P-value corrected by Holm's method over all rows of this table."),
-            Column("separable", FLAG, "Whether `p_holm` is below 0.05."),
+            flag("separable", "Whether `p_holm` is below 0.05."),
         ),
     ),
-    Table(
+    _table(
         name="benchmark_confusions",
         meaning="Confusion matrices: published against predicted labels, on the deciding split.",
-        group="benchmarks",
         key=("task", "dataset", "representation", "truth", "predicted"),
         minimum_rows=0,
         collection="dataset",
         columns=CONFUSED,
     ),
-    Table(
+    _table(
         name="gene_programs",
         meaning="Gene programs: clusters of genes by cosine similarity in a space, without labels.",
-        group="benchmarks",
         key=("space", "program", "ensembl_gene_id"),
         partition=("space",),
         minimum_rows=0,
@@ -174,45 +162,36 @@ BENCHMARK_TABLES: tuple[Table, ...] = (
             PROGRAM,
             GENE,
             SYMBOL,
-            Column(
-                "similarity",
-                FLOAT,
-                "Cosine similarity of the gene with the mean vector of its program.",
+            number(
+                "similarity", "Cosine similarity of the gene with the mean vector of its program."
             ),
         ),
     ),
-    Table(
+    _table(
         name="program_terms",
         meaning="Terms that are enriched among the genes of a program, the most significant ones.",
-        group="benchmarks",
         key=("space", "program", "kind", "term"),
         partition=("space",),
         minimum_rows=0,
         columns=(
             SPACE,
             PROGRAM,
-            Column(
-                "kind",
-                TEXT,
-                "Kind of term: the task of table `gene_properties`.",
-                subject="kind of term",
+            text(
+                "kind", "Kind of term: the task of table `gene_properties`.", subject="kind of term"
             ),
-            Column("term", TEXT, "Name of the term."),
-            Column("n_program", INT, "Number of genes of the program.", minimum=1),
-            Column("n_term", INT, "Number of genes of the term that the space has.", minimum=1),
-            Column(
-                "n_shared", INT, "Number of genes that the program and the term share.", minimum=1
-            ),
+            text("term", "Name of the term."),
+            count("n_program", "Number of genes of the program.", minimum=1),
+            count("n_term", "Number of genes of the term that the space has.", minimum=1),
+            count("n_shared", "Number of genes that the program and the term share.", minimum=1),
             share("p", "P-value of the overlap by the hypergeometric distribution."),
             share(
                 "q", "False discovery rate by Benjamini and Hochberg over all programs and terms."
             ),
         ),
     ),
-    Table(
+    _table(
         name="program_activity",
         meaning="Expression of a program's genes in each cell type, relative to all cells.",
-        group="benchmarks",
         key=("space", "collection_id", "program", "cell_type"),
         partition=("space", "collection_id"),
         minimum_rows=0,
@@ -220,21 +199,19 @@ BENCHMARK_TABLES: tuple[Table, ...] = (
             SPACE,
             COLLECTION,
             PROGRAM,
-            Column(
+            text(
                 "cell_type",
-                TEXT,
                 "Cell type as annotated by the publisher.",
                 subject="label",
                 lasting=False,
             ),
-            Column(
+            number(
                 "activity",
-                FLOAT,
                 "Mean over genes of mean expression in the cell type minus that in all cells.",
                 unit="standard deviations",
             ),
-            Column("n_genes", INT, "Number of genes of the program that are expressed.", minimum=1),
-            Column("n_cells", INT, "Number of cells of the type.", minimum=1),
+            count("n_genes", "Number of genes of the program that are expressed.", minimum=1),
+            count("n_cells", "Number of cells of the type.", minimum=1),
         ),
     ),
 )

@@ -3,107 +3,99 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from genept.schema.columns import Column, Table
 from genept.schema.tables.fields import (
     COLLECTION,
-    FLAG,
     GENE,
     HGNC_ID_OR_NONE,
-    INT,
+    INPUT,
     MEANING,
+    OUTCOME,
     OUTCOMES,
     REFERENCE,
     SYMBOL,
-    TEXT,
     TEXTS,
+    count,
+    flag,
     share,
+    text,
 )
 
+_table = partial(Table, group="nomenclature")
+
 GENE_TABLES: tuple[Table, ...] = (
-    Table(
+    _table(
         name="genes",
         meaning="The gene reference: every gene of GENCODE, and every other HGNC gene that has an "
         "Ensembl id.",
-        group="nomenclature",
         key=("ensembl_gene_id",),
         minimum_rows=78_000,
         columns=(
             GENE,
-            Column(
+            text(
                 "hgnc_id",
-                TEXT,
                 "HGNC accession; empty text where HGNC does not name the gene.",
                 pattern=HGNC_ID_OR_NONE,
                 deprecated="from schema 2.0.0 on it will be null instead of empty text; "
                 "filter by `symbol_source`",
             ),
             SYMBOL,
-            Column(
+            text(
                 "symbol_source",
-                TEXT,
                 "Origin of the symbol: HGNC, GENCODE, or the Ensembl id itself.",
                 allowed=("hgnc", "gencode", "ensembl_id"),
             ),
-            Column("name", TEXT, "Approved full name.", nullable=True),
-            Column("biotype", TEXT, "Kind of gene, such as protein_coding or lncRNA."),
-            Column(
+            text("name", "Approved full name.", nullable=True),
+            text("biotype", "Kind of gene, such as protein_coding or lncRNA."),
+            text(
                 "gencode_name",
-                TEXT,
                 "Name in GENCODE, not always unique; null if GENCODE gives only the id or lacks "
                 "the gene.",
                 nullable=True,
             ),
-            Column("gencode_biotype", TEXT, "Biotype in GENCODE.", nullable=True),
-            Column(
-                "gene_version",
-                INT,
-                "Version of the Ensembl id in GENCODE.",
-                nullable=True,
-                minimum=1,
+            text("gencode_biotype", "Biotype in GENCODE.", nullable=True),
+            count(
+                "gene_version", "Version of the Ensembl id in GENCODE.", nullable=True, minimum=1
             ),
-            Column(
+            count(
                 "length",
-                INT,
                 "Median length of the gene's transcripts (sum of exons) in GENCODE.",
                 unit="bp",
                 nullable=True,
                 minimum=1,
             ),
-            Column("entrez_id", TEXT, "NCBI Gene id.", nullable=True, pattern=r"^\d+$"),
+            text("entrez_id", "NCBI Gene id.", nullable=True, pattern=r"^\d+$"),
             Column("uniprot_ids", TEXTS, "UniProt accessions of the gene's proteins."),
             Column("aliases", TEXTS, "Other symbols in use for the gene."),
             Column("previous_symbols", TEXTS, "Symbols that were formerly approved for the gene."),
             REFERENCE,
         ),
     ),
-    Table(
+    _table(
         name="gene_names",
         meaning="Every gene name of the reference and the gene that it stands for; join gene names "
         "to it.",
-        group="nomenclature",
         key=("name",),
         minimum_rows=200_000,
         columns=(
-            Column("name", TEXT, "Symbol or id, spelled exactly as it is looked up."),
-            Column("outcome", TEXT, "What kind of name it is.", allowed=OUTCOMES),
+            text("name", "Symbol or id, spelled exactly as it is looked up."),
+            text("outcome", "What kind of name it is.", allowed=OUTCOMES),
             *MEANING,
             REFERENCE,
         ),
     ),
-    Table(
+    _table(
         name="gene_mapping",
         meaning="How each gene name of a collection was resolved, except those in `quarantine`.",
-        group="nomenclature",
         key=("collection_id", "input_id"),
         partition=("collection_id",),
         columns=(
             COLLECTION,
-            Column("input_id", TEXT, "The gene as the publisher wrote it."),
-            Column(
-                "outcome", TEXT, "How the name was resolved, or why it was not.", allowed=OUTCOMES
-            ),
+            INPUT,
+            OUTCOME,
             *MEANING,
             share(
                 "expression_share", "Share of the collection's total expression under this name."
@@ -114,37 +106,34 @@ GENE_TABLES: tuple[Table, ...] = (
 )
 
 
-GENE_SNAPSHOTS: Final = Table(
+GENE_SNAPSHOTS: Final = _table(
     name="gene_snapshots",
     meaning="Publishers' gene files at past releases, used to compare references.",
-    group="nomenclature",
     key=("snapshot", "record"),
     partition=("snapshot",),
     columns=(
-        Column("snapshot", TEXT, "File and release that the row is from."),
-        Column("record", TEXT, "Accession or id of the row in the publisher's file."),
-        Column("format", TEXT, "Publisher's format that the row was read from."),
-        Column("release", TEXT, "Release, as named by the publisher."),
-        Column(
+        text("snapshot", "File and release that the row is from."),
+        text("record", "Accession or id of the row in the publisher's file."),
+        text("format", "Publisher's format that the row was read from."),
+        text("release", "Release, as named by the publisher."),
+        text(
             "released",
-            TEXT,
             "Date of the release, if known.",
             nullable=True,
             pattern=r"^\d{4}-\d{2}-\d{2}$",
         ),
         replace(SYMBOL, meaning="Symbol at that release.", nullable=True),
-        Column("hgnc_id", TEXT, "HGNC accession.", nullable=True, pattern=r"^HGNC:\d+$"),
+        text("hgnc_id", "HGNC accession.", nullable=True, pattern=r"^HGNC:\d+$"),
         replace(GENE, nullable=True),
-        Column("version", TEXT, "Version of the Ensembl id.", nullable=True),
-        Column(
+        text("version", "Version of the Ensembl id.", nullable=True),
+        flag(
             "is_par_y",
-            FLAG,
             "Whether it is the chromosome Y copy of a pseudoautosomal gene.",
             nullable=True,
         ),
-        Column("entrez_id", TEXT, "NCBI Gene id.", nullable=True, pattern=r"^\d+$"),
-        Column("name", TEXT, "Full name.", nullable=True),
-        Column("biotype", TEXT, "Kind of gene.", nullable=True),
+        text("entrez_id", "NCBI Gene id.", nullable=True, pattern=r"^\d+$"),
+        text("name", "Full name.", nullable=True),
+        text("biotype", "Kind of gene.", nullable=True),
         Column("uniprot_ids", TEXTS, "UniProt accessions."),
         Column("aliases", TEXTS, "Other symbols."),
         Column("previous_symbols", TEXTS, "Former symbols."),

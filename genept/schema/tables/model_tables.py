@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from genept.schema.columns import Column, Table
+from genept.schema.columns import Table
 from genept.schema.tables.fields import (
     COLLECTION,
     DIAGNOSED,
     DRUG,
-    FLAG,
-    FLOAT,
     FOLD,
-    INT,
     METRIC,
     MODEL,
     MODEL_VERSION,
@@ -21,44 +19,52 @@ from genept.schema.tables.fields import (
     REPRESENTATION,
     SHA256,
     SPLIT,
-    TEXT,
     VALUE_WITH_INTERVAL,
+    count,
+    flag,
+    number,
     share,
+    text,
 )
 
+PREDICTED_RESPONSE = (
+    number("prediction", "Predicted response.", unit="ln(µM)"),
+    number("low", "Lower end of the 90 % prediction interval.", unit="ln(µM)"),
+    number("high", "Upper end of the 90 % prediction interval.", unit="ln(µM)"),
+)
+
+_table = partial(Table, group="models")
+
 MODEL_TABLES: tuple[Table, ...] = (
-    Table(
+    _table(
         name="diagnosis_predictions",
         meaning="Out-of-fold diagnosis of each bulk sample, by a model trained without its group.",
-        group="models",
         key=("model", "model_version", "collection_id", "observation_id"),
         partition=("model",),
         columns=(
             *PREDICTED,
             FOLD,
-            Column("label", TEXT, "Published diagnosis."),
-            Column("prediction", TEXT, "Predicted diagnosis."),
+            text("label", "Published diagnosis."),
+            text("prediction", "Predicted diagnosis."),
             share(
                 "probability", "Probability of the prediction, calibrated by temperature scaling."
             ),
-            Column("abstained", FLAG, "Whether the probability is below the model's threshold."),
+            flag("abstained", "Whether the probability is below the model's threshold."),
         ),
     ),
-    Table(
+    _table(
         name="sample_diagnoses",
         meaning="Predictions of each champion for bulk samples outside its training and evaluation "
         "data.",
-        group="models",
         key=("model", "collection_id", "observation_id"),
         partition=("model", "collection_id"),
         minimum_rows=0,
         columns=DIAGNOSED,
     ),
-    Table(
+    _table(
         name="drug_response_predictions",
         meaning="Out-of-fold response of each cell line to each drug, by a model trained without "
         "the line.",
-        group="models",
         key=("model", "model_version", "collection_id", "observation_id", "drug_id"),
         partition=("model",),
         minimum_rows=200_000,
@@ -66,22 +72,15 @@ MODEL_TABLES: tuple[Table, ...] = (
             *PREDICTED,
             DRUG,
             FOLD,
-            Column("measured", FLOAT, "Measured response.", unit="ln(µM)"),
-            Column("prediction", FLOAT, "Predicted response.", unit="ln(µM)"),
-            Column("low", FLOAT, "Lower end of the 90 % prediction interval.", unit="ln(µM)"),
-            Column("high", FLOAT, "Upper end of the 90 % prediction interval.", unit="ln(µM)"),
-            Column(
-                "abstained",
-                FLAG,
-                "Whether the model abstains: too few training lines for this drug.",
-            ),
+            number("measured", "Measured response.", unit="ln(µM)"),
+            *PREDICTED_RESPONSE,
+            flag("abstained", "Whether the model abstains: too few training lines for this drug."),
         ),
     ),
-    Table(
+    _table(
         name="unmeasured_drug_responses",
         meaning="Predictions of each champion for pairs of cell line and drug that were not "
         "measured.",
-        group="models",
         key=("model", "collection_id", "observation_id", "drug_id"),
         partition=("model", "collection_id"),
         minimum_rows=0,
@@ -91,29 +90,19 @@ MODEL_TABLES: tuple[Table, ...] = (
             COLLECTION,
             OBSERVATION,
             DRUG,
-            Column("prediction", FLOAT, "Predicted response.", unit="ln(µM)"),
-            Column("low", FLOAT, "Lower end of the 90 % prediction interval.", unit="ln(µM)"),
-            Column("high", FLOAT, "Upper end of the 90 % prediction interval.", unit="ln(µM)"),
-            Column(
-                "difference",
-                FLOAT,
-                "Prediction minus the mean response to the drug.",
-                unit="ln(µM)",
-            ),
-            Column(
-                "distance",
-                FLOAT,
-                "Distance from the training lines; above 1 the line is unlike them.",
+            *PREDICTED_RESPONSE,
+            number("difference", "Prediction minus the mean response to the drug.", unit="ln(µM)"),
+            number(
+                "distance", "Distance from the training lines; above 1 the line is unlike them."
             ),
             share("genes_measured", "Share of the model's genes that were measured."),
-            Column("abstained", FLAG, "Whether the model abstains."),
-            Column("reason", TEXT, "Why the model answered or abstained."),
+            flag("abstained", "Whether the model abstains."),
+            text("reason", "Why the model answered or abstained."),
         ),
     ),
-    Table(
+    _table(
         name="model_evaluations",
         meaning="Performance of each model, and of its controls, on each cohort.",
-        group="models",
         key=("model", "model_version", "representation", "cohort", "metric"),
         partition=("model",),
         collection="cohort",
@@ -121,64 +110,49 @@ MODEL_TABLES: tuple[Table, ...] = (
             MODEL,
             MODEL_VERSION,
             REPRESENTATION,
-            Column("cohort", TEXT, "Collection that it was evaluated on.", subject="collection"),
+            text("cohort", "Collection that it was evaluated on.", subject="collection"),
             METRIC,
             SPLIT,
             *VALUE_WITH_INTERVAL,
         ),
     ),
-    Table(
+    _table(
         name="model_folds",
         meaning="Frozen cross-validation folds, on which other models can be scored as well.",
-        group="models",
         key=("model", "regime", "collection_id", "observation_id", "drug_id"),
         partition=("model",),
         columns=(
             MODEL,
-            Column(
-                "regime",
-                TEXT,
-                "What is held out from training, such as the cell line.",
-                subject="regime",
+            text(
+                "regime", "What is held out from training, such as the cell line.", subject="regime"
             ),
             COLLECTION,
             replace(OBSERVATION, meaning="The observation; * in folds of drugs."),
             replace(DRUG, meaning="The drug; * in folds of observations."),
-            Column(
+            text(
                 "group",
-                TEXT,
                 "Unit that folds keep whole: patient, line or drug, merged by near-duplicates.",
             ),
             replace(FOLD, meaning="Fold in which the group is tested."),
-            Column(
-                "is_holdout",
-                FLAG,
-                "Whether the group is in the holdout, which training never reads.",
-            ),
-            Column(
-                "folds_sha256", TEXT, "Hash of this model's folds in this regime.", pattern=SHA256
-            ),
+            flag("is_holdout", "Whether the group is in the holdout, which training never reads."),
+            text("folds_sha256", "Hash of this model's folds in this regime.", pattern=SHA256),
         ),
     ),
-    Table(
+    _table(
         name="gate_verdicts",
         meaning="Why a trained model was promoted to champion or not: each criterion of the gate.",
-        group="models",
         key=("model", "model_version", "point"),
         partition=("model",),
         columns=(
             MODEL,
             MODEL_VERSION,
-            Column("point", INT, "Number of the criterion.", minimum=1, maximum=15),
-            Column("name", TEXT, "The criterion."),
-            Column(
-                "outcome", TEXT, "Outcome of the criterion.", allowed=("pass", "refuse", "wait")
-            ),
-            Column("evidence", TEXT, "What was found, and what would have been accepted."),
+            count("point", "Number of the criterion.", minimum=1, maximum=15),
+            text("name", "The criterion."),
+            text("outcome", "Outcome of the criterion.", allowed=("pass", "refuse", "wait")),
+            text("evidence", "What was found, and what would have been accepted."),
             COLLECTION,
-            Column(
+            text(
                 "champion_version",
-                TEXT,
                 "Version of the champion at that time; null if there was none.",
                 nullable=True,
             ),

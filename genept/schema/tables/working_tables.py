@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
@@ -12,19 +13,23 @@ from genept.schema.tables.fields import (
     ANSWERER,
     COLLECTION,
     DIAGNOSED,
-    FLAG,
-    FLOAT,
+    INPUT,
     INT,
+    N_OBSERVATIONS,
     OBSERVATION,
     REPRESENTATION,
     SPLIT,
     TASK,
-    TEXT,
     TEXTS,
+    TOTAL,
     UTC_TIME,
+    count,
+    flag,
+    number,
+    text,
 )
 
-_SHARD = (COLLECTION, Column("total", FLOAT, "Sum of the values, in the collection's unit."))
+_SHARD = (COLLECTION, TOTAL)
 
 _WORKING: tuple[Table, ...] = (
     Table(
@@ -45,7 +50,7 @@ _WORKING: tuple[Table, ...] = (
         columns=(
             *_SHARD,
             OBSERVATION,
-            Column("n_genes", INT, "Number of genes that are not zero.", unit="genes", minimum=0),
+            count("n_genes", "Number of genes that are not zero.", unit="genes"),
             Column("profile", INT, "Hash of the expression; equal for equal expression."),
         ),
     ),
@@ -57,8 +62,8 @@ _WORKING: tuple[Table, ...] = (
         partition=("collection_id",),
         columns=(
             *_SHARD,
-            Column("input_id", TEXT, "The gene as the publisher wrote it."),
-            Column("absolute", FLOAT, "Sum of the absolute values."),
+            INPUT,
+            number("absolute", "Sum of the absolute values."),
         ),
     ),
     Table(
@@ -70,12 +75,7 @@ _WORKING: tuple[Table, ...] = (
         columns=(
             COLLECTION,
             Column("gene_index", pa.uint32(), "Position on the axis, from 0.", minimum=0),
-            Column(
-                "n_observations",
-                INT,
-                "Number of observations in which the gene is not zero.",
-                minimum=1,
-            ),
+            replace(N_OBSERVATIONS, minimum=1),
         ),
     ),
     Table(
@@ -89,13 +89,13 @@ _WORKING: tuple[Table, ...] = (
             REPRESENTATION,
             ANSWERER,
             SPLIT,
-            Column("fold", INT, "Test set of the split; scores are averaged over them.", minimum=0),
-            Column("unit", TEXT, "The gene, pair or term; its `position` where genes may repeat."),
-            Column("partner", TEXT, "Second gene of a pair; otherwise empty text."),
-            Column("truth", TEXT, "The published label."),
-            Column("predicted", TEXT, "The predicted label.", nullable=True),
-            Column("score", FLOAT, "Score of label 1; higher is more likely.", nullable=True),
-            Column("is_control", FLAG, "Whether the representation is a control."),
+            count("fold", "Test set of the split; scores are averaged over them."),
+            text("unit", "The gene, pair or term; its `position` where genes may repeat."),
+            text("partner", "Second gene of a pair; otherwise empty text."),
+            text("truth", "The published label."),
+            text("predicted", "The predicted label.", nullable=True),
+            number("score", "Score of label 1; higher is more likely.", nullable=True),
+            flag("is_control", "Whether the representation is a control."),
         ),
     ),
     Table(
@@ -121,43 +121,28 @@ _WORKING: tuple[Table, ...] = (
         key=("run_id", "step"),
         partition=("run_id",),
         columns=(
-            Column("run_id", TEXT, "The orchestrator's id of the run."),
-            Column("job", TEXT, "Name of the job, such as nightly."),
-            Column("night", TEXT, "Date of the nightly run; null for other runs.", nullable=True),
-            Column("outcome", TEXT, "How the run ended.", allowed=("success", "failure")),
-            Column("step", TEXT, "Step of the run: an asset, a check, or several assets."),
+            text("run_id", "The orchestrator's id of the run."),
+            text("job", "Name of the job, such as nightly."),
+            text("night", "Date of the nightly run; null for other runs.", nullable=True),
+            text("outcome", "How the run ended.", allowed=("success", "failure")),
+            text("step", "Step of the run: an asset, a check, or several assets."),
             Column("assets", TEXTS, "Assets that the step materialized."),
-            Column("ended", TEXT, "Final status of the step, as reported by the orchestrator."),
-            Column("started_at", TEXT, "Start time, UTC.", pattern=UTC_TIME, nullable=True),
-            Column("seconds", FLOAT, "Duration of the step.", unit="s", minimum=0, nullable=True),
-            Column(
-                "rows",
-                INT,
-                "Number of rows of the tables that the step made.",
-                minimum=0,
-                nullable=True,
+            text("ended", "Final status of the step, as reported by the orchestrator."),
+            text("started_at", "Start time, UTC.", pattern=UTC_TIME, nullable=True),
+            number("seconds", "Duration of the step.", unit="s", minimum=0, nullable=True),
+            count("rows", "Number of rows of the tables that the step made.", nullable=True),
+            count(
+                "bytes", "Stored size of the tables that the step made.", unit="B", nullable=True
             ),
-            Column(
-                "bytes",
-                INT,
-                "Stored size of the tables that the step made.",
-                unit="B",
-                minimum=0,
-                nullable=True,
-            ),
-            Column(
+            count(
                 "tokens",
-                INT,
                 "Upper bound of the tokens of newly embedded texts: one for every three bytes.",
-                minimum=0,
                 nullable=True,
             ),
-            Column(
+            count(
                 "peak_memory",
-                INT,
                 "Peak memory of the process and its workers; null if not measured.",
                 unit="B",
-                minimum=0,
                 nullable=True,
             ),
         ),
