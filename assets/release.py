@@ -7,8 +7,7 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 
 from assets.operations import claim_for
 from assets.results import OWNERS
-from genept.client import Platform
-from genept.client.site import release_site
+from genept.client import Platform, release_site
 from genept.embeddings import TABLE_OF_KIND, pictures_of
 from genept.models import model_reports, release_pages
 from genept.nomenclature import mapping_pages

@@ -21,8 +21,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load the analyst's functions on first use, so that `import genept` stays instant."""
     if name in __all__:
-        module = "genept.client.anndata" if name == "load_anndata" else "genept.client.api"
-        return getattr(import_module(module), name)
+        return getattr(import_module("genept.client.api"), name)
     raise AttributeError(f"module 'genept' has no attribute {name!r}")
 
 

@@ -15,7 +15,7 @@ from genept.nomenclature.starter import SOURCES
 PROGRAM = """
 import sys
 from genept.__main__ import main
-from genept.common.processes import Workers
+from genept.common.operating_system import Workers
 
 if __name__ == "__main__":
     with Workers(2) as workers:

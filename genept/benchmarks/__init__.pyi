@@ -4,6 +4,7 @@ from .label_tables import build_labels as build_labels
 from .label_tables import fates as fates
 from .leaderboard import run_tasks as run_tasks
 from .leaderboard_figures import cells_in_words as cells_in_words
+from .leaderboard_figures import in_words as in_words
 from .leaderboard_figures import report_figures as report_figures
 from .task_scores import OF_SCORE as OF_SCORE
 from .task_scores import annotated_cells as annotated_cells

@@ -7,7 +7,7 @@ in `genept.benchmarks.tasks`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import polars as pl
@@ -81,17 +81,19 @@ def gene_properties(files: Mapping[str, AvailableFile], nomenclature: Nomenclatu
     read = pl.DataFrame(list(labelled(files)), schema=schema, orient="row")
     mapped = nomenclature.map(read["input_id"].to_list()).rows
     named = read.with_columns(mapped["ensembl_gene_id"], mapped["outcome"])
-    of_gene = ["task", "ensembl_gene_id"]
-    fate = (
-        pl.when(pl.col("ensembl_gene_id").is_null())
-        .then(pl.lit("without_gene"))
-        .when(pl.col("label").n_unique().over(of_gene) > 1)
-        .then(pl.lit("conflicting"))
-        .when(pl.int_range(pl.len()).over(of_gene) > 0)
-        .then(pl.lit("duplicate"))
-        .otherwise(pl.lit("scored"))
-    )
-    return named.with_columns(fate.alias("fate"))
+    left_out = {"without_gene": pl.col("ensembl_gene_id").is_null()}
+    return named.with_columns(fate=_fate(left_out, ["task", "ensembl_gene_id"]))
+
+
+def _fate(left_out: Mapping[str, pl.Expr], labelled_by: Sequence[str | pl.Expr]) -> pl.Expr:
+    """The first reason to leave a row out that holds, or that its label is known; else scored."""
+    reasons = {
+        **left_out,
+        "conflicting": pl.col("label").n_unique().over(labelled_by) > 1,
+        "duplicate": pl.int_range(pl.len()).over(labelled_by) > 0,
+    }
+    chosen = [pl.when(holds).then(pl.lit(reason)) for reason, holds in reasons.items()]
+    return pl.coalesce(*chosen, pl.lit("scored"))
 
 
 def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -> pl.DataFrame:
@@ -104,8 +106,7 @@ def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -
         "input_b": pl.String,
         "label": pl.Int64,
     }
-    rows = list(paired(files))
-    read = pl.DataFrame(rows, schema=schema, orient="row")
+    read = pl.DataFrame(list(paired(files)), schema=schema, orient="row")
     names = pl.concat([read["input_a"], read["input_b"]]).unique()
     genes = nomenclature.map(names.to_list()).rows
     meaning = dict(zip(genes["input_id"], genes["ensembl_gene_id"], strict=True))
@@ -115,24 +116,17 @@ def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -
         .alias(f"gene_{side}")
         for side in "ab"
     )
-    pair = [
+    pair: list[str | pl.Expr] = [
         "task",
         "split",
         pl.min_horizontal("gene_a", "gene_b"),
         pl.max_horizontal("gene_a", "gene_b"),
     ]
-    fate = (
-        pl.when(pl.col("gene_a").is_null() | pl.col("gene_b").is_null())
-        .then(pl.lit("without_gene"))
-        .when(pl.col("gene_a") == pl.col("gene_b"))
-        .then(pl.lit("self_pair"))
-        .when(pl.col("label").n_unique().over(pair) > 1)
-        .then(pl.lit("conflicting"))
-        .when(pl.int_range(pl.len()).over(pair) > 0)
-        .then(pl.lit("duplicate"))
-        .otherwise(pl.lit("scored"))
-    )
-    return named.with_columns(fate.alias("fate"))
+    left_out = {
+        "without_gene": pl.col("gene_a").is_null() | pl.col("gene_b").is_null(),
+        "self_pair": pl.col("gene_a") == pl.col("gene_b"),
+    }
+    return named.with_columns(fate=_fate(left_out, pair))
 
 
 def term_members(

@@ -7,6 +7,8 @@ again; scores and paired differences are computed from predictions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -15,8 +17,8 @@ import polars as pl
 from genept.benchmarks.metrics import (
     METRICS,
     Resampled,
+    Score,
     confusions,
-    corrected,
     paired_differences,
     resampled,
     rivals,
@@ -27,12 +29,15 @@ from genept.benchmarks.tasks import (
     SpaceVectors,
     Task,
     TaskInputs,
+    constant,
     entries,
     predict,
     task_inputs,
 )
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, Origin, Part
+
+LEVEL: Final = 0.05
 
 _CODE: Final = (
     "genept.benchmarks.leaderboard",
@@ -57,53 +62,39 @@ def score(lake: Lake, inputs: TaskInputs, predicted: Sequence[Part]) -> list[Par
         results, deciding = _scored(task, rows)
         control = dict(results.select("representation", "is_control").iter_rows())
         differences = paired_differences(deciding, rivals(deciding, control))
-        columns = {
-            "task": task.id,
-            "dataset": task.dataset,
-            "model": task.model,
-            "split": task.clean,
-            "metric": task.metrics[0],
-        }
-        marked = differences.with_columns(**{k: pl.lit(v) for k, v in columns.items()})
+        compared = constant(differences, metric=task.metrics[0], **_deciding(task))
         return [
             NewPart("benchmark_results", results, (task.id, task.dataset)),
-            NewPart("benchmark_differences", marked, (task.id,)),
+            NewPart("benchmark_differences", compared, (task.id,)),
             *_confused(task, rows),
         ]
 
     return lake.build(f"benchmarks/{task.id}", origin, compute)
 
 
+def _deciding(task: Task) -> dict[str, str]:
+    return {"task": task.id, "dataset": task.dataset, "model": task.model, "split": task.clean}
+
+
 def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Resampled]]:
     """Rows of table `benchmark_results`, and every representation's deciding score."""
     results: list[dict[str, Any]] = []
     deciding: dict[str, Resampled] = {}
-    of = ["representation", "model", "split", "is_control"]
+    by = ["representation", "model", "split", "is_control"]
     units = {
         str(split): pl.concat([part["unit"], part["partner"]]).unique().sort().to_list()
         for (split,), part in rows.group_by("split")
     }
-    for (representation, model, split, is_control), part in rows.group_by(of, maintain_order=True):
+    for group, part in rows.group_by(by, maintain_order=True):
+        representation, model, split, _ = group
+        shared = {"task": task.id, "dataset": task.dataset} | dict(zip(by, group, strict=True))
+        n = part.select("unit", "partner").n_unique()
         for metric in task.metrics:
             draws = resampled(part, metric, units=units[str(split)])
-            low, high = draws.interval
-            row = {
-                "task": task.id,
-                "dataset": task.dataset,
-                "representation": representation,
-                "model": model,
-                "split": split,
-                "metric": metric,
-                "value": draws.value,
-                "ci_low": low,
-                "ci_high": high,
-                "n": part.select("unit", "partner").n_unique(),
-                "is_control": is_control,
-            }
-            results.append(row)
+            results.append(shared | {"metric": metric} | asdict(draws.score(n)))
             if metric == "auroc" and part["fold"].n_unique() > 1:
-                spread = {"value": _spread(part), "ci_low": None, "ci_high": None}
-                results.append(row | {"metric": "auroc_sd_of_folds"} | spread)
+                spread = Score(_spread(part), None, None, n)
+                results.append(shared | {"metric": "auroc_sd_of_folds"} | asdict(spread))
             if (model, split, metric) == (task.model, task.clean, task.metrics[0]):
                 deciding[str(representation)] = draws
     return pl.DataFrame(results, infer_schema_length=None), deciding
@@ -118,14 +109,11 @@ def _confused(task: Task, rows: pl.DataFrame) -> Iterator[NewPart]:
     if not labelled.height:
         return
     counts = [
-        confusions(part["truth"].to_list(), part["predicted"].to_list()).with_columns(
-            representation=pl.lit(part["representation"][0])
-        )
+        constant(confusions(part["truth"].to_list(), part["predicted"].to_list()),
+                 representation=part["representation"][0], **_deciding(task))
         for part in labelled.partition_by("representation", maintain_order=True)
-    ]
-    named = {"task": task.id, "dataset": task.dataset, "model": task.model, "split": task.clean}
-    marked = pl.concat(counts).with_columns(**{k: pl.lit(v) for k, v in named.items()})
-    yield NewPart("benchmark_confused", marked, (task.id, task.dataset))
+    ]  # fmt: skip
+    yield NewPart("benchmark_confused", pl.concat(counts), (task.id, task.dataset))
 
 
 def _spread(part: pl.DataFrame) -> float:
@@ -147,19 +135,44 @@ def compare(lake: Lake, parts: Sequence[Part]) -> list[Part]:
         [part for part in parts if part.table == table]
         for table in ("benchmark_differences", "benchmark_confused")
     )
-    inputs = {"/".join((part.table, *part.partition)): part.sha256 for part in parts
-              if part in differences or part in confused}  # fmt: skip
+    used = (*differences, *confused)
+    inputs = {"/".join((part.table, *part.partition)): part.sha256 for part in used}
     origin = Origin(code=_CODE, inputs=inputs)
 
     def compute() -> list[NewPart]:
         compared = corrected(lake.read(differences)) if differences else pl.DataFrame()
-        taken = lake.read(confused) if confused else pl.DataFrame()
+        counted = lake.read(confused) if confused else pl.DataFrame()
         return [
             *_pieces("benchmark_comparisons", compared),
-            *_pieces("benchmark_confusions", taken),
+            *_pieces("benchmark_confusions", counted),
         ]
 
     return lake.build("benchmarks/comparisons", origin, compute)
+
+
+def corrected(differences: pl.DataFrame) -> pl.DataFrame:
+    """Correct p values over all rows by Holm's procedure.
+
+    Parameters
+    ----------
+    differences
+        Rows of `paired_differences`, of all tasks together.
+
+    Returns
+    -------
+    pl.DataFrame
+        The rows with `p_holm` and `separable`: whether it is below .05.
+    """
+    adjusted = pl.Series("p_holm", holm(differences["p"].to_list()), pl.Float64)
+    return differences.with_columns(adjusted, (adjusted < LEVEL).alias("separable"))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """P values corrected by Holm's step-down procedure, in the order given (Holm 1979)."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)
+    adjusted = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return [float(value) for value in adjusted[np.argsort(order)]]
 
 
 def _pieces(table: str, rows: pl.DataFrame) -> Iterator[NewPart]:
@@ -217,14 +230,12 @@ def run_tasks(
         remarks |= {f"{task.id}/{space}": why for space, why in inputs.left_out.items()}
         every.append(inputs)
     entered = [entries(inputs, together=together) for inputs in every]
-    steps, done = sum(len(members_of) + 1 for members_of in entered), 0
-    for inputs, taking in zip(every, entered, strict=True):
+    steps, done = sum(len(members_of) + 1 for members_of in entered), count()
+    for inputs, members_of in zip(every, entered, strict=True):
         predicted: list[Part] = []
-        for name, members in taking:
-            advance(f"{inputs.task.id}: {name}", done / steps)
+        for name, members in members_of:
+            advance(f"{inputs.task.id}: {name}", next(done) / steps)
             predicted += predict(lake, inputs, name, members)
-            done += 1
-        advance(f"{inputs.task.id}: scores", done / steps)
+        advance(f"{inputs.task.id}: scores", next(done) / steps)
         parts += score(lake, inputs, predicted)
-        done += 1
     return [*parts, *compare(lake, parts)], remarks

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from genept.benchmarks.metrics import in_words
 from genept.benchmarks.plots import (
     ablation,
     confusion,
@@ -131,6 +130,39 @@ def cells_in_words(comparisons: pl.DataFrame) -> list[str]:
     return in_words(annotation.filter(~pl.col("other").str.contains("@", literal=True)))
 
 
+def in_words(comparisons: pl.DataFrame) -> list[str]:
+    """Which differences are significant and which are not, a sentence each.
+
+    Parameters
+    ----------
+    comparisons
+        Table `benchmark_comparisons`.
+
+    Returns
+    -------
+    list of str
+        One sentence per row, by task; separable differences first, then the larger ones.
+    """
+    sentences = []
+    ordered = comparisons.sort(
+        "task", ~pl.col("separable"), -pl.col("difference").abs(), "representation", "other"
+    )
+    for row in ordered.iter_rows(named=True):
+        ahead, behind = row["representation"], row["other"]
+        low, high, by = row["ci_low"], row["ci_high"], row["difference"]
+        if by < 0:
+            ahead, behind, by, low, high = behind, ahead, -by, -high, -low
+        verdict = (
+            f"{ahead} is ahead of {behind} by {by:.3f} [{low:.3f}, {high:.3f}]"
+            if row["separable"]
+            else f"{ahead} and {behind} are not separable ({by:+.3f} [{low:.3f}, {high:.3f}])"
+        )
+        # By the normal approximation to some hundred draws: smaller ones are not known.
+        p = "below 1e-6" if row["p_holm"] < 1e-6 else f"{row['p_holm']:.2g}"
+        sentences.append(f"{row['task']}: {verdict}, corrected p {p}")
+    return sentences
+
+
 def _heat_map(scores: pl.DataFrame) -> ReportFigure:
     below = scores.filter("is_below")
     listed = [
@@ -151,7 +183,7 @@ def _ranks(scores: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[ReportFi
     separable = apart(comparisons)
     pairs = sorted(tuple(sorted((a, b))) for a in ranks for b in ranks if a < b and separable(a, b))
     words = f"Tasks that all were scored on: {', '.join(tasks)}. "
-    words += f"Told apart: {'; '.join(' and '.join(pair) for pair in pairs) or 'none'}."
+    words += f"Separable: {'; '.join(' and '.join(pair) for pair in pairs) or 'none'}."
     png = critical_difference(ranks, separable, len(tasks))
     yield ReportFigure("critical-difference", "Which representations are separable", words, png)
 

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from genept.benchmarks.task_scores import representations
 from genept.common import new_figure, png_bytes
 
 if TYPE_CHECKING:
@@ -34,35 +35,24 @@ def heat_map(task_scores: pl.DataFrame, title: str = "Spaces by tasks") -> bytes
     task_scores
         Rows of `task_scores.beside_controls`: one score per representation and task.
     """
-    tasks = task_scores.select("task", "dataset", "metric").unique(maintain_order=True).rows()
     control = dict(task_scores.select("representation", "is_control").iter_rows())
-    counted = task_scores.group_by("representation").len().rows()
-    names = [
-        name
-        for name, _ in sorted(
-            counted, key=lambda row_of: (control[row_of[0]], -row_of[1], row_of[0])
-        )
-    ]
-    names = names[:MOST]
-    cell = {(row_of["representation"], row_of["task"], row_of["dataset"]): row_of
-            for row_of in task_scores.iter_rows(named=True)}  # fmt: skip
+    names = representations(task_scores, controls=True)[:MOST]
+    shown = task_scores.filter(pl.col("representation").is_in(names))
+    tasks = dict(shown.group_by("task", "dataset", "metric", maintain_order=True))
     shade = np.full((len(tasks), len(names)), np.nan)
     # Tasks are many and their names long, so they are the rows: a page is taller than wide.
     figure, axes = _figure(3.6 + 0.5 * len(names), 2.2 + 0.25 * len(tasks))
-    for row, (task, dataset, _) in enumerate(tasks):
-        scores = {
-            name: cell[name, task, dataset] for name in names if (name, task, dataset) in cell
-        }
-        values = [row_of["value"] for row_of in scores.values()]
+    for row, scores in enumerate(tasks.values()):
+        values = scores["value"].to_list()
         low, high = min(values), max(values)
-        for at, name in enumerate(names):
-            if name in scores:
-                value = scores[name]["value"]
-                shade[row, at] = (value - low) / (high - low) if high > low else 0.5
-                colour = BELOW if scores[name]["is_below"] else "black"
-                weight = "bold" if scores[name]["is_below"] else "normal"
-                axes.text(at, row, f"{value:.3f}", ha="center", va="center", fontsize=8,
-                          color=colour, fontweight=weight)  # fmt: skip
+        for name, value, is_below in scores.select(
+            "representation", "value", "is_below"
+        ).iter_rows():
+            at = names.index(name)
+            shade[row, at] = (value - low) / (high - low) if high > low else 0.5
+            axes.text(at, row, f"{value:.3f}", ha="center", va="center", fontsize=8,
+                      color=BELOW if is_below else "black",
+                      fontweight="bold" if is_below else "normal")  # fmt: skip
     axes.imshow(np.ma.masked_invalid(shade), cmap="Greens", vmin=0, vmax=1.8, aspect="auto")
     marked = [f"{name} (control)" if control[name] else name for name in names]
     axes.set_xticks(range(len(names)), marked, rotation=50, ha="right", fontsize=8)
@@ -71,8 +61,7 @@ def heat_map(task_scores: pl.DataFrame, title: str = "Spaces by tasks") -> bytes
     for at, name in enumerate(names):
         if control[name]:
             axes.get_xticklabels()[at].set_color(OPEN)
-    axes.set_title(f"{title}; red: below a control; empty: not asked", fontsize=9)
-    return png_bytes(figure)
+    return _finished(figure, axes, f"{title}; red: below a control; empty: not scored")
 
 
 def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], bool],
@@ -91,15 +80,15 @@ def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], 
     better = (len(names) + 1) // 2
     figure, axes = _figure(9.5, 1.3 + 0.26 * better + 0.14 * len(bars))
     first, last = 1.0, max(*ranks.values(), 1.5)
-    room = 0.6 * (last - first)  # beside the scale, for the names
+    margin = 0.6 * (last - first)  # beside the scale, for the names
     top = -0.5 * len(bars)
     for at, (best, worst) in enumerate(bars):
-        ends = (ranks[names[best]] - 0.01 * room, ranks[names[worst]] + 0.01 * room)
+        ends = (ranks[names[best]] - 0.01 * margin, ranks[names[worst]] + 0.01 * margin)
         height = -0.5 * (at + 1)
         axes.plot(ends, (height, height), color="black", linewidth=3.5, solid_capstyle="butt")
     sides = (
-        (names[:better], first - 0.04 * room, "right"),
-        (names[better:][::-1], last + 0.04 * room, "left"),
+        (names[:better], first - 0.04 * margin, "right"),
+        (names[better:][::-1], last + 0.04 * margin, "left"),
     )
     for named, edge, aligned in sides:  # from the ends of the scale inwards: no line meets a name
         for at, name in enumerate(named):
@@ -110,13 +99,12 @@ def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], 
     axes.plot((first, last), (0, 0), color="black", linewidth=1)
     for rank in range(1, int(last) + 1):
         axes.text(rank, 0.3, str(rank), ha="center", fontsize=8)
-    axes.set_xlim(first - room, last + room)
+    axes.set_xlim(first - margin, last + margin)
     axes.set_ylim(top - better - 0.5, 1.5)  # leaves space for the numbers below the title
     axes.set_axis_off()
-    axes.set_title(
-        f"Mean rank over {n_tasks} tasks; a bar joins those that are not separable", fontsize=9
+    return _finished(
+        figure, axes, f"Mean rank over {n_tasks} tasks; a bar joins those that are not separable"
     )
-    return png_bytes(figure)
 
 
 def joined(names: Sequence[str], apart: Callable[[str, str], bool]) -> list[tuple[int, int]]:
@@ -154,8 +142,7 @@ def ablation(differences: pl.DataFrame) -> bytes:
     ]
     axes.set_yticks(range(len(rows)), names, fontsize=7)
     axes.tick_params(axis="x", labelsize=7)
-    axes.set_title("What is added by …, paired difference with 95 % interval", fontsize=9)
-    return png_bytes(figure)
+    return _finished(figure, axes, "What is added by …, paired difference with 95 % interval")
 
 
 def confusion(counted: pl.DataFrame, title: str) -> bytes:
@@ -188,8 +175,7 @@ def confusion(counted: pl.DataFrame, title: str) -> bytes:
     axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right", fontsize=7)
     axes.set_xlabel("predicted, % of the row", fontsize=8)
     axes.set_ylabel("published (how often tested)", fontsize=8)
-    axes.set_title(title, fontsize=9)
-    return png_bytes(figure)
+    return _finished(figure, axes, title)
 
 
 def program_map(
@@ -225,8 +211,7 @@ def program_map(
     bar = figure.colorbar(drawn, ax=axes, shrink=0.6)
     bar.set_label("activity, standard deviations", fontsize=7)
     bar.ax.tick_params(labelsize=6)
-    axes.set_title(title, fontsize=9)
-    return png_bytes(figure)
+    return _finished(figure, axes, title)
 
 
 def cost_map(costs: pl.DataFrame) -> bytes:
@@ -249,8 +234,7 @@ def cost_map(costs: pl.DataFrame) -> bytes:
     axes.set_xlabel("tokens of the descriptions", fontsize=8)
     axes.set_ylabel("points above random vectors, mean over tasks", fontsize=8)
     axes.tick_params(labelsize=7)
-    axes.set_title("What a space costs, and what it is worth", fontsize=9)
-    return png_bytes(figure)
+    return _finished(figure, axes, "What a space costs, and what it is worth")
 
 
 def _seriated(table: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -265,3 +249,8 @@ def _seriated(table: NDArray[np.float64]) -> NDArray[np.intp]:
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = new_figure((width, height), dpi=110)
     return figure, figure.subplots()
+
+
+def _finished(figure: Figure, axes: Axes, title: str) -> bytes:
+    axes.set_title(title, fontsize=9)
+    return png_bytes(figure)

@@ -7,7 +7,7 @@ part or by their masks; a masked recipe that scores separably worse had been rea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 import polars as pl
@@ -118,23 +118,23 @@ def beside_controls(results: pl.DataFrame) -> pl.DataFrame:
         `is_below`.
     """
     frames = []
-    for scores in results.select(_SHOWN).partition_by(OF_SCORE, maintain_order=True):
+    shown = results.select(_SHOWN)
+    for scores in shown.partition_by(OF_SCORE, maintain_order=True) or [shown]:
         values = dict(scores.select("representation", "value").iter_rows())
         control = dict(scores.select("representation", "is_control").iter_rows())
         best = [
             None if control[name] else max(controls_of(name, control), key=values.get, default=None)  # type: ignore[arg-type]
             for name in scores["representation"]
         ]
+        best_values = [values.get(name or "") for name in best]
         frames.append(
             scores.with_columns(
                 pl.Series("best_control", best, pl.String),
-                pl.Series(
-                    "best_control_value", [values.get(name or "") for name in best], pl.Float64
-                ),
+                pl.Series("best_control_value", best_values, pl.Float64),
             )
         )
     below = (pl.col("value") < pl.col("best_control_value")).fill_null(value=False)
-    return pl.concat(frames).with_columns(is_below=below) if frames else _nothing(results)
+    return pl.concat(frames).with_columns(is_below=below)
 
 
 def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
@@ -182,18 +182,6 @@ def _is(task: str, model: str, split: str | None, metric: str) -> pl.Expr:
     return pl.all_horizontal(pl.col(name) == value for name, value in columns.items())
 
 
-def _nothing(results: pl.DataFrame) -> pl.DataFrame:
-    return (
-        results.select(_SHOWN)
-        .clear()
-        .with_columns(
-            best_control=pl.lit(None, pl.String),
-            best_control_value=pl.lit(None, pl.Float64),
-            is_below=pl.lit(value=False),
-        )
-    )
-
-
 def mean_ranks(scores: pl.DataFrame) -> tuple[dict[str, float], list[str]]:
     """Mean rank of each representation over the tasks that all of them were scored on; ties share.
 
@@ -205,21 +193,25 @@ def mean_ranks(scores: pl.DataFrame) -> tuple[dict[str, float], list[str]]:
     dict and list
         Mean rank, 1 the best, by representation; the tasks, as ``task (dataset)``.
     """
-    of_task = pl.format("{} ({})", "task", "dataset").alias("asked")
+    of_task = pl.format("{} ({})", "task", "dataset").alias("of_task")
     rows = scores.filter(~pl.col("is_control")).select(of_task, "representation", "value")
-    tasks_of = {name: set(part["asked"]) for (name,), part in rows.group_by("representation")}
+    tasks_of = {name: set(part["of_task"]) for (name,), part in rows.group_by("representation")}
     chosen: list[str] = []
     common: set[str] = set()
     for name in representations(scores):
         left = common & tasks_of[name] if chosen else tasks_of[name]
         if len(left) >= min(3, len(common) or 3):
             chosen, common = [*chosen, name], left
-    shared = rows.filter(pl.col("asked").is_in(sorted(common)))
-    taking = shared.filter(pl.col("representation").is_in(chosen))
-    ranked = taking.with_columns(
-        rank=pl.col("value").rank("average", descending=True).over("asked")
+    shared = rows.filter(
+        pl.col("of_task").is_in(sorted(common)), pl.col("representation").is_in(chosen)
     )
-    means = ranked.group_by("representation").agg(pl.mean("rank")).sort("rank", "representation")
+    rank = pl.col("value").rank("average", descending=True).over("of_task")
+    means = (
+        shared.with_columns(rank=rank)
+        .group_by("representation")
+        .agg(pl.mean("rank"))
+        .sort("rank", "representation")
+    )
     return dict(means.iter_rows()), sorted(common)
 
 
@@ -228,10 +220,7 @@ def apart(comparisons: pl.DataFrame) -> Callable[[str, str], bool]:
 
     GenePT-w in a space counts for the space.
     """
-    plain = (
-        pl.col(side).str.strip_suffix(":genept-w").alias(side)
-        for side in ("representation", "other")
-    )
+    plain = pl.col("representation", "other").str.strip_suffix(_METHOD)
     real = comparisons.filter("separable").with_columns(plain)
     ahead: set[tuple[str, str]] = set()
     for a, b, difference in real.select("representation", "other", "difference").iter_rows():
@@ -291,36 +280,28 @@ def ablations(comparisons: pl.DataFrame, recipes: Mapping[str, Recipe]) -> pl.Da
         adds, embedder, task, fewer, more, difference (more less fewer), ci_low, ci_high, p_holm,
         separable. A budget's recipe (``full~8000-cl100k-base``) counts as its own.
     """
-    frames = []
-    for step in recipe_steps(recipes.values()):
-        for a, b, sign in ((step.more, step.fewer, 1), (step.fewer, step.more, -1)):
-            chosen = comparisons.filter(
-                _recipe("representation") == a,
-                _recipe("other") == b,
-                _embedder("representation") == _embedder("other"),
-            )
-            low, high = ("ci_low", "ci_high") if sign > 0 else ("ci_high", "ci_low")
-            frames.append(
-                chosen.select(
-                    pl.lit(step.adds).alias("adds"),
-                    _embedder("representation").alias("embedder"),
-                    "task",
-                    pl.lit(step.fewer).alias("fewer"),
-                    pl.lit(step.more).alias("more"),
-                    pl.col("difference") * sign,
-                    (pl.col(low) * sign).alias("ci_low"),
-                    (pl.col(high) * sign).alias("ci_high"),
-                    "p_holm",
-                    "separable",
-                )
-            )
-    return pl.concat(frames).sort("adds", "embedder", "task") if frames else pl.DataFrame()
+    schema = dict.fromkeys(("fewer", "more", "adds"), pl.String)
+    steps = pl.DataFrame(
+        [astuple(step) for step in recipe_steps(recipes.values())], schema, orient="row"
+    )
+    reversed_ = comparisons.with_columns(
+        representation="other",
+        other="representation",
+        difference=-pl.col("difference"),
+        ci_low=-pl.col("ci_high"),
+        ci_high=-pl.col("ci_low"),
+    )
+    pairs = pl.concat([comparisons, reversed_]).with_columns(
+        embedder=_embedder("representation"), fewer=_recipe("other"), more=_recipe("representation")
+    )
+    compared = pairs.filter(pl.col("embedder") == _embedder("other"))
+    columns = ["adds", "embedder", "task", "fewer", "more", "difference", "ci_low", "ci_high"]
+    rows = compared.join(steps, on=["fewer", "more"]).select(*columns, "p_holm", "separable")
+    return rows.sort(columns[:5])
 
 
 def leaks(differences: pl.DataFrame) -> pl.DataFrame:
     """Rows of `ablations` where the unmasked text is separably ahead: it states the label."""
-    if not differences.width:
-        return differences
     masked = pl.col("adds").str.starts_with(MASKED)
     return differences.filter(masked & pl.col("separable") & (pl.col("difference") > 0))
 
@@ -332,4 +313,4 @@ def _embedder(column: str) -> pl.Expr:
 def _recipe(column: str) -> pl.Expr:
     """Recipe of a space; what pools it or mixes it up is another representation."""
     rest = pl.col(column).str.split("/").list.get(1, null_on_oob=True)
-    return rest.str.strip_suffix(":genept-w")
+    return rest.str.strip_suffix(_METHOD)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import process_time
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -85,22 +85,17 @@ def _costs(
 
 
 def _rows(space: Space, n: int, task: str, costs: dict[str, float]) -> pl.DataFrame:
-    shared = {
-        "task": task,
-        "dataset": space.recipe,
-        "representation": space.id,
-        "model": space.embedder,
-        "split": "all-genes",
-        "ci_low": None,
-        "ci_high": None,
-        "n": n,
-        "is_control": False,
-    }
-    rows: list[dict[str, Any]] = [
-        shared | {"metric": metric, "value": costs[metric]} for metric in METRICS if metric in costs
-    ]
-    bounds = {"ci_low": pl.Float64, "ci_high": pl.Float64}
-    return pl.DataFrame(rows, schema_overrides=bounds)
+    return pl.DataFrame({"metric": list(costs), "value": list(costs.values())}).with_columns(
+        pl.lit(None, pl.Float64).alias("ci_low"),
+        pl.lit(None, pl.Float64).alias("ci_high"),
+        task=pl.lit(task),
+        dataset=pl.lit(space.recipe),
+        representation=pl.lit(space.id),
+        model=pl.lit(space.embedder),
+        split=pl.lit("all-genes"),
+        n=pl.lit(n, pl.Int64),
+        is_control=pl.lit(value=False),
+    )
 
 
 def _seconds_per_token(
@@ -144,12 +139,9 @@ def per_point(results: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     measured = results.filter(task=TASK)
     if not measured.height:
         return pl.DataFrame()
-    costs = measured.pivot(
-        "metric", index="representation", values="value", aggregate_function="max"
+    costs = measured.group_by("representation").agg(
+        pl.col("value").filter(metric=metric).max().alias(metric) for metric in METRICS
     )
-    for metric in METRICS:
-        if metric not in costs.columns:
-            costs = costs.with_columns(pl.lit(None, pl.Float64).alias(metric))
     of_task = ("task", "dataset", "metric")
     chance = scores.filter(pl.col("representation").str.starts_with("random-")).select(
         *of_task, chance="value"

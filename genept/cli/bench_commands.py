@@ -16,11 +16,11 @@ from genept.benchmarks import (
     OF_SCORE,
     beside_controls,
     fates,
+    in_words,
     report_figures,
     run_tasks,
     sample_tasks,
 )
-from genept.benchmarks.metrics import in_words
 from genept.benchmarks.tasks import TASKS, SpaceVectors, companions
 from genept.client import Platform, load_table, resolve
 from genept.common import Settings, StoreError, console, open_console

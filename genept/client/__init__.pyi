@@ -2,6 +2,7 @@
 
 from .api import load_embeddings as load_embeddings
 from .api import load_table as load_table
+from .catalogue_page import release_site as release_site
 from .change_detection import InputVersions as InputVersions
 from .change_detection import read_input_versions as read_input_versions
 from .installation import Installation as Installation

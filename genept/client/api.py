@@ -1,39 +1,53 @@
-"""What an analyst imports: resolve a release, load a table, connect another reader.
+"""What an analyst imports: a release's tables, vectors, AnnData; connections for other readers.
 
-Reads what was published and nothing else; never meets the orchestrator.
+Reads published data only. Which files are read is `genept.client.release_lookup`.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
-from genept.client.release_lookup import LATEST, OfflineWarning, Resolved, open_releases, resolve
-from genept.client.vectors import Ids, Matrix, Vectors, open_vectors, read_vectors
-from genept.common import Settings, StoreError, UnreachableStoreError
-from genept.release import Manifest, ReleasedFile
+from genept.client.release_lookup import (
+    LATEST,
+    OfflineWarning,
+    Resolved,
+    open_releases,
+    released_files,
+    resolve,
+)
+from genept.client.vectors import (
+    Ids,
+    Matrix,
+    expression_rows,
+    joined_vectors,
+    read_vectors,
+    released_vectors,
+    vector_files,
+)
+from genept.common import Settings, UnreachableStoreError
 from genept.schema.tables import TABLES
 from genept.storage import open_store
 
 if TYPE_CHECKING:
     import duckdb
+    from anndata import AnnData
     from pyarrow.fs import S3FileSystem
 
 __all__ = [
     "OfflineWarning",
     "duckdb_connection",
     "filesystem",
+    "load_anndata",
     "load_embeddings",
     "load_table",
     "open_releases",
     "releases",
     "storage_options",
 ]
-
-OBSERVED = ("cell_embeddings", "sample_embeddings")
 
 
 def releases(*, settings: Settings | None = None) -> list[str]:
@@ -88,19 +102,19 @@ def load_table(
         If there is no such table, release or partition, or if vectors of several
         dimensions would meet in one column.
     """
-    found = resolve(release, settings)
-    chosen = released_files(found.manifest, name, partition)
+    resolved = resolve(release, settings)
+    releases, manifest = resolved.releases, resolved.manifest
+    chosen = released_files(manifest, name, partition)
     if not chosen:  # a release that was limited by settings may have a table without rows
         return pl.DataFrame(pl.from_arrow(TABLES[name].schema(0).empty_table())).lazy()
-    files = found.releases.files
     if keep:
-        return pl.scan_parquet([files.local(found.manifest, one) for one in chosen], glob=False)
-    held = [path for one in chosen if (path := files.held(one))]
+        return pl.scan_parquet(resolved.local_files(name, partition), glob=False)
+    held = [path for file in chosen if (path := releases.files.held(file))]
     if len(held) == len(chosen):
         return pl.scan_parquet(held, glob=False)
-    _refuse_offline(found, name)
-    addresses = [found.releases.address(found.manifest.release_id, one.path) for one in chosen]
-    return pl.scan_parquet(addresses, storage_options=found.releases.store.storage_options())
+    _refuse_offline(resolved, name)
+    addresses = [releases.address(manifest.release_id, file.path) for file in chosen]
+    return pl.scan_parquet(addresses, storage_options=releases.store.storage_options())
 
 
 def load_embeddings(
@@ -143,95 +157,82 @@ def load_embeddings(
     StoreError
         If there is no such table, space, collection, release or id.
     """
-    found = resolve(release, settings)
-    chosen = _vector_files(found.manifest, table, space, collection, method)
+    resolved = resolve(release, settings)
+    releases, manifest = resolved.releases, resolved.manifest
+    chosen = vector_files(manifest, table, space, collection, method)
     table = chosen[0].path.split("/")[1]
-    if ids is not None and len(chosen) == 1 and found.releases.files.held(chosen[0]) is None:
-        _refuse_offline(found, table)
-        releases, manifest = found.releases, found.manifest
+    if ids is not None and len(chosen) == 1 and releases.files.held(chosen[0]) is None:
+        _refuse_offline(resolved, table)
         key = f"{releases.folder(manifest.release_id)}/{chosen[0].path}"
         name, dimension = manifest.tables[table].key[-1], chosen[0].dimension or 0
         vectors = read_vectors(releases.store, key, name, dimension, ids)
     else:
-        vectors = _opened(found, chosen)
+        vectors = joined_vectors(resolved, chosen)
         vectors = vectors if ids is None else vectors.only(ids)
     return vectors.ids, vectors.matrix
 
 
-def released_vectors(
-    found: Resolved,
-    table: str,
-    space: str,
-    collection: str | None = None,
+def load_anndata(
+    collection: str,
+    *,
+    space: str | None = None,
     method: str = "genept-w",
-) -> Vectors:
-    """Vectors of a release, memory-mapped: see `load_embeddings`."""
-    return _opened(found, _vector_files(found.manifest, table, space, collection, method))
+    release: str = LATEST,
+    settings: Settings | None = None,
+) -> AnnData:
+    """A collection as AnnData: expression as CSR, labels, genes, and its vectors in a space.
 
+    Parameters
+    ----------
+    collection
+        Id of the collection.
+    space
+        Id of the space whose vectors are added; None: none are.
+    method
+        How genes were combined into the vectors.
+    release, settings
+        As for `genept.load_table`.
 
-def _opened(found: Resolved, chosen: Sequence[ReleasedFile]) -> Vectors:
-    parts = [open_vectors(found.releases.files, found.manifest, one) for one in chosen]
-    return parts[0] if len(parts) == 1 else Vectors.joined(parts)
-
-
-def _vector_files(
-    manifest: Manifest, table: str, space: str, collection: str | None, method: str
-) -> list[ReleasedFile]:
-    """The files that hold the vectors to be read."""
-    partition = {"space": space}
-    if collection is not None:
-        holding = [one for one in OBSERVED if _holds(manifest, one, collection)]
-        table = holding[0] if table == "gene_embeddings" and holding else table
-        if table == "gene_embeddings":
-            known = sorted(
-                {file.partition[2] for one in OBSERVED for file in manifest.tables[one].files}
-            )
-            raise StoreError(
-                f"no cells or samples of {collection!r} were embedded{_near(collection, known)}"
-            )
-        partition |= {"method": method, "collection_id": collection}
-    elif table in OBSERVED:
-        partition |= {"method": method}
-    return released_files(manifest, table, partition)
-
-
-def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> list[ReleasedFile]:
-    """The files of a table that hold rows of a partition.
+    Returns
+    -------
+    AnnData
+        `X` observations × genes, float32, in the collection's unit (`uns["unit"]`); `obs` the
+        labels; `var` the genes by Ensembl id; with a space, `obsm["X_genept"]` the vectors, NaN
+        for an observation without one.
 
     Raises
     ------
     StoreError
-        If there is no such table or partition, or their vectors differ in dimension.
+        If there is no such collection, space or release.
     """
-    if name not in manifest.tables:
-        raise StoreError(
-            f"release {manifest.release_id} has no table {name!r}"
-            f"{_near(name, sorted(manifest.tables))}"
-        )
-    table = manifest.tables[name]
-    if unknown := sorted(set(partition) - set(table.partition)):
-        raise StoreError(f"table {name!r} is split by {list(table.partition)}, not by {unknown}")
-    files = [
-        file
-        for file in table.files
-        if all(
-            partition.get(column, value) == value
-            for column, value in zip(table.partition, file.partition, strict=True)
-        )
-    ]
-    if partition and not files:
-        known = sorted({"/".join(file.partition) for file in table.files})
-        asked = "/".join(partition.get(column, "") for column in table.partition)
-        near = difflib.get_close_matches(asked, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise StoreError(f"table {name!r} has nothing for {partition}; it has {known}{hint}")
-    if len({file.dimension for file in files}) > 1:
-        found = sorted({f"{file.partition[0]} ({file.dimension})" for file in files})
-        raise StoreError(
-            f"table {name!r} holds vectors of several dimensions, which fit no single column: "
-            f"choose one {table.partition[0]} of {', '.join(found)}"
-        )
-    return files
+    import anndata
+
+    resolved, of_collection = resolve(release, settings), {"collection_id": collection}
+    obs, var, about = (
+        pl.read_parquet(resolved.local_files(table, of_collection), glob=False)
+        for table in ("observations", "gene_axis", "collections")
+    )
+    obs, var = obs.sort("observation_id"), var.sort("gene_index")
+    ids, matrix = expression_rows(resolved.local_files("expression", of_collection), var.height)
+    order = pl.DataFrame({"observation_id": ids}).with_row_index("at")
+    rows = obs.join(order, on="observation_id", how="left", maintain_order="left")["at"].to_numpy()
+    annotated = anndata.AnnData(
+        X=matrix if np.array_equal(rows, np.arange(len(ids))) else matrix[rows],
+        obs=obs.drop("collection_id").to_pandas().set_index("observation_id"),
+        var=var.drop("collection_id").to_pandas().set_index("ensembl_gene_id"),
+        uns={
+            "release": resolved.manifest.release_id,
+            **about.select("unit", "licence", "citation", "title").row(0, named=True),
+        },
+    )
+    if space is not None:
+        vectors = released_vectors(resolved, "gene_embeddings", space, collection, method)
+        placed = np.full((obs.height, vectors.matrix.shape[1]), np.nan, dtype=np.float32)
+        at = {id_: row for row, id_ in enumerate(obs["observation_id"])}
+        placed[[at[str(id_)] for id_ in vectors.ids]] = vectors.matrix
+        annotated.obsm["X_genept"] = placed
+        annotated.uns["space"] = space
+    return annotated
 
 
 def storage_options(*, settings: Settings | None = None) -> dict[str, str]:
@@ -283,18 +284,9 @@ def duckdb_connection(*, settings: Settings | None = None) -> duckdb.DuckDBPyCon
     return connect(open_store(settings or Settings(), "reader"))
 
 
-def _holds(manifest: Manifest, table: str, collection: str) -> bool:
-    return any(file.partition[2] == collection for file in manifest.tables[table].files)
-
-
-def _near(asked: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(asked, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {list(known)}"
-
-
-def _refuse_offline(found: Resolved, name: str) -> None:
-    if found.offline:
+def _refuse_offline(resolved: Resolved, name: str) -> None:
+    if resolved.offline:
         raise UnreachableStoreError(
-            f"the store is out of reach, and table {name!r} of {found.manifest.release_id} was not "
-            "kept on this machine: load it once with keep=True while the store answers"
+            f"the store is out of reach, and table {name!r} of {resolved.manifest.release_id} was "
+            "not kept on this machine: load it once with keep=True while the store answers"
         )

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from genept.client.release_lookup import open_releases
 from genept.collections import UserCollection, list_user_collections
 from genept.common import Settings
+from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.datasources.catalog import Catalogue, Collection, load_catalogue
 from genept.datasources.download import Archives, SourceLocations
 from genept.datasources.readers import Allowance, read_pickled_texts, read_structure_table
 from genept.nomenclature import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature import Reference, kept_reference, starter_reference
-from genept.release import Claim, Releases
+from genept.release import Claim, ReleasedSource, Releases
 from genept.storage import Lake, ObjectStore, open_store, sha256_of
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class Installation:
     def catalogue(self) -> Catalogue:
         """The public sources and collections, and those that users added."""
         return self.shipped_catalogue.with_entries(
-            [source for one in self.added for source in one.sources],
-            [one.collection for one in self.added],
+            [source for added in self.added for source in added.sources],
+            [added.collection for added in self.added],
         )
 
     @cached_property
@@ -136,13 +137,25 @@ class Installation:
 
         Empty where neither gives them.
         """
-        member, found = collection.options.get("structures"), {}
+        member, smiles = collection.options.get("structures"), {}
         if member is not None:
             with self.collection_archives.open_member(collection.sources[0], member) as stream:
-                found = read_pickled_texts(stream, what=member)
+                smiles = read_pickled_texts(stream, what=member)
         if self.settings.drug_structures is not None:
-            found |= read_structure_table(self.settings.drug_structures)
-        return found
+            smiles |= read_structure_table(self.settings.drug_structures)
+        return smiles
+
+    @property
+    def needed_sources(self) -> list[str]:
+        """The sources that the chosen collections and spaces draw on, in catalogue order."""
+        needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm", *LABEL_ARCHIVES}
+        needed.update(*(collection.sources for collection in self.collections))
+        order = list(self.catalogue.sources)
+        return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))
+
+    def released_sources(self) -> dict[str, ReleasedSource]:
+        """What a release says about the sources that went into it."""
+        return {name: _released(self.collection_archives, name) for name in self.needed_sources}
 
     @property
     def file_allowance(self) -> Allowance:
@@ -158,3 +171,16 @@ class Installation:
         """Hash of the requirements lock of a checkout; None for an installed wheel."""
         lock = Path(__file__).parents[2] / "requirements.lock"
         return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None
+
+
+def _released(archives: Archives, name: str) -> ReleasedSource:
+    source, seen = archives.catalogue.source(name), archives.cache_metadata(name)
+    return ReleasedSource(
+        title=source.title,
+        version=source.released_as,
+        released=str(source.published or (seen and seen.released) or "not stated"),
+        sha256=archives.data_version(name),
+        licence=source.licence,
+        redistributable=source.redistributable,
+        citation=source.citation,
+    )

@@ -14,8 +14,6 @@ from genept.benchmarks import build_labels, space_costs
 from genept.benchmarks.tasks import Labels, SpaceVectors
 from genept.client.installation import Installation
 from genept.common import Settings
-from genept.datasources import MEMBERS as LABEL_ARCHIVES
-from genept.datasources.download import Archives
 from genept.embeddings import RECIPE as RANKED_NAMES
 from genept.embeddings import (
     Ensemble,
@@ -24,9 +22,7 @@ from genept.embeddings import (
     list_registered_vectors,
 )
 from genept.models.diagnosis import DiagnosisTask, load_tasks, tasks_of
-from genept.nomenclature import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature import Nomenclature
-from genept.release import ReleasedSource
 from genept.storage import Part, StoredTable
 from genept.text.descriptions import (
     ESTIMATED,
@@ -105,7 +101,9 @@ class Platform(Installation):
     @property
     def followed_recipes(self) -> list[Recipe]:
         """The recipes that have their sources here, at every token budget that a space has."""
-        available = [one for one in self.recipes.values() if not self.knowledge.unavailable(one)]
+        available = [
+            recipe for recipe in self.recipes.values() if not self.knowledge.unavailable(recipe)
+        ]
         budgeted = [self.recipe_of(space) for space in self.known_spaces if space.table is None]
         return list({recipe.id: recipe for recipe in (*available, *budgeted)}.values())
 
@@ -149,7 +147,7 @@ class Platform(Installation):
 
     @property
     def declared_spaces(self) -> dict[Space, bool]:
-        """Every declared space, and whether a release holds it unasked.
+        """Every declared space, and whether a release holds it by default.
 
         Those of hosted embedders are only embedded when they are named.
         """
@@ -171,7 +169,7 @@ class Platform(Installation):
     @property
     def known_spaces(self) -> tuple[Space, ...]:
         """Every declared or registered space that can be embedded here, chosen or not."""
-        every = (*self.declared_spaces, *(one.space for one in self.registered_spaces))
+        every = (*self.declared_spaces, *(table.space for table in self.registered_spaces))
         return tuple(space for space in every if space.table or self._is_available(space))
 
     def space(self, id_: str) -> Space:
@@ -192,7 +190,7 @@ class Platform(Installation):
         return self.knowledge.unavailable(recipe) is None
 
     def _spaces(self, names: Sequence[str]) -> tuple[Space, ...]:
-        own = [one.space for one in self.registered_spaces]
+        own = [table.space for table in self.registered_spaces]
         spaces = chosen_spaces(names, declared=self.declared_spaces, own=own)
         for space in spaces:
             if space.table is None:
@@ -248,72 +246,46 @@ class Platform(Installation):
         return Labels(self.lake.read(properties), self.lake.read(pairs))
 
     def entrant(self, space: Space, vectors: Part) -> SpaceVectors:
-        """One space as benchmarks take it: its vectors, and what its texts tell."""
-        known_parts = () if space.table else self.recipe_of(space).part_names
-        return SpaceVectors(space, vectors, frozenset(known_parts))
+        """One space as benchmarks take it: its vectors, and the parts that its texts have."""
+        parts = () if space.table else self.recipe_of(space).part_names
+        return SpaceVectors(space, vectors, frozenset(parts))
 
     def cost(self, space: Space, descriptions: StoredTable, number: int) -> Part:
-        """What the vectors of a space of texts cost; see `benchmarks.costs`."""
+        """What the vectors of a space of texts cost; see `genept.benchmarks.space_costs`."""
         texts = descriptions.part(self.recipe_of(space).id)
         return space_costs(self.lake, space, texts, lambda: self.embedder_of(space), number)
 
     def forecasts(self, descriptions: StoredTable) -> dict[str, CostForecast]:
         """What each chosen space of a hosted embedder would cost, by space."""
-        found = {}
+        forecasts = {}
         for space in self.spaces:
             if space.embedder in self.hosted.declared:
                 embedder = self.hosted.open(space.embedder)
                 part = descriptions.part(self.recipe_of(space).id)
                 texts = self.lake.read(part, ["text"])["text"].to_list()
                 cache = VectorCache(self.store, self.settings.product, embedder)
-                found[space.id] = forecast(
-                    embedder, cache, texts, price=self.hosted.price(embedder)
-                )
-        return found
+                price = self.hosted.price(embedder)
+                forecasts[space.id] = forecast(embedder, cache, texts, price=price)
+        return forecasts
 
     @property
     def subjects(self) -> dict[str, set[str]]:
         """What a run builds, by subject: collections, and spaces of genes and of observations."""
-        spaces = {*(one.id for one in self.spaces), *(one.id for one in self.ensembles)}
-        spaces |= {one.space for one in self.outside}
+        spaces = {space.id for space in self.spaces} | {ensemble.id for ensemble in self.ensembles}
+        spaces |= {vectors.space for vectors in self.outside}
         if self.settings.sentences_per_collection:
             spaces |= {f"{MODEL_ID}/{RANKED_NAMES}"}
-        return {"collection": {one.id for one in self.collections}, "space": spaces}
+        return {"collection": {collection.id for collection in self.collections}, "space": spaces}
 
     @property
     def limits(self) -> dict[str, Any]:
         """How settings limit what is built; empty for a complete release."""
         limits: dict[str, Any] = {}
-        chosen = {one.id for one in self.collections}
+        chosen = {collection.id for collection in self.collections}
         if self.catalogue.usual - chosen:
             limits["collections"] = sorted(chosen)
         if set(self._spaces(())) - set(self.spaces):
-            limits["spaces"] = sorted(one.id for one in self.spaces)
+            limits["spaces"] = sorted(space.id for space in self.spaces)
         if self.settings.max_genes is not None:
             limits["max_genes"] = self.settings.max_genes
         return limits
-
-    @property
-    def needed_sources(self) -> list[str]:
-        """The sources that the chosen collections and spaces draw on, in catalogue order."""
-        needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm", *LABEL_ARCHIVES}
-        needed.update(*(collection.sources for collection in self.collections))
-        order = list(self.catalogue.sources)
-        return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))
-
-    def released_sources(self) -> dict[str, ReleasedSource]:
-        """What a release says about the sources that went into it."""
-        return {name: _released(self.collection_archives, name) for name in self.needed_sources}
-
-
-def _released(archives: Archives, name: str) -> ReleasedSource:
-    source, seen = archives.catalogue.source(name), archives.cache_metadata(name)
-    return ReleasedSource(
-        title=source.title,
-        version=source.released_as,
-        released=str(source.published or (seen and seen.released) or "not stated"),
-        sha256=archives.data_version(name),
-        licence=source.licence,
-        redistributable=source.redistributable,
-        citation=source.citation,
-    )

@@ -1,4 +1,4 @@
-"""Which release an analyst reads: the current one, or one that was pinned; available offline.
+"""Which release an analyst reads, the current or a pinned one, and which of its files.
 
 Manifests are kept on this machine, so that a notebook can read files that were kept here while
 the store is out of reach. Tables are read in `genept.client.api`.
@@ -6,15 +6,15 @@ the store is out of reach. Tables are read in `genept.client.api`.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-import os
-import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genept.common import Settings, StoreError, UnreachableStoreError
-from genept.release import Manifest, Releases
+from genept.common import Settings, StoreError, UnreachableStoreError, write_privately
+from genept.release import Manifest, ReleasedFile, Releases
 from genept.storage import Lake, Role, open_store
 
 LATEST = "latest"
@@ -31,6 +31,11 @@ class Resolved:
     releases: Releases
     manifest: Manifest
     offline: bool = False
+
+    def local_files(self, table: str, partition: dict[str, str]) -> list[Path]:
+        """Copies of a table's files on this machine, of one partition; fetched if needed."""
+        files = released_files(self.manifest, table, partition)
+        return [self.releases.files.local(self.manifest, file) for file in files]
 
 
 def open_releases(settings: Settings | None = None, *, role: Role = "reader") -> Releases:
@@ -120,17 +125,50 @@ class _Memory:
         for name in (manifest.release_id, *([LATEST] if is_latest else [])):
             path = self._folder / f"{name}.json"
             if name == LATEST or not path.exists():
-                _write(path, manifest.body())
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_privately(path, manifest.body())
 
 
-def _write(path: Path, body: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        try:
-            file.write(body)
-            file.close()
-            os.replace(file.name, path)  # noqa: PTH105 (the name is a string)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> list[ReleasedFile]:
+    """The files of a table that hold rows of a partition.
+
+    Raises
+    ------
+    StoreError
+        If there is no such table or partition, or their vectors differ in dimension.
+    """
+    if name not in manifest.tables:
+        raise StoreError(
+            f"release {manifest.release_id} has no table {name!r}"
+            f"{suggestion(name, sorted(manifest.tables))}"
+        )
+    table = manifest.tables[name]
+    if unknown := sorted(set(partition) - set(table.partition)):
+        raise StoreError(f"table {name!r} is split by {list(table.partition)}, not by {unknown}")
+    files = [
+        file
+        for file in table.files
+        if all(
+            partition.get(column, value) == value
+            for column, value in zip(table.partition, file.partition, strict=True)
+        )
+    ]
+    if partition and not files:
+        known = sorted({"/".join(file.partition) for file in table.files})
+        wanted = "/".join(partition.get(column, "") for column in table.partition)
+        near = difflib.get_close_matches(wanted, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise StoreError(f"table {name!r} has nothing for {partition}; it has {known}{hint}")
+    if len({file.dimension for file in files}) > 1:
+        choices = sorted({f"{file.partition[0]} ({file.dimension})" for file in files})
+        raise StoreError(
+            f"table {name!r} holds vectors of several dimensions, which fit no single column: "
+            f"choose one {table.partition[0]} of {', '.join(choices)}"
+        )
+    return files
+
+
+def suggestion(wanted: str, known: Sequence[str]) -> str:
+    """The rest of a message about an unknown name: the one that may be meant, or all."""
+    near = difflib.get_close_matches(wanted, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {list(known)}"

@@ -1,23 +1,24 @@
-"""Ask a space: a text, a gene, a cell or a sample, and what lies nearest to it.
+"""Search in a space: what is nearest to a text, a gene, a cell or a sample.
 
 Exact cosine search over memory-mapped vectors. Genes are compared as they are. Cells and
-samples are compared after subtracting the mean of their collection, and questions put to
-them after subtracting the mean of all genes: uncentred, any two cells look the same.
+samples are compared after subtracting the mean of their collection, and queries of them
+after subtracting the mean of all genes: without that, any two cells look the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
 import polars as pl
 
-from genept.client.api import OBSERVED, load_table, released_vectors
+from genept.client.api import load_table
 from genept.client.platform import Platform
 from genept.client.release_lookup import LATEST, Resolved, resolve
-from genept.client.vectors import Matrix, Vectors
+from genept.client.vectors import OBSERVED, Matrix, Vectors, released_vectors
 from genept.common import StoreError
 from genept.text.embedders import LSA, MeteredEmbedder, Space, VectorCache, embed_through_cache
 
@@ -58,8 +59,8 @@ class SpaceSearch:
 
     def __init__(self, platform: Platform, space: str, *, release: str = LATEST) -> None:
         self.platform, self.space = platform, space
-        self.found: Resolved = resolve(release, platform.settings)
-        self.genes: Vectors = released_vectors(self.found, "gene_embeddings", space)
+        self.release: Resolved = resolve(release, platform.settings)
+        self.genes: Vectors = released_vectors(self.release, "gene_embeddings", space)
 
     def text(
         self, text: str, among: Among = "genes", *, n: int = 10, collection: str | None = None
@@ -82,7 +83,7 @@ class SpaceSearch:
         vector = self.genes.of(gene) if gene else None
         if gene is None or vector is None:
             return None
-        nearest = [one for one in self.genes.nearest(vector, n + 1) if one[0] != gene][:n]
+        nearest = [row for row in self.genes.nearest(vector, n + 1) if row[0] != gene][:n]
         return Answer(self._genes(nearest), f"gene {gene}")
 
     def observation(self, id_: str, *, n: int = 10, collection: str | None = None) -> Answer:
@@ -95,57 +96,49 @@ class SpaceSearch:
         """
         for table in OBSERVED:
             for name in self._collections(table, collection):
-                vectors = released_vectors(self.found, table, self.space, name)
+                vectors = released_vectors(self.release, table, self.space, name)
                 if (vector := vectors.of(id_)) is not None:
                     query = vector - vectors.mean
                     nearest = self.genes.nearest(query, n, centred=True)
                     return Answer(self._genes(nearest), f"{id_} of {name}, less its mean")
         raise StoreError(
             f"{id_!r} is no gene, cell or sample of space {self.space!r} in release "
-            f"{self.found.manifest.release_id}: `genept genes explain {id_}` says what is known"
+            f"{self.release.manifest.release_id}: `genept genes explain {id_}` says what is known"
         )
 
     def _observations(self, query: Matrix, among: Among, n: int, collection: str | None) -> Answer:
         table = TABLE_OF[among]
-        found: list[tuple[str, str, float]] = []
+        rows: list[tuple[str, str, float]] = []
         for name in self._collections(table, collection):
-            vectors = released_vectors(self.found, table, self.space, name)
-            found += [(name, *one) for one in vectors.nearest(query, n, centred=True)]
-        if not found:
+            vectors = released_vectors(self.release, table, self.space, name)
+            rows += [(name, *row) for row in vectors.nearest(query, n, centred=True)]
+        if not rows:
             raise StoreError(f"no {among} were embedded in space {self.space!r}")
-        nearest = sorted(found, key=lambda one: -one[2])[:n]
+        nearest = sorted(rows, key=lambda row: -row[2])[:n]
         labels = self._labels({name for name, _, _ in nearest})
-        rows = [
-            {"id": id_, "label": labels.get((name, id_), ""), "about": name, "cosine": cosine}
-            for name, id_, cosine in nearest
-        ]
-        return Answer(pl.DataFrame(rows, schema=SCHEMA), f"centred cosine in {self.space}")
+        shown = [(id_, labels.get((name, id_), ""), name, cosine) for name, id_, cosine in nearest]
+        return Answer(pl.DataFrame(shown, SCHEMA, orient="row"), f"centred cosine in {self.space}")
 
     def _collections(self, table: str, only: str | None) -> list[str]:
         known = {
             file.partition[2]
-            for file in self.found.manifest.tables[table].files
+            for file in self.release.manifest.tables[table].files
             if file.partition[0] == self.space and file.partition[1] == "genept-w"
         }
         return sorted(known & {only} if only else known)
 
     def _genes(self, nearest: list[tuple[str, float]]) -> pl.DataFrame:
         """Genes with symbol and description, in the order given."""
-        ids = [one for one, _ in nearest]
+        ids = [id_ for id_, _ in nearest]
         named = self._table("gene_embeddings", space=self.space).select("ensembl_gene_id", "symbol")
         rows = named.filter(pl.col("ensembl_gene_id").is_in(ids)).collect()
         symbols = dict(rows.iter_rows())
         texts = self._descriptions(ids)
-        return pl.DataFrame(
-            [
-                {"id": id_, "label": symbols[id_], "about": texts.get(id_, ""), "cosine": cosine}
-                for id_, cosine in nearest
-            ],
-            schema=SCHEMA,
-        )
+        shown = [(id_, symbols[id_], texts.get(id_, ""), cosine) for id_, cosine in nearest]
+        return pl.DataFrame(shown, SCHEMA, orient="row")
 
     def _descriptions(self, ids: list[str]) -> dict[str, str]:
-        files = self.found.manifest.tables["gene_descriptions"].files
+        files = self.release.manifest.tables["gene_descriptions"].files
         recipes = {file.partition[0] for file in files}
         recipe = self.space.partition("/")[2].partition("@")[0]
         if recipe not in recipes:  # a registered table of vectors: no text was embedded
@@ -159,12 +152,12 @@ class SpaceSearch:
             "cell_type", "tissue", "tissue_subtype", "diagnosis", separator=", ", ignore_nulls=True
         )
         rows = pl.concat(
-            self._table("observations", collection_id=one).select(
+            self._table("observations", collection_id=collection).select(
                 "collection_id", "observation_id", named.alias("label")
             )
-            for one in sorted(collections)
+            for collection in sorted(collections)
         ).collect()
-        return {(one, id_): label for one, id_, label in rows.iter_rows()}
+        return {(collection, id_): label for collection, id_, label in rows.iter_rows()}
 
     def _gene_of(self, name: str) -> str | None:
         symbols = self._table("gene_embeddings", space=self.space).filter(
@@ -196,18 +189,19 @@ class SpaceSearch:
             return LSA.fit(texts["text"].to_list(), self.genes.matrix.shape[1]).embed
         embedder = self.platform.embedder_of(space)
         if isinstance(embedder, MeteredEmbedder):
-            platform = self.platform
-            cache = VectorCache(platform.store, platform.settings.product, embedder)
-            spending_limit = platform.hosted.spending_limit
-            return lambda texts: embed_through_cache(
-                embedder, cache, texts, spending_limit=spending_limit
+            store, product = self.platform.store, self.platform.settings.product
+            return partial(
+                embed_through_cache,
+                embedder,
+                VectorCache(store, product, embedder),
+                spending_limit=self.platform.hosted.spending_limit,
             )
         return embedder.embed
 
     def _table(self, name: str, **partition: str) -> pl.LazyFrame:
         return load_table(
             name,
-            release=self.found.manifest.release_id,
+            release=self.release.manifest.release_id,
             keep=True,
             settings=self.platform.settings,
             **partition,

@@ -1,7 +1,7 @@
-"""Code that reads a release, to be pasted: one snippet per library, and whole questions.
+"""Code that reads a release, to be copied: one snippet per library, and whole analyses.
 
-Text made from a manifest and addresses; who prints it is the business of `genept.cli.run_report`,
-`genept.cli.release_commands` and the page in `genept.client.site`. Tests run what is printed.
+Text made from a manifest and addresses. It is shown by `genept.cli` and on the page of
+`genept.client.catalogue_page`; tests run it.
 """
 
 from __future__ import annotations
@@ -51,9 +51,8 @@ genes = genept.duckdb_connection().read_parquet("{genes}").fetchall()""",
 
     def r(self) -> str:
         """The same in R; its package `arrow` finds the keys in the environment."""
-        bucket, _, key = self._address(self.manifest.tables["genes"].files[0].path)[5:].partition(
-            "/"
-        )
+        address = self._address(self.manifest.tables["genes"].files[0].path)
+        bucket, _, key = address.removeprefix("s3://").partition("/")
         endpoint = self.files.store.access.endpoint_url
         where = f', endpoint_override = "{endpoint}"' if endpoint else ""
         return f"""library(arrow)  # keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
@@ -62,20 +61,18 @@ genes <- read_parquet(bucket$path("{key}"))"""
 
     def questions(self) -> dict[str, str]:
         """Whole analyses, by the question that they answer; those that the release has data for."""
-        found = {}
+        snippets = {}
         if space := self.space():
-            found[f"the ten genes nearest to {GENE}"] = self._nearest(space)
-            found["the text that was embedded"] = self._text(space)
+            snippets[f"the ten genes nearest to {GENE}"] = self._nearest(space)
+            snippets["the text that was embedded"] = self._text(space)
         if self.manifest.tables["drug_responses"].files:
-            found["the drugs that haematopoietic lines respond to most"] = self._responses()
-        return found
+            snippets["the drugs that haematopoietic lines respond to most"] = self._responses()
+        return snippets
 
     def space(self) -> str | None:
         """A space to show: the usual one, or the first that is no control."""
-        spaces = sorted(
-            {file.partition[0] for file in self.manifest.tables["gene_embeddings"].files}
-        )
-        real = [one for one in spaces if "random" not in one and "@" not in one]
+        spaces = self._values("gene_embeddings")
+        real = [space for space in spaces if "random" not in space and "@" not in space]
         return PREFERRED_SPACE if PREFERRED_SPACE in real else next(iter((*real, *spaces)), None)
 
     def _nearest(self, space: str) -> str:
@@ -96,10 +93,8 @@ texts = genept.load_table("gene_descriptions", recipe=recipe, release=release)
 print(texts.filter(pl.col("symbol") == gene).collect()["text"].item())"""
 
     def _responses(self) -> str:
-        (screen, *_) = sorted(
-            {file.partition[0] for file in self.manifest.tables["drug_responses"].files}
-        )
-        tissues = ", ".join(f'"{one}"' for one in TISSUES)
+        screen = self._values("drug_responses")[0]
+        tissues = ", ".join(f'"{tissue}"' for tissue in TISSUES)
         return f"""import genept, polars as pl
 release, screen = "{self.manifest.release_id}", "{screen}"
 blood = pl.col("tissue").is_in([{tissues}])  # by any name
@@ -125,6 +120,10 @@ print(
     .head(10)
     .collect()
 )"""
+
+    def _values(self, table: str) -> list[str]:
+        """Values of the first column that a table is split by."""
+        return sorted({file.partition[0] for file in self.manifest.tables[table].files})
 
     def _address(self, path: str) -> str:
         return self.files.store.uri(f"{self.files.folder}/{self.manifest.release_id}/{path}")

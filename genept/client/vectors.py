@@ -1,25 +1,33 @@
-"""Published vectors as memory-mapped matrices, and the exact search for the nearest of them."""
+"""Published vectors and expression as matrices, and the exact search for the nearest vectors.
+
+Which release they are read from is `genept.client.release_lookup`.
+"""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from genept.common import StoreError
+from genept.client.release_lookup import Resolved, released_files, suggestion
+from genept.common import StoreError, replacement
 from genept.release import Manifest, ReleasedFile, ReleasedFiles
 from genept.storage import Bucket, read_matrix
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 Matrix = npt.NDArray[np.float32]
 
 Ids = npt.NDArray[np.str_]
+
+OBSERVED = ("cell_embeddings", "sample_embeddings")
 
 
 @dataclass(frozen=True)
@@ -30,27 +38,25 @@ class Vectors:
     matrix: Matrix
 
     @cached_property
-    def mean(self) -> npt.NDArray[np.float32]:
+    def mean(self) -> Matrix:
         """The mean vector, (dimensions,)."""
-        mean: npt.NDArray[np.float32] = self.matrix.mean(axis=0, dtype=np.float64).astype(
-            np.float32
-        )
+        mean: Matrix = self.matrix.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
 
     @cached_property
-    def norms(self) -> npt.NDArray[np.float32]:
+    def norms(self) -> Matrix:
         """Length of every vector, (n,)."""
-        norms: npt.NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", self.matrix, self.matrix))
+        norms: Matrix = np.sqrt(np.einsum("ij,ij->i", self.matrix, self.matrix))
         return norms
 
     @cached_property
-    def centred_norms(self) -> npt.NDArray[np.float32]:
+    def centred_norms(self) -> Matrix:
         """Length of every vector less the mean, (n,)."""
         squared = self.norms**2 - 2 * (self.matrix @ self.mean) + self.mean @ self.mean
-        norms: npt.NDArray[np.float32] = np.sqrt(np.maximum(squared, 1e-12, dtype=np.float32))
+        norms: Matrix = np.sqrt(np.maximum(squared, 1e-12, dtype=np.float32))
         return norms
 
-    def cosines(self, query: Matrix, *, centred: bool = False) -> npt.NDArray[np.float32]:
+    def cosines(self, query: Matrix, *, centred: bool = False) -> Matrix:
         """Cosine of every vector with `query`, (n,); exact.
 
         Parameters
@@ -62,7 +68,7 @@ class Vectors:
             nearly the same way (cosines of .99 between any two), and differ only in how they
             deviate from their mean. The caller centres the query.
         """
-        products: npt.NDArray[np.float32] = self.matrix @ query
+        products: Matrix = self.matrix @ query
         length = float(np.linalg.norm(query))
         if length == 0:
             raise StoreError("the vector to search with is all zero: it points nowhere")
@@ -84,19 +90,19 @@ class Vectors:
     def joined(cls, parts: Sequence[Vectors]) -> Vectors:
         """Several matrices as one, in memory."""
         return cls(
-            np.concatenate([one.ids for one in parts]),
-            np.concatenate([one.matrix for one in parts]),
+            np.concatenate([part.ids for part in parts]),
+            np.concatenate([part.matrix for part in parts]),
         )
 
     def only(self, ids: Sequence[str]) -> Vectors:
-        """Those of some ids, in the order of their asking. Raises `StoreError` for unknown ones."""
-        place = {str(one): at for at, one in enumerate(self.ids)}
-        if unknown := [one for one in ids if one not in place]:
+        """Those of some ids, in the order given. Raises `StoreError` for unknown ones."""
+        place = {str(id_): at for at, id_ in enumerate(self.ids)}
+        if unknown := [id_ for id_ in ids if id_ not in place]:
             raise StoreError(
-                f"no vectors of {', '.join(unknown[:5])}: vectors are asked for by id, such as "
-                "ENSG00000049768; table `genes` says which symbol has which"
+                f"no vectors of {', '.join(unknown[:5])}: vectors are found by id, such as "
+                "ENSG00000049768; table `genes` has the id of each symbol"
             )
-        chosen = [place[one] for one in ids]
+        chosen = [place[id_] for id_ in ids]
         return Vectors(self.ids[chosen], self.matrix[chosen])
 
     def of(self, id_: str) -> Matrix | None:
@@ -116,6 +122,46 @@ def open_vectors(files: ReleasedFiles, manifest: Manifest, file: ReleasedFile) -
         _save(ids, np.array(rows[key].to_pylist(), dtype=np.str_))
         _save(matrix, read_matrix(files.local(manifest, file), file.dimension or 0))
     return Vectors(np.load(ids, mmap_mode="r"), np.load(matrix, mmap_mode="r"))
+
+
+def released_vectors(
+    release: Resolved,
+    table: str,
+    space: str,
+    collection: str | None = None,
+    method: str = "genept-w",
+) -> Vectors:
+    """Vectors of a release, memory-mapped: see `genept.load_embeddings`."""
+    return joined_vectors(release, vector_files(release.manifest, table, space, collection, method))
+
+
+def joined_vectors(release: Resolved, chosen: Sequence[ReleasedFile]) -> Vectors:
+    """The vectors of several released files, in the order of the files."""
+    parts = [open_vectors(release.releases.files, release.manifest, file) for file in chosen]
+    return parts[0] if len(parts) == 1 else Vectors.joined(parts)
+
+
+def vector_files(
+    manifest: Manifest, table: str, space: str, collection: str | None, method: str
+) -> list[ReleasedFile]:
+    """The files that hold the vectors to be read."""
+    partition = {"space": space}
+    if collection is not None:
+        known = {
+            name: {file.partition[2] for file in manifest.tables[name].files} for name in OBSERVED
+        }
+        if table == "gene_embeddings":
+            table = next((name for name in OBSERVED if collection in known[name]), table)
+        if table == "gene_embeddings":
+            choices = sorted(set().union(*known.values()))
+            raise StoreError(
+                f"no cells or samples of {collection!r} were embedded"
+                f"{suggestion(collection, choices)}"
+            )
+        partition |= {"method": method, "collection_id": collection}
+    elif table in OBSERVED:
+        partition |= {"method": method}
+    return released_files(manifest, table, partition)
 
 
 def read_vectors(store: Bucket, key: str, name: str, dimension: int, ids: Sequence[str]) -> Vectors:
@@ -138,19 +184,30 @@ def read_vectors(store: Bucket, key: str, name: str, dimension: int, ids: Sequen
         filters=[(name, "in", list(ids))],
         partitioning=None,
     )
-    found = np.array(rows[name].to_pylist(), dtype=np.str_)
+    stored = np.array(rows[name].to_pylist(), dtype=np.str_)
     flat = rows["embedding"].combine_chunks().flatten().to_numpy()
-    return Vectors(found, flat.reshape(len(rows), dimension)).only(ids)
+    return Vectors(stored, flat.reshape(len(rows), dimension)).only(ids)
+
+
+def expression_rows(files: Sequence[Path], n_genes: int) -> tuple[list[str], sp.csr_matrix]:
+    """Observation ids and their expression, file by file and row group by row group."""
+    import scipy.sparse as sp  # in the extra `anndata` only
+
+    from genept.embeddings import csr_of
+
+    ids: list[str] = []
+    blocks = []
+    for file in files:
+        with pq.ParquetFile(file) as parquet:
+            for group in range(parquet.num_row_groups):
+                rows = parquet.read_row_group(group, ["observation_id", "gene_index", "value"])
+                ids += rows["observation_id"].to_pylist()
+                blocks.append(csr_of(rows, n_genes))
+    return ids, sp.csr_matrix(sp.vstack(blocks, format="csr"))
 
 
 def _save(path: Path, array: npt.NDArray[np.generic]) -> None:
     """Save an array whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        try:
-            np.save(file, array, allow_pickle=False)
-            file.close()
-            os.replace(file.name, path)  # noqa: PTH105 (the name is a string)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with replacement(path) as stream:
+        np.save(stream, array, allow_pickle=False)

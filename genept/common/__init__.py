@@ -1,4 +1,4 @@
-"""Settings, errors, private files, processes and display, used by every package.
+"""Settings, errors, processes, private files and display, used by every package.
 
 Nothing here depends on genes, tables or the object store.
 """

@@ -32,13 +32,15 @@ _HIDDEN: Final = frozenset(["Cc", "Cs", "Zl", "Zp"])
 _BIDIRECTIONAL: Final = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
-_ACTIVE_IN_MARKDOWN: Final = frozenset("\\`*[]<>&!~|#{}$")
-_BEGINS_A_BLOCK: Final = re.compile(r"[-+=:]|\d{1,9}[.)]")
+_ACTIVE_IN_MARKDOWN: Final = re.compile(r"[\\`*\[\]<>&!~|#{}$]|(?<![^\W_])_|_(?![^\W_])")
+"""Characters with a meaning in Markdown; an underscore has none within a word."""
+
+_BEGINS_A_BLOCK: Final = re.compile(r"\A(?:[-+=:]|\d{1,9}[.)])")
 
 FORMULA: Final = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]|^[\t\r\n]"
 """Regular expression of text that a spreadsheet takes for a formula."""
 
-_DEFUSED: Final = re.compile(rf"'(?={FORMULA.replace('^', '')})")
+_DEFUSED: Final = re.compile(rf"\A'(?={FORMULA.replace('^', '')})")
 
 NO_SCRIPTS: Final = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"script-src 'none'; object-src 'none'; "
@@ -105,16 +107,8 @@ def markdown_text(value: object) -> str:
     str
     """
     text = " ".join(visible(str(value)).split())
-    begin = _BEGINS_A_BLOCK.match(text)
-    first = begin.end() - 1 if begin else -1
-    return "".join(
-        f"&#{ord(character)};"
-        if place == first
-        or character in _ACTIVE_IN_MARKDOWN
-        or (character == "_" and not _is_within_a_word(text, place))
-        else character
-        for place, character in enumerate(text)
-    )
+    text = _ACTIVE_IN_MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", text)
+    return _BEGINS_A_BLOCK.sub(lambda match: f"{match[0][:-1]}&#{ord(match[0][-1])};", text)
 
 
 def markdown_code(value: object) -> str:
@@ -171,16 +165,11 @@ def without_formulas(rows: pl.DataFrame) -> pl.DataFrame:
     -------
     pl.DataFrame
     """
-    texts = [name for name, kind in rows.schema.items() if kind in (pl.String, pl.Categorical)]
-    columns = [pl.col(name).cast(pl.String) for name in texts]
-    defused = rows.with_columns(
-        pl.when(column.str.contains(FORMULA) & column.cast(pl.Float64, strict=False).is_null())
-        .then(pl.concat_str(pl.lit("'"), column))
-        .otherwise(column)
-        .alias(name)
-        for name, column in zip(texts, columns, strict=True)
-    )
-    return defused.rename({name: _defused(name) for name in rows.columns})
+    text = pl.col(pl.String, pl.Categorical).cast(pl.String)
+    is_formula = text.str.contains(FORMULA) & text.cast(pl.Float64, strict=False).is_null()
+    defused = pl.when(is_formula).then(text.str.replace(r"\A", "'")).otherwise(text)
+    names = {name: f"'{name}" for name in rows.columns if re.match(FORMULA, name)}
+    return rows.with_columns(defused).rename(names)
 
 
 def restored(text: str) -> str:
@@ -195,16 +184,7 @@ def restored(text: str) -> str:
     -------
     str
     """
-    return _DEFUSED.sub("", text, count=1) if _DEFUSED.match(text) else text
-
-
-def _defused(text: str) -> str:
-    return f"'{text}" if re.match(FORMULA, text) else text
-
-
-def _is_within_a_word(text: str, place: int) -> bool:
-    before, after = text[place - 1 : place], text[place + 1 : place + 2]
-    return before.isalnum() and after.isalnum()
+    return _DEFUSED.sub("", text)
 
 
 def new_figure(size: tuple[float, float], *, dpi: int) -> Figure:

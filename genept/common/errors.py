@@ -141,15 +141,11 @@ def breakage_refused(what: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if not _is_breakage(error):
+        is_own = type(error).__module__.partition(".")[0] == "genept"
+        is_panic = type(error).__name__ == "PanicException"  # of Polars
+        if is_own or not (isinstance(error, Exception) or is_panic):
             raise
         raise SourceError(_described(error, what)) from error
-
-
-def _is_breakage(error: BaseException) -> bool:
-    if type(error).__module__.partition(".")[0] == "genept":
-        return False
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"  # of Polars
 
 
 def _described(error: BaseException, what: str) -> str:

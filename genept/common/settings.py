@@ -19,7 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from genept.common.private_files import private_folder
+from genept.common.operating_system import private_folder
 
 
 class Settings(BaseSettings):
@@ -56,8 +56,7 @@ class Settings(BaseSettings):
         description="CPU seconds that reading a user's file may take, and one more for each MiB.",
     )
     executor: Literal["in_process", "dask", "kubernetes"] = Field(
-        "in_process",
-        description="Where steps run: in this process, or on a cluster.",
+        "in_process", description="Where steps run: in this process, or on a cluster."
     )
     executor_config: Path | None = Field(
         None, description="YAML file with the configuration of the executor; see infra/."
@@ -69,8 +68,7 @@ class Settings(BaseSettings):
         16, ge=1, description="Steps over which a cluster distributes the shards to be embedded."
     )
     collections: tuple[str, ...] = Field(
-        (),
-        description="Collections to ingest, or +name beside the default; empty: the default.",
+        (), description="Collections to ingest, or +name beside the default; empty: the default."
     )
     spaces: tuple[str, ...] = Field((), description="Embed only these spaces; empty: all.")
     approve: tuple[str, ...] = Field(
@@ -96,9 +94,7 @@ class Settings(BaseSettings):
         False, description="Embed through the Batch API: half the price, up to a day's wait."
     )
     max_genes: int | None = Field(
-        None,
-        ge=1,
-        description="Describe only this many genes, for trials; each run reports it.",
+        None, ge=1, description="Describe only this many genes, for trials; each run reports it."
     )
 
     full_models: bool = Field(
@@ -174,10 +170,9 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **sources: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first, then the environment, then `genept.toml`."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        toml = TomlConfigSettingsSource(settings_cls)
+        return sources["init_settings"], sources["env_settings"], toml

@@ -92,7 +92,7 @@ def test_everything_has_its_picture_and_its_words():
     assert "minilm-l6-v2/name-ncbi on tf-range (tf-range), below lsa-384/name-ncbi" in below
     assert "name-ncbi-go on" not in below
     apart = found["critical-difference"].words
-    assert "Told apart: minilm-l6-v2/name-ncbi and minilm-l6-v2/name-ncbi-go." in apart
+    assert "Separable: minilm-l6-v2/name-ncbi and minilm-l6-v2/name-ncbi-go." in apart
     assert "86.7% right; most often wrong: a taken for b" in found[list(found)[4]].words
     assert "B cell activation (G1) in T" in found["programs-pbmc-minilm-l6-v2-name"].words
     assert "30.0 points on 4 tasks for 3,000,000 tokens" in found["cost-per-point"].words
@@ -183,13 +183,15 @@ def test_a_point_is_a_hundredth_above_random_vectors():
 def test_the_release_page_has_the_pictures_inline_and_escapes_their_words(monkeypatch):
     from types import SimpleNamespace
 
-    from genept.client.site import page_parts as page
+    from genept.client import catalogue_page as page
 
     tables = released()
     names = tables["benchmark_results"]["representation"].replace("lsa-384/name-ncbi", "<lsa>/x")
     tables["benchmark_results"] = tables["benchmark_results"].with_columns(representation=names)
-    monkeypatch.setattr(page, "read_table", lambda files, manifest, name: tables[name])
-    html = "".join(page.leaderboard(None, SimpleNamespace(tables=tables)))
+    monkeypatch.setattr(
+        page, "read_table", lambda files, manifest, name: tables.get(name, pl.DataFrame())
+    )
+    html = str(page.leaderboard(None, SimpleNamespace(tables=tables)))
     assert html.count("<figure>") == html.count("data:image/png;base64,iVBOR") == 6
     assert "below minilm" in html or "No score is below a control" in html
     assert "<lsa>" not in html

@@ -201,7 +201,7 @@ def test_some_vectors_come_by_themselves_in_the_order_of_their_ids(settings: Set
         ids, vectors = genept.load_embeddings(space="m/x", ids=wanted, settings=near)
         assert ids.tolist() == wanted
         assert np.array_equal(vectors, matrix[[2, 0]])
-        with pytest.raises(StoreError, match="no vectors of FOXP3: vectors are asked for by id"):
+        with pytest.raises(StoreError, match="no vectors of FOXP3: vectors are found by id"):
             genept.load_embeddings(space="m/x", ids=["FOXP3"], settings=near)
     assert not (fresh.state / "cache" / "parts").exists(), "no file was fetched whole"
 

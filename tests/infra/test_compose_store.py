@@ -15,7 +15,7 @@ import yaml
 from attacks import attack
 
 from genept.common.errors import StoreError
-from genept.common.private_files import private_folder
+from genept.common.operating_system import private_folder
 from genept.storage.embedded import server
 from genept.storage.object_store import ObjectStore
 

@@ -9,9 +9,7 @@ from .intervals import percentiles as percentiles
 from .resampling import METRICS as METRICS
 from .resampling import Resampled as Resampled
 from .resampling import confusions as confusions
-from .resampling import corrected as corrected
 from .resampling import folded_auroc as folded_auroc
-from .resampling import in_words as in_words
 from .resampling import is_own_control as is_own_control
 from .resampling import paired_differences as paired_differences
 from .resampling import resampled as resampled

@@ -1,7 +1,7 @@
 """Scores of stored predictions under resampling of their genes, and paired differences.
 
-Representations of a task share the resamples; differences are corrected over all tasks (Holm).
-Other intervals are in `genept.benchmarks.metrics.intervals`.
+Representations of a task share the resamples. Differences are corrected over all tasks in
+`genept.benchmarks.leaderboard`. Other intervals are in `genept.benchmarks.metrics.intervals`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from genept.benchmarks.metrics.intervals import N_RESAMPLES, Floats, group_codes, group_draws
-from genept.benchmarks.metrics.scores import CLASSIFICATION_METRICS
+from genept.benchmarks.metrics.scores import CLASSIFICATION_METRICS, Score, confusion_cells
 
 ORDER: Final = ("fold", "unit", "partner")
 """Rows of predictions in this order are the same rows for every representation of a task."""
@@ -42,6 +42,10 @@ class Resampled:
         """The 95 % percentile interval."""
         low, high = np.quantile(self.draws, [0.025, 0.975])
         return float(low), float(high)
+
+    def score(self, n: int) -> Score:
+        """The score of `n` rows with its interval."""
+        return Score(self.value, *self.interval, n)
 
 
 def folded_auroc(truth: NDArray[np.bool_], score: Floats, fold: NDArray[np.int64]) -> Weighted:
@@ -205,45 +209,26 @@ def resampled_labels(
     ValueError
         For fewer than two units.
     """
-    names, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
-    k = len(names)
-    cells = codes[: len(truth)] * k + codes[len(truth) :]
+    cells, k = confusion_cells(truth, predicted)
     unit_of, n_units = group_codes(units)
 
-    def confusion(counts: Floats) -> NDArray[np.intp]:
+    def confusion(counts: NDArray[np.intp]) -> NDArray[np.intp]:
         table = np.bincount(cells, weights=counts[unit_of], minlength=k * k)
         return np.rint(table).astype(np.intp).reshape(k, k)
 
-    drawn = [
-        confusion(np.bincount(units_drawn, minlength=n_units).astype(np.float64))
-        for units_drawn in group_draws(n_units, n_resamples, seed)
-    ]
-    whole = confusion(np.ones(n_units))
+    draws = group_draws(n_units, n_resamples, seed)
+    tables = [confusion(np.bincount(drawn, minlength=n_units)) for drawn in draws]
+    whole = confusion(np.ones(n_units, np.intp))
     return {
-        metric: Resampled(
-            CLASSIFICATION_METRICS[metric](whole),
-            np.array([CLASSIFICATION_METRICS[metric](table) for table in drawn]),
-        )
+        metric: Resampled(statistic(whole), np.array([statistic(table) for table in tables]))
         for metric in metrics
+        for statistic in [CLASSIFICATION_METRICS[metric]]
     }
 
-
-LEVEL: Final = 0.05
-
-_LABELS: Final = {"truth": pl.String, "predicted": pl.String}
 
 _SCHEMA: Final = {"representation": pl.String, "other": pl.String} | dict.fromkeys(
     ("difference", "ci_low", "ci_high", "p"), pl.Float64
 )
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """P values corrected by Holm's step-down procedure, in the order given (Holm 1979)."""
-    order = np.argsort(p, kind="stable")
-    stepped = np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return [float(value) for value in corrected]
 
 
 def rivals(
@@ -306,74 +291,15 @@ def paired_differences(
         representation, other, difference, ci_low, ci_high, p: two-sided, by the normal
         approximation, because percentiles of some hundred draws cannot be corrected.
     """
-    rows: list[dict[str, Any]] = []
+    rows = []
     for name, other in pairs:
         a, b = scores[name], scores[other]
-        difference = Resampled(a.value - b.value, a.draws - b.draws)
-        low, high = difference.interval
-        spread = float(difference.draws.std(ddof=1))
+        draws = a.draws - b.draws
+        difference = Resampled(a.value - b.value, draws)
+        spread = float(draws.std(ddof=1))
         p = erfc(abs(difference.value) / (spread * sqrt(2))) if spread > 0 else 1.0
-        rows.append(
-            {
-                "representation": name,
-                "other": other,
-                "difference": difference.value,
-                "ci_low": low,
-                "ci_high": high,
-                "p": p,
-            }
-        )
-    return pl.DataFrame(rows, schema=_SCHEMA)
-
-
-def corrected(differences: pl.DataFrame) -> pl.DataFrame:
-    """Correct p values over all rows by Holm's procedure.
-
-    Parameters
-    ----------
-    differences
-        Rows of `paired_differences`, of all tasks together.
-
-    Returns
-    -------
-    pl.DataFrame
-        The rows with `p_holm` and `separable`: whether it is below .05.
-    """
-    adjusted = pl.Series("p_holm", holm(differences["p"].to_list()), pl.Float64)
-    return differences.with_columns(adjusted, (adjusted < LEVEL).alias("separable"))
-
-
-def in_words(comparisons: pl.DataFrame) -> list[str]:
-    """Which differences are significant and which are not, a sentence each.
-
-    Parameters
-    ----------
-    comparisons
-        Table `benchmark_comparisons`.
-
-    Returns
-    -------
-    list of str
-        One sentence per row, by task; separable differences first, then the larger ones.
-    """
-    sentences = []
-    ordered = comparisons.sort(
-        "task", ~pl.col("separable"), -pl.col("difference").abs(), "representation", "other"
-    )
-    for row in ordered.iter_rows(named=True):
-        ahead, behind = row["representation"], row["other"]
-        low, high, by = row["ci_low"], row["ci_high"], row["difference"]
-        if by < 0:
-            ahead, behind, by, low, high = behind, ahead, -by, -high, -low
-        verdict = (
-            f"{ahead} is ahead of {behind} by {by:.3f} [{low:.3f}, {high:.3f}]"
-            if row["separable"]
-            else f"{ahead} and {behind} cannot be told apart ({by:+.3f} [{low:.3f}, {high:.3f}])"
-        )
-        # By the normal approximation to some hundred draws: smaller ones are not known.
-        p = "below 1e-6" if row["p_holm"] < 1e-6 else f"{row['p_holm']:.2g}"
-        sentences.append(f"{row['task']}: {verdict}, corrected p {p}")
-    return sentences
+        rows.append((name, other, difference.value, *difference.interval, p))
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 
 def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
@@ -389,6 +315,7 @@ def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
     pl.DataFrame
         truth, predicted, n, in the order of the labels; pairs that do not occur have no row.
     """
-    rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=_LABELS)
+    labels = {"truth": pl.String, "predicted": pl.String}
+    rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=labels)
     counted = rows.group_by("truth", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
     return counted.sort("truth", "predicted")

@@ -73,6 +73,12 @@ CLASSIFICATION_METRICS: Final[dict[str, Callable[[NDArray[np.intp]], float]]] = 
 """By name, each a function of the confusion table (rows true, columns predicted)."""
 
 
+def confusion_cells(truth: NDArray[np.str_], predicted: NDArray[np.str_]) -> tuple[Indices, int]:
+    """Cell of each row in the confusion table, row by row, and the number of labels."""
+    names, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
+    return codes[: len(truth)] * len(names) + codes[len(truth) :], len(names)
+
+
 def classification_scores(
     truth: Sequence[str] | NDArray[np.str_],
     prediction: Sequence[str] | NDArray[np.str_],
@@ -112,9 +118,7 @@ def classification_scores(
     true, predicted = np.asarray(truth), np.asarray(prediction)
     if not len(true) == len(predicted) > 0:
         raise ValueError(f"cannot score {len(predicted)} predictions against {len(true)} labels")
-    names, codes = np.unique(np.concatenate([true, predicted]), return_inverse=True)
-    k = len(names)
-    cells = codes[: len(true)] * k + codes[len(true) :]
+    cells, k = confusion_cells(true, predicted)
 
     def score(metric: str) -> Score:
         def of(rows: Indices) -> float:

@@ -2,6 +2,7 @@
 
 from .base import Labels as Labels
 from .base import Task as Task
+from .base import constant as constant
 from .cell_task import CENTRED as CENTRED
 from .cell_task import CLUSTERS as CLUSTERS
 from .cell_task import DECIDING as DECIDING

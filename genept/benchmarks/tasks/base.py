@@ -22,14 +22,10 @@ from threadpoolctl import ThreadpoolController
 from genept.text.embedders import RandomVectors, shuffled
 
 Matrix = NDArray[np.float32]
-
 Scores = NDArray[np.float64]
 
-
 LOGISTIC: Final = "logistic-regression"
-
 FOREST: Final = "random-forest"
-
 BOOSTING: Final = "gradient-boosting"
 
 MAX_ITER: Final = 1000
@@ -79,17 +75,12 @@ def ridge_scores(x: Matrix, y: Matrix, test: Matrix, penalty: float = 1.0) -> Ma
 
 
 RANDOM: Final = "random-384"
-
 MAJORITY: Final = "majority-class"
-
 FREQUENCY: Final = "gene-frequency"
 
-_PREDICTED: Final = pl.Schema(
-    dict.fromkeys(("model", "split"), pl.String)
-    | {"fold": pl.Int64}
-    | dict.fromkeys(("unit", "partner", "truth", "predicted"), pl.String)
-    | {"score": pl.Float64}
-)
+_PREDICTED: Final = dict.fromkeys(
+    ("model", "split", "fold", "unit", "partner", "truth", "predicted", "score"), pl.String
+) | {"fold": pl.Int64, "score": pl.Float64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,10 +246,27 @@ def predictions(
         "model": [model] * n,
         "split": [split] * n,
         "fold": [fold] * n,
-        "unit": list(units),
-        "partner": list(partners) if partners is not None else [""] * n,
-        "truth": list(truth),
-        "predicted": list(predicted) if predicted is not None else [None] * n,
-        "score": np.asarray(score, np.float64).tolist() if score is not None else [None] * n,
+        "unit": units,
+        "partner": [""] * n if partners is None else partners,
+        "truth": truth,
+        "predicted": [None] * n if predicted is None else predicted,
+        "score": [None] * n if score is None else np.asarray(score, np.float64),
     }
     return pl.DataFrame(columns, schema=_PREDICTED)
+
+
+def constant(rows: pl.DataFrame, **values: object) -> pl.DataFrame:
+    """The rows with columns of one value each.
+
+    Parameters
+    ----------
+    rows
+        Any rows.
+    **values
+        The value of each column, by name.
+
+    Returns
+    -------
+    pl.DataFrame
+    """
+    return rows.with_columns(pl.lit(value).alias(name) for name, value in values.items())

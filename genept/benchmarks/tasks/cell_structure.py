@@ -13,11 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
-from sklearn.metrics import (
-    adjusted_mutual_info_score,
-    adjusted_rand_score,
-    silhouette_samples,
-)
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, silhouette_samples
 from threadpoolctl import threadpool_limits
 
 from genept.benchmarks.metrics import Floats, Indices, Score, bootstrap_interval
@@ -33,7 +29,7 @@ LARGEST: Final = 5_000
 """Largest number of cells: all pairwise distances are computed."""
 
 N_RESAMPLES: Final = 100
-CLUSTERING: Final = ("ari", "ami")
+CLUSTERING: Final = {"ari": adjusted_rand_score, "ami": adjusted_mutual_info_score}
 MIXING: Final = ("silhouette_type", "knn_type_purity", "silhouette_batch", "knn_batch_mixing")
 
 
@@ -62,22 +58,17 @@ def clustering_scores(vectors: Cells, types: Labels) -> dict[str, Score]:
             MiniBatchKMeans(n_types, random_state=seed, n_init=1).fit_predict(unit)
             for seed in SEEDS
         ]
-    agreement: dict[str, Callable[[Labels, Indices], float]] = {
-        "ari": adjusted_rand_score,
-        "ami": adjusted_mutual_info_score,
-    }
 
-    def score(metric: str) -> Score:
+    def score(agreement: Callable[[Labels, Indices], float]) -> Score:
         starts = cycle(clusters)  # a start for each resample: the interval is over both
+        interval = bootstrap_interval(
+            lambda rows: agreement(types[rows], next(starts)[rows]),
+            np.arange(len(types)), n_resamples=N_RESAMPLES, seed=0,
+        )  # fmt: skip
+        value = float(np.mean([agreement(types, labels) for labels in clusters]))
+        return Score(value, *interval, len(types))
 
-        def of(rows: Indices) -> float:
-            return agreement[metric](types[rows], next(starts)[rows])
-
-        low, high = bootstrap_interval(of, np.arange(len(types)), n_resamples=N_RESAMPLES, seed=0)
-        value = float(np.mean([agreement[metric](types, labels) for labels in clusters]))
-        return Score(value, low, high, len(types))
-
-    return {metric: score(metric) for metric in CLUSTERING}
+    return {metric: score(agreement) for metric, agreement in CLUSTERING.items()}
 
 
 def mixing_scores(
@@ -139,7 +130,7 @@ def _mixed(unit: Cells, similarity: Cells, types: Labels, batches: Labels) -> tu
 def _mean(values: Floats, groups: NDArray[np.str_]) -> Score:
     seen = np.isfinite(values)
     values, groups = values[seen], groups[seen]
-    low, high = bootstrap_interval(
+    interval = bootstrap_interval(
         lambda rows: float(values[rows].mean()), groups, n_resamples=N_RESAMPLES, seed=0
     )
-    return Score(float(values.mean()), low, high, len(values))
+    return Score(float(values.mean()), *interval, len(values))

@@ -7,6 +7,7 @@ Annotation by neighbours is in `genept.benchmarks.tasks.cell_types`, clustering 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -15,12 +16,12 @@ from numpy.typing import NDArray
 
 from genept.benchmarks.metrics import (
     Indices,
-    Score,
     confusions,
     paired_differences,
     resampled_labels,
     rivals,
 )
+from genept.benchmarks.tasks.base import constant
 from genept.benchmarks.tasks.cell_structure import clustering_scores, drawn, mixing_scores
 from genept.benchmarks.tasks.cell_types import (
     MAJORITY_CLASS,
@@ -95,16 +96,11 @@ WHOLE: Final = "all-cells"
 
 
 _CODE: Final = (
-    *(
-        "genept.benchmarks.tasks.cell_task",
-        "genept.benchmarks.tasks.cell_types",
-        "genept.benchmarks.tasks.cell_structure",
-    ),
-    *(
-        "genept.benchmarks.metrics.resampling",
-        "genept.benchmarks.metrics.scores",
-        "genept.benchmarks.metrics.intervals",
-    ),
+    "genept.benchmarks.tasks.base",
+    "genept.benchmarks.tasks.cell_task",
+    "genept.benchmarks.tasks.cell_types",
+    "genept.benchmarks.tasks.cell_structure",
+    "genept.benchmarks.metrics",
     "genept.embeddings.representations",
     "genept.embeddings.pooling",
     "genept.schema.tables",
@@ -152,29 +148,23 @@ def score_cells(
 
     def compute() -> list[NewPart]:
         views = read_views(lake, parts).labelled("cell_type")
-        rows, differences, confused = _annotated(views, collection, unit, advance)
-        for task, scores in _structured(views, unit, advance).items():
-            rows += [
-                _row(task, collection, name, model, WHOLE, metric, score, name in _controls(views))
-                for name, model, metric, score in scores
-            ]
-        results = pl.DataFrame(rows)
+        annotated, differences, confused = _annotated(views, unit, advance)
+        scored = pl.DataFrame([*annotated, *_structured(views, unit, advance)])
+        results = constant(scored, dataset=collection).partition_by("task", maintain_order=True)
         task_id = f"{TASK}/{collection}"
-        marked = differences.with_columns(task=pl.lit(task_id), dataset=pl.lit(collection))
         return [
-            *(
-                NewPart("benchmark_results", results.filter(task=task), (task, collection))
-                for task in results["task"].unique(maintain_order=True)
-            ),
-            NewPart("benchmark_differences", marked, (task_id,)),
-            NewPart("benchmark_confused", confused, (TASK, collection)),
-        ]
+            *(NewPart("benchmark_results", r, (r["task"][0], collection)) for r in results),
+            NewPart("benchmark_differences",
+                    constant(differences, task=task_id, dataset=collection), (task_id,)),
+            NewPart("benchmark_confused",
+                    constant(confused, task=TASK, dataset=collection), (TASK, collection)),
+        ]  # fmt: skip
 
     return lake.build(f"benchmarks/cells/{collection}", origin, compute)
 
 
 def _annotated(
-    views: ObservationViews, collection: str, unit: str, advance: Callable[[str], None]
+    views: ObservationViews, unit: str, advance: Callable[[str], None]
 ) -> tuple[list[dict[str, Any]], pl.DataFrame, pl.DataFrame]:
     """Rows of `benchmark_results` for every split; differences and confusions on the last."""
     ids, groups = (
@@ -183,7 +173,7 @@ def _annotated(
     rows: list[dict[str, Any]] = []
     control = _controls(views)
     for split in filter(None, (random_split(ids, seed=SEED), group_split(groups))):
-        advance(f"{TASK} on {collection}: {split.name}")
+        advance(f"{TASK}: {split.name}")
         predicted = _predicted(views, unit, split)
         truth = views.observations["cell_type"].to_numpy().astype(np.str_)[split.tested]
         scores = {
@@ -192,27 +182,20 @@ def _annotated(
         }
         marked = {name: name in control or name.endswith(PERMUTED) for name in scores}
         marked[MAJORITY_CLASS] = True
-        for name, of_one in scores.items():
-            for metric, resampled in of_one.items():
-                low, high = resampled.interval
-                score = Score(resampled.value, low, high, len(truth))
-                rows.append(
-                    _row(TASK, collection, name, NEIGHBOURS, split.name, metric, score,
-                         marked[name])
-                )  # fmt: skip
-        columns = {"model": NEIGHBOURS, "split": split.name}
+        shared = {"model": NEIGHBOURS, "split": split.name}
+        for name, by_metric in scores.items():
+            shown = {"task": TASK, "representation": name, "is_control": marked[name]} | shared
+            rows += [
+                shown | {"metric": metric} | asdict(resampled.score(len(truth)))
+                for metric, resampled in by_metric.items()
+            ]
         confused = pl.concat(
-            confusions(truth.tolist(), labels.tolist()).with_columns(
-                task=pl.lit(TASK), dataset=pl.lit(collection), representation=pl.lit(name),
-                **{column: pl.lit(value) for column, value in columns.items()},
-            )
+            constant(confusions(truth.tolist(), labels.tolist()), representation=name, **shared)
             for name, labels in predicted.items()
-        )  # fmt: skip
-        deciding = {name: column[DECIDING] for name, column in scores.items()}
-        compared = paired_differences(deciding, rivals(deciding, marked)).with_columns(
-            metric=pl.lit(DECIDING), **{column: pl.lit(value) for column, value in columns.items()}
         )
-    return rows, compared, confused
+        deciding = {name: by_metric[DECIDING] for name, by_metric in scores.items()}
+        compared = paired_differences(deciding, rivals(deciding, marked))
+    return rows, constant(compared, metric=DECIDING, **shared), confused
 
 
 def _predicted(views: ObservationViews, unit: str, split: CellSplit) -> dict[str, NDArray[np.str_]]:
@@ -233,20 +216,23 @@ def _predicted(views: ObservationViews, unit: str, split: CellSplit) -> dict[str
 
 def _structured(
     views: ObservationViews, unit: str, advance: Callable[[str], None]
-) -> dict[str, list[tuple[str, str, str, Score]]]:
-    """Clustering and mixing of every representation: name, model, metric, score."""
+) -> list[dict[str, Any]]:
+    """Rows of `benchmark_results` on clustering, then on mixing, of every representation."""
     rows = drawn(views.observations.height)
     cells = views.observations[rows.tolist()]
     types = cells["cell_type"].to_numpy().astype(np.str_)
     batches = _batches(cells)
     groups = cells["group_id"].to_list()
-    results: dict[str, list[tuple[str, str, str, Score]]] = {CLUSTERS: [], MIXING: []}
+    results = []
     for name, matrix in _represented(views, unit, np.arange(views.observations.height)).items():
         advance(f"{CLUSTERS} and {MIXING}: {name}")
-        for metric, score in clustering_scores(matrix[rows], types).items():
-            results[CLUSTERS].append((name, "k-means", metric, score))
-        for metric, score in mixing_scores(matrix[rows], types, batches, groups).items():
-            results[MIXING].append((name, NEIGHBOURS, metric, score))
+        shared = {"representation": name, "is_control": name in _controls(views), "split": WHOLE}
+        for task, model, scores in (
+            (CLUSTERS, "k-means", clustering_scores(matrix[rows], types)),
+            (MIXING, NEIGHBOURS, mixing_scores(matrix[rows], types, batches, groups)),
+        ):
+            of_task = shared | {"task": task, "model": model}
+            results += [of_task | {"metric": m} | asdict(score) for m, score in scores.items()]
     return results
 
 
@@ -269,22 +255,3 @@ def _controls(views: ObservationViews) -> frozenset[str]:
     return frozenset(
         [*views.controls, *(f"{name}{CENTRED}" for name in views.controls), EXPRESSION_CONTROL]
     )
-
-
-def _row(
-    task: str, collection: str, name: str, model: str, split: str, metric: str, score: Score,
-    is_control: bool,
-) -> dict[str, Any]:  # fmt: skip
-    return {
-        "task": task,
-        "dataset": collection,
-        "representation": name,
-        "model": model,
-        "split": split,
-        "metric": metric,
-        "value": score.value,
-        "ci_low": score.ci_low,
-        "ci_high": score.ci_high,
-        "n": score.n,
-        "is_control": is_control,
-    }

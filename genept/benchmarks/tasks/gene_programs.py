@@ -140,10 +140,8 @@ def enrichment(programs: Programs, members: pl.DataFrame) -> pl.DataFrame:
 def is_enriched(programs: Programs, enriched: pl.DataFrame) -> NDArray[np.bool_]:
     """Of each program of five genes or more, whether it shares any term."""
     sizes = np.bincount(programs.of_gene, minlength=programs.n)
-    significant = set(enriched.filter(pl.col("q") < LEVEL)["program"])
-    return np.array(
-        [program in significant for program in range(programs.n) if sizes[program] >= SMALLEST]
-    )
+    significant = enriched.filter(pl.col("q") < LEVEL)["program"]
+    return np.isin(np.flatnonzero(sizes >= SMALLEST), significant.to_numpy())
 
 
 def activity(
@@ -185,18 +183,12 @@ def activity(
     sums = np.zeros((len(names), programs.n))
     np.add.at(sums.T, number, score[:, columns].T)
     active = sums / np.maximum(n_genes, 1)
-    rows = [
-        (
-            program,
-            str(name),
-            float(active[kind, program]),
-            int(n_genes[program]),
-            int(n_cells[kind]),
-        )
-        for program in range(programs.n)
-        if n_genes[program] >= SMALLEST
-        for kind, name in enumerate(names)
-    ]
-    schema = {"program": pl.Int64, "cell_type": pl.String, "activity": pl.Float64,
-              "n_genes": pl.Int64, "n_cells": pl.Int64}  # fmt: skip
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    large = np.flatnonzero(n_genes >= SMALLEST)
+    rows = {
+        "program": np.repeat(large, len(names)),
+        "cell_type": np.tile(names, len(large)),
+        "activity": active[:, large].T.ravel(),
+        "n_genes": np.repeat(n_genes[large], len(names)),
+        "n_cells": np.tile(n_cells, len(large)),
+    }
+    return pl.DataFrame(rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -100,17 +100,14 @@ class PropertyTask(GeneTask):
     ) -> pl.DataFrame:
         """Score every gene out of its fold."""
         scored = rows.filter(fate="scored")
-        if draw is not None:
-            splits = _shuffled(scored, [draw])
-            return pl.concat(
-                self._fold(self.model, SHUFFLED, scored, vectors, split) for split in splits
-            )
         frames = []
-        for head in self.heads:
-            splits = _shuffled(scored, range(REPEATS if head == self.model else 1))
+        for head in self.heads if draw is None else (self.model,):
+            repeats = [draw] if draw is not None else range(REPEATS if head == self.model else 1)
+            splits = _folds(scored, repeats)
             frames += [self._fold(head, SHUFFLED, scored, vectors, split) for split in splits]
-            if self.published:
-                frames += [self._fold(head, EXACT, rows, vectors, split) for split in _exact(rows)]
+            if self.published and draw is None:
+                splits = _folds(rows, [None])
+                frames += [self._fold(head, EXACT, rows, vectors, split) for split in splits]
         return pl.concat(frames)
 
     def _fold(
@@ -132,18 +129,13 @@ class PropertyTask(GeneTask):
         )
 
 
-def _exact(rows: pl.DataFrame) -> Iterator[Split]:
-    folds = StratifiedKFold(FOLDS).split(np.zeros(rows.height), rows["label"].to_numpy())
-    for number, (train, test) in enumerate(folds):
-        yield number, train, test
-
-
-def _shuffled(rows: pl.DataFrame, repeats: Iterable[int]) -> Iterator[Split]:
+def _folds(rows: pl.DataFrame, repeats: Iterable[int | None]) -> Iterator[Split]:
+    """Stratified folds of each repeat, shuffled by its number; None: not shuffled."""
     for repeat in repeats:
-        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=repeat)
+        folds = StratifiedKFold(FOLDS, shuffle=repeat is not None, random_state=repeat)
         splits = folds.split(np.zeros(rows.height), rows["label"].to_numpy())
-        for number, (train, test) in enumerate(splits):
-            yield repeat * FOLDS + number, train, test
+        for number, (train, test) in enumerate(splits, start=(repeat or 0) * FOLDS):
+            yield number, train, test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,13 +164,11 @@ class KindTask(GeneTask):
         if draw is not None:
             seed = self.seeds[draw % len(self.seeds)]
             return self._split(self.model, self.clean, draw, scored, vectors, seed)
+        runs = [(self.model, fold, seed) for fold, seed in enumerate(self.seeds)]
+        runs += [(head, 0, self.seeds[0]) for head in self.heads if head != self.model]
         frames = [
-            self._split(self.model, self.clean, fold, scored, vectors, seed)
-            for fold, seed in enumerate(self.seeds)
+            self._split(head, self.clean, fold, scored, vectors, seed) for head, fold, seed in runs
         ]
-        first = (scored, vectors, self.seeds[0])
-        others = [head for head in self.heads if head != self.model]
-        frames += [self._split(head, self.clean, 0, *first) for head in others]
         frames.append(self._split(self.model, EXACT_KINDS, 0, rows, vectors, AUTHORS_SEED))
         return pl.concat(frames)
 
@@ -210,8 +200,8 @@ class KindTask(GeneTask):
         predicted = predicted_labels(head, matrix[train], labels[train], matrix[test], seed)
         column = "ensembl_gene_id" if split == self.clean else "position"
         units = chosen[column].cast(pl.String)[test.tolist()].to_list()
-        truth, said_of = labels[test].tolist(), predicted.tolist()
-        return predictions(head, split, fold, units, truth, predicted=said_of)
+        truth = labels[test].tolist()
+        return predictions(head, split, fold, units, truth, predicted=predicted.tolist())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,11 +254,10 @@ class MembershipTask(GeneTask):
     def _members(
         self, rows: pl.DataFrame, genes: Sequence[str]
     ) -> tuple[list[str], NDArray[np.float32]]:
-        place = {gene: at for at, gene in enumerate(genes)}
         sized = self._sized(rows)
         terms = sized["label"].unique().sort().to_list()
-        column = {term: at for at, term in enumerate(terms)}
         members = np.zeros((len(genes), len(terms)), np.float32)
-        pairs: list[Any] = list(sized.select("ensembl_gene_id", "label").iter_rows())
-        members[[place[gene] for gene, _ in pairs], [column[term] for _, term in pairs]] = 1
+        at = [np.searchsorted(names, sized[column].to_numpy().astype(np.str_))
+              for names, column in ((genes, "ensembl_gene_id"), (terms, "label"))]  # fmt: skip
+        members[at[0], at[1]] = 1
         return terms, members

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.tasks.base import GeneVectors, Labels, Task, random_vectors
+from genept.benchmarks.tasks.base import GeneVectors, Labels, Task, constant, random_vectors
 from genept.embeddings import concatenated, embedding_matrix
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 from genept.text.embedders import Space, space_of
@@ -130,7 +130,7 @@ def task_inputs(
             common &= known
     if not taking_part:
         reasons = "; ".join(f"{space} {why}" for space, why in left_out.items())
-        return f"no space takes part: {reasons}" if reasons else "there is no space to ask"
+        return f"no space takes part: {reasons}" if reasons else "there is no space to score"
     genes = tuple(sorted(common))
     scored = task.known(rows, genes)
     if why := task.unfit(scored):
@@ -241,12 +241,8 @@ def _predicted(
     task, rows = inputs.task, inputs.rows
 
     def marked(vectors: GeneVectors, predictions: pl.DataFrame) -> tuple[str, pl.DataFrame]:
-        columns = {
-            "task": task.id,
-            "representation": vectors.name,
-            "is_control": vectors.is_control,
-        }
-        return vectors.name, predictions.with_columns(**{k: pl.lit(v) for k, v in columns.items()})
+        of = {"representation": vectors.name, "is_control": vectors.is_control}
+        return vectors.name, constant(predictions, task=task.id, **of)
 
     if not members:
         yield marked(random_vectors(inputs.genes), _by_chance(task, rows, inputs.genes))

@@ -6,7 +6,7 @@ published, as of interactions, `InteractionTask` draws the others (`drawn_pairs`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +35,9 @@ LARGEST: Final = 50_000
 
 FEWEST: Final = 50
 """Pairs of each kind on each side of a split at least."""
+
+Halves = tuple[pl.DataFrame, pl.DataFrame]
+"""Training and test pairs of a split."""
 
 FEATURES: Final = (SUM, "product", "absolute-difference", "concatenation", "all-symmetric")
 
@@ -80,10 +83,7 @@ class PairTask(Task):
 
     def unfit(self, rows: pl.DataFrame) -> str | None:
         """A split that has not both kinds of pairs on both sides."""
-        splits = [(DISJOINT, self.disjoint(rows, seed)) for seed in self.seeds]
-        if fixed := self.fixed(rows):
-            splits.append((FIXED, fixed))
-        for name, sides in splits:
+        for name, _, sides in self._splits(rows):
             for side, pairs in zip(("training", "test"), sides, strict=True):
                 counted = [pairs.filter(label=label).height for label in (1, 0)]
                 if min(counted) < FEWEST:
@@ -101,44 +101,41 @@ class PairTask(Task):
             halves = self.disjoint(rows, self.seeds[draw % len(self.seeds)])
             return self._fit(DISJOINT, draw, vectors, *halves, self.feature)
         frames = []
-        for fold, seed in enumerate(self.seeds):
-            halves = self.disjoint(rows, seed)
-            features = FEATURES if fold == 0 else (self.feature,)
-            for feature in features:
-                train, test = halves if feature == self.feature else (_some(halves[0]), halves[1])
-                frames.append(self._fit(DISJOINT, fold, vectors, train, test, feature))
-        if fixed := self.fixed(rows):
-            frames.append(self._fit(FIXED, 0, vectors, *fixed, SUM))
+        for split, fold, (train, test) in self._splits(rows):
+            own = SUM if split == FIXED else self.feature
+            for feature in FEATURES if (split, fold) == (DISJOINT, 0) else (own,):
+                part = train if feature == own else train.sample(min(train.height, LARGEST), seed=0)
+                frames.append(self._fit(split, fold, vectors, part, test, feature))
         return pl.concat(frames)
 
-    def disjoint(self, rows: pl.DataFrame, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def disjoint(self, rows: pl.DataFrame, seed: int) -> Halves:
         """Training and test pairs that share no gene."""
         return gene_disjoint(rows, seed)
 
-    def fixed(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    def fixed(self, rows: pl.DataFrame) -> Halves | None:
         """The publisher's training and test pairs, if there are any."""
         train, test = rows.filter(split="train"), _once(rows.filter(split="test"))
         return (train, test) if train.height and test.height else None
 
     def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame]:
         """How often each gene is in a training pair that belongs together."""
-        splits = [(DISJOINT, at, self.disjoint(rows, seed)) for at, seed in enumerate(self.seeds)]
-        if fixed := self.fixed(rows):
-            splits.append((FIXED, 0, fixed))
         return FREQUENCY, pl.concat(
-            _frequency(LOGISTIC if split == FIXED else self.model, split, at, *two)
-            for split, at, two in splits
+            _frequency(LOGISTIC if split == FIXED else self.model, split, fold, *halves)
+            for split, fold, halves in self._splits(rows)
         )
 
+    def _splits(self, rows: pl.DataFrame) -> Iterator[tuple[str, int, Halves]]:
+        """Name, fold, and both halves: the gene-disjoint splits, then the publisher's."""
+        for fold, seed in enumerate(self.seeds):
+            yield DISJOINT, fold, self.disjoint(rows, seed)
+        if fixed := self.fixed(rows):
+            yield FIXED, 0, fixed
+
+    @staticmethod
     def _fit(
-        self,
-        split: str,
-        fold: int,
-        vectors: GeneVectors,
-        train: pl.DataFrame,
-        test: pl.DataFrame,
+        split: str, fold: int, vectors: GeneVectors, train: pl.DataFrame, test: pl.DataFrame,
         feature: str,
-    ) -> pl.DataFrame:
+    ) -> pl.DataFrame:  # fmt: skip
         model = LOGISTIC if feature == SUM else f"{LOGISTIC}:{feature}"
         x, new = _features(vectors, train, feature), _features(vectors, test, feature)
         # Centred, a fit ends at the same place, in a fraction of the steps where vectors are alike;
@@ -160,7 +157,7 @@ class InteractionTask(PairTask):
     neither does the sum of the two vectors. Name another feature in `model`.
     """
 
-    def disjoint(self, rows: pl.DataFrame, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def disjoint(self, rows: pl.DataFrame, seed: int) -> Halves:
         """Partners and drawn pairs, no gene on both sides."""
         train, test = gene_disjoint(rows, seed)
         return with_drawn(train, rows, seed), with_drawn(test, rows, seed)
@@ -201,9 +198,7 @@ def drawn_pairs(partners: pl.DataFrame, known: pl.DataFrame, seed: int) -> pl.Da
     return drawn.filter(pl.Series(kept)).with_columns(label=pl.lit(0, pl.Int64))
 
 
-def gene_disjoint(
-    rows: pl.DataFrame, seed: int, test_share: float = 0.2
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def gene_disjoint(rows: pl.DataFrame, seed: int, test_share: float = 0.2) -> Halves:
     """Training and test pairs that share no gene; pairs across the two are left out."""
     scored = rows.filter(fate="scored")
     genes = np.unique(np.concatenate([scored["gene_a"], scored["gene_b"]]).astype(str))
@@ -212,11 +207,6 @@ def gene_disjoint(
     in_test = [pl.col(side).is_in(test) for side in ("gene_a", "gene_b")]
     chosen = scored.filter(in_test[0], in_test[1])
     return scored.filter(~in_test[0], ~in_test[1]), _once(chosen)
-
-
-def _some(train: pl.DataFrame) -> pl.DataFrame:
-    """As many training pairs as features that do not decide need to be compared."""
-    return train.sample(min(train.height, LARGEST), seed=0)
 
 
 def _once(rows: pl.DataFrame) -> pl.DataFrame:

@@ -6,7 +6,9 @@ sizes of genes drawn at random. Programs are computed in `genept.benchmarks.task
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -14,8 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.benchmarks.label_tables import MEMBERSHIPS
-from genept.benchmarks.metrics import bootstrap_interval
-from genept.benchmarks.tasks.base import GeneVectors
+from genept.benchmarks.metrics import Score, bootstrap_interval
+from genept.benchmarks.tasks.base import GeneVectors, constant
 from genept.benchmarks.tasks.gene_programs import (
     DEALS,
     KEPT,
@@ -34,6 +36,7 @@ TASK: Final = "gene-programs"
 SPLIT: Final = "size-matched-clusters"
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 _CODE: Final = (
+    "genept.benchmarks.tasks.base",
     "genept.benchmarks.tasks.gene_programs",
     "genept.benchmarks.tasks.program_task",
     "genept.embeddings.pooling",
@@ -84,22 +87,23 @@ def space_programs(
             shared_terms.append(sure.head(KEPT).with_columns(kind=pl.lit(task[0])))
             if MEMBERSHIPS[str(task[0])] not in vectors.tells:
                 scores += _scored(vectors.space.id, str(task[0]), programs, enriched, members)
-        placed = pl.DataFrame(
-            {
-                "program": programs.of_gene,
-                "ensembl_gene_id": genes,
-                "symbol": rows["symbol"].to_pylist(),
-                "similarity": programs.similarity,
-            }
-        )
-        in_space = pl.lit(vectors.space.id).alias("space")
-        parts = [NewPart("gene_programs", placed.with_columns(in_space), (vectors.space.id,))]
+        placed = {
+            "program": programs.of_gene,
+            "ensembl_gene_id": genes,
+            "symbol": rows["symbol"].to_pylist(),
+            "similarity": programs.similarity,
+        }
+        tables = {"gene_programs": pl.DataFrame(placed)}
         if shared_terms:
-            shared = pl.concat(shared_terms).with_columns(in_space)
-            parts.append(NewPart("program_terms", shared, (vectors.space.id,)))
+            tables["program_terms"] = pl.concat(shared_terms)
+        space = vectors.space.id
+        parts = [
+            NewPart(name, constant(of_space, space=space), (space,))
+            for name, of_space in tables.items()
+        ]
         return parts + [
-            NewPart("benchmark_results", pl.DataFrame(of_kind), (TASK, kind), number=number)
-            for kind, of_kind in _by_dataset(scores).items()
+            NewPart("benchmark_results", pl.DataFrame(list(of_kind)), (TASK, kind), number=number)
+            for kind, of_kind in groupby(scores, itemgetter("dataset"))
         ]
 
     return lake.build(f"benchmarks/{TASK}/{vectors.space.id}", origin, compute)
@@ -108,24 +112,16 @@ def space_programs(
 def _scored(
     space: str, task: str, programs: Programs, enriched: pl.DataFrame, members: pl.DataFrame
 ) -> list[dict[str, Any]]:
-    hit = is_enriched(programs, enriched)
     dealt = [programs.dealt(seed) for seed in range(DEALS)]
-    by_chance = np.concatenate(
-        [
-            is_enriched(programs_drawn, enrichment(programs_drawn, members))
-            for programs_drawn in dealt
-        ]
-    )
+    by_chance = [is_enriched(drawn, enrichment(drawn, members)) for drawn in dealt]
     return [
-        _row(space, task, hit, is_control=False),
-        _row(f"{space}@shuffled", task, by_chance, is_control=True),
+        _row(space, task, is_enriched(programs, enriched), is_control=False),
+        _row(f"{space}@shuffled", task, np.concatenate(by_chance), is_control=True),
     ]
 
 
 def _row(name: str, task: str, hit: NDArray[np.bool_], *, is_control: bool) -> dict[str, Any]:
-    low, high = bootstrap_interval(
-        lambda rows: float(hit[rows].mean()), np.arange(len(hit)), seed=0
-    )
+    interval = bootstrap_interval(lambda rows: float(hit[rows].mean()), np.arange(len(hit)), seed=0)
     return {
         "task": TASK,
         "dataset": task,
@@ -133,19 +129,9 @@ def _row(name: str, task: str, hit: NDArray[np.bool_], *, is_control: bool) -> d
         "model": "k-means",
         "split": SPLIT,
         "metric": "share_enriched",
-        "value": float(hit.mean()),
-        "ci_low": low,
-        "ci_high": high,
-        "n": len(hit),
         "is_control": is_control,
+        **asdict(Score(float(hit.mean()), *interval, len(hit))),
     }
-
-
-def _by_dataset(scores: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    by_dataset: dict[str, list[Mapping[str, Any]]] = {}
-    for row in scores:
-        by_dataset.setdefault(row["dataset"], []).append(row)
-    return by_dataset
 
 
 def program_activity(
@@ -193,9 +179,8 @@ def program_activity(
         typed = cells["cell_type"].is_not_null().to_numpy()
         types = cells["cell_type"].drop_nulls().to_list()
         active = activity(in_space, counts[typed], genes, types, unit)
-        columns = {"space": space, "collection_id": collection}
-        marked = active.with_columns(**{name: pl.lit(value) for name, value in columns.items()})
-        return [NewPart("program_activity", marked, (space, collection))]
+        placed = constant(active, space=space, collection_id=collection)
+        return [NewPart("program_activity", placed, (space, collection))]
 
     (part,) = lake.build(f"benchmarks/program-activity/{collection}/{space}", origin, compute)
     return part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
@@ -9,6 +10,15 @@ from genept.benchmarks.tasks.base import LOGISTIC, Task
 from genept.benchmarks.tasks.gene_tasks import KindTask, MembershipTask, PropertyTask
 from genept.benchmarks.tasks.pair_tasks import DISJOINT, InteractionTask, PairTask
 from genept.datasources import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
+
+_memberships = partial(MembershipTask, metrics=("mean_auroc",), clean="5-fold-genes", model="ridge")
+_interactions = partial(
+    InteractionTask,
+    metrics=("auroc",),
+    clean=DISJOINT,
+    model=f"{LOGISTIC}:all-symmetric",
+    told_by=("interactions",),
+)
 
 _TASKS: tuple[Task, ...] = (
     PropertyTask(
@@ -51,33 +61,24 @@ _TASKS: tuple[Task, ...] = (
         metrics=("balanced_accuracy", "accuracy"),
         clean="stratified-70-30-repeated",
     ),
-    MembershipTask(
+    _memberships(
         id=GO_TERMS,
         dataset="pyiomica",
         title="Membership in Gene Ontology processes",
-        metrics=("mean_auroc",),
-        clean="5-fold-genes",
-        model="ridge",
         draws=1,  # a mean over many terms hardly moves from draw to draw
         told_by=("go",),
     ),
-    MembershipTask(
+    _memberships(
         id=PATHWAYS,
         dataset="reactome-genes",
         title="Membership in Reactome pathways",
-        metrics=("mean_auroc",),
-        clean="5-fold-genes",
-        model="ridge",
         draws=1,
         told_by=("pathways",),
     ),
-    MembershipTask(
+    _memberships(
         id="chromosome",
         dataset="gencode-v49-genes",
         title="Chromosome of protein-coding genes, which texts should hardly know",
-        metrics=("mean_auroc",),
-        clean="5-fold-genes",
-        model="ridge",
         largest=100_000,
     ),
     PairTask(
@@ -87,23 +88,15 @@ _TASKS: tuple[Task, ...] = (
         metrics=("auroc",),
         clean=DISJOINT,
     ),
-    InteractionTask(
+    _interactions(
         id=PROTEIN_PAIRS,
         dataset="scnet",
         title="Protein–protein interaction, against drawn pairs of the same proteins",
-        metrics=("auroc",),
-        clean=DISJOINT,
-        model=f"{LOGISTIC}:all-symmetric",
-        told_by=("interactions",),
     ),
-    InteractionTask(
+    _interactions(
         id=LIGAND_RECEPTOR,
         dataset="liana",
         title="Ligands and their receptors, against drawn pairs of the same genes",
-        metrics=("auroc",),
-        clean=DISJOINT,
-        model=f"{LOGISTIC}:all-symmetric",
-        told_by=("interactions",),
         seeds=tuple(range(5)),
     ),
 )

@@ -97,7 +97,7 @@ def test_paired_differences_see_what_single_intervals_cannot():
     found = corrected(paired_differences(scores, [("worse", "better"), ("worse", "twin")]))
     assert found["separable"].to_list() == [True, False]
     said = in_words(found.with_columns(task=pl.lit("t")))
-    assert sorted("cannot be told apart" in one for one in said) == [False, True]
+    assert sorted("are not separable" in one for one in said) == [False, True]
     assert any("better is ahead of worse by 0.020" in one for one in said)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from genept.common.errors import StoreError
-from genept.common.private_files import private_folder, write_privately
+from genept.common.operating_system import private_folder, write_privately
 from genept.common.settings import Settings
 from genept.storage.connect import open_store
 from genept.storage.embedded import server

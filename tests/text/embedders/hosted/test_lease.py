@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from genept.common.processes import uptime
+from genept.common.operating_system import uptime
 from genept.storage.object_store import ObjectStore
 from genept.text.embedders.hosted import budget as lease_module
 from genept.text.embedders.hosted.budget import Lease

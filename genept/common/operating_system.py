@@ -1,7 +1,8 @@
-"""Worker processes for shards of work, their memory allocation, and the identity of processes.
+"""Worker processes, identity of processes, and files that only this user can read.
 
 Workers are spawned and at most a few results ahead. Processes are identified without the wall
-clock, which may be changed at any time.
+clock, which may be changed at any time. Private files are written atomically, whatever the umask;
+their contents are defined elsewhere, such as the store's keys in `genept.storage.embedded`.
 """
 
 from __future__ import annotations
@@ -9,25 +10,24 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import secrets
 import socket
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import psutil
 import pyarrow as pa
 
 _M_TRIM_THRESHOLD: Final = -1
-
 _M_MMAP_MAX: Final = -4
-
 _NEVER: Final = 2**31 - 1
 
 
@@ -47,9 +47,7 @@ def keep_memory() -> None:
 
 
 Task = TypeVar("Task")
-
 Result = TypeVar("Result")
-
 
 AHEAD = 2
 """Shards per worker that may be submitted before their results are taken."""
@@ -103,12 +101,7 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -193,12 +186,12 @@ def is_running(pid: int, since: float) -> bool:
     if (seen := started(pid)) is not None:
         return seen == since
     try:
-        os.kill(pid, 0)
+        os.kill(pid, 0)  # succeeds for one that has ended and was not waited for
     except PermissionError:  # another user's, hidden from this one
         return True
     except OSError:
-        return False
-    return False  # it has ended, and was not waited for
+        pass
+    return False
 
 
 def uptime() -> float:
@@ -212,3 +205,93 @@ def uptime() -> float:
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
+
+
+OTHERS = 0o077
+"""Permission bits of the group and of all others."""
+
+
+def private_folder(path: Path) -> Path:
+    """Create a folder, or remove all permissions of other users from an existing one.
+
+    Parameters
+    ----------
+    path
+        The folder; missing parents are created with the permissions of the umask.
+
+    Returns
+    -------
+    Path
+        The same path. The permissions of another user's folder are left as they are.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mode = path.stat().st_mode & 0o777
+    if mode & OTHERS:
+        with suppress(PermissionError):
+            path.chmod(mode & ~OTHERS)
+    return path
+
+
+def write_privately(path: Path, content: bytes) -> None:
+    """Write a file that only this user can read, atomically and durably.
+
+    Parameters
+    ----------
+    path
+        The file; an existing one is replaced.
+    content
+        The complete content.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; an existing file is left unchanged.
+    """
+    with replacement(path) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that only this user can read, and that replaces `path` once it is complete.
+
+    Parameters
+    ----------
+    path
+        The file to create or replace, in an existing folder.
+
+    Yields
+    ------
+    BinaryIO
+        To write the content to. If that fails, an existing file is left unchanged.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the entries of a folder, to disk.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+
+    Raises
+    ------
+    OSError
+        The disk failed, or the file is gone.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from genept.common.processes import is_running, machine, started
+from genept.common.operating_system import is_running, machine, started
 
 
 def test_a_process_is_known_by_when_it_started() -> None:
@@ -28,6 +28,6 @@ def test_a_process_is_known_by_when_it_started() -> None:
 
 
 def test_a_machine_has_one_name_while_it_runs() -> None:
-    code = "from genept.common.processes import machine; print(machine())"
+    code = "from genept.common.operating_system import machine; print(machine())"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == machine()

@@ -1,0 +1,199 @@
+"""The catalogue page of a release: tables, results, models, issues, lineage, quality, licences.
+
+Rendered while the release is audited. What the page shows is chosen here, from the manifest and
+small tables; how it shows it is in the templates in `genept/client/site/`.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files as resources
+from typing import Any, Final
+
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from genept.benchmarks import annotated_cells, cells_in_words, report_figures, sample_tasks
+from genept.client.snippets import Snippets
+from genept.common import NO_SCRIPTS, visible
+from genept.release import Manifest, ReleasedColumn, ReleasedFiles
+from genept.text.descriptions import load_recipes
+
+HEADLINES: Final = {
+    ("benchmark_results", "accuracy"): "Cell type: accuracy of the 10 nearest neighbours",
+    ("model_evaluations", "balanced_accuracy"): "Diagnosis: balanced accuracy",
+    ("model_evaluations", "normalised_pearson"): "Drug response: Pearson correlation within a drug",
+}
+
+
+def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes]:
+    """The page that describes a release, and its style.
+
+    Parameters
+    ----------
+    manifest
+        Manifest of the release.
+    files
+        Files of the releases, from which tables are read.
+
+    Returns
+    -------
+    Mapping of str to bytes
+        HTML and CSS by path under the release's `audit/`.
+    """
+    collections = read_table(files, manifest, "collections")
+    page = _templates().get_template("page.html")
+    html = page.render(
+        manifest=manifest,
+        snippets=Snippets(files, manifest),
+        spaces=sorted({file.partition[0] for file in manifest.tables["gene_embeddings"].files}),
+        results=headline_scores(files, manifest),
+        leaderboard=leaderboard(files, manifest),
+        models=[
+            path.removeprefix("models/").removesuffix(".html")
+            for path in sorted(manifest.audit)
+            if path.startswith("models/") and path.endswith(".html")
+        ],
+        issues=list(_issues(manifest, collections)),
+        inputs={
+            name: sorted({used for file in table.files for used in file.origin.get("inputs", {})})
+            for name, table in manifest.tables.items()
+        },
+        collections=collections.rows(named=True),
+        coverages=list(coverages(files, manifest)),
+    )
+    style = resources("genept.client").joinpath("site", "style.css").read_bytes()
+    return {"site/index.html": f"{html}\n".encode(), "site/style.css": style}
+
+
+@cache
+def _templates() -> Environment:
+    """The templates; every value that they insert is escaped, and its control characters shown."""
+    templates = Environment(
+        loader=PackageLoader("genept.client", "site"),
+        autoescape=True,
+        finalize=lambda value: value if hasattr(value, "__html__") else visible(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["spec"] = format
+    templates.globals |= {
+        "NO_SCRIPTS": NO_SCRIPTS,
+        "interval_plot": interval_plot,
+        "meaning_of": _meaning,
+    }
+    return templates
+
+
+def part(name: str, *arguments: Any) -> str:
+    """HTML of a macro of `parts.html`."""
+    html: str = getattr(_templates().get_template("parts.html").module, name)(*arguments)
+    return html
+
+
+@dataclass(frozen=True)
+class Score:
+    """A value with its interval, and whether it is a control that others must beat."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    is_control: bool
+
+
+def interval_plot(scores: Sequence[Score]) -> str:
+    """Scores with their intervals on one axis, best first; the best control is a dashed line."""
+    ordered = sorted(scores, key=lambda score: -score.value)
+    ends = [
+        end for score in scores for end in (score.value, score.low, score.high) if end is not None
+    ]
+    least, most = min(ends), max(ends)
+    margin = (most - least) * 0.04 or 0.05
+    best = max((score.value for score in scores if score.is_control), default=None)
+    return part("interval_plot", ordered, least - margin, most + margin, best)
+
+
+def read_table(
+    files: ReleasedFiles, manifest: Manifest, name: str, columns: list[str] | None = None
+) -> pl.DataFrame:
+    """A small table of a release, or some columns of one; a frame without columns if it is empty.
+
+    A release may be older than the table.
+    """
+    released = manifest.tables.get(name)
+    paths = [files.local(manifest, file) for file in released.files] if released else []
+    frames = [pl.read_parquet(path, columns=columns, glob=False) for path in paths]
+    return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def headline_scores(
+    files: ReleasedFiles, manifest: Manifest
+) -> Iterator[tuple[str, str, int, list[Score]]]:
+    """Task, data set, number of observations, and the scores on it, under the usual heads."""
+    shared = ["dataset", "n", "representation", "value", "ci_low", "ci_high", "is_control"]
+    for (table, metric), task in HEADLINES.items():
+        rows = read_table(files, manifest, table)
+        if not rows.width:
+            continue
+        if table == "benchmark_results":
+            plain = ~pl.col("representation").str.contains("@permuted", literal=True)
+            rows = annotated_cells(rows, metric).filter(plain)
+        else:
+            rows = sample_tasks(rows).filter(metric=metric)
+        for of_dataset in rows.select(shared).sort("dataset").partition_by("dataset"):
+            scores = [Score(*row[2:]) for row in of_dataset.iter_rows()]
+            yield task, of_dataset["dataset"][0], of_dataset["n"][0], scores
+
+
+def leaderboard(files: ReleasedFiles, manifest: Manifest) -> str:
+    """The leaderboard's figures, and which differences between cells are real: HTML."""
+
+    def read(name: str) -> pl.DataFrame:
+        return read_table(files, manifest, name)
+
+    figures = [
+        (figure.title, figure.words, b64encode(figure.png).decode())
+        for figure in report_figures(read, load_recipes())
+    ]
+    return part("leaderboard", figures, cells_in_words(read("benchmark_comparisons")))
+
+
+def coverages(files: ReleasedFiles, manifest: Manifest) -> Iterator[tuple[str, float]]:
+    """Share of a collection's expression that found a gene vector, per space: its mean."""
+    for table in ("cell_embeddings", "sample_embeddings"):
+        rows = read_table(files, manifest, table, ["space", "method", "collection_id", "coverage"])
+        if rows.width:
+            means = rows.group_by("collection_id", "space", "method").agg(pl.mean("coverage"))
+            for collection, space, method, mean in means.sort(pl.all()).iter_rows():
+                yield f"{collection} in {space} ({method})", float(mean)
+
+
+def _issues(manifest: Manifest, collections: pl.DataFrame) -> Iterator[str]:
+    if not manifest.complete:
+        yield f"The release is partial: {manifest.limits}."
+    if manifest.left_out:
+        yield f"Left out, as they may not be redistributed: {', '.join(manifest.left_out)}."
+    for row in collections.iter_rows(named=True):
+        if row["caveat"] is not None:
+            yield f"{row['collection_id']}: {row['caveat']}"
+    for name, checked in manifest.evidence.items():
+        yield from (f"{name}: {warning}" for warning in checked.warnings)
+    for name, table in manifest.tables.items():
+        for column in table.columns:
+            if column.deprecated:
+                yield f"{name}.{column.name} will be dropped or changed: {column.deprecated}"
+
+
+def _meaning(column: ReleasedColumn) -> str:
+    meaning = column.meaning
+    if column.allowed:
+        meaning += f" One of: {', '.join(column.allowed)}."
+    if column.minimum is not None or column.maximum is not None:
+        ends = ("" if end is None else f"{end:g}" for end in (column.minimum, column.maximum))
+        meaning += f" Bounds: {' … '.join(ends).strip()}."
+    return f"{meaning} May be empty." if column.nullable else meaning
