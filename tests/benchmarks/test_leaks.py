@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from genept.benchmarks.metrics.resampling import corrected, paired_differences, resampled
+from genept.benchmarks.leaderboard import corrected
+from genept.benchmarks.metrics.resampling import paired_differences, resampled
 from genept.benchmarks.task_scores import ablations, leaks, recipe_steps
 from genept.benchmarks.tasks.base import GeneVectors
 from genept.benchmarks.tasks.gene_tasks import SHUFFLED, PropertyTask

@@ -7,13 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from genept.benchmarks.leaderboard import corrected, holm
+from genept.benchmarks.leaderboard_figures import in_words
 from genept.benchmarks.metrics.resampling import (
     METRICS,
     Resampled,
-    corrected,
     folded_auroc,
-    holm,
-    in_words,
     paired_differences,
     resampled,
 )
