@@ -302,6 +302,8 @@ def ablations(comparisons: pl.DataFrame, recipes: Mapping[str, Recipe]) -> pl.Da
 
 def leaks(differences: pl.DataFrame) -> pl.DataFrame:
     """Rows of `ablations` where the unmasked text is separably ahead: it states the label."""
+    if not differences.width:
+        return differences
     masked = pl.col("adds").str.starts_with(MASKED)
     return differences.filter(masked & pl.col("separable") & (pl.col("difference") > 0))
 
