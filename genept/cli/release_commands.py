@@ -1,6 +1,6 @@
 """`genept release …`: list, show, compare, verify, roll back, approve, collect garbage.
 
-What a release is, and what may be done to it, is `genept.storage`'s business.
+What a release is, and what can be done with it, is in `genept.release`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from genept.cli.run_report import _garbage_lines, _held_lines, _print_hold, _waiting, answer
+from genept.cli.run_report import answer, garbage_lines, held_lines, print_hold, waiting_changes
 from genept.client import Snippets, open_releases
-from genept.common import StoreError, visible
+from genept.common import StoreError, plain_table, visible
 from genept.release import (
     GRACE,
     PART_AGE,
@@ -28,13 +27,13 @@ from genept.release import (
     broken_chain,
     current_hold,
     delete_garbage,
+    differences,
     list_garbage,
 )
 from genept.release import allow as allow_release
 from genept.release import approve as approve_hold
 from genept.release import roll_back as roll_back_to
 from genept.release import verify as find_faults
-from genept.schema.tables import TABLES
 from genept.storage import StaleCopies, stale_copies
 
 app = typer.Typer(no_args_is_help=True, help="Published releases.")
@@ -50,8 +49,8 @@ def list_releases() -> None:
     if pointer is None:
         answer.print("nothing has been released yet: run `genept run`")
         return
-    _print_hold()
-    denied = {one.release_id: one for one in pointer.denied if one.lifted_at is None}
+    print_hold()
+    denied = {entry.release_id: entry for entry in pointer.denied if entry.lifted_at is None}
     history = known.history()
     for release_id in history.ids:
         manifest = history.manifests[release_id]
@@ -66,46 +65,50 @@ def list_releases() -> None:
     for release_id in history.missing:
         typer.echo(f"{release_id}  its manifest is missing: restore it from a backup")
     for release_id in history.uncertain:
-        typer.echo(f"{release_id}  whether it was ever current cannot be said without that")
+        typer.echo(f"{release_id}  whether it was ever current is unknown without that")
 
 
 @app.command()
 def show(release: ReleaseId = "latest") -> None:
-    """Say what is in a release, what it was made from, and where it lies."""
+    """Print the tables of a release, its version and addresses, and code that reads it."""
     known = open_releases()
     manifest = _named(known, release)
     if manifest.release_id == known.current_id():
-        _print_hold()
+        print_hold()
     answer.print(f"[bold]{manifest.release_id}[/], published {manifest.created_at}")
-    answer.print(f"data version   {manifest.data_version[:16]}")
-    answer.print(f"schema version {manifest.schema_version or 'none'}")
-    answer.print(f"platform       {manifest.platform_version}")
-    answer.print(f"previous       {manifest.previous or 'none'}")
-    if not manifest.complete:
-        answer.print(f"partial        {manifest.limits}", markup=False)
-    if manifest.left_out:
-        answer.print(f"left out       {', '.join(manifest.left_out)} (licence)")
-    tables = Table("table", "rows", "bytes", "files", "warnings", "split by", box=None)
-    tables.columns[0].no_wrap = True
-    for column in tables.columns[1:5]:
-        column.justify = "right"
-    for name, table in manifest.tables.items():
-        warnings = len(manifest.evidence[name].warnings)
-        tables.add_row(
+    facts = {
+        "data version": manifest.data_version[:16],
+        "schema version": manifest.schema_version or "none",
+        "platform": manifest.platform_version,
+        "previous": manifest.previous or "none",
+        "partial": "" if manifest.complete else manifest.limits,
+        "left out": manifest.left_out and f"{', '.join(manifest.left_out)} (licence)",
+    }
+    for name, fact in facts.items():
+        if fact:
+            answer.print(f"{name:<14} {fact}", markup=False)
+    rows = (
+        (
             name,
             f"{table.rows:,}",
             f"{table.bytes:,}",
             str(len(table.files)),
-            str(warnings or ""),
-            ", ".join(TABLES[name].partition),
+            str(len(manifest.evidence[name].warnings) or ""),
+            ", ".join(table.partition),
         )
+        for name, table in manifest.tables.items()
+    )
+    tables = plain_table("table", "rows", "bytes", "files", "warnings", "split by", rows=rows)
+    tables.columns[0].no_wrap = True
+    for column in tables.columns[1:5]:
+        column.justify = "right"
     answer.print(tables)
-    for path in sorted(one for one in manifest.audit if one.endswith("index.html")):
+    for path in sorted(path for path in manifest.audit if path.endswith("index.html")):
         answer.print(known.address(manifest.release_id, f"audit/{path}"))
     answer.print(known.address(manifest.release_id, "manifest.json"))
-    made = Snippets(known.files, manifest)
-    answer.print("\nTo be pasted:")
-    for what, code in {**made.readers(), "R": made.r(), **made.questions()}.items():
+    snippets = Snippets(known.files, manifest)
+    answer.print("\nCode to paste:")
+    for what, code in {**snippets.readers(), "R": snippets.r(), **snippets.questions()}.items():
         typer.echo(f"\n# {what}\n{code}")
 
 
@@ -115,10 +118,10 @@ def diff(
     after: ReleaseId = "latest",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Compare two releases: rows, columns, and the values that moved."""
+    """Compare two releases: rows, columns, and the values that changed."""
     known = open_releases()
-    found = known.differences(_named(known, before), _named(known, after))
-    typer.echo(found.body().decode() if as_json else visible(found.text()))
+    changes = differences(known.files, _named(known, before), _named(known, after))
+    typer.echo(changes.body().decode() if as_json else visible(changes.text()))
 
 
 @app.command()
@@ -135,7 +138,7 @@ def verify(release: ReleaseId = "latest") -> None:
             "objects from a backup, or go back with `genept release rollback`"
         )
     files = sum(len(table.files) for table in manifest.tables.values())
-    answer.print(f"{manifest.release_id}: {files} files and {len(manifest.audit)} pages are whole")
+    answer.print(f"{manifest.release_id}: {files} files and {len(manifest.audit)} pages are intact")
 
 
 @app.command("rollback")
@@ -168,27 +171,34 @@ def approve(
     reason: Annotated[str | None, typer.Option(help="Why; others will read it.")] = None,
     by: Annotated[str | None, typer.Option(help="Who approves; by default, this user.")] = None,
 ) -> None:
-    """Say what the last run was held for, and let the next one publish it."""
+    """Print the changes that the last run was held for, and approve them for the next run."""
     known = open_releases(role="publisher")
     hold = current_hold(known)
-    waiting = _waiting(known, hold)
+    waiting = waiting_changes(known, hold)
     if hold is not None and waiting:
-        for line in _held_lines(hold, waiting):
+        for line in held_lines(hold, waiting):
             answer.print(line, markup=False)
-        reason = reason or typer.prompt("Why is it meant? Others will read it")
+        reason = reason or typer.prompt("Why is it intended? Others will read it")
     given = approve_hold(known, tables or (), by=by or _user(), reason=reason or "-", seen=hold)
-    for one in given:
-        answer.print(f"{one.table}: approved against {one.against} by {one.by}", markup=False)
+    for approval in given:
+        line = f"{approval.table}: approved against {approval.against} by {approval.by}"
+        answer.print(line, markup=False)
     answer.print("the next `genept run` publishes it, if nothing more differs")
 
 
 @app.command()
 def gc(
     yes: Annotated[
-        bool, typer.Option("--yes", help="Delete what was listed long enough; else only list.")
+        bool,
+        typer.Option(
+            "--yes", help="Delete what has been listed for long enough; without it, only list."
+        ),
     ] = False,
     days: Annotated[
-        int, typer.Option(help="Age of what the lake, or this machine, needs no more.", min=1)
+        int,
+        typer.Option(
+            help="Minimum age in days of unused objects in the lake and of local copies.", min=1
+        ),
     ] = PART_AGE.days,
     grace_hours: Annotated[
         float, typer.Option(help="How long garbage must have been listed to be deleted.", min=0)
@@ -197,11 +207,9 @@ def gc(
         list[str] | None,
         typer.Option(help="A release whose manifest is lost for good; may be repeated."),
     ] = None,
-    given_up: Annotated[
-        str | None, typer.Option(help="A run that is known to be at work no more.")
-    ] = None,
+    given_up: Annotated[str | None, typer.Option(help="A run that is known to have ended.")] = None,
 ) -> None:
-    """List what nobody will read again; with --yes, delete what was listed a day ago.
+    """List objects that are not needed any more; with --yes, delete those listed a day ago.
 
     A first call lists old releases, stages and parts, and writes the list to the store. What a
     run uses in the meantime is taken off it. A later call with --yes deletes the rest.
@@ -209,12 +217,11 @@ def gc(
     known, store = open_releases(role="publisher"), open_releases(role="gc").store
     age, grace, accepted = timedelta(days=days), timedelta(hours=grace_hours), accept_missing or ()
     copies, uploads = _stale_copies(known, age), store.orphaned_uploads(UPLOAD_AGE)
-    here = [f"{len(one.files):,} files, {one.bytes:,} bytes; {one.why}" for one in copies]
-    freed = 0
+    here = [f"{len(copy.files):,} files, {copy.bytes:,} bytes; {copy.why}" for copy in copies]
+    freed = sum(copy.bytes for copy in copies)
     deleted: list[Garbage] = []
     if yes:
         # First what needs no space in the store, which may be full.
-        freed = sum(copy.bytes for copy in copies)
         for copy in copies:
             copy.delete()
         store.abort_orphaned_uploads(UPLOAD_AGE)
@@ -226,7 +233,7 @@ def gc(
         listed = list_garbage(known, part_age=age, accepted=accepted)
     if gap := broken_chain(known, accepted):
         answer.print(gap, style="yellow", markup=False)
-    for line in _garbage_lines(listed):
+    for line in garbage_lines(listed):
         answer.print(line)
     for line in here:
         answer.print(f"on this machine: {line}")
@@ -235,11 +242,9 @@ def gc(
     if not listed.garbage and not uploads and not copies and not deleted:
         answer.print("there is nothing to collect")
     elif yes:
-        gone = {key for one in deleted for key in one.keys}
-        freed += sum(one.bytes for one in deleted)
-        waiting = sum(
-            n for one in listed.garbage for key, n in one.sizes.items() if key not in gone
-        )
+        freed += sum(group.bytes for group in deleted)
+        gone = {key for group in deleted for key in group.keys}
+        waiting = sum(group.only(set(group.keys) - gone).bytes for group in listed.garbage)
         answer.print(
             f"deleted {freed:,} bytes; {waiting:,} bytes wait until they have been listed for "
             f"{grace_hours:g} hours"
@@ -247,12 +252,12 @@ def gc(
     else:
         answer.print(
             "nothing was deleted; `genept release gc --yes` deletes what has been listed for "
-            f"{grace_hours:g} hours by then, and what lies on this machine"
+            f"{grace_hours:g} hours by then, and the copies on this machine"
         )
 
 
 def _states_of_runs(given_up: str | None) -> Callable[[str], RunState]:
-    """What became of runs, as the orchestrator that is installed here knows it."""
+    """State of runs by the orchestrator that is installed here."""
     points = list(entry_points(group="genept.run_states"))
 
     def state_of(run_id: str) -> RunState:

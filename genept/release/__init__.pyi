@@ -14,6 +14,7 @@ from .collector import GRACE as GRACE
 from .collector import Listed as Listed
 from .collector import delete_garbage as delete_garbage
 from .collector import list_garbage as list_garbage
+from .diff import differences as differences
 from .drift import Change as Change
 from .fencing import Claim as Claim
 from .fencing import RunState as RunState

@@ -111,32 +111,12 @@ def record_hold(releases: Releases, pointer: Pointer, hold: Hold) -> Hold:
 
     A record of the same changes is kept, and so is one that another run writes at the same time.
     """
-    known, etag = _held(releases, pointer).read()
-    if (known.changes if known else ()) == hold.changes:
-        return hold
-    with suppress(ConflictError):
-        return _held(releases, pointer).swap(hold, etag)[0]
+    document = _held(releases, pointer)
+    known, etag = document.read()
+    if (known.changes if known else ()) != hold.changes:
+        with suppress(ConflictError):
+            return document.swap(hold, etag)[0]
     return hold
-
-
-def new_hold(
-    against: str,
-    changes: Sequence[Change],
-    *,
-    run: str = "",
-    inputs: Sequence[str] = (),
-    removed: Sequence[str] = (),
-    now: datetime | None = None,
-) -> Hold:
-    """Return a hold as of now; see `Hold` for the parameters."""
-    return Hold(
-        against=against,
-        at=(now or datetime.now(UTC)).replace(microsecond=0),
-        run=run,
-        changes=tuple(changes),
-        inputs=tuple(inputs),
-        removed=tuple(removed),
-    )
 
 
 def same_tenure(pointer: Pointer | None, other: Pointer | None) -> bool:
@@ -191,6 +171,20 @@ class Approval(Document):
     by: str
     at: datetime
     reason: str
+
+    @classmethod
+    def of(
+        cls, changes: Sequence[Change], against: str, *, by: str, reason: str, now: datetime | None
+    ) -> list[Approval]:
+        """Return one approval for each table that changed, given at `now` or the present time."""
+        moment = (now or datetime.now(UTC)).replace(microsecond=0)
+        by_table: dict[str, list[Change]] = defaultdict(list)
+        for change in changes:
+            by_table[change.table].append(change)
+        return [
+            cls(table=table, against=against, changes=tuple(seen), by=by, at=moment, reason=reason)
+            for table, seen in by_table.items()
+        ]
 
     def covers(self, change: Change) -> bool:
         """Return whether it covers a change: one that was approved, or a slightly larger one."""
@@ -306,17 +300,7 @@ def approve(
             f"{done[0].table} was approved already against {pointer.release_id}, by {done[0].by}: "
             f"{done[0].reason}; run again to publish"
         )
-    given = [
-        Approval(
-            table=table,
-            against=pointer.release_id,
-            changes=tuple(change for change in changes if change.table == table),
-            by=by.strip(),
-            at=(now or datetime.now(UTC)).replace(microsecond=0),
-            reason=reason.strip(),
-        )
-        for table in dict.fromkeys(change.table for change in changes)
-    ]
+    given = Approval.of(changes, pointer.release_id, by=by.strip(), reason=reason.strip(), now=now)
     for approval in given:
         seen_part = sha256_of([change.model_dump() for change in approval.changes])[:16]
         key = f"{_folder(releases, pointer)}/approved/{approval.table}-{seen_part}.json"
@@ -326,7 +310,12 @@ def approve(
             raise StoreError(
                 f"somebody else approved {approval.table} at the same time: run again to publish"
             ) from None
-    _require_current(releases, pointer)
+    if not same_tenure(pointer, present := releases.pointer()):
+        current = present.release_id if present else "none"
+        raise StoreError(
+            f"release {current} became current meanwhile, so the approval against "
+            f"{pointer.release_id} is not used: run again; what still differs too much is held"
+        )
     return given
 
 
@@ -354,14 +343,3 @@ def approval_page(given: Sequence[Approval]) -> dict[str, bytes]:
         )
         lines += [f"    - {markdown_text(change)}" for change in approval.changes]
     return {"approvals.md": "\n".join([*lines, ""]).encode()}
-
-
-def _require_current(releases: Releases, pointer: Pointer) -> None:
-    """Raise `StoreError` if another release became current: the approval has no effect then."""
-    now = releases.pointer()
-    if not same_tenure(pointer, now):
-        current = now.release_id if now else "none"
-        raise StoreError(
-            f"release {current} became current meanwhile, so the approval against "
-            f"{pointer.release_id} is not used: run again; what still differs too much is held"
-        )

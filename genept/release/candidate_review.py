@@ -17,19 +17,18 @@ from genept.release.approval_records import (
     Approval,
     Hold,
     approvals,
-    new_hold,
     not_approved,
     record_hold,
     same_tenure,
 )
 from genept.release.drift import Change, changes
+from genept.release.gate import SETTING
 from genept.release.manifest import Manifest, Pointer, ReleasedSource
 from genept.release.publish import Releases
 from genept.release.staging import ReleaseRefusedError
 from genept.schema.tables import TABLES
 from genept.storage import StoredTable
 
-SETTING: Final = "GENEPT_APPROVE"
 SHOWN: Final = 6
 
 
@@ -112,7 +111,7 @@ def review(
         Settings that limit the candidate. It is compared only if the current release was limited
         in the same way.
     trusted
-        Names of tables that a setting approves.
+        Names of tables that a setting approves, of this version or of the current release.
     built
         Names that the run was configured to build, by subject, such as
         ``{"collection": ["prostate"]}``; they explain why others are gone.
@@ -135,27 +134,33 @@ def review(
     StoreError
         `trusted` names an unknown table.
     """
-    if unknown := sorted(set(trusted) - set(TABLES)):
+    pointer = releases.pointer()
+    last = pointer and releases.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
+    if unknown := sorted(set(trusted) - set(TABLES) - set(last.tables if last else ())):
         raise StoreError(
             f"{SETTING} names {', '.join(unknown)}, and there are no such tables; there are "
             f"{', '.join(TABLES)}"
         )
-    pointer = releases.pointer()
-    if pointer is None:
+    if pointer is None or last is None:
         return Reviewed(None)
-    last = releases.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
     changed: list[Change] = []
     if dict(last.limits) == dict(limits or {}):
         changed = changes(releases.lake, releases.files, last, tables)
-    hold = new_hold(
-        last.release_id,
-        changed,
+    hold = Hold(
+        against=last.release_id,
+        at=(now or datetime.now(UTC)).replace(microsecond=0),
         run=run,
+        changes=tuple(changed),
         inputs=tuple(_inputs(last, sources or {}, platform_version)),
         removed=tuple(_removed(changed, built or {})),
+    )
+    by_setting = Approval.of(
+        [change for change in changed if change.table in trusted],
+        last.release_id,
+        by="settings",
+        reason=f"{SETTING} of run {run}" if run else SETTING,
         now=now,
     )
-    by_setting = _by_setting(changed, trusted, last.release_id, run, now)
     given = approvals(releases) if changed else []
     waiting = not_approved(changed, [*by_setting, *given])
     if waiting or not changed:
@@ -164,23 +169,6 @@ def review(
         raise HeldError(hold, tuple(waiting))
     used = [approval for approval in given if any(approval.covers(change) for change in changed)]
     return Reviewed(pointer, (*used, *by_setting))
-
-
-def _by_setting(
-    changed: list[Change], trusted: Collection[str], against: str, run: str, now: datetime | None
-) -> list[Approval]:
-    return [
-        Approval(
-            table=table,
-            against=against,
-            changes=tuple(change for change in changed if change.table == table),
-            by="settings",
-            at=(now or datetime.now(UTC)).replace(microsecond=0),
-            reason=f"{SETTING} of run {run}" if run else SETTING,
-        )
-        for table in dict.fromkeys(change.table for change in changed)
-        if table in trusted
-    ]
 
 
 def _inputs(last: Manifest, sources: Mapping[str, ReleasedSource], version: str) -> Iterator[str]:

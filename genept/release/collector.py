@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 from genept.release.fencing import Claim, RunState, collector_name
@@ -23,7 +22,7 @@ from genept.release.garbage import (
     release_folders,
 )
 from genept.release.publish import Releases
-from genept.storage import Marks, ObjectStore
+from genept.storage import ObjectStore
 
 GRACE: Final = timedelta(days=1)
 """Minimum time between listing and deletion."""
@@ -181,7 +180,8 @@ class _Collector:
             if folder is not None and release_id not in protected:
                 self._delete(folder.keys)
                 yield folder
-            self.marks.change(partial(_without_doomed, release_id))
+            done = {release_id}
+            self.marks.change(lambda marks, done=done: marks.with_doomed({*marks.doomed} - done))
 
     def delete_from_lake(self, due: Sequence[Garbage]) -> Iterator[Garbage]:
         """Delete the objects of the lake that are still listed."""
@@ -191,7 +191,7 @@ class _Collector:
             gone: list[str] = []
             for start in range(0, len(chosen), AT_ONCE):
                 batch = set(chosen[start : start + AT_ONCE])
-                marks = self.marks.change(partial(_with_deleting, batch))
+                marks = self.marks.change(lambda marks, keys=batch: marks.with_deleting(keys))
                 self._delete(marks.deleting)
                 gone += marks.deleting
             if gone:
@@ -202,11 +202,3 @@ class _Collector:
         for start in range(0, len(keys), AT_ONCE):
             self.confirm()
             self.store.delete(keys[start : start + AT_ONCE])
-
-
-def _without_doomed(release_id: str, marks: Marks) -> Marks:
-    return marks.with_doomed({*marks.doomed} - {release_id})
-
-
-def _with_deleting(keys: Collection[str], marks: Marks) -> Marks:
-    return marks.with_deleting(keys)

@@ -6,7 +6,7 @@ decided in `genept.release.drift`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from genept.common import markdown_text
 from genept.release.diff_values import (
@@ -103,7 +103,6 @@ def _table_difference(
 ) -> TableDifference | None:
     old, new = _columns(before), _columns(after)
     old_parts, new_parts = _partitions(before), _partitions(after)
-    both = old_parts.keys() & new_parts.keys()
     if old == new and old_parts == new_parts:
         return None
     return TableDifference(
@@ -113,15 +112,15 @@ def _table_difference(
         bytes_after=after.bytes if after else 0,
         columns_added=tuple(sorted(new.keys() - old.keys())),
         columns_removed=tuple(sorted(old.keys() - new.keys())),
-        columns_retyped=tuple(
-            sorted(name for name in old.keys() & new.keys() if old[name] != new[name])
-        ),
+        columns_retyped=_changed(old, new),
         partitions_added=tuple(sorted(new_parts.keys() - old_parts.keys())),
         partitions_removed=tuple(sorted(old_parts.keys() - new_parts.keys())),
-        partitions_changed=tuple(
-            sorted(partition for partition in both if old_parts[partition] != new_parts[partition])
-        ),
+        partitions_changed=_changed(old_parts, new_parts),
     )
+
+
+def _changed(old: Mapping[str, object], new: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in old.keys() & new.keys() if old[name] != new[name]))
 
 
 def _columns(table: ReleasedTable | None) -> dict[str, tuple[str, str | None]]:

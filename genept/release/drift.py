@@ -136,23 +136,13 @@ def changes(
         table, known = TABLES[name], {column.name for column in released.columns}
         wanted = dict.fromkeys((*table.partition, *(column.name for column in table.subjects)))
         columns = [column for column in wanted if column in known]
-        before = _counted(
-            columns,
-            released.partition,
-            [
-                (file.partition, file.rows, partial(files.local, last, file))
-                for file in released.files
-            ],
-        )
-        after = _counted(
-            columns,
-            table.partition,
-            [
-                (part.partition, part.rows, partial(lake.local, part))
-                for part in (stored.parts if stored else ())
-            ],
-        )
-        changed += _table_changes(table, before, after)
+        old = [
+            (file.partition, file.rows, partial(files.local, last, file)) for file in released.files
+        ]
+        parts = stored.parts if stored else ()
+        new = [(part.partition, part.rows, partial(lake.local, part)) for part in parts]
+        before = _counted(columns, released.partition, old)
+        changed += _table_changes(table, before, _counted(columns, table.partition, new))
     return changed
 
 
@@ -166,18 +156,14 @@ def _counted(columns: Sequence[str], partition: Sequence[str], files: Iterable[_
         rows = pl.DataFrame(counted, {**dict.fromkeys(partition, pl.String()), **schema})
         rows = rows.select(*schema)
     else:
-        rows = pl.concat(
-            [
-                pl.DataFrame(schema=schema),
-                *(
-                    pl.scan_parquet(path(), glob=False)
-                    .group_by(columns)
-                    .agg(pl.len().cast(pl.Int64).alias(ROWS))
-                    .collect()
-                    for _, _, path in files
-                ),
-            ]
-        )
+        counts = [
+            pl.scan_parquet(path(), glob=False)
+            .group_by(columns)
+            .agg(pl.len().cast(pl.Int64).alias(ROWS))
+            .collect()
+            for _, _, path in files
+        ]
+        rows = pl.concat([pl.DataFrame(schema=schema), *counts])
     return rows.filter(pl.col(ROWS) > 0)
 
 

@@ -93,10 +93,7 @@ def find_garbage(
         In the order of deletion.
     """
     now = now or datetime.now(UTC)
-    return [
-        *release_folders(releases, now, accepted),
-        *_lake(releases, now, part_age),
-    ]
+    return [*release_folders(releases, now, accepted), *_lake(releases, now, part_age)]
 
 
 def broken_chain(releases: Releases, accepted: Collection[str] = ()) -> str | None:
@@ -122,7 +119,7 @@ def broken_chain(releases: Releases, accepted: Collection[str] = ()) -> str | No
     return (
         f"no folder of a release is collected: the manifest of {', '.join(missing)} is missing, so "
         f"it is unknown which of the {len(history.uncertain)} older releases were current. "
-        " Restore it from a backup; if it is lost for good, say so with "
+        "Restore it from a backup; if it is lost for good, say so with "
         + " ".join(f"--accept-missing {release_id}" for release_id in missing)
         + ", and the older ones count as releases that were current"
     )
@@ -170,9 +167,7 @@ def release_folders(
 def folder_of(release_id: str, why: str, objects: list[ObjectInfo]) -> Garbage:
     """Return a folder as garbage; the manifest is deleted first, so the rest is no release."""
     objects = sorted(objects, key=lambda info: not info.key.endswith("/manifest.json"))
-    return Garbage(
-        f"release {release_id}", why, {info.key: info.bytes for info in objects}, release_id
-    )
+    return replace(_group(f"release {release_id}", why, objects), release_id=release_id)
 
 
 def protected_releases(releases: Releases) -> set[str]:

@@ -6,11 +6,13 @@ rows is in `genept.release.drift`.
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from functools import partial
+from typing import Any, Final, Literal
 
 from genept.common import MissingObjectError
 from genept.release.manifest import CheckEvidence, Manifest, Pointer, ReleasedColumn, ReleasedTable
@@ -136,6 +138,15 @@ def refuse_unproved(
             raise ReleaseRefusedError(f"{name} failed its checks: {'; '.join(proof.failed)}")
 
 
+def refuse_partial(current: Manifest, limits: Mapping[str, Any]) -> None:
+    """Raise `ReleaseRefusedError` if settings limited a release that replaces a complete one."""
+    if current.complete:
+        raise ReleaseRefusedError(
+            f"the current release {current.release_id} is complete, and this one is limited by "
+            f"settings ({dict(limits)}): lift them, or publish it apart with GENEPT_PRODUCT=trial"
+        )
+
+
 def refuse_denied(pointer: Pointer, data_version: str) -> None:
     """Raise `ReleaseRefusedError` for content that was rolled back from."""
     for denied in pointer.denied:
@@ -149,11 +160,15 @@ def refuse_denied(pointer: Pointer, data_version: str) -> None:
 
 Level = Literal["major", "minor"]
 
+SETTING: Final = "GENEPT_APPROVE"
+"""Setting that approves changes of tables for one run."""
+
 
 @dataclass(frozen=True)
 class SchemaChange:
     """A change of the declarations; `announced` if the release before marked it as deprecated."""
 
+    table: str
     what: str
     needs: Level
     announced: bool = True
@@ -165,21 +180,25 @@ def schema_changes(
     """Compare released tables with declarations; yield the changes that readers would notice."""
     for name, released in before.items():
         if name not in after:
-            yield SchemaChange(f"table {name} is gone", "major", released.deprecated is not None)
+            announced = released.deprecated is not None
+            yield SchemaChange(name, f"table {name} is gone", "major", announced)
         else:
             yield from _table_changes(released, after[name])
     for name in after.keys() - before.keys():
-        yield SchemaChange(f"table {name} is new", "minor")
+        yield SchemaChange(name, f"table {name} is new", "minor")
 
 
 def refuse_breaking(
     current: Manifest,
     declared: Mapping[str, Table] = TABLES,
     version: str = SCHEMA_VERSION,
+    *,
+    approved: Collection[str] = (),
 ) -> None:
     """Refuse a release whose declarations changed more than their version says.
 
-    A current release without a schema version is not compared.
+    A current release without a schema version is not compared. An installation that skipped the
+    release with the notice approves the tables instead.
 
     Parameters
     ----------
@@ -189,6 +208,8 @@ def refuse_breaking(
         Declared tables, by name.
     version
         Version of the declarations.
+    approved
+        Names of tables whose readers need no notice.
 
     Raises
     ------
@@ -204,11 +225,13 @@ def refuse_breaking(
             f"SCHEMA_VERSION is {version}, and the current release {current.release_id} has "
             f"{current.schema_version} already: it must not decrease"
         )
-    if sudden := [change.what for change in changes if not change.announced]:
+    if sudden := [one for one in changes if not one.announced and one.table not in approved]:
+        tables = json.dumps(sorted({change.table for change in sudden} | set(approved)))
         raise ReleaseRefusedError(
-            f"{'; '.join(sudden)}: readers of {current.release_id} were not told of it. Publish "
-            'a release in which genept/schema/tables marks it as deprecated="what to read instead" '
-            "first"
+            f"{'; '.join(change.what for change in sudden)}: readers of {current.release_id} were "
+            "given no notice. Publish a release first in which genept/schema/tables marks it as "
+            'deprecated="what to read instead". If this installation skipped the version that did '
+            f"so, tell its readers, and run once with {SETTING}='{tables}'"
         )
     for needs in ("major", "minor"):
         breaking = [change.what for change in changes if change.needs == needs]
@@ -223,25 +246,26 @@ def refuse_breaking(
 
 def _table_changes(released: ReleasedTable, table: Table) -> Iterator[SchemaChange]:
     declared = {column.name: column for column in ReleasedColumn.of(table)}
+    change = partial(SchemaChange, table.name)
     noticed = released.deprecated is not None
     if (released.key, released.partition) != (table.key, table.partition):
-        yield SchemaChange(f"{table.name} has another key or partition", "major", noticed)
+        yield change(f"{table.name} has another key or partition", "major", noticed)
     for old in released.columns:
         where = f"{table.name}.{old.name}"
         announced = noticed or old.deprecated is not None
         if old.name not in declared:
-            yield SchemaChange(f"{where} is gone", "major", announced)
+            yield change(f"{where} is gone", "major", announced)
             continue
         new = declared.pop(old.name)
         for what, was, now in (("type", old.type, new.type), ("unit", old.unit, new.unit)):
             if was != now:
-                yield SchemaChange(f"{where} changes its {what}: {was} → {now}", "major", announced)
+                yield change(f"{where} changes its {what}: {was} → {now}", "major", announced)
         if new.nullable and not old.nullable:
-            yield SchemaChange(f"{where} may be empty now", "major", announced)
+            yield change(f"{where} may be empty now", "major", announced)
         if old.allowed and (added := sorted(set(new.allowed or ()) - set(old.allowed))):
-            yield SchemaChange(f"{where} may be {', '.join(added)}, too", "minor")
+            yield change(f"{where} may be {', '.join(added)}, too", "minor")
     for name in declared:
-        yield SchemaChange(f"{table.name}.{name} is new", "minor")
+        yield change(f"{table.name}.{name} is new", "minor")
 
 
 def _numbers(version: str) -> tuple[int, int, int]:

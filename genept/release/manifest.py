@@ -62,18 +62,9 @@ class ReleasedColumn(Document):
     @classmethod
     def of(cls, table: Table) -> tuple[ReleasedColumn, ...]:
         """Return the data dictionary of a table."""
+        same = [name for name in cls.model_fields if name != "type"]
         return tuple(
-            cls(
-                name=column.name,
-                type=column.type_name,
-                meaning=column.meaning,
-                unit=column.unit,
-                nullable=column.nullable,
-                allowed=column.allowed,
-                minimum=column.minimum,
-                maximum=column.maximum,
-                deprecated=column.deprecated,
-            )
+            cls(type=column.type_name, **{name: getattr(column, name) for name in same})
             for column in table.columns
         )
 

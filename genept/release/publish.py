@@ -8,13 +8,13 @@ deleting in `genept.release.collector`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from genept.common import ConflictError, MissingObjectError, StoreError
-from genept.release.diff import Differences, differences
+from genept.release.diff import differences
 from genept.release.gate import (
     History,
     new_id,
@@ -22,6 +22,7 @@ from genept.release.gate import (
     refuse_breaking,
     refuse_denied,
     refuse_incomplete,
+    refuse_partial,
     refuse_unproved,
 )
 from genept.release.manifest import CheckEvidence, Manifest, Pointer, ReleasedFiles, ReleasedSource
@@ -59,6 +60,8 @@ class ReleaseCandidate:
         Names of what may not be redistributed and was left out.
     audit
         Renders pages of the audit, by path; called only if the candidate is published.
+    approved
+        Names of tables whose declarations may change without notice.
     """
 
     tables: Mapping[str, StoredTable]
@@ -70,6 +73,7 @@ class ReleaseCandidate:
     limits: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     audit: Callable[[], Mapping[str, bytes]] = dict
+    approved: Collection[str] = ()
 
     @property
     def data_version(self) -> str:
@@ -158,9 +162,9 @@ class Releases:
         current = self._named_by(pointer) if pointer else None
         if pointer is not None and current is not None:
             refuse_denied(pointer, candidate.data_version)
-            refuse_breaking(current)
+            refuse_breaking(current, approved=candidate.approved)
             if not candidate.complete:
-                self._refuse_to_shrink(current, candidate)
+                refuse_partial(current, candidate.limits)
         now = now or datetime.now(UTC)
         release_id = new_id(now, pointer)
         folder = self.folder(release_id)
@@ -184,7 +188,7 @@ class Releases:
         )
         rendered = dict(candidate.audit())
         if current is not None:
-            rendered |= self.differences(current, manifest).pages()
+            rendered |= differences(self.files, current, manifest).pages()
         stored = store_pages(self.store, folder, rendered)
         if pages is not None:
             draft = manifest.model_copy(update={"audit": stored})
@@ -198,10 +202,6 @@ class Releases:
         self.swap(self.following(pointer, manifest, manifest.stored_sha256, now), etag)
         return Published(sealed, is_new=True)
 
-    def differences(self, before: Manifest, after: Manifest) -> Differences:
-        """Compare two releases, which need not be sealed; see `genept.release.diff`."""
-        return differences(self.files, before, after)
-
     @property
     def files(self) -> ReleasedFiles:
         """Access to the files of the releases through local copies."""
@@ -213,15 +213,13 @@ class Releases:
 
     def current(self) -> Manifest:
         """Read the manifest of the current release, verified against the pointer."""
-        pointer, _ = self.pointer_with_etag()
-        if pointer is None:
+        if (pointer := self.pointer()) is None:
             raise StoreError("nothing has been released yet: run `genept run` first")
         return self._named_by(pointer)
 
     def current_id(self) -> str | None:
         """Return the id of the current release; None before the first."""
-        pointer, _ = self.pointer_with_etag()
-        return pointer.release_id if pointer else None
+        return pointer.release_id if (pointer := self.pointer()) else None
 
     def manifest(self, release_id: str, *, sha256: str | None = None) -> Manifest:
         """Read the manifest of a sealed release.
@@ -264,16 +262,6 @@ class Releases:
         """Return the S3 address of a path in a release."""
         return self.store.uri(f"{self.folder(release_id)}/{path}")
 
-    @staticmethod
-    def _refuse_to_shrink(current: Manifest, candidate: ReleaseCandidate) -> None:
-        """Refuse to replace a complete release by one that settings limited."""
-        if current.complete:
-            raise ReleaseRefusedError(
-                f"the current release {current.release_id} is complete, and this one is limited by "
-                f"settings ({dict(candidate.limits)}): lift them, or publish it apart with "
-                "GENEPT_PRODUCT=trial"
-            )
-
     def swap(self, replacement: Pointer, etag: str | None) -> Pointer:
         """Swap the pointer, and return it as stored.
 
@@ -291,12 +279,11 @@ class Releases:
         self, pointer: Pointer | None, manifest: Manifest, sha256: str, now: datetime
     ) -> Pointer:
         """Return the pointer to a manifest, stored with this hash, that follows `pointer`."""
-        key = self.manifest_key(manifest.release_id)
         return Pointer(
             seq=pointer.seq + 1 if pointer else 1,
             release_id=manifest.release_id,
             data_version=manifest.data_version,
-            manifest=key,
+            manifest=self.manifest_key(manifest.release_id),
             manifest_sha256=sha256,
             previous=pointer.release_id if pointer else None,
             swapped_at=now.isoformat(timespec="seconds"),

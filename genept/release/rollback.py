@@ -131,14 +131,19 @@ def roll_back(
         _, sha256 = releases.store.digest(releases.manifest_key(release_id))
     except MissingObjectError:
         raise ReleaseRefusedError(f"{release_id} is damaged: its manifest is gone") from None
+    again = {manifest.release_id for manifest in bad}
+    newly = [
+        Denied(
+            release_id=manifest.release_id,
+            data_version=manifest.data_version,
+            reason=reason,
+            denied_at=now.isoformat(timespec="seconds"),
+        )
+        for manifest in bad
+    ]
+    before = [entry for entry in pointer.denied if entry.release_id not in again]
     replacement = releases.following(pointer, target, sha256, now).model_copy(
-        update={
-            "rolled_back_from": pointer.release_id,
-            "denied": (
-                *_without(pointer, bad),
-                *(_denied(manifest, reason, now) for manifest in bad),
-            ),
-        }
+        update={"rolled_back_from": pointer.release_id, "denied": (*before, *newly)}
     )
     return releases.swap(replacement, etag)
 
@@ -172,31 +177,9 @@ def allow(releases: Releases, release_id: str, *, now: datetime | None = None) -
     if pointer is None or release_id not in listed:
         raise StoreError(f"{release_id} is not denied; denied are: {', '.join(listed) or 'none'}")
     moment = (now or datetime.now(UTC)).isoformat(timespec="seconds")
-    replacement = pointer.model_copy(
-        update={
-            "seq": pointer.seq + 1,
-            "swapped_at": moment,
-            "denied": tuple(
-                entry.model_copy(update={"lifted_at": moment})
-                if entry.release_id == release_id
-                else entry
-                for entry in pointer.denied
-            ),
-        }
+    denied = tuple(
+        entry.model_copy(update={"lifted_at": moment}) if entry.release_id == release_id else entry
+        for entry in pointer.denied
     )
-    return releases.swap(replacement, etag)
-
-
-def _denied(manifest: Manifest, reason: str, now: datetime) -> Denied:
-    return Denied(
-        release_id=manifest.release_id,
-        data_version=manifest.data_version,
-        reason=reason,
-        denied_at=now.isoformat(timespec="seconds"),
-    )
-
-
-def _without(pointer: Pointer, bad: list[Manifest]) -> list[Denied]:
-    """The deny list without the releases that are denied again."""
-    again = {manifest.release_id for manifest in bad}
-    return [entry for entry in pointer.denied if entry.release_id not in again]
+    update = {"seq": pointer.seq + 1, "swapped_at": moment, "denied": denied}
+    return releases.swap(pointer.model_copy(update=update), etag)

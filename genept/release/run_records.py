@@ -5,7 +5,6 @@ Reading the costs from Dagster is in `orchestration.run_metrics`.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +22,7 @@ from packageurl import PackageURL
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from genept.common import new_figure
+from genept.common import new_figure, png_bytes
 from genept.schema.tables import WORKING_TABLES
 from genept.storage import Lake, NewPart, Origin, Part
 
@@ -38,13 +37,6 @@ MEASURES: Final = (
     ("peak_memory", 1e6, "MB of memory at most"),
 )
 """Column, divisor and title of each panel."""
-
-
-_TYPES: Final[Mapping[str, Any]] = {
-    "string": pl.String,
-    "int64": pl.Int64,
-    "double": pl.Float64,
-}
 
 
 def keep_metrics(
@@ -88,11 +80,8 @@ def metrics_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     pl.DataFrame
         In the order of `rows`.
     """
-    schema = {
-        column.name: pl.List(pl.String) if column.is_list else _TYPES[str(column.type)]
-        for column in WORKING_TABLES["run_metrics"].columns
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    empty = pl.DataFrame(WORKING_TABLES["run_metrics"].schema(None).empty_table())
+    return pl.DataFrame(rows, schema=empty.schema, orient="row")
 
 
 def cost_by_run(metrics: pl.DataFrame) -> pl.DataFrame:
@@ -151,9 +140,7 @@ def cost_picture(metrics: pl.DataFrame) -> bytes:
     step = max(1, len(names) // 15)
     panels[-1].set_xticks(places[::step], names[::step], rotation=45, ha="right", fontsize=8)
     figure.suptitle("What each run cost (red: it failed)", fontsize=10)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png")
-    return drawn.getvalue()
+    return png_bytes(figure)
 
 
 PLATFORM: Final = "genept-platform"

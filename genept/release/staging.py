@@ -144,7 +144,7 @@ def passed_on(
         )
     kept = {
         name: lake.assemble(
-            name, [part for part in table.parts if not restricted.marks(lake, part)]
+            name, (part for part in table.parts if not restricted.marks(lake, part))
         )
         for name, table in tables.items()
     }
@@ -168,16 +168,16 @@ def stage(lake: Lake, folder: str, tables: Mapping[str, StoredTable]) -> dict[st
     restricted = Restricted.of(lake, tables)
     with progress_bar("publishing", sum(table.bytes for table in tables.values())) as advance:
         for name, table in tables.items():
-            files = []
+            files, declared = [], TABLES[name]
             for part in table.parts:
                 files.append(_stage_part(lake, folder, part, restricted))
                 advance(part.bytes)
             staged[name] = ReleasedTable(
-                meaning=TABLES[name].meaning,
-                deprecated=TABLES[name].deprecated,
-                key=TABLES[name].key,
-                partition=TABLES[name].partition,
-                columns=ReleasedColumn.of(TABLES[name]),
+                meaning=declared.meaning,
+                deprecated=declared.deprecated,
+                key=declared.key,
+                partition=declared.partition,
+                columns=ReleasedColumn.of(declared),
                 data_version=table.data_version,
                 rows=table.rows,
                 bytes=table.bytes,

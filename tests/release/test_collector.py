@@ -33,7 +33,7 @@ DAY = timedelta(days=1)
 def few_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {name: TABLES[name] for name in FEW}
     monkeypatch.setattr(gate, "TABLES", few)
-    monkeypatch.setattr(publish, "refuse_breaking", lambda known: refuse_breaking(known, few))
+    monkeypatch.setattr(publish, "refuse_breaking", lambda known, **_: refuse_breaking(known, few))
 
 
 @pytest.fixture(scope="module")

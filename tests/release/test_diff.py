@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from declared_rows import candidate, declared_rows, store_table, with_tables
 
-from genept.release.diff import Differences
+from genept.release.diff import Differences, differences
 from genept.release.manifest import Manifest
 from genept.release.publish import Releases
 from genept.schema.tables import TABLES
@@ -61,19 +61,19 @@ def published(
 
 
 @pytest.fixture(scope="module")
-def found(published: tuple[Releases, Manifest, Manifest]) -> Differences:
+def changes(published: tuple[Releases, Manifest, Manifest]) -> Differences:
     releases, before, after = published
-    return releases.differences(before, after)
+    return differences(releases.files, before, after)
 
 
-def test_only_tables_that_changed_are_told(found: Differences) -> None:
-    assert set(found.tables) == {"gene_embeddings", "gene_mapping", "benchmark_results", "genes"}
-    assert (found.tables["genes"].rows_before, found.tables["genes"].rows_after) == (3, 5)
-    assert len(found.unchanged) == len(TABLES) - 4
+def test_only_tables_that_changed_are_listed(changes: Differences) -> None:
+    assert set(changes.tables) == {"gene_embeddings", "gene_mapping", "benchmark_results", "genes"}
+    assert (changes.tables["genes"].rows_before, changes.tables["genes"].rows_after) == (3, 5)
+    assert len(changes.unchanged) == len(TABLES) - 4
 
 
-def test_vectors_are_compared_with_their_former_selves(found: Differences) -> None:
-    (drift,) = found.vectors
+def test_vectors_are_compared_with_their_former_selves(changes: Differences) -> None:
+    (drift,) = changes.vectors
     assert (drift.table, drift.compared, drift.added, drift.removed) == ("gene_embeddings", 3, 0, 0)
     assert drift.quantiles is not None
     assert drift.quantiles["lowest"] == pytest.approx(-1)
@@ -81,27 +81,27 @@ def test_vectors_are_compared_with_their_former_selves(found: Differences) -> No
     assert [(one.id, one.label) for one in drift.worst] == [("ENSG00000000002", "symbol-0001")]
 
 
-def test_gene_names_that_mean_something_else_are_told_with_examples(found: Differences) -> None:
-    (change,) = found.mappings
+def test_gene_names_that_mean_something_else_are_listed_with_examples(changes: Differences) -> None:
+    (change,) = changes.mappings
     assert (change.compared, change.changed) == (3, 1)
     assert change.turns == {"exact → unknown": 1}
     assert "input_id-0000" in change.examples["exact → unknown"][0]
 
 
-def test_metrics_that_moved_are_told(found: Differences) -> None:
-    (metric,) = found.metrics
+def test_metrics_that_changed_are_listed(changes: Differences) -> None:
+    (metric,) = changes.metrics
     assert metric.after == metric.before + 9
     assert not metric.within_interval
 
 
 def test_what_changed_is_published_with_the_release(
-    published: tuple[Releases, Manifest, Manifest], found: Differences
+    published: tuple[Releases, Manifest, Manifest], changes: Differences
 ) -> None:
     releases, before, after = published
     folder = releases.folder(after.release_id)
     assert "differences.json" not in before.audit
     stored = json.loads(releases.store.get(f"{folder}/audit/differences.json"))
-    assert Differences.model_validate(stored) == found
+    assert Differences.model_validate(stored) == changes
     text = releases.store.get(f"{folder}/audit/differences.md").decode()
     for line in (
         "- genes: 3 → 5 rows (+2)",
@@ -123,7 +123,7 @@ def test_spaces_of_another_dimension_are_not_compared(
     part = NewPart(table.name, rows, (rows["space"][0].as_py(),), 7)
     wider = lake.assemble(table.name, lake.build("test/wider", Origin(code=()), lambda: [part]))
     after = releases.publish(with_tables(candidate(lake), gene_embeddings=wider)).manifest
-    (drift,) = releases.differences(before, after).vectors
+    (drift,) = differences(releases.files, before, after).vectors
     assert drift.quantiles is None
     assert drift.incomparable == "dimensions ['4', '7']"
     assert (

@@ -71,7 +71,7 @@ def released(*tables: StoredTable) -> Manifest:
 
 
 @pytest.fixture
-def said(lake: Lake):
+def changed_rows(lake: Lake):
     """What is held of a table that had some rows and has others."""
 
     def compared(table: str, columns: str, before: Any, after: Any) -> list[str]:
@@ -106,10 +106,10 @@ def said(lake: Lake):
         ),
     ],
 )  # fmt: skip
-def test_rows_against_the_last_release(said, now, held):
+def test_rows_against_the_last_release(changed_rows, now, held):
     before, after = ({(name,): n for name, n in one.items()} for one in ({"a": 100, "b": 10}, now))
     expected = [f"observations{': ' if one[0].isdigit() else ', '}{one}" for one in held]
-    assert said("observations", "collection_id", before, after) == expected
+    assert changed_rows("observations", "collection_id", before, after) == expected
 
 
 def compared_pairs(data_set: str, n: int, others: int = 0) -> dict[tuple[str, ...], int]:
@@ -119,28 +119,28 @@ def compared_pairs(data_set: str, n: int, others: int = 0) -> dict[tuple[str, ..
     return {(f"cell-types/{data_set}", *pair, data_set): 1 for pair in pairs}
 
 
-def test_the_rows_of_an_added_collection_hold_nothing_in_a_table_that_is_one_file(said):
+def test_the_rows_of_an_added_collection_hold_nothing_in_a_table_that_is_one_file(changed_rows):
     columns = "task representation other dataset"
     old = compared_pairs("one", 12) | compared_pairs("two", 12)
     added = old | compared_pairs("mine", 12)
     assert len(old) == 132
     assert len(added) == 198
-    assert said("benchmark_comparisons", columns, old, added) == []
+    assert changed_rows("benchmark_comparisons", columns, old, added) == []
     fewer = compared_pairs("one", 12) | compared_pairs("two", 9) | compared_pairs("mine", 12)
-    held = said("benchmark_comparisons", columns, old, fewer)
+    held = changed_rows("benchmark_comparisons", columns, old, fewer)
     assert "benchmark_comparisons, data set two: 66 rows became 36 (−45%)" in held
     assert "benchmark_comparisons: 132 rows became 102 (−23%)" in held
     without = compared_pairs("one", 12) | compared_pairs("mine", 12)
-    assert said("benchmark_comparisons", columns, old, without) == [
+    assert changed_rows("benchmark_comparisons", columns, old, without) == [
         "benchmark_comparisons, data set two: all 66 rows are gone"
     ]
 
 
-def test_what_a_new_space_is_compared_with_is_explained_by_it(said):
+def test_what_a_new_space_is_compared_with_is_explained_by_it(changed_rows):
     columns = "task representation other dataset"
     old, new = compared_pairs("one", 8), compared_pairs("one", 8, others=8)
     assert len(new) > 1.25 * len(old)
-    assert said("benchmark_comparisons", columns, old, new) == []
+    assert changed_rows("benchmark_comparisons", columns, old, new) == []
 
 
 def confused(*labels: str) -> dict[tuple[str, ...], int]:
@@ -148,53 +148,53 @@ def confused(*labels: str) -> dict[tuple[str, ...], int]:
     return {("t", "d", "s", truth, predicted): 1 for truth in labels for predicted in labels}
 
 
-def test_a_label_may_be_new_and_may_go_but_takes_no_data_set_with_it(said):
+def test_a_label_may_be_new_and_may_go_but_takes_no_data_set_with_it(changed_rows):
     columns = "task dataset representation truth predicted"
     old = confused(*"abcdefgh")
-    assert said("benchmark_confusions", columns, old, confused(*"abcdefghijklmn")) == []
-    assert said("benchmark_confusions", columns, old, confused(*"abcdefgh"[:-1], "H")) == [
+    assert changed_rows("benchmark_confusions", columns, old, confused(*"abcdefghijklmn")) == []
+    assert changed_rows("benchmark_confusions", columns, old, confused(*"abcdefgh"[:-1], "H")) == [
         "benchmark_confusions, data set d: 64 rows became 49 (−23%)"
     ]
 
 
-def test_a_partition_that_is_gone_is_held_however_small_beside_the_others(said):
+def test_a_partition_that_is_gone_is_held_however_small_beside_the_others(changed_rows):
     columns = "collection_id space method"
     old = {(c, s, "outside"): 1 for s in "pqrstu" for c in ("a", "b", "c", "d", "e", "f")}
     new = {key: n for key, n in old.items() if key != ("a", "p", "outside")}
-    assert said("embedding_origins", columns, old, new) == [
+    assert changed_rows("embedding_origins", columns, old, new) == [
         "embedding_origins, partition a/p: its only row is gone"
     ]
     added = old | {("g", "p", "outside"): 1} | {(c, "new", "outside"): 1 for c in "abcdefg"}
-    assert said("embedding_origins", columns, old, added) == []
+    assert changed_rows("embedding_origins", columns, old, added) == []
 
 
-def test_old_spaces_in_further_old_collections_are_new_partitions(said):
+def test_old_spaces_in_further_old_collections_are_new_partitions(changed_rows):
     columns = "collection_id space method"
     old = {("a", s, "outside"): 1 for s in map(str, range(20))} | {("b", "1", "outside"): 1}
     every = {(c, s, "outside"): 1 for c in "ab" for s in map(str, range(20))}
-    assert said("embedding_origins", columns, old, every) == []
+    assert changed_rows("embedding_origins", columns, old, every) == []
 
 
-def test_less_that_is_missing_is_no_loss_and_more_of_it_is_held(said):
+def test_less_that_is_missing_is_no_loss_and_more_of_it_is_held(changed_rows):
     before = {("a",): 40, ("b",): 3}
-    assert said("quarantine", "collection_id", before, {("a",): 12}) == []
-    assert said("quarantine", "collection_id", before, {("a",): 400, ("b",): 3}) == [
+    assert changed_rows("quarantine", "collection_id", before, {("a",): 12}) == []
+    assert changed_rows("quarantine", "collection_id", before, {("a",): 400, ("b",): 3}) == [
         "quarantine, collection a: 40 rows became 400 (+900%)",
         "quarantine: 43 rows became 403 (+837%)",
     ]
 
 
-def test_payments_only_ever_grow(said):
+def test_payments_only_ever_grow(changed_rows):
     paid = {(f"p{number}",): 1 for number in range(30)}
     more = paid | {(f"q{number}",): 1 for number in range(90)}
-    assert said("embedding_ledger", "receipt_id", paid, more) == []
-    assert said("embedding_ledger", "receipt_id", more, paid) == [
+    assert changed_rows("embedding_ledger", "receipt_id", paid, more) == []
+    assert changed_rows("embedding_ledger", "receipt_id", more, paid) == [
         "embedding_ledger: 120 rows became 30 (−75%)"
     ]
 
 
-def test_a_reference_that_grows_by_half_is_held_as_a_whole(said):
-    assert said("genes", "", {(): 42}, {(): 79}) == ["genes: 42 rows became 79 (+88%)"]
+def test_a_reference_that_grows_by_half_is_held_as_a_whole(changed_rows):
+    assert changed_rows("genes", "", {(): 42}, {(): 79}) == ["genes: 42 rows became 79 (+88%)"]
 
 
 def test_what_the_last_release_did_not_have_is_not_compared(lake: Lake) -> None:

@@ -138,7 +138,7 @@ def test_vectors_of_another_model_carry_a_mark_of_their_own(lake: Lake, tables) 
     assert [part.partition[0] for part in kept["cell_embeddings"].parts] == ["scgpt/xy"]
     assert not kept["unmatched_vectors"].parts
     assert not kept["benchmark_results"].parts
-    assert kept["embedding_origins"].parts, "what was left out is told"
+    assert kept["embedding_origins"].parts, "what was left out is recorded"
     staged = stage(lake, "tests/vectors", tables)
     marks = {file.partition[0]: file.redistributable for file in staged["cell_embeddings"].files}
     assert marks == {"scgpt/x": False, "scgpt/xy": True}

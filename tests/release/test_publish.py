@@ -212,8 +212,8 @@ def proved_by(offered: ReleaseCandidate, name: str, **changed: object) -> Releas
 
 def with_table(offered: ReleaseCandidate, name: str, **part: object) -> ReleaseCandidate:
     """The part's record says something else than what lies in the lake."""
-    (told,) = offered.tables[name].parts
-    tables = {**offered.tables, name: StoredTable(name, (replace(told, **part),))}  # type: ignore[arg-type]
+    (part_of_table,) = offered.tables[name].parts
+    tables = {**offered.tables, name: StoredTable(name, (replace(part_of_table, **part),))}  # type: ignore[arg-type]
     return replace(offered, tables=tables, evidence=passing(tables))
 
 
@@ -239,8 +239,11 @@ REFUSED: dict[str, tuple[Callable[[ReleaseCandidate], ReleaseCandidate], str]] =
         lambda it: proved_by(it, "genes", passed=False, failed=("symbol: 3 are empty",)),
         "genes failed its checks: symbol: 3 are empty",
     ),
-    "other rows than told": (lambda it: with_table(it, "genes", rows=9), "holds 3 rows, 9 were"),
-    "another dimension than told": (
+    "other rows than recorded": (
+        lambda it: with_table(it, "genes", rows=9),
+        "holds 3 rows, 9 were",
+    ),
+    "another dimension than recorded": (
         lambda it: with_table(it, "gene_embeddings", dimension=8),
         "does not have the schema that genept/schema/tables declares",
     ),

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from declared_rows import candidate, declared_rows
 
+from genept.common.errors import StoreError
 from genept.release import gate
+from genept.release.candidate_review import review
 from genept.release.gate import refuse_breaking
 from genept.release.manifest import Manifest
 from genept.release.publish import Releases
@@ -50,7 +52,8 @@ def deprecating(manifest: Manifest, name: str) -> Manifest:
 DROPPED = with_columns(lambda columns: tuple(one for one in columns if one.name != "biotype"))
 RETYPED = with_columns(
     lambda columns: tuple(
-        replace(one, type=pa.int64()) if one.name == "biotype" else one for one in columns
+        replace(column, type=pa.int64()) if column.name == "biotype" else column
+        for column in columns
     )
 )
 OTHER_UNIT = with_columns(
@@ -70,12 +73,36 @@ ADDED = with_columns(lambda columns: (*columns, Column("locus", pa.string(), "Wh
 def test_what_breaks_readers_needs_notice_and_a_major_raise(
     current: Manifest, declared: dict[str, Table]
 ) -> None:
-    with pytest.raises(ReleaseRefusedError, match=r"genes\.biotype .*were not told"):
+    with pytest.raises(ReleaseRefusedError, match=r"genes\.biotype .*were given no notice"):
         refuse_breaking(current, declared, "2.0.0")
-    told = deprecating(current, "biotype")
+    announced = deprecating(current, "biotype")
     with pytest.raises(ReleaseRefusedError, match=r"from 1\.4\.2 to 2\.0\.0 at least"):
-        refuse_breaking(told, declared, "1.5.0")
-    refuse_breaking(told, declared, "2.0.0")
+        refuse_breaking(announced, declared, "1.5.0")
+    refuse_breaking(announced, declared, "2.0.0")
+
+
+def test_an_installation_that_skipped_the_notice_approves_the_table(current: Manifest) -> None:
+    both = {name: table for name, table in DROPPED.items() if name != "gene_names"}
+    for approved in ((), ["genes"]):
+        remedy = r"""GENEPT_APPROVE='\["gene_names", "genes"\]'"""
+        with pytest.raises(ReleaseRefusedError, match=remedy):
+            refuse_breaking(current, both, "2.0.0", approved=approved)
+    refuse_breaking(current, both, "2.0.0", approved=["genes", "gene_names"])
+    with pytest.raises(ReleaseRefusedError, match=r"to 2\.0\.0 at least"):
+        refuse_breaking(current, both, "1.5.0", approved=["genes", "gene_names"])
+
+
+def test_a_table_that_is_no_longer_declared_can_be_approved(
+    lake: Lake, store_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = Releases(lake, store_prefix)
+    releases.publish(candidate(lake))
+    fewer = {name: table for name, table in TABLES.items() if name != "gene_names"}
+    monkeypatch.setattr("genept.release.candidate_review.TABLES", fewer)
+    offered = candidate(lake, first=1)
+    with pytest.raises(StoreError, match="names gossip, and there are no such tables"):
+        review(releases, offered.tables, trusted=["gossip"])
+    assert not review(releases, offered.tables, trusted=["gene_names"]).approved
 
 
 def test_additions_need_a_minor_raise(current: Manifest) -> None:
@@ -91,7 +118,7 @@ def test_tables_come_and_go_by_the_same_rules(current: Manifest) -> None:
     with pytest.raises(ReleaseRefusedError, match=r"table gossip is new: .* to 1\.5\.0"):
         refuse_breaking(current, more, "1.4.2")
     fewer = {name: table for name, table in TABLES.items() if name != "genes"}
-    with pytest.raises(ReleaseRefusedError, match="table genes is gone: .*were not told"):
+    with pytest.raises(ReleaseRefusedError, match="table genes is gone: .*were given no notice"):
         refuse_breaking(current, fewer, "2.0.0")
 
 
@@ -112,7 +139,7 @@ def test_a_release_that_breaks_readers_leaves_the_pointer_alone(
     original = gate.refuse_breaking
     monkeypatch.setattr(
         "genept.release.publish.refuse_breaking",
-        lambda current: original(current, DROPPED, "2.0.0"),
+        lambda current, approved: original(current, DROPPED, "2.0.0", approved=approved),
     )
     with pytest.raises(ReleaseRefusedError, match="genes.biotype is gone"):
         releases.publish(candidate(lake, first=1))
