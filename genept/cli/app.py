@@ -7,20 +7,24 @@ this file, and an analyst's installation, needs no orchestrator.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import partial
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Annotated, Final
 
 import polars as pl
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
-from rich.markup import escape
-from rich.table import Table
 
-from genept.common import Settings, SourceError, StoreError, console, open_console, visible
+from genept.common import (
+    Settings,
+    SourceError,
+    StoreError,
+    console,
+    open_console,
+    plain_table,
+    visible,
+)
 from genept.storage import ROLES, StoreProperty, open_store, properties
 
 if TYPE_CHECKING:
@@ -28,9 +32,9 @@ if TYPE_CHECKING:
 
 SUBJECTS: Final = (
     "genes", "collections", "spaces", "embeddings", "embedders", "sources", "bench", "models",
-    "predict",
+    "predict", "release",
 )  # fmt: skip
-"""Subjects whose commands need the extra `platform`."""
+"""Groups of commands, each in a module of its own."""
 
 SEARCHES: Final = ("search", "neighbours")
 REMEDY: Final = "this needs more than reading does: pip install 'genept-platform[platform]'"
@@ -43,17 +47,6 @@ app = typer.Typer(
 store_app = typer.Typer(no_args_is_help=True, help="The object store.")
 app.add_typer(store_app, name="store")
 answer = open_console()
-
-
-def _add(add: Callable[[], object], *names: str) -> None:
-    """Add commands that need more than reading does, or say what to install to have them."""
-    try:
-        add()
-    except ModuleNotFoundError as error:
-        if _is_ours(error):
-            raise
-        for name in names:
-            _add_remedy(name)
 
 
 def _is_ours(missing: ModuleNotFoundError) -> bool:
@@ -69,17 +62,6 @@ def _add_remedy(name: str) -> None:
         raise StoreError(REMEDY)
 
 
-def _add_subject(name: str) -> None:
-    app.add_typer(import_module(f"genept.cli.{name}_commands").app, name=name)
-
-
-def _add_search() -> None:
-    from genept.cli.search_commands import neighbours, search
-
-    app.command()(search)
-    app.command()(neighbours)
-
-
 def add_commands(wanted: str | None = None) -> None:
     """Import commands and add them to `app`.
 
@@ -90,22 +72,22 @@ def add_commands(wanted: str | None = None) -> None:
         None: all of them, as for the help.
     """
     plugged_in = {point.name: point for point in entry_points(group="genept.commands")}
-    known = {*SUBJECTS, *SEARCHES, *plugged_in, "store", "release", "table"}
-    names = {wanted} if wanted in known else known
-    for subject in SUBJECTS:
-        if subject in names:
-            _add(partial(_add_subject, subject), subject)
-    if "release" in names:
-        from genept.cli.release_commands import app as release_app
-
-        app.add_typer(release_app, name="release")
-    if names & set(SEARCHES):
-        _add(_add_search, *SEARCHES)
-    if "predict" in names:
-        _add(partial(import_module, "genept.cli.predict_drugs_commands"))  # a command of `predict`
-    for name, point in plugged_in.items():
-        if name in names:
-            _add(partial(_plug_in, point), name)
+    names = (*SUBJECTS, *SEARCHES, *plugged_in)
+    is_known = wanted in {*names, "store", "table"}
+    for name in names:
+        if is_known and name != wanted:
+            continue
+        try:
+            if name in SUBJECTS:
+                app.add_typer(import_module(f"genept.cli.{name}_commands").app, name=name)
+            elif name in SEARCHES:
+                app.command()(getattr(import_module("genept.cli.search_commands"), name))
+            else:
+                app.command(name)(plugged_in[name].load())
+        except ModuleNotFoundError as error:
+            if _is_ours(error):
+                raise
+            _add_remedy(name)
 
 
 def main() -> None:
@@ -126,10 +108,6 @@ def main() -> None:
         sys.exit(1)
 
 
-def _plug_in(point: EntryPoint) -> None:
-    app.command(point.name)(point.load())
-
-
 def _embedded() -> EmbeddedStore:
     from genept.storage.embedded import EmbeddedStore
 
@@ -143,7 +121,7 @@ def _embedded() -> EmbeddedStore:
 
 @store_app.command()
 def start() -> None:
-    """Start the store, or find it running."""
+    """Start the store unless it runs."""
     endpoint = _embedded().ensure()
     answer.print(f"running at {endpoint.url}")
 
@@ -156,34 +134,33 @@ def stop() -> None:
 
 @store_app.command()
 def status() -> None:
-    """Say whether the store runs, where, and how much it holds."""
-    found = _embedded().status()
-    if not found.running:
-        answer.print(f"not running; its data is under {found.data}", soft_wrap=True)
+    """Print whether the store runs, its address, and how much it holds."""
+    server = _embedded().status()
+    if not server.running:
+        answer.print(f"not running; its data is under {server.data}", soft_wrap=True)
         return
-    held = sum(file.stat().st_size for file in found.data.rglob("*") if file.is_file())
-    answer.print(f"running at {found.url} since {found.since:%Y-%m-%d %H:%M} UTC, pid {found.pid}")
-    answer.print(f"holds {held / 1e6:,.0f} MB under {found.data}", soft_wrap=True)
+    size = sum(file.stat().st_size for file in server.data.rglob("*") if file.is_file())
+    answer.print(
+        f"running at {server.url} since {server.since:%Y-%m-%d %H:%M} UTC, pid {server.pid}"
+    )
+    answer.print(f"holds {size / 1e6:,.0f} MB under {server.data}", soft_wrap=True)
 
 
 @store_app.command()
 def check() -> None:
-    """Ask the store, embedded or not, for everything that publishing builds on."""
+    """Test the store, embedded or not, for every property that publishing requires."""
     settings = Settings()
     store = open_store(settings, "writer", asked=False)
-    found = properties(store, settings.product)
+    tested = properties(store, settings.product)
     if settings.s3_endpoint is None:
         opened = ", ".join(_embedded().open_ports())
-        found.append(StoreProperty("lets nobody in without keys", not opened, opened))
+        tested.append(StoreProperty("refuses every client without keys", not opened, opened))
     answer.print(f"{store.where}:", soft_wrap=True)
-    for asked in found:
-        answer.print(
-            f"  {'yes' if asked.holds else 'NO '}  {asked.name}"
-            + (f": {asked.seen}" if asked.seen else ""),
-            soft_wrap=True,
-            markup=False,
-        )
-    if not all(asked.holds for asked in found):
+    for quality in tested:
+        line = f"  {'yes' if quality.holds else 'NO '}  {quality.name}"
+        seen = f": {quality.seen}" if quality.seen else ""
+        answer.print(line + seen, soft_wrap=True, markup=False)
+    if not all(quality.holds for quality in tested):
         raise typer.Exit(1)
 
 
@@ -194,9 +171,9 @@ def keys(
     """Print the keys of a role, as shell assignments: for R and other readers."""
     if role not in ROLES:
         raise StoreError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
-    found = _embedded().ensure().keys(role)
-    typer.echo(f"AWS_ACCESS_KEY_ID={found.access_key}")
-    typer.echo(f"AWS_SECRET_ACCESS_KEY={found.secret_key}")
+    pair = _embedded().ensure().keys(role)
+    typer.echo(f"AWS_ACCESS_KEY_ID={pair.access_key}")
+    typer.echo(f"AWS_SECRET_ACCESS_KEY={pair.secret_key}")
 
 
 @app.command("table")
@@ -216,13 +193,16 @@ def show_table(
     answer.print(
         f"{released.rows:,} rows in {len(released.files)} files; key: {', '.join(released.key)}\n"
     )
-    columns = Table("column", "type", "unit", "meaning", box=None)
-    for column in released.columns:
-        meaning = column.meaning
-        if column.allowed:
-            meaning += f" One of: {', '.join(column.allowed)}."
-        columns.add_row(column.name, escape(column.type), column.unit or "", escape(meaning))
-    answer.print(columns)
+    columns = (
+        (
+            column.name,
+            column.type,
+            column.unit or "",
+            column.meaning + (f" One of: {', '.join(column.allowed)}." if column.allowed else ""),
+        )
+        for column in released.columns
+    )
+    answer.print(plain_table("column", "type", "unit", "meaning", rows=columns))
     typer.echo(f"\n{known.address(manifest.release_id, released.files[0].path)}")
     with pl.Config(tbl_cols=20, tbl_hide_dataframe_shape=True, fmt_str_lengths=40):
         typer.echo(visible(str(head)))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from genept.benchmarks import (
@@ -23,7 +22,7 @@ from genept.benchmarks import (
 )
 from genept.benchmarks.tasks import TASKS, SpaceVectors, companions
 from genept.client import Platform, load_table, resolve
-from genept.common import Settings, StoreError, console, open_console
+from genept.common import Settings, StoreError, console, open_console, plain_table
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.nomenclature import build_genes
 from genept.storage import Part
@@ -39,11 +38,14 @@ answer = open_console()
 @app.command()
 def tasks() -> None:
     """List the tasks on genes, with their labels and the metric that ranks them."""
-    table = Table("task", "labels", "ranked by", "question", box=None)
-    for task in TASKS.values():
-        decided = f"{task.metrics[0]}, {task.model}, {task.clean}"
-        table.add_row(task.id, task.dataset, decided, task.title)
-    answer.print(table)
+    rows = (
+        (task.id, task.dataset, f"{task.metrics[0]}, {task.model}, {task.clean}", task.title)
+        for task in TASKS.values()
+    )
+    answer.print(plain_table("task", "labels", "ranked by", "question", rows=rows))
+
+
+Words = Annotated[bool, typer.Option(help="Also print which differences are significant.")]
 
 
 @app.command()
@@ -53,9 +55,7 @@ def run(
     together: Annotated[
         bool, typer.Option(help="Also score an ensemble of all spaces, across recipes.")
     ] = False,
-    words: Annotated[
-        bool, typer.Option(help="Also print which differences are significant.")
-    ] = False,
+    words: Words = False,
 ) -> None:
     """Run tasks on spaces; results of earlier runs on the same inputs are reused."""
     platform = Platform(Settings())
@@ -79,12 +79,12 @@ def run(
             progress.update(bar, description=what, completed=share)
 
         entrants, costs = _entrants(platform, genes, spaces, advance)
-        made, remarks = run_tasks(
+        parts, remarks = run_tasks(
             platform.lake, labels, entrants, tasks=chosen, together=together, further=costs,
             advance=advance,
         )  # fmt: skip
         advance("done", 1.0)
-    results = [part for part in made if part.table == "benchmark_results"]
+    results = [part for part in parts if part.table == "benchmark_results"]
     for what, n in counted.items():
         if what.split("/")[0] in chosen and not what.endswith("/scored"):
             answer.print(f"{what.replace('/', ': ')}: {n:,} rows")
@@ -94,7 +94,7 @@ def run(
         raise StoreError("nothing was scored: see above; `genept sources fetch` has the labels")
     _print(platform.lake.read(results))
     if words:
-        compared = [part for part in made if part.table == "benchmark_comparisons"]
+        compared = [part for part in parts if part.table == "benchmark_comparisons"]
         _say(in_words(platform.lake.read(compared)))
 
 
@@ -120,17 +120,12 @@ def _entrants(
 @app.command()
 def show(
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
-    words: Annotated[
-        bool, typer.Option(help="Also print which differences are significant.")
-    ] = False,
+    words: Words = False,
 ) -> None:
     """Show the leaderboard of a release: spaces by tasks, those below a control in red."""
     samples = sample_tasks(load_table("model_evaluations", release=release).collect())
-    _print(
-        pl.concat(
-            [load_table("benchmark_results", release=release).collect(), samples], how="diagonal"
-        )
-    )
+    results = load_table("benchmark_results", release=release).collect()
+    _print(pl.concat([results, samples], how="diagonal"))
     if words:
         _say(in_words(load_table("benchmark_comparisons", release=release).collect()))
 
@@ -164,18 +159,20 @@ def _print(results: pl.DataFrame) -> None:
     """One table per task: what decides first, best first; then the literature's procedures."""
     decided = beside_controls(results.filter(pl.col("ci_low").is_not_null()))
     for rows in decided.partition_by(OF_SCORE, maintain_order=True):
-        title = " · ".join(map(str, rows.select(OF_SCORE).row(0)))
-        table = Table("representation", "score", "95 %", "n", "", box=None, title=title)
+        ranked = rows.sort("value", descending=True).iter_rows(named=True)
+        table = plain_table("representation", "score", "95 %", "n", "", rows=map(_cells, ranked))
+        table.title = " · ".join(map(str, rows.select(OF_SCORE).row(0)))
         table.title_justify = "left"
-        for row in rows.sort("value", descending=True).iter_rows(named=True):
-            style = "dim" if row["is_control"] else "red" if row["is_below"] else "green"
-            table.add_row(
-                Text(row["representation"], style=style),
-                f"{row['value']:.3f}",
-                f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
-                f"{row['n']:,}",
-                "control" if row["is_control"] else f"below {row['best_control']}"
-                if row["is_below"] else "",
-            )  # fmt: skip
         answer.print(table)
         answer.print()
+
+
+def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
+    style, remark = "green", ""
+    if row["is_control"]:
+        style, remark = "dim", "control"
+    elif row["is_below"]:
+        style, remark = "red", f"below {row['best_control']}"
+    interval = f"{row['ci_low']:.3f} to {row['ci_high']:.3f}"
+    name = Text(row["representation"], style=style)
+    return name, f"{row['value']:.3f}", interval, f"{row['n']:,}", remark

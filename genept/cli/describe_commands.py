@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from genept.common import Settings, SourceError, console, open_console
+from genept.common import Settings, SourceError, console, open_console, plain_table
 from genept.nomenclature import Nomenclature
 from genept.text.descriptions import (
     Composed,
@@ -57,10 +57,10 @@ def describe(
     genes = platform.reference.published
     with console.status("reading what is known"):
         knowledge = platform.knowledge.read(genes, chosen.part_names)
-        found = next(gene_parts(knowledge, chosen, meaning.ensembl_gene_id), None)
-    if found is None:
+        known = next(gene_parts(knowledge, chosen, meaning.ensembl_gene_id), None)
+    if known is None:
         raise SourceError(f"{meaning.ensembl_gene_id} is not in the published reference")
-    row, parts = found
+    row, parts = known
     length = Lengths(counting(chosen.counted_in, lambda: platform.minilm.count_tokens))
     composed = compose(chosen, [masked(part, chosen, row) for part in parts], length)
     answer.print(
@@ -69,7 +69,9 @@ def describe(
     if row["biotype"] not in chosen.biotypes:
         answer.print(f"[yellow]the recipe describes {', '.join(chosen.biotypes)} only[/]")
     answer.print()
-    answer.print(_coloured(composed) or "[yellow]nothing is known of it that the recipe tells[/]")
+    answer.print(
+        _coloured(composed) or "[yellow]nothing that the recipe uses is known of this gene[/]"
+    )
     answer.print(
         f"\n{composed.n_tokens} of {chosen.max_tokens} tokens "
         f"({counted_by(chosen.counted_in)}), recipe {chosen.id}"
@@ -98,25 +100,20 @@ def recipes() -> None:
 
 
 def _platform() -> Platform:
-    from genept.client import (
-        Platform,  # heavy, and the other commands of `genes` need less
-    )
+    from genept.client import Platform  # heavy, and the other commands of `genes` need less
 
     return Platform(Settings())
 
 
 def _recipe(platform: Platform, name: str) -> Recipe:
-    found = platform.recipes.get(name)
-    if found is None:
+    recipe = platform.recipes.get(name)
+    if recipe is None:
         raise SourceError(f"no recipe {name!r}; there are {', '.join(platform.recipes)}")
-    if reason := platform.knowledge.unavailable(found):
-        available = [
-            one.id for one in platform.recipes.values() if not platform.knowledge.unavailable(one)
-        ]
-        raise SourceError(
-            f"recipe {name!r} is not available: {reason}. Available: {', '.join(available)}"
-        )
-    return found
+    unavailable = platform.knowledge.unavailable
+    if reason := unavailable(recipe):
+        others = ", ".join(id_ for id_, known in platform.recipes.items() if not unavailable(known))
+        raise SourceError(f"recipe {name!r} is not available: {reason}. Available: {others}")
+    return recipe
 
 
 def _coloured(composed: Composed) -> Text:
@@ -129,16 +126,17 @@ def _coloured(composed: Composed) -> Text:
 
 
 def _table(platform: Platform, recipe: Recipe, composed: Composed) -> Table:
-    table = Table("part", "in text", "known", "source release", "remark", box=None)
-    for part in composed.parts:
-        table.add_row(
+    rows = (
+        (
             Text(part.use.label, style=COLOURS[part.part]),
             str(part.kept),
             str(part.known),
             part.release,
             _remark(platform, recipe, part),
         )
-    return table
+        for part in composed.parts
+    )
+    return plain_table("part", "in text", "known", "source release", "remark", rows=rows)
 
 
 def _remark(platform: Platform, recipe: Recipe, part: PartOfText) -> str:

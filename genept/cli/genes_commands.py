@@ -11,11 +11,10 @@ from typing import Annotated, BinaryIO
 import polars as pl
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from genept.cli.describe_commands import describe, recipes
 from genept.client import Installation, load_table, open_releases
-from genept.common import Settings, open_console, progress_bar, without_formulas
+from genept.common import Settings, open_console, plain_table, progress_bar, without_formulas
 from genept.datasources.readers import Allowance, limited_gene_names
 from genept.nomenclature import (
     MappingResult,
@@ -50,7 +49,7 @@ def map_file(
     output: Annotated[Path | None, typer.Option(help="Where to write; else beside FILE.")] = None,
     reference: ReferenceName = "starter",
 ) -> None:
-    """Map the gene names of FILE, write the mapping as CSV, and sum it up."""
+    """Map the gene names of FILE, write the mapping as CSV, and print a summary."""
     nomenclature = _nomenclature(reference)
     target = output or file.with_name(f"{file.name}.mapping.csv")
     tally = _Tally()
@@ -77,7 +76,7 @@ def explain(
     names: Annotated[list[str], typer.Argument(help="Symbols or ids.")],
     reference: ReferenceName = "starter",
 ) -> None:
-    """Say what each name means, why, and according to which source."""
+    """Print what each name means, and the source that says so."""
     nomenclature = _nomenclature(reference)
     for name in names:
         meaning = nomenclature.map_name(name)
@@ -95,16 +94,13 @@ def diff(
     after: Annotated[str, typer.Argument(help="`starter`, or files separated by commas.")],
     output: Annotated[Path | None, typer.Option(help="Write all changes here, as CSV.")] = None,
 ) -> None:
-    """Compare two references: renamed, merged, lost and moved genes, and whom it concerns."""
+    """Compare two references: which genes changed, and which collections they are in."""
     changes = reference_differences(_reference(before).genes, _reference(after).genes)
-    counts = Table("change", "genes", "such as", box=None)
-    for part in changes.partition_by("change"):
-        counts.add_row(
-            part["change"][0],
-            f"{part.height:,}",
-            "; ".join(map(_change, part.head(3).iter_rows(named=True))),
-        )
-    answer.print(counts)
+    counts = (
+        (rows["change"][0], f"{rows.height:,}", "; ".join(map(_change, rows.head(3).to_dicts())))
+        for rows in changes.partition_by("change")
+    )
+    answer.print(plain_table("change", "genes", "such as", rows=counts))
     if output is not None:
         with _replacing(output) as file:
             without_formulas(changes).write_csv(file)
@@ -135,16 +131,13 @@ def _released_here() -> bool:
 
 def _print_touched(changes: pl.DataFrame) -> None:
     touched = touched_collections(changes, load_table("gene_mapping").collect())
-    table = Table("collection", "change", "inputs", "of its expression", box=None)
-    for row in touched.iter_rows(named=True):
-        table.add_row(
-            row["collection_id"],
-            row["change"],
-            f"{row['n_inputs']:,}",
-            f"{row['expression_share']:.3%}",
-        )
-    answer.print("\nCollections of the current release that it concerns:")
-    answer.print(table)
+    columns = ("collection_id", "change", "n_inputs", "expression_share")
+    rows = (
+        (collection, change, f"{n:,}", f"{share:.3%}")
+        for collection, change, n, share in touched.select(columns).iter_rows()
+    )
+    answer.print("\nCollections of the current release with such genes:")
+    answer.print(plain_table("collection", "change", "inputs", "of its expression", rows=rows))
 
 
 class _Tally:
@@ -162,17 +155,16 @@ class _Tally:
         for outcome, n in result.summary().iter_rows():
             self._counts[outcome] += n
             if len(self._examples[outcome]) < 4:
-                found = result.rows.filter(pl.col("outcome") == outcome)["input_id"].head(50)
-                self._examples[outcome] = list(dict.fromkeys([*self._examples[outcome], *found]))[
-                    :4
-                ]
+                names = result.rows.filter(pl.col("outcome") == outcome)["input_id"].head(50)
+                distinct = dict.fromkeys([*self._examples[outcome], *names])
+                self._examples[outcome] = list(distinct)[:4]
 
     def print(self) -> None:
-        table = Table("outcome", "names", "", "such as", box=None)
-        for outcome, n in self._counts.most_common():
-            examples = escape(", ".join(self._examples[outcome]))
-            table.add_row(outcome, f"{n:,}", f"{n / self.n:.1%}", examples)
-        answer.print(table)
+        rows = (
+            (outcome, f"{n:,}", f"{n / self.n:.1%}", ", ".join(self._examples[outcome]))
+            for outcome, n in self._counts.most_common()
+        )
+        answer.print(plain_table("outcome", "names", "", "such as", rows=rows))
         unmapped = self.n - self.n_mapped - self.n_ambiguous
         answer.print(
             f"{self.n_mapped:,} mapped, {self.n_ambiguous:,} ambiguous, {unmapped:,} without a gene"
@@ -183,7 +175,7 @@ def _change(row: dict[str, str | None]) -> str:
     before, after = row["symbol_before"] or "", row["symbol_after"] or ""
     if before == after:
         before, after = f"{before} {row['ensembl_before'] or '–'}", row["ensembl_after"] or "–"
-    return escape(" → ".join(filter(None, (before, after))))
+    return " → ".join(filter(None, (before, after)))
 
 
 def _reference(name: str) -> Reference:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import typer
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from genept.client import Platform
-from genept.common import Settings, StoreError, open_console, visible
+from genept.common import Settings, StoreError, open_console, plain_table, visible
 from genept.models import ModelRegistry
 
 app = typer.Typer(no_args_is_help=True, help="Trained models: champions, candidates, the gate.")
@@ -26,25 +25,22 @@ Version = Annotated[
 def list_models() -> None:
     """List every model: its champion, its versions, and how good the champion is."""
     registry = _registry()
-    table = Table("model", "champion", "since", "versions", "balanced accuracy (holdout)", box=None)
+    rows = []
     for model in registry.names():
         pointer, _ = registry.pointer(model)
-        versions = len(registry.versions(model))
+        versions = str(len(registry.versions(model)))
         if pointer is None:
-            table.add_row(model, "none yet", "", str(versions), "")
+            rows.append((model, "none yet", "", versions, ""))
             continue
         evidence = registry.evidence(registry.manifest(model, pointer.champion.version))
         score = evidence.scores["balanced_accuracy"]
-        table.add_row(
-            model,
-            pointer.champion.version[:12],
-            pointer.swapped_at,
-            str(versions),
-            f"{score.value:.3f} (n = {score.n})",
-        )
-    if not table.row_count:
+        accuracy = f"{score.value:.3f} (n = {score.n})"
+        champion = pointer.champion.version[:12]
+        rows.append((model, champion, pointer.swapped_at, versions, accuracy))
+    if not rows:
         raise StoreError("no model was trained yet: `genept run` trains them")
-    open_console(width=WIDTH).print(table)
+    headers = ("model", "champion", "since", "versions", "balanced accuracy (holdout)")
+    open_console(width=WIDTH).print(plain_table(*headers, rows=rows))
 
 
 @app.command()
@@ -54,29 +50,31 @@ def show(model: Model, version: Version = "") -> None:
     manifest = registry.manifest(model, _version(registry, model, version))
     typer.echo(visible(registry.card(manifest)))
     pointer, _ = registry.pointer(model)
-    order = [one.version for one in pointer.models] if pointer else []
-    for one in sorted(registry.versions(model), key=lambda v: (v not in order, v)):
+    order = [champion.version for champion in pointer.models] if pointer else []
+    for known in sorted(registry.versions(model), key=lambda v: (v not in order, v)):
         place = "never promoted"
-        if one in order:
-            place = "champion" if one == order[0] else f"champion before, {order.index(one)} back"
-        answer.print(f"{one[:12]}  {place}")
+        if known in order:
+            back = order.index(known)
+            place = f"champion before, {back} back" if back else "champion"
+        answer.print(f"{known[:12]}  {place}")
 
 
 @app.command()
 def explain(model: Model, version: Version = "") -> None:
-    """Print what each point of the gate found about a version, and on what evidence."""
+    """Print the verdict of each point of the gate on a version, with its evidence."""
     registry = _registry()
     chosen = _version(registry, model, version)
     verdicts = registry.verdicts(model, chosen)
     if verdicts is None:
-        raise StoreError(f"the gate was not asked about {model} {chosen[:12]}: run `genept run`")
-    table = Table("", "point", "verdict", "evidence", box=None)
+        raise StoreError(f"the gate has not judged {model} {chosen[:12]}: run `genept run`")
     colours = {"pass": "green", "refuse": "red", "wait": "yellow"}
-    for one in verdicts.points:
-        verdict = f"[{colours[one.outcome]}]{one.outcome}[/]"
-        table.add_row(str(one.point), one.name, verdict, escape(one.evidence))
-    answer.print(f"{model} {chosen[:12]}, beside {(verdicts.champion_version or 'nobody')[:12]}")
-    answer.print(table)
+    rows = (
+        (str(point.point), point.name, Text(point.outcome, colours[point.outcome]), point.evidence)
+        for point in verdicts.points
+    )
+    champion = (verdicts.champion_version or "none")[:12]
+    answer.print(f"{model} {chosen[:12]}, compared with champion {champion}")
+    answer.print(plain_table("", "point", "verdict", "evidence", rows=rows))
 
 
 @app.command()
@@ -90,10 +88,10 @@ def promote(
     chosen = _version(registry, model, version)
     verdicts = registry.verdicts(model, chosen)
     if verdicts is None or verdicts.refused:
-        names = ", ".join(one.name for one in verdicts.refused) if verdicts else "not asked yet"
+        points = [point.name for point in verdicts.refused] if verdicts else ["not judged yet"]
         raise StoreError(
-            f"the gate refuses {model} {chosen[:12]}: {names}; see `genept models explain {model} "
-            f"--version {chosen[:12]}`"
+            f"the gate refuses {model} {chosen[:12]}: {', '.join(points)}; see "
+            f"`genept models explain {model} --version {chosen[:12]}`"
         )
     manifest = registry.manifest(model, chosen)
     registry.load(manifest)
@@ -122,8 +120,8 @@ def _version(registry: ModelRegistry, model: str, start: str) -> str:
     pointer, _ = registry.pointer(model)
     if not start and pointer is not None:
         return pointer.champion.version
-    found = [one for one in versions if one.startswith(start)]
-    if len(found) != 1:
-        listed = ", ".join(one[:12] for one in versions)
-        raise StoreError(f"{len(found)} versions of {model} start with {start!r}: {listed}")
-    return found[0]
+    matches = [version for version in versions if version.startswith(start)]
+    if len(matches) != 1:
+        listed = ", ".join(version[:12] for version in versions)
+        raise StoreError(f"{len(matches)} versions of {model} start with {start!r}: {listed}")
+    return matches[0]

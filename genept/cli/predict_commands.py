@@ -1,12 +1,12 @@
-"""`genept predict …`: what the champions say of samples of your own.
+"""`genept predict …`: predictions of the champions for samples of your own.
 
-Drug response is a command of the same group, in a module of its own.
+How a model predicts is in `genept.models`.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,26 +14,40 @@ import numpy as np
 import polars as pl
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from genept.client import Platform, load_embeddings
 from genept.collections import typed_options, validated_sidecar
-from genept.common import Settings, StoreError, console, open_console, without_formulas
+from genept.common import (
+    Settings,
+    StoreError,
+    console,
+    open_console,
+    plain_table,
+    without_formulas,
+)
 from genept.models import (
     LIMITS,
     Features,
     ModelRegistry,
-    OtherUnitError,
     Served,
     UserSamples,
     diagnose,
     read_user_samples_limited,
 )
-from genept.models.drug_response import is_drug_model
+from genept.models.drug_response import PREFIX, is_drug_model, predict_drugs
 
 app = typer.Typer(no_args_is_help=True)
 answer = open_console(soft_wrap=True)
 SHOWN: Final = 20
+"""Samples whose diagnosis is printed."""
+
+SHOWN_DRUGS: Final = 5
+"""Samples whose drug responses are printed."""
+
+NOT_FOR_PEOPLE: Final = (
+    "Research use: learnt on cell lines; not for choosing a treatment, nor for any decision about "
+    "people."
+)
 
 File = Annotated[
     Path,
@@ -66,31 +80,87 @@ def diagnosis(
     option: Options = None,
     out: Out = None,
 ) -> None:
-    """Read the diagnosis of each sample in FILE; abstain where the model cannot know."""
+    """Predict the diagnosis of each sample in FILE, or abstain."""
     platform = Platform(Settings())
     known = [name for name in platform.models.names() if not is_drug_model(name)]
     served = champions(platform.models, known, task or [], "this installation")
     own = read_file(platform, file, unit, option or ())
+
+    def predict(model: Served) -> pl.DataFrame:
+        rows = diagnose(model, own.samples, released_vectors)
+        _print_diagnoses(model, rows)
+        return rows
+
+    _predict(served, predict, file, out, LIMITS[0])
+
+
+@app.command()
+def drugs(
+    file: File,
+    screen: Annotated[
+        list[str] | None,
+        typer.Option(help="A screen, such as gdsc; by default every one that has a champion."),
+    ] = None,
+    top: Annotated[int, typer.Option(help="Drugs to show of each sample.", min=1)] = 10,
+    drug: Annotated[list[str] | None, typer.Option(help="Only these drugs.")] = None,
+    unit: Unit = None,
+    option: Options = None,
+    out: Out = None,
+) -> None:
+    """Predict the response of each sample in FILE to each drug, with an interval; or abstain.
+
+    Shown first are the drugs to which a sample is more sensitive than the drug's mean says.
+    """
+    platform = Platform(Settings())
+    known = [name for name in platform.models.names() if is_drug_model(name)]
+    wanted = [f"{PREFIX}{name.removeprefix(PREFIX)}" for name in screen or []]
+    served = champions(platform.models, known, wanted, "a drug screen")
+    own = read_file(platform, file, unit, option or ())
+
+    def predict(model: Served) -> pl.DataFrame:
+        rows = predict_drugs(model, own.samples, released_vectors)
+        rows = _only(rows, drug) if drug else rows
+        _print_responses(model, rows, top)
+        return rows
+
+    _predict(served, predict, file, out, NOT_FOR_PEOPLE)
+
+
+def _predict(
+    served: Sequence[Served],
+    predict: Callable[[Served], pl.DataFrame],
+    file: Path,
+    out: Path | None,
+    notice: str,
+) -> None:
+    """Predict and print with each model that can read the file; write all rows to `out`."""
     tables = []
-    for one in served:
+    for model in served:
+        manifest = model.manifest
         try:
-            found = diagnose(one, own.samples, released_vectors)
-        except OtherUnitError as error:
-            answer.print(f"[bold]{one.manifest.model}[/] was not asked: {escape(str(error))}")
+            rows = predict(model)
+        except ValueError as error:
+            answer.print(f"[bold]{manifest.model}[/] cannot predict: {escape(str(error))}")
             continue
-        version = one.manifest.version
-        tables.append(found.select(
-            pl.lit(one.manifest.model).alias("model"),
-            pl.lit(version).alias("model_version"),
-            pl.all(),
-        ))  # fmt: skip
-        print_diagnoses(one, found)
+        named = (
+            pl.lit(manifest.model).alias("model"),
+            pl.lit(manifest.version).alias("model_version"),
+        )
+        tables.append(rows.select(*named, pl.all()))
     if not tables:
-        raise StoreError(f"no model could be asked about {file.name}")
-    answer.print(f"[dim]{LIMITS[0]}[/]")
+        raise StoreError(f"no model could predict {file.name}")
+    answer.print(f"[dim]{notice}[/]")
     if out is not None:
         write_table(pl.concat(tables), out)
         answer.print(f"written to {out}")
+
+
+def _only(rows: pl.DataFrame, drugs: list[str]) -> pl.DataFrame:
+    learnt = set(rows["drug_id"])
+    if unknown := sorted(set(drugs) - learnt):
+        listed = ", ".join(sorted(learnt)[:SHOWN_DRUGS])
+        raise StoreError(f"no response to {unknown[0]!r} was learnt; there are {listed}, …")
+    return rows.filter(pl.col("drug_id").is_in(drugs))
 
 
 def champions(
@@ -112,8 +182,8 @@ def champions(
         raise StoreError(
             f"there is no model {unknown[0]!r}; there are {', '.join(names) or 'none'}"
         )
-    found = [registry.champion(name) for name in wanted or names]
-    served = [Served.of(registry, manifest) for manifest in found if manifest is not None]
+    manifests = [registry.champion(name) for name in wanted or names]
+    served = [Served.of(registry, manifest) for manifest in manifests if manifest is not None]
     if not served:
         raise StoreError(
             f"no model of {', '.join(wanted or names) or whole} is champion yet: see "
@@ -125,7 +195,7 @@ def champions(
 def read_file(
     platform: Platform, file: Path, unit: str | None, options: Sequence[str]
 ) -> UserSamples:
-    """Read a file of samples, and say what was seen."""
+    """Read a file of samples, and print what was detected."""
     values = {"id": "own-samples", "kind": "bulk", "options": typed_options(options)}
     sidecar = validated_sidecar(values | ({"unit": unit} if unit else {}), "the command line")
     with console.status(f"reading {file.name}"):
@@ -147,35 +217,64 @@ def released_vectors(space: str) -> tuple[list[str], Features]:
     return ids.tolist(), np.asarray(matrix)
 
 
-def print_diagnoses(served: Served, found: pl.DataFrame) -> None:
-    """The first rows as a table, and how many were answered."""
+def _print_diagnoses(served: Served, rows: pl.DataFrame) -> None:
+    """The first rows as a table, and how many have a prediction."""
     manifest = served.manifest
     answer.print(
         f"\n[bold]{manifest.model}[/] {manifest.version[:12]} reads {manifest.label}: "
-        f"{', '.join(manifest.classes)}; {found['genes_measured'][0]:.0%} of its genes are there"
+        f"{', '.join(manifest.classes)}; {rows['genes_measured'][0]:.0%} of its genes are there"
     )
-    reasons = found["reason"].unique().to_list()
-    if len(reasons) == 1 and found["abstained"].all():
-        answer.print(f"it abstains from all {found.height:,} samples: {reasons[0]}")
+    reasons = rows["reason"].unique().to_list()
+    if len(reasons) == 1 and rows["abstained"].all():
+        answer.print(f"it abstains from all {rows.height:,} samples: {reasons[0]}")
         return
-    table = Table("sample", "prediction", "probability", "distance", "", box=None)
+    shown = (
+        (
+            row["observation_id"],
+            "–" if row["abstained"] else row["prediction"],
+            f"{row['probability']:.3f}",
+            f"{row['distance']:.2f}",
+            f"abstains: {row['reason']}" if row["abstained"] else "",
+        )
+        for row in rows.head(SHOWN).iter_rows(named=True)
+    )
+    table = plain_table("sample", "prediction", "probability", "distance", "", rows=shown)
     table.columns[0].no_wrap = True
-    for row in found.head(SHOWN).iter_rows(named=True):
-        said = "–" if row["abstained"] else row["prediction"]
-        why = f"abstains: {row['reason']}" if row["abstained"] else ""
-        table.add_row(
-            escape(row["observation_id"]), said, f"{row['probability']:.3f}",
-            f"{row['distance']:.2f}", why,
-        )  # fmt: skip
     answer.print(table)
-    if found.height > SHOWN:
-        answer.print(f"… and {found.height - SHOWN:,} more (--out writes them all)")
-    answered = found.filter(~pl.col("abstained"))
+    if rows.height > SHOWN:
+        answer.print(f"… and {rows.height - SHOWN:,} more (--out writes them all)")
+    answered = rows.filter(~pl.col("abstained"))
     counts = answered["prediction"].value_counts(sort=True).iter_rows()
     listed = ", ".join(f"{label} {n:,}" for label, n in counts)
+    answer.print(f"answered {answered.height:,} of {rows.height:,}{': ' if listed else ''}{listed}")
+
+
+def _print_responses(served: Served, rows: pl.DataFrame, top: int) -> None:
+    """The most sensitive drugs of the first samples, and how many pairs have a prediction."""
+    manifest = served.manifest
+    measured, n_drugs = rows["genes_measured"][0], rows["drug_id"].n_unique()
     answer.print(
-        f"answered {answered.height:,} of {found.height:,}{': ' if listed else ''}{listed}"
+        f"\n[bold]{manifest.model}[/] {manifest.version[:12]}: {n_drugs} drugs, ln IC50 in "
+        f"ln(µM), 90 % intervals; {measured:.0%} of its genes are there"
     )
+    samples = rows.partition_by("observation_id", maintain_order=True)
+    for sample in samples[:SHOWN_DRUGS]:
+        name = f"{escape(sample['observation_id'][0])} (distance {sample['distance'][0]:.2f})"
+        answered = sample.filter(~pl.col("abstained")).head(top)
+        if answered.is_empty():
+            answer.print(f"{name} abstains: {sample['reason'][0]}")
+            continue
+        columns = ("drug_id", "prediction", "low", "high", "difference")
+        shown = (
+            (drug, f"{prediction:.2f}", f"{low:.2f} – {high:.2f}", f"{difference:+.2f}")
+            for drug, prediction, low, high, difference in answered.select(columns).iter_rows()
+        )
+        headers = ("drug", "prediction", "90 % interval", "less the drug's mean")
+        answer.print(name)
+        answer.print(plain_table(*headers, rows=shown))
+    if len(samples) > SHOWN_DRUGS:
+        answer.print(f"… and {len(samples) - SHOWN_DRUGS:,} more samples (--out writes them all)")
+    answer.print(f"answered {(~rows['abstained']).sum():,} of {rows.height:,} pairs")
 
 
 def write_table(rows: pl.DataFrame, path: Path) -> None:
@@ -194,9 +293,10 @@ def write_table(rows: pl.DataFrame, path: Path) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
         written = Path(file.name)
     try:
-        rows.write_parquet(written) if path.suffix == ".parquet" else without_formulas(
-            rows
-        ).write_csv(written)
+        if path.suffix == ".parquet":
+            rows.write_parquet(written)
+        else:
+            without_formulas(rows).write_csv(written)
         written.chmod(0o644)
         written.replace(path)
     finally:

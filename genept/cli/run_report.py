@@ -1,6 +1,6 @@
-"""What `genept run` ends with, and what the release commands print about holds and garbage.
+"""The report of `genept run`, and what the release commands print about holds and garbage.
 
-Tables, headline results beside their controls, how to read on.
+Tables, main results beside their controls, code that reads the release.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def print_report(settings: Settings, *, is_new: bool) -> None:
     out.print("\n[bold]Results[/], with 95 % intervals, beside their controls", sep="\n")
     out.print(*_headlines(settings), sep="\n")
     state = "complete" if manifest.complete else f"PARTIAL, limited: {manifest.limits}"
-    news = "published" if is_new else "nothing is new: no release was made, this one stands"
-    out.print(f"\nRelease [bold]{manifest.release_id}[/] ({state}): {news}.\n")
+    outcome = "published" if is_new else "nothing changed, so no new release was made"
+    out.print(f"\nRelease [bold]{manifest.release_id}[/] ({state}): {outcome}.\n")
     out.print(snippets(releases), markup=False)
 
 
@@ -96,13 +96,12 @@ def _headlines(settings: Settings) -> Iterator[str]:
 
 def snippets(releases: Releases) -> str:
     """Python that reads the current release, to be pasted."""
-    made = Snippets(releases.files, releases.current())
+    code = Snippets(releases.files, releases.current())
     return "\n\n".join(
         [
             "Read it (paste into .venv/bin/python, in this folder):",
-            *(f"# {reader}\n{code}" for reader, code in made.readers().items()),
-            *(f"# {question}\n{code}" for question, code in made.questions().items()),
-            "R, and more: genept release show. Look at how it was made: make ui",
+            *(f"# {what}\n{lines}" for what, lines in (code.readers() | code.questions()).items()),
+            "R, and more: genept release show. See how it was made: make ui",
         ]
     )
 
@@ -110,37 +109,40 @@ def snippets(releases: Releases) -> str:
 answer = open_console(soft_wrap=True)
 
 
-def _garbage_lines(listed: Listed) -> Iterator[str]:
-    for one in listed.garbage:
-        since = min(listed.since[key] for key in one.keys)
+def garbage_lines(listed: Listed) -> Iterator[str]:
+    """One line for each group of garbage."""
+    for group in listed.garbage:
+        since = min(listed.since[key] for key in group.keys)
         yield (
-            f"{one.what}: {len(one.keys):,} objects, {one.bytes:,} bytes; {one.why}; listed since "
-            f"{since:%Y-%m-%d %H:%M} UTC"
+            f"{group.what}: {len(group.keys):,} objects, {group.bytes:,} bytes; {group.why}; "
+            f"listed since {since:%Y-%m-%d %H:%M} UTC"
         )
 
 
-def _print_hold() -> None:
+def print_hold() -> None:
     """Print that a run is held, if the keys may read it: those of a reader may not."""
     try:
         known = open_releases(role="publisher")
         hold = current_hold(known)
-        waiting = _waiting(known, hold)
+        waiting = waiting_changes(known, hold)
     except StoreError:
         return
     if hold is None:
         return
     if waiting:
-        for line in (*_held_lines(hold, waiting), f"approve it: {COMMAND}", ""):
+        for line in (*held_lines(hold, waiting), f"approve it: {COMMAND}", ""):
             answer.print(line, markup=False)
     else:
         answer.print(f"what was held on {hold.at:%Y-%m-%d %H:%M} UTC is approved: run again\n")
 
 
-def _waiting(known: Releases, hold: Hold | None) -> list[Change]:
+def waiting_changes(known: Releases, hold: Hold | None) -> list[Change]:
+    """The changes of a hold that no approval covers."""
     return not_approved(hold.changes, approvals(known)) if hold else []
 
 
-def _held_lines(hold: Hold, waiting: list[Change]) -> list[str]:
+def held_lines(hold: Hold, waiting: list[Change]) -> list[str]:
+    """A hold, with the changes that still need an approval, as lines."""
     run = f" (run {hold.run})" if hold.run else ""
     shown = hold.model_copy(update={"changes": tuple(waiting)})
     return [

@@ -6,10 +6,9 @@ from typing import Annotated, cast
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from genept.client import LATEST, TABLE_OF, Among, Answer, Platform, SpaceSearch
-from genept.common import Settings, StoreError, console, open_console
+from genept.common import Settings, StoreError, console, open_console, plain_table
 
 DEFAULT_SPACE = "minilm-l6-v2/name-go"
 ABOUT = 90
@@ -53,9 +52,10 @@ def neighbours(
 
 def _print(hits: Answer) -> None:
     answer.print(f"[dim]{escape(hits.asked)}[/]")
-    table = Table("cosine", "", "id", "", box=None, show_header=False)
-    for row in hits.rows.iter_rows(named=True):
-        about = row["about"] if len(row["about"]) <= ABOUT else f"{row['about'][:ABOUT]}…"
-        cells = (row["label"], row["id"], about)
-        table.add_row(f"{row['cosine']:.3f}", *(escape(cell) for cell in cells))
+    rows = (
+        (f"{cosine:.3f}", label, id_, about if len(about) <= ABOUT else f"{about[:ABOUT]}…")
+        for cosine, label, id_, about in hits.rows.select("cosine", "label", "id", "about").rows()
+    )
+    table = plain_table("cosine", "", "id", "", rows=rows)
+    table.show_header = False
     answer.print(table)

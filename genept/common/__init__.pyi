@@ -8,6 +8,7 @@ from .display import markdown_code as markdown_code
 from .display import markdown_text as markdown_text
 from .display import new_figure as new_figure
 from .display import open_console as open_console
+from .display import plain_table as plain_table
 from .display import png_bytes as png_bytes
 from .display import progress_bar as progress_bar
 from .display import restored as restored

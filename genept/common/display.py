@@ -9,12 +9,13 @@ import html
 import io
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,6 +25,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -266,6 +269,26 @@ def open_console(
 
 console = open_console(stderr=True)
 """Console for progress and messages, on standard error; results go to standard output."""
+
+
+def plain_table(*headers: str, rows: Iterable[Iterable[str | Text]]) -> Table:
+    """Rows as a table without lines, for a console.
+
+    Parameters
+    ----------
+    headers
+        Titles of the columns.
+    rows
+        Cells of each row. Markup in a string is not understood; style a `rich.text.Text`.
+
+    Returns
+    -------
+    Table
+    """
+    table = Table(*headers, box=None)
+    for row in rows:
+        table.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
+    return table
 
 
 @contextmanager

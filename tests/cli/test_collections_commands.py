@@ -70,7 +70,7 @@ def test_no_is_the_answer_unless_said_otherwise(product, object_store):
     assert not list(object_store.list(f"{product}/"))
 
 
-def test_what_cannot_be_told_is_asked_for(tmp_path):
+def test_an_undetected_unit_is_asked_for(tmp_path):
     write_counts(tmp_path / "odd.csv", counts() / 8)
     with pytest.raises(SourceError, match=r"odd\.csv: unit: the values could be log2 or .*--unit"):
         run("add", "odd.csv", "--id", "odd", "--yes")

@@ -153,7 +153,7 @@ def test_diff_needs_no_store(folder):
     assert pl.read_csv(folder / "changes.csv")["change"].to_list() == ["gained", "renamed"]
 
 
-def test_a_missing_file_is_told(folder):
+def test_a_missing_file_is_reported(folder):
     missing = run("map", "nix.csv", "--reference", "hgnc.txt")
     assert missing.exit_code == 2
     assert "nix.csv" in missing.output

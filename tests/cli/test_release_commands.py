@@ -106,8 +106,8 @@ def test_releases_are_listed_and_shown(two: tuple[Manifest, Manifest]) -> None:
 def test_two_releases_are_compared(two: tuple[Manifest, Manifest]) -> None:
     first, second = two
     assert "genes" in run("release", "diff", first.release_id)
-    told = json.loads(run("release", "diff", first.release_id, second.release_id, "--json"))
-    assert {first.release_id, second.release_id} <= set(map(str, told.values()))
+    printed = json.loads(run("release", "diff", first.release_id, second.release_id, "--json"))
+    assert {first.release_id, second.release_id} <= set(map(str, printed.values()))
 
 
 def test_a_table_is_explained(two: tuple[Manifest, Manifest]) -> None:
@@ -137,9 +137,9 @@ def test_going_back_asks_why_and_is_taken_back(
     known: Releases, two: tuple[Manifest, Manifest]
 ) -> None:
     first, second = two
-    told = run("release", "rollback", answers="drifted\n")
-    assert f"{first.release_id} is current, number 3 of all swaps" in told
-    assert f"denied: {second.release_id}, drifted" in told
+    printed = run("release", "rollback", answers="drifted\n")
+    assert f"{first.release_id} is current, number 3 of all swaps" in printed
+    assert f"denied: {second.release_id}, drifted" in printed
     assert "rolled back from: drifted" in run("release", "list")
     assert "is not denied any more" in run("release", "allow", second.release_id)
     with pytest.raises(StoreError, match="is not denied; denied are: none"):
@@ -171,14 +171,16 @@ def test_garbage_is_listed_before_it_is_deleted(
         monkeypatch.setattr(MarkList, "touch", lambda _: Later.now(UTC))
 
     go_to(31)
-    told = run("release", "gc")
-    assert "lake parts of genes: 1 objects, 22 bytes; no record, table or release" in told
-    assert "; listed since 20" in told
-    assert "on this machine: " in told
-    assert "nothing was deleted; `genept release gc --yes` deletes what has been listed" in told
+    printed = run("release", "gc")
+    assert "lake parts of genes: 1 objects, 22 bytes; no record, table or release" in printed
+    assert "; listed since 20" in printed
+    assert "on this machine: " in printed
+    assert "nothing was deleted; `genept release gc --yes` deletes what has been listed" in printed
     assert left.exists()
-    told = run("release", "gc", "--yes")
-    assert re.search(r"deleted [\d,]+ bytes; 22 bytes wait until they have been .* 24 hours", told)
+    printed = run("release", "gc", "--yes")
+    assert re.search(
+        r"deleted [\d,]+ bytes; 22 bytes wait until they have been .* 24 hours", printed
+    )
     assert known.store.exists(orphan)
     assert not left.exists()
     go_to(32.1)
@@ -220,11 +222,11 @@ def test_a_lost_manifest_is_named_by_the_list_and_by_the_collector(
     known.store.delete([key])
     listed = run("release", "list")
     assert f"{two[1].release_id}  its manifest is missing: restore it from a backup" in listed
-    assert f"{two[0].release_id}  whether it was ever current cannot be said" in listed
+    assert f"{two[0].release_id}  whether it was ever current is unknown" in listed
     assert third.release_id in listed
-    told = run("release", "gc")
-    assert f"the manifest of {two[1].release_id} is missing" in told
-    assert f"--accept-missing {two[1].release_id}" in told
+    printed = run("release", "gc")
+    assert f"the manifest of {two[1].release_id} is missing" in printed
+    assert f"--accept-missing {two[1].release_id}" in printed
     assert "is missing" not in run("release", "gc", "--accept-missing", two[1].release_id)
     known.store.put_if_absent(key, body)
     pointer, etag = known.pointer_with_etag()
@@ -245,15 +247,15 @@ def test_what_is_held_is_shown_approved_and_published(
         review(known, without, built={"space": []}, run="run-7")
     gone = f"gene_embeddings, space {SPACE}: all 4 rows are gone (it is not built any more"
     for command in (["list"], ["show"]):
-        told = run("release", *command)
-        assert f"(run run-7), against release {two[1].release_id}:" in told
-        assert gone in told
+        printed = run("release", *command)
+        assert f"(run run-7), against release {two[1].release_id}:" in printed
+        assert gone in printed
     assert "held since" not in run("release", "show", two[0].release_id)
     with pytest.raises(StoreError, match="nothing is held of genes; of gene_embeddings is"):
         run("release", "approve", "genes", "--reason", "why")
-    told = run("release", "approve", "--by", "ada", answers="not needed any more\n")
-    assert gone in told
-    assert f"gene_embeddings: approved against {two[1].release_id} by ada" in told
+    printed = run("release", "approve", "--by", "ada", answers="not needed any more\n")
+    assert gone in printed
+    assert f"gene_embeddings: approved against {two[1].release_id} by ada" in printed
     assert "is approved: run again" in run("release", "list")
     with pytest.raises(StoreError, match="approved already .* by ada: not needed any more"):
         run("release", "approve", "--reason", "twice")

@@ -148,5 +148,5 @@ def test_the_command_line_shows_explains_and_refuses(registry, retrained, monkey
     assert "never promoted" in shown
     assert "sentinels_stay_unknown" in say("explain", MODEL).stdout
     refused = say("promote", MODEL, "w2", "--reason", "I want it")
-    assert "not asked yet" in str(refused.exception)
+    assert "not judged yet" in str(refused.exception)
     assert "no earlier champion" in str(say("rollback", MODEL, "--reason", "no").exception)

@@ -19,7 +19,7 @@ from planted import (
 )
 from typer.testing import CliRunner
 
-from genept.cli import predict_commands, predict_drugs_commands
+from genept.cli import predict_commands
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.drug_response.drug_serving import UNMEASURED, predict_drugs, unmeasured_responses
 from genept.models.drug_response.drug_training import DrugTraining
@@ -206,12 +206,10 @@ def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(
 
 
 def the_command_line_says_the_same(monkeypatch, tmp_path, registry, samples, vectors):
-    monkeypatch.setattr(
-        predict_drugs_commands, "Platform", lambda _: SimpleNamespace(models=registry)
-    )
+    monkeypatch.setattr(predict_commands, "Platform", lambda _: SimpleNamespace(models=registry))
     own = SimpleNamespace(samples=samples)
-    monkeypatch.setattr(predict_drugs_commands, "read_file", lambda *_: own)
-    monkeypatch.setattr(predict_drugs_commands, "released_vectors", lambda _: vectors)
+    monkeypatch.setattr(predict_commands, "read_file", lambda *_: own)
+    monkeypatch.setattr(predict_commands, "released_vectors", lambda _: vectors)
     file, out = tmp_path / "mine.csv", tmp_path / "out.parquet"
     file.write_text("read by another test")
     command = ["drugs", str(file), "--top", "2", "--drug", "drug-1", "--out", str(out)]
