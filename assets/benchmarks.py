@@ -10,6 +10,7 @@ from assets.results import (
     READ,
     declared_outs,
     ingested,
+    inputs,
     parts_of,
     table_result,
     with_further,
@@ -50,10 +51,7 @@ def gene_labels(
 
 @dg.multi_asset(
     outs=declared_outs(RESULTS),
-    ins={
-        name: dg.AssetIn()
-        for name in (*READ, "cell_embeddings", *FROM_GENES, "gene_pairs", "gene_descriptions")
-    },
+    ins=inputs(*READ, "cell_embeddings", *FROM_GENES, "gene_pairs", "gene_descriptions"),
     pool=MEMORY,
 )
 def benchmarks(
@@ -64,8 +62,7 @@ def benchmarks(
     """Every task on genes, and on the cells of every single-cell collection."""
     labels = Labels(*(platform.lake.read(tables[name]) for name in LABELS))
     spaces = _entrants(platform, tables["gene_embeddings"])
-    advance = context.log.info
-    cells, without = _cell_tasks(platform, tables, advance)
+    cells, without = _cell_tasks(platform, tables, context.log.info)
     texts = [space for space in platform.spaces if space.is_text]
     costs = [
         platform.cost(space, tables["gene_descriptions"], number)
@@ -74,16 +71,16 @@ def benchmarks(
     further = [*cells, *costs, *_programs(platform, spaces, labels.properties)]
     parts, remarks = run_tasks(
         platform.lake, labels, spaces, further=further,
-        advance=lambda what, share: advance(f"{what} ({share:.0%} done)"),
+        advance=lambda what, share: context.log.info(f"{what} ({share:.0%} done)"),
     )  # fmt: skip
+    shown = {f"not scored/{what}": why for what, why in (remarks | without).items()}
     for name in RESULTS:
-        remarks_shown = {f"not scored/{what}": why for what, why in (remarks | without).items()}
-        yield table_result(platform.lake.assemble(name, parts), **remarks_shown)
+        yield table_result(platform.lake.assemble(name, parts), **shown)
 
 
 @dg.multi_asset(
     outs=declared_outs(PROGRAMS),
-    ins={name: dg.AssetIn() for name in (*READ, "cell_embeddings", *FROM_GENES)},
+    ins=inputs(*READ, "cell_embeddings", *FROM_GENES),
     pool=MEMORY,
 )
 def programs_of_genes(
@@ -92,8 +89,10 @@ def programs_of_genes(
     """Genes that lie together in each space, what they share, and where they are active."""
     properties = platform.lake.read(tables["gene_properties"])
     parts = _programs(platform, _entrants(platform, tables["gene_embeddings"]), properties)
-    for collection in _typed(platform, tables):
+    for collection in _single_cell(platform, tables):
         read = parts_of(platform, collection, tables)
+        if not is_labelled(platform.lake, read.observations, "cell_type"):
+            continue
         parts += [
             program_activity(platform.lake, part, collection.id, collection.unit, read)
             for part in parts
@@ -110,24 +109,18 @@ def _entrants(platform: Platform, embeddings: StoredTable) -> list[SpaceVectors]
 def _programs(
     platform: Platform, spaces: Sequence[SpaceVectors], properties: pl.DataFrame
 ) -> list[Part]:
-    """Programs of every space that knows something."""
-    knowing = [one for one in spaces if not one.space.is_control]
+    """Programs of every space that is no control."""
+    entrants = [vectors for vectors in spaces if not vectors.space.is_control]
     return [
         part
-        for number, one in enumerate(knowing)
-        for part in space_programs(platform.lake, one, properties, number)
+        for number, vectors in enumerate(entrants)
+        for part in space_programs(platform.lake, vectors, properties, number)
     ]
 
 
-def _typed(platform: Platform, tables: dict[str, StoredTable]) -> list[Collection]:
-    """The single-cell collections whose cells have types."""
-    observed = tables["observations"]
-    return [
-        one
-        for one in ingested(platform, tables["observations"])
-        if one.kind == "single_cell"
-        and is_labelled(platform.lake, observed.part(one.id), "cell_type")
-    ]
+def _single_cell(platform: Platform, tables: dict[str, StoredTable]) -> list[Collection]:
+    collections = ingested(platform, tables["observations"])
+    return [collection for collection in collections if collection.kind == "single_cell"]
 
 
 def _cell_tasks(
@@ -136,15 +129,12 @@ def _cell_tasks(
     """Scores of every single-cell collection that has enough cells; and why others have not."""
     parts: list[Part] = []
     without: dict[str, str] = {}
-    for collection in ingested(platform, tables["observations"]):
-        if collection.kind != "single_cell":
-            continue
+    for collection in _single_cell(platform, tables):
         read = parts_of(platform, collection, tables)
         if why := too_few_cells(platform.lake, read.observations, read.axis):
             without[collection.id] = why
             continue
-        read, unasked = with_further(read, collection, tables)
-        without |= unasked
-        asked = (platform.lake, collection.id, collection.unit, read)
-        parts += score_cells(*asked, advance=advance)
+        read, left_out = with_further(read, collection, tables)
+        without |= left_out
+        parts += score_cells(platform.lake, collection.id, collection.unit, read, advance=advance)
     return parts, without

@@ -5,7 +5,7 @@ from functools import partial
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.results import MEMORY, OWNERS, column_schema, declared_outs, table_result
+from assets.results import MEMORY, bullets, declared_outs, described, table_result
 from assets.sources import source_key
 from genept.client import Platform
 from genept.collections import (
@@ -18,7 +18,7 @@ from genept.collections import (
     parts_in_child,
     take_in,
 )
-from genept.common import SourceError, console, markdown_text
+from genept.common import SourceError, console
 from genept.datasources.catalog import load_catalogue
 from genept.nomenclature import mapping_pages
 from genept.storage import Part, StoredTable, sha256_of
@@ -27,15 +27,15 @@ COLLECTIONS = dg.DynamicPartitionsDefinition(name="collection")
 """One partition per collection that came through the inbox."""
 
 DROP = "genept/drop"
-"""Tag of a run: the name of the file that it is to take in."""
+"""Tag of a run: the name of the file in the inbox that it ingests."""
 
 _CATALOGUE = load_catalogue()
 _SOURCES = sorted(
     {
-        one
+        source
         for entry in _CATALOGUE.collections.values()
-        for one in entry.sources
-        if ":" not in one  # one file of a pattern, which is no asset
+        for source in entry.sources
+        if ":" not in source  # one file of a pattern, which is no asset
     }
 )
 _DEPS = [dg.AssetKey("genes"), *(source_key(source) for source in _SOURCES)]
@@ -46,7 +46,7 @@ def ingested_collections(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
     """Parse, map and store every chosen collection; an added one that is refused is left out."""
-    own = {one.id for one in platform.added}
+    own = {collection.id for collection in platform.added}
     in_child = partial(parts_in_child, allowance=platform.file_allowance)
     parts: list[Part] = []
     left_out: dict[str, str] = {}
@@ -78,35 +78,35 @@ def ingested_collections(
 
 
 @dg.asset(
+    **described(
+        "collections",
+        "One collection from the inbox, ingested and declared, so that the next release holds it. "
+        "A file that is refused is moved to quarantine, with a report.",
+        "collections",
+    ),
     partitions_def=COLLECTIONS,
     pool=MEMORY,
-    metadata={"dagster/column_schema": column_schema("collections")},
-    group_name="collections",
-    description="One collection that was dropped into the inbox, ingested and declared, so that "
-    "the next release holds it. What cannot be taken in lies in quarantine, with a report.",
-    kinds={"parquet", "s3"},
-    owners=OWNERS,
     output_required=False,
     check_specs=[
         dg.AssetCheckSpec(
             "accepted",
             asset="inbox_collection",
-            description="Whether the file was taken in; if not, the report says what to do.",
+            description="Whether the file was accepted; if not, the report says what to do.",
         )
     ],
 )
 def inbox_collection(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Take a drop in, or put it in quarantine whole."""
+    """Ingest a file of the inbox, or move it to quarantine."""
     product = platform.settings.product
-    found = [one for one in drops(platform.store, product)[0] if one.id == context.partition_key]
-    asked = context.run.tags.get(DROP)  # two files may ask for one id
-    drop = next((one for one in found if asked in (None, one.name)), None)
+    id_, name = context.partition_key, context.run.tags.get(DROP)  # two files may have one id
+    candidates = (drop for drop in drops(platform.store, product)[0] if drop.id == id_)
+    drop = next((drop for drop in candidates if name in (None, drop.name)), None)
     if drop is None:
         raise SourceError(
-            f"no file for collection {context.partition_key!r} is in the inbox: an earlier run "
-            "took it; drop it again, the sidecar last"
+            f"no file for collection {id_!r} is in the inbox: an earlier run ingested it; drop it "
+            "again, the sidecar last"
         )
     outcome = take_in(
         platform.lake,
@@ -123,7 +123,7 @@ def inbox_collection(
             check_name="accepted",
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{drop.name} was replaced while it was read; the new one is asked for",
+            description=f"{drop.name} was replaced while it was read; the new file is read next",
         )
         return
     if isinstance(outcome, Refused):
@@ -141,9 +141,7 @@ def inbox_collection(
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(sha256_of([part.sha256 for part in outcome.parts])),
         metadata={
-            "detected": dg.MetadataValue.md(
-                "\n".join(f"- {markdown_text(one)}" for one in outcome.seen)
-            ),
+            "detected": bullets(outcome.seen),
             **{name: n for name, n in rows.items() if name in TABLES_OF_A_COLLECTION},
         },
         check_results=[dg.AssetCheckResult(check_name="accepted", passed=True)],

@@ -1,7 +1,7 @@
 """Group `embeddings`: cells and bulk samples in every space, as sentences, and beyond GenePT.
 
-With an executor beyond this process the shards are dealt out to lanes: steps that a cluster
-runs side by side. They leave what they made in the lake, where the tables' assets find it.
+With an executor beyond this process the shards are divided among lanes: steps that a cluster
+runs in parallel. They store their parts in the lake, where the tables' assets read them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,11 +10,11 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 
 from assets.results import (
     MEMORY,
-    OWNERS,
-    column_schema,
     declared,
     declared_outs,
+    described,
     ingested,
+    inputs,
     shown_pictures,
     table_result,
 )
@@ -57,12 +57,12 @@ def embedding_tables(lanes: Sequence[dg.AssetsDefinition] = ()) -> list[dg.Asset
 def _lane(number: int, n: int) -> dg.AssetsDefinition:
     @dg.asset(
         key=[LANE, f"{number:03d}"],
-        group_name="embeddings",
-        kinds={"parquet", "s3"},
-        owners=OWNERS,
-        ins={name: dg.AssetIn() for name in READ},
-        metadata={"dagster/column_schema": column_schema("cell_embeddings")},
-        description=f"Every {n}th shard of expression in every space, from number {number} on.",
+        **described(
+            "embeddings",
+            f"Every {n}th shard of expression in every space, from number {number} on.",
+            "cell_embeddings",
+        ),
+        ins=inputs(*READ),
     )
     def lane(
         platform: dg.ResourceParam[Platform], **tables: StoredTable
@@ -71,19 +71,14 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
         parts = embed_shards(platform.lake, mine, platform.settings.threads)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(sha256_of([part.sha256 for part in parts])),
-            metadata={"shards": len(parts), "dagster/row_count": sum(one.rows for one in parts)},
+            metadata={"shards": len(parts), "dagster/row_count": sum(part.rows for part in parts)},
         )
 
     return lane
 
 
 def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefinition:
-    @dg.asset(
-        **declared(table),
-        ins={name: dg.AssetIn() for name in (*READ, "observations")},
-        deps=below,
-        pool=MEMORY,
-    )
+    @dg.asset(**declared(table), ins=inputs(*READ, "observations"), deps=below, pool=MEMORY)
     def embeddings(
         context: dg.AssetExecutionContext,
         platform: dg.ResourceParam[Platform],
@@ -99,8 +94,8 @@ def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefiniti
                     remarks[f"{collection.id}/sentences"] = chosen(sentences[0])
                 parts += sentences
                 expression = tables["expression"].matching(collection.id)
-                further, said = _further(platform, collection, expression, parts)
-                parts, remarks = [*parts, *further], remarks | said
+                further, reasons = _further(platform, collection, expression, parts)
+                parts, remarks = [*parts, *further], remarks | reasons
         stored = platform.lake.assemble(table, parts)
         pictures = pictures_of(platform.lake, tables["observations"], stored)
         shown = shown_pictures(
@@ -112,21 +107,18 @@ def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefiniti
     return embeddings
 
 
-@dg.multi_asset(
-    outs=declared_outs(ACCOUNTS),
-    ins={name: dg.AssetIn() for name in ("expression", *TABLE_OF_KIND.values())},
-)
+@dg.multi_asset(outs=declared_outs(ACCOUNTS), ins=inputs("expression", *TABLE_OF_KIND.values()))
 def further_embeddings(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
-    """Where outside vectors and ensembles come from, and whom they do not reach."""
+    """Origins of registered vectors and ensembles, and the observations without a vector."""
     parts: list[Part] = []
     remarks: dict[str, str] = {}
     for collection in ingested(platform, tables["expression"]):
         expression = tables["expression"].matching(collection.id)
-        made = list(tables[TABLE_OF_KIND[collection.kind]].parts)
-        further, said = _further(platform, collection, expression, made)
-        parts, remarks = [*parts, *further], remarks | said
+        embeddings = list(tables[TABLE_OF_KIND[collection.kind]].parts)
+        further, reasons = _further(platform, collection, expression, embeddings)
+        parts, remarks = [*parts, *further], remarks | reasons
     for name in ACCOUNTS:
         yield table_result(platform.lake.assemble(name, parts), **remarks)
 
@@ -134,15 +126,15 @@ def further_embeddings(
 def _further(
     platform: Platform, collection: Collection, expression: list[Part], embeddings: list[Part]
 ) -> tuple[list[Part], dict[str, str]]:
-    """Outside vectors and ensembles of a collection, and what is to be said of them."""
-    mine = [one for one in platform.outside if one.collection == collection.id]
+    """Registered vectors and ensembles of a collection, and remarks on them."""
+    mine = [vectors for vectors in platform.outside if vectors.collection == collection.id]
     parts, remarks = [], {}
-    for one in mine:
-        made = release_registered_vectors(
-            platform.lake, one, collection.kind, expression, product=platform.settings.product
+    for vectors in mine:
+        joined = release_registered_vectors(
+            platform.lake, vectors, collection.kind, expression, product=platform.settings.product
         )
-        parts += made
-        remarks[f"{collection.id}/{one.space}"] = join_summary(platform.lake, made)
+        parts += joined
+        remarks[f"{collection.id}/{vectors.space}"] = join_summary(platform.lake, joined)
     known = [*embeddings, *parts]
     for ensemble in platform.ensembles:
         place = (ensemble, collection.kind, collection.id)
@@ -174,7 +166,7 @@ def _sentences(
     tables: dict[str, StoredTable],
     say: Callable[[str], None],
 ) -> list[Part]:
-    """GenePT-s of as many observations as the settings allow: none unless they say so."""
+    """GenePT-s of as many observations as the settings allow, by default none."""
     cap = platform.settings.sentences_per_collection
     if not cap:
         return []

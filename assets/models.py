@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
 
 from assets.results import (
     MEMORY,
-    OWNERS,
     READ,
-    column_schema,
     declared,
     declared_outs,
+    described,
     ingested,
+    inputs,
     parts_of,
     shown_pictures,
     table_result,
@@ -46,20 +46,20 @@ from genept.models.drug_response import (
 from genept.storage import Part, StoredTable
 
 _READ = (*READ, "sample_embeddings", "drug_responses")
-_MADE = (
+_OUT = (
     *("diagnosis_predictions", "drug_response_predictions", "model_evaluations"),
     *("model_folds", "gate_verdicts"),
 )
-_ASKED = ("gene_axis", "expression", "gene_embeddings", "gate_verdicts")
+_PREDICT = ("gene_axis", "expression", "gene_embeddings", "gate_verdicts")
 
 
-@dg.multi_asset(outs=declared_outs(_MADE), ins={name: dg.AssetIn() for name in _READ}, pool=MEMORY)
+@dg.multi_asset(outs=declared_outs(_OUT), ins=inputs(*_READ), pool=MEMORY)
 def trained_models(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
     """One diagnosis model per task of a bulk collection, one model per drug screen."""
     parts: list[Part] = []
-    said: dict[str, str] = {}
+    remarks: dict[str, str] = {}
     screens: list[Screen] = []
     registry = platform.models
     for collection in ingested(platform, tables["expression"]):
@@ -72,15 +72,15 @@ def trained_models(
         bulk = (platform.lake, collection.id, unit, space, read, caveats)
         for task in platform.diagnosis_tasks(collection.id):
             if why := task.impossible(observations):
-                said[f"without/{task.model}"] = why
+                remarks[f"without/{task.model}"] = why
                 continue
             retraining = train(registry, DiagnosisTraining(*bulk, task))
             parts += retraining.parts
-            said[f"retraining/{task.model}"] = retraining.summary
+            remarks[f"retraining/{task.model}"] = retraining.summary
         for responses in tables["drug_responses"].matching(collection.id):
             drugs = train(registry, DrugTraining(*bulk, responses))
             parts += drugs.parts
-            said[f"retraining/drug-response-{collection.id}"] = drugs.summary
+            remarks[f"retraining/drug-response-{collection.id}"] = drugs.summary
             if platform.settings.full_models:
                 screen = Screen(
                     platform.lake,
@@ -92,123 +92,127 @@ def trained_models(
                     smiles=platform.structures(collection),
                 )
                 parts += screen.evaluate(seed=SEED)
-                # Of the same lines: what is learnt on one screen is tested on the other.
+                # Of the same cell lines: a model of one screen is tested on the other.
                 for other in screens:
                     if other.has_lines_of(screen):
                         parts += other.evaluate_transfer(screen, seed=SEED)
                 screens.append(screen)
-    made = {name: platform.lake.assemble(name, parts) for name in _MADE}
-    shown = _papers(platform, made["gate_verdicts"])
-    for name, stored in made.items():
-        yield table_result(stored, **said, **(shown if name == "gate_verdicts" else {}))
+    for name in _OUT:
+        stored = platform.lake.assemble(name, parts)
+        reports = _reports(platform, stored) if name == "gate_verdicts" else {}
+        yield table_result(stored, **remarks, **reports)
 
 
-def _papers(platform: Platform, verdicts: StoredTable) -> dict[str, Any]:
-    """Cards and what was forgotten as text, figures as pictures."""
-    papers = model_reports(platform.lake, platform.models, verdicts)
+def _reports(platform: Platform, verdicts: StoredTable) -> dict[str, Any]:
+    """Cards and reports on forgetting as text, figures as pictures."""
+    reports = model_reports(platform.lake, platform.models, verdicts)
     shown: dict[str, Any] = {}
-    for model, one in papers.items():
-        shown[f"card of {model}"] = dg.MetadataValue.md(one.card)
-        shown[f"forgetting of {model}"] = dg.MetadataValue.md(one.forgetting)
-    pictures = {f"what {model} forgot": one.picture for model, one in papers.items()}
-    pictures |= {f"{model} on its holdout": one.figure for model, one in papers.items()}
+    for model, report in reports.items():
+        shown[f"card of {model}"] = dg.MetadataValue.md(report.card)
+        shown[f"forgetting of {model}"] = dg.MetadataValue.md(report.forgetting)
+    pictures = {f"what {model} forgot": report.picture for model, report in reports.items()}
+    pictures |= {f"{model} on its holdout": report.figure for model, report in reports.items()}
     return shown | {"pictures": dg.MetadataValue.md(shown_pictures(pictures))}
 
 
-@dg.asset(**declared(SERVED), ins={name: dg.AssetIn() for name in _ASKED})
+@dg.asset(**declared(SERVED), ins=inputs(*_PREDICT))
 def sample_diagnoses(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> dg.MaterializeResult[StoredTable]:
-    """Every champion asked about every bulk collection that it was not trained on."""
+    """Predictions of every champion for every bulk collection that it was not trained on."""
     registry = platform.models
-    champions = [registry.champion(name) for name in _models(platform, tables["gate_verdicts"])]
-    asked = _ask(platform, [one for one in champions if one is not None], tables, SERVED)
-    stored = platform.lake.assemble(SERVED, asked.parts)
-    return table_result(stored, **{f"not asked/{name}": why for name, why in asked.skipped.items()})
+    champions = map(registry.champion, _models(platform, tables["gate_verdicts"]))
+    served = _predict(platform, filter(None, champions), tables, SERVED)
+    stored = platform.lake.assemble(SERVED, served.parts)
+    return table_result(stored, **{f"skipped/{name}": why for name, why in served.skipped.items()})
 
 
-@dg.asset(**declared(UNMEASURED), ins={name: dg.AssetIn() for name in (*_ASKED, "drug_responses")})
+@dg.asset(**declared(UNMEASURED), ins=inputs(*_PREDICT, "drug_responses"))
 def unmeasured_drug_responses(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> dg.MaterializeResult[StoredTable]:
-    """Every drug-response champion asked about every collection of cell lines."""
+    """Predictions of every drug-response champion for every collection of cell lines."""
     responses = tables["drug_responses"]
-    lines = [one for one in _bulk(platform, tables) if responses.matching(one.id)]
+    bulk = _bulk(platform, tables)
+    measured = {lines.id: screened for lines in bulk if (screened := responses.matching(lines.id))}
+    lines = [collection for collection in bulk if collection.id in measured]
     parts: list[Part] = []
-    said: dict[str, str] = {}
-    for name in _named(platform, tables["gate_verdicts"]):
-        manifest = platform.models.champion(name) if is_drug_model(name) else None
-        if manifest is None:
-            continue
-        measured = {one.id: responses.matching(one.id) for one in lines}
-        vectors = tables["gene_embeddings"].part(manifest.space)
-        asked = (platform.lake, platform.models, manifest, lines, measured, vectors)
-        found, not_asked = unmeasured_responses(*asked)
-        parts += found
-        said |= {f"not asked/{pair}": why for pair, why in not_asked.items()}
-    return table_result(platform.lake.assemble(UNMEASURED, parts), **said)
+    remarks: dict[str, str] = {}
+    for manifest in map(
+        platform.models.champion, _models(platform, tables["gate_verdicts"], of_drugs=True)
+    ):
+        if manifest is not None:
+            vectors = tables["gene_embeddings"].part(manifest.space)
+            predicted, skipped = unmeasured_responses(
+                platform.lake, platform.models, manifest, lines, measured, vectors
+            )
+            parts += predicted
+            remarks |= {f"skipped/{pair}": why for pair, why in skipped.items()}
+    return table_result(platform.lake.assemble(UNMEASURED, parts), **remarks)
 
 
 @dg.asset(
     name=SHADOW,
-    group_name="models",
-    description="What challengers would say of every bulk collection; recorded, never published.",
-    kinds={"parquet", "s3"},
-    owners=OWNERS,
-    metadata={"dagster/column_schema": column_schema(SHADOW)},
-    ins={name: dg.AssetIn() for name in (*_ASKED, SERVED)},
+    **described(
+        "models",
+        "Predictions of challengers for every bulk collection; recorded, never published.",
+        SHADOW,
+    ),
+    ins=inputs(*_PREDICT, SERVED),
 )
 def shadow_diagnoses(
     platform: dg.ResourceParam[Platform], **tables: StoredTable
 ) -> dg.MaterializeResult[StoredTable]:
-    """Every challenger asked what the champions are asked, and how far the two agree."""
+    """Predictions of every challenger, and how far they agree with those of the champions."""
     registry = platform.models
-    found = [challenger(registry, name) for name in _models(platform, tables["gate_verdicts"])]
-    challengers = [one for one in found if one is not None]
-    asked = _ask(platform, challengers, tables, SHADOW)
-    since = {one.model: begin_shadow(registry, one).since for one in challengers}
-    stored = platform.lake.assemble(SHADOW, asked.parts)
-    said: dict[str, Any] = {f"shadows/{model}": f"since {when}" for model, when in since.items()}
+    names = _models(platform, tables["gate_verdicts"])
+    challengers = [found for name in names if (found := challenger(registry, name)) is not None]
+    shadows = _predict(platform, challengers, tables, SHADOW)
+    stored = platform.lake.assemble(SHADOW, shadows.parts)
+    remarks: dict[str, Any] = {
+        f"shadows/{manifest.model}": f"since {begin_shadow(registry, manifest).since}"
+        for manifest in challengers
+    }
     if stored.parts and tables[SERVED].parts:
-        read = platform.lake.read
-        agreed = agreement(read(tables[SERVED]), read(stored))
+        agreed = agreement(platform.lake.read(tables[SERVED]), platform.lake.read(stored))
         records = [dg.TableRecord(row) for row in agreed.iter_rows(named=True)]
-        said["agreement with the champions"] = (
+        remarks["agreement with the champions"] = (
             dg.MetadataValue.table(records) if records else "none"
         )
-    return table_result(stored, **(said or {"shadows": "no challenger waits for its night"}))
+    return table_result(stored, **(remarks or {"shadows": "there is no challenger"}))
 
 
-def _models(platform: Platform, verdicts: StoredTable) -> list[str]:
-    return [name for name in _named(platform, verdicts) if not is_drug_model(name)]
-
-
-def _named(platform: Platform, verdicts: StoredTable) -> list[str]:
-    if not verdicts.parts:
-        return []
-    return sorted(platform.lake.read(verdicts, ["model"])["model"].unique())
+def _models(platform: Platform, verdicts: StoredTable, *, of_drugs: bool = False) -> list[str]:
+    """Names of the models that the gate has judged: of diagnosis, or of drug response."""
+    names = platform.lake.read(verdicts, ["model"])["model"] if verdicts.parts else ()
+    return sorted({name for name in names if is_drug_model(name) == of_drugs})
 
 
 def _bulk(platform: Platform, tables: dict[str, StoredTable]) -> list[BulkCollection]:
     return [
         BulkCollection(
-            one.id,
-            one.unit,
-            tables["gene_axis"].part(one.id),
-            tuple(tables["expression"].matching(one.id)),
+            collection.id,
+            collection.unit,
+            tables["gene_axis"].part(collection.id),
+            tuple(tables["expression"].matching(collection.id)),
         )
-        for one in ingested(platform, tables["expression"])
-        if one.kind == "bulk"
+        for collection in ingested(platform, tables["expression"])
+        if collection.kind == "bulk"
     ]
 
 
-def _ask(
+def _predict(
     platform: Platform,
-    manifests: Sequence[ModelManifest],
+    manifests: Iterable[ModelManifest],
     tables: dict[str, StoredTable],
     table: str,
 ) -> BatchInference:
     vectors = {space.id: tables["gene_embeddings"].part(space.id) for space in platform.spaces}
     return batch_inference(
-        platform.lake, platform.models, manifests, _bulk(platform, tables), vectors, table=table
+        platform.lake,
+        platform.models,
+        list(manifests),
+        _bulk(platform, tables),
+        vectors,
+        table=table,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.operations import NEWS
-from assets.results import OWNERS, column_schema, declared, table_result
+from assets.results import declared, described, table_result
 from assets.sources import source_key
 from genept.client import Platform
 from genept.datasources import PUBLISHER_FILES, PublisherFile, find_releases
@@ -24,13 +24,14 @@ def genes(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTa
 
 @dg.asset(**declared("gene_names"), deps=[NEWS, *(source_key(source) for source in SOURCES)])
 def gene_names(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
-    """Every name that the reference knows, and what it means."""
+    """Every name in the reference, and what it means."""
     return table_result(build_names(platform.lake, platform.archives))
 
 
 def mirror_folders(platform: Platform) -> list[Path]:
-    """The folders among the configured mirrors; none, unless an operator names some."""
-    return [Path(one).expanduser() for one in platform.settings.mirrors if "://" not in one]
+    """The folders among the configured mirrors."""
+    mirrors = platform.settings.mirrors
+    return [Path(mirror).expanduser() for mirror in mirrors if "://" not in mirror]
 
 
 def snapshot_asset(
@@ -38,17 +39,17 @@ def snapshot_asset(
 ) -> dg.AssetsDefinition:
     """The asset of one publisher's file: every release that the mirrors have, in the lake.
 
-    Nothing of a release needs it: without a mirror it is materialised with nothing in it.
+    No released table needs it: without a mirror it is materialised empty.
     """
 
     @dg.asset(
         key=["snapshots", file.id],
         deps=[NEWS],
-        group_name="nomenclature",
-        description=f"{file.title}. Kept as published, to compare references with.",
-        kinds={"parquet", "s3"},
-        owners=OWNERS,
-        metadata={"dagster/column_schema": column_schema("gene_snapshots")},
+        **described(
+            "nomenclature",
+            f"{file.title}. Kept as published, to compare references with.",
+            "gene_snapshots",
+        ),
     )
     def snapshot(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         releases = find_releases(file, folders(platform))

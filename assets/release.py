@@ -1,4 +1,4 @@
-"""Group `release`: everything above, published at once or not at all."""
+"""Group `release`: all tables, published at once or not at all."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -6,7 +6,7 @@ from functools import partial
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
 from assets.operations import claim_for
-from assets.results import OWNERS
+from assets.results import described, inputs
 from genept.client import Platform, release_site
 from genept.embeddings import TABLE_OF_KIND, pictures_of
 from genept.models import model_reports, release_pages
@@ -35,33 +35,30 @@ HELD = "held"
 
 
 def _pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
-    """What is rendered only for a release that comes about: its site, and what it ran on."""
+    """Pages that only a new release gets: its site, and the software that made it."""
     return {**release_site(draft, files), PAGE: bill_of_materials()}
 
 
 @dg.asset(
-    group_name="release",
-    description="An immutable release of every table, made visible by swapping one pointer.",
-    kinds={"s3"},
-    owners=OWNERS,
-    metadata={
-        "dagster/column_schema": dg.TableSchema(
-            [
-                dg.TableColumn("table", "string", description="Name of a table of the manifest."),
-                dg.TableColumn("rows", "int", description="Its rows."),
-                dg.TableColumn("bytes", "int", description="Size of its files."),
-                dg.TableColumn("data_version", "string", description="Hash of its content."),
-            ]
-        )
-    },
-    ins={name: dg.AssetIn() for name in TABLES},
+    **described(
+        "release",
+        "An immutable release of every table, made visible by swapping one pointer.",
+        {
+            "table": "Name of a table of the manifest.",
+            "rows": "Number of its rows.",
+            "bytes": "Size of its files.",
+            "data_version": "Hash of its content.",
+        },
+        kinds=["s3"],
+    ),
+    ins=inputs(*TABLES),
 )
 def published_release(
     context: dg.AssetExecutionContext,
     platform: dg.ResourceParam[Platform],
     **tables: StoredTable,
 ) -> dg.MaterializeResult[None]:
-    """Publish, or say that nothing is new."""
+    """Publish, unless the content did not change."""
     run_id = context.run.run_id
     claim_for(platform, context.instance, run_id)
     try:
@@ -70,19 +67,15 @@ def published_release(
         )
     except HeldError as error:
         raise held(error) from None
-    manifest = published.manifest
+    manifest, address = published.manifest, platform.releases.address
     return dg.MaterializeResult(
         data_version=dg.DataVersion(manifest.data_version),
         metadata={
             "release": manifest.release_id,
             "is_new": published.is_new,
             "left_out": list(manifest.left_out),
-            "page": dg.MetadataValue.path(
-                platform.releases.address(manifest.release_id, "audit/site/index.html")
-            ),
-            "manifest": dg.MetadataValue.path(
-                platform.releases.address(manifest.release_id, "manifest.json")
-            ),
+            "page": dg.MetadataValue.path(address(manifest.release_id, "audit/site/index.html")),
+            "manifest": dg.MetadataValue.path(address(manifest.release_id, "manifest.json")),
             "dagster/row_count": sum(table.rows for table in manifest.tables.values()),
             "bytes": sum(table.bytes for table in manifest.tables.values()),
         },
@@ -90,7 +83,7 @@ def published_release(
 
 
 def held(error: HeldError) -> dg.Failure:
-    """A hold as Dagster shows it: what is held as a table, and no attempt of its own to retry."""
+    """A hold as a failure of the step, with the changes as a table; Dagster does not retry it."""
     changes = [
         dg.TableRecord(
             {
@@ -125,14 +118,14 @@ def publish_tables(
     Parameters
     ----------
     confirm
-        Raises unless whoever asks may still publish.
+        Raises unless the caller may still publish.
     run
         Name of the run, for the record of a hold.
 
     Raises
     ------
     HeldError
-        The tables differ too much from the current release, and nobody approved that.
+        The tables differ too much from the current release, without an approval.
     """
     limits, sources = platform.limits, platform.released_sources()
     confirm()
@@ -166,6 +159,7 @@ def publish_tables(
             complete=not limits,
             limits=limits,
             left_out=left_out,
+            approved=platform.settings.approve,
             audit=partial(_audit_pages, platform, tables, evidence, reviewed),
         ),
         pages=_pages,

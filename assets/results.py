@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -59,19 +59,22 @@ def column_lineage(name: str) -> dg.TableColumnLineage | None:
     """Where the columns of a table come from; None if all of them come from sources."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
     for column in STORED[name].columns:
-        found = COMPUTED.get(name, {}).get(column.name) or tuple(
+        origins = COMPUTED.get(name, {}).get(column.name) or tuple(
             (parent, column.name)
             for parent in MADE_FROM.get(name, ())
-            if column.name in {one.name for one in STORED[parent].columns}
+            if column.name in {known.name for known in STORED[parent].columns}
         )
-        if found:
+        if origins:
             deps[column.name] = [
-                dg.TableColumnDep(dg.AssetKey(table), source) for table, source in found
+                dg.TableColumnDep(dg.AssetKey(table), source) for table, source in origins
             ]
     return dg.TableColumnLineage(deps) if deps else None
 
 
 OWNERS = ["team:genept"]
+
+TYPES: Final = {"rows": "int", "bytes": "int"}
+"""Types of columns of undeclared tables that do not hold text."""
 
 DATA_VERSION = "dagster/data_version"
 """Tag of an event that says which content it is about."""
@@ -79,7 +82,7 @@ DATA_VERSION = "dagster/data_version"
 
 def ingested(platform: Platform, table: StoredTable) -> list[Collection]:
     """The chosen collections that `table` holds; an added one may have been left out."""
-    return [one for one in platform.collections if table.matching(one.id)]
+    return [collection for collection in platform.collections if table.matching(collection.id)]
 
 
 def column_schema(name: str) -> dg.TableSchema:
@@ -99,38 +102,59 @@ def column_schema(name: str) -> dg.TableSchema:
     )
 
 
-def file_schema() -> dg.TableSchema:
-    """What is recorded of a source: one file, whose own columns its parser knows."""
-    return dg.TableSchema(
-        [
-            dg.TableColumn("file", "string", description="Name of the publisher's file."),
-            dg.TableColumn("bytes", "int", description="Its size."),
-            dg.TableColumn("sha256", "string", description="Hash of its content."),
-            dg.TableColumn("released", "string", description="When the publisher released it."),
-        ]
-    )
+def described(
+    group: str,
+    description: str,
+    columns: dg.TableSchema | Mapping[str, str] | str,
+    kinds: Sequence[str] = ("parquet", "s3"),
+    **metadata: Any,
+) -> dict[str, Any]:
+    """Arguments of `dg.asset` that every asset has.
+
+    Parameters
+    ----------
+    columns
+        Name of a declared table; or the meaning of each column by name, with its type in `TYPES`.
+    """
+    if isinstance(columns, str):
+        columns = column_schema(columns)
+    elif isinstance(columns, Mapping):
+        columns = dg.TableSchema(
+            [
+                dg.TableColumn(name, TYPES.get(name, "string"), description=meaning)
+                for name, meaning in columns.items()
+            ]
+        )
+    return {
+        "group_name": group,
+        "description": description,
+        "kinds": set(kinds),
+        "owners": OWNERS,
+        "metadata": {"dagster/column_schema": columns, **metadata},
+    }
 
 
 def declared(name: str) -> dict[str, Any]:
     """Arguments of `dg.asset` that a table's declaration gives."""
     table = TABLES[name]
-    return {
-        "name": name,
-        "group_name": table.group,
-        "description": table.meaning,
-        "kinds": {"parquet", "s3"},
-        "owners": OWNERS,
-        "metadata": {"dagster/column_schema": column_schema(name), "key": ", ".join(table.key)},
-    }
+    key = ", ".join(table.key)
+    return {"name": name, **described(table.group, table.meaning, name, key=key)}
 
 
 def declared_outs(names: Sequence[str]) -> dict[str, dg.AssetOut]:
     """The same for the tables of a multi-asset."""
-    outs = {}
-    for name in names:
-        arguments = declared(name)
-        outs[name] = dg.AssetOut(key=arguments.pop("name"), **arguments)
-    return outs
+    tables = {name: declared(name) for name in names}
+    return {name: dg.AssetOut(key=given.pop("name"), **given) for name, given in tables.items()}
+
+
+def inputs(*names: str) -> dict[str, dg.AssetIn]:
+    """Argument `ins` of an asset that reads these tables."""
+    return dict.fromkeys(names, dg.AssetIn())
+
+
+def bullets(lines: Iterable[object]) -> dg.MarkdownMetadataValue:
+    """A list in Markdown, of text that is shown literally."""
+    return dg.MetadataValue.md("\n".join(f"- {markdown_text(line)}" for line in lines) or "none")
 
 
 def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[StoredTable]:
@@ -138,7 +162,7 @@ def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[S
 
     Where the parts lie is in the table's record in the lake; people read releases.
     """
-    parts = [
+    records = [
         dg.TableRecord(
             {
                 "partition": "/".join(part.partition) or "whole",
@@ -148,10 +172,7 @@ def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[S
         )
         for part in stored.parts
     ]
-    columns = [
-        dg.TableColumn(name, kind)
-        for name, kind in (("partition", "string"), ("rows", "int"), ("bytes", "int"))
-    ]
+    columns = [dg.TableColumn(name, TYPES.get(name, "string")) for name in ("partition", *TYPES)]
     lineage = column_lineage(stored.table)
     return dg.MaterializeResult(
         asset_key=stored.table,
@@ -160,7 +181,7 @@ def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[S
         metadata={
             "dagster/row_count": stored.rows,
             "bytes": stored.bytes,
-            "parts": dg.MetadataValue.table(parts, dg.TableSchema(columns)),
+            "parts": dg.MetadataValue.table(records, dg.TableSchema(columns)),
             **({"dagster/column_lineage": lineage} if lineage else {}),
             **metadata,
         },
@@ -168,12 +189,12 @@ def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[S
 
 
 SHARE_COVERED = 0.8
-"""A representation that reaches fewer of a collection's observations is not asked: all are scored
-on the observations that every one reaches."""
+"""Minimum share of a collection's observations that a representation must have: all are scored on
+the observations that every one has."""
 
 
 SHOWN_BYTES = 200_000
-"""Of pictures in the metadata of one materialisation."""
+"""Size of the pictures in the metadata of one materialisation."""
 
 
 READ = ("observations", "gene_axis", "expression")
@@ -199,26 +220,23 @@ def parts_of(
 def with_further(
     parts: CollectionParts, collection: Collection, tables: dict[str, StoredTable]
 ) -> tuple[CollectionParts, dict[str, str]]:
-    """The same with what other methods made of `collection`; and why some take no part."""
-    found: dict[str, list[Part]] = {}
+    """The same with the vectors of other methods, and why some are left out."""
+    pieces: dict[str, list[Part]] = {}
     for part in tables[TABLE_OF_KIND[collection.kind]].parts:
         space, method, of = part.partition
         if of == collection.id and method != METHOD:
-            found.setdefault(f"{space}:{method}", []).append(part)
+            pieces.setdefault(f"{space}:{method}", []).append(part)
     total = parts.observations.rows
-    rows = {name: sum(part.rows for part in shards) for name, shards in found.items()}
-    without = {
-        f"{collection.id}/{name}": f"reaches {rows[name]:,} of {total:,} observations, and "
-        f"{SHARE_COVERED:.0%} are asked for"
-        for name in found
-        if rows[name] < SHARE_COVERED * total
-    }
-    further = {
-        name: tuple(shards)
-        for name, shards in found.items()
-        if f"{collection.id}/{name}" not in without
-    }
-    return replace(parts, further=further), without
+    further, left_out = {}, {}
+    for name, shards in pieces.items():
+        rows = sum(part.rows for part in shards)
+        if rows < SHARE_COVERED * total:
+            left_out[f"{collection.id}/{name}"] = (
+                f"has {rows:,} of {total:,} observations, and {SHARE_COVERED:.0%} are required"
+            )
+        else:
+            further[name] = tuple(shards)
+    return replace(parts, further=further), left_out
 
 
 def shown_pictures(

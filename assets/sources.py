@@ -1,8 +1,8 @@
-"""Group `sources`: what the platform reads. Pinned archives are fetched, addresses are watched.
+"""Group `sources`: public sources. Pinned archives are fetched, addresses are checked for changes.
 
 An archive of the package index is materialised: fetched once, verified by checksum. Any other
 source is *observed*: at most one conditional request, none for what is pinned, and a data
-version that changes only when the publisher's file does. Its bytes are fetched by what needs them.
+version that changes only when the publisher's file does. The step that reads it downloads it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.results import OWNERS, file_schema
+from assets.results import described
 from genept.client import Platform
 from genept.datasources.catalog import Source, load_catalogue
 
@@ -34,11 +34,19 @@ def source_key(source_id: str) -> dg.AssetKey:
     return dg.AssetKey(["sources", source_id.partition(":")[0]])
 
 
-def _terms(source: Source) -> dict[str, Any]:
-    """What anybody who uses it must know."""
+_FILE = {
+    "file": "Name of the publisher's file.",
+    "bytes": "Its size.",
+    "sha256": "Hash of its content.",
+    "released": "When the publisher released it.",
+}
+"""Columns of a source: it is one file, whose own columns its parser knows."""
+
+
+def _described(source: Source, kind: str, **metadata: Any) -> dict[str, Any]:
+    """Arguments of a source's asset, with its terms of use as metadata."""
     doi = _DOI.search(source.citation)
-    return {
-        "dagster/column_schema": file_schema(),
+    terms = {
         "publisher": source.publisher,
         "licence": source.licence,
         "redistributable": source.redistributable,
@@ -49,18 +57,13 @@ def _terms(source: Source) -> dict[str, Any]:
         "released": str(source.published or "see its observations"),
         "bytes" if source.is_pinned else "bytes_at_most": source.bytes,
     }
+    about = f"{source.title}. {source.citation}"
+    tags = {"genept/refreshed": source.refresh}
+    return {**described("sources", about, _FILE, [kind], **terms, **metadata), "tags": tags}
 
 
 def _archive_asset(source: Source) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=source_key(source.id),
-        group_name="sources",
-        description=f"{source.title}. {source.citation}",
-        kinds={"python"},
-        owners=OWNERS,
-        metadata=_terms(source),
-        tags={"genept/refreshed": source.refresh},
-    )
+    @dg.asset(key=source_key(source.id), **_described(source, "python"))
     def archive(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         needed = source.id in platform.needed_sources
         if needed:
@@ -83,32 +86,27 @@ def _archive_asset(source: Source) -> dg.AssetsDefinition:
 
 def _observed_asset(source: Source) -> dg.AssetsDefinition:
     cron = _CRON.get(source.refresh)
+    address = dg.MetadataValue.url(source.address) if source.address else "a mirror"
     spec = dg.AssetSpec(
         source_key(source.id),
-        group_name="sources",
-        description=f"{source.title}. {source.citation}",
-        kinds={"http" if source.address else "file"},
-        owners=OWNERS,
-        metadata=_terms(source)
-        | {"address": dg.MetadataValue.url(source.address) if source.address else "a mirror"},
-        tags={"genept/refreshed": source.refresh},
+        **_described(source, "http" if source.address else "file", address=address),
         automation_condition=dg.AutomationCondition.on_cron(cron, "UTC") if cron else None,
     )
 
     @dg.multi_observable_source_asset(specs=[spec], name=spec.key.to_python_identifier("observe"))
     def observed(platform: dg.ResourceParam[Platform]) -> Iterator[dg.ObserveResult]:
-        found = platform.archives.probe(source.id)
-        seen = platform.archives.cache_metadata(source.id)
+        probe = platform.archives.probe(source.id)
+        copy = platform.archives.cache_metadata(source.id)
         yield dg.ObserveResult(
             asset_key=spec.key,
-            data_version=dg.DataVersion(found.data_version),
+            data_version=dg.DataVersion(probe.data_version),
             metadata={
-                "state": found.state,
-                "place": found.place,
-                "requests": found.requests,
-                "fetched": seen is not None,
-                "sha256": seen.sha256 if seen else "not fetched",
-                "released": str(source.published or (seen and seen.released) or "not said"),
+                "state": probe.state,
+                "place": probe.place,
+                "requests": probe.requests,
+                "fetched": copy is not None,
+                "sha256": copy.sha256 if copy else "not fetched",
+                "released": str(source.published or (copy and copy.released) or "not stated"),
             },
         )
 

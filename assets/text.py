@@ -1,4 +1,4 @@
-"""Group `text`: what is known about each gene, and where that places it in every space."""
+"""Group `text`: descriptions of genes, and their vectors in every space."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -8,10 +8,9 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 from assets.results import (
     DATA_VERSION,
     EMBEDDING,
-    OWNERS,
-    column_schema,
     declared,
     declared_outs,
+    described,
     table_result,
 )
 from assets.sources import source_key
@@ -58,15 +57,15 @@ def descriptions(
 
 @dg.asset(
     key=SPACE_VECTORS,
+    **described(
+        "text",
+        "The gene vectors of one space, as a part of table gene_embeddings. Materialise one to "
+        "embed only that space; the part is stored, and gene_embeddings uses it.",
+        "gene_embeddings",
+    ),
     partitions_def=SPACES,
     pool=EMBEDDING,
-    metadata={"dagster/column_schema": column_schema("gene_embeddings")},
     deps=[source_key("minilm")],
-    group_name="text",
-    description="The gene vectors of one space, as a part of table gene_embeddings. Choose one "
-    "to embed just that; what it makes is remembered, and gene_embeddings takes it from there.",
-    kinds={"parquet", "s3"},
-    owners=OWNERS,
     code_version=code_version("genept.text", "genept.schema.tables"),
 )
 def space_vectors(
@@ -85,16 +84,16 @@ def gene_embeddings(
     platform: dg.ResourceParam[Platform],
     gene_descriptions: StoredTable,
 ) -> dg.MaterializeResult[StoredTable]:
-    """One vector per gene and space: every space's part, embedded here if it is not there yet."""
+    """One vector per gene and space; spaces without a stored part are embedded."""
     parts = []
     for space in platform.spaces:
         parts.append(platform.embed(space, gene_descriptions))
-        _tell(context, parts[-1])
+        _record(context, parts[-1])
     return table_result(platform.lake.assemble("gene_embeddings", parts))
 
 
-def _tell(context: dg.AssetExecutionContext, part: Part) -> None:
-    """Let the partitioned layer know of a part, unless it knows this very content."""
+def _record(context: dg.AssetExecutionContext, part: Part) -> None:
+    """Record a part as a materialisation of its partition, unless this content is recorded."""
     (space,) = part.partition
     context.instance.add_dynamic_partitions(str(SPACES.name), [space])
     known = context.instance.fetch_materializations(
@@ -122,15 +121,15 @@ def _facts(part: Part) -> dict[str, dg.MetadataValue | int | str]:
 
 @dg.asset(**declared("embedding_ledger"), deps=["gene_embeddings"])
 def embedding_ledger(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
-    """Every payment to a hosted embedder, from the payments that lie beside the vectors."""
+    """Every payment to a hosted embedder, from the payments stored beside the vectors."""
     part = record_ledger(platform.lake, platform.settings.product)
     return table_result(platform.lake.assemble("embedding_ledger", [part]))
 
 
 def _forecasts(platform: Platform, descriptions: StoredTable) -> dict[str, dg.MetadataValue]:
-    """What the hosted spaces will cost, shown before they are materialised."""
+    """Forecast cost of the hosted spaces."""
     rows = [
-        dg.TableRecord({"space": space, **asdict(one)})
-        for space, one in platform.forecasts(descriptions).items()
+        dg.TableRecord({"space": space, **asdict(forecast)})
+        for space, forecast in platform.forecasts(descriptions).items()
     ]
     return {"cost forecast": dg.MetadataValue.table(rows)} if rows else {}

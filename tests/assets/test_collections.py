@@ -45,14 +45,14 @@ def test_an_added_collection_that_is_refused_leaves_the_others_alone(
     with dg.instance_for_test() as instance:
         result = dg.materialize([ingested_collections], instance=instance, resources=resources)
     assert result.success
-    told = {
+    remarks = {
         name: value.value
         for event in result.asset_materializations_for_node("ingested_collections")
         for name, value in event.metadata.items()
         if name.startswith("left out")
     }
-    assert told.keys() == {"left out: bad"}
-    assert "is declared as log2, but its values look like counts" in told["left out: bad"]
+    assert remarks.keys() == {"left out: bad"}
+    assert "is declared as log2, but its values look like counts" in remarks["left out: bad"]
     held = {info.key for info in object_store.list(f"{settings.product}/lake/observations/")}
     assert len(held) == 1
     assert "/observations/good/" in held.pop()

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.operations import NIGHTS
+from assets.operations import NIGHTLY
 from genept.common.settings import Settings
 from orchestration.automation import FOLLOWS_ITS_INPUTS
 from orchestration.definitions import build_defs, defs
@@ -40,7 +40,7 @@ def ticked(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.Run
 def test_a_night_is_for_the_day_that_ended(instance: dg.DagsterInstance) -> None:
     (asked,) = ticked(instance, "nightly", datetime(2026, 11, 22, 3, 15, tzinfo=UTC))
     assert asked.partition_key == "2026-11-21"
-    assert NIGHTS.timezone == "UTC"
+    assert NIGHTLY.timezone == "UTC"
 
 
 def test_what_starts_by_itself_is_a_setting(tmp_path: Path) -> None:
