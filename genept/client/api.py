@@ -114,7 +114,7 @@ def load_table(
         return pl.scan_parquet(held, glob=False)
     _refuse_offline(resolved, name)
     addresses = [releases.address(manifest.release_id, file.path) for file in chosen]
-    return pl.scan_parquet(addresses, storage_options=releases.store.storage_options())
+    return pl.scan_parquet(addresses, storage_options=releases.store.access.storage_options())
 
 
 def load_embeddings(
@@ -248,7 +248,7 @@ def storage_options(*, settings: Settings | None = None) -> dict[str, str]:
     dict of str to str
         Argument ``storage_options`` of polars.
     """
-    return open_store(settings or Settings(), "reader").storage_options()
+    return open_store(settings or Settings(), "reader").access.storage_options()
 
 
 def filesystem(*, settings: Settings | None = None) -> S3FileSystem:
@@ -264,7 +264,7 @@ def filesystem(*, settings: Settings | None = None) -> S3FileSystem:
     S3FileSystem
         Argument ``filesystem`` of pyarrow and pandas.
     """
-    return open_store(settings or Settings(), "reader").filesystem()
+    return open_store(settings or Settings(), "reader").access.filesystem()
 
 
 def duckdb_connection(*, settings: Settings | None = None) -> duckdb.DuckDBPyConnection:

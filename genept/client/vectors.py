@@ -179,7 +179,7 @@ def read_vectors(store: Bucket, key: str, name: str, dimension: int, ids: Sequen
     """
     rows = pq.read_table(
         f"{store.bucket}/{key}",
-        filesystem=store.filesystem(),
+        filesystem=store.access.filesystem(),
         columns=[name, "embedding"],
         filters=[(name, "in", list(ids))],
         partitioning=None,

@@ -117,19 +117,16 @@ class Access:
 
     def storage_options(self) -> dict[str, str]:
         """Return the `storage_options` argument of polars' readers and writers."""
-        options = {"aws_region": self.region}
-        if self.endpoint_url:
-            options |= {
-                "aws_endpoint_url": self.endpoint_url,
-                "aws_virtual_hosted_style_request": "false",
-                "aws_allow_http": str(not self._is_encrypted).lower(),
-            }
-        if self.access_key and self.secret_key:
-            options |= {
-                "aws_access_key_id": self.access_key,
-                "aws_secret_access_key": self.secret_key,
-            }
-        return options
+        has_endpoint = self.endpoint_url is not None
+        options = {
+            "aws_region": self.region,
+            "aws_endpoint_url": self.endpoint_url,
+            "aws_virtual_hosted_style_request": "false" if has_endpoint else None,
+            "aws_allow_http": str(not self._is_encrypted).lower() if has_endpoint else None,
+            "aws_access_key_id": self.access_key,
+            "aws_secret_access_key": self.secret_key,
+        }
+        return {name: value for name, value in options.items() if value}
 
     def filesystem(self) -> S3FileSystem:
         """Return the pyarrow filesystem."""
@@ -172,11 +169,10 @@ class Access:
             "URL_STYLE": "path" if self.endpoint_url else None,
             "SCOPE": f"s3://{self.bucket}",
         }
-        given = [f"{name} {_quoted(value)}" for name, value in options.items() if value]
-        encrypted = f"USE_SSL {str(self._is_encrypted).lower()}"
+        given = "".join(f"{name} {_quoted(value)}, " for name, value in options.items() if value)
         return (
             "CREATE OR REPLACE SECRET genept (TYPE s3, PROVIDER config, "
-            f"{', '.join([*given, encrypted])})"
+            f"{given}USE_SSL {str(self._is_encrypted).lower()})"
         )
 
     @property

@@ -9,6 +9,7 @@ import hashlib
 import io
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -21,7 +22,6 @@ from genept.storage.requests import READ_TIMEOUT, ObjectInfo, check_key, chunks,
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from pyarrow.fs import S3FileSystem
 
 
 class Bucket:
@@ -42,7 +42,8 @@ class Bucket:
 
     Notes
     -----
-    Every method raises `StoreError` if the store cannot be reached or refuses the request.
+    Every method raises `StoreError` if the store cannot be reached or refuses the request. What
+    polars, pyarrow and DuckDB need to read the bucket is in `access`.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Bucket:
     def get_with_etag(self, key: str) -> tuple[bytes, str]:
         """Return the bytes of the object, and its ETag for `put_if_match`."""
         sink = io.BytesIO()
-        etag = self._read(check_key(key), sink)
+        etag = self._read(key, sink)
         return sink.getvalue(), etag
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -160,7 +161,7 @@ class Bucket:
         """Download the object to `path` without verification; see `download` for a known hash."""
         try:
             with path.open("wb") as sink:
-                self._read(check_key(key), sink)
+                self._read(key, sink)
         except OSError as error:
             raise StoreError(f"{path} could not be written: {error.strerror}") from error
 
@@ -169,39 +170,27 @@ class Bucket:
 
         Raises `MissingObjectError` if there is none.
         """
-        with explained(f"reading {key!r}", self.where):
-            try:
-                return self._digest(check_key(key))
-            except ClientError as error:
-                if error_code(error) != "NoSuchKey":
-                    raise
-                raise MissingObjectError(f"there is no {self.uri(key)}") from None
+        with self._reading(check_key(key)):
+            return self._digest(key)
 
     def uri(self, key: str) -> str:
         """Return the object's address, such as ``s3://lake/genept/current.json``."""
         return f"s3://{self.bucket}/{key}"
 
-    def storage_options(self) -> dict[str, str]:
-        """Return polars' options: ``pl.scan_parquet(uri, storage_options=…)``."""
-        return self.access.storage_options()
-
-    def filesystem(self) -> S3FileSystem:
-        """Return the pyarrow filesystem; its paths are ``bucket/key``."""
-        return self.access.filesystem()
-
-    def duckdb_secret(self) -> str:
-        """Return the DuckDB statement that gives access; it contains the secret key."""
-        return self.access.duckdb_secret()
-
-    def _read(self, key: str, sink: BinaryIO) -> str:
-        """Write the object to `sink`, and return its ETag."""
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
         with explained(f"reading {key!r}", self.where):
             try:
-                return self._fill(key, sink)
+                yield
             except ClientError as error:
                 if error_code(error) != "NoSuchKey":
                     raise
                 raise MissingObjectError(f"there is no {self.uri(key)}") from None
+
+    def _read(self, key: str, sink: BinaryIO) -> str:
+        """Write the object to `sink`, and return its ETag."""
+        with self._reading(check_key(key)):
+            return self._fill(key, sink)
 
     @rereading
     def _fill(self, key: str, sink: BinaryIO) -> str:

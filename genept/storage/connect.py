@@ -213,13 +213,9 @@ def _one_wins(store: ObjectStore, races: Iterator[tuple[str, str | None]]) -> st
             won = list(pool.map(write, range(WRITERS)))
         if won.count(True) > 1:
             return f"{won.count(True)} of {WRITERS} writers were acknowledged"
-        if won.count(True) == 1:
-            stored = store.get(key)
-            return (
-                ""
-                if stored == str(won.index(True)).encode()
-                else "another writer's object is stored"
-            )
+        if any(won):
+            is_stored = store.get(key) == str(won.index(True)).encode()
+            return "" if is_stored else "another writer's object is stored"
     return f"none of {WRITERS} writers ever wrote"
 
 

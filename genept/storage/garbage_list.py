@@ -11,6 +11,8 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from pydantic import Field
@@ -62,12 +64,10 @@ class Marks(Document):
 
     def with_marked(self, since: Mapping[str, datetime]) -> Marks:
         """Return a copy with exactly these keys listed."""
-        marked: dict[str, list[str]] = {}
-        for key, moment in sorted(since.items()):
-            marked.setdefault(moment.isoformat(), []).append(key)
-        return self.model_copy(
-            update={"marked": {moment: tuple(keys) for moment, keys in sorted(marked.items())}}
-        )
+        pairs = sorted((moment.isoformat(), key) for key, moment in since.items())
+        by_moment = groupby(pairs, key=itemgetter(0))
+        marked = {moment: tuple(key for _, key in group) for moment, group in by_moment}
+        return self.model_copy(update={"marked": marked})
 
     def without(self, keys: Collection[str]) -> Marks:
         """Return a copy without these keys."""

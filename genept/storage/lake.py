@@ -137,14 +137,10 @@ class Lake:
         dict
             Parts by number, without the steps that `build` would compute.
         """
-        known = {info.key for info in self.store.list(f"{self.prefix}/records/{folder}/")}
-        known_parts = {}
-        for number, (step, origin) in steps.items():
-            if (key := self._record_key(step, origin.as_dict())) in known:
-                parts, _ = self._recall(key)
-                if parts is not None:
-                    known_parts[number] = parts
-        return known_parts
+        listed = {info.key for info in self.store.list(f"{self.prefix}/records/{folder}/")}
+        keys = {n: self._record_key(step, origin.as_dict()) for n, (step, origin) in steps.items()}
+        recorded = {n: self._recall(key)[0] for n, key in keys.items() if key in listed}
+        return {n: parts for n, parts in recorded.items() if parts is not None}
 
     def assemble(self, table: str, parts: Iterable[Part]) -> StoredTable:
         """Make one table of its parts, and record it under its data version.
@@ -266,19 +262,14 @@ class Lake:
 
     def _store(self, new: NewPart, identity: dict[str, Any]) -> Part:
         table = STORED[new.table]
-        folder = "/".join(
-            filter(None, [self.prefix, new.table, table.partition_path(new.partition)])
-        )
+        folder = filter(None, [self.prefix, new.table, table.partition_path(new.partition)])
         self.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache) as scratch:
-            written = (
-                new.rows
-                if isinstance(new.rows, WrittenFile)
-                else write_parquet(
-                    Path(scratch) / "part", table, new.rows, new.dimension, new.partition
-                )
-            )
-            key = f"{folder}/{written.sha256}.parquet"
+            written = new.rows
+            if not isinstance(written, WrittenFile):
+                path = Path(scratch) / "part"
+                written = write_parquet(path, table, written, new.dimension, new.partition)
+            key = "/".join([*folder, f"{written.sha256}.parquet"])
             while not self.store.put_if_absent(key, written.path, sha256=written.sha256):
                 if not self.marks.keep([key]):  # it was there, and is kept
                     break

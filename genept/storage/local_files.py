@@ -15,6 +15,7 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genept.common import StoreError
@@ -75,19 +76,16 @@ def stale_copies(
         for folder in ("parts", "vectors")
         for pattern in ("*.parquet", "*.npy")
         for file in sorted((cache / folder).glob(pattern))
-        if now.timestamp() - _touched(file) > age.total_seconds()
+        if _idle(file, now) > age
         and not file.name.startswith(".")
         and file.name.split(".")[0] not in held
     ]
-    left = [file for file in _left(cache) if now.timestamp() - _touched(file) > _SECONDS]
+    left = [file for file in _left(cache) if _idle(file, now) > LEFT_AGE]
     groups = (
         StaleCopies(f"not of the current release, and not read for {age.days} days", tuple(old)),
         StaleCopies("incomplete files of killed processes", tuple(left)),
     )
     return [group for group in groups if group.files]
-
-
-_SECONDS: Final = LEFT_AGE.total_seconds()
 
 
 def _left(cache: Path) -> Iterator[Path]:
@@ -97,9 +95,10 @@ def _left(cache: Path) -> Iterator[Path]:
         yield from sorted(file for file in (cache / folder).glob("tmp*/*") if file.is_file())
 
 
-def _touched(file: Path) -> float:
+def _idle(file: Path, now: datetime) -> timedelta:
+    """Time since the file was last read or written."""
     state = file.stat()
-    return max(state.st_mtime, state.st_atime)
+    return timedelta(seconds=now.timestamp() - max(state.st_mtime, state.st_atime))
 
 
 Matrix = npt.NDArray[np.float32]
@@ -146,12 +145,14 @@ def read_matrix(path: Path, dimension: int) -> Matrix:
             rows, chunk = group.num_rows, group.column(column)
             place = matrix[at : at + rows]
             if body is None or not _lies_plain(chunk, rows, dimension):
-                place[:] = _decoded(file, number, dimension)
+                place[:] = _decoded(file.read_row_group(number, [COLUMN]), dimension)
             else:
                 end = chunk.data_page_offset + chunk.total_compressed_size
                 place[:] = body[end - place.nbytes : end].view(np.float32).reshape(rows, dimension)
-                if not checked and not np.array_equal(place, _decoded(file, number, dimension)):
-                    return _all_decoded(file, dimension)
+                if not checked:
+                    group_rows = _decoded(file.read_row_group(number, [COLUMN]), dimension)
+                    if not np.array_equal(place, group_rows):
+                        return _decoded(file.read([COLUMN]), dimension)
                 checked = True
             at += rows
     return matrix
@@ -169,14 +170,9 @@ def _lies_plain(chunk: Any, rows: int, dimension: int) -> bool:
     )
 
 
-def _decoded(file: pq.ParquetFile, number: int, dimension: int) -> Matrix:
-    column = file.read_row_group(number, columns=[COLUMN])[COLUMN].combine_chunks()
+def _decoded(rows: pa.Table, dimension: int) -> Matrix:
+    column = rows[COLUMN].combine_chunks()
     return np.asarray(column.flatten().to_numpy().reshape(-1, dimension))
-
-
-def _all_decoded(file: pq.ParquetFile, dimension: int) -> Matrix:
-    groups = range(file.metadata.num_row_groups)
-    return np.concatenate([_decoded(file, number, dimension) for number in groups])
 
 
 def duckdb_connection(store: ObjectStore) -> duckdb.DuckDBPyConnection:
@@ -202,7 +198,7 @@ def duckdb_connection(store: ObjectStore) -> duckdb.DuckDBPyConnection:
     )
     try:
         _load_httpfs(connection)
-        connection.execute(store.duckdb_secret())
+        connection.execute(store.access.duckdb_secret())
     except BaseException:
         connection.close()
         raise

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -96,16 +97,11 @@ class ObjectStore(Bucket):
         with opened(body) as (stream, size), explained(f"writing {key!r}", self.where):
             sha256 = sha256 or hashlib.file_digest(stream, "sha256").hexdigest()
             for _ in range(WRITTEN_ANEW):
+                write = requests.put
+                if size > requests.SINGLE_REQUEST_BYTES:
+                    write = requests.upload_in_parts
                 try:
-                    requests.create(
-                        self.client,
-                        self.bucket,
-                        key,
-                        stream,
-                        size,
-                        sha256=sha256,
-                        metadata=signature,
-                    )
+                    write(self.client, self.bucket, key, stream, sha256=sha256, metadata=signature)
                 except ClientError as error:
                     if http_status(error) != 412 and error_code(error) != "NoSuchUpload":
                         raise
@@ -171,9 +167,8 @@ class ObjectStore(Bucket):
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; keys without an object are no error."""
-        doomed = [check_key(key) for key in keys]
-        for start in range(0, len(doomed), DELETED_AT_ONCE):
-            batch = doomed[start : start + DELETED_AT_ONCE]
+        checked = map(check_key, keys)
+        while batch := list(islice(checked, DELETED_AT_ONCE)):
             with explained(f"deleting {len(batch)} objects", self.where):
                 answer = self.client.delete_objects(
                     Bucket=self.bucket,
@@ -199,13 +194,24 @@ class ObjectStore(Bucket):
     def orphaned_uploads(self, older_than: timedelta = timedelta(days=1)) -> list[str]:
         """Return the keys of unfinished multipart uploads of killed writers."""
         with explained("looking for old uploads", self.where):
-            uploads = requests.orphaned_uploads(self.client, self.bucket, older_than)
-        return [key for key, _ in uploads]
+            return [key for key, _ in self._orphans(older_than)]
 
     def abort_orphaned_uploads(self, older_than: timedelta = timedelta(days=1)) -> int:
         """Abort unfinished multipart uploads of killed writers, and return their number."""
         with explained("aborting old uploads", self.where):
-            return requests.abort_orphaned_uploads(self.client, self.bucket, older_than)
+            orphans = list(self._orphans(older_than))
+            for key, upload in orphans:
+                self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+        return len(orphans)
+
+    def _orphans(self, older_than: timedelta) -> Iterator[tuple[str, str]]:
+        """Key and id of unfinished uploads that were begun longer than `older_than` ago."""
+        limit = datetime.now(UTC) - older_than
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket)
+        for page in pages:
+            for upload in page.get("Uploads", []):
+                if upload["Initiated"] <= limit:
+                    yield upload["Key"], upload["UploadId"]
 
     def _is_own_work(self, key: str, size: int, sha256: str, writer: str) -> bool:
         """After a refused creation: True if `writer` made the object, False if it is the same.

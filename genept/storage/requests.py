@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -211,23 +211,6 @@ def put(
     return client.put_object(**request)["ETag"]
 
 
-def create(
-    client: S3Client,
-    bucket: str,
-    key: str,
-    body: Stream,
-    size: int,
-    *,
-    sha256: str,
-    metadata: dict[str, str],
-) -> None:
-    """Write `size` bytes under a key that must be free; see `put` and `upload_in_parts`."""
-    if size > SINGLE_REQUEST_BYTES:
-        upload_in_parts(client, bucket, key, body, sha256=sha256, metadata=metadata)
-    else:
-        put(client, bucket, key, body, sha256=sha256, metadata=metadata)
-
-
 @reconsidering
 def upload_in_parts(
     client: S3Client,
@@ -279,22 +262,3 @@ def upload_in_parts(
         with suppress(ClientError, BotoCoreError):
             client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
         raise
-
-
-def orphaned_uploads(client: S3Client, bucket: str, older_than: timedelta) -> list[tuple[str, str]]:
-    """Return key and id of unfinished uploads begun longer than `older_than` ago."""
-    limit = datetime.now(UTC) - older_than
-    return [
-        (upload["Key"], upload["UploadId"])
-        for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
-        for upload in page.get("Uploads", [])
-        if upload["Initiated"] <= limit
-    ]
-
-
-def abort_orphaned_uploads(client: S3Client, bucket: str, older_than: timedelta) -> int:
-    """Abort unfinished uploads begun longer than `older_than` ago; returns their number."""
-    orphans = orphaned_uploads(client, bucket, older_than)
-    for key, upload_id in orphans:
-        client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
-    return len(orphans)

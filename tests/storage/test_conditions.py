@@ -97,7 +97,7 @@ def test_the_command_says_what_holds_and_ends_with_1_when_something_does_not(
     fine = CliRunner().invoke(app, ["store", "check"])
     assert fine.exit_code == 0
     assert fine.output.count("  yes  ") == 6
-    assert "lets nobody in without keys" in fine.output
+    assert "refuses every client without keys" in fine.output
     with faulty_s3("ignores If-Match") as server:
         for name, value in (("ENDPOINT", server.url), ("ACCESS_KEY", "k"), ("SECRET_KEY", "s")):
             monkeypatch.setenv(f"GENEPT_S3_{name}", value)

@@ -437,10 +437,10 @@ def test_polars_pyarrow_and_duckdb_read_the_same_rows(
     object_store.put_if_absent(key, tmp_path / "part.parquet")
     uri = object_store.uri(key)
 
-    options = object_store.storage_options()
+    options = object_store.access.storage_options()
     assert pl.scan_parquet(uri, storage_options=options).collect().equals(frame)
     dataset = pyarrow.dataset.dataset(
-        f"lake/{store_prefix}", filesystem=object_store.filesystem(), format="parquet"
+        f"lake/{store_prefix}", filesystem=object_store.access.filesystem(), format="parquet"
     )
     assert pl.DataFrame(dataset.to_table()).equals(frame)
     folder_uri = object_store.uri(f"{store_prefix}/*.parquet")
@@ -454,7 +454,7 @@ def test_polars_pyarrow_and_duckdb_read_the_same_rows(
 
 def test_a_quote_in_a_key_does_not_end_the_duckdb_secret() -> None:
     with ObjectStore("https://s3.example", "it's", "a'b", "us-east-1", "lake") as store:
-        secret = store.duckdb_secret()
+        secret = store.access.duckdb_secret()
     assert "KEY_ID 'it''s', SECRET 'a''b'" in secret
     assert "ENDPOINT 's3.example', URL_STYLE 'path'" in secret
     assert "USE_SSL true" in secret
@@ -462,9 +462,9 @@ def test_a_quote_in_a_key_does_not_end_the_duckdb_secret() -> None:
 
 def test_encrypted_endpoints_and_aws_itself_stay_encrypted() -> None:
     other = ObjectStore("https://s3.example", "key", "secret", "eu-west-1", "lake")
-    assert other.storage_options()["aws_allow_http"] == "false"
+    assert other.access.storage_options()["aws_allow_http"] == "false"
     aws = ObjectStore(None, None, None, "eu-west-1", "lake")
-    assert aws.storage_options() == {"aws_region": "eu-west-1"}
+    assert aws.access.storage_options() == {"aws_region": "eu-west-1"}
 
 
 # --- settings choose the store ------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_through_faults_no_update_is_lost_and_no_reader_sees_a_torn_release(
 ) -> None:
     few = {name: TABLES[name] for name in FEW}
     monkeypatch.setattr(gate, "TABLES", few)
-    monkeypatch.setattr(release, "refuse_breaking", lambda known: refuse_breaking(known, few))
+    monkeypatch.setattr(release, "refuse_breaking", lambda known, **_: refuse_breaking(known, few))
     access = object_store.access
     assert access.endpoint_url
     lake = Lake(object_store, store_prefix, tmp_path / "cache")
@@ -157,7 +157,7 @@ def test_through_faults_no_update_is_lost_and_no_reader_sees_a_torn_release(
 
 
 @pytest.mark.soak
-def test_a_kill_at_any_step_is_mended_by_a_rerun(
+def test_a_kill_at_any_step_is_repaired_by_a_rerun(
     object_store: ObjectStore, store_prefix: str, tmp_path: Path
 ) -> None:
     lake = Lake(object_store, store_prefix, tmp_path / "cache")
@@ -243,7 +243,7 @@ def test_a_kill_in_the_middle_of_an_upload_in_parts_leaves_nothing_to_read(
 
 
 @contextmanager
-def room_for(n_bytes: int) -> Iterator[None]:
+def disk_space_of(n_bytes: int) -> Iterator[None]:
     """Files of this process cannot grow beyond `n_bytes`: writing fails as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
@@ -261,7 +261,7 @@ def test_a_full_disk_leaves_the_pointer_alone_and_no_half_file(
     before, second = releases.pointer(), candidate(releases.lake, first=1)
     elsewhere = Releases(Lake(object_store, store_prefix, tmp_path / "other"), store_prefix)
     attempt: Callable[[], Published] = lambda: elsewhere.publish(second)  # noqa: E731
-    with room_for(512), pytest.raises(StoreError, match="could not be written"):
+    with disk_space_of(512), pytest.raises(StoreError, match="could not be written"):
         attempt()
     assert releases.pointer() == before
     assert not list((tmp_path / "other").glob(".*")), "a part of a file was left"

@@ -7,16 +7,17 @@ The process is in `genept.storage.embedded.server`, start and stop in
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import secrets
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
+
+import httpx
 
 from genept.common import StoreError, sync, write_privately
 from genept.storage.access import ROLES, Keys, server_identities
@@ -240,18 +241,13 @@ def unserved_volumes(data: Path, master_port: int, certificates: Certificates) -
 
     Raises
     ------
-    OSError, http.client.HTTPException
+    httpx.HTTPError
         The master does not answer.
     """
     on_disk = {int(path.stem.rpartition("_")[2]) for path in data.glob("*.dat")}
-    with closing(
-        http.client.HTTPSConnection(LOOPBACK, master_port, timeout=5, context=certificates.client())
-    ) as connection:
-        connection.request("GET", "/vol/status")
-        answer = connection.getresponse()
-        if answer.status != http.client.OK:
-            raise http.client.HTTPException(f"the master answers {answer.status}")
-        centers = json.load(answer)["Volumes"]["DataCenters"] or {}
+    address, context = f"https://{LOOPBACK}:{master_port}/vol/status", certificates.client()
+    answer = httpx.get(address, verify=context, timeout=SECONDS, trust_env=False)
+    centers = answer.raise_for_status().json()["Volumes"]["DataCenters"] or {}
     served = {
         volume["Id"]
         for racks in centers.values()

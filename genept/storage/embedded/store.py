@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
+import httpx
+import psutil
 from filelock import FileLock
 
 from genept.common import StoreError, console, private_folder
@@ -40,6 +41,8 @@ NEEDED_BYTES: Final = 512 << 20
 """Free disk space below which SeaweedFS is not started."""
 
 REGION: Final = "us-east-1"
+
+SIGNED_PARTS: Final = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,7 @@ class EmbeddedStore:
         if not self.folder.is_dir():
             return False
         with self._locked():
-            last = state.last_server(self.folder)
-            process = server.find(last.pid, self.data) if last else None
+            last, process = self._last_server()
             if last is None or process is None:
                 return False
             server.end(process, SECONDS_TO_STOP)
@@ -141,12 +143,16 @@ class EmbeddedStore:
 
     def status(self) -> Status:
         """Return whether the server runs, and its URL; starts nothing."""
-        last = state.last_server(self.folder)
-        process = server.find(last.pid, self.data) if last else None
+        last, process = self._last_server()
         if last is None or process is None:
             return Status(False, None, None, None, self.data, self.log)
         since = datetime.fromtimestamp(process.create_time(), UTC)
         return Status(True, last.url, process.pid, since, self.data, self.log)
+
+    def _last_server(self) -> tuple[LastServer | None, psutil.Process | None]:
+        """The server that was started last, and its process if it runs."""
+        last = state.last_server(self.folder)
+        return last, server.find(last.pid, self.data) if last else None
 
     def flush(self) -> None:
         """Write everything that the server acknowledged to disk.
@@ -181,10 +187,7 @@ class EmbeddedStore:
             # Internal ports require the certificate …
             **protection.environment(),
             # … and a token.
-            "WEED_JWT_SIGNING_KEY": credentials.signing_key,
-            "WEED_JWT_SIGNING_READ_KEY": credentials.signing_key,
-            "WEED_JWT_FILER_SIGNING_KEY": credentials.signing_key,
-            "WEED_JWT_FILER_SIGNING_READ_KEY": credentials.signing_key,
+            **{f"WEED_JWT_{part}_KEY": credentials.signing_key for part in SIGNED_PARTS},
         }
         command = server.command(weed, self.data, identities, ports)
         pid = server.spawn(command, environment, self.log, self.folder)
@@ -236,7 +239,7 @@ class EmbeddedStore:
                 try:
                     self._check_ready(endpoint, launched)
                     return endpoint
-                except (StoreError, OSError, HTTPException) as error:
+                except (StoreError, OSError, httpx.HTTPError) as error:
                     trouble = str(error)
             time.sleep(0.05)
         raise StoreError(
@@ -268,7 +271,7 @@ class EmbeddedStore:
         return StoreError(
             f"the embedded store ended while it started. Its log {self.log} ends:\n"
             f"{self._log_tail()}\nIf another server uses {self.data}, stop that one; if the disk "
-            "is full, make room."
+            "is full, free some space."
         )
 
     @contextmanager
@@ -281,7 +284,7 @@ class EmbeddedStore:
         except OSError as error:
             raise StoreError(
                 f"the embedded store cannot use its folder {self.folder}: {error.strerror}; "
-                "make it writable and make room, or set GENEPT_STATE_DIR"
+                "make it writable and free some space, or set GENEPT_STATE_DIR"
             ) from error
 
     def _prepare_folder(self) -> None:
@@ -292,7 +295,7 @@ class EmbeddedStore:
         if (free := shutil.disk_usage(self.data).free) < NEEDED_BYTES:
             raise StoreError(
                 f"the disk of {self.data} has {free >> 20} MiB left and the embedded store needs "
-                f"{NEEDED_BYTES >> 20}: make room, or set GENEPT_STATE_DIR to another disk"
+                f"{NEEDED_BYTES >> 20}: free some space, or set GENEPT_STATE_DIR to another disk"
             )
 
     def _log_tail(self, lines: int = 12) -> str:

@@ -247,7 +247,7 @@ def test_a_full_disk_is_said_before_anything_starts(
     own_store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "NEEDED_BYTES", 1 << 62)
-    with pytest.raises(StoreError, match="make room"):
+    with pytest.raises(StoreError, match="free some space"):
         own_store.ensure()
     assert processes_of(own_store) == []
 

@@ -162,7 +162,7 @@ def all_payments(store: ObjectStore, product: str) -> list[Payment]:
 
 def _of_shard(store: ObjectStore, key: str) -> list[Payment] | None:
     try:
-        schema = pq.read_schema(f"{store.bucket}/{key}", filesystem=store.filesystem())
+        schema = pq.read_schema(f"{store.bucket}/{key}", filesystem=store.access.filesystem())
     except FileNotFoundError:
         return None
     return payments_in(schema.metadata)
