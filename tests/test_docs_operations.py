@@ -55,7 +55,7 @@ def words(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def commands() -> dict[str, Any]:
-    """The commands of `genept` by name, with what the top floor plugs in."""
+    """The commands of `genept` by name, with what `orchestration` plugs in."""
     plugged = typer.Typer()
     for point in entry_points(group="genept.commands"):
         plugged.command(point.name)(point.load())
@@ -171,7 +171,7 @@ def test_a_bad_release_is_rolled_back_by_the_commands_of_the_runbook(product: Re
     assert [one.release_id for one in pointer.denied if one.lifted_at is None] == []
 
 
-def test_room_is_made_by_the_commands_of_the_runbook(product: Releases) -> None:
+def test_space_is_freed_by_the_commands_of_the_runbook(product: Releases) -> None:
     status, *collecting = sections()["The store is full"]
     assert status == "genept store status"
     before = product.ids()
@@ -275,8 +275,8 @@ def test_a_bucket_is_copied_and_restored_by_rclone(
 @pytest.mark.parametrize("page", ["security.md", "deployment.md", "runbook.md"])
 def test_every_file_and_page_that_is_named_is_there(page: str) -> None:
     text = (PROJECT / "docs" / page).read_text()
-    rooms = "genept|orchestration|validation|assets|infra|tests"
-    named = set(re.findall(rf"`((?:{rooms})/[\w./-]*)`", text))
+    packages = "genept|orchestration|validation|assets|infra|tests"
+    named = set(re.findall(rf"`((?:{packages})/[\w./-]*)`", text))
     linked = {f"docs/{one}" for one in re.findall(r"\]\(([\w/]+\.md)", text)}
     assert named | linked
     missing = [one for one in named | linked if not (PROJECT / one).exists()]

@@ -312,14 +312,14 @@ def test_the_r_snippet_names_a_file_that_is_there(
 def test_the_printed_questions_are_answered(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Planted: a gene that is FOXP3's twin, and a drug that only blood responds to."""
+    """Planted: a gene with the vector of FOXP3, and a drug that only blood responds to."""
     asked = settings.model_copy(update={"product": f"asked-{secrets.token_hex(4)}"})
     lake = open_releases(asked).lake
     genes = declared_frame(EMBEDDINGS, 12, partition=("m/x",), dimension=3)
     vectors = np.random.default_rng(5).normal(size=(12, 3)).astype(np.float32)
     vectors[4] = vectors[9] + 0.001
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    symbols = [{9: "FOXP3", 4: "TWIN"}.get(at, f"G{at}") for at in range(12)]
+    symbols = [{9: "FOXP3", 4: "SAME"}.get(at, f"G{at}") for at in range(12)]
     genes = genes.with_columns(
         pl.Series("symbol", symbols), pl.Series("embedding", vectors, dtype=pl.Array(pl.Float32, 3))
     )
@@ -360,7 +360,7 @@ def test_the_printed_questions_are_answered(
     assert capsys.readouterr().out == "a regulator of T cells\n"
     pasted(asked, nearest)
     first, *others = re.findall(r"│ (\w+) +┆ +-?[\d.]+", capsys.readouterr().out)
-    assert first == "TWIN"
+    assert first == "SAME"
     assert len(others) == 9
     assert "FOXP3" not in others
     pasted(asked, drugs)

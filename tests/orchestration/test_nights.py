@@ -11,6 +11,7 @@ import pytest
 from nights import GENES, Nights
 
 from assets.operations import NEWS
+from genept.release.diff import differences
 from genept.storage.object_store import ObjectStore
 
 pytestmark = pytest.mark.timeout(900)  # the first release is a whole graph
@@ -78,7 +79,7 @@ def test_one_changed_summary_embeds_one_text_and_pools_what_holds_the_gene(
     releases = nights.open().releases
     manifest = releases.current()
     assert manifest.previous == release
-    changes = releases.differences(releases.manifest(release), manifest)
+    changes = differences(releases.files, releases.manifest(release), manifest)
     assert CHANGED in changes.text()
     assert nights.night("2026-11-04").success
     assert releases.current_id() == manifest.release_id

@@ -276,7 +276,7 @@ class Ledger:
     # --- what processes say -------------------------------------------------------------------
 
     def claimed(self, run: Run) -> None:
-        """A run was told that it holds the claim: none that claimed before may publish now."""
+        """The claim was confirmed for a run: none that claimed before may publish now."""
         self.latest = max(self.latest, run.generation or 0)
 
     def protected(self) -> set[str]:

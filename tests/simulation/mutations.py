@@ -1,4 +1,4 @@
-"""Mended bugs, put back one at a time: the simulator must find each of them.
+"""Fixed bugs, put back one at a time: the simulator must find each of them.
 
 A mutation changes the text of one function or class of the library. When that text is gone, it
 fails: whoever moves the code moves the mutation.

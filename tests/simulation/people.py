@@ -41,7 +41,7 @@ def collecting(runs: Runs, *, alone: bool = False) -> Callable[[Process], None]:
 
     def act(process: Process) -> None:
         collect(process)
-        for _ in range(0 if alone else world.rng.randint(0, 2)):  # as it is told to
+        for _ in range(0 if alone else world.rng.randint(0, 2)):  # as the message says
             world.suspend(process, world.rng.randint(20, 200))
             world.pause(process)
             collect(process)
@@ -60,7 +60,7 @@ CANNOT_GO_BACK = (
     "garbage collection is deleting",
 )
 REMOVED = ("there is no", "no release", "is damaged")
-"""What an operator is told of a release that was collected, or lost, since it was listed."""
+"""Errors for a release that was collected, or lost, since it was listed."""
 
 
 def operate(world: World, process: Process) -> None:
@@ -118,7 +118,7 @@ def allowing(release_id: str) -> Callable[[World, Process], None]:
 
 STALE = ("approved already", "at the same time", "nothing is held", "current release any more",
          "became current")  # fmt: skip
-"""What a person is told who approves what is not held any more."""
+"""The error for a person who approves what is not held any more."""
 
 
 def approving(hold: Hold, *allowed: str) -> Callable[[World, Process], None]:

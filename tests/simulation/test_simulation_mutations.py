@@ -1,4 +1,4 @@
-"""Every bug that was mended, put back: the simulator finds it, and in few seeds."""
+"""Every bug that was fixed, put back: the simulator finds it, and in few seeds."""
 
 from __future__ import annotations
 

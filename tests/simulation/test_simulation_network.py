@@ -118,7 +118,7 @@ def test_when_no_attempt_is_answered_the_store_is_out_of_reach(world: World) -> 
     assert world.counters["request lost"] == 4
 
 
-def test_a_late_write_takes_effect_after_its_sender_was_told_that_it_failed(world: World) -> None:
+def test_a_late_write_takes_effect_after_its_sender_got_an_error(world: World) -> None:
     world.befalls = lambda fault: fault == "late"  # type: ignore[method-assign]
 
     def write_and_look(process: Process) -> object:
@@ -140,7 +140,7 @@ def test_a_process_that_dies_does_nothing_more(world: World) -> None:
                 Client(world, process).put_object(Bucket="lake", Key=key, Body=b"")
             except ConnectionClosedError:
                 continue
-            except BaseException:  # noqa: S112 (as code that will not be told does)
+            except BaseException:  # noqa: S112 (as code that ignores errors does)
                 continue
 
     in_a_process(world, insist)

@@ -81,13 +81,13 @@ def run_seeds(seeds: Iterable[int], folder: Path) -> tuple[Counter[str], list[st
     return counters, failed
 
 
-def told(counters: Counter[str]) -> str:
+def summary(counters: Counter[str]) -> str:
     return "\n".join(f"{count:9,}  {what}" for what, count in sorted(counters.items()))
 
 
 def test_few_seeds(tmp_path: Path) -> None:
     counters, failed = run_seeds([*UNDERSTOOD, *range(QUICK)], tmp_path)
-    print(told(counters))
+    print(summary(counters))
     assert not failed, "\n".join(failed)
     assert not [one for one in (*TOOK_EFFECT, *HAPPENED) if not counters[one]]
 
@@ -102,7 +102,7 @@ def test_many_seeds(tmp_path: Path) -> None:
         for some, bad in pool.map(run_seeds, chunks, [tmp_path] * len(chunks)):
             counters += some
             failed += bad
-    print(told(counters))
+    print(summary(counters))
     assert not failed, "\n".join(failed)
 
 

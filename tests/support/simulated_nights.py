@@ -36,6 +36,7 @@ from sqlalchemy.exc import OperationalError
 
 from genept.common.errors import StoreError
 from genept.release.collector import GRACE, delete_garbage, list_garbage
+from genept.release.diff import differences
 from genept.release.fencing import RunState
 from genept.release.garbage import STAGE_AGE
 from genept.storage.connect import open_store
@@ -191,7 +192,7 @@ def _one(
     now = releases.current()  # verified against the pointer
     published = now.release_id != current.release_id
     if published:
-        said = releases.differences(current, now).text()
+        said = differences(releases.files, current, now).text()
         unnamed = [gene for gene in story.owed if gene not in said]
         assert not unnamed, f"{day}: the release does not name {unnamed}"
         _grew_by_what_changed(before, after, now.release_id, story.owed)
