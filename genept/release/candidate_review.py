@@ -135,7 +135,9 @@ def review(
         `trusted` names an unknown table.
     """
     pointer = releases.pointer()
-    last = pointer and releases.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
+    last = (
+        releases.manifest(pointer.release_id, sha256=pointer.manifest_sha256) if pointer else None
+    )
     if unknown := sorted(set(trusted) - set(TABLES) - set(last.tables if last else ())):
         raise StoreError(
             f"{SETTING} names {', '.join(unknown)}, and there are no such tables; there are "

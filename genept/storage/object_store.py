@@ -97,11 +97,15 @@ class ObjectStore(Bucket):
         with opened(body) as (stream, size), explained(f"writing {key!r}", self.where):
             sha256 = sha256 or hashlib.file_digest(stream, "sha256").hexdigest()
             for _ in range(WRITTEN_ANEW):
-                write = requests.put
-                if size > requests.SINGLE_REQUEST_BYTES:
-                    write = requests.upload_in_parts
                 try:
-                    write(self.client, self.bucket, key, stream, sha256=sha256, metadata=signature)
+                    if size > requests.SINGLE_REQUEST_BYTES:
+                        requests.upload_in_parts(
+                            self.client, self.bucket, key, stream, sha256=sha256, metadata=signature
+                        )
+                    else:
+                        requests.put(
+                            self.client, self.bucket, key, stream, sha256=sha256, metadata=signature
+                        )
                 except ClientError as error:
                     if http_status(error) != 412 and error_code(error) != "NoSuchUpload":
                         raise
