@@ -18,14 +18,14 @@ from genept.collections import (
     DryRun,
     Sidecar,
     Trial,
-    declare,
+    added_collections,
+    declare_collection,
     dry_run_ingest,
     store_files,
     try_out,
     typed_options,
     validated_sidecar,
 )
-from genept.collections import remove as remove_collection
 from genept.common import Settings, SourceError, advising, console, open_console
 from genept.storage import open_store
 
@@ -83,7 +83,7 @@ def add(
         raise typer.Exit(1)
     store, product = installation.store, installation.settings.product
     store_files(store, detected.sources, detected.files)
-    declare(store, product, detected.entry, detected.sources)
+    declare_collection(store, product, detected.entry, detected.sources)
     answer.print(f"added {id_}: `genept run` publishes it with the next release")
 
 
@@ -160,7 +160,8 @@ def validate(
 def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="An added one.")]) -> None:
     """Take an added collection back; releases that hold it keep it."""
     installation = Installation(Settings())
-    remove_collection(open_store(installation.settings, "gc"), installation.settings.product, id_)
+    store = open_store(installation.settings, "gc")
+    added_collections(store, installation.settings.product).remove(id_)
     answer.print(f"removed {id_}: the next run is held once, since readers lose it")
 
 

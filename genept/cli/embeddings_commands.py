@@ -12,9 +12,8 @@ from rich.table import Table
 from genept.client import Platform, load_table
 from genept.common import Settings, SourceError, StoreError, console, open_console
 from genept.datasources.readers import VectorTable, limited_vectors, unit_vectors
-from genept.embeddings import REGISTERED, Joined, register
-from genept.embeddings import remove as remove_vectors
-from genept.storage import open_store, sha256_of_file
+from genept.embeddings import REGISTERED, Joined, register_vectors, registered_vectors
+from genept.storage import VectorFile, open_store, sha256_of_file
 from genept.text.embedders import space_of
 
 app = typer.Typer(
@@ -54,17 +53,19 @@ def add(
     if dry_run:
         answer.print("a dry run: nothing was stored")
         return
-    declared = register(
+    declared = register_vectors(
         platform.store,
         platform.settings.product,
         id_,
         collection,
         table,
-        file=file.name,
-        file_sha256=sha256_of_file(file),
-        licence=licence,
-        redistributable=redistributable,
-        citation=citation,
+        VectorFile(
+            file=file.name,
+            file_sha256=sha256_of_file(file),
+            licence=licence,
+            redistributable=redistributable,
+            citation=citation,
+        ),
     )
     answer.print(
         f"registered {declared.space} of {collection}: the next `genept run` releases it as "
@@ -92,7 +93,8 @@ def list_vectors() -> None:
 def remove(id_: Space, collection: Collection) -> None:
     """Take registered vectors back; releases that hold them keep them."""
     platform = Platform(Settings())
-    remove_vectors(open_store(platform.settings, "gc"), platform.settings.product, id_, collection)
+    store = open_store(platform.settings, "gc")
+    registered_vectors(store, platform.settings.product).remove(f"{collection}/{id_}")
     answer.print(f"removed {id_} of {collection}: the next run is held once, since readers lose it")
 
 

@@ -14,9 +14,14 @@ from genept.client import Platform
 from genept.common import Settings, SourceError, console, open_console
 from genept.datasources.readers import limited_vectors
 from genept.nomenclature import Nomenclature
-from genept.storage import open_store, sha256_of_file
-from genept.text.embedders import Mapped, map_vectors, register, space_of
-from genept.text.embedders import remove as remove_space
+from genept.storage import VectorFile, open_store, sha256_of_file
+from genept.text.embedders import (
+    Mapped,
+    map_vectors,
+    register_space,
+    registered_spaces,
+    space_of,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Spaces of gene vectors: list, register and remove.")
 answer = open_console(soft_wrap=True)
@@ -47,17 +52,19 @@ def add(
     if dry_run:
         answer.print("a dry run: nothing was stored")
         return
-    declared = register(
+    declared = register_space(
         platform.store,
         platform.settings.product,
         id_,
         mapped,
-        file=file.name,
-        file_sha256=sha256_of_file(file),
+        file=VectorFile(
+            file=file.name,
+            file_sha256=sha256_of_file(file),
+            citation=citation,
+            licence=licence,
+            redistributable=redistributable,
+        ),
         reference_release=reference.release,
-        citation=citation,
-        licence=licence,
-        redistributable=redistributable,
     )
     answer.print(
         f"registered {declared.id}, table {declared.table_sha256[:12]}: the next `genept run` "
@@ -88,7 +95,8 @@ def list_spaces() -> None:
 def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="A registered space.")]) -> None:
     """Remove a registered space; releases that hold it keep it."""
     platform = Platform(Settings())
-    remove_space(open_store(platform.settings, "gc"), platform.settings.product, id_)
+    store = open_store(platform.settings, "gc")
+    registered_spaces(store, platform.settings.product).remove(id_)
     answer.print(f"removed {id_}: the next run is held once, since readers lose it")
 
 

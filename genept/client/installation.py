@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genept.client.release_lookup import open_releases
-from genept.collections import UserCollection, list_user_collections
+from genept.collections import UserCollection, added_collections
 from genept.common import Settings
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.datasources.catalog import Catalogue, Collection, load_catalogue
@@ -48,7 +48,7 @@ class Installation:
     @cached_property
     def added(self) -> list[UserCollection]:
         """The collections that users added."""
-        return list_user_collections(self.store, self.settings.product)
+        return added_collections(self.store, self.settings.product).all()
 
     @cached_property
     def catalogue(self) -> Catalogue:

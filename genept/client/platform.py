@@ -19,7 +19,7 @@ from genept.embeddings import (
     Ensemble,
     RegisteredVectors,
     declared_ensembles,
-    list_registered_vectors,
+    registered_vectors,
 )
 from genept.models.diagnosis import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature import Nomenclature
@@ -133,12 +133,12 @@ class Platform(Installation):
     @cached_property
     def registered_spaces(self) -> list[RegisteredSpace]:
         """The registered tables of gene vectors."""
-        return registered_spaces(self.store, self.settings.product)
+        return registered_spaces(self.store, self.settings.product).all()
 
     @cached_property
     def outside(self) -> list[RegisteredVectors]:
         """The registered vectors of observations that other models made."""
-        return list_registered_vectors(self.store, self.settings.product)
+        return registered_vectors(self.store, self.settings.product).all()
 
     @property
     def ensembles(self) -> tuple[Ensemble, ...]:

@@ -23,14 +23,14 @@ from genept.collections.sidecar import (
     SIDECAR,
     Drop,
     Sidecar,
-    _is_same,
     drops,
+    is_same,
     read_sidecar,
 )
 from genept.collections.user_collections import (
     UserCollection,
-    declare,
-    find_user_collection,
+    added_collections,
+    declare_collection,
     local_archives,
     named_by_owner,
     store_files,
@@ -73,17 +73,7 @@ Correct the file, or its sidecar, and put both into {inbox} again, the sidecar l
 
 @dataclass(frozen=True)
 class Accepted:
-    """A drop that became a collection, or was one already.
-
-    Parameters
-    ----------
-    collection
-        Its declaration.
-    parts
-        Parts of its tables.
-    seen
-        What was detected.
-    """
+    """A drop that became a collection, or was one already, and what was detected."""
 
     collection: UserCollection
     parts: tuple[Part, ...]
@@ -192,7 +182,7 @@ def take_in(
         if not _still_there(store, drop):
             return Replaced(drop)
         store_files(store, detected.sources, detected.files)
-    declared = declare(store, product, detected.entry, detected.sources)
+    declared = declare_collection(store, product, detected.entry, detected.sources)
     _remove(store, product, drop)
     return Accepted(declared, tuple(parts), detected.seen)
 
@@ -228,11 +218,9 @@ def _detect(
     ).detected
     if detected.open_questions:
         raise SourceError(f"{drop.name}: {'; '.join(detected.open_questions)}")
-    known = find_user_collection(store, product, sidecar.id)
-    if known is not None and (known.collection, known.sources) != (
-        detected.entry,
-        detected.sources,
-    ):
+    known = added_collections(store, product).find(sidecar.id)
+    entry = detected.entry, detected.sources
+    if known is not None and (known.collection, known.sources) != entry:
         raise SourceError(
             f"a collection {sidecar.id!r} was added already, and it is another one: give another "
             f"id, or take it back first: genept collections remove {sidecar.id}"
@@ -259,7 +247,7 @@ def _fetched(store: ObjectStore, drop: Drop, folder: Path) -> list[Path] | None:
             store.fetch(object_.key, paths[-1])
         except MissingObjectError:
             return None
-        if not _is_same(store.head(object_.key), object_):
+        if not is_same(store.head(object_.key), object_):
             return None
     return paths
 
@@ -278,11 +266,10 @@ def _quarantined(
         id=drop.id,
         inbox=store.uri(f"{product}/inbox/"),
     )
-    copies: list[tuple[str, bytes | Path]] = [(path.name, path) for path in files]
+    for path in files:
+        store.put_if_absent(f"{folder}/{path.name}", path)
     if len(drop.body) == drop.sidecar.bytes:
-        copies.append((drop.name + SIDECAR, drop.body))
-    for name, copy in copies:
-        store.put_if_absent(f"{folder}/{name}", copy)
+        store.put_if_absent(f"{folder}/{drop.name}{SIDECAR}", drop.body)
     with suppress(ConflictError):  # an earlier attempt wrote one in other words
         store.put_if_absent(f"{folder}/report.md", report.encode())
     _remove(store, product, drop)
@@ -291,10 +278,8 @@ def _quarantined(
 
 def _still_there(store: ObjectStore, drop: Drop) -> bool:
     """Whether file, sidecar and table are unchanged since they were read."""
-    objects = (drop.file, drop.sidecar, drop.metadata)
-    return all(
-        _is_same(store.head(object_.key), object_) for object_ in objects if object_ is not None
-    )
+    objects = filter(None, (drop.file, drop.sidecar, drop.metadata))
+    return all(is_same(store.head(object_.key), object_) for object_ in objects)
 
 
 def _remove(store: ObjectStore, product: str, drop: Drop) -> None:

@@ -16,11 +16,10 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from genept.common import ConflictError, MissingObjectError, SourceError, StoreError
+from genept.common import SourceError, StoreError
 from genept.datasources.catalog import Catalogue, Collection, Media, Source
 from genept.datasources.download import Archives, SourceLocations, is_tar, mirror_path
-from genept.storage import ObjectStore, read_declaration, read_declarations, sha256_of_file
-from genept.storage import declare as store_declaration
+from genept.storage import ObjectStore, Registrations, sha256_of_file
 
 _MAGIC: Final[tuple[tuple[bytes, Media], ...]] = (
     (b"\x89HDF\r\n\x1a\n", "h5"),
@@ -54,51 +53,6 @@ class UserCollection(BaseModel):
         """Id of the collection."""
         return self.collection.id
 
-    def says_the_same(self, other: UserCollection) -> bool:
-        """Whether both declare the same collection, whenever they were added."""
-        return (self.collection, self.sources) == (other.collection, other.sources)
-
-
-def user_source(
-    path: Path,
-    collection_id: str,
-    position: int,
-    *,
-    bucket: str,
-    product: str,
-    terms: Mapping[str, object],
-) -> Source:
-    """The pinned source that a local file will be, once it is stored.
-
-    Parameters
-    ----------
-    terms
-        licence, redistributable and citation.
-
-    Raises
-    ------
-    SourceError
-        The file is empty.
-    """
-    if not path.stat().st_size:
-        raise SourceError(f"{path.name}: is empty (zero bytes): was it cut short?")
-    name = _plain(path.name)
-    sha256 = sha256_of_file(path)
-    return Source.model_validate(
-        {
-            "id": f"{collection_id}-file-{position + 1}",
-            "title": path.name,
-            "publisher": "added by its owner",
-            "bytes": path.stat().st_size,
-            "sha256": sha256,
-            "filename": name,
-            "address": f"s3://{bucket}/{product}/added/files/{sha256}/{name}",
-            "signed": True,
-            "media": media_of(path),
-        }
-        | dict(terms)
-    )
-
 
 def user_sources(
     paths: Sequence[Path],
@@ -108,11 +62,38 @@ def user_sources(
     product: str,
     terms: Mapping[str, object],
 ) -> tuple[Source, ...]:
-    """The sources that the files of a collection will be, in their order; see `user_source`."""
-    return tuple(
-        user_source(path, collection_id, position, bucket=bucket, product=product, terms=terms)
-        for position, path in enumerate(paths)
-    )
+    """The pinned sources that the local files of a collection will be, once they are stored.
+
+    Parameters
+    ----------
+    terms
+        licence, redistributable and citation.
+
+    Raises
+    ------
+    SourceError
+        A file is empty.
+    """
+    sources = []
+    for position, path in enumerate(paths, start=1):
+        if not (size := path.stat().st_size):
+            raise SourceError(f"{path.name}: is empty (zero bytes): was it cut short?")
+        # Without what an address or a folder could misread.
+        name = re.sub(r"[^A-Za-z0-9._+-]", "_", path.name).lstrip("._+-") or "file"
+        sha256 = sha256_of_file(path)
+        source = {
+            "id": f"{collection_id}-file-{position}",
+            "title": path.name,
+            "publisher": "added by its owner",
+            "bytes": size,
+            "sha256": sha256,
+            "filename": name,
+            "address": f"s3://{bucket}/{product}/added/files/{sha256}/{name}",
+            "signed": True,
+            "media": media_of(path),
+        }
+        sources.append(Source.model_validate(source | dict(terms)))
+    return tuple(sources)
 
 
 def media_of(path: Path) -> Media:
@@ -176,17 +157,13 @@ def named_by_owner(sources: Sequence[Source]) -> Iterator[None]:
         text = str(error)
         for source in sources:
             if source.title not in text:
-                text = re.sub(_stored_name(source), lambda _: source.title, text)  # noqa: B023
+                stored = rf"\b({re.escape(source.filename)}|{re.escape(source.id)})(?![\w-])"
+                text = source.title.join(re.split(stored, text)[::2])
         if not any(source.title in text for source in sources):
             text = f"{sources[0].title}: {text}"
         if text == str(error):
             raise
         raise type(error)(text) from error
-
-
-def _stored_name(source: Source) -> str:
-    """A pattern for what a stored file is called in the store, and its source in the catalogue."""
-    return rf"\b({re.escape(source.filename)}|{re.escape(source.id)})(?![\w-])"
 
 
 def store_files(store: ObjectStore, sources: Sequence[Source], files: Mapping[str, Path]) -> None:
@@ -206,8 +183,8 @@ def store_files(store: ObjectStore, sources: Sequence[Source], files: Mapping[st
         store.put_if_absent(key, files[source.id], sha256=source.sha256)
 
 
-def list_user_collections(store: ObjectStore, product: str) -> list[UserCollection]:
-    """List the collections that users added.
+def added_collections(store: ObjectStore, product: str) -> Registrations[UserCollection]:
+    """Open the collections that users added.
 
     Parameters
     ----------
@@ -218,23 +195,13 @@ def list_user_collections(store: ObjectStore, product: str) -> list[UserCollecti
 
     Returns
     -------
-    list of UserCollection
-        Sorted by id.
+    Registrations of UserCollection
+        By id of the collection.
     """
-    prefix = f"{product}/added/collections/"
-    return read_declarations(store, prefix, UserCollection, "collection")
+    return Registrations(store, f"{product}/added/collections/", UserCollection, "collection")
 
 
-def find_user_collection(store: ObjectStore, product: str, id_: str) -> UserCollection | None:
-    """The declaration of one added collection; None if there is none."""
-    try:
-        key = _key(product, id_)
-        return read_declaration(store, key, UserCollection, "collection")
-    except MissingObjectError:
-        return None
-
-
-def declare(
+def declare_collection(
     store: ObjectStore, product: str, collection: Collection, sources: Sequence[Source]
 ) -> UserCollection:
     """Declare a collection whose files are stored: releases hold it from now on.
@@ -263,46 +230,4 @@ def declare(
         Another collection has the id.
     """
     new = UserCollection(collection=collection, sources=tuple(sources), added=datetime.now(UTC))
-    try:
-        store_declaration(store, _key(product, collection.id), new)
-    except ConflictError:
-        known = find_user_collection(store, product, collection.id)
-        if known is not None and known.says_the_same(new):
-            return known
-        raise StoreError(
-            f"a collection {collection.id!r} was added already, and it is another one: choose "
-            f"another id, or take it back first: genept collections remove {collection.id}"
-        ) from None
-    return new
-
-
-def remove(store: ObjectStore, product: str, id_: str) -> None:
-    """Remove a declaration: the next release does not hold the collection.
-
-    Parameters
-    ----------
-    store
-        The bucket.
-    product
-        Key prefix of the installation.
-    id_
-        Id of the collection.
-
-    Raises
-    ------
-    StoreError
-        No such collection was added.
-    """
-    if find_user_collection(store, product, id_) is None:
-        known = [declared.id for declared in list_user_collections(store, product)]
-        raise StoreError(f"no collection {id_!r} was added; there are {known or 'none'}")
-    store.delete([_key(product, id_)])
-
-
-def _plain(name: str) -> str:
-    """A file's name without what an address or a folder could misread."""
-    return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip("._+-") or "file"
-
-
-def _key(product: str, id_: str) -> str:
-    return f"{product}/added/collections/{id_}.json"
+    return added_collections(store, product).add(collection.id, new)

@@ -30,6 +30,7 @@ from .errors import get_again as get_again
 from .errors import http_status as http_status
 from .errors import listed as listed
 from .errors import option as option
+from .errors import problems_of as problems_of
 from .errors import setting as setting
 from .operating_system import Workers as Workers
 from .operating_system import is_running as is_running

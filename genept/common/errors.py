@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -24,6 +24,9 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 Audience: TypeAlias = Literal["catalogue", "sidecar", "command_line"]
 _AUDIENCE: ContextVar[Audience] = ContextVar("audience", default="catalogue")
@@ -187,6 +190,25 @@ def listed(names: Iterable[str]) -> str:
         name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in islice(names, SHOWN)
     ]
     return str(shown)
+
+
+def problems_of(error: ValidationError) -> str:
+    """List the mistakes in a declaration.
+
+    Parameters
+    ----------
+    error
+        As pydantic raised it.
+
+    Returns
+    -------
+    str
+        One line: each field and what is wrong with it.
+    """
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}"
+        for problem in error.errors()
+    )
 
 
 class StoreError(RuntimeError):

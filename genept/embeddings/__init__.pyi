@@ -21,10 +21,9 @@ from .registered_observation_vectors import REGISTERED as REGISTERED
 from .registered_observation_vectors import Joined as Joined
 from .registered_observation_vectors import RegisteredVectors as RegisteredVectors
 from .registered_observation_vectors import join_summary as join_summary
-from .registered_observation_vectors import list_registered_vectors as list_registered_vectors
-from .registered_observation_vectors import register as register
+from .registered_observation_vectors import register_vectors as register_vectors
+from .registered_observation_vectors import registered_vectors as registered_vectors
 from .registered_observation_vectors import release_registered_vectors as release_registered_vectors
-from .registered_observation_vectors import remove as remove
 from .representations import BOTH as BOTH
 from .representations import EXPRESSION as EXPRESSION
 from .representations import CollectionParts as CollectionParts

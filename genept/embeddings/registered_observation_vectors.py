@@ -1,27 +1,22 @@
 """Registered vectors of observations that another model made (scGPT, Geneformer …), joined by id.
 
-A registration is a declaration and the vectors that it names by hash, both in the bucket and never
-rewritten. They are joined to a collection's observations when a release is built, because the
-collection may have changed by then. Reading files is `genept.datasources`.
+A registration is a declaration and the vectors that it names by hash; both are kept as
+`genept.storage.registrations` says. They are joined to a collection's observations when a release
+is built, because the collection may have changed by then.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import PurePosixPath
+from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
 
-from genept.common import ConflictError, SourceError, StoreError
+from genept.common import SourceError
 from genept.datasources.readers import VectorTable, unit_vectors
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
@@ -32,11 +27,13 @@ from genept.storage import (
     ObjectStore,
     Origin,
     Part,
-    declare,
-    read_declarations,
+    Registrations,
+    VectorFile,
+    get_table,
+    put_table,
     sha256_of,
 )
-from genept.text.embedders import space_of
+from genept.text.embedders import embedding_column, space_of
 
 REGISTERED: Final = "outside"
 CODE: Final = (
@@ -46,7 +43,7 @@ CODE: Final = (
 )
 
 
-class RegisteredVectors(BaseModel):
+class RegisteredVectors(VectorFile):
     """The declaration of one collection's vectors in the space of another model.
 
     Parameters
@@ -59,15 +56,9 @@ class RegisteredVectors(BaseModel):
         Length and number of the vectors.
     shortest, longest
         Smallest and largest Euclidean length in the user's file.
-    file, file_sha256
-        Name and SHA-256 of that file.
-    licence, redistributable, citation
-        Terms of use.
     registered
         When, in UTC.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     space: str
     collection: str
@@ -76,11 +67,6 @@ class RegisteredVectors(BaseModel):
     n_vectors: int
     shortest: float
     longest: float
-    file: str
-    file_sha256: str
-    licence: str
-    redistributable: bool
-    citation: str
     registered: datetime
 
 
@@ -104,26 +90,13 @@ class Joined:
 
     @classmethod
     def of(cls, ids: Sequence[str], observations: Sequence[str]) -> Joined:
-        """Join ids of vectors to ids of observations.
-
-        Parameters
-        ----------
-        ids
-            Of the vectors.
-        observations
-            Of the collection.
-
-        Returns
-        -------
-        Joined
-            The three sets of ids.
-        """
+        """Join ids of vectors to ids of a collection's observations."""
         vectors, known = set(ids), set(observations)
         return cls(sorted(vectors & known), sorted(known - vectors), sorted(vectors - known))
 
 
-def list_registered_vectors(store: ObjectStore, product: str) -> list[RegisteredVectors]:
-    """List the registered vectors of observations.
+def registered_vectors(store: ObjectStore, product: str) -> Registrations[RegisteredVectors]:
+    """Open the registered vectors of observations.
 
     Parameters
     ----------
@@ -134,24 +107,20 @@ def list_registered_vectors(store: ObjectStore, product: str) -> list[Registered
 
     Returns
     -------
-    list of RegisteredVectors
-        By collection and space.
+    Registrations of RegisteredVectors
+        By ``collection/space``.
     """
-    return read_declarations(store, _folder(product), RegisteredVectors, "table of outside vectors")
+    folder = f"{product}/spaces/outside/"
+    return Registrations(store, folder, RegisteredVectors, "table of outside vectors")
 
 
-def register(
+def register_vectors(
     store: ObjectStore,
     product: str,
     space: str,
     collection: str,
     table: VectorTable,
-    *,
-    file: str,
-    file_sha256: str,
-    licence: str,
-    redistributable: bool,
-    citation: str,
+    file: VectorFile,
 ) -> RegisteredVectors:
     """Store vectors at unit length, and declare them as a collection's vectors in a space.
 
@@ -165,10 +134,8 @@ def register(
         Ids of space and collection.
     table
         Observation ids and vectors.
-    file, file_sha256
-        Name and hash of the file they come from.
-    licence, redistributable, citation
-        Terms of the vectors.
+    file
+        The file they come from, and its terms.
 
     Returns
     -------
@@ -184,67 +151,29 @@ def register(
         The collection has vectors in this space already.
     """
     units, lengths = unit_vectors(table)
-    content = _content(table.names, units)
-    new = RegisteredVectors(
+    registered = registered_vectors(store, product)
+    for other in registered.all():
+        if other.space == space and other.dimensions != units.shape[1]:
+            raise SourceError(
+                f"{file.file}: vectors of {units.shape[1]} dimensions, but {space!r} has "
+                f"{other.dimensions} in collection {other.collection!r}: another model is another "
+                "space; choose another id"
+            )
+    id_ = f"{collection}/{space_of(space).id}"
+    ids = pa.array(table.names, pa.string())
+    rows = pa.table({"observation_id": ids, "embedding": embedding_column(units)})
+    declared = RegisteredVectors(
+        **file.model_dump(),
         space=space,
         collection=collection,
-        table_sha256=hashlib.sha256(content).hexdigest(),
+        table_sha256=PurePosixPath(put_table(store, f"{product}/spaces/tables/", rows)).stem,
         dimensions=units.shape[1],
         n_vectors=len(units),
         shortest=float(lengths.min()),
         longest=float(lengths.max()),
-        file=file,
-        file_sha256=file_sha256,
-        licence=licence,
-        redistributable=redistributable,
-        citation=citation,
         registered=datetime.now(UTC).replace(microsecond=0),
     )
-    for other in list_registered_vectors(store, product):
-        if other.space == space and other.dimensions != new.dimensions:
-            raise SourceError(
-                f"{file}: vectors of {new.dimensions} dimensions, but {space!r} has "
-                f"{other.dimensions} in collection {other.collection!r}: another model is another "
-                "space; choose another id"
-            )
-    store.put_if_absent(_table_key(product, new.table_sha256), content)
-    try:
-        declare(store, _key(product, collection, space), new)
-    except ConflictError:
-        raise StoreError(
-            f"collection {collection!r} has vectors in {space!r} already, and what is registered "
-            "is not rewritten: choose another id, or remove them first"
-        ) from None
-    return new
-
-
-def remove(store: ObjectStore, product: str, space: str, collection: str) -> None:
-    """Remove a declaration: the next release does not hold the vectors.
-
-    Parameters
-    ----------
-    store
-        The bucket.
-    product
-        Key prefix of the installation.
-    space, collection
-        Ids of space and collection.
-
-    Raises
-    ------
-    StoreError
-        There is no such declaration.
-    """
-    known = [
-        (declared.space, declared.collection)
-        for declared in list_registered_vectors(store, product)
-    ]
-    if (space, collection) not in known:
-        there = ", ".join(f"{name} of {of}" for name, of in known) or "none"
-        raise StoreError(
-            f"no vectors {space!r} of {collection!r} are registered; there are {there}"
-        )
-    store.delete([_key(product, collection, space)])
+    return registered.add(id_, declared)
 
 
 def release_registered_vectors(
@@ -288,17 +217,24 @@ def release_registered_vectors(
     )
 
     def compute() -> Iterator[NewPart]:
-        ids, vectors = _stored(lake, product, declared)
+        remedy = (
+            f"remove the vectors {declared.space!r} of {declared.collection!r} and add them again"
+        )
+        key = f"{product}/spaces/tables/{declared.table_sha256}.parquet"
+        rows = get_table(lake.store, key, remedy)
+        ids, vectors = rows["observation_id"].to_pylist(), embedding_matrix(rows)
         row_of = {id_: row for row, id_ in enumerate(ids)}
-        observations = [(part.number, _ids(lake, part)) for part in expression]
         table, partition = TABLE_OF_KIND[kind], (declared.space, REGISTERED, declared.collection)
-        for number, of_part in observations:
+        observations: list[str] = []
+        for part in expression:
+            of_part = lake.read_arrow(part, ["observation_id"])["observation_id"].to_pylist()
+            observations += of_part
             if matched := sorted(id_ for id_ in of_part if id_ in row_of):
-                rows = vectors[[row_of[id_] for id_ in matched]]
-                batches = embedding_batches(table, partition, matched, rows)
-                yield NewPart(table, batches, partition, declared.dimensions, number)
-        joined = Joined.of(ids, [id_ for _, of_part in observations for id_ in of_part])
-        yield from _accounts(declared, joined)
+                batches = embedding_batches(
+                    table, partition, matched, vectors[[row_of[id_] for id_ in matched]]
+                )
+                yield NewPart(table, batches, partition, declared.dimensions, part.number)
+        yield from _accounts(declared, Joined.of(ids, observations))
 
     step = f"embeddings/{declared.space}/{REGISTERED}/{declared.collection}"
     return lake.build(step, origin, lambda: list(compute()))
@@ -327,32 +263,28 @@ def join_summary(lake: Lake, parts: Sequence[Part]) -> str:
     )
 
 
-def origin_row(**values: object) -> pl.DataFrame:
-    """One row of table `embedding_origins`."""
+def origin_part(**values: Any) -> NewPart:
+    """A part of table `embedding_origins`: one row, of one space and collection."""
     schema = TABLES["embedding_origins"].schema()
-    return pl.DataFrame(pl.from_arrow(pa.Table.from_pylist([values], schema=schema)))
+    row = pl.DataFrame(pl.from_arrow(pa.Table.from_pylist([values], schema=schema)))
+    return NewPart("embedding_origins", row, (values["collection_id"], values["space"]))
 
 
 def _accounts(declared: RegisteredVectors, joined: Joined) -> Iterator[NewPart]:
     place = {"collection_id": declared.collection, "space": declared.space}
-    partition = (declared.collection, declared.space)
-    row = origin_row(
+    terms = declared.model_dump(
+        exclude={"space", "collection", "table_sha256", "n_vectors", "file", "registered"}
+    )
+    yield origin_part(
         **place,
+        **terms,
         method=REGISTERED,
         made_of=[declared.file],
-        file_sha256=declared.file_sha256,
-        dimensions=declared.dimensions,
         n_observations=len(joined.found) + len(joined.without_vector),
         n_joined=len(joined.found),
         n_strangers=len(joined.strangers),
-        shortest=declared.shortest,
-        longest=declared.longest,
-        licence=declared.licence,
-        redistributable=declared.redistributable,
-        citation=declared.citation,
         registered=f"{declared.registered:%Y-%m-%dT%H:%M:%SZ}",
     )
-    yield NewPart("embedding_origins", row, partition)
     unmatched = {"no_vector": joined.without_vector, "no_observation": joined.strangers}
     rows = pl.DataFrame(
         [
@@ -362,43 +294,4 @@ def _accounts(declared: RegisteredVectors, joined: Joined) -> Iterator[NewPart]:
         ],
         schema=dict.fromkeys((*place, "observation_id", "reason"), pl.String),
     )
-    yield NewPart("unmatched_vectors", rows, partition)
-
-
-def _stored(
-    lake: Lake, product: str, declared: RegisteredVectors
-) -> tuple[list[str], npt.NDArray[np.float32]]:
-    key = _table_key(product, declared.table_sha256)
-    content = lake.store.get(key)
-    if hashlib.sha256(content).hexdigest() != declared.table_sha256:
-        raise StoreError(
-            f"{lake.store.uri(key)} is damaged: its content does not match its name; remove the "
-            f"vectors {declared.space!r} of {declared.collection!r} and add them again"
-        )
-    rows = pq.read_table(pa.BufferReader(content))
-    return rows["observation_id"].to_pylist(), embedding_matrix(rows)
-
-
-def _ids(lake: Lake, part: Part) -> list[str]:
-    ids: list[str] = lake.read_arrow(part, ["observation_id"])["observation_id"].to_pylist()
-    return ids
-
-
-def _content(ids: Sequence[str], units: npt.NDArray[np.float32]) -> bytes:
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(units.ravel()), units.shape[1])
-    rows = pa.table({"observation_id": pa.array(ids, pa.string()), "embedding": vectors})
-    body = io.BytesIO()
-    pq.write_table(rows, body, compression="zstd")
-    return body.getvalue()
-
-
-def _folder(product: str) -> str:
-    return f"{product}/spaces/outside/"
-
-
-def _key(product: str, collection: str, space: str) -> str:
-    return f"{_folder(product)}{collection}/{space_of(space).id}.json"
-
-
-def _table_key(product: str, sha256: str) -> str:
-    return f"{product}/spaces/tables/{sha256}.parquet"
+    yield NewPart("unmatched_vectors", rows, tuple(place.values()))

@@ -9,11 +9,10 @@ from .connect import properties as properties
 from .documents import Document as Document
 from .documents import SwappedDocument as SwappedDocument
 from .documents import declare as declare
-from .documents import read_declaration as read_declaration
-from .documents import read_declarations as read_declarations
 from .garbage_list import MarkList as MarkList
 from .garbage_list import Marks as Marks
 from .lake import Lake as Lake
+from .lease import Lease as Lease
 from .local_files import StaleCopies as StaleCopies
 from .local_files import duckdb_connection as duckdb_connection
 from .local_files import read_matrix as read_matrix
@@ -30,5 +29,9 @@ from .provenance import StoredTable as StoredTable
 from .provenance import code_version as code_version
 from .provenance import sha256_of as sha256_of
 from .provenance import sha256_of_file as sha256_of_file
+from .registrations import Registrations as Registrations
+from .registrations import VectorFile as VectorFile
+from .registrations import get_table as get_table
+from .registrations import put_table as put_table
 from .requests import ObjectInfo as ObjectInfo
 from .requests import is_loopback as is_loopback

@@ -174,35 +174,6 @@ def read_declaration(
         ) from error
 
 
-def read_declarations(
-    store: ObjectStore, prefix: str, kind: type[Declaration], what: str
-) -> list[Declaration]:
-    """Read all declarations below a prefix; see `read_declaration`.
-
-    Parameters
-    ----------
-    store
-        The bucket.
-    prefix
-        Key prefix of the declarations.
-    kind
-        Their pydantic model.
-    what
-        Name of what is declared, for errors.
-
-    Returns
-    -------
-    list of Declaration
-        In order of their keys.
-
-    Raises
-    ------
-    StoreError
-        An object below the prefix is not a declaration of this class.
-    """
-    return [read_declaration(store, info.key, kind, what) for info in store.list(prefix)]
-
-
 def declare(store: ObjectStore, key: str, declaration: BaseModel) -> None:
     """Write a declaration under a key that must be free.
 

@@ -13,7 +13,7 @@ from assets.collections import ingested_collections
 from genept.client.platform import Platform
 from genept.collections.dry_run import try_out
 from genept.collections.sidecar import validated_sidecar
-from genept.collections.user_collections import declare, store_files
+from genept.collections.user_collections import declare_collection, store_files
 from genept.common.settings import Settings
 from orchestration.io_manager import LakeIOManager
 
@@ -39,7 +39,7 @@ def test_an_added_collection_that_is_refused_leaves_the_others_alone(
         if id_ == "bad":  # its declaration asks for what the file does not hold
             entry = entry.model_copy(update={"unit": "log2", "duplicate_policy": "highest_mean"})
         store_files(object_store, found.sources, found.files)
-        declare(object_store, settings.product, entry, found.sources)
+        declare_collection(object_store, settings.product, entry, found.sources)
     platform = Platform(settings)
     resources = {"platform": platform, "io_manager": LakeIOManager(platform)}
     with dg.instance_for_test() as instance:

@@ -12,7 +12,7 @@ import genept.cli.collections_commands
 import genept.client.installation
 from genept.cli.collections_commands import app
 from genept.collections.dry_run import try_out
-from genept.collections.user_collections import list_user_collections
+from genept.collections.user_collections import added_collections
 from genept.common.errors import SourceError, StoreError
 
 
@@ -50,7 +50,7 @@ def test_one_command_adds_a_csv_with_its_labels(product, object_store):
         "added mine",
     ):
         assert line in said
-    (declared,) = list_user_collections(object_store, product)
+    (declared,) = added_collections(object_store, product).all()
     entry = declared.collection
     assert (entry.kind, entry.unit, entry.group_axis) == ("single_cell", "counts", "donor")
     assert not entry.redistributable, "nobody said that it may be passed on"
@@ -58,8 +58,8 @@ def test_one_command_adds_a_csv_with_its_labels(product, object_store):
     assert "labels" in run("show", "mine").output
     assert "40 observations in 4 groups" in run("validate", "mine").output
     assert "removed mine" in run("remove", "mine").output
-    assert not list_user_collections(object_store, product)
-    with pytest.raises(StoreError, match="no collection 'mine' was added"):
+    assert not added_collections(object_store, product).all()
+    with pytest.raises(StoreError, match="no collection 'mine' is registered"):
         run("remove", "mine")
 
 
@@ -90,11 +90,11 @@ def test_a_wrong_claim_is_refused_before_anything_is_stored(product, object_stor
 def test_another_collection_under_the_same_id_is_refused(product, object_store, tmp_path):
     run("add", "mine.csv", "--id", "mine", "--yes")
     run("add", "mine.csv", "--id", "mine", "--yes")
-    (first,) = list_user_collections(object_store, product)
+    (first,) = added_collections(object_store, product).all()
     write_counts(tmp_path / "mine.csv", counts(seed=1))
-    with pytest.raises(StoreError, match="'mine' was added already, and it is another one"):
+    with pytest.raises(StoreError, match="'mine' is registered already"):
         run("add", "mine.csv", "--id", "mine", "--yes")
-    assert list_user_collections(object_store, product) == [first]
+    assert added_collections(object_store, product).all() == [first]
 
 
 def test_the_catalogue_is_validated():

@@ -10,7 +10,7 @@ from own_files import REFERENCE, counts, write_counts, write_labels
 import genept.collections.inbox
 from genept.collections.inbox import Accepted, Refused, Replaced, take_in
 from genept.collections.sidecar import drops
-from genept.collections.user_collections import list_user_collections
+from genept.collections.user_collections import added_collections
 from genept.datasources.readers.sandbox_watch import Allowance
 from genept.storage.lake import Lake
 
@@ -58,7 +58,7 @@ def test_a_good_drop_is_ingested_and_declared(lake, store_prefix, inbox, taken):
     inbox()
     accepted = taken()
     assert isinstance(accepted, Accepted)
-    (declared,) = list_user_collections(lake.store, store_prefix)
+    (declared,) = added_collections(lake.store, store_prefix).all()
     assert declared == accepted.collection
     assert declared.collection.licence == "CC0-1.0"
     assert declared.collection.redistributable
@@ -107,7 +107,7 @@ def test_a_bad_drop_is_quarantined_whole_with_a_report(
     report = lake.store.get(f"{refused.folder}/report.md").decode()
     assert refused.reason in report
     assert "genept collections validate" in report
-    assert not list_user_collections(lake.store, store_prefix)
+    assert not added_collections(lake.store, store_prefix).all()
     assert "inbox/mine.csv" not in keys(lake, store_prefix)
 
 
@@ -117,7 +117,7 @@ def test_half_a_drop_waits(lake, store_prefix, inbox):
     assert drops(lake.store, store_prefix) == ([], ["labels.csv", "mine.csv"])
 
 
-@pytest.mark.parametrize("killed_at", ["ingest", "store_files", "declare"])
+@pytest.mark.parametrize("killed_at", ["ingest", "store_files", "declare_collection"])
 def test_a_killed_ingest_shows_nowhere_and_goes_on(
     lake, store_prefix, inbox, taken, monkeypatch, killed_at
 ):
@@ -129,11 +129,11 @@ def test_a_killed_ingest_shows_nowhere_and_goes_on(
         patched.setattr(genept.collections.inbox, killed_at, killed)
         with pytest.raises(KeyboardInterrupt):
             taken()
-    assert not list_user_collections(lake.store, store_prefix)
+    assert not added_collections(lake.store, store_prefix).all()
     assert not keys(lake, store_prefix, "lake/tables")
     assert "inbox/mine.csv.toml" in keys(lake, store_prefix)
     assert isinstance(taken(), Accepted)
-    assert len(list_user_collections(lake.store, store_prefix)) == 1
+    assert len(added_collections(lake.store, store_prefix).all()) == 1
 
 
 def test_an_id_is_not_given_twice(lake, store_prefix, inbox, taken):
@@ -143,7 +143,7 @@ def test_an_id_is_not_given_twice(lake, store_prefix, inbox, taken):
     refused = taken()
     assert isinstance(refused, Refused)
     assert "'mine' was added already, and it is another one" in refused.reason
-    assert list_user_collections(lake.store, store_prefix) == [first.collection]
+    assert added_collections(lake.store, store_prefix).all() == [first.collection]
 
 
 # --- what strangers drop -----------------------------------------------------
@@ -295,7 +295,7 @@ def test_what_is_replaced_during_ingest_is_neither_deleted_nor_declared_unread(
     with monkeypatch.context() as patched:
         patched.setattr(genept.collections.inbox, "try_out", corrected_meanwhile)
         assert isinstance(taken(), Replaced)
-    assert not list_user_collections(lake.store, store_prefix)
+    assert not added_collections(lake.store, store_prefix).all()
     assert not keys(lake, store_prefix, "quarantine/")
     accepted = taken()
     assert isinstance(accepted, Accepted)
@@ -305,13 +305,13 @@ def test_what_is_replaced_during_ingest_is_neither_deleted_nor_declared_unread(
 
 def test_what_is_replaced_at_the_last_moment_stays(lake, store_prefix, inbox, taken, monkeypatch):
     inbox()
-    declare = genept.collections.inbox.declare
+    declare = genept.collections.inbox.declare_collection
 
     def declared(*arguments):
         replace(lake, store_prefix, "mine.csv", b"corrected")
         return declare(*arguments)
 
-    monkeypatch.setattr(genept.collections.inbox, "declare", declared)
+    monkeypatch.setattr(genept.collections.inbox, "declare_collection", declared)
     assert isinstance(taken(), Accepted)
     assert lake.store.get(f"{store_prefix}/inbox/mine.csv") == b"corrected"
     assert "inbox/mine.csv.toml" in keys(lake, store_prefix), "so that it is asked for again"

@@ -9,12 +9,10 @@ from genept.collections.detection import detect
 from genept.collections.ingestion import TABLES_OF_A_COLLECTION, ingest
 from genept.collections.sidecar import Sidecar
 from genept.collections.user_collections import (
-    declare,
-    find_user_collection,
-    list_user_collections,
-    remove,
+    added_collections,
+    declare_collection,
     store_files,
-    user_source,
+    user_sources,
 )
 from genept.common.errors import SourceError, StoreError
 from genept.datasources.catalog.entries import load_catalogue
@@ -40,7 +38,7 @@ def detected(lake: Lake, store_prefix, tmp_path):
 
 def add(lake, prefix, detected):
     store_files(lake.store, detected.sources, detected.files)
-    return declare(lake.store, prefix, detected.entry, detected.sources)
+    return declare_collection(lake.store, prefix, detected.entry, detected.sources)
 
 
 def archives_of(lake, detected, folder):
@@ -53,7 +51,7 @@ def archives_of(lake, detected, folder):
 
 def test_an_added_collection_is_ingested_from_the_bucket(lake, store_prefix, detected, tmp_path):
     add(lake, store_prefix, detected)
-    (declared,) = list_user_collections(lake.store, store_prefix)
+    (declared,) = added_collections(lake.store, store_prefix).all()
     assert (declared.collection, declared.sources) == (detected.entry, detected.sources)
     for path in detected.files.values():
         path.unlink()
@@ -99,26 +97,26 @@ def test_a_declaration_stands_until_it_is_removed(lake, store_prefix, detected):
     first = add(lake, store_prefix, detected)
     assert add(lake, store_prefix, detected) == first, "the same again changes nothing"
     other = detected.entry.model_copy(update={"title": "another"})
-    with pytest.raises(StoreError, match="'mine' was added already, and it is another one"):
-        declare(lake.store, store_prefix, other, detected.sources)
+    with pytest.raises(StoreError, match="'mine' is registered already"):
+        declare_collection(lake.store, store_prefix, other, detected.sources)
     files = {info.key for info in lake.store.list(f"{store_prefix}/added/files/")}
-    remove(lake.store, store_prefix, "mine")
-    assert find_user_collection(lake.store, store_prefix, "mine") is None
+    added_collections(lake.store, store_prefix).remove("mine")
+    assert added_collections(lake.store, store_prefix).find("mine") is None
     assert {info.key for info in lake.store.list(f"{store_prefix}/added/files/")} == files
-    assert declare(lake.store, store_prefix, other, detected.sources).collection == other
+    assert declare_collection(lake.store, store_prefix, other, detected.sources).collection == other
 
 
 def test_a_damaged_declaration_names_itself(lake, store_prefix):
     lake.store.put_if_absent(f"{store_prefix}/added/collections/x.json", b'{"collection": 1}')
     with pytest.raises(StoreError, match=r"x\.json is not a declaration of a collection"):
-        list_user_collections(lake.store, store_prefix)
+        added_collections(lake.store, store_prefix).all()
 
 
-def test_names_that_an_address_would_misread_are_mended(tmp_path):
+def test_names_that_an_address_would_misread_are_replaced(tmp_path):
     (tmp_path / "a b#c?.csv").write_text("x")
     terms = Sidecar(id="mine").terms
-    source = user_source(
-        tmp_path / "a b#c?.csv", "mine", 0, bucket="lake", product="p", terms=terms
+    (source,) = user_sources(
+        [tmp_path / "a b#c?.csv"], "mine", bucket="lake", product="p", terms=terms
     )
     assert source.filename == "a_b_c_.csv"
     assert source.title == "a b#c?.csv"

@@ -12,9 +12,8 @@ from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.registered_observation_vectors import (
     Joined,
     join_summary,
-    list_registered_vectors,
+    registered_vectors,
     release_registered_vectors,
-    remove,
 )
 
 
@@ -30,7 +29,7 @@ def test_a_release_holds_who_is_known_and_names_everybody_else(lake, store_prefi
     expression, _ = planted_parts(lake)
     table = outside_table([0, 2, 6], strangers=2)
     declared = registered(lake.store, store_prefix, table)
-    assert list_registered_vectors(lake.store, store_prefix) == [declared]
+    assert registered_vectors(lake.store, store_prefix).all() == [declared]
 
     made = release_registered_vectors(lake, declared, KIND, expression, product=store_prefix)
     assert made == release_registered_vectors(
@@ -74,13 +73,13 @@ def test_vectors_of_nobody_are_counted_and_stop_no_release(lake, store_prefix):
 
 def test_what_is_registered_is_not_rewritten_and_can_be_taken_back(lake, store_prefix):
     declared = registered(lake.store, store_prefix, outside_table([0, 1]))
-    with pytest.raises(StoreError, match="'planted' has vectors in 'scgpt/human' already"):
+    with pytest.raises(StoreError, match="'planted/scgpt/human' is registered already"):
         registered(lake.store, store_prefix, outside_table([2, 3]))
-    assert list_registered_vectors(lake.store, store_prefix) == [declared]
-    with pytest.raises(StoreError, match="there are scgpt/human of planted"):
-        remove(lake.store, store_prefix, "scgpt/human", "elsewhere")
-    remove(lake.store, store_prefix, "scgpt/human", "planted")
-    assert list_registered_vectors(lake.store, store_prefix) == []
+    assert registered_vectors(lake.store, store_prefix).all() == [declared]
+    with pytest.raises(StoreError, match="there are planted/scgpt/human"):
+        registered_vectors(lake.store, store_prefix).remove("elsewhere/scgpt/human")
+    registered_vectors(lake.store, store_prefix).remove("planted/scgpt/human")
+    assert registered_vectors(lake.store, store_prefix).all() == []
 
 
 def test_a_space_has_one_number_of_dimensions(lake, store_prefix):

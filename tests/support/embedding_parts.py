@@ -5,9 +5,10 @@ import pyarrow as pa
 
 from genept.datasources.readers.vector_tables import VectorTable
 from genept.embeddings.pooling import embedding_batches
-from genept.embeddings.registered_observation_vectors import register
+from genept.embeddings.registered_observation_vectors import register_vectors
 from genept.schema.tables import TABLES
 from genept.storage.provenance import NewPart, Origin
+from genept.storage.registrations import VectorFile
 
 KIND = "single_cell"
 IDS = [f"c{row:02}" for row in range(10)]
@@ -48,6 +49,5 @@ def outside_table(rows, *, strangers=0, seed=9):
 
 def registered(store, product, table, *, space="scgpt/human", collection="planted", **terms):
     terms = {"licence": "CC-BY-4.0", "redistributable": True, "citation": "somebody"} | terms
-    return register(
-        store, product, space, collection, table, file="x.h5ad", file_sha256="0" * 64, **terms
-    )
+    file = VectorFile(file="x.h5ad", file_sha256="0" * 64, **terms)
+    return register_vectors(store, product, space, collection, table, file)

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 NORM_TOLERANCE = 1e-3
 """How far a vector's length may be from 1: float32 rounding and base64 transport, no more."""
@@ -106,6 +107,22 @@ class MeteredEmbedder(TextEmbedder, Protocol):
 
     def ask(self, texts: Sequence[str]) -> EmbeddingAnswer:
         """Embed the texts of one request, with retries; never raises."""
+
+
+def embedding_column(vectors: npt.NDArray[np.float32]) -> pa.FixedSizeListArray:
+    """Return vectors as a column of lists.
+
+    Parameters
+    ----------
+    vectors
+        Rows × dimensions.
+
+    Returns
+    -------
+    pyarrow.FixedSizeListArray
+        One list a row.
+    """
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
 
 
 def validate_vectors(

@@ -1,36 +1,44 @@
 """Registered gene vectors: users' existing tables of vectors, as spaces that releases hold.
 
-A registration is a declaration and the content that it names by hash, both in the bucket. What is
-registered is never rewritten; removing it removes the declaration, not what was released.
+A registration is a declaration and a table that it names by hash; both are kept as
+`genept.storage.registrations` says. Vectors of observations are in `genept.embeddings`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
 
-from genept.common import ConflictError, SourceError, StoreError
+from genept.common import SourceError, StoreError
 from genept.datasources.readers import VectorTable, unit_vectors
 from genept.nomenclature import Nomenclature
-from genept.schema.tables import TABLES
-from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, declare, read_declarations
+from genept.storage import (
+    Lake,
+    NewPart,
+    ObjectStore,
+    Origin,
+    Part,
+    Registrations,
+    VectorFile,
+    get_table,
+    put_table,
+)
+from genept.text.embedders.embedder import embedding_column
+from genept.text.embedders.gene_vectors import gene_embedding_rows
 from genept.text.embedders.spaces import Space, space_of
 
 _BY_ID: Final = ("exact", "ensembl_id", "version_stripped")
 SHOWN: Final = 5
 
 
-class RegisteredSpace(BaseModel):
+class RegisteredSpace(VectorFile):
     """The declaration of a registered table of gene vectors.
 
     Parameters
@@ -47,17 +55,11 @@ class RegisteredSpace(BaseModel):
         Number of names that map to a gene whose vector came from another name.
     longest, shortest
         Largest and smallest Euclidean length in the user's file.
-    file, file_sha256
-        Name and SHA-256 of that file.
     reference_release
         Release of the gene reference that names were mapped with.
-    citation, licence, redistributable
-        Terms of use.
     registered
         When, in UTC.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     table_sha256: str
@@ -67,12 +69,7 @@ class RegisteredSpace(BaseModel):
     superseded: int
     longest: float
     shortest: float
-    file: str
-    file_sha256: str
     reference_release: str
-    citation: str
-    licence: str = "not stated"
-    redistributable: bool = False
     registered: datetime
 
     @property
@@ -166,8 +163,8 @@ def map_vectors(table: VectorTable, nomenclature: Nomenclature, genes: pl.DataFr
     )
 
 
-def registered_spaces(store: ObjectStore, product: str) -> list[RegisteredSpace]:
-    """List the registered spaces.
+def registered_spaces(store: ObjectStore, product: str) -> Registrations[RegisteredSpace]:
+    """Open the registered spaces.
 
     Parameters
     ----------
@@ -178,24 +175,20 @@ def registered_spaces(store: ObjectStore, product: str) -> list[RegisteredSpace]
 
     Returns
     -------
-    list of RegisteredSpace
-        Sorted by id.
+    Registrations of RegisteredSpace
+        By id of the space.
     """
-    return read_declarations(store, f"{product}/spaces/declarations/", RegisteredSpace, "space")
+    return Registrations(store, f"{product}/spaces/declarations/", RegisteredSpace, "space")
 
 
-def register(
+def register_space(
     store: ObjectStore,
     product: str,
     id_: str,
     mapped: Mapped,
     *,
-    file: str,
-    file_sha256: str,
+    file: VectorFile,
     reference_release: str,
-    citation: str,
-    licence: str = "not stated",
-    redistributable: bool = False,
 ) -> RegisteredSpace:
     """Store mapped vectors and declare them as a space.
 
@@ -209,12 +202,10 @@ def register(
         Id of the space.
     mapped
         The vectors.
-    file, file_sha256
-        Name and hash of the table they come from.
+    file
+        The table they come from, and its terms.
     reference_release
         The reference that the names were mapped with.
-    citation, licence, redistributable
-        Terms of the vectors, and whether they allow a release to be passed on.
 
     Returns
     -------
@@ -228,57 +219,31 @@ def register(
     StoreError
         The id is taken.
     """
-    content = _content(mapped)
+    id_ = space_of(id_, table="new").id  # refuses what is no id, before anything is written
+    rows = pa.table(
+        {
+            **{
+                name: mapped.genes[name].to_arrow().cast(pa.string())
+                for name in ("ensembl_gene_id", "symbol")
+            },
+            "embedding": embedding_column(mapped.vectors),
+        }
+    )
+    key = put_table(store, f"{product}/spaces/tables/", rows)
     declared = RegisteredSpace(
+        **file.model_dump(),
         id=id_,
-        table_sha256=hashlib.sha256(content).hexdigest(),
+        table_sha256=PurePosixPath(key).stem,
         dimensions=int(mapped.vectors.shape[1]),
         genes=mapped.genes.height,
         outcomes=mapped.outcomes,
         superseded=mapped.superseded,
         shortest=mapped.lengths[0],
         longest=mapped.lengths[1],
-        file=file,
-        file_sha256=file_sha256,
         reference_release=reference_release,
-        citation=citation,
-        licence=licence,
-        redistributable=redistributable,
         registered=datetime.now(UTC),
     )
-    space = declared.space  # refuses what is no id, before anything is written
-    store.put_if_absent(_table_key(product, declared.table_sha256), content)
-    try:
-        declare(store, _declaration_key(product, space.id), declared)
-    except ConflictError:
-        raise StoreError(
-            f"a space {id_!r} is registered already, and what is registered is not rewritten: "
-            "choose another id, or remove it first"
-        ) from None
-    return declared
-
-
-def remove(store: ObjectStore, product: str, id_: str) -> None:
-    """Remove a declaration: the next release does not hold the space.
-
-    Parameters
-    ----------
-    store
-        The bucket.
-    product
-        Key prefix of the installation.
-    id_
-        Id of the space.
-
-    Raises
-    ------
-    StoreError
-        No such space is registered.
-    """
-    known = {declared.id for declared in registered_spaces(store, product)}
-    if id_ not in known:
-        raise StoreError(f"no space {id_!r} is registered; there are {sorted(known) or 'none'}")
-    store.delete([_declaration_key(product, id_)])
+    return registered_spaces(store, product).add(id_, declared)
 
 
 def release_registered_space(lake: Lake, space: Space, *, product: str) -> Part:
@@ -303,65 +268,22 @@ def release_registered_space(lake: Lake, space: Space, *, product: str) -> Part:
     StoreError
         The stored content is damaged, or the space is not registered.
     """
-    sha256 = str(space.table)
+    declared = registered_spaces(lake.store, product).find(space.id)
+    if declared is None:
+        raise StoreError(f"no space {space.id!r} is registered: add it with `genept spaces add`")
     origin = Origin(
         code=("genept.text.embedders.registered_gene_vectors", "genept.schema.tables"),
-        inputs={"vectors": sha256},
-        settings={"space": space.id, **_terms(lake.store, product, space.id)},
+        inputs={"vectors": str(space.table)},
+        # The terms are read by `genept.release`.
+        settings={"space": space.id} | declared.model_dump(include={"licence", "redistributable"}),
     )
 
     def compute() -> list[NewPart]:
-        key = _table_key(product, sha256)
-        content = lake.store.get(key)
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise StoreError(
-                f"{lake.store.uri(key)} is damaged: its content does not match its name; remove "
-                f"space {space.id!r} and add it again"
-            )
-        rows = pq.read_table(pa.BufferReader(content))
-        dimensions = rows["embedding"].type.list_size
-        schema = TABLES["gene_embeddings"].schema(dimensions)
-        filled = pa.table(
-            [
-                pa.array([space.id] * rows.num_rows),
-                rows["ensembl_gene_id"],
-                rows["symbol"],
-                rows["embedding"].cast(schema.field("embedding").type),
-                pa.nulls(rows.num_rows, pa.string()),
-            ],
-            names=schema.names,
-        )
-        return [NewPart("gene_embeddings", filled, (space.id,), dimensions)]
+        key = f"{product}/spaces/tables/{space.table}.parquet"
+        rows = get_table(lake.store, key, f"remove space {space.id!r} and add it again")
+        texts = pa.nulls(rows.num_rows, pa.string())
+        columns = rows.select(["ensembl_gene_id", "symbol", "embedding"]).columns
+        return [gene_embedding_rows(space, *columns, texts)]
 
     (part,) = lake.build(f"gene_embeddings/{space.id}", origin, compute)
     return part
-
-
-def _content(mapped: Mapped) -> bytes:
-    flat = pa.array(mapped.vectors.ravel())
-    rows = pa.table(
-        {
-            "ensembl_gene_id": mapped.genes["ensembl_gene_id"].to_arrow().cast(pa.string()),
-            "symbol": mapped.genes["symbol"].to_arrow().cast(pa.string()),
-            "embedding": pa.FixedSizeListArray.from_arrays(flat, mapped.vectors.shape[1]),
-        }
-    )
-    body = io.BytesIO()
-    pq.write_table(rows, body, compression="zstd")
-    return body.getvalue()
-
-
-def _terms(store: ObjectStore, product: str, id_: str) -> dict[str, object]:
-    """The licence of a space's vectors, as settings of their origin; read by `genept.release`."""
-    for declared in registered_spaces(store, product):
-        if declared.id == id_:
-            return {"licence": declared.licence, "redistributable": declared.redistributable}
-    raise StoreError(f"no space {id_!r} is registered: add it with `genept spaces add`")
-
-
-def _declaration_key(product: str, id_: str) -> str:
-    return f"{product}/spaces/declarations/{id_}.json"
-
-
-def _table_key(product: str, sha256: str) -> str:
-    return f"{product}/spaces/tables/{sha256}.parquet"

@@ -11,12 +11,12 @@ from genept.datasources.readers.vector_tables import VectorTable
 from genept.embeddings.expression import embedding_matrix
 from genept.nomenclature.mapping import Nomenclature
 from genept.storage.lake import Lake
+from genept.storage.registrations import VectorFile
 from genept.text.embedders.registered_gene_vectors import (
     map_vectors,
-    register,
+    register_space,
     registered_spaces,
     release_registered_space,
-    remove,
 )
 
 GENES = reference_of(
@@ -36,15 +36,13 @@ def mapped_of(**vectors):
 
 
 def registered(store, prefix, id_="scgpt/human", mapped=None):
-    return register(
+    return register_space(
         store,
         prefix,
         id_,
         mapped or mapped_of(A=[3, 4], B=[0, 2]),
-        file="vectors.npz",
-        file_sha256="0" * 64,
+        file=VectorFile(file="vectors.npz", file_sha256="0" * 64, citation="somebody"),
         reference_release="hgnc-test",
-        citation="somebody",
     )
 
 
@@ -84,7 +82,7 @@ def test_unusable_tables_are_refused(names, vectors, reason):
 
 def test_a_registered_space_is_listed_released_and_removed(lake: Lake, store_prefix: str):
     declared = registered(lake.store, store_prefix)
-    (listed,) = registered_spaces(lake.store, store_prefix)
+    (listed,) = registered_spaces(lake.store, store_prefix).all()
     assert listed == declared
     assert (listed.genes, listed.dimensions, listed.citation) == (2, 2, "somebody")
 
@@ -96,17 +94,17 @@ def test_a_registered_space_is_listed_released_and_removed(lake: Lake, store_pre
     np.testing.assert_allclose(embedding_matrix(rows), [[0.6, 0.8], [0, 1]], rtol=1e-6)
     assert release_registered_space(lake, listed.space, product=store_prefix) == part
 
-    remove(lake.store, store_prefix, "scgpt/human")
-    assert registered_spaces(lake.store, store_prefix) == []
+    registered_spaces(lake.store, store_prefix).remove("scgpt/human")
+    assert registered_spaces(lake.store, store_prefix).all() == []
     with pytest.raises(StoreError, match="no space 'scgpt/human' is registered; there are none"):
-        remove(lake.store, store_prefix, "scgpt/human")
+        registered_spaces(lake.store, store_prefix).remove("scgpt/human")
 
 
 def test_what_is_registered_is_not_rewritten(lake: Lake, store_prefix: str):
     first = registered(lake.store, store_prefix)
     with pytest.raises(StoreError, match="'scgpt/human' is registered already"):
         registered(lake.store, store_prefix, mapped=mapped_of(A=[1, 0]))
-    assert registered_spaces(lake.store, store_prefix) == [first]
+    assert registered_spaces(lake.store, store_prefix).all() == [first]
     with pytest.raises(ValueError, match="is no space"):
         registered(lake.store, store_prefix, id_="ScGPT")
     assert len(list(lake.store.list(f"{store_prefix}/spaces/tables/"))) == 2
