@@ -9,7 +9,8 @@ from genept.benchmarks.metrics.resampling import paired_differences, resampled
 from genept.benchmarks.task_scores import ablations, leaks, recipe_steps
 from genept.benchmarks.tasks.base import GeneVectors
 from genept.benchmarks.tasks.gene_tasks import SHUFFLED, PropertyTask
-from genept.text.descriptions.recipes import Mask, Recipe, load_recipes
+from genept.text.descriptions.limits import Mask
+from genept.text.descriptions.recipes import Recipe, load_recipes
 from genept.text.embedders.baselines import LSA
 
 N = 160

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from genept.text.descriptions.limits import SPECIAL_TOKENS, CountTokens
 from genept.text.descriptions.recipes import PROSE, PartUse, Recipe
-from genept.text.descriptions.tokens import SPECIAL_TOKENS, CountTokens
 
 _CREDIT = re.compile(r"\s*\[?\b(?:provided|supplied) by [^\[\]]{1,80}\]\.?")
 

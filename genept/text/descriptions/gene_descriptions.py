@@ -21,8 +21,8 @@ from genept.text.descriptions.composition import (
     without_control_characters,
 )
 from genept.text.descriptions.knowledge import Knowledge, KnowledgeSources
+from genept.text.descriptions.limits import CountTokens, counted_by, counting
 from genept.text.descriptions.recipes import PartUse, Recipe
-from genept.text.descriptions.tokens import CountTokens, counted_by, counting
 
 __all__ = ["CountTokens", "describe", "describe_genes", "gene_parts"]
 

@@ -1,106 +1,25 @@
 """Recipes: declarations of how a gene's description is composed from parts.
 
-Masks name words that a description must not contain, so that a benchmark cannot read its labels.
-What the parts are made of is `genept.text.descriptions.knowledge`.
+Also how a user's own file of declarations is read. What the parts are made of is
+`genept.text.descriptions.knowledge`; budgets and masks are in `genept.text.descriptions.limits`.
 """
 
 from __future__ import annotations
 
-import re
+import inspect
 import tomllib
-from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from genept.common import SourceError
-from genept.text.descriptions.tokens import WORDPIECE
+from genept.common import SourceError, problems_of
+from genept.text.descriptions.limits import WORDPIECE, Mask
 
-_GAP = re.compile(r"[ \t]{2,}")
-
-_BEFORE_MARK = re.compile(r" +(?=[,.;:)])")
-
-_DOUBLED_MARK = re.compile(r"([,;:]\s*)+(?=[,;:.])")
-
-
-class Mask(BaseModel):
-    """Words to be removed from the items of a description.
-
-    Parameters
-    ----------
-    id
-        Name of the mask.
-    words
-        Words or phrases, found as whole words: ``kinase`` is not in ``kinases``.
-    ignore_case
-        Whether ``Kinase`` matches ``kinase``; applies to `words`.
-    own_name
-        Remove the gene's approved symbol, aliases and previous symbols in exactly this spelling
-        (``REST`` is a gene, rest is not), and its full name in any case.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    words: tuple[str, ...] = ()
-    ignore_case: bool = True
-    own_name: bool = False
-
-    @model_validator(mode="after")
-    def _masks_something(self) -> Self:
-        if not self.own_name and not self.words:
-            raise ValueError(f"mask {self.id!r} takes out nothing: give `words` or `own_name`")
-        if any(not word.strip() for word in self.words):
-            raise ValueError(f"mask {self.id!r} has an empty word")
-        return self
-
-    def apply(self, text: str, gene: Mapping[str, Any]) -> tuple[str, int]:
-        """Remove the masked words from a text.
-
-        Parameters
-        ----------
-        text
-            An item of a description.
-        gene
-            A row of table `genes`.
-
-        Returns
-        -------
-        text, n
-            The text without them, and how many were removed.
-        """
-        patterns = [self._words] if self._words else []
-        if self.own_name:
-            symbols = [gene["symbol"], *gene["aliases"], *gene["previous_symbols"]]
-            names = [gene["name"]] if gene["name"] else []
-            patterns += [_whole_words(names, re.IGNORECASE)] if names else []
-            patterns += [_whole_words([symbol for symbol in symbols if symbol], 0)]
-        taken = 0
-        for pattern in patterns:
-            text, n = pattern.subn("", text)
-            taken += n
-        return (_closed(text) if taken else text), taken
-
-    @cached_property
-    def _words(self) -> re.Pattern[str] | None:
-        return _whole_words(self.words, re.IGNORECASE * self.ignore_case) if self.words else None
-
-
-def _whole_words(words: Sequence[str], flags: int) -> re.Pattern[str]:
-    """Longest first, so that no part of a phrase is left behind."""
-    ordered = sorted(set(words), key=lambda word: (-len(word), word))
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, ordered))})(?!\w)", flags)
-
-
-def _closed(text: str) -> str:
-    """The text with the gaps that a mask left closed."""
-    text = _BEFORE_MARK.sub("", _GAP.sub(" ", text.replace("()", "")))
-    text = _DOUBLED_MARK.sub("", text).strip(" ,;:")
-    return text if any(character.isalnum() for character in text) else ""
-
+T = TypeVar("T")
 
 PartName = Literal[
     "symbol", "name", "biotype", "summary", "function", "location", "disease",
@@ -207,7 +126,7 @@ class Recipe(BaseModel):
         embedder
             Id of the embedder.
         counted_in
-            Unit of its tokens: see `genept.text.descriptions.tokens.counting`.
+            Unit of its tokens: see `genept.text.descriptions.limits.counting`.
 
         Returns
         -------
@@ -245,24 +164,50 @@ def load_recipes(further: Path | None = None) -> dict[str, Recipe]:
         The file cannot be read, an entry is invalid, or it redefines a recipe of the platform.
     """
     shipped = files("genept.text.descriptions").joinpath("recipes.toml").read_text(encoding="utf-8")
-    book = tomllib.loads(shipped)
-    if further is not None:
-        book = _merged(book, read_declarations(further), further)
-    return _recipes(book, further or Path("recipes.toml"))
+    entries = tomllib.loads(shipped)
+    own = {} if further is None else read_own_declarations(further)
+    for kind in ("recipes", "masks"):
+        if taken := sorted(set(entries[kind]) & set(own.get(kind, {}))):
+            raise SourceError(
+                f"{further}: {kind} {taken} are shipped already; texts under a known name must not "
+                "change: choose another"
+            )
+        entries[kind] |= own.get(kind, {})
+    masks: dict[str, Mask] = {}
+    recipes: dict[str, Recipe] = {}
+    where = ""
+    try:
+        for name, entry in entries["masks"].items():
+            where = f"[masks.{name}]"
+            masks[name] = Mask(**{"id": name, **entry})
+        for name, entry in entries["recipes"].items():
+            where = f"[recipes.{name}]"
+            fields = _inherited(name, entry, entries["recipes"])
+            if unknown := [mask for mask in fields.get("masks", ()) if mask not in masks]:
+                raise ValueError(f"unknown masks {unknown}; known are {sorted(masks)}")
+            fields["masks"] = tuple(masks[mask] for mask in fields.get("masks", ()))
+            recipes[name] = Recipe(**{"id": name, **fields})
+    except (ValueError, TypeError) as error:
+        reason = problems_of(error) if isinstance(error, ValidationError) else error
+        raise SourceError(f"{further or 'recipes.toml'} {where}: {reason}") from error
+    return recipes
 
 
-def read_declarations(path: Path) -> dict[str, Any]:
+def _inherited(name: str, entry: Mapping[str, Any], all_: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with what it takes over from the recipe that it is `like`."""
+    fields = dict(entry)
+    base = fields.pop("like", None)
+    if base is None:
+        return fields
+    if base not in all_ or "like" in all_[base]:
+        raise ValueError(
+            f"recipe {name!r} is like {base!r}, which is not a recipe, or is itself like another"
+        )
+    return dict(all_[base]) | fields
+
+
+def read_own_declarations(path: Path) -> dict[str, Any]:
     """Read a user's own file of recipes, masks, spaces and ensembles.
-
-    Parameters
-    ----------
-    path
-        A TOML file.
-
-    Returns
-    -------
-    dict
-        As written.
 
     Raises
     ------
@@ -279,47 +224,46 @@ def read_declarations(path: Path) -> dict[str, Any]:
     return declared
 
 
-def _merged(book: dict[str, Any], own: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    for kind in ("recipes", "masks"):
-        if taken := sorted(set(book[kind]) & set(own.get(kind, {}))):
-            raise SourceError(
-                f"{path}: {kind} {taken} are shipped already; texts under a known name must not "
-                "change: choose another"
-            )
-    return {kind: book[kind] | own.get(kind, {}) for kind in ("recipes", "masks")}
+def declared_entries(
+    package: str, kind: str, further: Path | None, declared: Callable[..., T]
+) -> list[T]:
+    """Read the entries of one kind, the platform's and then the user's own.
 
+    Parameters
+    ----------
+    package
+        Package that ships them, as `kind` with the suffix ``.toml``.
+    kind
+        Name of the entries, such as ``spaces``.
+    further
+        A file of the user's own declarations; None: only those of the platform.
+    declared
+        Makes an object of the fields of an entry.
 
-def _recipes(book: Mapping[str, Any], path: Path) -> dict[str, Recipe]:
-    recipes: dict[str, Recipe] = {}
-    where = ""
-    try:
-        masks = {}
-        for name, entry in book["masks"].items():
-            where = f"[masks.{name}]"
-            masks[name] = Mask(**{"id": name, **entry})
-        for name, entry in book["recipes"].items():
-            where = f"[recipes.{name}]"
-            fields = _inherited(name, entry, book["recipes"])
-            if unknown := [mask for mask in fields.get("masks", ()) if mask not in masks]:
-                raise ValueError(f"unknown masks {unknown}; known are {sorted(masks)}")
-            fields["masks"] = tuple(masks[mask] for mask in fields.get("masks", ()))
-            recipes[name] = Recipe(**{"id": name, **fields})
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SourceError(f"{path} {where}: {problems}") from error
-    except (ValueError, TypeError) as error:
-        raise SourceError(f"{path} {where}: {error}") from error
-    return recipes
+    Returns
+    -------
+    list
+        What `declared` returned, in the order of declaration.
 
-
-def _inherited(name: str, entry: Mapping[str, Any], all_: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry with what it takes over from the recipe that it is `like`."""
-    fields = dict(entry)
-    base = fields.pop("like", None)
-    if base is None:
-        return fields
-    if base not in all_ or "like" in all_[base]:
-        raise ValueError(
-            f"recipe {name!r} is like {base!r}, which is not a recipe, or is itself like another"
-        )
-    return dict(all_[base]) | fields
+    Raises
+    ------
+    SourceError
+        An entry is invalid, or its id is declared twice.
+    """
+    entries = tomllib.loads(files(package).joinpath(f"{kind}.toml").read_text("utf-8"))[kind]
+    if further is not None:
+        entries = [*entries, *read_own_declarations(further).get(kind, [])]
+    known = inspect.signature(declared).parameters
+    results: dict[str, T] = {}
+    for entry in entries:
+        try:
+            if unknown := sorted(set(entry) - set(known)):
+                raise ValueError(f"unknown keys {unknown}")
+            result = declared(**entry)
+            if entry["id"] in results:
+                raise ValueError("it is declared twice")
+        except (ValueError, TypeError) as error:
+            where = f"{further or f'{kind}.toml'}: [[{kind}]]"
+            raise SourceError(f"{where} {entry}: {error}") from error
+        results[entry["id"]] = result
+    return list(results.values())

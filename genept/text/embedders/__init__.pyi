@@ -10,6 +10,7 @@ from .embedder import EmbeddingError as EmbeddingError
 from .embedder import MeteredEmbedder as MeteredEmbedder
 from .embedder import RefusedEmbeddingError as RefusedEmbeddingError
 from .embedder import TextEmbedder as TextEmbedder
+from .embedder import embedding_column as embedding_column
 from .gene_vectors import EmbedBatch as EmbedBatch
 from .gene_vectors import Runner as Runner
 from .gene_vectors import embed_genes as embed_genes
@@ -21,10 +22,9 @@ from .minilm import load_minilm as load_minilm
 from .registered_gene_vectors import Mapped as Mapped
 from .registered_gene_vectors import RegisteredSpace as RegisteredSpace
 from .registered_gene_vectors import map_vectors as map_vectors
-from .registered_gene_vectors import register as register
+from .registered_gene_vectors import register_space as register_space
 from .registered_gene_vectors import registered_spaces as registered_spaces
 from .registered_gene_vectors import release_registered_space as release_registered_space
-from .registered_gene_vectors import remove as remove
 from .spaces import Space as Space
 from .spaces import chosen_spaces as chosen_spaces
 from .spaces import declared_spaces as declared_spaces

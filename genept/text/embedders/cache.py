@@ -6,8 +6,6 @@ Also a forecast of what embedding texts costs. What may be spent is
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,12 +14,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from genept.common import MissingObjectError, StoreError
-from genept.storage import ObjectStore, sha256_of
+from genept.storage import ObjectStore, get_table, put_table, sha256_of
 from genept.text.descriptions import text_sha256
-from genept.text.embedders.embedder import MeteredEmbedder, TextEmbedder, validate_vectors
+from genept.text.embedders.embedder import (
+    MeteredEmbedder,
+    TextEmbedder,
+    embedding_column,
+    validate_vectors,
+)
 from genept.text.embedders.hosted import (
     MILLION,
     PAYMENTS,
@@ -63,8 +65,7 @@ class VectorCache:
         space = sha256_of(embedder.id, embedder.identity, embedder.dimensions)
         self.prefix = f"{product}/cache/vectors/{embedder.id}/{space[:16]}/"
         self._read: set[str] | None = None
-        self._place: dict[str, tuple[int, int]] = {}
-        self._matrices: list[Vectors] = []
+        self._vectors: dict[str, Vectors] = {}
 
     def missing(self, texts: Sequence[str]) -> list[str]:
         """Return the distinct texts that have no vector yet.
@@ -133,16 +134,12 @@ class VectorCache:
             A text has no vector yet.
         """
         known = self._known()
-        places = np.empty((len(texts), 2), dtype=np.int64)
-        for row, text in enumerate(texts):
-            place = known.get(text_sha256(text))
-            if place is None:
-                raise KeyError(f"no vector yet for text {row}: {text[:80]!r}")
-            places[row] = place
         matrix = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        for number in np.unique(places[:, 0]):
-            of_shard = places[:, 0] == number
-            matrix[of_shard] = self._matrices[number][places[of_shard, 1]]
+        for row, text in enumerate(texts):
+            vector = known.get(text_sha256(text))
+            if vector is None:
+                raise KeyError(f"no vector yet for text {row}: {text[:80]!r}")
+            matrix[row] = vector
         return matrix
 
     def refresh(self) -> None:
@@ -184,70 +181,56 @@ class VectorCache:
         keys = [info.key for info in self.store.list(self.prefix)]
         if len(keys) < max(at_least, 2):
             return False
-        addresses: list[str] = []
-        rows: list[Vectors] = []
+        vectors: dict[str, Vectors] = {}
         payments: dict[str, Payment] = {}
-        seen: set[str] = set()
         merged: list[str] = []
         for key in keys:
             shard = self._shard(key)
             if shard is None:
                 continue  # another one merged it: it is in a shard that we do not touch
             merged.append(key)
-            fresh = [row for row, address in enumerate(shard[0]) if address not in seen]
-            addresses += [shard[0][row] for row in fresh]
-            rows.append(shard[1][fresh])
-            seen.update(shard[0])
+            vectors = dict(zip(*shard[:2], strict=True)) | vectors
             payments |= {payment.receipt_id: payment for payment in shard[2]}
         if len(merged) < 2:
             return False
-        order = np.argsort(addresses)
-        result = self._write(
-            [addresses[row] for row in order], np.concatenate(rows)[order], payments.values()
-        )
+        addresses = sorted(vectors)
+        rows = np.array([vectors[address] for address in addresses])
+        result = self._write(addresses, rows, payments.values())
         self.store.delete(key for key in merged if key != result)
         return True
 
-    def _known(self) -> dict[str, tuple[int, int]]:
-        """Shard and row of every vector, by the address of its text."""
+    def _known(self) -> dict[str, Vectors]:
+        """The vector of every text, by the address of the text."""
         if self._read is None:
             self.refresh()
-        return self._place
+        return self._vectors
 
     def _remember(self, key: str, addresses: Sequence[str], vectors: Vectors) -> None:
-        number = len(self._matrices)
-        self._matrices.append(vectors)
-        self._place.update((address, (number, row)) for row, address in enumerate(addresses))
+        self._vectors.update(zip(addresses, vectors, strict=True))
         if self._read is not None:
             self._read.add(key)
 
     def _write(
         self, addresses: Sequence[str], vectors: Vectors, payments: Iterable[Payment]
     ) -> str:
-        embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), self.dimensions)
-        rows = pa.table({"text_sha256": pa.array(addresses, pa.string()), "embedding": embedding})
+        rows = pa.table(
+            {
+                "text_sha256": pa.array(addresses, pa.string()),
+                "embedding": embedding_column(vectors),
+            }
+        )
         if payments := list(payments):
             rows = rows.replace_schema_metadata({PAYMENTS: payments_as_json(payments)})
-        body = io.BytesIO()
         # Random mantissas and hashes compress to 92 %, at many times the cost of writing them.
-        pq.write_table(rows, body, compression="none", use_dictionary=False)
-        content = body.getvalue()
-        key = f"{self.prefix}{hashlib.sha256(content).hexdigest()}.parquet"
-        self.store.put_if_absent(key, content)
-        return key
+        return put_table(self.store, self.prefix, rows, compression="none", use_dictionary=False)
 
     def _shard(self, key: str) -> tuple[list[str], Vectors, list[Payment]] | None:
         """Addresses, vectors and payments of a shard; none if it was merged meanwhile."""
+        remedy = "delete the object, and what it held is embedded again"
         try:
-            content = self.store.get(key)
+            rows = get_table(self.store, key, remedy)
         except MissingObjectError:
             return None
-        if not key.endswith(f"/{hashlib.sha256(content).hexdigest()}.parquet"):
-            raise StoreError(
-                f"{self.store.uri(key)} is damaged: its content does not match its name; delete "
-                "the object, and what it held is embedded again"
-            )
-        rows = pq.read_table(pa.BufferReader(content))
         flat = rows["embedding"].combine_chunks().flatten().to_numpy()
         matrix = flat.reshape(-1, self.dimensions)
         return rows["text_sha256"].to_pylist(), matrix, payments_in(rows.schema.metadata)

@@ -19,7 +19,12 @@ from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, Origin, Part
 from genept.text.embedders.baselines import LSA, RandomVectors, shuffled
 from genept.text.embedders.cache import VectorCache
-from genept.text.embedders.embedder import EmbeddingError, MeteredEmbedder, TextEmbedder
+from genept.text.embedders.embedder import (
+    EmbeddingError,
+    MeteredEmbedder,
+    TextEmbedder,
+    embedding_column,
+)
 from genept.text.embedders.hosted import Budget, SpendingLimit, packed_jobs
 from genept.text.embedders.spaces import Space
 
@@ -190,58 +195,49 @@ def embed_genes(
         libraries=("numpy", "onnxruntime", "scikit-learn", "tokenizers"),
     )
 
+    def vectors_of(rows: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.float32]]:
+        """The genes that the space can place, and a vector for each."""
+        texts = rows["text"].to_list()
+        if space.is_random:
+            return rows, RandomVectors(space.size).embed(rows["ensembl_gene_id"].to_list())
+        if space.is_lsa:
+            lsa = LSA.fit(texts, space.size)
+            rows = rows.filter(pl.Series(lsa.covers(texts)))
+            return rows, lsa.embed(rows["text"].to_list())
+        embedder = open_embedder()
+        if embedder.id != space.embedder:
+            raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
+        cache = VectorCache(lake.store, product, embedder)
+        return rows, embed_through_cache(embedder, cache, texts, runner, spending_limit)
+
     def compute() -> list[NewPart]:
         rows = lake.read(descriptions)
         if space.variant == "shuffled":
             given = shuffled(rows["ensembl_gene_id"].to_list())
             rows = rows.with_columns(rows.select("text", "text_sha256")[given.tolist()])
-        rows, vectors = _vectors(lake, space, rows, open_embedder, product, runner, spending_limit)
-        return [
-            NewPart(
-                "gene_embeddings", _rows(space, rows, vectors), (space.id,), int(vectors.shape[1])
-            )
-        ]
+        rows, vectors = vectors_of(rows)
+        ids, symbols, texts = (
+            rows[name].to_arrow() for name in ("ensembl_gene_id", "symbol", "text_sha256")
+        )
+        return [gene_embedding_rows(space, ids, symbols, embedding_column(vectors), texts)]
 
     (part,) = lake.build(f"gene_embeddings/{space.id}", origin, compute)
     return part
 
 
-def _vectors(
-    lake: Lake,
+def gene_embedding_rows(
     space: Space,
-    rows: pl.DataFrame,
-    open_embedder: Callable[[], TextEmbedder],
-    product: str,
-    runner: Runner,
-    spending_limit: SpendingLimit | None,
-) -> tuple[pl.DataFrame, npt.NDArray[np.float32]]:
-    """The genes that the space can place, and a vector for each."""
-    texts = rows["text"].to_list()
-    if space.is_random:
-        dimensions = int(space.embedder.rpartition("-")[2])
-        return rows, RandomVectors(dimensions).embed(rows["ensembl_gene_id"].to_list())
-    if space.is_lsa:
-        lsa = LSA.fit(texts, int(space.embedder.rpartition("-")[2]))
-        rows = rows.filter(pl.Series(lsa.covers(texts)))
-        return rows, lsa.embed(rows["text"].to_list())
-    embedder = open_embedder()
-    if embedder.id != space.embedder:
-        raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
-    cache = VectorCache(lake.store, product, embedder)
-    return rows, embed_through_cache(embedder, cache, texts, runner, spending_limit)
-
-
-def _rows(space: Space, genes: pl.DataFrame, vectors: npt.NDArray[np.float32]) -> pa.Table:
-    schema = TABLES["gene_embeddings"].schema(int(vectors.shape[1]))
-    embedding = pa.FixedSizeListArray.from_arrays(
-        pa.array(vectors.ravel()), type=schema.field("embedding").type
-    )
-    return pa.table(
-        [
-            pa.array([space.id] * genes.height),
-            *(genes[name].to_arrow().cast(pa.string()) for name in ("ensembl_gene_id", "symbol")),
-            embedding,
-            genes["text_sha256"].to_arrow().cast(pa.string()),
-        ],
+    ids: pa.Array | pa.ChunkedArray,
+    symbols: pa.Array | pa.ChunkedArray,
+    vectors: pa.Array | pa.ChunkedArray,
+    texts: pa.Array | pa.ChunkedArray,
+) -> NewPart:
+    """A space's part of table `gene_embeddings`; `texts` are SHA-256, null where there is none."""
+    dimensions = vectors.type.list_size
+    schema = TABLES["gene_embeddings"].schema(dimensions)
+    columns = [pa.repeat(space.id, len(ids)), ids, symbols, vectors, texts]
+    rows = pa.table(
+        [column.cast(type_) for column, type_ in zip(columns, schema.types, strict=True)],
         names=schema.names,
     )
+    return NewPart("gene_embeddings", rows, (space.id,), dimensions)

@@ -8,8 +8,6 @@ the business of `genept.datasources`.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from genept.common import write_privately
 from genept.text.embedders.embedder import EmbeddingError
 from genept.text.embedders.minilm_graph import GRAPH_VERSION, build_graph
 
@@ -91,15 +90,8 @@ class MiniLM:
             threads=threads,
         )
 
-    def embed(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> npt.NDArray[np.float32]:
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Embed `texts`; a text that occurs several times is embedded once.
-
-        Parameters
-        ----------
-        progress
-            Called after every batch with the number of `texts` it settled.
 
         Returns
         -------
@@ -112,8 +104,10 @@ class MiniLM:
         """
         first: dict[str, int] = {}
         distinct_of = np.array([first.setdefault(text, len(first)) for text in texts], dtype=int)
-        occurrences = np.bincount(distinct_of, minlength=len(first))
-        ids = self._token_ids(list(first))
+        ids = [
+            np.array(encoding.ids, dtype=np.int64)
+            for encoding in _encodings(self._tokenizer, list(first))
+        ]
         for position, tokens in enumerate(ids):
             if len(tokens) <= self._special_tokens:
                 row = int(np.flatnonzero(distinct_of == position)[0])
@@ -124,29 +118,12 @@ class MiniLM:
         vectors = np.empty((len(first), self.dimensions), dtype=np.float32)
         for batch in _batches([len(tokens) for tokens in ids]):
             vectors[batch] = self._run([ids[position] for position in batch])
-            if progress:
-                progress(int(occurrences[batch].sum()))
         in_input_order: npt.NDArray[np.float32] = vectors[distinct_of]
         return in_input_order
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special ones included, before anything is cut."""
-        return [
-            len(encoding.ids)
-            for start in range(0, len(texts), TOKENIZED_AT_ONCE)
-            for encoding in self._untruncated.encode_batch_fast(
-                list(texts[start : start + TOKENIZED_AT_ONCE])
-            )
-        ]
-
-    def _token_ids(self, texts: Sequence[str]) -> list[TokenIds]:
-        return [
-            np.array(encoding.ids, dtype=np.int64)
-            for start in range(0, len(texts), TOKENIZED_AT_ONCE)
-            for encoding in self._tokenizer.encode_batch_fast(
-                texts[start : start + TOKENIZED_AT_ONCE]
-            )
-        ]
+        return [len(encoding.ids) for encoding in _encodings(self._untruncated, texts)]
 
     def _run(self, batch: Sequence[TokenIds]) -> npt.NDArray[np.float32]:
         width = max(len(tokens) for tokens in batch)
@@ -211,14 +188,7 @@ def _kept_graph(folder: Path) -> Path | None:
 def _keep_graph(folder: Path, graph: bytes) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _graph_name(hashlib.sha256(graph).hexdigest())
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-        try:
-            file.write(graph)
-            file.close()
-            os.replace(file.name, path)  # noqa: PTH105 (the name is a string)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    write_privately(path, graph)
     return path
 
 
@@ -232,6 +202,11 @@ def _read_pinned(open_member: OpenMember, member: str, sha256: str) -> bytes:
             f"delete it and fetch it again"
         )
     return content
+
+
+def _encodings(tokenizer: Any, texts: Sequence[str]) -> Iterator[Any]:
+    for start in range(0, len(texts), TOKENIZED_AT_ONCE):
+        yield from tokenizer.encode_batch_fast(list(texts[start : start + TOKENIZED_AT_ONCE]))
 
 
 def _graph_of(weights: bytes) -> bytes:

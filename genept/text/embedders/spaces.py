@@ -7,16 +7,13 @@ Declared in `spaces.toml` and in the user's own recipes file. Registered tables 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from genept.common import SourceError
-from genept.text.descriptions import read_declarations
+from genept.text.descriptions import declared_entries
 
 Variant = Literal["shuffled"]
 _ID: Final = re.compile(
@@ -60,6 +57,11 @@ class Space:
     def is_lsa(self) -> bool:
         """Whether its embedder is fitted on the descriptions that it embeds."""
         return re.fullmatch(r"lsa-\d+", self.embedder) is not None
+
+    @property
+    def size(self) -> int:
+        """Dimensions of a space that is random or fitted, as its embedder's name says."""
+        return int(self.embedder.rpartition("-")[2])
 
     @property
     def is_text(self) -> bool:
@@ -131,20 +133,7 @@ def declared_spaces(further: Path | None = None) -> dict[Space, bool]:
     SourceError
         A declaration is invalid, or made twice.
     """
-    shipped = files("genept.text.embedders").joinpath("spaces.toml").read_text(encoding="utf-8")
-    entries = tomllib.loads(shipped)["spaces"]
-    if further is not None:
-        entries = [*entries, *read_declarations(further).get("spaces", [])]
-    found: dict[Space, bool] = {}
-    for entry in entries:
-        try:
-            space, released = _declared(**entry)
-        except (ValueError, TypeError) as error:
-            raise SourceError(f"{further or 'spaces.toml'}: [[spaces]] {entry}: {error}") from error
-        if space.id in {other.id for other in found}:
-            raise SourceError(f"{further or 'spaces.toml'}: space {space.id!r} is declared twice")
-        found[space] = released
-    return found
+    return dict(declared_entries("genept.text.embedders", "spaces", further, _declared))
 
 
 def chosen_spaces(
@@ -183,14 +172,7 @@ def chosen_spaces(
     return (*(space for space, released in declared.items() if released), *own)
 
 
-def _declared(
-    id: str,
-    is_control: bool = False,
-    released: bool = True,
-    **unknown: Any,
-) -> tuple[Space, bool]:
-    if unknown:
-        raise ValueError(f"unknown keys {sorted(unknown)}")
+def _declared(id: str, is_control: bool = False, released: bool = True) -> tuple[Space, bool]:
     return space_of(id, is_control=is_control), released
 
 

@@ -21,8 +21,8 @@ from genept.storage.provenance import NewPart, Origin
 from genept.text.descriptions.composition import text_sha256
 from genept.text.descriptions.gene_descriptions import describe, describe_genes
 from genept.text.descriptions.knowledge import Knowledge, KnowledgeSources
-from genept.text.descriptions.recipes import Mask, Recipe, load_recipes
-from genept.text.descriptions.tokens import counted_by, counting
+from genept.text.descriptions.limits import Mask, counted_by, counting
+from genept.text.descriptions.recipes import Recipe, load_recipes
 
 RECIPES = load_recipes()
 

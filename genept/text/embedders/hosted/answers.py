@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -136,23 +136,51 @@ def packed_requests(
     """
     if blank := [(text, "is empty") for text in texts if not text.strip()]:
         raise RefusedEmbeddingError(f"{named(blank)}: leave it out and account for it")
-    requests: list[list[str]] = []
-    alone: list[list[str]] = []
-    too_long: list[tuple[str, str]] = []
-    left = 0
-    for text, tokens in zip(texts, n_tokens, strict=True):
-        if tokens > model.max_tokens:
-            too_long.append((text, f"has {tokens:,} tokens, {model.id} reads {model.max_tokens:,}"))
-            alone.append([text])
-        elif requests and tokens <= left and len(requests[-1]) < model.request_texts:
-            requests[-1].append(text)
-            left -= tokens
-        else:
-            requests.append([text])
-            left = model.request_tokens - tokens
+    sized = list(zip(texts, n_tokens, strict=True))
+    too_long = [
+        (text, f"has {tokens:,} tokens, {model.id} reads {model.max_tokens:,}")
+        for text, tokens in sized
+        if tokens > model.max_tokens
+    ]
     if too_long and is_exact:
         raise RefusedEmbeddingError(f"{named(too_long)}: give its recipe a smaller token budget")
-    return requests + alone
+    fitting = [(text, tokens) for text, tokens in sized if tokens <= model.max_tokens]
+    packs = _packed(fitting, model.request_tokens, model.request_texts)
+    return packs + [[text] for text, _ in too_long]
+
+
+JOB_TEXTS: Final = 50_000
+JOB_BYTES: Final = 150_000_000
+"""Of texts; a file may have 200 MB, and each text comes in an envelope of its own."""
+
+
+def packed_jobs(texts: Sequence[str]) -> list[list[str]]:
+    """Split texts into batches that the service accepts.
+
+    Parameters
+    ----------
+    texts
+        Texts to embed.
+
+    Returns
+    -------
+    list of list of str
+        At most `JOB_TEXTS` texts and `JOB_BYTES` bytes of UTF-8 each, in the order of `texts`.
+    """
+    return _packed([(text, len(text.encode())) for text in texts], JOB_BYTES, JOB_TEXTS)
+
+
+def _packed(sized: Iterable[tuple[str, int]], capacity: int, most: int) -> list[list[str]]:
+    """Texts, each with its size, in packs of at most `most` texts and `capacity` in all."""
+    packs: list[list[str]] = []
+    left = 0
+    for text, size in sized:
+        if not packs or size > left or len(packs[-1]) >= most:
+            packs.append([])
+            left = capacity
+        packs[-1].append(text)
+        left -= size
+    return packs
 
 
 NO_MONEY: Final = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")

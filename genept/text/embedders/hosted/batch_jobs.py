@@ -1,8 +1,7 @@
 """Texts embedded through the Batch API: half the price, and up to a day's wait.
 
 A batch is recorded in the store, under the hashes of its texts, before it is created: after a kill
-at any moment the next run collects what was paid for. What may be spent is
-`genept.text.embedders.hosted.budget`; what is sent is `genept.text.embedders.hosted.batch_api`.
+at any moment the next run collects what was paid for.
 """
 
 from __future__ import annotations
@@ -11,29 +10,152 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from genept.storage import Document
 from genept.text.descriptions import text_sha256
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import EmbeddingError, RefusedEmbeddingError
-from genept.text.embedders.hosted.answers import charged_tokens, named, read_answer
-from genept.text.embedders.hosted.batch_api import BatchApi
-from genept.text.embedders.hosted.ledger import Payment, new_payment
+from genept.text.embedders.hosted.answers import (
+    UnreadableAnswerError,
+    charged_tokens,
+    named,
+    read_answer,
+)
+from genept.text.embedders.hosted.ledger import Payment, charged
 from genept.text.embedders.hosted.openai import ROUNDS, OpenAIEmbedder
 
-JOB_TEXTS: Final = 50_000
-JOB_BYTES: Final = 150_000_000
-"""Of texts; a file may have 200 MB, and each text comes in an envelope of its own."""
+if TYPE_CHECKING:
+    from openai.types import Batch
+
+NONCE: Final = "genept_job"
+ENDED: Final = ("completed", "expired", "cancelled", "failed")
+POLLED_AT_MOST_EVERY: Final = 60.0
 
 Keep = Callable[[Sequence[str], npt.NDArray[np.float32], Payment], None]
 
 
 @dataclass(frozen=True)
-class Job:
+class BatchOutcome:
+    """Result of a batch: bodies of answers and messages of failures, by `custom_id`."""
+
+    answers: Mapping[str, dict[str, Any]]
+    failures: Mapping[str, str]
+    refusal: RefusedEmbeddingError | None
+
+
+class BatchApi:
+    """Batches of one embedder's service."""
+
+    def __init__(self, embedder: OpenAIEmbedder, abandoned: threading.Event) -> None:
+        self.embedder, self.abandoned = embedder, abandoned
+
+    def upload(self, texts: Mapping[str, str]) -> str:
+        """Upload texts by their `custom_id` as a JSONL file; its id."""
+        declared = self.embedder.declared
+        shortened = {"dimensions": declared.dimensions} if declared.shortened else {}
+        lines = [
+            {
+                "custom_id": address,
+                "method": "POST",
+                "url": "/v1/embeddings",
+                "body": {"model": declared.model, "input": text, "encoding_format": "base64"}
+                | shortened,
+            }
+            for address, text in texts.items()
+        ]
+        content = "\n".join(map(json.dumps, lines)).encode()
+        files = self.embedder.client.files
+        file = ("texts.jsonl", content)
+        return self.embedder.call(lambda: files.create(file=file, purpose="batch")).id
+
+    def create(self, file_id: str, nonce: str) -> str:
+        """Create a batch for the file, once: after a lost answer it is looked up."""
+        batches = self.embedder.client.batches
+        tried = False
+
+        def once() -> str:
+            nonlocal tried
+            if tried and (batch_id := self.find(nonce)):
+                return batch_id
+            tried = True
+            return batches.create(
+                input_file_id=file_id,
+                endpoint="/v1/embeddings",
+                completion_window="24h",
+                metadata={NONCE: nonce},
+            ).id
+
+        return self.embedder.call(once)
+
+    def find(self, nonce: str) -> str | None:
+        """Id of the batch that was created with `nonce`; none if there is none."""
+        batches = self.embedder.client.batches
+
+        def search() -> str | None:
+            listed = batches.list(limit=100)
+            ours = (batch.id for batch in listed if (batch.metadata or {}).get(NONCE) == nonce)
+            return next(ours, None)
+
+        return self.embedder.call(search)
+
+    def wait(self, batch_id: str) -> BatchOutcome:
+        """Poll until the batch has ended, and read its output.
+
+        Raises
+        ------
+        EmbeddingError
+            The run was interrupted, or the output cannot be read.
+        """
+        pause = self.embedder.retry_policy.first_wait
+        retrieve = partial(self.embedder.call, self.embedder.client.batches.retrieve, batch_id)
+        while (batch := retrieve()).status not in ENDED:
+            if self.abandoned.wait(pause):
+                raise EmbeddingError(f"batch {batch_id} is left for the next run to collect")
+            pause = min(pause * 1.5, POLLED_AT_MOST_EVERY)
+        answers: dict[str, dict[str, Any]] = {}
+        failures: dict[str, str] = {}
+        for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
+            for line in self._lines(file_id):
+                response = line.get("response") or {}
+                if response.get("status_code") == 200 and isinstance(response.get("body"), dict):
+                    answers[line["custom_id"]] = response["body"]
+                else:
+                    error = line.get("error") or (response.get("body") or {}).get("error")
+                    failures[line["custom_id"]] = f"failed: {json.dumps(error)[:200]}"
+        return BatchOutcome(answers, failures, self._refusal(batch))
+
+    def _refusal(self, batch: Batch) -> RefusedEmbeddingError | None:
+        if batch.status != "failed":
+            return None
+        listed = batch.errors.data if batch.errors and batch.errors.data else []
+        reasons = (
+            "; ".join(f"{error.code}: {error.message}" for error in listed[:3]) or "no reason given"
+        )
+        return RefusedEmbeddingError(
+            f"{self.embedder.id}: the service refused batch {batch.id}: {reasons}"
+        )
+
+    def _lines(self, file_id: str) -> list[dict[str, Any]]:
+        def read() -> list[dict[str, Any]]:
+            content = self.embedder.client.files.content(file_id).content
+            try:
+                lines = [json.loads(line) for line in content.splitlines() if line.strip()]
+                return [line for line in lines if isinstance(line.get("custom_id"), str)]
+            except (ValueError, AttributeError) as error:
+                raise UnreadableAnswerError(
+                    f"file {file_id} is not whole JSON lines: {error}"
+                ) from None
+
+        return self.embedder.call(read)
+
+
+class Job(Document):
     """A batch that was created, or is about to be: then it has no `batch_id` yet."""
 
     nonce: str
@@ -76,8 +198,7 @@ class BatchJobs:
     def recall(self) -> None:
         """Find the batches that an earlier run left open."""
         for info in self.store.list(self.prefix):
-            entry = json.loads(self.store.get(info.key))
-            job = Job(**{**entry, "addresses": tuple(entry["addresses"])})
+            job = Job.parse(self.store.get(info.key), self.store.uri(info.key))
             if all(map(self._cache.has, job.addresses)):
                 self._forget(job)  # the run was killed when it had kept everything
             else:
@@ -121,11 +242,12 @@ class BatchJobs:
     def _begin(self, texts: Mapping[str, str]) -> tuple[Job, str]:
         """Create a batch that is recorded before it exists."""
         tokens = sum(self.embedder.count_tokens(list(texts.values())))
-        job = Job(secrets.token_hex(12), tuple(texts), tokens)
-        etag = self.store.put_if_match(self._key(job), _body(job), None)
+        job = Job(nonce=secrets.token_hex(12), addresses=tuple(texts), tokens=tokens)
+        etag = self.store.put_if_match(self._key(job), job.body(), None)
         file_id = self._api.upload(texts)
         batch_id = self._api.create(file_id, job.nonce)
-        self.store.put_if_match(self._key(job), _body(replace(job, batch_id=batch_id)), etag)
+        created = job.model_copy(update={"batch_id": batch_id})
+        self.store.put_if_match(self._key(job), created.body(), etag)
         return job, batch_id
 
     def _finish(self, job: Job, batch_id: str) -> dict[str, str]:
@@ -139,8 +261,8 @@ class BatchJobs:
         for address, body in outcome.answers.items():
             if address not in faults:
                 continue
-            charged = charged_tokens(body)
-            usage = None if usage is None or charged is None else usage + charged
+            tokens = charged_tokens(body)
+            usage = None if usage is None or tokens is None else usage + tokens
             n_answers += 1
             try:
                 answer = read_answer(body, 1, self.embedder.declared)
@@ -154,68 +276,25 @@ class BatchJobs:
         for address in good:
             del faults[address]
         faults |= {address: why for address, why in outcome.failures.items() if address in faults}
-        self._account(job, batch_id, good, usage, n_answers)
+        if n_answers:
+            payment = Payment(
+                receipt_id=f"batch-{batch_id}",  # collected twice after a kill, it is one payment
+                run_id=self.run_id,
+                mode="batch",
+                n_texts=len(good),
+                n_requests=n_answers,
+                n_unanswered=0,
+                **charged(self.embedder, usage, job.tokens, self.price),
+            )
+            vectors = np.array(list(good.values()), np.float32)
+            self._keep(list(good), vectors.reshape(-1, self.embedder.dimensions), payment)
         self._forget(job)
         if refusal:
             raise refusal
         return faults
-
-    def _account(
-        self,
-        job: Job,
-        batch_id: str,
-        good: Mapping[str, npt.NDArray[np.float32]],
-        usage: int | None,
-        n_answers: int,
-    ) -> None:
-        if not n_answers:
-            return
-        payment = new_payment(
-            self.embedder,
-            self.run_id,
-            f"batch-{batch_id}",  # collected twice after a kill, it is still one payment
-            mode="batch",
-            n_texts=len(good),
-            n_requests=n_answers,
-            n_unanswered=0,
-            usage=usage,
-            estimate=job.tokens,
-            price=self.price,
-        )
-        vectors = np.array(list(good.values()), np.float32).reshape(-1, self.embedder.dimensions)
-        self._keep(list(good), vectors, payment)
 
     def _key(self, job: Job) -> str:
         return f"{self.prefix}{job.nonce}.json"
 
     def _forget(self, job: Job) -> None:
         self.store.delete([self._key(job)])
-
-
-def packed_jobs(texts: Sequence[str]) -> list[list[str]]:
-    """Split texts into batches that the service accepts.
-
-    Parameters
-    ----------
-    texts
-        Texts to embed.
-
-    Returns
-    -------
-    list of list of str
-        At most `JOB_TEXTS` texts and `JOB_BYTES` bytes of UTF-8 each, in the order of `texts`.
-    """
-    jobs: list[list[str]] = []
-    left = 0
-    for text in texts:
-        size = len(text.encode())
-        if not jobs or size > left or len(jobs[-1]) >= JOB_TEXTS:
-            jobs.append([])
-            left = JOB_BYTES
-        jobs[-1].append(text)
-        left -= size
-    return jobs
-
-
-def _body(job: Job) -> bytes:
-    return json.dumps(asdict(job), sort_keys=True).encode()

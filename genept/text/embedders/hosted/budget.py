@@ -1,171 +1,33 @@
 """The budget: texts are paid for under a lease, within the spending limit, and recorded at once.
 
-One run pays at a time. A killed run costs at most the requests that were open. The record of
-payments is `genept.text.embedders.hosted.ledger`.
+One run pays at a time. A killed run costs at most the requests that were open. Also the hosted
+embedders that an installation may use. The record of payments is
+`genept.text.embedders.hosted.ledger`.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import SecretStr
 
-from genept.common import (
-    ConflictError,
-    MissingObjectError,
-    StoreError,
-    is_running,
-    machine,
-    started,
-    uptime,
-)
-from genept.storage import ObjectStore
+from genept.common import Settings
+from genept.storage import Lease
 from genept.text.descriptions import text_sha256
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import MeteredEmbedder, RefusedEmbeddingError
 from genept.text.embedders.hosted.batch_jobs import BatchJobs
-from genept.text.embedders.hosted.declared import SpendingLimit
-from genept.text.embedders.hosted.ledger import MILLION, Payment, all_payments, new_payment
+from genept.text.embedders.hosted.declared import HostedModel, SpendingLimit, load_embedders
+from genept.text.embedders.hosted.ledger import MILLION, Payment, all_payments, charged
 from genept.text.embedders.hosted.openai import OpenAIEmbedder
-
-SECONDS: Final = 90.0
-
-SPARE: Final = 15.0
-"""Before its end the holder stops believing in its own lease, and others wait for longer."""
-
-
-POLL: Final = 0.5
-
-
-class Lease:
-    """The exclusive right to pay; a context in which the lease is renewed until it is left.
-
-    Parameters
-    ----------
-    store, key
-        The object that holds the lease.
-    waiting
-        Called once with the reason if another run holds it.
-    seconds
-        How long the lease lasts after its last renewal.
-    """
-
-    def __init__(
-        self,
-        store: ObjectStore,
-        key: str,
-        waiting: Callable[[str], None] = lambda _: None,
-        seconds: float = SECONDS,
-    ) -> None:
-        self.store, self.key, self.waiting, self.seconds = store, key, waiting, seconds
-        self._holder: dict[str, Any] = {
-            "holder": secrets.token_hex(8),
-            "machine": machine(),
-            "pid": os.getpid(),
-            "started": started(os.getpid()),
-            "seconds": seconds,
-        }
-        self._until = 0.0
-        self._etag = ""
-        self._seen = ("", 0.0)
-        self._lock = threading.Lock()
-        self._ended = threading.Event()
-
-    def __enter__(self) -> Lease:
-        announced = False
-        while not self._take():
-            if not announced:
-                self.waiting(f"another run is paying for texts ({self.store.uri(self.key)})")
-                announced = True
-            time.sleep(POLL)
-        self._renewal = threading.Thread(target=self._renew, daemon=True)
-        self._renewal.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._renewal.join()
-        try:
-            self._write(0.0, self._etag)
-        except StoreError:
-            return  # it was taken over, or it ends by itself
-
-    def confirm(self) -> None:
-        """Check that the lease is still held, with time to spare.
-
-        Raises
-        ------
-        RefusedEmbeddingError
-            It may have ended: the run was suspended or lost contact with the store.
-        """
-        if uptime() > self._until - _spare(self.seconds):
-            raise RefusedEmbeddingError(
-                "this run was suspended, or cut off from the store, for so long that another one "
-                "may be paying by now; nothing more was requested: run again"
-            )
-
-    def _take(self) -> bool:
-        try:
-            body, etag = self.store.get_with_etag(self.key)
-        except MissingObjectError:
-            return self._try("")
-        return self._is_free(json.loads(body), etag) and self._try(etag)
-
-    def _try(self, etag: str) -> bool:
-        try:
-            self._write(self.seconds, etag)
-        except ConflictError:
-            return False
-        return True
-
-    def _is_free(self, held: dict[str, Any], etag: str) -> bool:
-        if held["until"] == 0.0:  # its holder let go of it
-            return True
-        if held["machine"] == machine():
-            if not is_running(held["pid"], held["started"]):
-                return True  # a killed holder need not be waited for
-            if "uptime" in held:
-                return bool(uptime() > held["uptime"])
-        if etag != self._seen[0]:
-            self._seen = etag, uptime()
-        seconds = float(held.get("seconds", SECONDS))
-        return uptime() > self._seen[1] + seconds + _spare(seconds)
-
-    def _renew(self) -> None:
-        while not self._ended.wait(self.seconds / 4):
-            try:
-                self._write(self.seconds, self._etag)
-            except ConflictError:
-                self._until = 0.0
-                return
-            except StoreError:
-                continue  # out of reach for a moment: `confirm` says when it was too long
-
-    def _write(self, seconds: float, etag: str) -> None:
-        """Hold the lease for so many seconds from now; 0 releases it.
-
-        `until` is wall-clock time, for people and for earlier versions that compare it.
-        """
-        until = uptime() + seconds if seconds else 0.0
-        times = {"until": time.time() + seconds if seconds else 0.0, "uptime": until}
-        body = json.dumps(
-            self._holder | times | {"nonce": secrets.token_hex(8)}, sort_keys=True
-        ).encode()
-        with self._lock:
-            self._etag = self.store.put_if_match(self.key, body, etag or None)
-            self._until = until
-
-
-def _spare(seconds: float) -> float:
-    return SPARE * seconds / SECONDS
+from genept.text.embedders.spaces import Space
 
 
 class BudgetError(RefusedEmbeddingError):
@@ -216,13 +78,10 @@ class Budget:
         abandoned: threading.Event | None = None,
         waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.embedder, self.cache, self.spending_limit, self.run_id = (
-            embedder,
-            cache,
-            spending_limit,
-            run_id,
-        )
-        self._lease = Lease(cache.store, f"{cache.product}/cache/paying.json", waiting)
+        self.embedder, self.cache = embedder, cache
+        self.spending_limit, self.run_id = spending_limit, run_id
+        key, what = f"{cache.product}/cache/paying.json", "paying for texts"
+        self._lease = Lease(cache.store, key, what, waiting)
         self._rate = TokenRate(embedder.tokens_per_minute)
         self._jobs: BatchJobs | None = None
         if isinstance(embedder, OpenAIEmbedder):
@@ -276,7 +135,7 @@ class Budget:
             raise
 
     def _pay(self, todo: list[str]) -> None:
-        self._lease.confirm()
+        self._confirm_lease()
         tokens = sum(self.embedder.count_tokens(todo))
         if self._jobs and self.spending_limit.batch_api:
             with self._reserved_for(tokens, self._jobs.price):
@@ -284,23 +143,28 @@ class Budget:
             return
         with self._reserved_for(tokens):
             self._rate.wait(tokens)
-            self._lease.confirm()
+            self._confirm_lease()
             answer = self.embedder.ask(todo)
             if answer.n_requests or answer.n_unanswered:
-                payment = new_payment(
-                    self.embedder,
-                    self.run_id,
-                    f"request-{secrets.token_hex(12)}",
+                payment = Payment(
+                    receipt_id=f"request-{secrets.token_hex(12)}",
+                    run_id=self.run_id,
                     mode="request",
                     n_texts=len(answer.texts),
                     n_requests=answer.n_requests,
                     n_unanswered=answer.n_unanswered,
-                    usage=answer.tokens,
-                    estimate=tokens,
+                    **charged(self.embedder, answer.tokens, tokens),
                 )
                 self._keep([text_sha256(text) for text in answer.texts], answer.vectors, payment)
         if answer.failure:
             raise answer.failure
+
+    def _confirm_lease(self) -> None:
+        if not self._lease.is_held:
+            raise RefusedEmbeddingError(
+                "this run was suspended, or cut off from the store, for so long that another one "
+                "may be paying by now; nothing more was requested: run again"
+            )
 
     def _missing(self, texts: Sequence[str]) -> list[str]:
         with self._lock:
@@ -332,3 +196,85 @@ class Budget:
         finally:
             with self._lock:
                 self._reserved -= dollars
+
+
+@dataclass(frozen=True)
+class HostedEmbedders:
+    """The hosted embedders of an installation: declared models, and the settings for paying.
+
+    Parameters
+    ----------
+    declared
+        Models by id.
+    api_key, base_url
+        Key and address of the service; None where not set.
+    spending_limit
+        What may be spent.
+    """
+
+    declared: Mapping[str, HostedModel]
+    api_key: SecretStr | None
+    base_url: str | None
+    spending_limit: SpendingLimit
+
+    @classmethod
+    def of(cls, settings: Settings) -> HostedEmbedders:
+        """Read them from the settings.
+
+        Parameters
+        ----------
+        settings
+            Of the installation.
+
+        Returns
+        -------
+        HostedEmbedders
+            Shipped and own declarations.
+
+        Raises
+        ------
+        RefusedEmbeddingError
+            The file of own declarations is invalid.
+        """
+        return cls(
+            load_embedders(settings.embedders),
+            settings.openai_api_key,
+            settings.openai_base_url,
+            SpendingLimit(settings.embedding_budget, settings.embedding_batch_api),
+        )
+
+    def unavailable(self, id_: str) -> str | None:
+        """Why a hosted embedder cannot be used; none if it can, or is not a hosted one."""
+        if id_ in self.declared and not (self.api_key and self.api_key.get_secret_value().strip()):
+            return f"{id_} is a hosted embedder and there is no key: set GENEPT_OPENAI_API_KEY"
+        return None
+
+    def open(self, id_: str) -> OpenAIEmbedder:
+        """Open a hosted embedder; nothing is sent yet.
+
+        Parameters
+        ----------
+        id_
+            Id of a declared model.
+
+        Returns
+        -------
+        OpenAIEmbedder
+            The embedder.
+
+        Raises
+        ------
+        RefusedEmbeddingError
+            There is no key.
+        """
+        if (why := self.unavailable(id_)) or self.api_key is None:
+            raise RefusedEmbeddingError(str(why))
+        return OpenAIEmbedder(self.declared[id_], self.api_key, self.base_url)
+
+    def price(self, embedder: OpenAIEmbedder) -> float:
+        """Share of the full price that is paid: below 1 for the Batch API."""
+        return embedder.declared.batch_price if self.spending_limit.batch_api else 1.0
+
+    def spaces(self, recipes: Iterable[str]) -> list[Space]:
+        """Every recipe embedded by every hosted embedder; built only if named in the settings."""
+        return [Space(id_, recipe) for id_ in self.declared for recipe in recipes]

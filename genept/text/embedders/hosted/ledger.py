@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genept.common import StoreError
@@ -65,34 +65,18 @@ class Payment:
     dollars: float
 
 
-def new_payment(
-    embedder: MeteredEmbedder,
-    run_id: str,
-    receipt_id: str,
-    *,
-    mode: Literal["request", "batch"],
-    n_texts: int,
-    n_requests: int,
-    n_unanswered: int,
-    usage: int | None,
-    estimate: int,
-    price: float = 1.0,
-) -> Payment:
-    """A payment made now, by the tokens that the service charged, else by our estimate."""
+def charged(
+    embedder: MeteredEmbedder, usage: int | None, estimate: int, price: float = 1.0
+) -> dict[str, Any]:
+    """Fields of a payment made now, by the tokens that were charged, else by our estimate."""
     tokens = estimate if usage is None else usage
-    return Payment(
-        receipt_id=receipt_id,
-        embedder=embedder.id,
-        paid_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        run_id=run_id,
-        mode=mode,
-        n_texts=n_texts,
-        n_requests=n_requests,
-        n_unanswered=n_unanswered,
-        tokens=tokens,
-        tokens_from="estimate" if usage is None else "usage",
-        dollars=tokens * embedder.dollars_per_million_tokens * price / MILLION,
-    )
+    return {
+        "embedder": embedder.id,
+        "paid_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "tokens": tokens,
+        "tokens_from": "estimate" if usage is None else "usage",
+        "dollars": tokens * embedder.dollars_per_million_tokens * price / MILLION,
+    }
 
 
 def payments_as_json(payments: Iterable[Payment]) -> bytes:
@@ -183,15 +167,11 @@ def record_ledger(lake: Lake, product: str) -> Part:
     Part
         The whole table.
     """
-    rows = [asdict(payment) for payment in all_payments(lake.store, product)]
-    schema = {column.name: pl.String for column in TABLES["embedding_ledger"].columns}
-    numbers = {"n_texts": pl.Int64, "n_requests": pl.Int64, "n_unanswered": pl.Int64}
-    frame = pl.DataFrame(
-        rows, schema=schema | numbers | {"tokens": pl.Int64, "dollars": pl.Float64}
-    )
+    payments = [asdict(payment) for payment in all_payments(lake.store, product)]
+    rows = pa.Table.from_pylist(payments, schema=TABLES["embedding_ledger"].schema())
     origin = Origin(
         code=("genept.text.embedders.hosted.ledger", "genept.schema.tables"),
-        settings={"payments": frame["receipt_id"].to_list()},
+        settings={"payments": [payment["receipt_id"] for payment in payments]},
     )
-    (part,) = lake.build("embedding_ledger", origin, lambda: [NewPart("embedding_ledger", frame)])
+    (part,) = lake.build("embedding_ledger", origin, lambda: [NewPart("embedding_ledger", rows)])
     return part

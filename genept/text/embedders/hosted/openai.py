@@ -1,15 +1,15 @@
 """Text embedders behind OpenAI's protocol: requests, retries, and failures that name the texts.
 
-Also the hosted embedders that an installation may use. Packing and reading answers is
-`genept.text.embedders.hosted.answers`; paying is `genept.text.embedders.hosted.budget`.
+Packing and reading answers is `genept.text.embedders.hosted.answers`; paying, and which hosted
+embedders an installation may use, is `genept.text.embedders.hosted.budget`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,10 @@ from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from genept.common import Settings
 from genept.storage import is_loopback, sha256_of
 from genept.text.descriptions import TokenCounter
-from genept.text.embedders.embedder import EmbeddingAnswer, EmbeddingError, RefusedEmbeddingError
+from genept.text.embedders.embedder import EmbeddingAnswer, EmbeddingError
 from genept.text.embedders.hosted.answers import (
-    ReadAnswer,
     UnreadableAnswerError,
     charged_tokens,
     explained,
@@ -33,16 +31,12 @@ from genept.text.embedders.hosted.answers import (
     read_answer,
     was_sent,
 )
-from genept.text.embedders.hosted.declared import (
-    OPENAI_URL,
-    HostedModel,
-    SpendingLimit,
-    load_embedders,
-)
-from genept.text.embedders.spaces import Space
+from genept.text.embedders.hosted.declared import OPENAI_URL, HostedModel
 
 if TYPE_CHECKING:
     from openai import OpenAI
+
+T = TypeVar("T")
 
 ROUNDS: Final = 3
 """How often texts without a valid vector are requested in all."""
@@ -150,7 +144,10 @@ class OpenAIEmbedder:
         failure: EmbeddingError | None = None
         try:
             for _ in range(ROUNDS):
-                answer = self._request([texts[row] for row in wanted], count)
+                request = [texts[row] for row in wanted]
+                body = self.call(self._post, request, count, texts=request)
+                count.answer(charged_tokens(body))  # charged for, whether it is any good or not
+                answer = read_answer(body, len(request), self.declared)
                 good |= {wanted[row]: vector for row, vector in answer.good.items()}
                 faults = {wanted[row]: why for row, why in answer.faults.items()}
                 wanted = sorted(faults)
@@ -192,8 +189,8 @@ class OpenAIEmbedder:
             ),
         )
 
-    def _request(self, texts: list[str], count: _Count) -> ReadAnswer:
-        """One answer; failures that pass are waited for. Raises `EmbeddingError`."""
+    def call(self, request: Callable[..., T], *arguments: Any, texts: Sequence[str] = ()) -> T:
+        """Send a request, again after failures that pass. Raises `EmbeddingError`."""
         import openai
 
         policy = Retrying(
@@ -203,14 +200,9 @@ class OpenAIEmbedder:
             reraise=True,
         )
         try:
-            body = policy(self._post, texts, count)
+            return policy(request, *arguments)
         except (UnreadableAnswerError, openai.OpenAIError) as error:
             raise explained(error, self.id, self.base_url, self.api_key, texts) from None
-        return self._read(body, len(texts), count)
-
-    def _read(self, body: dict[str, Any], n_texts: int, count: _Count) -> ReadAnswer:
-        count.answer(charged_tokens(body))  # an answer that is no good was charged for as well
-        return read_answer(body, n_texts, self.declared)
 
     def _post(self, texts: list[str], count: _Count) -> dict[str, Any]:
         import openai
@@ -240,85 +232,3 @@ class OpenAIEmbedder:
         except ValueError:
             asked_for = 0.0
         return min(max(asked_for, chance(state)), self.retry_policy.longest_wait)
-
-
-@dataclass(frozen=True)
-class HostedEmbedders:
-    """The hosted embedders of an installation: declared models, and the settings for paying.
-
-    Parameters
-    ----------
-    declared
-        Models by id.
-    api_key, base_url
-        Key and address of the service; None where not set.
-    spending_limit
-        What may be spent.
-    """
-
-    declared: Mapping[str, HostedModel]
-    api_key: SecretStr | None
-    base_url: str | None
-    spending_limit: SpendingLimit
-
-    @classmethod
-    def of(cls, settings: Settings) -> HostedEmbedders:
-        """Read them from the settings.
-
-        Parameters
-        ----------
-        settings
-            Of the installation.
-
-        Returns
-        -------
-        HostedEmbedders
-            Shipped and own declarations.
-
-        Raises
-        ------
-        RefusedEmbeddingError
-            The file of own declarations is invalid.
-        """
-        return cls(
-            load_embedders(settings.embedders),
-            settings.openai_api_key,
-            settings.openai_base_url,
-            SpendingLimit(settings.embedding_budget, settings.embedding_batch_api),
-        )
-
-    def unavailable(self, id_: str) -> str | None:
-        """Why a hosted embedder cannot be used; none if it can, or is not a hosted one."""
-        if id_ in self.declared and not (self.api_key and self.api_key.get_secret_value().strip()):
-            return f"{id_} is a hosted embedder and there is no key: set GENEPT_OPENAI_API_KEY"
-        return None
-
-    def open(self, id_: str) -> OpenAIEmbedder:
-        """Open a hosted embedder; nothing is sent yet.
-
-        Parameters
-        ----------
-        id_
-            Id of a declared model.
-
-        Returns
-        -------
-        OpenAIEmbedder
-            The embedder.
-
-        Raises
-        ------
-        RefusedEmbeddingError
-            There is no key.
-        """
-        if (why := self.unavailable(id_)) or self.api_key is None:
-            raise RefusedEmbeddingError(str(why))
-        return OpenAIEmbedder(self.declared[id_], self.api_key, self.base_url)
-
-    def price(self, embedder: OpenAIEmbedder) -> float:
-        """Share of the full price that is paid: below 1 for the Batch API."""
-        return embedder.declared.batch_price if self.spending_limit.batch_api else 1.0
-
-    def spaces(self, recipes: Iterable[str]) -> list[Space]:
-        """Every recipe embedded by every hosted embedder; built only if named in the settings."""
-        return [Space(id_, recipe) for id_ in self.declared for recipe in recipes]

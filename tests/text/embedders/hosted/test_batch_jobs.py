@@ -8,7 +8,7 @@ import pytest
 from genept.text.embedders.baselines import RandomVectors
 from genept.text.embedders.cache import VectorCache
 from genept.text.embedders.embedder import EmbeddingError, RefusedEmbeddingError
-from genept.text.embedders.hosted.batch_jobs import JOB_TEXTS, packed_jobs
+from genept.text.embedders.hosted.answers import JOB_TEXTS, packed_jobs
 from genept.text.embedders.hosted.budget import Budget
 from genept.text.embedders.hosted.declared import SpendingLimit
 from genept.text.embedders.hosted.ledger import all_payments
@@ -95,7 +95,7 @@ def test_texts_that_always_fail_are_named_and_the_others_kept(run, service):
     assert service.charged == ONCE | {TEXTS[7]: 4}
 
 
-@pytest.mark.parametrize("moment", ["upload", "create", "created", "wait", "account", "forget"])
+@pytest.mark.parametrize("moment", ["upload", "create", "created", "wait", "keep", "forget"])
 def test_killed_at_any_moment_a_batch_is_paid_for_once(
     run, service, object_store, store_prefix, moment
 ):

@@ -10,7 +10,7 @@ from genept.storage.lake import Lake
 from genept.text.embedders.baselines import RandomVectors
 from genept.text.embedders.cache import VectorCache, forecast
 from genept.text.embedders.embedder import EmbeddingError, RefusedEmbeddingError
-from genept.text.embedders.hosted.budget import Budget, BudgetError, Lease
+from genept.text.embedders.hosted.budget import Budget, BudgetError
 from genept.text.embedders.hosted.declared import SpendingLimit
 from genept.text.embedders.hosted.ledger import all_payments, record_ledger
 
@@ -20,7 +20,7 @@ DOLLARS = 0.004
 
 @pytest.fixture
 def new_budget(object_store, store_prefix, hosted):
-    """Tills as separate processes would open them."""
+    """Budgets as separate processes would open them."""
 
     def open_(spending_limit=None, **changes):
         embedder = hosted(**changes)
@@ -123,40 +123,12 @@ def test_two_runs_at_once_pay_once(new_budget, service):
     assert service.charged == dict.fromkeys(TEXTS, 1)
 
 
-def test_a_lease_is_held_by_one_renewed_and_given_back(object_store, store_prefix):
-    key, told = f"{store_prefix}/lease.json", []
-    order = []
-
-    def second():
-        with Lease(object_store, key, told.append):
-            order.append("second")
-
-    with Lease(object_store, key, seconds=1.2) as first:
-        thread = threading.Thread(target=second)
-        thread.start()
-        time.sleep(2)  # longer than the lease
-        first.confirm()
-        order.append("first")
-    thread.join(timeout=10)
-    assert order == ["first", "second"]
-    assert len(told) == 1
-
-
-def test_a_lease_of_a_dead_process_or_one_that_ran_out_is_taken(object_store, store_prefix):
-    key = f"{store_prefix}/lease.json"
-    dead = Lease(object_store, key)
-    dead._holder["pid"] = 2**22 + 1
-    assert dead._take()
-    with Lease(object_store, key):
-        pass
-    elsewhere = Lease(object_store, key, seconds=0.3)
-    elsewhere._holder["machine"] = "another machine"
-    assert elsewhere._take()
-    began = time.time()
-    with Lease(object_store, key):
-        assert time.time() - began >= 0.2
-    with pytest.raises(RefusedEmbeddingError, match="suspended"):
-        elsewhere.confirm()
+def test_a_run_that_lost_its_lease_requests_nothing_more(new_budget, service):
+    with new_budget() as budget:
+        budget._lease._until = 0.0
+        with pytest.raises(RefusedEmbeddingError, match="suspended"):
+            budget.pay(TEXTS[:5])
+    assert not service.charged
 
 
 def test_the_rate_is_kept(new_budget, service):

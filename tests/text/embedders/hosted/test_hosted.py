@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from genept.client.platform import Platform
 from genept.common.settings import Settings
 from genept.text.descriptions import tokens
-from genept.text.descriptions.tokens import TokenCounter
+from genept.text.descriptions.limits import TokenCounter
 from genept.text.embedders.embedder import RefusedEmbeddingError, TextEmbedder
 from genept.text.embedders.hosted.answers import packed_requests
 from genept.text.embedders.hosted.declared import HostedModel, load_embedders
