@@ -7,19 +7,18 @@ Which axis is genes is `genept.collections.axes`; the unit by the values alone i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-import scipy.sparse as sp
 from pydantic import ValidationError
 
 from genept.collections import layouts
-from genept.collections.preflight import SAMPLED_OBSERVATIONS, UnitFinding, detect_unit
-from genept.collections.sidecar import Sidecar, problems
-from genept.common import SourceError, setting
+from genept.collections.preflight import UnitFinding, unit_of_first
+from genept.collections.sidecar import Sidecar
+from genept.common import SourceError, problems_of, setting
 from genept.datasources import parse_sources
 from genept.datasources.catalog import Collection, Encoding, Label, MetadataTable, Source
 from genept.datasources.download import Archives, open_text
@@ -97,10 +96,38 @@ def geo_fields(path: Path, member: str | None, encoding: Encoding) -> tuple[str,
 _CELLS: Final = ("h5ad", "tenx_h5", "tenx_mtx")
 
 
-@dataclass
-class _Look:
-    """What has been detected so far, and what is still open."""
+@dataclass(frozen=True)
+class LabelTable:
+    """A table of observations, as text, and how its file is encoded."""
 
+    name: str
+    frame: pl.DataFrame
+    encoding: Encoding
+
+
+@dataclass
+class Look:
+    """A user's file with its owner's statements, what has been detected so far, and what is open.
+
+    Parameters
+    ----------
+    archives, sources
+        Where its files are.
+    sidecar
+        What the owner states.
+    format, options
+        How the file is read.
+    seen, questions
+        What was detected, and what the owner must state, one line each.
+    fields, texts, genes
+        Columns that may be labels; those that are text; those that are genes.
+    matrices
+        Matrices of an h5ad.
+    """
+
+    archives: Archives
+    sources: Sequence[Source]
+    sidecar: Sidecar
     format: str
     options: dict[str, Any]
     seen: list[str] = field(default_factory=list)
@@ -110,48 +137,82 @@ class _Look:
     genes: set[str] = field(default_factory=set)
     matrices: list[str] = field(default_factory=list)
 
+    def entry(self, unit: str) -> Collection:
+        """The catalogue entry, as far as it is known."""
+        sidecar = self.sidecar
+        is_single_cell = self.format in _CELLS or "cell_type" in self.options.get("labels", {})
+        try:
+            return Collection.model_validate(
+                {
+                    "id": sidecar.id,
+                    "title": sidecar.title or self.sources[0].title,
+                    "kind": sidecar.kind or ("single_cell" if is_single_cell else "bulk"),
+                    "format": self.format,
+                    "sources": tuple(source.id for source in self.sources),
+                    "unit": unit,
+                    "duplicate_policy": sidecar.duplicate_policy or merge_policy(unit),
+                    "annotation_release": sidecar.annotation_release,
+                    "group_axis": self.options.get("group") or "observation",
+                    "caveat": sidecar.caveat,
+                    **sidecar.terms,
+                    "options": self.options,
+                }
+            )
+        except ValidationError as error:
+            raise SourceError(f"collection {sidecar.id!r}: {problems_of(error)}") from error
 
-@dataclass(frozen=True)
-class _Labels:
-    """A table of observations, as text, and how its file is encoded."""
+    def parsed(self) -> ParsedCollection:
+        """Parse the file without a check of its values: any number can be log2."""
+        return parse_sources(self.archives, self.entry(self.sidecar.unit or "log2"))
 
-    name: str
-    frame: pl.DataFrame
-    encoding: Encoding
+    def labels(self, path: Path) -> LabelTable:
+        """Read a whole table of labels, as the options say."""
+        given = self.sidecar.options.get("metadata") or [{}]
+        values = {"encoding": layouts.encoding_of(path)} | dict(given[0])
+        try:
+            table = MetadataTable.model_validate(values)
+        except ValidationError as error:
+            raise SourceError(f"option metadata: {problems_of(error)}") from error
+        entry = replace(self, format="table", options={"metadata": [values]}).entry("log2")
+        frame = read_columns(self.archives, entry, table, None)
+        return LabelTable(path.name, frame, table.encoding)
 
+    def leave_out_texts(self, used: Container[str | None] = ()) -> None:
+        """Leave out columns of text that are neither label nor group."""
+        if unused := [name for name in self.texts if name not in used]:
+            self.options["ignore"] = [*self.options.get("ignore", ()), *unused]
 
-def _labels(archives: Archives, sources: Sequence[Source], sidecar: Sidecar, path: Path) -> _Labels:
-    """Read a whole table of labels, as the options say."""
-    given = sidecar.options.get("metadata") or [{}]
-    values = {"encoding": layouts.encoding_of(path)} | dict(given[0])
-    try:
-        table = MetadataTable.model_validate(values)
-    except ValidationError as error:
-        raise SourceError(f"option metadata: {problems(error)}") from error
-    entry = _entry(_Look("table", {"metadata": [values]}), sidecar, sources, "log2")
-    return _Labels(path.name, read_columns(archives, entry, table, None), table.encoding)
+    def unit(self) -> str:
+        """Determine the unit from the values; add a question where they do not prove it."""
+        if self.sidecar.unit is not None:
+            self.seen.append(f"unit: {self.sidecar.unit}, as stated")
+            return self.sidecar.unit
+        if self.format in ("tenx_h5", "tenx_mtx"):
+            self.seen.append("unit: counts, as Cell Ranger writes them; each value is checked")
+            return "counts"
+        finding = _unit_of(self.parsed())
+        if self.format == "h5ad" and not finding.are_counts and "matrix" not in self.options:
+            finding = self._counts_elsewhere() or finding
+        if finding.is_certain:
+            self.seen.append(f"unit: {finding.possible[0]} ({finding.seen})")
+        else:
+            self.questions.append(_question_of_unit(finding))
+        return finding.possible[0] if finding.possible else "counts"
 
-
-def _unit(
-    look: _Look, archives: Archives, sources: Sequence[Source], sidecar: Sidecar
-) -> UnitFinding | None:
-    """Determine the unit from the values; add a question where they do not prove it."""
-    if sidecar.unit is not None:
-        look.seen.append(f"unit: {sidecar.unit}, as stated")
+    def _counts_elsewhere(self) -> UnitFinding | None:
+        """Look for counts in `raw` or a layer of an h5ad whose X holds something else."""
+        named = [it for it in self.matrices if re.search(r"count|raw|umi", it) and it != "X"]
+        for matrix in sorted(named, key=lambda it: it not in ("raw", "layers/counts")):
+            self.options["matrix"] = matrix
+            try:
+                finding = _unit_of(self.parsed())
+            except SourceError:
+                continue  # there is no such matrix
+            if finding.are_counts:
+                self.seen.append(f"counts are in {matrix}, so that is read instead of X")
+                return finding
+        self.options.pop("matrix", None)
         return None
-    if look.format in ("tenx_h5", "tenx_mtx"):
-        look.seen.append("unit: counts, as Cell Ranger writes them; each value is checked")
-        return UnitFinding(("counts",), "", is_certain=True)
-    finding = _unit_of(_parsed(look, archives, sources, sidecar))
-    if look.format == "h5ad" and not finding.are_counts and "matrix" not in look.options:
-        finding = (
-            _counts_elsewhere(look, lambda: _parsed(look, archives, sources, sidecar)) or finding
-        )
-    if finding.is_certain:
-        look.seen.append(f"unit: {finding.possible[0]} ({finding.seen})")
-    else:
-        look.questions.append(_question_of_unit(finding))
-    return finding
 
 
 def _question_of_unit(finding: UnitFinding) -> str:
@@ -168,54 +229,7 @@ def _question_of_unit(finding: UnitFinding) -> str:
 
 
 def _unit_of(parsed: ParsedCollection) -> UnitFinding:
-    blocks = list(parsed.expression.blocks(0, SAMPLED_OBSERVATIONS))
-    if not blocks:
+    finding = unit_of_first(parsed)
+    if finding is None:
         raise SourceError("it has no observations")
-    return detect_unit(sp.csr_matrix(sp.vstack(blocks, format="csr")))
-
-
-def _counts_elsewhere(look: _Look, parsed: Callable[[], ParsedCollection]) -> UnitFinding | None:
-    """Look for counts in `raw` or a layer of an h5ad whose X holds something else."""
-    named = [it for it in look.matrices if re.search(r"count|raw|umi", it) and it != "X"]
-    for matrix in sorted(named, key=lambda it: it not in ("raw", "layers/counts")):
-        look.options["matrix"] = matrix
-        try:
-            finding = _unit_of(parsed())
-        except SourceError:
-            continue  # there is no such matrix
-        if finding.are_counts:
-            look.seen.append(f"counts are in {matrix}, so that is read instead of X")
-            return finding
-    look.options.pop("matrix", None)
-    return None
-
-
-def _parsed(
-    look: _Look, archives: Archives, sources: Sequence[Source], sidecar: Sidecar
-) -> ParsedCollection:
-    """Parse the file without a check of its values: any number can be log2."""
-    return parse_sources(archives, _entry(look, sidecar, sources, sidecar.unit or "log2"))
-
-
-def _entry(look: _Look, sidecar: Sidecar, sources: Sequence[Source], unit: str) -> Collection:
-    has_types = "cell_type" in look.options.get("labels", {})
-    try:
-        return Collection.model_validate(
-            {
-                "id": sidecar.id,
-                "title": sidecar.title or sources[0].title,
-                "kind": sidecar.kind
-                or ("single_cell" if look.format in _CELLS or has_types else "bulk"),
-                "format": look.format,
-                "sources": tuple(source.id for source in sources),
-                "unit": unit,
-                "duplicate_policy": sidecar.duplicate_policy or merge_policy(unit),
-                "annotation_release": sidecar.annotation_release,
-                "group_axis": look.options.get("group") or "observation",
-                "caveat": sidecar.caveat,
-                **sidecar.terms,
-                "options": look.options,
-            }
-        )
-    except ValidationError as error:
-        raise SourceError(f"collection {sidecar.id!r}: {problems(error)}") from error
+    return finding

@@ -6,38 +6,29 @@ Combines what layout, axes and contents show. Trying the ingest out is `genept.c
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from genept.collections import layouts
-from genept.collections.axes import axis_of_genes, id_column, of_genes
-from genept.collections.axis_refusals import (
+from genept.collections.axes import (
+    axis_of_genes,
+    id_column,
+    of_genes,
     refuse_gene_as_ids,
     refuse_labels,
     refuse_long,
     refuse_swapped,
-    refuse_texts_of_genes,
-    refuse_texts_of_observations,
+    refuse_texts,
 )
-from genept.collections.detected_contents import (
-    _entry,
-    _Labels,
-    _labels,
-    _Look,
-    _parsed,
-    _unit,
-    geo_fields,
-    named_fields,
-)
-from genept.collections.sidecar import Sidecar, problems
+from genept.collections.detected_contents import LabelTable, Look, geo_fields, named_fields
+from genept.collections.sidecar import Sidecar
 from genept.collections.user_collections import local_archives, named_by_owner, user_sources
-from genept.common import SourceError, listed
+from genept.common import SourceError, listed, problems_of
 from genept.datasources.catalog import FORMATS, Collection, Source
-from genept.datasources.download import Archives
 from genept.datasources.readers.hdf5 import describe_h5ad
 from genept.nomenclature import Nomenclature
 
@@ -112,21 +103,16 @@ def detect(
     ):
         archives = local_archives(files, sources, Path(folder))
         layout = layouts.layout_of(file, sidecar.options.get("member"))
-        _check_options(sidecar.format or layout.format, sidecar)
-        labels = None if metadata is None else _labels(archives, sources, sidecar, metadata)
-        look = _looked(file, layout, sidecar, nomenclature, labels)
+        format_ = sidecar.format or layout.format
+        _check_options(format_, sidecar)
+        look = Look(archives, sources, sidecar, format_, dict(sidecar.options))
+        labels = None if metadata is None else look.labels(metadata)
+        _look_at_file(look, file, layout, nomenclature, labels)
         if labels is not None:
-            _join_metadata(look, archives, sources, sidecar, labels)
-        _name_fields(look, sidecar)
-        finding = _unit(look, archives, sources, sidecar)
-    unit = sidecar.unit or (finding.possible[0] if finding and finding.possible else "counts")
-    return Detected(
-        entry=_entry(look, sidecar, sources, unit),
-        sources=sources,
-        files=files,
-        seen=tuple(look.seen),
-        open_questions=tuple(look.questions),
-    )
+            _join_metadata(look, labels)
+        _name_fields(look)
+        unit = look.unit()
+    return Detected(look.entry(unit), sources, files, tuple(look.seen), tuple(look.questions))
 
 
 def _check_options(format_: str, sidecar: Sidecar) -> None:
@@ -136,17 +122,16 @@ def _check_options(format_: str, sidecar: Sidecar) -> None:
     try:
         FORMATS[format_].model_validate(sidecar.options)
     except ValidationError as error:
-        raise SourceError(f"option {problems(error)}") from error
+        raise SourceError(f"option {problems_of(error)}") from error
 
 
-def _looked(
+def _look_at_file(
+    look: Look,
     file: Path,
     layout: layouts.FileLayout,
-    sidecar: Sidecar,
     nomenclature: Nomenclature,
-    labels: _Labels | None,
-) -> _Look:
-    look = _Look(sidecar.format or layout.format, dict(sidecar.options))
+    labels: LabelTable | None,
+) -> None:
     of_member = f", of {layout.member} in the archive" if layout.member else ""
     look.seen.append(f"format: {look.format}{of_member}")
     if layout.member is not None:
@@ -155,7 +140,7 @@ def _looked(
         look.options["encoding"] = layout.encoding
         look.seen.append(f"encoding: {layout.encoding}, by its first bytes")
     if look.format == "h5ad":
-        _look_at_h5ad(look, file, sidecar)
+        _look_at_h5ad(look, file)
     elif look.format == "geo_series":
         look.fields += geo_fields(file, layout.member, layout.encoding)
     elif look.format == "table":
@@ -163,15 +148,14 @@ def _looked(
         if table.decimal != "." and "decimal" not in look.options:
             look.options["decimal"] = table.decimal
             look.seen.append("numbers have a decimal comma")
-        _look_at_axes(look, table, file.name, nomenclature, labels, sidecar)
+        _look_at_axes(look, table, file.name, nomenclature.is_gene_like, labels)
     elif look.format == "parquet" and look.options.get("layout", "wide") == "wide":
         table = layouts.look_at_parquet(file, look.options.get("observations"))
-        _look_at_axes(look, table, file.name, nomenclature, labels, sidecar)
-    return look
+        _look_at_axes(look, table, file.name, nomenclature.is_gene_like, labels)
 
 
-def _look_at_h5ad(look: _Look, file: Path, sidecar: Sidecar) -> None:
-    contents = describe_h5ad(file, unit=sidecar.unit or "counts")
+def _look_at_h5ad(look: Look, file: Path) -> None:
+    contents = describe_h5ad(file, unit=look.sidecar.unit or "counts")
     look.fields += contents.observation_fields
     look.matrices += contents.matrices
     held = ", ".join(f"{name} ({layout})" for name, layout in contents.matrices.items())
@@ -182,25 +166,24 @@ def _look_at_h5ad(look: _Look, file: Path, sidecar: Sidecar) -> None:
 
 
 def _look_at_axes(
-    look: _Look,
+    look: Look,
     table: layouts.TableHead,
     what: str,
-    nomenclature: Nomenclature,
-    labels: _Labels | None,
-    sidecar: Sidecar,
+    is_gene: Callable[[str], bool],
+    labels: LabelTable | None,
 ) -> None:
     """Determine which axis is genes, and what its columns that are not all numbers are."""
-    is_gene = nomenclature.is_gene_like
-    frame = labels.frame if labels is not None else None
-    if labels is not None:
-        refuse_swapped(table, labels.frame, is_gene, (what, labels.name))
-    files = (what, "" if labels is None else labels.name)
+    frame, sidecar = labels and labels.frame, look.sidecar
+    files = (what, labels.name if labels else "")
+    if frame is not None:
+        refuse_swapped(table, frame, is_gene, files)
     declared = look.options.get("genes_in")
-    axis = axis_of_genes(table, None if declared == "detect" else declared, is_gene, frame, files)
-    look.options["genes_in"] = axis.axis
-    look.seen.append(f"genes are its {axis.axis}: {axis.because}")
+    declared = None if declared == "detect" else declared
+    axis, reason = axis_of_genes(table, declared, is_gene, frame, files)
+    look.options["genes_in"] = axis
+    look.seen.append(f"genes are its {axis}: {reason}")
     named = {*sidecar.labels.values(), sidecar.group, *look.options.get("ignore", ())}
-    if axis.axis == "columns":
+    if axis == "columns":
         refuse_gene_as_ids(table, is_gene, what)
         look.fields = list(table.columns[1:])
         look.genes = {name for name in look.fields if name not in named and is_gene(name)}
@@ -208,26 +191,23 @@ def _look_at_axes(
             [name for name in look.fields if name not in look.genes], sidecar.labels, sidecar.group
         )
         look.genes -= {*fields.values(), group}
-        refuse_texts_of_genes(table, look.genes, look.options, what)
+        odd = {name: text for name, text in table.texts.items() if name in look.genes}
+        refuse_texts(odd, look.options, what, are_genes=True)
         look.texts = [name for name in table.texts if name not in look.genes]
     else:
         passed_over = of_genes(table, named, frame)
         refuse_long(table, passed_over, what)
         if "genes_in" not in sidecar.options:
             refuse_labels(table, passed_over, what)
-        refuse_texts_of_observations(table, {*named, *passed_over}, look.options, what)
+        known = {*named, *passed_over}
+        odd = {name: text for name, text in table.texts.items() if name not in known}
+        refuse_texts(odd, look.options, what, are_genes=False)
         if passed_over:
             look.options["ignore"] = [*look.options.get("ignore", ()), *passed_over]
             look.seen.append(f"columns about the genes, passed over: {', '.join(passed_over)}")
 
 
-def _join_metadata(
-    look: _Look,
-    archives: Archives,
-    sources: Sequence[Source],
-    sidecar: Sidecar,
-    labels: _Labels,
-) -> None:
+def _join_metadata(look: Look, labels: LabelTable) -> None:
     """Find the column of the metadata that holds the observation ids."""
     if look.format not in _WITH_TABLES:
         raise SourceError(
@@ -235,15 +215,15 @@ def _join_metadata(
             "(adata.obs), and leave the metadata file out"
         )
     table = labels.frame
-    bare = _Look(look.format, dict(look.options), texts=look.texts)
-    bare.options.pop("metadata", None)
-    _pass_over(bare, used=())
-    ids = _parsed(bare, archives, sources[:1], sidecar).observations["observation_id"].to_list()
+    options = {name: value for name, value in look.options.items() if name != "metadata"}
+    bare = replace(look, sources=look.sources[:1], options=options)
+    bare.leave_out_texts()
+    ids = bare.parsed().observations["observation_id"].to_list()
     joined = id_column(table, ids)
     if joined is None:
         raise SourceError(
-            f"{sources[1].title}: none of its columns {table.columns[:12]} holds observation ids "
-            f"of {sources[0].title}, such as {ids[0]!r}; the first has "
+            f"{labels.name}: none of its columns {table.columns[:12]} holds observation ids "
+            f"of {look.sources[0].title}, such as {ids[0]!r}; the first has "
             f"{listed(table[table.columns[0]].drop_nulls()[:3])}: give both files the same ids; or "
             "were the row names left out (pandas: index=False)?"
         )
@@ -271,12 +251,12 @@ def _join_metadata(
         )
 
 
-def _name_fields(look: _Look, sidecar: Sidecar) -> None:
+def _name_fields(look: Look) -> None:
     """Assign group and labels: as stated, or the fields with their names."""
     if look.format == "tenx_h5":
         look.seen.append("labels and groups: the format has none of its own")
         return
-    labels, group = named_fields(look.fields, sidecar.labels, sidecar.group)
+    labels, group = named_fields(look.fields, look.sidecar.labels, look.sidecar.group)
     if look.format == "h5ad" and not (labels or group):
         return  # the parser knows CELLxGENE's own
     if labels:
@@ -289,14 +269,6 @@ def _name_fields(look: _Look, sidecar: Sidecar) -> None:
         look.seen.append("group: none detected, so each observation is a group of its own")
     used = {*labels.values(), group}
     accounted = used | look.genes
-    left = [name for name in look.fields if name not in accounted]
-    if left:
+    if left := [name for name in look.fields if name not in accounted]:
         look.seen.append(f"other fields: {', '.join(left[:12])}{' …' if len(left) > 12 else ''}")
-    _pass_over(look, used)
-
-
-def _pass_over(look: _Look, used: Iterable[str | None]) -> None:
-    """Leave out columns of text that are neither label nor group."""
-    unused = [name for name in look.texts if name not in set(used)]
-    if unused:
-        look.options["ignore"] = [*look.options.get("ignore", ()), *unused]
+    look.leave_out_texts(used)

@@ -1,27 +1,26 @@
 """Try an ingest out: everything is read, mapped and counted, and nothing is stored.
 
-A dry run refuses what the ingest would refuse, with the same message, and counts what the tables
-would hold. A user's file is opened in a child process with limits; the messages that cross between
-the two are checked here. Detection itself is `genept.collections.detection`.
+A dry run refuses what the ingest would refuse, with the same message. A user's file is opened in a
+child process with limits; what it reports is checked here.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from genept.collections.detection import Detected, detect
 from genept.collections.merging import ColumnTotals
-from genept.collections.preflight import refuse_other_axis, refuse_other_unit
 from genept.collections.sidecar import Sidecar
-from genept.collections.table_rows import coverage_of, mapping_rows, screened
+from genept.collections.table_rows import coverage_of, mapped_names, mapping_rows
 from genept.collections.user_collections import local_archives, named_by_owner, user_sources
 from genept.common import SourceError, breakage_refused
 from genept.datasources import parse_sources
@@ -39,19 +38,10 @@ from genept.datasources.readers import (
 from genept.nomenclature import Nomenclature, Reference
 
 
-@dataclass(frozen=True)
-class Noted:
-    """Records of one kind that are quarantined, repaired or warned of.
+class Noted(BaseModel):
+    """Records of one kind that are quarantined, repaired or warned of: `n`, such as `example`."""
 
-    Parameters
-    ----------
-    action, reason
-        As in table `quarantine`.
-    n
-        How many there are.
-    example
-        The first of them: what it is, and why or how.
-    """
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     action: str
     reason: str
@@ -59,8 +49,7 @@ class Noted:
     example: str
 
 
-@dataclass(frozen=True)
-class DryRun:
+class DryRun(BaseModel):
     """What an ingest would make.
 
     Parameters
@@ -79,11 +68,13 @@ class DryRun:
         Warnings about gene names.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
     n_observations: int
     n_groups: int
     n_genes: int
     coverage: float
-    mapping: pl.DataFrame = field(repr=False)
+    mapping: pl.DataFrame = Field(repr=False)
     labels: dict[str, dict[str, int]]
     noted: tuple[Noted, ...]
     warnings: tuple[str, ...]
@@ -114,10 +105,7 @@ def dry_run_ingest(archives: Archives, collection: Collection, reference: Refere
         The collection contradicts its entry, or too few of its genes are known.
     """
     parsed = parse_sources(archives, collection)
-    names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
-    refuse_other_axis(collection, parsed, names, reference)
-    refuse_other_unit(collection, parsed)
-    screening = screened(collection, parsed, names)
+    names, screening = mapped_names(collection, parsed, reference)
     ids = parsed.observations["observation_id"].to_list()
     totals, filled = ColumnTotals(len(parsed.input_genes)), 0
     blocks = checked_blocks(parsed.expression, ids, collection.unit, inputs=parsed.input_genes)
@@ -144,15 +132,15 @@ def dry_run_ingest(archives: Archives, collection: Collection, reference: Refere
 
 
 def _noted(records: Sequence[Quarantined]) -> tuple[Noted, ...]:
-    noted: dict[tuple[str, str], Noted] = {}
+    alike = defaultdict[tuple[str, str], list[Quarantined]](list)
     for record in records:
-        key = record.action, record.reason
-        if key in noted:
-            noted[key] = replace(noted[key], n=noted[key].n + record.n)
-        else:
-            name = f"{record.item} {record.input_id}: " if record.input_id else ""
-            noted[key] = Noted(*key, record.n, f"{name}{record.detail}")
-    return tuple(noted.values())
+        alike[record.action, record.reason].append(record)
+    noted = []
+    for (action, reason), same in alike.items():
+        first, n = same[0], sum(record.n for record in same)
+        name = f"{first.item} {first.input_id}: " if first.input_id else ""
+        noted.append(Noted(action=action, reason=reason, n=n, example=f"{name}{first.detail}"))
+    return tuple(noted)
 
 
 def _labels(observations: pl.DataFrame) -> dict[str, dict[str, int]]:
@@ -182,20 +170,6 @@ class Trial:
     dry_run: DryRun | None
 
 
-class _Counted(BaseModel):
-    """What a child process reports of a dry run, beside its mapping."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    n_observations: int
-    n_groups: int
-    n_genes: int
-    coverage: float
-    labels: dict[str, dict[str, int]]
-    noted: list[tuple[str, str, int, str]]
-    warnings: list[str]
-
-
 class _Report(BaseModel):
     """What a child process reports of a file."""
 
@@ -204,7 +178,7 @@ class _Report(BaseModel):
     entry: Collection
     seen: list[str]
     open_questions: list[str]
-    dry_run: _Counted | None
+    dry_run: dict[str, Any] | None
 
 
 def try_out(
@@ -249,118 +223,71 @@ def try_out(
         exceeded a limit.
     """
     file, metadata = file.absolute(), metadata and metadata.absolute()
-    place, paths = (bucket, product), [file] if metadata is None else [file, metadata]
+    place = {"bucket": bucket, "product": product}
+    arguments = (file, metadata, sidecar, reference, place, only_look)
     if limits is None:
-        detected, dry_run = _detect_and_dry_run(
-            file, metadata, sidecar, reference, place, only_look
-        )
-        return Trial(detected, dry_run)
-    sources = user_sources(paths, sidecar.id, bucket=bucket, product=product, terms=sidecar.terms)
-    with limited(
-        _try_out_in_child,
-        file,
-        metadata,
-        sidecar,
-        reference,
-        place,
-        only_look,
-        what=file.name,
-        limits=limits,
-    ) as answer:
-        return _checked(answer, paths, sources, sidecar)
+        return _tried(*arguments)
+    paths = [path for path in (file, metadata) if path is not None]
+    sources = user_sources(paths, sidecar.id, terms=sidecar.terms, **place)
+    with limited(_tried_in_child, *arguments, what=file.name, limits=limits) as answer:
+        try:
+            return _checked(answer, paths, sources, sidecar.id)
+        except ValueError as error:
+            raise SourceError(
+                f"{file.name}: the process that read it gave an answer that cannot be"
+            ) from error
 
 
-def _try_out_in_child(
-    parent: Parent,
-    file: Path,
-    metadata: Path | None,
-    sidecar: Sidecar,
-    reference: Reference,
-    place: tuple[str, str],
-    only_look: bool,
-) -> dict[str, Any]:
+def _tried_in_child(parent: Parent, *arguments: Any) -> dict[str, Any]:
     """In the child: detect, and try out the ingest if nothing is open."""
-    detected, counted = _detect_and_dry_run(file, metadata, sidecar, reference, place, only_look)
+    trial = _tried(*arguments)
+    detected, counted = trial.detected, trial.dry_run
     if counted is not None:
         parent.write_table("mapping", counted.mapping)
     return {
         "entry": detected.entry.model_dump(mode="json"),
         "seen": detected.seen,
         "open_questions": detected.open_questions,
-        "dry_run": None
-        if counted is None
-        else {
-            "n_observations": counted.n_observations,
-            "n_groups": counted.n_groups,
-            "n_genes": counted.n_genes,
-            "coverage": counted.coverage,
-            "labels": counted.labels,
-            "noted": [astuple(noted) for noted in counted.noted],
-            "warnings": counted.warnings,
-        },
+        "dry_run": counted and counted.model_dump(mode="json", exclude={"mapping"}),
     }
 
 
-def _detect_and_dry_run(
+def _tried(
     file: Path,
     metadata: Path | None,
     sidecar: Sidecar,
     reference: Reference,
-    place: tuple[str, str],
+    place: Mapping[str, str],
     only_look: bool,
-) -> tuple[Detected, DryRun | None]:
-    bucket, product = place
+) -> Trial:
     with breakage_refused(file.name):
-        detected = detect(
-            file, metadata, sidecar, Nomenclature(reference.index), bucket=bucket, product=product
-        )
+        detected = detect(file, metadata, sidecar, Nomenclature(reference.index), **place)
         if only_look or detected.open_questions:
-            return detected, None
+            return Trial(detected, None)
         with (
             tempfile.TemporaryDirectory(prefix="genept-") as folder,
             named_by_owner(detected.sources),
         ):
             archives = local_archives(detected.files, detected.sources, Path(folder))
-            return detected, dry_run_ingest(archives, detected.entry, reference)
+            return Trial(detected, dry_run_ingest(archives, detected.entry, reference))
 
 
-def _checked(
-    answer: Answer, paths: list[Path], sources: tuple[Source, ...], sidecar: Sidecar
-) -> Trial:
-    """Validate what the child reports."""
-    try:
-        report = _Report.model_validate(answer.values)
-    except ValidationError as error:
-        raise _invalid_answer(paths[0]) from error
-    if report.entry.id != sidecar.id or report.entry.sources != tuple(
-        source.id for source in sources
-    ):
-        raise _invalid_answer(paths[0])
+def _checked(answer: Answer, paths: list[Path], sources: tuple[Source, ...], id_: str) -> Trial:
+    """Validate what the child reports. Raises `ValueError` if it cannot be."""
+    report = _Report.model_validate(answer.values)
+    files = {source.id: path for source, path in zip(sources, paths, strict=True)}
+    if report.entry.sources != tuple(files) or report.entry.id != id_:
+        raise ValueError("it is about other files")
     detected = Detected(
         entry=report.entry,
         sources=sources,
-        files=dict(zip(report.entry.sources, paths, strict=True)),
+        files=files,
         seen=tuple(report.seen),
         open_questions=tuple(report.open_questions),
     )
-    counted = report.dry_run
-    if counted is None:
+    if report.dry_run is None:
         return Trial(detected, None)
     mapping = answer.table("mapping")
-    if mapping.schema.get("outcome") != pl.String or mapping.schema.get("input_id") != pl.String:
-        raise _invalid_answer(paths[0])
-    dry_run = DryRun(
-        n_observations=counted.n_observations,
-        n_groups=counted.n_groups,
-        n_genes=counted.n_genes,
-        coverage=counted.coverage,
-        mapping=mapping,
-        labels=counted.labels,
-        noted=tuple(Noted(*noted) for noted in counted.noted),
-        warnings=tuple(counted.warnings),
-    )
-    return Trial(detected, dry_run)
-
-
-def _invalid_answer(file: Path) -> SourceError:
-    return SourceError(f"{file.name}: the process that read it gave an answer that cannot be")
+    if any(mapping.schema.get(name) != pl.String for name in ("outcome", "input_id")):
+        raise ValueError("its table is not a mapping")
+    return Trial(detected, DryRun.model_validate(report.dry_run | {"mapping": mapping}))

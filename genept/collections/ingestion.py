@@ -17,8 +17,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from genept.collections.merging import GeneAxis, column_totals
-from genept.collections.preflight import refuse_other_axis, refuse_other_unit
+from genept.collections.merging import GeneAxis, column_totals, with_duplicates_grouped
 from genept.collections.shards import IngestTask, get_ready, ingest_shard, spans_of
 from genept.collections.table_rows import (
     _axis_rows,
@@ -26,14 +25,13 @@ from genept.collections.table_rows import (
     _summary,
     coverage_of,
     empty_observations,
+    mapped_names,
     mapping_rows,
     odd_libraries,
     passed_over,
     quarantine_rows,
-    screened,
     screened_out,
     silent_genes,
-    with_duplicates_grouped,
 )
 from genept.common import SourceError, Workers, console, progress_bar
 from genept.datasources import parse_collection
@@ -41,7 +39,7 @@ from genept.datasources.catalog import Collection
 from genept.datasources.download import Archives
 from genept.datasources.readers import ParsedCollection
 from genept.datasources.readers.text import discard_spool
-from genept.nomenclature import Nomenclature, Reference
+from genept.nomenclature import Reference
 from genept.storage import Lake, NewPart, Origin, Part
 
 LARGE = 256 * 2**20
@@ -179,10 +177,7 @@ def collection_parts(
     workers: Workers,
 ) -> Iterator[NewPart | Part]:
     """Make the parts of a parsed collection one after the other; shards are stored at once."""
-    names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
-    refuse_other_axis(collection, parsed, names, reference)
-    refuse_other_unit(collection, parsed)
-    screening = screened(collection, parsed, names)
+    names, screening = mapped_names(collection, parsed, reference)
     for warning in screening.warnings:
         console.print(f"{collection.id}: {warning}", markup=False)
     mapped = GeneAxis.of(screening.genes)

@@ -98,33 +98,20 @@ def plain_name(name: str) -> str:
 
 
 def look_at_parquet(path: Path, id_field: str | None = None) -> TableHead:
-    """Read the columns of a parquet file; the index of pandas, or the first column, names the rows.
+    """Read the head of a parquet file.
 
-    Parameters
-    ----------
-    path
-        The file.
-    id_field
-        The column that names the rows, if stated.
-
-    Returns
-    -------
-    TableHead
-        Of the first `SAMPLED_ROWS` rows.
+    Its rows are named by the column `id_field`, else by the index of pandas or the first column.
     """
     schema = read_schema(path)
     index = id_field or index_of(schema)
-    others = [field for field in schema if field.name != index]
-    texts = {}
     if index not in schema.names:
         raise SourceError(f"{path.name}: has no column {index!r}; found {listed(schema.names)}")
     names = pl.scan_parquet(path).select(index).head(SAMPLED_ROWS).collect().to_series()
     rows = names.cast(pl.String).fill_null("").to_list()
-    for field in others:
-        if not is_numeric(field.type):
-            texts[field.name] = _text_column(path, field.name, rows)
-    columns = (index, *(field.name for field in others))
-    return TableHead(columns, tuple(rows), texts, is_numeric(schema.field(index).type))
+    types = {field.name: field.type for field in schema if field.name != index}
+    others = [name for name, type_ in types.items() if not is_numeric(type_)]
+    texts = {name: _text_column(path, name, rows) for name in others}
+    return TableHead((index, *types), tuple(rows), texts, is_numeric(schema.field(index).type))
 
 
 def _text_column(path: Path, name: str, rows: Sequence[str]) -> TextColumn:
@@ -162,22 +149,8 @@ class FileLayout:
 def layout_of(path: Path, member: object = None) -> FileLayout:
     """Detect the format of a file, its packing and its encoding.
 
-    Parameters
-    ----------
-    path
-        The file.
-    member
-        The file to read of an archive of several, as its owner states it.
-
-    Returns
-    -------
-    FileLayout
-        Format, member and encoding.
-
-    Raises
-    ------
-    SourceError
-        The format is unknown, or the archive holds several files and `member` is not stated.
+    Raises `SourceError` if the format is unknown, or if the archive holds several files and
+    `member` does not say which of them to read.
     """
     media = media_of(path)
     if media == "h5":
@@ -232,17 +205,9 @@ def _hdf5_format(path: Path) -> str:
 
 
 def look_at_table(path: Path, options: Mapping[str, Any]) -> TableHead:
-    """Read the head of a delimited table.
+    """Read the head of a delimited table, as the options of its format say.
 
-    Parameters
-    ----------
-    options
-        Of the format; `member`, `encoding`, `delimiter` and `decimal` are used.
-
-    Raises
-    ------
-    SourceError
-        It is no table, or its header has several lines or no names.
+    Raises `SourceError` if it is no table, or its header has several lines or no names.
     """
     encoding = options.get("encoding", "utf-8")
     with open_text(path, options.get("member"), path.name, encoding=encoding) as stream:

@@ -1,7 +1,8 @@
-"""Several input columns that are mapped to one gene become one column, by the collection's policy.
+"""What is merged: input columns of one gene, and groups of observations with equal profiles.
 
-The gene axis and the totals of input columns. The compiled loop over rows is in
-`genept.collections.merge_loop`, so that looking at a file does not import numba.
+Input columns become one column by the collection's policy. Observations with equal profiles are put
+into one group, so that no split separates them. The compiled loop over rows is in
+`genept.collections.shards`, so that looking at a file does not import numba.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
+from genept.datasources.readers import Quarantined
 from genept.nomenclature import DuplicatePolicy
 
 
@@ -77,10 +81,8 @@ class GeneAxis:
             The policy is to refuse and a gene has several inputs. `screen_names` refuses such a
             matrix before, with the names.
         """
-        if policy == "highest_mean":
-            return self.keeping_highest(totals)
-        if policy == "first":
-            return self.keeping_highest(np.zeros_like(totals))
+        if policy in ("highest_mean", "first"):
+            return self.keeping_highest(totals if policy == "highest_mean" else 0 * totals)
         if policy == "refuse" and (self.n_inputs > 1).any():
             several = int(np.flatnonzero(self.n_inputs > 1)[0])
             raise ValueError(
@@ -163,3 +165,60 @@ def column_fingerprints(blocks: Iterable[sp.csr_matrix], n_columns: int) -> npt.
         if filled.size:
             prints[filled] += np.add.reduceat(weighted.data, weighted.indptr[filled])
     return prints
+
+
+TELLING_GENES = 50
+"""Profiles of fewer genes may well be equal by chance: shallow cells, small panels."""
+
+
+def with_duplicates_grouped(observations: pl.DataFrame) -> tuple[pl.DataFrame, list[Quarantined]]:
+    """Give groups that share an expression profile one `group_id`, the first of theirs.
+
+    Parameters
+    ----------
+    observations
+        With `observation_id`, `group_id`, `n_genes` and `profile`.
+
+    Returns
+    -------
+    observations, list of Quarantined
+        With joined groups; and one warning per observation that duplicates another.
+    """
+    duplicates = (
+        observations.filter(pl.col("n_genes") >= TELLING_GENES)
+        .filter(pl.len().over("profile") > 1)
+        .sort("profile", "observation_id")
+        .with_columns(pl.col("observation_id").first().over("profile").alias("first"))
+    )
+    if not duplicates.height:
+        return observations, []
+    warnings = [
+        Quarantined(
+            "observation",
+            duplicate,
+            "same_profile",
+            f"has the same expression as {first}; both are in one group",
+            action="warned",
+        )
+        for duplicate, first in duplicates.select("observation_id", "first").iter_rows()
+        if duplicate != first
+    ]
+    return observations.with_columns(_joined(observations["group_id"], duplicates)), warnings
+
+
+def _joined(groups: pl.Series, duplicates: pl.DataFrame) -> pl.Series:
+    """Groups as connected components over equal profiles."""
+    names = groups.unique().sort()
+    position = pl.Series(range(len(names)), dtype=pl.Int64)
+    index = dict(zip(names, position, strict=True))
+    pairs = duplicates.select(
+        pl.col("group_id").replace_strict(index).alias("a"),
+        pl.col("group_id").first().over("profile").replace_strict(index).alias("b"),
+    )
+    weights = np.ones(pairs.height)
+    ends = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+    graph = sp.coo_matrix((weights, ends), shape=(len(names), len(names)))
+    _, component = connected_components(graph, directed=False)
+    _, first = np.unique(component, return_index=True)
+    joined = dict(zip(names, names.gather(first[component]), strict=True))
+    return groups.replace_strict(joined).alias("group_id")

@@ -125,7 +125,11 @@ def _of_logarithms(values: sp.csr_matrix, of_sums: str) -> UnitFinding:
     """
     apart = {
         unit: max(_apart(_sums_of(values, unlog)), _EXACT)
-        for unit, unlog in (("tpm", np.positive), ("log1p", np.expm1), ("log2", _exp2m1))
+        for unit, unlog in (
+            ("tpm", np.positive),
+            ("log1p", np.expm1),
+            ("log2", lambda values: np.exp2(values) - 1),
+        )
     }
     unit = min(apart, key=apart.__getitem__)
     if apart[unit] > (_SAME if unit == "tpm" else _CLOSE):
@@ -135,18 +139,11 @@ def _of_logarithms(values: sp.csr_matrix, of_sums: str) -> UnitFinding:
         seen = "not whole; every observation adds up to the same, with a logarithm or without"
         return UnitFinding(("log2", "log1p", "tpm"), seen)
     if unit == "tpm":  # normalised to another sum than a million
-        seen = f"not whole; every observation adds up to about {_middle_sum(values):.4g}"
+        middle = float(np.median(_sums_of(values, np.positive)))
+        seen = f"not whole; every observation adds up to about {middle:.4g}"
         return UnitFinding(("tpm", "log2", "log1p"), seen)
     seen = f"not whole; taken back from {unit}, every observation adds up to the same"
     return UnitFinding((unit,), seen, True)
-
-
-def _middle_sum(values: sp.csr_matrix) -> float:
-    return float(np.median(_sums_of(values, np.positive)))
-
-
-def _exp2m1(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.exp2(values) - 1
 
 
 def _of_negatives(values: sp.csr_matrix, *, whole: bool) -> UnitFinding:
@@ -194,6 +191,12 @@ SAMPLED_OBSERVATIONS = 512
 
 class CollectionRefusedError(StoreError):
     """A collection is not what its catalogue entry says."""
+
+
+def unit_of_first(parsed: ParsedCollection) -> UnitFinding | None:
+    """The unit of the first `SAMPLED_OBSERVATIONS` observations; None if there are none."""
+    blocks = list(parsed.expression.blocks(0, SAMPLED_OBSERVATIONS))
+    return detect_unit(sp.csr_matrix(sp.vstack(blocks, format="csr"))) if blocks else None
 
 
 def refuse_other_axis(
@@ -253,10 +256,9 @@ def refuse_other_unit(collection: Collection, parsed: ParsedCollection) -> None:
     CollectionRefusedError
         The values cannot be in the declared unit, or there are none.
     """
-    sample = list(parsed.expression.blocks(0, SAMPLED_OBSERVATIONS))
-    if not sample:
+    finding = unit_of_first(parsed)
+    if finding is None:
         raise CollectionRefusedError(f"collection {collection.id!r} has no observations")
-    finding = detect_unit(sp.csr_matrix(sp.vstack(sample, format="csr")))
     if collection.unit not in finding.possible:
         is_broken = collection.unit == "counts" and finding.possible[:1] != ("counts",)
         round_first = "; estimated counts (salmon, RSEM) are to be rounded" if is_broken else ""

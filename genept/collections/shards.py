@@ -1,23 +1,27 @@
 """One shard of a collection: a run of observations from the publisher's file to parquet.
 
-The unit of work that processes share and that a killed ingest resumes at. It reads
-its own rows, merges columns of one gene, sorts by observation and counts what the
-whole collection's tables need. Planning and storing shards is `genept.collections.ingestion`.
+Processes share shards, and a killed ingest resumes at one. Each reads its own rows, merges columns
+of one gene, sorts by observation and counts what the whole collection's tables need. The inner loop
+is compiled by numba. Planning and storing shards is `genept.collections.ingestion`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from genept.collections.merge_loop import MergedRows, merge_rows
 from genept.collections.merging import ColumnTotals, GeneAxis
 from genept.datasources.readers import ExpressionRows, checked_blocks
 from genept.schema.tables import STORED, TABLES
@@ -34,14 +38,8 @@ BATCH_ROWS = 512
 class IngestTask:
     """What a process needs to ingest one shard; small, so that it can be sent.
 
-    Parameters
-    ----------
-    number, start
-        Which shard, and its first row in the publisher's order.
-    ids
-        Ids of its observations, in the publisher's order.
-    folder
-        Where its files are left until the lake takes them.
+    `start` is its first row, and `ids` are its observations, in the publisher's order; its files
+    are left in `folder` until the lake takes them.
     """
 
     collection: str
@@ -69,13 +67,7 @@ def get_ready() -> None:
 
 
 def ingest_shard(task: IngestTask) -> list[NewPart]:
-    """Write the files of one shard: its expression, and what was counted.
-
-    Raises
-    ------
-    SourceError
-        A value cannot be what the collection's unit says.
-    """
+    """Write the files of one shard; raises `SourceError` if a value cannot be in its unit."""
     blocks = list(
         checked_blocks(task.expression, task.ids, task.unit, task.start, task.input_genes)
     )
@@ -85,17 +77,14 @@ def ingest_shard(task: IngestTask) -> list[NewPart]:
     ids = pl.Series("observation_id", task.ids).gather(order)
     counted = _Counted(task)
     expression = _written(task, "expression", _merged(task, rows, order, ids, counted))
-    return [
-        _written(task, "shard_observations", counted.observations(ids)),
-        _written(task, "shard_inputs", counted.of_inputs()),
-        _written(task, "shard_genes", counted.of_genes()),
-        expression,
-    ]
+    collection = pl.lit(task.collection)
+    tables = counted.tables(ids).items()
+    labelled = ((table, rows.with_columns(collection_id=collection)) for table, rows in tables)
+    return [*(_written(task, table, rows) for table, rows in labelled), expression]
 
 
 def _written(task: IngestTask, table: str, rows: Rows) -> NewPart:
-    path = task.folder / f"{table}-{task.number:05d}"
-    partition = (task.collection,)
+    path, partition = task.folder / f"{table}-{task.number:05d}", (task.collection,)
     written = write_parquet(path, STORED[table], rows, partition=partition)
     return NewPart(table, written, partition, number=task.number)
 
@@ -108,33 +97,25 @@ def _merged(
     seen: _Counted,
 ) -> Iterator[pa.RecordBatch]:
     """What is written, merged as it is written: the shard is never held twice."""
+    schema = TABLES["expression"].schema()
     for start in range(0, order.size, BATCH_ROWS):
         merged = merge_rows(rows, task.axis, order[start : start + BATCH_ROWS])
         seen.add(merged)
         filled, matrix = np.diff(merged.matrix.indptr) > 0, merged.matrix
-        batch = ids.slice(start, filled.size)
+        batch = ids.slice(start, filled.size).filter(pl.Series(filled))
         if not filled.all():
-            batch, matrix = batch.filter(pl.Series(filled)), matrix[filled]
-        if len(batch):
-            yield _record_batch(task.collection, batch, matrix)
-
-
-def _record_batch(collection: str, ids: pl.Series, matrix: sp.csr_matrix) -> pa.RecordBatch:
-    """Rows of a CSR matrix as list columns: its indptr are their offsets."""
-    schema = TABLES["expression"].schema()
-    offsets = pa.array(matrix.indptr, pa.int32())
-    lists = (("gene_index", matrix.indices.view(np.uint32)), ("value", matrix.data))
-    return pa.record_batch(
-        [
-            pa.array([collection] * len(ids)),
-            ids.to_arrow().cast(pa.string()),
-            *(
-                pa.ListArray.from_arrays(offsets, pa.array(values), schema.field(name).type)
-                for name, values in lists
-            ),
-        ],
-        schema=schema,
-    )
+            matrix = matrix[filled]
+        if not len(batch):
+            continue
+        # Rows of a CSR matrix as list columns: its indptr are their offsets.
+        offsets = pa.array(matrix.indptr, pa.int32())
+        lists = (("gene_index", matrix.indices.view(np.uint32)), ("value", matrix.data))
+        columns = [pa.repeat(task.collection, len(batch)), batch.to_arrow().cast(pa.string())]
+        columns += [
+            pa.ListArray.from_arrays(offsets, pa.array(values), schema.field(name).type)
+            for name, values in lists
+        ]
+        yield pa.record_batch(columns, schema=schema)
 
 
 class _Counted:
@@ -155,18 +136,162 @@ class _Counted:
         self._inputs.absolute += merged.inputs.absolute
         self._seen += merged.seen
 
-    def observations(self, ids: pl.Series) -> pl.DataFrame:
-        return self._labelled(pl.concat(self._rows).insert_column(0, ids))
-
-    def of_inputs(self) -> pl.DataFrame:
+    def tables(self, ids: pl.Series) -> dict[str, pl.DataFrame]:
         totals = {"total": self._inputs.signed, "absolute": self._inputs.absolute}
-        rows = pl.DataFrame({"input_id": self._task.input_genes, **totals})
-        return self._labelled(rows.filter(pl.col("absolute") > 0))
-
-    def of_genes(self) -> pl.DataFrame:
+        inputs = pl.DataFrame({"input_id": self._task.input_genes, **totals})
         index = np.arange(self._seen.size, dtype=np.uint32)
-        rows = pl.DataFrame({"gene_index": index, "n_observations": self._seen})
-        return self._labelled(rows.filter(pl.col("n_observations") > 0))
+        genes = pl.DataFrame({"gene_index": index, "n_observations": self._seen})
+        return {
+            "shard_observations": pl.concat(self._rows).insert_column(0, ids),
+            "shard_inputs": inputs.filter(pl.col("absolute") > 0),
+            "shard_genes": genes.filter(pl.col("n_observations") > 0),
+        }
 
-    def _labelled(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.with_columns(pl.lit(self._task.collection).alias("collection_id"))
+
+AT_ONCE: Final = 8
+"""Genes that are taken from a word of 64 without asking whether it has as many."""
+
+
+def _counted_bits(instruction: Callable[[ir.IRBuilder, Any], Any]) -> Any:
+    """An instruction of the processor that numba does not name."""
+
+    def typed(_typing: Any, word: Any) -> Any:
+        return types.uint64(word), lambda _, builder, __, words: instruction(builder, words[0])
+
+    return intrinsic(typed)
+
+
+trailing_zeros: Any = _counted_bits(
+    lambda builder, word: builder.cttz(word, ir.Constant(ir.IntType(1), 0))
+)
+ones: Any = _counted_bits(lambda builder, word: builder.ctpop(word))
+
+
+@dataclass(frozen=True)
+class MergedRows:
+    """Rows of one shard over the genes of the axis, indices sorted, no zeros; and their sums.
+
+    `profiles` are hashes of each row's genes and values, the same on every machine: different rows
+    agree by chance once in 2^60 or so. `seen` counts the rows that have a value of each gene.
+    """
+
+    matrix: sp.csr_matrix
+    totals: npt.NDArray[np.float64]
+    profiles: npt.NDArray[np.int64]
+    seen: npt.NDArray[np.int64]
+    inputs: ColumnTotals
+
+
+def merge_rows(rows: sp.csr_matrix, axis: GeneAxis, order: npt.NDArray[np.int64]) -> MergedRows:
+    """Rows over input columns, in `order`, as rows over genes; several inputs are added up.
+
+    Parameters
+    ----------
+    rows
+        Observations × input columns, float32.
+    axis
+        Gene of each input column; columns without one are left out.
+    order
+        Which row comes first, second, …; all or some of them.
+
+    Returns
+    -------
+    MergedRows
+        One row per entry of `order`, over the genes of the axis.
+    """
+    n_rows, n_genes = order.size, len(axis.ensembl_gene_ids)
+    n_values = int(np.diff(rows.indptr)[order].sum())
+    indptr = np.zeros(n_rows + 1, dtype=np.int64)
+    genes = np.empty(n_values, dtype=np.int32)
+    values = np.empty(n_values, dtype=np.float32)
+    totals = np.empty(n_rows)
+    profiles = np.empty(n_rows, dtype=np.uint64)
+    seen = np.zeros(n_genes, dtype=np.int64)
+    positive, negative = np.zeros(axis.target.size), np.zeros(axis.target.size)
+    _merge(
+        (rows.indptr, rows.indices, rows.data),
+        order,
+        axis.target.astype(np.int32),
+        n_genes,
+        (indptr, genes, values),
+        (totals, profiles, seen, positive, negative),
+    )
+    inputs = ColumnTotals(axis.target.size)
+    inputs.signed += positive + negative
+    inputs.absolute += positive - negative
+    end = int(indptr[-1])
+    matrix = sp.csr_matrix((values[:end], genes[:end], indptr), shape=(n_rows, n_genes))
+    return MergedRows(matrix, totals, profiles.view(np.int64), seen, inputs)
+
+
+@numba.njit(cache=True, nogil=True)
+def _merge(rows: Any, order: Any, target: Any, n_genes: Any, merged: Any, counted: Any) -> None:
+    """What indexes is unsigned throughout: a signed index is tested before each use."""
+    indptr, indices, data = rows
+    totals, profiles, seen, positive, negative = counted
+    out_indptr, out_genes, out_values = merged
+    out_bits = out_values.view(np.uint32)
+    row_values = np.zeros(n_genes, dtype=np.float32)
+    is_present = np.zeros((n_genes + 63) // 64, dtype=np.uint64)
+    genes = np.empty(n_genes + AT_ONCE, dtype=np.uint32)
+    one, end = np.uint64(1), np.uint64(0)
+    for position in range(order.size):
+        row = order[position]
+        for at in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            column, value = np.uint32(indices[at]), data[at]
+            if value < 0:
+                negative[column] += value
+            else:
+                positive[column] += value
+            if target[column] >= 0:
+                gene = np.uint32(target[column])
+                row_values[gene] += value
+                is_present[gene >> np.uint32(6)] |= one << np.uint64(gene & np.uint32(63))
+        total, profile = 0.0, np.uint64(0)
+        for n in range(_positions(is_present, genes)):
+            gene = genes[n]
+            value = row_values[gene]
+            row_values[gene] = 0
+            # Written in any case, and the next one over it where it is 0: nothing to predict.
+            out_genes[end], out_values[end] = gene, value
+            counts = np.uint64(value != 0)
+            total += value
+            seen[gene] += counts
+            profile += _mixed(gene, out_bits[end]) * counts
+            end += counts
+        out_indptr[position + 1] = end
+        totals[position] = total
+        profiles[position] = profile
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _positions(is_present: Any, positions: Any) -> Any:
+    """Positions of all bits that are set, in order; the bits are cleared. Returns how many.
+
+    Some are written whether a word has as many or not, and written over by the next word's: a
+    branch that cannot be predicted would cost as much as eight of them.
+    """
+    end = np.uint64(0)
+    for word in range(np.uint64(is_present.size)):
+        bits, first = is_present[word], word << np.uint64(6)
+        is_present[word] = 0
+        following = end + ones(bits)
+        for n in range(np.uint64(AT_ONCE)):
+            positions[end + n] = first + trailing_zeros(bits)
+            bits &= bits - np.uint64(1)
+        end += np.uint64(AT_ONCE)
+        while bits:
+            positions[end] = first + trailing_zeros(bits)
+            bits &= bits - np.uint64(1)
+            end += np.uint64(1)
+        end = following
+    return end
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _mixed(gene: Any, value: Any) -> Any:
+    """Bits of one gene's number and value, mixed so that sums of them tell rows apart."""
+    mixed = ((np.uint64(gene) << np.uint64(32)) | np.uint64(value)) + np.uint64(1)
+    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return mixed ^ (mixed >> np.uint64(32))

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genept.common import MissingObjectError, SourceError
+from genept.common import MissingObjectError, SourceError, problems_of
 from genept.datasources.catalog import ID, Label
 from genept.schema import Unit
 from genept.storage import ObjectInfo, ObjectStore, sha256_of
@@ -81,8 +81,6 @@ def read_sidecar(body: bytes, what: str, *, id_: str) -> Sidecar:
     """
     try:
         return validated_sidecar({"id": id_} | tomllib.loads(body.decode("utf-8")), what)
-    except SourceError:
-        raise
     except RecursionError as error:
         raise SourceError(f"{what} is no TOML: it is nested too deeply") from error
     except ValueError as error:
@@ -112,7 +110,7 @@ def validated_sidecar(values: dict[str, Any], what: str) -> Sidecar:
     try:
         return Sidecar.model_validate(values)
     except ValidationError as error:
-        raise SourceError(f"{what}: {problems(error)}") from error
+        raise SourceError(f"{what}: {problems_of(error)}") from error
 
 
 def typed_options(assignments: Sequence[str]) -> dict[str, Any]:
@@ -139,14 +137,6 @@ def typed_options(assignments: Sequence[str]) -> dict[str, Any]:
         raise SourceError(
             f"--option takes NAME=VALUE as in TOML, text in quotes ('delimiter=\";\"'): {error}"
         ) from error
-
-
-def problems(error: ValidationError) -> str:
-    """The mistakes in a declaration, in one line."""
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}"
-        for problem in error.errors()
-    )
 
 
 SIDECAR: Final = ".toml"
@@ -230,28 +220,30 @@ def drops(store: ObjectStore, product: str) -> tuple[list[Drop], list[str]]:
         if _is_name(name) and not name.endswith(SIDECAR) and name + SIDECAR in objects
     }
     bodies = {name: _read(store, objects[name + SIDECAR]) for name in files}
-    named = {name: _metadata_of(body) for name, body in bodies.items()}
+    stated = {name: _values(body) for name, body in bodies.items()}
+    named = {name: _metadata_of(values) for name, values in stated.items()}
     shares = Counter(named.values())
     complete, used = [], set[str]()
     for name, file in files.items():
         table = named[name]
         # The file of another drop is never read as this drop's table.
-        is_free = table in objects and table not in files and not str(table).endswith(SIDECAR)
+        is_free = table in objects and table not in files and not table.endswith(SIDECAR)
         complete.append(
             Drop(
-                id=_id_of(bodies[name], file),
+                id=_id_of(stated[name], name),
                 file=file,
                 sidecar=objects[name + SIDECAR],
                 body=bodies[name],
-                metadata=objects[table] if table is not None and is_free else None,
+                metadata=objects[table] if is_free else None,
                 shared=shares[table] > 1,
             )
         )
-        used |= {name, name + SIDECAR} | ({table} if table is not None and is_free else set())
+        used |= {name, name + SIDECAR} | ({table} if is_free else set())
     return complete, sorted(objects.keys() - used)
 
 
-def _is_same(now: ObjectInfo | None, then: ObjectInfo) -> bool:
+def is_same(now: ObjectInfo | None, then: ObjectInfo) -> bool:
+    """Whether an object has not been replaced since."""
     return now is not None and (now.etag, now.bytes) == (then.etag, then.bytes)
 
 
@@ -275,18 +267,18 @@ def _read(store: ObjectStore, sidecar: ObjectInfo) -> bytes:
         return b""
 
 
-def _metadata_of(body: bytes) -> str | None:
-    """The metadata file that a sidecar names, if it may be called so."""
-    name = _values(body).get("metadata")
-    return name if isinstance(name, str) and _is_name(name) else None
+def _metadata_of(values: dict[str, Any]) -> str:
+    """The metadata file that a sidecar names, if it may be called so; else empty."""
+    name = values.get("metadata")
+    return name if isinstance(name, str) and _is_name(name) else ""
 
 
-def _id_of(body: bytes, file: ObjectInfo) -> str:
-    """The id that a sidecar says, or one made of the file's name."""
-    id_ = _values(body).get("id")
+def _id_of(values: dict[str, Any], name: str) -> str:
+    """The id that a sidecar states, or one made of the file's name."""
+    id_ = values.get("id")
     if isinstance(id_, str) and re.fullmatch(ID, id_):
         return id_
-    stem = file.key.rpartition("/")[2].partition(".")[0].lower()
+    stem = name.partition(".")[0].lower()
     return re.sub(r"[^a-z0-9]+", "-", stem).strip("-") or "unnamed"
 
 

@@ -1,86 +1,31 @@
-"""Rows of the tables of one collection: mapping, axis, summary, and quarantine with duplicates.
+"""Rows of the tables of one collection: mapping, axis, summary, and quarantine.
 
-What a parser quarantines is in `genept.datasources`. Samples with equal profiles are put into one
-group, so that no split separates them.
+What a parser quarantines is in `genept.datasources`; what is merged, in
+`genept.collections.merging`.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Final
 
 import numpy as np
 import polars as pl
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from genept.collections.merging import GeneAxis, column_fingerprints
+from genept.collections.preflight import refuse_other_axis, refuse_other_unit
 from genept.datasources.catalog import Collection
 from genept.datasources.download import Archives
 from genept.datasources.readers import ParsedCollection, Quarantined
 from genept.nomenclature import (
     DuplicatePolicy,
     NamePolicy,
+    Nomenclature,
+    Reference,
     Screening,
     refuse_low_coverage,
     screen_names,
 )
-
-TELLING_GENES = 50
-"""Profiles of fewer genes may well be equal by chance: shallow cells, small panels."""
-
-
-def with_duplicates_grouped(observations: pl.DataFrame) -> tuple[pl.DataFrame, list[Quarantined]]:
-    """Give groups that share an expression profile one `group_id`, the first of theirs.
-
-    Parameters
-    ----------
-    observations
-        With `observation_id`, `group_id`, `n_genes` and `profile`.
-
-    Returns
-    -------
-    observations, list of Quarantined
-        With joined groups; and one warning per observation that duplicates another.
-    """
-    duplicates = (
-        observations.filter(pl.col("n_genes") >= TELLING_GENES)
-        .filter(pl.len().over("profile") > 1)
-        .sort("profile", "observation_id")
-        .with_columns(pl.col("observation_id").first().over("profile").alias("first"))
-    )
-    if not duplicates.height:
-        return observations, []
-    warnings = [
-        Quarantined(
-            "observation",
-            duplicate,
-            "same_profile",
-            f"has the same expression as {first}; both are in one group",
-            action="warned",
-        )
-        for duplicate, first in duplicates.select("observation_id", "first").iter_rows()
-        if duplicate != first
-    ]
-    return observations.with_columns(_joined(observations["group_id"], duplicates)), warnings
-
-
-def _joined(groups: pl.Series, duplicates: pl.DataFrame) -> pl.Series:
-    """Groups as connected components over equal profiles."""
-    names = groups.unique().sort()
-    position = pl.Series(range(len(names)), dtype=pl.Int64)
-    index = dict(zip(names, position, strict=True))
-    pairs = duplicates.select(
-        pl.col("group_id").replace_strict(index).alias("a"),
-        pl.col("group_id").first().over("profile").replace_strict(index).alias("b"),
-    )
-    weights = np.ones(pairs.height)
-    ends = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    graph = coo_matrix((weights, ends), shape=(len(names), len(names)))
-    _, component = connected_components(graph, directed=False)
-    _, first = np.unique(component, return_index=True)
-    joined = dict(zip(names, names.gather(first[component]), strict=True))
-    return groups.replace_strict(joined).alias("group_id")
-
 
 FAR = 6.0
 
@@ -190,43 +135,50 @@ def odd_libraries(observations: pl.DataFrame) -> list[Quarantined]:
 
 def quarantine_rows(quarantined: list[Quarantined]) -> pl.DataFrame:
     """Rows of table `quarantine`, but for the collection they belong to."""
-    schema = {
-        "item": pl.String,
-        "input_id": pl.String,
-        "reason": pl.String,
-        "action": pl.String,
-        "detail": pl.String,
-        "n": pl.Int64,
-    }
-    rows = [(q.item, q.input_id, q.reason, q.action, q.detail, q.n) for q in quarantined]
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    texts = ("item", "input_id", "reason", "action", "detail")
+    schema = {**dict.fromkeys(texts, pl.String), "n": pl.Int64}
+    return pl.DataFrame([asdict(record) for record in quarantined], schema=schema)
 
 
-def screened(collection: Collection, parsed: ParsedCollection, names: pl.DataFrame) -> Screening:
-    """Screen the gene names of a parsed collection.
+def mapped_names(
+    collection: Collection, parsed: ParsedCollection, reference: Reference
+) -> tuple[pl.DataFrame, Screening]:
+    """Map and screen the gene names of a parsed collection; its axis and unit are checked first.
 
     Parameters
     ----------
     collection
         Its catalogue entry, which states the policies.
     parsed
-        Its contents. Fingerprints take a pass over all values, and only if an id occurs twice.
-    names
-        `MappingResult.rows` of its input columns.
+        Its contents.
+    reference
+        The gene reference.
 
     Returns
     -------
-    Screening
-        A verdict on every input.
+    names, screening
+        `MappingResult.rows` of its input columns; and a verdict on every one of them.
+
+    Raises
+    ------
+    CollectionRefusedError
+        Its columns are not human genes, or its values contradict its unit.
+    GeneNamesRefusedError
+        Its gene names contradict the policies.
     """
-    return screen_names(
+    names = Nomenclature(reference.index).map(parsed.symbols, parsed.entrez_ids).rows
+    refuse_other_axis(collection, parsed, names, reference)
+    refuse_other_unit(collection, parsed)
+    screening = screen_names(
         names.with_columns(pl.Series("input_id", parsed.symbols)),
         NamePolicy(collection.duplicate_policy, collection.par_y, collection.annotation_release),
         collection=collection.id,
+        # A pass over all values, taken only if an id occurs twice.
         fingerprints=lambda: column_fingerprints(
             parsed.expression.blocks(), len(parsed.input_genes)
         ),
     )
+    return names, screening
 
 
 def mapping_rows(
@@ -320,25 +272,16 @@ def _summary(
     quarantined: list[Quarantined],
     coverage: float,
 ) -> pl.DataFrame:
-    sources = [archives.catalogue.source(source) for source in collection.sources]
-    return pl.DataFrame(
-        {
-            "collection_id": [collection.id],
-            "title": [collection.title],
-            "kind": [collection.kind],
-            "unit": [collection.unit],
-            "group_axis": [collection.group_axis],
-            "sources": [[source.released_as for source in sources]],
-            "licence": [collection.licence],
-            "redistributable": [collection.redistributable],
-            "citation": [collection.citation],
-            "caveat": pl.Series([collection.caveat], dtype=pl.String),
-            "n_observations": [n_observations],
-            "n_genes": [n_genes],
-            "n_quarantined": [sum(record.action == "kept_out" for record in quarantined)],
-            "mapped_expression": [coverage],
-        }
-    )
+    sources = [archives.catalogue.source(source).released_as for source in collection.sources]
+    stated = {"title", "kind", "unit", "group_axis", "licence", "redistributable", "citation"}
+    row = collection.model_dump(include={*stated, "caveat"}) | {
+        "sources": sources,
+        "n_observations": n_observations,
+        "n_genes": n_genes,
+        "n_quarantined": sum(record.action == "kept_out" for record in quarantined),
+        "mapped_expression": coverage,
+    }
+    return _labelled(collection, pl.DataFrame([row], schema_overrides={"caveat": pl.String}))
 
 
 def _labelled(collection: Collection, rows: pl.DataFrame) -> pl.DataFrame:

@@ -28,12 +28,10 @@ from genept.collections import (
     coverage_of,
     detect,
     local_archives,
+    mapped_names,
     mapping_rows,
     merge_rows,
     named_by_owner,
-    refuse_other_axis,
-    refuse_other_unit,
-    screened,
 )
 from genept.common import SourceError, breakage_refused
 from genept.datasources import parse_collection
@@ -108,7 +106,7 @@ def read_user_samples(file: Path, sidecar: Sidecar, reference: Reference) -> Use
         raise SourceError(f"{file.name}: {'; '.join(detected.open_questions)}")
     with tempfile.TemporaryDirectory(prefix="genept-") as folder, named_by_owner(detected.sources):
         archives = local_archives(detected.files, detected.sources, Path(folder))
-        return _read(archives, detected, names, reference)
+        return _read(archives, detected, reference)
 
 
 def read_user_samples_limited(
@@ -187,15 +185,10 @@ def _read_in_child(
     return {name: described[name] for name in _Description.model_fields}
 
 
-def _read(
-    archives: Archives, detected: Detected, nomenclature: Nomenclature, reference: Reference
-) -> UserSamples:
+def _read(archives: Archives, detected: Detected, reference: Reference) -> UserSamples:
     collection = detected.entry
     parsed = parse_collection(archives, collection)
-    names = nomenclature.map(parsed.symbols, parsed.entrez_ids).rows
-    refuse_other_axis(collection, parsed, names, reference)
-    refuse_other_unit(collection, parsed)
-    screening = screened(collection, parsed, names)
+    names, screening = mapped_names(collection, parsed, reference)
     ids = parsed.observations["observation_id"].to_list()
     blocks = list(
         checked_blocks(parsed.expression, ids, collection.unit, inputs=parsed.input_genes)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from genept.collections.merge_loop import merge_rows
 from genept.collections.merging import GeneAxis, column_fingerprints, column_totals
+from genept.collections.shards import merge_rows
 
 GENES = ["ENSG3", "ENSG1", "ENSG2", None]
 COUNTS = arrays.arrays(
