@@ -7,34 +7,30 @@ similarity are one thing. Declared in `ensembles.toml`, and in the user's own re
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from genept.common import SourceError
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
-from genept.embeddings.registered_observation_vectors import RegisteredVectors, origin_row
+from genept.embeddings.registered_observation_vectors import RegisteredVectors, origin_part
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
-from genept.text.descriptions import read_declarations
+from genept.text.descriptions import declared_entries
 from genept.text.embedders import space_of
 
 METHOD: Final = "ensemble"
 MEMBERS: Final = ("genept-w", "genept-s", "outside")
 CODE: Final = (
-    *(
-        "genept.embeddings.ensembles",
-        "genept.embeddings.registered_observation_vectors",
-        "genept.embeddings.pooling",
-    ),
+    "genept.embeddings.ensembles",
+    "genept.embeddings.registered_observation_vectors",
+    "genept.embeddings.pooling",
     "genept.schema.tables",
 )
 Matrix = npt.NDArray[np.float32]
@@ -80,21 +76,7 @@ def declared_ensembles(further: Path | None = None) -> tuple[Ensemble, ...]:
     SourceError
         A declaration is invalid, or made twice.
     """
-    shipped = files("genept.embeddings").joinpath("ensembles.toml").read_text(encoding="utf-8")
-    entries = tomllib.loads(shipped)["ensembles"]
-    if further is not None:
-        entries = [*entries, *read_declarations(further).get("ensembles", [])]
-    ensembles: dict[str, Ensemble] = {}
-    for entry in entries:
-        try:
-            ensemble = _declared(**entry)
-            if ensemble.id in ensembles:
-                raise ValueError("it is declared twice")
-        except (ValueError, TypeError) as error:
-            where = further or "ensembles.toml"
-            raise SourceError(f"{where}: [[ensembles]] {entry}: {error}") from error
-        ensembles[ensemble.id] = ensemble
-    return tuple(ensembles.values())
+    return tuple(declared_entries("genept.embeddings", "ensembles", further, _declared))
 
 
 def release_ensemble(
@@ -159,12 +141,16 @@ def release_ensemble(
     def compute() -> Iterator[NewPart]:
         joined = 0
         for number in sorted({part.number for parts in members.values() for part in parts}):
-            ids, vectors, coverage = _together(lake, _numbered(members, number), ensemble.weights)
-            if ids:
+            of_shard = {
+                name: part for name in members for part in members[name] if part.number == number
+            }
+            if len(of_shard) == len(members):
+                ids, vectors, coverage = _together(lake, of_shard, ensemble.weights)
                 joined += len(ids)
-                rows = embedding_batches(table, partition, ids, vectors, coverage)
-                yield NewPart(table, rows, partition, dimensions, number)
-        row = origin_row(
+                batches = embedding_batches(table, partition, ids, vectors, coverage)
+                if ids:
+                    yield NewPart(table, batches, partition, dimensions, number)
+        yield origin_part(
             collection_id=collection,
             space=ensemble.id,
             method=METHOD,
@@ -181,7 +167,6 @@ def release_ensemble(
             citation="; ".join(dict.fromkeys(vectors.citation for vectors in mixed))
             or "the collection's",
         )
-        yield NewPart("embedding_origins", row, (collection, ensemble.id))
 
     step = f"embeddings/{ensemble.id}/{METHOD}/{collection}"
     return lake.build(step, origin, lambda: list(compute()))
@@ -251,13 +236,7 @@ def concatenated(
 
 
 def unit_rows(name: str, matrix: npt.NDArray[Any]) -> Matrix:
-    """Rows scaled to unit length, as float32.
-
-    Raises
-    ------
-    ValueError
-        If a row is zero or not finite.
-    """
+    """Rows scaled to unit length, as float32; raises `ValueError` if one is zero or not finite."""
     exact = np.asarray(matrix, np.float64)
     norm = np.linalg.norm(exact, axis=1, keepdims=True)
     wrong = np.flatnonzero(~(np.isfinite(norm[:, 0]) & (norm[:, 0] > 0)))
@@ -287,32 +266,23 @@ def _split(name: str) -> tuple[str, str, str]:
     return (space_of(space).id if colon else "", colon, method)
 
 
-def _numbered(members: Mapping[str, list[Part]], number: int) -> dict[str, list[Part]]:
-    return {
-        name: [part for part in parts if part.number == number] for name, parts in members.items()
-    }
-
-
 def _together(
-    lake: Lake, members: Mapping[str, list[Part]], weights: Mapping[str, float]
+    lake: Lake, members: Mapping[str, Part], weights: Mapping[str, float]
 ) -> tuple[list[str], Matrix, Matrix]:
     """Ids, vectors and coverage of the observations of one shard that every member has."""
-    if not all(members.values()):
-        return [], np.empty((0, 0), np.float32), np.empty(0, np.float32)
     columns = ["observation_id", "embedding", "coverage"]
-    read = {name: lake.read_arrow(parts[0], columns) for name, parts in members.items()}
-    ids = {name: rows["observation_id"].to_pylist() for name, rows in read.items()}
-    common = set.intersection(*map(set, ids.values()))
-    kept = {
-        name: rows.filter(pa.array([id_ in common for id_ in ids[name]], pa.bool_()))
-        for name, rows in read.items()
-    }
+    rows = {name: lake.read_arrow(part, columns) for name, part in members.items()}
+    common = set.intersection(*(set(of_member[0].to_pylist()) for of_member in rows.values()))
     if not common:
-        return [], np.empty((0, 0), np.float32), np.empty(0, np.float32)
-    vectors = concatenated({name: embedding_matrix(rows) for name, rows in kept.items()}, weights)
+        return [], np.empty((0, 1), np.float32), np.empty(0, np.float32)
+    kept = {
+        name: of_member.filter(pc.is_in(of_member[0], pa.array(common)))
+        for name, of_member in rows.items()
+    }
+    vectors = {name: embedding_matrix(of_member) for name, of_member in kept.items()}
     shares = _shares(kept, weights)
     coverage = sum(rows["coverage"].to_numpy() * shares[name] for name, rows in kept.items())
-    return sorted(common), vectors, np.asarray(coverage, np.float32)
+    return sorted(common), concatenated(vectors, weights), np.asarray(coverage, np.float32)
 
 
 def _shares(names: Mapping[str, object], weights: Mapping[str, float] | None) -> dict[str, float]:

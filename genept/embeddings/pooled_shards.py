@@ -79,22 +79,18 @@ class Shard:
         """Name under which the lake remembers it, together with its origin."""
         return f"embeddings/{'/'.join(self.partition)}/{self.expression.number:05d}"
 
-    @property
-    def origin(self) -> Origin:
-        """What decides its bytes."""
-        return self._made_from({"gene_embeddings": self.gene_embeddings.sha256})
+    def origin(self, vectors: AlignedVectors | None = None) -> Origin:
+        """What decides its bytes: all vectors of the space, or those of the collection's own genes.
 
-    def origin_of(self, vectors: AlignedVectors) -> Origin:
-        """The origin by the vectors of the collection's own genes.
-
-        What is known of a gene that the collection lacks may change without changing these.
+        What is known of a gene that the collection lacks may change without changing the latter.
         """
-        return self._made_from({"gene_embeddings_of_the_axis": vectors.sha256})
-
-    def _made_from(self, vectors: dict[str, str]) -> Origin:
+        if vectors is None:
+            inputs = {"gene_embeddings": self.gene_embeddings.sha256}
+        else:
+            inputs = {"gene_embeddings_of_the_axis": vectors.sha256}
         return Origin(
             code=CODE,
-            inputs=vectors | {part.table: part.sha256 for part in (self.axis, self.expression)},
+            inputs=inputs | {part.table: part.sha256 for part in (self.axis, self.expression)},
             settings={
                 "method": METHOD,
                 "unit": self.unit,
@@ -103,6 +99,11 @@ class Shard:
             },
             libraries=("numpy", "scipy"),
         )
+
+    def vectors(self, lake: Lake) -> Path | AlignedVectors:
+        """Gene vectors on its axis, in a file where several shards share them."""
+        source = (lake, self.gene_embeddings, self.axis, self.n_observations)
+        return read_aligned(*source) if self.is_alone else aligned_file(*source)
 
 
 @dataclass(frozen=True)
@@ -228,9 +229,7 @@ def _embedded(
 
 
 def _task(lake: Lake, shard: Shard, folder: Path, threads: int) -> PoolingTask:
-    source = (lake, shard.gene_embeddings, shard.axis, shard.n_observations)
-    vectors = read_aligned(*source) if shard.is_alone else aligned_file(*source)
-    return PoolingTask(shard, lake.local(shard.expression), vectors, folder, threads)
+    return PoolingTask(shard, lake.local(shard.expression), shard.vectors(lake), folder, threads)
 
 
 @lru_cache(maxsize=1)
@@ -248,27 +247,26 @@ def _known(lake: Lake, shard: Shard) -> Part | None:
 
     So a changed gene causes collections with that gene to be embedded again, and no others.
     """
-    parts = lake.known(shard.step, shard.origin)
+    parts = lake.known(shard.step, shard.origin())
     if parts is None:
-        equal = lake.known(shard.step, shard.origin_of(_aligned(lake, shard)))
+        equal = lake.known(shard.step, _origin_by_axis(lake, shard))
         if equal is None:
             return None
-        parts = lake.build(shard.step, shard.origin, lambda: equal)
+        parts = lake.build(shard.step, shard.origin(), lambda: equal)
     (part,) = parts
     return part
 
 
 def _keep(lake: Lake, shard: Shard, part: NewPart) -> None:
-    by_axis = shard.origin_of(_aligned(lake, shard))
-    lake.build(shard.step, shard.origin, lambda: lake.build(shard.step, by_axis, lambda: [part]))
+    by_axis = _origin_by_axis(lake, shard)
+    lake.build(shard.step, shard.origin(), lambda: lake.build(shard.step, by_axis, lambda: [part]))
 
 
-def _aligned(lake: Lake, shard: Shard) -> AlignedVectors:
-    """Mapped into memory where several shards share them."""
-    source = (lake, shard.gene_embeddings, shard.axis, shard.n_observations)
-    return read_aligned(*source) if shard.is_alone else open_aligned(aligned_file(*source))
+def _origin_by_axis(lake: Lake, shard: Shard) -> Origin:
+    vectors = shard.vectors(lake)
+    return shard.origin(open_aligned(vectors) if isinstance(vectors, Path) else vectors)
 
 
 def _kept(lake: Lake, shard: Shard) -> Part:
-    (part,) = lake.recall(shard.step, shard.origin)
+    (part,) = lake.recall(shard.step, shard.origin())
     return part

@@ -22,6 +22,7 @@ from genept.embeddings.expression import RowGroup
 from genept.embeddings.weighted_sum import BLAS, WeightedSum, normalised, popularity, row_sums
 from genept.schema import LINEAR, NEVER_NEGATIVE
 from genept.schema.tables import TABLES
+from genept.text.embedders import embedding_column
 
 TARGET_SUM = 1e4
 
@@ -58,30 +59,18 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
     if unit in NEVER_NEGATIVE and expression.nnz and expression.data.min() < 0:
         raise ValueError(f"{unit} cannot be negative; is the unit right?")
     if unit in LINEAR:
-        return _log_normalised(expression)
-    if unit == "log1p":
+        weights = normalised(expression, TARGET_SUM)
+        np.log1p(weights, out=weights)
+    elif unit == "log1p":
         return expression
-    if unit == "log2":
-        return _clipped(expression)
-    if unit == "zscore":
-        return _shifted(expression)
-    raise ValueError(f"no weighting is defined for unit {unit!r}")
-
-
-def _log_normalised(counts: sp.csr_matrix) -> sp.csr_matrix:
-    weights = normalised(counts, TARGET_SUM)
-    np.log1p(weights, out=weights)
-    return sp.csr_matrix((weights, counts.indices, counts.indptr), shape=counts.shape)
-
-
-def _clipped(logarithms: sp.csr_matrix) -> sp.csr_matrix:
-    weights = np.maximum(logarithms.data, 0)
-    return sp.csr_matrix((weights, logarithms.indices, logarithms.indptr), shape=logarithms.shape)
-
-
-def _shifted(values: sp.csr_matrix) -> sp.csr_matrix:
-    dense = values.toarray()
-    return sp.csr_matrix(dense - dense.min(axis=1, keepdims=True))
+    elif unit == "log2":
+        weights = np.maximum(expression.data, 0)
+    elif unit == "zscore":
+        dense = expression.toarray()
+        return sp.csr_matrix(dense - dense.min(axis=1, keepdims=True))
+    else:
+        raise ValueError(f"no weighting is defined for unit {unit!r}")
+    return sp.csr_matrix((weights, expression.indices, expression.indptr), shape=expression.shape)
 
 
 METHOD = "genept-w"
@@ -228,9 +217,7 @@ def embedding_rows(
         [
             *(pa.repeat(value, len(ids)) for value in partition),
             pa.array(ids),
-            pa.FixedSizeListArray.from_arrays(
-                pa.array(embedding.ravel()), type=schema.field("embedding").type
-            ),
+            embedding_column(embedding).cast(schema.field("embedding").type),
             pa.array(coverage),
         ],
         schema=schema,

@@ -15,14 +15,7 @@ import numpy as np
 from genept.common import StoreError
 from genept.embeddings.expression import expression_blocks
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
-from genept.embeddings.sentences import (
-    TOP,
-    CountTokens,
-    RankedNames,
-    Sampling,
-    SentenceForecast,
-    Sentences,
-)
+from genept.embeddings.sentences import TOP, RankedNames, Sampling, SentenceError, Sentences
 from genept.embeddings.weighted_sum import kernel_name
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 from genept.text.embedders import Runner, TextEmbedder, VectorCache, embed_through_cache, plain_loop
@@ -64,6 +57,15 @@ class Caps:
 
     texts: int | None = None
     tokens: int | None = None
+
+    def require(self, n_texts: int, n_tokens: int) -> None:
+        """Refuse more than is allowed; raises `SentenceError`."""
+        for what, n, cap in (("sentences", n_texts, self.texts), ("tokens", n_tokens, self.tokens)):
+            if cap is not None and n > cap:
+                raise SentenceError(
+                    f"{n:,} {what} are to be embedded, {cap:,} are allowed: raise the cap, or "
+                    "embed fewer observations"
+                )
 
 
 def embed_sentences(
@@ -141,25 +143,33 @@ def embed_sentences(
     )  # fmt: skip
 
     def compute() -> list[NewPart]:
-        names = RankedNames(
-            lake.read(axis), kind, top=top, max_tokens=embedder.max_tokens,
-            count_tokens=None if embedder.max_tokens is None else _counter(embedder),
-        )  # fmt: skip
-        made = [
+        limit = embedder.max_tokens
+        counter = None if limit is None else lambda texts: embedder.count_tokens(list(texts))
+        names = RankedNames(lake.read(axis), kind, top=top, max_tokens=limit, count_tokens=counter)
+        shards = [
             (part.number, *of_part)
             for part in expression
             if (of_part := sentences_of(lake, part, axis.rows, names, unit, set(wanted)))[0]
         ]
-        _require_all(wanted, [id_ for _, ids, _ in made for id_ in ids])
-        texts = [text for _, _, sentences in made for text in sentences.texts]
+        if lost := sorted(set(wanted).difference(*(ids for _, ids, _ in shards))):
+            raise StoreError(
+                f"{len(lost)} of the {len(wanted)} chosen observations, such as {lost[0]!r}, have "
+                "no expression: materialise both from the same ingest"
+            )
+        texts = [text for _, _, sentences in shards for text in sentences.texts]
         cache = VectorCache(lake.store, product, embedder)
-        ahead = forecast_sentences(cache, embedder, texts)
+        missing = cache.missing(texts)
+        counts = embedder.count_tokens(missing) if missing else []
+        n_tokens = sum(n if limit is None else min(n, limit) for n in counts)  # as far as it reads
         if say is not None:
-            say(f"{collection}: {ahead}, {record['n_chosen']:,} observations chosen")
-        ahead.require_at_most(caps.texts, caps.tokens)
+            say(
+                f"{collection}: {len(missing):,} sentences of {n_tokens:,} tokens are to be "
+                f"embedded, {record['n_chosen']:,} observations chosen"
+            )
+        caps.require(len(missing), n_tokens)
         vectors = embed_through_cache(embedder, cache, texts, runner)
         partition, parts, start = (space, METHOD, collection), [], 0
-        for number, ids, sentences in made:
+        for number, ids, sentences in shards:
             embedding = vectors[start : start + len(ids)]
             start += len(ids)
             rows = embedding_batches(table, partition, ids, embedding, sentences.coverage)
@@ -190,43 +200,18 @@ def chosen(part: Part) -> str:
     )
 
 
-def _require_all(chosen: list[str], present: list[str]) -> None:
-    if lost := sorted(set(chosen) - set(present)):
-        raise StoreError(
-            f"{len(lost)} of the {len(chosen)} chosen observations, such as {lost[0]!r}, have no "
-            "expression: materialise both from the same ingest"
-        )
-
-
 def sentences_of(
     lake: Lake, expression: Part, n_genes: int, names: RankedNames, unit: str, chosen: set[str]
 ) -> tuple[list[str], Sentences]:
     """Ids and sentences of those chosen observations that are in one part, in its order."""
     ids: list[str] = []
-    made = [Sentences([], np.empty(0, np.int64), np.empty(0, np.float32))]
+    texts: list[str] = []
+    coverage = [np.empty(0, np.float32)]
     for of_block, block in expression_blocks(lake, expression, n_genes):
         keep = [row for row, id_ in enumerate(of_block) if id_ in chosen]
         if keep:
+            sentences = names(block[keep], unit)
             ids += [of_block[row] for row in keep]
-            made.append(names(block[keep], unit))
-    return ids, Sentences(
-        [text for part in made for text in part.texts],
-        np.concatenate([part.n_genes for part in made]),
-        np.concatenate([part.coverage for part in made]),
-    )
-
-
-def forecast_sentences(
-    cache: VectorCache, embedder: CountingTextEmbedder, texts: list[str]
-) -> SentenceForecast:
-    """What embedding these sentences takes: those without a vector, as far as they are read."""
-    missing = cache.missing(texts)
-    limit = embedder.max_tokens
-    counts = embedder.count_tokens(missing) if missing else []
-    return SentenceForecast(
-        len(missing), sum(counts if limit is None else (min(n, limit) for n in counts))
-    )
-
-
-def _counter(embedder: CountingTextEmbedder) -> CountTokens:
-    return lambda texts: embedder.count_tokens(list(texts))
+            texts += sentences.texts
+            coverage.append(sentences.coverage)
+    return ids, Sentences(texts, np.concatenate(coverage))

@@ -6,6 +6,7 @@ Chen & Zou (2023). Of large collections a seeded, recorded sample of observation
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -77,10 +78,10 @@ class Sampling:
         ids = observations["observation_id"].to_list()
         if self.label is None:
             return {"": ids}
-        strata: dict[str, list[str]] = {}
+        strata = defaultdict[str, list[str]](list)
         labels = observations[self.label].cast(pl.String).to_list()
         for id_, label in sorted(zip(ids, labels, strict=True), key=lambda pair: pair[1] or ""):
-            strata.setdefault("(none)" if label is None else label, []).append(id_)
+            strata["(none)" if label is None else label].append(id_)
         return strata
 
     def _draw(self, observation_id: str) -> bytes:
@@ -154,49 +155,12 @@ class Sentences:
     ----------
     texts
         One for each observation.
-    n_genes
-        Genes that each names.
     coverage
         Share of each observation's weight (`genept.embeddings.pooling`) on genes that it names.
     """
 
     texts: list[str]
-    n_genes: npt.NDArray[np.int64]
     coverage: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class SentenceForecast:
-    """What embedding sentences will take.
-
-    Parameters
-    ----------
-    n_texts
-        Different sentences that have no vector yet.
-    n_tokens
-        Their tokens, no more than the model reads.
-    """
-
-    n_texts: int
-    n_tokens: int
-
-    def __str__(self) -> str:
-        return f"{self.n_texts:,} sentences of {self.n_tokens:,} tokens are to be embedded"
-
-    def require_at_most(self, texts: int | None = None, tokens: int | None = None) -> None:
-        """Refuse to go on over a cap.
-
-        Raises
-        ------
-        SentenceError
-            If there are more sentences or tokens than allowed.
-        """
-        for what, n, cap in (("sentences", self.n_texts, texts), ("tokens", self.n_tokens, tokens)):
-            if cap is not None and n > cap:
-                raise SentenceError(
-                    f"{n:,} {what} are to be embedded, {cap:,} are allowed: raise the cap, or "
-                    "embed fewer observations"
-                )
 
 
 class RankedNames:
@@ -262,7 +226,7 @@ class RankedNames:
         descending = ~np.ascontiguousarray(values, np.float32).view(np.uint32).astype(np.uint64)
         keys = (descending << np.uint64(32)) | self._rank[weights.indices]
         keys[(weights.data <= 0) | ~self._is_named[weights.indices]] = _NOTHING
-        texts, n_genes = [], np.empty(weights.shape[0], np.int64)
+        texts = []
         share = np.empty(weights.shape[0], np.float32)
         for row in range(weights.shape[0]):
             span = slice(weights.indptr[row], weights.indptr[row + 1])
@@ -274,10 +238,9 @@ class RankedNames:
                 )
             names = self._names[(named & _RANK).astype(np.int64)]
             texts.append(self.prefix + " ".join(names.tolist()))
-            n_genes[row] = named.size
             of_row = weights.data[span].astype(np.float64)
             share[row] = of_row[keys[span] <= named[-1]].sum() / of_row.sum()
-        return Sentences(texts, n_genes, np.minimum(share, 1))
+        return Sentences(texts, np.minimum(share, 1))
 
     def _named(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         """Those keys whose genes are named, in order."""

@@ -69,6 +69,9 @@ ROWS: Final = 512
 
 _CACHE_LINE: Final = 64
 
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
 
 class WeightedSum:
     """A table of gene vectors, laid out for sums over observations of known gene popularity.
@@ -87,9 +90,7 @@ class WeightedSum:
         If vectors are not float32, not finite, or do not match `popularity`.
     """
 
-    def __init__(
-        self, vectors: npt.NDArray[np.float32], popularity: npt.NDArray[np.float64]
-    ) -> None:
+    def __init__(self, vectors: Floats, popularity: Doubles) -> None:
         _require_float32("gene vectors", vectors.dtype)
         if vectors.ndim != 2 or popularity.shape != vectors.shape[:1]:
             raise ValueError(
@@ -98,20 +99,14 @@ class WeightedSum:
         if vectors.size and not (np.isfinite(vectors.min()) and np.isfinite(vectors.max())):
             row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
             raise ValueError(f"the vector of gene {row} is not finite: embed its text again")
-        self.shape = vectors.shape
-        self._compiled = compiled()
-        if self._compiled is None:
-            self._vectors = vectors
-        else:
-            self._lay_out(vectors, popularity, self._compiled.COLUMNS)
+        self.shape, self._vectors = vectors.shape, vectors
         self._own = threading.local()
+        self._compiled = compiled()
+        if self._compiled is not None:
+            self._lay_out(vectors, popularity, self._compiled.COLUMNS, self._compiled.BUCKET_SHIFT)
 
-    def _lay_out(
-        self,
-        vectors: npt.NDArray[np.float32],
-        popularity: npt.NDArray[np.float64],
-        width: int,
-    ) -> None:
+    def _lay_out(self, vectors: Floats, popularity: Doubles, width: int, shift: int) -> None:
+        del self._vectors  # the layout holds them
         order = np.argsort(-popularity, kind="stable")
         n_genes, dimensions = vectors.shape
         popular = int((popularity >= POPULAR).sum())
@@ -125,31 +120,17 @@ class WeightedSum:
             columns = vectors[:, number * width : (number + 1) * width]
             panel[:, : columns.shape[1]] = columns[order[popular:]]
             panel[:, columns.shape[1] :] = 0
-        shift = 0 if self._compiled is None else self._compiled.BUCKET_SHIFT
         common = max(int((popularity >= RARE).sum()) - popular, 0)
         self._buckets = (common >> shift) + 1
 
     def __call__(
-        self,
-        weights: sp.csr_matrix,
-        threads: int = 1,
-        out: npt.NDArray[np.float32] | None = None,
-    ) -> npt.NDArray[np.float32]:
+        self, weights: sp.csr_matrix, threads: int = 1, out: Floats | None = None
+    ) -> Floats:
         """Weighted sums: observations × dimensions, within 1e-5 relative of those in float64.
 
-        The bytes are the same for any number of threads.
-
-        Parameters
-        ----------
-        weights
-            Observations × genes, float32; indices in any order.
-        out
-            Where to write them, rows contiguous; none: fresh memory.
-
-        Raises
-        ------
-        ValueError
-            If weights are not float32, or not over the same genes, or do not fit `out`.
+        The bytes are the same for any number of threads. Weights are observations × genes, float32,
+        indices in any order. Sums are written to `out`, rows contiguous, or to fresh memory. Raises
+        `ValueError` if weights are not float32, not over the same genes, or do not fit `out`.
         """
         _require_float32("weights", weights.dtype)
         if weights.shape[1] != self.shape[0]:
@@ -168,17 +149,12 @@ class WeightedSum:
         if self._compiled is None:
             out[:] = weights @ self._vectors
             return out
-        starts = range(0, len(out), ROWS)
-        with BLAS.one_thread():
-            if threads == 1 or len(starts) < 2:
-                for start in starts:
-                    self._sum_rows(weights, start, out)
-            else:
-                with ThreadPoolExecutor(threads) as pool:
-                    list(pool.map(lambda start: self._sum_rows(weights, start, out), starts))
+        with BLAS.one_thread(), ThreadPoolExecutor(threads) as pool:
+            each = pool.map if threads > 1 else map
+            list(each(lambda start: self._sum_rows(weights, start, out), range(0, len(out), ROWS)))
         return out
 
-    def _sum_rows(self, weights: sp.csr_matrix, start: int, out: npt.NDArray[np.float32]) -> None:
+    def _sum_rows(self, weights: sp.csr_matrix, start: int, out: Floats) -> None:
         """The sums of `ROWS` observations from `start` on, in memory of the thread's own."""
         assert self._compiled is not None  # noqa: S101 - for the type checker
         of_rows = weights.indptr[start : start + ROWS + 1]
@@ -220,40 +196,17 @@ class WeightedSum:
         return held[:size].reshape(shape)
 
 
-def popularity(weights: sp.csr_matrix) -> npt.NDArray[np.float64]:
-    """Return the share of observations that express each gene.
-
-    Parameters
-    ----------
-    weights
-        Observations × genes.
-
-    Returns
-    -------
-    ndarray of float64
-        One share per gene, 0 to 1.
-    """
+def popularity(weights: sp.csr_matrix) -> Doubles:
+    """The share of observations that express each gene; weights are observations × genes."""
     _require_sound(weights)
     counted = np.bincount(weights.indices, minlength=weights.shape[1])
     return counted / max(weights.shape[0], 1)
 
 
-def row_sums(
-    weights: sp.csr_matrix, marked: npt.NDArray[np.bool_] | None = None
-) -> npt.NDArray[np.float64]:
-    """Sum each row, and its marked genes alone.
+def row_sums(weights: sp.csr_matrix, marked: npt.NDArray[np.bool_] | None = None) -> Doubles:
+    """The sum of each row, and of its marked genes alone: observations × 2.
 
-    Parameters
-    ----------
-    weights
-        Observations × genes, float32.
-    marked
-        Whether each gene is marked; None: all.
-
-    Returns
-    -------
-    ndarray of float64
-        Observations × 2.
+    Weights are observations × genes, float32; without `marked`, all genes are marked.
     """
     _require_float32("weights", weights.dtype)
     _require_sound(weights)
@@ -271,20 +224,10 @@ def row_sums(
     return sums
 
 
-def normalised(values: sp.csr_matrix, target: float) -> npt.NDArray[np.float32]:
-    """Scale each row of a matrix to a sum.
+def normalised(values: sp.csr_matrix, target: float) -> Floats:
+    """The stored values with each row scaled to the sum `target`, in new memory.
 
-    Parameters
-    ----------
-    values
-        Observations × genes, float32.
-    target
-        Sum of each row; a row that sums to 0 becomes 0.
-
-    Returns
-    -------
-    ndarray of float32
-        The stored values, in new memory.
+    Values are observations × genes, float32; a row that sums to 0 becomes 0.
     """
     _require_float32("values", values.dtype)
     _require_offsets(values)
@@ -317,12 +260,9 @@ def compiled() -> ModuleType | None:
 
 
 def kernel_name() -> str:
-    """Return which implementation adds up: it decides the last bits of every sum.
+    """Which implementation adds up, ``scipy`` or numba with its version.
 
-    Returns
-    -------
-    str
-        ``scipy``, or numba with its version.
+    It decides the last bits of every sum.
     """
     return "scipy" if compiled() is None else f"numba {version('numba')}"
 
