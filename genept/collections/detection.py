@@ -173,7 +173,7 @@ def _look_at_axes(
     labels: LabelTable | None,
 ) -> None:
     """Determine which axis is genes, and what its columns that are not all numbers are."""
-    frame, sidecar = labels and labels.frame, look.sidecar
+    frame, sidecar = labels.frame if labels else None, look.sidecar
     files = (what, labels.name if labels else "")
     if frame is not None:
         refuse_swapped(table, frame, is_gene, files)

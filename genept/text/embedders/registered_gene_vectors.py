@@ -282,8 +282,8 @@ def release_registered_space(lake: Lake, space: Space, *, product: str) -> Part:
         key = f"{product}/spaces/tables/{space.table}.parquet"
         rows = get_table(lake.store, key, f"remove space {space.id!r} and add it again")
         texts = pa.nulls(rows.num_rows, pa.string())
-        columns = rows.select(["ensembl_gene_id", "symbol", "embedding"]).columns
-        return [gene_embedding_rows(space, *columns, texts)]
+        ids, symbols, vectors = rows.select(["ensembl_gene_id", "symbol", "embedding"]).columns
+        return [gene_embedding_rows(space, ids, symbols, vectors, texts)]
 
     (part,) = lake.build(f"gene_embeddings/{space.id}", origin, compute)
     return part
