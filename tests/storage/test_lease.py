@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from genept.common.processes import uptime
+from genept.common.operating_system import uptime
 from genept.storage import lease as lease_module
 from genept.storage.lease import Holder, Lease
 from genept.storage.object_store import ObjectStore
