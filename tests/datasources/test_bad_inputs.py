@@ -92,7 +92,7 @@ REFUSED = [
         TURNED.replace("RPL3,0", "RPL3,")),
     Bad(22, "nothing to impute", "1 genes have no value in any observation, such as 'RPL3'",
         "id,ZNF12,RPL3\nA,1,NA\nB,2,NA\n", unit="log2", options={"missing": "impute_gene_mean"}),
-    Bad(24, "above 2^24", r"row 'B', column 'RPL3': the count 16,777,217 is above 16,777,216",
+    Bad(24, "above 2^24", r"row 'B', column 'RPL3' holds 16,777,217, beyond ±16,777,216",
         TABLE.replace("3,0", "16777217,0")),
     Bad(24, "above 2^24 in parquet", r"x\.parquet: row 2, column 'RPL3': the count 16,777,217 is "
         "above 16,777,216", parquet(id=["A", "B"], ZNF12=[1, 1], RPL3=[1, 16_777_217]),

@@ -20,8 +20,8 @@ from genept.datasources import compendia
 from genept.datasources.catalog.format_options import Archs4Options
 from genept.datasources.compendia import connected, read_archs4
 from genept.datasources.parsers import parse_collection
-from genept.datasources.readers.hdf5 import transposed
-from genept.datasources.readers.hdf5.transposed import SampleColumns
+from genept.datasources.readers.hdf5 import rows as hdf5_rows
+from genept.datasources.readers.hdf5.rows import SampleColumns
 from genept.datasources.readers.parsed import ParsedCollection
 
 VALUES = np.random.default_rng(3).poisson(2, (13, 31)).astype("u4")
@@ -109,7 +109,7 @@ def test_a_characteristic_that_is_not_there_is_none(published) -> None:
     st.integers(1, 60),
 )
 def test_any_samples_and_range(tmp_path, monkeypatch, samples, start, stop, chunks, block) -> None:
-    monkeypatch.setattr(transposed, "BLOCK_VALUES", block)
+    monkeypatch.setattr(hdf5_rows, "BLOCK_VALUES", block)
     path = tmp_path / f"{chunks}.h5"
     if not path.exists():
         write_archs4(path, VALUES, chunks=chunks)
@@ -166,7 +166,7 @@ def test_what_is_not_there_is_named(published, options, says) -> None:
     [
         ("shape", r"data/expression is uint32 of shape \(13, 30\); expected .* 13 genes × 31"),
         ("fractions", "data/expression is float64"),
-        ("large", "data/expression holds 16777217, beyond"),
+        ("large", "data/expression holds 16,777,217, beyond"),
         ("lengths", r"meta/samples/title has the shape \(30,\) for 31 samples"),
         ("layout", "has no 'data'"),
     ],

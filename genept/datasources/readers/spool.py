@@ -163,7 +163,8 @@ def _file(folder: Path, panel: int, name: str) -> Path:
 BUCKET_VALUES: Final = 1 << 21
 """Triplets a bucket is meant to hold: about 100 MiB while it is sorted."""
 
-_RECORD: Final = np.dtype([("row", "<i4"), ("column", "<i4"), ("value", "<f4")])
+RECORD: Final = np.dtype([("row", "<i4"), ("column", "<i4"), ("value", "<f4")])
+"""One triplet in the file of a bucket."""
 
 
 class Buckets:
@@ -198,8 +199,7 @@ class Buckets:
         """
         keys = np.sort(rows * self._shape[1] + columns)
         if (twice := keys[1:] == keys[:-1]).any():
-            row, column = divmod(int(keys[int(np.argmax(twice))]), self._shape[1])
-            raise SourceError(_two_values(row, column))
+            raise SourceError(self._two_values(keys[int(np.argmax(twice))]))
         first_row = int(rows.min()) if rows.size else 0
         added = np.bincount(rows - first_row)
         stored = self._stored[first_row : first_row + added.size]
@@ -210,7 +210,13 @@ class Buckets:
                 f"observation {at + 1} has two values of genes: there are {self._shape[1]:,} genes "
                 "and more values; expected one of each"
             )
-        records = np.empty(len(rows), _RECORD)
+        self.add_distinct(rows, columns, values)
+
+    def add_distinct(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64], values: NDArray[np.float32]
+    ) -> None:
+        """Add triplets that are known to have one value for each gene of an observation."""
+        records = np.empty(len(rows), RECORD)
         records["row"], records["column"], records["value"] = rows, columns, values
         bucket = rows // self._rows
         order = np.argsort(bucket, kind="stable")
@@ -231,25 +237,21 @@ class Buckets:
             first = number * self._rows
             shape = (min(self._rows, self._shape[0] - first), self._shape[1])
             path = self._file(number)
-            records = np.fromfile(path, _RECORD) if path.exists() else np.empty(0, _RECORD)
+            records = np.fromfile(path, RECORD) if path.exists() else np.empty(0, RECORD)
             path.unlink(missing_ok=True)
-            # Published matrices are mostly sorted, which this sort makes use of.
-            key = records["row"].astype(np.int64) * self._shape[1] + records["column"]
-            order = np.argsort(key, kind="stable")
-            rows, columns = records["row"][order] - first, records["column"][order]
-            twice = np.flatnonzero((np.diff(rows) == 0) & (np.diff(columns) == 0))
-            if len(twice):
-                at = twice[0]
-                row, column = int(rows[at]) + first, int(columns[at])
-                raise SourceError(f"{what}: {_two_values(row, column)}")
-            indptr = np.searchsorted(rows, np.arange(shape[0] + 1)).astype(np.int32)
-            block = csr_matrix((records["value"][order], columns, indptr), shape=shape)
+            triplets = (records["value"], (records["row"] - first, records["column"]))
+            block = csr_matrix(triplets, shape=shape, dtype=np.float32)
+            if block.nnz < len(records):  # scipy adds up values of one place
+                keys = records["row"].astype(np.int64) * self._shape[1] + records["column"]
+                keys.sort()
+                twice = keys[int(np.argmax(keys[1:] == keys[:-1]))]
+                raise SourceError(f"{what}: {self._two_values(twice)}")
             block.eliminate_zeros()
             yield block
 
+    def _two_values(self, key: np.int64) -> str:
+        row, column = divmod(int(key), self._shape[1])
+        return f"observation {row + 1} has two values of gene {column + 1}; expected one"
+
     def _file(self, number: int) -> Path:
         return self._folder / f"bucket-{number:06d}"
-
-
-def _two_values(row: int, column: int) -> str:
-    return f"observation {row + 1} has two values of gene {column + 1}; expected one"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,17 @@ def checked_blocks(
         yield block
     if rows != len(ids):
         raise SourceError(f"{rows} expression rows for {len(ids)} observations")
+
+
+def refuse_rounded(values: NDArray[Any], place: Callable[..., str]) -> None:
+    """Refuse numbers beyond what float32 holds exactly; `place` names the indices of the first."""
+    # NaN is neither above nor below: ingest finds it, and names the observation.
+    beyond = (values > MAX_EXACT) | (values < -MAX_EXACT)
+    if beyond.any():
+        at = tuple(int(index) for index in np.argwhere(beyond)[0])
+        raise SourceError(
+            f"{place(*at)} holds {values[at]:,.0f}, beyond ±{MAX_EXACT:,}: float32 would round it"
+        )
 
 
 class _Wrong(NamedTuple):
@@ -150,11 +161,12 @@ class Values:
         if missing.any():
             values = self._with_missing(values, missing, chunk, columns)
         self._n_rows += len(values)
-        if self._is_counts and (large := values > MAX_EXACT).any():
-            row, column = np.argwhere(large)[0]
-            raise SourceError(
-                f"{self.what}: row {chunk.texts[row][0]!r}, column {columns[column]!r}: the count "
-                f"{values[row, column]:,.0f} is above {MAX_EXACT:,}: float32 would round it"
+        if self._is_counts:
+            refuse_rounded(
+                values,
+                lambda row, column: (
+                    f"{self.what}: row {chunk.texts[row][0]!r}, column {columns[column]!r}"
+                ),
             )
         if self._options.floor is not None:
             below = values < self._options.floor

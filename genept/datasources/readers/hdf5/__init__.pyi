@@ -11,6 +11,6 @@ from .h5ad import describe_h5ad as describe_h5ad
 from .h5ad import parse_h5ad as parse_h5ad
 from .h5ad import read_obsm as read_obsm
 from .rows import DENSE_CAP as DENSE_CAP
+from .rows import EXPRESSION as EXPRESSION
+from .rows import SampleColumns as SampleColumns
 from .tenx import parse_tenx_h5 as parse_tenx_h5
-from .transposed import EXPRESSION as EXPRESSION
-from .transposed import SampleColumns as SampleColumns

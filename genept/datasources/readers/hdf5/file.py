@@ -12,15 +12,13 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from genept.common import SourceError, get_again, listed
-
-if TYPE_CHECKING:
-    import h5py
 
 MEBIBYTE: Final = 1 << 20
 MAX_OBJECTS: Final = 100_000
@@ -68,8 +66,6 @@ def open_hdf5(path: Path, *, chunk: int = 0) -> Iterator[h5py.File]:
     SourceError
         The file is not HDF5, is cut short or damaged, or lacks what is asked of it.
     """
-    import h5py
-
     if not path.is_file() or path.stat().st_size == 0:
         raise SourceError(f"{path.name}: is missing or empty; {get_again()}")
     if not h5py.is_hdf5(path):
@@ -104,8 +100,6 @@ def refuse_foreign(file: h5py.File) -> None:
     SourceError
         There is a soft or external link, external or virtual storage, or a flood of objects.
     """
-    import h5py
-
     what, seen = file_name(file), 0
 
     # HDF5 calls this from C, through which nothing may be raised: what is returned ends the visit.
@@ -116,11 +110,9 @@ def refuse_foreign(file: h5py.File) -> None:
             return SourceError(f"{what}: holds more than {MAX_OBJECTS:,} objects; this is refused")
         shown = name if isinstance(name, str) else name.decode("utf-8", "replace")
         try:
-            item = file[name] if isinstance(link, h5py.HardLink) else None
-            if item is None or (
-                isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-            ):
-                return _leads_out(what, shown)
+            _own(file, name, link, shown)
+        except SourceError as error:
+            return error
         except Exception as error:
             return SourceError(f"{what}: {shown} is damaged: {error}; fetch the file again")
         return None
@@ -136,24 +128,25 @@ def file_name(item: h5py.File | h5py.Group | h5py.Dataset) -> str:
 
 
 def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
-    """A direct member that lies in the file itself, values and all.
-
-    Raises
-    ------
-    SourceError
-        There is none of that name, or it leads out of the file.
-    """
-    import h5py
-
-    what, at = file_name(group), f"{group.name}/{name}".lstrip("/")
+    """A direct member that lies in the file itself, values and all; else a `SourceError`."""
+    at = f"{group.name}/{name}".lstrip("/")
     # A name with a slash would be followed as a path, out of the group and through any link.
     is_name = name not in {"", ".", ".."} and "/" not in name
     link = group.get(name, getlink=True) if is_name else None
     if link is None:
-        raise SourceError(f"{what}: has no {at!r}; found {listed(group)}")
+        raise SourceError(f"{file_name(group)}: has no {at!r}; found {listed(group)}")
+    return _own(group, name, link, at)
+
+
+def _own(
+    group: h5py.Group, name: bytes | str, link: object, shown: str
+) -> h5py.Group | h5py.Dataset:
     item = group[name] if isinstance(link, h5py.HardLink) else None
     if item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
-        raise _leads_out(what, at)
+        raise SourceError(
+            f"{file_name(group)}: {shown} leads out of the file; this is refused: a file of "
+            "somebody else's must not read yours. Write it anew with everything in it"
+        )
     return item
 
 
@@ -189,18 +182,9 @@ def as_group(item: h5py.Group | h5py.Dataset) -> h5py.Group:
     h5py.Group
         `item` itself.
     """
-    import h5py
-
     if not isinstance(item, h5py.Group):
         raise SourceError(f"{file_name(item)}: {item.name} is not a group")
     return item
-
-
-def is_group(item: h5py.Group | h5py.Dataset) -> bool:
-    """Whether `item` is a group and not a dataset."""
-    import h5py
-
-    return isinstance(item, h5py.Group)
 
 
 def as_dataset(item: h5py.Group | h5py.Dataset) -> h5py.Dataset:
@@ -221,8 +205,6 @@ def as_dataset(item: h5py.Group | h5py.Dataset) -> h5py.Dataset:
     SourceError
         It is a group, claims values that it does not hold, or needs a filter that is not here.
     """
-    import h5py
-
     where = f"{file_name(item)}: {item.name}"
     if not isinstance(item, h5py.Dataset):
         raise SourceError(f"{where} is not an array")
@@ -287,8 +269,6 @@ def _read_references(dataset: h5py.Dataset) -> NDArray[Any]:
 
 
 def _refuse_filters(dataset: h5py.Dataset, where: str) -> None:
-    import h5py
-
     settings = dataset.id.get_create_plist()
     codes = [settings.get_filter(index)[0] for index in range(settings.get_nfilters())]
     packers = [code for code in codes if code in _PACKERS or code in _PLUGIN_FILTERS]
@@ -311,10 +291,3 @@ def _refuse_filters(dataset: h5py.Dataset, where: str) -> None:
             f"{where} is compressed with {name or f'HDF5 filter {code}'}, which cannot be read "
             f"here: {remedy} the file anew with compression='gzip'"
         )
-
-
-def _leads_out(what: str, at: str) -> SourceError:
-    return SourceError(
-        f"{what}: {at} leads out of the file; this is refused: a file of somebody else's must "
-        "not read yours. Write it anew with everything in it"
-    )

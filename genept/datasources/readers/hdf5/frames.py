@@ -6,33 +6,21 @@ CELLxGENE's conventions are here: what its columns mean, and whose cells they ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import h5py
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from genept.common import SourceError, listed
-from genept.datasources.readers.hdf5.file import (
-    as_dataset,
-    as_group,
-    child,
-    file_name,
-    is_group,
-    read_whole,
-)
+from genept.datasources.catalog import Label
+from genept.datasources.readers.hdf5.file import as_dataset, as_group, child, file_name, read_whole
 from genept.datasources.readers.parsed import Quarantined
 
-if TYPE_CHECKING:
-    import h5py
-
-    from genept.datasources.catalog import Label
-
-
-_HIDDEN = ("__categories",)
-
-_EXACT = 2**53
+_CATEGORIES: Final = "__categories"
+_EXACT: Final = 2**53
 
 
 class AnnotationTable:
@@ -49,17 +37,15 @@ class AnnotationTable:
     def __init__(self, item: h5py.Group | h5py.Dataset, uns: h5py.Group | None = None) -> None:
         self._item, self._uns = item, uns
         self.where = f"{file_name(item)}: {item.name.lstrip('/')}"
-        self.is_compound = not is_group(item)
-        if self.is_compound:
-            self._item = as_dataset(item)
-            if self._item.dtype.names is None:
-                raise SourceError(f"{self.where} is neither a group nor a table of named columns")
+        self.is_compound = isinstance(item, h5py.Dataset)
+        if self.is_compound and as_dataset(item).dtype.names is None:
+            raise SourceError(f"{self.where} is neither a group nor a table of named columns")
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the columns, the index among them."""
         names = self._item.dtype.names if self.is_compound else tuple(self._item)
-        return tuple(name for name in names if name not in _HIDDEN)
+        return tuple(name for name in names if name != _CATEGORIES)
 
     @property
     def index(self) -> str:
@@ -81,49 +67,36 @@ class AnnotationTable:
             raise SourceError(f"{self.where} has no {name!r}; found {listed(sorted(self.fields))}")
         where = f"{self.where}[{name!r}]"
         if self.is_compound:
-            return self._compound(name, where)
+            return _decoded(self._item.fields(name)[...], self._uns, f"{name}_categories", where)
         item = child(self._item, name)
-        if not is_group(item):
-            dataset = as_dataset(item)
-            categories = self._old_categories(name)
-            if categories is None:
-                return as_text(_values(dataset, where), where)
-            return _categorical(categories, read_whole(dataset), where)
-        parts = set(item)
-        if {"categories", "codes"} <= parts:
-            names = as_dataset(child(item, "categories"))
-            codes = read_whole(as_dataset(child(item, "codes")))
-            return _categorical(as_text(_values(names, where), where), codes, where)
-        if {"values", "mask"} <= parts:
-            values = as_text(_values(as_dataset(child(item, "values")), where), where)
-            mask = read_whole(as_dataset(child(item, "mask"))).astype(bool)
-            if mask.shape != (values.len(),):
-                raise SourceError(f"{where}: {mask.size} marks for {values.len()} values")
-            return pl.select(pl.when(~pl.Series(mask)).then(values)).to_series()
-        raise SourceError(f"{where} is encoded in a way that is not read here: {sorted(parts)}")
-
-    def _compound(self, name: str, where: str) -> pl.Series:
-        values = self._item.fields(name)[...]
-        key = f"{name}_categories"
-        if self._uns is not None and key in self._uns:
-            names = as_text(_values(as_dataset(child(self._uns, key)), where), where)
-            return _categorical(names, values, where)
-        return as_text(values, where)
-
-    def _old_categories(self, name: str) -> pl.Series | None:
-        """Categories as anndata 0.7 kept them: beside the columns, or in `uns`."""
+        if isinstance(item, h5py.Group):
+            return _encoded(item, where)
+        # anndata 0.7 kept categories beside the columns, or in `uns`.
         for group in (self._item, self._uns):
-            if group is not None and "__categories" in group:
-                kept = as_group(child(group, "__categories"))
+            if group is not None and _CATEGORIES in group:
+                kept = as_group(child(group, _CATEGORIES))
                 if name in kept and "/" not in name:
-                    where = f"{self.where}[{name!r}]"
-                    return as_text(_values(as_dataset(child(kept, name)), where), where)
-        return None
+                    return _decoded(_values(item, where), kept, name, where)
+        return as_text(_values(item, where), where)
 
 
-def _values(dataset: h5py.Dataset, where: str) -> NDArray[Any]:
-    import h5py
+def _encoded(group: h5py.Group, where: str) -> pl.Series:
+    """A column of several arrays: categories and codes, or values and a mask."""
+    parts = set(group)
+    if {"categories", "codes"} <= parts:
+        codes = read_whole(as_dataset(child(group, "codes")))
+        return _decoded(codes, group, "categories", where)
+    if {"values", "mask"} <= parts:
+        values = as_text(_values(child(group, "values"), where), where)
+        mask = read_whole(as_dataset(child(group, "mask"))).astype(bool)
+        if mask.shape != (values.len(),):
+            raise SourceError(f"{where}: {mask.size} marks for {values.len()} values")
+        return pl.select(pl.when(~pl.Series(mask)).then(values)).to_series()
+    raise SourceError(f"{where} is encoded in a way that is not read here: {sorted(parts)}")
 
+
+def _values(item: h5py.Group | h5py.Dataset, where: str) -> NDArray[Any]:
+    dataset = as_dataset(item)
     if dataset.ndim != 1:
         raise SourceError(f"{where} has the shape {dataset.shape}, expected one value a row")
     if dataset.dtype.kind == "O" and h5py.check_string_dtype(dataset.dtype) is None:
@@ -133,6 +106,9 @@ def _values(dataset: h5py.Dataset, where: str) -> NDArray[Any]:
 
 def as_text(values: NDArray[Any], where: str) -> pl.Series:
     """Names as they are, whole numbers and truth values as they are written, NaN as null.
+
+    anndata's `read_elem` reads the same encodings, but has no bounds (a file of some KiB whose
+    values are references to one long text fills memory), and importing it takes seconds.
 
     Parameters
     ----------
@@ -154,7 +130,7 @@ def as_text(values: NDArray[Any], where: str) -> pl.Series:
     kind = values.dtype.kind
     if kind in "OS":
         texts = values.tolist()
-        try:  # a million ids in a fifth of the time
+        try:  # a million ids in a fifth of the time of `Dataset.asstr`
             return pl.Series(pa.array(texts, pa.binary()).cast(pa.string()), dtype=pl.String)
         except pa.ArrowException:  # text already, or not UTF-8: which one, is said below
             return pl.Series([_text(value) for value in texts], dtype=pl.String)
@@ -174,7 +150,11 @@ def as_text(values: NDArray[Any], where: str) -> pl.Series:
     raise SourceError(f"{where} is not a column of text or whole numbers but of {values.dtype}")
 
 
-def _categorical(categories: pl.Series, codes: NDArray[Any], where: str) -> pl.Series:
+def _decoded(codes: NDArray[Any], group: h5py.Group | None, name: str, where: str) -> pl.Series:
+    """Codes as the categories that `group` keeps under `name`; as they are, if it keeps none."""
+    if group is None or name not in group:
+        return as_text(codes, where)
+    categories = as_text(_values(child(group, name), where), where)
     if codes.dtype.kind not in "ui" or codes.ndim != 1:
         raise SourceError(f"{where}: its codes are {codes.dtype} of shape {codes.shape}")
     if codes.size and (codes.min() < -1 or codes.max() >= categories.len()):
@@ -182,8 +162,7 @@ def _categorical(categories: pl.Series, codes: NDArray[Any], where: str) -> pl.S
             f"{where}: codes from {codes.min()} to {codes.max()} for {categories.len()} categories"
         )
     # The code of a missing value, -1, takes the last of these.
-    names = np.array([*categories.to_list(), None], dtype=object)
-    return pl.Series(names[codes].tolist(), dtype=pl.String)
+    return categories.extend_constant(None, 1).gather(codes.astype(np.int64))
 
 
 def _text(value: object) -> str:
@@ -191,19 +170,14 @@ def _text(value: object) -> str:
 
 
 GROUP: Final = "donor_id"
-
 LABELS: Final[Mapping[Label, str]] = {
     "cell_type": "cell_type",
     "tissue": "tissue",
     "diagnosis": "disease",
 }
-
 MISSING: Final = ("unknown", "na")
-
 _SIGNS: Final = frozenset({"cell_type_ontology_term_id", "disease_ontology_term_id"})
-
 _HUMAN: Final = frozenset({"homo sapiens", "human", "ncbitaxon:9606"})
-
 _ORGANISM: Final = ("organism", "organism_ontology_term_id")
 
 
@@ -216,21 +190,15 @@ def refuse_other_organisms(file: h5py.File, obs: AnnotationTable) -> None:
     """Refuse a file that says, of all or some cells, that they are not human.
 
     The organism was a column of `obs` up to schema 5 and is in `uns` since schema 6.
-
-    Raises
-    ------
-    SourceError
-        Names the organisms.
     """
     organisms: set[str] = set()
     for field in _ORGANISM:
         if field in obs.fields:
             organisms.update(obs.texts(field).drop_nulls().unique().to_list())
-        if "uns" in file and is_group(uns := child(file, "uns")) and field in uns:
+        if "uns" in file and isinstance(uns := child(file, "uns"), h5py.Group) and field in uns:
             item = child(uns, field)
-            if not is_group(item):
-                values = pl.Series(read_whole(as_dataset(item)).reshape(-1).tolist())
-                organisms.update(_text(value) for value in values)
+            if isinstance(item, h5py.Dataset):
+                organisms.update(map(_text, read_whole(as_dataset(item)).reshape(-1).tolist()))
     others = sorted(name for name in organisms if name.strip().lower() not in _HUMAN)
     if others:
         raise SourceError(

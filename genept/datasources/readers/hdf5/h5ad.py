@@ -7,11 +7,13 @@ encodings and the schema of CELLxGENE in `frames`, rows in `rows` and `transpose
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import h5py
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -25,24 +27,24 @@ from genept.datasources.readers.hdf5.file import (
     as_group,
     at_path,
     child,
-    is_group,
     open_hdf5,
     read_whole,
     refuse_foreign,
 )
 from genept.datasources.readers.hdf5.frames import AnnotationTable
-from genept.datasources.readers.hdf5.h5ad_matrix import expression_rows, find_matrix, matrices
+from genept.datasources.readers.hdf5.h5ad_matrix import (
+    Matrix,
+    expression_rows,
+    find_matrix,
+    matrices,
+)
 from genept.datasources.readers.orientation import gene_like
 from genept.datasources.readers.parsed import (
-    LABELS,
     ParsedCollection,
     distinct_inputs,
     observation_frame,
     refuse_repeats,
 )
-
-if TYPE_CHECKING:
-    import h5py
 
 ENSEMBL: Final = r"^ENSG\d{11}(\.\d+)?(_PAR_Y)?$"
 _FAMILIES: Final = 0.1
@@ -111,13 +113,8 @@ def read_h5ad(
     folder
         Where a matrix that is stored by genes is turned over; none: the system's for scratch files.
     """
-    with open_hdf5(path) as file:
-        refuse_foreign(file)
-        obs = _table(file, "obs")
-        frames.refuse_other_organisms(file, obs)
+    with _opened(path, options.matrix, unit) as (_, obs, var, matrix):
         schema = frames.follows_schema(obs)
-        matrix = find_matrix(file, _chosen_matrix(file, options.matrix, unit, schema))
-        var = _table(file, matrix.var)
         ids = _observation_ids(obs, options.observations)
         inputs = distinct_inputs(var.texts().fill_null("").to_list())
         field, _ = gene_field(var) if options.genes is None else (options.genes, "")
@@ -126,8 +123,7 @@ def read_h5ad(
         refuse_transposed(path.name, ids, inputs)
         observations = _observations(obs, ids, _completed(options, schema))
     folder = Path(tempfile.gettempdir()) if folder is None else folder
-    left_out = {item.input_id for item in odd}
-    keep = np.array([name not in left_out for name in inputs], dtype=bool)
+    keep = ~np.isin(inputs, [item.input_id for item in odd])
     expression = expression_rows(path, matrix, (len(ids), len(inputs)), keep, folder)
     if unit == "counts":
         matrix.refuse_fractions(path, expression)
@@ -140,6 +136,22 @@ def read_h5ad(
         responses=None,
         quarantined=tuple(odd),
     )
+
+
+@contextmanager
+def _opened(
+    path: Path, requested: str | None, unit: str
+) -> Iterator[tuple[h5py.File, AnnotationTable, AnnotationTable, Matrix]]:
+    """The file, its tables of observations and genes, and the matrix to read."""
+    with open_hdf5(path) as file:
+        refuse_foreign(file)
+        obs = _table(file, "obs")
+        frames.refuse_other_organisms(file, obs)
+        if requested is None:
+            prefers_raw = unit == "counts" and frames.follows_schema(obs)
+            requested = "raw" if prefers_raw and "raw" in matrices(file) else "X"
+        matrix = find_matrix(file, requested)
+        yield file, obs, _table(file, matrix.var), matrix
 
 
 def describe_h5ad(path: Path, *, unit: str = "counts") -> H5adContents:
@@ -160,13 +172,7 @@ def describe_h5ad(path: Path, *, unit: str = "counts") -> H5adContents:
     SourceError
         The file leads out of itself, is damaged or is not of humans.
     """
-    with open_hdf5(path) as file:
-        refuse_foreign(file)
-        obs = _table(file, "obs")
-        frames.refuse_other_organisms(file, obs)
-        schema = frames.follows_schema(obs)
-        matrix = find_matrix(file, _chosen_matrix(file, None, unit, schema))
-        var = _table(file, matrix.var)
+    with _opened(path, None, unit) as (file, obs, var, matrix):
         genes, because = gene_field(var)
         return H5adContents(
             n_observations=obs.texts().len(),
@@ -177,7 +183,7 @@ def describe_h5ad(path: Path, *, unit: str = "counts") -> H5adContents:
             genes_because=because,
             observation_fields=obs.fields,
             gene_fields=var.fields,
-            follows_cellxgene=schema,
+            follows_cellxgene=frames.follows_schema(obs),
         )
 
 
@@ -203,7 +209,7 @@ def read_obsm(path: Path, key: str) -> tuple[tuple[str, ...], NDArray[np.float32
         refuse_foreign(file)
         ids = _observation_ids(_table(file, "obs"), None)
         item = child(as_group(at_path(file, "obsm")), key)
-        if is_group(item):
+        if isinstance(item, h5py.Group):
             raise SourceError(f"{path.name}: obsm/{key} is not a dense array; write it as one")
         dataset = as_dataset(item)
         if dataset.ndim != 2 or dataset.shape[0] != len(ids) or dataset.dtype.kind not in "iuf":
@@ -235,17 +241,14 @@ def gene_field(var: AnnotationTable) -> tuple[str, str]:
 def refuse_transposed(what: str, ids: Sequence[str], genes: Sequence[str]) -> None:
     """Refuse a file whose observations have the names of genes, and whose genes have not."""
     of_rows, of_columns = (
-        _share_of_ids(pl.Series(list(names), dtype=pl.String)) for names in (ids, genes)
+        _share_of_ids(pl.Series(names, dtype=pl.String)) for names in (ids, genes)
     )
-    if of_rows > 0.5 > of_columns and not _are_symbols(genes):
+    are_symbols = sum(map(gene_like, genes)) > _FAMILIES * len(genes)
+    if of_rows > 0.5 > of_columns and not are_symbols:
         raise SourceError(
             f"{what}: {of_rows:.0%} of the observations are named like genes: it is transposed. "
             "Write `adata.T` to a new file"
         )
-
-
-def _are_symbols(names: Sequence[str]) -> bool:
-    return sum(map(gene_like, names)) > _FAMILIES * len(names)
 
 
 def _share_of_ids(names: pl.Series) -> float:
@@ -261,13 +264,7 @@ def _share_in_field(var: AnnotationTable, field: str) -> float:
 
 def _table(file: h5py.File, path: str) -> AnnotationTable:
     uns = child(file, "uns") if "uns" in file else None
-    return AnnotationTable(at_path(file, path), uns if uns is not None and is_group(uns) else None)
-
-
-def _chosen_matrix(file: h5py.File, requested: str | None, unit: str, schema: bool) -> str:
-    if requested is not None:
-        return requested
-    return "raw" if schema and unit == "counts" and "raw" in matrices(file) else "X"
+    return AnnotationTable(at_path(file, path), uns if isinstance(uns, h5py.Group) else None)
 
 
 def _observation_ids(obs: AnnotationTable, field: str | None) -> list[str]:
@@ -306,13 +303,10 @@ def _observations(obs: AnnotationTable, ids: list[str], options: H5adOptions) ->
                 "another group, or take them out"
             )
         groups = of_group.to_list()
-    labels: dict[str, Sequence[str | None] | str | None] = {}
-    labels.update(options.constants.items())
-    for label in LABELS:
-        if label in options.labels:
-            published = obs.texts(options.labels[label])
-            unknown = published.is_in(list(options.missing))
-            labels[label] = pl.select(pl.when(~unknown).then(published)).to_series().to_list()
+    labels: dict[str, Sequence[str | None] | str | None] = dict(options.constants.items())
+    for label, field in options.labels.items():
+        missing = dict.fromkeys(options.missing)
+        labels[label] = obs.texts(field).replace(missing).to_list()
     for name, values in (("group", groups), *labels.items()):
         if isinstance(values, list) and len(values) != len(ids):
             raise SourceError(f"{obs.where}: {len(values)} values of {name} for {len(ids)} ids")

@@ -1,43 +1,34 @@
 """The expression matrices of an h5ad: which there are, whether one is what it is declared to be.
 
 Sparse by observations or by genes, or dense; in `X`, `raw` or a layer. Reading rows is in
-`rows` and `transposed`.
+`rows` and `sparse`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Literal
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from genept.common import SourceError
+from genept.datasources.readers.assembly import selected_genes
 from genept.datasources.readers.hdf5.file import (
     as_dataset,
     as_group,
     at_path,
     child,
     file_name,
-    is_group,
     open_hdf5,
 )
 from genept.datasources.readers.hdf5.rows import DenseRows, SparseRows, dense_step
-from genept.datasources.readers.hdf5.sparse import refuse_offsets, sparse_parts
-from genept.datasources.readers.hdf5.transposed import turned_over
+from genept.datasources.readers.hdf5.sparse import rows_of_columns, sparse_parts
 from genept.datasources.readers.parsed import ExpressionRows
 
-if TYPE_CHECKING:
-    import h5py
-
 Layout = Literal["csr", "csc", "dense"]
-_SPARSE: Final[dict[str, Layout]] = {
-    "csr_matrix": "csr",
-    "csc_matrix": "csc",
-    "csr": "csr",
-    "csc": "csc",
-}
 
 
 @dataclass(frozen=True)
@@ -64,13 +55,7 @@ class Matrix:
     others: tuple[str, ...]
 
     def refuse_fractions(self, path: Path, expression: ExpressionRows) -> None:
-        """Look at the first rows and refuse them, with what to do, if they are no counts.
-
-        Raises
-        ------
-        SourceError
-            A value is negative or broken.
-        """
+        """Look at the first rows and refuse them, with what to do, if they are no counts."""
         for block in expression.blocks(0, 64):
             odd = block.data[(block.data < 0) | (block.data != np.floor(block.data))]
             if odd.size and np.isfinite(odd[0]):
@@ -92,20 +77,14 @@ def matrices(file: h5py.File) -> dict[str, str]:
     layouts = {}
     for name, path, _ in _locations(file):
         item = at_path(file, path)
-        values = child(item, "data") if is_group(item) and "data" in item else item
-        kind = "" if is_group(values) else f", {as_dataset(values).dtype}"
+        values = child(item, "data") if isinstance(item, h5py.Group) and "data" in item else item
+        kind = "" if isinstance(values, h5py.Group) else f", {as_dataset(values).dtype}"
         layouts[name] = f"{_declared_layout(item) or 'unknown'}{kind}"
     return layouts
 
 
 def find_matrix(file: h5py.File, name: str) -> Matrix:
-    """The matrix that the option `matrix` names.
-
-    Raises
-    ------
-    SourceError
-        The file has none, or what it has is not what it declares; says what there is.
-    """
+    """The matrix that the option `matrix` names, if it is what it is declared to be."""
     locations = {known: (path, var) for known, path, var in _locations(file)}
     if name not in locations:
         raise SourceError(
@@ -114,14 +93,14 @@ def find_matrix(file: h5py.File, name: str) -> Matrix:
             "to one of these, or get the file with it"
         )
     path, var = locations[name]
-    item = at_path(file, path)
+    item, where = at_path(file, path), f"{file_name(file)}: {path}"
     declared = item.attrs.get("shape", item.attrs.get("h5sparse_shape"))
     return Matrix(
         name=name,
         path=path,
         var=var,
-        layout=_layout(item, f"{file_name(file)}: {path}"),
-        declared=None if declared is None else _two(declared, f"{file_name(file)}: {path}"),
+        layout=_layout(item, where),
+        declared=None if declared is None else _two(declared, where),
         others=tuple(other for other in locations if other != name),
     )
 
@@ -140,57 +119,49 @@ def expression_rows(
 
     Only the genes of `keep` become columns. A matrix that is stored by genes is turned over on
     disk, in `folder`, once, here.
-
-    Raises
-    ------
-    SourceError
-        Its shape or offsets are others, or its chunks do not let rows be read in memory.
     """
+    where = f"{path.name}: {matrix.path}"
     with open_hdf5(path) as file:
         item = at_path(file, matrix.path)
-        where = f"{path.name}: {matrix.path}"
+        declared = item.shape if matrix.layout == "dense" else matrix.declared or shape
+        _refuse_shape(where, declared, shape)
         if matrix.layout == "dense":
-            dataset = as_dataset(item)
-            _refuse_shape(where, (dataset.shape[0], dataset.shape[1]), shape)
-            dense_step(dataset)
-        else:
-            _refuse_shape(where, matrix.declared or shape, shape)
-            parts = sparse_parts(as_group(item))
-            chunk = parts.chunk
-            major, minor = shape if matrix.layout == "csr" else shape[::-1]
-            refuse_offsets(parts, major, minor, where)
-    columns = None if keep.all() else tuple(np.where(keep, np.cumsum(keep) - 1, -1).tolist())
-    kept = (shape[0], int(keep.sum()))
-    if matrix.layout == "dense":
-        return DenseRows(path, matrix.path, kept, columns)
-    if matrix.layout == "csr":
-        return SparseRows(path, matrix.path, kept, shape[1], columns, chunk=chunk)
-    return turned_over(path, matrix.path, shape, columns, folder=folder, chunk=chunk)
+            dense_step(as_dataset(item))
+            return selected_genes(DenseRows(path, matrix.path, shape), np.flatnonzero(keep))
+        parts = sparse_parts(as_group(item))
+        parts.refuse_offsets(*(shape if matrix.layout == "csr" else shape[::-1]))
+        chunk = parts.chunk
+    rows: ExpressionRows = (
+        SparseRows(path, matrix.path, shape, chunk=chunk)
+        if matrix.layout == "csr"
+        else rows_of_columns(path, matrix.path, shape, folder=folder, chunk=chunk)
+    )
+    return selected_genes(rows, np.flatnonzero(keep))
 
 
 def _locations(file: h5py.File) -> list[tuple[str, str, str]]:
     """Name, path and table of columns of each matrix; before 0.7, raw was ``raw.X``."""
     locations = [("X", "X", "var")] if "X" in file else []
-    if "raw" in file and is_group(raw := child(file, "raw")) and "X" in raw:
+    if "raw" in file and isinstance(raw := child(file, "raw"), h5py.Group) and "X" in raw:
         locations.append(("raw", "raw/X", "raw/var"))
     elif "raw.X" in file:
         locations.append(("raw", "raw.X", "raw.var"))
-    if "layers" in file and is_group(layers := child(file, "layers")):
+    if "layers" in file and isinstance(layers := child(file, "layers"), h5py.Group):
         locations += [(f"layers/{name}", f"layers/{name}", "var") for name in layers]
     return locations
 
 
 def _layout(item: h5py.Group | h5py.Dataset, where: str) -> Layout:
-    layout = _declared_layout(item)
+    layout, is_group = _declared_layout(item), isinstance(item, h5py.Group)
     if layout is None:
         raise SourceError(
             f"{where} is declared as {_encoding(item) or 'nothing'!r}; expected csr_matrix, "
             "csc_matrix or array: write it anew as scipy.sparse.csr_matrix"
         )
-    if is_group(item) != (layout != "dense"):
-        stored = "a group of arrays" if is_group(item) else "one array"
+    if is_group != (layout != "dense"):
         raise SourceError(
-            f"{where} is declared as {_encoding(item)!r}, but is {stored}; write it anew as "
+            f"{where} is declared as {_encoding(item)!r}, but is "
+            f"{'a group of arrays' if is_group else 'one array'}; write it anew as "
             "scipy.sparse.csr_matrix"
         )
     if layout == "dense":
@@ -204,11 +175,16 @@ def _layout(item: h5py.Group | h5py.Dataset, where: str) -> Layout:
 
 
 def _declared_layout(item: h5py.Group | h5py.Dataset) -> Layout | None:
-    encoding = _encoding(item)
-    if encoding in _SPARSE:
-        return _SPARSE[encoding]
-    # Before 0.7 a dense matrix declared nothing.
-    return "dense" if encoding == "array" or (not encoding and not is_group(item)) else None
+    match _encoding(item):
+        case "csr_matrix" | "csr":
+            return "csr"
+        case "csc_matrix" | "csc":
+            return "csc"
+        case "array":
+            return "dense"
+        case "" if isinstance(item, h5py.Dataset):  # before 0.7
+            return "dense"
+    return None
 
 
 def _encoding(item: h5py.Group | h5py.Dataset) -> str:

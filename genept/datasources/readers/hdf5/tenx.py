@@ -7,26 +7,27 @@ Version 3 keeps all features in one group `matrix`, version 2 one group a genome
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import h5py
 import numpy as np
 import polars as pl
 
 from genept.common import SourceError
 from genept.datasources.catalog import Collection, TenxH5Options
 from genept.datasources.download import Archives
+from genept.datasources.readers.assembly import selected_genes
 from genept.datasources.readers.hdf5.file import (
     as_dataset,
     as_group,
     child,
-    is_group,
     open_hdf5,
     read_whole,
     refuse_foreign,
 )
 from genept.datasources.readers.hdf5.frames import AnnotationTable
 from genept.datasources.readers.hdf5.rows import SparseRows
-from genept.datasources.readers.hdf5.sparse import refuse_offsets, sparse_parts
+from genept.datasources.readers.hdf5.sparse import sparse_parts
 from genept.datasources.readers.parsed import (
     ParsedCollection,
     Quarantined,
@@ -34,9 +35,6 @@ from genept.datasources.readers.parsed import (
     observation_frame,
     refuse_repeats,
 )
-
-if TYPE_CHECKING:
-    import h5py
 
 _GENES: Final = "Gene Expression"
 _VERSION_2: Final = {"data", "indices", "indptr", "shape", "barcodes", "genes", "gene_names"}
@@ -86,7 +84,7 @@ def read_tenx_h5(path: Path, options: TenxH5Options) -> ParsedCollection:
     keep = ((features["type"] == _GENES) & (features["genome"] == genome)).to_numpy()
     genes = features.filter(pl.Series(keep))
     lookup = [name.removeprefix(f"{genome}_") for name in genes[options.genes]]
-    columns = None if keep.all() else tuple(np.where(keep, np.cumsum(keep) - 1, -1).tolist())
+    cells = SparseRows(path, name, (len(barcodes), features.height), sort=True, chunk=chunk)
     groups = [barcode.rpartition("-")[2] if "-" in barcode else "1" for barcode in barcodes]
     return ParsedCollection(
         input_genes=tuple(genes["input"]),
@@ -97,15 +95,7 @@ def read_tenx_h5(path: Path, options: TenxH5Options) -> ParsedCollection:
             groups if options.group == "library" else barcodes,
             {str(label): value for label, value in options.constants.items()},
         ),
-        expression=SparseRows(
-            path,
-            name,
-            (len(barcodes), genes.height),
-            features.height,
-            columns,
-            sort=True,
-            chunk=chunk,
-        ),
+        expression=selected_genes(cells, np.flatnonzero(keep)),
         responses=None,
         quarantined=tuple(_left_out(features.filter(pl.Series(~keep)))),
     )
@@ -116,18 +106,18 @@ def _group(file: h5py.File, genome: str | None) -> h5py.Group:
     what = Path(file.filename).name
     if "matrix" in file:
         return as_group(child(file, "matrix"))
-    groups = [child(file, name) for name in file]
-    genomes = {
-        item.name.lstrip("/"): as_group(item)
-        for item in groups
-        if is_group(item) and set(item) >= _VERSION_2
-    }
+    members = {name: child(file, name) for name in file}
+    genomes = [
+        name
+        for name, item in members.items()
+        if isinstance(item, h5py.Group) and set(item) >= _VERSION_2
+    ]
     if not genomes:
         raise SourceError(
             f"{what}: has neither the group `matrix` of Cell Ranger 3 nor a genome's of 2; found "
             f"{sorted(file)[:12]}"
         )
-    return genomes[_single_genome(what, sorted(genomes), genome)]
+    return as_group(members[_single_genome(what, sorted(genomes), genome)])
 
 
 def _features(group: h5py.Group) -> pl.DataFrame:
@@ -153,14 +143,14 @@ def _features(group: h5py.Group) -> pl.DataFrame:
 
 def _refuse_matrix(group: h5py.Group, n_features: int, n_barcodes: int, where: str) -> int:
     """Check shape and offsets; the bytes of the largest chunk."""
-    shape = tuple(int(size) for size in read_whole(as_dataset(child(group, "shape"))).reshape(-1))
+    shape = tuple(read_whole(as_dataset(child(group, "shape"))).reshape(-1).tolist())
     if shape != (n_features, n_barcodes):
         raise SourceError(
             f"{where} says its shape is {shape}, but there are {n_features} features and "
             f"{n_barcodes} barcodes"
         )
     parts = sparse_parts(group)
-    refuse_offsets(parts, n_barcodes, n_features, where)
+    parts.refuse_offsets(n_barcodes, n_features)
     return parts.chunk
 
 

@@ -30,7 +30,8 @@ from sources_layouts import collection_entry
 from genept.common.errors import SourceError
 from genept.datasources.catalog.format_options import H5adOptions
 from genept.datasources.parsers import parse_collection
-from genept.datasources.readers.hdf5 import rows, transposed
+from genept.datasources.readers import spool
+from genept.datasources.readers.hdf5 import rows, sparse
 from genept.datasources.readers.hdf5.h5ad import describe_h5ad, read_h5ad, read_obsm
 from genept.datasources.readers.parsed import ExpressionRows, ParsedCollection
 
@@ -57,10 +58,12 @@ def whole(expression: ExpressionRows, start: int = 0, stop: int | None = None) -
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that files of some rows are read in many blocks, offsets and buckets."""
-    for module in (rows, transposed):
+    for module in (rows, sparse, spool):
         monkeypatch.setattr(module, "BLOCK_VALUES", 13)
+    monkeypatch.setattr(spool, "BUCKET_VALUES", 13)
     monkeypatch.setattr(rows, "RUN_VALUES", 13)
-    monkeypatch.setattr(rows, "OFFSETS", 5)
+    for module in (rows, sparse):
+        monkeypatch.setattr(module, "OFFSETS", 5)
 
 
 LAYOUTS: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
@@ -143,12 +146,12 @@ def test_rows_can_be_sent_to_another_process(tmp_path, layout) -> None:
 
 def test_what_was_turned_over_goes_with_the_object(tmp_path) -> None:
     parsed = read(write_h5ad(tmp_path / "a.h5ad", COUNTS.tocsc()))
-    scratch = parsed.expression.scratch  # type: ignore[attr-defined]
+    scratch = parsed.expression.folder  # type: ignore[attr-defined]
     sent = pickle.loads(pickle.dumps(parsed.expression))
     del sent
     assert scratch.exists(), "a copy does not own the file"
     del parsed
-    assert not scratch.parent.exists()
+    assert not scratch.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5ad"]
 
 
@@ -216,7 +219,7 @@ def test_a_matrix_that_is_not_what_it_declares(tmp_path, declared, stored, says)
 
 
 @pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
-def test_a_transposed_matrix_is_told(tmp_path, layout) -> None:
+def test_a_transposed_matrix_is_refused(tmp_path, layout) -> None:
     path = write_h5ad(tmp_path / "a.h5ad", LAYOUTS[layout]()[0])
     other = write_h5ad(tmp_path / "b.h5ad", sp.csr_matrix(COUNTS.T))
     with h5py.File(path, "a") as file, h5py.File(other) as turned:
@@ -227,7 +230,7 @@ def test_a_transposed_matrix_is_told(tmp_path, layout) -> None:
         read(path)
 
 
-def test_observations_that_are_named_like_genes_are_told(tmp_path) -> None:
+def test_observations_that_are_named_like_genes_are_refused(tmp_path) -> None:
     obs = pd.DataFrame(index=ensembl(23))
     path = write_h5ad(tmp_path / "a.h5ad", COUNTS, obs=obs)
     with pytest.raises(SourceError, match="100% of the observations are named like genes"):
@@ -294,7 +297,7 @@ def test_disorder_across_windows_is_found(tmp_path, monkeypatch) -> None:
     path = write_h5ad(tmp_path / "a.h5ad", column)
     with h5py.File(path, "a") as file:
         file["X/indices"][:] = [1, 3, 0, 2, 4, 5]
-    monkeypatch.setattr(transposed, "BLOCK_VALUES", 2)
+    monkeypatch.setattr(sparse, "BLOCK_VALUES", 2)
     with pytest.raises(SourceError, match="indices of number 0 are unsorted"):
         read(path)
 
@@ -307,7 +310,7 @@ def test_a_number_that_float32_would_round(tmp_path, layout, type_, value) -> No
     matrix.data[-1] = value
     matrix = matrix.toarray() if layout == "dense" else matrix.asformat(layout)
     path = write_h5ad(tmp_path / "a.h5ad", matrix)
-    with pytest.raises(SourceError, match=rf"X holds {value}.*float32 would round it"):
+    with pytest.raises(SourceError, match=rf"X holds {value:,}, beyond .*float32 would round it"):
         whole(read(path, unit="log2").expression)
 
 
@@ -332,7 +335,7 @@ def test_turning_over_needs_a_folder_to_write_in(tmp_path) -> None:
 
 def test_turning_over_needs_room(tmp_path, monkeypatch) -> None:
     path = write_h5ad(tmp_path / "a.h5ad", COUNTS.tocsc())
-    monkeypatch.setattr(transposed.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    monkeypatch.setattr(sparse.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(SourceError, match=r"takes [\d,]+ bytes in .*, and 10 are free"):
         read(path)
 

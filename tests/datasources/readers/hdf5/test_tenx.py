@@ -130,7 +130,7 @@ def test_names_may_repeat_ids_may_not_be_lost(tmp_path) -> None:
         ("no genes", r"no features of type 'Gene Expression', only \['Antibody Capture'\]"),
         ("repeated", r"matrix: the indices of number \d+ are unsorted or repeated"),
         ("range", r"holds the index 77, but only 0 to 10 exist"),
-        ("large", r"holds 16777217, beyond"),
+        ("large", r"holds 16,777,217, beyond"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, how, says) -> None:
