@@ -37,8 +37,7 @@ from genept.common import SourceError, Workers, console, progress_bar
 from genept.datasources import parse_collection
 from genept.datasources.catalog import Collection
 from genept.datasources.download import Archives
-from genept.datasources.readers import ParsedCollection
-from genept.datasources.readers.text import discard_spool
+from genept.datasources.readers import ParsedCollection, discard_spool
 from genept.nomenclature import Reference
 from genept.storage import Lake, NewPart, Origin, Part
 

@@ -18,7 +18,7 @@ from genept.common.errors import SourceError, StoreError
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
-from genept.datasources.readers.text.matrix import spool_folder
+from genept.datasources.readers.spool import spool_folder
 from genept.nomenclature.mapping import Nomenclature
 from genept.storage.lake import Lake
 

@@ -94,10 +94,10 @@ REFUSED = [
         "id,ZNF12,RPL3\nA,1,NA\nB,2,NA\n", unit="log2", options={"missing": "impute_gene_mean"}),
     Bad(24, "above 2^24", r"row 'B', column 'RPL3' holds 16,777,217, beyond ±16,777,216",
         TABLE.replace("3,0", "16777217,0")),
-    Bad(24, "above 2^24 in parquet", r"x\.parquet: row 2, column 'RPL3': the count 16,777,217 is "
-        "above 16,777,216", parquet(id=["A", "B"], ZNF12=[1, 1], RPL3=[1, 16_777_217]),
+    Bad(24, "above 2^24 in parquet", r"x\.parquet: row 2, column 'RPL3' holds 16,777,217, "
+        "beyond ±16,777,216", parquet(id=["A", "B"], ZNF12=[1, 1], RPL3=[1, 16_777_217]),
         format="parquet", name="x.parquet"),
-    Bad(24, "above 2^24 in long parquet", "'value' holds the count 16,777,217, above 16,777,216",
+    Bad(24, "above 2^24 in long parquet", "'value' holds 16,777,217, beyond ±16,777,216",
         parquet(id=["A", "A"], gene=["ZNF12", "RPL3"], value=[1, 16_777_217]), format="parquet",
         name="x.parquet",
         options={"layout": "long", "observations": "id", "genes": "gene", "value": "value"}),

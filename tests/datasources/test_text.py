@@ -16,11 +16,11 @@ from sources_layouts import tarred, zipped
 
 from genept.common.errors import SourceError
 from genept.datasources.parsers import parse_collection
+from genept.datasources.readers import spool
 from genept.datasources.readers.orientation import gene_axis, gene_like, has_ensembl_form
 from genept.datasources.readers.parsed import ParsedCollection
-from genept.datasources.readers.text import matrix
+from genept.datasources.readers.spool import discard_spool
 from genept.datasources.readers.text import numbers as text_numbers
-from genept.datasources.readers.text.matrix import discard_spool
 
 
 def parse(
@@ -48,7 +48,7 @@ def test_both_ways_up_are_the_same_in_chunks_and_panels_of_any_size(
     with pytest.MonkeyPatch.context() as patch:
         if small:
             patch.setattr(text_numbers, "_CHUNK", 20)
-            patch.setattr(matrix, "PANEL_BYTES", 64)
+            patch.setattr(spool, "PANEL_BYTES", 64)
         for name, table in (("up", frame), ("over", list(zip(*frame, strict=True)))):
             folder = tmp_path_factory.mktemp(name)
             text = "\n".join("\t".join(row) for row in table)

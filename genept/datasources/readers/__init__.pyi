@@ -32,6 +32,7 @@ from .sandbox_child import Parent as Parent
 from .sandbox_watch import USUAL as USUAL
 from .sandbox_watch import Allowance as Allowance
 from .sandbox_watch import Limits as Limits
+from .spool import discard_spool as discard_spool
 from .values import checked_blocks as checked_blocks
 from .vector_tables import VectorTable as VectorTable
 from .vector_tables import limited_vectors as limited_vectors

@@ -6,11 +6,9 @@ matrix.mtx (genes × cells). In a folder, a zip, a tar, or each a source of its 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -20,11 +18,12 @@ from pyarrow import csv as arrow_csv
 
 from genept.common import SourceError, option, setting
 from genept.datasources.catalog import Collection, TenxMtxOptions
-from genept.datasources.download import Archives, member_names, open_text
+from genept.datasources.download import Archives, member_names
 from genept.datasources.readers.assembly import Matrix, assembled
 from genept.datasources.readers.parsed import ParsedCollection, Quarantined
-from genept.datasources.readers.spool import Buckets, Spool, made_once, write_panel
-from genept.datasources.readers.text import Lines, spool_folder, spool_key
+from genept.datasources.readers.spool import Buckets, Spool, spooled, write_panel
+from genept.datasources.readers.text import Lines, decoded, open_lines
+from genept.datasources.readers.values import MAX_EXACT
 
 _EXPRESSION: Final = "Gene Expression"
 _CHUNK: Final = 1 << 23
@@ -35,14 +34,8 @@ _NAMES: Final = {
 }
 
 
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    member: str | None
-
-    @property
-    def what(self) -> str:
-        return f"{self.path.name}, {self.member}" if self.member else self.path.name
+File = tuple[Path, str | None]
+"""A local file, and the name of the file in it, of an archive."""
 
 
 def parse_matrix_market(archives: Archives, collection: Collection) -> ParsedCollection:
@@ -72,18 +65,17 @@ def parse_matrix_market(archives: Archives, collection: Collection) -> ParsedCol
     barcodes = [row[0] for row in _table(files["barcodes"])]
     is_gene = np.array([len(row) < 3 or row[2] == _EXPRESSION for row in features], bool)
     if not is_gene.any():
-        raise SourceError(f"{files['features'].what}: no feature is {_EXPRESSION!r}")
-    matrix = files["matrix"]
+        raise SourceError(f"{files['features'][0].name}: no feature is {_EXPRESSION!r}")
     shape = (len(barcodes), len(features))
 
     def make(folder: Path) -> None:
-        with open_text(matrix.path, matrix.member, matrix.what) as stream:
-            n = _header(Lines(stream, matrix.what), shape)
+        with open_lines(*files["matrix"]) as lines:
+            n = _header(lines, shape)
             buckets = Buckets(folder, (shape[0], int(is_gene.sum())), n)
-            _sort(stream, n, shape, is_gene, buckets, matrix.what, collection.unit == "counts")
-        write_panel(folder, 0, buckets.blocks(matrix.what))
+            _sort(lines, n, shape, is_gene, buckets, collection.unit == "counts")
+            write_panel(folder, 0, buckets.blocks(lines.what))
 
-    folder = made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
+    folder = spooled(archives, collection, make)
     genes = [row for row, is_expression in zip(features, is_gene, strict=True) if is_expression]
     spool = Spool(folder, (shape[0], len(genes)), (len(genes),))
     column = {None: 0, "id": 0, "name": 1}.get(options.genes)
@@ -101,15 +93,13 @@ def parse_matrix_market(archives: Archives, collection: Collection) -> ParsedCol
     return assembled(archives, collection, options, named)
 
 
-def _files(archives: Archives, collection: Collection, options: TenxMtxOptions) -> dict[str, _File]:
+def _files(archives: Archives, collection: Collection, options: TenxMtxOptions) -> dict[str, File]:
     if options.separate:
-        return {
-            role: _File(archives.fetch(source_id), None)
-            for role, source_id in zip(_NAMES, collection.sources[:3], strict=True)
-        }
+        sources = zip(_NAMES, collection.sources[:3], strict=True)
+        return {role: (archives.fetch(source_id), None) for role, source_id in sources}
     path = archives.fetch(collection.sources[0])
     names = [PurePosixPath(name) for name in member_names(path, path.name)]
-    files = {}
+    files: dict[str, File] = {}
     for role, accepted in _NAMES.items():
         matching = [str(name) for name in names if _is_accepted(name, accepted, options.member)]
         if len(matching) != 1:
@@ -119,7 +109,7 @@ def _files(archives: Archives, collection: Collection, options: TenxMtxOptions) 
                 "name the folder (or what their names begin with), such as "
                 f"{option('member', 'filtered/')}"
             )
-        files[role] = _File(path, matching[0])
+        files[role] = path, matching[0]
     return files
 
 
@@ -132,20 +122,14 @@ def _is_accepted(name: PurePosixPath, accepted: tuple[str, ...], member: str | N
     return any(name.name == it or name.name.endswith(f"_{it}") for it in accepted)
 
 
-def _table(file: _File) -> list[list[str]]:
+def _table(file: File) -> list[list[str]]:
     """Rows of one of the tables of names, which have no header."""
-    rows = []
-    with open_text(file.path, file.member, file.what) as stream:
-        lines = Lines(stream, file.what)
-        for line in lines:
-            try:
-                rows.append(line.decode("utf-8").split("\t"))
-            except UnicodeDecodeError as error:
-                raise SourceError(f"{file.what}: line {lines.number} is not UTF-8") from error
+    with open_lines(*file) as lines:
+        rows = [decoded(line, lines.what, lines.number).split("\t") for line in lines]
     if len({len(row) for row in rows}) > 1:
-        raise SourceError(f"{file.what}: its rows have different numbers of fields")
+        raise SourceError(f"{lines.what}: its rows have different numbers of fields")
     if any(not row[0] for row in rows):
-        raise SourceError(f"{file.what}: a row has no name")
+        raise SourceError(f"{lines.what}: a row has no name")
     return rows
 
 
@@ -184,26 +168,24 @@ def _header(lines: Lines, shape: tuple[int, int]) -> int:
 
 
 def _sort(
-    stream: io.BufferedReader,
+    lines: Lines,
     n: int,
     shape: tuple[int, int],
     is_gene: NDArray[np.bool_],
     buckets: Buckets,
-    what: str,
     is_counts: bool,
 ) -> None:
-    position = np.cumsum(is_gene) - 1
-    seen = 0
-    for features, barcodes, values in _triplets(stream, what):
-        seen += len(values)
+    position, seen, what = np.cumsum(is_gene) - 1, 0, lines.what
+    for features, barcodes, values in _triplets(lines):
         for name, index, size in (("feature", features, shape[1]), ("barcode", barcodes, shape[0])):
             outside = (index < 1) | (index > size)
             if outside.any():
+                at = int(outside.argmax())
                 raise SourceError(
-                    f"{what}: value {seen - len(values) + int(outside.argmax()) + 1} is of {name} "
-                    f"{index[outside.argmax()]}, but there are {size}"
+                    f"{what}: value {seen + at + 1} is of {name} {index[at]}, but there are {size}"
                 )
         _refuse_values(values, is_counts, what)
+        seen += len(values)
         if seen > n:  # before they are sorted, which takes space for as many as are declared
             raise SourceError(f"{what}: declares {n:,} values, but has more: is it damaged?")
         gene = is_gene[features - 1]
@@ -217,46 +199,38 @@ def _sort(
 def _refuse_values(values: NDArray[np.float64], is_counts: bool, what: str) -> None:
     if not np.isfinite(values).all():
         raise SourceError(f"{what}: holds NaN or infinite values")
-    odd = (values != np.floor(values)) | (values < 0) | (values > 2**24) if is_counts else None
-    if odd is not None and odd.any():
-        raise SourceError(
-            f"{what}: holds {values[odd][0]:g}, which is no count (whole, from 0 to 2^24): is it "
-            f"normalised? Then state its unit, such as {setting('unit', 'log1p')}"
-        )
+    if is_counts:
+        odd = (values != np.floor(values)) | (values < 0) | (values > MAX_EXACT)
+        if odd.any():
+            raise SourceError(
+                f"{what}: holds {values[odd][0]:g}, which is no count (whole, from 0 to 2^24): is "
+                f"it normalised? Then state its unit, such as {setting('unit', 'log1p')}"
+            )
 
 
-Triplets = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+def _triplets(lines: Lines) -> Iterator[tuple[NDArray[Any], ...]]:
+    """The values of the body, some megabytes at a time: feature, barcode (from 1), value.
 
-
-def _triplets(stream: io.BufferedReader, what: str) -> Iterator[Triplets]:
-    """The values of the body, some megabytes at a time: feature, barcode (from 1), value."""
-    rest = b""
-    while True:
-        data = stream.read(_CHUNK)
-        text, _, rest_next = (rest + data).rpartition(b"\n") if data else (rest, b"", b"")
-        rest = rest_next
-        if text.strip():
-            yield _three(text + b"\n", what)
-        if not data:
-            return
-
-
-def _three(text: bytes, what: str) -> Triplets:
-    names = ("feature", "barcode", "value")
-    types = dict(zip(names, (pa.int64(), pa.int64(), pa.float64()), strict=True))
+    `scipy.io.mmread` has them all in memory at once, three columns of 8 bytes.
+    """
+    if not lines.stream.peek(1):
+        return
+    types = {"feature": pa.int64(), "barcode": pa.int64(), "value": pa.float64()}
     try:
-        table = arrow_csv.read_csv(
-            pa.py_buffer(text),
-            read_options=arrow_csv.ReadOptions(column_names=list(names), use_threads=False),
+        with arrow_csv.open_csv(
+            lines.stream,
+            read_options=arrow_csv.ReadOptions(
+                column_names=list(types), block_size=_CHUNK, use_threads=False
+            ),
             parse_options=arrow_csv.ParseOptions(delimiter=" ", quote_char=False),
             convert_options=arrow_csv.ConvertOptions(column_types=types, null_values=[]),
-        )
+        ) as batches:
+            for batch in batches:
+                yield tuple(column.to_numpy() for column in batch.columns)
     except pa.ArrowInvalid as error:
-        raise SourceError(f"{what}: has a line that is not 'feature barcode value': {error}") from (
-            error
-        )
-    features, barcodes, values = (table[name].to_numpy() for name in names)
-    return features, barcodes, values
+        raise SourceError(
+            f"{lines.what}: has a line that is not 'feature barcode value': {error}"
+        ) from error
 
 
 def _split_out(features: list[list[str]]) -> tuple[Quarantined, ...]:

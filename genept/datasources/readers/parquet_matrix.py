@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from scipy.sparse import csr_matrix
 
 from genept.common import SourceError, listed, option
@@ -27,9 +28,12 @@ from genept.datasources.readers.parquet_tables import (
     read_schema,
 )
 from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, ParsedCollection, Quarantined
-from genept.datasources.readers.spool import Spool, made_once, write_panel
-from genept.datasources.readers.text import NUMBER, PANEL_BYTES, spool_folder, spool_key
-from genept.datasources.readers.values import MAX_EXACT
+from genept.datasources.readers.spool import PANEL_BYTES, Spool, spooled, write_turned
+from genept.datasources.readers.text import NUMBER
+from genept.datasources.readers.values import refuse_rounded
+
+_KEPT: Final = TypeAdapter(tuple[tuple[int, ...], dict[int, OddGene]])
+"""Widths of the panels, and the genes that are kept out, of a table of genes in rows."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +53,18 @@ class WideRows:
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
         """Rows `start` to `stop`; only the row groups that hold them are read."""
         stop = self.n_rows if stop is None else min(stop, self.n_rows)
-        first = 0
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
-            for group in range(file.num_row_groups):
-                last = first + file.metadata.row_group(group).num_rows
-                if first < stop and last > start:
-                    at = first
-                    for batch in file.iter_batches(
-                        BLOCK_ROWS, row_groups=[group], columns=list(self.genes), use_threads=False
-                    ):
-                        low, high = max(start - at, 0), min(stop - at, batch.num_rows)
-                        if high > low:
-                            yield self._block(batch.slice(low, high - low), at + low)
-                        at += batch.num_rows
-                first = last
+            sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
+            ends = np.cumsum(sizes)
+            groups = [at for at, end in enumerate(ends) if end > start and end - sizes[at] < stop]
+            first = int(ends[groups[0]]) - sizes[groups[0]] if groups else 0
+            for batch in file.iter_batches(
+                BLOCK_ROWS, row_groups=groups, columns=list(self.genes), use_threads=False
+            ):
+                low, high = max(start - first, 0), min(stop - first, batch.num_rows)
+                if high > low:
+                    yield self._block(batch.slice(low, high - low), first + low)
+                first += batch.num_rows
 
     def _block(self, batch: pa.RecordBatch, first: int) -> csr_matrix:
         values = np.empty((batch.num_rows, len(self.genes)), np.float32)
@@ -76,11 +78,12 @@ class WideRows:
                     "genes out and count them"
                 )
             exact = column.to_numpy(zero_copy_only=False)
-            if self.counts and (large := exact > MAX_EXACT).any():
-                row = int(large.argmax())
-                raise SourceError(
-                    f"{self.path.name}: row {first + row + 1}, column {name!r}: the count "
-                    f"{exact[row]:,.0f} is above {MAX_EXACT:,}: float32 would round it"
+            if self.counts:
+                refuse_rounded(
+                    exact,
+                    lambda row, name=name: (
+                        f"{self.path.name}: row {first + row + 1}, column {name!r}"
+                    ),
                 )
             values[:, at] = exact
         return csr_matrix(values)
@@ -226,24 +229,27 @@ def _turned(
     at_once = max(1, PANEL_BYTES // (4 * max(len(ids), 1)))
 
     def make(folder: Path) -> None:
-        widths: list[int] = []
         odd: dict[int, OddGene] = {}
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            for batch in file.iter_batches(at_once, columns=list(ids), use_threads=False):
-                columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in ids]
-                values = np.column_stack(columns).astype(np.float64)
-                first = sum(widths)
-                odd |= _odd_rows(values, genes, first, ids, collection.unit, options, path.name)
-                values[~np.isfinite(values)] = 0
-                write_panel(folder, len(widths), [csr_matrix(values.T.astype(np.float32))])
-                widths.append(len(values))
-        kept = {"widths": widths, "odd": [[gene, asdict(item)] for gene, item in odd.items()]}
-        (folder / "turned.json").write_text(json.dumps(kept), "utf-8")
 
-    folder = made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
-    kept = json.loads((folder / "turned.json").read_text("utf-8"))
-    spool = Spool(folder, (len(ids), len(genes)), tuple(kept["widths"]))
-    odd = {gene: OddGene(**item) for gene, item in kept["odd"]}
+        def parts() -> Iterator[NDArray[np.float32]]:
+            first = 0
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                for batch in file.iter_batches(at_once, columns=list(ids), use_threads=False):
+                    columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in ids]
+                    values = np.column_stack(columns).astype(np.float64)
+                    odd.update(
+                        _odd_rows(values, genes, first, ids, collection.unit, options, path.name)
+                    )
+                    values[~np.isfinite(values)] = 0
+                    yield values.astype(np.float32)
+                    first += len(values)
+
+        kept = _KEPT.dump_json((write_turned(folder, parts()), odd))
+        (folder / "turned.json").write_bytes(kept)
+
+    folder = spooled(archives, collection, make)
+    widths, odd = _KEPT.validate_json((folder / "turned.json").read_bytes())
+    spool = Spool(folder, (len(ids), len(genes)), widths)
     ignored = _ignored(schema, options, path.name)
     return Matrix(spool, genes, ids, pl.DataFrame(), spool.stored(), odd=odd, quarantined=ignored)
 
@@ -258,23 +264,22 @@ def _odd_rows(
     what: str,
 ) -> dict[int, OddGene]:
     """Genes (rows) with values that are no numbers, by position; refused unless they are kept."""
-    if unit == "counts" and (large := values > MAX_EXACT).any():
-        row, column = np.argwhere(large)[0]
-        raise SourceError(
-            f"{what}: row {genes[first + row]!r}, column {ids[column]!r}: the count "
-            f"{values[row, column]:,.0f} is above {MAX_EXACT:,}: float32 would round it"
-        )
+
+    def place(row: int, column: int) -> str:
+        return f"{what}: row {genes[first + row]!r}, column {ids[column]!r}"
+
+    if unit == "counts":
+        refuse_rounded(values, place)
     wrong = ~np.isfinite(values)
     odd = {}
     for row in np.flatnonzero(wrong.any(axis=1)).tolist():
-        column = int(wrong[row].argmax())
-        place = f"row {genes[first + row]!r}, column {ids[column]!r}: the value is missing"
+        problem = f"{place(row, int(wrong[row].argmax()))}: the value is missing"
         if options.non_numeric == "refuse":
             raise SourceError(
-                f"{what}: {place} or not finite: complete it, or set "
+                f"{problem} or not finite: complete it, or set "
                 f"{option('non_numeric', 'quarantine')} to keep such genes out and count them"
             )
-        odd[first + row] = OddGene(int(wrong[row].sum()), place)
+        odd[first + row] = OddGene(int(wrong[row].sum()), problem.removeprefix(f"{what}: "))
     return odd
 
 

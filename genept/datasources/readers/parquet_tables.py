@@ -23,9 +23,8 @@ from genept.datasources.catalog import Collection, ParquetOptions
 from genept.datasources.download import MAX_RATIO, Archives, open_bytes
 from genept.datasources.readers.assembly import Matrix
 from genept.datasources.readers.observations import wanted_fields
-from genept.datasources.readers.spool import Buckets, Spool, made_once, write_panel
-from genept.datasources.readers.text import spool_folder, spool_key
-from genept.datasources.readers.values import MAX_EXACT
+from genept.datasources.readers.spool import Buckets, Spool, spooled, write_panel
+from genept.datasources.readers.values import refuse_rounded
 
 _FIELD_ROWS = 1 << 16
 
@@ -213,12 +212,9 @@ def long_matrix(
         for batch in _batches(path, (id_field, gene_field, options.value)):
             rows = _positions(batch[id_field], ids)
             columns = _positions(batch[gene_field], genes)
-            largest = batch[options.value].cast(pl.Float64).max()
-            if collection.unit == "counts" and isinstance(largest, float) and largest > MAX_EXACT:
-                raise SourceError(
-                    f"{path.name}: {options.value!r} holds the count {largest:,.0f}, above "
-                    f"{MAX_EXACT:,}: float32 would round it"
-                )
+            if collection.unit == "counts":
+                exact = batch[options.value].drop_nulls().to_numpy()
+                refuse_rounded(exact, lambda _: f"{path.name}: {options.value!r}")
             values = batch[options.value].cast(pl.Float32)
             if values.null_count() or not values.is_finite().all():
                 raise SourceError(
@@ -227,7 +223,7 @@ def long_matrix(
             buckets.add(rows, columns, values.to_numpy())
         write_panel(folder, 0, buckets.blocks(path.name))
 
-    folder = made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
+    folder = spooled(archives, collection, make)
     spool = Spool(folder, (len(ids), len(genes)), (len(genes),))
     return Matrix(spool, genes, ids, frame, spool.stored())
 

@@ -6,6 +6,8 @@ Sparse triplets in any order are sorted into rows on disk.
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +20,18 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
 from genept.common import SourceError
+from genept.datasources.catalog import Collection
+from genept.datasources.download import Archives
 from genept.datasources.readers.parsed import BLOCK_ROWS
 
 BLOCK_VALUES: Final = 1 << 22
 """Stored values a block, at most: 32 MiB of indices and values."""
+
+PANEL_BYTES: Final = 1 << 25
+"""Size of a panel of genes while it is turned, as float32."""
+
+_BEHAVIOUR: Final = 3
+"""Raised when what is kept on disk changes, so that nothing older is read."""
 
 _INDPTR, _INDICES, _DATA = "indptr", "indices", "data"
 
@@ -120,19 +130,63 @@ def write_panel(folder: Path, panel: int, blocks: Iterable[csr_matrix]) -> int:
     return rows
 
 
+def write_turned(folder: Path, parts: Iterable[NDArray[np.float32]]) -> tuple[int, ...]:
+    """Turn over rows of genes, as many as fit at once, into panels; return their widths."""
+    widths: list[int] = []
+    waiting: list[NDArray[np.float32]] = []
+
+    def flush() -> None:
+        panel = np.concatenate(waiting)
+        waiting.clear()
+        write_panel(folder, len(widths), [csr_matrix(panel.T)])
+        widths.append(len(panel))
+
+    for part in parts:
+        waiting.append(part)
+        if sum(each.nbytes for each in waiting) >= PANEL_BYTES:
+            flush()
+    if waiting:
+        flush()
+    return tuple(widths)
+
+
 def write_gene_means(folder: Path, means: NDArray[np.float32]) -> None:
     """Keep what a missing value of each gene is read as."""
     np.save(folder / _MEANS, means)
 
 
-def made_once(parent: Path, key: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder `key`, after `make` has filled it; whole or not at all.
+def spool_folder(archives: Archives, collection: Collection) -> Path:
+    """Where a parsed matrix is kept until its collection is ingested; a killed ingest finds it."""
+    return archives.folder / "spools" / collection.id
 
-    Raises
-    ------
-    SourceError
-        The disk is full.
+
+def discard_spool(archives: Archives, collection: Collection) -> None:
+    """Remove whatever was kept of one collection; it is parsed anew when it is needed again.
+
+    Parameters
+    ----------
+    archives, collection
+        The folder lies beside the sources, and has the collection's id as its name.
     """
+    shutil.rmtree(spool_folder(archives, collection), ignore_errors=True)
+
+
+def spooled(archives: Archives, collection: Collection, make: Callable[[Path], None]) -> Path:
+    """The folder that `make` has filled once for these sources, format, options and unit."""
+    settings = json.dumps([_BEHAVIOUR, collection.format, collection.unit, collection.options])
+    key = hashlib.sha256(settings.encode())
+    for source_id in collection.sources:
+        path = archives.fetch(source_id)
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                key.update(file.name.encode())
+                with file.open("rb") as stream:
+                    key.update(hashlib.file_digest(stream, "sha256").digest())
+    return made_once(spool_folder(archives, collection), key.hexdigest(), make)
+
+
+def made_once(parent: Path, key: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder `key`, after `make` has filled it; whole or not at all."""
     folder = parent / key
     if folder.is_dir():
         return folder

@@ -6,15 +6,13 @@ from .expression_tables import parse_table as parse_table
 from .expression_tables import parse_xena as parse_xena
 from .expression_tables import read_genes_in_rows as read_genes_in_rows
 from .lines import Lines as Lines
+from .lines import decoded as decoded
 from .lines import fields_of as fields_of
+from .lines import open_lines as open_lines
 from .lines import read_header as read_header
 from .lines import read_matrix as read_matrix
 from .lines import read_table as read_table
-from .matrix import PANEL_BYTES as PANEL_BYTES
 from .matrix import Head as Head
-from .matrix import discard_spool as discard_spool
-from .matrix import spool_folder as spool_folder
-from .matrix import spool_key as spool_key
 from .matrix import table_head as table_head
 from .numbers import MISSING as MISSING
 from .numbers import NUMBER as NUMBER

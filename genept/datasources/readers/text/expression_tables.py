@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from genept.common import SourceError, listed
 from genept.datasources.catalog import FORMATS, Collection, GctOptions, TableOptions, TextOptions
-from genept.datasources.download import Archives, open_text
+from genept.datasources.download import Archives
 from genept.datasources.readers.assembly import Matrix, assembled, split_gene_names
 from genept.datasources.readers.observations import wanted_fields
 from genept.datasources.readers.orientation import Axis, gene_axis, gene_like
 from genept.datasources.readers.parsed import ParsedCollection
-from genept.datasources.readers.text.lines import Lines, fields_of
+from genept.datasources.readers.text.lines import Lines, fields_of, open_lines
 from genept.datasources.readers.text.matrix import Head, TextMatrix, read_text_matrix, table_head
 from genept.datasources.readers.text.numbers import MISSING, Layout
 
@@ -117,9 +117,7 @@ def _axes(
 ) -> tuple[list[str], list[str], str]:
     """Some of the names of the rows, and all of the columns that are numbers."""
     path = archives.fetch(collection.sources[0])
-    what = f"{path.name}, {options.member}" if options.member else path.name
-    with open_text(path, options.member, what, encoding=options.encoding) as stream:
-        lines = Lines(stream, what, options.encoding)
+    with open_lines(path, options.member, options.encoding) as lines:
         layout = table_head(lines, options, _named(options)).layout
         names, size = [], 0
         for line in islice(lines, _PEEK_ROWS):
@@ -128,7 +126,7 @@ def _axes(
             size += len(line)
             if size > _PEEK_BYTES:
                 break
-    return names, list(layout.numbers), what
+    return names, list(layout.numbers), lines.what
 
 
 def _named(options: TextOptions) -> set[str]:

@@ -10,14 +10,17 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from genept.common import SourceError, listed, option
+from genept.datasources.download import open_text
 from genept.datasources.readers.parsed import refuse_repeats
 
 MAX_LINE: Final = 1 << 28
@@ -41,8 +44,9 @@ class Lines:
         Name of the file for messages.
     """
 
-    def __init__(self, stream: BinaryIO, what: str, encoding: str = "utf-8") -> None:
-        self.what, self.number, self.had_bom = what, 0, False
+    def __init__(self, stream: Any, what: str, encoding: str = "utf-8") -> None:
+        self.stream, self.what = stream, what
+        self.number, self.had_bom = 0, False
         self._lines = (
             _raw(stream, what) if encoding == "utf-8" else _recoded(stream, encoding, what)
         )
@@ -79,6 +83,27 @@ class Lines:
         return next(self)
 
 
+@contextmanager
+def open_lines(path: Path, member: str | None, encoding: str = "utf-8") -> Iterator[Lines]:
+    """The lines of a local file, unpacked, which messages name.
+
+    Parameters
+    ----------
+    path, member
+        Local file; name of the file in it, of an archive of several.
+    encoding
+        As declared.
+
+    Yields
+    ------
+    Lines
+        Usable as long as the context lasts.
+    """
+    what = f"{path.name}, {member}" if member else path.name
+    with open_text(path, member, what, encoding=encoding) as stream:
+        yield Lines(stream, what, encoding)
+
+
 def _raw(stream: BinaryIO, what: str) -> Iterator[bytes]:
     while line := stream.readline(MAX_LINE):
         if len(line) == MAX_LINE:
@@ -102,6 +127,18 @@ def _recoded(stream: BinaryIO, encoding: str, what: str) -> Iterator[bytes]:
 
 def decoded(field: bytes, what: str, line: int) -> str:
     """Return text of UTF-8.
+
+    Parameters
+    ----------
+    field
+        Bytes of a field or a line.
+    what, line
+        Name of the file and number of the line, for messages.
+
+    Returns
+    -------
+    str
+        The text.
 
     Raises
     ------

@@ -7,33 +7,32 @@ observations is decided in `genept.datasources.readers.assembly`.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from scipy.sparse import csr_matrix
 
 from genept.common import SourceError, listed
 from genept.datasources.catalog import Collection, TextOptions
-from genept.datasources.download import Archives, open_text
+from genept.datasources.download import Archives
 from genept.datasources.readers.orientation import Axis
 from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, Quarantined
-from genept.datasources.readers.spool import Spool, made_once, write_gene_means, write_panel
-from genept.datasources.readers.text.lines import Lines, read_header
-from genept.datasources.readers.text.numbers import Chunk, Layout, numeric_rows
+from genept.datasources.readers.spool import (
+    Spool,
+    spooled,
+    write_gene_means,
+    write_panel,
+    write_turned,
+)
+from genept.datasources.readers.text.lines import Lines, open_lines, read_header
+from genept.datasources.readers.text.numbers import Layout, numeric_rows
 from genept.datasources.readers.values import Values
-
-PANEL_BYTES: Final = 1 << 25
-"""Size of a panel of genes while it is turned, as float32."""
-_BEHAVIOUR: Final = 2
-"""Raised when what is kept on disk changes, so that nothing older is read."""
 
 
 @dataclass(frozen=True)
@@ -130,100 +129,36 @@ def read_text_matrix(
     SourceError
         The file is damaged, foreign or irregular; says where.
     """
-    path = archives.fetch(collection.sources[0])
-    what = f"{path.name}, {options.member}" if options.member else path.name
 
     def make(folder: Path) -> None:
-        with open_text(path, options.member, what, encoding=options.encoding) as stream:
-            lines = Lines(stream, what, options.encoding)
+        path = archives.fetch(collection.sources[0])
+        with open_lines(path, options.member, options.encoding) as lines:
             head = read_head(lines)
             keeps_odd = options.non_numeric == "quarantine"
             head = replace(head, layout=replace(head.layout, keeps_odd=keeps_odd))
-            values = Values(options, collection.unit, what, genes_in)
+            values = Values(options, collection.unit, lines.what, genes_in)
             if divisor is not None:
                 values.divisor = divisor(head.layout.numbers)
-            chunks = numeric_rows(_rows(lines, head), lines, head.layout)
-            if genes_in == "columns":
-                texts, shape, widths = _upright(folder, chunks, values, head)
-            else:
-                texts, shape, widths = _turned(folder, chunks, values, head)
+            texts, shape, widths = _written(folder, lines, head, values, genes_in)
             if head.n_rows is not None and len(texts) != head.n_rows:
                 raise SourceError(
-                    f"{what}: declares {head.n_rows} rows, but has {len(texts)}: was it cut short?"
+                    f"{lines.what}: declares {head.n_rows} rows, but has {len(texts)}: was it cut "
+                    "short?"
                 )
             remarks = [*head.remarks, *values.remarks(shape)]
             if lines.had_bom:
                 detail = "the byte-order mark before the first name was taken off"
-                remarks.append(Quarantined("file", what, "byte_order_mark", detail, action="fixed"))
+                remarks.append(
+                    Quarantined("file", lines.what, "byte_order_mark", detail, action="fixed")
+                )
         if (means := values.means()) is not None:
             write_gene_means(folder, means)
-        names = [head.layout.columns[at] for at in head.layout.texts]
-        contents = {
-            "names": names,
-            "columns": head.layout.numbers,
-            "shape": shape,
-            "widths": widths,
-            "imputed": means is not None,
-            "remarks": [asdict(remark) for remark in remarks],
-            "odd": [[gene, asdict(odd)] for gene, odd in values.odd.items()],
-        }
+        contents = _Contents(
+            head.layout.numbers, shape, widths, means is not None, tuple(remarks), values.odd
+        )
         _keep(folder, texts, head, contents)
 
-    return _kept(
-        made_once(spool_folder(archives, collection), spool_key(archives, collection), make)
-    )
-
-
-def spool_folder(archives: Archives, collection: Collection) -> Path:
-    """Where parsed text is kept until its collection is ingested; a killed ingest finds it.
-
-    Parameters
-    ----------
-    archives, collection
-        The folder lies beside the sources, and has the collection's id as its name.
-
-    Returns
-    -------
-    Path
-        Folder that need not exist.
-    """
-    return archives.folder / "spools" / collection.id
-
-
-def discard_spool(archives: Archives, collection: Collection) -> None:
-    """Remove whatever was kept of one collection; it is parsed anew when it is needed again.
-
-    Parameters
-    ----------
-    archives, collection
-        As of `spool_folder`.
-    """
-    shutil.rmtree(spool_folder(archives, collection), ignore_errors=True)
-
-
-def spool_key(archives: Archives, collection: Collection) -> str:
-    """Hash of everything that decides what is parsed.
-
-    Parameters
-    ----------
-    archives, collection
-        Bytes and names of the sources, format, options and unit are hashed.
-
-    Returns
-    -------
-    str
-        SHA-256, hexadecimal.
-    """
-    settings = json.dumps([_BEHAVIOUR, collection.format, collection.unit, collection.options])
-    key = hashlib.sha256(settings.encode())
-    for source_id in collection.sources:
-        path = archives.fetch(source_id)
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                key.update(file.name.encode())
-                with file.open("rb") as stream:
-                    key.update(hashlib.file_digest(stream, "sha256").digest())
-    return key.hexdigest()
+    return _kept(spooled(archives, collection, make))
 
 
 def _rows(lines: Lines, head: Head) -> Iterator[bytes]:
@@ -236,75 +171,68 @@ def _rows(lines: Lines, head: Head) -> Iterator[bytes]:
 
 
 Texts = list[tuple[str, ...]]
-Parts = tuple[Texts, tuple[int, int], tuple[int, ...]]
 
 
-def _upright(folder: Path, chunks: Iterator[Chunk], values: Values, head: Head) -> Parts:
-    """Observations are rows: they are appended to one panel of all genes."""
+def _written(
+    folder: Path, lines: Lines, head: Head, values: Values, genes_in: Axis
+) -> tuple[Texts, tuple[int, int], tuple[int, ...]]:
+    """Write the rows to panels; their texts, the shape of all, and the panels' widths."""
     texts: Texts = []
+    n_numbers = len(head.layout.numbers)
 
-    def blocks() -> Iterator[csr_matrix]:
-        for chunk in chunks:
+    def clean() -> Iterator[NDArray[np.float32]]:
+        for chunk in numeric_rows(_rows(lines, head), lines, head.layout):
             texts.extend(chunk.texts)
-            clean = values.clean(chunk, head.layout.numbers)
-            for first in range(0, len(clean), BLOCK_ROWS):
-                yield csr_matrix(clean[first : first + BLOCK_ROWS])
+            yield values.clean(chunk, head.layout.numbers)
 
-    n = write_panel(folder, 0, blocks())
-    width = len(head.layout.numbers)
-    return texts, (n, width), (width,)
-
-
-def _turned(folder: Path, chunks: Iterator[Chunk], values: Values, head: Head) -> Parts:
-    """Genes are rows: as many as fit are gathered, turned over, and become a panel."""
-    texts: Texts = []
-    widths: list[int] = []
-    waiting: list[NDArray[np.float32]] = []
-    n = len(head.layout.numbers)
-    at_once = max(1, PANEL_BYTES // (4 * max(n, 1)))
-
-    def flush() -> None:
-        panel = np.concatenate(waiting)
-        waiting.clear()
-        write_panel(folder, len(widths), [csr_matrix(panel.T)])
-        widths.append(len(panel))
-
-    for chunk in chunks:
-        texts.extend(chunk.texts)
-        waiting.append(values.clean(chunk, head.layout.numbers))
-        if sum(map(len, waiting)) >= at_once:
-            flush()
-    if waiting:
-        flush()
+    if genes_in == "columns":
+        blocks = (
+            csr_matrix(part[first : first + BLOCK_ROWS])
+            for part in clean()
+            for first in range(0, len(part), BLOCK_ROWS)
+        )
+        return texts, (write_panel(folder, 0, blocks), n_numbers), (n_numbers,)
+    widths = write_turned(folder, clean())
     if not widths:
-        raise SourceError(f"{values.what}: its table has no rows")
-    return texts, (n, len(texts)), tuple(widths)
+        raise SourceError(f"{lines.what}: its table has no rows")
+    return texts, (n_numbers, len(texts)), widths
 
 
-def _keep(folder: Path, texts: Texts, head: Head, contents: dict[str, Any]) -> None:
-    # Names may repeat or be empty, so the columns of the file are numbered.
-    columns = list(zip(*texts, strict=True)) if texts else [()] * len(contents["names"])
-    frame = {str(at): list(column) for at, column in enumerate(columns)}
-    pl.DataFrame(frame, schema=dict.fromkeys(frame, pl.String)).write_parquet(
-        folder / "texts.parquet"
-    )
+@dataclass(frozen=True)
+class _Contents:
+    """What is kept of a matrix beside its spool and its tables."""
+
+    columns: tuple[str, ...]
+    shape: tuple[int, int]
+    widths: tuple[int, ...]
+    imputed: bool
+    remarks: tuple[Quarantined, ...]
+    odd: dict[int, OddGene]
+
+
+_CONTENTS: Final = TypeAdapter(_Contents)
+
+
+def _keep(folder: Path, texts: Texts, head: Head, contents: _Contents) -> None:
+    first: dict[str, int] = {}
+    for at, position in enumerate(head.layout.texts):
+        first.setdefault(head.layout.columns[position], at)
+    numbered = dict.fromkeys(map(str, range(len(head.layout.texts))), pl.String)
+    pl.DataFrame(texts, schema=numbered, orient="row").select(
+        pl.col(str(at)).alias(name) for name, at in first.items()
+    ).write_parquet(folder / "texts.parquet")
     fields = head.fields if head.fields is not None else pl.DataFrame()
     fields.write_parquet(folder / "fields.parquet")
-    (folder / "matrix.json").write_text(json.dumps(contents), "utf-8")
+    (folder / "matrix.json").write_bytes(_CONTENTS.dump_json(contents))
 
 
 def _kept(folder: Path) -> TextMatrix:
-    contents: dict[str, Any] = json.loads((folder / "matrix.json").read_text("utf-8"))
-    texts = pl.read_parquet(folder / "texts.parquet")
-    first: dict[str, int] = {}
-    for at, name in enumerate(contents["names"]):
-        first.setdefault(name, at)
-    rows, columns = contents["shape"]
+    contents = _CONTENTS.validate_json((folder / "matrix.json").read_bytes())
     return TextMatrix(
-        texts.select(pl.col(str(at)).alias(name) for name, at in first.items()),
-        tuple(contents["columns"]),
+        pl.read_parquet(folder / "texts.parquet"),
+        contents.columns,
         pl.read_parquet(folder / "fields.parquet"),
-        Spool(folder, (rows, columns), tuple(contents["widths"]), contents["imputed"]),
-        tuple(Quarantined(**remark) for remark in contents["remarks"]),
-        {gene: OddGene(**odd) for gene, odd in contents["odd"]},
+        Spool(folder, contents.shape, contents.widths, contents.imputed),
+        contents.remarks,
+        contents.odd,
     )
