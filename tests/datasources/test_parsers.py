@@ -26,8 +26,8 @@ from sources_layouts import (
 from genept.common.errors import SourceError
 from genept.datasources.download.archives import Archives
 from genept.datasources.parsers import parse_collection
+from genept.datasources.readers.observations import normal_form
 from genept.datasources.readers.parsed import ParsedCollection
-from genept.datasources.readers.responses import normal_form
 from genept.datasources.readers.values import checked_blocks
 
 Parse = Callable[..., ParsedCollection]

@@ -125,7 +125,7 @@ def published_ids_and_expression() -> pl.DataFrame:
         published = file["var"]["ensembl_id_10x_hg19"].asstr()[:]
         matrix = file["X"]
         share = np.bincount(matrix["indices"][:], weights=matrix["data"][:], minlength=32_738)
-    names = [name for batch, _ in gene_name_batches(PBMC).batches for name in batch]
+    names = [name for batch in gene_name_batches(PBMC)[1] for name in batch]
     return pl.DataFrame(
         {"input_id": names, "published": published.tolist(), "share": share / share.sum()}
     )

@@ -4,6 +4,7 @@ from .gene_lists import limited_gene_names as limited_gene_names
 from .matrix_market import parse_matrix_market as parse_matrix_market
 from .metadata import fields_by_id as fields_by_id
 from .metadata import read_columns as read_columns
+from .observations import normal_form as normal_form
 from .orientation import Axis as Axis
 from .orientation import gene_axis as gene_axis
 from .orientation import has_ensembl_form as has_ensembl_form
@@ -25,7 +26,6 @@ from .parsed import refuse_repeats as refuse_repeats
 from .pickles import read_float_tensors as read_float_tensors
 from .pickles import read_pickled_texts as read_pickled_texts
 from .pickles import read_structure_table as read_structure_table
-from .responses import normal_form as normal_form
 from .sandbox import Answer as Answer
 from .sandbox import limited as limited
 from .sandbox_child import Parent as Parent

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,11 +18,11 @@ from scipy.sparse import csr_matrix
 from genept.common import SourceError, listed, option
 from genept.datasources.catalog import Collection, JoinedOptions
 from genept.datasources.download import Archives
-from genept.datasources.readers.metadata import fields_by_id
+from genept.datasources.readers.metadata import Reason, fields_by_id
 from genept.datasources.readers.observations import (
     ObservationTable,
-    Reason,
     observation_table,
+    read_responses,
     wanted_fields,
 )
 from genept.datasources.readers.parsed import (
@@ -32,7 +33,6 @@ from genept.datasources.readers.parsed import (
     Quarantined,
     distinct_inputs,
 )
-from genept.datasources.readers.responses import read_responses
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,9 @@ class SelectedGenes:
             yield block[:, self.kept]
 
 
-def selected_genes(whole: ExpressionRows, kept: Sequence[int]) -> ExpressionRows:
+def selected_genes(
+    whole: ExpressionRows, kept: Sequence[int] | NDArray[np.integer[Any]]
+) -> ExpressionRows:
     """The genes `kept` of `whole`; `whole` itself where that is all."""
     genes = np.array(kept, np.int64)
     return whole if len(genes) == whole.shape[1] else SelectedGenes(whole, genes)

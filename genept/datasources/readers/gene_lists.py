@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Final
 
 import polars as pl
 
@@ -42,7 +42,7 @@ class TextTable:
 
     def __init__(self, path: Path, separator: str) -> None:
         self.path, self._separator = path, separator
-        with self._rows() as (rows, _):
+        with self._rows() as rows:
             self.header = next(rows, [])
         if not self.header:
             raise SourceError(f"{path.name}: is empty")
@@ -53,34 +53,23 @@ class TextTable:
 
     def is_wider_than_long(self) -> bool:
         """Whether there are fewer rows than columns; reads no more rows than that."""
-        with self._rows() as (rows, _):
+        with self._rows() as rows:
             return sum(1 for _ in zip(rows, self.header, strict=False)) - 1 < len(self.header) - 1
 
-    def column(self, position: int, size: int) -> Iterator[tuple[list[str], int]]:
-        """Values of a column, `size` at a time, and how many bytes of the file that took.
-
-        The apostrophe that exported CSV files have before a formula is taken away.
-        """
-        with self._rows() as (rows, file):
+    def column(self, position: int) -> Iterator[str]:
+        """Values of a column, without the apostrophe that exported CSV has before a formula."""
+        with self._rows() as rows:
             next(rows)
-            values: list[str] = []
-            before = 0
             for row in rows:
-                values.append(restored(row[position]))
-                if len(values) == size:
-                    yield values, file.tell() - before
-                    values, before = [], file.tell()
-            yield values, self.path.stat().st_size - before
+                yield restored(row[position])
 
     @contextmanager
-    def _rows(self) -> Iterator[tuple[Iterator[list[str]], BinaryIO]]:
-        """The rows, header first, and the file as it is being read."""
+    def _rows(self) -> Iterator[Iterator[list[str]]]:
+        """The rows, header first."""
+        opener = gzip.open if self.path.suffix == ".gz" else open
         try:
-            with self.path.open("rb") as file:
-                packed = self.path.suffix == ".gz"
-                data = cast(BinaryIO, gzip.GzipFile(fileobj=file) if packed else file)
-                with TextIOWrapper(data, "utf-8-sig", newline="") as text:
-                    yield self._checked(csv.reader(text, delimiter=self._separator)), file
+            with opener(self.path, "rt", encoding="utf-8-sig", newline="") as text:
+                yield self._checked(csv.reader(text, delimiter=self._separator))
         except (OSError, EOFError, zlib.error) as error:
             raise SourceError(f"{self.path.name}: cannot be read: {error}") from error
 
@@ -104,6 +93,30 @@ class TextTable:
             raise SourceError(f"{self.path.name}: after line {line}: {error}") from error
 
 
+def gene_name_batches(
+    path: Path, column: str | None = None, *, size: int = BATCH_NAMES
+) -> tuple[str, Iterator[list[str]]]:
+    """The gene names of a file, `size` at a time, and where in the file they were found.
+
+    `column` is the column (or field of an h5ad's `var`) with the names. Without it: the index of
+    `var`; or a column with a usual name; or the first column; or, of a matrix that is wider than
+    it is long, its header. Damage of a text is found, and its line named, while the batches are
+    read.
+    """
+    suffixes = path.name.removesuffix(".gz").lower()
+    names: Iterable[str]
+    if suffixes.endswith(".h5ad"):
+        names, where = _from_h5ad(path, column)
+    elif suffixes.endswith((".csv", ".tsv", ".txt", ".tab")):
+        table = TextTable(path, "," if suffixes.endswith(".csv") else "\t")
+        chosen, where = _chosen(table, column)
+        names = table.header[1:] if chosen is None else table.column(chosen)
+    else:
+        raise SourceError(f"{path.name}: expected .csv, .tsv, .txt or .h5ad")
+    remaining = iter(names)
+    return where, iter(lambda: list(islice(remaining, size)), [])
+
+
 @dataclass(frozen=True)
 class NameBatches:
     """The gene names of a file, a batch at a time.
@@ -113,48 +126,14 @@ class NameBatches:
     where
         Where in the file the names were found, for people.
     total
-        What all batches' progress adds up to: bytes of the file as it lies there, or names.
+        Number of all names.
     batches
-        Names, and by how much reading them has advanced; to be gone through once.
+        Names, and how many they are; to be gone through once.
     """
 
     where: str
     total: int
-    in_bytes: bool
     batches: Iterator[tuple[list[str], int]]
-
-
-def gene_name_batches(
-    path: Path, column: str | None = None, *, size: int = BATCH_NAMES
-) -> NameBatches:
-    """The gene names of a file, `size` at a time: memory is set by that, not by the file.
-
-    Parameters
-    ----------
-    column
-        Column (or field of an h5ad's `var`) with the names. Without it: the index of `var`; or
-        a column with a usual name; or the first column; or, of a matrix that is wider than it
-        is long, its header.
-
-    Raises
-    ------
-    SourceError
-        The file has no such column, or is not a format that is read here; or, while the batches
-        are gone through, it is damaged, says which line.
-    """
-    suffixes = path.name.removesuffix(".gz").lower()
-    if suffixes.endswith(".h5ad"):
-        names, where = _from_h5ad(path, column)
-        parts = [names[start : start + size] for start in range(0, len(names), size)]
-        return NameBatches(where, len(names), False, ((part, len(part)) for part in parts))
-    if suffixes.endswith((".csv", ".tsv", ".txt", ".tab")):
-        table = TextTable(path, "," if suffixes.endswith(".csv") else "\t")
-        chosen, where = _chosen(table, column)
-        if chosen is None:
-            names = table.header[1:]
-            return NameBatches(where, len(names), False, iter([(names, len(names))]))
-        return NameBatches(where, path.stat().st_size, True, table.column(chosen, size))
-    raise SourceError(f"{path.name}: expected .csv, .tsv, .txt or .h5ad")
 
 
 @contextmanager
@@ -175,7 +154,7 @@ def limited_gene_names(
     Yields
     ------
     NameBatches
-        Usable while the context lasts; progress is in names.
+        Usable while the context lasts.
 
     Raises
     ------
@@ -187,23 +166,23 @@ def limited_gene_names(
         where, total = answer.values["where"], answer.values["total"]
         batches = read_batches(answer.folder / "names.arrow", {"name": pl.String})
         names = (batch["name"].to_list() for batch in batches if batch.height)
-        yield NameBatches(str(where), int(total), False, ((part, len(part)) for part in names))
+        yield NameBatches(str(where), int(total), ((part, len(part)) for part in names))
 
 
 def _names_in_child(parent: Parent, path: Path, column: str | None, size: int) -> dict[str, object]:
     total = 0
     with breakage_refused(path.name):
-        source = gene_name_batches(path, column, size=size)
+        where, names = gene_name_batches(path, column, size=size)
 
         def batches() -> Iterator[pl.DataFrame]:
             nonlocal total
             yield pl.DataFrame(schema={"name": pl.String})
-            for names, _ in source.batches:
-                total += len(names)
-                yield pl.DataFrame({"name": names}, schema={"name": pl.String})
+            for batch in names:
+                total += len(batch)
+                yield pl.DataFrame({"name": batch}, schema={"name": pl.String})
 
         write_batches(parent.folder / "names.arrow", batches())
-    return {"where": source.where, "total": total}
+    return {"where": where, "total": total}
 
 
 def _chosen(table: TextTable, column: str | None) -> tuple[int | None, str]:

@@ -11,17 +11,19 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import polars as pl
 
 from genept.common import SourceError, audience, listed
 from genept.datasources.catalog import Collection, MetadataTable, TableFile
 from genept.datasources.download import Archives, open_text, refuse_large_zip, zip_names
-from genept.datasources.readers.observations import Reason
 from genept.datasources.readers.orientation import r_names
 from genept.datasources.readers.parsed import Quarantined
 from genept.datasources.readers.text import Lines, read_header
+
+Reason: TypeAlias = tuple[str, str] | None
+"""Why an observation is kept out (reason, detail), if it is."""
 
 _MAX_FIELD: Final = 1 << 20
 _ENCODED: Final = {

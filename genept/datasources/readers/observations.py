@@ -1,27 +1,26 @@
-"""Observations out of a publisher's fields: ids, groups and labels, and who is kept out.
+"""Observations and drug responses out of a publisher's fields, and what of them is kept out.
 
-One function for every format that has a matrix and fields of its observations.
-Where the fields come from is the parser's business.
+Ids, groups and labels of observations; which line, which drug, which value in which unit. Where
+the fields come from is the parser's business.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from genept.common import SourceError, listed, option
-from genept.datasources.catalog import Label, MatrixOptions
-from genept.datasources.readers.parsed import Quarantined, observation_frame
-
-Reason: TypeAlias = tuple[str, str] | None
-"""Why an observation is kept out (reason, detail), if it is."""
+from genept.datasources.catalog import Collection, LookupTable, MatrixOptions, ResponseTable
+from genept.datasources.download import Archives
+from genept.datasources.readers.metadata import Reason, read_columns
+from genept.datasources.readers.parsed import RESPONSE_SCHEMA, Quarantined, observation_frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,24 +75,33 @@ def observation_table(
     if missing:
         raise SourceError(f"{what}: has no field {missing[0]!r}; found {listed(fields.columns)}")
     columns = {name: _texts(fields[name]) for name in wanted_fields(options)}
-    out: list[Reason] = list(reasons) if reasons is not None else [None] * len(ids)
-    _apply(out, [_not_selected(row, columns, options) for row in range(len(ids))])
-    groups, odd = _groups(ids, columns, options)
-    _apply(out, odd)
+    groups, origin = _groups(ids, columns, options)
+
+    def reason(row: int) -> Reason:
+        for field, wanted in options.only.items():
+            if (value := columns[field][row]) != wanted:
+                return "not_selected", f"{field} is {value!r}; the catalogue takes {wanted!r}"
+        if not groups[row]:
+            return "no_group", f"{origin} gives no group, and no split may cut one"
+        for label, field in options.labels.items():
+            known, value = options.allowed.get(label), columns[field][row]
+            if known and value is not None and value not in known:
+                detail = f"{field} is {value!r}; the catalogue allows {sorted(known)}"
+                return "unknown_label", detail
+        return None
+
+    out = [known or reason(row) for row, known in enumerate(reasons or [None] * len(ids))]
+    kept = [row for row, problem in enumerate(out) if problem is None]
+    kept_ids = [ids[row] for row in kept]
+    _refuse_repeated_ids(kept_ids, what)
     labels: dict[str, Sequence[str | None] | str | None] = dict(options.constants.items())
-    published: dict[str, list[str | None]] = {}
     for label, field in options.labels.items():
-        published[label], odd = _allowed(columns[field], label, field, options)
-        _apply(out, odd)
-    keep = np.array([reason is None for reason in out], bool)
-    kept = [row for row, reason in enumerate(out) if reason is None]
-    _refuse_repeated_ids([ids[row] for row in kept], what)
-    labels |= {label: [values[row] for row in kept] for label, values in published.items()}
-    frame = observation_frame(
-        [ids[row] for row in kept],
-        [str(groups[row]) for row in kept],
-        labels,
-    )
+        published = [columns[field][row] for row in kept]
+        if known := options.allowed.get(label):
+            published = [None if value is None else known[value] for value in published]
+        labels[label] = published
+    frame = observation_frame(kept_ids, [str(groups[row]) for row in kept], labels)
+    keep = np.array([problem is None for problem in out], bool)
     return ObservationTable(frame, keep, quarantined_rows(ids, out))
 
 
@@ -116,53 +124,18 @@ def _texts(column: pl.Series) -> list[str | None]:
     return [text or None for text in texts]
 
 
-def _apply(out: list[Reason], reasons: Sequence[Reason]) -> None:
-    """The first reason to keep a row out is the one that is given."""
-    for row, reason in enumerate(reasons):
-        if out[row] is None:
-            out[row] = reason
-
-
-def _not_selected(row: int, columns: dict[str, list[str | None]], options: MatrixOptions) -> Reason:
-    for field, wanted in options.only.items():
-        if columns[field][row] != wanted:
-            return (
-                "not_selected",
-                f"{field} is {columns[field][row]!r}; the catalogue takes {wanted!r}",
-            )
-    return None
-
-
 def _groups(
     ids: Sequence[str], columns: dict[str, list[str | None]], options: MatrixOptions
-) -> tuple[list[str | None], list[Reason]]:
-    groups: list[str | None] = list(columns[options.group] if options.group else ids)
-    where = options.group or "the observation id"
-    if options.group_pattern is not None:
-        pattern = re.compile(options.group_pattern)
-        matches = [pattern.match(value) if value else None for value in groups]
-        groups = [match[1] if match else None for match in matches]
-        where = f"{where}, by options.group_pattern {options.group_pattern!r},"
-    odd = [
-        None if group else ("no_group", f"{where} gives no group, and no split may cut one")
-        for group in groups
-    ]
-    return groups, odd
-
-
-def _allowed(
-    published: list[str | None], label: Label, field: str, options: MatrixOptions
-) -> tuple[list[str | None], list[Reason]]:
-    known = options.allowed.get(label)
-    if not known:
-        return published, [None] * len(published)
-    odd = [
-        ("unknown_label", f"{field} is {value!r}; the catalogue allows {sorted(known)}")
-        if value is not None and value not in known
-        else None
-        for value in published
-    ]
-    return [known.get(value) if value is not None else None for value in published], odd
+) -> tuple[Sequence[str | None], str]:
+    """Group of each observation, and where it comes from."""
+    groups: Sequence[str | None] = columns[options.group] if options.group else ids
+    origin = options.group or "the observation id"
+    if options.group_pattern is None:
+        return groups, origin
+    pattern = re.compile(options.group_pattern)
+    matches = [pattern.match(value) if value else None for value in groups]
+    origin = f"{origin}, by options.group_pattern {options.group_pattern!r},"
+    return [match[1] if match else None for match in matches], origin
 
 
 def _refuse_repeated_ids(ids: Sequence[str], what: str) -> None:
@@ -172,4 +145,172 @@ def _refuse_repeated_ids(ids: Sequence[str], what: str) -> None:
             f"{what}: {len(repeated)} observation ids occur more than once, such as "
             f"{repeated[0]!r}: give each observation an id of its own, or name the right field "
             f"({option('observations', 'id')})"
+        )
+
+
+def normal_form(name: str) -> str:
+    """Cell-line name in upper case, letters and digits only: ``NCI-H460`` is ``NCIH460``.
+
+    Parameters
+    ----------
+    name
+        Name as published.
+
+    Returns
+    -------
+    str
+        Equal for spellings of one name; different names may become equal, too.
+    """
+    return re.sub(r"[^A-Z0-9]", "", name.upper())
+
+
+_LARGEST_LOG: Final = {"ln(µM)": 30.0, "log10(µM)": 13.0, "log10(M)": 7.0}
+"""Concentrations above these are no solution any more: the values are not logarithms."""
+
+_DETAILS: Final = {
+    "ambiguous_line": "several observations bear the line's name",
+    "no_expression": "the line has responses, but no expression",
+    "no_drug": "the drug is not named",
+    "unknown_drug": "the drug is not in the dictionary",
+    "not_finite": "the value is not a finite number",
+}
+
+
+def read_responses(
+    archives: Archives,
+    collection: Collection,
+    table: ResponseTable,
+    lines: Sequence[tuple[str, str]],
+) -> tuple[pl.DataFrame, tuple[Quarantined, ...]]:
+    """Average the responses of each observation to each drug.
+
+    Parameters
+    ----------
+    lines
+        What the table calls a line, and the id of its observation.
+
+    Returns
+    -------
+    frame, quarantined
+        Of `RESPONSE_SCHEMA`; and what has no place, counted per line (or drug) and reason.
+
+    Raises
+    ------
+    SourceError
+        A column is missing, or the values cannot be of the unit that is declared.
+    """
+    what = collection.sources[table.source]
+    wanted = {table.line, table.drug, table.value, *table.only}
+    frame = read_columns(archives, collection, table, wanted)
+    missing = [name for name in sorted(wanted) if name not in frame.columns]
+    if missing:
+        raise SourceError(f"{what}: has no column {missing[0]!r}")
+    not_selected = []
+    for name, value in table.only.items():
+        taken = frame.filter(pl.col(name) == value)
+        if n := frame.height - taken.height:
+            detail = f"the catalogue takes {value!r}"
+            not_selected.append(Quarantined("response", name, "not_selected", detail, n))
+        frame = taken
+    values = frame[table.value].cast(pl.Float64, strict=False)
+    _refuse_other_unit(values, table, what)
+    ids, ambiguous = _ids_by_spelling(lines, table)
+    synonyms = _names(archives, collection, table.synonyms)
+    drugs = _names(archives, collection, table.drugs) if table.drugs else None
+    keys = [_spelled(synonyms.get(it, it), table) if it else None for it in frame[table.line]]
+    named = frame[table.drug].str.strip_chars().to_list()
+    rows = pl.DataFrame(
+        {
+            "name": frame[table.line].fill_null(""),
+            "drug": [it or "" for it in named],
+            "observation_id": [ids.get(key) if key else None for key in keys],
+            "drug_id": [
+                (drugs.get(it) if drugs is not None else it) if it else None for it in named
+            ],
+            "is_ambiguous": [key in ambiguous for key in keys],
+            "value": values,
+        },
+        schema_overrides={"observation_id": pl.String, "drug_id": pl.String},
+    ).with_columns(
+        reason=pl.when("is_ambiguous")
+        .then(pl.lit("ambiguous_line"))
+        .when(pl.col("observation_id").is_null())
+        .then(pl.lit("no_expression"))
+        .when(pl.col("drug") == "")
+        .then(pl.lit("no_drug"))
+        .when(pl.col("drug_id").is_null())
+        .then(pl.lit("unknown_drug"))
+        .when(pl.col("value").is_null() | ~pl.col("value").is_finite())
+        .then(pl.lit("not_finite"))
+    )
+    averaged = (
+        rows.filter(pl.col("reason").is_null())
+        .group_by("observation_id", "drug_id")
+        .agg(value=pl.col("value").mean(), n_measured=pl.len().cast(pl.Int64))
+        .with_columns(measure=pl.lit(table.measure), unit=pl.lit(table.unit))
+        .sort("observation_id", "drug_id")
+    )
+    return averaged.select(RESPONSE_SCHEMA.names()), (*not_selected, *_kept_out(rows))
+
+
+def _kept_out(rows: pl.DataFrame) -> tuple[Quarantined, ...]:
+    odd = (
+        rows.filter(pl.col("reason").is_not_null())
+        .with_columns(
+            item=pl.when(pl.col("reason") == "unknown_drug").then("drug").otherwise("name")
+        )
+        .group_by("item", "reason")
+        .len()
+        .sort("item", "reason")
+    )
+    return tuple(
+        Quarantined("response", item, reason, _DETAILS[reason], n)
+        for item, reason, n in odd.iter_rows()
+    )
+
+
+def _ids_by_spelling(
+    lines: Sequence[tuple[str, str]], table: ResponseTable
+) -> tuple[dict[str, str], set[str]]:
+    """Observation ids by the spelling of their lines, and the spellings that several share."""
+    bearers: defaultdict[str, set[str]] = defaultdict(set)
+    for name, id_ in lines:
+        bearers[_spelled(name, table)].add(id_)
+    ambiguous = {key for key, ids in bearers.items() if len(ids) > 1}
+    return {key: min(ids) for key, ids in bearers.items() if key not in ambiguous}, ambiguous
+
+
+def _spelled(name: str, table: ResponseTable) -> str:
+    return normal_form(name) if table.spelling == "normal_form" else name.strip()
+
+
+def _names(archives: Archives, collection: Collection, table: LookupTable | None) -> dict[str, str]:
+    if table is None:
+        return {}
+    what = collection.sources[table.source]
+    frame = read_columns(archives, collection, table, {table.published, table.ours})
+    for column in (table.published, table.ours):
+        if column not in frame.columns:
+            raise SourceError(f"{what}: has no column {column!r}; found {listed(frame.columns)}")
+    pairs = frame.select(pl.col(table.published), pl.col(table.ours).alias("ours")).drop_nulls()
+    several = pairs.unique().filter(pl.col(table.published).is_duplicated())
+    if several.height:
+        raise SourceError(f"{what}: gives {several[0, 0]!r} several meanings; expected one")
+    return dict(pairs.iter_rows())
+
+
+def _refuse_other_unit(values: pl.Series, table: ResponseTable, what: str) -> None:
+    finite = values.drop_nulls().filter(values.drop_nulls().is_finite())
+    if finite.is_empty():
+        raise SourceError(f"{what}: column {table.value!r} holds no finite number")
+    low, high = float(finite.min()), float(finite.max())  # type: ignore[arg-type]
+    if table.unit not in _LARGEST_LOG and low < 0:
+        raise SourceError(
+            f"{what}: {table.value!r} is declared as {table.unit}, but falls to {low:g}: is it a "
+            "logarithm? State its unit in options.responses.unit"
+        )
+    if high > _LARGEST_LOG.get(table.unit, high):
+        raise SourceError(
+            f"{what}: {table.value!r} is declared as {table.unit}, but rises to {high:g}, which "
+            "no concentration does: is it in µM or nM? State its unit in options.responses.unit"
         )

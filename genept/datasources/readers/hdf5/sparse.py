@@ -94,9 +94,7 @@ def sparse_parts(group: h5py.Group) -> SparseParts:
     return parts
 
 
-def refuse_disorder(
-    indices: NDArray[Any], indptr: NDArray[np.int64], first: int, where: str
-) -> None:
+def refuse_disorder(indices: NDArray[Any], indptr: NDArray[Any], first: int, where: str) -> None:
     """Refuse rows (or columns) whose indices do not rise.
 
     `indptr` says where rows begin, also outside of `indices` if those are a part of them; `first`

@@ -10,9 +10,9 @@ from .lines import decoded as decoded
 from .lines import fields_of as fields_of
 from .lines import open_lines as open_lines
 from .lines import read_header as read_header
-from .lines import read_matrix as read_matrix
-from .lines import read_table as read_table
 from .matrix import Head as Head
+from .matrix import read_matrix as read_matrix
+from .matrix import read_table as read_table
 from .matrix import table_head as table_head
 from .numbers import MISSING as MISSING
 from .numbers import NUMBER as NUMBER

@@ -1,7 +1,7 @@
 """Lines of delimited text, one at a time: their number, encoding, delimiter and names.
 
-Also small tables and matrices that are read whole. The numbers of large matrices are read in
-`genept.datasources.readers.text.numbers`; what the columns mean is the parser's business.
+Numbers of matrices are read in `genept.datasources.readers.text.numbers`; what the columns mean is
+the parser's business.
 """
 
 from __future__ import annotations
@@ -15,13 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
-
-from genept.common import SourceError, listed, option
+from genept.common import SourceError, option
 from genept.datasources.download import open_text
-from genept.datasources.readers.parsed import refuse_repeats
 
 MAX_LINE: Final = 1 << 28
 _PIECE: Final = 1 << 20
@@ -288,96 +283,3 @@ def _count(line: bytes, delimiter: bytes) -> int:
     if b'"' in line:
         line = _QUOTED.sub(b"", line)
     return line.count(delimiter)
-
-
-@dataclass(frozen=True)
-class LabelledMatrix:
-    """Numbers with unique names on both axes; `values` is (rows, columns), float32."""
-
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    values: NDArray[np.float32]
-
-
-def read_matrix(stream: BinaryIO, *, separator: str, what: str) -> LabelledMatrix:
-    """Read a matrix whose first column names the rows and whose header names the columns.
-
-    Parameters
-    ----------
-    stream, separator
-        UTF-8, read into memory; the character between fields.
-    what
-        Name of the file for messages.
-
-    Returns
-    -------
-    LabelledMatrix
-        In the order of the file.
-
-    Raises
-    ------
-    SourceError
-        Names repeat, rows are ragged, a value is empty or not a number, or it is not UTF-8 text.
-    """
-    frame = _read(stream, separator, what, pl.Float32)
-    named, numbers = frame.columns[0], frame.columns[1:]
-    gaps = {name: frame[name].null_count() for name in frame.columns if frame[name].null_count()}
-    if gaps:
-        name, count = next(iter(gaps.items()))
-        raise SourceError(f"{what}: {count} empty values in column {name!r}; expected none")
-    rows = frame[named].to_list()
-    refuse_repeats(rows, f"{what}: row names")
-    return LabelledMatrix(tuple(rows), tuple(numbers), frame.select(numbers).to_numpy())
-
-
-def read_table(stream: BinaryIO, *, columns: tuple[str, ...], what: str) -> pl.DataFrame:
-    """Read the named columns of a comma-separated table, as text; empty fields are null.
-
-    Parameters
-    ----------
-    stream, what
-        UTF-8, read into memory; name of the file for messages.
-    columns
-        Names; the first says what a row is about and is never empty.
-
-    Returns
-    -------
-    pl.DataFrame
-        The columns in the order of `columns`, the rows in that of the file.
-
-    Raises
-    ------
-    SourceError
-        A column is missing, names repeat, a row is about nothing or too long, or
-        it is not UTF-8 text.
-    """
-    frame = _read(stream, ",", what, pl.String)
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        raise SourceError(f"{what}: has no column {missing[0]!r}; found {listed(frame.columns)}")
-    nameless = frame[columns[0]].is_null().arg_true()
-    if len(nameless):
-        raise SourceError(f"{what}: row {nameless[0] + 2} has no {columns[0] or 'name'!r}")
-    return frame.select(columns)
-
-
-def _read(stream: BinaryIO, separator: str, what: str, others: type[pl.DataType]) -> pl.DataFrame:
-    data = stream.read()
-    head, _, body = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    if not body or head.lstrip()[:1] in (b"<", b"\x1f") or b"\0" in head:
-        raise SourceError(f"{what}: expected delimited text, but it begins with {data[:24]!r}")
-    try:
-        header = next(csv.reader([head.decode("utf-8").rstrip("\r")], delimiter=separator))
-        refuse_repeats(header, f"{what}: columns")
-        # The header is read here: polars would rename a repeated column without a word.
-        return pl.read_csv(
-            body,
-            has_header=False,
-            separator=separator,
-            schema={
-                name: others if position else pl.String for position, name in enumerate(header)
-            },
-        )
-    except (UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise SourceError(f"{what}: is not a regular table: {reason}") from error

@@ -1,16 +1,17 @@
 """A matrix of numbers in text, either way up, turned into rows of observations on disk.
 
-The text is read once, in bounded memory. What stands above the table differs by
-format, so each format says how its head is read; what becomes of the
-observations is decided in `genept.datasources.readers.assembly`.
+The text is read once, in bounded memory; small tables are read whole. What stands above the table
+differs by format, so each format says how its head is read; what becomes of the observations is
+decided in `genept.datasources.readers.assembly`.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ from genept.common import SourceError, listed
 from genept.datasources.catalog import Collection, TextOptions
 from genept.datasources.download import Archives
 from genept.datasources.readers.orientation import Axis
-from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, Quarantined
+from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, Quarantined, refuse_repeats
 from genept.datasources.readers.spool import (
     Spool,
     spooled,
@@ -118,16 +119,8 @@ def read_text_matrix(
 ) -> TextMatrix:
     """Read a matrix once, and keep it under the hash of the files and options it came from.
 
-    Parameters
-    ----------
-    divisor
-        Of the names of observations that are columns: what each is divided by,
-        rounded to whole numbers afterwards.
-
-    Raises
-    ------
-    SourceError
-        The file is damaged, foreign or irregular; says where.
+    `divisor` gets the names of observations that are columns; their values are divided by what it
+    returns, and rounded to whole numbers.
     """
 
     def make(folder: Path) -> None:
@@ -236,3 +229,94 @@ def _kept(folder: Path) -> TextMatrix:
         contents.remarks,
         contents.odd,
     )
+
+
+class LabelledMatrix(NamedTuple):
+    """Numbers with unique names on both axes; `values` is (rows, columns), float32."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: NDArray[np.float32]
+
+
+def read_matrix(stream: BinaryIO, *, separator: str, what: str) -> LabelledMatrix:
+    """Read a matrix whose first column names the rows and whose header names the columns.
+
+    Parameters
+    ----------
+    stream, separator
+        UTF-8, read into memory; the character between fields.
+    what
+        Name of the file for messages.
+
+    Returns
+    -------
+    LabelledMatrix
+        In the order of the file.
+
+    Raises
+    ------
+    SourceError
+        Names repeat, rows are ragged, a value is no number, or it is not UTF-8 text.
+    """
+    frame = _read(stream, separator, what, pl.Float32)
+    named, numbers = frame.columns[0], frame.columns[1:]
+    for name, count in frame.null_count().row(0, named=True).items():
+        if count:
+            raise SourceError(f"{what}: {count} empty values in column {name!r}; expected none")
+    rows = frame[named].to_list()
+    refuse_repeats(rows, f"{what}: row names")
+    return LabelledMatrix(tuple(rows), tuple(numbers), frame.select(numbers).to_numpy())
+
+
+def read_table(stream: BinaryIO, *, columns: tuple[str, ...], what: str) -> pl.DataFrame:
+    """Read the named columns of a comma-separated table, as text; empty fields are null.
+
+    Parameters
+    ----------
+    stream, what
+        UTF-8, read into memory; name of the file for messages.
+    columns
+        Names; the first says what a row is about and is never empty.
+
+    Returns
+    -------
+    pl.DataFrame
+        The columns in the order of `columns`, the rows in that of the file.
+
+    Raises
+    ------
+    SourceError
+        A column is missing, names repeat, a row is about nothing or too long, or
+        it is not UTF-8 text.
+    """
+    frame = _read(stream, ",", what, pl.String)
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise SourceError(f"{what}: has no column {missing[0]!r}; found {listed(frame.columns)}")
+    nameless = frame[columns[0]].is_null().arg_true()
+    if len(nameless):
+        raise SourceError(f"{what}: row {nameless[0] + 2} has no {columns[0] or 'name'!r}")
+    return frame.select(columns)
+
+
+def _read(stream: BinaryIO, separator: str, what: str, others: type[pl.DataType]) -> pl.DataFrame:
+    data = stream.read()
+    head, _, body = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+    if not body or head.lstrip()[:1] in (b"<", b"\x1f") or b"\0" in head:
+        raise SourceError(f"{what}: expected delimited text, but it begins with {data[:24]!r}")
+    try:
+        header = next(csv.reader([head.decode("utf-8").rstrip("\r")], delimiter=separator))
+        refuse_repeats(header, f"{what}: columns")
+        # The header is read here: polars would rename a repeated column without a word.
+        return pl.read_csv(
+            body,
+            has_header=False,
+            separator=separator,
+            schema={
+                name: others if position else pl.String for position, name in enumerate(header)
+            },
+        )
+    except (UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SourceError(f"{what}: is not a regular table: {reason}") from error
