@@ -1,7 +1,7 @@
-"""Named policies, one per group: when an asset is made unasked, when it is stale, and why.
+"""Named policies, one per group: when an asset is materialised automatically, when it is stale.
 
-Entry points are schedules (`orchestration.schedules`); these conditions are for whoever switches
-the sensor `automation` on, to have everything follow its inputs at once.
+Runs start from schedules (`orchestration.schedules`). These conditions apply while the sensor
+`automation` is on: every table then follows its inputs at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from assets import NEWS
 
 @dataclass(frozen=True)
 class Policy:
-    """When the assets of a group are made unasked, and after which time they count as stale."""
+    """When the assets of a group are materialised, and after which time they count as stale."""
 
     name: str
     why: str
@@ -42,14 +42,14 @@ FOLLOWS_ITS_INPUTS: Final = (
     & dg.AutomationCondition.all_deps_blocking_checks_passed()
 ).with_label("follows its inputs, once their blocking checks passed")
 """`eager()` alone asks for the child of a table whose blocking check failed. Missing inputs do not
-hold it back: sources that this installation does not use are never made. The news of a night is
-no content: the sources say what is made of it."""
+hold it back: sources that this installation does not use are never made. `news` has no content
+of its own: the sources carry the data versions."""
 
 _DAY = timedelta(days=1)
 _TABLES: Final = Policy(
     "follows its inputs",
     "A table is a pure function of its inputs, so it is made when they change. Publishers renew "
-    "something every month: a table that stood still for longer than that was not tended.",
+    "something every month: a table that is older than that has a fault.",
     FOLLOWS_ITS_INPUTS,
     stale_after=40 * _DAY,
     warn_after=33 * _DAY,
@@ -77,7 +77,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
         warn_after=8 * _DAY,
     ),
 }
-"""By group. Sources state their own cadence; `news` and `run_metrics` belong to the night."""
+"""By group. Sources state their own cadence; `news` and `run_metrics` belong to the nightly run."""
 
 
 def with_policy(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:

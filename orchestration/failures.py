@@ -89,12 +89,12 @@ SECRETS: Final = ("s3_secret_key", "openai_api_key", "failure_webhook", "ui_toke
 
 def failure_report(run: dg.DagsterRun, message: str, steps: Sequence[dg.DagsterEvent]) -> str:
     """Markdown: what failed, why, and what a person does now."""
-    night = run.tags.get("dagster/partition")
+    day = run.tags.get("dagster/partition")
     lines = [
         f"# Run {run.run_id} failed",
         "",
         f"- job: {run.job_name}",
-        *([f"- night: {night}"] if night else []),
+        *([f"- day: {day}"] if day else []),
         f"- {markdown_text((message.strip() or 'no reason was given').splitlines()[0])}",
         "",
         "## Steps",

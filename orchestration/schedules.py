@@ -62,8 +62,8 @@ def nightly_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinit
         - BY_HAND
         - dg.AssetSelection.groups("sources", "models")
         - dg.AssetSelection.checks_for_assets(trained_models),
-        description="One night: look at the sources; if there is news, build what it touches and "
-        "publish. Without news every step below `news` is skipped, and nothing is written.",
+        description="Probe the sources; if one has changed, build what depends on it and "
+        "publish. If none has changed, every step below `news` is skipped and nothing is written.",
         tags={"genept/cadence": "nightly"},
         executor_def=executor,
         config=LOGGERS,
@@ -89,8 +89,8 @@ def schedules_of(
 ) -> list[dg.ScheduleDefinition]:
     """Both entry points of the clock.
 
-    Off unless setting `unattended` says otherwise: whoever opens the UI on a laptop has not
-    asked for downloads and hours of computing. Either way the UI switches them.
+    Off unless the setting `unattended` is true, so that opening the UI on a laptop starts no
+    downloads and no hours of computing. The UI switches them either way.
     """
     status = dg.DefaultScheduleStatus
     default = status.RUNNING if settings.unattended else status.STOPPED
@@ -101,8 +101,8 @@ def schedules_of(
             hour_of_day=NIGHTLY_HOUR,
             minute_of_hour=NIGHTLY_MINUTE,
             default_status=default,
-            description="Every night at 03:15 UTC, for the day that ended: after the publishers' "
-            "own nightly builds. Nights that were missed are caught up with.",
+            description="Daily at 03:15 UTC, for the day that ended: after the publishers' own "
+            "nightly builds. Days that were missed are caught up with.",
         ),
         dg.ScheduleDefinition(
             name="retraining",
@@ -110,14 +110,14 @@ def schedules_of(
             cron_schedule=WEEKLY,
             execution_timezone=ZONE,
             default_status=default,
-            description="Mondays at 05:30 UTC, after the night: weekly, because each attempt at "
-            "the promotion gate spends some of what the holdout can tell.",
+            description="Mondays at 05:30 UTC, after the nightly run. Weekly, because each "
+            "attempt at the promotion gate spends some of what the holdout can tell.",
         ),
     ]
 
 
 def new_data_sensor(retraining: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
-    """Asks for retraining when what models learn from has another data version."""
+    """Request retraining when what models learn from has another data version."""
 
     @dg.sensor(
         name="new_training_data",

@@ -1,4 +1,4 @@
-"""What tests of every room share: a real object store, a lake in it, the pinned archives."""
+"""what all tests share: a real object store, a lake in it, the pinned archives."""
 
 from __future__ import annotations
 

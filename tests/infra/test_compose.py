@@ -88,8 +88,8 @@ def test_compose_reads_it_and_refuses_without_any_one_password() -> None:
 
 def test_every_secret_comes_from_outside(compose: dict[str, Any]) -> None:
     named: set[str] = set()
-    for service, told in compose["services"].items():
-        for name, value in (told.get("environment") or {}).items():
+    for service, declared in compose["services"].items():
+        for name, value in (declared.get("environment") or {}).items():
             if SECRET_NAME.search(name) and value is not None:
                 required = re.findall(r"\$\{(\w+):\?is not set\}", value)
                 assert required, f"{service}: {name} has a default"
@@ -122,14 +122,14 @@ def test_webservers_are_guarded_and_the_code_server_has_no_port(compose: dict[st
     assert location == {"socket": {"env": "GENEPT_CODE_SOCKET"}, "location_name": "genept"}
 
 
-def test_nights_are_by_the_clock_unless_the_environment_says_otherwise(
+def test_schedules_run_unless_the_environment_says_otherwise(
     compose: dict[str, Any],
 ) -> None:
-    told = compose["services"]["code"]["environment"]
-    assert told["GENEPT_UNATTENDED"] == "${GENEPT_UNATTENDED:-true}"
-    assert told["GENEPT_FAILURE_WEBHOOK"] is None, "handed on if it is set"
+    environment = compose["services"]["code"]["environment"]
+    assert environment["GENEPT_UNATTENDED"] == "${GENEPT_UNATTENDED:-true}"
+    assert environment["GENEPT_FAILURE_WEBHOOK"] is None, "handed on if it is set"
     known = {f"GENEPT_{name.upper()}" for name in Settings.model_fields}
-    ours = {name for name in told if name.startswith("GENEPT_")}
+    ours = {name for name in environment if name.startswith("GENEPT_")}
     assert ours - known == {one for one in ours if "_POSTGRES_" in one} | {"GENEPT_CODE_SOCKET"}
 
 

@@ -61,7 +61,7 @@ def test_systemd_finds_no_fault_in_the_units(installed: Path) -> None:
         capture_output=True,
         check=False,
     )
-    assert again.stderr, "a fault is told"
+    assert again.stderr, "a fault is reported"
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -111,17 +111,17 @@ def test_secrets_are_in_a_file_of_root_and_in_no_unit() -> None:
     assert not re.findall(r"(?:PASSWORD|SECRET\w*|\w*KEY)=(?!\s*$)", every, re.MULTILINE)
 
 
-def test_nights_are_by_the_clock_and_the_example_is_what_the_settings_know(
+def test_schedules_run_and_the_example_is_what_the_settings_know(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     example = (SYSTEMD / "settings.env.example").read_text()
-    told = dict(re.findall(r"^(GENEPT_\w+)=(.*)$", example, re.MULTILINE))
-    for name, value in told.items():
+    values = dict(re.findall(r"^(GENEPT_\w+)=(.*)$", example, re.MULTILINE))
+    for name, value in values.items():
         monkeypatch.setenv(name, value)
     assert Settings().unattended
-    of_the_database = {name for name in told if name.startswith("GENEPT_POSTGRES_")}
+    of_the_database = {name for name in values if name.startswith("GENEPT_POSTGRES_")}
     known = {f"GENEPT_{name.upper()}" for name in Settings.model_fields}
-    assert set(told) - of_the_database <= known
+    assert set(values) - of_the_database <= known
 
 
 def test_every_service_belongs_to_the_target_and_binds_loopback() -> None:

@@ -25,14 +25,14 @@ from click import Command
 from click.testing import CliRunner
 from dagster._cli.job import job_backfill_command, job_launch_command
 from installations import PROJECT
-from nights import Nights
+from small_installation import SmallInstallation
 
 from assets.operations import NEWS
 from genept.storage.embedded.store import EmbeddedStore
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1500)]
 
-SERVED = Path(__file__).parents[1] / "support" / "served_nights.py"
+SERVED = Path(__file__).parents[1] / "support" / "served_installation.py"
 SOON = 900
 """Seconds; nobody waits that long but on a machine that does much else."""
 
@@ -45,7 +45,7 @@ class Deployed:
     """Processes as under systemd: the daemon and the runs end apart from each other."""
 
     folder: Path
-    nights: Nights
+    installation: SmallInstallation
     instance: dg.DagsterInstance
     environment: dict[str, str]
     port: int
@@ -77,9 +77,9 @@ class Deployed:
         (run_id,) = self._queued(job_launch_command, "release")
         return run_id
 
-    def backfill(self, *nights: str) -> list[str]:
-        """Queue a night for each of these partitions."""
-        partitions = ("--partitions", ",".join(nights), "--noprompt")
+    def backfill(self, *days: str) -> list[str]:
+        """Queue a nightly run for each of these partitions."""
+        partitions = ("--partitions", ",".join(days), "--noprompt")
         return self._queued(job_backfill_command, "nightly", *partitions)
 
     def _queued(self, command: Command, job: str, *further: str) -> list[str]:
@@ -140,23 +140,23 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy
         "free_slots_after_run_end_seconds": 1,
     }
     (home / "dagster.yaml").write_text(yaml.safe_dump(instance_config))
-    server = {"host": "127.0.0.1", "port": port, "location_name": "nights"}
+    server = {"host": "127.0.0.1", "port": port, "location_name": "installation"}
     (tmp_path / "workspace.yaml").write_text(
         yaml.safe_dump({"load_from": [{"grpc_server": server}]})
     )
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        nights = Nights(tmp_path, instance)
-        settings = nights.settings
+        installation = SmallInstallation(tmp_path, instance)
+        settings = installation.settings
         environment = os.environ | {
-            "NIGHTS_FOLDER": str(tmp_path),
+            "INSTALLATION_FOLDER": str(tmp_path),
             "GENEPT_STATE_DIR": str(settings.state),
             "GENEPT_PRODUCT": settings.product,
             "GENEPT_MIRRORS": json.dumps(settings.mirrors),
             "GENEPT_COLLECTIONS": json.dumps(settings.collections),
             "GENEPT_THREADS": "1",
         }
-        found = Deployed(tmp_path, nights, instance, environment, port)
+        found = Deployed(tmp_path, installation, instance, environment, port)
         try:
             yield found
         finally:
@@ -176,7 +176,7 @@ def test_a_killed_worker_and_a_killed_daemon_end_in_one_release(deployed: Deploy
     first = deployed.launch()
     os.kill(deployed.wait_for_step(first, POOLED), signal.SIGKILL)
     deployed.wait_for(first, "FAILURE")  # nobody but the code server can say so
-    releases = deployed.nights.releases
+    releases = deployed.installation.releases
     assert releases.current_id() is None
 
     second = deployed.launch()
@@ -186,20 +186,20 @@ def test_a_killed_worker_and_a_killed_daemon_end_in_one_release(deployed: Deploy
     published = releases.current_id()
     assert published is not None
     assert len(deployed.asked()) == len(set(deployed.asked())), "a text was embedded twice"
-    asked, kept = deployed.asked(), _kept(deployed.nights)
+    asked, kept = deployed.asked(), _kept(deployed.installation)
 
-    nights = deployed.backfill("2026-11-01", "2026-11-02")
+    runs = deployed.backfill("2026-11-01", "2026-11-02")
     time.sleep(2)
-    assert {deployed.status(one).value for one in nights} == {"QUEUED"}, "nobody starts them"
+    assert {deployed.status(run).value for run in runs} == {"QUEUED"}, "nobody starts them"
     deployed.start_daemon()
-    for night in nights:
-        deployed.wait_for(night, "SUCCESS")
+    for run in runs:
+        deployed.wait_for(run, "SUCCESS")
     assert releases.ids() == [published], "the same content is no release"
     assert deployed.asked() == asked
-    assert _kept(deployed.nights) == kept, "the same inputs make nothing"
+    assert _kept(deployed.installation) == kept, "the same inputs make nothing"
     (observed,) = deployed.instance.fetch_observations(NEWS, limit=1).records
     assert observed.asset_observation is not None
-    assert "no news" in str(observed.asset_observation.description), "of the second night"
+    assert "no news" in str(observed.asset_observation.description), "of the second run"
 
     storage = deployed.instance.event_log_storage
     pools = storage.get_concurrency_keys()
@@ -216,9 +216,9 @@ def _wait_for_port(deployed: Deployed) -> None:
     deployed.wait(answers)
 
 
-def _kept(nights: Nights) -> dict[str, str]:
+def _kept(installation: SmallInstallation) -> dict[str, str]:
     """What lies in the store, but for the claim and what is noted of the cost of runs."""
-    found = nights.objects()
+    found = installation.objects()
     return {
         key: etag for key, etag in found.items() if key != "run.json" and "run_metrics" not in key
     }

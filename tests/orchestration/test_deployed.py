@@ -145,8 +145,8 @@ def test_a_killed_postgres_and_a_refused_key_end_in_one_release(deployed: Deploy
     deployed.service.faults = ["401"] * 100
     refused = deployed.run()
     assert refused.returncode == 1
-    told = " ".join(refused.stderr.split())
-    assert "check GENEPT_OPENAI_API_KEY" in told, refused.stderr[-3000:]
+    message = " ".join(refused.stderr.split())
+    assert "check GENEPT_OPENAI_API_KEY" in message, refused.stderr[-3000:]
     assert releases(deployed) == []
 
     deployed.service.faults = []

@@ -22,22 +22,22 @@ KEY = "sk-planted-marker"
 
 @pytest.fixture
 def webhook() -> Iterator[tuple[str, list[bytes]]]:
-    """Address of a server on loopback, and what it was told."""
-    told: list[bytes] = []
+    """Address of a server on loopback, and the bodies posted to it."""
+    bodies: list[bytes] = []
 
-    class Told(BaseHTTPRequestHandler):
+    class Webhook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(self.rfile.read(int(self.headers["Content-Length"])))
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(204)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
             """Tests speak through their assertions."""
 
-    with HTTPServer(("127.0.0.1", 0), Told) as server:
+    with HTTPServer(("127.0.0.1", 0), Webhook) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/hook/s3cret-path", told
+        yield f"http://127.0.0.1:{server.server_port}/hook/s3cret-path", bodies
         server.shutdown()
         thread.join()
 
@@ -48,10 +48,10 @@ def failed_run(settings: Settings, store: ObjectStore | None, instance: dg.Dagst
         raise ValueError(f"the service did not take {KEY}: set another")
 
     @dg.job
-    def night() -> None:
+    def nightly() -> None:
         refuses()
 
-    result = night.execute_in_process(
+    result = nightly.execute_in_process(
         instance=instance, raise_on_error=False, tags={"dagster/partition": "2026-11-05"}
     )
     platform = Platform(settings)
@@ -73,7 +73,7 @@ def test_the_report_says_what_failed_and_what_to_do_and_keeps_secrets(
     store_prefix: str,
     webhook: tuple[str, list[bytes]],
 ) -> None:
-    address, told = webhook
+    address, bodies = webhook
     settings = Settings(
         state_dir=tmp_path,
         product=store_prefix.rpartition("/")[2].replace("_", "-").lower()[:40],
@@ -83,14 +83,14 @@ def test_the_report_says_what_failed_and_what_to_do_and_keeps_secrets(
     with dg.instance_for_test() as instance:
         failed_run(settings, object_store, instance)
     (report,) = (path.read_text() for path in (tmp_path / "failures").glob("*.md"))
-    assert "- night: 2026-11-05" in report
+    assert "- day: 2026-11-05" in report
     assert "- `refuses`: ValueError: the service did not take (hidden): set another" in report
     assert "## What to do" in report
-    (said,) = told
-    assert json.loads(said)["text"] == report
+    (body,) = bodies
+    assert json.loads(body)["text"] == report
     (kept,) = object_store.list(f"{settings.product}/failures/")
     assert object_store.get(kept.key).decode() == report
-    for text in (report, said.decode()):
+    for text in (report, body.decode()):
         assert KEY not in text
         assert "s3cret-path" not in text
 

@@ -158,7 +158,7 @@ def test_what_another_site_can_send_is_refused_even_with_the_cookie(
         {"Authorization": f"Bearer {VIEWER_TOKEN}"},
     ],
 )
-def test_without_the_token_nothing_is_told(
+def test_without_the_token_nothing_is_shown(
     ui: str, path: str, body: str | None, headers: dict[str, str]
 ) -> None:
     if body is None:

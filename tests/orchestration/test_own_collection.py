@@ -1,6 +1,6 @@
 """A newcomer's CSV, added with one command, in the release of the next run; on real archives.
 
-That own collections get into a release is seen in every run of the tests by those of `nights`.
+That own collections get into a release is seen in every run of the tests by test_nightly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LIMITS = {
 
 
 def write(folder: Path, symbols: list[str]) -> None:
-    """80 cells of two kinds, from five donors, told apart by the first two genes."""
+    """80 cells of two kinds, from five donors, distinguished by the first two genes."""
     counts = np.random.default_rng(0).poisson(4, (80, len(symbols)))
     counts[::2, 0] += 30
     counts[1::2, 1] += 30

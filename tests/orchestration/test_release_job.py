@@ -159,12 +159,12 @@ def _what_is_said_of_further_vectors(
     assert sentences.origin["settings"]["sampling"]["label"] == "cell_type"
 
     event = instance.get_latest_materialization_event(dg.AssetKey("cell_embeddings"))
-    told = {
+    coverage = {
         name: value.value
         for name, value in event.asset_materialization.metadata.items()
         if name.startswith("pbmc-hao/")
     }
-    assert told == {
+    assert coverage == {
         f"pbmc-hao/{OUTSIDER}": "1,236 of 1,336 observations have a vector; 1 vectors are of no "
         "observation",
         "pbmc-hao/ensemble/minilm-lsa": "not made: no vectors of minilm-l6-v2/name-go:genept-w",
@@ -213,8 +213,8 @@ def test_one_space_is_embedded_by_hand_and_the_table_takes_it_from_there(
         event = instance.get_latest_materialization_event(table).asset_materialization
         parts = {row.data["partition"]: row.data["rows"] for row in event.metadata["parts"].records}
         assert parts == {wanted: 870, "random-384/name-go": 900}, "LSA cannot place 30"
-        told = instance.fetch_materializations(key, limit=10).records
-        assert len(told) == 3, "what is known already is not told again"
+        materializations = instance.fetch_materializations(key, limit=10).records
+        assert len(materializations) == 3, "nothing new is materialised for known files"
 
 
 TEXT_TABLES = ("genes", "gene_descriptions", "undescribed_genes")

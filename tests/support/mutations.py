@@ -270,8 +270,8 @@ def looked_at(path: Path, **more: Any) -> int:
     from genept.collections.sidecar import validated_sidecar
     from genept.common.errors import SourceError
 
-    told = validated_sidecar({"id": "mine", **more}, "x")
-    trial = try_out(path, None, told, REFERENCE, bucket="b", product="p", limits=None)
+    sidecar = validated_sidecar({"id": "mine", **more}, "x")
+    trial = try_out(path, None, sidecar, REFERENCE, bucket="b", product="p", limits=None)
     if trial.dry_run is None:
         raise SourceError("; ".join(trial.detected.open_questions))
     return trial.dry_run.n_observations

@@ -1,4 +1,4 @@
-"""Small references, archives and collections with planted structure, for tests of every room.
+"""Small references, archives and collections with planted structure, for the tests of all layers.
 
 They go through the library's own front doors: a planted collection is ingested, described
 and embedded in a real lake; only what would be parsed out of an archive is handed over.

@@ -1,4 +1,4 @@
-"""A small installation whose nights cost little: a hundred genes, two collections, a mirror.
+"""A small installation whose nightly runs cost little: a hundred genes, two collections, a mirror.
 
 Everything goes through the real graph, store and Dagster instance; only the archives are made
 here, and the text model is one that remembers what it was asked for.
@@ -37,7 +37,7 @@ from orchestration.definitions import build_defs
 from orchestration.run_metrics import METER
 
 N_GENES = 100
-GENES = [f"NIGHT{number}" for number in range(1, N_GENES + 1)]
+GENES = [f"GENE{number}" for number in range(1, N_GENES + 1)]
 SPACES = {Space("minilm-l6-v2", "ncbi"): True, Space("random-384", "ncbi", is_control=True): True}
 HELD = {"first": GENES[:60], "second": GENES[40:]}
 """Genes by collection: they share twenty."""
@@ -47,7 +47,7 @@ CATALOGUE = "catalogue.json"
 
 
 class RememberingModel(CountingEmbedder):
-    """The text model of these nights; a text of the same words has the same vector for ever.
+    """The text model of this installation; a text of the same words has the same vector for ever.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class RememberingModel(CountingEmbedder):
         return [len(text.split()) for text in texts]
 
 
-class NightPlatform(Platform):
+class SmallPlatform(Platform):
     """An installation whose archives and text model were made for a test."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue, model: RememberingModel) -> None:
@@ -103,8 +103,8 @@ class NightPlatform(Platform):
             self.model.asked[:], self.model.diary = asked, diary
 
 
-class Nights:
-    """The installation, and its clock: `night` runs one, whatever became of those before.
+class SmallInstallation:
+    """The installation, and its clock: `nightly_run` runs one, whatever became of those before.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class Nights:
     def __init__(self, folder: Path, instance: dg.DagsterInstance, **where: Any) -> None:
         self.instance = instance
         self.mirror = folder / "mirror"
-        self.product = f"nights-{secrets.token_hex(4)}"
+        self.product = f"nightly-{secrets.token_hex(4)}"
         archives = folder / "state" / "cache" / "archives"
         self.catalogue = made_archives(archives, **_members()).catalogue
         (folder / CATALOGUE).write_text(self.catalogue.model_dump_json(by_alias=True))
@@ -136,9 +136,9 @@ class Nights:
         for name, genes in HELD.items():
             self._take_in(folder, name, genes)
 
-    def open(self) -> NightPlatform:
+    def open(self) -> SmallPlatform:
         """The installation as a run opens it."""
-        return NightPlatform(self.settings, self.catalogue, self.model)
+        return SmallPlatform(self.settings, self.catalogue, self.model)
 
     @cached_property
     def releases(self) -> Releases:
@@ -165,7 +165,7 @@ class Nights:
         """The job `release`: what a first run is."""
         return self._run("release")
 
-    def night(self, day: str, **options: Any) -> dg.ExecuteInProcessResult:
+    def nightly_run(self, day: str, **options: Any) -> dg.ExecuteInProcessResult:
         """The job `nightly` of one day."""
         return self._run("nightly", partition_key=day, **options)
 
@@ -232,7 +232,7 @@ def _members() -> Mapping[str, Mapping[str, bytes]]:
     ]
     records = "".join(_record(number, gene) for number, gene in enumerate(GENES, start=1))
     xml = f"<tryton><data>{records}</data></tryton>"
-    term = "[Term]\nid: GO:1\nname: what nights do\nnamespace: biological_process\n"
+    term = "[Term]\nid: GO:1\nname: what genes do\nnamespace: biological_process\n"
     annotations = json.dumps(["test", {"P0": ["GO:1"]}])  # of no planted gene
     return {
         "pyiomica": {
@@ -252,7 +252,7 @@ def _members() -> Mapping[str, Mapping[str, bytes]]:
 def _record(number: int, gene: str) -> str:
     fields = {
         "hgnc_id": f"HGNC:{number}",
-        "long_name": f"gene of night {number}",
+        "long_name": f"gene number {number}",
         "gene_id": str(999 + number),
         "protein_name": "",
     }

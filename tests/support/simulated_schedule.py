@@ -1,10 +1,10 @@
-"""Nights one after the other, with faults thrown in, and what must hold after every one of them.
+"""Nightly runs one after the other, with injected faults, and the invariants after each run.
 
-A killed worker stops at one of the night's writes and records nothing any more; a killed store is
+A killed worker stops at one of the run's writes and records nothing any more; a killed store is
 killed; the instance's database goes away; a step fails; a publisher's file comes damaged, or not
-at all. Time travels: every object is as old as the night that wrote it, and once a week garbage
-is collected by that clock. As a program it simulates as many nights as it is told:
-`python tests/support/simulated_nights.py 200`.
+at all. Time travels: every object is as old as the run that wrote it, and once a week garbage
+is collected by that clock. As a program it simulates the given number of runs:
+`python tests/support/simulated_schedule.py 200`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests"), str(Path(__file__).parent)
 import dagster as dg
 import polars as pl
 import psutil
-from nights import GENES, HELD, Nights
+from small_installation import GENES, HELD, SmallInstallation
 from sqlalchemy.exc import OperationalError
 
 from genept.common.errors import StoreError
@@ -51,7 +51,7 @@ FAULTS = (
     *("damaged file", "file gone"),
 )
 NEWS, FAULT = 0.15, 0.5
-"""Share of nights with news, and of these with a fault."""
+"""Share of nightly runs with news, and of these with a fault."""
 
 FIRST = datetime(2026, 1, 2, tzinfo=UTC)
 COLLECTED = timedelta(days=7)
@@ -72,14 +72,14 @@ class Killed(BaseException):
     """The process is no more: nobody catches it, and nothing is recorded after it."""
 
 
-class SimulatedNights(Nights):
-    """Nights over a store of their own, which may be killed, and a clock of their own."""
+class SimulatedInstallation(SmallInstallation):
+    """An installation with a store of its own, which may be killed, and a clock of its own."""
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
         super().__init__(folder, instance)
         self.embedded = EmbeddedStore(self.settings.state / "store")
         self.born: dict[str, tuple[str, datetime]] = {}
-        """Of every object its ETag, and the night that wrote it."""
+        """Of every object its ETag, and the day of the run that wrote it."""
         self.seen: dict[str, ObjectInfo] = {}
         """What lay in the store at the last look."""
 
@@ -90,17 +90,17 @@ class SimulatedNights(Nights):
         server.wait(10)
         del self.releases
 
-    def look(self, night: datetime) -> None:
-        """See what lies in the store after a night; what is new there was written by it."""
+    def look(self, day: datetime) -> None:
+        """List the store after a run; new objects were written by it."""
         prefix = f"{self.product}/"
         self.seen = {one.key.removeprefix(prefix): one for one in self.store.list(prefix)}
         self.born = {
-            key: self.born[key] if self.born.get(key, ("",))[0] == one.etag else (one.etag, night)
+            key: self.born[key] if self.born.get(key, ("",))[0] == one.etag else (one.etag, day)
             for key, one in self.seen.items()
         }
 
     def collect_garbage(self, now: datetime) -> None:
-        """`genept release gc --yes` today and yesterday, by the clock of the nights."""
+        """`genept release gc --yes` today and yesterday, by the simulated clock."""
         store, releases = open_store(self.settings, "gc"), self.releases
         listed, prefix = releases.store.list, f"{self.product}/"
 
@@ -118,7 +118,7 @@ class SimulatedNights(Nights):
             delete_garbage(releases, store, state_of, now=now)
 
     def stages(self) -> dict[str, datetime]:
-        """Release folders that are no release, with the night that wrote to them last."""
+        """Release folders that are no release, with the day of the run that wrote to them last."""
         found: dict[str, datetime] = {}
         for key, (_, written) in self.born.items():
             if key.startswith("releases/"):
@@ -132,63 +132,63 @@ class SimulatedNights(Nights):
 class Story:
     """What happened so far: `owed` are genes whose news no release holds yet.
 
-    After a night that did not end well, the next one goes through everything again.
+    After a run that did not end well, the next one goes through everything again.
     """
 
     owed: set[str] = field(default_factory=set)
     settled: bool = True
     count: Counter[str] = field(default_factory=Counter)
     writes: int = 60
-    """Of the last night with news."""
+    """Of the last run with news."""
 
 
 def simulate(
     n: int, seed: int, folder: Path, *, tell: Callable[[dict[str, Any]], None]
 ) -> Counter[str]:
-    """`n` nights; raises as soon as one of them leaves what must not be left.
+    """Simulate `n` nightly runs; raises as soon as an invariant is violated.
 
     Returns
     -------
     Counter
-        How often each fault was thrown in, and how often each kind of night there was.
+        How often each fault was injected, and how often each outcome occurred.
     """
     story = Story()
     with dg.instance_for_test(overrides={"concurrency": POOLS}, temp_dir=str(folder)) as instance:
-        nights = SimulatedNights(folder / "installation", instance)
+        site = SimulatedInstallation(folder / "installation", instance)
         try:
-            assert nights.release().success
-            assert _run(nights, FIRST - timedelta(days=1))  # the first with news by definition
-            nights.look(FIRST - timedelta(days=1))
+            assert site.release().success
+            assert _run(site, FIRST - timedelta(days=1))  # the first with news by definition
+            site.look(FIRST - timedelta(days=1))
             for number in range(n):
                 began = time.monotonic(), time.process_time()
                 day = FIRST + timedelta(days=number)
                 chance = random.Random(f"{seed} {number}")  # noqa: S311 - faults, not secrets
-                told = _one(nights, day, story, chance)
+                outcome = _one(site, day, story, chance)
                 wall, cpu = time.monotonic() - began[0], time.process_time() - began[1]
-                tell({"night": f"{day:%Y-%m-%d}", **told, "wall": wall, "cpu": cpu})
-            _ends_well(nights, FIRST + timedelta(days=n), story)
+                tell({"day": f"{day:%Y-%m-%d}", **outcome, "wall": wall, "cpu": cpu})
+            _ends_well(site, FIRST + timedelta(days=n), story)
         finally:
-            nights.embedded.stop()
+            site.embedded.stop()
     return story.count
 
 
 def _one(
-    nights: SimulatedNights, day: datetime, story: Story, chance: random.Random
+    site: SimulatedInstallation, day: datetime, story: Story, chance: random.Random
 ) -> dict[str, Any]:
-    """One night, and what must hold after it."""
-    before, current = nights.seen, nights.releases.current()
-    asked = len(nights.model.asked)
+    """One nightly run, and what must hold after it."""
+    before, current = site.seen, site.releases.current()
+    asked = len(site.model.asked)
     fault = None
     if chance.random() < NEWS:
         gene = chance.choice(GENES)
-        nights.tell(**{gene: f"Seen anew on {day:%Y-%m-%d}: thing {chance.random()}."})
+        site.tell(**{gene: f"Seen anew on {day:%Y-%m-%d}: thing {chance.random()}."})
         story.owed.add(gene)
         fault = chance.choice(FAULTS) if chance.random() < FAULT else None
-    with _happening(nights, fault, story, chance):
-        succeeded = _run(nights, day)
-    close_killed_runs(nights.instance)  # as run monitoring does, and the next `genept run`
-    nights.look(day)
-    after, releases = nights.seen, nights.releases
+    with _happening(site, fault, story, chance):
+        succeeded = _run(site, day)
+    close_killed_runs(site.instance)  # as run monitoring does, and the next `genept run`
+    site.look(day)
+    after, releases = site.seen, site.releases
     now = releases.current()  # verified against the pointer
     published = now.release_id != current.release_id
     if published:
@@ -203,30 +203,30 @@ def _one(
         outcome = "refused"
     else:
         assert not story.owed, f"{day}: news of {story.owed}, and no release"
-        assert len(nights.model.asked) == asked
-        assert after == before or not story.settled, f"{day}: a night without news wrote"
+        assert len(site.model.asked) == asked
+        assert after == before or not story.settled, f"{day}: a run without news wrote"
         outcome = "no news" if story.settled else "nothing new"
     story.settled = succeeded and fault is None
     story.count[outcome] += 1
     story.count[fault or "no fault"] += 1
-    _nothing_is_left(nights, day)
-    held = sum(one.bytes for one in nights.seen.values())
-    return {"outcome": outcome, "fault": fault, "objects": len(nights.seen), "bytes": held}
+    _nothing_is_left(site, day)
+    held = sum(one.bytes for one in site.seen.values())
+    return {"outcome": outcome, "fault": fault, "objects": len(site.seen), "bytes": held}
 
 
-def _run(nights: SimulatedNights, day: datetime) -> bool:
+def _run(site: SimulatedInstallation, day: datetime) -> bool:
     try:
-        return nights.night(f"{day:%Y-%m-%d}", tags=LAUNCHED_BY).success
+        return site.nightly_run(f"{day:%Y-%m-%d}", tags=LAUNCHED_BY).success
     except (Killed, OperationalError):
         return False
 
 
 @contextmanager
 def _happening(
-    nights: SimulatedNights, fault: str | None, story: Story, chance: random.Random
+    site: SimulatedInstallation, fault: str | None, story: Story, chance: random.Random
 ) -> Iterator[None]:
-    """Let the fault happen in the middle of the night, at one of its writes to the store."""
-    storage = nights.instance.event_log_storage
+    """Let the fault happen in the middle of the run, at one of its writes to the store."""
+    storage = site.instance.event_log_storage
     at, is_after, writes = chance.randint(1, story.writes), chance.random() < 0.5, 0
     gone: BaseException | None = None
 
@@ -235,7 +235,7 @@ def _happening(
         if fault == "step failed":
             raise StoreError("a step was made to fail")
         if fault == "store killed":
-            nights.kill_store()
+            site.kill_store()
         if fault == "worker killed":
             gone = Killed()
         if fault == "database lost":
@@ -263,18 +263,18 @@ def _happening(
             raise gone
         store_event(*arguments)
 
-    whole, store_event = nights.file.read_bytes(), storage.store_event
+    whole, store_event = site.file.read_bytes(), storage.store_event
     if fault == "damaged file":
-        nights.file.write_bytes(whole[: len(whole) // 2])
+        site.file.write_bytes(whole[: len(whole) // 2])
     if fault == "publisher silent":
-        nights.file.unlink()
+        site.file.unlink()
     with (
         patch.object(storage, "store_event", recorded),
         patch.object(ObjectStore, "put_if_absent", counted(ObjectStore.put_if_absent)),
         patch.object(ObjectStore, "put_if_match", counted(ObjectStore.put_if_match)),
     ):
         yield
-    nights.file.write_bytes(whole)
+    site.file.write_bytes(whole)
     if fault is None and writes:
         story.writes = writes
 
@@ -293,12 +293,12 @@ def _grew_by_what_changed(
     assert pooled <= holding, f"{pooled - holding} hold none of {changed}"
 
 
-def _nothing_is_left(nights: SimulatedNights, day: datetime) -> None:
+def _nothing_is_left(site: SimulatedInstallation, day: datetime) -> None:
     """No run is stuck, no slot lost; what nobody needs goes when its time has come."""
     unfinished = set(dg.DagsterRunStatus) - ENDED
-    stuck = nights.instance.get_runs(dg.RunsFilter(statuses=list(unfinished)))
+    stuck = site.instance.get_runs(dg.RunsFilter(statuses=list(unfinished)))
     assert not stuck, f"{day}: {stuck} are stuck"
-    storage = nights.instance.event_log_storage
+    storage = site.instance.event_log_storage
     slots = [
         pool
         for pool in storage.get_concurrency_keys()
@@ -307,42 +307,42 @@ def _nothing_is_left(nights: SimulatedNights, day: datetime) -> None:
     assert not slots, f"{day}: slots of {slots} are lost"
     limit = STAGE_AGE + GRACE + COLLECTED
     if (day - FIRST) % COLLECTED == timedelta(0):
-        nights.collect_garbage(day)
-        nights.look(day)
+        site.collect_garbage(day)
+        site.look(day)
         limit = STAGE_AGE + GRACE
-    orphans = {name for name, written in nights.stages().items() if day - written > limit}
+    orphans = {name for name, written in site.stages().items() if day - written > limit}
     assert not orphans, f"{day}: {orphans} were staged long ago and never became a release"
-    current = nights.releases.current()
-    folder = nights.releases.folder(current.release_id).removeprefix(f"{nights.product}/")
+    current = site.releases.current()
+    folder = site.releases.folder(current.release_id).removeprefix(f"{site.product}/")
     files = {f"{folder}/{file.path}" for one in current.tables.values() for file in one.files}
-    assert files <= set(nights.seen), f"{day}: files of the current release are gone"
+    assert files <= set(site.seen), f"{day}: files of the current release are gone"
 
 
-def _ends_well(nights: SimulatedNights, day: datetime, story: Story) -> None:
-    """After the last night: one that is clean, and the release holds all the news there was."""
-    assert _run(nights, day)
-    nights.look(day)
-    nights.collect_garbage(day + timedelta(days=31))
-    nights.look(day)
-    assert not nights.stages(), "a stage that never became a release is left"
-    releases, current = nights.releases, nights.releases.current()
+def _ends_well(site: SimulatedInstallation, day: datetime, story: Story) -> None:
+    """After the last run: one without a fault, and the release holds all the news there was."""
+    assert _run(site, day)
+    site.look(day)
+    site.collect_garbage(day + timedelta(days=31))
+    site.look(day)
+    assert not site.stages(), "a stage that never became a release is left"
+    releases, current = site.releases, site.releases.current()
     (file,) = current.tables["gene_descriptions"].files
-    texts = nights.store.get(f"{releases.folder(current.release_id)}/{file.path}")
+    texts = site.store.get(f"{releases.folder(current.release_id)}/{file.path}")
     kept = set(pl.read_parquet(io.BytesIO(texts))["text_sha256"])
-    assert kept == {text_sha256(text) for text in nights.summaries.values()}
-    again = [text for text, times in Counter(nights.model.asked).items() for _ in range(times - 1)]
+    assert kept == {text_sha256(text) for text in site.summaries.values()}
+    again = [text for text, times in Counter(site.model.asked).items() for _ in range(times - 1)]
     interrupted = story.count["worker killed"] + story.count["store killed"]
     assert len(again) <= interrupted, f"texts were embedded twice, such as {again[:3]}"
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    nights_, seed_ = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    runs_, seed_ = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
     with tempfile.TemporaryDirectory() as folder_:
         found = simulate(
-            nights_,
+            runs_,
             seed_,
             Path(folder_),
-            tell=lambda night: print(json.dumps(night), flush=True),  # noqa: T201
+            tell=lambda outcome: print(json.dumps(outcome), flush=True),  # noqa: T201
         )
     print(dict(found))  # noqa: T201

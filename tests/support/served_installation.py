@@ -1,4 +1,4 @@
-"""The installation of `nights`, as a code server loads it from the folder that a test made."""
+"""The small installation, as a code server loads it from the folder that a test made."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS), str(Path(__file__).parent)]
 
 import dagster as dg
-from nights import CATALOGUE, WIDTH, NightPlatform, RememberingModel
+from small_installation import CATALOGUE, WIDTH, RememberingModel, SmallPlatform
 
 from genept.common.settings import Settings
 from genept.datasources.catalog.entries import Catalogue
 from orchestration.definitions import build_defs
 
-FOLDER = Path(os.environ["NIGHTS_FOLDER"])
+FOLDER = Path(os.environ["INSTALLATION_FOLDER"])
 SETTINGS = Settings()
 SHIPPED = Catalogue.model_validate_json((FOLDER / CATALOGUE).read_text())
 
 
-def open_platform() -> NightPlatform:
+def open_platform() -> SmallPlatform:
     """The installation, once per run."""
-    return NightPlatform(SETTINGS, SHIPPED, RememberingModel(WIDTH, FOLDER / "asked.txt"))
+    return SmallPlatform(SETTINGS, SHIPPED, RememberingModel(WIDTH, FOLDER / "asked.txt"))
 
 
 warnings.simplefilter("ignore", dg.BetaWarning)

@@ -1,0 +1,25 @@
+"""Many nightly runs with faults: each ends published or refused, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulated_schedule import FAULTS, simulate
+
+N_RUNS, SEED = 30, 346
+"""What fits into some two minutes, with nearly every fault; `simulated_schedule.py 200` is a year's
+better half."""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_every_night_ends_published_or_cleanly_refused(tmp_path: Path) -> None:
+    outcomes: list[dict[str, Any]] = []
+    count = simulate(N_RUNS, SEED, tmp_path, tell=outcomes.append)
+    assert len(outcomes) == N_RUNS
+    assert count["no news"] > N_RUNS / 2
+    assert count["published"] > 2
+    assert count["refused"] > 2
+    assert sum(count[fault] > 0 for fault in FAULTS) >= 5
