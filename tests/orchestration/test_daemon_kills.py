@@ -1,7 +1,8 @@
-"""A daemon, a code server and run workers as deployed; two of the three are killed mid-run.
+"""A daemon, a code server and run workers as deployed.
 
-Whatever is killed, the next run goes on where it ended: one release, no text embedded twice, no
-run left open, no slot of a pool lost.
+Killed in the middle of a run, the next run goes on where it ended: one release, no text embedded
+twice, no run left open, no slot of a pool lost. A release held in one run worker is published by
+the next one after it was approved.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from installations import PROJECT
 from small_installation import SmallInstallation
 
 from assets.operations import NEWS
+from genept.release.approval_records import approve, current_hold
 from genept.storage.embedded.store import EmbeddedStore
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1500)]
@@ -64,6 +66,16 @@ class Deployed:
             )
         self.processes.append(process)
         return process
+
+    def start_code_server(self) -> None:
+        """Start it, and wait until it answers."""
+        address = ("-h", "127.0.0.1", "-p", str(self.port), "-f", str(SERVED))
+        self.start("dagster", "code-server", "start", *address)
+        self.wait(self._answers)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def start_daemon(self) -> subprocess.Popen[bytes]:
         return self.start("dagster._daemon", "run", "-w", str(self.workspace))
@@ -114,7 +126,11 @@ class Deployed:
         return run.status
 
     def wait_for(self, run_id: str, status: str) -> None:
-        self.wait(lambda: self.status(run_id).value == status)
+        def has_ended() -> bool:
+            return self.status(run_id).value in {"SUCCESS", "FAILURE", "CANCELED"}
+
+        self.wait(has_ended)
+        assert self.status(run_id).value == status
 
     def wait(self, happened: Callable[[], bool]) -> None:
         until = time.monotonic() + SOON
@@ -168,9 +184,7 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy
 
 
 def test_a_killed_worker_and_a_killed_daemon_end_in_one_release(deployed: Deployed) -> None:
-    server = ("-h", "127.0.0.1", "-p", str(deployed.port), "-f", str(SERVED))
-    deployed.start("dagster", "code-server", "start", *server)
-    _wait_for_port(deployed)
+    deployed.start_code_server()
     daemon = deployed.start_daemon()
 
     first = deployed.launch()
@@ -208,12 +222,33 @@ def test_a_killed_worker_and_a_killed_daemon_end_in_one_release(deployed: Deploy
     assert statuses == ["SUCCESS", "SUCCESS", "SUCCESS", "FAILURE"]
 
 
-def _wait_for_port(deployed: Deployed) -> None:
-    def answers() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", deployed.port)) == 0
+def test_a_release_held_in_a_run_worker_is_published_by_the_next_after_approval(
+    deployed: Deployed,
+) -> None:
+    deployed.start_code_server()
+    deployed.start_daemon()
+    deployed.wait_for(deployed.launch(), "SUCCESS")
+    installation, releases = deployed.installation, deployed.installation.releases
+    first = releases.current()
 
-    deployed.wait(answers)
+    installation.replace_collection("second", cells=3)
+    held = deployed.launch()
+    deployed.wait_for(held, "FAILURE")
+    assert releases.current() == first
+    hold = current_hold(releases)
+    assert hold is not None
+    assert hold.run == held
+
+    approve(releases, by="ada", reason="nine cells were doublets")
+    deployed.wait_for(deployed.launch(), "SUCCESS")
+    second = releases.current()
+    assert second.release_id != first.release_id
+    assert second.tables["observations"].rows == first.tables["observations"].rows - 9
+    page = releases.store.get(f"{releases.folder(second.release_id)}/audit/approvals.md")
+    assert "nine cells were doublets (ada, " in page.decode()
+
+    deployed.wait_for(deployed.launch(), "SUCCESS")
+    assert releases.current() == second, "a run without news after it publishes nothing"
 
 
 def _kept(installation: SmallInstallation) -> dict[str, str]:

@@ -25,6 +25,7 @@ from genept.client.platform import Platform
 from genept.client.release_lookup import open_releases
 from genept.collections.inbox import Refused, take_in
 from genept.collections.sidecar import drops
+from genept.collections.user_collections import remove
 from genept.common.settings import Settings
 from genept.datasources.catalog.entries import Catalogue
 from genept.nomenclature.starter import SOURCES
@@ -161,6 +162,11 @@ class SmallInstallation:
         new.write_bytes(gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
         new.replace(path)
 
+    def replace_collection(self, name: str, cells: int) -> None:
+        """Remove a collection, and add it again with so many cells."""
+        remove(self.store, self.product, name)
+        self._take_in(self.settings.state, name, HELD[name], cells)
+
     def release(self) -> dg.ExecuteInProcessResult:
         """The job `release`: what a first run is."""
         return self._run("release")
@@ -184,13 +190,11 @@ class SmallInstallation:
         prefix = f"{self.product}/"
         return {one.key.removeprefix(prefix): one.etag for one in self.store.list(prefix)}
 
-    def _take_in(self, folder: Path, name: str, genes: Sequence[str]) -> None:
+    def _take_in(self, folder: Path, name: str, genes: Sequence[str], cells: int = 12) -> None:
         """Drop a table of counts into the inbox, and take it in as the inbox's job does."""
-        counts = np.random.default_rng(len(name)).poisson(5, (12, len(genes))) + 1
-        cells = [f"{name}-{row}" for row in range(len(counts))]
+        counts = np.random.default_rng(len(name)).poisson(5, (cells, len(genes))) + 1
         rows = [
-            f"{cell},{','.join(map(str, row))}"
-            for cell, row in zip(cells, counts.tolist(), strict=True)
+            f"{name}-{cell},{','.join(map(str, row))}" for cell, row in enumerate(counts.tolist())
         ]
         table = folder / f"{name}.csv"
         table.write_text("\n".join([f"id,{','.join(genes)}", *rows]) + "\n")
