@@ -1,0 +1,93 @@
+"""One word for one thing: retired words and names used twice are found."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+PROJECT: Final = Path(__file__).parents[1]
+PATTERNS: Final = ("*.py", "*.pyi", "*.md", "*.toml")
+FOLDERS: Final = ("genept", "validation", "assets", "orchestration", "docs", "infra", "tests")
+RETIRED: Final = {
+    r"tills?": "budget",
+    r"tellers?": "the run that pays",
+    r"purses?": "spending limit",
+    r"receipts?": "payment, ledger",
+    r"floors?|rooms?": "layer, package",
+    r"nights?": "nightly run",
+    r"at hand": "available",
+    r"mend(s|ed|ing)?": "fix, repair",
+    r"told|untold": "the noun that is meant",
+    r"contests?": "task inputs",
+    r"exhibits?": "report figures",
+    r"twins?": "duplicates",
+    r"rehears(al|e|es|ed)": "dry run",
+    r"tempering": "calibration",
+    r"outlook": "change detection",
+    r"own[ _]spaces?": "registered gene vectors",
+}
+SPARED: Final = re.compile(
+    r"np\.floor|\bfloor\(|midnight"  # numpy's, and a time of day
+    r"|[\"'`]night[\"'`]|\bnight(=|: )|\.night\b|cost per night"  # column of table `run_metrics`
+    r"|Told apart:"
+)
+"""Numpy's functions, and what is stored or published under the word."""
+
+UNREAD: Final = {"CHANGELOG.md", Path(__file__).name}
+SOURCES: Final = ("genept", "validation", "assets", "orchestration")
+
+
+def files() -> list[Path]:
+    top = [path for pattern in PATTERNS for path in PROJECT.glob(pattern)]
+    below = [
+        path for part in FOLDERS for pattern in PATTERNS for path in (PROJECT / part).rglob(pattern)
+    ]
+    return sorted(path for path in {*top, *below} if path.name not in UNREAD)
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[tuple[str, str]]:
+    """Place and text of every line that is read."""
+    return [
+        (f"{path.relative_to(PROJECT)}:{number}", SPARED.sub("", line))
+        for path in files()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    ]
+
+
+@pytest.mark.parametrize("word", RETIRED)
+def test_a_retired_word_is_not_used(word: str, lines: list[tuple[str, str]]) -> None:
+    pattern = re.compile(rf"(?<![A-Za-z])({word})(?![A-Za-z])", re.IGNORECASE)
+    uses = [f"{place}: {line.strip()[:80]}" for place, line in lines if pattern.search(line)]
+    assert not uses, f"say {RETIRED[word]!r}"
+
+
+def modules() -> list[Path]:
+    return sorted(path for folder in SOURCES for path in (PROJECT / folder).rglob("*.py"))
+
+
+def test_no_two_modules_have_one_name() -> None:
+    by_name = defaultdict(list)
+    for path in modules():
+        if path.stem not in {"__init__", "__main__"}:
+            by_name[path.stem].append(str(path.relative_to(PROJECT)))
+    assert not {name: paths for name, paths in by_name.items() if len(paths) > 1}
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    by_name = defaultdict(list)
+    for path in modules():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                by_name[node.name].append(str(path.relative_to(PROJECT)))
+    assert not {name: paths for name, paths in by_name.items() if len(paths) > 1}
+
+
+def test_no_module_is_longer_than_300_lines() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
+    assert not {str(path): length for path, length in lengths.items() if length > 300}
