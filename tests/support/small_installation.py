@@ -22,7 +22,7 @@ from planted import CountingEmbedder, made_archives
 
 import genept.client.platform
 from genept.client.platform import Platform
-from genept.client.release_lookup import open_releases
+from genept.client.release_lookup import open_releases, open_store
 from genept.collections.inbox import Refused, take_in
 from genept.collections.sidecar import drops
 from genept.collections.user_collections import remove
@@ -164,7 +164,7 @@ class SmallInstallation:
 
     def replace_collection(self, name: str, cells: int) -> None:
         """Remove a collection, and add it again with so many cells."""
-        remove(self.store, self.product, name)
+        remove(open_store(self.settings, "gc"), self.product, name)
         self._take_in(self.settings.state, name, HELD[name], cells)
 
     def release(self) -> dg.ExecuteInProcessResult:
