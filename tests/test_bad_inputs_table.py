@@ -14,7 +14,7 @@ SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
     1: ("test_a_date_is_recognised_and_never_guessed",),
     2: ("test_a_serial_number_is_recognised",),
     3: ("test_a_serial_number_is_recognised",),
-    4: ("test_previous_symbols_and_aliases_are_found_and_told_apart",),
+    4: ("test_previous_symbols_and_aliases_are_distinguished",),
     5: (
         "test_ensembl_ids_lose_their_version_only_if_the_reference_has_them",
         "test_several_inputs_of_a_gene_follow_the_policy_or_are_refused",
@@ -28,11 +28,11 @@ SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
         "test_one_per_cent_of_another_species_is_quarantined_and_said",
         "test_another_species_is_refused_above_one_per_cent",
     ),
-    12: ("test_other_species_are_told_apart_and_never_upper_cased",),
+    12: ("test_other_species_are_distinguished_and_never_upper_cased",),
     13: ("test_a_retired_id_has_a_successor_if_one_gene_moved",),
     14: ("test_an_input_of_every_outcome_and_none_that_is_not_declared",),
     15: ("test_mixed_releases_are_refused_unless_one_is_declared",),
-    16: ("test_what_can_only_be_meant_one_way_is_mended_and_said",),
+    16: ("test_what_can_only_be_meant_one_way_is_repaired_with_the_reason",),
     17: ("test_every_input_gets_a_verdict_in_order",),
     18: (
         "test_control_features_are_split_out",
@@ -55,7 +55,7 @@ SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
     26: (
         "Bad(26,",
         "test_a_matrix_on_its_side_is_refused_before_it_is_read",
-        "test_a_transposed_matrix_is_told",
+        "test_a_transposed_matrix_is_refused",
     ),
     27: ("Bad(27,", "test_27_metadata_in_another_order_is_joined_by_id"),
     28: (
@@ -66,7 +66,7 @@ SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
     30: ("test_a_dense_matrix_in_columns_is_refused_under_a_cap",),
     31: ("test_a_broken_matrix_is_refused_by_place",),
     32: (
-        "test_coverage_has_a_floor",
+        "test_coverage_has_a_minimum",
         "test_too_little_coverage_is_refused_and_nothing_shows",
     ),
     33: ("test_a_library_far_from_the_others_is_warned_of_and_kept",),
@@ -81,7 +81,7 @@ SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
     39: ("Bad(39,",),
     40: ("Bad(40,", "test_40_a_declared_encoding_is_read"),
     41: ("Bad(41,",),
-    42: ("test_42_a_header_shifted_by_one_is_mended_and_said",),
+    42: ("test_42_a_header_shifted_by_one_is_repaired_and_reported",),
     43: ("test_a_file_that_leads_out_of_itself_is_refused_wherever_it_does",),
     44: ("test_counts_that_are_none_are_refused_with_what_else_there_is",),
     45: ("Bad(45,",),
@@ -93,7 +93,7 @@ SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
     ),
     49: ("test_49_an_unknown_label_is_quarantined",),
     50: ("Bad(50,", "test_50_a_response_without_a_unit_is_no_entry"),
-    51: ("test_51_unknown_drugs_are_counted_and_synonyms_mended",),
+    51: ("test_51_unknown_drugs_are_counted_and_synonyms_resolved",),
     52: (
         "test_control_characters_go_and_are_counted_and_an_empty_item_is_none",
         "test_a_first_item_over_the_budget_is_cut_after_a_word_and_says_so",
