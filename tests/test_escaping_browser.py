@@ -14,7 +14,7 @@ from hostile_text import HOSTILE, PERMISSIVE
 from playwright.sync_api import Browser
 
 from assets.results import shown_pictures
-from genept.client.catalogue_page import Score, interval_plot, part
+from genept.client.catalogue_page import PlottedScore, interval_plot, part
 from genept.common.display import visible
 from genept.models.cards import card_markdown, card_page
 from genept.models.evidence import Cohort, Interval, ModelEvidence, ModelManifest, Predictions
@@ -112,7 +112,7 @@ def html_pages() -> dict[str, str]:
         table="genes", data_version="0" * 16, suite="s", passed=False, expectations=1,
         failed=NAMES, warnings=NAMES, page="p",
     )  # fmt: skip
-    scores = [Score(name, 0.5, 0.4, 0.6, is_control=False) for name in NAMES]
+    scores = [PlottedScore(name, 0.5, 0.4, 0.6, is_control=False) for name in NAMES]
     figures = interval_plot(scores) + "".join(part("share_bar", name, 0.5) for name in NAMES)
     return {
         "checks": check_page(),

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 import typer
 from rich.markup import escape
 
-from genept.client import LATEST, TABLE_OF, Among, Answer, Platform, SpaceSearch
+from genept.client import LATEST, TABLE_OF, Among, Platform, SearchHits, SpaceSearch
 from genept.common import Settings, StoreError, console, open_console, plain_table
 
 DEFAULT_SPACE = "minilm-l6-v2/name-go"
@@ -50,7 +50,7 @@ def neighbours(
     _print(hits or space_search.observation(name, n=n, collection=collection))
 
 
-def _print(hits: Answer) -> None:
+def _print(hits: SearchHits) -> None:
     answer.print(f"[dim]{escape(hits.asked)}[/]")
     rows = (
         (f"{cosine:.3f}", label, id_, about if len(about) <= ABOUT else f"{about[:ABOUT]}…")

@@ -12,6 +12,6 @@ from .release_lookup import open_releases as open_releases
 from .release_lookup import resolve as resolve
 from .search import TABLE_OF as TABLE_OF
 from .search import Among as Among
-from .search import Answer as Answer
+from .search import SearchHits as SearchHits
 from .search import SpaceSearch as SpaceSearch
 from .snippets import Snippets as Snippets

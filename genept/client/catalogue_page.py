@@ -96,7 +96,7 @@ def part(name: str, *arguments: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Score:
+class PlottedScore:
     """A value with its interval, and whether it is a control that others must beat."""
 
     name: str
@@ -106,7 +106,7 @@ class Score:
     is_control: bool
 
 
-def interval_plot(scores: Sequence[Score]) -> str:
+def interval_plot(scores: Sequence[PlottedScore]) -> str:
     """Scores with their intervals on one axis, best first; the best control is a dashed line."""
     ordered = sorted(scores, key=lambda score: -score.value)
     ends = [
@@ -133,7 +133,7 @@ def read_table(
 
 def headline_scores(
     files: ReleasedFiles, manifest: Manifest
-) -> Iterator[tuple[str, str, int, list[Score]]]:
+) -> Iterator[tuple[str, str, int, list[PlottedScore]]]:
     """Task, data set, number of observations, and the scores on it, under the usual heads."""
     shared = ["dataset", "n", "representation", "value", "ci_low", "ci_high", "is_control"]
     for (table, metric), task in HEADLINES.items():
@@ -146,7 +146,7 @@ def headline_scores(
         else:
             rows = sample_tasks(rows).filter(metric=metric)
         for of_dataset in rows.select(shared).sort("dataset").partition_by("dataset"):
-            scores = [Score(*row[2:]) for row in of_dataset.iter_rows()]
+            scores = [PlottedScore(*row[2:]) for row in of_dataset.iter_rows()]
             yield task, of_dataset["dataset"][0], of_dataset["n"][0], scores
 
 

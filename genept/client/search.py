@@ -28,7 +28,7 @@ SCHEMA: Final = {"id": pl.String, "label": pl.String, "about": pl.String, "cosin
 
 
 @dataclass(frozen=True)
-class Answer:
+class SearchHits:
     """What lies nearest to a query.
 
     Parameters
@@ -64,7 +64,7 @@ class SpaceSearch:
 
     def text(
         self, text: str, among: Among = "genes", *, n: int = 10, collection: str | None = None
-    ) -> Answer:
+    ) -> SearchHits:
         """What lies nearest to a text in this space.
 
         Raises
@@ -74,19 +74,19 @@ class SpaceSearch:
         """
         query = self._embed(text)
         if among == "genes":
-            return Answer(self._genes(self.genes.nearest(query, n)), f"text in {self.space}")
+            return SearchHits(self._genes(self.genes.nearest(query, n)), f"text in {self.space}")
         return self._observations(query - self.genes.mean, among, n, collection)
 
-    def gene(self, name: str, *, n: int = 10) -> Answer | None:
+    def gene(self, name: str, *, n: int = 10) -> SearchHits | None:
         """The genes nearest to a gene, by symbol, alias or id; none if it is no gene here."""
         gene = self._gene_of(name)
         vector = self.genes.of(gene) if gene else None
         if gene is None or vector is None:
             return None
         nearest = [row for row in self.genes.nearest(vector, n + 1) if row[0] != gene][:n]
-        return Answer(self._genes(nearest), f"gene {gene}")
+        return SearchHits(self._genes(nearest), f"gene {gene}")
 
-    def observation(self, id_: str, *, n: int = 10, collection: str | None = None) -> Answer:
+    def observation(self, id_: str, *, n: int = 10, collection: str | None = None) -> SearchHits:
         """The genes nearest to a cell or sample, less what all of its collection have in common.
 
         Raises
@@ -100,13 +100,15 @@ class SpaceSearch:
                 if (vector := vectors.of(id_)) is not None:
                     query = vector - vectors.mean
                     nearest = self.genes.nearest(query, n, centred=True)
-                    return Answer(self._genes(nearest), f"{id_} of {name}, less its mean")
+                    return SearchHits(self._genes(nearest), f"{id_} of {name}, less its mean")
         raise StoreError(
             f"{id_!r} is no gene, cell or sample of space {self.space!r} in release "
             f"{self.release.manifest.release_id}: `genept genes explain {id_}` says what is known"
         )
 
-    def _observations(self, query: Matrix, among: Among, n: int, collection: str | None) -> Answer:
+    def _observations(
+        self, query: Matrix, among: Among, n: int, collection: str | None
+    ) -> SearchHits:
         table = TABLE_OF[among]
         rows: list[tuple[str, str, float]] = []
         for name in self._collections(table, collection):
@@ -117,7 +119,9 @@ class SpaceSearch:
         nearest = sorted(rows, key=lambda row: -row[2])[:n]
         labels = self._labels({name for name, _, _ in nearest})
         shown = [(id_, labels.get((name, id_), ""), name, cosine) for name, id_, cosine in nearest]
-        return Answer(pl.DataFrame(shown, SCHEMA, orient="row"), f"centred cosine in {self.space}")
+        return SearchHits(
+            pl.DataFrame(shown, SCHEMA, orient="row"), f"centred cosine in {self.space}"
+        )
 
     def _collections(self, table: str, only: str | None) -> list[str]:
         known = {

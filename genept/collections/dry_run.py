@@ -28,7 +28,7 @@ from genept.datasources.catalog import Collection, Source
 from genept.datasources.download import Archives
 from genept.datasources.readers import (
     LABELS,
-    Answer,
+    ChildResult,
     Limits,
     Parent,
     Quarantined,
@@ -272,7 +272,9 @@ def _tried(
             return Trial(detected, dry_run_ingest(archives, detected.entry, reference))
 
 
-def _checked(answer: Answer, paths: list[Path], sources: tuple[Source, ...], id_: str) -> Trial:
+def _checked(
+    answer: ChildResult, paths: list[Path], sources: tuple[Source, ...], id_: str
+) -> Trial:
     """Validate what the child reports. Raises `ValueError` if it cannot be."""
     report = _Report.model_validate(answer.values)
     files = {source.id: path for source, path in zip(sources, paths, strict=True)}

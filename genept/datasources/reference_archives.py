@@ -239,7 +239,7 @@ class PublisherFile:
 
 
 @dataclass(frozen=True)
-class ReleasedFile:
+class PublisherRelease:
     """One release of a publisher's file.
 
     Parameters
@@ -270,7 +270,7 @@ PUBLISHER_FILES: Final = (
 )
 
 
-def find_releases(file: PublisherFile, mirrors: Sequence[Path]) -> list[ReleasedFile]:
+def find_releases(file: PublisherFile, mirrors: Sequence[Path]) -> list[PublisherRelease]:
     """Find the releases of a file in the mirrors' folders.
 
     Parameters
@@ -282,16 +282,16 @@ def find_releases(file: PublisherFile, mirrors: Sequence[Path]) -> list[Released
 
     Returns
     -------
-    list of ReleasedFile
+    list of PublisherRelease
         Sorted by file name.
     """
     paths = {path.name: path for mirror in reversed(mirrors) for path in mirror.glob(file.pattern)}
     return [_release_of(path) for _, path in sorted(paths.items())]
 
 
-def _release_of(path: Path) -> ReleasedFile:
+def _release_of(path: Path) -> PublisherRelease:
     dated = re.search(r"\d{4}-\d{2}-\d{2}", path.name)
     released = date.fromisoformat(dated.group()) if dated else newest_entry(path)
     version = re.search(r"[._]v(\d+[a-z]?)[._]", path.name)
     release = version.group(1) if version else str(released or path.name.split(".")[0])
-    return ReleasedFile(path, release, released)
+    return PublisherRelease(path, release, released)

@@ -134,8 +134,8 @@ def cost_picture(metrics: pl.DataFrame) -> bytes:
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
     names = [
-        night or f"{job} {started[5:10]}"
-        for night, job, started in runs.select("night", "job", "started_at").iter_rows()
+        day or f"{job} {started[5:10]}"
+        for day, job, started in runs.select("night", "job", "started_at").iter_rows()
     ]
     step = max(1, len(names) // 15)
     panels[-1].set_xticks(places[::step], names[::step], rotation=45, ha="right", fontsize=8)

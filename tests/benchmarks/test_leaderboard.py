@@ -24,7 +24,7 @@ TASK = PropertyTask(
     metrics=("auroc",),
     clean="shuffled-5-fold-repeated",
     heads=("logistic-regression",),
-    told_by=("go",),
+    stated_by=("go",),
     draws=4,
     further_draws=1,
 )
@@ -59,7 +59,7 @@ def held(lake, spaces):
     return run_tasks(lake, labels(), spaces, tasks={"t": TASK})
 
 
-def test_spaces_stand_beside_their_controls_and_differences_are_told(lake: Lake, spaces):
+def test_spaces_stand_beside_their_controls_and_differences_are_reported(lake: Lake, spaces):
     parts, remarks = held(lake, spaces)
     results = lake.read([part for part in parts if part.table == "benchmark_results"])
     assert not results.select(TABLES["benchmark_results"].key).is_duplicated().any()
@@ -88,9 +88,9 @@ def test_only_what_an_input_touches_is_done_again(lake: Lake, spaces, monkeypatc
     predicted = []
     real = input_tables._predicted
 
-    def watched(lake, contest, name, members):
+    def watched(lake, task, name, members):
         predicted.append(name)
-        return real(lake, contest, name, members)
+        return real(lake, task, name, members)
 
     monkeypatch.setattr(input_tables, "_predicted", watched)
     assert held(lake, spaces)[0] == parts
@@ -138,7 +138,7 @@ def test_a_control_is_the_mean_of_independent_draws(lake: Lake, spaces):
     assert chance["n"].item() == N
 
 
-def test_what_is_told_of_each_data_set_is_a_piece_of_its_own(lake: Lake, spaces):
+def test_what_is_stored_of_each_data_set_is_a_piece_of_its_own(lake: Lake, spaces):
     other = replace(TASK, id="u", dataset="of-others")
     more = labels().properties.with_columns(task=pl.lit("u"))
     both = Labels(pl.concat([labels().properties, more]), labels().pairs)

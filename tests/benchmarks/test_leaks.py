@@ -29,7 +29,7 @@ def recipe(id_, parts=("name", "summary"), masks=()):
                   max_tokens=256, masks=masks)  # fmt: skip
 
 
-RECIPES = {one.id: one for one in (recipe("told"), recipe("told-masked", masks=(MASK,)))}
+RECIPES = {one.id: one for one in (recipe("stated"), recipe("stated-masked", masks=(MASK,)))}
 
 
 def texts(leak):
@@ -48,22 +48,22 @@ def differences(leak):
     )
     written = texts(leak)
     versions = {
-        "lsa-24/told": written,
-        "lsa-24/told-masked": [MASK.apply(text, {})[0] for text in written],
+        "lsa-24/stated": written,
+        "lsa-24/stated-masked": [MASK.apply(text, {})[0] for text in written],
     }
     scores = {}
     for name, of_genes in versions.items():
         vectors = GeneVectors(name, GENES, LSA.fit(of_genes, 24).embed(of_genes))
         found = TASK.predict(rows, vectors, draw=0)
         scores[name] = resampled(found, "auroc", n_resamples=200)
-    told = paired_differences(scores, [("lsa-24/told", "lsa-24/told-masked")])
-    return corrected(told).with_columns(task=pl.lit("t"))
+    compared = paired_differences(scores, [("lsa-24/stated", "lsa-24/stated-masked")])
+    return corrected(compared).with_columns(task=pl.lit("t"))
 
 
 def test_a_planted_leak_is_found_by_the_masked_text():
     found = ablations(differences(leak=True), RECIPES)
     (row,) = leaks(found).rows(named=True)
-    assert (row["task"], row["more"], row["fewer"]) == ("t", "told", "told-masked")
+    assert (row["task"], row["more"], row["fewer"]) == ("t", "stated", "stated-masked")
     assert row["difference"] > 0.1
     assert row["ci_low"] > 0
 
@@ -74,13 +74,13 @@ def test_a_text_without_the_word_is_no_leak():
     assert leaks(found).is_empty()
 
 
-def test_the_difference_is_told_of_the_fuller_text_whichever_way_it_was_stored():
-    told = differences(leak=True)
-    other = told.with_columns(
+def test_the_difference_is_stated_of_the_fuller_text_whichever_way_it_was_stored():
+    compared = differences(leak=True)
+    other = compared.with_columns(
         representation="other", other="representation", difference=-pl.col("difference"),
         ci_low=-pl.col("ci_high"), ci_high=-pl.col("ci_low"),
     )  # fmt: skip
-    assert ablations(other, RECIPES).equals(ablations(told, RECIPES))
+    assert ablations(other, RECIPES).equals(ablations(compared, RECIPES))
 
 
 def test_steps_are_one_thing_apart():
@@ -89,8 +89,8 @@ def test_steps_are_one_thing_apart():
         [*RECIPES.values(), more, recipe("much", parts=("symbol", "name", "go", "biotype"))]
     )
     assert [(one.fewer, one.more, one.adds) for one in found] == [
-        ("told", "more", "go"),
-        ("told-masked", "told", "words of mask dosage"),
+        ("stated", "more", "go"),
+        ("stated-masked", "stated", "words of mask dosage"),
     ]
     shipped = {(one.fewer, one.more): one.adds for one in recipe_steps(load_recipes().values())}
     assert shipped["name-ncbi", "name-ncbi-go"] == "go"
@@ -104,7 +104,7 @@ def test_nothing_compared_is_nothing_added():
 
 @pytest.mark.parametrize("suffix", ["", ":genept-w"])
 def test_pooled_spaces_count_as_their_recipe(suffix):
-    told = differences(leak=True).with_columns(
+    compared = differences(leak=True).with_columns(
         pl.col("representation") + suffix, pl.col("other") + suffix
     )
-    assert leaks(ablations(told, RECIPES)).height == 1
+    assert leaks(ablations(compared, RECIPES)).height == 1

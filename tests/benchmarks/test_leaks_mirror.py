@@ -41,7 +41,7 @@ def described() -> pl.DataFrame:
     return once.with_row_index("position").with_columns(fate=pl.lit("scored"))
 
 
-def told(rows: pl.DataFrame, texts: list[str], recipes: list[Recipe]) -> pl.DataFrame:
+def compared(rows: pl.DataFrame, texts: list[str], recipes: list[Recipe]) -> pl.DataFrame:
     """Comparisons of the texts as two recipes leave them."""
     genes, scores = tuple(rows["ensembl_gene_id"]), {}
     for recipe in recipes:
@@ -66,7 +66,7 @@ def test_the_masked_summaries_find_a_planted_label(described):
     assert described.height > 200
     recipes = [UNMASKED, MASKED]
     found = ablations(
-        told(described, planted(described), recipes), {one.id: one for one in recipes}
+        compared(described, planted(described), recipes), {one.id: one for one in recipes}
     )
     (row,) = leaks(found).rows(named=True)
     assert (row["adds"], row["fewer"]) == ("words of mask dosage", MASKED.id)
@@ -76,7 +76,7 @@ def test_the_masked_summaries_find_a_planted_label(described):
 
 def test_the_summaries_as_they_are_state_no_dosage(described):
     recipes = [UNMASKED, MASKED]
-    asked = told(described, described["Summary"].to_list(), recipes)
+    asked = compared(described, described["Summary"].to_list(), recipes)
     found = ablations(asked, {one.id: one for one in recipes})
     assert abs(found["difference"].item()) < 0.02
     assert leaks(found).is_empty()

@@ -129,7 +129,7 @@ def test_nothing_released_is_nothing_shown():
     assert cells_in_words(pl.DataFrame()) == []
 
 
-def test_differences_between_cells_are_told_in_words_without_dealt_labels():
+def test_differences_between_cells_are_put_in_words_without_dealt_labels():
     rows = comparisons().with_columns(task=pl.lit("cell-type-annotation/pbmc"))
     dealt = rows.with_columns(other=pl.lit("minilm-l6-v2/name-ncbi@permuted-labels"))
     said = cells_in_words(pl.concat([rows.head(1), dealt.head(1), comparisons().head(1)]))

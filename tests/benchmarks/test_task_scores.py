@@ -43,10 +43,10 @@ def test_a_text_must_beat_tf_idf_of_the_same_text_the_name_and_its_own_shuffle()
         "minilm-l6-v2/name", "random-384",
     }  # fmt: skip
     assert "lsa-384/name-go" not in found, "another text"
-    told = ["minilm-l6-v2/ncbi@shuffled:genept-w", "lsa-384/ncbi:genept-w"]
-    cells = ["minilm-l6-v2/ncbi:genept-w", *told, "minilm-l6-v2/name-go@shuffled:genept-w"]
+    controls = ["minilm-l6-v2/ncbi@shuffled:genept-w", "lsa-384/ncbi:genept-w"]
+    cells = ["minilm-l6-v2/ncbi:genept-w", *controls, "minilm-l6-v2/name-go@shuffled:genept-w"]
     marked = {name: "@" in name for name in cells}
-    assert list(controls_of("minilm-l6-v2/ncbi:genept-w", marked)) == told
+    assert list(controls_of("minilm-l6-v2/ncbi:genept-w", marked)) == controls
 
 
 def test_a_score_below_any_of_them_says_which():
@@ -146,8 +146,8 @@ def comparisons(*rows):
     )
 
 
-def test_only_what_is_separable_one_way_is_told_apart():
-    told = apart(
+def test_only_what_is_separable_one_way_is_distinguished():
+    is_apart = apart(
         comparisons(
             ("a/x", "b/x", 0.2, True),
             ("a/x:genept-w", "c/x:genept-w", 0.2, True),
@@ -155,13 +155,13 @@ def test_only_what_is_separable_one_way_is_told_apart():
             ("b/x", "c/x", 0.3, False),
         )
     )
-    assert told("a/x", "b/x")
-    assert told("b/x", "a/x")
-    assert not told("b/x", "c/x")
-    assert not told("a/x", "c/x"), "ahead on one task, behind on another"
+    assert is_apart("a/x", "b/x")
+    assert is_apart("b/x", "a/x")
+    assert not is_apart("b/x", "c/x")
+    assert not is_apart("a/x", "c/x"), "ahead on one task, behind on another"
 
 
-def test_bars_join_runs_of_what_cannot_be_told_apart():
+def test_bars_join_runs_of_what_cannot_be_distinguished():
     far = {frozenset("ad"), frozenset("ac")}
     assert joined("abcd", lambda a, b: frozenset((a, b)) in far) == [(0, 1), (1, 3)]
     assert joined("ab", lambda *_: True) == []

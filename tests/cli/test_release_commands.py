@@ -193,20 +193,20 @@ def test_garbage_is_not_collected_from_a_run_that_may_be_at_work(
     known: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who is at work is the orchestrator's to say; where it does not know, a person may."""
-    Claim(known).take("night", lambda _: "done")
-    states: dict[str, RunState | None] = {"night": "at work"}
+    Claim(known).take("nightly", lambda _: "done")
+    states: dict[str, RunState | None] = {"nightly": "at work"}
     point = SimpleNamespace(load=lambda: states.get)
     monkeypatch.setattr(release_commands, "entry_points", lambda group: [point])
-    with pytest.raises(StoreError, match="run night is at work since 20"):
+    with pytest.raises(StoreError, match="run nightly is at work since 20"):
         run("release", "gc", "--yes")
     states.clear()
-    with pytest.raises(StoreError, match="does not know whether .* say so with --given-up night"):
+    with pytest.raises(StoreError, match="does not know whether .* say so with --given-up nightly"):
         run("release", "gc", "--yes")
     monkeypatch.setattr(release_commands, "entry_points", lambda group: [])
     with pytest.raises(StoreError, match="does not know whether"):
         run("release", "gc", "--yes")
     assert "nothing to collect" in run("release", "gc")
-    assert "nothing to collect" in run("release", "gc", "--yes", "--given-up", "night")
+    assert "nothing to collect" in run("release", "gc", "--yes", "--given-up", "nightly")
     assert "nothing to collect" in run("release", "gc", "--yes")
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from declared_rows import candidate, declared_rows, store_table, with_tables
 
-from genept.client.catalogue_page import Score, interval_plot, release_site
+from genept.client.catalogue_page import PlottedScore, interval_plot, release_site
 from genept.release.publish import Releases
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
@@ -51,7 +51,10 @@ def test_links_within_the_page_lead_somewhere(page: str) -> None:
 
 def test_scores_are_drawn_in_order_beside_the_best_control() -> None:
     drawn = interval_plot(
-        [Score("worse", 0.2, 0.1, 0.3, False), Score("control", 0.8, None, None, True)]
+        [
+            PlottedScore("worse", 0.2, 0.1, 0.3, False),
+            PlottedScore("control", 0.8, None, None, True),
+        ]
     )
     assert drawn.index("control (control)") < drawn.index(">worse<")
     assert drawn.count('class="best"') == 2

@@ -1,4 +1,4 @@
-"""What is told of a file by looking at it, and what is asked for instead of guessed."""
+"""What is detected in a file, and what has to be named instead of guessed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ NOMENCLATURE = Nomenclature(REFERENCE.index)
 MIRROR = Path(__file__).parents[3] / "shared" / "mirror"
 
 
-def look(file: Path, metadata: Path | None = None, **told: object) -> Detected:
-    sidecar = validated_sidecar({"id": "mine", **told}, "the test")
+def look(file: Path, metadata: Path | None = None, **given: object) -> Detected:
+    sidecar = validated_sidecar({"id": "mine", **given}, "the test")
     return detect(file, metadata, sidecar, NOMENCLATURE, bucket="lake", product="p")
 
 
@@ -191,7 +191,7 @@ def test_a_sidecar_says_what_cannot_be():
 
 
 @pytest.mark.skipif(not MIRROR.exists(), reason="the mirror of public files is not here")
-def test_pbmc3k_is_told_by_looking():
+def test_pbmc3k_is_detected():
     found = look(MIRROR / "single_cell" / "pbmc3k.h5ad")
     assert (found.entry.format, found.entry.unit, found.entry.kind) == (
         "h5ad", "counts", "single_cell",
@@ -251,12 +251,12 @@ def test_an_h5ad_with_values_that_are_not_finite_is_refused(tmp_path, value, uni
     (tmp_path / "mine.h5ad").write_bytes(mutations.h5ad())
     with h5py.File(tmp_path / "mine.h5ad", "a") as file:
         file["X/data"][5] = value
-    told = {} if unit is None else {"unit": unit}
+    given = {} if unit is None else {"unit": unit}
     with pytest.raises(SourceError, match=r"^mine\.h5ad: NaN or .* as -?(nan|inf) for 'GEN"):
-        mutations.looked_at(tmp_path / "mine.h5ad", **told)
+        mutations.looked_at(tmp_path / "mine.h5ad", **given)
 
 
-def test_an_h5ad_of_normalised_values_alone_is_told_or_asked_about(tmp_path):
+def test_an_h5ad_of_normalised_values_alone_is_detected_or_asked_about(tmp_path):
     """No layer's name says counts: there is nothing else to look for."""
     (tmp_path / "mine.h5ad").write_bytes(mutations.h5ad())
     with h5py.File(tmp_path / "mine.h5ad", "a") as file:

@@ -25,7 +25,7 @@ REFUSALS = {
     "dictionary.parquet": "ids and labels take more than",
     "rows.parquet": "claims 20,000,000 rows",
     "name.tar.gz": "refused as a",
-    "duplicates.tar.gz": "declares 24,000,000 values, but has room for 2,400",
+    "duplicates.tar.gz": "declares 24,000,000 values, its size allows 2,400",
     "undeclared.tar.gz": "declares 2,400 values, but has more",
 }
 
@@ -101,10 +101,10 @@ def test_an_answer_that_cannot_be_is_a_refusal(tmp_path, monkeypatch, answer):
 
 def test_a_limited_process_advises_whoever_typed_the_command(tmp_path):
     write_counts(tmp_path / "mine.csv", counts() / 8)
-    told = validated_sidecar({"id": "mine"}, "the test")
+    sidecar = validated_sidecar({"id": "mine"}, "the test")
     limits = USUAL.limits(tmp_path / "mine.csv")
     trial = try_out(
-        tmp_path / "mine.csv", None, told, REFERENCE, bucket="b", product="p", limits=limits
+        tmp_path / "mine.csv", None, sidecar, REFERENCE, bucket="b", product="p", limits=limits
     )
     (question,) = trial.detected.open_questions
     assert "--unit tpm for" in question

@@ -191,8 +191,8 @@ def test_a_hostile_sidecar_hides_no_other_drop_and_is_quarantined(
     ["..", ".", "", "/", "../current.json", "bad.csv", "bad.csv.toml", "no such", "a\\u0000b"],
 )
 def test_a_table_that_cannot_be_is_a_reason_for_quarantine(lake, store_prefix, taken, metadata):
-    told = f'id = "bad"\nmetadata = "{metadata}"\n'.encode()
-    upload(lake, store_prefix, **{"bad.csv": b"id,GEN1\na,1\n", "bad.csv.toml": told})
+    sidecar = f'id = "bad"\nmetadata = "{metadata}"\n'.encode()
+    upload(lake, store_prefix, **{"bad.csv": b"id,GEN1\na,1\n", "bad.csv.toml": sidecar})
     refused = taken(name="bad.csv")
     assert isinstance(refused, Refused)
     assert "names the metadata" in refused.reason
@@ -203,8 +203,8 @@ def test_a_table_that_cannot_be_is_a_reason_for_quarantine(lake, store_prefix, t
 def test_a_sidecar_cannot_have_another_users_drop_deleted(lake, store_prefix, inbox, taken, table):
     inbox()
     before = {name: lake.store.get(f"{store_prefix}/{name}") for name in keys(lake, store_prefix)}
-    told = f'id = "bad"\nmetadata = "{table}"\n'.encode()
-    upload(lake, store_prefix, **{"bad.csv": b"id,GEN1\na,1\n", "bad.csv.toml": told})
+    sidecar = f'id = "bad"\nmetadata = "{table}"\n'.encode()
+    upload(lake, store_prefix, **{"bad.csv": b"id,GEN1\na,1\n", "bad.csv.toml": sidecar})
     refused = taken(name="bad.csv")
     assert isinstance(refused, Refused)
     assert "sidecar of its own" in refused.reason

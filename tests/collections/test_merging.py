@@ -153,7 +153,7 @@ def test_fingerprints_are_equal_exactly_where_columns_are(given_, copied):
 
 
 @given(matrices(), st.randoms())
-def test_rows_are_counted_and_told_apart_in_any_order(given_, chance):
+def test_rows_are_counted_and_distinguished_in_any_order(given_, chance):
     matrix, mapped, _ = given_
     order = np.array(chance.sample(range(len(matrix)), len(matrix)), dtype=np.int64)
     axis, rows = GeneAxis.of(mapped), sp.csr_matrix(matrix)

@@ -292,7 +292,7 @@ def test_labels_are_joined_to_names_that_r_changed(tmp_path, genes) -> None:
     }
 
 
-def test_a_decimal_comma_is_told_by_looking(tmp_path, genes) -> None:
+def test_a_decimal_comma_is_detected(tmp_path, genes) -> None:
     truth = Truth.of(genes, seed=6)
     values = np.round(truth.counts / truth.counts.sum(axis=0) * 1e6, 3)
     frame = truth.frame()
@@ -331,13 +331,13 @@ def test_genes_that_became_dates_are_counted_and_the_others_are_right(tmp_path, 
 # --- what takes the option that the refusal names ------------------------------
 
 
-def added_as_told(*arguments: str) -> tuple[str, dict[str, pl.DataFrame]]:
+def added_as_advised(*arguments: str) -> tuple[str, dict[str, pl.DataFrame]]:
     """The refusal, and the tables after its own option was given."""
     with pytest.raises(SourceError) as refused:
         add(*arguments)
-    told = re.search(r"--option ('[^']+'|[^\s:;,]+)", str(refused.value))
-    assert told, str(refused.value)
-    add(*arguments, "--option", *shlex.split(told[1]))
+    advice = re.search(r"--option ('[^']+'|[^\s:;,]+)", str(refused.value))
+    assert advice, str(refused.value)
+    add(*arguments, "--option", *shlex.split(advice[1]))
     return str(refused.value), ingested()
 
 
@@ -373,7 +373,7 @@ def test_the_same_in_a_column_of_parquet(tmp_path, genes) -> None:
     column.iloc[3] = "x"
     frame[truth.symbols[5]] = column
     frame.to_parquet(tmp_path / "counts.parquet")
-    said, tables = added_as_told(str(tmp_path / "counts.parquet"))
+    said, tables = added_as_advised(str(tmp_path / "counts.parquet"))
     assert f"row 'A4' (line 4), column {truth.symbols[5]!r} has 'x'" in said
     assert tables["gene_axis"].height == genes.height - 1
     assert tables["quarantine"].filter(reason="non_numeric")["input_id"].to_list() == [
@@ -385,7 +385,7 @@ def test_samples_without_labels(tmp_path, genes) -> None:
     truth = Truth.of(genes, seed=10)
     counts = written(tmp_path / "my counts (1).csv", truth.frame().to_csv())
     labels = labels_of(tmp_path / "labels.csv", truth, truth.labels.iloc[5:].to_csv())
-    said, tables = added_as_told(counts, "--metadata", labels)
+    said, tables = added_as_advised(counts, "--metadata", labels)
     assert "my counts (1).csv: 5 of its 72 observations have no row in the metadata ([" in said
     assert tables["observations"].height == 67
     assert tables["quarantine"].filter(reason="no_metadata").height == 5
@@ -402,7 +402,7 @@ def test_labels_without_samples_are_counted(tmp_path, genes) -> None:
 def test_genes_on_both_axes_without_labels(tmp_path, genes) -> None:
     truth = Truth.of(genes, seed=12).named(genes["symbol"].tail(50).to_list())
     counts = written(tmp_path / "counts.txt", r_table(truth.frame()))
-    said, tables = added_as_told(counts)
+    said, tables = added_as_advised(counts)
     assert "cannot tell which axis is genes (100% of the names of its rows, 100%" in said
     assert_read_back(tables, truth)
 
@@ -412,7 +412,7 @@ def test_labels_in_latin_1(tmp_path, genes) -> None:
     text = excel(truth.labels.assign(tissue="Köln"))
     counts = written(tmp_path / "counts.csv", truth.frame().to_csv())
     labels = labels_of(tmp_path / "labels.csv", truth, text, "latin-1")
-    _, tables = added_as_told(counts, "--metadata", labels)
+    _, tables = added_as_advised(counts, "--metadata", labels)
     assert tables["observations"]["tissue"].unique().to_list() == ["Köln"]
 
 

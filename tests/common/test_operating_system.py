@@ -1,4 +1,4 @@
-"""Processes and machines are told apart without a wall clock."""
+"""Processes and machines are distinguished without a wall clock."""
 
 from __future__ import annotations
 
@@ -29,5 +29,7 @@ def test_a_process_is_known_by_when_it_started() -> None:
 
 def test_a_machine_has_one_name_while_it_runs() -> None:
     code = "from genept.common.operating_system import machine; print(machine())"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == machine()
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == machine()

@@ -89,10 +89,10 @@ def test_the_processes_change_no_bit_and_the_cut_only_the_last(lake, monkeypatch
 
 
 def test_a_killed_run_goes_on_where_it_stopped(lake, monkeypatch, elsewhere):
-    import genept.embeddings.pooled_shards as room
+    from genept.embeddings import pooled_shards
 
     _, shards = sharded(lake, monkeypatch, 75)
-    work, done = room.embed_shard, []
+    work, done = pooled_shards.embed_shard, []
 
     def killed_at_the_third(task):
         if len(done) == 2:
@@ -100,10 +100,12 @@ def test_a_killed_run_goes_on_where_it_stopped(lake, monkeypatch, elsewhere):
         done.append(task.shard.expression.number)
         return work(task)
 
-    monkeypatch.setattr(room, "embed_shard", killed_at_the_third)
+    monkeypatch.setattr(pooled_shards, "embed_shard", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         embed_shards(lake, shards)
-    monkeypatch.setattr(room, "embed_shard", lambda task: done.append("again") or work(task))
+    monkeypatch.setattr(
+        pooled_shards, "embed_shard", lambda task: done.append("again") or work(task)
+    )
     parts = embed_shards(lake, shards)
     assert done == [0, 1, "again", "again"]
     assert embed_shards(lake, shards) == parts

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from planted import a_collection, in_every_space, ingest_parsed, numbered_reference, parsed_of
 
-import genept.embeddings.projections as room
+from genept.embeddings import projections
 from genept.embeddings.projections import DRAWN, draw, drawn_of, pictures_of
 from genept.embeddings.sentences import LABELS, label_of
 
@@ -76,5 +76,5 @@ def test_every_space_is_drawn_once(lake, monkeypatch):
     def refuse(*_):
         raise AssertionError("it is drawn already")
 
-    monkeypatch.setattr(room, "draw", refuse)
+    monkeypatch.setattr(projections, "draw", refuse)
     assert pictures_of(lake, observations, table) == pictures

@@ -37,7 +37,7 @@ def ticked(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.Run
 
 
 @pytest.mark.filterwarnings("ignore:Function `JobDefinition.run_request_for_partition`")
-def test_a_night_is_for_the_day_that_ended(instance: dg.DagsterInstance) -> None:
+def test_a_nightly_run_is_for_the_day_that_ended(instance: dg.DagsterInstance) -> None:
     (asked,) = ticked(instance, "nightly", datetime(2026, 11, 22, 3, 15, tzinfo=UTC))
     assert asked.partition_key == "2026-11-21"
     assert NIGHTLY.timezone == "UTC"

@@ -89,7 +89,7 @@ def test_one_changed_summary_embeds_one_text_and_pools_what_holds_the_gene(
     assert releases.current_id() == manifest.release_id
 
 
-def test_a_failing_check_keeps_the_pointer_where_it_was_and_the_next_night_catches_up(
+def test_a_failing_check_keeps_the_pointer_where_it_was_and_the_next_run_catches_up(
     installation: SmallInstallation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import validation.suites

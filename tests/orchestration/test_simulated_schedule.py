@@ -15,7 +15,7 @@ better half."""
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_every_night_ends_published_or_cleanly_refused(tmp_path: Path) -> None:
+def test_every_run_ends_published_or_cleanly_refused(tmp_path: Path) -> None:
     outcomes: list[dict[str, Any]] = []
     count = simulate(N_RUNS, SEED, tmp_path, tell=outcomes.append)
     assert len(outcomes) == N_RUNS

@@ -217,15 +217,15 @@ def test_a_run_at_work_is_not_disturbed_and_a_collector_at_work_neither(
 ) -> None:
     list_garbage(releases, now=now)
     before = releases.pointer()
-    Claim(releases).take("night", always("done"))
-    with pytest.raises(LostClaimError, match="run night is at work since"):
+    Claim(releases).take("nightly", always("done"))
+    with pytest.raises(LostClaimError, match="run nightly is at work since"):
         delete_garbage(releases, releases.store, always("at work"), now=now + 2 * DAY)
     assert releases.pointer() == before
     assert len(releases.ids()) == 10
     assert len(folders(delete(releases, now + 2 * DAY))) == 7
-    with pytest.raises(LostClaimError, match="night was given up, and garbage collection"):
-        Claim(releases).take("night", always("done"))
-    Claim(releases).take("next night", always("at work"))
+    with pytest.raises(LostClaimError, match="nightly was given up, and garbage collection"):
+        Claim(releases).take("nightly", always("done"))
+    Claim(releases).take("next nightly", always("at work"))
 
 
 def test_who_loses_the_claim_deletes_nothing_more(
@@ -242,13 +242,13 @@ def test_who_loses_the_claim_deletes_nothing_more(
     def delete_and_sleep(keys: list[str]) -> None:
         delete_objects(keys)
         deletions.append(keys)
-        Claim(own).take("night", always("at work"))
+        Claim(own).take("nightly", always("at work"))
 
     monkeypatch.setattr(own.store, "delete", delete_and_sleep)
-    with pytest.raises(LostClaimError, match="garbage collection .* was given up, and run night"):
+    with pytest.raises(LostClaimError, match="garbage collection .* was given up, and run nightly"):
         delete(own, now + 2 * DAY)
     assert len(deletions) == 1
-    Claim(own).confirm("night")
+    Claim(own).confirm("nightly")
 
 
 @pytest.mark.parametrize("other", ["publication", "rollback"])
@@ -373,7 +373,7 @@ def test_ages_are_measured_by_the_clock_of_the_store(
     assert listed.garbage == ()
     delete_garbage(own, own.store, always("done"), grace=timedelta())
     monkeypatch.undo()
-    Claim(own).take("night", always("at work"))
+    Claim(own).take("nightly", always("at work"))
 
 
 def test_a_claim_from_a_clock_that_is_ahead_is_not_believed(
@@ -383,7 +383,7 @@ def test_a_claim_from_a_clock_that_is_ahead_is_not_believed(
     monkeypatch.setattr("genept.release.fencing.COLLECTION_TIME", timedelta(days=1))
     Claim(own).collect("garbage collection x", always("done"))
     monkeypatch.undo()
-    Claim(own).take("night", always("at work"))
+    Claim(own).take("nightly", always("at work"))
 
 
 def test_the_list_says_when_it_is_of_a_later_format(own: Releases) -> None:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from genept.datasources.download.archives import Archives
 from genept.text.embedders.hosted.declared import HostedModel
-from genept.text.embedders.hosted.openai import OpenAIEmbedder, RetryPolicy
+from genept.text.embedders.hosted.openai import OpenAIEmbedder, RequestPolicy
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ HOSTED = HostedModel(
     request_texts=5,
     dollars_per_million_tokens=1000,  # a token is a word there: a text of 4 costs $0.004
 )
-QUICK = RetryPolicy(connect=2, read=2, attempts=4, first_wait=0.01, longest_wait=0.5)
+QUICK = RequestPolicy(connect=2, read=2, attempts=4, first_wait=0.01, longest_wait=0.5)
 
 
 @pytest.fixture

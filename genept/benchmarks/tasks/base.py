@@ -159,7 +159,7 @@ class Task(ABC):
         Where its labels come from.
     title
         What is predicted, in a few words.
-    told_by
+    stated_by
         Parts of a description that state the answer: spaces whose texts have them are left out.
     metrics
         Names from `resampling.METRICS`, the one that decides first.
@@ -180,7 +180,7 @@ class Task(ABC):
     metrics: tuple[str, ...]
     clean: str
     model: str = LOGISTIC
-    told_by: tuple[str, ...] = ()
+    stated_by: tuple[str, ...] = ()
     draws: int = 3
     further_draws: int = 1
 

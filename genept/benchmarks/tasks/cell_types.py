@@ -212,8 +212,8 @@ def nearest(similarity: NDArray[np.float32]) -> Indices:
     """Columns of the ten largest similarities of each row; ties in the order of columns."""
     tenth = -np.partition(-similarity, N_NEIGHBOURS - 1, axis=1)[:, N_NEIGHBOURS - 1, None]
     above, level = similarity > tenth, similarity == tenth
-    room = N_NEIGHBOURS - above.sum(axis=1, keepdims=True)
-    chosen = above | (level & (np.cumsum(level, axis=1) <= room))
+    free = N_NEIGHBOURS - above.sum(axis=1, keepdims=True)
+    chosen = above | (level & (np.cumsum(level, axis=1) <= free))
     return np.nonzero(chosen)[1].reshape(len(similarity), N_NEIGHBOURS)
 
 

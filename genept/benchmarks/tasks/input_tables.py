@@ -121,7 +121,7 @@ def task_inputs(
         if vectors.space.is_random or vectors.space.variant:
             continue
         known = wanted & set(lake.read(vectors.part, ["ensembl_gene_id"])["ensembl_gene_id"])
-        if stated := sorted(set(task.told_by) & vectors.tells):
+        if stated := sorted(set(task.stated_by) & vectors.tells):
             left_out[vectors.space.id] = f"its texts state the answer: {', '.join(stated)}"
         elif len(known) < SHARE_COVERED * len(wanted):
             left_out[vectors.space.id] = f"knows {len(known):,} of {len(wanted):,} genes"

@@ -17,7 +17,7 @@ _interactions = partial(
     metrics=("auroc",),
     clean=DISJOINT,
     model=f"{LOGISTIC}:all-symmetric",
-    told_by=("interactions",),
+    stated_by=("interactions",),
 )
 
 _TASKS: tuple[Task, ...] = (
@@ -52,7 +52,7 @@ _TASKS: tuple[Task, ...] = (
         positive="haploinsufficient",
         published=False,
         further_draws=2,
-        told_by=("disease",),
+        stated_by=("disease",),
     ),
     KindTask(
         id="gene-type",
@@ -66,14 +66,14 @@ _TASKS: tuple[Task, ...] = (
         dataset="pyiomica",
         title="Membership in Gene Ontology processes",
         draws=1,  # a mean over many terms hardly moves from draw to draw
-        told_by=("go",),
+        stated_by=("go",),
     ),
     _memberships(
         id=PATHWAYS,
         dataset="reactome-genes",
         title="Membership in Reactome pathways",
         draws=1,
-        told_by=("pathways",),
+        stated_by=("pathways",),
     ),
     _memberships(
         id="chromosome",

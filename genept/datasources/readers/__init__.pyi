@@ -26,7 +26,7 @@ from .parsed import refuse_repeats as refuse_repeats
 from .pickles import read_float_tensors as read_float_tensors
 from .pickles import read_pickled_texts as read_pickled_texts
 from .pickles import read_structure_table as read_structure_table
-from .sandbox import Answer as Answer
+from .sandbox import ChildResult as ChildResult
 from .sandbox import limited as limited
 from .sandbox_child import Parent as Parent
 from .sandbox_watch import USUAL as USUAL

@@ -161,7 +161,7 @@ def _header(lines: Lines, shape: tuple[int, int]) -> int:
         )
     if n > n_features * n_barcodes:
         raise SourceError(
-            f"{lines.what}: declares {n:,} values, but has room for {n_features * n_barcodes:,}: "
+            f"{lines.what}: declares {n:,} values, its size allows {n_features * n_barcodes:,}: "
             "some would stand twice"
         )
     return n

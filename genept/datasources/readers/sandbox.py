@@ -37,7 +37,7 @@ LONGEST_LINE: Final = 16 * MEBIBYTE
 
 
 @dataclass(frozen=True)
-class Answer:
+class ChildResult:
     """Result of the child process.
 
     Parameters
@@ -92,7 +92,7 @@ def limited(
     limits: Limits,
     handler: Handler | None = None,
     folder: Path | None = None,
-) -> Iterator[Answer]:
+) -> Iterator[ChildResult]:
     """Run `function` in a limited child process; its scratch folder lives as long as the context.
 
     Parameters
@@ -112,7 +112,7 @@ def limited(
 
     Yields
     ------
-    Answer
+    ChildResult
         What the function returned, and what it left in the scratch folder.
 
     Raises
@@ -162,7 +162,7 @@ def _run(
     limits: Limits,
     handler: Handler | None,
     scratch: Path,
-) -> Answer:
+) -> ChildResult:
     request = {
         "function": f"{function.__module__}:{function.__qualname__}",
         "path": [str(Path(entry).absolute()) for entry in sys.path],
@@ -206,7 +206,7 @@ def _run(
         text = _printed(printed)
     if watch.broken is None and isinstance(last, dict) and "answer" in last:
         lines = tuple(map(_plain, text.decode("utf-8", "replace").splitlines()))
-        return Answer(last["answer"], scratch, watch.peak, lines)
+        return ChildResult(last["answer"], scratch, watch.peak, lines)
     if watch.broken is None and not watch.ident:  # it never came to open a file
         raise RuntimeError(
             f"a process to read {what} did not start: {text.decode(errors='replace')}"

@@ -81,7 +81,7 @@ class Parent:
         self._messages.flush()
 
     def write_table(self, name: str, rows: pl.DataFrame) -> None:
-        """Leave a table in the scratch folder for `sandbox.Answer.table`."""
+        """Leave a table in the scratch folder for `sandbox.ChildResult.table`."""
         write_table(self.folder / f"{name}.arrow", rows)
 
 

@@ -203,7 +203,9 @@ def made_once(parent: Path, key: str, make: Callable[[Path], None]) -> Path:
                 raise
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise SourceError(f"no room in {parent} for parsed expression: free some") from error
+            raise SourceError(
+                f"no space left in {parent} for parsed expression: free some"
+            ) from error
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

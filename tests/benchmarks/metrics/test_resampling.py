@@ -90,10 +90,10 @@ def test_paired_differences_see_what_single_intervals_cannot():
     scores = {
         "better": Resampled(0.82, shared + 0.02 + rng.normal(0, 0.001, 500)),
         "worse": Resampled(0.80, shared),
-        "twin": Resampled(0.80, shared + rng.normal(0, 0.01, 500)),
+        "similar": Resampled(0.80, shared + rng.normal(0, 0.01, 500)),
     }
     assert scores["better"].interval[0] < scores["worse"].interval[1]
-    found = corrected(paired_differences(scores, [("worse", "better"), ("worse", "twin")]))
+    found = corrected(paired_differences(scores, [("worse", "better"), ("worse", "similar")]))
     assert found["separable"].to_list() == [True, False]
     said = in_words(found.with_columns(task=pl.lit("t")))
     assert sorted("are not separable" in one for one in said) == [False, True]

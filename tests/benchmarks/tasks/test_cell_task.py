@@ -70,10 +70,10 @@ def test_planted_types_are_found_beside_every_control(lake: Lake, parts):
     assert mixed["knn_batch_mixing"].is_between(0.8, 1.2).all(), "lanes were dealt out at random"
 
 
-def test_differences_are_told_of_the_split_that_leaves_groups_out(lake: Lake, parts):
+def test_differences_are_reported_for_the_split_that_leaves_groups_out(lake: Lake, parts):
     made = score_cells(lake, COLLECTION.id, COLLECTION.unit, parts)
-    (told,) = [part for part in made if part.table == "benchmark_differences"]
-    rows = lake.read(told)
+    (differences,) = [part for part in made if part.table == "benchmark_differences"]
+    rows = lake.read(differences)
     assert set(rows["task"]) == {f"{TASK}/{COLLECTION.id}"}
     assert set(rows["split"]) == {"leave-group-out-4-fold"}
     dealt = rows.filter(pl.col("other").str.ends_with("@permuted-labels")).row(0, named=True)

@@ -1,4 +1,4 @@
-"""Collections that lack what a task needs are told of, not tripped over."""
+"""Collections that lack what a task needs are reported, and stop nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gene programs: planted clusters are found, their terms told, their activity seen."""
+"""Gene programs: planted clusters are found, their terms named, their activity measured."""
 
 import numpy as np
 import polars as pl
@@ -41,14 +41,14 @@ def test_planted_programs_are_found_and_numbered_by_size():
 
 def test_terms_are_those_of_fishers_exact_test_and_random_clusters_share_none():
     found = find_programs(vectors())
-    told = enrichment(found, members())
-    sure = told.filter(pl.col("q") < 0.05)
+    enriched = enrichment(found, members())
+    sure = enriched.filter(pl.col("q") < 0.05)
     assert sorted(sure["term"]) == [f"group-{one}" for one in range(N_PROGRAMS)]
     row = sure.row(0, named=True)
     a, k, m = row["n_shared"], row["n_term"], row["n_program"]
     table = [[a, k - a], [m - a, N - k - m + a]]
     assert row["p"] == pytest.approx(fisher_exact(table, alternative="greater").pvalue)
-    assert is_enriched(found, told).all()
+    assert is_enriched(found, enriched).all()
     dealt = found.dealt(1)
     assert sorted(np.bincount(dealt.of_gene)) == sorted(np.bincount(found.of_gene))
     assert not is_enriched(dealt, enrichment(dealt, members())).any()
@@ -58,12 +58,12 @@ def test_q_values_count_every_test_that_was_possible():
     from scipy.stats import false_discovery_control
 
     found = find_programs(vectors())
-    told = enrichment(found, members())
+    enriched = enrichment(found, members())
     tests = N_PROGRAMS * 12
-    assert (told["q"] >= told["p"]).all()
-    best = told["p"].min()
-    expected = false_discovery_control([*told["p"], *[1.0] * (tests - told.height)])
-    assert told.filter(pl.col("p") == best)["q"][0] == pytest.approx(expected.min(), rel=0.5)
+    assert (enriched["q"] >= enriched["p"]).all()
+    best = enriched["p"].min()
+    expected = false_discovery_control([*enriched["p"], *[1.0] * (tests - enriched.height)])
+    assert enriched.filter(pl.col("p") == best)["q"][0] == pytest.approx(expected.min(), rel=0.5)
 
 
 def test_a_program_is_active_where_its_genes_are():
@@ -91,8 +91,10 @@ def test_programs_are_kept_beside_clusters_of_the_same_sizes(lake, planted_space
     assert scores["planted/text@shuffled"]["value"] < 0.2
     assert scores["planted/text@shuffled"]["is_control"]
     assert parts[2].partition == (TASK, "go-terms")
-    told = space_programs(lake, planted_space(tells={"go"}), properties)
-    assert [part.table for part in told] == ["gene_programs", "program_terms"], "told, not scored"
+    parts = space_programs(lake, planted_space(tells={"go"}), properties)
+    assert [part.table for part in parts] == ["gene_programs", "program_terms"], (
+        "described, not scored"
+    )
 
 
 def test_activity_is_kept_by_space_and_collection(lake, planted_space, monkeypatch):

@@ -140,9 +140,9 @@ def test_kinds_of_few_genes_take_no_part_and_the_majority_is_said():
 
 
 def test_membership_of_many_terms_is_a_mean_over_terms():
-    told = [(GENES[one], f"term-{GROUP[one]}") for one in range(N)]
+    known = [(GENES[one], f"term-{GROUP[one]}") for one in range(N)]
     chance = [(GENES[one], f"noise-{k}") for k in range(4) for one in RNG.choice(N, 60, False)]
-    genes, terms = zip(*told, *chance, strict=True)
+    genes, terms = zip(*known, *chance, strict=True)
     task = MembershipTask(
         id="m", dataset="d", title="m", metrics=("mean_auroc",), clean="c", model="ridge"
     )
@@ -197,9 +197,9 @@ def test_drawn_pairs_are_of_the_same_genes_as_often_and_never_partners():
     drawn = drawn_pairs(known, known, seed=0)
     assert drawn.height > 0.9 * known.height
     assert set(drawn["label"]) == {0}
-    told = {frozenset(pair) for pair in known.select("gene_a", "gene_b").iter_rows()}
+    pairs = {frozenset(pair) for pair in known.select("gene_a", "gene_b").iter_rows()}
     found = [frozenset(pair) for pair in drawn.select("gene_a", "gene_b").iter_rows()]
-    assert all(len(pair) == 2 and pair not in told for pair in found)
+    assert all(len(pair) == 2 and pair not in pairs for pair in found)
     assert len(set(found)) == len(found)
     before, after = (rows["gene_b"].value_counts().sort("gene_b") for rows in (known, drawn))
     joined = before.join(after, on="gene_b", how="left").fill_null(0)
@@ -207,7 +207,7 @@ def test_drawn_pairs_are_of_the_same_genes_as_often_and_never_partners():
     assert drawn.equals(drawn_pairs(known, known, seed=0))
 
 
-def test_interactions_are_told_by_what_partners_share_and_not_by_their_number():
+def test_interactions_are_predicted_by_what_partners_share_and_not_by_their_number():
     groups = np.arange(N) % 24
     matrix = np.eye(24)[groups] + 0.3 * RNG.normal(size=(N, 24))
     vectors = GeneVectors("planted/text", GENES, matrix.astype(np.float32))
@@ -237,4 +237,4 @@ def test_interactions_are_told_by_what_partners_share_and_not_by_their_number():
 def test_the_registry_names_known_metrics_and_tasks_once():
     assert list(TASKS) == [task.id for task in TASKS.values()]
     assert all(task.metrics for task in TASKS.values())
-    assert TASKS["go-terms"].told_by == ("go",)
+    assert TASKS["go-terms"].stated_by == ("go",)

@@ -17,13 +17,13 @@ import psutil
 import pytest
 
 from genept.common.errors import SourceError
-from genept.datasources.readers.sandbox import Answer, limited
+from genept.datasources.readers.sandbox import ChildResult, limited
 from genept.datasources.readers.sandbox_watch import Allowance, Limits
 
 LIMITS = Limits(memory=256 << 20, seconds=20, disk=64 << 20)
 
 
-def run(function, *arguments, handler=None, limits=LIMITS) -> Answer:
+def run(function, *arguments, handler=None, limits=LIMITS) -> ChildResult:
     with limited(function, *arguments, what="mine.h5ad", limits=limits, handler=handler) as answer:
         return answer
 

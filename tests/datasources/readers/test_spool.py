@@ -104,7 +104,7 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
     def fails(folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(SourceError, match="no room in"):
+    with pytest.raises(SourceError, match="no space left in"):
         made_once(tmp_path, "k", fails)
 
 

@@ -72,6 +72,6 @@ def test_a_wrong_file_is_refused(tmp_path, text, said):
         (["tumor", "normal"] * 30, None),
     ],
 )
-def test_a_collection_that_lacks_what_a_task_needs_is_told(diagnoses, why):
+def test_a_collection_that_lacks_what_a_task_needs_is_reported(diagnoses, why):
     found = DiagnosisTask("planted").impossible(observations(diagnosis=diagnoses))
     assert found == why or (why and found and found.endswith(why))

@@ -284,7 +284,7 @@ ANNOTATED = reference_of(
 )
 
 
-def test_an_id_that_stands_for_a_symbol_is_never_told(tmp_path):
+def test_an_id_that_stands_for_a_symbol_is_never_shown(tmp_path):
     unnamed = gene(7, f"ENSG{7:011d}", hgnc_id="", name=None, biotype="coding")
     genes = reference_of(gene(1, "G1", biotype="coding"), unnamed)
     symbols = KnowledgeSources(go_archives(tmp_path)).read(genes, ("symbol",))

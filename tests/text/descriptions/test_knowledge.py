@@ -87,11 +87,11 @@ def sources_of(mirror: Path | None) -> KnowledgeSources:
 
 def test_every_part_from_its_publisher(mirror: Path):
     knowledge = sources_of(mirror).read(GENES, PARTS)
-    told = {
+    items = {
         part: frame.filter(ensembl_gene_id=ONE)["item"].to_list()
         for part, frame in knowledge.facts.items()
     }
-    assert told == {
+    assert items == {
         "symbol": ["G1"],
         "name": ["gene one"],
         "biotype": ["protein coding"],

@@ -95,7 +95,7 @@ def test_a_recipe_of_ones_own_needs_no_code(tmp_path):
         ("[recipes", "cannot be read"),
     ],
 )
-def test_a_wrong_file_is_told(tmp_path, text, reason):
+def test_a_wrong_file_is_refused(tmp_path, text, reason):
     path = tmp_path / "wrong.toml"
     path.write_text(text)
     with pytest.raises(SourceError, match=reason):

@@ -50,7 +50,7 @@ def test_a_text_that_occurs_twice_is_embedded_once(run):
     np.testing.assert_array_equal(vectors, expected([*TEXTS, *TEXTS[::-1]]))
 
 
-def test_a_night_with_no_news_makes_no_calls(run):
+def test_a_run_with_no_news_makes_no_calls(run):
     run(TEXTS)
 
     def refuse(*_):

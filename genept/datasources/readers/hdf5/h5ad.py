@@ -33,7 +33,7 @@ from genept.datasources.readers.hdf5.file import (
 )
 from genept.datasources.readers.hdf5.frames import AnnotationTable
 from genept.datasources.readers.hdf5.h5ad_matrix import (
-    Matrix,
+    StoredMatrix,
     expression_rows,
     find_matrix,
     matrices,
@@ -141,7 +141,7 @@ def read_h5ad(
 @contextmanager
 def _opened(
     path: Path, requested: str | None, unit: str
-) -> Iterator[tuple[h5py.File, AnnotationTable, AnnotationTable, Matrix]]:
+) -> Iterator[tuple[h5py.File, AnnotationTable, AnnotationTable, StoredMatrix]]:
     """The file, its tables of observations and genes, and the matrix to read."""
     with open_hdf5(path) as file:
         refuse_foreign(file)

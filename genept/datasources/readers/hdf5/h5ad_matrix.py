@@ -32,7 +32,7 @@ Layout = Literal["csr", "csc", "dense"]
 
 
 @dataclass(frozen=True)
-class Matrix:
+class StoredMatrix:
     """One expression matrix of a file.
 
     Parameters
@@ -83,7 +83,7 @@ def matrices(file: h5py.File) -> dict[str, str]:
     return layouts
 
 
-def find_matrix(file: h5py.File, name: str) -> Matrix:
+def find_matrix(file: h5py.File, name: str) -> StoredMatrix:
     """The matrix that the option `matrix` names, if it is what it is declared to be."""
     locations = {known: (path, var) for known, path, var in _locations(file)}
     if name not in locations:
@@ -95,7 +95,7 @@ def find_matrix(file: h5py.File, name: str) -> Matrix:
     path, var = locations[name]
     item, where = at_path(file, path), f"{file_name(file)}: {path}"
     declared = item.attrs.get("shape", item.attrs.get("h5sparse_shape"))
-    return Matrix(
+    return StoredMatrix(
         name=name,
         path=path,
         var=var,
@@ -113,7 +113,7 @@ def _two(declared: Any, where: str) -> tuple[int, int]:
 
 
 def expression_rows(
-    path: Path, matrix: Matrix, shape: tuple[int, int], keep: NDArray[np.bool_], folder: Path
+    path: Path, matrix: StoredMatrix, shape: tuple[int, int], keep: NDArray[np.bool_], folder: Path
 ) -> ExpressionRows:
     """Check the matrix against `shape`, observations × genes, and make its rows readable.
 

@@ -43,7 +43,7 @@ ROUNDS: Final = 3
 
 
 @dataclass(frozen=True)
-class RetryPolicy:
+class RequestPolicy:
     """How long to wait for a service, in seconds, and how often to try."""
 
     connect: float = 10.0
@@ -86,11 +86,11 @@ class OpenAIEmbedder:
         declared: HostedModel,
         api_key: SecretStr,
         base_url: str | None = None,
-        retry_policy: RetryPolicy | None = None,
+        retry_policy: RequestPolicy | None = None,
     ) -> None:
         self.declared, self.api_key = declared, api_key
         self.base_url = (declared.base_url or base_url or OPENAI_URL).rstrip("/")
-        self.retry_policy = retry_policy or RetryPolicy()
+        self.retry_policy = retry_policy or RequestPolicy()
         self.counter = TokenCounter(declared.encoding)
         self.id, self.dimensions = declared.id, declared.dimensions
         self.max_tokens: int | None = declared.max_tokens

@@ -333,7 +333,7 @@ def test_turning_over_needs_a_folder_to_write_in(tmp_path) -> None:
         read_h5ad(path, H5adOptions(), unit="counts", folder=tmp_path / "file")
 
 
-def test_turning_over_needs_room(tmp_path, monkeypatch) -> None:
+def test_turning_over_needs_space(tmp_path, monkeypatch) -> None:
     path = write_h5ad(tmp_path / "a.h5ad", COUNTS.tocsc())
     monkeypatch.setattr(sparse.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(SourceError, match=r"takes [\d,]+ bytes in .*, and 10 are free"):
@@ -503,7 +503,7 @@ def test_without_ids_the_index_is_looked_up_and_it_is_said(tmp_path) -> None:
     assert contents.matrix == "X"
 
 
-def test_repeated_names_of_genes_are_told_apart(tmp_path) -> None:
+def test_repeated_names_of_genes_are_distinguished(tmp_path) -> None:
     path = write_h5ad(tmp_path / "a.h5ad", COUNTS)
     with h5py.File(path, "a") as file:
         file["var/_index"][5] = "G1"

@@ -155,7 +155,7 @@ def test_a_forecast_counts_what_is_new_and_asks_nobody(new_budget, service):
     assert (free.n_new, free.dollars) == (20, 0)
 
 
-def test_merged_shards_keep_vectors_receipts_and_readers(
+def test_merged_shards_keep_vectors_payments_and_readers(
     new_budget, service, object_store, store_prefix, tmp_path
 ):
     with new_budget() as budget:

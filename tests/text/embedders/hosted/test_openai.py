@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from genept.text.embedders.baselines import RandomVectors
 from genept.text.embedders.embedder import RefusedEmbeddingError, validate_vectors
 from genept.text.embedders.hosted.declared import HostedModel
-from genept.text.embedders.hosted.openai import OpenAIEmbedder, RetryPolicy
+from genept.text.embedders.hosted.openai import OpenAIEmbedder, RequestPolicy
 from genept.text.embedders.minilm import load_minilm
 
 KEY = "sk-marker-of-the-tests"
@@ -17,7 +17,7 @@ TOKENS = 4
 MODEL = HostedModel(
     id="loopback", model="loopback-48", dimensions=48, max_tokens=100, dollars_per_million_tokens=1
 )
-QUICK = RetryPolicy(connect=2, read=0.6, attempts=4, first_wait=0.01, longest_wait=0.5)
+QUICK = RequestPolicy(connect=2, read=0.6, attempts=4, first_wait=0.01, longest_wait=0.5)
 
 # fault(s) met, what becomes of it, texts the service worked on in all, answers that never came
 FAULTS = {
@@ -175,7 +175,7 @@ def test_a_real_model_behind_the_service_gives_its_own_vectors(real_archives, tm
     service = LoopbackService(minilm.embed)
     texts = ["tumor protein p53. apoptotic process", "forkhead box P3", "a very short text"] * 3
     with serving(service) as url:
-        embedder = OpenAIEmbedder(served, SecretStr(KEY), url, RetryPolicy())
+        embedder = OpenAIEmbedder(served, SecretStr(KEY), url, RequestPolicy())
         answer = embedder.ask(list(dict.fromkeys(texts)))
         embedder.client.close()
     np.testing.assert_allclose(answer.vectors, minilm.embed(answer.texts), atol=1e-6)
