@@ -106,7 +106,7 @@ def test_ones_own_are_declared_beside_the_shipped(tmp_path):
         ('of = ["a/b:ensemble", "c/d:genept-w"]', "is no space:method; methods are genept-w"),
         ('of = ["a/b:genept-w", "c/d:genept-w"]\nweights = [1]', "one for each of"),
         ('of = ["a/b:genept-w", "c/d:genept-w"]\nweights = [1, 0]', "positive numbers"),
-        ('of = ["a/b:genept-w", "c/d:genept-w"]\nweight = [1, 1]', "unexpected keyword"),
+        ('of = ["a/b:genept-w", "c/d:genept-w"]\nweight = [1, 1]', "unknown keys"),
     ],
 )
 def test_a_wrong_declaration_names_itself_and_what_is_wrong(tmp_path, rest, reason):

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from genept.embeddings.pooling import expression_weights
+from genept.embeddings.sentence_vectors import Caps
 from genept.embeddings.sentences import (
     PREFIX,
     RankedNames,
     Sampling,
     SentenceError,
-    SentenceForecast,
 )
 
 SYMBOLS = ["TP53", "ACTB", "MYC", "GAPDH", "MYC", "CD3E"]  # one symbol, two genes
@@ -115,14 +115,13 @@ def test_what_has_no_sentence_is_refused():
         RankedNames(AXIS, "organoid")
 
 
-def test_a_forecast_over_a_cap_stops_before_the_first_call():
-    forecast = SentenceForecast(n_texts=1200, n_tokens=300_000)
-    forecast.require_at_most()
-    forecast.require_at_most(1200, 300_000)
+def test_more_sentences_or_tokens_than_a_cap_are_refused():
+    Caps().require(1200, 300_000)
+    Caps(texts=1200, tokens=300_000).require(1200, 300_000)
     with pytest.raises(SentenceError, match="1,200 sentences are to be embedded, 1,199 are allow"):
-        forecast.require_at_most(texts=1199)
+        Caps(texts=1199).require(1200, 300_000)
     with pytest.raises(SentenceError, match="300,000 tokens"):
-        forecast.require_at_most(tokens=1)
+        Caps(tokens=1).require(1200, 300_000)
 
 
 def observed(labels):

@@ -25,7 +25,7 @@ from genept.client.platform import Platform
 from genept.client.release_lookup import open_releases, open_store
 from genept.collections.inbox import Refused, take_in
 from genept.collections.sidecar import drops
-from genept.collections.user_collections import remove
+from genept.collections.user_collections import added_collections
 from genept.common.settings import Settings
 from genept.datasources.catalog.entries import Catalogue
 from genept.nomenclature.starter import SOURCES
@@ -164,7 +164,7 @@ class SmallInstallation:
 
     def replace_collection(self, name: str, cells: int) -> None:
         """Remove a collection, and add it again with so many cells."""
-        remove(open_store(self.settings, "gc"), self.product, name)
+        added_collections(open_store(self.settings, "gc"), self.product).remove(name)
         self._take_in(self.settings.state, name, HELD[name], cells)
 
     def release(self) -> dg.ExecuteInProcessResult:

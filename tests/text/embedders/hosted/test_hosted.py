@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from genept.client.platform import Platform
 from genept.common.settings import Settings
-from genept.text.descriptions import tokens
+from genept.text.descriptions import limits
 from genept.text.descriptions.limits import TokenCounter
 from genept.text.embedders.embedder import RefusedEmbeddingError, TextEmbedder
 from genept.text.embedders.hosted.answers import packed_requests
@@ -87,10 +87,10 @@ def test_without_a_vocabulary_tokens_are_estimated_and_no_network_is_asked(monke
 
 def test_with_its_vocabulary_on_disk_tiktoken_counts(monkeypatch, tmp_path):
     vocabulary = b"the vocabulary"
-    name = tokens.VOCABULARIES["cl100k_base"][0]
+    name = limits.VOCABULARIES["cl100k_base"][0]
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     monkeypatch.setitem(
-        tokens.VOCABULARIES, "cl100k_base", (name, hashlib.sha256(vocabulary).hexdigest())
+        limits.VOCABULARIES, "cl100k_base", (name, hashlib.sha256(vocabulary).hexdigest())
     )
     encoding = types.SimpleNamespace(encode_ordinary_batch=lambda texts: [t.split() for t in texts])
     fake = types.SimpleNamespace(get_encoding=lambda _: encoding)
