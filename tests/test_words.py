@@ -33,7 +33,7 @@ RETIRED: Final = {
 }
 SPARED: Final = re.compile(
     r"receipt_id|b\"receipts\""  # a column of `embedding_ledger`, metadata of stored vectors
-    r"|\bnight\b(?=[\"'`=]|: )|cost per night"  # a column of `run_metrics`
+    r"|\bnight\b(?=[\"'`=]|: )"  # a column of `run_metrics`
     r"|\bfloor\b"  # an option of matrices, a field of stored calibrations, numpy's function
     r"|OLD53\\t"  # a gene
 )

@@ -213,7 +213,7 @@ def test_a_killed_worker_and_a_killed_daemon_end_in_one_release(deployed: Deploy
     assert _kept(deployed.installation) == kept, "the same inputs make nothing"
     (observed,) = deployed.instance.fetch_observations(NEWS, limit=1).records
     assert observed.asset_observation is not None
-    assert "no news" in str(observed.asset_observation.description), "of the second run"
+    assert "nothing is built" in str(observed.asset_observation.description), "of the second run"
 
     storage = deployed.instance.event_log_storage
     pools = storage.get_concurrency_keys()

@@ -58,7 +58,7 @@ def test_a_nightly_run_without_news_says_so_and_writes_nothing(
     assert len(installation.model.asked) == asked
     assert made(result) == set()
     observed = installation.instance.fetch_observations(NEWS, limit=1).records[0].asset_observation
-    assert "no news" in observed.description
+    assert "nothing is built" in observed.description
     assert observed.partition == "2026-11-02"
     skipped = {event.step_key for event in result.all_events if event.is_step_skipped}
     assert {"genes", "published_release", "run_metrics"} <= skipped
@@ -111,13 +111,13 @@ def test_a_failing_check_keeps_the_pointer_where_it_was_and_the_next_run_catches
     assert len(installation.model.asked) == asked, "what was embedded is not embedded again"
     assert releases.current_id() != before
     event = installation.instance.get_latest_materialization_event(dg.AssetKey("news"))
-    assert "did not end well" in event.asset_materialization.metadata["news"].value
+    assert "the last nightly run failed" in event.asset_materialization.metadata["changes"].value
 
 
 def test_what_runs_cost_is_kept_and_drawn(installation: SmallInstallation) -> None:
     event = installation.instance.get_latest_materialization_event(dg.AssetKey("run_metrics"))
     shown = event.asset_materialization.metadata
-    assert "data:image/png;base64," in shown["cost per night"].value
+    assert "data:image/png;base64," in shown["cost per run"].value
     kept = installation.open().lake.table("run_metrics", shown_version(event))
     rows = installation.open().lake.read(kept)
     by_step = rows.filter(job="release").rows_by_key("step", named=True, unique=True)
