@@ -1,6 +1,6 @@
-"""What exists: one file per Dagster group; the graph reads like a contents page.
+"""Dagster assets: one module per group.
 
-An asset calls the library and returns the table it made. How it is run, stored
+An asset calls the library and returns the table that it built. How it is run, stored
 and checked is decided in `orchestration`.
 """
 

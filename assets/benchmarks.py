@@ -62,7 +62,7 @@ def benchmarks(
     """Every task on genes, and on the cells of every single-cell collection."""
     labels = Labels(*(platform.lake.read(tables[name]) for name in LABELS))
     spaces = _entrants(platform, tables["gene_embeddings"])
-    cells, without = _cell_tasks(platform, tables, context.log.info)
+    cells, unscored = _cell_tasks(platform, tables, context.log.info)
     texts = [space for space in platform.spaces if space.is_text]
     costs = [
         platform.cost(space, tables["gene_descriptions"], number)
@@ -73,7 +73,7 @@ def benchmarks(
         platform.lake, labels, spaces, further=further,
         advance=lambda what, share: context.log.info(f"{what} ({share:.0%} done)"),
     )  # fmt: skip
-    shown = {f"not scored/{what}": why for what, why in (remarks | without).items()}
+    shown = {f"not scored/{label}": reason for label, reason in (remarks | unscored).items()}
     for name in RESULTS:
         yield table_result(platform.lake.assemble(name, parts), **shown)
 
@@ -90,11 +90,11 @@ def programs_of_genes(
     properties = platform.lake.read(tables["gene_properties"])
     parts = _programs(platform, _entrants(platform, tables["gene_embeddings"]), properties)
     for collection in _single_cell(platform, tables):
-        read = parts_of(platform, collection, tables)
-        if not is_labelled(platform.lake, read.observations, "cell_type"):
+        collection_parts = parts_of(platform, collection, tables)
+        if not is_labelled(platform.lake, collection_parts.observations, "cell_type"):
             continue
         parts += [
-            program_activity(platform.lake, part, collection.id, collection.unit, read)
+            program_activity(platform.lake, part, collection.id, collection.unit, collection_parts)
             for part in parts
             if part.table == "gene_programs"
         ]
@@ -109,7 +109,7 @@ def _entrants(platform: Platform, embeddings: StoredTable) -> list[SpaceVectors]
 def _programs(
     platform: Platform, spaces: Sequence[SpaceVectors], properties: pl.DataFrame
 ) -> list[Part]:
-    """Programs of every space that is no control."""
+    """Programs of every space that is not a control."""
     entrants = [vectors for vectors in spaces if not vectors.space.is_control]
     return [
         part
@@ -126,15 +126,19 @@ def _single_cell(platform: Platform, tables: dict[str, StoredTable]) -> list[Col
 def _cell_tasks(
     platform: Platform, tables: dict[str, StoredTable], advance: Callable[[str], None]
 ) -> tuple[list[Part], dict[str, str]]:
-    """Scores of every single-cell collection that has enough cells; and why others have not."""
+    """Scores of every single-cell collection with enough cells; for the others, the reason."""
     parts: list[Part] = []
-    without: dict[str, str] = {}
+    unscored: dict[str, str] = {}
     for collection in _single_cell(platform, tables):
-        read = parts_of(platform, collection, tables)
-        if why := too_few_cells(platform.lake, read.observations, read.axis):
-            without[collection.id] = why
+        collection_parts = parts_of(platform, collection, tables)
+        if reason := too_few_cells(
+            platform.lake, collection_parts.observations, collection_parts.axis
+        ):
+            unscored[collection.id] = reason
             continue
-        read, left_out = with_further(read, collection, tables)
-        without |= left_out
-        parts += score_cells(platform.lake, collection.id, collection.unit, read, advance=advance)
-    return parts, without
+        collection_parts, left_out = with_further(collection_parts, collection, tables)
+        unscored |= left_out
+        parts += score_cells(
+            platform.lake, collection.id, collection.unit, collection_parts, advance=advance
+        )
+    return parts, unscored

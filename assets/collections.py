@@ -73,7 +73,10 @@ def ingested_collections(
         yield table_result(
             stored,
             **{key: dg.MetadataValue.md(page) for key, page in report.items()},
-            **{f"left out: {id_}": dg.MetadataValue.text(why) for id_, why in left_out.items()},
+            **{
+                f"left out: {id_}": dg.MetadataValue.text(reason)
+                for id_, reason in left_out.items()
+            },
         )
 
 

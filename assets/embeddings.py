@@ -50,8 +50,8 @@ def embedding_lanes(n: int) -> list[dg.AssetsDefinition]:
 
 def embedding_tables(lanes: Sequence[dg.AssetsDefinition] = ()) -> list[dg.AssetsDefinition]:
     """The tables of cells and of samples, below the lanes if there are any."""
-    below = [lane.key for lane in lanes]
-    return [_table(kind, table, below) for kind, table in TABLE_OF_KIND.items()]
+    lane_keys = [lane.key for lane in lanes]
+    return [_table(kind, table, lane_keys) for kind, table in TABLE_OF_KIND.items()]
 
 
 def _lane(number: int, n: int) -> dg.AssetsDefinition:
@@ -67,8 +67,8 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
     def lane(
         platform: dg.ResourceParam[Platform], **tables: StoredTable
     ) -> dg.MaterializeResult[None]:
-        mine = list(_shards(platform, tuple(TABLE_OF_KIND), tables))[number::n]
-        parts = embed_shards(platform.lake, mine, platform.settings.threads)
+        shards = list(_shards(platform, tuple(TABLE_OF_KIND), tables))[number::n]
+        parts = embed_shards(platform.lake, shards, platform.settings.threads)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(sha256_of([part.sha256 for part in parts])),
             metadata={"shards": len(parts), "dagster/row_count": sum(part.rows for part in parts)},
@@ -77,8 +77,8 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
     return lane
 
 
-def _table(kind: str, table: str, below: list[dg.AssetKey]) -> dg.AssetsDefinition:
-    @dg.asset(**declared(table), ins=inputs(*READ, "observations"), deps=below, pool=MEMORY)
+def _table(kind: str, table: str, lane_keys: list[dg.AssetKey]) -> dg.AssetsDefinition:
+    @dg.asset(**declared(table), ins=inputs(*READ, "observations"), deps=lane_keys, pool=MEMORY)
     def embeddings(
         context: dg.AssetExecutionContext,
         platform: dg.ResourceParam[Platform],
@@ -127,9 +127,9 @@ def _further(
     platform: Platform, collection: Collection, expression: list[Part], embeddings: list[Part]
 ) -> tuple[list[Part], dict[str, str]]:
     """Registered vectors and ensembles of a collection, and remarks on them."""
-    mine = [vectors for vectors in platform.outside if vectors.collection == collection.id]
+    registered = [vectors for vectors in platform.outside if vectors.collection == collection.id]
     parts, remarks = [], {}
-    for vectors in mine:
+    for vectors in registered:
         joined = release_registered_vectors(
             platform.lake, vectors, collection.kind, expression, product=platform.settings.product
         )
@@ -138,10 +138,12 @@ def _further(
     known = [*embeddings, *parts]
     for ensemble in platform.ensembles:
         place = (ensemble, collection.kind, collection.id)
-        if lost := missing_members(ensemble, collection.id, known):
-            remarks[f"{collection.id}/{ensemble.id}"] = f"not made: no vectors of {', '.join(lost)}"
+        if missing := missing_members(ensemble, collection.id, known):
+            remarks[f"{collection.id}/{ensemble.id}"] = (
+                f"not made: no vectors of {', '.join(missing)}"
+            )
         else:
-            parts += release_ensemble(platform.lake, *place, known, mine)
+            parts += release_ensemble(platform.lake, *place, known, registered)
     return parts, remarks
 
 
@@ -164,7 +166,7 @@ def _sentences(
     platform: Platform,
     collection: Collection,
     tables: dict[str, StoredTable],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> list[Part]:
     """GenePT-s of as many observations as the settings allow, by default none."""
     cap = platform.settings.sentences_per_collection
@@ -183,5 +185,5 @@ def _sentences(
         sampling=Sampling(cap, label_of(platform.lake.read(observations))),
         caps=Caps(texts=cap),
         runner=platform.runner,
-        say=say,
+        say=log,
     )

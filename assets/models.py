@@ -66,13 +66,13 @@ def trained_models(
         if collection.kind != "bulk":
             continue
         space, unit = platform.spaces[0], collection.unit
-        read = parts_of(platform, collection, tables)
-        observations = platform.lake.read(read.observations)
+        collection_parts = parts_of(platform, collection, tables)
+        observations = platform.lake.read(collection_parts.observations)
         caveats = (collection.caveat,) if collection.caveat else ()
-        bulk = (platform.lake, collection.id, unit, space, read, caveats)
+        bulk = (platform.lake, collection.id, unit, space, collection_parts, caveats)
         for task in platform.diagnosis_tasks(collection.id):
-            if why := task.impossible(observations):
-                remarks[f"without/{task.model}"] = why
+            if reason := task.impossible(observations):
+                remarks[f"without/{task.model}"] = reason
                 continue
             retraining = train(registry, DiagnosisTraining(*bulk, task))
             parts += retraining.parts
@@ -86,7 +86,7 @@ def trained_models(
                     platform.lake,
                     collection.id,
                     unit,
-                    read,
+                    collection_parts,
                     responses,
                     space=representation_name(space),
                     smiles=platform.structures(collection),
@@ -124,7 +124,9 @@ def sample_diagnoses(
     champions = map(registry.champion, _models(platform, tables["gate_verdicts"]))
     served = _predict(platform, filter(None, champions), tables, SERVED)
     stored = platform.lake.assemble(SERVED, served.parts)
-    return table_result(stored, **{f"skipped/{name}": why for name, why in served.skipped.items()})
+    return table_result(
+        stored, **{f"skipped/{name}": reason for name, reason in served.skipped.items()}
+    )
 
 
 @dg.asset(**declared(UNMEASURED), ins=inputs(*_PREDICT, "drug_responses"))
@@ -134,7 +136,8 @@ def unmeasured_drug_responses(
     """Predictions of every drug-response champion for every collection of cell lines."""
     responses = tables["drug_responses"]
     bulk = _bulk(platform, tables)
-    measured = {lines.id: screened for lines in bulk if (screened := responses.matching(lines.id))}
+    matching = {collection.id: responses.matching(collection.id) for collection in bulk}
+    measured = {id_: parts for id_, parts in matching.items() if parts}
     lines = [collection for collection in bulk if collection.id in measured]
     parts: list[Part] = []
     remarks: dict[str, str] = {}
@@ -147,7 +150,7 @@ def unmeasured_drug_responses(
                 platform.lake, platform.models, manifest, lines, measured, vectors
             )
             parts += predicted
-            remarks |= {f"skipped/{pair}": why for pair, why in skipped.items()}
+            remarks |= {f"skipped/{pair}": reason for pair, reason in skipped.items()}
     return table_result(platform.lake.assemble(UNMEASURED, parts), **remarks)
 
 
@@ -166,7 +169,8 @@ def shadow_diagnoses(
     """Predictions of every challenger, and how far they agree with those of the champions."""
     registry = platform.models
     names = _models(platform, tables["gate_verdicts"])
-    challengers = [found for name in names if (found := challenger(registry, name)) is not None]
+    candidates = (challenger(registry, name) for name in names)
+    challengers = [manifest for manifest in candidates if manifest is not None]
     shadows = _predict(platform, challengers, tables, SHADOW)
     stored = platform.lake.assemble(SHADOW, shadows.parts)
     remarks: dict[str, Any] = {

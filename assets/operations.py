@@ -53,15 +53,15 @@ def news(
     """Read the versions of all inputs of a release, and list those that changed."""
     versions = read_input_versions(platform)
     _observe(context, versions)
-    before, why = _last_nightly_run(context.instance)
-    reasons = [why] if why else versions.changes_since(before)
+    before, failure = _last_nightly_run(context.instance)
+    reasons = [failure] if failure else versions.changes_since(before)
     if platform.releases.current_id() is None:
         reasons.insert(0, "nothing has been released yet")
     partition = context.partition_key if context.has_partition_key else None
     facts = {
         "nightly run": partition or "none",
         "requests": versions.requests,
-        "unavailable": bullets(f"{name}: {why}" for name, why in versions.unasked.items()),
+        "unavailable": bullets(f"{name}: {reason}" for name, reason in versions.unasked.items()),
     }
     if not reasons:
         remark = f"none of {len(versions.inputs)} inputs changed; nothing is built"
@@ -106,8 +106,8 @@ def _last_nightly_run(instance: dg.DagsterInstance) -> tuple[dict[str, str], str
     if records[0].run_id not in {record.run_id for record in released}:
         return {}, f"the last nightly run failed (run {records[0].run_id})"
     materialization = records[0].asset_materialization
-    kept = materialization.metadata["inputs"].value if materialization else {}
-    return dict(kept if isinstance(kept, dict) else json.loads(str(kept))), None
+    inputs = materialization.metadata["inputs"].value if materialization else {}
+    return dict(inputs if isinstance(inputs, dict) else json.loads(str(inputs))), None
 
 
 def _state(instance: dg.DagsterInstance, run_id: str) -> RunState:
@@ -153,17 +153,17 @@ def run_metrics(
         for part in keep_metrics(lake, run.run_id, lambda run=run: list(_rows(instance, run)))
     ]
     stored: StoredTable = lake.assemble("run_metrics", parts)
-    now = metrics_frame(list(_rows(instance, context.run)))  # not kept: it is not over
+    current = metrics_frame(list(_rows(instance, context.run)))  # not kept: it is not over
     frames = [lake.read(stored)] if parts else []
-    picture = base64.b64encode(cost_picture(pl.concat([*frames, now]))).decode()
-    this = cost_by_run(now).row(0, named=True)
+    picture = base64.b64encode(cost_picture(pl.concat([*frames, current]))).decode()
+    totals = cost_by_run(current).row(0, named=True)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(stored.data_version),
         metadata={
             "dagster/row_count": stored.rows,
             "runs": len(parts),
             "cost per run": dg.MetadataValue.md(f"![cost](data:image/png;base64,{picture})"),
-            **{f"this run/{name}": this[name] or 0 for name in ("seconds", "bytes", "tokens")},
+            **{f"this run/{name}": totals[name] or 0 for name in ("seconds", "bytes", "tokens")},
         },
     )
 

@@ -62,7 +62,7 @@ def column_lineage(name: str) -> dg.TableColumnLineage | None:
         origins = COMPUTED.get(name, {}).get(column.name) or tuple(
             (parent, column.name)
             for parent in MADE_FROM.get(name, ())
-            if column.name in {known.name for known in STORED[parent].columns}
+            if column.name in {parent_column.name for parent_column in STORED[parent].columns}
         )
         if origins:
             deps[column.name] = [
@@ -142,9 +142,12 @@ def declared(name: str) -> dict[str, Any]:
 
 
 def declared_outs(names: Sequence[str]) -> dict[str, dg.AssetOut]:
-    """The same for the tables of a multi-asset."""
+    """Argument `outs` of a multi-asset that builds these tables."""
     tables = {name: declared(name) for name in names}
-    return {name: dg.AssetOut(key=given.pop("name"), **given) for name, given in tables.items()}
+    return {
+        name: dg.AssetOut(key=arguments.pop("name"), **arguments)
+        for name, arguments in tables.items()
+    }
 
 
 def inputs(*names: str) -> dict[str, dg.AssetIn]:
@@ -189,8 +192,8 @@ def table_result(stored: StoredTable, **metadata: Any) -> dg.MaterializeResult[S
 
 
 SHARE_COVERED = 0.8
-"""Minimum share of a collection's observations that a representation must have: all are scored on
-the observations that every one has."""
+"""Minimum share of a collection's observations that a representation must have: all representations
+are scored on the observations that each of them has."""
 
 
 SHOWN_BYTES = 200_000
@@ -198,7 +201,7 @@ SHOWN_BYTES = 200_000
 
 
 READ = ("observations", "gene_axis", "expression")
-"""What every view needs besides the embeddings of its kind."""
+"""Tables that every evaluation reads besides the embeddings of a collection's kind."""
 
 
 def parts_of(
@@ -220,15 +223,15 @@ def parts_of(
 def with_further(
     parts: CollectionParts, collection: Collection, tables: dict[str, StoredTable]
 ) -> tuple[CollectionParts, dict[str, str]]:
-    """The same with the vectors of other methods, and why some are left out."""
-    pieces: dict[str, list[Part]] = {}
+    """`parts` with the vectors of other methods added, and the reasons why some are left out."""
+    shards_by_name: dict[str, list[Part]] = {}
     for part in tables[TABLE_OF_KIND[collection.kind]].parts:
-        space, method, of = part.partition
-        if of == collection.id and method != METHOD:
-            pieces.setdefault(f"{space}:{method}", []).append(part)
+        space, method, collection_id = part.partition
+        if collection_id == collection.id and method != METHOD:
+            shards_by_name.setdefault(f"{space}:{method}", []).append(part)
     total = parts.observations.rows
     further, left_out = {}, {}
-    for name, shards in pieces.items():
+    for name, shards in shards_by_name.items():
         rows = sum(part.rows for part in shards)
         if rows < SHARE_COVERED * total:
             left_out[f"{collection.id}/{name}"] = (
@@ -249,11 +252,11 @@ def shown_pictures(
     addresses
         Where the others are kept; by default in the release.
     """
-    lines, left = [], SHOWN_BYTES
+    lines, bytes_left = [], SHOWN_BYTES
     for name, picture in pictures.items():
         encoded = base64.b64encode(picture).decode()
-        left -= len(encoded)
+        bytes_left -= len(encoded)
         shown = f"![{markdown_text(name)}](data:image/png;base64,{encoded})"
         elsewhere = f"{markdown_text(name)}: {addresses.get(name, 'in the release, under audit/')}"
-        lines.append(shown if left >= 0 else elsewhere)
+        lines.append(shown if bytes_left >= 0 else elsewhere)
     return "\n\n".join(lines)

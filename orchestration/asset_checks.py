@@ -1,6 +1,6 @@
 """Blocking asset checks: every table's suite, and that only known genes are named.
 
-What fails keeps what is below it from running.
+A failed check keeps the assets downstream of its table from running.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _genes_check(name: str) -> dg.AssetChecksDefinition:
         findings = foreign_genes(platform.lake, stored, genes)
         if name == "gene_axis":
             findings += doubled_targets(platform.lake, stored)
-        return _verdict(findings, f"{stored.rows:,} rows name known genes only")
+        return _check_result(findings, f"{stored.rows:,} rows name known genes only")
 
     return names_only_known_genes
 
@@ -77,15 +77,15 @@ def fits_its_axis(
 ) -> dg.AssetCheckResult:
     """Check every row of every collection."""
     findings = expression_findings(platform.lake, stored, gene_axis, observations)
-    return _verdict(findings, f"{stored.rows:,} rows are rows of a CSR matrix")
+    return _check_result(findings, f"{stored.rows:,} rows are rows of a CSR matrix")
 
 
-def _verdict(findings: list[str], all_well: str) -> dg.AssetCheckResult:
-    """Any finding is an error; without one, say what was seen to hold."""
+def _check_result(findings: list[str], description_if_passed: str) -> dg.AssetCheckResult:
+    """Result of a check of which every finding is an error."""
     return dg.AssetCheckResult(
         passed=not findings,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="\n".join(findings) or all_well,
+        description="\n".join(findings) or description_if_passed,
     )
 
 

@@ -29,7 +29,7 @@ class Policy:
 
     @property
     def freshness(self) -> dg.FreshnessPolicy:
-        """As Dagster takes it."""
+        """The same as a Dagster freshness policy."""
         return dg.FreshnessPolicy.time_window(
             fail_window=self.stale_after, warn_window=self.warn_after
         )
@@ -41,9 +41,9 @@ FOLLOWS_ITS_INPUTS: Final = (
     .ignore(dg.AssetSelection.assets(NEWS))
     & dg.AutomationCondition.all_deps_blocking_checks_passed()
 ).with_label("follows its inputs, once their blocking checks passed")
-"""`eager()` alone asks for the child of a table whose blocking check failed. Missing inputs do not
-hold it back: sources that this installation does not use are never made. `news` has no content
-of its own: the sources carry the data versions."""
+"""`eager()` alone requests the child of a table whose blocking check failed. Missing inputs do not
+delay a request: sources that this installation does not use are never materialised. `news` has no
+content of its own: the sources carry the data versions."""
 
 _DAY = timedelta(days=1)
 _TABLES: Final = Policy(
@@ -81,11 +81,11 @@ POLICIES: Final[Mapping[str, Policy]] = {
 
 
 def with_policy(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
-    """The asset under its group's policy; what is made partition by partition has none."""
-    return asset.map_asset_specs(_ruled)
+    """The asset with the policy of its group; partitioned assets have none."""
+    return asset.map_asset_specs(_apply_policy)
 
 
-def _ruled(spec: dg.AssetSpec) -> dg.AssetSpec:
+def _apply_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
     policy = POLICIES.get(spec.group_name or "")
     if policy is None or spec.partitions_def is not None:
         return spec

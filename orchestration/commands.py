@@ -1,7 +1,7 @@
 """`genept run` and `genept ui`: the commands that need the orchestrator.
 
-The command line loads this module whatever it is asked, so Dagster is imported
-only inside the commands.
+Every `genept` command loads this module, so Dagster is imported only inside the
+commands that need it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def run() -> None:
     except ValueError as error:
         raise StoreError(str(error)) from None
     before = _current_release(settings)
-    with exclusive_run(settings), _database_is_named():
+    with exclusive_run(settings), _report_lost_database():
         dagster_home(settings)
         with dg.DagsterInstance.get() as instance:
             close_killed_runs(instance)
@@ -71,14 +71,14 @@ def ui(
     from genept.client import Platform
     from orchestration.instance import dagster_home, register_spaces
     from orchestration.services import code_server, daemon, watched
-    from orchestration.webserver import Entrance, serve
+    from orchestration.webserver import UiAccess, serve
 
     os.umask(0o077)  # sockets and logs of all its processes are this user's
     settings = Settings()
     home = dagster_home(settings)
     with dg.DagsterInstance.get() as instance:
         register_spaces(instance, [space.id for space in Platform(settings).known_spaces])
-    entrance = Entrance.make(settings, read_only=read_only)
+    access = UiAccess.make(settings, read_only=read_only)
     with ExitStack() as stack:
         listener = stack.enter_context(_free_port(port))
         stack.enter_context(suppress(KeyboardInterrupt))
@@ -86,17 +86,17 @@ def ui(
         needed = [] if read_only else [stack.enter_context(daemon(workspace))]
         stack.enter_context(watched([code], needed))
         port = int(listener.getsockname()[1])
-        link = stack.enter_context(entrance.link(port, open_browser=open_browser))
+        link = stack.enter_context(access.link(port, open_browser=open_browser))
         console.print(
             f"Dagster UI: {link} (instance {home}); Ctrl-C ends it", soft_wrap=True, markup=False
         )
         options = ["--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
-        serve([*options, *(["--read-only"] if read_only else [])], entrance.guarded, listener)
+        serve([*options, *(["--read-only"] if read_only else [])], access.guarded, listener)
 
 
 @contextmanager
-def _database_is_named() -> Iterator[None]:
-    """Say in a sentence that the instance's database is gone; what is raised has no secret."""
+def _report_lost_database() -> Iterator[None]:
+    """Raise `StoreError` without secrets if the database of the Dagster instance is lost."""
     from sqlalchemy.exc import OperationalError
 
     try:
@@ -138,8 +138,8 @@ def require_published(instance: dg.DagsterInstance, run_id: str) -> None:
     run = instance.get_run_by_id(run_id)
     if run is not None and run.is_success:
         return
-    failed = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    if any(one.dagster_event and is_held(one.dagster_event) for one in failed):
+    failures = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    if any(entry.dagster_event and is_held(entry.dagster_event) for entry in failures):
         raise StoreError(
             f"run {run_id} is held for approval; the message above says what for. Nothing was "
             f"published, what was finished is kept: `{COMMAND}`, then run again"
@@ -156,9 +156,9 @@ def _current_release(settings: Settings) -> str | None:
     return open_releases(settings).current_id()
 
 
-def _free_port(wanted: int) -> socket.socket:
+def _free_port(preferred: int) -> socket.socket:
     """A socket that is bound to the port, or to another if that is taken."""
-    for port in (wanted, 0):
+    for port in (preferred, 0):
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

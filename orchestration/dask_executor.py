@@ -1,8 +1,8 @@
 """Dagster's executor on a Dask cluster, for runs whose steps are in pools.
 
-Dask takes whatever it sends apart, and the part of a run that counts its pools refuses that.
-Workers do not read it: how much runs at once is the cluster's to say. Everything else is
-`dagster_dask`'s own; imported only when it is asked for.
+Dask takes apart and rebuilds the containers that it sends, which fails for the record with which
+a run counts its pools. Workers do not read that record: the cluster limits how much runs at once.
+Everything else is `dagster_dask`'s own. Imported only if the settings name Dask.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dagster_dask.executor import DaskExecutor
 
 
 class PoollessDaskExecutor(DaskExecutor):  # type: ignore[misc]
-    """Sends runs without the count of their pools."""
+    """Dagster's Dask executor, which sends runs without the count of their pools."""
 
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
-        """Events of every step, as the workers tell them."""
+        """Events of every step, as the workers report them."""
         data = plan_context.plan_data
         run = data.dagster_run._replace(run_op_concurrency=None)
         plan_context._plan_data = data._replace(dagster_run=run)

@@ -53,14 +53,14 @@ def build_defs(
     Parameters
     ----------
     open_platform
-        Opens the installation, once per run: what a run has looked at does not outlive it.
+        Opens the installation, once per run, so that nothing cached outlives a run.
     """
     settings = settings or Settings()
     runner = METER.metered(prefect_runner(settings.state / "prefect"))
-    opened = open_platform or (lambda: Platform(settings, runner=runner))
+    opener = open_platform or (lambda: Platform(settings, runner=runner))
     lanes = embedding_lanes(lanes_of(settings))
     executor = executor_of(settings)
-    made = [
+    loaded = [
         *dg.load_assets_from_modules(_MODULES),
         *lanes,
         *embedding_tables(lanes),
@@ -68,13 +68,16 @@ def build_defs(
     ]
     nightly, retraining = nightly_job_of(executor), retraining_job_of(executor)
     return dg.Definitions(
-        assets=[with_policy(one) if isinstance(one, dg.AssetsDefinition) else one for one in made],
+        assets=[
+            with_policy(asset) if isinstance(asset, dg.AssetsDefinition) else asset
+            for asset in loaded
+        ],
         asset_checks=[*table_checks, *relation_checks],
         jobs=[release_job_of(executor), nightly, retraining, inbox_job],
         schedules=schedules_of(settings, nightly, retraining),
         sensors=[inbox_sensor, new_data_sensor(retraining), failures, automation],
         resources={
-            "platform": dg.ResourceDefinition(lambda _: opened()),
+            "platform": dg.ResourceDefinition(lambda _: opener()),
             "io_manager": dg.IOManagerDefinition(
                 lambda context: LakeIOManager(context.resources.platform),
                 required_resource_keys={"platform"},

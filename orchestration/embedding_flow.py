@@ -1,9 +1,9 @@
-"""The Prefect flow that embeds texts: each batch a task, tried again with backoff.
+"""The Prefect flow that embeds texts: each batch is a task, retried with backoff.
 
-Prefect owns this one durable loop and nothing else. What a batch is, how fast a service may
-be asked, and that vectors are kept before the next are asked for, is decided in
-`genept.text`; so a run that is killed here resumes with the texts that are still missing. The
-flow is only started when there is something to embed.
+Prefect runs this one durable loop and nothing else. What a batch is, how fast a service may
+be called, and that vectors are stored before the next request, is decided in `genept.text`;
+so a run that is killed here resumes with the texts that are still missing. The flow is only
+started when there is something to embed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def prefect_runner(home: Path) -> Runner:
     """A runner that has the batches embedded by tasks of a Prefect flow.
 
     Without `PREFECT_API_URL`, Prefect starts a server process of its own for the length of
-    the flow, which takes up to half a minute the first time. It listens on loopback and asks for
-    a key that only this process and it know.
+    the flow, which takes up to half a minute the first time. It listens on loopback and requires
+    a key that only this process and the server know.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def _run(
 ) -> None:
     os.environ.setdefault("PREFECT_HOME", str(home))
     if "PREFECT_API_URL" not in os.environ and os.environ["PREFECT_HOME"] == str(home):
-        _have_the_own_server_ask_for_a_key()
+        _set_server_key()
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
@@ -95,7 +95,7 @@ def _run(
     embed_texts(len(batches))
 
 
-def _have_the_own_server_ask_for_a_key() -> None:
+def _set_server_key() -> None:
     """Set the key of a server that Prefect starts, and of its client; call before the import."""
     os.environ.setdefault("PREFECT_API_AUTH_STRING", f"genept:{secrets.token_urlsafe(32)}")
     os.environ.setdefault("PREFECT_SERVER_API_AUTH_STRING", os.environ["PREFECT_API_AUTH_STRING"])

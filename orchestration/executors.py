@@ -1,7 +1,7 @@
-"""Who runs the steps: this process, or the workers of a cluster, as the settings say.
+"""The executor of the steps: this process, or the workers of a cluster, as the settings say.
 
-The graph and the library are the same in all of them. What a cluster needs of its own stands
-in a YAML file (`infra/dask/`, `infra/kubernetes/`); `docs/scale.md` says how to use them.
+The graph and the library are the same in all of them. The configuration of a cluster is in a
+YAML file (`infra/dask/`, `infra/kubernetes/`); `docs/scale.md` says how to use them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def executor_of(settings: Settings) -> dg.ExecutorDefinition:
 
 
 def lanes_of(settings: Settings) -> int:
-    """Steps that shards are dealt out to; one process pool does it better on one machine."""
+    """Number of steps that share the shards; 0 on one machine, where a process pool is faster."""
     return 0 if settings.executor == "in_process" else settings.lanes
 
 
@@ -52,7 +52,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         )
     if not path.is_file():
         raise StoreError(f"GENEPT_EXECUTOR_CONFIG names {path}, and there is no such file")
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
+    configuration = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(configuration, dict):
         raise StoreError(f"{path}: expected a mapping, the executor's configuration")
-    return found
+    return configuration

@@ -1,4 +1,4 @@
-"""A run as a person follows it: a line per table and failed check, and a report when it fails."""
+"""What people see of a run: a line per table and failed check, and a report when it fails."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genept.release import COMMAND
 
 
 def failure_text(event: dg.DagsterEvent) -> str:
-    """Why a step failed, as the code that failed says it."""
+    """Why a step failed: the message of the error that it raised."""
     failure = event.step_failure_data
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return failure.user_failure_data.description
@@ -100,8 +100,8 @@ def failure_report(run: dg.DagsterRun, message: str, steps: Sequence[dg.DagsterE
         "## Steps",
         "",
         *[
-            f"- `{one.step_key}`: {markdown_text(' '.join(failure_text(one).split()))}"
-            for one in steps
+            f"- `{event.step_key}`: {markdown_text(' '.join(failure_text(event).split()))}"
+            for event in steps
         ],
         *([] if steps else ["- none: the process ended before a step could fail"]),
         "",
@@ -114,7 +114,7 @@ def failure_report(run: dg.DagsterRun, message: str, steps: Sequence[dg.DagsterE
 
 def _what_to_do(run: dg.DagsterRun, steps: Sequence[dg.DagsterEvent]) -> list[str]:
     again = f"run `{run.job_name}` again: what is built is kept and not built twice."
-    if any(is_held(one) for one in steps):
+    if any(is_held(event) for event in steps):
         return [
             "Nothing was published, and the current release stays as it is, until somebody says",
             f"that what is named above is meant. `{COMMAND}` prints it and asks why. Then",
@@ -129,7 +129,7 @@ def _what_to_do(run: dg.DagsterRun, steps: Sequence[dg.DagsterEvent]) -> list[st
 
 
 def without_secrets(text: str, settings: Settings) -> str:
-    """The text, with any secret of the settings that found its way into it taken out."""
+    """The text, with every secret of the settings replaced by `HIDDEN`."""
     for name in SECRETS:
         secret = getattr(settings, name)
         if secret is not None and secret.get_secret_value():
@@ -140,31 +140,31 @@ def without_secrets(text: str, settings: Settings) -> str:
 def report_failure(
     platform: Platform, run: dg.DagsterRun, message: str, steps: Sequence[dg.DagsterEvent]
 ) -> str:
-    """Keep the report, and post it where the settings say; returns it.
+    """Store the report, post it to the webhook of the settings, and return it.
 
-    Neither an unreachable store nor a deaf webhook keeps the report from the state folder.
+    It is written to the state folder even if the store or the webhook cannot be reached.
     """
     settings = platform.settings
     report = without_secrets(failure_report(run, message, steps), settings)
     path = settings.state / FOLDER / f"{run.run_id}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
-    trouble = []
+    problems = []
     try:
         key = f"{settings.product}/{FOLDER}/{run.run_id}.md"
         platform.store.put_if_absent(key, report.encode())
     except StoreError as error:
-        trouble.append(f"The store has no copy of this report: {error}")
+        problems.append(f"The store has no copy of this report: {error}")
     if settings.failure_webhook is not None:
-        said = {"run_id": run.run_id, "job": run.job_name, "text": report}
+        payload = {"run_id": run.run_id, "job": run.job_name, "text": report}
         try:
             address = settings.failure_webhook.get_secret_value()
-            answer = httpx.post(address, json=said, timeout=TIMEOUT, follow_redirects=False)
-            answer.raise_for_status()
+            response = httpx.post(address, json=payload, timeout=TIMEOUT, follow_redirects=False)
+            response.raise_for_status()
         except httpx.HTTPError as error:  # its text may hold the address
-            trouble.append(f"The webhook could not be called: {type(error).__name__}")
-    kept = "\n".join([report, *(without_secrets(one, settings) for one in trouble)])
-    path.write_text(kept, encoding="utf-8")
-    return kept
+            problems.append(f"The webhook could not be called: {type(error).__name__}")
+    text = "\n".join([report, *(without_secrets(problem, settings) for problem in problems)])
+    path.write_text(text, encoding="utf-8")
+    return text
 
 
 @dg.run_failure_sensor(

@@ -1,9 +1,9 @@
-"""The guard before Dagster's webserver: who may ask, from which page, and in which form.
+"""The guard of Dagster's webserver: who may send requests, from which page, and in which form.
 
-Dagster's webserver asks nobody for a key, runs a mutation by GET and by any content type, and
+Dagster's webserver requires no key, runs a mutation by GET and by any content type, and
 answers under any host name; so another user of the machine, or a web page in the browser of a
 user, could launch runs, which is running code. `Guard` is plain ASGI middleware that refuses
-those requests. It knows nothing of Dagster; `orchestration.webserver` puts it in place.
+those requests. It does not depend on Dagster; `orchestration.webserver` installs it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ SECURITY_HEADERS: Final = {
 POLICY: Final = (
     "frame-ancestors 'none'; form-action 'self'; connect-src 'self'; img-src 'self' data: blob:"
 )
-"""Beside Dagster's own policy, which a browser holds to as well. Pictures and requests stay here,
-so that nothing that is rendered from data can tell another server that it was seen."""
+"""In addition to Dagster's own policy; a browser applies both. Pictures and requests go to this
+host only, so that nothing that is rendered from data can notify another server."""
 
 
 class Guard:
@@ -49,19 +49,19 @@ class Guard:
     app
         What is guarded.
     token
-        Whoever shows it may ask: as `Authorization: Bearer`, or once in the address
-        (`?token=`), which is answered with a cookie.
+        Lets a client in: as `Authorization: Bearer`, or once in the address (`?token=`), which
+        is answered with a cookie.
     hosts
         `Host` headers under which the application is reached, with the port where there is one.
-    how_to_enter
-        Sentence for whoever comes without the token: where to find it.
+    sign_in_hint
+        Sentence that is shown without a token: where to find it.
     """
 
-    def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str], how_to_enter: str) -> None:
+    def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str], sign_in_hint: str) -> None:
         self._app = app
         self._token = token
         self._hosts = frozenset(host.lower() for host in hosts)
-        self._how_to_enter = how_to_enter
+        self._sign_in_hint = sign_in_hint
         self._session = hmac.new(token.encode(), b"session of the UI", hashlib.sha256).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,30 +70,34 @@ class Guard:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        answer = self._answer(connection)
-        if answer is None:
+        response = self._own_response(connection)
+        if response is None:
             await self._app(scope, receive, _with_security_headers(send))
         elif scope["type"] == "websocket":
-            await receive()  # the connection has to be asked for before it can be refused
+            await receive()  # ASGI: read the request for the connection before refusing it
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await answer(scope, receive, _with_security_headers(send))
+            await response(scope, receive, _with_security_headers(send))
 
-    def _answer(self, connection: HTTPConnection) -> Response | None:
-        """What is answered in place of the application; None if it may answer itself."""
+    def _own_response(self, connection: HTTPConnection) -> Response | None:
+        """The response in place of the application's; None if the application may answer."""
         if connection.scope["type"] == "http" and connection.scope["path"] == HEALTH:
             return PlainTextResponse("ok")
-        refusal = self._wrong_place(connection.headers) or _wrong_origin(connection)
+        refusal = self._wrong_host(connection.headers) or _wrong_origin(connection)
         if refusal is None and connection.scope["type"] == "http":
             refusal = _wrong_form(connection)
         if refusal is not None:
             return PlainTextResponse(f"Refused: {refusal}.\n", status_code=403)
         token = connection.query_params.get("token")
         if token is not None and connection.scope["type"] == "http":
-            return self._entered(connection) if self._is_token(token) else self._no_key(connection)
-        return None if self._has_key(connection) else self._no_key(connection)
+            return (
+                self._signed_in(connection)
+                if self._is_token(token)
+                else self._unauthorised(connection)
+            )
+        return None if self._is_authorised(connection) else self._unauthorised(connection)
 
-    def _wrong_place(self, headers: Headers) -> str | None:
+    def _wrong_host(self, headers: Headers) -> str | None:
         hosts = headers.getlist("host")
         if len(hosts) == 1 and hosts[0].lower() in self._hosts:
             return None
@@ -102,18 +106,18 @@ class Guard:
     def _is_token(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self._token.encode())
 
-    def _has_key(self, connection: HTTPConnection) -> bool:
+    def _is_authorised(self, connection: HTTPConnection) -> bool:
         scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._is_token(bearer.strip()):
             return True
         session = connection.cookies.get(_cookie_name(connection), "")
         return hmac.compare_digest(session.encode(), self._session.encode())
 
-    def _entered(self, connection: HTTPConnection) -> Response:
-        """Give the cookie, and go on to the address without the token.
+    def _signed_in(self, connection: HTTPConnection) -> Response:
+        """Set the cookie, and continue at the address without the token.
 
-        By a page, not by a redirect: a browser that followed a link sends a strict cookie only
-        to where a page of the same site leads.
+        By a page, not by a redirect: a browser that followed a link from another site sends a
+        strict cookie only after a navigation that a page of the same site started.
         """
         response = _page(
             f'<meta http-equiv="refresh" content="0; url={escape(_without_token(connection))}">'
@@ -130,13 +134,13 @@ class Guard:
         )
         return response
 
-    def _no_key(self, connection: HTTPConnection) -> Response:
+    def _unauthorised(self, connection: HTTPConnection) -> Response:
         if "text/html" not in connection.headers.get("accept", ""):
-            return PlainTextResponse(f"A token is needed. {self._how_to_enter}\n", status_code=401)
+            return PlainTextResponse(f"A token is needed. {self._sign_in_hint}\n", status_code=401)
         here = escape(_without_token(connection))
         return _page(
             f"<title>GenePT: a token is needed</title><h1>A token is needed</h1>"
-            f"<p>{escape(self._how_to_enter)}</p>"
+            f"<p>{escape(self._sign_in_hint)}</p>"
             f"<p>If a link brought you here and this browser opened the UI before, "
             f'<a href="{here}">'
             "continue</a>.</p>",
@@ -145,7 +149,7 @@ class Guard:
 
 
 def _wrong_origin(connection: HTTPConnection) -> str | None:
-    """Why the page that asks is not the application's own; None also if no page asks."""
+    """Why a request comes from a page of another application; None if it does not."""
     headers = connection.headers
     origin = headers.get("origin")
     if origin is not None:
@@ -158,7 +162,7 @@ def _wrong_origin(connection: HTTPConnection) -> str | None:
 
 
 def _is_followed_link(connection: HTTPConnection) -> bool:
-    """Whether a browser opens a page that a link elsewhere leads to; the token is asked for."""
+    """Whether a browser follows a link from another site; that request needs the token, too."""
     headers = connection.headers
     return (
         connection.scope["type"] == "http"
@@ -169,7 +173,7 @@ def _is_followed_link(connection: HTTPConnection) -> bool:
 
 
 def _wrong_form(connection: HTTPConnection) -> str | None:
-    """Why a request might change something in a form that any web page can send."""
+    """Why a request has a form that any web page can send, and might change something."""
     method, path = connection.scope["method"], connection.scope["path"]
     if method in SAFE_METHODS:
         if path.rstrip("/").lower().endswith("/graphql"):

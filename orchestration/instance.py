@@ -33,19 +33,19 @@ from genept.release import RunState
 
 
 def share_engines() -> None:
-    """Have Dagster's SQLite storages ask here for their engines; once more changes nothing."""
+    """Make Dagster's SQLite storages share engines; calling it again changes nothing."""
     for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
         vars(storage)["create_engine"] = _engine
 
 
 def _engine(url: str, **options: Any) -> Engine:
-    """The engine of an address, made when it is first asked for."""
+    """Replacement of `create_engine`: one engine per address, made at its first use."""
     timeout = options.get("connect_args", {}).get("timeout")
-    return _made(url, timeout)
+    return _shared_engine(url, timeout)
 
 
 @cache
-def _made(url: str, timeout: int | None) -> Engine:
+def _shared_engine(url: str, timeout: int | None) -> Engine:
     arguments = {} if timeout is None else {"timeout": timeout}
     return sql.create_engine(url, poolclass=NullPool, connect_args=arguments)
 
@@ -53,7 +53,7 @@ def _made(url: str, timeout: int | None) -> Engine:
 LAUNCHED_BY = {"genept/launched_by": "genept run"}
 
 CODE_LOCATION = "orchestration.definitions"
-"""As the UI of `genept ui` names what it shows."""
+"""Name of the code location in the UI of `genept ui`."""
 
 
 _RUN_FROM = "run from a checkout of the project"
@@ -76,7 +76,7 @@ def dagster_home(settings: Settings) -> Path:
 
 @contextmanager
 def exclusive_run(settings: Settings) -> Iterator[None]:
-    """Hold the lock of `genept run`; it is let go when the process ends, however it ends."""
+    """Hold the lock of `genept run`; it is released when the process ends, however it ends."""
     lock = FileLock(settings.private_state() / "run.lock", blocking=False)
     try:
         lock.acquire()
@@ -93,8 +93,8 @@ def exclusive_run(settings: Settings) -> Iterator[None]:
 def close_killed_runs(instance: dg.DagsterInstance) -> int:
     """Mark runs of `genept run` that never ended as failed; call it under the lock.
 
-    A killed process cannot say that it ended, and its run would be shown as going
-    on for ever, its slots of pools taken.
+    A killed process cannot record its end: its run would be shown as running for ever, and
+    would keep its pool slots.
     """
     unfinished = dg.RunsFilter(
         tags=LAUNCHED_BY, statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
@@ -108,7 +108,7 @@ def close_killed_runs(instance: dg.DagsterInstance) -> int:
 
 
 def state_of_run(run_id: str) -> RunState | None:
-    """What became of a run of this installation's instance; None if it does not know the run.
+    """State of a run of this installation's instance; None if it does not know the run.
 
     Raises
     ------
@@ -129,9 +129,9 @@ def state_of_run(run_id: str) -> RunState | None:
 
 
 def place_in_timeline(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Say of which code location a run was, as those that the UI launches say it of themselves.
+    """Record the code location of a run, as Dagster does for runs that the UI launches.
 
-    The UI's timeline leaves out a run of which it does not know that.
+    The UI's timeline leaves out a run without it.
     """
     run = instance.get_run_by_id(run_id)
     if run is None or run.remote_job_origin is not None:
@@ -143,8 +143,8 @@ def place_in_timeline(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def register_spaces(instance: dg.DagsterInstance, known: Sequence[str]) -> None:
-    """Make the partitions of `space_vectors` those that are known: new ones in, lost ones out."""
+    """Make the partitions of `space_vectors` the known spaces: add new ones, remove others."""
     name = str(SPACES.name)
-    for lost in sorted(set(instance.get_dynamic_partitions(name)) - set(known)):
-        instance.delete_dynamic_partition(name, lost)
+    for removed in sorted(set(instance.get_dynamic_partitions(name)) - set(known)):
+        instance.delete_dynamic_partition(name, removed)
     instance.add_dynamic_partitions(name, list(known))

@@ -1,7 +1,7 @@
-"""The parquet IO manager: assets hand over tables of the lake, and are handed them.
+"""The parquet IO manager: passes tables of the lake from asset to asset.
 
-Writing and verifying parquet is the lake's. This only finds the table again: an
-asset's data version in Dagster's event log is the table's data version in the lake.
+The lake writes and verifies parquet. This module only finds a table again: an asset's
+data version in Dagster's event log is the table's data version in the lake.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class LakeIOManager(dg.IOManager):
         METER.begin()
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Refuse what is not the asset's own table; its parts are in the lake already.
+        """Refuse any output but the asset's own table, whose parts are in the lake already.
 
-        The first table that a run hands over claims the right to publish for it, and every one
-        takes along what its step has cost so far.
+        The first table of a run claims the right to publish for it. Each table records the
+        tokens and the peak memory of its step so far.
         """
         if obj is None:
             return
@@ -36,7 +36,7 @@ class LakeIOManager(dg.IOManager):
             raise TypeError(f"asset {name!r} returned {obj!r}; return its table, built by the lake")
         claim_for(self.platform, context.step_context.instance, context.run_id)
         context.add_output_metadata({"tokens": METER.tokens, "peak_memory": METER.peak_memory})
-        METER.begin()  # a run of single assets has no logger that says when its next step begins
+        METER.begin()  # a run of single assets has no logger that notes when its next step begins
 
     def load_input(self, context: dg.InputContext) -> StoredTable:
         """The table as its asset was last materialised.
@@ -44,8 +44,8 @@ class LakeIOManager(dg.IOManager):
         Raises
         ------
         StoreError
-            It never was; or a step of this run failed, and the executor is one (Dask's) that
-            hands out the steps below a failed one all the same.
+            It was never materialised; or a step of this run failed, and the executor is Dask's,
+            which starts the steps downstream of a failed one all the same.
         """
         if self.platform.settings.executor == "dask":
             _refuse_after_failure(context)

@@ -34,7 +34,7 @@ class Meter:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """A step begins."""
+        """Start measuring a step."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._watch, name="meter", daemon=True)
             self._thread.start()
@@ -43,13 +43,13 @@ class Meter:
 
     @property
     def peak_memory(self) -> int:
-        """Bytes held at the most since the step began."""
+        """Largest number of resident bytes since the step began."""
         with self._lock:
             self._peak = max(self._peak, _memory())
             return self._peak
 
     def metered(self, runner: Runner) -> Runner:
-        """The same runner, with the texts that it is given counted."""
+        """A runner that counts the tokens of the texts that `runner` embeds."""
 
         def run(
             batches: Sequence[Sequence[str]],
@@ -66,9 +66,9 @@ class Meter:
     def _watch(self) -> None:
         pause = threading.Event()
         while not pause.wait(EVERY):
-            held = _memory()
+            memory = _memory()
             with self._lock:
-                self._peak = max(self._peak, held)
+                self._peak = max(self._peak, memory)
 
 
 def _memory() -> int:
@@ -104,17 +104,17 @@ class _RunRecords(logging.Handler):
 
 
 def _line(record: logging.LogRecord, event: dg.DagsterEvent | None) -> dict[str, Any]:
-    said = getattr(record, "dagster_meta", {})
+    meta = getattr(record, "dagster_meta", {})
     line = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname,
-        "run_id": said.get("run_id"),
-        "job": said.get("job_name"),
-        "night": (said.get("job_tags") or {}).get("dagster/partition"),
-        "step": said.get("step_key") or (event.step_key if event else None),
+        "run_id": meta.get("run_id"),
+        "job": meta.get("job_name"),
+        "night": (meta.get("job_tags") or {}).get("dagster/partition"),
+        "step": meta.get("step_key") or (event.step_key if event else None),
         "asset": event.asset_key.to_user_string() if event and event.asset_key else None,
         "event": event.event_type_value if event else None,
-        "message": said.get("orig_message") or record.getMessage(),
+        "message": meta.get("orig_message") or record.getMessage(),
     }
     return {name: value for name, value in line.items() if value is not None}
 

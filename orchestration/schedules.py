@@ -31,16 +31,17 @@ WEEKLY = "30 5 * * 1"
 LOGGERS = {"loggers": {"console": {"config": {}}, "records": {"config": {}}}}
 
 TRAINING_INPUTS = ("sample_embeddings", "expression", "gene_axis", "observations", "drug_responses")
-"""What models learn from."""
+"""Tables on which models are trained."""
 
 
 BY_HAND = dg.AssetSelection.assets(SPACE_VECTORS, inbox_collection)
-"""The partitioned layer is for one space at a time, `gene_embeddings` runs the same steps; the
-inbox is its sensor's, and what it took in every run holds."""
+"""Assets that only a person or a sensor starts: `space_vectors` is for one space at a time, and
+`gene_embeddings` runs the same steps; the sensor `inbox` starts `inbox_collection`, and every run
+includes the collections that it ingested."""
 
 
 def release_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:
-    """Everything, once, without asking whether there is news."""
+    """The job that builds and publishes everything, whether or not an input changed."""
     return dg.define_asset_job(
         "release",
         selection=dg.AssetSelection.all() - BY_HAND - dg.AssetSelection.assets(NEWS),
@@ -52,9 +53,10 @@ def release_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinit
 
 
 def nightly_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:
-    """News, and everything below it but the models, which are trained once a week.
+    """The job of `news` and everything downstream but the models, which are trained weekly.
 
-    The pinned archives are no part of it: they cannot change, and what needs one fetches it.
+    The pinned archives are not part of it: they cannot change, and a step that needs one fetches
+    it.
     """
     return dg.define_asset_job(
         "nightly",
@@ -71,7 +73,7 @@ def nightly_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinit
 
 
 def retraining_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:
-    """The models on what is built now, and a release that holds them."""
+    """The job that trains the models on the current tables, and publishes a release of them."""
     return dg.define_asset_job(
         "retraining",
         selection=dg.AssetSelection.groups("models") | dg.AssetSelection.assets(RELEASE, METRICS),
@@ -87,7 +89,7 @@ def schedules_of(
     nightly: UnresolvedAssetJobDefinition,
     retraining: UnresolvedAssetJobDefinition,
 ) -> list[dg.ScheduleDefinition]:
-    """Both entry points of the clock.
+    """The nightly and the weekly schedule.
 
     Off unless the setting `unattended` is true, so that opening the UI on a laptop starts no
     downloads and no hours of computing. The UI switches them either way.
@@ -117,7 +119,7 @@ def schedules_of(
 
 
 def new_data_sensor(retraining: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
-    """Request retraining when what models learn from has another data version."""
+    """A sensor that requests retraining when a table in `TRAINING_INPUTS` changed."""
 
     @dg.sensor(
         name="new_training_data",
@@ -133,17 +135,17 @@ def new_data_sensor(retraining: UnresolvedAssetJobDefinition) -> dg.SensorDefini
         versions = {}
         for name in TRAINING_INPUTS:
             event = context.instance.get_latest_materialization_event(dg.AssetKey(name))
-            made = event.asset_materialization if event else None
-            if made is None:
+            materialization = event.asset_materialization if event else None
+            if materialization is None:
                 return dg.SkipReason(f"{name} was never materialised: run the job `release` first")
-            versions[name] = (made.tags or {}).get("dagster/data_version", "unknown")
-        seen = sha256_of(versions)
+            versions[name] = (materialization.tags or {}).get("dagster/data_version", "unknown")
+        version = sha256_of(versions)
         if context.cursor is None:
-            return dg.SensorResult(skip_reason="data versions noted", cursor=seen)
-        if context.cursor == seen:
+            return dg.SensorResult(skip_reason="data versions noted", cursor=version)
+        if context.cursor == version:
             return dg.SkipReason("models have seen these data versions")
-        request = dg.RunRequest(run_key=seen, tags={"genept/because": "new training data"})
-        return dg.SensorResult(run_requests=[request], cursor=seen)
+        request = dg.RunRequest(run_key=version, tags={"genept/because": "new training data"})
+        return dg.SensorResult(run_requests=[request], cursor=version)
 
     return new_training_data
 
@@ -164,11 +166,13 @@ inbox_job = dg.define_asset_job(
     description="A file with its sidecar under {product}/inbox/ becomes a partition and a run.",
 )
 def inbox_sensor(platform: dg.ResourceParam[Platform]) -> dg.SensorResult | dg.SkipReason:
-    """Ask for a run for every complete drop; each version of a drop is asked for once."""
-    found, waiting = drops(platform.store, platform.settings.product)
-    if not found:
-        half = f"; these wait for their other half: {', '.join(waiting[:8])}" if waiting else ""
-        return dg.SkipReason(f"no complete drop in the inbox{half}")
+    """Request a run for every complete drop, once for each version of a drop."""
+    drops_to_ingest, incomplete = drops(platform.store, platform.settings.product)
+    if not drops_to_ingest:
+        remark = (
+            f"; these wait for their other half: {', '.join(incomplete[:8])}" if incomplete else ""
+        )
+        return dg.SkipReason(f"no complete drop in the inbox{remark}")
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
@@ -176,9 +180,9 @@ def inbox_sensor(platform: dg.ResourceParam[Platform]) -> dg.SensorResult | dg.S
                 partition_key=drop.id,
                 tags={DROP: drop.name},
             )
-            for drop in found
+            for drop in drops_to_ingest
         ],
         dynamic_partitions_requests=[
-            COLLECTIONS.build_add_request(sorted({drop.id for drop in found}))
+            COLLECTIONS.build_add_request(sorted({drop.id for drop in drops_to_ingest}))
         ],
     )

@@ -1,8 +1,8 @@
 """The processes beside the webserver of `genept ui`: the code server and the daemon.
 
-The code server runs whatever it is asked to and asks for no key, so it listens on a Unix socket
-in a folder of this user, never on a port. All processes end with the one that started them,
-however it ends.
+The code server executes every request and requires no key, so it listens on a Unix socket in a
+folder of this user, never on a port. All processes end with the one that started them, however it
+ends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from genept.common import StoreError, console
 
 STARTUP_SECONDS: Final = 180
 ENDING_SECONDS: Final = 60
-LOOK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 
 _TIED: Final = """
 import ctypes, os, sys
@@ -46,7 +46,7 @@ class Service:
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # Ctrl-C reaches this process alone, which then ends them: each hears of it once.
+        # Ctrl-C reaches this process alone, which then interrupts each service once.
         alone = sys.platform == "linux"  # elsewhere the terminal ends them with this one
         return subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=alone)
 
@@ -59,14 +59,14 @@ class Service:
         """Start it again after it ended."""
         self._process = self._start()
 
-    def ask_to_end(self) -> None:
+    def interrupt(self) -> None:
         """Interrupt it, and do not wait."""
         if not self.has_ended:
             self._process.send_signal(signal.SIGINT)
 
     def end(self) -> None:
-        """Ask it to end, and kill it if it does not within a minute."""
-        self.ask_to_end()
+        """Interrupt it, and kill it if it does not end within a minute."""
+        self.interrupt()
         try:
             self._process.wait(ENDING_SECONDS)
         except subprocess.TimeoutExpired:
@@ -120,11 +120,11 @@ def daemon(workspace: Path) -> Iterator[Service]:
 
 @contextmanager
 def watched(restarted: Sequence[Service], needed: Sequence[Service]) -> Iterator[None]:
-    """Restart services that end, or end this process if one ends that it cannot do without."""
-    over = threading.Event()
+    """Restart services in `restarted` that end; end this process if one in `needed` ends."""
+    stopped = threading.Event()
 
     def watch() -> None:
-        while not over.wait(LOOK_SECONDS):
+        while not stopped.wait(POLL_SECONDS):
             for service in restarted:
                 if service.has_ended:
                     console.print(f"the {service.name} ended and is started again")
@@ -140,10 +140,13 @@ def watched(restarted: Sequence[Service], needed: Sequence[Service]) -> Iterator
     try:
         yield
     finally:
-        over.set()
+        stopped.set()
         watcher.join()
-        for service in (*restarted, *needed):  # all at once; each is waited for where it began
-            service.ask_to_end()
+        for service in (
+            *restarted,
+            *needed,
+        ):  # all at once; the context that started each waits for it
+            service.interrupt()
 
 
 def _wait_for(address: Path, service: Service) -> None:
@@ -152,13 +155,13 @@ def _wait_for(address: Path, service: Service) -> None:
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     request = health_pb2.HealthCheckRequest(service="DagsterApi")
-    for _ in range(round(STARTUP_SECONDS / LOOK_SECONDS)):
+    for _ in range(round(STARTUP_SECONDS / POLL_SECONDS)):
         if service.has_ended:
             raise StoreError("the code server did not start; the message above says why")
         with grpc.insecure_channel(f"unix:{address}") as channel:
             try:
                 health_pb2_grpc.HealthStub(channel).Check(
-                    request, timeout=LOOK_SECONDS, wait_for_ready=True
+                    request, timeout=POLL_SECONDS, wait_for_ready=True
                 )
             except grpc.RpcError:
                 continue

@@ -1,6 +1,6 @@
 """Dagster's own webserver behind the guard: `python -m orchestration.webserver`.
 
-Also how a person gets into the UI of `genept ui`: the token, and the link that holds it.
+Also the access to the UI of `genept ui`: the token, and the link that holds it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def serve(
     Raises
     ------
     StoreError
-        If this release of Dagster serves in a way that the guard cannot be put before.
+        If the guard cannot be put before the server of this release of Dagster.
     """
     import dagster_webserver.cli
     import uvicorn
@@ -119,40 +119,40 @@ def _guarded(settings: Settings, *, read_only: bool) -> Callable[[ASGIApp, str, 
             "Make one with: openssl rand -hex 32"
         )
     secret = token.get_secret_value()
-    how_to_enter = (
+    sign_in_hint = (
         f"Open this address with ?token=… and the value of {name} once; "
         "scripts send it as `Authorization: Bearer …`."
     )
-    return lambda app, host, port: Guard(app, secret, own_hosts(settings, host, port), how_to_enter)
+    return lambda app, host, port: Guard(app, secret, own_hosts(settings, host, port), sign_in_hint)
 
 
-HOW_TO_ENTER = "Open the link that `genept ui` printed when it started; it is also in {file}."
+SIGN_IN_HINT = "Open the link that `genept ui` printed when it started; it is also in {file}."
 
 
 @dataclass(frozen=True)
-class Entrance:
-    """The token of one start, and the file that leads to the UI while it runs."""
+class UiAccess:
+    """The token of one start of the UI, and the file with the link to it while it runs."""
 
     settings: Settings
     token: str
     file: Path
 
     @staticmethod
-    def make(settings: Settings, *, read_only: bool) -> Entrance:
-        """The entrance of a new start."""
-        given = settings.viewer_token if read_only else settings.ui_token
-        token = secrets.token_urlsafe(32) if given is None else given.get_secret_value()
+    def make(settings: Settings, *, read_only: bool) -> UiAccess:
+        """The access of a new start of the UI."""
+        configured = settings.viewer_token if read_only else settings.ui_token
+        token = secrets.token_urlsafe(32) if configured is None else configured.get_secret_value()
         name = "viewer.html" if read_only else "ui.html"
-        return Entrance(settings, token, settings.state / name)
+        return UiAccess(settings, token, settings.state / name)
 
     def guarded(self, app: ASGIApp, host: str, port: int) -> Guard:
         """The application behind the guard."""
-        how_to_enter = HOW_TO_ENTER.format(file=self.file)
-        return Guard(app, self.token, own_hosts(self.settings, host, port), how_to_enter)
+        sign_in_hint = SIGN_IN_HINT.format(file=self.file)
+        return Guard(app, self.token, own_hosts(self.settings, host, port), sign_in_hint)
 
     @contextmanager
     def link(self, port: int, *, open_browser: bool) -> Iterator[str]:
-        """The link with the token; it is kept in a file that only this user reads, while it holds.
+        """The link with the token; while it is valid, it is in a file that only this user reads.
 
         A browser is given the file, since other users of the machine may read its arguments.
         """
@@ -172,16 +172,16 @@ class Entrance:
             yield address
         finally:
             with suppress(FileNotFoundError):
-                if self.file.read_text() == content:  # or another start has made it its own
+                if self.file.read_text() == content:  # otherwise another start has replaced it
                     self.file.unlink()
 
 
 def _has_desktop() -> bool:
-    """Whether a person sits before the terminal, and at a screen that shows a browser."""
-    shown = sys.platform == "darwin" or bool(
+    """Whether this is an interactive terminal on a machine that can show a browser."""
+    can_show = sys.platform == "darwin" or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
-    return shown and sys.stderr.isatty()
+    return can_show and sys.stderr.isatty()
 
 
 if __name__ == "__main__":

@@ -106,9 +106,9 @@ def _matrices(lake: Lake, table: Table, stored: StoredTable) -> tuple[list[str],
     warnings: list[str] = []
     for part in stored.parts if table.vector else ():
         matrix = embedding_matrix(lake.read_arrow(part, ["embedding"]))
-        wrong, odd = matrix_findings("/".join(part.partition), matrix)
-        failed += wrong
-        warnings += odd
+        faults, remarks = matrix_findings("/".join(part.partition), matrix)
+        failed += faults
+        warnings += remarks
     return failed, warnings
 
 
@@ -153,11 +153,11 @@ def foreign_genes(lake: Lake, stored: StoredTable, genes: StoredTable) -> list[s
     findings = []
     for part in stored.parts:
         named = lake.read(part, ["ensembl_gene_id"])["ensembl_gene_id"].drop_nulls().unique()
-        strange = named.filter(~named.is_in(known.implode())).sort()
-        if len(strange):
+        unknown = named.filter(~named.is_in(known.implode())).sort()
+        if len(unknown):
             where = "/".join(part.partition) or stored.table
             findings.append(
-                f"{where}: {len(strange)} genes are not in the reference, such as {strange[0]}"
+                f"{where}: {len(unknown)} genes are not in the reference, such as {unknown[0]}"
             )
     return findings
 

@@ -18,7 +18,7 @@ from genept.common.settings import Settings
 from orchestration.io_manager import LakeIOManager
 
 
-def test_an_added_collection_that_is_refused_leaves_the_others_alone(
+def test_a_refused_added_collection_does_not_affect_the_others(
     object_store, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr(genept.client.installation, "open_store", lambda *_, **__: object_store)
@@ -31,15 +31,15 @@ def test_an_added_collection_that_is_refused_leaves_the_others_alone(
     for id_ in ("good", "bad"):
         path = tmp_path / f"{id_}.csv"
         write_counts(path, counts())
-        found = try_out(
+        detected = try_out(
             path, None, validated_sidecar({"id": id_}, "x"), REFERENCE,
             bucket=object_store.bucket, product=settings.product, limits=None,
         ).detected  # fmt: skip
-        entry = found.entry
-        if id_ == "bad":  # its declaration asks for what the file does not hold
+        entry = detected.entry
+        if id_ == "bad":  # its declaration does not fit the file
             entry = entry.model_copy(update={"unit": "log2", "duplicate_policy": "highest_mean"})
-        store_files(object_store, found.sources, found.files)
-        declare_collection(object_store, settings.product, entry, found.sources)
+        store_files(object_store, detected.sources, detected.files)
+        declare_collection(object_store, settings.product, entry, detected.sources)
     platform = Platform(settings)
     resources = {"platform": platform, "io_manager": LakeIOManager(platform)}
     with dg.instance_for_test() as instance:
@@ -53,6 +53,6 @@ def test_an_added_collection_that_is_refused_leaves_the_others_alone(
     }
     assert remarks.keys() == {"left out: bad"}
     assert "is declared as log2, but its values look like counts" in remarks["left out: bad"]
-    held = {info.key for info in object_store.list(f"{settings.product}/lake/observations/")}
-    assert len(held) == 1
-    assert "/observations/good/" in held.pop()
+    keys = {info.key for info in object_store.list(f"{settings.product}/lake/observations/")}
+    assert len(keys) == 1
+    assert "/observations/good/" in keys.pop()
