@@ -1,4 +1,4 @@
-"""Sources in the graph: archives are made, addresses are observed, each with its terms."""
+"""Sources in the graph: archives are materialised, addresses are observed, each with its terms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GRAPH = dg.Definitions(
 ).resolve_asset_graph()
 
 
-def test_every_source_is_made_or_observed_and_states_its_terms() -> None:
+def test_every_source_is_materialised_or_observed_and_states_its_terms() -> None:
     for source in load_catalogue().sources.values():
         if source.pattern is not None:
             continue
@@ -29,7 +29,7 @@ def test_every_source_is_made_or_observed_and_states_its_terms() -> None:
         assert node.tags["genept/refreshed"] == source.refresh
 
 
-def test_what_is_pinned_is_never_watched_by_the_clock() -> None:
+def test_a_pinned_source_has_no_automation_condition() -> None:
     for source in load_catalogue().sources.values():
         if source.pattern is None and source.is_pinned:
             assert GRAPH.get(source_key(source.id)).automation_condition is None
@@ -38,12 +38,12 @@ def test_what_is_pinned_is_never_watched_by_the_clock() -> None:
 
 def observe(name: str, mirror: Path, state: Path, instance: dg.DagsterInstance) -> str:
     platform = Platform(Settings(state_dir=state, mirrors=(str(mirror),)))
-    (asset,) = [one for one in observed_sources if one.key == source_key(name)]
+    (asset,) = (source for source in observed_sources if source.key == source_key(name))
     job = dg.Definitions(
         assets=[asset],
-        jobs=[dg.define_asset_job("look", selection=[asset.key])],
+        jobs=[dg.define_asset_job("observe", selection=[asset.key])],
         resources={"platform": platform},
-    ).resolve_job_def("look")
+    ).resolve_job_def("observe")
     assert job.execute_in_process(instance=instance).success
     (event,) = instance.fetch_observations(asset.key, limit=1).records
     observation = event.asset_observation

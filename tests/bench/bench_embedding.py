@@ -1,7 +1,7 @@
 """Measure embedding through a hosted service: overhead, warm reruns, look-ups, kills, MiniLM.
 
-The service is the loopback one with cheap vectors that takes a millisecond a text, as hosted
-ones do, so that what is measured is what this platform adds. Run it from the project's root.
+The service is a loopback one with cheap vectors that takes a millisecond per text, as hosted
+services do, so that the overhead of this platform is measured. Run it from the project's root.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ DECLARED = {
 }
 
 
-def say(line: str) -> None:
-    """A line of the report."""
+def report(line: str) -> None:
+    """Print a line of the report."""
     typer.echo(line)
 
 
 def main() -> None:
-    """Print every number beside what it is compared to."""
+    """Print every number beside its reference."""
     with (
         tempfile.TemporaryDirectory() as scratch,
         prefect_server(Path(scratch)) as prefect_url,
@@ -67,23 +67,23 @@ def main() -> None:
         }
         with _service("--per-text", "0.001") as url:
             texts = [f"gene {number} does what it does" for number in range(N_TEXTS)]
-            alone, together = _bare_loop(url, texts, 1), _bare_loop(url, texts, 4)
+            sequential, parallel = _bare_loop(url, texts, 1), _bare_loop(url, texts, 4)
             order |= {"url": url, "product": "bench"}
             began = time.perf_counter()
             flow = _run(order, prefect_url)["seconds"]
             whole = time.perf_counter() - began
-            say(f"bare client loop, one by one: {alone:.1f} s; 4 at once: {together:.1f} s")
-            say(
+            report(f"bare client loop, one by one: {sequential:.1f} s; 4 at once: {parallel:.1f} s")
+            report(
                 f"the flow (4 at once), cold: {flow:.1f} s, with its interpreter {whole:.1f} s: "
-                f"{flow / alone:.2f} and {flow / together:.2f} times the loops"
+                f"{flow / sequential:.2f} and {flow / parallel:.2f} times the loops"
             )
             before = len(_register(url)["requests"])
             began = time.perf_counter()
-            seen = _run(order, prefect_url)
+            result = _run(order, prefect_url)
             calls = len(_register(url)["requests"]) - before
-            say(
-                f"warm rerun: {seen['seconds']:.2f} s, with its interpreter "
-                f"{time.perf_counter() - began:.2f} s; {calls} calls, Prefect {seen['prefect']}"
+            report(
+                f"warm rerun: {result['seconds']:.2f} s, with its interpreter "
+                f"{time.perf_counter() - began:.2f} s; {calls} calls, Prefect {result['prefect']}"
             )
         _lookup(store)
         _kills(store, order, prefect_url)
@@ -91,16 +91,16 @@ def main() -> None:
 
 
 def _bare_loop(url: str, texts: Sequence[str], at_once: int) -> float:
-    """The client and nothing else: the same requests, nothing validated, nothing kept."""
+    """Seconds of the client alone: the same requests, nothing validated, nothing stored."""
     client = OpenAI(api_key="sk-bench", base_url=url)
     requests = [texts[at : at + 2048] for at in range(0, len(texts), 2048)]
 
-    def ask(request: Sequence[str]) -> None:
+    def send(request: Sequence[str]) -> None:
         client.embeddings.create(model="loopback", input=list(request))
 
     began = time.perf_counter()
     with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(ask, requests))
+        list(pool.map(send, requests))
     return time.perf_counter() - began
 
 
@@ -118,14 +118,14 @@ def _lookup(store: ObjectStore) -> None:
     began = time.perf_counter()
     opened.vectors(texts)
     warm = time.perf_counter() - began
-    say(
+    report(
         f"{N_TEXTS:,} texts of {DIMENSIONS} dimensions: cache opened in {cold:.2f} s, looked up in "
         f"{warm:.2f} s"
     )
 
 
 def _kills(store: ObjectStore, order: dict[str, object], prefect_url: str) -> None:
-    chance = random.Random(1)  # noqa: S311 - moments, not secrets
+    rng = random.Random(1)  # noqa: S311 - moments, not secrets
     small = order | {
         "product": "bench-kills",
         "n_texts": 1_200,
@@ -138,17 +138,17 @@ def _kills(store: ObjectStore, order: dict[str, object], prefect_url: str) -> No
             run = _start(small, prefect_url)
             while len(_register(url)["requests"]) == begun and run.poll() is None:
                 time.sleep(0.01)
-            time.sleep(chance.uniform(0, 0.6))
+            time.sleep(rng.uniform(0, 0.6))
             os.killpg(run.pid, signal.SIGKILL)
             run.communicate()
         halfway = len(_register(url)["charged"])
         _run(small, prefect_url)
         charged = _register(url)["charged"]
     payments = all_payments(store, "bench-kills")
-    say(
+    report(
         f"{KILLS} kills (-9), {halfway:,} texts charged by then; at the end {len(charged):,} of "
         f"{small['n_texts']:,}, each {sorted(set(charged.values()))} times; payments say "
-        f"{sum(one.n_texts for one in payments):,}"
+        f"{sum(payment.n_texts for payment in payments):,}"
     )
 
 
@@ -165,7 +165,7 @@ def _minilm() -> None:
         texts = [f"gene {n} " + "encodes a protein that binds DNA " * (n % 20) for n in range(400)]
         ids = model._token_ids(texts)
         feeds = []
-        for batch in _batches([len(one) for one in ids]):
+        for batch in _batches([len(token_ids) for token_ids in ids]):
             width = max(len(ids[row]) for row in batch)
             tokens = np.zeros((len(batch), width), dtype=np.int64)
             mask = np.zeros_like(tokens)
@@ -181,7 +181,7 @@ def _minilm() -> None:
         for feed in feeds:
             model._session.run(["embedding"], feed)
         theirs = time.perf_counter() - began
-    say(
+    report(
         f"MiniLM, {len(texts)} texts: {len(texts) / ours:.0f} texts a second, onnxruntime alone "
         f"{len(texts) / theirs:.0f}: {ours / theirs:.2f} times its time"
     )
@@ -221,8 +221,8 @@ def _service(*arguments: str) -> Iterator[str]:
 
 def _register(url: str) -> dict[str, dict[str, int]]:
     with urlopen(url.removesuffix("/v1") + "/charged", timeout=10) as answer:  # noqa: S310
-        found: dict[str, dict[str, int]] = json.load(answer)
-    return found
+        counters: dict[str, dict[str, int]] = json.load(answer)
+    return counters
 
 
 def _start(order: dict[str, object], prefect_url: str) -> subprocess.Popen[str]:
@@ -243,8 +243,8 @@ def _start(order: dict[str, object], prefect_url: str) -> subprocess.Popen[str]:
 
 def _run(order: dict[str, object], prefect_url: str) -> dict[str, float]:
     out, _ = _start(order, prefect_url).communicate()
-    found: dict[str, float] = json.loads(out.splitlines()[-1])
-    return found
+    result: dict[str, float] = json.loads(out.splitlines()[-1])
+    return result
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A large h5ad on its way to parquet and back, beside plain chunked readers of the same file.
+"""Measure ingest and reading back of a large h5ad, beside plain chunked readers of the same file.
 
 Run by `make bench`; it prints, and asserts nothing about time. GENEPT_BENCH_CELLS sets the
-size: 100,000 cells by default, 1,000,000 for the figures in the documentation. The file is
-written as the field publishes: CSR, gzip, genes of very unequal popularity. That takes longer
-than all else: GENEPT_BENCH_FOLDER keeps it.
+size: 100,000 cells by default, 1,000,000 for the figures in the documentation. The file has the
+usual layout of published ones: CSR, gzip, genes of very unequal popularity. Writing it takes
+longer than all else: it is kept in GENEPT_BENCH_FOLDER, if that is set.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CHUNK = 4_096
 
 
 def reference() -> Reference:
-    """As many genes as the file has columns."""
+    """A reference of as many genes as the file has columns."""
     numbers = range(1, N_GENES + 1)
     rows = pl.DataFrame(
         {
@@ -55,7 +55,7 @@ def reference() -> Reference:
         }
     )
     empty = pl.Series("x", [[]] * N_GENES, dtype=pl.List(pl.String))
-    lists = [empty.alias(one) for one in ("aliases", "previous_symbols", "uniprot_ids")]
+    lists = [empty.alias(column) for column in ("aliases", "previous_symbols", "uniprot_ids")]
     return Reference("bench", rows.with_columns(lists))
 
 
@@ -71,9 +71,9 @@ def write_h5ad(path: Path) -> None:
         x = file.create_group("X")
         x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
         x.attrs["shape"] = np.array([N_CELLS, N_GENES])
-        how = {"maxshape": (None,), "chunks": (1 << 16,), "compression": "gzip"}
-        data = x.create_dataset("data", (0,), "f4", **how)
-        indices = x.create_dataset("indices", (0,), "i4", **how)
+        storage = {"maxshape": (None,), "chunks": (1 << 16,), "compression": "gzip"}
+        data = x.create_dataset("data", (0,), "f4", **storage)
+        indices = x.create_dataset("indices", (0,), "i4", **storage)
         ends = [0]
         for start in range(0, N_CELLS, SLAB):
             dense = rng.random((min(SLAB, N_CELLS - start), N_GENES), dtype=np.float32)
@@ -98,11 +98,11 @@ def write_h5ad(path: Path) -> None:
             stored.attrs.update({"encoding-type": "string-array", "encoding-version": "0.2.0"})
 
 
-def held_by(pid: int) -> int:
-    """Bytes of memory that a process holds, its share of what it shares."""
-    said = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    (held,) = re.findall(r"^Pss:\s+(\d+) kB", said, flags=re.MULTILINE)
-    return int(held) * 1024
+def proportional_memory(pid: int) -> int:
+    """Proportional set size of a process in bytes: shared pages count by its share of them."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    (kilobytes,) = re.findall(r"^Pss:\s+(\d+) kB", rollup, flags=re.MULTILINE)
+    return int(kilobytes) * 1024
 
 
 def is_ours(process: psutil.Process) -> bool:
@@ -111,23 +111,30 @@ def is_ours(process: psutil.Process) -> bool:
 
 @contextmanager
 def peak_memory() -> Iterator[list[float]]:
-    """GB that this process and all below it hold, without the object store.
+    """Peak memory in GB of this process and its Python children, without the object store.
 
-    Proportional: a page that three of them share, as they share the code of libraries, is one.
-    That takes the kernel long to count, so it is asked only when they hold more than ever.
+    It is the proportional set size: a page that processes share, such as code of libraries,
+    counts once. The kernel computes it slowly, so it is read only if the resident size peaks.
     """
     peak, done, most = [0.0], threading.Event(), 0
 
     def watch() -> None:
         nonlocal most
-        this = psutil.Process()
+        current = psutil.Process()
         while not done.wait(0.25):
             try:
-                held = [one for one in (this, *this.children(recursive=True)) if is_ours(one)]
-                resident = sum(one.memory_info().rss for one in held)
+                processes = [
+                    process
+                    for process in (current, *current.children(recursive=True))
+                    if is_ours(process)
+                ]
+                resident = sum(process.memory_info().rss for process in processes)
                 if resident > most:
                     most = resident
-                    peak[0] = max(peak[0], sum(held_by(one.pid) for one in held) / 1e9)
+                    peak[0] = max(
+                        peak[0],
+                        sum(proportional_memory(process.pid) for process in processes) / 1e9,
+                    )
             except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                 continue
 
@@ -157,7 +164,7 @@ def read_with_h5py(path: Path) -> None:
 
 
 def read_with_anndata(path: Path) -> None:
-    """What the field does: a backed AnnData, read in chunks of rows."""
+    """The usual reader: a backed AnnData, read in chunks of rows."""
     import anndata  # here: worker processes import this file again, and need none
 
     backed = anndata.read_h5ad(path, backed="r")
@@ -167,7 +174,7 @@ def read_with_anndata(path: Path) -> None:
 
 
 def ingested(lake: Lake, path: Path, sha256: str, processes: int) -> list[Part]:
-    """The file through the front door, as a collection of a catalogue."""
+    """Ingest the file as a collection of a catalogue."""
     catalogue = Catalogue.model_validate(
         {
             "sources": {
@@ -206,7 +213,7 @@ def ingested(lake: Lake, path: Path, sha256: str, processes: int) -> list[Part]:
 
 
 def read_back(lake: Lake, parts: list[Part]) -> int:
-    """Every shard as CSR, block by block; the number of values."""
+    """Read every shard as CSR, block by block; return the number of values."""
     shards = [part for part in parts if part.table == "expression"]
     return sum(block.nnz for part in shards for _, block in expression_blocks(lake, part, N_GENES))
 
@@ -214,10 +221,10 @@ def read_back(lake: Lake, parts: list[Part]) -> int:
 def main() -> None:
     """Print rates, ratios and peak memory."""
     print(f"{N_CELLS:,} cells × {N_GENES:,} genes, {DENSITY:.0%} dense, gzip")  # noqa: T201
-    kept = os.environ.get("GENEPT_BENCH_FOLDER")
-    with tempfile.TemporaryDirectory(dir=kept) as folder:
+    cache_folder = os.environ.get("GENEPT_BENCH_FOLDER")
+    with tempfile.TemporaryDirectory(dir=cache_folder) as folder:
         # The name that a pinned archive may have.
-        path = Path(kept or folder) / f"bench-{N_CELLS}.tar.gz"
+        path = Path(cache_folder or folder) / f"bench-{N_CELLS}.tar.gz"
         if not path.exists():
             partial = path.with_suffix(".partial")
             write_h5ad(partial)
@@ -238,20 +245,20 @@ def measure(path: Path, open_lake: Callable[[str], Lake]) -> None:
     """Everything in one run, one after the other."""
     plain = seconds(lambda: read_with_h5py(path))
     usual = seconds(lambda: read_with_anndata(path))
-    made: list[list[Part]] = []
-    sha256 = sha256_of_file(path)  # a catalogue's entry says it; that it holds is part of ingest
+    results: list[list[Part]] = []
+    sha256 = sha256_of_file(path)  # as in a catalogue's entry; ingest verifies it
     with peak_memory() as peak:
-        ours = seconds(lambda: made.append(ingested(open_lake("first"), path, sha256, 2)))
-    seconds(lambda: made.append(ingested(open_lake("second"), path, sha256, 1)))
-    first, second = ([(p.table, p.number, p.sha256) for p in parts] for parts in made)
-    back = seconds(lambda: read_back(open_lake("first"), made[0]))
-    for what, took in (
+        ours = seconds(lambda: results.append(ingested(open_lake("first"), path, sha256, 2)))
+    seconds(lambda: results.append(ingested(open_lake("second"), path, sha256, 1)))
+    first, second = ([(p.table, p.number, p.sha256) for p in parts] for parts in results)
+    back = seconds(lambda: read_back(open_lake("first"), results[0]))
+    for label, elapsed in (
         ("h5py, chunk by chunk", plain),
         ("anndata, backed", usual),
         ("ingest, two processes", ours),
         ("read back as CSR", back),
     ):
-        print(f"{what:<24}{N_CELLS / took:>10,.0f} cells/s")  # noqa: T201
+        print(f"{label:<24}{N_CELLS / elapsed:>10,.0f} cells/s")  # noqa: T201
     print(f"ingest / plain read     {plain / ours:>10.2f}   (bar: 0.7)")  # noqa: T201
     print(f"read back / anndata     {usual / back:>10.2f}   (bar: 2)")  # noqa: T201
     print(f"peak memory of ingest   {peak[0]:>10.2f} GB (bar: 2)")  # noqa: T201

@@ -1,4 +1,4 @@
-"""How fast names are mapped, beside a plain dictionary look-up of the same names in the same run.
+"""Measure the mapping of names, beside a plain dictionary look-up of the same names.
 
 Run by `make bench`; it prints, and asserts nothing about time.
 """
@@ -33,18 +33,18 @@ def cpu_seconds(work: Callable[[], Any]) -> float:
 
 def mixed_names(genes: pl.DataFrame) -> list[str]:
     """Symbols, versioned ids, former and other names, clone names, dates and mouse symbols."""
-    chance = random.Random(0)  # noqa: S311 - a fixed mixture, no secret
+    rng = random.Random(0)  # noqa: S311 - a fixed mixture, no secret
     ids = genes["ensembl_gene_id"].drop_nulls().to_list()
     names = [
         *genes["symbol"].to_list()[:30_000],
-        *(f"{id_}.{chance.randint(1, 20)}" for id_ in ids[:12_000]),
+        *(f"{id_}.{rng.randint(1, 20)}" for id_ in ids[:12_000]),
         *genes["previous_symbols"].explode().drop_nulls().to_list()[:6_000],
         *genes["aliases"].explode().drop_nulls().to_list()[:6_000],
-        *(f"AC{chance.randint(0, 999_999):06}.{chance.randint(1, 9)}" for _ in range(4_000)),
+        *(f"AC{rng.randint(0, 999_999):06}.{rng.randint(1, 9)}" for _ in range(4_000)),
         *(symbol.title() for symbol in genes["symbol"].to_list()[:1_400]),
         *["1-Sep", "2-Mar", "44075"] * 200,
     ][:N_NAMES]
-    chance.shuffle(names)
+    rng.shuffle(names)
     return names
 
 

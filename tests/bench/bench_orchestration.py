@@ -1,8 +1,8 @@
-"""What Dagster costs: the job `release` beside the same library calls, made one after the other.
+"""Measure the overhead of Dagster: the job `release` beside the same library calls in sequence.
 
-Both start from a fresh store with the same archives in place, in a process of its own; imports are
-paid before the clock starts. The bar is 1.3 times the bare calls. CPU seconds are shown beside wall
-seconds, since only they can be compared on a machine that others use.
+Both start from a fresh store with the same archives in place, in a process of their own; imports
+are done before the clock starts. The bar is 1.3 times the bare calls. CPU seconds are shown beside
+wall seconds, since only they can be compared on a machine that others use.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ SETTINGS = {
 BAR = 1.3
 
 
-def measured(how: str, state: Path) -> dict[str, float]:
-    """Wall and CPU seconds of one way, in a process of its own."""
+def measured(variant: str, state: Path) -> dict[str, float]:
+    """Wall and CPU seconds of a variant (`bare` or `job`), in a process of its own."""
     (state / "cache").mkdir(parents=True)
     (state / "cache" / "archives").symlink_to(PROJECT / ".genept" / "cache" / "archives")
-    command = [sys.executable, __file__, how, str(state)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
-    if answer.returncode:
-        raise SystemExit(answer.stderr)
-    return dict(json.loads(answer.stdout.splitlines()[-1]))
+    command = [sys.executable, __file__, variant, str(state)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
+    if result.returncode:
+        raise SystemExit(result.stderr)
+    return dict(json.loads(result.stdout.splitlines()[-1]))
 
 
-def timed(how: str, state: Path) -> dict[str, float]:
-    """The same in this process: everything is imported, the store is up, then the clock starts."""
-    import validation.engine  # noqa: F401 - what both pay once
+def timed(variant: str, state: Path) -> dict[str, float]:
+    """The same in this process: the clock starts when everything is imported and the store runs."""
+    import validation.engine  # noqa: F401 - both variants import it once
     from genept.common.settings import Settings
     from genept.storage.embedded.store import EmbeddedStore
     from orchestration.definitions import build_defs
@@ -52,7 +52,7 @@ def timed(how: str, state: Path) -> dict[str, float]:
     settings = Settings(state_dir=state, **SETTINGS)  # type: ignore[arg-type]
     try:
         defs = build_defs(settings)
-        work = _bare(settings, defs) if how == "bare" else _job(settings, defs, state)
+        work = _bare(settings, defs) if variant == "bare" else _job(settings, defs, state)
         wall, cpu = time.perf_counter(), time.process_time()
         work()
         return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
@@ -97,24 +97,26 @@ def _bare(settings: Any, defs: Any) -> Any:
     )
 
     def work() -> None:
-        made: dict[str, StoredTable] = {}
+        tables: dict[str, StoredTable] = {}
         for name in order:
             if name in ("published_release", "run_metrics"):
                 continue  # the first is called below, the second reads what Dagster kept
             function = functions[name]
-            wanted = inspect.signature(function).parameters
-            inputs: dict[str, Any] = {"platform": platform, "context": context} | made
-            if "stored" in wanted:
-                inputs["stored"] = made[_checked(job, name)]
-            if not any(one.kind is one.VAR_KEYWORD for one in wanted.values()):
-                inputs = {key: value for key, value in inputs.items() if key in wanted}
-            elif "context" not in wanted:
+            parameters = inspect.signature(function).parameters
+            inputs: dict[str, Any] = {"platform": platform, "context": context} | tables
+            if "stored" in parameters:
+                inputs["stored"] = tables[_checked(job, name)]
+            if not any(
+                parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+            ):
+                inputs = {key: value for key, value in inputs.items() if key in parameters}
+            elif "context" not in parameters:
                 del inputs["context"]
-            given = function(**inputs)
-            for result in given if inspect.isgenerator(given) else [given]:
+            output = function(**inputs)
+            for result in output if inspect.isgenerator(output) else [output]:
                 if isinstance(getattr(result, "value", None), StoredTable):
-                    made[result.value.table] = result.value
-        publish_tables(platform, {name: made[name] for name in TABLES}, confirm=lambda: None)
+                    tables[result.value.table] = result.value
+        publish_tables(platform, {name: tables[name] for name in TABLES}, confirm=lambda: None)
 
     return work
 
@@ -127,7 +129,7 @@ def _steps(job: Any) -> Any:
 
 
 def _checked(job: Any, name: str) -> str:
-    """The table that a check is of."""
+    """Name of the table that a check belongs to."""
     (key,) = [key for key in job.asset_layer.asset_graph.asset_check_keys if name == _node_of(key)]
     return str(key.asset_key.path[-1])
 
@@ -137,15 +139,17 @@ def _node_of(key: Any) -> str:
 
 
 def main() -> None:
-    """Measure both, twice in turn, and compare the lesser of each."""
-    found: dict[str, list[dict[str, float]]] = {"bare": [], "job": []}
+    """Measure both variants in turn, twice, and compare the smaller result of each."""
+    measurements: dict[str, list[dict[str, float]]] = {"bare": [], "job": []}
     for number in range(int(os.environ.get("GENEPT_BENCH_ROUNDS", "2"))):
-        for how, seen in found.items():
+        for variant, costs in measurements.items():
             with tempfile.TemporaryDirectory() as folder:
-                seen.append(measured(how, Path(folder) / "state"))
-                print(f"round {number + 1}, {how}: {seen[-1]}", flush=True)  # noqa: T201
+                costs.append(measured(variant, Path(folder) / "state"))
+                print(f"round {number + 1}, {variant}: {costs[-1]}", flush=True)  # noqa: T201
     for clock in ("wall", "cpu"):
-        bare, job = (min(one[clock] for one in found[how]) for how in ("bare", "job"))
+        bare, job = (
+            min(cost[clock] for cost in measurements[variant]) for variant in ("bare", "job")
+        )
         print(f"{clock}: job {job:.1f} s, bare {bare:.1f} s: {job / bare:.2f} (bar {BAR})")  # noqa: T201
 
 

@@ -1,8 +1,8 @@
-"""How fast gene vectors are added up and collections embedded, beside what others do, in one run.
+"""Measure weighted sums of gene vectors and the embedding of collections, beside other methods.
 
 Run by `make bench`; `--size 0.1` is a tenth of it. It prints and asserts nothing about time;
-every result is compared with float64 scipy. What is compared runs in turns, and medians count:
-the machine may be busy.
+every result is compared with float64 scipy. The methods run in turns and medians are compared,
+since the machine may be busy.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ collection pbmc-hao that express the gene there: measured, and stretched to any 
 
 
 class Cost(NamedTuple):
-    """Seconds of the clock and of the processor."""
+    """Wall and CPU seconds."""
 
     wall: float
     cpu: float
 
 
-def say(*words: str) -> None:
+def report(*words: str) -> None:
     print(*words, flush=True)  # noqa: T201
 
 
@@ -100,8 +100,8 @@ def timed(work: Callable[[], Any]) -> tuple[Cost, Any]:
 def in_turns(works: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, Cost]:
     """Median costs of several pieces of work that take turns.
 
-    Between them all rest: the idle threads of a BLAS spin for a while before they sleep, and
-    whoever comes next would pay for that.
+    There is a pause between them: the idle threads of a BLAS spin for a while before they sleep,
+    which would slow down the next work.
     """
     costs: dict[str, list[Cost]] = {name: [] for name in works}
     for _ in range(rounds):
@@ -109,19 +109,21 @@ def in_turns(works: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> di
             time.sleep(0.3)
             costs[name].append(timed(work)[0])
     return {
-        name: Cost(median(one.wall for one in of), median(one.cpu for one in of))
-        for name, of in costs.items()
+        name: Cost(
+            median(sample.wall for sample in samples), median(sample.cpu for sample in samples)
+        )
+        for name, samples in costs.items()
     }
 
 
-def compare(what: str, n: int, density: float, dimensions: int) -> None:
+def compare(label: str, n: int, density: float, dimensions: int) -> None:
     """The kernel beside scipy, a dense product of everything, and the matrix-product peak."""
     weights = expression_weights(observations(n, density), "counts")
     vectors = gene_vectors(dimensions)
     kernel = WeightedSum(vectors, popularity(weights))
     exact = weights.astype(np.float64) @ vectors.astype(np.float64)
     square = np.random.default_rng(3).random((2048, 2048), dtype=np.float32)
-    found = {"kernel": kernel(weights, THREADS), "scipy csr @ float32": weights @ vectors}
+    results = {"kernel": kernel(weights, THREADS), "scipy csr @ float32": weights @ vectors}
     works: dict[str, Callable[[], Any]] = {
         "kernel": lambda: kernel(weights, THREADS),
         "kernel, laid out anew": lambda: WeightedSum(vectors, popularity(weights))(
@@ -136,28 +138,30 @@ def compare(what: str, n: int, density: float, dimensions: int) -> None:
     operations = 2 * weights.nnz * dimensions
     peak = 2 * 2048**3 / costs["sgemm peak"].wall
     base = costs["scipy csr @ float32"]
-    say(
-        f"\n{what}: {n:,} × {N_GENES:,} genes, {weights.nnz / n / N_GENES:.1%} dense, "
+    report(
+        f"\n{label}: {n:,} × {N_GENES:,} genes, {weights.nnz / n / N_GENES:.1%} dense, "
         f"{dimensions:,} dimensions, {THREADS} threads; sgemm peak {peak / 1e9:.0f} GFLOP/s"
     )
-    say(f"{'':24}{'per s':>9}{'GFLOP/s':>9}{'of peak':>9}{'wall ×':>8}{'CPU ×':>8}  {'error':>8}")
+    report(
+        f"{'':24}{'per s':>9}{'GFLOP/s':>9}{'of peak':>9}{'wall ×':>8}{'CPU ×':>8}  {'error':>8}"
+    )
     for name, cost in list(costs.items())[:-1]:
-        error = relative_error(found[name], exact) if name in found else ""
-        say(
+        error = relative_error(results[name], exact) if name in results else ""
+        report(
             f"{name:24}{n / cost.wall:>9,.0f}{operations / cost.wall / 1e9:>9.1f}"
             f"{operations / cost.wall / peak:>9.0%}{base.wall / cost.wall:>8.1f}"
             f"{base.cpu / cost.cpu:>8.1f}  {error:>8}"
         )
 
 
-def relative_error(found: np.ndarray, exact: np.ndarray) -> str:
+def relative_error(result: np.ndarray, exact: np.ndarray) -> str:
     """Largest difference of a row, relative to the row's length."""
-    difference = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    difference = np.linalg.norm(result - exact, axis=1) / np.linalg.norm(exact, axis=1)
     return f"{difference.max():.1e}"
 
 
 def as_users_do(n: int, dimensions: int) -> None:
-    """Counts to unit vectors: this library, the authors' notebook, a scanpy-like loop."""
+    """Counts to unit vectors by this library, the authors' notebook and a scanpy-like loop."""
     counts, vectors = observations(n, 0.09), gene_vectors(dimensions)
     has_vector = np.ones(N_GENES, bool)
     laid_out = WeightedSum(vectors, popularity(counts))
@@ -167,10 +171,10 @@ def as_users_do(n: int, dimensions: int) -> None:
 
         blocks = [counts[start : start + 512] for start in range(0, n, 512)]
 
-        def one(block: sp.csr_matrix) -> np.ndarray:
+        def pool_block(block: sp.csr_matrix) -> np.ndarray:
             return pool(expression_weights(block, "counts"), laid_out, has_vector)[0]
 
-        return np.concatenate(list(in_order(one, blocks, THREADS)))
+        return np.concatenate(list(in_order(pool_block, blocks, THREADS)))
 
     def notebook() -> np.ndarray:  # dense, float64: normalise, log1p, np.dot, divide, normalise
         dense = counts.toarray().astype(np.float64)
@@ -192,17 +196,17 @@ def as_users_do(n: int, dimensions: int) -> None:
     exact = notebook()
     with threadpool_limits(THREADS, user_api="blas"):
         costs = in_turns(works, 3)
-    say(f"\nAs users do it: {n:,} cells of counts to unit vectors of {dimensions:,} dimensions")
+    report(f"\nAs users do it: {n:,} cells of counts to unit vectors of {dimensions:,} dimensions")
     for name, cost in costs.items():
         difference = np.abs(works[name]() - exact).max()
-        say(
+        report(
             f"{name:24}{n / cost.wall:>9,.0f} cells/s, here {cost.wall / costs['here'].wall:.1f} ×"
             f" as fast (CPU {cost.cpu / costs['here'].cpu:.1f} ×), difference {difference:.1e}"
         )
 
 
 def expression_batches(n: int, block: sp.csr_matrix, table: Table) -> Iterator[pa.RecordBatch]:
-    """Rows of table `expression`: `n` observations, the block's over and over."""
+    """Rows of table `expression`: `n` observations, which repeat those of the block."""
     schema, rows = table.schema(), block.shape[0]
     offsets = pa.array(block.indptr.astype(np.int32))
     lists = [
@@ -215,7 +219,7 @@ def expression_batches(n: int, block: sp.csr_matrix, table: Table) -> Iterator[p
     for start in range(0, n, rows):
         size = min(rows, n - start)
         ids = pa.array([f"cell-{row:09}" for row in range(start, start + size)])
-        columns = [pa.array(["bench"] * size), ids, *(one.slice(0, size) for one in lists)]
+        columns = [pa.array(["bench"] * size), ids, *(array.slice(0, size) for array in lists)]
         yield pa.record_batch(columns, schema=schema)
 
 
@@ -227,7 +231,7 @@ class Renamed(RowGroup):
 
     def blocks(self) -> Iterator[Block]:
         for ids, expression in super().blocks():
-            yield [f"{self.prefix}-{one}" for one in ids], expression
+            yield [f"{self.prefix}-{id_}" for id_ in ids], expression
 
 
 def end_to_end(n: int, dimensions: int) -> None:
@@ -280,7 +284,7 @@ def end_to_end(n: int, dimensions: int) -> None:
     exact = weights.astype(np.float64) @ vectors.astype(np.float64)
     exact /= np.linalg.norm(exact, axis=1, keepdims=True)
     shared = min(len(flat), len(exact))
-    say(
+    report(
         f"{n:>9,} cells × {dimensions:,}: {n / cost.wall:>7,.0f} cells/s, {cost.wall:6.1f} s, "
         f"CPU {cost.cpu / n * 1e6:4.0f} µs a cell; the kernel alone "
         f"{repeated.shape[0] / alone.wall:>7,.0f} cells/s, share "
@@ -291,7 +295,7 @@ def end_to_end(n: int, dimensions: int) -> None:
 
 
 def peak_memory() -> float:
-    """GB that this program ever held; `ru_maxrss` would count whoever started it."""
+    """Peak memory of this program in GB; `ru_maxrss` would include its parent process."""
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(peak) / 2**20
 
@@ -309,7 +313,7 @@ def sentences(n: int) -> None:
     )
     counts, names = observations(n, 0.09), RankedNames(axis, "single_cell")
     cost = in_turns({"sentences": lambda: names(counts, "counts")})["sentences"]
-    say(f"\nSentences of up to 1,000 names: {n / cost.wall:,.0f} a second, one thread")
+    report(f"\nSentences of up to 1,000 names: {n / cost.wall:,.0f} a second, one thread")
 
 
 def beyond_one_process(n_shards: int, dimensions: int) -> None:
@@ -333,7 +337,7 @@ def beyond_one_process(n_shards: int, dimensions: int) -> None:
         "single_cell", "counts", part("gene_embeddings", "bench/bench"),
         part("gene_axis", "bench"), expression,
     )  # fmt: skip
-    rates, made = {}, {}
+    rates, hashes = {}, {}
     with tempfile.TemporaryDirectory(dir=os.environ.get("GENEPT_BENCH_DIR")) as folder:
         source, vectors = Path(folder) / "expression", Path(folder) / "aligned.npy"
         write_parquet(source, table, expression_batches(4096, block, table))
@@ -347,22 +351,22 @@ def beyond_one_process(n_shards: int, dimensions: int) -> None:
                 ) as cluster,
                 Client(cluster) as client,
             ):  # fmt: skip
-                first = [client.submit(embed_shard, tasks[0], workers=[one], pure=False)
-                         for one in client.scheduler_info()["workers"]]  # fmt: skip
+                first = [client.submit(embed_shard, tasks[0], workers=[worker], pure=False)
+                         for worker in client.scheduler_info()["workers"]]  # fmt: skip
                 client.gather(first)  # imports, and the vectors laid out
                 start = time.perf_counter()
                 parts = client.gather(client.map(embed_shard, tasks, pure=False))
                 rates[workers] = n_shards * 4096 / (time.perf_counter() - start)
-                made[workers] = {part.rows.sha256 for part in parts}
-    say(
+                hashes[workers] = {part.rows.sha256 for part in parts}
+    report(
         f"\nDask, {n_shards} shards of 4,096 cells × {dimensions:,}: one worker {rates[1]:,.0f} "
         f"cells/s, two {rates[2]:,.0f}: {rates[2] / rates[1]:.2f} ×; "
-        f"the same bytes: {made[1] == made[2]}"
+        f"the same bytes: {hashes[1] == hashes[2]}"
     )
 
 
 def first_call() -> None:
-    """What the first sum of a process costs: importing numba, compiling or reading its cache."""
+    """Time of the first sum of a process: importing numba, compiling or reading its cache."""
     program = (
         "import time; start = time.perf_counter(); "
         "import genept.embeddings.weighted_sum as kernel; "
@@ -377,7 +381,7 @@ def first_call() -> None:
             ).stdout.strip()
             for _ in range(2)
         ]  # fmt: skip
-    say(f"First call in a process: {times[0]} s compiled anew, {times[1]} s from numba's cache")
+    report(f"First call in a process: {times[0]} s compiled anew, {times[1]} s from numba's cache")
 
 
 def main() -> None:
@@ -385,28 +389,28 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--size", type=float, default=1.0)
     arguments.add_argument("--end-to-end", type=int, nargs=2, metavar=("CELLS", "DIMENSIONS"))
-    asked = arguments.parse_args()
-    if asked.end_to_end:
-        end_to_end(*asked.end_to_end)
+    options = arguments.parse_args()
+    if options.end_to_end:
+        end_to_end(*options.end_to_end)
         return
 
-    def of(n: int, at_least: int) -> int:
-        return max(int(n * asked.size), at_least)
+    def scaled(n: int, at_least: int) -> int:
+        return max(int(n * options.size), at_least)
 
     started = time.perf_counter()
-    say(f"load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    report(f"load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     first_call()
     for dimensions in (1536, 384):
-        compare("Cells", of(4096, 512), 0.09, dimensions)
-        compare("Bulk-like", of(1024, 512), 0.41, dimensions)
-    as_users_do(of(2048, 256), 1536)
-    sentences(of(4096, 512))
-    beyond_one_process(of(24, 4), 1536)
-    say("\nEnd to end: parquet → normalise → weight → parquet, a process each")
+        compare("Cells", scaled(4096, 512), 0.09, dimensions)
+        compare("Bulk-like", scaled(1024, 512), 0.41, dimensions)
+    as_users_do(scaled(2048, 256), 1536)
+    sentences(scaled(4096, 512))
+    beyond_one_process(scaled(24, 4), 1536)
+    report("\nEnd to end: parquet → normalise → weight → parquet, a process each")
     for n, dimensions in ((300_000, 1536), (10_000, 384), (100_000, 384), (1_000_000, 384)):
-        size = ("--end-to-end", str(of(n, 10_000)), str(dimensions))
+        size = ("--end-to-end", str(scaled(n, 10_000)), str(dimensions))
         subprocess.run([sys.executable, __file__, *size], check=True)
-    say(f"load average after: {os.getloadavg()[0]:.1f}; {time.perf_counter() - started:.0f} s")
+    report(f"load average after: {os.getloadavg()[0]:.1f}; {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":

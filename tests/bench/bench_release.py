@@ -1,4 +1,4 @@
-"""How fast a release is published, read and asked, beside what it is compared to, in one run.
+"""Measure publishing, reading and searching of a release, beside plain operations on its files.
 
 Run by `make bench`. It prints and asserts nothing about time. Publishing is compared with
 plain boto3 puts of the same files, reading with reading the bytes.
@@ -32,7 +32,7 @@ GENES, DIMENSIONS, SPACES = 19_000, 384, 4
 LEAF = "embedding.list.element"
 
 
-def say(*words: str) -> None:
+def report(*words: str) -> None:
     print(*words, flush=True)  # noqa: T201
 
 
@@ -45,12 +45,12 @@ def seconds(work: Callable[[], object]) -> float:
 def in_turns(**works: Callable[[], object]) -> dict[str, float]:
     """Median seconds of each work; they run in turns, as the machine may be busy."""
     times = [{name: seconds(work) for name, work in works.items()} for _ in range(ROUNDS)]
-    return {name: median(one[name] for one in times) for name in works}
+    return {name: median(round_[name] for round_ in times) for name in works}
 
 
 def vectors(n: int, seed: int = 0) -> np.ndarray:
-    made = np.random.default_rng(seed).standard_normal((n, DIMENSIONS), dtype=np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    matrix = np.random.default_rng(seed).standard_normal((n, DIMENSIONS), dtype=np.float32)
+    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
 
 
 def gene_rows(space: str, seed: int) -> pa.Table:
@@ -64,7 +64,7 @@ def gene_rows(space: str, seed: int) -> pa.Table:
 
 
 def no_terms(lake: Lake) -> Part:
-    """Table `collections` of one collection that may be passed on."""
+    """Table `collections` of one redistributable collection."""
     schema = TABLES["collections"].schema()
     row = dict.fromkeys(schema.names, "x") | {
         "kind": "bulk", "unit": "counts", "sources": ["x"], "redistributable": True,
@@ -76,9 +76,9 @@ def no_terms(lake: Lake) -> Part:
 
 
 def tables_with(lake: Lake, *tables: StoredTable) -> dict[str, StoredTable]:
-    """Tables to stage, and those that say whose terms they are under."""
+    """Tables to stage, with those that state their terms of use."""
     none = lake.assemble("embedding_origins", [])
-    return {one.table: one for one in (none, *tables)}
+    return {table.table: table for table in (none, *tables)}
 
 
 def publishing(store: ObjectStore, lake: Lake, table: StoredTable) -> None:
@@ -102,12 +102,13 @@ def publishing(store: ObjectStore, lake: Lake, table: StoredTable) -> None:
         tables = staging.stage(lake, folder, tables_with(lake, collections, table))
         staging.audit(store, folder, tables)
 
-    took = in_turns(plain=plain, staged=staged, audited=staged_and_audited)
-    say(f"publishing {sizes:.0f} MB in {len(table.parts)} files")
-    for name, one in took.items():
-        say(f"  {name:<10} {one:6.2f} s  {sizes / one:6.0f} MB/s")
-    say(f"  staging at {took['plain'] / took['staged']:.2f} × the speed of plain puts (aim ≥ 0.7)")
-    say(f"  with its audit {took['audited'] / took['plain']:.2f} × their time (aim ≤ 2)")
+    medians = in_turns(plain=plain, staged=staged, audited=staged_and_audited)
+    report(f"publishing {sizes:.0f} MB in {len(table.parts)} files")
+    for name, elapsed in medians.items():
+        report(f"  {name:<10} {elapsed:6.2f} s  {sizes / elapsed:6.0f} MB/s")
+    speed = medians["plain"] / medians["staged"]
+    report(f"  staging at {speed:.2f} × the speed of plain puts (aim ≥ 0.7)")
+    report(f"  with its audit {medians['audited'] / medians['plain']:.2f} × their time (aim ≤ 2)")
 
 
 def reading(store: ObjectStore, table: StoredTable, folder: Path) -> None:
@@ -126,10 +127,10 @@ def reading(store: ObjectStore, table: StoredTable, folder: Path) -> None:
         fetch()
         embedding_matrix(pq.read_table(path, columns=["embedding"]))
 
-    took = in_turns(bytes=fetch, copied=copied, decoded=decoded)
-    say(f"all {GENES:,} × {DIMENSIONS} vectors from S3 (aim ≤ 1.3 × their bytes)")
-    for name, one in took.items():
-        say(f"  {name:<8} {one * 1e3:6.0f} ms  {one / took['bytes']:.2f} ×")
+    medians = in_turns(bytes=fetch, copied=copied, decoded=decoded)
+    report(f"all {GENES:,} × {DIMENSIONS} vectors from S3 (aim ≤ 1.3 × their bytes)")
+    for name, elapsed in medians.items():
+        report(f"  {name:<8} {elapsed * 1e3:6.0f} ms  {elapsed / medians['bytes']:.2f} ×")
 
 
 def layouts(folder: Path) -> None:
@@ -149,14 +150,14 @@ def layouts(folder: Path) -> None:
             column_encoding={LEAF: "BYTE_STREAM_SPLIT"},
         ),
     }
-    say("vectors on disk")
+    report("vectors on disk")
     for name, write in kinds.items():
         wrote = median(seconds(write) for _ in range(ROUNDS))
         read = median(
             seconds(lambda: pq.read_table(path, columns=["embedding"])) for _ in range(ROUNDS)
         )
         size = path.stat().st_size / 1e6
-        say(f"  {name:<24} {size:6.1f} MB  write {wrote:.3f} s  read {read:.3f} s")
+        report(f"  {name:<24} {size:6.1f} MB  write {wrote:.3f} s  read {read:.3f} s")
 
 
 def searching() -> None:
@@ -164,13 +165,13 @@ def searching() -> None:
     known = Vectors(np.arange(100_000).astype(np.str_), vectors(100_000))
     query = vectors(1, seed=9)[0]
     known.nearest(query, 10, centred=True)
-    took = in_turns(
+    medians = in_turns(
         plain=lambda: known.nearest(query, 10),
         centred=lambda: known.nearest(query, 10, centred=True),
     )
-    say("the 10 nearest of 100,000 vectors, after load (aim ≤ 50 ms)")
-    for name, one in took.items():
-        say(f"  {name:<8} {one * 1e3:6.1f} ms")
+    report("the 10 nearest of 100,000 vectors, after load (aim ≤ 50 ms)")
+    for name, elapsed in medians.items():
+        report(f"  {name:<8} {elapsed * 1e3:6.1f} ms")
 
 
 def main() -> None:
@@ -190,8 +191,8 @@ def main() -> None:
                     "bench",
                     Origin(code=()),
                     lambda: [
-                        NewPart("gene_embeddings", gene_rows(one, at), (one,), DIMENSIONS)
-                        for at, one in enumerate(spaces)
+                        NewPart("gene_embeddings", gene_rows(space, at), (space,), DIMENSIONS)
+                        for at, space in enumerate(spaces)
                     ],
                 )
                 table = lake.assemble("gene_embeddings", parts)

@@ -1,4 +1,4 @@
-"""One host with Docker: the file is what Compose reads, and nothing in it is a password."""
+"""`compose.yaml` for one host with Docker: Compose reads it, and it contains no password."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ SECRET_NAME = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|AUTH_STRING")
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    found = yaml.safe_load(COMPOSE.read_text())
-    assert isinstance(found, dict)
-    return found
+    document = yaml.safe_load(COMPOSE.read_text())
+    assert isinstance(document, dict)
+    return document
 
 
 def compose_program() -> list[str]:
-    """Docker's plugin or Debian's older program; neither asks an engine to read a file."""
+    """Docker's plugin or Debian's older program; neither needs an engine to read a file."""
     if shutil.which("docker"):
-        asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-        if asked.returncode == 0:
+        result = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+        if result.returncode == 0:
             return ["docker", "compose"]
     if shutil.which("docker-compose"):
         return ["docker-compose"]
@@ -49,17 +49,19 @@ def compose_program() -> list[str]:
 
 
 def config(**settings: str) -> subprocess.CompletedProcess[str]:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("GENEPT_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("GENEPT_")
+    }
     return subprocess.run(
         [*compose_program(), "-f", str(COMPOSE), "config"],
-        env=ours | settings,
+        env=environment | settings,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_it_fits_the_compose_specification() -> None:
+def test_the_file_fits_the_compose_specification() -> None:
     checked = subprocess.run(
         [
             *(sys.executable, "-m", "check_jsonschema"),
@@ -73,15 +75,15 @@ def test_it_fits_the_compose_specification() -> None:
 
 
 @pytest.mark.soak
-def test_compose_reads_it_and_refuses_without_any_one_password() -> None:
-    given = dict.fromkeys(SECRETS, "planted-value")
-    read = config(**given)
-    assert read.returncode == 0, read.stderr
-    assert set(yaml.safe_load(read.stdout)["services"]) == {
+def test_compose_reads_the_file_and_requires_every_password() -> None:
+    secrets = dict.fromkeys(SECRETS, "planted-value")
+    accepted = config(**secrets)
+    assert accepted.returncode == 0, accepted.stderr
+    assert set(yaml.safe_load(accepted.stdout)["services"]) == {
         *("postgres", "store", "prefect", "code", "daemon", "webserver", "viewer")
     }
     for name in sorted(SECRETS):
-        refused = config(**{one: value for one, value in given.items() if one != name})
+        refused = config(**{key: value for key, value in secrets.items() if key != name})
         assert refused.returncode != 0, f"compose starts without {name}"
         assert name in refused.stderr
 
@@ -97,13 +99,19 @@ def test_every_secret_comes_from_outside(compose: dict[str, Any]) -> None:
     assert named == SECRETS
 
 
-def test_only_webservers_are_reached_from_outside_and_on_loopback(compose: dict[str, Any]) -> None:
-    published = {name: one["ports"] for name, one in compose["services"].items() if "ports" in one}
+def test_only_webservers_publish_ports_and_on_loopback(compose: dict[str, Any]) -> None:
+    published = {
+        name: service["ports"]
+        for name, service in compose["services"].items()
+        if "ports" in service
+    }
     assert set(published) == {"webserver", "viewer"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
     assert compose["networks"]["inside"]["internal"] is True
     assert compose["services"]["viewer"]["command"][-1] == "--read-only"
-    reaches_out = {n for n, one in compose["services"].items() if "outside" in one["networks"]}
+    reaches_out = {
+        n for n, service in compose["services"].items() if "outside" in service["networks"]
+    }
     assert reaches_out == {"code"}
 
 
@@ -118,7 +126,7 @@ def test_webservers_are_guarded_and_the_code_server_has_no_port(compose: dict[st
     for name in ("code", "daemon", "webserver", "viewer"):
         assert f"socket:{Path(socket).parent}" in services[name]["volumes"]
     workspace = yaml.safe_load((PROJECT / "infra" / "workspace.yaml").read_text())
-    (location,) = (one["grpc_server"] for one in workspace["load_from"])
+    (location,) = (entry["grpc_server"] for entry in workspace["load_from"])
     assert location == {"socket": {"env": "GENEPT_CODE_SOCKET"}, "location_name": "genept"}
 
 
@@ -130,7 +138,7 @@ def test_schedules_run_unless_the_environment_says_otherwise(
     assert environment["GENEPT_FAILURE_WEBHOOK"] is None, "handed on if it is set"
     known = {f"GENEPT_{name.upper()}" for name in Settings.model_fields}
     ours = {name for name in environment if name.startswith("GENEPT_")}
-    assert ours - known == {one for one in ours if "_POSTGRES_" in one} | {"GENEPT_CODE_SOCKET"}
+    assert ours - known == {name for name in ours if "_POSTGRES_" in name} | {"GENEPT_CODE_SOCKET"}
 
 
 def test_every_service_is_watched_and_hardened(compose: dict[str, Any]) -> None:
@@ -142,30 +150,30 @@ def test_every_service_is_watched_and_hardened(compose: dict[str, Any]) -> None:
             assert service["read_only"] is True, name
 
 
-def test_webserver_and_daemon_hold_neither_the_data_nor_the_services_keys(
+def test_webserver_and_daemon_have_no_keys_of_data_or_services(
     compose: dict[str, Any],
 ) -> None:
     own = {"daemon": set(), "webserver": {"GENEPT_UI_TOKEN"}, "viewer": {"GENEPT_VIEWER_TOKEN"}}
     for name, tokens in own.items():
         names = set(compose["services"][name]["environment"])
-        secrets = {one for one in names if SECRET_NAME.search(one)}
+        secrets = {variable for variable in names if SECRET_NAME.search(variable)}
         assert secrets == {"GENEPT_POSTGRES_PASSWORD"} | tokens
 
 
 def test_the_image_is_installed_by_hash_without_secrets_and_not_run_as_root() -> None:
     instructions = (PROJECT / "infra" / "Dockerfile").read_text().replace("\\\n", " ")
-    lines = [one for one in instructions.splitlines() if one and not one.startswith("#")]
-    by_word = [one.split(None, 1) for one in lines]
+    lines = [line for line in instructions.splitlines() if line and not line.startswith("#")]
+    by_word = [line.split(None, 1) for line in lines]
     assert not [rest for word, rest in by_word if word == "ARG"]
     environment = " ".join(rest for word, rest in by_word if word == "ENV")
     assert not SECRET_NAME.search(environment)
     assert [rest for word, rest in by_word if word == "USER"] == ["10001:10001"]
-    installs = [one for one in lines if re.search(r"pip install", one)]
+    installs = [line for line in lines if re.search(r"pip install", line)]
     for install in " && ".join(installs).split("&&"):
         if "pip install" in install:
             assert "--require-hashes" in install or "--no-deps" in install, install
     ignored = (PROJECT / "infra" / "Dockerfile.dockerignore").read_text().splitlines()
-    kept = {one.removeprefix("!") for one in ignored if one.startswith("!")}
+    kept = {pattern.removeprefix("!") for pattern in ignored if pattern.startswith("!")}
     assert "*" in ignored
     assert {".genept", "genept.toml", ".git", "tests"}.isdisjoint(kept)
     copied = {

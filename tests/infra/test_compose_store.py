@@ -25,25 +25,25 @@ KEYS = {"AWS_ACCESS_KEY_ID": "composed", "AWS_SECRET_ACCESS_KEY": "composed-secr
 
 @pytest.fixture(scope="module")
 def service() -> dict[str, Any]:
-    found = yaml.safe_load(COMPOSE.read_text())["services"]["store"]
-    assert isinstance(found, dict)
-    return found
+    definition = yaml.safe_load(COMPOSE.read_text())["services"]["store"]
+    assert isinstance(definition, dict)
+    return definition
 
 
 @pytest.fixture(scope="module")
 def composed(
     service: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, psutil.Process, Path]]:
-    """The command as it stands there, but for names and ports that a container has to itself."""
+    """The command of the service, with the host names, ports and folders of this machine."""
     data = tmp_path_factory.mktemp("composed")
     ports = server.choose_ports({})
-    here = {"/tmp/": f"{private_folder(data / 'tmp')}/"}  # noqa: S108
-    here |= {"=/data": f"={data}", "-ip=store": "-ip=127.0.0.1", "=0.0.0.0": "=127.0.0.1"}
-    here |= {"=8333": f"={ports['s3']}", "${GENEPT_BUCKET:-lake}": "lake"}
+    replacements = {"/tmp/": f"{private_folder(data / 'tmp')}/"}  # noqa: S108
+    replacements |= {"=/data": f"={data}", "-ip=store": "-ip=127.0.0.1", "=0.0.0.0": "=127.0.0.1"}
+    replacements |= {"=8333": f"={ports['s3']}", "${GENEPT_BUCKET:-lake}": "lake"}
     command = service["command"]
     assert command[:3] == ["python", "-m", "genept.storage.embedded.certificates"]
-    for there, mine in here.items():
-        command = [one.replace(there, mine) for one in command]
+    for original, replacement in replacements.items():
+        command = [argument.replace(original, replacement) for argument in command]
     command = [{"python": sys.executable, "weed": str(server.program())}.get(c, c) for c in command]
     command += [f"-{name}.port={port}" for name, port in ports.items() if name != "s3"]
     environment = dict.fromkeys(service["environment"], "signing-key-of-the-test") | KEYS
@@ -63,13 +63,13 @@ def composed(
 def healthy(service: dict[str, Any], url: str) -> bool:
     _, python, *check = service["healthcheck"]["test"]
     assert python == "python"
-    command = [one.replace("http://127.0.0.1:8333", url) for one in check]
+    command = [argument.replace("http://127.0.0.1:8333", url) for argument in check]
     return (
         subprocess.run([sys.executable, *command], capture_output=True, check=False).returncode == 0
     )
 
 
-def test_it_is_healthy_has_its_bucket_and_lets_nobody_else_in(
+def test_the_store_is_healthy_has_its_bucket_and_refuses_other_keys(
     service: dict[str, Any], composed: tuple[str, psutil.Process, Path]
 ) -> None:
     url, process, data = composed
@@ -100,10 +100,16 @@ def test_it_is_healthy_has_its_bucket_and_lets_nobody_else_in(
         assert store.get("genept/one") == b"kept"
 
 
-def test_only_the_code_server_reaches_it_and_no_port_is_published(service: dict[str, Any]) -> None:
+def test_only_the_code_server_reaches_the_store_and_no_port_is_published(
+    service: dict[str, Any],
+) -> None:
     compose = yaml.safe_load(COMPOSE.read_text())
     (network,) = service["networks"]
-    reaching = {name for name, one in compose["services"].items() if network in one["networks"]}
+    reaching = {
+        name
+        for name, definition in compose["services"].items()
+        if network in definition["networks"]
+    }
     assert reaching == {"store", "code"}
     assert compose["networks"][network]["internal"] is True
     assert "ports" not in service

@@ -1,4 +1,4 @@
-"""The chart's values: every name is one that the chart knows, and no password is among them."""
+"""The values of the chart: the chart defines every name, and no value is a password."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHART = {
     "dagsterDaemon": "enabled image runCoordinator env envConfigMaps envSecrets resources "
     "podSecurityContext securityContext runMonitoring runRetries sensors schedules",
 }
-"""What the schema of chart 1.13 allows where it refuses other names; Helm itself is not here."""
+"""Names that the schema of chart 1.13 allows in sections that allow no others; without Helm."""
 
 DEPLOYMENT = (
     "name image dagsterApiGrpcArgs codeServerArgs includeConfigInLaunchedRuns port env "
@@ -36,9 +36,9 @@ DEPLOYMENT = (
 
 @pytest.fixture(scope="module")
 def values() -> dict[str, Any]:
-    found = yaml.safe_load(VALUES.read_text())
-    assert isinstance(found, dict)
-    return found
+    document = yaml.safe_load(VALUES.read_text())
+    assert isinstance(document, dict)
+    return document
 
 
 def test_the_chart_knows_every_name(values: dict[str, Any]) -> None:
@@ -69,11 +69,11 @@ def test_the_webservers_of_the_chart_are_guarded(values: dict[str, Any]) -> None
     assert Settings(ui_hosts=json.loads(hosts["value"])).ui_hosts
 
 
-def test_nothing_runs_as_root_and_viewers_only_look(values: dict[str, Any]) -> None:
+def test_nothing_runs_as_root_and_viewers_are_read_only(values: dict[str, Any]) -> None:
     (deployment,) = values["dagster-user-deployments"]["deployments"]
     run = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
     pods = [
-        *(one["podSecurityContext"] for one in (deployment, values["dagsterWebserver"])),
+        *(workload["podSecurityContext"] for workload in (deployment, values["dagsterWebserver"])),
         values["dagsterDaemon"]["podSecurityContext"],
         run["podSpecConfig"]["securityContext"],
     ]

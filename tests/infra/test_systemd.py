@@ -1,4 +1,4 @@
-"""One machine under systemd: its own tools read the units and rate what they leave open."""
+"""Units for one machine under systemd: its own tools verify them and rate their exposure."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ PROJECT = Path(__file__).parents[2]
 SYSTEMD = PROJECT / "infra" / "systemd"
 UNITS = sorted(path.name for path in SYSTEMD.glob("*.service"))
 DELETES = "genept-gc.service"
-"""Started by its timer, and that only where somebody enabled it."""
+"""Started by its timer, which is off unless somebody enables it."""
 
 EXPOSED_AT_MOST = 20
 """Tenths; systemd calls anything up to 25 `OK` and an untouched service 96."""
 
 
 def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         pytest.skip(f"{name} is not installed")
-    return found
+    return path
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The units as on a machine where the checkout of these tests is the one they name."""
+    """The units, with the paths of this checkout in place of those of an installed one."""
     kinds = ("*.service", "*.target", "*.timer", "*.d/*")
     for path in (path for kind in kinds for path in SYSTEMD.glob(kind)):
-        there = tmp_path / path.relative_to(SYSTEMD)
-        there.parent.mkdir(exist_ok=True)
+        target = tmp_path / path.relative_to(SYSTEMD)
+        target.parent.mkdir(exist_ok=True)
         text = path.read_text().replace("/opt/genept/.venv/bin", str(Path(sys.executable).parent))
-        there.write_text(text.replace("/opt/genept", str(PROJECT)))
+        target.write_text(text.replace("/opt/genept", str(PROJECT)))
     return tmp_path
 
 
@@ -65,7 +65,7 @@ def test_systemd_finds_no_fault_in_the_units(installed: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_what_a_unit_leaves_open_is_little(installed: Path, unit: str) -> None:
+def test_the_exposure_of_a_unit_is_low(installed: Path, unit: str) -> None:
     rated = subprocess.run(
         [
             *(program("systemd-analyze"), "security", "--offline=true", "--no-pager"),
@@ -79,7 +79,7 @@ def test_what_a_unit_leaves_open_is_little(installed: Path, unit: str) -> None:
     assert rated.returncode == 0, rated.stdout[-400:] + rated.stderr
 
 
-def test_user_folders_and_configuration_are_made_by_systemd_itself(tmp_path: Path) -> None:
+def test_systemd_creates_the_user_folders_and_configuration(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     source = tmp_path / "opt/genept/infra/postgres/dagster.yaml"
     source.parent.mkdir(parents=True)
@@ -111,7 +111,7 @@ def test_secrets_are_in_a_file_of_root_and_in_no_unit() -> None:
     assert not re.findall(r"(?:PASSWORD|SECRET\w*|\w*KEY)=(?!\s*$)", every, re.MULTILINE)
 
 
-def test_schedules_run_and_the_example_is_what_the_settings_know(
+def test_schedules_run_and_the_example_has_known_settings_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     example = (SYSTEMD / "settings.env.example").read_text()

@@ -1,6 +1,6 @@
-"""The bucket and its roles: read by an HCL parser, and by Terraform as far as it goes offline.
+"""The bucket and its roles: read by an HCL parser, and by Terraform as far as it works offline.
 
-What needs the provider, and so the network (`init`, `validate`, `plan`), is not run here.
+Commands that need the provider, and so the network (`init`, `validate`, `plan`), are not run.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def module() -> dict[str, list[Any]]:
     blocks: dict[str, list[Any]] = {}
     for path in sorted(TERRAFORM.glob("*.tf")):
         with path.open() as file:
-            for kind, found in hcl2.load(file).items():
+            for kind, items in hcl2.load(file).items():
                 if kind != "__comments__":
-                    blocks.setdefault(kind, []).extend(found)
+                    blocks.setdefault(kind, []).extend(items)
     return blocks
 
 
@@ -47,14 +47,14 @@ def addresses(blocks: list[Any]) -> set[str]:
     }
 
 
-def terraform(*arguments: str, folder: Path, said: str = "") -> subprocess.CompletedProcess[str]:
+def terraform(*arguments: str, folder: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not installed")
     return subprocess.run(
         ["terraform", *arguments],
         cwd=folder,
         env={"PATH": "/usr/local/bin:/usr/bin:/bin", "CHECKPOINT_DISABLE": "1"},
-        input=said,
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
@@ -73,10 +73,10 @@ def test_every_reference_has_its_block(module: dict[str, list[Any]]) -> None:
     assert set(re.findall(r"(?<!data\.)\b(aws_\w+\.\w+)", text)) <= resources
 
 
-def test_the_bucket_keeps_versions_locks_them_and_shuts_the_public_out(
+def test_the_bucket_keeps_and_locks_versions_and_blocks_public_access(
     module: dict[str, list[Any]],
 ) -> None:
-    kinds = {one.partition(".")[0] for one in addresses(module["resource"])}
+    kinds = {address.partition(".")[0] for address in addresses(module["resource"])}
     assert {
         "aws_s3_bucket_versioning",
         "aws_s3_bucket_object_lock_configuration",
@@ -99,15 +99,15 @@ def test_the_bucket_keeps_versions_locks_them_and_shuts_the_public_out(
     assert not [rule for rule in lifecycle["rule"] if "days" in str(rule.get("expiration", ""))]
 
 
-def test_it_is_written_as_terraform_writes_it() -> None:
+def test_the_files_are_formatted() -> None:
     checked = terraform("fmt", "-check", "-diff", "-recursive", folder=TERRAFORM)
     assert checked.returncode == 0, checked.stdout
 
 
-def test_the_roles_have_the_rights_of_the_policies_on_the_bucket_that_is_named(
+def test_the_roles_have_the_rights_of_the_policies_on_the_named_bucket(
     tmp_path: Path,
 ) -> None:
-    """Terraform itself works the policies out; nothing of that needs a provider."""
+    """Terraform itself evaluates the policies, which needs no provider."""
     shutil.copytree(INFRA / "policies", tmp_path / "policies")
     text = (TERRAFORM / "roles.tf").read_text()
     (tmp_path / "module").mkdir()
@@ -116,7 +116,7 @@ def test_the_roles_have_the_rights_of_the_policies_on_the_bucket_that_is_named(
         + 'variable "bucket" { default = "our-bucket" }\n'
         + 'variable "product" { default = "trial" }\n'
     )
-    shown = terraform("console", folder=tmp_path / "module", said="jsonencode(local.policies)\n")
+    shown = terraform("console", folder=tmp_path / "module", stdin="jsonencode(local.policies)\n")
     assert shown.returncode == 0, shown.stderr
     policies = json.loads(json.loads(shown.stdout))
     assert set(policies) == ROLES
@@ -125,12 +125,12 @@ def test_the_roles_have_the_rights_of_the_policies_on_the_bucket_that_is_named(
         assert "arn:aws:s3:::lake" not in policy
         assert "arn:aws:s3:::our-bucket" in policy
         here = json.loads(policy)
-        assert [one["Sid"] for one in here["Statement"]] == [
-            one["Sid"] for one in original["Statement"]
+        assert [statement["Sid"] for statement in here["Statement"]] == [
+            statement["Sid"] for statement in original["Statement"]
         ]
 
 
-def test_a_role_that_is_not_there_is_refused_by_name() -> None:
+def test_the_variable_accepts_only_roles_that_exist() -> None:
     text = (TERRAFORM / "variables.tf").read_text()
     (listed,) = re.findall(r"contains\(\[([^\]]+)\]", text)
     assert set(re.findall(r"\w+", listed)) == ROLES

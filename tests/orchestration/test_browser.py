@@ -1,6 +1,6 @@
-"""A person at the UI: finds the groups, materialises a table, sees its checks and its picture.
+"""The UI in a browser: its groups, the materialisation of a table, its checks and its picture.
 
-Screenshots stay under `.genept/screenshots/`, for whoever wants to see what the test saw.
+Screenshots of the test are kept under `.genept/screenshots/`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ LIMITS = {
     "GENEPT_SPACES": '["random-384/name-go"]',
     "GENEPT_MAX_GENES": "900",
 }
-"""Of what is shown, as little as has a picture: the graph is the whole one."""
+"""A small release that has a picture; the graph is complete."""
 
 SCREENSHOTS = PROJECT / ".genept" / "screenshots"
 
 
 @pytest.fixture
 def ui(installation: Installation) -> Iterator[ServedUI]:
-    """The UI that `make ui` serves, over an installation that has released something."""
-    ran = installation.genept("run", env=LIMITS, timeout=1200)
-    assert ran.returncode == 0, ran.stderr[-2000:]
+    """The UI that `make ui` serves, over an installation with a release."""
+    result = installation.genept("run", env=LIMITS, timeout=1200)
+    assert result.returncode == 0, result.stderr[-2000:]
     with served_ui(installation, env=LIMITS) as served:
         yield served
 
@@ -45,24 +45,24 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-def see(page: Page, name: str) -> None:
-    """Keep what is on the screen."""
+def screenshot(page: Page, name: str) -> None:
+    """Save a screenshot of the page."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
-def test_a_person_materialises_a_table_and_sees_its_checks_and_picture(
+def test_a_user_materialises_a_table_and_sees_its_checks_and_picture(
     browser: Browser, ui: ServedUI
 ) -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
     page.set_default_timeout(SECONDS * 1000)
     expect.set_options(timeout=SECONDS * 1000)
 
-    stranger = browser.new_context().new_page()
-    refused = stranger.goto(f"{ui.address}/asset-groups")
+    unauthenticated = browser.new_context().new_page()
+    refused = unauthenticated.goto(f"{ui.address}/asset-groups")
     assert refused is not None
     assert refused.status == 401
-    expect(stranger.get_by_text("A token is needed")).to_be_visible()
+    expect(unauthenticated.get_by_text("A token is needed")).to_be_visible()
 
     page.goto(ui.link)
     page.wait_for_url(lambda url: "token" not in url)
@@ -70,11 +70,11 @@ def test_a_person_materialises_a_table_and_sees_its_checks_and_picture(
     page.reload()
     for group in GROUPS:
         expect(page.get_by_text(re.compile(rf"^{group}$")).first).to_be_visible()
-    see(page, "1-groups")
+    screenshot(page, "1-groups")
 
     page.goto(f"{ui.address}/overview/activity/timeline")
     expect(page.get_by_text("release", exact=True).first).to_be_visible()
-    see(page, "2-timeline")
+    screenshot(page, "2-timeline")
 
     page.goto(f"{ui.address}/runs")
     finished = page.get_by_text("Success", exact=True)
@@ -83,25 +83,25 @@ def test_a_person_materialises_a_table_and_sees_its_checks_and_picture(
     page.goto(f"{ui.address}/assets/cell_embeddings")
     page.get_by_text("Materialize", exact=True).first.click()
     page.get_by_text(re.compile("^Launched run")).first.wait_for()
-    see(page, "3-launched")
+    screenshot(page, "3-launched")
 
     page.goto(f"{ui.address}/runs")
     expect(finished).to_have_count(before + 1)
     expect(page.get_by_text("cell_embeddings").first).to_be_visible()
-    see(page, "4-run-finished")
+    screenshot(page, "4-run-finished")
 
     page.goto(f"{ui.address}/assets/cell_embeddings?view=checks")
     page.get_by_text("keeps_its_declaration").first.click()
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
     expect(page.get_by_text(re.compile(r"^\d+ expectations hold$")).first).to_be_visible()
-    see(page, "5-checks")
+    screenshot(page, "5-checks")
 
     page.goto(f"{ui.address}/assets/cell_embeddings")
     expect(page.get_by_text("Show schema").first).to_be_visible()
     page.get_by_text("Show schema").first.scroll_into_view_if_needed()
-    see(page, "6-metadata")
+    screenshot(page, "6-metadata")
     page.get_by_text("Show Markdown", exact=False).first.click()
     picture = page.get_by_role("dialog").locator("img").first
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.complete && image.naturalWidth") > 300
-    see(page, "7-picture")
+    screenshot(page, "7-picture")

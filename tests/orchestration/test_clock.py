@@ -1,4 +1,4 @@
-"""What starts runs: schedules by the day, the sensor of new data, conditions under their checks."""
+"""What starts runs: daily schedules, the sensor of new data, conditions with blocking checks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def tell(instance: dg.DagsterInstance, name: str, version: str) -> None:
+def materialise(instance: dg.DagsterInstance, name: str, version: str) -> None:
     instance.report_runless_asset_event(dg.AssetMaterialization(name, tags={VERSION: version}))
 
 
-def ticked(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.RunRequest]:
+def requests_at(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.RunRequest]:
     repository = defs.get_repository_def()
     context = dg.build_schedule_context(
         instance=instance, scheduled_execution_time=at, repository_def=repository
@@ -38,18 +38,18 @@ def ticked(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.Run
 
 @pytest.mark.filterwarnings("ignore:Function `JobDefinition.run_request_for_partition`")
 def test_a_nightly_run_is_for_the_day_that_ended(instance: dg.DagsterInstance) -> None:
-    (asked,) = ticked(instance, "nightly", datetime(2026, 11, 22, 3, 15, tzinfo=UTC))
-    assert asked.partition_key == "2026-11-21"
+    (request,) = requests_at(instance, "nightly", datetime(2026, 11, 22, 3, 15, tzinfo=UTC))
+    assert request.partition_key == "2026-11-21"
     assert NIGHTLY.timezone == "UTC"
 
 
-def test_what_starts_by_itself_is_a_setting(tmp_path: Path) -> None:
+def test_a_setting_turns_the_schedules_on(tmp_path: Path) -> None:
     for unattended, expected in ((False, "STOPPED"), (True, "RUNNING")):
         settings = Settings(state_dir=tmp_path, unattended=unattended)
         schedules = build_defs(settings).get_repository_def().schedule_defs
-        assert {one.name: one.default_status.value for one in schedules} == dict.fromkeys(
-            ("nightly", "retraining"), expected
-        )
+        assert {
+            schedule.name: schedule.default_status.value for schedule in schedules
+        } == dict.fromkeys(("nightly", "retraining"), expected)
 
 
 def test_models_are_retrained_once_for_every_new_data_version(
@@ -57,24 +57,24 @@ def test_models_are_retrained_once_for_every_new_data_version(
 ) -> None:
     sensor = defs.get_repository_def().get_sensor_def("new_training_data")
 
-    def look(cursor: str | None) -> dg.SensorExecutionData:
+    def evaluate(cursor: str | None) -> dg.SensorExecutionData:
         with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
             return sensor.evaluate_tick(context)
 
-    assert "was never materialised" in str(look(None).skip_message)
+    assert "was never materialised" in str(evaluate(None).skip_message)
     for name in TRAINING_INPUTS:
-        tell(instance, name, "one")
-    noted = look(None)
+        materialise(instance, name, "one")
+    noted = evaluate(None)
     assert not noted.run_requests
-    assert "models have seen" in str(look(noted.cursor).skip_message)
-    tell(instance, TRAINING_INPUTS[0], "two")
-    changed = look(noted.cursor)
+    assert "models have seen" in str(evaluate(noted.cursor).skip_message)
+    materialise(instance, TRAINING_INPUTS[0], "two")
+    changed = evaluate(noted.cursor)
     assert changed.run_requests is not None
-    (asked,) = changed.run_requests
-    assert asked.tags["genept/because"] == "new training data"
-    assert not look(changed.cursor).run_requests
-    tell(instance, TRAINING_INPUTS[0], "two")
-    assert not look(changed.cursor).run_requests, "the same content again is no news"
+    (request,) = changed.run_requests
+    assert request.tags["genept/because"] == "new training data"
+    assert not evaluate(changed.cursor).run_requests
+    materialise(instance, TRAINING_INPUTS[0], "two")
+    assert not evaluate(changed.cursor).run_requests, "the same content again is no change"
 
 
 @pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
@@ -96,16 +96,18 @@ def test_a_table_follows_its_input_only_once_its_blocking_check_passed(
     graph = dg.Definitions(assets=[above, below], asset_checks=[holds])
     job = graph.resolve_implicit_global_asset_job_def()
 
-    def asked(cursor: dg.AutomationConditionSensorDefinition | None = None) -> tuple[int, object]:
-        found = dg.evaluate_automation_conditions(defs=graph, instance=instance, cursor=cursor)
-        return found.get_num_requested(dg.AssetKey("below")), found.cursor
+    def evaluate(
+        cursor: dg.AutomationConditionSensorDefinition | None = None,
+    ) -> tuple[int, object]:
+        result = dg.evaluate_automation_conditions(defs=graph, instance=instance, cursor=cursor)
+        return result.get_num_requested(dg.AssetKey("below")), result.cursor
 
-    _, cursor = asked()
-    made = {"instance": instance, "asset_selection": [above.key], "raise_on_error": False}
-    job.execute_in_process(**made)
-    requested, cursor = asked(cursor)
+    _, cursor = evaluate()
+    arguments = {"instance": instance, "asset_selection": [above.key], "raise_on_error": False}
+    job.execute_in_process(**arguments)
+    requested, cursor = evaluate(cursor)
     assert requested == 0, "its check failed"
     passes = True
-    job.execute_in_process(**made)
-    requested, cursor = asked(cursor)
+    job.execute_in_process(**arguments)
+    requested, cursor = evaluate(cursor)
     assert requested == 1

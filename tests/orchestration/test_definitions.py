@@ -39,13 +39,13 @@ def test_every_table_is_an_asset_with_its_columns_and_a_blocking_check(
         assert checks[dg.AssetKey(name)].blocking
 
 
-def test_genes_that_are_named_are_checked_against_the_reference(graph: AssetGraph) -> None:
-    found = {
+def test_named_genes_are_checked_against_the_reference(graph: AssetGraph) -> None:
+    checked = {
         key.asset_key.to_user_string()
         for key in graph.asset_check_keys
         if key.name == "names_only_known_genes" and graph.get(key).blocking
     }
-    assert found == {"gene_names", "gene_mapping", "gene_axis"}
+    assert checked == {"gene_names", "gene_mapping", "gene_axis"}
 
 
 def test_every_asset_has_owner_kind_description_and_group(graph: AssetGraph) -> None:
@@ -57,9 +57,11 @@ def test_every_asset_has_owner_kind_description_and_group(graph: AssetGraph) -> 
         assert node.group_name != "default", key
 
 
-def test_the_job_takes_in_every_asset_that_is_made_and_every_check(graph: AssetGraph) -> None:
+def test_the_release_job_selects_every_materialisable_asset_and_every_check(
+    graph: AssetGraph,
+) -> None:
     job = defs.resolve_job_def("release")
-    by_partition = {dg.AssetKey(one) for one in ("space_vectors", "inbox_collection", "news")}
+    by_partition = {dg.AssetKey(name) for name in ("space_vectors", "inbox_collection", "news")}
     every = set(graph.materializable_asset_keys) - by_partition
     assert set(job.asset_layer.selected_asset_keys) == every
     checked = {
@@ -73,7 +75,7 @@ def test_the_release_waits_for_every_table(graph: AssetGraph) -> None:
     assert {key.to_user_string() for key in parents} == set(TABLES)
 
 
-def test_the_instance_sends_nothing_out_and_ends_stuck_runs() -> None:
+def test_the_instance_sends_no_telemetry_and_ends_stuck_runs() -> None:
     instance = yaml.safe_load(_CONFIGURATION.read_text())
     assert instance["telemetry"]["enabled"] is False
     assert instance["nux"]["enabled"] is False
@@ -88,18 +90,22 @@ def test_the_instance_in_postgres_differs_in_its_storage_alone() -> None:
     assert instance == yaml.safe_load(_CONFIGURATION.read_text())
     scheme = database.pop("scheme")
     assert scheme == "postgresql+psycopg2"
-    assert all(set(value) == {"env"} for value in database.values()), "nothing of it stands here"
+    assert all(set(value) == {"env"} for value in database.values()), (
+        "every value comes from the environment"
+    )
 
 
-def test_another_configuration_of_the_instance_takes_its_place(
+def test_a_configured_file_replaces_the_configuration_of_the_instance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", "")
-    mine = tmp_path / "mine.yaml"
-    mine.write_text("telemetry: {enabled: false}\n")
-    home = dagster_home(Settings(state_dir=tmp_path / "state", instance_config=mine))
-    assert (home / "dagster.yaml").read_bytes() == mine.read_bytes()
+    configuration = tmp_path / "mine.yaml"
+    configuration.write_text("telemetry: {enabled: false}\n")
+    home = dagster_home(Settings(state_dir=tmp_path / "state", instance_config=configuration))
+    assert (home / "dagster.yaml").read_bytes() == configuration.read_bytes()
     (home / "dagster.yaml").chmod(0o400)
-    assert dagster_home(Settings(state_dir=tmp_path / "state", instance_config=mine)) == home
+    assert (
+        dagster_home(Settings(state_dir=tmp_path / "state", instance_config=configuration)) == home
+    )
     with pytest.raises(StoreError, match=r"GENEPT_INSTANCE_CONFIG names it"):
         dagster_home(Settings(state_dir=tmp_path, instance_config=tmp_path / "none.yaml"))

@@ -1,8 +1,8 @@
-"""A deployed installation: Postgres, a store and a service of others, and secrets for all of them.
+"""A deployed installation: Postgres, an external store and service, and secrets for all of them.
 
-One small release is made through two mishaps: Postgres is killed under the run, and the service
-refuses the key and repeats it. What is true afterwards is what the tests ask: one release, no
-run left open, and none of the secrets in anything that was kept or said.
+One small release is made through two failures: Postgres is killed during the run, and the service
+refuses the key and repeats it. The tests check the result: one release, no run left open, and
+none of the secrets in anything that was stored or printed.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ base_url = "{url}"
 
 @dataclass
 class Deployed:
-    """An installation and everything around it; `said` is what its commands printed."""
+    """An installation with its services; `output` is what its commands printed."""
 
     installation: Installation
     postgres: PostgresServer
     service: LoopbackService
     store: ObjectStore
     settings: dict[str, str]
-    said: list[str] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
 
     def run(self) -> subprocess.CompletedProcess[str]:
-        ran = self.installation.genept("run", env=self.settings, timeout=1500)
-        self.said.append(ran.stdout + ran.stderr)
-        return ran
+        result = self.installation.genept("run", env=self.settings, timeout=1500)
+        self.output.append(result.stdout + result.stderr)
+        return result
 
     def run_until(self, line: str) -> subprocess.Popen[str]:
-        """A run that goes on, once it printed this."""
+        """Start a run, and return it once it has printed `line`; it continues."""
         process = subprocess.Popen(
             self.installation.command("run"),
             cwd=PROJECT,
@@ -78,18 +78,18 @@ class Deployed:
             start_new_session=True,
         )
         assert process.stderr is not None
-        for said in process.stderr:
-            self.said.append(said)
-            if line in said:
+        for printed in process.stderr:
+            self.output.append(printed)
+            if line in printed:
                 return process
-        raise AssertionError(f"it ended before {line!r}: {''.join(self.said)[-2000:]}")
+        raise AssertionError(f"it ended before {line!r}: {''.join(self.output)[-2000:]}")
 
 
 @pytest.fixture(scope="module")
 def deployed(
     tmp_path_factory: pytest.TempPathFactory, archives_in_place: Path
 ) -> Iterator[Deployed]:
-    """A release made through the two mishaps."""
+    """An installation that can make a release through the two failures."""
     state = tmp_path_factory.mktemp("deployed")
     (state / "cache" / "archives").mkdir(parents=True)
     for archive in archives_in_place.glob("*.[wt]*"):
@@ -135,10 +135,10 @@ def test_a_killed_postgres_and_a_refused_key_end_in_one_release(deployed: Deploy
     deployed.postgres.kill()
     assert process.stderr is not None
     with process.stderr as rest:
-        deployed.said.append(rest.read())
+        deployed.output.append(rest.read())
     process.wait(timeout=600)
     assert process.returncode not in (0, -signal.SIGKILL)
-    assert "does not answer" in " ".join(deployed.said[-1].split())
+    assert "does not answer" in " ".join(deployed.output[-1].split())
     assert releases(deployed) == []
 
     deployed.postgres.start()
@@ -158,16 +158,16 @@ def test_a_killed_postgres_and_a_refused_key_end_in_one_release(deployed: Deploy
     assert run_statuses(deployed) == ["FAILURE", "FAILURE", "SUCCESS"]
 
 
-def test_no_secret_is_in_what_was_kept_or_said(deployed: Deployed) -> None:
+def test_no_secret_is_stored_or_printed(deployed: Deployed) -> None:
     assert releases(deployed), "there is something to search"
-    found = [f"said {line[:300]}" for line in deployed.said if MARKER in line]
-    found += list(in_database(deployed.postgres))
-    found += list(in_files(deployed.installation.state))
-    found += list(in_objects(deployed.store))
-    assert not found, "\n".join(found)
+    places = [f"printed {line[:300]}" for line in deployed.output if MARKER in line]
+    places += list(in_database(deployed.postgres))
+    places += list(in_files(deployed.installation.state))
+    places += list(in_objects(deployed.store))
+    assert not places, "\n".join(places)
 
 
-def test_the_search_finds_a_secret_where_one_is(deployed: Deployed, tmp_path: Path) -> None:
+def test_the_search_finds_planted_secrets(deployed: Deployed, tmp_path: Path) -> None:
     (tmp_path / "log.err").write_text(f"refused: {MARKER}x")
     with sqlite3.connect(tmp_path / "prefect.db") as database:
         database.execute("CREATE TABLE log (message TEXT)")
@@ -182,15 +182,15 @@ def test_the_search_finds_a_secret_where_one_is(deployed: Deployed, tmp_path: Pa
     planted = tmp_path / "planted.parquet"
     pq.write_table(pa.table({"parts": [["a"], ["b", f"{MARKER}x"]]}), planted)
     deployed.store.put_if_absent("planted/one.parquet", planted.read_bytes())
-    (found,) = in_objects(deployed.store)
-    assert found.startswith("object planted/one.parquet")
+    (place,) = in_objects(deployed.store)
+    assert place.startswith("object planted/one.parquet")
 
 
 @pytest.mark.parametrize(
     "rows", [["a", MARKER], [["a"], ["b", f"x{MARKER}"]], [{"of": MARKER}], [[{"of": [MARKER]}]]]
 )
-def test_a_column_that_holds_a_secret_is_seen(rows: list[object]) -> None:
-    """However parquet packs it; a search of the bytes would not see it."""
+def test_a_secret_in_a_column_is_found(rows: list[object]) -> None:
+    """Whatever its encoding; a search of the bytes of a parquet file would not find it."""
     assert holds(pa.chunked_array([pa.array(rows)]))
     assert not holds(pa.chunked_array([pa.array(rows[:0], pa.array(rows).type)]))
     assert not holds(pa.chunked_array([pa.array([1.0, 2.0])]))
@@ -198,7 +198,7 @@ def test_a_column_that_holds_a_secret_is_seen(rows: list[object]) -> None:
 
 def releases(deployed: Deployed) -> list[str]:
     return [
-        one.key for one in deployed.store.list("genept/releases/") if "manifest.json" in one.key
+        info.key for info in deployed.store.list("genept/releases/") if "manifest.json" in info.key
     ]
 
 
@@ -207,12 +207,12 @@ def run_statuses(deployed: Deployed) -> list[str]:
         cursor.execute("SELECT status FROM runs ORDER BY id")
         statuses = [status for (status,) in cursor.fetchall()]
     connection.close()
-    assert all(dg.DagsterRunStatus(one) for one in statuses)
+    assert all(dg.DagsterRunStatus(value) for value in statuses)
     return statuses
 
 
 def in_database(postgres: PostgresServer) -> Iterator[str]:
-    """Rows of any table that hold the marker; Dagster packs some of its bodies."""
+    """Rows of any table that hold the marker; Dagster compresses some of its bodies."""
     connection = postgres.connect()
     with connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")

@@ -1,4 +1,4 @@
-"""The Prefect flow with the server that Prefect starts for itself, in a process of its own."""
+"""The Prefect flow with a server that Prefect starts itself, in a process of its own."""
 
 import json
 import os
@@ -14,35 +14,35 @@ import httpx, psutil
 
 from orchestration.embedding_flow import prefect_runner
 
-asked = []
-answers = []
+embedded = []
+statuses = []
 
-def ask_every_port():
+def request_every_port():
     for process in psutil.Process().children(recursive=True):
-        for one in process.net_connections("inet"):
-            if one.status == psutil.CONN_LISTEN:
-                address = f"http://{one.laddr.ip}:{one.laddr.port}/api"
-                answers.append(httpx.post(f"{address}/flow_runs/filter", json={}).status_code)
-                answers.append(httpx.get(f"{address}/admin/settings").status_code)
+        for connection in process.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                address = f"http://{connection.laddr.ip}:{connection.laddr.port}/api"
+                statuses.append(httpx.post(f"{address}/flow_runs/filter", json={}).status_code)
+                statuses.append(httpx.get(f"{address}/admin/settings").status_code)
 
 def embed_batch(batch):
-    ask_every_port()
-    asked.append(list(batch))
-    if len(asked) == 2:
+    request_every_port()
+    embedded.append(list(batch))
+    if len(embedded) == 2:
         raise ConnectionError("the service hung up")
 
 batches = [["a", "b"], ["c"], ["d"]]
 prefect_runner(Path(sys.argv[1]))(batches, embed_batch, 1, threading.Event())
-print(json.dumps([asked, answers]))
+print(json.dumps([embedded, statuses]))
 """
 
 
-def test_batches_run_in_order_and_one_that_fails_is_tried_again(tmp_path: Path) -> None:
+def test_batches_run_in_order_and_a_failed_one_is_retried(tmp_path: Path) -> None:
     home = tmp_path / "home"
     environment = {**os.environ, "HOME": str(home)}
     for name in [name for name in environment if name.startswith("PREFECT_")]:
         environment.pop(name, None)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", FLOW, str(tmp_path / "prefect")],
         env=environment,
         capture_output=True,
@@ -50,9 +50,9 @@ def test_batches_run_in_order_and_one_that_fails_is_tried_again(tmp_path: Path) 
         timeout=240,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    asked, answers = json.loads(done.stdout.splitlines()[-1])
-    assert asked == [["a", "b"], ["c"], ["c"], ["d"]]
-    assert set(answers) == {401}, "the server of Prefect lets whoever has no key do nothing"
+    assert process.returncode == 0, process.stderr
+    embedded, statuses = json.loads(process.stdout.splitlines()[-1])
+    assert embedded == [["a", "b"], ["c"], ["c"], ["d"]]
+    assert set(statuses) == {401}, "Prefect's server refuses all requests without the key"
     assert (tmp_path / "prefect" / "prefect.db").exists()
-    assert not (home / ".prefect").exists(), "the user's own Prefect is left alone"
+    assert not (home / ".prefect").exists(), "the user's own Prefect is not touched"

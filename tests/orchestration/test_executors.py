@@ -1,4 +1,4 @@
-"""Executors by configuration alone; what lies in `infra/` fits the schemas of who reads it."""
+"""Executors are chosen by configuration alone; files in `infra/` fit their schemas."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ INFRA = PROJECT / "infra"
 KUBERNETES = INFRA / "kubernetes"
 
 
-def read(path: Path) -> dict[str, Any]:
-    found = yaml.safe_load(path.read_text())
-    assert isinstance(found, dict)
-    return found
+def read_yaml(path: Path) -> dict[str, Any]:
+    document = yaml.safe_load(path.read_text())
+    assert isinstance(document, dict)
+    return document
 
 
 @pytest.fixture
@@ -40,20 +40,20 @@ def scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("name", "folder"), [("dask", "dask"), ("kubernetes", "kubernetes")])
 @pytest.mark.usefixtures("scheduler")
-def test_the_same_assets_run_elsewhere_by_configuration(
+def test_the_same_assets_run_on_a_cluster_by_configuration(
     tmp_path: Path, name: str, folder: str
 ) -> None:
-    here = build_defs(Settings(state_dir=tmp_path)).resolve_job_def("release")
+    local = build_defs(Settings(state_dir=tmp_path)).resolve_job_def("release")
     settings = Settings(
         state_dir=tmp_path,
         executor=name,
         executor_config=INFRA / folder / "executor.yaml",
         lanes=3,
     )
-    there = build_defs(settings).resolve_job_def("release")
-    assert there.executor_def.name == name
+    remote = build_defs(settings).resolve_job_def("release")
+    assert remote.executor_def.name == name
     lanes = {f"embedding_lane__{number:03d}" for number in range(3)}
-    assert {node.name for node in there.nodes} == {node.name for node in here.nodes} | lanes
+    assert {node.name for node in remote.nodes} == {node.name for node in local.nodes} | lanes
     graph = build_defs(settings).resolve_asset_graph()
     for table in ("cell_embeddings", "sample_embeddings"):
         parents = {key.to_user_string() for key in graph.get(dg.AssetKey(table)).parent_keys}
@@ -73,19 +73,19 @@ def test_a_cluster_without_configuration_is_refused(tmp_path: Path, name: str) -
 
 @pytest.mark.usefixtures("scheduler")
 @pytest.mark.parametrize("folder", ["dask", "kubernetes"])
-def test_the_executors_take_their_configuration(folder: str) -> None:
+def test_the_executors_accept_their_configuration(folder: str) -> None:
     from dagster_dask import dask_executor
     from dagster_k8s import k8s_job_executor
 
     executor = {"dask": dask_executor, "kubernetes": k8s_job_executor}[folder]
-    config = read(INFRA / folder / "executor.yaml")
+    config = read_yaml(INFRA / folder / "executor.yaml")
     schema = executor.config_schema.config_type
     assert validate_config(schema, config).errors is None or validate_config(schema, config).success
     assert not validate_config(schema, config | {"workers": 2}).success
 
 
-def test_a_step_becomes_a_job_that_kubernetes_knows() -> None:
-    config = read(KUBERNETES / "executor.yaml")["step_k8s_config"]
+def test_a_step_becomes_a_valid_kubernetes_job() -> None:
+    config = read_yaml(KUBERNETES / "executor.yaml")["step_k8s_config"]
     job = construct_dagster_k8s_job(
         DagsterK8sJobConfig(
             job_image="registry.example/genept:0.1.0", dagster_home="/opt/dagster/home"
@@ -100,8 +100,8 @@ def test_a_step_becomes_a_job_that_kubernetes_knows() -> None:
     assert job.spec.backoff_limit == 2
 
 
-def test_the_values_of_the_chart_are_what_kubernetes_and_the_launcher_know() -> None:
-    values = read(KUBERNETES / "values.yaml")
+def test_kubernetes_and_the_launcher_accept_the_values_of_the_chart() -> None:
+    values = read_yaml(KUBERNETES / "values.yaml")
     assert values["telemetry"] == {"enabled": False}
     launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
     raw = launcher["runK8sConfig"]
@@ -111,5 +111,5 @@ def test_the_values_of_the_chart_are_what_kubernetes_and_the_launcher_know() -> 
     requirements = k8s_snake_case_dict(models.V1ResourceRequirements, deployment["resources"])
     assert requirements["requests"] == {"cpu": "500m", "memory": "1Gi"}
     assert deployment["codeServerArgs"] == ["-m", "orchestration.definitions"]
-    assert {one["name"] for one in deployment["envSecrets"]} == {"genept-s3"}
+    assert {secret["name"] for secret in deployment["envSecrets"]} == {"genept-s3"}
     assert deployment["envSecrets"] == launcher["envSecrets"]

@@ -1,4 +1,4 @@
-"""A failed run leaves a report that helps, tells a webhook if one is set, and keeps secrets."""
+"""The report of a failed run: what to do, posted to a webhook if one is set, without secrets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def webhook() -> Iterator[tuple[str, list[bytes]]]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Tests speak through their assertions."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Webhook) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -67,7 +67,7 @@ def failed_run(settings: Settings, store: ObjectStore | None, instance: dg.Dagst
     failures(context.for_run_failure())
 
 
-def test_the_report_says_what_failed_and_what_to_do_and_keeps_secrets(
+def test_the_report_says_what_failed_and_what_to_do_and_contains_no_secret(
     tmp_path: Path,
     object_store: ObjectStore,
     store_prefix: str,
@@ -88,14 +88,14 @@ def test_the_report_says_what_failed_and_what_to_do_and_keeps_secrets(
     assert "## What to do" in report
     (body,) = bodies
     assert json.loads(body)["text"] == report
-    (kept,) = object_store.list(f"{settings.product}/failures/")
-    assert object_store.get(kept.key).decode() == report
+    (info,) = object_store.list(f"{settings.product}/failures/")
+    assert object_store.get(info.key).decode() == report
     for text in (report, body.decode()):
         assert KEY not in text
         assert "s3cret-path" not in text
 
 
-def test_a_deaf_webhook_and_a_lost_store_keep_no_report_back(tmp_path: Path) -> None:
+def test_the_report_is_written_when_webhook_and_store_are_unreachable(tmp_path: Path) -> None:
     settings = Settings(
         state_dir=tmp_path,
         s3_endpoint="http://127.0.0.1:9",

@@ -33,7 +33,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(ui: str) -> Iterator[httpx.Client]:
-    """A browser that has come in by the link."""
+    """A client that has signed in by the link."""
     with httpx.Client(base_url=ui, timeout=30) as client:
         page = client.get("/assets?token=" + TOKEN + "&view=list")
         assert page.status_code == 200
@@ -41,10 +41,10 @@ def browser(ui: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_webserver_works_for_who_came_in_by_the_link(browser: httpx.Client) -> None:
-    asked = browser.post("/graphql", json={"query": QUERY})
-    assert asked.status_code == 200
-    assert asked.json()["data"]["version"]
+def test_the_webserver_works_after_signing_in_by_the_link(browser: httpx.Client) -> None:
+    response = browser.post("/graphql", json={"query": QUERY})
+    assert response.status_code == 200
+    assert response.json()["data"]["version"]
     changed = browser.post("/graphql", json={"query": MUTATION})
     assert changed.json() == {"data": {"setNuxSeen": True}}
     page = browser.get("/assets", headers={"Accept": "text/html", "Sec-Fetch-Site": "none"})
@@ -52,13 +52,13 @@ def test_the_webserver_works_for_who_came_in_by_the_link(browser: httpx.Client) 
     assert "<div id=" in page.text
 
 
-def test_the_cookie_is_for_this_site_and_for_no_script(ui: str) -> None:
-    entered = httpx.get(f"{ui}/?token={TOKEN}")
-    cookie = entered.headers["set-cookie"]
+def test_the_cookie_is_limited_to_this_site_and_hidden_from_scripts(ui: str) -> None:
+    response = httpx.get(f"{ui}/?token={TOKEN}")
+    cookie = response.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert TOKEN not in cookie
-    assert TOKEN not in entered.text
+    assert TOKEN not in response.text
     assert "Secure" not in cookie
     proxied = httpx.get(
         f"{ui}/?token={TOKEN}", headers={"Host": PROXIED, "X-Forwarded-Proto": "https"}
@@ -135,7 +135,7 @@ CROSS_SITE: dict[str, tuple[str, str, dict[str, str], str | None]] = {
 
 
 @pytest.mark.parametrize("name", CROSS_SITE)
-def test_what_another_site_can_send_is_refused_even_with_the_cookie(
+def test_requests_of_another_site_are_refused_even_with_the_cookie(
     browser: httpx.Client, name: str
 ) -> None:
     method, path, headers, body = CROSS_SITE[name]
@@ -162,51 +162,51 @@ def test_without_the_token_nothing_is_shown(
     ui: str, path: str, body: str | None, headers: dict[str, str]
 ) -> None:
     if body is None:
-        answer = httpx.get(ui + path, headers=headers)
+        response = httpx.get(ui + path, headers=headers)
     else:
-        answer = httpx.post(ui + path, json={"query": QUERY}, headers=headers)
-    assert answer.status_code == 401
-    assert "GENEPT_UI_TOKEN" in answer.text
-    assert "dagster" not in answer.text.lower()
+        response = httpx.post(ui + path, json={"query": QUERY}, headers=headers)
+    assert response.status_code == 401
+    assert "GENEPT_UI_TOKEN" in response.text
+    assert "dagster" not in response.text.lower()
 
 
 def test_a_wrong_token_gives_no_cookie(ui: str) -> None:
-    answer = httpx.get(f"{ui}/?token=wrong", headers={"Accept": "text/html"})
-    assert answer.status_code == 401
-    assert "set-cookie" not in answer.headers
+    response = httpx.get(f"{ui}/?token=wrong", headers={"Accept": "text/html"})
+    assert response.status_code == 401
+    assert "set-cookie" not in response.headers
 
 
 @pytest.mark.parametrize("path", ["//evil.example/x", "/\\evil.example", "/%2F/evil.example"])
-def test_the_link_leads_nowhere_else(ui: str, path: str) -> None:
+def test_the_link_leads_to_this_host_only(ui: str, path: str) -> None:
     with httpx.Client() as client:
-        entered = client.send(
+        response = client.send(
             client.build_request("GET", httpx.URL(ui + path + f"?token={TOKEN}&a=%22%3E%3Cb%3E"))
         )
-    assert entered.status_code == 200
-    target = entered.text.split("url=", 1)[1].split('"', 1)[0]
+    assert response.status_code == 200
+    target = response.text.split("url=", 1)[1].split('"', 1)[0]
     assert target.startswith("/")
     assert not target.startswith(("//", "/\\"))
-    assert "<b>" not in entered.text
+    assert "<b>" not in response.text
 
 
 def test_scripts_send_the_token_as_bearer_and_a_proxy_keeps_its_host(ui: str) -> None:
-    asked = httpx.post(f"{ui}/graphql", json={"query": QUERY}, headers=BEARER)
-    assert asked.status_code == 200
+    response = httpx.post(f"{ui}/graphql", json={"query": QUERY}, headers=BEARER)
+    assert response.status_code == 200
     headers = {**BEARER, "Host": PROXIED, "Origin": f"https://{PROXIED}"}
-    asked = httpx.post(f"{ui}/graphql", json={"query": QUERY}, headers=headers)
-    assert asked.status_code == 200
+    response = httpx.post(f"{ui}/graphql", json={"query": QUERY}, headers=headers)
+    assert response.status_code == 200
 
 
-def test_no_page_may_be_framed_or_ask_elsewhere(browser: httpx.Client) -> None:
-    for answer in (browser.get("/"), browser.get("/graphql")):
-        assert answer.headers["x-frame-options"] == "DENY"
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
-        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+def test_no_page_may_be_framed_or_send_requests_elsewhere(browser: httpx.Client) -> None:
+    for response in (browser.get("/"), browser.get("/graphql")):
+        assert response.headers["x-frame-options"] == "DENY"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["referrer-policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
     own = [
         value for key, value in browser.get("/").headers.multi_items() if "security-policy" in key
     ]
-    assert len(own) == 2, "Dagster's own policy stands beside the guard's"
+    assert len(own) == 2, "both Dagster's policy and the guard's are sent"
 
 
 def websocket(ui: str, headers: dict[str, str]) -> Any:
@@ -228,7 +228,7 @@ def websocket(ui: str, headers: dict[str, str]) -> Any:
         {"Authorization": "Bearer wrong"},
     ],
 )
-def test_websockets_of_others_are_refused(ui: str, headers: dict[str, str]) -> None:
+def test_websockets_of_other_origins_are_refused(ui: str, headers: dict[str, str]) -> None:
     with pytest.raises((InvalidStatus, ConnectionClosed)) as refused, websocket(ui, headers):
         pass
     assert "403" in str(refused.value)
@@ -253,7 +253,7 @@ def test_a_websocket_of_the_ui_is_subscribed(ui: str, browser: httpx.Client) -> 
         (["--no-such"], {"GENEPT_UI_TOKEN": TOKEN}, "No such option"),
     ],
 )
-def test_it_does_not_start_without_a_token_that_cannot_be_guessed(
+def test_the_webserver_does_not_start_without_a_strong_token(
     arguments: list[str],
     environment: dict[str, str],
     message: str,
@@ -269,7 +269,9 @@ def test_it_does_not_start_without_a_token_that_cannot_be_guessed(
     assert "guessed" not in str(refused.value)
 
 
-def test_it_does_not_serve_where_the_guard_cannot_be_put(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_webserver_does_not_start_where_the_guard_cannot_be_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("GENEPT_UI_TOKEN", TOKEN)
     monkeypatch.setattr("uvicorn.run", None)
     monkeypatch.setattr("dagster_webserver.cli.uvicorn", object())
@@ -277,7 +279,7 @@ def test_it_does_not_serve_where_the_guard_cannot_be_put(monkeypatch: pytest.Mon
         webserver.main([])
 
 
-def test_a_viewer_is_let_in_by_its_own_token_and_changes_nothing(
+def test_a_viewer_signs_in_with_its_own_token_and_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     home = tmp_path_factory.mktemp("viewer")
@@ -285,5 +287,5 @@ def test_a_viewer_is_let_in_by_its_own_token_and_changes_nothing(
         assert httpx.get(viewer, headers=BEARER).status_code == 401
         headers = {"Authorization": f"Bearer {VIEWER_TOKEN}"}
         reload = "mutation { reloadWorkspace { __typename } }"
-        answer = httpx.post(f"{viewer}/graphql", json={"query": reload}, headers=headers)
-        assert answer.json()["data"]["reloadWorkspace"]["__typename"] == "UnauthorizedError"
+        response = httpx.post(f"{viewer}/graphql", json={"query": reload}, headers=headers)
+        assert response.json()["data"]["reloadWorkspace"]["__typename"] == "UnauthorizedError"

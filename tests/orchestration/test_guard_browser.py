@@ -1,4 +1,4 @@
-"""The guarded UI in a real browser: it works for who has the link, and runs nothing from data."""
+"""The guarded UI in a real browser: it works by its link, and runs nothing that comes from data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOSTILE = {HOSTILE!r}
 def hostile():
     return dg.MaterializeResult(metadata={{
         "raw": dg.MetadataValue.md("\\n\\n".join(HOSTILE)),
-        "escaped": dg.MetadataValue.md("\\n".join("- x " + markdown_text(one) for one in HOSTILE)),
+        "escaped": dg.MetadataValue.md("\\n".join("- x " + markdown_text(t) for t in HOSTILE)),
     }})
 
 defs = dg.Definitions(assets=[hostile])
@@ -45,15 +45,15 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-def test_the_ui_works_by_its_link_and_markdown_from_data_does_nothing(
+def test_the_ui_works_by_its_link_and_markdown_from_data_runs_no_script(
     browser: Browser, ui: str
 ) -> None:
     expect.set_options(timeout=SECONDS * 1000)
-    stranger = browser.new_context().new_page()
-    refused = stranger.goto(f"{ui}/assets")
+    unauthenticated = browser.new_context().new_page()
+    refused = unauthenticated.goto(f"{ui}/assets")
     assert refused is not None
     assert refused.status == 401
-    expect(stranger.get_by_text("A token is needed")).to_be_visible()
+    expect(unauthenticated.get_by_text("A token is needed")).to_be_visible()
 
     page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
     page.set_default_timeout(SECONDS * 1000)
@@ -76,8 +76,8 @@ def test_the_ui_works_by_its_link_and_markdown_from_data_does_nothing(
         expect(page.get_by_role("dialog")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
-    links = page.locator("a").evaluate_all("all => all.map(one => one.href)")
-    # What Dagster's UI makes of an address that it refuses is one that does nothing.
+    links = page.locator("a").evaluate_all("links => links.map(link => link.href)")
+    # Dagster's UI replaces an address that it refuses by one that does nothing.
     scripts = {link for link in links if link.lower().startswith("javascript")}
     assert scripts <= {"javascript:void(0)"}
     assert "dialog" not in events

@@ -26,7 +26,7 @@ STEP_PROCESSES = {"execution": {"config": {"multiprocess": {"max_concurrent": 1}
 def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """An installation that the environment names, with a first release of planted tables."""
     monkeypatch.setenv("GENEPT_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.syspath_prepend(PROJECT)  # step processes search all but the first place
+    monkeypatch.syspath_prepend(PROJECT)  # step processes ignore the first entry of the path
     platform = Platform(held_run.settings())
     held_run.release_first(platform)
     yield platform
@@ -34,7 +34,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
 
 
 def run(instance: dg.DagsterInstance, config: dict[str, object]) -> dg.DagsterRun:
-    """Run the job as another process of the installation would; the run as it ended."""
+    """Run the job as another process of the installation would; return the run that ended."""
     result = dg.execute_job(
         dg.reconstructable(held_run.job), instance, run_config=config, raise_on_error=False
     )
@@ -77,7 +77,7 @@ def test_hold_approve_publish_and_hold_again(
             require_published(instance, ended.run_id)
         hold = current_hold(releases)
         assert hold is not None
-        assert hold.run in {one.run_id for one in instance.get_runs()}
+        assert hold.run in {entry.run_id for entry in instance.get_runs()}
         assert releases.current() == first
 
         approve(releases, by="ada", reason="HGNC withdrew them")

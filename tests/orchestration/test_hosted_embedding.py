@@ -34,7 +34,7 @@ DECLARED = {
 
 @pytest.fixture(scope="session")
 def prefect_url(tmp_path_factory):
-    """One server for all tests of the session; it takes a quarter of a minute to come up."""
+    """One server for all tests of the session; it takes 15 seconds to start."""
     with prefect_server(tmp_path_factory.mktemp("prefect-server")) as url:
         yield url
 
@@ -49,7 +49,7 @@ def service():
 
 @pytest.fixture
 def start(service, object_store, store_prefix, tmp_path):
-    """Starts a run; it is handed everything through standard input."""
+    """Function that starts a run, which gets its settings through standard input."""
 
     def start_(prefect_url=None, **changes) -> subprocess.Popen[str]:
         access = object_store.access
@@ -96,7 +96,7 @@ def ended(run: subprocess.Popen[str]) -> tuple[dict, str]:
     return json.loads(out.splitlines()[-1]), out + err
 
 
-def test_a_kill_costs_no_more_than_the_requests_under_way(
+def test_a_kill_repeats_no_more_than_the_requests_in_flight(
     start, service, prefect_url, object_store, store_prefix
 ):
     moments = random.Random(5)  # noqa: S311 - moments, not secrets
@@ -106,27 +106,27 @@ def test_a_kill_costs_no_more_than_the_requests_under_way(
         begun = len(service.requests)
         while len(service.requests) == begun and run.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
-        assert len(service.requests) > begun, f"run {number} asked for nothing"
+        assert len(service.requests) > begun, f"run {number} sent no request"
         time.sleep(moments.uniform(0, 0.5))
         os.killpg(run.pid, signal.SIGKILL)
         run.communicate()
         assert run.returncode == -signal.SIGKILL
     assert len(service.charged) < N_TEXTS, "the kills came too late to test anything"
-    seen, said = ended(start(prefect_url))
+    result, output = ended(start(prefect_url))
     assert len(service.charged) == N_TEXTS
     under_way = 3 * DECLARED["at_once"] * DECLARED["request_texts"]
     assert sum(service.charged.values()) <= N_TEXTS + under_way
     texts = [f"gene {number} does what it does" for number in range(N_TEXTS)]
     expected = hashed(48)(texts)
-    assert seen["sha256"] == hashlib.sha256(np.ascontiguousarray(expected).tobytes()).hexdigest()
+    assert result["sha256"] == hashlib.sha256(np.ascontiguousarray(expected).tobytes()).hexdigest()
     payments = all_payments(object_store, store_prefix)
-    assert sum(one.n_texts for one in payments) == N_TEXTS
-    assert sum(one.tokens for one in payments) == 6 * N_TEXTS
-    assert KEY not in said
+    assert sum(payment.n_texts for payment in payments) == N_TEXTS
+    assert sum(payment.tokens for payment in payments) == 6 * N_TEXTS
+    assert KEY not in output
 
     service.requests.clear()
-    again, said = ended(start())
-    assert again["sha256"] == seen["sha256"]
+    again, output = ended(start())
+    assert again["sha256"] == result["sha256"]
     assert not service.requests
     assert not again["prefect"], "nothing to embed: Prefect is not even imported"
 
@@ -144,6 +144,6 @@ def test_a_refusal_ends_the_flow_at_once_and_names_what_to_do(
     assert len(service.faults) >= 50 - DECLARED["at_once"]
     assert not service.charged
     assert KEY not in out + err
-    kept = [object_store.get(info.key) for info in object_store.list(f"{store_prefix}/")]
-    kept += [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert not any(KEY.encode() in content for content in kept)
+    contents = [object_store.get(info.key) for info in object_store.list(f"{store_prefix}/")]
+    contents += [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(KEY.encode() in content for content in contents)

@@ -26,31 +26,33 @@ def settings(tmp_path, monkeypatch, object_store) -> Settings:
 
 def drop(object_store, settings, tmp_path, name, unit):
     write_labels(tmp_path / "labels.csv", write_counts(tmp_path / name, counts()))
-    said = f'metadata = "labels.csv"\nunit = "{unit}"\n'.encode()
+    sidecar = f'metadata = "labels.csv"\nunit = "{unit}"\n'.encode()
     inbox = f"{settings.product}/inbox"
     object_store.put_if_absent(f"{inbox}/{name}", tmp_path / name)
     object_store.put_if_absent(f"{inbox}/labels.csv", tmp_path / "labels.csv")
-    object_store.put_if_absent(f"{inbox}/{name}.toml", said)
+    object_store.put_if_absent(f"{inbox}/{name}.toml", sidecar)
 
 
-def ticked(defs, instance, settings):
-    """What the sensor asks for, run."""
-    found = {"platform": Platform(settings)}
-    with dg.build_sensor_context(instance=instance, definitions=defs, resources=found) as context:
-        asked = inbox_sensor(context)
-    if isinstance(asked, dg.SkipReason):
-        return asked.skip_message
-    for request in asked.dynamic_partitions_requests:
+def run_requested(defs, instance, settings):
+    """Evaluate the sensor, and execute the run that it requests; otherwise, why it skips."""
+    resources = {"platform": Platform(settings)}
+    with dg.build_sensor_context(
+        instance=instance, definitions=defs, resources=resources
+    ) as context:
+        result = inbox_sensor(context)
+    if isinstance(result, dg.SkipReason):
+        return result.skip_message
+    for request in result.dynamic_partitions_requests:
         instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
     job = defs.resolve_job_def("inbox")
-    (run,) = asked.run_requests
+    (run,) = result.run_requests
     return job.execute_in_process(
         instance=instance, partition_key=run.partition_key, raise_on_error=False
     )
 
 
 def checks(result):
-    return [one.passed for one in result.get_asset_check_evaluations()]
+    return [evaluation.passed for evaluation in result.get_asset_check_evaluations()]
 
 
 def test_a_drop_becomes_a_partition_and_a_collection_of_the_next_run(
@@ -58,16 +60,16 @@ def test_a_drop_becomes_a_partition_and_a_collection_of_the_next_run(
 ):
     defs = build_defs(settings)
     with dg.instance_for_test() as instance:
-        assert "no complete drop" in ticked(defs, instance, settings)
+        assert "no complete drop" in run_requested(defs, instance, settings)
         drop(object_store, settings, tmp_path, "My Cells.csv", "counts")
-        result = ticked(defs, instance, settings)
+        result = run_requested(defs, instance, settings)
         assert result.success
         assert checks(result) == [True]
         assert instance.get_dynamic_partitions("collection") == ["my-cells"]
         assert instance.get_materialized_partitions(KEY) == {"my-cells"}
-        assert "no complete drop" in ticked(defs, instance, settings)
+        assert "no complete drop" in run_requested(defs, instance, settings)
     platform = Platform(settings)
-    assert "my-cells" in [one.id for one in platform.collections]
+    assert "my-cells" in [collection.id for collection in platform.collections]
     assert "collections" not in platform.limits
     assert platform.needed_sources[-1] == "my-cells-file-2"
 
@@ -76,7 +78,7 @@ def test_a_bad_drop_fails_its_check_and_materialises_nothing(settings, object_st
     defs = build_defs(settings)
     with dg.instance_for_test() as instance:
         drop(object_store, settings, tmp_path, "bad.csv", "log2")
-        result = ticked(defs, instance, settings)
+        result = run_requested(defs, instance, settings)
         assert result.success
         (check,) = result.get_asset_check_evaluations()
         assert not check.passed
@@ -84,6 +86,6 @@ def test_a_bad_drop_fails_its_check_and_materialises_nothing(settings, object_st
         assert "## What to do" in check.metadata["report"].value
         assert instance.get_materialized_partitions(KEY) == set()
         folder = check.metadata["quarantine"].value.partition(f"/{settings.product}/")[2]
-        aside = {one.key for one in object_store.list(f"{settings.product}/{folder}")}
-        assert f"{settings.product}/{folder}/report.md" in aside
-        assert "no complete drop" in ticked(defs, instance, settings)
+        quarantined = {info.key for info in object_store.list(f"{settings.product}/{folder}")}
+        assert f"{settings.product}/{folder}/report.md" in quarantined
+        assert "no complete drop" in run_requested(defs, instance, settings)

@@ -1,4 +1,4 @@
-"""What an asset hands over: its table, and what its step cost, whoever started the run."""
+"""The IO manager: it passes on an asset's own table, and records the cost of its step."""
 
 import time
 
@@ -27,14 +27,14 @@ def run_of(assets, platform):
     return dg.materialize(assets, resources={"io_manager": LakeIOManager(platform)})
 
 
-def test_a_run_of_single_assets_says_what_it_held(platform, lake):
-    """Such a run, from the UI, has no logger of ours that knows when a step begins."""
+def test_a_run_of_single_assets_records_its_peak_memory(platform, lake):
+    """Such a run, started from the UI, has no logger that notes when a step begins."""
 
     @dg.asset
     def collections():
-        held = np.ones(300_000_000, dtype=np.uint8)
+        array = np.ones(300_000_000, dtype=np.uint8)
         time.sleep(3 * EVERY)  # memory is sampled
-        assert held[-1]
+        assert array[-1]
         return store_table(lake, "collections")
 
     before = psutil.Process().memory_info().rss
@@ -42,7 +42,7 @@ def test_a_run_of_single_assets_says_what_it_held(platform, lake):
     assert event.materialization.metadata["peak_memory"].value - before > 250e6
 
 
-def test_what_is_not_the_assets_own_table_is_refused(platform, lake):
+def test_an_output_other_than_the_assets_own_table_is_refused(platform, lake):
     @dg.asset
     def genes():
         return store_table(lake, "collections")

@@ -1,4 +1,4 @@
-"""Nightly runs on a real instance and store: only what a changed source touches is built."""
+"""Nightly runs on a real instance and store: only tables affected by a changed source are built."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def installation(
 ) -> Iterator[SmallInstallation]:
     """An installation that has published once, and has had one nightly run since."""
     access = object_store.access
-    where = {
+    storage = {
         "s3_endpoint": access.endpoint_url,
         "s3_access_key": access.access_key,
         "s3_secret_key": access.secret_key,
@@ -34,29 +34,31 @@ def installation(
         "bucket": access.bucket,
     }
     with dg.instance_for_test() as instance:
-        installation = SmallInstallation(tmp_path_factory.mktemp("installation"), instance, **where)
+        installation = SmallInstallation(
+            tmp_path_factory.mktemp("installation"), instance, **storage
+        )
         first = installation.release()
         assert first.success, [event.message for event in first.get_step_failure_events()]
         assert installation.nightly_run("2026-11-01").success
         yield installation
 
 
-def made(result: dg.ExecuteInProcessResult) -> set[str]:
+def materialised(result: dg.ExecuteInProcessResult) -> set[str]:
     events = result.get_asset_materialization_events()
     return {event.asset_key.to_user_string() for event in events}
 
 
-def test_a_nightly_run_without_news_says_so_and_writes_nothing(
+def test_a_nightly_run_without_changes_records_it_and_writes_nothing(
     installation: SmallInstallation,
 ) -> None:
-    before, asked = installation.objects(), len(installation.model.asked)
+    before, n_embedded = installation.objects(), len(installation.model.asked)
     began = time.monotonic()
     result = installation.nightly_run("2026-11-02")
     seconds = time.monotonic() - began
     assert result.success
     assert installation.objects() == before
-    assert len(installation.model.asked) == asked
-    assert made(result) == set()
+    assert len(installation.model.asked) == n_embedded
+    assert materialised(result) == set()
     observed = installation.instance.fetch_observations(NEWS, limit=1).records[0].asset_observation
     assert "nothing is built" in observed.description
     assert observed.partition == "2026-11-02"
@@ -65,15 +67,15 @@ def test_a_nightly_run_without_news_says_so_and_writes_nothing(
     assert seconds < 30
 
 
-def test_one_changed_summary_embeds_one_text_and_pools_what_holds_the_gene(
+def test_one_changed_summary_embeds_one_text_and_pools_collections_with_the_gene(
     installation: SmallInstallation,
 ) -> None:
-    before, asked = installation.objects(), len(installation.model.asked)
+    before, n_embedded = installation.objects(), len(installation.model.asked)
     release = installation.open().releases.current_id()
     installation.tell(**{CHANGED: f"{CHANGED} was found to do something else altogether."})
     result = installation.nightly_run("2026-11-03")
     assert result.success, [event.message for event in result.get_step_failure_events()]
-    assert installation.model.asked[asked:] == [installation.summaries[CHANGED]]
+    assert installation.model.asked[n_embedded:] == [installation.summaries[CHANGED]]
 
     new = set(installation.objects()) - set(before)
     pooled = {key for key in new if key.startswith("lake/sample_embeddings/")}
@@ -89,7 +91,7 @@ def test_one_changed_summary_embeds_one_text_and_pools_what_holds_the_gene(
     assert releases.current_id() == manifest.release_id
 
 
-def test_a_failing_check_keeps_the_pointer_where_it_was_and_the_next_run_catches_up(
+def test_a_failed_check_leaves_the_pointer_and_the_next_run_publishes(
     installation: SmallInstallation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import validation.suites
@@ -97,37 +99,37 @@ def test_a_failing_check_keeps_the_pointer_where_it_was_and_the_next_run_catches
     releases = installation.open().releases
     before = releases.current_id()
     installation.tell(**{GENES[1]: f"{GENES[1]} is in the news."})
-    with monkeypatch.context() as strict:
-        strict.setattr(validation.suites, "NORM_TOLERANCE", -1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(validation.suites, "NORM_TOLERANCE", -1.0)
         refused = installation.nightly_run("2026-11-05")
     assert not refused.success
     failed = {event.step_key for event in refused.get_step_failure_events()}
     assert failed == {"gene_embeddings_keeps_its_declaration"}
-    assert "sample_embeddings" not in made(refused)
+    assert "sample_embeddings" not in materialised(refused)
     assert releases.current_id() == before
-    asked = len(installation.model.asked)
+    n_embedded = len(installation.model.asked)
     again = installation.nightly_run("2026-11-06")
     assert again.success
-    assert len(installation.model.asked) == asked, "what was embedded is not embedded again"
+    assert len(installation.model.asked) == n_embedded, "no text is embedded again"
     assert releases.current_id() != before
     event = installation.instance.get_latest_materialization_event(dg.AssetKey("news"))
     assert "the last nightly run failed" in event.asset_materialization.metadata["changes"].value
 
 
-def test_what_runs_cost_is_kept_and_drawn(installation: SmallInstallation) -> None:
+def test_costs_of_runs_are_stored_and_drawn(installation: SmallInstallation) -> None:
     event = installation.instance.get_latest_materialization_event(dg.AssetKey("run_metrics"))
-    shown = event.asset_materialization.metadata
-    assert "data:image/png;base64," in shown["cost per run"].value
-    kept = installation.open().lake.table("run_metrics", shown_version(event))
-    rows = installation.open().lake.read(kept)
+    metadata = event.asset_materialization.metadata
+    assert "data:image/png;base64," in metadata["cost per run"].value
+    stored = installation.open().lake.table("run_metrics", shown_version(event))
+    rows = installation.open().lake.read(stored)
     by_step = rows.filter(job="release").rows_by_key("step", named=True, unique=True)
     embedding = by_step["gene_embeddings"]
     assert embedding["assets"] == ["space_vectors", "space_vectors", "gene_embeddings"]
     assert embedding["tokens"] > len(GENES)
     assert embedding["peak_memory"] > 50e6
     assert embedding["rows"] == 2 * len(GENES)
-    quiet = rows.filter(night="2026-11-02")
-    assert quiet.filter(ended="skipped").height > 20
+    unchanged = rows.filter(night="2026-11-02")
+    assert unchanged.filter(ended="skipped").height > 20
     assert set(rows["outcome"]) >= {"success"}
 
 

@@ -1,6 +1,6 @@
-"""A newcomer's CSV, added with one command, in the release of the next run; on real archives.
+"""A user's CSV, added with one command, is in the release of the next run; on real archives.
 
-That own collections get into a release is seen in every run of the tests by test_nightly.
+`test_nightly` checks in every run of the tests that added collections get into a release.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def symbols(real_reference: pl.DataFrame) -> list[str]:
     return coding.filter(biotype="protein_coding")["symbol"].head(70).to_list()
 
 
-def test_one_command_and_the_next_release_holds_it(
+def test_a_collection_added_by_one_command_is_in_the_next_release(
     installation: Installation, tmp_path: Path, symbols: list[str]
 ) -> None:
     write(tmp_path, symbols)

@@ -34,19 +34,19 @@ def materialise(
 
 
 def keys_in(installation: Installation) -> set[str]:
-    """Every key, but what is noted of the cost of runs: a run notes that of those before it."""
+    """Every key, except those of the costs of runs: a run stores those of earlier runs."""
     store = open_releases(installation.settings).store
     return {info.key for info in store.list("genept/") if "/run_metrics/" not in info.key}
 
 
-OUTSIDER, BOTH, SENTENCES = "pca-20/counts", "both/mine", "minilm-l6-v2/ranked-names"
+REGISTERED, ENSEMBLE, SENTENCES = "pca-20/counts", "both/mine", "minilm-l6-v2/ranked-names"
 
 
 def beyond_gene_vectors(installation: Installation, archives: Archives) -> dict[str, object]:
-    """Settings under which real PBMC come with another model's vectors, an ensemble, sentences.
+    """Settings that add another model's vectors, an ensemble and sentences to the PBMC cells.
 
-    The vectors are principal components of the counts, in an h5ad as scGPT's users have them:
-    without the last hundred cells, and with one of nobody.
+    The vectors are principal components of the counts, in an h5ad like those that scGPT writes:
+    without the last hundred cells, and with one vector of no cell.
     """
     parsed = parse_collection(archives, archives.catalogue.collections["pbmc-hao"])
     ids = [*parsed.observations["observation_id"][:-100], "nobody"]
@@ -55,13 +55,13 @@ def beyond_gene_vectors(installation: Installation, archives: Archives) -> dict[
     path = installation.state / "scgpt.h5ad"
     empty = sp.csr_matrix((len(ids), 1), dtype=np.float32)
     anndata.AnnData(empty, obs=pd.DataFrame(index=ids), obsm={"X_pca": vectors}).write_h5ad(path)
-    command = ("--id", OUTSIDER, "--collection", "pbmc-hao", "--key", "X_pca", "--citation", "we")
+    command = ("--id", REGISTERED, "--collection", "pbmc-hao", "--key", "X_pca", "--citation", "we")
     added = installation.genept("embeddings", "add", str(path), *command)
     assert added.returncode == 0, added.stderr
     assert "no release holds pbmc-hao: ids are joined when it is ingested" in added.stdout
     own = installation.state / "ensembles.toml"
-    members = f'["{OUTSIDER}:outside", "lsa-384/name-go:genept-w"]'
-    own.write_text(f'[[ensembles]]\nid = "{BOTH}"\nof = {members}\n')
+    members = f'["{REGISTERED}:outside", "lsa-384/name-go:genept-w"]'
+    own.write_text(f'[[ensembles]]\nid = "{ENSEMBLE}"\nof = {members}\n')
     return {"recipes": own, "sentences_per_collection": 12}
 
 
@@ -78,7 +78,7 @@ def test_a_run_publishes_and_a_second_run_writes_nothing(
         assert set(manifest.tables) == set(TABLES)
         assert not manifest.complete
         assert manifest.limits["max_genes"] == 6000
-        assert all(one.passed for one in manifest.evidence.values())
+        assert all(check.passed for check in manifest.evidence.values())
         pages = {f"checks/{name}.html" for name in (*TABLES, "index")}
         pages |= {f"nomenclature/{name}.md" for name in ("pbmc-hao", "prostate")}
         pages |= {
@@ -86,7 +86,7 @@ def test_a_run_publishes_and_a_second_run_writes_nothing(
             for name in ("pbmc-hao", "prostate")
             for space in (*installation.settings.spaces, SENTENCES)
         }
-        pages |= {f"embeddings/pbmc-hao/{space}.png" for space in (OUTSIDER, BOTH)}
+        pages |= {f"embeddings/pbmc-hao/{space}.png" for space in (REGISTERED, ENSEMBLE)}
         pages |= {
             "models/diagnosis-prostate.md",
             "models/diagnosis-prostate.html",
@@ -103,11 +103,11 @@ def test_a_run_publishes_and_a_second_run_writes_nothing(
         assert event is not None
         assert event.asset_materialization.metadata["is_new"].value is False
 
-        _what_an_analyst_reads(installation)
-        _what_is_said_of_further_vectors(installation, instance)
+        _check_tables_and_snippets(installation)
+        _check_further_vectors(installation, instance)
 
 
-def _what_an_analyst_reads(installation: Installation) -> None:
+def _check_tables_and_snippets(installation: Installation) -> None:
     settings = installation.settings
     cells = load_table("cell_embeddings", settings=settings, space="lsa-384/name-go").collect()
     assert cells.height == 1336
@@ -125,24 +125,22 @@ def _what_an_analyst_reads(installation: Installation) -> None:
     assert scores["lsa-384/name-go:genept-w"] > 3 * scores["majority-class"]
     assert {"expression-pca-50", "random-384/name-go:genept-w"} <= set(scores)
 
-    assert {f"{OUTSIDER}:outside", f"{BOTH}:ensemble"} <= set(scores)
-    assert scores[f"{OUTSIDER}:outside"] > 3 * scores["majority-class"]
-    assert f"{SENTENCES}:genept-s" not in scores, "12 of 1,336 cells are too few to be asked"
+    assert {f"{REGISTERED}:outside", f"{ENSEMBLE}:ensemble"} <= set(scores)
+    assert scores[f"{REGISTERED}:outside"] > 3 * scores["majority-class"]
+    assert f"{SENTENCES}:genept-s" not in scores, "12 of 1,336 cells are too few to be scored"
 
     pasted = snippets(open_releases(settings))
     for reader in ("pl.scan_parquet(", "pd.read_parquet(", "pq.read_table(", "read_parquet("):
         assert reader in pasted
-    assert manifest_id(settings) in pasted
+    assert current_release_id(settings) in pasted
 
 
-def _what_is_said_of_further_vectors(
-    installation: Installation, instance: dg.DagsterInstance
-) -> None:
+def _check_further_vectors(installation: Installation, instance: dg.DagsterInstance) -> None:
     settings = installation.settings
     origins = load_table("embedding_origins", settings=settings).collect()
-    said = dict(origins.select("space", "n_joined").iter_rows())
-    assert said == {OUTSIDER: 1236, BOTH: 1236}
-    (row,) = origins.filter(space=OUTSIDER).rows(named=True)
+    joined = dict(origins.select("space", "n_joined").iter_rows())
+    assert joined == {REGISTERED: 1236, ENSEMBLE: 1236}
+    (row,) = origins.filter(space=REGISTERED).rows(named=True)
     assert (row["made_of"], row["n_observations"], row["n_strangers"]) == (["scgpt.h5ad"], 1336, 1)
     unmatched = load_table("unmatched_vectors", settings=settings).collect()
     assert dict(unmatched["reason"].value_counts().iter_rows()) == {
@@ -151,8 +149,8 @@ def _what_is_said_of_further_vectors(
     }
     files = open_releases(settings).current().tables["cell_embeddings"].files
     terms = {file.partition[:2]: file.redistributable for file in files}
-    assert terms[OUTSIDER, "outside"] is False, "nobody said that it may be passed on"
-    assert terms[BOTH, "ensemble"] is False
+    assert terms[REGISTERED, "outside"] is False, "it is not stated to be redistributable"
+    assert terms[ENSEMBLE, "ensemble"] is False
     assert terms["lsa-384/name-go", "genept-w"] is True
     (sentences,) = [file for file in files if file.partition[1] == "genept-s"]
     assert sentences.rows == 12
@@ -165,7 +163,7 @@ def _what_is_said_of_further_vectors(
         if name.startswith("pbmc-hao/")
     }
     assert coverage == {
-        f"pbmc-hao/{OUTSIDER}": "1,236 of 1,336 observations have a vector; 1 vectors are of no "
+        f"pbmc-hao/{REGISTERED}": "1,236 of 1,336 observations have a vector; 1 vectors are of no "
         "observation",
         "pbmc-hao/ensemble/minilm-lsa": "not made: no vectors of minilm-l6-v2/name-go:genept-w",
         "pbmc-hao/sentences": "12 of 1,336 observations, each cell_type in proportion, by seed "
@@ -173,14 +171,14 @@ def _what_is_said_of_further_vectors(
     }
 
 
-def manifest_id(settings: Settings) -> str:
+def current_release_id(settings: Settings) -> str:
     return open_releases(settings).current().release_id
 
 
-def test_one_space_is_embedded_by_hand_and_the_table_takes_it_from_there(
+def test_a_space_embedded_by_hand_is_used_by_the_table(
     installation: Installation,
 ) -> None:
-    wanted, key = "lsa-384/name", dg.AssetKey("space_vectors")
+    space, key = "lsa-384/name", dg.AssetKey("space_vectors")
     settings = installation.settings.model_copy(
         update={
             "spaces": ("random-384/name-go",),
@@ -192,27 +190,27 @@ def test_one_space_is_embedded_by_hand_and_the_table_takes_it_from_there(
         defs = build_defs(settings)
         upstream = [*source_keys(), *(dg.AssetKey(name) for name in TEXT_TABLES)]
         assert materialise_assets(defs, instance, upstream).success
-        register_spaces(instance, [wanted, "lost/space"])
-        register_spaces(instance, [wanted, "random-384/name-go"])
-        assert set(instance.get_dynamic_partitions("space")) == {wanted, "random-384/name-go"}
-        assert materialise_assets(defs, instance, [key], partition_key=wanted).success
-        assert instance.get_materialized_partitions(key) == {wanted}
+        register_spaces(instance, [space, "lost/space"])
+        register_spaces(instance, [space, "random-384/name-go"])
+        assert set(instance.get_dynamic_partitions("space")) == {space, "random-384/name-go"}
+        assert materialise_assets(defs, instance, [key], partition_key=space).success
+        assert instance.get_materialized_partitions(key) == {space}
 
         version = instance.get_latest_materialization_event(key).asset_materialization.tags
         before = keys_in(installation)
         again = build_defs(settings)
-        assert materialise_assets(again, instance, [key], partition_key=wanted).success
-        assert keys_in(installation) == before, "the same texts and code make nothing"
+        assert materialise_assets(again, instance, [key], partition_key=space).success
+        assert keys_in(installation) == before, "the same texts and code make no objects"
         after = instance.get_latest_materialization_event(key).asset_materialization.tags
         assert after["dagster/data_version"] == version["dagster/data_version"]
 
-        asked = settings.model_copy(update={"spaces": (wanted, "random-384/name-go")})
+        both_spaces = settings.model_copy(update={"spaces": (space, "random-384/name-go")})
         table = dg.AssetKey("gene_embeddings")
-        assert materialise_assets(build_defs(asked), instance, [table]).success
-        assert instance.get_materialized_partitions(key) == {wanted, "random-384/name-go"}
+        assert materialise_assets(build_defs(both_spaces), instance, [table]).success
+        assert instance.get_materialized_partitions(key) == {space, "random-384/name-go"}
         event = instance.get_latest_materialization_event(table).asset_materialization
         parts = {row.data["partition"]: row.data["rows"] for row in event.metadata["parts"].records}
-        assert parts == {wanted: 870, "random-384/name-go": 900}, "LSA cannot place 30"
+        assert parts == {space: 870, "random-384/name-go": 900}, "LSA cannot place 30"
         materializations = instance.fetch_materializations(key, limit=10).records
         assert len(materializations) == 3, "nothing new is materialised for known files"
 

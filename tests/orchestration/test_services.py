@@ -16,7 +16,7 @@ from installations import PROJECT
 from orchestration.services import Service, watched
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
-STARTS_ONE = f"""
+STARTS_A_SERVICE = f"""
 import sys, time
 from orchestration.services import Service
 service = Service("sleeper", {SLEEPS!r})
@@ -25,41 +25,41 @@ time.sleep(600)
 """
 
 
-def until(happened: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     for _ in range(600):
-        if happened():
+        if condition():
             return
         time.sleep(0.05)
-    raise AssertionError("it did not happen")
+    raise AssertionError("the condition did not become true")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ties processes on Linux only")
 def test_a_service_ends_with_the_process_that_started_it_even_if_that_is_killed() -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", STARTS_ONE], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", STARTS_A_SERVICE], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
     with parent, parent.stdout as lines:
         service = psutil.Process(int(lines.readline()))
-        until(lambda: "sleep(600)" in service.cmdline()[-1])
+        wait_until(lambda: "sleep(600)" in service.cmdline()[-1])
         parent.kill()
     assert psutil.wait_procs([service], timeout=60)[1] == []
 
 
-def test_a_service_is_restarted_and_one_that_is_needed_ends_the_ui() -> None:
-    again, needed = Service("code server", SLEEPS), Service("daemon", SLEEPS)
-    first = again._process.pid
+def test_a_service_that_ends_is_restarted_or_ends_the_ui_if_it_is_needed() -> None:
+    restarted, needed = Service("code server", SLEEPS), Service("daemon", SLEEPS)
+    first = restarted._process.pid
 
-    def one_after_the_other() -> None:
+    def kill_in_turn() -> None:
         os.kill(first, signal.SIGKILL)
-        until(lambda: again._process.pid != first and not again.has_ended)
+        wait_until(lambda: restarted._process.pid != first and not restarted.has_ended)
         os.kill(needed._process.pid, signal.SIGKILL)
         time.sleep(60)
 
     try:
-        with pytest.raises(KeyboardInterrupt), watched([again], [needed]):
-            one_after_the_other()
+        with pytest.raises(KeyboardInterrupt), watched([restarted], [needed]):
+            kill_in_turn()
     finally:
-        again.end()
+        restarted.end()
         needed.end()
-    assert again.has_ended
+    assert restarted.has_ended

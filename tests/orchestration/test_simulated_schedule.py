@@ -1,4 +1,4 @@
-"""Many nightly runs with faults: each ends published or refused, and leaves nothing behind."""
+"""Many nightly runs with faults: each ends published or refused, and leaves no residue."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from simulated_schedule import FAULTS, simulate
 
 N_RUNS, SEED = 30, 346
-"""What fits into some two minutes, with nearly every fault; `simulated_schedule.py 200` is a year's
-better half."""
+"""As many runs as fit into two minutes, with nearly every fault; `simulated_schedule.py 200` covers
+most of a year."""
 
 
 @pytest.mark.soak

@@ -1,4 +1,4 @@
-"""Publishers' files as assets: with a mirror their releases are kept, without one nothing is."""
+"""Publishers' files as assets: their releases are kept with a mirror, and none is without one."""
 
 import dagster as dg
 import pytest
@@ -44,14 +44,14 @@ def test_release_and_date_are_shown(lake, mirror):
     assert (gencode["release"], gencode["released"]) == ("49", "not stated")
 
 
-def test_without_a_mirror_nothing_is_read_and_the_run_goes_on(lake, mirror):
+def test_without_a_mirror_nothing_is_read_and_the_run_continues(lake, mirror):
     for folders in ([], [mirror / "nowhere"]):
         for file in PUBLISHER_FILES:
             assert materialised(lake, file.id, folders)["configured"] is False
     assert mirror_folders(Platform(Settings())) == []
 
 
-def test_the_first_mirror_that_has_a_release_gives_it(mirror, tmp_path):
+def test_a_release_is_taken_from_the_first_mirror_that_has_it(mirror, tmp_path):
     other = tmp_path / "other" / "hgnc"
     other.mkdir(parents=True)
     write(other / "hgnc_complete_set_2024-10-18.txt.gz", HGNC_HEADER, hgnc(1, "B"))

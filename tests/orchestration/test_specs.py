@@ -1,6 +1,6 @@
-"""What the graph promises about every asset, job and schedule, beside a text that is committed.
+"""The specifications of every asset, job and schedule, compared with a committed text.
 
-After a change that is meant, renew the text:
+After an intended change, renew the text:
 `GENEPT_RENEW_SPECS=1 .venv/bin/pytest -n0 tests/orchestration/test_specs.py`, and
 read its difference before it is committed.
 """
@@ -25,17 +25,17 @@ def asset_lines() -> Iterator[str]:
         node = graph.get(key)
         schema = node.metadata["dagster/column_schema"]
         condition = node.automation_condition
-        asked = condition.get_label() or condition.name if condition else "never unasked"
+        automation = condition.get_label() or condition.name if condition else "never unasked"
         fresh = node.freshness_policy
         yield f"## {key.to_user_string()}"
         yield f"group {node.group_name}; kinds {', '.join(sorted(node.kinds))}"
-        yield f"owners {', '.join(node.owners)}; made: {asked}"
+        yield f"owners {', '.join(node.owners)}; made: {automation}"
         days = fresh.fail_window.to_timedelta().days if fresh else None
         yield f"stale after {days} days" if days else "never stale"
         if node.partitions_def:
             yield f"partitions {getattr(node.partitions_def, 'name', node.partitions_def)}"
-        yield f"columns {', '.join(f'{one.name} {one.type}' for one in schema.columns)}"
-        yield f"from {', '.join(sorted(one.to_user_string() for one in node.parent_keys)) or '-'}"
+        yield f"columns {', '.join(f'{column.name} {column.type}' for column in schema.columns)}"
+        yield f"from {', '.join(sorted(key_.to_user_string() for key_ in node.parent_keys)) or '-'}"
         yield ""
 
 
@@ -52,7 +52,7 @@ def other_lines() -> Iterator[str]:
         yield f"{schedule.cron_schedule} {schedule.execution_timezone}; starts {schedule.job_name}"
         yield f"default {schedule.default_status.value}"
         yield ""
-    for sensor in sorted(repository.sensor_defs, key=lambda one: one.name):
+    for sensor in sorted(repository.sensor_defs, key=lambda sensor: sensor.name):
         yield f"## sensor {sensor.name}"
         yield f"default {sensor.default_status.value}; every {sensor.minimum_interval_seconds} s"
         yield ""
@@ -65,7 +65,7 @@ def test_all_specs_are_as_committed() -> None:
     assert text == SNAPSHOT.read_text(), "see the top of this file for how to renew specs.txt"
 
 
-def test_every_asset_says_whose_it_is_what_it_is_and_what_it_holds() -> None:
+def test_every_asset_has_owner_kind_description_group_and_columns() -> None:
     graph = defs.resolve_asset_graph()
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
@@ -76,7 +76,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_what_it_holds() -> None:
         assert node.metadata["dagster/column_schema"].columns, key
 
 
-def test_every_table_has_the_policy_of_its_group_with_its_why() -> None:
+def test_every_table_has_the_policy_of_its_group_with_a_reason() -> None:
     graph = defs.resolve_asset_graph()
     for key in graph.materializable_asset_keys:
         node = graph.get(key)
@@ -89,14 +89,14 @@ def test_every_table_has_the_policy_of_its_group_with_its_why() -> None:
         assert (node.automation_condition is None) == (policy.condition is None), key
 
 
-def test_no_step_is_tried_again_by_dagster() -> None:
-    """Requests are repeated by the transport, batches of texts by Prefect; nothing repeats both."""
+def test_dagster_retries_no_step() -> None:
+    """The transport retries requests, and Prefect batches of texts; nothing retries both."""
     for name in ("release", "nightly", "retraining", "inbox"):
         for op in defs.resolve_job_def(name).all_node_defs:
             assert op.retry_policy is None, op.name
 
 
-def test_column_lineage_names_columns_that_exist_above() -> None:
+def test_column_lineage_names_columns_of_upstream_tables() -> None:
     from assets.results import column_lineage
     from genept.schema.tables import TABLES
 
@@ -106,10 +106,10 @@ def test_column_lineage_names_columns_that_exist_above() -> None:
         lineage = column_lineage(name)
         above = graph.get_ancestor_asset_keys(dg.AssetKey(name))
         for column, deps in lineage.deps_by_column.items() if lineage else ():
-            assert column in {one.name for one in TABLES[name].columns}
+            assert column in {column.name for column in TABLES[name].columns}
             for dep in deps:
                 assert dep.asset_key in above, (name, column)
-                columns = {one.name for one in TABLES[dep.asset_key.path[-1]].columns}
+                columns = {column.name for column in TABLES[dep.asset_key.path[-1]].columns}
                 assert dep.column_name in columns
                 drawn += 1
     assert drawn > 20

@@ -1,4 +1,4 @@
-"""`genept ui`: nobody comes in without its link, and a viewer launches and changes nothing."""
+"""`genept ui` requires its link, and a viewer launches and changes nothing."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ mutation { startSensor(sensorSelector: {
 JOBS = "{ repositoriesOrError { ... on RepositoryConnection { nodes { jobs { name } } } } }"
 
 
-def asked(ui: ServedUI, query: str) -> dict[str, Any]:
-    answer = httpx.post(
+def query_ui(ui: ServedUI, query: str) -> dict[str, Any]:
+    response = httpx.post(
         f"{ui.address}/graphql", json={"query": query}, headers=ui.bearer, timeout=120
     )
-    found = answer.raise_for_status().json()
-    assert "errors" not in found, found["errors"]
-    data = found["data"]
+    document = response.raise_for_status().json()
+    assert "errors" not in document, document["errors"]
+    data = document["data"]
     assert isinstance(data, dict)
     return data
 
@@ -43,17 +43,17 @@ def asked(ui: ServedUI, query: str) -> dict[str, Any]:
 @pytest.mark.timeout(900)
 def test_a_viewer_sees_everything_and_launches_nothing(bare_installation: Installation) -> None:
     with served_ui(bare_installation, "--read-only") as ui:
-        (repository,) = asked(ui, JOBS)["repositoriesOrError"]["nodes"]
+        (repository,) = query_ui(ui, JOBS)["repositoriesOrError"]["nodes"]
         assert "release" in {job["name"] for job in repository["jobs"]}
-        assert asked(ui, LAUNCH)["launchPipelineExecution"]["__typename"] == "UnauthorizedError"
-        assert asked(ui, START)["startSensor"]["__typename"] == "UnauthorizedError"
+        assert query_ui(ui, LAUNCH)["launchPipelineExecution"]["__typename"] == "UnauthorizedError"
+        assert query_ui(ui, START)["startSensor"]["__typename"] == "UnauthorizedError"
         names = {process.name() for process in psutil.Process(ui.process.pid).children()}
         assert "dagster-daemon" not in names
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_the_ui_of_one_machine_lets_nobody_in_without_the_link(
+def test_the_ui_of_one_machine_requires_the_link(
     bare_installation: Installation,
 ) -> None:
     page = bare_installation.state / "ui.html"
@@ -61,28 +61,30 @@ def test_the_ui_of_one_machine_lets_nobody_in_without_the_link(
         assert page.stat().st_mode & 0o777 == 0o600
         assert escape(ui.link) in page.read_text()
         assert httpx.get(ui.address).status_code == 401
-        (repository,) = asked(ui, JOBS)["repositoriesOrError"]["nodes"]
+        (repository,) = query_ui(ui, JOBS)["repositoriesOrError"]["nodes"]
         assert "release" in {job["name"] for job in repository["jobs"]}
 
         main = psutil.Process(ui.process.pid)
         children = main.children(recursive=True)
-        store = [one for one in children if one.name() == "weed"]  # outlives the UI on purpose
-        processes = [main, *(one for one in children if one not in store)]
+        store = [
+            process for process in children if process.name() == "weed"
+        ]  # outlives the UI on purpose
+        processes = [main, *(process for process in children if process not in store)]
         assert len(processes) >= 4, "code server with its worker, and the daemon"
         listening = {
-            one.laddr.port
+            connection.laddr.port
             for process in processes
-            for one in process.net_connections("inet")
-            if one.status == psutil.CONN_LISTEN
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
         }
         assert listening == {int(ui.address.rpartition(":")[2])}
         sockets = {
-            Path(one.laddr)
+            Path(connection.laddr)
             for process in processes
-            for one in process.net_connections("unix")
-            if str(one.laddr).startswith("/")
+            for connection in process.net_connections("unix")
+            if str(connection.laddr).startswith("/")
         }
-        assert sockets, "the code server listens on one"
+        assert sockets, "the code server listens on a socket"
         for path in sockets:
             assert path.stat().st_mode & 0o077 == 0, path
 
