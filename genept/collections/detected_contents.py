@@ -22,8 +22,7 @@ from genept.common import SourceError, problems_of, setting
 from genept.datasources import parse_sources
 from genept.datasources.catalog import Collection, Encoding, Label, MetadataTable, Source
 from genept.datasources.download import Archives, open_text
-from genept.datasources.readers import ParsedCollection, read_columns
-from genept.datasources.readers.text import Lines, fields_of
+from genept.datasources.readers import Lines, ParsedCollection, fields_of, read_columns
 from genept.schema import MEANINGS, UNITS, merge_policy
 
 LABEL_NAMES: Final[dict[Label, tuple[str, ...]]] = {

@@ -21,9 +21,18 @@ from genept.collections.user_collections import media_of
 from genept.common import SourceError, listed, option, setting
 from genept.datasources.catalog import Encoding
 from genept.datasources.download import member_names, open_bytes, open_text
-from genept.datasources.readers import Axis, index_of, is_numeric, read_schema
+from genept.datasources.readers import (
+    MISSING,
+    NUMBER,
+    Axis,
+    Lines,
+    fields_of,
+    index_of,
+    is_numeric,
+    read_header,
+    read_schema,
+)
 from genept.datasources.readers.hdf5 import open_hdf5, refuse_foreign
-from genept.datasources.readers.text import MISSING, NUMBER, Lines, fields_of, read_header
 
 SAMPLED_ROWS: Final = 1000
 

@@ -27,9 +27,10 @@ from genept.datasources.readers import (
     normal_form,
     observation_frame,
     read_float_tensors,
+    read_matrix,
+    read_table,
     refuse_repeats,
 )
-from genept.datasources.readers.text import read_matrix, read_table
 
 _DECIMALS: Final = 4
 """Columns that agree to this many decimals in every line are one measurement."""

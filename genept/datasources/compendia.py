@@ -22,12 +22,16 @@ from genept.datasources.catalog import Archs4Options, Collection, Recount3Option
 from genept.datasources.download import Archives
 from genept.datasources.readers import (
     LABELS,
+    Head,
+    Lines,
     ParsedCollection,
     Quarantined,
     distinct_inputs,
     fields_by_id,
     observation_frame,
+    read_genes_in_rows,
     refuse_repeats,
+    table_head,
 )
 from genept.datasources.readers.hdf5 import (
     DENSE_CAP,
@@ -41,7 +45,6 @@ from genept.datasources.readers.hdf5 import (
     open_hdf5,
     refuse_foreign,
 )
-from genept.datasources.readers.text import Head, Lines, read_genes_in_rows, table_head
 
 if TYPE_CHECKING:
     import h5py

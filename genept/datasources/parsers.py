@@ -24,27 +24,25 @@ from genept.datasources.catalog import (
 )
 from genept.datasources.download import Archives
 from genept.datasources.readers import (
-    ParsedCollection,
-    from_matrix,
-    observation_frame,
-    parse_matrix_market,
-    parse_parquet,
-    refuse_repeats,
-)
-from genept.datasources.readers.hdf5 import parse_h5ad, parse_tenx_h5
-from genept.datasources.readers.text import (
     Head,
     Layout,
     Lines,
+    ParsedCollection,
     fields_of,
+    from_matrix,
+    observation_frame,
     parse_depmap,
     parse_gct,
+    parse_matrix_market,
+    parse_parquet,
     parse_table,
     parse_xena,
     read_genes_in_rows,
     read_matrix,
     read_table,
+    refuse_repeats,
 )
+from genept.datasources.readers.hdf5 import parse_h5ad, parse_tenx_h5
 
 _BEGIN: Final = b"!series_matrix_table_begin"
 _END: Final = b"!series_matrix_table_end"

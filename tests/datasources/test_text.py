@@ -16,11 +16,10 @@ from sources_layouts import tarred, zipped
 
 from genept.common.errors import SourceError
 from genept.datasources.parsers import parse_collection
-from genept.datasources.readers import spool
+from genept.datasources.readers import spool, text_numbers
 from genept.datasources.readers.orientation import gene_axis, gene_like, has_ensembl_form
 from genept.datasources.readers.parsed import ParsedCollection
 from genept.datasources.readers.spool import discard_spool
-from genept.datasources.readers.text import numbers as text_numbers
 
 
 def parse(

@@ -1,5 +1,10 @@
 """What is meant to be used from outside this package."""
 
+from .expression_tables import parse_depmap as parse_depmap
+from .expression_tables import parse_gct as parse_gct
+from .expression_tables import parse_table as parse_table
+from .expression_tables import parse_xena as parse_xena
+from .expression_tables import read_genes_in_rows as read_genes_in_rows
 from .gene_lists import limited_gene_names as limited_gene_names
 from .matrix_market import parse_matrix_market as parse_matrix_market
 from .metadata import fields_by_id as fields_by_id
@@ -33,6 +38,16 @@ from .sandbox_watch import USUAL as USUAL
 from .sandbox_watch import Allowance as Allowance
 from .sandbox_watch import Limits as Limits
 from .spool import discard_spool as discard_spool
+from .text_lines import Lines as Lines
+from .text_lines import fields_of as fields_of
+from .text_lines import read_header as read_header
+from .text_matrix import Head as Head
+from .text_matrix import read_matrix as read_matrix
+from .text_matrix import read_table as read_table
+from .text_matrix import table_head as table_head
+from .text_numbers import MISSING as MISSING
+from .text_numbers import NUMBER as NUMBER
+from .text_numbers import Layout as Layout
 from .values import checked_blocks as checked_blocks
 from .vector_tables import VectorTable as VectorTable
 from .vector_tables import limited_vectors as limited_vectors

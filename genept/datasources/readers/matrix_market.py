@@ -22,7 +22,7 @@ from genept.datasources.download import Archives, member_names
 from genept.datasources.readers.assembly import Matrix, assembled
 from genept.datasources.readers.parsed import ParsedCollection, Quarantined
 from genept.datasources.readers.spool import Buckets, Spool, spooled, write_panel
-from genept.datasources.readers.text import Lines, decoded, open_lines
+from genept.datasources.readers.text_lines import Lines, decoded, open_lines
 from genept.datasources.readers.values import MAX_EXACT
 
 _EXPRESSION: Final = "Gene Expression"

@@ -20,7 +20,7 @@ from genept.datasources.catalog import Collection, MetadataTable, TableFile
 from genept.datasources.download import Archives, open_text, refuse_large_zip, zip_names
 from genept.datasources.readers.orientation import r_names
 from genept.datasources.readers.parsed import Quarantined
-from genept.datasources.readers.text import Lines, read_header
+from genept.datasources.readers.text_lines import Lines, read_header
 
 Reason: TypeAlias = tuple[str, str] | None
 """Why an observation is kept out (reason, detail), if it is."""

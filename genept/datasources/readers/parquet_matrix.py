@@ -29,7 +29,7 @@ from genept.datasources.readers.parquet_tables import (
 )
 from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, ParsedCollection, Quarantined
 from genept.datasources.readers.spool import PANEL_BYTES, Spool, spooled, write_turned
-from genept.datasources.readers.text import NUMBER
+from genept.datasources.readers.text_numbers import NUMBER
 from genept.datasources.readers.values import refuse_rounded
 
 _KEPT: Final = TypeAdapter(tuple[tuple[int, ...], dict[int, OddGene]])

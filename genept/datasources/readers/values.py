@@ -13,7 +13,7 @@ from genept.common import SourceError, option
 from genept.datasources.catalog import TextOptions
 from genept.datasources.readers.orientation import Axis
 from genept.datasources.readers.parsed import ExpressionRows, OddGene, Quarantined
-from genept.datasources.readers.text import Chunk
+from genept.datasources.readers.text_numbers import Chunk
 from genept.schema import NEVER_NEGATIVE
 
 MAX_EXACT: Final = 2**24

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from genept.common.errors import SourceError
-from genept.datasources.readers.text.matrix import read_matrix, read_table
+from genept.datasources.readers.text_matrix import read_matrix, read_table
 
 
 def test_a_matrix_keeps_names_and_numbers() -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from genept.common import SourceError, option
-from genept.datasources.readers.text.lines import Lines, decoded
+from genept.datasources.readers.text_lines import Lines, decoded
 
 MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "na", "null", "NULL", "None")
 """How publishers write that a value is missing."""

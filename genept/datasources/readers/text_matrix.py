@@ -31,8 +31,8 @@ from genept.datasources.readers.spool import (
     write_panel,
     write_turned,
 )
-from genept.datasources.readers.text.lines import Lines, open_lines, read_header
-from genept.datasources.readers.text.numbers import Layout, numeric_rows
+from genept.datasources.readers.text_lines import Lines, open_lines, read_header
+from genept.datasources.readers.text_numbers import Layout, numeric_rows
 from genept.datasources.readers.values import Values
 
 

@@ -1,6 +1,6 @@
 """Lines of delimited text, one at a time: their number, encoding, delimiter and names.
 
-Numbers of matrices are read in `genept.datasources.readers.text.numbers`; what the columns mean is
+Numbers of matrices are read in `genept.datasources.readers.text_numbers`; what the columns mean is
 the parser's business.
 """
 

@@ -19,9 +19,9 @@ from genept.datasources.readers.assembly import Matrix, assembled, split_gene_na
 from genept.datasources.readers.observations import wanted_fields
 from genept.datasources.readers.orientation import Axis, gene_axis, gene_like
 from genept.datasources.readers.parsed import ParsedCollection
-from genept.datasources.readers.text.lines import Lines, fields_of, open_lines
-from genept.datasources.readers.text.matrix import Head, TextMatrix, read_text_matrix, table_head
-from genept.datasources.readers.text.numbers import MISSING, Layout
+from genept.datasources.readers.text_lines import Lines, fields_of, open_lines
+from genept.datasources.readers.text_matrix import Head, TextMatrix, read_text_matrix, table_head
+from genept.datasources.readers.text_numbers import MISSING, Layout
 
 _PEEK_ROWS = 1000
 
