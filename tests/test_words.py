@@ -48,8 +48,6 @@ LONG: Final = {
     "genept/common/errors.py",
     "genept/datasources/readers/hdf5/h5ad.py",
     "genept/datasources/readers/observations.py",
-    "genept/datasources/readers/spool.py",
-    "genept/datasources/readers/text_matrix.py",
     "genept/models/drug_response/screen_rows.py",
     "genept/release/approval_records.py",
     "genept/release/publish.py",

@@ -29,7 +29,7 @@ from genept.datasources.readers import (
     distinct_inputs,
     fields_by_id,
     observation_frame,
-    read_genes_in_rows,
+    read_expression,
     refuse_repeats,
     table_head,
 )
@@ -275,7 +275,7 @@ def parse_recount3(archives: Archives, collection: Collection) -> ParsedCollecti
 
     lengths = partial(_lengths, archives, collection, options)
     divisor = lengths if options.scale == "read_counts" else None
-    return read_genes_in_rows(archives, collection, options, head, divisor=divisor)
+    return read_expression(archives, collection, options, head, divisor=divisor)
 
 
 def _lengths(

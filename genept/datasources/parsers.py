@@ -37,7 +37,7 @@ from genept.datasources.readers import (
     parse_parquet,
     parse_table,
     parse_xena,
-    read_genes_in_rows,
+    read_expression,
     read_matrix,
     read_table,
     refuse_repeats,
@@ -109,7 +109,7 @@ def parse_geo_series(archives: Archives, collection: Collection) -> ParsedCollec
         supplementary file) or cut short, or its samples are not those described.
     """
     options = GeoSeriesOptions.model_validate(collection.options)
-    return read_genes_in_rows(
+    return read_expression(
         archives, collection, options, lambda lines: _series_head(lines, options)
     )
 

@@ -138,21 +138,59 @@ def _named(options: TextOptions) -> set[str]:
 def _parsed(
     archives: Archives, collection: Collection, options: TextOptions, axis: Axis
 ) -> ParsedCollection:
-    def head(lines: Lines) -> Head:
-        return table_head(lines, options, _named(options))
-
-    if axis == "rows":
-        return read_genes_in_rows(archives, collection, options, head)
-    matrix = read_text_matrix(archives, collection, options, genes_in=axis, read_head=head)
-    ids = column_of(matrix, options.observations, "options.observations")
-    symbols, entrez, remarks = split_gene_names(
-        matrix.columns, options.gene_pattern, archives.fetch(collection.sources[0]).name
+    return read_expression(
+        archives,
+        collection,
+        options,
+        lambda lines: table_head(lines, options, _named(options)),
+        genes_in=axis,
     )
+
+
+def read_expression(
+    archives: Archives,
+    collection: Collection,
+    options: TextOptions,
+    read_head: Callable[[Lines], Head],
+    *,
+    genes_in: Axis = "rows",
+    divisor: Callable[[tuple[str, ...]], NDArray[np.float64]] | None = None,
+) -> ParsedCollection:
+    """Read a matrix in text, with whatever stands before its table.
+
+    Parameters
+    ----------
+    archives, collection, options
+        Downloads sources that are not cached; entry of the catalogue, and its options, validated.
+    read_head
+        Takes the lines before the rows, and says how the rows are laid out.
+    genes_in
+        The axis that genes name.
+    divisor
+        What the values of each observation (a column), of the given names, are divided by; they are
+        rounded to whole numbers then. None: they stay as published.
+
+    Returns
+    -------
+    ParsedCollection
+        Observations × genes.
+    """
+    matrix = read_text_matrix(
+        archives, collection, options, genes_in=genes_in, read_head=read_head, divisor=divisor
+    )
+    if genes_in == "rows":
+        genes, fields, ids = _column(matrix, None, ""), matrix.fields, matrix.columns
+        published, what = _column(matrix, options.genes, "options.genes"), "genes"
+    else:
+        genes, fields = matrix.columns, matrix.texts
+        ids = _column(matrix, options.observations, "options.observations")
+        published, what = genes, archives.fetch(collection.sources[0]).name
+    symbols, entrez, remarks = split_gene_names(published, options.gene_pattern, what)
     named = Matrix(
         expression=matrix.spool,
-        genes=matrix.columns,
+        genes=genes,
         ids=ids,
-        fields=matrix.texts,
+        fields=fields,
         stored=matrix.spool.stored(),
         odd=matrix.odd,
         symbols=symbols,
@@ -162,64 +200,13 @@ def _parsed(
     return assembled(archives, collection, options, named)
 
 
-def read_genes_in_rows(
-    archives: Archives,
-    collection: Collection,
-    options: TextOptions,
-    read_head: Callable[[Lines], Head],
-    divisor: Callable[[tuple[str, ...]], NDArray[np.float64]] | None = None,
-) -> ParsedCollection:
-    """Read a text that has genes as rows, with whatever stands before its table.
-
-    Parameters
-    ----------
-    archives, collection
-        Downloads sources that are not cached; entry of the catalogue.
-    options
-        The entry's options, validated.
-    read_head
-        Takes the lines before the rows, and says how the rows are laid out.
-    divisor
-        What the values of each observation, of the given names, are divided by; they are rounded
-        to whole numbers then. None: they stay as published.
-
-    Returns
-    -------
-    ParsedCollection
-        Observations × genes.
-    """
-    matrix = read_text_matrix(
-        archives, collection, options, genes_in="rows", read_head=read_head, divisor=divisor
-    )
-    return assembled(archives, collection, options, _genes_in_rows(matrix, options))
-
-
-def _genes_in_rows(matrix: TextMatrix, options: TextOptions) -> Matrix:
-    """Name the axes of such a matrix."""
-    names = column_of(matrix, None, "")
-    symbols, entrez, remarks = split_gene_names(
-        column_of(matrix, options.genes, "options.genes"), options.gene_pattern, "genes"
-    )
-    return Matrix(
-        expression=matrix.spool,
-        genes=names,
-        ids=matrix.columns,
-        fields=matrix.fields,
-        stored=matrix.spool.stored(),
-        odd=matrix.odd,
-        symbols=symbols,
-        entrez_ids=entrez,
-        remarks=(*matrix.remarks, *remarks),
-    )
-
-
-def column_of(matrix: TextMatrix, name: str | None, option: str) -> list[str]:
-    """Return a text column of a matrix, by default the first."""
+def _column(matrix: TextMatrix, name: str | None, option: str) -> tuple[str, ...]:
+    """A text column of a matrix, by default the first."""
     if name is not None and name not in matrix.texts.columns:
         raise SourceError(
             f"{option} names {name!r}, which is no column; found {listed(matrix.texts.columns)}"
         )
-    return matrix.texts[name if name is not None else matrix.texts.columns[0]].to_list()
+    return tuple(matrix.texts[name if name is not None else matrix.texts.columns[0]])
 
 
 def parse_gct(archives: Archives, collection: Collection) -> ParsedCollection:
@@ -243,7 +230,7 @@ def parse_gct(archives: Archives, collection: Collection) -> ParsedCollection:
         It is no GCT, or its table has not the dimensions that it declares.
     """
     options = GctOptions.model_validate(collection.options)
-    return read_genes_in_rows(archives, collection, options, lambda lines: _head(lines, options))
+    return read_expression(archives, collection, options, lambda lines: _head(lines, options))
 
 
 def _head(lines: Lines, options: GctOptions) -> Head:

@@ -11,6 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,10 +31,10 @@ BLOCK_VALUES: Final = 1 << 22
 PANEL_BYTES: Final = 1 << 25
 """Size of a panel of genes while it is turned, as float32."""
 
-_BEHAVIOUR: Final = 3
+_BEHAVIOUR: Final = 4
 """Raised when what is kept on disk changes, so that nothing older is read."""
 
-_INDPTR, _INDICES, _DATA = "indptr", "indices", "data"
+_TYPES: Final = {"indptr": np.int64, "indices": np.int32, "data": np.float32}
 
 _MEANS: Final = "gene_means.npy"
 
@@ -64,7 +65,7 @@ class Spool:
         stop = self.shape[0] if stop is None else min(stop, self.shape[0])
         means = np.load(self.folder / _MEANS) if self.imputed else None
         while start < stop:
-            ends = np.cumsum(self._stored(start, min(start + BLOCK_ROWS, stop)))
+            ends = np.cumsum(self.stored(start, min(start + BLOCK_ROWS, stop)))
             rows = max(1, int(np.searchsorted(ends, BLOCK_VALUES, side="right")))
             block = self._rows(start, start + rows)
             if means is not None:
@@ -74,60 +75,47 @@ class Spool:
             yield block
             start += rows
 
-    def stored(self) -> NDArray[np.int64]:
-        """Values of each observation that are not zero (or are missing)."""
-        return self._stored(0, self.shape[0])
-
-    def _stored(self, start: int, stop: int) -> NDArray[np.int64]:
+    def stored(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
+        """Values of the observations `start` to `stop` that are not zero (or are missing)."""
+        stop = self.shape[0] if stop is None else stop
         total = np.zeros(stop - start, np.int64)
         for panel in range(len(self.widths)):
-            total += np.diff(self._read(panel, _INDPTR, np.int64, start, stop + 1))
+            total += np.diff(self._read(panel, "indptr", start, stop + 1))
         return total
 
     def _rows(self, start: int, stop: int) -> csr_matrix:
         parts = []
         for panel, width in enumerate(self.widths):
-            indptr = self._read(panel, _INDPTR, np.int64, start, stop + 1)
+            indptr = self._read(panel, "indptr", start, stop + 1)
             first, last = int(indptr[0]), int(indptr[-1])
-            arrays = (
-                self._read(panel, _DATA, np.float32, first, last),
-                self._read(panel, _INDICES, np.int32, first, last),
-                (indptr - first).astype(np.int32),
-            )
+            data, indices = (self._read(panel, name, first, last) for name in ("data", "indices"))
+            arrays = (data, indices, (indptr - first).astype(np.int32))
             parts.append(csr_matrix(arrays, shape=(stop - start, width)))
         whole = parts[0] if len(parts) == 1 else csr_matrix(hstack(parts, format="csr"))
         whole.has_sorted_indices = True
         return whole
 
-    def _read(
-        self, panel: int, name: str, dtype: type[np.generic], start: int, stop: int
-    ) -> NDArray[Any]:
-        size = np.dtype(dtype).itemsize
-        path = _file(self.folder, panel, name)
-        values = np.fromfile(path, dtype, count=stop - start, offset=start * size)
+    def _read(self, panel: int, name: str, start: int, stop: int) -> NDArray[Any]:
+        path, dtype = _file(self.folder, panel, name), np.dtype(_TYPES[name])
+        values = np.fromfile(path, dtype, count=stop - start, offset=start * dtype.itemsize)
         if len(values) != stop - start:
             raise SourceError(f"{path} was cut short: remove its folder and run again")
         return values
 
 
-def write_panel(folder: Path, panel: int, blocks: Iterable[csr_matrix]) -> int:
-    """Append `blocks` of observations to one panel; return how many rows that were.
-
-    Blocks are float32, of sorted and distinct indices, all of one width.
-    """
-    rows, stored = 0, 0
-    with (
-        _file(folder, panel, _INDPTR).open("wb") as indptr,
-        _file(folder, panel, _INDICES).open("wb") as indices,
-        _file(folder, panel, _DATA).open("wb") as data,
-    ):
-        np.zeros(1, np.int64).tofile(indptr)
+def write_panel(folder: Path, panel: int, blocks: Iterable[csr_matrix]) -> None:
+    """Write `blocks` of observations: float32, of sorted and distinct indices, all of one width."""
+    stored = 0
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context(_file(folder, panel, name).open("wb")) for name in _TYPES
+        }
+        np.zeros(1, np.int64).tofile(files["indptr"])
         for block in blocks:
-            (block.indptr[1:].astype(np.int64) + stored).tofile(indptr)
-            block.indices.astype(np.int32, copy=False).tofile(indices)
-            block.data.astype(np.float32, copy=False).tofile(data)
-            rows, stored = rows + block.shape[0], stored + int(block.nnz)
-    return rows
+            (block.indptr[1:].astype(np.int64) + stored).tofile(files["indptr"])
+            for name in ("indices", "data"):
+                getattr(block, name).astype(_TYPES[name], copy=False).tofile(files[name])
+            stored += int(block.nnz)
 
 
 def write_turned(folder: Path, parts: Iterable[NDArray[np.float32]]) -> tuple[int, ...]:
@@ -224,22 +212,14 @@ RECORD: Final = np.dtype([("row", "<i4"), ("column", "<i4"), ("value", "<f4")])
 
 
 class Buckets:
-    """Triplets on their way into rows.
+    """Triplets on their way into rows, about `expected` of them; `shape` is observations × genes.
 
-    Parameters
-    ----------
-    folder
-        Where the buckets are written; they are removed as they are read.
-    shape
-        Observations × genes.
-    expected
-        How many triplets there will be, about.
+    The buckets are files in `folder`, which are removed as they are read.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, int], expected: int) -> None:
         self._folder, self._shape = folder, shape
         self._rows = max(1, shape[0] * BUCKET_VALUES // max(expected, 1))
-        self._n = -(-shape[0] // self._rows)
         self._stored = np.zeros(shape[0], np.int64)
 
     def add(
@@ -289,10 +269,9 @@ class Buckets:
         SourceError
             An observation has two values of one gene.
         """
-        for number in range(self._n):
-            first = number * self._rows
+        for first in range(0, self._shape[0], self._rows):
             shape = (min(self._rows, self._shape[0] - first), self._shape[1])
-            path = self._file(number)
+            path = self._file(first // self._rows)
             records = np.fromfile(path, RECORD) if path.exists() else np.empty(0, RECORD)
             path.unlink(missing_ok=True)
             triplets = (records["value"], (records["row"] - first, records["column"]))

@@ -35,6 +35,11 @@ from genept.datasources.readers.text_lines import Lines, open_lines, read_header
 from genept.datasources.readers.text_numbers import Layout, numeric_rows
 from genept.datasources.readers.values import Values
 
+_KEPT: Final = TypeAdapter(
+    tuple[tuple[str, ...], tuple[int, ...], bool, tuple[Quarantined, ...], dict[int, OddGene]]
+)
+"""Names of the number columns; panels' widths; whether it is imputed; remarks; odd genes."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -123,22 +128,20 @@ def read_text_matrix(
     returns, and rounded to whole numbers.
     """
 
+    def shape(n_rows: int, n_numbers: int) -> tuple[int, int]:
+        return (n_rows, n_numbers) if genes_in == "columns" else (n_numbers, n_rows)
+
     def make(folder: Path) -> None:
         path = archives.fetch(collection.sources[0])
         with open_lines(path, options.member, options.encoding) as lines:
             head = read_head(lines)
-            keeps_odd = options.non_numeric == "quarantine"
-            head = replace(head, layout=replace(head.layout, keeps_odd=keeps_odd))
+            layout = replace(head.layout, keeps_odd=options.non_numeric == "quarantine")
+            head = replace(head, layout=layout)
             values = Values(options, collection.unit, lines.what, genes_in)
             if divisor is not None:
-                values.divisor = divisor(head.layout.numbers)
-            texts, shape, widths = _written(folder, lines, head, values, genes_in)
-            if head.n_rows is not None and len(texts) != head.n_rows:
-                raise SourceError(
-                    f"{lines.what}: declares {head.n_rows} rows, but has {len(texts)}: was it cut "
-                    "short?"
-                )
-            remarks = [*head.remarks, *values.remarks(shape)]
+                values.divisor = divisor(layout.numbers)
+            texts, widths = _written(folder, lines, head, values, genes_in)
+            remarks = [*head.remarks, *values.remarks(shape(len(texts), len(layout.numbers)))]
             if lines.had_bom:
                 detail = "the byte-order mark before the first name was taken off"
                 remarks.append(
@@ -146,12 +149,18 @@ def read_text_matrix(
                 )
         if (means := values.means()) is not None:
             write_gene_means(folder, means)
-        contents = _Contents(
-            head.layout.numbers, shape, widths, means is not None, tuple(remarks), values.odd
-        )
-        _keep(folder, texts, head, contents)
+        kept = (layout.numbers, widths, means is not None, tuple(remarks), values.odd)
+        (folder / "matrix.json").write_bytes(_KEPT.dump_json(kept))
+        _texts_frame(texts, layout).write_parquet(folder / "texts.parquet")
+        fields = head.fields if head.fields is not None else pl.DataFrame()
+        fields.write_parquet(folder / "fields.parquet")
 
-    return _kept(spooled(archives, collection, make))
+    folder = spooled(archives, collection, make)
+    kept = (folder / "matrix.json").read_bytes()
+    columns, widths, imputed, remarks, odd = _KEPT.validate_json(kept)
+    texts, fields = (pl.read_parquet(folder / f"{name}.parquet") for name in ("texts", "fields"))
+    spool = Spool(folder, shape(texts.height, len(columns)), widths, imputed)
+    return TextMatrix(texts, columns, fields, spool, remarks, odd)
 
 
 def _rows(lines: Lines, head: Head) -> Iterator[bytes]:
@@ -163,20 +172,19 @@ def _rows(lines: Lines, head: Head) -> Iterator[bytes]:
         raise SourceError(f"{lines.what}: ends without {head.end.decode()!r}: it was cut short")
 
 
-Texts = list[tuple[str, ...]]
-
-
 def _written(
     folder: Path, lines: Lines, head: Head, values: Values, genes_in: Axis
-) -> tuple[Texts, tuple[int, int], tuple[int, ...]]:
-    """Write the rows to panels; their texts, the shape of all, and the panels' widths."""
-    texts: Texts = []
-    n_numbers = len(head.layout.numbers)
+) -> tuple[list[tuple[str, ...]], tuple[int, ...]]:
+    """Write the rows to panels; their texts, and how many genes each panel has."""
+    texts: list[tuple[str, ...]] = []
 
     def clean() -> Iterator[NDArray[np.float32]]:
         for chunk in numeric_rows(_rows(lines, head), lines, head.layout):
             texts.extend(chunk.texts)
             yield values.clean(chunk, head.layout.numbers)
+        if head.n_rows is not None and len(texts) != head.n_rows:
+            declared = f"{lines.what}: declares {head.n_rows} rows"
+            raise SourceError(f"{declared}, but has {len(texts)}: was it cut short?")
 
     if genes_in == "columns":
         blocks = (
@@ -184,50 +192,20 @@ def _written(
             for part in clean()
             for first in range(0, len(part), BLOCK_ROWS)
         )
-        return texts, (write_panel(folder, 0, blocks), n_numbers), (n_numbers,)
+        write_panel(folder, 0, blocks)
+        return texts, (len(head.layout.numbers),)
     widths = write_turned(folder, clean())
     if not widths:
         raise SourceError(f"{lines.what}: its table has no rows")
-    return texts, (n_numbers, len(texts)), widths
+    return texts, widths
 
 
-@dataclass(frozen=True)
-class _Contents:
-    """What is kept of a matrix beside its spool and its tables."""
-
-    columns: tuple[str, ...]
-    shape: tuple[int, int]
-    widths: tuple[int, ...]
-    imputed: bool
-    remarks: tuple[Quarantined, ...]
-    odd: dict[int, OddGene]
-
-
-_CONTENTS: Final = TypeAdapter(_Contents)
-
-
-def _keep(folder: Path, texts: Texts, head: Head, contents: _Contents) -> None:
-    first: dict[str, int] = {}
-    for at, position in enumerate(head.layout.texts):
-        first.setdefault(head.layout.columns[position], at)
-    numbered = dict.fromkeys(map(str, range(len(head.layout.texts))), pl.String)
-    pl.DataFrame(texts, schema=numbered, orient="row").select(
-        pl.col(str(at)).alias(name) for name, at in first.items()
-    ).write_parquet(folder / "texts.parquet")
-    fields = head.fields if head.fields is not None else pl.DataFrame()
-    fields.write_parquet(folder / "fields.parquet")
-    (folder / "matrix.json").write_bytes(_CONTENTS.dump_json(contents))
-
-
-def _kept(folder: Path) -> TextMatrix:
-    contents = _CONTENTS.validate_json((folder / "matrix.json").read_bytes())
-    return TextMatrix(
-        pl.read_parquet(folder / "texts.parquet"),
-        contents.columns,
-        pl.read_parquet(folder / "fields.parquet"),
-        Spool(folder, contents.shape, contents.widths, contents.imputed),
-        contents.remarks,
-        contents.odd,
+def _texts_frame(texts: list[tuple[str, ...]], layout: Layout) -> pl.DataFrame:
+    """The text columns; of several with one name the first."""
+    names = [layout.columns[position] for position in layout.texts]
+    numbered = dict.fromkeys(map(str, range(len(names))), pl.String)
+    return pl.DataFrame(texts, schema=numbered, orient="row").select(
+        pl.col(str(names.index(name))).alias(name) for name in dict.fromkeys(names)
     )
 
 
