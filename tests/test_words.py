@@ -47,7 +47,6 @@ LONG: Final = {
     "genept/common/display.py",
     "genept/common/errors.py",
     "genept/datasources/readers/hdf5/h5ad.py",
-    "genept/datasources/readers/observations.py",
     "genept/models/drug_response/screen_rows.py",
     "genept/release/approval_records.py",
     "genept/release/publish.py",

@@ -35,9 +35,7 @@ from genept.datasources.readers import (
 from genept.datasources.readers.hdf5 import open_hdf5, refuse_foreign
 
 SAMPLED_ROWS: Final = 1000
-
 _GENE_WORDS: Final = ("gene", "symbol", "ensembl", "entrez", "feature", "hugo")
-
 _OBSERVATION_WORDS: Final = (
     *("sample", "cell", "barcode", "patient", "donor", "subject", "observation", "well"),
     *("obs", "index_cell", "cellline"),

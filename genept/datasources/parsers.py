@@ -1,36 +1,30 @@
 """From a catalogue entry to a parsed collection: one parser per format.
 
-Parsers of few lines are here: `geo_series`, a GEO series matrix; `omicsbench`, OpenOmicsBench's
-bulk RNA studies, Expression Atlas counts with a sample sheet; `rectangle`, the Rectangle package's
-single cells, a zipped CSV of counts and one of labels.
+Parsers of texts with a head of their own are here: `geo_series`, a GEO series matrix; `recount3`,
+gene sums (G026, G029 …) with their metadata tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import PurePath
-from typing import BinaryIO, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
+import numpy as np
 import polars as pl
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from numpy.typing import NDArray
 
 from genept.common import SourceError, breakage_refused
-from genept.datasources import cancer, compendia
-from genept.datasources.catalog import (
-    Collection,
-    GeoSeriesOptions,
-    OmicsbenchOptions,
-    RectangleOptions,
-)
+from genept.datasources import expression_archives
+from genept.datasources.catalog import Collection, GeoSeriesOptions, Recount3Options
 from genept.datasources.download import Archives
 from genept.datasources.readers import (
     Head,
     Layout,
     Lines,
     ParsedCollection,
+    fields_by_id,
     fields_of,
-    from_matrix,
-    observation_frame,
     parse_depmap,
     parse_gct,
     parse_matrix_market,
@@ -38,11 +32,9 @@ from genept.datasources.readers import (
     parse_table,
     parse_xena,
     read_expression,
-    read_matrix,
-    read_table,
-    refuse_repeats,
+    table_head,
 )
-from genept.datasources.readers.hdf5 import parse_h5ad, parse_tenx_h5
+from genept.datasources.readers.hdf5 import parse_archs4, parse_h5ad, parse_tenx_h5
 
 _BEGIN: Final = b"!series_matrix_table_begin"
 _END: Final = b"!series_matrix_table_end"
@@ -172,102 +164,59 @@ def _series_fields(
     )
 
 
-class _Sample(BaseModel):
-    sample_id: str
-    condition: str
-    batch: str
+def parse_recount3(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read the samples of one project; their ids are `external_id`.
 
-
-def parse_omicsbench(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Read the samples; the group is the individual, the diagnosis the named condition.
-
-    Raises
-    ------
-    SourceError
-        Sheet and counts name different samples, a condition is unknown, or a file is not regular.
-    """
-    options = OmicsbenchOptions.model_validate(collection.options)
-    (source_id,) = collection.sources
-    counts_name = f"{options.study}/expected/source-counts.tsv"
-    with archives.open_member(source_id, counts_name) as stream:
-        counts = read_matrix(stream, separator="\t", what=counts_name)
-    sheet_name = f"{options.study}/samples.json"
-    with archives.open_member(source_id, sheet_name) as stream:
-        sheet = _read_sheet(stream, sheet_name)
-    _refuse_difference(sheet, counts.columns, sheet_name, "samples")
-    samples = [sheet[name] for name in counts.columns]
-    for sample in samples:
-        if sample.condition not in options.diagnoses:
-            raise SourceError(
-                f"{sheet_name}: sample {sample.sample_id!r} has the condition "
-                f"{sample.condition!r}; the catalogue knows {sorted(options.diagnoses)}"
-            )
-    return from_matrix(
-        counts.values.T,
-        input_genes=counts.rows,
-        observations=observation_frame(
-            counts.columns,
-            [sample.batch for sample in samples],
-            {
-                "tissue": options.tissue,
-                "diagnosis": [options.diagnoses[sample.condition] for sample in samples],
-            },
-        ),
-    )
-
-
-def _read_sheet(stream: BinaryIO, what: str) -> dict[str, _Sample]:
-    try:
-        samples = TypeAdapter(list[_Sample]).validate_json(stream.read())
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise SourceError(f"{what}: at {problem['loc']}: {problem['msg']}") from error
-    refuse_repeats([sample.sample_id for sample in samples], f"{what}: samples")
-    return {sample.sample_id: sample for sample in samples}
-
-
-def parse_rectangle(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Read the cells; types keep the publisher's names, the group is the lane.
+    What recount3 publishes per gene is coverage summed over its bases. Its own
+    `compute_read_counts` divides that by the average mapped length of the sample and rounds, and so
+    does this (recount3's documentation; Collado-Torres et al. 2017,
+    doi:10.12688/f1000research.12223.1). For paired ends that length is the fragment's, so fragments
+    are counted.
 
     Raises
     ------
     SourceError
-        A cell has no label or no lane, a label no cell, or a file is not regular.
+        Coverage is declared as counts, or a sample has no average mapped length.
     """
-    options = RectangleOptions.model_validate(collection.options)
-    (source_id,) = collection.sources
-    inner = PurePath(options.counts).stem
-    with archives.open_zip_member(source_id, options.counts, inner) as stream:
-        counts = read_matrix(stream, separator=",", what=options.counts)
-    inner = PurePath(options.annotations).stem
-    with archives.open_zip_member(source_id, options.annotations, inner) as stream:
-        labels = read_table(stream, columns=("", "0"), what=options.annotations)
-    cells, types = labels[""].to_list(), labels["0"].to_list()
-    refuse_repeats(cells, f"{options.annotations}: cells")
-    by_cell = dict(zip(cells, types, strict=True))
-    _refuse_difference(by_cell, counts.columns, options.annotations, "cells")
-    lanes = [cell.partition("_") for cell in counts.columns]
-    if without := [lane for lane, separator, _ in lanes if not separator]:
-        raise SourceError(f"{options.counts}: cell {without[0]!r} does not begin with a lane and _")
-    return from_matrix(
-        counts.values.T,
-        input_genes=counts.rows,
-        observations=observation_frame(
-            counts.columns,
-            [lane for lane, _, _ in lanes],
-            {"cell_type": [by_cell[cell] for cell in counts.columns], "tissue": options.tissue},
-        ),
-    )
-
-
-def _refuse_difference(
-    described: Mapping[str, object], counted: Iterable[str], what: str, kind: str
-) -> None:
-    if odd := sorted(described.keys() ^ {*counted}):
+    options = Recount3Options.model_validate(collection.options)
+    if options.scale == "coverage" and collection.unit == "counts":
         raise SourceError(
-            f"{what}: {len(odd)} {kind} are only in it or only in the counts, such as {odd[0]!r}; "
-            f"expected the same {kind} in both"
+            "recount3 publishes coverage summed over bases, not counts: set options.scale = "
+            "'read_counts', or declare another unit"
         )
+
+    def head(lines: Lines) -> Head:
+        while (line := lines.peek()) is not None and line.startswith(b"##"):
+            next(lines)
+        return table_head(lines, options, None)
+
+    lengths = partial(_lengths, archives, collection, options)
+    divisor = lengths if options.scale == "read_counts" else None
+    return read_expression(archives, collection, options, head, divisor=divisor)
+
+
+def _lengths(
+    archives: Archives,
+    collection: Collection,
+    options: Recount3Options,
+    samples: tuple[str, ...],
+) -> NDArray[np.float64]:
+    """Average mapped length of each sample, in bases."""
+    field = options.average_length
+    fields, _, _ = fields_by_id(archives, collection, options.metadata, samples, [field])
+    if field not in fields.columns:
+        raise SourceError(
+            f"recount3: no metadata table has the field {field!r}; name the one of the project's "
+            "recount_qc table 'recount_qc', or set options.average_length"
+        )
+    lengths = fields[field].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    without = np.flatnonzero(~(lengths > 0))
+    if len(without):
+        raise SourceError(
+            f"recount3: {len(without)} samples have no {field}, such as {samples[without[0]]!r}: "
+            "their coverage cannot be read as counts"
+        )
+    return np.asarray(lengths)
 
 
 PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = {
@@ -276,14 +225,14 @@ PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = 
     "geo_series": parse_geo_series,
     "xena": parse_xena,
     "depmap": parse_depmap,
-    "recount3": compendia.parse_recount3,
+    "recount3": parse_recount3,
     "tenx_mtx": parse_matrix_market,
     "parquet": parse_parquet,
-    "rectangle": parse_rectangle,
-    "gdsc": cancer.parse_gdsc,
-    "tcga": cancer.parse_tcga,
-    "omicsbench": parse_omicsbench,
+    "rectangle": expression_archives.parse_rectangle,
+    "gdsc": expression_archives.parse_gdsc,
+    "tcga": expression_archives.parse_tcga,
+    "omicsbench": expression_archives.parse_omicsbench,
     "h5ad": parse_h5ad,
     "tenx_h5": parse_tenx_h5,
-    "archs4": compendia.parse_archs4,
+    "archs4": parse_archs4,
 }

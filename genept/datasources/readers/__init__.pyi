@@ -9,6 +9,7 @@ from .gene_lists import limited_gene_names as limited_gene_names
 from .matrix_market import parse_matrix_market as parse_matrix_market
 from .metadata import fields_by_id as fields_by_id
 from .metadata import read_columns as read_columns
+from .observations import averaged_responses as averaged_responses
 from .observations import normal_form as normal_form
 from .orientation import Axis as Axis
 from .orientation import gene_axis as gene_axis

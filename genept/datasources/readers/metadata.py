@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 import polars as pl
 
 from genept.common import SourceError, audience, listed
-from genept.datasources.catalog import Collection, MetadataTable, TableFile
+from genept.datasources.catalog import Collection, LookupTable, MetadataTable, TableFile
 from genept.datasources.download import Archives, open_text, refuse_large_zip, zip_names
 from genept.datasources.readers.orientation import r_names
 from genept.datasources.readers.parsed import Quarantined
@@ -146,6 +146,20 @@ def _read_sheet(path: Path, table: TableFile, wanted: Iterable[str] | None) -> p
     ]
     nothing = dict.fromkeys(("", *table.missing))
     return frame.select(pl.col(chosen).cast(pl.String).replace(nothing))
+
+
+def read_names(archives: Archives, collection: Collection, table: LookupTable) -> dict[str, str]:
+    """Published names and what they mean here; a name of several meanings is refused."""
+    what = collection.sources[table.source]
+    frame = read_columns(archives, collection, table, {table.published, table.ours})
+    for column in (table.published, table.ours):
+        if column not in frame.columns:
+            raise SourceError(f"{what}: has no column {column!r}; found {listed(frame.columns)}")
+    pairs = frame.select(pl.col(table.published), pl.col(table.ours).alias("ours")).drop_nulls()
+    several = pairs.unique().filter(pl.col(table.published).is_duplicated())
+    if several.height:
+        raise SourceError(f"{what}: gives {several[0, 0]!r} several meanings; expected one")
+    return dict(pairs.iter_rows())
 
 
 def fields_by_id(

@@ -17,23 +17,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.common import SourceError, listed, option
-from genept.datasources.catalog import Collection, LookupTable, MatrixOptions, ResponseTable
+from genept.datasources.catalog import Collection, MatrixOptions, ResponseTable
 from genept.datasources.download import Archives
-from genept.datasources.readers.metadata import Reason, read_columns
+from genept.datasources.readers.metadata import Reason, read_columns, read_names
 from genept.datasources.readers.parsed import RESPONSE_SCHEMA, Quarantined, observation_frame
 
 
 @dataclass(frozen=True, eq=False)
 class ObservationTable:
-    """The observations that are kept, which rows those are, and the others.
-
-    Parameters
-    ----------
-    observations
-        Of `OBSERVATION_SCHEMA`, one row per observation that is kept.
-    keep
-        Per published row, whether it is kept.
-    """
+    """The observations that are kept, whether each published row is, and the others."""
 
     observations: pl.DataFrame
     keep: NDArray[np.bool_]
@@ -93,7 +85,13 @@ def observation_table(
     out = [known or reason(row) for row, known in enumerate(reasons or [None] * len(ids))]
     kept = [row for row, problem in enumerate(out) if problem is None]
     kept_ids = [ids[row] for row in kept]
-    _refuse_repeated_ids(kept_ids, what)
+    repeated = [id_ for id_, n in Counter(kept_ids).items() if n > 1]
+    if repeated:
+        raise SourceError(
+            f"{what}: {len(repeated)} observation ids occur more than once, such as "
+            f"{repeated[0]!r}: give each observation an id of its own, or name the right field "
+            f"({option('observations', 'id')})"
+        )
     labels: dict[str, Sequence[str | None] | str | None] = dict(options.constants.items())
     for label, field in options.labels.items():
         published = [columns[field][row] for row in kept]
@@ -102,21 +100,17 @@ def observation_table(
         labels[label] = published
     frame = observation_frame(kept_ids, [str(groups[row]) for row in kept], labels)
     keep = np.array([problem is None for problem in out], bool)
-    return ObservationTable(frame, keep, quarantined_rows(ids, out))
-
-
-def quarantined_rows(ids: Sequence[str], reasons: Sequence[Reason]) -> tuple[Quarantined, ...]:
-    """Return one item per observation id and reason."""
     counts: Counter[tuple[str, str]] = Counter()
     details: dict[tuple[str, str], str] = {}
-    for id_, reason in zip(ids, reasons, strict=True):
-        if reason is not None:
-            counts[id_, reason[0]] += 1
-            details.setdefault((id_, reason[0]), reason[1])
-    return tuple(
+    for id_, problem in zip(ids, out, strict=True):
+        if problem is not None:
+            counts[id_, problem[0]] += 1
+            details.setdefault((id_, problem[0]), problem[1])
+    quarantined = (
         Quarantined("observation", id_, why, details[id_, why], n)
         for (id_, why), n in counts.items()
     )
+    return ObservationTable(frame, keep, tuple(quarantined))
 
 
 def _texts(column: pl.Series) -> list[str | None]:
@@ -136,16 +130,6 @@ def _groups(
     matches = [pattern.match(value) if value else None for value in groups]
     origin = f"{origin}, by options.group_pattern {options.group_pattern!r},"
     return [match[1] if match else None for match in matches], origin
-
-
-def _refuse_repeated_ids(ids: Sequence[str], what: str) -> None:
-    repeated = [id_ for id_, n in Counter(ids).items() if n > 1]
-    if repeated:
-        raise SourceError(
-            f"{what}: {len(repeated)} observation ids occur more than once, such as "
-            f"{repeated[0]!r}: give each observation an id of its own, or name the right field "
-            f"({option('observations', 'id')})"
-        )
 
 
 def normal_form(name: str) -> str:
@@ -168,12 +152,12 @@ _LARGEST_LOG: Final = {"ln(µM)": 30.0, "log10(µM)": 13.0, "log10(M)": 7.0}
 """Concentrations above these are no solution any more: the values are not logarithms."""
 
 _DETAILS: Final = {
-    "ambiguous_line": "several observations bear the line's name",
     "no_expression": "the line has responses, but no expression",
     "no_drug": "the drug is not named",
     "unknown_drug": "the drug is not in the dictionary",
     "not_finite": "the value is not a finite number",
 }
+_SHARED: Final = "several observations bear the line's name"
 
 
 def read_responses(
@@ -182,22 +166,10 @@ def read_responses(
     table: ResponseTable,
     lines: Sequence[tuple[str, str]],
 ) -> tuple[pl.DataFrame, tuple[Quarantined, ...]]:
-    """Average the responses of each observation to each drug.
+    """Average the responses of each observation to each drug, as `averaged_responses` does.
 
-    Parameters
-    ----------
-    lines
-        What the table calls a line, and the id of its observation.
-
-    Returns
-    -------
-    frame, quarantined
-        Of `RESPONSE_SCHEMA`; and what has no place, counted per line (or drug) and reason.
-
-    Raises
-    ------
-    SourceError
-        A column is missing, or the values cannot be of the unit that is declared.
+    `lines` are what the table calls a line, and the id of its observation. A missing column is
+    refused, and values that cannot be of the unit that is declared.
     """
     what = collection.sources[table.source]
     wanted = {table.line, table.drug, table.value, *table.only}
@@ -215,8 +187,8 @@ def read_responses(
     values = frame[table.value].cast(pl.Float64, strict=False)
     _refuse_other_unit(values, table, what)
     ids, ambiguous = _ids_by_spelling(lines, table)
-    synonyms = _names(archives, collection, table.synonyms)
-    drugs = _names(archives, collection, table.drugs) if table.drugs else None
+    synonyms = read_names(archives, collection, table.synonyms) if table.synonyms else {}
+    drugs = read_names(archives, collection, table.drugs) if table.drugs else None
     keys = [_spelled(synonyms.get(it, it), table) if it else None for it in frame[table.line]]
     named = frame[table.drug].str.strip_chars().to_list()
     rows = pl.DataFrame(
@@ -227,12 +199,35 @@ def read_responses(
             "drug_id": [
                 (drugs.get(it) if drugs is not None else it) if it else None for it in named
             ],
-            "is_ambiguous": [key in ambiguous for key in keys],
+            "ambiguous": [_SHARED if key in ambiguous else None for key in keys],
             "value": values,
         },
-        schema_overrides={"observation_id": pl.String, "drug_id": pl.String},
-    ).with_columns(
-        reason=pl.when("is_ambiguous")
+        schema_overrides=dict.fromkeys(("observation_id", "drug_id", "ambiguous"), pl.String),
+    )
+    averaged, kept_out = averaged_responses(rows, measure=table.measure, unit=table.unit)
+    return averaged, (*not_selected, *kept_out)
+
+
+def averaged_responses(
+    rows: pl.DataFrame, *, measure: str, unit: str
+) -> tuple[pl.DataFrame, tuple[Quarantined, ...]]:
+    """Average measurements per observation and drug; keep out, with reasons, what has no place.
+
+    Parameters
+    ----------
+    rows
+        One per measurement: `name` of the line and `drug` as published, `observation_id` and
+        `drug_id` (null: unknown), `ambiguous` (why the line is; null: it is not) and `value`.
+    measure, unit
+        What was measured, and in which unit.
+
+    Returns
+    -------
+    frame, quarantined
+        Of `RESPONSE_SCHEMA`; and what has no place, counted per line (or drug) and reason.
+    """
+    rows = rows.with_columns(
+        reason=pl.when(pl.col("ambiguous").is_not_null())
         .then(pl.lit("ambiguous_line"))
         .when(pl.col("observation_id").is_null())
         .then(pl.lit("no_expression"))
@@ -247,25 +242,16 @@ def read_responses(
         rows.filter(pl.col("reason").is_null())
         .group_by("observation_id", "drug_id")
         .agg(value=pl.col("value").mean(), n_measured=pl.len().cast(pl.Int64))
-        .with_columns(measure=pl.lit(table.measure), unit=pl.lit(table.unit))
+        .with_columns(measure=pl.lit(measure), unit=pl.lit(unit))
         .sort("observation_id", "drug_id")
     )
-    return averaged.select(RESPONSE_SCHEMA.names()), (*not_selected, *_kept_out(rows))
-
-
-def _kept_out(rows: pl.DataFrame) -> tuple[Quarantined, ...]:
-    odd = (
-        rows.filter(pl.col("reason").is_not_null())
-        .with_columns(
-            item=pl.when(pl.col("reason") == "unknown_drug").then("drug").otherwise("name")
-        )
-        .group_by("item", "reason")
-        .len()
+    item = pl.when(pl.col("reason") == "unknown_drug").then("drug").otherwise("name").alias("item")
+    odd = rows.filter(pl.col("reason").is_not_null()).group_by(item, "reason")
+    return averaged.select(RESPONSE_SCHEMA.names()), tuple(
+        Quarantined("response", item, reason, _DETAILS.get(reason, ambiguous), n)
+        for item, reason, ambiguous, n in odd.agg(pl.first("ambiguous"), n=pl.len())
         .sort("item", "reason")
-    )
-    return tuple(
-        Quarantined("response", item, reason, _DETAILS[reason], n)
-        for item, reason, n in odd.iter_rows()
+        .iter_rows()
     )
 
 
@@ -282,21 +268,6 @@ def _ids_by_spelling(
 
 def _spelled(name: str, table: ResponseTable) -> str:
     return normal_form(name) if table.spelling == "normal_form" else name.strip()
-
-
-def _names(archives: Archives, collection: Collection, table: LookupTable | None) -> dict[str, str]:
-    if table is None:
-        return {}
-    what = collection.sources[table.source]
-    frame = read_columns(archives, collection, table, {table.published, table.ours})
-    for column in (table.published, table.ours):
-        if column not in frame.columns:
-            raise SourceError(f"{what}: has no column {column!r}; found {listed(frame.columns)}")
-    pairs = frame.select(pl.col(table.published), pl.col(table.ours).alias("ours")).drop_nulls()
-    several = pairs.unique().filter(pl.col(table.published).is_duplicated())
-    if several.height:
-        raise SourceError(f"{what}: gives {several[0, 0]!r} several meanings; expected one")
-    return dict(pairs.iter_rows())
 
 
 def _refuse_other_unit(values: pl.Series, table: ResponseTable, what: str) -> None:

@@ -1,54 +1,46 @@
-"""Parsers `archs4` and `recount3`: collections of many studies' RNA-seq, processed alike.
+"""Parser `archs4`: chosen samples out of ARCHS4's ``human_gene_v2.x.h5``.
 
-`archs4`: chosen samples out of ARCHS4's ``human_gene_v2.x.h5``, counts as genes × samples and one
-field of metadata a dataset; only the chosen samples' columns are read, some of them at a time.
-`recount3`: gene sums (G026, G029 …) with their metadata tables.
+Counts as genes × samples, and one field of metadata a dataset; only the chosen samples' columns are
+read, some of them at a time.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import h5py
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
 
 from genept.common import SourceError
-from genept.datasources.catalog import Archs4Options, Collection, Recount3Options
+from genept.datasources.catalog import Archs4Options, Collection
 from genept.datasources.download import Archives
-from genept.datasources.readers import (
-    LABELS,
-    Head,
-    Lines,
-    ParsedCollection,
-    Quarantined,
-    distinct_inputs,
-    fields_by_id,
-    observation_frame,
-    read_expression,
-    refuse_repeats,
-    table_head,
-)
-from genept.datasources.readers.hdf5 import (
-    DENSE_CAP,
-    EXPRESSION,
-    AnnotationTable,
-    SampleColumns,
+from genept.datasources.readers.hdf5.file import (
     as_dataset,
     as_group,
-    as_text,
     at_path,
+    file_name,
     open_hdf5,
     refuse_foreign,
 )
+from genept.datasources.readers.hdf5.frames import AnnotationTable, as_text
+from genept.datasources.readers.hdf5.rows import DENSE_CAP, compressed
+from genept.datasources.readers.hdf5.sparse import BLOCK_VALUES, as_float32
+from genept.datasources.readers.parsed import (
+    ParsedCollection,
+    Quarantined,
+    distinct_inputs,
+    observation_frame,
+    refuse_repeats,
+)
 
-if TYPE_CHECKING:
-    import h5py
-
+_EXPRESSION: Final = "data/expression"
 _ID: Final = "geo_accession"
 _SINGLE_CELL: Final = "singlecellprobability"
 _GENE_NAMES: Final = ("symbol", "gene_symbol", "genes")
@@ -60,7 +52,15 @@ _WINDOW: Final = 65_536
 def parse_archs4(archives: Archives, collection: Collection) -> ParsedCollection:
     """Choose samples by their metadata; their counts are streamed when they are read.
 
-    Samples that ARCHS4 takes for single cells are quarantined.
+    Parameters
+    ----------
+    archives, collection
+        Downloads the source; entry of the catalogue, with the options of `Archs4Options`.
+
+    Returns
+    -------
+    ParsedCollection
+        Samples × genes; samples that ARCHS4 takes for single cells are quarantined.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def read_archs4(path: Path, options: Archs4Options) -> ParsedCollection:
         refuse_foreign(file)
         names, lookup = _genes(file, options.genes)
         samples = as_group(at_path(file, "meta/samples"))
-        expression = as_dataset(at_path(file, EXPRESSION))
+        expression = as_dataset(at_path(file, _EXPRESSION))
         n_samples = as_dataset(at_path(file, f"meta/samples/{_ID}")).size
         _refuse_shape(path.name, expression, (len(names), n_samples))
         chosen = _chosen(samples, options, n_samples)
@@ -118,48 +118,35 @@ def _genes(file: h5py.File, requested: str | None) -> tuple[list[str], list[str]
 def _refuse_shape(what: str, expression: h5py.Dataset, expected: tuple[int, int]) -> None:
     if expression.shape != expected or expression.dtype.kind not in "iu":
         raise SourceError(
-            f"{what}: {EXPRESSION} is {expression.dtype} of shape {expression.shape}; expected "
+            f"{what}: {_EXPRESSION} is {expression.dtype} of shape {expression.shape}; expected "
             f"whole numbers of {expected[0]} genes × {expected[1]} samples"
         )
     rows, columns = expression.chunks or (1, 1)
     if min(rows, expected[0]) * columns * expression.dtype.itemsize > DENSE_CAP:
-        raise SourceError(f"{what}: {EXPRESSION} has chunks of {rows} × {columns}: too large")
-
-
-def _windows(samples: h5py.Group, field: str, n: int) -> Iterator[tuple[int, pl.Series]]:
-    """A field of the metadata piece by piece, as text: whole fields can be long."""
-    dataset = as_dataset(at_path(samples, field))
-    where = f"{Path(samples.file.filename).name}: meta/samples/{field}"
-    if dataset.shape != (n,):
-        raise SourceError(f"{where} has the shape {dataset.shape} for {n} samples")
-    for first in range(0, n, _WINDOW):
-        yield first, as_text(dataset[first : first + _WINDOW], where)
+        raise SourceError(f"{what}: {_EXPRESSION} has chunks of {rows} × {columns}: too large")
 
 
 def _chosen(samples: h5py.Group, options: Archs4Options, n: int) -> NDArray[np.int64]:
     """Positions of the samples that were named, are of a named series, or match all texts."""
-    what = Path(samples.file.filename).name
     chosen = np.zeros(n, dtype=bool)
     for field, wanted in (("series_id", options.series), (_ID, options.samples)):
         matched: set[str] = set()
         for first, values in _windows(samples, field, n) if wanted else ():
-            for row, value in enumerate(values.fill_null("")):
+            for row, value in enumerate(values):
                 if hit := set(_SERIES.split(value)) & set(wanted):
                     matched |= hit
                     chosen[first + row] = True
         if lost := sorted(set(wanted) - matched):
             raise SourceError(
-                f"{what}: has no {', '.join(lost[:5])} ({len(lost)} of {len(wanted)} in "
-                f"{field}); is it of this release of ARCHS4?"
+                f"{file_name(samples)}: has no {', '.join(lost[:5])} ({len(lost)} of {len(wanted)} "
+                f"in {field}); is it of this release of ARCHS4?"
             )
     if options.contains:
         matching = np.ones(n, dtype=bool)
         for field, text in options.contains.items():
             for first, values in _windows(samples, field, n):
-                hits = (
-                    values.fill_null("").str.to_lowercase().str.contains(text.lower(), literal=True)
-                )
-                matching[first : first + values.len()] &= hits.to_numpy()
+                hits = values.str.to_lowercase().str.contains(text.lower(), literal=True)
+                matching[first : first + hits.len()] &= hits.to_numpy()
         chosen |= matching
     return np.flatnonzero(chosen).astype(np.int64)
 
@@ -185,7 +172,7 @@ def _observations(
     samples: h5py.Group, chosen: NDArray[np.int64], options: Archs4Options
 ) -> pl.DataFrame:
     ids = _texts(samples, _ID, chosen)
-    refuse_repeats(ids, f"{Path(samples.file.filename).name}: samples")
+    refuse_repeats(ids, f"{file_name(samples)}: samples")
     groups = _texts(samples, options.group, chosen)
     if options.group == "series_id":
         groups = connected(groups)
@@ -193,15 +180,13 @@ def _observations(
         raise SourceError(
             f"sample {lost[0]} has no {options.group!r}, by which samples are grouped"
         )
-    labels: dict[str, Sequence[str | None] | str | None] = {}
-    labels.update(options.constants.items())
-    for label in LABELS:
-        if label in options.labels:
-            field, _, characteristic = options.labels[label].partition("/")
-            values: list[str | None] = [*_texts(samples, field, chosen)]
-            if characteristic:
-                values = [_characteristic(value or "", characteristic) for value in values]
-            labels[label] = [None if value in ("", *options.missing) else value for value in values]
+    labels: dict[str, Sequence[str | None] | str | None] = dict(options.constants.items())
+    for label, source in options.labels.items():
+        field, _, characteristic = source.partition("/")
+        values: list[str | None] = [*_texts(samples, field, chosen)]
+        if characteristic:
+            values = [_characteristic(value or "", characteristic) for value in values]
+        labels[label] = [None if value in ("", *options.missing) else value for value in values]
     return observation_frame(ids, groups, labels)
 
 
@@ -247,56 +232,69 @@ def _values(samples: h5py.Group, field: str, chosen: NDArray[np.int64]) -> NDArr
     return np.concatenate(parts)
 
 
-def parse_recount3(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Read the samples of one project; their ids are `external_id`.
-
-    What recount3 publishes per gene is coverage summed over its bases. Its own
-    `compute_read_counts` divides that by the average mapped length of the sample and rounds, and so
-    does this (recount3's documentation; Collado-Torres et al. 2017,
-    doi:10.12688/f1000research.12223.1). For paired ends that length is the fragment's, so fragments
-    are counted.
-
-    Raises
-    ------
-    SourceError
-        Coverage is declared as counts, or a sample has no average mapped length.
-    """
-    options = Recount3Options.model_validate(collection.options)
-    if options.scale == "coverage" and collection.unit == "counts":
-        raise SourceError(
-            "recount3 publishes coverage summed over bases, not counts: set options.scale = "
-            "'read_counts', or declare another unit"
-        )
-
-    def head(lines: Lines) -> Head:
-        while (line := lines.peek()) is not None and line.startswith(b"##"):
-            next(lines)
-        return table_head(lines, options, None)
-
-    lengths = partial(_lengths, archives, collection, options)
-    divisor = lengths if options.scale == "read_counts" else None
-    return read_expression(archives, collection, options, head, divisor=divisor)
+def _windows(samples: h5py.Group, field: str, n: int) -> Iterator[tuple[int, pl.Series]]:
+    """A field of the metadata piece by piece, as text: whole fields can be long."""
+    dataset = as_dataset(at_path(samples, field))
+    where = f"{file_name(samples)}: meta/samples/{field}"
+    if dataset.shape != (n,):
+        raise SourceError(f"{where} has the shape {dataset.shape} for {n} samples")
+    for first in range(0, n, _WINDOW):
+        yield first, as_text(dataset[first : first + _WINDOW], where).fill_null("")
 
 
-def _lengths(
-    archives: Archives,
-    collection: Collection,
-    options: Recount3Options,
-    samples: tuple[str, ...],
-) -> NDArray[np.float64]:
-    """Average mapped length of each sample, in bases."""
-    field = options.average_length
-    fields, _, _ = fields_by_id(archives, collection, options.metadata, samples, [field])
-    if field not in fields.columns:
-        raise SourceError(
-            f"recount3: no metadata table has the field {field!r}; name the one of the project's "
-            "recount_qc table 'recount_qc', or set options.average_length"
-        )
-    lengths = fields[field].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
-    without = np.flatnonzero(~(lengths > 0))
-    if len(without):
-        raise SourceError(
-            f"recount3: {len(without)} samples have no {field}, such as {samples[without[0]]!r}: "
-            "their coverage cannot be read as counts"
-        )
-    return np.asarray(lengths)
+@dataclass(frozen=True, eq=False)
+class SampleColumns:
+    """Columns of the genes × samples array `_EXPRESSION`, as rows: ascending positions `chosen`."""
+
+    path: Path
+    chosen: NDArray[np.int64]
+    n_genes: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Chosen samples × input genes."""
+        return self.chosen.size, self.n_genes
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[csr_matrix]:
+        """Samples `start` to `stop`, as many at a time as are `BLOCK_VALUES` when dense.
+
+        A chunk is unpacked once, unless it is wider than a block. Counts must fit float32.
+        """
+        stop = self.shape[0] if stop is None else min(stop, self.shape[0])
+        step = max(1, 4 * BLOCK_VALUES // max(self.n_genes, 1))
+        with open_hdf5(self.path) as file:
+            dataset = as_dataset(at_path(file, _EXPRESSION))
+            width, first = (dataset.chunks or (1, 1))[1], start
+            while first < stop:
+                last = min(first + step, stop)
+                if last < stop:
+                    # Samples of one column of chunks stay together, if they fit.
+                    column = self.chosen[last] // width * width
+                    whole = int(np.searchsorted(self.chosen, column))
+                    last = whole if whole > first else last
+                yield self._block(dataset, self.chosen[first:last])
+                first = last
+
+    def _block(self, dataset: h5py.Dataset, samples: NDArray[np.int64]) -> csr_matrix:
+        rows, columns = dataset.chunks or (1, 1)
+        spans = _spans(samples, columns)
+        widest = max(int(span[-1] - span[0]) + 1 for span in spans)
+        step = max(1, 4 * BLOCK_VALUES // (rows * widest)) * rows
+        slabs = []
+        for gene in range(0, self.n_genes, step):
+            genes = slice(gene, min(gene + step, self.n_genes))
+            parts = [
+                dataset[genes, int(span[0]) : int(span[-1]) + 1][:, span - span[0]]
+                for span in spans
+            ]
+            values = as_float32(np.concatenate(parts, axis=1), f"{self.path.name}: {_EXPRESSION}")
+            slabs.append(compressed(np.ascontiguousarray(values.T)))
+        block = slabs[0] if len(slabs) == 1 else csr_matrix(hstack(slabs, format="csr"))
+        block.sort_indices()
+        return block
+
+
+def _spans(samples: NDArray[np.int64], width: int) -> list[NDArray[np.int64]]:
+    """Samples split where whole columns of chunks without any of them lie between."""
+    apart = np.flatnonzero(np.diff(samples // width) > 1) + 1
+    return np.split(samples, apart)
