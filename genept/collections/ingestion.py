@@ -107,7 +107,6 @@ def ingest(
             "genept.nomenclature",
             "genept.collections",
             "genept.schema.tables",
-            "genept.schema.units",
         ),
         inputs={"reference": reference_version, **sources},
         settings=collection.model_dump(mode="json", exclude={"optional"}),

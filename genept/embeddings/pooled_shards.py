@@ -36,7 +36,6 @@ CODE = (
     "genept.embeddings.pooling",
     "genept.embeddings.pooled_shards",
     "genept.schema.tables",
-    "genept.schema.units",
 )
 """Modules whose behaviour decides what is pooled."""
 

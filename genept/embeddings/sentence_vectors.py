@@ -33,7 +33,6 @@ CODE = (
     "genept.embeddings.sentence_vectors",
     "genept.text.embedders.gene_vectors",
     "genept.schema.tables",
-    "genept.schema.units",
 )
 """Modules whose behaviour decides what is embedded; sums of weights are the kernel's."""
 

@@ -2,9 +2,9 @@
 
 from .columns import Column as Column
 from .columns import Table as Table
-from .units import LINEAR as LINEAR
-from .units import MEANINGS as MEANINGS
-from .units import NEVER_NEGATIVE as NEVER_NEGATIVE
-from .units import UNITS as UNITS
-from .units import Unit as Unit
-from .units import merge_policy as merge_policy
+from .tables.fields import LINEAR as LINEAR
+from .tables.fields import MEANINGS as MEANINGS
+from .tables.fields import NEVER_NEGATIVE as NEVER_NEGATIVE
+from .tables.fields import UNITS as UNITS
+from .tables.fields import Unit as Unit
+from .tables.fields import merge_policy as merge_policy

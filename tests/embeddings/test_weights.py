@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from genept.embeddings.pooling import expression_weights
-from genept.schema.units import UNITS
+from genept.schema import UNITS
 
 SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 7))
 

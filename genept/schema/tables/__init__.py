@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import Final
 
 from genept.schema.columns import Table
-from genept.schema.tables.benchmark_tables import BENCHMARK_TABLES
-from genept.schema.tables.collection_tables import COLLECTION_TABLES
-from genept.schema.tables.embedding_tables import EMBEDDING_TABLES, TEXT_TABLES
+from genept.schema.tables.benchmark_tables import BENCHMARK_TABLES, BENCHMARK_WORKING
+from genept.schema.tables.collection_tables import (
+    COLLECTION_TABLES,
+    COLLECTION_WORKING,
+    EMBEDDING_TABLES,
+)
 from genept.schema.tables.fields import REASONS
-from genept.schema.tables.gene_tables import GENE_SNAPSHOTS, GENE_TABLES
-from genept.schema.tables.model_tables import MODEL_TABLES
-from genept.schema.tables.working_tables import WORKING_TABLES
+from genept.schema.tables.gene_tables import GENE_SNAPSHOTS, GENE_TABLES, TEXT_TABLES
+from genept.schema.tables.model_tables import MODEL_TABLES, MODEL_WORKING
 
 __all__ = ["GENE_SNAPSHOTS", "REASONS", "SCHEMA_VERSION", "STORED", "TABLES", "WORKING_TABLES"]
 
@@ -39,6 +41,12 @@ _TABLES: tuple[Table, ...] = (
 
 TABLES: Final[dict[str, Table]] = {table.name: table for table in _TABLES}
 """All published tables by name, in the order in which they are built on one another."""
+
+
+WORKING_TABLES: Final[dict[str, Table]] = {
+    table.name: table for table in (*COLLECTION_WORKING, *BENCHMARK_WORKING, *MODEL_WORKING)
+}
+"""Tables that never leave the lake: results that an interrupted run can reuse, and run metrics."""
 
 
 STORED: Final = TABLES | WORKING_TABLES | {GENE_SNAPSHOTS.name: GENE_SNAPSHOTS}

@@ -215,3 +215,39 @@ BENCHMARK_TABLES: tuple[Table, ...] = (
         ),
     ),
 )
+
+BENCHMARK_WORKING: tuple[Table, ...] = (
+    _table(
+        name="benchmark_predictions",
+        meaning="Predictions for each scored gene, pair or term, by one representation.",
+        key=("task", "representation", "model", "split", "fold", "unit", "partner"),
+        partition=("task", "representation"),
+        columns=(
+            TASK,
+            REPRESENTATION,
+            ANSWERER,
+            SPLIT,
+            count("fold", "Test set of the split; scores are averaged over them."),
+            text("unit", "The gene, pair or term; its `position` where genes may repeat."),
+            text("partner", "Second gene of a pair; otherwise empty text."),
+            text("truth", "The published label."),
+            text("predicted", "The predicted label.", nullable=True),
+            number("score", "Score of label 1; higher is more likely.", nullable=True),
+            flag("is_control", "Whether the representation is a control."),
+        ),
+    ),
+    _table(
+        name="benchmark_differences",
+        meaning="Paired differences within one task, before correction over all tasks.",
+        key=COMPARED,
+        partition=("task",),
+        columns=DIFFERENCE,
+    ),
+    _table(
+        name="benchmark_confused",
+        meaning="Confusion matrix of one task on one data set.",
+        key=("task", "dataset", "representation", "truth", "predicted"),
+        partition=("task", "dataset"),
+        columns=CONFUSED,
+    ),
+)

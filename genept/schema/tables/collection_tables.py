@@ -1,27 +1,35 @@
-"""Tables of a collection: its axis, observations, expression, drug responses, what was kept out."""
+"""Tables of collections: axis, observations, expression, responses, vectors of observations."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
 
-from genept.schema.columns import Column, Table
+from genept.schema.columns import VECTOR, Column, Table
 from genept.schema.tables.fields import (
     COLLECTION,
     DRUG,
     GENE,
+    INPUT,
+    INT,
+    METHOD,
     N_OBSERVATIONS,
     OBSERVATION,
+    SHA256,
+    SPACE,
     SYMBOL,
     TEXTS,
     TOTAL,
+    UNITS,
+    UTC_TIME,
     count,
     flag,
     number,
+    share,
     text,
 )
-from genept.schema.units import UNITS
 
 _table = partial(Table, group="collections")
 
@@ -158,6 +166,130 @@ COLLECTION_TABLES: tuple[Table, ...] = (
             text("measure", "Name of the measure.", allowed=("ln_ic50",)),
             text("unit", "Unit of the measure.", allowed=("ln(µM)",)),
             count("n_measured", "Number of measurements that were averaged.", minimum=1),
+        ),
+    ),
+)
+
+COLLECTION_WORKING: tuple[Table, ...] = (
+    _table(
+        name="shard_observations",
+        meaning="Totals of each observation, counted while its shard was ingested.",
+        key=("collection_id", "observation_id"),
+        partition=("collection_id",),
+        columns=(
+            COLLECTION,
+            TOTAL,
+            OBSERVATION,
+            count("n_genes", "Number of genes that are not zero.", unit="genes"),
+            Column("profile", INT, "Hash of the expression; equal for equal expression."),
+        ),
+    ),
+    _table(
+        name="shard_inputs",
+        meaning="Totals of each input gene, counted while a shard was ingested.",
+        key=("collection_id", "input_id"),
+        partition=("collection_id",),
+        columns=(
+            COLLECTION,
+            TOTAL,
+            INPUT,
+            number("absolute", "Sum of the absolute values."),
+        ),
+    ),
+    _table(
+        name="shard_genes",
+        meaning="Number of observations of a shard in which each gene of the axis is not zero.",
+        key=("collection_id", "gene_index"),
+        partition=("collection_id",),
+        columns=(
+            COLLECTION,
+            Column("gene_index", pa.uint32(), "Position on the axis, from 0.", minimum=0),
+            replace(N_OBSERVATIONS, minimum=1),
+        ),
+    ),
+)
+
+_embedding_table = partial(Table, group="embeddings")
+
+
+def _embeddings(name: str, what: str) -> Table:
+    return _embedding_table(
+        name=name,
+        meaning=f"One vector per {what}, unit length: the expression-weighted mean of its genes' "
+        "vectors (GenePT-w), the vector of a sentence of gene names (GenePT-s), another model's "
+        "vector (outside), or a combination of several of these (ensemble).",
+        key=("space", "method", "collection_id", "observation_id"),
+        partition=("space", "method", "collection_id"),
+        columns=(
+            SPACE,
+            METHOD,
+            COLLECTION,
+            OBSERVATION,
+            Column("embedding", VECTOR, "The vector, float32.", norm=1.0),
+            share(
+                "coverage",
+                "Share of the expression weight on genes that have a vector, or that the sentence "
+                "names; 1 for outside vectors; for an ensemble the weighted mean of its members.",
+                pa.float32(),
+            ),
+        ),
+    )
+
+
+EMBEDDING_TABLES: tuple[Table, ...] = (
+    _embeddings("cell_embeddings", "cell"),
+    _embeddings("sample_embeddings", "bulk sample"),
+    _embedding_table(
+        name="embedding_origins",
+        meaning="Origin, licence and coverage of registered vectors of other models (outside) and "
+        "of ensembles.",
+        key=("collection_id", "space", "method"),
+        partition=("collection_id", "space"),
+        minimum_rows=0,
+        columns=(
+            COLLECTION,
+            replace(SPACE, meaning="Id of the other model's space, or of the ensemble."),
+            METHOD,
+            Column(
+                "made_of",
+                TEXTS,
+                "The registered file, or the members of the ensemble with their weights.",
+            ),
+            text("file_sha256", "SHA-256 of the registered file.", pattern=SHA256, nullable=True),
+            count("dimensions", "Number of dimensions of a vector.", minimum=1),
+            count("n_observations", "Number of observations that could have a vector."),
+            count("n_joined", "Number of observations that have a vector."),
+            count("n_strangers", "Number of unused vectors, whose id is not an observation."),
+            number("shortest", "Length of the shortest vector of the file.", nullable=True),
+            number("longest", "Length of the longest vector of the file.", nullable=True),
+            text("licence", "Licence of the vectors, as stated at registration."),
+            flag("redistributable", "Whether the licence allows passing the vectors on."),
+            text("citation", "Publication to cite."),
+            text(
+                "registered",
+                "Time of registration of the file, UTC.",
+                pattern=UTC_TIME,
+                nullable=True,
+            ),
+        ),
+    ),
+    _embedding_table(
+        name="unmatched_vectors",
+        meaning="Observations without a registered vector, and registered vectors without an "
+        "observation.",
+        key=("collection_id", "space", "observation_id"),
+        partition=("collection_id", "space"),
+        minimum_rows=0,
+        lists_missing=True,
+        columns=(
+            COLLECTION,
+            replace(SPACE, meaning="Id of the other model's space."),
+            replace(OBSERVATION, meaning="The observation, or the id in the registered file."),
+            text(
+                "reason",
+                "What is missing: the vector, or an observation of that id.",
+                allowed=("no_vector", "no_observation"),
+            ),
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Columns and sets of values that several tables share, and constructors of common columns.
+"""Columns and sets of values that several tables share, constructors of columns, and units.
 
 What a column may declare is in `genept.schema.columns`.
 """
@@ -6,7 +6,7 @@ What a column may declare is in `genept.schema.columns`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import pyarrow as pa
 
@@ -40,6 +40,42 @@ def flag(name: str, meaning: str, **rules: Any) -> Column:
 def share(name: str, meaning: str, type_: pa.DataType = FLOAT) -> Column:
     """A column of numbers from 0 to 1."""
     return Column(name, type_, meaning, minimum=0.0, maximum=1.0)
+
+
+Unit = Literal["counts", "tpm", "log1p", "log2", "zscore"]
+
+UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
+"""Units of expression values."""
+
+LINEAR: Final[frozenset[str]] = frozenset({"counts", "tpm"})
+"""Abundances without a logarithm: values of one gene may be added up."""
+
+NEVER_NEGATIVE: Final[frozenset[str]] = LINEAR | {"log1p"}
+
+MEANINGS: Final[dict[str, str]] = {
+    "counts": "whole numbers of reads or molecules",
+    "tpm": "abundances without a logarithm (TPM, CPM, FPKM, normalised counts)",
+    "log1p": "ln(1 + abundance), as scanpy's log1p",
+    "log2": "logarithms to the base 2",
+    "zscore": "z-scores",
+}
+"""What values in each unit are, in the words of questions and errors."""
+
+
+def merge_policy(unit: str) -> Literal["sum", "highest_mean"]:
+    """Return how several inputs of one gene are merged by default.
+
+    Parameters
+    ----------
+    unit
+        One of `UNITS`.
+
+    Returns
+    -------
+    str
+        ``sum`` for linear units; else ``highest_mean``: logarithms and z-scores do not add up.
+    """
+    return "sum" if unit in LINEAR else "highest_mean"
 
 
 REASONS: Final = (

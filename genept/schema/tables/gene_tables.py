@@ -1,4 +1,4 @@
-"""Tables of the gene reference: genes, what names mean, and publishers' files at a release."""
+"""Tables of genes: the reference, names, publishers' files, descriptions, vectors and charges."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from genept.schema.columns import Column, Table
+from genept.schema.columns import VECTOR, Column, Table
 from genept.schema.tables.fields import (
     COLLECTION,
     GENE,
@@ -15,11 +15,16 @@ from genept.schema.tables.fields import (
     MEANING,
     OUTCOME,
     OUTCOMES,
+    RECIPE,
     REFERENCE,
+    SHA256,
+    SPACE,
     SYMBOL,
     TEXTS,
+    UTC_TIME,
     count,
     flag,
+    number,
     share,
     text,
 )
@@ -141,3 +146,100 @@ GENE_SNAPSHOTS: Final = _table(
     ),
 )
 """Kept in the lake and not published: the content is the publishers', and no release needs it."""
+
+_text_table = partial(Table, group="text")
+
+TEXT_TABLES: tuple[Table, ...] = (
+    _text_table(
+        name="gene_descriptions",
+        meaning="Text descriptions of genes, one row per gene and recipe.",
+        key=("recipe", "ensembl_gene_id"),
+        partition=("recipe",),
+        columns=(
+            RECIPE,
+            GENE,
+            SYMBOL,
+            text("text", "The description."),
+            text("text_sha256", "SHA-256 of the UTF-8 text.", pattern=SHA256),
+            count(
+                "n_tokens",
+                "Length of the text, counted as for the recipe's token budget.",
+                unit="tokens",
+                minimum=1,
+            ),
+            Column(
+                "parts",
+                TEXTS,
+                "For each part of the text: name@source release, items used / items available, and "
+                "what was cut, masked, cleaned or substituted.",
+            ),
+        ),
+    ),
+    _text_table(
+        name="undescribed_genes",
+        meaning="Genes of a recipe's biotypes that have no description, and why.",
+        key=("recipe", "ensembl_gene_id"),
+        partition=("recipe",),
+        minimum_rows=0,
+        lists_missing=True,
+        columns=(
+            replace(RECIPE, meaning="The recipe."),
+            GENE,
+            SYMBOL,
+            text("reason", "What is missing, or what remained of the text."),
+        ),
+    ),
+    _text_table(
+        name="gene_embeddings",
+        meaning="One vector per gene and space.",
+        key=("space", "ensembl_gene_id"),
+        partition=("space",),
+        columns=(
+            SPACE,
+            GENE,
+            SYMBOL,
+            Column("embedding", VECTOR, "The vector, float32, unit length.", norm=1.0),
+            text(
+                "text_sha256",
+                "SHA-256 of the embedded text; null for registered vectors.",
+                pattern=SHA256,
+                nullable=True,
+            ),
+        ),
+    ),
+    _text_table(
+        name="embedding_ledger",
+        meaning="Charges of hosted text embedders; local embedders are free and not listed.",
+        key=("receipt_id",),
+        minimum_rows=0,
+        columns=(
+            text(
+                "receipt_id",
+                "Id of the charge; for a batch the id of the batch.",
+                subject="payment",
+                lasting=False,
+            ),
+            text("embedder", "The hosted embedder."),
+            text("paid_at", "Time at which the vectors were stored, UTC.", pattern=UTC_TIME),
+            text("run_id", "Id of the run that made the requests."),
+            text(
+                "mode",
+                "Whether single requests or the batch interface were used.",
+                allowed=("request", "batch"),
+            ),
+            count("n_texts", "Number of texts whose vector was stored."),
+            count("n_requests", "Number of requests that were answered."),
+            count(
+                "n_unanswered",
+                "Number of requests without a complete answer; the service may have charged them.",
+            ),
+            count("tokens", "Number of tokens charged.", unit="tokens"),
+            text(
+                "tokens_from",
+                "Whether `tokens` was reported by the service or estimated.",
+                allowed=("usage", "estimate"),
+            ),
+            number("dollars", "Cost at the declared price.", unit="US$", minimum=0),
+        ),
+    ),
+)

@@ -1,11 +1,11 @@
-"""Tables of models: predictions, evaluations, folds, verdicts of the promotion gate."""
+"""Tables of models, from predictions to verdicts of the promotion gate; and metrics of runs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 
-from genept.schema.columns import Table
+from genept.schema.columns import Column, Table
 from genept.schema.tables.fields import (
     COLLECTION,
     DIAGNOSED,
@@ -19,6 +19,8 @@ from genept.schema.tables.fields import (
     REPRESENTATION,
     SHA256,
     SPLIT,
+    TEXTS,
+    UTC_TIME,
     VALUE_WITH_INTERVAL,
     count,
     flag,
@@ -154,6 +156,50 @@ MODEL_TABLES: tuple[Table, ...] = (
             text(
                 "champion_version",
                 "Version of the champion at that time; null if there was none.",
+                nullable=True,
+            ),
+        ),
+    ),
+)
+
+MODEL_WORKING: tuple[Table, ...] = (
+    _table(
+        name="shadow_diagnoses",
+        meaning="Predictions of challengers, recorded beside the champion's and not published.",
+        key=("model", "collection_id", "observation_id"),
+        partition=("model", "collection_id"),
+        minimum_rows=0,
+        columns=DIAGNOSED,
+    ),
+    Table(
+        name="run_metrics",
+        meaning="Time, bytes, tokens and memory of each step of each completed run.",
+        group="operations",
+        key=("run_id", "step"),
+        partition=("run_id",),
+        columns=(
+            text("run_id", "The orchestrator's id of the run."),
+            text("job", "Name of the job, such as nightly."),
+            text("night", "Date of the nightly run; null for other runs.", nullable=True),
+            text("outcome", "How the run ended.", allowed=("success", "failure")),
+            text("step", "Step of the run: an asset, a check, or several assets."),
+            Column("assets", TEXTS, "Assets that the step materialized."),
+            text("ended", "Final status of the step, as reported by the orchestrator."),
+            text("started_at", "Start time, UTC.", pattern=UTC_TIME, nullable=True),
+            number("seconds", "Duration of the step.", unit="s", minimum=0, nullable=True),
+            count("rows", "Number of rows of the tables that the step made.", nullable=True),
+            count(
+                "bytes", "Stored size of the tables that the step made.", unit="B", nullable=True
+            ),
+            count(
+                "tokens",
+                "Upper bound of the tokens of newly embedded texts: one for every three bytes.",
+                nullable=True,
+            ),
+            count(
+                "peak_memory",
+                "Peak memory of the process and its workers; null if not measured.",
+                unit="B",
                 nullable=True,
             ),
         ),
