@@ -16,8 +16,7 @@ from assets.results import (
 from assets.sources import source_key
 from genept.client import Platform
 from genept.storage import Part, StoredTable, code_version
-from genept.text.descriptions import describe_genes
-from genept.text.embedders.hosted import record_ledger
+from genept.text import describe_genes, record_ledger
 
 SPACES = dg.DynamicPartitionsDefinition(name="space")
 """One partition per space: a new recipe, embedder or registered table is a new one."""

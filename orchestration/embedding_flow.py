@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genept.common import console
-from genept.text.embedders import EmbedBatch, RefusedEmbeddingError, Runner
+from genept.text import EmbedBatch, RefusedEmbeddingError, Runner
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State

@@ -16,8 +16,7 @@ import dagster as dg
 import psutil
 from dagster import DagsterEventType
 
-from genept.text.descriptions import TokenCounter
-from genept.text.embedders import EmbedBatch, Runner
+from genept.text import EmbedBatch, Runner, TokenCounter
 
 EVERY = 0.1
 """Seconds between two samples: a peak that is shorter may be missed."""

@@ -16,7 +16,7 @@ from genept.datasources import label_files, labelled, paired
 from genept.datasources.download import AvailableFile
 from genept.nomenclature import Nomenclature
 from genept.storage import Lake, NewPart, Origin, Part
-from genept.text.descriptions import KnowledgeSources, PartName
+from genept.text import KnowledgeSources, PartName
 
 GO_TERMS: Final = "go-terms"
 PATHWAYS: Final = "reactome-pathways"
@@ -57,7 +57,7 @@ def build_labels(
             "genept.datasources.gene_labels",
             "genept.benchmarks.label_tables",
             "genept.nomenclature",
-            "genept.text.descriptions.knowledge",
+            "genept.text.knowledge",
         ),
         inputs={file.id: file.sha256 for file in files.values()} | terms | {"genes": genes.sha256},
     )

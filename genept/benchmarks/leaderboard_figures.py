@@ -32,7 +32,7 @@ from genept.benchmarks.task_scores import (
 )
 from genept.benchmarks.tasks import TASK as CELL_TYPES
 from genept.benchmarks.vector_costs import per_point
-from genept.text.descriptions import Recipe
+from genept.text import Recipe
 
 Read = Callable[[str], pl.DataFrame]
 """Rows of a published table; a frame without columns if the release has none."""

@@ -24,7 +24,7 @@ from genept.benchmarks.tasks import (
     WHOLE,
 )
 from genept.benchmarks.tasks import TASK as CELL_TYPES
-from genept.text.descriptions import Recipe
+from genept.text import Recipe
 
 OF_SCORE: Final = ("task", "dataset", "model", "split", "metric")
 """What scores have in common that may be compared."""

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from genept.storage import Lake, NewPart, Origin, Part
-from genept.text.embedders import LSA, MeteredEmbedder, Space, TextEmbedder
+from genept.text import LSA, MeteredEmbedder, Space, TextEmbedder
 
 TASK: Final = "embedding-cost"
 SPEED: Final = "embedding-speed"

@@ -26,8 +26,7 @@ from genept.common import Settings, StoreError, console, open_console, plain_tab
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.nomenclature import build_genes
 from genept.storage import Part
-from genept.text.descriptions import describe_genes, load_recipes
-from genept.text.embedders import Space
+from genept.text import Space, describe_genes, load_recipes
 
 app = typer.Typer(
     no_args_is_help=True, help="Benchmarks on genes: compare recipes and embedders with controls."

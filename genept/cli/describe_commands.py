@@ -14,7 +14,7 @@ from rich.text import Text
 
 from genept.common import Settings, SourceError, console, open_console, plain_table
 from genept.nomenclature import Nomenclature
-from genept.text.descriptions import (
+from genept.text import (
     Composed,
     Lengths,
     PartOfText,

@@ -8,8 +8,8 @@ import typer
 
 from genept.client import Platform, load_table
 from genept.common import Settings, StoreError
-from genept.text.embedders import EmbeddingError, VectorCache
-from genept.text.embedders import forecast as forecast_of
+from genept.text import EmbeddingError, VectorCache
+from genept.text import forecast as forecast_of
 
 app = typer.Typer(no_args_is_help=True, help="Hosted text embedders and their price.")
 

@@ -14,7 +14,7 @@ from genept.common import Settings, SourceError, StoreError, console, open_conso
 from genept.datasources.readers import VectorTable, limited_vectors, unit_vectors
 from genept.embeddings import REGISTERED, Joined, register_vectors, registered_vectors
 from genept.storage import VectorFile, open_store, sha256_of_file
-from genept.text.embedders import space_of
+from genept.text import space_of
 
 app = typer.Typer(
     no_args_is_help=True, help="Vectors of cells and samples from other models; ensembles."

@@ -15,7 +15,7 @@ from genept.common import Settings, SourceError, console, open_console
 from genept.datasources.readers import limited_vectors
 from genept.nomenclature import Nomenclature
 from genept.storage import VectorFile, open_store, sha256_of_file
-from genept.text.embedders import (
+from genept.text import (
     Mapped,
     map_vectors,
     register_space,

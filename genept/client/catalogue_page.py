@@ -20,7 +20,7 @@ from genept.benchmarks import annotated_cells, cells_in_words, report_figures, s
 from genept.client.snippets import Snippets
 from genept.common import NO_SCRIPTS, visible
 from genept.release import Manifest, ReleasedColumn, ReleasedFiles
-from genept.text.descriptions import load_recipes
+from genept.text import load_recipes
 
 HEADLINES: Final = {
     ("benchmark_results", "accuracy"): "Cell type: accuracy of the 10 nearest neighbours",

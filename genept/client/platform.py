@@ -24,18 +24,16 @@ from genept.embeddings import (
 from genept.models.diagnosis import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature import Nomenclature
 from genept.storage import Part, StoredTable
-from genept.text.descriptions import (
+from genept.text import (
     ESTIMATED,
+    MODEL_ID,
     WORDPIECE,
     WORDS,
-    KnowledgeSources,
-    Recipe,
-    load_recipes,
-)
-from genept.text.embedders import (
-    MODEL_ID,
     CostForecast,
+    HostedEmbedders,
+    KnowledgeSources,
     MiniLM,
+    Recipe,
     RegisteredSpace,
     Runner,
     Space,
@@ -46,11 +44,11 @@ from genept.text.embedders import (
     embed_genes,
     forecast,
     load_minilm,
+    load_recipes,
     plain_loop,
     registered_spaces,
     release_registered_space,
 )
-from genept.text.embedders.hosted import HostedEmbedders
 
 
 class Platform(Installation):

@@ -20,7 +20,7 @@ from genept.client.platform import Platform
 from genept.client.release_lookup import LATEST, Resolved, resolve
 from genept.client.vectors import OBSERVED, Matrix, Vectors, released_vectors
 from genept.common import StoreError
-from genept.text.embedders import LSA, MeteredEmbedder, Space, VectorCache, embed_through_cache
+from genept.text import LSA, MeteredEmbedder, Space, VectorCache, embed_through_cache
 
 Among = Literal["genes", "cells", "samples"]
 TABLE_OF: Final = {"cells": "cell_embeddings", "samples": "sample_embeddings"}

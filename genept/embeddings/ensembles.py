@@ -22,8 +22,7 @@ from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
 from genept.embeddings.registered_observation_vectors import RegisteredVectors, origin_part
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
-from genept.text.descriptions import declared_entries
-from genept.text.embedders import space_of
+from genept.text import declared_entries, space_of
 
 METHOD: Final = "ensemble"
 MEMBERS: Final = ("genept-w", "genept-s", "outside")

@@ -22,7 +22,7 @@ from genept.embeddings.expression import RowGroup
 from genept.embeddings.weighted_sum import BLAS, WeightedSum, normalised, popularity, row_sums
 from genept.schema import LINEAR, NEVER_NEGATIVE
 from genept.schema.tables import TABLES
-from genept.text.embedders import embedding_column
+from genept.text import embedding_column
 
 TARGET_SUM = 1e4
 

@@ -33,7 +33,7 @@ from genept.storage import (
     put_table,
     sha256_of,
 )
-from genept.text.embedders import embedding_column, space_of
+from genept.text import embedding_column, space_of
 
 REGISTERED: Final = "outside"
 CODE: Final = (

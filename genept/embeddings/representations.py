@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from genept.embeddings.expression import embedding_matrix, expression_matrix
 from genept.embeddings.pooling import METHOD
 from genept.storage import Lake, Part, sha256_of
-from genept.text.embedders import Space
+from genept.text import Space
 
 EXPRESSION = "expression"
 BOTH = "expression+embedding"

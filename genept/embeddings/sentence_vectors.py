@@ -18,7 +18,7 @@ from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
 from genept.embeddings.sentences import TOP, RankedNames, Sampling, SentenceError, Sentences
 from genept.embeddings.weighted_sum import kernel_name
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
-from genept.text.embedders import Runner, TextEmbedder, VectorCache, embed_through_cache, plain_loop
+from genept.text import Runner, TextEmbedder, VectorCache, embed_through_cache, plain_loop
 
 METHOD = "genept-s"
 RECIPE = "ranked-names"
@@ -31,7 +31,7 @@ CODE = (
     "genept.embeddings.weighted_sum_loops",
     "genept.embeddings.sentences",
     "genept.embeddings.sentence_vectors",
-    "genept.text.embedders.gene_vectors",
+    "genept.text.gene_vectors",
     "genept.schema.tables",
 )
 """Modules whose behaviour decides what is embedded; sums of weights are the kernel's."""

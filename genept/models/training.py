@@ -25,7 +25,7 @@ from genept.models.registry import ModelRegistry
 from genept.models.splits import Holdout, Rows, frozen_from_table
 from genept.models.stored_models import ModelFiles, TrainedModel, stored_types
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
-from genept.text.embedders import Space
+from genept.text import Space
 
 SEED: Final = 2023
 """Seed of folds, fits and resamples of every retraining."""

@@ -30,9 +30,9 @@ from prefect_server import prefect_server
 
 from genept.storage.embedded.store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore
-from genept.text.embedders.baselines import RandomVectors
-from genept.text.embedders.cache import VectorCache
-from genept.text.embedders.hosted.ledger import all_payments
+from genept.text.baselines import RandomVectors
+from genept.text.budget import all_payments
+from genept.text.vector_cache import VectorCache
 
 N_TEXTS, DIMENSIONS, KILLS = 20_000, 1536, 10
 DECLARED = {
@@ -156,7 +156,7 @@ def _minilm() -> None:
     """MiniLM beside onnxruntime's own session on the same token batches."""
     from genept.datasources.catalog.entries import load_catalogue
     from genept.datasources.download.archives import Archives
-    from genept.text.embedders.minilm import _batches, load_minilm
+    from genept.text.minilm import _batches, load_minilm
 
     state = TESTS.parent / ".genept" / "cache"
     archives = Archives(load_catalogue(), state / "archives")

@@ -9,9 +9,9 @@ from genept.benchmarks.metrics.resampling import paired_differences, resampled
 from genept.benchmarks.task_scores import ablations, leaks, recipe_steps
 from genept.benchmarks.tasks.base import GeneVectors
 from genept.benchmarks.tasks.gene_tasks import SHUFFLED, PropertyTask
-from genept.text.descriptions.limits import Mask
-from genept.text.descriptions.recipes import Recipe, load_recipes
-from genept.text.embedders.baselines import LSA
+from genept.text.baselines import LSA
+from genept.text.limits import Mask
+from genept.text.recipes import Recipe, load_recipes
 
 N = 160
 GENES = tuple(f"ENSG{one:011}" for one in range(N))

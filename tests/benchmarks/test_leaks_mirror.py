@@ -10,8 +10,8 @@ from genept.benchmarks.metrics.resampling import paired_differences, resampled
 from genept.benchmarks.task_scores import ablations, leaks
 from genept.benchmarks.tasks.base import GeneVectors
 from genept.benchmarks.tasks.task_registry import TASKS
-from genept.text.descriptions.recipes import Recipe, load_recipes
-from genept.text.embedders.baselines import LSA
+from genept.text.baselines import LSA
+from genept.text.recipes import Recipe, load_recipes
 
 MIRROR = Path(__file__).parents[3] / "shared" / "mirror"
 LABELS = MIRROR / "gene_properties" / "dosage_sensitive_tfs.csv"

@@ -10,8 +10,8 @@ from genept.benchmarks.vector_costs import per_point, space_costs
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin
-from genept.text.descriptions.recipes import load_recipes
-from genept.text.embedders.spaces import space_of
+from genept.text.embedders import space_of
+from genept.text.recipes import load_recipes
 
 SPACES = {"minilm-l6-v2/name-ncbi": 0.8, "minilm-l6-v2/name-ncbi-go": 0.9,
           "lsa-384/name-ncbi": 0.85, "random-384": 0.5}  # fmt: skip

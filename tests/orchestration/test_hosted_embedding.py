@@ -16,7 +16,7 @@ from installations import PROJECT
 from loopback_openai import LoopbackService, hashed, serving
 from prefect_server import prefect_server
 
-from genept.text.embedders.hosted.ledger import all_payments
+from genept.text.budget import all_payments
 
 PROGRAM = Path(__file__).parents[1] / "support" / "embedding_run.py"
 KEY = "sk-planted-marker-key"

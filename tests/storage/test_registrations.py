@@ -11,7 +11,7 @@ from genept.common.errors import StoreError
 from genept.embeddings.registered_observation_vectors import registered_vectors
 from genept.storage.object_store import ObjectStore
 from genept.storage.registrations import Registrations, VectorFile, get_table, put_table
-from genept.text.embedders.registered_gene_vectors import registered_spaces
+from genept.text.registered_gene_vectors import registered_spaces
 
 FILE = VectorFile(file="a.csv", file_sha256="0" * 64, citation="somebody")
 

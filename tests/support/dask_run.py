@@ -18,7 +18,7 @@ from genept.common.settings import Settings
 from genept.datasources.catalog.entries import Collection
 from genept.storage.lake import Lake
 from genept.storage.provenance import Part, StoredTable
-from genept.text.embedders.spaces import Space
+from genept.text.embedders import Space
 from orchestration.executors import executor_of, lanes_of
 from orchestration.io_manager import LakeIOManager
 

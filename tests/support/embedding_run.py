@@ -14,10 +14,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from genept.storage.object_store import ObjectStore
-from genept.text.embedders.cache import VectorCache
-from genept.text.embedders.gene_vectors import embed_through_cache
-from genept.text.embedders.hosted.declared import HostedModel
-from genept.text.embedders.hosted.openai import OpenAIEmbedder
+from genept.text.gene_vectors import embed_through_cache
+from genept.text.hosted_models import HostedModel
+from genept.text.openai import OpenAIEmbedder
+from genept.text.vector_cache import VectorCache
 from orchestration.embedding_flow import prefect_runner
 
 

@@ -7,7 +7,7 @@ from genept.benchmarks.tasks.input_tables import SpaceVectors
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin
-from genept.text.embedders.spaces import space_of
+from genept.text.embedders import space_of
 
 N = 120
 

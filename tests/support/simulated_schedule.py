@@ -43,7 +43,7 @@ from genept.storage.connect import open_store
 from genept.storage.embedded.store import EmbeddedStore
 from genept.storage.object_store import ObjectStore
 from genept.storage.requests import ObjectInfo
-from genept.text.descriptions.composition import text_sha256
+from genept.text.composition import text_sha256
 from orchestration.instance import LAUNCHED_BY, close_killed_runs
 
 FAULTS = (

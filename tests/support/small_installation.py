@@ -32,8 +32,8 @@ from genept.nomenclature.starter import SOURCES
 from genept.release.publish import Releases
 from genept.storage.object_store import ObjectStore
 from genept.storage.provenance import Part, StoredTable
-from genept.text.descriptions.recipes import Recipe, load_recipes
-from genept.text.embedders.spaces import Space
+from genept.text.embedders import Space
+from genept.text.recipes import Recipe, load_recipes
 from orchestration.definitions import build_defs
 from orchestration.run_metrics import METER
 

@@ -14,8 +14,8 @@ from reference_bert import sentence_vector
 from safetensors.numpy import load
 from tokenizers import Tokenizer
 
-from genept.text.embedders.embedder import validate_vectors
-from genept.text.embedders.minilm import TOKENIZER_MEMBER, WEIGHTS_MEMBER, MiniLM, load_minilm
+from genept.text.embedders import validate_vectors
+from genept.text.minilm import TOKENIZER_MEMBER, WEIGHTS_MEMBER, MiniLM, load_minilm
 
 pytestmark = pytest.mark.index
 

@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import ThreadpoolController
 
-from genept.text.embedders import RandomVectors, shuffled
+from genept.text import RandomVectors, shuffled
 
 Matrix = NDArray[np.float32]
 Scores = NDArray[np.float64]

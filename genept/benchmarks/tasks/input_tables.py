@@ -13,7 +13,7 @@ import polars as pl
 from genept.benchmarks.tasks.base import GeneVectors, Labels, Task, constant, random_vectors
 from genept.embeddings import concatenated, embedding_matrix
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
-from genept.text.embedders import Space, space_of
+from genept.text import Space, space_of
 
 SHARE_COVERED: Final = 0.8
 """A space that has vectors for fewer of a task's genes is left out: all are scored on the same."""
@@ -193,7 +193,7 @@ def companions(spaces: Iterable[Space]) -> list[Space]:
 
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
-_CODE: Final = ("genept.benchmarks.tasks.input_tables", "genept.text.embedders.baselines")
+_CODE: Final = ("genept.benchmarks.tasks.input_tables", "genept.text.baselines")
 
 
 def predict(

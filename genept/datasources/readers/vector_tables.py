@@ -1,7 +1,7 @@
 """Tables of gene vectors as people have them: parquet, npz, csv or tsv; never a pickle.
 
 A table is names and one vector each. What the names mean, and which vectors may stand as a
-space, is the business of `genept.text.embedders.registered_gene_vectors`.
+space, is the business of `genept.text.registered_gene_vectors`.
 """
 
 from __future__ import annotations

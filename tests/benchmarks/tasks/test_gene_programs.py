@@ -123,7 +123,7 @@ def planted_space(lake):
 
     from genept.schema.tables import TABLES
     from genept.storage.provenance import NewPart, Origin
-    from genept.text.embedders.spaces import space_of
+    from genept.text.embedders import space_of
 
     def made(tells=(), shift=0):
         unit = MATRIX / np.linalg.norm(MATRIX, axis=1, keepdims=True)

@@ -1,0 +1,244 @@
+"""Gene embeddings: one part of table `gene_embeddings` per space.
+
+Missing vectors are embedded batch by batch; each batch is stored before the next is started.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from genept.common import console, progress_bar
+from genept.schema.tables import TABLES
+from genept.storage import Lake, NewPart, Origin, Part
+from genept.text.answers import packed_jobs
+from genept.text.baselines import LSA, RandomVectors, shuffled
+from genept.text.budget import Budget
+from genept.text.embedders import (
+    EmbeddingError,
+    Space,
+    TextEmbedder,
+    embedding_column,
+)
+from genept.text.hosted_models import MeteredEmbedder, SpendingLimit
+from genept.text.vector_cache import VectorCache
+
+BATCH = 1024
+"""Texts a batch of a local model: seconds of work."""
+
+
+EmbedBatch = Callable[[Sequence[str]], None]
+
+Runner = Callable[[Sequence[Sequence[str]], EmbedBatch, int, threading.Event], None]
+"""Has every batch embedded by the function it is given, so many at once at the most.
+
+Raises if one cannot be; a `RefusedEmbeddingError` is not worth trying again. When it is
+interrupted, it sets the event before it waits for its threads: they then wait for no batch of a
+service.
+"""
+
+
+def plain_loop(
+    batches: Sequence[Sequence[str]],
+    embed_batch: EmbedBatch,
+    _at_once: int,
+    _interrupted: threading.Event,
+) -> None:
+    """Embed one batch after the other, in this thread: the simplest `Runner`.
+
+    Parameters
+    ----------
+    batches
+        Texts by batch.
+    embed_batch
+        Embeds and stores a batch.
+    """
+    for batch in batches:
+        embed_batch(batch)
+
+
+def embed_through_cache(
+    embedder: TextEmbedder,
+    cache: VectorCache,
+    texts: Sequence[str],
+    runner: Runner = plain_loop,
+    spending_limit: SpendingLimit | None = None,
+) -> npt.NDArray[np.float32]:
+    """Return vectors of texts; only texts without a cached vector are embedded.
+
+    Parameters
+    ----------
+    embedder
+        The embedder.
+    cache
+        Its cache.
+    texts
+        Texts; may repeat.
+    runner
+        Runs the batches.
+    spending_limit
+        What a metered embedder may cost; None: no limit.
+
+    Returns
+    -------
+    ndarray of float32
+        Texts × dimensions, in order, scaled to unit length.
+
+    Raises
+    ------
+    EmbeddingError
+        A text could not be embedded; what was embedded is kept.
+    """
+    missing = sorted(cache.missing(texts), key=len)  # alike lengths pad little
+    if missing:
+        with progress_bar(f"embedding: {embedder.id}", len(missing)) as advance:
+            if isinstance(embedder, MeteredEmbedder):
+                _pay_for(
+                    embedder, cache, missing, runner, spending_limit or SpendingLimit(), advance
+                )
+            else:
+                _embed_here(embedder, cache, missing, runner, advance)
+        cache.compact()
+    vectors = cache.vectors(texts)
+    if not embedder.unit_norm:
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+def _embed_here(
+    embedder: TextEmbedder,
+    cache: VectorCache,
+    missing: Sequence[str],
+    runner: Runner,
+    advance: Callable[[float], None],
+) -> None:
+    def embed_batch(batch: Sequence[str]) -> None:
+        todo = cache.missing(batch)  # a batch that is tried again may be done already
+        if todo:
+            cache.add(todo, embedder.embed(todo))
+        advance(len(batch))
+
+    batches = [missing[at : at + BATCH] for at in range(0, len(missing), BATCH)]
+    runner(batches, embed_batch, 1, threading.Event())
+
+
+def _pay_for(
+    embedder: MeteredEmbedder,
+    cache: VectorCache,
+    missing: Sequence[str],
+    runner: Runner,
+    spending_limit: SpendingLimit,
+    advance: Callable[[float], None],
+) -> None:
+    requests = embedder.pack(missing)
+    if spending_limit.batch_api:
+        requests = packed_jobs([text for request in requests for text in request])
+    interrupted = threading.Event()
+    run_id = f"run-{secrets.token_hex(8)}"
+    with Budget(embedder, cache, spending_limit, run_id, interrupted, console.print) as budget:
+
+        def embed_batch(batch: Sequence[str]) -> None:
+            budget.pay(batch)
+            advance(len(batch))
+
+        runner(requests, embed_batch, embedder.at_once, interrupted)
+
+
+def embed_genes(
+    lake: Lake,
+    space: Space,
+    descriptions: Part,
+    open_embedder: Callable[[], TextEmbedder],
+    *,
+    product: str,
+    runner: Runner = plain_loop,
+    spending_limit: SpendingLimit | None = None,
+) -> Part:
+    """Build the gene vectors of one space, unless the lake holds them already.
+
+    Parameters
+    ----------
+    lake
+        Where the table is stored.
+    space
+        The space.
+    descriptions
+        The recipe's part of table `gene_descriptions`.
+    open_embedder
+        Opens the pretrained or hosted text model; called only if the space needs one and is new.
+    product
+        Key prefix of the installation.
+    runner
+        Runs the batches.
+    spending_limit
+        What a hosted model may cost; None: no limit.
+
+    Returns
+    -------
+    Part
+        Of table `gene_embeddings`.
+
+    Raises
+    ------
+    EmbeddingError
+        The model is not that of the space, or a text could not be embedded.
+    """
+    origin = Origin(
+        code=("genept.text", "genept.schema.tables"),
+        inputs={"gene_descriptions": descriptions.sha256},
+        settings={"space": space.id},
+        libraries=("numpy", "onnxruntime", "scikit-learn", "tokenizers"),
+    )
+
+    def vectors_of(rows: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.float32]]:
+        """The genes that the space can place, and a vector for each."""
+        texts = rows["text"].to_list()
+        if space.is_random:
+            return rows, RandomVectors(space.size).embed(rows["ensembl_gene_id"].to_list())
+        if space.is_lsa:
+            lsa = LSA.fit(texts, space.size)
+            rows = rows.filter(pl.Series(lsa.covers(texts)))
+            return rows, lsa.embed(rows["text"].to_list())
+        embedder = open_embedder()
+        if embedder.id != space.embedder:
+            raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
+        cache = VectorCache(lake.store, product, embedder)
+        return rows, embed_through_cache(embedder, cache, texts, runner, spending_limit)
+
+    def compute() -> list[NewPart]:
+        rows = lake.read(descriptions)
+        if space.variant == "shuffled":
+            given = shuffled(rows["ensembl_gene_id"].to_list())
+            rows = rows.with_columns(rows.select("text", "text_sha256")[given.tolist()])
+        rows, vectors = vectors_of(rows)
+        ids, symbols, texts = (
+            rows[name].to_arrow() for name in ("ensembl_gene_id", "symbol", "text_sha256")
+        )
+        return [gene_embedding_rows(space, ids, symbols, embedding_column(vectors), texts)]
+
+    (part,) = lake.build(f"gene_embeddings/{space.id}", origin, compute)
+    return part
+
+
+def gene_embedding_rows(
+    space: Space,
+    ids: pa.Array | pa.ChunkedArray,
+    symbols: pa.Array | pa.ChunkedArray,
+    vectors: pa.Array | pa.ChunkedArray,
+    texts: pa.Array | pa.ChunkedArray,
+) -> NewPart:
+    """A space's part of table `gene_embeddings`; `texts` are SHA-256, null where there is none."""
+    dimensions = vectors.type.list_size
+    schema = TABLES["gene_embeddings"].schema(dimensions)
+    columns = [pa.repeat(space.id, len(ids)), ids, symbols, vectors, texts]
+    rows = pa.table(
+        [column.cast(type_) for column, type_ in zip(columns, schema.types, strict=True)],
+        names=schema.names,
+    )
+    return NewPart("gene_embeddings", rows, (space.id,), dimensions)

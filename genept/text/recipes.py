@@ -1,0 +1,269 @@
+"""Recipes: declarations of how a gene's description is composed from parts.
+
+Also how a user's own file of declarations is read. What the parts are made of is
+`genept.text.knowledge`; budgets and masks are in `genept.text.limits`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Literal, Self, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from genept.common import SourceError, problems_of
+from genept.text.limits import WORDPIECE, Mask
+
+T = TypeVar("T")
+
+PartName = Literal[
+    "symbol", "name", "biotype", "summary", "function", "location", "disease",
+    "go", "pathways", "interactions", "phenotypes",
+]  # fmt: skip
+
+PARTS: Final[tuple[PartName, ...]] = get_args(PartName)
+
+PROSE: Final = frozenset({"summary", "function", "location", "disease"})
+"""Parts whose items are sentences; those of the others are names."""
+
+
+Aspect = Literal["process", "function", "component"]
+
+
+class PartUse(BaseModel):
+    """One part in one recipe: how much of it is used, and how it is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    part: PartName
+    otherwise: PartName | None = None
+    max_items: int | None = Field(None, ge=1)
+    lead: str = ""
+    separator: str | None = None
+    aspects: tuple[Aspect, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_is_enough(cls, data: Any) -> Any:
+        return {"part": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _filters_suit_the_part(self) -> Self:
+        if self.part != "go" and (self.aspects or self.evidence):
+            raise ValueError(f"part {self.part!r} has no aspects and no evidence; only go has")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Name of the part in this recipe, such as ``go:process``."""
+        return ":".join(filter(None, [self.part, "+".join(self.aspects)]))
+
+    @property
+    def between(self) -> str:
+        """What stands between two items."""
+        if self.separator is not None:
+            return self.separator
+        return " " if self.part in PROSE else "; "
+
+
+class Recipe(BaseModel):
+    """How one kind of description is composed; the fields are explained in `recipes.toml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*(~\d+[a-z0-9-]*)?$")
+    parts: tuple[PartUse, ...] = Field(min_length=1)
+    requires: tuple[PartName, ...] = Field(min_length=1)
+    needs_source: tuple[PartName, ...] = ()
+    biotypes: tuple[str, ...] = Field(min_length=1)
+    max_tokens: int = Field(ge=4)
+    budgets: dict[str, int] = {}
+    counted_in: str = WORDPIECE
+    gives_way: tuple[str, ...] = ()
+    masks: tuple[Mask, ...] = ()
+
+    @model_validator(mode="after")
+    def _parts_are_sound(self) -> Self:
+        labels = [use.label for use in self.parts]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"recipe {self.id!r} names a part twice: {labels}")
+        named = {*self.requires, *self.needs_source}
+        if unused := sorted(named - {use.part for use in self.parts}):
+            raise ValueError(f"recipe {self.id!r} requires {unused}, which its parts leave out")
+        if unknown := sorted(set(self.gives_way) - set(labels)):
+            raise ValueError(f"recipe {self.id!r}: {unknown} cannot give way; it has {labels}")
+        if any(budget < 4 for budget in self.budgets.values()):
+            raise ValueError(f"recipe {self.id!r}: a budget is at least 4 tokens: {self.budgets}")
+        return self
+
+    @property
+    def part_names(self) -> tuple[PartName, ...]:
+        """Every part that is used, fall-backs included."""
+        uses = [(use.part, use.otherwise) for use in self.parts]
+        return tuple(dict.fromkeys(name for pair in uses for name in pair if name))
+
+    @property
+    def keep_order(self) -> list[int]:
+        """Positions of the parts, starting with the part that gives way last."""
+        labels = [use.label for use in self.parts]
+        givers = [labels.index(label) for label in reversed(self.gives_way)]
+        return [position for position in range(len(labels)) if position not in givers] + givers
+
+    def for_embedder(self, embedder: str, counted_in: str = WORDPIECE) -> Recipe:
+        """Return the recipe at the token budget of an embedder, in the embedder's own tokens.
+
+        An embedder without a budget of its own reads the same text as all others, whose budget is
+        in WordPiece; with one, it reads a text of its own, such as ``full~8000-cl100k-base``.
+
+        Parameters
+        ----------
+        embedder
+            Id of the embedder.
+        counted_in
+            Unit of its tokens: see `genept.text.limits.counting`.
+
+        Returns
+        -------
+        Recipe
+            This recipe, or one with another id and budget.
+        """
+        budget = self.budgets.get(embedder)
+        if budget is None or (budget, counted_in) == (self.max_tokens, self.counted_in):
+            return self
+        unit = "" if counted_in == WORDPIECE else f"-{counted_in.replace('_', '-')}"
+        return self.model_copy(
+            update={
+                "id": f"{self.id}~{budget}{unit}", "max_tokens": budget, "counted_in": counted_in
+            }
+        )  # fmt: skip
+
+
+@cache
+def load_recipes(further: Path | None = None) -> dict[str, Recipe]:
+    """Load all recipes.
+
+    Parameters
+    ----------
+    further
+        A file of the user's own recipes; None: only those of the platform.
+
+    Returns
+    -------
+    dict of str to Recipe
+        By id.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read, an entry is invalid, or it redefines a recipe of the platform.
+    """
+    shipped = files("genept.text").joinpath("recipes.toml").read_text(encoding="utf-8")
+    entries = tomllib.loads(shipped)
+    own = {} if further is None else read_own_declarations(further)
+    for kind in ("recipes", "masks"):
+        if taken := sorted(set(entries[kind]) & set(own.get(kind, {}))):
+            raise SourceError(
+                f"{further}: {kind} {taken} are shipped already; texts under a known name must not "
+                "change: choose another"
+            )
+        entries[kind] |= own.get(kind, {})
+    masks: dict[str, Mask] = {}
+    recipes: dict[str, Recipe] = {}
+    where = ""
+    try:
+        for name, entry in entries["masks"].items():
+            where = f"[masks.{name}]"
+            masks[name] = Mask(**{"id": name, **entry})
+        for name, entry in entries["recipes"].items():
+            where = f"[recipes.{name}]"
+            fields = _inherited(name, entry, entries["recipes"])
+            if unknown := [mask for mask in fields.get("masks", ()) if mask not in masks]:
+                raise ValueError(f"unknown masks {unknown}; known are {sorted(masks)}")
+            fields["masks"] = tuple(masks[mask] for mask in fields.get("masks", ()))
+            recipes[name] = Recipe(**{"id": name, **fields})
+    except (ValueError, TypeError) as error:
+        reason = problems_of(error) if isinstance(error, ValidationError) else error
+        raise SourceError(f"{further or 'recipes.toml'} {where}: {reason}") from error
+    return recipes
+
+
+def _inherited(name: str, entry: Mapping[str, Any], all_: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with what it takes over from the recipe that it is `like`."""
+    fields = dict(entry)
+    base = fields.pop("like", None)
+    if base is None:
+        return fields
+    if base not in all_ or "like" in all_[base]:
+        raise ValueError(
+            f"recipe {name!r} is like {base!r}, which is not a recipe, or is itself like another"
+        )
+    return dict(all_[base]) | fields
+
+
+def read_own_declarations(path: Path) -> dict[str, Any]:
+    """Read a user's own file of recipes, masks, spaces and ensembles.
+
+    Raises
+    ------
+    SourceError
+        It cannot be read, or has other entries.
+    """
+    try:
+        declared = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SourceError(f"the recipes file {path} cannot be read: {error}") from error
+    known = ("recipes", "masks", "spaces", "ensembles")
+    if unknown := sorted(set(declared) - set(known)):
+        raise SourceError(f"{path}: {unknown} is none of {', '.join(known)}")
+    return declared
+
+
+def declared_entries(
+    package: str, kind: str, further: Path | None, declared: Callable[..., T]
+) -> list[T]:
+    """Read the entries of one kind, the platform's and then the user's own.
+
+    Parameters
+    ----------
+    package
+        Package that ships them, as `kind` with the suffix ``.toml``.
+    kind
+        Name of the entries, such as ``spaces``.
+    further
+        A file of the user's own declarations; None: only those of the platform.
+    declared
+        Makes an object of the fields of an entry.
+
+    Returns
+    -------
+    list
+        What `declared` returned, in the order of declaration.
+
+    Raises
+    ------
+    SourceError
+        An entry is invalid, or its id is declared twice.
+    """
+    entries = tomllib.loads(files(package).joinpath(f"{kind}.toml").read_text("utf-8"))[kind]
+    if further is not None:
+        entries = [*entries, *read_own_declarations(further).get(kind, [])]
+    known = inspect.signature(declared).parameters
+    results: dict[str, T] = {}
+    for entry in entries:
+        try:
+            if unknown := sorted(set(entry) - set(known)):
+                raise ValueError(f"unknown keys {unknown}")
+            result = declared(**entry)
+            if entry["id"] in results:
+                raise ValueError("it is declared twice")
+        except (ValueError, TypeError) as error:
+            where = f"{further or f'{kind}.toml'}: [[{kind}]]"
+            raise SourceError(f"{where} {entry}: {error}") from error
+        results[entry["id"]] = result
+    return list(results.values())

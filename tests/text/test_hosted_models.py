@@ -1,0 +1,124 @@
+"""Declared hosted embedders, how their tokens are counted, and how texts become requests."""
+
+import hashlib
+import sys
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+
+from genept.client.platform import Platform
+from genept.common.settings import Settings
+from genept.text import limits
+from genept.text.answers import packed_requests
+from genept.text.embedders import RefusedEmbeddingError, TextEmbedder, space_of
+from genept.text.hosted_models import HostedModel, load_embedders
+from genept.text.limits import TokenCounter
+
+MODEL = HostedModel(
+    id="m", model="m", dimensions=4, max_tokens=10, request_tokens=30, request_texts=4,
+    dollars_per_million_tokens=1,
+)  # fmt: skip
+
+
+def test_the_shipped_embedders_have_their_published_prices_and_sizes():
+    shipped = load_embedders()
+    assert {one.id: one.dollars_per_million_tokens for one in shipped.values()} == {
+        "text-embedding-3-small": 0.02,
+        "text-embedding-3-large": 0.13,
+        "text-embedding-3-large-1024": 0.13,
+        "text-embedding-ada-002": 0.10,
+    }
+    for one in shipped.values():
+        assert (one.max_tokens, one.request_tokens, one.request_texts) == (8192, 300_000, 2048)
+        assert one.batch_price == 0.5
+    assert "text-embedding-ada-002-v2" in shipped["text-embedding-ada-002"].answers_as
+
+
+def test_a_file_of_ones_own_adds_embedders_and_replaces_none(tmp_path):
+    own = tmp_path / "own.toml"
+    entry = 'model = "nomic"\ndimensions = 768\nmax_tokens = 2048\ndollars_per_million_tokens = 0\n'
+    own.write_text(f'[embedders.local]\nbase_url = "http://127.0.0.1:9/v1"\n{entry}')
+    assert set(load_embedders(own)) == {*load_embedders(), "local"}
+    for id_, text, complaint in [
+        ("again", f"[embedders.text-embedding-3-small]\n{entry}", "choose another id"),
+        ("typo", f"[embedders.x]\nmodle = 1\n{entry}", "modle"),
+        ("broken", "[embedders", "cannot be used"),
+        ("other", "[things.x]\n", r"\[embedders.ID\]"),
+    ]:
+        (tmp_path / id_).write_text(text)
+        with pytest.raises(RefusedEmbeddingError, match=complaint):
+            load_embedders(tmp_path / id_)
+    with pytest.raises(RefusedEmbeddingError, match="nowhere.toml"):
+        load_embedders(tmp_path / "nowhere.toml")
+
+
+def test_a_text_must_fit_a_request():
+    with pytest.raises(ValidationError, match="lower `max_tokens`"):
+        HostedModel(**MODEL.model_dump() | {"request_tokens": 9})
+
+
+def test_a_hosted_space_needs_a_key_and_says_so(tmp_path):
+    name = "text-embedding-3-small/name"
+    without = Platform(Settings(state_dir=tmp_path, spaces=(name,)))
+    with pytest.raises(ValueError, match="not available: .* set GENEPT_OPENAI_API_KEY"):
+        _ = without.spaces
+    settings = Settings(state_dir=tmp_path, spaces=(name,), openai_api_key=SecretStr("sk-marker"))
+    platform = Platform(settings)
+    assert [space.id for space in platform.spaces] == [name]
+    embedder: TextEmbedder = platform.embedder_of(space_of("text-embedding-3-small/name"))
+    assert (embedder.id, embedder.dimensions) == ("text-embedding-3-small", 1536)
+    assert "sk-marker" not in repr(settings) + repr(platform.hosted) + repr(embedder)
+    unasked = Platform(Settings(state_dir=tmp_path, openai_api_key=SecretStr("sk-marker")))
+    assert not any(space.embedder.startswith("text-") for space in unasked.spaces)
+
+
+def test_without_a_vocabulary_tokens_are_estimated_and_no_network_is_asked(monkeypatch, tmp_path):
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "tiktoken", None)  # importing it would raise
+    counter = TokenCounter("cl100k_base")
+    assert not counter.is_exact
+    assert counter.basis.startswith("estimate: one token for every 3 bytes")
+    assert counter.count(["", "a", "abc", "abcd", "β" * 3]) == [0, 1, 1, 2, 2]
+
+
+def test_with_its_vocabulary_on_disk_tiktoken_counts(monkeypatch, tmp_path):
+    vocabulary = b"the vocabulary"
+    name = limits.VOCABULARIES["cl100k_base"][0]
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setitem(
+        limits.VOCABULARIES, "cl100k_base", (name, hashlib.sha256(vocabulary).hexdigest())
+    )
+    encoding = types.SimpleNamespace(encode_ordinary_batch=lambda texts: [t.split() for t in texts])
+    fake = types.SimpleNamespace(get_encoding=lambda _: encoding)
+    monkeypatch.setitem(sys.modules, "tiktoken", fake)
+    (tmp_path / name).write_bytes(b"damaged: tiktoken would fetch it again")
+    assert not TokenCounter("cl100k_base").is_exact
+    (tmp_path / name).write_bytes(vocabulary)
+    counter = TokenCounter("cl100k_base")
+    assert counter.basis == "tiktoken cl100k_base"
+    assert counter.count(["one two three"]) == [3]
+    assert not TokenCounter("another").is_exact
+    assert not TokenCounter(None).is_exact
+
+
+@given(st.lists(st.tuples(st.text("ab", min_size=1, max_size=5), st.integers(1, 14)), max_size=40))
+def test_requests_hold_every_text_once_and_keep_all_limits(pairs):
+    texts = [f"{number}{text}" for number, (text, _) in enumerate(pairs)]
+    counts = {text: n for text, (_, n) in zip(texts, pairs, strict=True)}
+    requests = packed_requests(texts, list(counts.values()), MODEL, is_exact=False)
+    assert sorted(text for request in requests for text in request) == sorted(texts)
+    for request in requests:
+        n_tokens = sum(counts[text] for text in request)
+        assert len(request) <= 4
+        assert n_tokens <= 30
+        assert len(request) == 1 or max(counts[text] for text in request) <= 10
+
+
+def test_what_cannot_be_sent_is_refused_by_name():
+    with pytest.raises(RefusedEmbeddingError, match=r"text [0-9a-f]{16}… \('long'\) has 11 tokens"):
+        packed_requests(["ok", "long"], [1, 11], MODEL, is_exact=True)
+    with pytest.raises(RefusedEmbeddingError, match=r"\(' '\) is empty: leave it out"):
+        packed_requests(["ok", " "], [1, 1], MODEL, is_exact=False)
