@@ -12,20 +12,20 @@ from assets.results import declared, described, table_result
 from assets.sources import source_key
 from genept.client import Platform
 from genept.datasources import PUBLISHER_FILES, PublisherFile, find_releases
-from genept.nomenclature import SOURCES, build_genes, build_names, build_snapshot
+from genept.nomenclature import SOURCES, build_reference_table, build_snapshot
 from genept.storage import StoredTable, sha256_of
 
 
 @dg.asset(**declared("genes"), deps=[NEWS, *(source_key(source) for source in SOURCES)])
 def genes(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
     """Every gene of GENCODE, and every other HGNC gene that has an Ensembl id."""
-    return table_result(build_genes(platform.lake, platform.archives))
+    return table_result(build_reference_table(platform.lake, platform.archives, "genes"))
 
 
 @dg.asset(**declared("gene_names"), deps=[NEWS, *(source_key(source) for source in SOURCES)])
 def gene_names(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
     """Every name in the reference, and what it means."""
-    return table_result(build_names(platform.lake, platform.archives))
+    return table_result(build_reference_table(platform.lake, platform.archives, "gene_names"))
 
 
 def mirror_folders(platform: Platform) -> list[Path]:

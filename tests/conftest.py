@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
-from genept.nomenclature.starter import starter_reference
+from genept.nomenclature.reference import starter_reference
 from genept.storage.embedded import server
 from genept.storage.embedded.store import REGION, EmbeddedStore
 from genept.storage.lake import Lake

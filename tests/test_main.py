@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from genept.datasources.download.archives import Archives
-from genept.nomenclature.starter import SOURCES
+from genept.nomenclature.reference import SOURCES
 
 PROGRAM = """
 import sys

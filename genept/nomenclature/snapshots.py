@@ -30,11 +30,12 @@ from genept.nomenclature.publishers import (
     doubled_symbols,
     gencode_claims,
     names_in_older_table,
+    older_claims,
     synonyms,
     with_missing_ids,
     withdrawn,
 )
-from genept.nomenclature.reference import Reference, older_claims
+from genept.nomenclature.reference import Reference
 from genept.schema.tables import GENE_SNAPSHOTS
 from genept.storage import Lake, NewPart, Origin, StoredTable, sha256_of_file
 
@@ -73,17 +74,7 @@ _LAYOUTS: Final[dict[Format, _Layout]] = {
 
 @dataclass(frozen=True)
 class GeneFile:
-    """One publisher's file, parsed.
-
-    Parameters
-    ----------
-    format
-        Which file it is.
-    name
-        Its name in evidence.
-    rows
-        As the reader of its format in `genept.datasources.gene_files` returns them.
-    """
+    """One publisher's file, as the reader of its format returns it; `name` is that in evidence."""
 
     format: Format
     name: str
@@ -91,23 +82,7 @@ class GeneFile:
 
 
 def read_gene_file(path: Path) -> GeneFile:
-    """Parse a file; its columns tell the format.
-
-    Parameters
-    ----------
-    path
-        The file, packed or not.
-
-    Returns
-    -------
-    GeneFile
-        Format, name and rows.
-
-    Raises
-    ------
-    SourceError
-        It has none of the known formats.
-    """
+    """Parse a file, packed or not; its columns tell the format, or `SourceError` is raised."""
     format_ = _format(path)
     return GeneFile(format_, path.name, _LAYOUTS[format_].reader(path))
 
@@ -134,28 +109,14 @@ def read_snapshot(paths: Sequence[Path]) -> Reference:
 
 
 def reference_from(files: Sequence[GeneFile]) -> Reference:
-    """Build a reference from parsed files.
+    """Build a reference, named after the files, from parsed files in order of precedence.
 
     The first HGNC complete set is the reference; without one, NCBI's `gene_info` is. Further ones
     are older snapshots, from which retired Ensembl ids are derived. The first GENCODE table adds
     genes that HGNC does not have; further ones, and tables without versions, are older tables that
     give the names of retired ids. `gene_info` adds synonyms; `gene_history` and HGNC's withdrawn
-    entries add retired ids and symbols with their successors.
-
-    Parameters
-    ----------
-    files
-        Parsed files, in order of precedence.
-
-    Returns
-    -------
-    Reference
-        Named after the files.
-
-    Raises
-    ------
-    SourceError
-        None of the files lists approved genes.
+    entries add retired ids and symbols with their successors. Raises `SourceError` if none of the
+    files lists approved genes.
     """
     snapshots = [*_of(files, "hgnc"), *_of(files, "gene_info")]
     if not snapshots:
@@ -210,14 +171,7 @@ _OWN_NAMES: Final = {
 }
 """Columns of `gene_history`, and what they are called in the table."""
 
-_SCHEMA: Final = {
-    column.name: pl.List(pl.String)
-    if column.is_list
-    else pl.Boolean()
-    if column.name == "is_par_y"
-    else pl.String()
-    for column in GENE_SNAPSHOTS.columns
-}
+_NO_ROWS: Final = pl.DataFrame(GENE_SNAPSHOTS.schema().empty_table())
 
 
 def build_snapshot(
@@ -279,5 +233,5 @@ def _rows(path: Path, name: str, release: str, released: date | None) -> pl.Data
         release=pl.lit(release),
         released=pl.lit(str(released) if released else None, pl.String),
     )
-    every_column = pl.concat([pl.DataFrame(schema=_SCHEMA), rows], how="diagonal")
-    return every_column.select(*_SCHEMA).with_columns(pl.col(pl.List(pl.String)).fill_null([]))
+    every_column = pl.concat([_NO_ROWS, rows], how="diagonal").select(_NO_ROWS.columns)
+    return every_column.with_columns(pl.col(pl.List(pl.String)).fill_null([]))

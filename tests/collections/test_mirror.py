@@ -12,8 +12,7 @@ from genept.collections.ingestion import ingest
 from genept.datasources.catalog.entries import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
-from genept.nomenclature.reference import Reference
-from genept.nomenclature.starter import starter_reference
+from genept.nomenclature.reference import Reference, starter_reference
 from genept.storage.lake import Lake
 from genept.storage.provenance import Part
 

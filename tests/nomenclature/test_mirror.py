@@ -19,10 +19,10 @@ from genept.datasources.gene_files import (
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.gene_lists import gene_name_batches
 from genept.nomenclature.mapping import MappingResult, Nomenclature
-from genept.nomenclature.reference import Reference, older_claims, reference_differences
+from genept.nomenclature.publishers import older_claims, reference_differences
+from genept.nomenclature.reference import Reference, starter_reference
 from genept.nomenclature.report import mixed_releases
 from genept.nomenclature.snapshots import read_snapshot
-from genept.nomenclature.starter import starter_reference
 
 MIRROR = Path(__file__).parents[3] / "shared" / "mirror"
 HGNC = MIRROR / "hgnc" / "hgnc_complete_set_2024-10-18.txt.gz"

@@ -11,8 +11,11 @@ from genept.common.errors import SourceError
 from genept.datasources.download.archives import Archives
 from genept.datasources.reference_archives import read_gencode_genes
 from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import published_genes
-from genept.nomenclature.starter import build_genes, build_names, starter_reference
+from genept.nomenclature.reference import (
+    build_reference_table,
+    published_genes,
+    starter_reference,
+)
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 
@@ -220,12 +223,12 @@ def test_of_genes_with_one_ensembl_id_the_oldest_accession_keeps_the_row():
 
 def test_the_table_is_built_once_and_without_opening_an_archive_again(archives_of, lake: Lake):
     archives = archives_of()
-    stored = build_genes(lake, archives)
+    stored = build_reference_table(lake, archives, "genes")
     assert lake.read(stored)["symbol"].to_list()[:2] == ["UNNAMED", ensembl(20)]
-    assert lake.read(build_names(lake, archives)).height > stored.rows
+    assert lake.read(build_reference_table(lake, archives, "gene_names")).height > stored.rows
     for archive in archives.folder.iterdir():
         archive.unlink()
-    assert build_genes(lake, archives) == stored
+    assert build_reference_table(lake, archives, "genes") == stored
 
 
 @pytest.mark.index

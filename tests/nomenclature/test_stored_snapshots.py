@@ -18,7 +18,8 @@ from gene_layouts import (
 )
 
 from genept.common.errors import SourceError
-from genept.nomenclature.reference import reference_differences, touched_collections
+from genept.nomenclature.publishers import reference_differences
+from genept.nomenclature.report import touched_collections
 from genept.nomenclature.snapshots import (
     GeneFile,
     build_snapshot,

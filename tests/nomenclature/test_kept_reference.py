@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from planted import numbered_reference
 
-from genept.nomenclature import starter
+from genept.nomenclature import reference
 from genept.nomenclature.mapping import Nomenclature
-from genept.nomenclature.reference import Reference
-from genept.nomenclature.starter import kept_reference
+from genept.nomenclature.reference import Reference, kept_reference
 
 
 class Maker:
@@ -45,15 +44,15 @@ def test_other_archives_or_other_code_are_another_reference(
     kept_reference(tmp_path, "1", Maker())
     assert kept_reference(tmp_path, "2", Maker(6)).genes.height == 6
     assert len(list(tmp_path.iterdir())) == 1, "only the newest stays"
-    monkeypatch.setattr(starter, "_code", lambda: "changed")
+    monkeypatch.setattr(reference, "_code", lambda: "changed")
     make = Maker(7)
     assert kept_reference(tmp_path, "2", make).genes.height == 7
     assert make.n_calls == 1
 
 
 def test_the_code_of_every_package_that_decides_it_is_hashed() -> None:
-    package = Path(starter.__file__).parents[1]
-    for name in starter._READERS:
+    package = Path(reference.__file__).parents[1]
+    for name in reference._READERS:
         assert list((package / name).rglob("*.py")), f"genept/{name} has no modules"
 
 

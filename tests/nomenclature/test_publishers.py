@@ -6,11 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import gene, reference_of
 
-from genept.nomenclature.reference import (
-    reference_differences,
-    retired_successors,
-    touched_collections,
-)
+from genept.nomenclature.publishers import reference_differences, retired_successors
+from genept.nomenclature.report import touched_collections
 
 ONE, TWO, THREE, FOUR = (f"ENSG{number:011d}" for number in (1, 2, 3, 4))
 
