@@ -1,4 +1,4 @@
-"""what all tests share: a real object store, a lake in it, the pinned archives."""
+"""Fixtures of all tests: a real object store, a lake in it, the pinned archives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ settings.load_profile("genept")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: two processes then end at about the same time."""
+    """Run the longest tests first, so that two processes end at about the same time."""
     items.sort(key=lambda item: "orchestration" not in item.nodeid)
 
 
@@ -35,7 +35,7 @@ def no_server_outlives_the_tests(tmp_path_factory: pytest.TempPathFactory) -> It
     folder = str(tmp_path_factory.getbasetemp())
     for process in psutil.process_iter(["name", "cmdline"]):
         arguments = process.info["cmdline"] or []
-        if process.info["name"] == "weed" and any(folder in each for each in arguments):
+        if process.info["name"] == "weed" and any(folder in argument for argument in arguments):
             server.end(process, 10.0)
 
 

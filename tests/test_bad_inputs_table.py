@@ -1,6 +1,6 @@
-"""Every row of the table of bad inputs in `docs/collections.md` has a test that shows its outcome.
+"""Every row of the table of bad inputs in `docs/collections.md` has a test of its outcome.
 
-The table itself says what is bad and what becomes of it; this names, row by row, the tests.
+The table lists bad inputs and their outcomes; this module names the tests of each row.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 TESTS: Final = Path(__file__).parent
-SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
+TESTS_OF_ROW: Final[dict[int, tuple[str, ...]]] = {
     1: ("test_a_date_is_recognised_and_never_guessed",),
     2: ("test_a_serial_number_is_recognised",),
     3: ("test_a_serial_number_is_recognised",),
@@ -102,7 +102,7 @@ SHOWN_BY: Final[dict[int, tuple[str, ...]]] = {
 """By row: names of tests, or `Bad(row,` for a case of `test_refused` in `test_bad_inputs.py`."""
 
 
-def test_every_row_is_shown_by_tests_that_exist() -> None:
+def test_every_row_has_tests_that_exist() -> None:
     sources = {path: path.read_text() for path in TESTS.rglob("test_*.py")}
     tests = {
         node.name
@@ -111,10 +111,10 @@ def test_every_row_is_shown_by_tests_that_exist() -> None:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     }
     (cases,) = (source for path, source in sources.items() if path.name == "test_bad_inputs.py")
-    assert list(SHOWN_BY) == list(range(1, 53))
+    assert list(TESTS_OF_ROW) == list(range(1, 53))
     missing = {
         row: name
-        for row, names in SHOWN_BY.items()
+        for row, names in TESTS_OF_ROW.items()
         for name in names
         if not (name in cases if name == f"Bad({row}," else name in tests)
     }

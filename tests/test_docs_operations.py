@@ -1,4 +1,4 @@
-"""The runbook's commands exist and do what they say; the files that docs name are there."""
+"""The runbook's commands exist and have the documented effects; files that docs name exist."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ UNITS |= {path.stem for path in (PROJECT / "infra" / "systemd").glob("genept*.se
 
 
 def sections() -> dict[str, list[str]]:
-    """Commands of the runbook by the heading they stand under."""
-    found: dict[str, list[str]] = {}
+    """Commands of the runbook by heading."""
+    by_heading: dict[str, list[str]] = {}
     for part in re.split(r"^## ", RUNBOOK.read_text(), flags=re.MULTILINE)[1:]:
         blocks = re.findall(r"^```console\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
         lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-        found[part.splitlines()[0]] = [line for line in lines if line.strip()]
-    return found
+        by_heading[part.splitlines()[0]] = [line for line in lines if line.strip()]
+    return by_heading
 
 
 COMMANDS = sorted({line for lines in sections().values() for line in lines})
@@ -55,7 +55,7 @@ def words(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def commands() -> dict[str, Any]:
-    """The commands of `genept` by name, with what `orchestration` plugs in."""
+    """The commands of `genept` by name, with those of `orchestration`."""
     plugged = typer.Typer()
     for point in entry_points(group="genept.commands"):
         plugged.command(point.name)(point.load())
@@ -63,16 +63,16 @@ def commands() -> dict[str, Any]:
 
 
 def parse(commands: dict[str, Any], arguments: list[str]) -> None:
-    """Read the arguments as the command would; whatever it does not know is an error."""
+    """Parse the arguments as the command does; unknown ones are an error."""
     name, *rest = arguments
     assert name in commands, f"there is no command {name!r}"
-    if below := getattr(commands[name], "commands", None):
-        parse(below, rest)
+    if subcommands := getattr(commands[name], "commands", None):
+        parse(subcommands, rest)
     else:
         commands[name].make_context(name, rest)
 
 
-def test_every_heading_of_the_issue_is_there() -> None:
+def test_the_runbook_has_every_required_heading() -> None:
     headings = " ".join(sections()).lower()
     for wanted in (
         *("source changed shape", "coverage fell", "gate refused", "release is bad"),
@@ -83,26 +83,26 @@ def test_every_heading_of_the_issue_is_there() -> None:
     assert all(lines for lines in sections().values())
 
 
-@pytest.mark.parametrize("line", [one for one in COMMANDS if words(one)[0] == "genept"])
-def test_every_command_of_ours_is_one_that_exists(line: str, commands: dict[str, Any]) -> None:
+@pytest.mark.parametrize("line", [command for command in COMMANDS if words(command)[0] == "genept"])
+def test_every_genept_command_exists(line: str, commands: dict[str, Any]) -> None:
     parse(commands, words(line)[1:])
 
 
-def test_what_does_not_exist_is_noticed(commands: dict[str, Any]) -> None:
+def test_unknown_commands_and_options_are_detected(commands: dict[str, Any]) -> None:
     with pytest.raises(Exception, match="No such option: --because"):
         parse(commands, ["release", "rollback", "--because", "x"])
     with pytest.raises(AssertionError, match="no command 'undo'"):
         parse(commands, ["release", "undo"])
 
 
-@pytest.mark.parametrize("line", [one for one in COMMANDS if words(one)[0] != "genept"])
-def test_every_other_command_is_carried_out_below_or_about_our_units(line: str) -> None:
+@pytest.mark.parametrize("line", [command for command in COMMANDS if words(command)[0] != "genept"])
+def test_every_other_command_is_run_below_or_names_our_units(line: str) -> None:
     program, *arguments = words(line)
     if program in ("tar", "mkdir", "rclone"):
         assert line in sections()["The disk is lost"]
         return
     assert program in ("systemctl", "journalctl")
-    named = [one for one in arguments if one.startswith("genept")]
+    named = [argument for argument in arguments if argument.startswith("genept")]
     assert named or arguments[-1] == "postgresql"
     assert set(named) <= UNITS
     if shutil.which(program) is None:
@@ -114,9 +114,9 @@ def test_every_other_command_is_carried_out_below_or_about_our_units(line: str) 
         check=True,
         env={"PATH": os.environ["PATH"]},
     ).stdout
-    for one in arguments:
-        if one.startswith("--") or one in ("status", "restart"):
-            assert re.search(rf"{re.escape(one)}\b", known), f"{program} knows no {one}"
+    for word in arguments:
+        if word.startswith("--") or word in ("status", "restart"):
+            assert re.search(rf"{re.escape(word)}\b", known), f"{program} does not know {word}"
 
 
 @pytest.fixture
@@ -144,31 +144,31 @@ def product(object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.Monke
     return releases
 
 
-def carry_out(line: str, releases: Releases, release: str) -> str:
-    arguments = [release if one == "RELEASE" else one for one in words(line)[1:]]
-    done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 0, f"{line}: {done.output} {done.exception}"
-    return done.output
+def run_command(line: str, releases: Releases, release: str) -> str:
+    arguments = [release if word == "RELEASE" else word for word in words(line)[1:]]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, f"{line}: {result.output} {result.exception}"
+    return result.output
 
 
 def test_a_bad_release_is_rolled_back_by_the_commands_of_the_runbook(product: Releases) -> None:
     good, bad = product.ids()
     for line in sections()["First, always"]:
-        carry_out(line, product, bad)
+        run_command(line, product, bad)
     assert product.current_id() == bad
     rollback, *rest = sections()["A release is bad"]
-    carry_out(rollback, product, bad)
+    run_command(rollback, product, bad)
     assert product.current_id() == good
     listed, further, allow = rest
-    assert "wrong sign in prostate" in carry_out(listed, product, bad)
+    assert "wrong sign in prostate" in run_command(listed, product, bad)
     refused = CliRunner().invoke(
-        app, [good if one == "RELEASE" else one for one in words(further)[1:]]
+        app, [good if word == "RELEASE" else word for word in words(further)[1:]]
     )
     assert "not an earlier release" in str(refused.exception), "there is none before it"
-    carry_out(allow, product, bad)
+    run_command(allow, product, bad)
     pointer = product.pointer()
     assert pointer is not None
-    assert [one.release_id for one in pointer.denied if one.lifted_at is None] == []
+    assert [denial.release_id for denial in pointer.denied if denial.lifted_at is None] == []
 
 
 def test_space_is_freed_by_the_commands_of_the_runbook(product: Releases) -> None:
@@ -176,33 +176,33 @@ def test_space_is_freed_by_the_commands_of_the_runbook(product: Releases) -> Non
     assert status == "genept store status"
     before = product.ids()
     for line in collecting:
-        carry_out(line, product, before[-1])
+        run_command(line, product, before[-1])
     assert product.ids() == before, "neither the current release nor the one before is garbage"
     good, bad = before
-    assert "genes" in carry_out("genept release diff RELEASE", product, good)
+    assert "genes" in run_command("genept release diff RELEASE", product, good)
     assert bad == product.current_id()
 
 
-def everything_of(product: Releases) -> dict[str, bytes]:
-    """Its objects in the bucket, by key."""
-    found = product.store.list(f"{product.product}/")
-    return {info.key: product.store.get(info.key) for info in found}
+def objects_of(product: Releases) -> dict[str, bytes]:
+    """Content of all objects of a product in the bucket, by key."""
+    infos = product.store.list(f"{product.product}/")
+    return {info.key: product.store.get(info.key) for info in infos}
 
 
 def in_shell(line: str, environment: dict[str, str]) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-euc", line],
         env={"PATH": os.environ["PATH"]} | environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert result.returncode == 0, f"{line}: {result.stderr}"
 
 
 @pytest.fixture
 def own_store(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    """A store of the test's own, which it may lose."""
+    """A store of the test's own, which the test may delete."""
     store = EmbeddedStore(tmp_path / "state" / "store")
     yield store
     store.stop()
@@ -213,7 +213,7 @@ def test_a_lost_disk_is_restored_from_the_copy_of_the_stores_folder(
 ) -> None:
     state, backup = tmp_path / "state", tmp_path / "backup"
     backup.mkdir()
-    lines = [one for one in sections()["The disk is lost"] if words(one)[0] in ("tar", "mkdir")]
+    lines = [line for line in sections()["The disk is lost"] if words(line)[0] in ("tar", "mkdir")]
     environment = {"GENEPT_STATE_DIR": str(state), "BACKUP": str(backup)}
     endpoint = own_store.ensure()
     with ObjectStore(
@@ -251,33 +251,29 @@ def test_a_bucket_is_copied_and_restored_by_rclone(
     }.items():
         environment[f"RCLONE_CONFIG_LAKE_{key}"] = value
     pointer, everything, back, pointer_back = [
-        one for one in sections()["The disk is lost"] if words(one)[0] == "rclone"
+        line for line in sections()["The disk is lost"] if words(line)[0] == "rclone"
     ]
     for line in (pointer, everything):
         in_shell(line, environment)
     copied = tmp_path / "copy" / product.product
     assert (copied / "current.json").is_file()
-    before = {
-        info.key: object_store.get(info.key) for info in object_store.list(f"{product.product}/")
-    }
+    before = objects_of(product)
     assert len(before) > 20
     object_store.delete(list(before))
     assert product.pointer() is None
     for line in (back, pointer_back):
         in_shell(line, environment)
-    after = {
-        info.key: object_store.get(info.key) for info in object_store.list(f"{product.product}/")
-    }
+    after = objects_of(product)
     assert after == before
-    carry_out("genept release verify", product, "")
+    run_command("genept release verify", product, "")
 
 
 @pytest.mark.parametrize("page", ["security.md", "deployment.md", "runbook.md"])
-def test_every_file_and_page_that_is_named_is_there(page: str) -> None:
+def test_every_named_file_and_page_exists(page: str) -> None:
     text = (PROJECT / "docs" / page).read_text()
     packages = "genept|orchestration|validation|assets|infra|tests"
     named = set(re.findall(rf"`((?:{packages})/[\w./-]*)`", text))
-    linked = {f"docs/{one}" for one in re.findall(r"\]\(([\w/]+\.md)", text)}
+    linked = {f"docs/{name}" for name in re.findall(r"\]\(([\w/]+\.md)", text)}
     assert named | linked
-    missing = [one for one in named | linked if not (PROJECT / one).exists()]
+    missing = [path for path in named | linked if not (PROJECT / path).exists()]
     assert not missing

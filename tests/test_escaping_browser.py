@@ -1,4 +1,4 @@
-"""Every page that is rendered from data, full of hostile names, in a real browser."""
+"""Every page that is rendered from data, with hostile names, in a real browser."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = [
 
 ALL = " ".join(HOSTILE)
 NAMES = (*HOSTILE, r"a $\frac$ b")
-"""With what a picture would take for mathematics."""
+"""With a name that a plot would render as mathematics."""
 
 
 def evidence() -> ModelEvidence:
@@ -85,7 +85,7 @@ def markdown_pages() -> dict[str, str]:
         "m", NAMES, NAMES, (False,) * len(NAMES), np.full((len(NAMES), len(NAMES)), 0.5)
     )
     forgetting_picture(matrix)
-    given = [
+    approvals = [
         Approval.model_construct(
             table="genes",
             against="r",
@@ -101,14 +101,14 @@ def markdown_pages() -> dict[str, str]:
         "mapping": mapping_report(mapping.with_columns(collection_id=pl.lit(ALL)), worst=99)
         .markdown(),
         "forgetting": matrix.markdown(),
-        "approvals": approval_page(given)["approvals.md"].decode(),
+        "approvals": approval_page(approvals)["approvals.md"].decode(),
         "pictures": shown_pictures(dict.fromkeys(NAMES, b"x")),
     }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def html_pages() -> dict[str, str]:
-    found = Checked(
+    checked = Checked(
         table="genes", data_version="0" * 16, suite="s", passed=False, expectations=1,
         failed=NAMES, warnings=NAMES, page="p",
     )  # fmt: skip
@@ -116,7 +116,7 @@ def html_pages() -> dict[str, str]:
     figures = interval_plot(scores) + "".join(part("share_bar", name, 0.5) for name in NAMES)
     return {
         "checks": check_page(),
-        "check index": index_page([found]).decode(),
+        "check index": index_page([checked]).decode(),
         "card": card_page(manifest(), evidence()),
         "figures": f"<!doctype html><body>{figures}</body>",
     }
@@ -128,7 +128,7 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-def test_nothing_that_a_name_says_is_run_or_fetched_and_all_of_it_shows(
+def test_hostile_names_run_and_fetch_nothing_and_are_shown_completely(
     browser: Browser, html_pages: dict[str, str]
 ) -> None:
     pages = {name: PERMISSIVE.render(text) for name, text in markdown_pages().items()}
@@ -139,28 +139,26 @@ def test_nothing_that_a_name_says_is_run_or_fetched_and_all_of_it_shows(
         events: list[str] = []
         page.on("dialog", lambda dialog: (events.append("dialog"), dialog.dismiss()))  # noqa: B023
         page.on("request", lambda request: events.append(request.url))  # noqa: B023
-        # Without the policy that our pages bring along: escaping alone has to hold.
+        # Without the policy of our pages: escaping alone must be sufficient.
         bare = content.replace('http-equiv="Content-Security-Policy"', 'name="none"')
         page.set_content(f"<script>window.marker = 1</script>{bare}", wait_until="load")
         assert page.evaluate("window.marker") == 1, "scripts may run in this page"
         assert [url for url in events if not url.startswith("data:")] == [], name
         active = page.evaluate(
-            """() => [...document.querySelectorAll('*')].flatMap(one => [
-                ...[...one.attributes].filter(a => a.name.startsWith('on')).map(a => a.name),
-                ...(/^javascript:/i.test(one.getAttribute('href') || '') ? ['javascript:'] : []),
-                ...(one.tagName === 'SCRIPT' && !one.text.includes('marker') ? ['script'] : [])])"""
+            """() => [...document.querySelectorAll('*')].flatMap(tag => [
+                ...[...tag.attributes].filter(a => a.name.startsWith('on')).map(a => a.name),
+                ...(/^javascript:/i.test(tag.getAttribute('href') || '') ? ['javascript:'] : []),
+                ...(tag.tagName === 'SCRIPT' && !tag.text.includes('marker') ? ['script'] : [])])"""
         )
         assert active == [], name
         text = " ".join(page.evaluate("document.documentElement.textContent").split())
-        if name != "pictures.md":  # there they are what pictures are called
+        if name != "pictures.md":  # there, the texts are names of pictures
             for hostile in HOSTILE:
                 assert " ".join(visible(hostile).split()) in text, f"{name} shows {hostile!r}"
         context.close()
 
 
-def test_our_pages_tell_the_browser_that_they_have_no_scripts(
-    browser: Browser, html_pages: dict[str, str]
-) -> None:
+def test_our_pages_forbid_scripts(browser: Browser, html_pages: dict[str, str]) -> None:
     for name, content in html_pages.items():
         if name == "figures":  # a part of the release page
             continue

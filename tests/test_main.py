@@ -1,4 +1,4 @@
-"""The program itself: what it is called by, and what its worker processes are spared."""
+"""The program itself: its entry point, and what its worker processes do not import."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ if __name__ == "__main__":
 
 
 def run(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout
+    result = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=True
+    )
+    return result.stdout
 
 
 def test_workers_import_none_of_the_command_line(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ finally:
 def test_a_file_is_validated_without_models_and_without_reading_the_archives_again(
     tmp_path: Path, real_archives: Archives
 ) -> None:
-    """What made a file of 2 MB cost 15 seconds: scikit-learn, and two passes over an XML file."""
+    """Importing scikit-learn and reading an XML file twice once made this take 15 seconds."""
     archives = tmp_path / ".genept" / "cache" / "archives"
     archives.mkdir(parents=True)
     for source in SOURCES:
@@ -66,10 +68,10 @@ def test_a_file_is_validated_without_models_and_without_reading_the_archives_aga
     (tmp_path / "counts.txt").write_text("\n".join(["A1 B10", *rows]) + "\n")
     (tmp_path / "program.py").write_text(IMPORTED)
     for _ in range(2):
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=True
         )
-        assert "2 observations in 2 groups, 4 genes; 100.0%" in done.stdout
-        assert "heavy: set()" in done.stdout
-        for link in archives.iterdir():  # from now on the reference is read from where it is kept
+        assert "2 observations in 2 groups, 4 genes; 100.0%" in result.stdout
+        assert "heavy: set()" in result.stdout
+        for link in archives.iterdir():  # from now on the reference is read from its cache
             link.unlink()

@@ -1,4 +1,4 @@
-"""What each package offers: imports stop at its entry point, and what it exports is documented."""
+"""The public API of each package: it is imported from the entry point only, and documented."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 PROJECT: Final = Path(__file__).parents[1]
 COMPOSITION: Final = "orchestration"
-"""Puts everything together, and may name any module."""
+"""The composition root, which may import any module."""
 
 SECTION = re.compile(r"^(?P<title>[A-Z][A-Za-z ]+)\n-{3,}\n", re.MULTILINE)
 NAMED: Final = r"^\*{0,2}(\w+(?:, \*{0,2}\w+)*)(?: :.*)?$"
@@ -31,7 +31,7 @@ def package_of(module: str) -> str:
 
 
 def reaching_past(module: str, source: str) -> Iterator[str]:
-    """Modules that `module` imports although another package's entry point stands before them."""
+    """Modules that `module` imports directly instead of through their package's entry point."""
     own = package_of(module)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -58,7 +58,7 @@ def test_no_import_reaches_past_the_entry_point_of_another_package() -> None:
     assert not reaching
 
 
-def test_an_import_that_reaches_past_is_seen() -> None:
+def test_an_import_that_reaches_past_is_detected() -> None:
     (bucket,) = (name for name in FILES if name.endswith("storage.object_store"))
     source = f"from {bucket} import ObjectStore"
     assert list(reaching_past("genept.models.registry", source)) == [bucket]
@@ -107,7 +107,7 @@ def parameters(node: ast.FunctionDef) -> list[str]:
 
 
 def fields(node: ast.ClassDef) -> list[str]:
-    """What the class is made from: parameters of `__init__`, or the fields of a dataclass."""
+    """Parameters of a class: those of `__init__`, or the fields of a dataclass."""
     for each in node.body:
         if isinstance(each, ast.FunctionDef) and each.name == "__init__":
             return parameters(each)
@@ -125,19 +125,21 @@ def fields(node: ast.ClassDef) -> list[str]:
 
 
 def lacking(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
-    """What the documentation of a function or class does not say."""
+    """What the documentation of a function or class lacks."""
     docstring = ast.get_docstring(node)
     if not docstring:
         return ["docstring"]
-    found = sections(docstring)
-    listed = found.get("Parameters", "")
+    by_title = sections(docstring)
+    listed = by_title.get("Parameters", "")
     named = set(re.findall(NAMED, listed, re.MULTILINE))
     documented = {name.strip("* ") for line in named for name in line.split(",")}
-    wanted = fields(node) if isinstance(node, ast.ClassDef) else parameters(node)
-    missing = [name for name in wanted if name not in documented]
+    required = fields(node) if isinstance(node, ast.ClassDef) else parameters(node)
+    missing = [name for name in required if name not in documented]
     if isinstance(node, ast.FunctionDef):
         returned = ast.unparse(node.returns) if node.returns else "None"
-        if returned not in {"None", "Never", "NoReturn"} and not {"Returns", "Yields"} & set(found):
+        if returned not in {"None", "Never", "NoReturn"} and not {"Returns", "Yields"} & set(
+            by_title
+        ):
             missing.append("Returns")
     else:
         missing += [
@@ -150,12 +152,12 @@ def lacking(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
     return missing
 
 
-def test_what_is_exported_is_documented() -> None:
+def test_exported_functions_and_classes_are_documented() -> None:
     undocumented = {each.name: missing for each in exported() if (missing := lacking(each.node))}
     assert not undocumented
 
 
-def test_what_documentation_lacks_is_seen() -> None:
+def test_missing_documentation_is_detected() -> None:
     source = '''
 def pooled(vectors, weights) -> list[float]:
     """Pool vectors.

@@ -37,7 +37,7 @@ SPARED: Final = re.compile(
     r"|\bfloor\b"  # an option of matrices, a field of stored calibrations, numpy's function
     r"|OLD53\\t"  # a gene
 )
-"""What is stored or published under the word, and what only looks like it."""
+"""Stored or published names that have the word, and text that only resembles it."""
 
 UNREAD: Final = {"CHANGELOG.md", Path(__file__).name}
 LONG: Final = {

@@ -163,9 +163,9 @@ def test_costs_are_measured_once_and_a_hosted_embedder_is_not_asked(lake: Lake):
     assert rows["tokens"] == 2000
     assert rows["dollars"] == 0
     assert rows["seconds"] >= 0
-    assert len(embedder.asked) == 128
+    assert len(embedder.embedded_texts) == 128
     assert space_costs(lake, space, descriptions(lake), lambda: embedder) == part
-    assert len(embedder.asked) == 128
+    assert len(embedder.embedded_texts) == 128
     without = per_point(lake.read(part), standing_of_results())
     assert without.is_empty(), "a space without a score has no points"
 

@@ -60,10 +60,10 @@ def test_a_sample_is_embedded_once_and_says_what_it_read(lake, arguments):
         np.testing.assert_array_equal(vector, CountingEmbedder().embed([text])[0])
         weights = np.log1p(values * 1e4 / values.sum())
         assert coverage == pytest.approx(weights[genes].sum() / weights.sum(), rel=1e-5)
-    assert max(embedder.count_tokens(embedder.asked)) == WordCounting.max_tokens
+    assert max(embedder.count_tokens(embedder.embedded_texts)) == WordCounting.max_tokens
     again = WordCounting()
     assert embed_sentences(lake, **arguments, embedder=again) == [part]
-    assert again.asked == []
+    assert again.embedded_texts == []
 
 
 def test_over_a_cap_nothing_is_embedded(lake, arguments):
@@ -71,5 +71,5 @@ def test_over_a_cap_nothing_is_embedded(lake, arguments):
     for caps, match in ((Caps(texts=3), "sentences"), (Caps(tokens=100), "tokens")):
         with pytest.raises(SentenceError, match=f"{match} are to be embedded"):
             embed_sentences(lake, **arguments, embedder=embedder, caps=caps)
-    assert embedder.asked == []
+    assert embedder.embedded_texts == []
     embed_sentences(lake, **arguments, embedder=embedder, caps=Caps(20, 240))

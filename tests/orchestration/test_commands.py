@@ -129,7 +129,7 @@ def test_the_store_is_managed_from_the_shell(bare_installation: Installation) ->
     assert not any(str(secret) in shown for secret in credentials.values())
     assert bare_installation.genept("store", "stop").stdout.strip() == "stopped"
     assert "was not running" in bare_installation.genept("store", "stop").stdout
-    said = message(
+    error = message(
         bare_installation.genept(
             "release",
             "list",
@@ -140,4 +140,4 @@ def test_the_store_is_managed_from_the_shell(bare_installation: Installation) ->
             },
         )
     )
-    assert "does not answer" in said
+    assert "does not answer" in error

@@ -142,7 +142,7 @@ class Deployed:
 
     def embedded_texts(self) -> list[str]:
         """Every text that any of the processes embedded."""
-        return (self.folder / "asked.txt").read_text().splitlines()
+        return (self.folder / "embedded.txt").read_text().splitlines()
 
 
 @pytest.fixture

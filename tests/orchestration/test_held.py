@@ -28,7 +28,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     monkeypatch.setenv("GENEPT_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.syspath_prepend(PROJECT)  # step processes ignore the first entry of the path
     platform = Platform(held_run.settings())
-    held_run.release_first(platform)
+    held_run.publish_first_release(platform)
     yield platform
     EmbeddedStore(tmp_path / "state" / "store").stop()
 
@@ -55,7 +55,9 @@ def test_hold_approve_publish_and_hold_again(
 ) -> None:
     releases = platform.releases
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
-        held_run.tell(instance, platform.releases.current(), genes=held_run.genes(platform, 30))
+        held_run.report_materialisations(
+            instance, platform.releases.current(), genes=held_run.genes(platform, 30)
+        )
         first = releases.current()
         capfd.readouterr()
         ended = run(instance, IN_PROCESS)
@@ -87,7 +89,7 @@ def test_hold_approve_publish_and_hold_again(
         page = releases.store.get(f"{releases.folder(second.release_id)}/audit/approvals.md")
         assert "HGNC withdrew them (ada, " in page.decode()
 
-        held_run.tell(instance, second, genes=held_run.genes(platform, 12))
+        held_run.report_materialisations(instance, second, genes=held_run.genes(platform, 12))
         event = failure(instance, run(instance, IN_PROCESS))
         assert "30 rows became 12" in str(event.step_failure_data.user_failure_data.description)
         assert releases.current() == second

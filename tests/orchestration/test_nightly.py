@@ -51,13 +51,13 @@ def materialised(result: dg.ExecuteInProcessResult) -> set[str]:
 def test_a_nightly_run_without_changes_records_it_and_writes_nothing(
     installation: SmallInstallation,
 ) -> None:
-    before, n_embedded = installation.objects(), len(installation.model.asked)
+    before, n_embedded = installation.objects(), len(installation.model.embedded_texts)
     began = time.monotonic()
     result = installation.nightly_run("2026-11-02")
     seconds = time.monotonic() - began
     assert result.success
     assert installation.objects() == before
-    assert len(installation.model.asked) == n_embedded
+    assert len(installation.model.embedded_texts) == n_embedded
     assert materialised(result) == set()
     observed = installation.instance.fetch_observations(NEWS, limit=1).records[0].asset_observation
     assert "nothing is built" in observed.description
@@ -70,12 +70,14 @@ def test_a_nightly_run_without_changes_records_it_and_writes_nothing(
 def test_one_changed_summary_embeds_one_text_and_pools_collections_with_the_gene(
     installation: SmallInstallation,
 ) -> None:
-    before, n_embedded = installation.objects(), len(installation.model.asked)
+    before, n_embedded = installation.objects(), len(installation.model.embedded_texts)
     release = installation.open().releases.current_id()
-    installation.tell(**{CHANGED: f"{CHANGED} was found to do something else altogether."})
+    installation.publish_summaries(
+        **{CHANGED: f"{CHANGED} was found to do something else altogether."}
+    )
     result = installation.nightly_run("2026-11-03")
     assert result.success, [event.message for event in result.get_step_failure_events()]
-    assert installation.model.asked[n_embedded:] == [installation.summaries[CHANGED]]
+    assert installation.model.embedded_texts[n_embedded:] == [installation.summaries[CHANGED]]
 
     new = set(installation.objects()) - set(before)
     pooled = {key for key in new if key.startswith("lake/sample_embeddings/")}
@@ -98,7 +100,7 @@ def test_a_failed_check_leaves_the_pointer_and_the_next_run_publishes(
 
     releases = installation.open().releases
     before = releases.current_id()
-    installation.tell(**{GENES[1]: f"{GENES[1]} is in the news."})
+    installation.publish_summaries(**{GENES[1]: f"{GENES[1]} is in the news."})
     with monkeypatch.context() as patch:
         patch.setattr(validation.suites, "NORM_TOLERANCE", -1.0)
         refused = installation.nightly_run("2026-11-05")
@@ -107,10 +109,10 @@ def test_a_failed_check_leaves_the_pointer_and_the_next_run_publishes(
     assert failed == {"gene_embeddings_keeps_its_declaration"}
     assert "sample_embeddings" not in materialised(refused)
     assert releases.current_id() == before
-    n_embedded = len(installation.model.asked)
+    n_embedded = len(installation.model.embedded_texts)
     again = installation.nightly_run("2026-11-06")
     assert again.success
-    assert len(installation.model.asked) == n_embedded, "no text is embedded again"
+    assert len(installation.model.embedded_texts) == n_embedded, "no text is embedded again"
     assert releases.current_id() != before
     event = installation.instance.get_latest_materialization_event(dg.AssetKey("news"))
     assert "the last nightly run failed" in event.asset_materialization.metadata["changes"].value

@@ -17,7 +17,7 @@ most of a year."""
 @pytest.mark.timeout(1800)
 def test_every_run_ends_published_or_cleanly_refused(tmp_path: Path) -> None:
     outcomes: list[dict[str, Any]] = []
-    count = simulate(N_RUNS, SEED, tmp_path, tell=outcomes.append)
+    count = simulate(N_RUNS, SEED, tmp_path, report=outcomes.append)
     assert len(outcomes) == N_RUNS
     assert count["no news"] > N_RUNS / 2
     assert count["published"] > 2

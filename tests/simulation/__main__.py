@@ -1,4 +1,4 @@
-"""Live through one seed and print it all; see ``CONTRIBUTING.md`` for how to call it."""
+"""Simulate one seed and print every event; see ``CONTRIBUTING.md`` for how to call it."""
 
 import sys
 from pathlib import Path
@@ -11,4 +11,4 @@ if __name__ == "__main__":
     with TemporaryDirectory() as folder, seams():
         report = run_seed(int(sys.argv[1]), Path(folder), trace=True)
     print("\n".join(report.trace))
-    print(report if report.violations else "nothing is violated")
+    print(report if report.violations else "no invariant is violated")

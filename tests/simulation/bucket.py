@@ -1,6 +1,6 @@
-"""A bucket in memory: what S3 answers to each request, atomically and at once.
+"""A bucket in memory that answers each request as S3 does, atomically and at once.
 
-Delays, losses and repetitions are the business of `network`. ETags are hashes of the content and
+Delays, losses and repetitions are simulated in `network`. ETags are hashes of the content and
 times have whole seconds, as with S3, so that code which relies on more fails here too.
 """
 
@@ -31,7 +31,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Change:
-    """What a request did to one key; `before` and `after` are None where there was nothing."""
+    """Change of one key by a request; `before` and `after` are None where there was no object."""
 
     key: str
     before: Stored | None
@@ -39,7 +39,7 @@ class Change:
 
 
 def refusal(status: int, code: str, operation: str) -> ClientError:
-    """An error answer, as botocore raises it."""
+    """An error response, as botocore raises it."""
     return ClientError(
         {
             "Error": {"Code": code, "Message": code},
@@ -50,7 +50,7 @@ def refusal(status: int, code: str, operation: str) -> ClientError:
 
 
 class MemoryBucket:
-    """The objects, and the requests that are understood.
+    """The objects, and the requests that are implemented.
 
     Parameters
     ----------

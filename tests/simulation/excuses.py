@@ -1,4 +1,4 @@
-"""Which errors of readers and people are no violation: the network's, and those that say why."""
+"""Errors of readers and people that are no violation: of the network, or with a known reason."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from simulation.world import World
 
 
 @contextmanager
-def plainly(
+def only_excused_errors(
     world: World, process: Process, *allowed: Callable[[StoreError], bool]
 ) -> Iterator[None]:
-    """Errors of readers and people: the network's are excused, and those that are allowed."""
+    """Report errors of readers and people, unless the network caused them or they are allowed."""
     try:
         yield
     except StoreError as error:
-        world.tell(process.name, f"fails: {type(error).__name__}: {error}")
+        world.log(process.name, f"fails: {type(error).__name__}: {error}")
         if not process.is_excused(error) and not any(allows(error) for allows in allowed):
             world.ledger.violate(
                 f"{process.name.partition('-')[0]} fails only for a reason",
@@ -26,13 +26,13 @@ def plainly(
             )
 
 
-def says(*parts: str) -> Callable[[StoreError], bool]:
-    """Allows errors whose text has one of these parts."""
+def mentions(*parts: str) -> Callable[[StoreError], bool]:
+    """A predicate for errors whose text has one of these parts."""
     return lambda error: any(part in str(error) for part in parts)
 
 
 def names_removed(world: World, *parts: str) -> Callable[[StoreError], bool]:
-    """Allows errors that name a release which was collected, or whose manifest was lost.
+    """A predicate for errors that name a release which was collected, or lost its manifest.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def names_removed(world: World, *parts: str) -> Callable[[StoreError], bool]:
     """
 
     def allows(error: StoreError) -> bool:
-        removed = world.ledger.lost | world.ledger.gone
+        removed = world.ledger.lost | world.ledger.collected
         text = str(error)
-        return any(one in text for one in removed) and (
+        return any(release_id in text for release_id in removed) and (
             not parts or any(part in text for part in parts)
         )
 

@@ -1,6 +1,6 @@
-"""How version 0.1.0 reads a release, frozen: the documents as they were, unknown fields refused.
+"""Frozen reader of version 0.1.0: it knows the documents of its time, and refuses other fields.
 
-Do not bring it up to date. It stands for installations that nobody upgrades.
+Do not update it: it represents installations that nobody upgrades.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ FILE_OPTIONAL = {"collections", "redistributable"}
 
 
 class NotReadableError(Exception):
-    """A document of another format: the reader says so and reads nothing of it."""
+    """A document of another format, of which the reader reads nothing."""
 
 
 class TornError(Exception):
-    """What the documents say does not hold."""
+    """The content does not fit what the documents state."""
 
 
 def read_current(get: Callable[[str], bytes], product: str) -> Iterator[tuple[str, bytes]]:
@@ -44,7 +44,7 @@ def read_current(get: Callable[[str], bytes], product: str) -> Iterator[tuple[st
     NotReadableError
         The release was written in a way that version 0.1.0 does not know.
     TornError
-        Something does not have the hash that was promised.
+        A document or file does not have its stated hash.
     """
     pointer = _document(get(f"{product}/current.json"), POINTER, POINTER_OPTIONAL)
     for denied in pointer.get("denied", ()):

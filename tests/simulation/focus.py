@@ -1,7 +1,7 @@
-"""What one life is about: who acts and how often, what time passes, where processes are suspended.
+"""The focus of a seed: which actors, faults, time spans and suspensions are frequent in it.
 
-Each seed draws its own focus, in which some kinds of actors, faults and pauses are frequent and
-others are absent. Events that seldom meet in a life of everything meet often in some of these.
+Each seed draws its own focus, in which some of them are frequent and others are absent.
+Combinations of events that would be rare if every seed had everything are frequent in some seeds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FAULTS = (
 CALENDARS = (
     (1, 20, 48), (48, 8 * 24), (48, 31 * 24), (31 * 24,), (1, 20, 48, 8 * 24, 31 * 24, 45 * 24),
 )  # fmt: skip
-"""Hours that may lie between two days of a life: each life has one of these."""
+"""Hours that may lie between two days: each seed has one of these calendars."""
 
 SPOTS = {
     "read of the pointer": ("get_object", r"/current\.json"),
@@ -38,39 +38,39 @@ SPOTS = {
     "write of a hold or an approval": ("put_object", r"/approvals/"),
     "deletion": ("delete_objects", ""),
 }
-"""Requests before which a life suspends processes: the operation, and a part of the key."""
+"""Requests before which processes are suspended: the operation, and a part of the key."""
 
 Order = Literal["by weight", "by priority"]
 
 
 @dataclass(frozen=True)
 class Focus:
-    """What a seed draws before a life begins.
+    """What a seed draws before its simulation begins.
 
     Parameters
     ----------
     rates
-        How probable each fault is whenever it could happen.
+        Probability of each fault whenever it could happen.
     spots
         Kinds of requests before which processes are suspended.
     order
         Whether turns are drawn by the weights of processes, or the heaviest one has all turns.
     calendar
-        What may lie between two days.
+        Time spans that may lie between two days.
     actors
-        How probable it is that somebody of a kind is there on a day.
+        Probability that an actor of a kind is present on a day.
     runs
-        How few and how many runs begin on a day.
+        Minimum and maximum number of runs that begin on a day.
     wanted
-        Weights of what runs build: what is held, what is current with other values, anything.
-    goes_far_back
-        How probable it is that an operator goes back by more than one release.
-    is_believed
-        How probable it is that a run which is suspended overnight is not given up.
-    is_fresh
-        How probable it is that a process starts on a machine without copies.
-    is_lost
-        How probable it is that somebody deletes a manifest by hand between two days.
+        Weights of the content that runs build: held, the current one with other values, any.
+    far_rollback
+        Probability that an operator rolls back by more than one release.
+    suspended_run_kept
+        Probability that a run which is suspended overnight is not given up.
+    new_machine
+        Probability that a process starts on a machine without cached files.
+    manifest_lost
+        Probability that somebody deletes a manifest by hand between two days.
     """
 
     rates: dict[str, float]
@@ -81,14 +81,14 @@ class Focus:
     actors: dict[str, float]
     runs: tuple[int, int]
     wanted: tuple[float, float, float]
-    goes_far_back: float
-    is_believed: float
-    is_fresh: float
-    is_lost: float
+    far_rollback: float
+    suspended_run_kept: float
+    new_machine: float
+    manifest_lost: float
 
     @classmethod
     def draw(cls, rng: Random) -> Self:
-        """A focus."""
+        """Draw a focus."""
         rates = {fault: rng.choice((0.0, 0.0, 0.003, 0.015, 0.04)) for fault in FAULTS} | {
             "late": rng.choice((0.0, 0.01, 0.05)),
             "death": rng.choice((0.0, 0.002, 0.01)),
@@ -98,7 +98,7 @@ class Focus:
             "suspension after a review": rng.choice((0.0, 0.0, 0.4)),
             "outage": rng.choice((0.0, 0.0, 0.002)),
         }
-        if rng.random() < 0.2:  # a network without faults: what goes wrong is the order of events
+        if rng.random() < 0.2:  # a network without faults: only the order of events matters
             rates |= dict.fromkeys(FAULTS, 0.0)
         return cls(
             rates=rates,
@@ -115,15 +115,15 @@ class Focus:
             },
             runs=rng.choice(((0, 0), (0, 1), (0, 3), (1, 1), (1, 2), (1, 3))),
             wanted=rng.choice(((1, 0, 1), (0, 1, 0), (0, 0, 1), (1, 1, 1))),
-            goes_far_back=rng.choice((0.0, 0.7, 1.0)),
-            is_believed=rng.choice((0.2, 0.9)),
-            is_fresh=rng.choice((0.0, 0.0, 0.5)),
-            is_lost=rng.choice((0.0, 0.0, 0.5)),
+            far_rollback=rng.choice((0.0, 0.7, 1.0)),
+            suspended_run_kept=rng.choice((0.2, 0.9)),
+            new_machine=rng.choice((0.0, 0.0, 0.5)),
+            manifest_lost=rng.choice((0.0, 0.0, 0.5)),
         )
 
     def suspends_at(self, operation: str, key: str) -> bool:
         """Whether a request is one before which processes are suspended."""
         return any(
             operation == kind and re.search(part, key) is not None
-            for kind, part in (SPOTS[one] for one in self.spots)
+            for kind, part in (SPOTS[spot] for spot in self.spots)
         )

@@ -1,6 +1,6 @@
 """What must hold after every step, checked against a record that the library does not see.
 
-The record (`Ledger`) is written from what arrives at the bucket, not from what the library says.
+The record (`Ledger`) is derived from what arrives at the bucket, not from what the library reports.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ YOUNG = timedelta(days=30)
 """A release younger than this is not collected."""
 
 RELEASES_KEPT = 3
-"""So many of the last releases are kept whatever their age: fewer than in earnest."""
+"""Number of newest releases that are kept whatever their age: fewer than in the library."""
 
 COLLECTION = timedelta(hours=1)
-"""A collector that was killed is believed in for a shorter time than this."""
+"""A killed collector counts as running for a shorter time than this."""
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 FEW_ROWS, FEWEST, MOST = 10, 0.8, 1.5
-"""What is held: so many rows fewer or more, outside this range of what was there, or none left."""
+"""Changes that are held: at least so many rows, outside this range of the old number; or all."""
 
 Sha256 = str
 
 
 def sha256(stored: Stored) -> Sha256:
-    """Of what is stored."""
+    """Hash of the content of an object."""
     return hashlib.sha256(stored.body).hexdigest()
 
 
@@ -50,7 +50,7 @@ class Run:
 
 @dataclass
 class Released:
-    """A release that was current once."""
+    """A release that is or was current."""
 
     release_id: str
     data_version: str
@@ -71,7 +71,7 @@ class Ledger:
     history: dict[str, Released] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     dangling: set[str] = field(default_factory=set)
-    gone: set[str] = field(default_factory=set)
+    collected: set[str] = field(default_factory=set)
     stages: dict[str, str | None] = field(default_factory=dict)
     pointer: dict[str, Any] | None = None
     replaced_by: dict[str | None, str] = field(default_factory=dict)
@@ -83,39 +83,39 @@ class Ledger:
 
     @property
     def pointer_key(self) -> str:
-        """Where the pointer is."""
+        """Key of the pointer."""
         return f"{self.world.product}/current.json"
 
     @property
     def claim_key(self) -> str:
-        """Where the claim is."""
+        """Key of the claim."""
         return f"{self.world.product}/run.json"
 
     @property
     def collector_is_at_work(self) -> bool:
-        """Whether a collector renewed its claim so lately that it may be believed in."""
+        """Whether a collector renewed its claim so recently that it may still be running."""
         return self.world.now - self.collector_seen < COLLECTION
 
     def may_be_rewritten(self, key: str) -> bool:
-        """Whether an object is written again, on condition: garbage, a hold, a lost record."""
+        """Whether conditional writes may replace an object: garbage, a hold, a lost record."""
         return key.endswith(("/gc/marks.json", "/held.json")) or key in self.dangling
 
-    def violate(self, invariant: str, story: str) -> None:
-        """Something does not hold: the schedule ends here."""
-        self.violations.append((invariant, story))
-        self.world.tell("VIOLATED", f"{invariant}: {story}")
+    def violate(self, invariant: str, description: str) -> None:
+        """Record that an invariant is violated, which ends the simulation."""
+        self.violations.append((invariant, description))
+        self.world.log("VIOLATED", f"{invariant}: {description}")
 
     # --- what arrives at the bucket ---------------------------------------------------------
 
     def observe(self, sender: Process, changes: list[Change]) -> None:
-        """Ask every invariant that a change could break."""
+        """Check every invariant that a change could violate."""
         for change in changes:
             if b'"garbage collection' in (change.after.body[:60] if change.after else b""):
                 self.collector_seen = self.world.now
             if change.key == self.pointer_key:
                 self._pointer_moved(sender, change)
             elif change.key == self.claim_key:
-                self._claim_moved(change)
+                self._claim_changed(change)
             elif change.after is None:
                 self._deleted(sender, change.key)
             elif change.before is not None:
@@ -127,7 +127,7 @@ class Ledger:
             elif "/approved/" in change.key:
                 self.approvals.append(change.key)
 
-    def _claim_moved(self, change: Change) -> None:
+    def _claim_changed(self, change: Change) -> None:
         """Number the runs in the order in which they claimed first."""
         run = self.runs.get(json.loads(change.after.body)["run_id"]) if change.after else None
         if run is not None and run.generation is None:
@@ -153,27 +153,27 @@ class Ledger:
         if old is not None and new["seq"] <= old["seq"]:
             self.violate("seq never falls", f"{sender.name}: {old['seq']} became {new['seq']}")
         for denied in old["denied"] if old else ():
-            if denied["release_id"] not in {one["release_id"] for one in new["denied"]}:
+            if denied["release_id"] not in {denial["release_id"] for denial in new["denied"]}:
                 self.violate("what was denied stays known", f"{sender.name}: {denied}")
         self.pointer = new
         before = change.before.etag if change.before else None
         self.replaced_by[before], self.followed_by[before] = sender.name, change.after.etag
         is_other = old is None or old["release_id"] != new["release_id"]
         if new["release_id"] not in self.history:
-            self._first_time_current(sender, new, old["release_id"] if old else None)
+            self._record_release(sender, new, old["release_id"] if old else None)
         for release_id in sorted({new["release_id"], *self.protected()} & self.history.keys()):
-            self._look(release_id, f"{sender.name} moved the pointer")
+            self._check_objects(release_id, f"{sender.name} moved the pointer")
         if is_other:
             self.approvals = []  # they were given against the release that was current
-            denied_now = {one["data_version"] for one in new["denied"] if one["lifted_at"] is None}
+            denied_now = {
+                denial["data_version"] for denial in new["denied"] if denial["lifted_at"] is None
+            }
             if new["data_version"] in denied_now:
                 self.violate("denied content is not current", f"{sender.name}: {new['release_id']}")
             if old is not None:  # before the first release there is no pointer to fence with
-                self._owned(sender, new)
+                self._check_claim(sender, new)
 
-    def _first_time_current(
-        self, sender: Process, pointer: dict[str, Any], before: str | None
-    ) -> None:
+    def _record_release(self, sender: Process, pointer: dict[str, Any], before: str | None) -> None:
         release_id = pointer["release_id"]
         stored = self.world.stored(pointer["manifest"])
         if stored is None or hashlib.sha256(stored.body).hexdigest() != pointer["manifest_sha256"]:
@@ -196,16 +196,16 @@ class Ledger:
             self.world.now, sender.run or "", rows,
         )  # fmt: skip
         if before is not None and before in self.history:
-            self._approved(sender, self.history[before].rows, rows, before)
+            self._check_approval(sender, self.history[before].rows, rows, before)
 
-    def _approved(
+    def _check_approval(
         self,
         sender: Process,
         before: dict[str, dict[str, int]],
         after: dict[str, dict[str, int]],
         against: str,
     ) -> None:
-        """What lost or gained too many rows was approved by somebody."""
+        """Check that tables which lost or gained too many rows were approved."""
         for table, parts in before.items():
             for part, rows in parts.items():
                 now = after.get(table, {}).get(part, 0)
@@ -218,8 +218,8 @@ class Ledger:
                         f"{sender.name}: {table} {part}: {rows} rows became {now}",
                     )
 
-    def _owned(self, sender: Process, pointer: dict[str, Any]) -> None:
-        """Who moves the pointer to a new release claimed last."""
+    def _check_claim(self, sender: Process, pointer: dict[str, Any]) -> None:
+        """Check that the run which moves the pointer to a new release claimed last."""
         if sender.run is None or pointer.get("rolled_back_from"):
             return
         run = self.runs[sender.run]
@@ -239,20 +239,20 @@ class Ledger:
         if release_id in self.protected() and key in self.history[release_id].objects:
             self.violate("nothing referenced is missing", f"{sender.name} deleted {key}")
         if release_id in self.history and release_id not in self.protected():
-            self.gone.add(release_id)
+            self.collected.add(release_id)
         owner = self.runs.get(self.stages.get(release_id) or "")
         if release_id not in self.history and owner is not None and owner.state == "at work":
             self.violate("a stage of a run at work stays", f"{sender.name} deleted {key}")
 
     def _note_dangling(self, part: str) -> None:
-        """Records of a part that is deleted may be written again, by who makes it again."""
+        """Note that records of a deleted part may be replaced when the part is built again."""
         root = f"{self.world.product}/lake/records/"
         for key, stored in self.world.bucket.objects.items():
             if key.startswith(root) and part.encode() in stored.body:
                 self.dangling.add(key)
                 self.world.counters["record left without its part"] += 1
 
-    def _look(self, release_id: str, when: str) -> None:
+    def _check_objects(self, release_id: str, when: str) -> None:
         if release_id in self.lost:
             return
         for key, sealed in self.history[release_id].objects.items():
@@ -262,10 +262,10 @@ class Ledger:
                 return
 
     def lost_a_race(self, process: Process) -> bool:
-        """Whether somebody else replaced the pointer that a process wanted to replace.
+        """Whether another process replaced the pointer that a process wanted to replace.
 
-        Or what the process replaced it by, before it knew: when the answer is lost, it finds
-        the other's pointer and cannot know that its own was there in between.
+        Or the pointer that the process wrote: if its response is lost, the process finds the
+        other's pointer and cannot know that its own was there in between.
         """
         own = self.followed_by.get(process.pointer_expected)
         return any(
@@ -273,14 +273,14 @@ class Ledger:
             for etag in (process.pointer_expected, *([own] if own else []))
         )
 
-    # --- what processes say -------------------------------------------------------------------
+    # --- what processes report ----------------------------------------------------------------
 
     def claimed(self, run: Run) -> None:
-        """The claim was confirmed for a run: none that claimed before may publish now."""
+        """Record a confirmed claim of a run: no run with an earlier claim may publish now."""
         self.latest = max(self.latest, run.generation or 0)
 
     def protected(self) -> set[str]:
-        """Releases that nobody may delete now; never more than were promised to stay."""
+        """Releases that may not be deleted now; no more than the library promises to keep."""
         if self.pointer is None:
             return set()
         current = self.pointer["release_id"]
@@ -288,9 +288,17 @@ class Ledger:
         if current in self.history:
             kept.add(self.history[current].previous)
         existing = [
-            one for one in sorted(self.history)
-            if self.world.stored(f"{self.world.product}/releases/{one}/manifest.json")
+            release_id for release_id in sorted(self.history)
+            if self.world.stored(f"{self.world.product}/releases/{release_id}/manifest.json")
         ]  # fmt: skip
         kept |= set(existing[-RELEASES_KEPT:])
-        kept |= {one for one, known in self.history.items() if self.world.now - known.since < YOUNG}
-        return {one for one in kept if one in self.history} - self.lost - self.gone
+        kept |= {
+            release_id
+            for release_id, known in self.history.items()
+            if self.world.now - known.since < YOUNG
+        }
+        return (
+            {release_id for release_id in kept if release_id in self.history}
+            - self.lost
+            - self.collected
+        )

@@ -1,6 +1,6 @@
-"""The seams between the library and the simulation: its clocks, its chance, its tables, its data.
+"""What the simulation replaces in the library: clocks, random numbers and tables; and its data.
 
-Everything that is replaced is named here, once. A name that is gone fails at once.
+Everything that is replaced is named here, once. A name that no longer exists fails at once.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ FEW = ("collections", "embedding_origins", "genes", "observations")
 """Tables of a simulated release; the first two have no rows."""
 
 _world: list[World] = []
-remembered: dict[int, Any] = {}
-"""What was lived once and may be used again, until the library changes."""
+cached_beginnings: dict[int, Any] = {}
+"""Beginnings that were simulated and can be reused until the library is patched again."""
 
 
 class SimulatedDatetime(datetime):
-    """`datetime` whose `now` is the clock of the process that asks."""
+    """`datetime` whose `now` is the clock of the calling process."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
@@ -54,12 +54,12 @@ class SimulatedDatetime(datetime):
 
 @contextmanager
 def seams() -> Iterator[pytest.MonkeyPatch]:
-    """Let the library live in the world that `inhabited` names."""
-    remembered.clear()
+    """Patch the library to use the world that `in_world` sets."""
+    cached_beginnings.clear()
     with pytest.MonkeyPatch.context() as patch:
         for name in list(TABLES):
             if name in FEW:
-                patch.setitem(TABLES, name, _slim(TABLES[name]))
+                patch.setitem(TABLES, name, _shortened(TABLES[name]))
             else:
                 patch.delitem(TABLES, name)
         for name, module in list(sys.modules.items()):
@@ -72,7 +72,7 @@ def seams() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(tenacity.nap, "time", types.SimpleNamespace(sleep=_wait))
         patch.setattr(tenacity.wait, "random", types.SimpleNamespace(uniform=_between))
         patch.setattr(garbage, "RELEASES_KEPT", RELEASES_KEPT)
-        _speak_formats(patch)
+        _simulate_later_version(patch)
         for module in (staging, rollback):
             patch.setattr(module, "progress_bar", _no_bar)
         yield patch
@@ -82,8 +82,8 @@ def seams() -> Iterator[pytest.MonkeyPatch]:
 
 
 @contextmanager
-def inhabited(world: World) -> Iterator[None]:
-    """Clocks and chance of the library are those of this world."""
+def in_world(world: World) -> Iterator[None]:
+    """Give the library the clocks and random numbers of this world."""
     _world.append(world)
     try:
         yield
@@ -107,8 +107,8 @@ def _no_bar(*_: object, **__: object) -> Iterator[Any]:
     yield lambda _: None
 
 
-def _slim(table: Table) -> Table:
-    """The table with its key and one column more: what is long is slow to parse."""
+def _shortened(table: Table) -> Table:
+    """The table with its key and one more column: long declarations are slow to parse."""
     others = [column for column in table.columns if column.name not in table.key]
     kept = {*table.key, table.collection, others[0].name}
     return replace(table, columns=tuple(column for column in table.columns if column.name in kept))
@@ -117,7 +117,7 @@ def _slim(table: Table) -> Table:
 NEW_FIELD = "added_by_a_later_version"
 
 
-def _speak_formats(patch: pytest.MonkeyPatch) -> None:
+def _simulate_later_version(patch: pytest.MonkeyPatch) -> None:
     """Processes of a later version write optional fields, which they know when they read."""
     written, parse = Document.body, Document.parse.__func__  # type: ignore[attr-defined]
 
@@ -154,7 +154,7 @@ def _is_later() -> bool:
 
 @dataclass(frozen=True)
 class Piece:
-    """One part of one table: so many rows, of one of several contents."""
+    """A part of a table: its number of rows, and which of several contents it has."""
 
     table: str
     partition: tuple[str, ...]
@@ -164,7 +164,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Content:
-    """What a release would hold."""
+    """Content of a release."""
 
     pieces: tuple[Piece, ...] = field(default=())
 
@@ -174,7 +174,7 @@ class Content:
 
     @property
     def version(self) -> str:
-        """The data version that a release of it has."""
+        """The data version of a release with this content."""
         versions = {
             table: sha256_of(
                 table,
@@ -186,7 +186,7 @@ class Content:
 
 
 def new_content(rng: Random) -> Content:
-    """Some rows of genes, and one or two collections."""
+    """Draw a content: some rows of genes, and one or two collections."""
     collections = [("a",), ("b",)][: rng.randint(1, 2)]
     return Content(
         (
@@ -200,12 +200,12 @@ def new_content(rng: Random) -> Content:
 
 
 def other_values(content: Content) -> Content:
-    """Content with as many rows of everything, which holds nothing when it follows the first."""
-    return Content(tuple(replace(one, variant=1 - one.variant) for one in content.pieces))
+    """Content with as many rows of every table: it is not held when it follows the first."""
+    return Content(tuple(replace(piece, variant=1 - piece.variant) for piece in content.pieces))
 
 
 def build(lake: Lake, content: Content, table: str) -> StoredTable:
-    """A table, through the lake: each of its pieces is a step."""
+    """Build a table in the lake: each of its pieces is a step."""
     parts: list[Part] = []
     for piece in content.of(table):
         origin = Origin(code=(), settings={"piece": repr(piece)})

@@ -1,7 +1,7 @@
 """Fixed bugs, put back one at a time: the simulator must find each of them.
 
-A mutation changes the text of one function or class of the library. When that text is gone, it
-fails: whoever moves the code moves the mutation.
+A mutation changes the text of one function or class of the library. It fails when that text no
+longer exists: if you move the code, move the mutation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from genept.storage.object_store import ObjectStore
 
 
 class MutationError(AssertionError):
-    """The code that a mutation changes is not there any more."""
+    """The code that a mutation changes does not exist any more."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Edit:
     new: str
 
     def apply(self, patch: pytest.MonkeyPatch) -> None:
-        """Put the changed function in the place of the function, wherever it was imported."""
+        """Replace the function by the changed one, wherever it was imported."""
         if self.function not in vars(self.owner):
             raise MutationError(f"{self.owner.__name__}.{self.function} is gone")
         original = vars(self.owner)[self.function]
@@ -62,9 +62,9 @@ class Edit:
             flags=__future__.annotations.compiler_flag,
             dont_inherit=True,
         )
-        made: dict[str, Any] = {}
-        exec(code, module.__dict__, made)  # noqa: S102 (the library's own text)
-        changed = made[self.function]
+        namespace: dict[str, Any] = {}
+        exec(code, module.__dict__, namespace)  # noqa: S102 (the library's own text)
+        changed = namespace[self.function]
         bare = getattr(changed, "fget", None) or getattr(changed, "__func__", changed)
         bare.edited = source.replace(self.old, self.new)
         patch.setattr(self.owner, self.function, changed)
@@ -86,7 +86,7 @@ class Mutation:
     """
 
     name: str
-    story: str
+    description: str
     edits: tuple[Edit | Callable[[pytest.MonkeyPatch], None], ...]
     known_seed: int
 
@@ -98,7 +98,7 @@ class Mutation:
 
 WITHOUT_CLAIM = Edit(collector._Collector, "confirm", "self.claim.collect", "(lambda *_: None)")
 AT_ONCE = Edit(collector, "delete_garbage", "listed.due(grace)", "listed.due(timedelta())")
-"""Garbage is deleted when it is found: without the second phase, which covers other bugs up."""
+"""Garbage is deleted when it is found: without the second phase, which would hide other bugs."""
 
 MUTATIONS = (
     Mutation(

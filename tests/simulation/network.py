@@ -1,7 +1,7 @@
-"""The client of one process: boto3's calls, over a network that loses, delays, repeats and cuts.
+"""The client of one process: boto3's calls over a network that loses, delays, repeats and cuts.
 
-Stands in for botocore with its retries ("standard" mode); everything above it, the conditional
-writes and what reads them back after a lost answer included, is the library's own.
+Replaces botocore with its retries ("standard" mode). Everything above it is the library's own,
+including conditional writes and reading them back after a lost response.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WRITES = {"put_object", "delete_objects", "delete_object"}
 
 
 class Body:
-    """The body of an answer; a cut one ends before its end."""
+    """The body of a response; if it is cut, it ends too early."""
 
     def __init__(self, content: bytes, is_cut: bool) -> None:
         self.content, self.is_cut = content, is_cut
@@ -67,7 +67,7 @@ class Paginator:
 
 
 class Client:
-    """What boto3 offers, as far as the library asks for it."""
+    """The methods of a boto3 client that the library uses."""
 
     def __init__(self, world: World, process: Process) -> None:
         self.world, self.process = world, process
@@ -81,7 +81,7 @@ class Client:
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         answer = self.call("get_object", request)
-        is_cut = bool(answer["Body"]) and self.world.befalls("body cut")
+        is_cut = bool(answer["Body"]) and self.world.occurs("body cut")
         self.world.counters["body of an answer cut"] += is_cut
         self.process.was_cut |= is_cut
         return answer | {"Body": Body(answer["Body"], is_cut)}
@@ -115,7 +115,7 @@ class Client:
         """
         if self.process.doomed:
             raise Died
-        if self.world.befalls("cut off"):
+        if self.world.occurs("cut off"):
             self.world.counters["process cut off from the store for a call"] += 1
             self.process.gave_up = True
             raise EndpointConnectionError(endpoint_url=ENDPOINT)
@@ -137,49 +137,49 @@ class Client:
     def _attempt(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         world, process = self.world, self.process
         is_write = operation in WRITES
-        self._rest(operation, request)
-        if world.befalls("death"):
+        self._may_suspend(operation, request)
+        if world.occurs("death"):
             world.counters["process died before a call"] += 1
             self._die()
         world.pause(process)  # the request travels
-        if world.befalls("outage"):
+        if world.occurs("outage"):
             world.outage_ends = world.steps + world.rng.randint(20, 200)
             world.counters["store out of reach of everybody for a while"] += 1
-            world.tell("store", f"is out of reach until step {world.outage_ends}")
-        if world.befalls("request lost") or world.steps < world.outage_ends:
+            world.log("store", f"is out of reach until step {world.outage_ends}")
+        if world.occurs("request lost") or world.steps < world.outage_ends:
             world.counters["request lost"] += 1
             raise ConnectionClosedError(endpoint_url=ENDPOINT)
-        if is_write and world.befalls("death"):
+        if is_write and world.occurs("death"):
             world.send(process, operation, request, "write of a process that died meanwhile")
             self._die()
-        if is_write and world.befalls("late"):
+        if is_write and world.occurs("late"):
             world.send(process, operation, request, "write delivered late, after its timeout")
             raise ReadTimeoutError(endpoint_url=ENDPOINT)
-        if world.befalls("unavailable"):
+        if world.occurs("unavailable"):
             world.counters["answer 503"] += 1
             raise refusal(503, "SlowDown", operation)
-        if operation == "put_object" and world.befalls("conflict"):
+        if operation == "put_object" and world.occurs("conflict"):
             world.counters["answer 409"] += 1
             raise refusal(409, "ConditionalRequestConflict", operation)
         answer, changes = world.apply(process, operation, request)
-        if is_write and world.befalls("twice"):
+        if is_write and world.occurs("twice"):
             world.send(process, operation, request, "write delivered twice")
-        if is_write and changes and world.befalls("death"):
+        if is_write and changes and world.occurs("death"):
             world.counters["process died after a write, before its answer"] += 1
             self._die()
         if not world.quiet:
             world.pause(process)  # the answer travels
-        if world.befalls("answer lost"):
+        if world.occurs("answer lost"):
             world.counters["answer of a write lost" if changes else "answer of a read lost"] += 1
             raise ConnectionClosedError(endpoint_url=ENDPOINT)
         return answer
 
-    def _rest(self, operation: str, request: dict[str, Any]) -> None:
-        """Before some kinds of requests, many processes are suspended, or turns change."""
+    def _may_suspend(self, operation: str, request: dict[str, Any]) -> None:
+        """Before some kinds of requests, often suspend the process or change its weight."""
         world, process = self.world, self.process
         if operation == "put_object" and request["Key"] == world.ledger.pointer_key:
             process.pointer_expected = request.get("IfMatch")
-            if world.befalls("suspension before a swap"):
+            if world.occurs("suspension before a swap"):
                 world.suspend(process, world.rng.randint(50, 400))
                 world.counters["process suspended before a swap"] += 1
         if world.quiet:
@@ -187,12 +187,12 @@ class Client:
         if operation in WRITES and world.rng.random() < CHANGES_WEIGHT_AT_WRITE:
             world.weigh(process)
         place = request.get("Key") or request.get("Prefix", "")
-        if world.focus.suspends_at(operation, place) and world.befalls("suspension at a spot"):
+        if world.focus.suspends_at(operation, place) and world.occurs("suspension at a spot"):
             world.suspend_for_some_time(process)
             world.counters["process suspended before a chosen request"] += 1
 
     def _die(self) -> None:
-        self.world.tell(self.process.name, "dies")
+        self.world.log(self.process.name, "dies")
         self.process.doomed = True
         raise Died
 
@@ -205,6 +205,6 @@ def connect(world: World, process: Process) -> ObjectStore:
 
 
 def releases_of(world: World, process: Process) -> Releases:
-    """The releases, as a process of its own sees them."""
+    """The releases, opened by one process."""
     store = connect(world, process)
     return Releases(Lake(store, world.product, process.cache / "parts"), world.product)

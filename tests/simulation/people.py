@@ -1,4 +1,4 @@
-"""Who collects garbage, goes back to an earlier release, allows one again, or approves a hold."""
+"""People who collect garbage, roll back, allow a denied release again, or approve a hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genept.release.approval_records import approve
 from genept.release.collector import delete_garbage
 from genept.release.fencing import LostClaimError
 from genept.release.rollback import allow, roll_back
-from simulation.excuses import names_removed, plainly, says
+from simulation.excuses import mentions, names_removed, only_excused_errors
 from simulation.network import releases_of
 from simulation.process import Process
 from simulation.runs import Hold, Runs
@@ -19,24 +19,24 @@ from simulation.world import World
 
 
 def collecting(runs: Runs, *, alone: bool = False) -> Callable[[Process], None]:
-    """List what may go, and delete what was listed a day ago.
+    """List garbage, and delete what was listed a day ago.
 
     Parameters
     ----------
     alone
-        Whether nobody else can have the claim.
+        Whether no other process can have the claim.
     """
     world = runs.world
 
     def collect(process: Process) -> None:
         releases = releases_of(world, process)
         lost = world.ledger.lost if world.rng.random() < 0.5 else ()
-        with plainly(world, process, lambda error: _is_claimed(error) and not alone):
+        with only_excused_errors(world, process, lambda error: _is_claimed(error) and not alone):
             _, deleted = delete_garbage(
                 releases, releases.store, runs.state_of, accepted=sorted(lost)
             )
-            for one in deleted:
-                kind = "release" if one.release_id else one.what.partition(" of ")[0]
+            for item in deleted:
+                kind = "release" if item.release_id else item.what.partition(" of ")[0]
                 world.counters[f"garbage deleted: {kind}"] += 1
 
     def act(process: Process) -> None:
@@ -67,17 +67,17 @@ def operate(world: World, process: Process) -> None:
     """Roll back, or take a denied release off the list, once or several times."""
     releases = releases_of(world, process)
     for _ in range(world.rng.randint(1, 3)):
-        with plainly(
+        with only_excused_errors(
             world,
             process,
             lambda error: isinstance(error, ConflictError) and world.ledger.lost_a_race(process),
-            says("nothing to undo", *CANNOT_GO_BACK),
+            mentions("nothing to undo", *CANNOT_GO_BACK),
             names_removed(world, *REMOVED),
         ):
             denied = [
-                one
-                for one in (world.ledger.pointer or {}).get("denied", ())
-                if one["lifted_at"] is None
+                denial
+                for denial in (world.ledger.pointer or {}).get("denied", ())
+                if denial["lifted_at"] is None
             ]
             if denied and world.rng.random() < 0.5:
                 allow(releases, world.rng.choice(denied)["release_id"])
@@ -88,28 +88,32 @@ def operate(world: World, process: Process) -> None:
 
 
 def _far_back(world: World) -> str | None:
-    """Some release before the current one, for an operator who goes back by more than one."""
+    """A release before the current one, for an operator who rolls back by more than one."""
     ledger, rng = world.ledger, world.rng
     current = (ledger.pointer or {}).get("release_id", "")
-    earlier = [one for one in sorted(ledger.history) if one < current and one not in ledger.gone]
-    if not earlier or rng.random() >= world.focus.goes_far_back:
+    earlier = [
+        release_id
+        for release_id in sorted(ledger.history)
+        if release_id < current and release_id not in ledger.collected
+    ]
+    if not earlier or rng.random() >= world.focus.far_rollback:
         return None
     return rng.choice((earlier[0], rng.choice(earlier)))
 
 
 def go_back(world: World, process: Process) -> None:
     """Roll back by one release."""
-    allowed = says("nothing to undo", *CANNOT_GO_BACK), names_removed(world, *REMOVED)
-    with plainly(world, process, *allowed):
+    allowed = mentions("nothing to undo", *CANNOT_GO_BACK), names_removed(world, *REMOVED)
+    with only_excused_errors(world, process, *allowed):
         roll_back(releases_of(world, process), reason="simulated")
         world.counters["rolled back"] += 1
 
 
 def allowing(release_id: str) -> Callable[[World, Process], None]:
-    """A person takes one release off the deny list."""
+    """A person who takes one release off the deny list."""
 
     def act(world: World, process: Process) -> None:
-        with plainly(world, process):
+        with only_excused_errors(world, process):
             allow(releases_of(world, process), release_id)
             world.counters["denied release allowed"] += 1
 
@@ -118,15 +122,15 @@ def allowing(release_id: str) -> Callable[[World, Process], None]:
 
 STALE = ("approved already", "at the same time", "nothing is held", "current release any more",
          "became current")  # fmt: skip
-"""The error for a person who approves what is not held any more."""
+"""Errors for a person who approves a hold that no longer exists."""
 
 
 def approving(hold: Hold, *allowed: str) -> Callable[[World, Process], None]:
-    """A person does what the message of a held run says."""
+    """A person who runs the command in the message of a held run."""
 
     def act(world: World, process: Process) -> None:
         releases = releases_of(world, process)
-        with plainly(world, process, says(*(allowed or STALE))):
+        with only_excused_errors(world, process, mentions(*(allowed or STALE))):
             command = re.search(r"genept release approve (.*?)--reason", hold.message)
             if command is None:
                 world.ledger.violate("every hold can be resolved", f"no command: {hold.message}")

@@ -1,6 +1,6 @@
-"""A process of the simulation, and a request that it sent and nobody waits for any more.
+"""A process of the simulation, and a request in flight for which no process waits.
 
-When a process runs is decided in `world`, what it does in `runs` and `people`.
+When a process runs is decided in `world`, what it does in `runs`, `readers` and `people`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from genept.common.errors import UnreachableStoreError
 
 
 class Died(BaseException):
-    """The process is dead: nothing of it runs on. No code of the library may stop this."""
+    """The process is dead and runs no further. No code of the library may catch this."""
 
 
 @dataclass
 class Message:
-    """A request on its way, which nobody waits for any more."""
+    """A request in flight, for which no process waits."""
 
     sender: Process
     operation: str
     request: dict[str, Any]
     sent_at: datetime
-    why: str
+    label: str
 
 
 @dataclass
@@ -37,11 +37,11 @@ class Process:
     skew
         By how much its clock is ahead.
     cache
-        Its machine's folder of copies; shared with the other processes of that machine.
+        Its machine's folder of cached files, shared by the processes of that machine.
     run
         Name of the orchestrator's run that it is a step of; none for readers and people.
     is_later
-        Whether it is of a later version, which writes optional fields that this one lacks.
+        Whether it runs a later version, which writes optional fields that this version lacks.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Process:
     thread: Any = None
 
     def is_excused(self, error: Exception) -> bool:
-        """Whether an error is the network's."""
+        """Whether the network caused an error."""
         return self.gave_up or (self.was_cut and isinstance(error, UnreachableStoreError))
 
     def is_awake(self, day: int, step: int) -> bool:

@@ -1,7 +1,7 @@
-"""Runs, and the orchestrator that starts them, gives them up and believes in them.
+"""Runs, and the orchestrator that starts them and gives them up.
 
-They call the library as the platform does. An error that nothing in the world excuses is a
-violation: whoever ran the command could not have known what to do.
+They call the library as the platform does. An error that no event in the world excuses is a
+violation: the person who ran the command could not have known what to do.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ TOLERANCE = timedelta(minutes=5)
 
 @dataclass
 class Hold:
-    """A run was held; `message` says what to do."""
+    """A run that was held; `message` says what to do."""
 
     content: Content
     message: str
 
 
 class Runs:
-    """The orchestrator, and everything that it starts.
+    """The orchestrator, and the runs that it starts.
 
     A run builds one table after the other and publishes. Its steps are processes of their own,
     or one process does several of them.
@@ -50,50 +50,50 @@ class Runs:
         self.processes: dict[str, list[Process]] = {}
 
     def state_of(self, name: str) -> RunState:
-        """What the orchestrator says of a run; one that it does not know was given up."""
+        """State of a run; one that the orchestrator does not know counts as given up."""
         run = self.ledger.runs.get(name)
         return run.state if run else "given up"
 
     def start(self, content: Content, **options: object) -> Run:
-        """A new run."""
+        """Start a new run."""
         run = Run(f"run{self.world.number()}", content)
         self.ledger.runs[run.name] = run
         self._step(run, 0, {}, options)
         return run
 
-    def comes_back(self, run: Run) -> None:
-        """A fresh process of a run that was given up starts late, as on Kubernetes."""
+    def restart_late(self, run: Run) -> None:
+        """Start a late process of a run that was given up, as Kubernetes may do."""
         self.world.counters["given-up run came back"] += 1
         built = dict.fromkeys(FEW, run.content)
         self._step(run, len(FEW), dict.fromkeys(built, ""), {})
 
     def give_up(self, run: Run) -> None:
-        """The orchestrator does not believe in a run any more. Its process may live on."""
+        """Let the orchestrator give up a run. Its process may continue."""
         if run.state == "at work":
             run.state = "given up"
             alive = any(
-                one.is_alive and one is not self.world.running
-                for one in self.processes.get(run.name, ())
+                process.is_alive and process is not self.world.running
+                for process in self.processes.get(run.name, ())
             )
             self.world.counters["run given up while it was alive"] += alive
-            self.world.tell("orchestrator", f"gives up {run.name}")
+            self.world.log("orchestrator", f"gives up {run.name}")
 
-    def _alive(self, run: Run) -> list[Process]:
+    def _living_processes(self, run: Run) -> list[Process]:
         """The processes of a run that have not ended."""
-        return [one for one in self.processes.get(run.name, ()) if one.is_alive]
+        return [process for process in self.processes.get(run.name, ()) if process.is_alive]
 
     def _step(
         self, run: Run, number: int, built: dict[str, str], options: dict[str, object]
     ) -> None:
         process = self.world.start(
             f"{run.name}.{number}",
-            lambda process: self._live(process, run, number, built, options),
+            lambda process: self._execute(process, run, number, built, options),
             run=run.name,
             **options,
         )
         self.processes.setdefault(run.name, []).append(process)
 
-    def _live(
+    def _execute(
         self,
         process: Process,
         run: Run,
@@ -101,7 +101,7 @@ class Runs:
         built: dict[str, str],
         options: dict[str, object],
     ) -> None:
-        """Do steps of a run until it ends, or until another process is to go on."""
+        """Execute steps of a run until it ends, or until another process is to continue."""
         releases = releases_of(self.world, process)
         claim = Claim(releases)
         try:
@@ -138,7 +138,7 @@ class Runs:
             for name in FEW
         }
         reviewed = review(releases, tables, run=run.name)
-        if self.world.befalls("suspension after a review"):
+        if self.world.occurs("suspension after a review"):
             self.world.suspend(process, self.world.rng.randint(50, 200))
             self.world.counters["process suspended after a review"] += 1
             self.world.pause(process)
@@ -162,15 +162,15 @@ class Runs:
                 f"{process.name}: {published.manifest.release_id}",
             )
         self.world.counters["release published" if published.is_new else "nothing new"] += 1
-        self.world.tell(process.name, f"published {published.manifest.release_id}")
+        self.world.log(process.name, f"published {published.manifest.release_id}")
 
     @contextmanager
     def _excused(self, process: Process, run: Run) -> Iterator[None]:
-        """Raise errors on, after asking whether something in the world excuses them."""
+        """Re-raise errors, and report those that no event in the world excuses."""
         try:
             yield
         except StoreError as error:
-            self.world.tell(process.name, f"fails: {type(error).__name__}: {error}")
+            self.world.log(process.name, f"fails: {type(error).__name__}: {error}")
             if isinstance(error, HeldError):
                 self.world.counters["release held"] += 1
                 self.holds.append(Hold(run.content, str(error)))
@@ -187,29 +187,30 @@ class Runs:
         if isinstance(error, LostClaimError):
             if self.ledger.collector_is_at_work:
                 return True
-            others = [one for one in self.ledger.runs.values() if one is not run]
+            others = [other for other in self.ledger.runs.values() if other is not run]
             return any(
-                one.state == "at work" or (one.generation or 0) > (run.generation or 0)
-                for one in others
+                other.state == "at work" or (other.generation or 0) > (run.generation or 0)
+                for other in others
             )
         if isinstance(error, ConflictError):
             return self.ledger.lost_a_race(process)
         if isinstance(error, ReleaseRefusedError) and "rolled back from" in str(error):
             denied = self.ledger.pointer["denied"] if self.ledger.pointer else ()
-            return any(one["data_version"] == run.content.version for one in denied)
+            return any(denial["data_version"] == run.content.version for denial in denied)
         return False
 
     # --- the orchestrator's own process -------------------------------------------------------
 
     def watch(self, process: Process) -> None:
-        """Notice dead runs, give up living ones by mistake, start late processes of old ones."""
+        """Give up dead runs, and living ones by mistake; start late processes of given-up runs."""
         rng = self.world.rng
         for _ in range(rng.randint(5, 40)):
             self.world.pause(process)
             for run in list(self.ledger.runs.values()):
-                alive = any(one.is_alive for one in self.processes.get(run.name, ()))
+                alive = any(process.is_alive for process in self.processes.get(run.name, ()))
                 asleep = any(
-                    one.asleep > self.world.steps for one in self.processes.get(run.name, ())
+                    process.asleep > self.world.steps
+                    for process in self.processes.get(run.name, ())
                 )
                 chance = 0.1 if asleep else 0.01
                 if run.state == "at work" and rng.random() < (chance if alive else 0.5):
@@ -217,11 +218,11 @@ class Runs:
                     if rng.random() < 0.5:
                         self.start(rng.choice(list(self.ledger.runs.values())).content)
                 elif run.state == "given up" and rng.random() < 0.015:
-                    self.comes_back(run)
+                    self.restart_late(run)
 
     def end_of_day(self) -> None:
-        """What has not ended is given up, unless it is suspended and believed in."""
-        is_believed = self.world.focus.is_believed
+        """Give up runs that have not ended, except some of the suspended ones."""
+        suspended_run_kept = self.world.focus.suspended_run_kept
         for run in self.ledger.runs.values():
-            if not self._alive(run) or self.world.rng.random() >= is_believed:
+            if not self._living_processes(run) or self.world.rng.random() >= suspended_run_kept:
                 self.give_up(run)

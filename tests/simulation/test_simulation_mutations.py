@@ -1,4 +1,4 @@
-"""Every bug that was fixed, put back: the simulator finds it, and in few seeds."""
+"""The simulator finds every fixed bug that is put back, within few seeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_SEEDS = 2_000
 
 
 def search(mutation: Mutation, first: int, folder: Path) -> tuple[int, Report | None]:
-    """How many seeds it took, and what the last of them violates."""
+    """The number of seeds that were needed, and the report of the last one."""
     with pytest.MonkeyPatch.context() as patch:
         mutation.apply(patch)
         with seams():
@@ -26,20 +26,22 @@ def search(mutation: Mutation, first: int, folder: Path) -> tuple[int, Report | 
     return MOST_SEEDS, None
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
-def test_the_simulator_finds_a_bug_that_is_put_back(mutation: Mutation, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_the_simulator_finds_a_fixed_bug_that_is_put_back(
+    mutation: Mutation, tmp_path: Path
+) -> None:
     tried, report = search(mutation, mutation.known_seed, tmp_path)
-    assert report is not None, f"{MOST_SEEDS} seeds do not find it: {mutation.story}"
+    assert report is not None, f"{MOST_SEEDS} seeds do not find it: {mutation.description}"
     print(f"\n{mutation.name}: {tried} seeds; {report}")
-    if report.seed >= QUICK:  # those before are run without it in any case
+    if report.seed >= QUICK:  # earlier seeds are run without the bug in any case
         with seams():
             assert not run_seed(report.seed, tmp_path).violations, "it fails without the bug, too"
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
-def test_it_takes_few_seeds_from_the_first_one(mutation: Mutation, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_bug_is_found_within_few_seeds_from_the_first(mutation: Mutation, tmp_path: Path) -> None:
     tried, report = search(mutation, 0, tmp_path)
     assert report is not None
     print(f"\n{mutation.name}: {tried} seeds; {report}")

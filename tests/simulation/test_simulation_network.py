@@ -1,4 +1,4 @@
-"""The simulated client answers as boto3 does on the real server; faults are what they say."""
+"""The simulated client answers as boto3 does on the real server; faults have their effects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 
 from genept.common.errors import ConflictError, UnreachableStoreError, error_code, http_status
 from genept.storage.object_store import ObjectStore
-from simulation.library import inhabited
+from simulation.library import in_world
 from simulation.network import Client, connect
 from simulation.process import Process
 from simulation.world import World
@@ -24,8 +24,8 @@ def world(tmp_path: Path) -> World:
     return world
 
 
-def in_a_process(world: World, act: Any) -> list[Any]:
-    """What came of it, in a process that has the network to itself."""
+def results_of(world: World, act: Any) -> list[Any]:
+    """Result or error of `act`, in a process that is alone on the network."""
     outcomes: list[Any] = []
 
     def body(process: Process) -> None:
@@ -34,14 +34,14 @@ def in_a_process(world: World, act: Any) -> list[Any]:
         except Exception as error:
             outcomes.append(error)
 
-    with inhabited(world):
+    with in_world(world):
         world.start("process", body)
-        world.live()
+        world.run_processes()
     return outcomes
 
 
 def described(call: Any, operation: str, request: dict[str, Any], prefix: str) -> Any:
-    """What of an answer does not depend on the server; for a refusal its status and code."""
+    """The parts of a response that do not depend on the server; status and code of a refusal."""
     try:
         answer = getattr(call, operation)(**request)
     except ClientError as error:
@@ -75,8 +75,8 @@ def test_every_request_is_answered_as_by_the_real_server(
     object_store: ObjectStore, store_prefix: str, world: World
 ) -> None:
     def answers(client: Any) -> list[Any]:
-        """Each `IfMatch` is the ETag that is right, or one that is not."""
-        said = []
+        """Responses to random requests, whose `IfMatch` is the right ETag or a wrong one."""
+        results = []
         for operation, request in random_requests(store_prefix, 7):
             if "IfMatch" in request:
                 try:
@@ -84,57 +84,59 @@ def test_every_request_is_answered_as_by_the_real_server(
                 except ClientError:
                     etag = '"0"'
                 request["IfMatch"] = etag if request["IfMatch"] == "1" else '"0"'
-            said.append(described(client, operation, request, store_prefix))
+            results.append(described(client, operation, request, store_prefix))
         pages = client.get_paginator("list_objects_v2").paginate(
             Bucket="lake", Prefix=f"{store_prefix}/"
         )
-        said.append([
+        results.append([
             (item["Key"], item["Size"], item["ETag"])
             for page in pages for item in page.get("Contents", [])
         ])  # fmt: skip
-        return said
+        return results
 
-    world.ledger.observe = lambda *_: None  # type: ignore[method-assign] # rewriting is asked for
+    world.ledger.observe = lambda *_: None  # type: ignore[method-assign] # the requests rewrite objects
     real = answers(object_store.client)
-    (simulated,) = in_a_process(world, lambda process: answers(Client(world, process)))
+    (simulated,) = results_of(world, lambda process: answers(Client(world, process)))
     assert simulated == real
     assert {answer[0] for answer in real if answer and isinstance(answer[0], int)} == {404, 412}
 
 
 def test_a_lost_answer_is_repeated_and_the_refusal_read_back(world: World) -> None:
     lost = iter([True])
-    world.befalls = lambda fault: fault == "answer lost" and next(lost, False)  # type: ignore
+    world.occurs = lambda fault: fault == "answer lost" and next(lost, False)  # type: ignore
     store_of = lambda process: connect(world, process)  # noqa: E731
-    assert in_a_process(world, lambda one: store_of(one).put_if_absent("a/b", b"body")) == [True]
+    assert results_of(world, lambda process: store_of(process).put_if_absent("a/b", b"body")) == [
+        True
+    ]
     assert world.counters["answer of a write lost"] == 1
-    (refused,) = in_a_process(world, lambda one: store_of(one).put_if_absent("a/b", b"other"))
+    (refused,) = results_of(world, lambda process: store_of(process).put_if_absent("a/b", b"other"))
     assert isinstance(refused, ConflictError)
 
 
-def test_when_no_attempt_is_answered_the_store_is_out_of_reach(world: World) -> None:
-    world.befalls = lambda fault: fault == "request lost"  # type: ignore[method-assign]
-    (error,) = in_a_process(world, lambda one: connect(world, one).get("a/b"))
+def test_the_store_is_unreachable_when_no_attempt_is_answered(world: World) -> None:
+    world.occurs = lambda fault: fault == "request lost"  # type: ignore[method-assign]
+    (error,) = results_of(world, lambda process: connect(world, process).get("a/b"))
     assert isinstance(error, UnreachableStoreError)
     assert world.counters["request lost"] == 4
 
 
 def test_a_late_write_takes_effect_after_its_sender_got_an_error(world: World) -> None:
-    world.befalls = lambda fault: fault == "late"  # type: ignore[method-assign]
+    world.occurs = lambda fault: fault == "late"  # type: ignore[method-assign]
 
-    def write_and_look(process: Process) -> object:
+    def write_and_read(process: Process) -> object:
         client = Client(world, process)
         with pytest.raises(ReadTimeoutError):
             client._attempt("put_object", {"Bucket": "lake", "Key": "a", "Body": b""})
         return world.stored("a")
 
-    assert in_a_process(world, write_and_look) == [None]
-    assert world.stored("a") is not None, "it arrived when nobody waited any more"
+    assert results_of(world, write_and_read) == [None]
+    assert world.stored("a") is not None, "it arrived after the client gave up"
 
 
 def test_a_process_that_dies_does_nothing_more(world: World) -> None:
-    world.befalls = lambda fault: fault == "death"  # type: ignore[method-assign]
+    world.occurs = lambda fault: fault == "death"  # type: ignore[method-assign]
 
-    def insist(process: Process) -> None:
+    def ignore_errors(process: Process) -> None:
         for key in "abc":
             try:
                 Client(world, process).put_object(Bucket="lake", Key=key, Body=b"")
@@ -143,6 +145,6 @@ def test_a_process_that_dies_does_nothing_more(world: World) -> None:
             except BaseException:  # noqa: S112 (as code that ignores errors does)
                 continue
 
-    in_a_process(world, insist)
+    results_of(world, ignore_errors)
     assert world.bucket.objects == {}
     assert world.counters["process died before a call"] == 1

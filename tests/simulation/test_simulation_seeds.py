@@ -1,7 +1,7 @@
 """Many seeds: no invariant is violated, and every kind of fault took effect.
 
 A seed that fails is printed, with how to repeat it. Once it is understood, it belongs in
-`UNDERSTOOD`, beside a test of the module that was at fault.
+`FIXED_SEEDS`, beside a test of the module that was at fault.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from simulation.scenario import QUICK, Report, run_seed
 
 MANY = 10_000
 CHUNK = 100
-TOOK_EFFECT = (
+FAULT_COUNTERS = (
     "request lost",
     "answer of a read lost",
     "answer of a write lost",
@@ -47,7 +47,7 @@ TOOK_EFFECT = (
     "given-up run came back",
     "manifest lost",
 )
-HAPPENED = (
+EVENT_COUNTERS = (
     "release published",
     "nothing new",
     "release held",
@@ -64,12 +64,12 @@ HAPPENED = (
     "pointer written by a later version",
 )
 AGAIN = "PYTHONPATH=tests:tests/support .venv/bin/python -m simulation"
-UNDERSTOOD: tuple[int, ...] = ()
+FIXED_SEEDS: tuple[int, ...] = ()
 """Seeds that failed once."""
 
 
 def run_seeds(seeds: Iterable[int], folder: Path) -> tuple[Counter[str], list[str]]:
-    """What took effect, and each seed that violates something, said for a person."""
+    """Counters of what took effect, and a text for each seed that violates an invariant."""
     counters: Counter[str] = Counter()
     failed = []
     with seams():
@@ -82,14 +82,14 @@ def run_seeds(seeds: Iterable[int], folder: Path) -> tuple[Counter[str], list[st
 
 
 def summary(counters: Counter[str]) -> str:
-    return "\n".join(f"{count:9,}  {what}" for what, count in sorted(counters.items()))
+    return "\n".join(f"{count:9,}  {event}" for event, count in sorted(counters.items()))
 
 
 def test_few_seeds(tmp_path: Path) -> None:
-    counters, failed = run_seeds([*UNDERSTOOD, *range(QUICK)], tmp_path)
+    counters, failed = run_seeds([*FIXED_SEEDS, *range(QUICK)], tmp_path)
     print(summary(counters))
     assert not failed, "\n".join(failed)
-    assert not [one for one in (*TOOK_EFFECT, *HAPPENED) if not counters[one]]
+    assert not [counter for counter in (*FAULT_COUNTERS, *EVENT_COUNTERS) if not counters[counter]]
 
 
 @pytest.mark.soak
@@ -99,9 +99,9 @@ def test_many_seeds(tmp_path: Path) -> None:
     counters: Counter[str] = Counter()
     failed: list[str] = []
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for some, bad in pool.map(run_seeds, chunks, [tmp_path] * len(chunks)):
-            counters += some
-            failed += bad
+        for chunk_counters, chunk_failed in pool.map(run_seeds, chunks, [tmp_path] * len(chunks)):
+            counters += chunk_counters
+            failed += chunk_failed
     print(summary(counters))
     assert not failed, "\n".join(failed)
 

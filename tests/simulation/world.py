@@ -1,7 +1,7 @@
-"""One schedule of many processes, decided by one seed: whose turn it is, what time it is, who dies.
+"""One schedule of many processes, decided by one seed: their turns, clocks, faults and deaths.
 
-Processes are greenlets that give way at every request (`network`). What they do is said in
-`runs` and `people`; what must hold after each of their steps, in `invariants`.
+Processes are greenlets that switch at every request (`network`). What they do is defined in
+`runs`, `readers` and `people`, what must hold after each of their steps in `invariants`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class World:
     folder
         For the caches of the machines.
     trace
-        Whether to write down what happens, for a person to read.
+        List that gets a line for every event, for people to read.
     """
 
     seed: int
@@ -68,15 +68,15 @@ class World:
         self.machines = [self.folder / f"machine-{number}" for number in range(3)]
         self.hub = getcurrent()
 
-    # --- chance and time ------------------------------------------------------------------
+    # --- faults and time ------------------------------------------------------------------
 
-    def befalls(self, fault: str) -> bool:
-        """Whether a fault happens now. None does once the world is quiet."""
+    def occurs(self, fault: str) -> bool:
+        """Whether a fault happens now. None happens while the world is quiet."""
         rate = self.focus.rates[fault]
         return not self.quiet and rate > 0 and self.rng.random() < rate
 
     def clock(self) -> datetime:
-        """What time the running process believes it is."""
+        """The clock of the running process."""
         return self.now + (self.running.skew if self.running else timedelta())
 
     def nonce(self, n_bytes: int) -> str:
@@ -84,7 +84,7 @@ class World:
         return self.nonces.randbytes(n_bytes).hex()
 
     def pass_time(self, duration: timedelta) -> None:
-        """Let time pass. What is on its way arrives before, or never."""
+        """Let time pass. Requests in flight arrive before, or never."""
         for message in list(self.in_flight):
             self.in_flight.remove(message)
             if self.rng.random() < 0.5:
@@ -93,10 +93,10 @@ class World:
         self.day += 1
         self.outage_ends = 0
 
-    def tell(self, who: str, what: str) -> None:
-        """Write down what happens, if anybody reads it."""
+    def log(self, actor: str, event: str) -> None:
+        """Append an event to the trace, if there is one."""
         if self.trace is not None:
-            self.trace.append(f"{self.steps:5} {self.now:%m-%d %H:%M:%S} {who:22} {what}")
+            self.trace.append(f"{self.steps:5} {self.now:%m-%d %H:%M:%S} {actor:22} {event}")
 
     def number(self) -> int:
         """A number that nothing else in this world has."""
@@ -106,7 +106,7 @@ class World:
     # --- processes ------------------------------------------------------------------------
 
     def start(self, name: str, body: Callable[[Process], None], **options: Any) -> Process:
-        """A new process, which runs when its turn comes."""
+        """Start a process, which runs when it has its turn."""
         options.setdefault("cache", self.machine())
         process = Process(f"{name}-{self.number()}", **options)
         self.weigh(process)
@@ -120,28 +120,32 @@ class World:
         return process
 
     def machine(self) -> Path:
-        """A machine's folder of copies; a machine that is new has none."""
-        if not self.quiet and self.rng.random() < self.focus.is_fresh:
+        """A machine's folder of cached files; that of a new machine is empty."""
+        if not self.quiet and self.rng.random() < self.focus.new_machine:
             return self.folder / f"machine-{self.number()}"
         return self.rng.choice(self.machines)
 
     def pause(self, process: Process) -> None:
-        """Give way to others. Raises `Died` when the process is dead by the time it goes on."""
+        """Let other processes run. Raises `Died` if the process is dead when it continues."""
         self.hub.switch()
         if process.doomed:
             raise Died
 
-    def live(self) -> None:
+    def run_processes(self) -> None:
         """Let processes take turns until all have ended, or are suspended until another day."""
         limit = self.steps + MOST_STEPS
         while not self.ledger.violations:
-            self.processes = [one for one in self.processes if one.is_alive]
-            awake = [one for one in self.processes if one.is_awake(self.day, self.steps)]
+            self.processes = [process for process in self.processes if process.is_alive]
+            awake = [
+                process for process in self.processes if process.is_awake(self.day, self.steps)
+            ]
             if not awake and not self.in_flight:
-                asleep = [one for one in self.processes if one.asleep_until_day <= self.day]
+                asleep = [
+                    process for process in self.processes if process.asleep_until_day <= self.day
+                ]
                 if not asleep:
                     return
-                self._wait(min(one.asleep for one in asleep) - self.steps)
+                self._wait(min(process.asleep for process in asleep) - self.steps)
                 continue
             self.steps += 1
             self.now += timedelta(seconds=self.rng.random())
@@ -153,24 +157,24 @@ class World:
                 self.turn(self._next(awake))
 
     def _wait(self, steps: int) -> None:
-        """Let steps pass in which nobody does anything."""
+        """Let steps pass in which no process runs."""
         self.steps += steps
         self.now += timedelta(seconds=steps / 2)
 
     def _next(self, awake: list[Process]) -> Process:
-        """Whose turn it is, and what becomes of the process then."""
+        """Choose the next process; it may get another weight or clock, or be suspended."""
         if len(awake) == 1:
             process = awake[0]
         elif self.focus.order == "by priority":
-            process = max(awake, key=lambda one: one.weight)
+            process = max(awake, key=lambda candidate: candidate.weight)
         else:
-            (process,) = self.rng.choices(awake, [one.weight for one in awake])
+            (process,) = self.rng.choices(awake, [candidate.weight for candidate in awake])
         if self.rng.random() < CHANGES_WEIGHT:
             self.weigh(process)
-        if self.befalls("clock step"):
+        if self.occurs("clock step"):
             process.skew += timedelta(seconds=self.rng.choice((-3600, -1, 1, 3600)))
             self.counters["clock set while a process ran"] += 1
-        if len(awake) > 1 and self.befalls("suspension"):
+        if len(awake) > 1 and self.occurs("suspension"):
             self.suspend_for_some_time(process)
         return process
 
@@ -183,7 +187,7 @@ class World:
         if self.rng.random() < 0.3:
             process.asleep_until_day = self.day + self.rng.randint(1, 3)
             self.counters["process suspended for days"] += 1
-            self.tell(process.name, f"is suspended until day {process.asleep_until_day}")
+            self.log(process.name, f"is suspended until day {process.asleep_until_day}")
         else:
             self.suspend(process, self.rng.randint(20, 300))
             self.counters["process suspended for a while"] += 1
@@ -191,7 +195,7 @@ class World:
     def suspend(self, process: Process, steps: int) -> None:
         """Give a process no turn for so many steps of the others."""
         process.asleep = self.steps + steps
-        self.tell(process.name, f"is suspended until step {process.asleep}")
+        self.log(process.name, f"is suspended until step {process.asleep}")
 
     def turn(self, process: Process) -> None:
         """Let one process go on to its next request."""
@@ -204,7 +208,7 @@ class World:
             self.running = None
 
     def end(self) -> None:
-        """Take down what still runs, without effect."""
+        """End the processes that still run, without effects."""
         for process in self.processes:
             process.doomed = True
             if process.is_alive:
@@ -212,46 +216,48 @@ class World:
 
     @contextmanager
     def calm(self) -> Iterator[None]:
-        """No faults any more."""
+        """Suppress all faults."""
         self.quiet, self.outage_ends = True, 0
         yield
         self.quiet = False
 
     # --- messages -------------------------------------------------------------------------
 
-    def send(self, sender: Process, operation: str, request: dict[str, Any], why: str) -> None:
-        """Put a request on its way that arrives later, once, if at all."""
-        self.in_flight.append(Message(sender, operation, request, self.now, why))
+    def send(self, sender: Process, operation: str, request: dict[str, Any], label: str) -> None:
+        """Send a request that arrives later, at most once."""
+        self.in_flight.append(Message(sender, operation, request, self.now, label))
 
     def deliver(self, message: Message) -> None:
-        """A request that nobody waits for arrives."""
+        """Deliver a request for which no process waits."""
         if self.now - message.sent_at > LIFETIME:
             self.counters["request arrived too late and was refused"] += 1
             return
         try:
             _, changes = self.apply(message.sender, message.operation, message.request)
         except Exception:
-            self.counters[f"{message.why}: refused"] += 1
+            self.counters[f"{message.label}: refused"] += 1
             return
         if changes:
-            self.counters[f"{message.why}: took effect"] += 1
+            self.counters[f"{message.label}: took effect"] += 1
 
     def apply(
         self, sender: Process, operation: str, request: dict[str, Any]
     ) -> tuple[dict[str, Any], list[Change]]:
-        """A request arrives at the store; every invariant is asked about what it changed."""
+        """Apply a request to the store, and check every invariant for its changes."""
         try:
             answer, changes = self.bucket.handle(operation, request)
         except Exception as refused:
-            self.tell(sender.name, f"{operation} {request.get('Key', '')} → {refused}")
+            self.log(sender.name, f"{operation} {request.get('Key', '')} → {refused}")
             raise
         if self.trace is not None:
-            what = request.get("Key") or request.get("Prefix") or [one.key for one in changes]
-            self.tell(sender.name, f"{operation} {what}")
+            subject = (
+                request.get("Key") or request.get("Prefix") or [change.key for change in changes]
+            )
+            self.log(sender.name, f"{operation} {subject}")
         if changes:
             self.ledger.observe(sender, changes)
         return answer, changes
 
     def stored(self, key: str) -> Stored | None:
-        """What lies under a key, seen by nobody."""
+        """The object of a key, read without an event."""
         return self.bucket.objects.get(key)

@@ -1,4 +1,4 @@
-"""An attack on a running `weed` by a process without keys; what it tries is in `stranger.py`."""
+"""Run `stranger.py`, a process without keys that attacks a running `weed`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def attack(
     user: int | None,
     files: Sequence[Path] = (),
 ) -> list[str]:
-    """What the stranger got; the first entry says as whom it tried.
+    """Requests of the stranger that were answered; the first entry is its user.
 
     `url` is where S3 answers, `data` the server's folder, `key` an object in the bucket `lake`;
     of `files` none may be readable.

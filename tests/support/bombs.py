@@ -26,17 +26,17 @@ def stacked_deflate() -> bytes:
 
     def write(h5py, file):
         del file["obs/donor"]
-        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        made.set_chunk((n,))
-        made.set_deflate(9)
-        made.set_deflate(9)
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk((n,))
+        properties.set_deflate(9)
+        properties.set_deflate(9)
         space = h5py.h5s.create_simple((n,))
-        data = h5py.h5d.create(file["obs"].id, b"donor", h5py.h5t.NATIVE_INT8, space, made)
+        data = h5py.h5d.create(file["obs"].id, b"donor", h5py.h5t.NATIVE_INT8, space, properties)
         packer = zlib.compressobj(9)
-        once = b"".join(
+        deflated = b"".join(
             [*(packer.compress(bytes(1 << 20)) for _ in range(n >> 20)), packer.flush()]
         )
-        data.write_direct_chunk((0,), zlib.compress(once, 9))
+        data.write_direct_chunk((0,), zlib.compress(deflated, 9))
 
     return _h5(write)
 
@@ -48,8 +48,8 @@ def shared_references() -> bytes:
     def write(h5py, file):
         del file["obs/_index"]
         text = h5py.string_dtype()
-        one = file["obs"].create_dataset("_index", (100_000,), text, chunks=(100_000,))
-        one[0] = "x" * 200_000
+        dataset = file["obs"].create_dataset("_index", (100_000,), text, chunks=(100_000,))
+        dataset[0] = "x" * 200_000
 
     data = bytearray(_h5(write))
     # The first reference of the array: length, address and number of the heap's object.

@@ -1,4 +1,4 @@
-"""The system's Chromium, for tests that look at pages as a person does."""
+"""The system's Chromium, for tests that open pages in a browser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 SECONDS = 600
-"""Nobody waits that long; a machine that is tested on may be busy."""
+"""Upper limit; the machine that runs the tests may be busy."""
 
 QUIET = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),

@@ -73,7 +73,9 @@ def _job(name: str) -> dg.JobDefinition:
     settings = Settings()
     platform = PlantedPlatform(settings, SPACES[name])
     lanes = embedding_lanes(lanes_of(settings))
-    cells = [one for one in embedding_tables(lanes) if one.key == dg.AssetKey("cell_embeddings")]
+    cells = [
+        asset for asset in embedding_tables(lanes) if asset.key == dg.AssetKey("cell_embeddings")
+    ]
     planted = [_planted(table) for table in (*READ, "observations")]
     return dg.Definitions(
         assets=[*planted, *lanes, *cells],

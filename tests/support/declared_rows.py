@@ -1,4 +1,4 @@
-"""Rows that keep any table's declaration, made from the declaration itself.
+"""Rows that fit a table's declaration, made from the declaration itself.
 
 For tests that need valid data whatever a table holds: fixed rows, a hypothesis strategy,
 every table stored in a lake, and a candidate for a release of them.
@@ -33,7 +33,7 @@ EXAMPLES = {
     r"^\d+$": "{}",
     r"^\d{4}-\d{2}-\d{2}$": "2026-01-{:02}",
 }
-"""How row `i` keeps each pattern; a new pattern in genept/schema/tables needs a line here."""
+"""Template of a value for each pattern; a new pattern in genept/schema/tables needs a line here."""
 
 
 def declared_rows(
@@ -44,7 +44,7 @@ def declared_rows(
     dimension: int = DIMENSION,
     first: int = 0,
 ) -> pa.Table:
-    """`n` valid rows of one partition; those from another `first` on have other keys.
+    """`n` valid rows of one partition; rows with another `first` have other keys.
 
     Where the partition alone is the key, there is one row.
     """
@@ -134,7 +134,7 @@ def store_table(lake: Lake, name: str, rows: pa.Table | None = None) -> StoredTa
 
 
 def check_pages() -> dict[str, bytes]:
-    """Pages of a candidate's audit; named, so that a process which is spawned can have them."""
+    """Pages of a candidate's audit; a named function, so that it can be pickled."""
     return {"checks/genes.html": b"<html>all is well</html>"}
 
 
@@ -153,14 +153,14 @@ def candidate(lake: Lake, *, first: int = 0, **replaced: StoredTable) -> Release
     )
 
 
-def with_tables(offered: ReleaseCandidate, **tables: StoredTable) -> ReleaseCandidate:
+def with_tables(base: ReleaseCandidate, **tables: StoredTable) -> ReleaseCandidate:
     """The candidate with these tables instead, and passed evidence of them."""
-    together = {**offered.tables, **tables}
-    return replace(offered, tables=together, evidence=passing(together))
+    replaced = {**base.tables, **tables}
+    return replace(base, tables=replaced, evidence=passing(replaced))
 
 
 def passing(tables: Mapping[str, StoredTable]) -> dict[str, CheckEvidence]:
-    """CheckEvidence that every one of these tables passed."""
+    """Evidence that each of these tables passed its checks."""
     return {
         name: CheckEvidence(
             table=name,

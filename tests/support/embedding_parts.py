@@ -1,4 +1,4 @@
-"""A small collection of two shards, pooled in one space; and vectors of it from elsewhere."""
+"""A small collection of two shards, pooled in one space, and registered vectors of it."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,6 +1,6 @@
-"""A run that embeds texts through the flow, as a program: for tests that kill it.
+"""A program that embeds texts through the flow, for tests that kill it.
 
-Reads what to do as JSON from standard input; says on the last line what it saw.
+It reads its settings as JSON from standard input, and prints its result as the last line.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A proxy on loopback that does to requests what networks do, by a script.
+"""A proxy on loopback that injects network faults into requests, by a script.
 
-Host and all signed headers pass unchanged, so a client that signs for the proxy's
-address is believed by the server behind it.
+Host and all signed headers pass unchanged, so the server behind it accepts requests
+that a client signed for the proxy's address.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "expect", "keep-alive"}
 
 
 class FaultProxy(ThreadingHTTPServer):
-    """Forwards to `upstream`, and lets the next requests of each method meet its faults."""
+    """Forwards to `upstream`, and injects the planned faults into requests of each method."""
 
     daemon_threads = False
     block_on_close = True
@@ -45,16 +45,16 @@ class FaultProxy(ThreadingHTTPServer):
         self._rate, self._random = 0.0, Random(0)  # noqa: S311
 
     def plan(self, method: str, *faults: Fault) -> None:
-        """Let the next requests of `method` meet these faults, one each, in this order."""
+        """Inject these faults into the next requests of `method`, one each, in this order."""
         with self._lock:
             self._script[method] = list(faults)
 
     def shake(self, rate: float) -> None:
-        """Let this share of all other requests meet a fault, drawn by a fixed seed."""
+        """Inject a fault, drawn with a fixed seed, into this share of all other requests."""
         self._rate = rate
 
     def remaining(self) -> int:
-        """How many planned faults nobody met."""
+        """Number of planned faults that were not injected."""
         with self._lock:
             return sum(len(faults) for faults in self._script.values())
 
@@ -69,7 +69,7 @@ class FaultProxy(ThreadingHTTPServer):
             return None
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that hang up are what this server is for."""
+        """Ignore clients that close the connection, which tests do on purpose."""
 
 
 @contextmanager
@@ -149,10 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _reset(self) -> None:
-        """End the connection as a crash would: with a reset, not a farewell."""
+        """End the connection as a crash would: with a reset."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Tests speak through their assertions."""
+        """Log nothing."""

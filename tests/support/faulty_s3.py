@@ -1,4 +1,4 @@
-"""An S3 server in memory that lacks one thing: what it lacks must be found out."""
+"""An S3 server in memory with one fault, which the library must detect."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
 class FaultyS3(ThreadingHTTPServer):
-    """One bucket; whoever asks is served."""
+    """One bucket without access control."""
 
     daemon_threads = True
 
@@ -39,7 +39,7 @@ class FaultyS3(ThreadingHTTPServer):
         self.lock = threading.Lock()
 
     def put(self, key: str, body: bytes, absent: bool, etag: str | None) -> int:
-        """Write on the condition, as well as this server can; the HTTP status."""
+        """Write conditionally, with the fault of this server; return the HTTP status."""
         self.puts += 1
         if self.fault == "does not know the header" and (absent or etag):
             return 501
@@ -104,13 +104,13 @@ class _Handler(BaseHTTPRequestHandler):
                 [key for key in keys if key in self.server.listed],
                 self.server.listed | set(keys),
             )
-        found = "".join(
+        contents = "".join(
             f"<Contents><Key>{key}</Key><Size>1</Size><ETag>x</ETag>"
             "<LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
             for key in keys
         )
         self._answer(
-            200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>"
+            200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"
         )
 
     def _body(self) -> bytes:
@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Tests speak through their assertions."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Spaces of gene vectors that know a label, or do not."""
+"""Spaces of gene vectors with and without information about a label."""
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ from genept.text.embedders import space_of
 
 N = 120
 
-GENES = [f"ENSG{one:011}" for one in range(N)]
+GENES = [f"ENSG{number:011}" for number in range(N)]
 
 YES = np.random.default_rng(0).integers(0, 2, N)
 
@@ -26,7 +26,7 @@ def space(lake: Lake, id_: str, strength: float, tells=(), genes=N, seed=1):
     )
     names = GENES[:genes]
     columns = [[id_] * genes, names, names, vectors, ["0" * 64] * genes]
-    rows = pa.table([pa.array(one) for one in columns[:3]] + columns[3:], schema=schema)
+    rows = pa.table([pa.array(column) for column in columns[:3]] + columns[3:], schema=schema)
     origin = Origin(code=(), settings={"id": id_, "strength": strength, "genes": genes})
     part = NewPart("gene_embeddings", rows, (id_,), 12)
     (stored,) = lake.build(f"test/{id_}", origin, lambda: [part])

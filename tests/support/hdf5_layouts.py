@@ -74,7 +74,7 @@ def write_h5ad_0_6(path: Path, matrix: sp.csr_matrix) -> Path:
         file["obs"] = obs
         var = np.zeros(n_columns, dtype=[("index", "S8"), ("gene_ids", "S16")])
         var["index"] = [f"G{i}".encode() for i in range(n_columns)]
-        var["gene_ids"] = [one.encode() for one in ensembl(n_columns)]
+        var["gene_ids"] = [id_.encode() for id_ in ensembl(n_columns)]
         file["var"], file["raw.var"] = var, var
         file.create_dataset("uns/louvain_categories", data=["B", "T"], dtype=TEXT)
     return path

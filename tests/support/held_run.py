@@ -21,39 +21,41 @@ from validation.suites import suite_for
 
 
 def settings() -> Settings:
-    """Those of the environment, limited: planted tables have few rows."""
+    """Settings of the environment with a limit, since planted tables have few rows."""
     return Settings(max_genes=40)
 
 
 def genes(platform: Platform, n: int) -> StoredTable:
-    """Table `genes` with so many valid rows, which were checked."""
+    """Table `genes` with `n` valid rows and evidence of its checks."""
     stored = store_table(platform.lake, "genes", declared_rows(TABLES["genes"], n))
-    leave_evidence(platform.lake, {"genes": stored})
+    store_evidence(platform.lake, {"genes": stored})
     return stored
 
 
-def leave_evidence(lake: Lake, tables: Mapping[str, StoredTable]) -> None:
-    """What the checks of the assets above the release leave in the lake."""
-    for name, proof in passing(tables).items():
+def store_evidence(lake: Lake, tables: Mapping[str, StoredTable]) -> None:
+    """Store evidence in the lake, as the checks of the assets upstream of the release do."""
+    for name, evidence in passing(tables).items():
         suite = suite_for(TABLES[name], complete=False).version[:16]
-        address = f"{lake.prefix}/evidence/{name}/{proof.data_version}-{suite}"
+        address = f"{lake.prefix}/evidence/{name}/{evidence.data_version}-{suite}"
         page = f"{address}.html"
         lake.store.put_if_absent(page, b"<html>planted</html>")
-        body = proof.model_copy(update={"page": page}).body()
+        body = evidence.model_copy(update={"page": page}).body()
         lake.store.put_if_absent(f"{address}.json", body)
 
 
-def release_first(platform: Platform) -> None:
+def publish_first_release(platform: Platform) -> None:
     """Publish a release of valid rows, of 100 genes, without a run."""
     no_models = platform.lake.assemble("gate_verdicts", [])
-    offered = candidate(platform.lake, genes=genes(platform, 100), gate_verdicts=no_models)
-    leave_evidence(platform.lake, offered.tables)
-    platform.releases.publish(replace(offered, complete=False, limits=platform.limits))
+    first = candidate(platform.lake, genes=genes(platform, 100), gate_verdicts=no_models)
+    store_evidence(platform.lake, first.tables)
+    platform.releases.publish(replace(first, complete=False, limits=platform.limits))
 
 
-def tell(instance: dg.DagsterInstance, last: Manifest, **made: StoredTable) -> None:
-    """Tell Dagster that the tables of a release were made, and these instead of some."""
-    for name, table in {**last.tables, **made}.items():
+def report_materialisations(
+    instance: dg.DagsterInstance, last: Manifest, **replaced: StoredTable
+) -> None:
+    """Report the tables of a release to Dagster as materialised, with some replaced."""
+    for name, table in {**last.tables, **replaced}.items():
         tags = {"dagster/data_version": table.data_version}
         instance.report_runless_asset_event(dg.AssetMaterialization(name, tags=tags))
 

@@ -1,4 +1,4 @@
-"""Texts that do harm where they are shown unescaped."""
+"""Texts that are harmful if they are shown without escaping."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ HOSTILE = (
 )  # fmt: skip
 
 PERMISSIVE = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-"""Lets HTML through, as some that show Markdown do."""
+"""Passes HTML through, as some Markdown renderers do."""

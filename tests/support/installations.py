@@ -55,5 +55,5 @@ class Installation:
         )
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line, for tests that must not wait for its end."""
+        """Arguments of the command, for tests that start it without waiting for its end."""
         return [sys.executable, "-m", "genept", *arguments]

@@ -1,4 +1,4 @@
-"""What misbehaving readers do, to be run in a limited child process."""
+"""Behaviour of faulty or hostile readers, to be run in a limited child process."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def connects(_: Parent, port: int) -> str:
 
 
 def says(parent: Parent, text: bytes) -> None:
-    """Whatever a process says that a hostile file has taken over."""
+    """Send any bytes, as a process would that a hostile file has taken over."""
     parent._messages.write(text)
     parent._messages.flush()
     os._exit(0)

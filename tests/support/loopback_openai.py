@@ -1,9 +1,9 @@
-"""An OpenAI-compatible service on loopback: embeddings, files and batches, and a cash register.
+"""An OpenAI-compatible service on loopback: embeddings, files and batches, and counts of charges.
 
-It answers as the real one does (base64 when asked, usage, echoed model) and counts every text
-that it charged for: for the work, or only for what it delivered in good order. Faults are met by
-script, one per request, in order. Run as a program it serves until it is killed, for tests and
-benchmarks in which others are killed.
+It answers as the real service does (base64 on request, usage, echoed model) and counts every text
+that it charged for: all its work, or only what it delivered correctly. Faults are injected by a
+script, one per request, in order. Run as a program, it serves until it is killed, for tests and
+benchmarks that kill other processes.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ ERRORS = {
 
 
 class LoopbackService:
-    """The service's state; `embed` makes the vectors, `per_text` is how long one takes it.
+    """The service's state; `embed` makes the vectors, `per_text` are the seconds that one takes.
 
-    It charges for the work, which is the worst case; `charges_for = "delivery"` leaves out what
-    got spoilt on its way, so that a text charged twice is one that was asked for in vain.
+    It charges for the work, which is the worst case; with `charges_for = "delivery"` it does not
+    charge for spoilt responses, so that a text which is charged twice was requested needlessly.
     """
 
     def __init__(self, embed: Embed | None = None, per_text: float = 0.0) -> None:
@@ -78,7 +78,7 @@ class LoopbackService:
         )
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
-        """Starlette wraps `send`; whoever resets connections needs the server's own."""
+        """Pass on the server's transport: Starlette wraps `send`, and a reset needs it."""
         await self._routes(scope | {"transport": send.__self__.transport}, receive, send)
 
     async def embeddings(self, request: Request) -> Response:
@@ -185,7 +185,7 @@ class LoopbackService:
         ]
         lines = self.spoil_batch(lines[::-1])  # a batch's output comes in any order
         for kind in ("output", "error"):
-            of_kind = [one for one in lines if (one["error"] is None) == (kind == "output")]
+            of_kind = [line for line in lines if (line["error"] is None) == (kind == "output")]
             if of_kind:
                 batch[f"{kind}_file_id"] = f"{batch['id']}-{kind}"
                 self.files[f"{batch['id']}-{kind}"] = "\n".join(map(json.dumps, of_kind)).encode()
@@ -201,8 +201,8 @@ class Reset(Response):
 
 
 def spoiled_rows(fault: str, n_rows: int) -> range:
-    """Which rows of an answer that meets `fault` in `spoiled` cannot be used."""
-    one = min(1, n_rows - 1)
+    """Rows of a response that `fault` makes unusable in `spoiled`."""
+    spoilt_row = min(1, n_rows - 1)
     match fault:
         case "truncated" | "cut" | "html" | "dimension" | "model":
             return range(n_rows)
@@ -211,12 +211,12 @@ def spoiled_rows(fault: str, n_rows: int) -> range:
         case "stray":
             return range(2, 3)
         case "nan" | "null" | "zero" | "norm":
-            return range(one, one + 1)
+            return range(spoilt_row, spoilt_row + 1)
     return range(0)
 
 
 def spoiled(answer: dict[str, Any], fault: str) -> Response:  # noqa: PLR0912 - a table
-    """An answer that was worked out, charged for, and went wrong on its way."""
+    """A response that was computed and charged for, and then spoilt by a fault."""
     rows = answer["data"]
     vectors = [np.frombuffer(base64.b64decode(row["embedding"]), np.float32) for row in rows]
 
@@ -224,7 +224,7 @@ def spoiled(answer: dict[str, Any], fault: str) -> Response:  # noqa: PLR0912 - 
         encoded = base64.b64encode(value.tobytes()).decode() if value is not None else None
         rows[row] = rows[row] | {"embedding": encoded}
 
-    one = min(1, len(rows) - 1)
+    spoilt_row = min(1, len(rows) - 1)
     match fault:
         case "truncated":
             return Response(json.dumps(answer)[:200], media_type="application/json")
@@ -246,15 +246,15 @@ def spoiled(answer: dict[str, Any], fault: str) -> Response:  # noqa: PLR0912 - 
             for row, vector in enumerate(vectors):
                 with_vector(row, vector[:-1])
         case "nan":
-            spoilt = vectors[one].copy()
+            spoilt = vectors[spoilt_row].copy()
             spoilt[3] = np.nan
-            with_vector(one, spoilt)
+            with_vector(spoilt_row, spoilt)
         case "null":
-            with_vector(one, None)
+            with_vector(spoilt_row, None)
         case "zero":
-            with_vector(one, vectors[one] * np.float32(0))
+            with_vector(spoilt_row, vectors[spoilt_row] * np.float32(0))
         case "norm":
-            with_vector(one, vectors[one] * np.float32(3))
+            with_vector(spoilt_row, vectors[spoilt_row] * np.float32(3))
         case "model":
             answer["model"] = "another-model"
         case "no usage":
@@ -302,7 +302,7 @@ def serving(service: LoopbackService) -> Iterator[str]:
 
 
 def hashed(dimensions: int) -> Embed:
-    """Cheap vectors that depend on the text alone: a benchmark must not measure their making."""
+    """Cheap vectors that depend on the text alone, so that benchmarks do not measure them."""
     table = RandomVectors(dimensions).embed([str(number) for number in range(256)])
 
     def embed(texts: Sequence[str]) -> np.ndarray:
@@ -318,8 +318,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--dimensions", type=int, default=48)
     parser.add_argument("--per-text", type=float, default=0.0)
-    chosen = parser.parse_args()
-    with serving(LoopbackService(hashed(chosen.dimensions), chosen.per_text)) as url:
+    options = parser.parse_args()
+    with serving(LoopbackService(hashed(options.dimensions), options.per_text)) as url:
         print(url, flush=True)  # noqa: T201 - the parent reads it
         threading.Event().wait()
 

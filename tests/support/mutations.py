@@ -1,6 +1,6 @@
-"""Good files of every format that users bring, and seeded damage to them.
+"""Valid files of every format that users bring, and seeded damage to them.
 
-`outcomes` looks at damaged files as `genept collections validate` would, many in one process.
+`outcomes` reads damaged files as `genept collections validate` does, many in one process.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def zipped() -> bytes:
 
 
 def damaged(data: bytes, random: Random) -> bytes:
-    """The same with one to three faults, such as disks, networks and attackers make them."""
+    """The same with one to three faults, such as disks, networks and attackers cause."""
     for _ in range(random.choice((1, 1, 2, 3))):
         data = random.choice(_FAULTS)(bytearray(data), random)
     return data
@@ -265,7 +265,7 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], bytes], Callable[[Random], byte
 
 
 def looked_at(path: Path, **more: Any) -> int:
-    """Look at a file and try its ingest out; how many observations it would have."""
+    """Inspect a file and try its ingest; return the number of observations that it would have."""
     from genept.collections.dry_run import try_out
     from genept.collections.sidecar import validated_sidecar
     from genept.common.errors import SourceError
@@ -278,7 +278,7 @@ def looked_at(path: Path, **more: Any) -> int:
 
 
 def outcomes(parent: Parent, format_: str, seeds: Iterable[int]) -> dict[str, Any]:
-    """What became of the damaged files of `seeds`: how many were read, refused, and what else."""
+    """Outcomes of the damaged files of `seeds`: how many were read or refused, and other errors."""
     from genept.common.errors import SourceError, StoreError
 
     name, _, damage = FORMATS[format_]

@@ -1,4 +1,4 @@
-"""A newcomer's files: a table of counts, its labels, and a reference that knows its genes."""
+"""Files of a user: a table of counts, its labels, and a reference that has its genes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def counts(n: int = 40, seed: int = 0) -> np.ndarray:
 
 
 def write_counts(path: Path, values: np.ndarray, *, genes_in: str = "columns") -> list[str]:
-    """A CSV either way up; the ids of its observations."""
+    """Write a CSV with genes in columns or in rows; return the ids of its observations."""
     ids = [f"cell-{row}" for row in range(len(values))]
     if genes_in == "columns":
         head, rows = ["id", *GENES], zip(ids, values.tolist(), strict=True)

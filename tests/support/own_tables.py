@@ -1,4 +1,4 @@
-"""A newcomer's counts and labels as R, pandas, scanpy and Excel write them; the same data in each.
+"""Counts and labels of a user as R, pandas, scanpy and Excel write them; the same data in each.
 
 `Truth` holds what must be read back; the writers follow files that the programs themselves wrote.
 """
@@ -21,7 +21,7 @@ WELLS = tuple(f"{row}{column}" for row in "ABCDEF" for column in range(1, 13))
 
 @dataclass(frozen=True)
 class Truth:
-    """Counts of genes × samples, with names of both, and what the samples are."""
+    """Counts of genes × samples, with the names of both and labels of the samples."""
 
     genes: pl.DataFrame
     samples: tuple[str, ...]
@@ -29,12 +29,12 @@ class Truth:
 
     @classmethod
     def of(cls, genes: pl.DataFrame, seed: int) -> Truth:
-        """Counts of a seed over all `genes`, in samples that are named like wells."""
+        """Random counts of a seed over all `genes`, in samples that are named like wells."""
         rng = np.random.default_rng(seed)
         return cls(genes, WELLS, rng.negative_binomial(2, 0.02, (genes.height, len(WELLS))) + 1)
 
     def named(self, samples: Sequence[str]) -> Truth:
-        """The same counts of samples that are called otherwise."""
+        """The same counts with other names of the samples."""
         return replace(self, samples=tuple(samples), counts=self.counts[:, : len(samples)])
 
     @property

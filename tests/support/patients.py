@@ -16,7 +16,7 @@ def planted_patients(rng, n=90):
     return parsed_of(
         rng.normal(6, 1, (n, N_GENES)) + shift,
         REFERENCE["symbol"].to_list(),
-        [f"sample-{one:03d}" for one in rng.permutation(n)],
+        [f"sample-{number:03d}" for number in rng.permutation(n)],
         groups=[f"patient-{row // 2}" for row in range(n)],
         labels={"diagnosis": labels},
     )

@@ -1,7 +1,7 @@
 """Small references, archives and collections with planted structure, for the tests of all layers.
 
-They go through the library's own front doors: a planted collection is ingested, described
-and embedded in a real lake; only what would be parsed out of an archive is handed over.
+They use the library's own entry points: a planted collection is ingested, described and
+embedded in a real lake; only the output of the parser is given.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def made_archives(folder: Path, **members: Mapping[str, bytes]) -> Archives:
     catalogue = load_catalogue()
     sources = dict(catalogue.sources)
     for id_, of_source in members.items():
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as wheel:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as wheel:
             for name, content in of_source.items():
                 wheel.writestr(name, content)
-        data = packed.getvalue()
+        data = buffer.getvalue()
         pin = {"bytes": len(data), "pinned_sha256": hashlib.sha256(data).hexdigest()}
         sources[id_] = sources[id_].model_copy(update=pin)
         (folder / sources[id_].filename).write_bytes(data)
@@ -106,7 +106,7 @@ def parsed_of(
     labels: Mapping[str, Sequence[str | None]] | None = None,
     **more: Any,
 ) -> ParsedCollection:
-    """What a parser would hand over for a matrix, observations × genes."""
+    """What a parser would return for a matrix, observations × genes."""
     matrix = np.asarray(values, dtype=np.float32)
     ids = ids or [f"o{row:03d}" for row in range(len(matrix))]
     return from_matrix(
@@ -137,7 +137,7 @@ def ingest_parsed(
 
 
 class CountingEmbedder:
-    """Any vector for any text; remembers what it was asked for."""
+    """Returns random vectors, and records the texts that it embedded."""
 
     max_tokens: int | None = None
     unit_norm = True
@@ -147,15 +147,15 @@ class CountingEmbedder:
         self.id = "minilm-l6-v2"
         self.dimensions = dimensions
         self.identity = "counting-1"
-        self.asked: list[str] = []
+        self.embedded_texts: list[str] = []
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        self.asked += texts
+        self.embedded_texts += texts
         return RandomVectors(self.dimensions).embed(texts)
 
 
 def described(lake: Lake, texts: Mapping[str, str]) -> Part:
-    """A part of `gene_descriptions` that says of each Ensembl gene what `texts` does."""
+    """A part of `gene_descriptions` with the texts by Ensembl gene id."""
     rows = pl.DataFrame(
         {
             "recipe": "name-go",
@@ -176,7 +176,7 @@ def described(lake: Lake, texts: Mapping[str, str]) -> Part:
 
 def embedded(lake: Lake, space: Space, genes: Sequence[str]) -> Part:
     """A part of `gene_embeddings` with a vector for each of these Ensembl genes."""
-    descriptions = described(lake, {one: f"what is known about {one}" for one in genes})
+    descriptions = described(lake, {id_: f"what is known about {id_}" for id_ in genes})
     return embed_genes(lake, space, descriptions, CountingEmbedder, product=lake.prefix)
 
 

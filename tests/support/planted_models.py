@@ -33,7 +33,7 @@ def planted_rows(n=420, k=2, strength=2.2, seed=3, **changes):
 
 
 def trained(rows, patients=None, version="1"):
-    """A candidate of these rows, as `genept.models.training` puts it together."""
+    """A candidate trained on these rows, as `genept.models.training` assembles it."""
     members = rows.groups if patients is None else patients
     holdout = hold_out(rows.ids, members, rows.groups, task="diagnosis-planted")
     result = retrain(rows, holdout, [Contender("expression", "linear")], seed=0)
@@ -99,7 +99,7 @@ def submitted(registry, retrained, version):
 
 
 def beside(candidate, champion):
-    """The champion as the gate sees it: its predictions of the candidate's holdout."""
+    """The champion as the gate compares it: with its predictions of the candidate's holdout."""
     out = champion.evidence.holdout
     place = {name: row for row, name in enumerate(out.ids)}
     rows = [place[name] for name in candidate.evidence.holdout.ids]

@@ -45,7 +45,7 @@ class PostgresServer:
         self.process: subprocess.Popen[bytes] | None = None
 
     def create(self) -> None:
-        """Make the cluster, with its password, and nobody let in without."""
+        """Make the cluster, which requires its password."""
         words = self.folder / "password"
         words.write_text(self.password)
         if self.user:
@@ -65,7 +65,7 @@ class PostgresServer:
         words.unlink()
 
     def start(self) -> None:
-        """Start it, after a kill too, and wait until it lets its user in."""
+        """Start it, also after a kill, and wait until it accepts connections."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [

@@ -54,4 +54,4 @@ def _wait(server: subprocess.Popen[bytes], health: str, log: Path) -> None:
                 return
         except (URLError, OSError):
             time.sleep(0.3)
-    raise RuntimeError(f"the Prefect server did not come up: {log.read_text()[-2000:]}")
+    raise RuntimeError(f"the Prefect server did not start: {log.read_text()[-2000:]}")

@@ -1,4 +1,4 @@
-"""A publisher on loopback: serves files with ETags and ranges, and misbehaves by a script."""
+"""A publisher on loopback: serves files with ETags and ranges, and injects faults by a script."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATED = "Sun, 01 Feb 2026 10:00:00 GMT"
 
 @dataclass
 class Fault:
-    """What happens instead of the file: a status, other bytes, or a broken transfer."""
+    """The response instead of the file: a status, other bytes, or a broken transfer."""
 
     status: int = 200
     body: bytes | None = None
@@ -30,7 +30,7 @@ class Fault:
 
 
 class Publisher(ThreadingHTTPServer):
-    """Files by path; faults met one by one by requests of a path; everything that was asked."""
+    """Files by path, faults of the next requests by path, and all requests so far."""
 
     daemon_threads = False
     block_on_close = True
@@ -44,11 +44,11 @@ class Publisher(ThreadingHTTPServer):
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.closing = threading.Event()
 
-    def asked(self, path: str) -> list[dict[str, str]]:
+    def requests_of(self, path: str) -> list[dict[str, str]]:
         return [headers for name, headers in self.seen if name == path]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that hang up are what this server is for."""
+        """Ignore clients that close the connection, which tests do on purpose."""
 
 
 @contextmanager
@@ -72,8 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].removeprefix("/")
-        asked = {name.lower(): value for name, value in self.headers.items()}
-        self.server.seen.append((path, asked))
+        request_headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.seen.append((path, request_headers))
         faults = self.server.faults.get(path, [])
         fault = faults.pop(0) if faults else Fault()
         if fault.hang:
@@ -88,10 +88,10 @@ class _Handler(BaseHTTPRequestHandler):
         headers: dict[str, str] = {}
         if self.server.validators:
             headers = {"ETag": etag, "Last-Modified": DATED}
-            if asked.get("if-none-match") == etag:
+            if request_headers.get("if-none-match") == etag:
                 self._answer(304, headers, b"")
                 return
-        start = self._start(asked, etag) if not fault.ignore_range else 0
+        start = self._start(request_headers, etag) if not fault.ignore_range else 0
         if start >= len(whole) > 0:
             self._answer(416, {"Content-Range": f"bytes */{len(whole)}"}, b"")
             return
@@ -99,9 +99,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
         self._answer(206 if start else 200, headers | fault.headers, whole[start:], fault)
 
-    def _start(self, asked: dict[str, str], etag: str) -> int:
-        match = re.fullmatch(r"bytes=(\d+)-", asked.get("range", ""))
-        if match is None or asked.get("if-range", etag) != etag:
+    def _start(self, request_headers: dict[str, str], etag: str) -> int:
+        match = re.fullmatch(r"bytes=(\d+)-", request_headers.get("range", ""))
+        if match is None or request_headers.get("if-range", etag) != etag:
             return 0
         return int(match[1])
 
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.cut_at is not None:
             self.wfile.write(body[: fault.cut_at])
             self.wfile.flush()
-            self.server.closing.wait(0.05)  # a reset may overtake what was sent before it
+            self.server.closing.wait(0.05)  # a reset may overtake the bytes sent before it
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.connection.close()
@@ -129,4 +129,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Tests speak through their assertions."""
+        """Log nothing."""

@@ -1,7 +1,7 @@
-"""BERT's forward pass in plain NumPy float64: the independent reading that MiniLM is held against.
+"""BERT's forward pass in plain NumPy float64: the independent reference for MiniLM.
 
 Written from Devlin et al. 2019 and the pooling of Reimers & Gurevych 2019, one text at a time and
-without any padding, so that it shares no trick with the ONNX graph.
+without any padding, so that it shares no implementation detail with the ONNX graph.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Publishing runs that are killed at each moment, and what must hold after them."""
+"""Runs that publish and are killed at a given moment, and what must hold after them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def reached_at(
 
 
 def assert_whole(releases: Releases, manifest: Manifest) -> None:
-    """Every table is there, every listed file has its bytes, its rows and its schema."""
+    """Assert that every table exists, and that every listed file has its bytes, rows and schema."""
     assert set(manifest.tables) == set(TABLES)
     for name, table in manifest.tables.items():
         for file in table.files:
@@ -44,11 +44,11 @@ def assert_whole(releases: Releases, manifest: Manifest) -> None:
 
 
 class Interrupted(BaseException):
-    """What ends a process: nothing may catch it."""
+    """The end of a process, which no code may catch."""
 
 
 class Dying(ObjectStore):
-    """A store whose user ends before, or right after, a write to a key that ends as given."""
+    """A store that ends the process before or after a write to a key with the given ending."""
 
     moment = ("", "")
 
@@ -90,7 +90,7 @@ MOMENTS = {
 def assert_converges(
     releases: Releases, offers: list[ReleaseCandidate], first: Published, moment: str
 ) -> None:
-    """The pointer moved if, and only if, the end came after the swap; a rerun gets there."""
+    """Assert that only an end after the swap moved the pointer, and that a rerun publishes."""
     swapped = moment == "after the swap"
     assert (releases.current() == first.manifest) != swapped
     assert_whole(releases, releases.current())
@@ -110,7 +110,7 @@ def _publish_and_die(
 
 
 def small_candidate(lake: Lake, number: int) -> ReleaseCandidate:
-    """A release of few tables whose `genes` nobody else has."""
+    """A candidate of few tables whose `genes` depend on `number`."""
     tables = {
         "collections": store_table(lake, "collections"),
         "embedding_origins": lake.assemble("embedding_origins", []),

@@ -22,7 +22,7 @@ GDSC = [
 
 
 def as_workbook(path: Path, rows: list[list[str]]) -> bytes:
-    """The smallest workbook that Excel opens: one sheet, numbers as numbers."""
+    """A minimal Excel workbook: one sheet, numbers as numbers."""
     office = "http://schemas.openxmlformats.org"
     cells = "".join(
         "<row>" + "".join(

@@ -8,7 +8,7 @@ from genept.models.evidence import ModelEvidence
 
 
 def assert_agreement(again: ModelEvidence, before: ModelEvidence) -> None:
-    """Probabilities of the same observations, equal to one in a million."""
+    """Assert equal observations, with probabilities that differ by at most 1e-6."""
     for first, second in (
         (again.holdout, before.holdout),
         (again.out_of_fold, before.out_of_fold),

@@ -11,7 +11,7 @@ TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS), str(Path(__file__).parent)]
 
 import dagster as dg
-from small_installation import CATALOGUE, WIDTH, RememberingModel, SmallPlatform
+from small_installation import CATALOGUE, WIDTH, RecordingModel, SmallPlatform
 
 from genept.common.settings import Settings
 from genept.datasources.catalog.entries import Catalogue
@@ -24,7 +24,7 @@ SHIPPED = Catalogue.model_validate_json((FOLDER / CATALOGUE).read_text())
 
 def open_platform() -> SmallPlatform:
     """The installation, once per run."""
-    return SmallPlatform(SETTINGS, SHIPPED, RememberingModel(WIDTH, FOLDER / "asked.txt"))
+    return SmallPlatform(SETTINGS, SHIPPED, RecordingModel(WIDTH, FOLDER / "embedded.txt"))
 
 
 warnings.simplefilter("ignore", dg.BetaWarning)

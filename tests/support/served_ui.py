@@ -1,4 +1,4 @@
-"""The UI of an installation, served as `make ui` serves it, until the test has seen it."""
+"""The UI of an installation, served as `make ui` serves it, for the length of a test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from installations import PROJECT, Installation
 
 @dataclass(frozen=True)
 class ServedUI:
-    """A UI that answers."""
+    """A running UI."""
 
     address: str
     token: str
@@ -28,12 +28,12 @@ class ServedUI:
 
     @property
     def link(self) -> str:
-        """As it was printed for the person who opens it."""
+        """The link that was printed."""
         return f"{self.address}/?token={self.token}"
 
     @property
     def bearer(self) -> dict[str, str]:
-        """How a script shows the token."""
+        """Header with which a script sends the token."""
         return {"Authorization": f"Bearer {self.token}"}
 
 
@@ -41,7 +41,7 @@ class ServedUI:
 def served_ui(
     installation: Installation, *options: str, env: Mapping[str, str] | None = None
 ) -> Iterator[ServedUI]:
-    """`genept ui …` on a free port, until it has been seen."""
+    """`genept ui …` on a free port, until the context ends."""
     port = free_port()
     log = installation.state / "ui.log"
     with log.open("wb") as lines:
@@ -76,7 +76,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """As Ctrl-C does; what does not end within a minute is killed with all its processes."""
+    """End the UI as Ctrl-C does; kill it with all its processes if it takes over a minute."""
     if process.poll() is not None:
         return
     os.killpg(process.pid, signal.SIGINT)

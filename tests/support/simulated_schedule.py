@@ -1,9 +1,9 @@
 """Nightly runs one after the other, with injected faults, and the invariants after each run.
 
-A killed worker stops at one of the run's writes and records nothing any more; a killed store is
-killed; the instance's database goes away; a step fails; a publisher's file comes damaged, or not
-at all. Time travels: every object is as old as the run that wrote it, and once a week garbage
-is collected by that clock. As a program it simulates the given number of runs:
+Faults are: the worker is killed at one of the run's writes and records nothing further; the store
+is killed; the connection to the instance's database is lost; a step fails; a publisher's file is
+damaged or missing. Time is simulated: an object is as old as the run that wrote it, and once a
+week garbage is collected by that clock. As a program it simulates the given number of runs:
 `python tests/support/simulated_schedule.py 200`.
 """
 
@@ -50,12 +50,12 @@ FAULTS = (
     *("worker killed", "step failed", "store killed", "database lost"),
     *("damaged file", "file gone"),
 )
-NEWS, FAULT = 0.15, 0.5
-"""Share of nightly runs with news, and of these with a fault."""
+CHANGE_SHARE, FAULT_SHARE = 0.15, 0.5
+"""Share of nightly runs with a changed input, and share of these with a fault."""
 
 FIRST = datetime(2026, 1, 2, tzinfo=UTC)
 COLLECTED = timedelta(days=7)
-"""Every so often somebody collects garbage."""
+"""Interval of garbage collection."""
 
 POOLS = {"pools": {"granularity": "op", "default_limit": 1}}
 """As `infra/dagster.yaml` has them."""
@@ -65,11 +65,11 @@ BELOW_A_SUMMARY = {
     *("gene_descriptions", "gene_embeddings", "sample_embeddings", "gene_programs"),
     *("program_terms", "program_activity", "benchmark_results", "run_metrics"),
 }
-"""Tables that a gene's summary decides, and what runs cost."""
+"""Tables that depend on a gene's summary, and the costs of runs."""
 
 
 class Killed(BaseException):
-    """The process is no more: nobody catches it, and nothing is recorded after it."""
+    """The process is dead: no code catches this, and nothing is recorded after it."""
 
 
 class SimulatedInstallation(SmallInstallation):
@@ -78,25 +78,27 @@ class SimulatedInstallation(SmallInstallation):
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
         super().__init__(folder, instance)
         self.embedded = EmbeddedStore(self.settings.state / "store")
-        self.born: dict[str, tuple[str, datetime]] = {}
-        """Of every object its ETag, and the day of the run that wrote it."""
-        self.seen: dict[str, ObjectInfo] = {}
-        """What lay in the store at the last look."""
+        self.written_on: dict[str, tuple[str, datetime]] = {}
+        """ETag of every object, and the day of the run that wrote it."""
+        self.inventory: dict[str, ObjectInfo] = {}
+        """Objects of the store when it was last listed."""
 
     def kill_store(self) -> None:
-        """Kill the server; who needs it now fails, and who opens it next starts it again."""
+        """Kill the server: requests fail until a process opens the store and starts it again."""
         server = psutil.Process(self.embedded.status().pid)
         server.kill()
         server.wait(10)
         del self.releases
 
-    def look(self, day: datetime) -> None:
-        """List the store after a run; new objects were written by it."""
+    def list_objects(self, day: datetime) -> None:
+        """List the store after a run of this day, which wrote all new objects."""
         prefix = f"{self.product}/"
-        self.seen = {one.key.removeprefix(prefix): one for one in self.store.list(prefix)}
-        self.born = {
-            key: self.born[key] if self.born.get(key, ("",))[0] == one.etag else (one.etag, day)
-            for key, one in self.seen.items()
+        self.inventory = {info.key.removeprefix(prefix): info for info in self.store.list(prefix)}
+        self.written_on = {
+            key: self.written_on[key]
+            if self.written_on.get(key, ("",))[0] == info.etag
+            else (info.etag, day)
+            for key, info in self.inventory.items()
         }
 
     def collect_garbage(self, now: datetime) -> None:
@@ -106,7 +108,7 @@ class SimulatedInstallation(SmallInstallation):
 
         def dated(under: str) -> Iterator[ObjectInfo]:
             for info in listed(under):
-                _, written = self.born.get(info.key.removeprefix(prefix), ("", now))
+                _, written = self.written_on.get(info.key.removeprefix(prefix), ("", now))
                 yield replace(info, last_modified=written)
 
         def state_of(run_id: str) -> RunState:
@@ -118,32 +120,32 @@ class SimulatedInstallation(SmallInstallation):
             delete_garbage(releases, store, state_of, now=now)
 
     def stages(self) -> dict[str, datetime]:
-        """Release folders that are no release, with the day of the run that wrote to them last."""
-        found: dict[str, datetime] = {}
-        for key, (_, written) in self.born.items():
+        """Folders of unpublished releases, with the day of the last run that wrote to them."""
+        written_to: dict[str, datetime] = {}
+        for key, (_, written) in self.written_on.items():
             if key.startswith("releases/"):
                 name = key.split("/")[1]
-                found[name] = max(written, found.get(name, written))
+                written_to[name] = max(written, written_to.get(name, written))
         known = set(self.releases.ids())
-        return {name: written for name, written in found.items() if name not in known}
+        return {name: written for name, written in written_to.items() if name not in known}
 
 
 @dataclass
-class Story:
-    """What happened so far: `owed` are genes whose news no release holds yet.
+class Progress:
+    """State of the simulation: `unreleased` are genes whose changes no release has yet.
 
-    After a run that did not end well, the next one goes through everything again.
+    After a failed run, the next one builds everything again.
     """
 
-    owed: set[str] = field(default_factory=set)
+    unreleased: set[str] = field(default_factory=set)
     settled: bool = True
     count: Counter[str] = field(default_factory=Counter)
     writes: int = 60
-    """Of the last run with news."""
+    """Number of writes of the last run without a fault."""
 
 
 def simulate(
-    n: int, seed: int, folder: Path, *, tell: Callable[[dict[str, Any]], None]
+    n: int, seed: int, folder: Path, *, report: Callable[[dict[str, Any]], None]
 ) -> Counter[str]:
     """Simulate `n` nightly runs; raises as soon as an invariant is violated.
 
@@ -152,66 +154,66 @@ def simulate(
     Counter
         How often each fault was injected, and how often each outcome occurred.
     """
-    story = Story()
+    progress = Progress()
     with dg.instance_for_test(overrides={"concurrency": POOLS}, temp_dir=str(folder)) as instance:
         site = SimulatedInstallation(folder / "installation", instance)
         try:
             assert site.release().success
-            assert _run(site, FIRST - timedelta(days=1))  # the first with news by definition
-            site.look(FIRST - timedelta(days=1))
+            assert _run(site, FIRST - timedelta(days=1))  # the first run has changes by definition
+            site.list_objects(FIRST - timedelta(days=1))
             for number in range(n):
                 began = time.monotonic(), time.process_time()
                 day = FIRST + timedelta(days=number)
-                chance = random.Random(f"{seed} {number}")  # noqa: S311 - faults, not secrets
-                outcome = _one(site, day, story, chance)
+                rng = random.Random(f"{seed} {number}")  # noqa: S311 - faults, not secrets
+                outcome = _simulate_run(site, day, progress, rng)
                 wall, cpu = time.monotonic() - began[0], time.process_time() - began[1]
-                tell({"day": f"{day:%Y-%m-%d}", **outcome, "wall": wall, "cpu": cpu})
-            _ends_well(site, FIRST + timedelta(days=n), story)
+                report({"day": f"{day:%Y-%m-%d}", **outcome, "wall": wall, "cpu": cpu})
+            _check_end(site, FIRST + timedelta(days=n), progress)
         finally:
             site.embedded.stop()
-    return story.count
+    return progress.count
 
 
-def _one(
-    site: SimulatedInstallation, day: datetime, story: Story, chance: random.Random
+def _simulate_run(
+    site: SimulatedInstallation, day: datetime, progress: Progress, rng: random.Random
 ) -> dict[str, Any]:
-    """One nightly run, and what must hold after it."""
-    before, current = site.seen, site.releases.current()
-    asked = len(site.model.asked)
+    """Simulate one nightly run, and check what must hold after it."""
+    before, current = site.inventory, site.releases.current()
+    n_embedded = len(site.model.embedded_texts)
     fault = None
-    if chance.random() < NEWS:
-        gene = chance.choice(GENES)
-        site.tell(**{gene: f"Seen anew on {day:%Y-%m-%d}: thing {chance.random()}."})
-        story.owed.add(gene)
-        fault = chance.choice(FAULTS) if chance.random() < FAULT else None
-    with _happening(site, fault, story, chance):
+    if rng.random() < CHANGE_SHARE:
+        gene = rng.choice(GENES)
+        site.publish_summaries(**{gene: f"Seen anew on {day:%Y-%m-%d}: thing {rng.random()}."})
+        progress.unreleased.add(gene)
+        fault = rng.choice(FAULTS) if rng.random() < FAULT_SHARE else None
+    with _injected(site, fault, progress, rng):
         succeeded = _run(site, day)
     close_killed_runs(site.instance)  # as run monitoring does, and the next `genept run`
-    site.look(day)
-    after, releases = site.seen, site.releases
+    site.list_objects(day)
+    after, releases = site.inventory, site.releases
     now = releases.current()  # verified against the pointer
     published = now.release_id != current.release_id
     if published:
-        said = differences(releases.files, current, now).text()
-        unnamed = [gene for gene in story.owed if gene not in said]
+        text = differences(releases.files, current, now).text()
+        unnamed = [gene for gene in progress.unreleased if gene not in text]
         assert not unnamed, f"{day}: the release does not name {unnamed}"
-        _grew_by_what_changed(before, after, now.release_id, story.owed)
-        story.owed.clear()
+        _check_growth(before, after, now.release_id, progress.unreleased)
+        progress.unreleased.clear()
         outcome = "published"
     elif not succeeded:
         assert fault is not None, f"{day}: failed without a fault"
         outcome = "refused"
     else:
-        assert not story.owed, f"{day}: news of {story.owed}, and no release"
-        assert len(site.model.asked) == asked
-        assert after == before or not story.settled, f"{day}: a run without news wrote"
-        outcome = "no news" if story.settled else "nothing new"
-    story.settled = succeeded and fault is None
-    story.count[outcome] += 1
-    story.count[fault or "no fault"] += 1
-    _nothing_is_left(site, day)
-    held = sum(one.bytes for one in site.seen.values())
-    return {"outcome": outcome, "fault": fault, "objects": len(site.seen), "bytes": held}
+        assert not progress.unreleased, f"{day}: changes of {progress.unreleased}, and no release"
+        assert len(site.model.embedded_texts) == n_embedded
+        assert after == before or not progress.settled, f"{day}: a run without changes wrote"
+        outcome = "no news" if progress.settled else "nothing new"
+    progress.settled = succeeded and fault is None
+    progress.count[outcome] += 1
+    progress.count[fault or "no fault"] += 1
+    _check_leftovers(site, day)
+    held = sum(info.bytes for info in site.inventory.values())
+    return {"outcome": outcome, "fault": fault, "objects": len(site.inventory), "bytes": held}
 
 
 def _run(site: SimulatedInstallation, day: datetime) -> bool:
@@ -222,50 +224,52 @@ def _run(site: SimulatedInstallation, day: datetime) -> bool:
 
 
 @contextmanager
-def _happening(
-    site: SimulatedInstallation, fault: str | None, story: Story, chance: random.Random
+def _injected(
+    site: SimulatedInstallation, fault: str | None, progress: Progress, rng: random.Random
 ) -> Iterator[None]:
-    """Let the fault happen in the middle of the run, at one of its writes to the store."""
+    """Inject the fault during the run, at one of its writes to the store."""
     storage = site.instance.event_log_storage
-    at, is_after, writes = chance.randint(1, story.writes), chance.random() < 0.5, 0
-    gone: BaseException | None = None
+    at, is_after, writes = rng.randint(1, progress.writes), rng.random() < 0.5, 0
+    lasting_error: BaseException | None = None
 
-    def strike() -> None:
-        nonlocal gone
+    def inject() -> None:
+        nonlocal lasting_error
         if fault == "step failed":
             raise StoreError("a step was made to fail")
         if fault == "store killed":
             site.kill_store()
         if fault == "worker killed":
-            gone = Killed()
+            lasting_error = Killed()
         if fault == "database lost":
-            gone = OperationalError("INSERT", {}, Exception("the server closed the connection"))
-        if isinstance(gone, Killed):
-            raise gone
+            lasting_error = OperationalError(
+                "INSERT", {}, Exception("the server closed the connection")
+            )
+        if isinstance(lasting_error, Killed):
+            raise lasting_error
 
     def counted(write: Callable[..., Any]) -> Callable[..., Any]:
         def written(*arguments: Any, **options: Any) -> Any:
             nonlocal writes
-            if isinstance(gone, Killed):
-                raise gone
+            if isinstance(lasting_error, Killed):
+                raise lasting_error
             writes += 1
             if writes == at and not is_after:
-                strike()
+                inject()
             done = write(*arguments, **options)
             if writes == at and is_after:
-                strike()
+                inject()
             return done
 
         return written
 
     def recorded(*arguments: Any) -> None:
-        if gone is not None:
-            raise gone
+        if lasting_error is not None:
+            raise lasting_error
         store_event(*arguments)
 
-    whole, store_event = site.file.read_bytes(), storage.store_event
+    content, store_event = site.file.read_bytes(), storage.store_event
     if fault == "damaged file":
-        site.file.write_bytes(whole[: len(whole) // 2])
+        site.file.write_bytes(content[: len(content) // 2])
     if fault == "publisher silent":
         site.file.unlink()
     with (
@@ -274,15 +278,15 @@ def _happening(
         patch.object(ObjectStore, "put_if_match", counted(ObjectStore.put_if_match)),
     ):
         yield
-    site.file.write_bytes(whole)
+    site.file.write_bytes(content)
     if fault is None and writes:
-        story.writes = writes
+        progress.writes = writes
 
 
-def _grew_by_what_changed(
+def _check_growth(
     before: Collection[str], after: Collection[str], release: str, changed: set[str]
 ) -> None:
-    """New are one release, and in the lake parts of what a gene's summary decides."""
+    """New objects are one release, and parts of tables that depend on a gene's summary."""
     new = set(after) - set(before)
     assert {key.split("/")[1] for key in new if key.startswith("releases/")} == {release}
     parts = {key for key in new if key.startswith("lake/") and key.endswith(".parquet")}
@@ -293,8 +297,8 @@ def _grew_by_what_changed(
     assert pooled <= holding, f"{pooled - holding} hold none of {changed}"
 
 
-def _nothing_is_left(site: SimulatedInstallation, day: datetime) -> None:
-    """No run is stuck, no slot lost; what nobody needs goes when its time has come."""
+def _check_leftovers(site: SimulatedInstallation, day: datetime) -> None:
+    """No run is stuck, no slot lost; unused objects are collected when they are old enough."""
     unfinished = set(dg.DagsterRunStatus) - ENDED
     stuck = site.instance.get_runs(dg.RunsFilter(statuses=list(unfinished)))
     assert not stuck, f"{day}: {stuck} are stuck"
@@ -308,30 +312,32 @@ def _nothing_is_left(site: SimulatedInstallation, day: datetime) -> None:
     limit = STAGE_AGE + GRACE + COLLECTED
     if (day - FIRST) % COLLECTED == timedelta(0):
         site.collect_garbage(day)
-        site.look(day)
+        site.list_objects(day)
         limit = STAGE_AGE + GRACE
     orphans = {name for name, written in site.stages().items() if day - written > limit}
     assert not orphans, f"{day}: {orphans} were staged long ago and never became a release"
     current = site.releases.current()
     folder = site.releases.folder(current.release_id).removeprefix(f"{site.product}/")
-    files = {f"{folder}/{file.path}" for one in current.tables.values() for file in one.files}
-    assert files <= set(site.seen), f"{day}: files of the current release are gone"
+    files = {f"{folder}/{file.path}" for table in current.tables.values() for file in table.files}
+    assert files <= set(site.inventory), f"{day}: files of the current release are gone"
 
 
-def _ends_well(site: SimulatedInstallation, day: datetime, story: Story) -> None:
-    """After the last run: one without a fault, and the release holds all the news there was."""
+def _check_end(site: SimulatedInstallation, day: datetime, progress: Progress) -> None:
+    """After another run without a fault, the release has all changes."""
     assert _run(site, day)
-    site.look(day)
+    site.list_objects(day)
     site.collect_garbage(day + timedelta(days=31))
-    site.look(day)
+    site.list_objects(day)
     assert not site.stages(), "a stage that never became a release is left"
     releases, current = site.releases, site.releases.current()
     (file,) = current.tables["gene_descriptions"].files
     texts = site.store.get(f"{releases.folder(current.release_id)}/{file.path}")
     kept = set(pl.read_parquet(io.BytesIO(texts))["text_sha256"])
     assert kept == {text_sha256(text) for text in site.summaries.values()}
-    again = [text for text, times in Counter(site.model.asked).items() for _ in range(times - 1)]
-    interrupted = story.count["worker killed"] + story.count["store killed"]
+    again = [
+        text for text, times in Counter(site.model.embedded_texts).items() for _ in range(times - 1)
+    ]
+    interrupted = progress.count["worker killed"] + progress.count["store killed"]
     assert len(again) <= interrupted, f"texts were embedded twice, such as {again[:3]}"
 
 
@@ -339,10 +345,10 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     runs_, seed_ = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
     with tempfile.TemporaryDirectory() as folder_:
-        found = simulate(
+        counts = simulate(
             runs_,
             seed_,
             Path(folder_),
-            tell=lambda outcome: print(json.dumps(outcome), flush=True),  # noqa: T201
+            report=lambda outcome: print(json.dumps(outcome), flush=True),  # noqa: T201
         )
-    print(dict(found))  # noqa: T201
+    print(dict(counts))  # noqa: T201

@@ -1,7 +1,7 @@
-"""A small installation whose nightly runs cost little: a hundred genes, two collections, a mirror.
+"""A small installation with cheap nightly runs: a hundred genes, two collections, a mirror.
 
 Everything goes through the real graph, store and Dagster instance; only the archives are made
-here, and the text model is one that remembers what it was asked for.
+here, and the text model is one that records the texts that it embedded.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ WIDTH = 32
 CATALOGUE = "catalogue.json"
 
 
-class RememberingModel(CountingEmbedder):
-    """The text model of this installation; a text of the same words has the same vector for ever.
+class RecordingModel(CountingEmbedder):
+    """The text model of this installation; equal texts always have equal vectors.
 
     Parameters
     ----------
-    diary
-        File that gets a line for every text, for who asks in another process.
+    record_file
+        File that gets a line for every text, for tests in another process.
     """
 
-    def __init__(self, dimensions: int, diary: Path | None = None) -> None:
+    def __init__(self, dimensions: int, record_file: Path | None = None) -> None:
         super().__init__(dimensions)
-        self.diary = diary
+        self.record_file = record_file
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        if self.diary is not None:
-            with self.diary.open("a") as lines:
+        if self.record_file is not None:
+            with self.record_file.open("a") as lines:
                 lines.writelines(f"{text}\n" for text in texts)
         return super().embed(texts)
 
@@ -73,7 +73,7 @@ class RememberingModel(CountingEmbedder):
 class SmallPlatform(Platform):
     """An installation whose archives and text model were made for a test."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, model: RememberingModel) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, model: RecordingModel) -> None:
         super().__init__(settings, runner=METER.metered(genept.client.platform.plain_loop))
         self.shipped_catalogue, self.model = catalogue, model
 
@@ -88,51 +88,51 @@ class SmallPlatform(Platform):
     @property
     def needed_sources(self) -> list[str]:
         """Without the archive of the text model, which nothing here reads."""
-        return [*SOURCES, *(name for one in self.collections for name in one.sources)]
+        return [*SOURCES, *(name for collection in self.collections for name in collection.sources)]
 
     @property
     def declared_spaces(self) -> dict[Space, bool]:
         return dict(SPACES)
 
     def cost(self, space: Space, descriptions: StoredTable, number: int) -> Part:
-        """As ever; but a sample that is embedded to be timed counts as not asked for."""
-        asked, diary = list(self.model.asked), self.model.diary
-        self.model.diary = None
+        """As in the platform; texts that are embedded for the measurement are not recorded."""
+        embedded, record_file = list(self.model.embedded_texts), self.model.record_file
+        self.model.record_file = None
         try:
             return super().cost(space, descriptions, number)
         finally:
-            self.model.asked[:], self.model.diary = asked, diary
+            self.model.embedded_texts[:], self.model.record_file = embedded, record_file
 
 
 class SmallInstallation:
-    """The installation, and its clock: `nightly_run` runs one, whatever became of those before.
+    """The installation; `nightly_run` starts a run, whether or not earlier ones succeeded.
 
     Parameters
     ----------
     folder
         For state, archives and the mirror.
-    where
-        Settings of a store that is up; without them the installation starts one of its own.
+    storage
+        Settings of a running store; without them the installation starts one of its own.
     """
 
-    def __init__(self, folder: Path, instance: dg.DagsterInstance, **where: Any) -> None:
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, **storage: Any) -> None:
         self.instance = instance
         self.mirror = folder / "mirror"
         self.product = f"nightly-{secrets.token_hex(4)}"
         archives = folder / "state" / "cache" / "archives"
         self.catalogue = made_archives(archives, **_members()).catalogue
         (folder / CATALOGUE).write_text(self.catalogue.model_dump_json(by_alias=True))
-        self.model = RememberingModel(WIDTH)
+        self.model = RecordingModel(WIDTH)
         self.settings = Settings(
             state_dir=folder / "state",
             product=self.product,
             mirrors=(str(self.mirror),),
             collections=tuple(HELD),
             threads=1,
-            **where,
+            **storage,
         )
         self.summaries = {gene: f"{gene} does thing {n}." for n, gene in enumerate(GENES)}
-        self.tell()
+        self.publish_summaries()
         self.defs = build_defs(self.settings, self.open)
         for name, genes in HELD.items():
             self._take_in(folder, name, genes)
@@ -143,7 +143,7 @@ class SmallInstallation:
 
     @cached_property
     def releases(self) -> Releases:
-        """What was published, and with it the bucket."""
+        """The releases in the bucket."""
         return open_releases(self.settings, role="publisher")
 
     @property
@@ -151,7 +151,7 @@ class SmallInstallation:
         """The bucket."""
         return self.releases.store
 
-    def tell(self, **changed: str) -> None:
+    def publish_summaries(self, **changed: str) -> None:
         """Publish NCBI's file anew, with these summaries changed."""
         self.summaries |= changed
         rows = [f"9606\t{1000 + n}\tRefSeq\t{self.summaries[gene]}" for n, gene in enumerate(GENES)]
@@ -168,16 +168,16 @@ class SmallInstallation:
         self._take_in(self.settings.state, name, HELD[name], cells)
 
     def release(self) -> dg.ExecuteInProcessResult:
-        """The job `release`: what a first run is."""
+        """Run the job `release`, which is the first run."""
         return self._run("release")
 
     def nightly_run(self, day: str, **options: Any) -> dg.ExecuteInProcessResult:
-        """The job `nightly` of one day."""
+        """Run the job `nightly` of one day."""
         return self._run("nightly", partition_key=day, **options)
 
     @property
     def file(self) -> Path:
-        """Where the mirror has NCBI's file."""
+        """NCBI's file in the mirror."""
         return self.mirror / "ncbi" / "gene_summary.gz"
 
     def _run(self, job: str, **options: Any) -> dg.ExecuteInProcessResult:
@@ -188,10 +188,10 @@ class SmallInstallation:
     def objects(self) -> dict[str, str]:
         """ETag of everything in the store, by key without the product."""
         prefix = f"{self.product}/"
-        return {one.key.removeprefix(prefix): one.etag for one in self.store.list(prefix)}
+        return {info.key.removeprefix(prefix): info.etag for info in self.store.list(prefix)}
 
     def _take_in(self, folder: Path, name: str, genes: Sequence[str], cells: int = 12) -> None:
-        """Drop a table of counts into the inbox, and take it in as the inbox's job does."""
+        """Drop a table of counts into the inbox, and ingest it as the job `inbox` does."""
         counts = np.random.default_rng(len(name)).poisson(5, (cells, len(genes))) + 1
         rows = [
             f"{name}-{cell},{','.join(map(str, row))}" for cell, row in enumerate(counts.tolist())

@@ -17,7 +17,7 @@ from genept.datasources.readers.parsed import ParsedCollection
 
 
 class LocalFiles(Archives):
-    """Archives whose sources are files that are here already."""
+    """Archives whose sources are local files."""
 
     def __init__(self, catalogue: Catalogue, folder: Path, files: Mapping[str, Path]) -> None:
         super().__init__(catalogue, folder)

@@ -96,7 +96,7 @@ BRCA = {
 
 
 class Call:
-    """Pickles as a call of any importable name, which need not exist here."""
+    """Pickled as a call of any importable name, which need not exist here."""
 
     def __init__(self, module: str, name: str, *args: Any) -> None:
         self.target, self.args = (module, name), args
@@ -131,7 +131,7 @@ def torch_storage(
     count: int | None = None,
     size: int | None = None,
 ) -> bytes:
-    """A storage in torch's legacy format; `count` and `size` can be made to lie."""
+    """A storage in torch's legacy format; `count` and `size` may be wrong on purpose."""
     declared = len(values) if size is None else size
     record = (
         b"\x80\x02(X\x07\x00\x00\x00storageq\x00ctorch\n"

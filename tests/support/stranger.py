@@ -1,7 +1,7 @@
-"""A process without keys that tries every way into a running store; a script of its own.
+"""A script without keys that tries every kind of access to a running store.
 
-It reads a JSON object from its input (see `attack`), gives up its privileges when it has any to
-give up, and prints a JSON list of what it got: each entry is one request that was answered.
+It reads a JSON object from its input (see `attack`), gives up its privileges if it has any, and
+prints a JSON list of the requests that were answered.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from typing import Any
 
 SECONDS = 3.0
 REFUSED = {400, 401, 403, 404, 405, 501}
-"""What a server answers to somebody it does not let in. 400: it speaks TLS, and this was not."""
+"""Statuses of refused requests. 400: the server expects TLS, and the request had none."""
 
 OPEN_TO_ALL = "/status"
-"""The S3 port says to everybody that it is up, and nothing else."""
+"""The S3 port answers this path to everybody, and nothing else."""
 
 GIVEN_UP = 5
-"""A handshake that was refused as often is refused whatever is asked for afterwards."""
+"""After so many refused handshakes, further requests of this kind are not tried."""
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
@@ -144,21 +144,21 @@ def connected(path: str) -> socket.socket:
 
 
 def contexts(certificate: str, key: str) -> dict[str, ssl.SSLContext | None]:
-    """Plain text; TLS without a certificate; TLS with one that the stranger made."""
-    made = {}
+    """Contexts of connections: plain text; TLS without and with a (self-signed) certificate."""
+    by_name = {}
     for name in ("without a certificate", "with a certificate of its own"):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        made[name] = context
+        by_name[name] = context
     with tempfile.TemporaryDirectory() as folder:
         for name, content in (("own.pem", certificate), ("own.key", key)):
             Path(folder, name).write_text(content)
         context.load_cert_chain(Path(folder, "own.pem"), Path(folder, "own.key"))
-    return {"in plain text": None, **made}
+    return {"in plain text": None, **by_name}
 
 
 def request(dial: Dial, context: ssl.SSLContext | None, method: str, path: str) -> int | None:
-    """The status of the answer; none where there was no answer."""
+    """The status of the response; None without a response."""
     try:
         with dial() as channel:
             wrapped = context.wrap_socket(channel) if context else channel
@@ -204,12 +204,12 @@ def grpc_answers(target: str, calls: list[tuple[str, bytes]]) -> Iterator[str]:
 
 
 def attack(target: dict[str, Any]) -> Iterator[str]:
-    """Try everything.
+    """Try every request on every port and socket, and yield those that were answered.
 
     Keys of `target`: `s3` (its port), `ports` (host and port), `sockets`, `files`, `bucket`,
     `key`, `fid`, `certificate`, `certificate_key`.
     """
-    asked = [target[name] for name in ("bucket", "key", "fid")]
+    identifiers = [target[name] for name in ("bucket", "key", "fid")]
     ways = contexts(target["certificate"], target["certificate_key"])
     s3_sockets = {path for path in target["sockets"] if "s3" in path and "grpc" not in path}
     for place, dial in dials(target["ports"], target["sockets"]):
@@ -219,10 +219,10 @@ def attack(target: dict[str, Any]) -> Iterator[str]:
                 yield f"{place} {way}: HTTP/2"
                 if context is None:
                     where = f"unix:{place}" if place.startswith("/") else place
-                    answers = grpc_answers(where, grpc_calls(*asked))
+                    answers = grpc_answers(where, grpc_calls(*identifiers))
                     yield from (f"{place}: {answer}" for answer in answers)
             unanswered = 0
-            for method, path in http_requests(*asked):
+            for method, path in http_requests(*identifiers):
                 status = request(dial, context, method, path)
                 unanswered = unanswered + 1 if status is None else 0
                 if unanswered == GIVEN_UP:
@@ -243,7 +243,7 @@ def main() -> None:
     if target["user"] is not None:
         import grpc
 
-        # The user may not be able to read this installation: what is needed is loaded before.
+        # The user may not be able to read this installation: load what is needed before.
         grpc.insecure_channel("unix:/nowhere").close()
         os.setgroups([])
         os.setgid(target["user"])

@@ -41,12 +41,12 @@ def expected(texts):
 def test_vectors_come_in_the_order_of_the_texts(run):
     embedder, vectors = run(TEXTS)
     np.testing.assert_array_equal(vectors, expected(TEXTS))
-    assert sorted(embedder.asked) == sorted(TEXTS)
+    assert sorted(embedder.embedded_texts) == sorted(TEXTS)
 
 
 def test_a_text_that_occurs_twice_is_embedded_once(run):
     embedder, vectors = run([*TEXTS, *TEXTS[::-1]])
-    assert sorted(embedder.asked) == sorted(TEXTS)
+    assert sorted(embedder.embedded_texts) == sorted(TEXTS)
     np.testing.assert_array_equal(vectors, expected([*TEXTS, *TEXTS[::-1]]))
 
 
@@ -57,14 +57,14 @@ def test_a_run_with_no_news_makes_no_calls(run):
         raise AssertionError("there is nothing to run")
 
     embedder, vectors = run(TEXTS[::-1], runner=refuse)
-    assert embedder.asked == []
+    assert embedder.embedded_texts == []
     np.testing.assert_array_equal(vectors, expected(TEXTS[::-1]))
 
 
 def test_only_news_is_embedded(run):
     run(TEXTS[:20])
     embedder, _ = run(TEXTS[10:40])
-    assert sorted(embedder.asked) == sorted(TEXTS[20:40])
+    assert sorted(embedder.embedded_texts) == sorted(TEXTS[20:40])
 
 
 def test_texts_of_like_length_share_a_batch(run):
@@ -89,9 +89,9 @@ def test_a_run_killed_between_batches_resumes_with_what_is_missing(run):
 
     with pytest.raises(Killed):
         run(TEXTS, dies, killed)
-    assert len(killed.asked) == 3 * BATCH
+    assert len(killed.embedded_texts) == 3 * BATCH
     resumed, vectors = run(TEXTS)
-    assert sorted(killed.asked + resumed.asked) == sorted(TEXTS)
+    assert sorted(killed.embedded_texts + resumed.embedded_texts) == sorted(TEXTS)
     np.testing.assert_array_equal(vectors, expected(TEXTS))
 
 
@@ -99,7 +99,7 @@ def test_a_run_killed_inside_a_batch_pays_for_that_batch_again(run):
     class Dying(CountingEmbedder):
         def embed(self, texts):
             vectors = super().embed(texts)
-            if len(self.asked) > 2 * BATCH:
+            if len(self.embedded_texts) > 2 * BATCH:
                 raise Killed
             return vectors
 
@@ -107,7 +107,7 @@ def test_a_run_killed_inside_a_batch_pays_for_that_batch_again(run):
     with pytest.raises(Killed):
         run(TEXTS, embedder=killed)
     resumed, _ = run(TEXTS)
-    assert sorted(killed.asked[: 2 * BATCH] + resumed.asked) == sorted(TEXTS)
+    assert sorted(killed.embedded_texts[: 2 * BATCH] + resumed.embedded_texts) == sorted(TEXTS)
 
 
 def test_a_batch_that_is_tried_again_is_not_embedded_again(run):
@@ -117,7 +117,7 @@ def test_a_batch_that_is_tried_again_is_not_embedded_again(run):
             embed_batch(batch)
 
     embedder, vectors = run(TEXTS, twice)
-    assert sorted(embedder.asked) == sorted(TEXTS)
+    assert sorted(embedder.embedded_texts) == sorted(TEXTS)
     np.testing.assert_array_equal(vectors, expected(TEXTS))
 
 
@@ -129,7 +129,7 @@ def test_an_answer_of_the_wrong_shape_is_not_kept(run):
     with pytest.raises(ValueError, match="one vector for each of 8 texts"):
         run(TEXTS, embedder=Short())
     embedder, _ = run(TEXTS)
-    assert sorted(embedder.asked) == sorted(TEXTS)
+    assert sorted(embedder.embedded_texts) == sorted(TEXTS)
 
 
 def test_a_runner_that_skips_a_batch_is_found_out(run):

@@ -35,7 +35,7 @@ def test_each_gene_has_the_vector_of_its_text(lake: Lake):
     assert set(rows["space"].to_pylist()) == {MINILM.id}
     assert rows["text_sha256"].to_pylist() == [text_sha256(TEXTS[one]) for one in GENES]
     np.testing.assert_array_equal(vectors, CountingEmbedder().embed(list(TEXTS.values())))
-    assert sorted(embedder.asked) == sorted(set(TEXTS.values()))
+    assert sorted(embedder.embedded_texts) == sorted(set(TEXTS.values()))
 
 
 def test_a_space_is_made_once_and_a_changed_text_embeds_that_text_only(lake: Lake):
@@ -44,7 +44,7 @@ def test_a_space_is_made_once_and_a_changed_text_embeds_that_text_only(lake: Lak
     assert embed_genes(lake, MINILM, described(lake, TEXTS), refuse, product=lake.prefix) == part
     changed = TEXTS | {GENES[4]: "something new is known"}
     after = embed_genes(lake, MINILM, described(lake, changed), lambda: second, product=lake.prefix)
-    assert second.asked == ["something new is known"]
+    assert second.embedded_texts == ["something new is known"]
     (before, vectors), (_, new_vectors) = read(lake, part), read(lake, after)
     differ = (vectors != new_vectors).any(axis=1)
     assert np.flatnonzero(differ).tolist() == [4]
@@ -80,7 +80,7 @@ def test_vectors_of_another_model_do_not_enter_a_space(lake: Lake):
     other.id = "text-embedding-3-small"
     with pytest.raises(EmbeddingError, match=r"minilm-l6-v2/name-go.*text-embedding-3-small"):
         embed_genes(lake, MINILM, described(lake, TEXTS), lambda: other, product=lake.prefix)
-    assert other.asked == []
+    assert other.embedded_texts == []
 
 
 def test_shuffled_texts_are_other_genes_and_cost_nothing(lake: Lake):
@@ -89,7 +89,7 @@ def test_shuffled_texts_are_other_genes_and_cost_nothing(lake: Lake):
     control = space_of(f"{MINILM.id}@shuffled")
     again = CountingEmbedder()
     part = embed_genes(lake, control, descriptions, lambda: again, product=lake.prefix)
-    assert again.asked == []
+    assert again.embedded_texts == []
     assert part.partition == ("minilm-l6-v2/name-go@shuffled",)
     (own, vectors), (given, shuffled_vectors) = read(lake, base), read(lake, part)
     assert given["ensembl_gene_id"].to_pylist() == GENES

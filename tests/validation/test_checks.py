@@ -1,4 +1,4 @@
-"""Evidence: kept by content, recalled without a second look, absent when a check could not run."""
+"""Evidence: stored by content, loaded without checking again, absent if a check could not run."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def lake(object_store: ObjectStore, store_prefix: str, tmp_path: Path) -> Lake:
     return Lake(object_store, store_prefix, tmp_path / "cache")
 
 
-def kept(lake: Lake) -> list[str]:
-    """Everything that checks left in the lake."""
+def evidence_keys(lake: Lake) -> list[str]:
+    """Keys of all stored evidence."""
     return [info.key for info in lake.store.list(f"{lake.prefix}/evidence/")]
 
 
@@ -46,7 +46,7 @@ def with_column(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:
     return rows.set_column(rows.schema.get_field_index(name), field, column)
 
 
-def test_a_table_that_keeps_its_declaration_passes(lake: Lake) -> None:
+def test_a_table_that_fits_its_declaration_passes(lake: Lake) -> None:
     stored = store_table(lake, "observations")
     evidence = check_table(lake, stored)
     assert (evidence.passed, evidence.failed, evidence.warnings) == (True, (), ())
@@ -78,9 +78,11 @@ def test_rules_hold_for_every_part_and_row_group(
     assert "1 rows, such as [-4]" in sentence
 
 
-def test_too_few_rows_fail_only_what_claims_to_be_complete(lake: Lake) -> None:
+def test_too_few_rows_fail_complete_tables_only(lake: Lake) -> None:
     stored = store_table(lake, "genes")
-    complete, limited = (check_table(lake, stored, complete=one) for one in (True, False))
+    complete, limited = (
+        check_table(lake, stored, complete=is_complete) for is_complete in (True, False)
+    )
     assert not complete.passed
     assert limited.passed
     assert complete.failed == limited.warnings
@@ -110,12 +112,12 @@ def test_valid_vectors_pass(lake: Lake) -> None:
     ],
     ids=["NaN", "infinite", "too long", "zero"],
 )
-def test_a_vector_that_is_none_fails(lake: Lake, vector: list[float], sentences: list[str]) -> None:
+def test_an_invalid_vector_fails(lake: Lake, vector: list[float], sentences: list[str]) -> None:
     valid = declared_rows(VECTORS)["embedding"].to_pylist()
     evidence = check_table(lake, vectors(lake, *valid, vector))
     assert len(evidence.failed) == len(sentences)
-    for found, start in zip(evidence.failed, sentences, strict=True):
-        assert found.startswith(start)
+    for sentence, start in zip(evidence.failed, sentences, strict=True):
+        assert sentence.startswith(start)
 
 
 def test_a_dead_dimension_and_equal_vectors_are_found_for_each_space(lake: Lake) -> None:
@@ -147,24 +149,25 @@ def test_a_part_without_rows_is_checked(lake: Lake) -> None:
 # --- evidence is made once, or not at all ------------------------------------------------
 
 
-def test_evidence_is_recalled_without_a_second_look(
+def test_evidence_is_loaded_without_checking_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = store_table(lake, "observations")
     first = check_table(lake, stored)
-    before = kept(lake)
+    before = evidence_keys(lake)
     monkeypatch.setattr(engine, "run_suite", lambda *_: pytest.fail("checked twice"))
     monkeypatch.setattr(lake, "local", lambda *_: pytest.fail("read twice"))
     assert check_table(lake, stored) == first
-    assert kept(lake) == before
+    assert evidence_keys(lake) == before
 
 
-def test_evidence_of_other_content_or_another_suite_is_none(
+def test_evidence_of_other_content_or_another_suite_is_not_used(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [declared_rows(TABLES["observations"], first=first) for first in range(2)]
-    one, two = (check_table(lake, store_table(lake, "observations", one)) for one in rows)
-    assert one.data_version != two.data_version
+    stored = [store_table(lake, "observations", table) for table in rows]
+    first, second = (check_table(lake, table) for table in stored)
+    assert first.data_version != second.data_version
     original = checks.suite_for
 
     def stricter(table: Any, *, complete: bool) -> Any:
@@ -173,8 +176,8 @@ def test_evidence_of_other_content_or_another_suite_is_none(
 
     monkeypatch.setattr(checks, "suite_for", stricter)
     again = check_table(lake, store_table(lake, "observations", rows[0]))
-    assert again.suite != one.suite
-    assert again.expectations == one.expectations - 1
+    assert again.suite != first.suite
+    assert again.expectations == first.expectations - 1
 
 
 def test_importing_and_recalling_checks_needs_no_great_expectations() -> None:
@@ -198,46 +201,48 @@ def test_a_check_that_raises_leaves_no_evidence(
             patched.setattr(module, name, broken)
             with pytest.raises(SuiteError):
                 check_table(lake, stored)
-    assert kept(lake) == []
+    assert evidence_keys(lake) == []
     assert check_table(lake, stored).passed
 
 
-def test_two_who_check_the_same_at_once_agree(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages tell the time, so the two are not alike."""
+def test_concurrent_checks_of_the_same_table_agree(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages contain the time, so the two results differ."""
     stored = store_table(lake, "observations")
     lake.local(stored.parts[0])
     original, both_ran = engine.run_suite, threading.Barrier(2)
-    one_at_a_time = threading.Lock()
+    lock = threading.Lock()
 
-    def together(*arguments: Any) -> SuiteResult:
-        with one_at_a_time:
+    def wait_for_both(*arguments: Any) -> SuiteResult:
+        with lock:
             result = original(*arguments)
         number = both_ran.wait(30)
         return replace(result, page=result.page + str(number).encode())
 
-    monkeypatch.setattr(engine, "run_suite", together)
+    monkeypatch.setattr(engine, "run_suite", wait_for_both)
     with ThreadPoolExecutor(2) as pool:
-        one, two = pool.map(lambda _: check_table(lake, stored), range(2))
-    assert one == two
-    assert check_table(lake, stored) == one
+        first, second = pool.map(lambda _: check_table(lake, stored), range(2))
+    assert first == second
+    assert check_table(lake, stored) == first
 
 
 # --- all of it ---------------------------------------------------------------------------
 
 
-def test_what_passed_its_checks_can_be_released_and_what_failed_cannot(
+def test_only_tables_that_passed_their_checks_can_be_released(
     lake: Lake, store_prefix: str
 ) -> None:
     offered = candidate(lake)
     evidence: dict[str, CheckEvidence] = {
         name: check_table(lake, table, complete=False) for name, table in offered.tables.items()
     }
-    assert {name: one.failed for name, one in evidence.items() if one.failed} == {}
+    assert {name: checked.failed for name, checked in evidence.items() if checked.failed} == {}
     pages = evidence_pages(lake, evidence.values())
     assert {f"checks/{name}.html" for name in TABLES} <= set(pages)
     releases = Releases(lake, store_prefix)
-    proved = replace(offered, evidence=evidence, audit=lambda: pages, complete=False)
-    assert releases.publish(proved).is_new
+    approved_candidate = replace(offered, evidence=evidence, audit=lambda: pages, complete=False)
+    assert releases.publish(approved_candidate).is_new
     strict = {**evidence, "genes": check_table(lake, offered.tables["genes"])}
     with pytest.raises(ReleaseRefusedError, match="genes failed its checks: table: expect_table"):
         releases.publish(replace(offered, evidence=strict))

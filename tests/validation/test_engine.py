@@ -1,4 +1,4 @@
-"""Great Expectations finds each planted breach, and only it, and says so in a sentence."""
+"""Great Expectations finds each planted breach and no other, and reports it in a sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ every_table = pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES)
 
 @dataclass(frozen=True)
 class Breach:
-    """A value that breaks one rule of a column, and how the sentence about it starts and ends."""
+    """A value that violates one rule of a column, and how the sentence about it starts and ends."""
 
     column: str
     value: Any
@@ -36,7 +36,7 @@ class Breach:
 
 
 def breaches(column: Column) -> Iterator[Breach]:
-    """One for each rule of the column that its type lets a value break."""
+    """A breach of each rule of the column that a value of its type can violate."""
     name = column.name
     between = "expect_column_values_to_be_between"
 
@@ -73,14 +73,14 @@ def valid_rows(table: Table, n: int) -> list[dict[str, Any]]:
     return pa.concat_tables(parts).to_pylist()
 
 
-def found_in(table: Table, rows: list[dict[str, Any]]) -> SuiteResult:
+def result_of(table: Table, rows: list[dict[str, Any]]) -> SuiteResult:
     frame = pl.DataFrame(rows, schema=declared_frame(table, 0).schema, orient="row")
     return run_suite(suite_for(table, complete=False), narrow(table, frame).to_pandas())
 
 
 @every_table
 def test_valid_rows_pass(table: Table) -> None:
-    result = found_in(table, valid_rows(table, 3))
+    result = result_of(table, valid_rows(table, 3))
     assert result.failed == ()
     assert len(result.warnings) == (table.minimum_rows > 3)
     assert result.expectations == len(suite_for(table).expectations)
@@ -93,28 +93,35 @@ def test_an_empty_table_lacks_rows_and_nothing_else(table: Table) -> None:
     result = run_suite(suite_for(table), empty)
     missing = f"table: expect_table_row_count_to_be_between {{'min_value': {table.minimum_rows}}}"
     assert len(result.failed) == (table.minimum_rows > 0)
-    assert all(one == f"{missing} does not hold: found 0" for one in result.failed)
+    assert all(sentence == f"{missing} does not hold: found 0" for sentence in result.failed)
 
 
 @every_table
 def test_every_breach_fails_its_own_expectation_and_no_other(table: Table) -> None:
-    planted = [one for column in table.columns for one in breaches(column)]
+    planted = [breach for column in table.columns for breach in breaches(column)]
     rows = valid_rows(table, len(planted) + 2)
     for row, breach in zip(rows, planted, strict=False):
         row[breach.column] = breach.value
     rows.append({**copy.deepcopy(rows[-1]), **{name: rows[-2][name] for name in table.key}})
-    failed = found_in(table, rows).failed
+    failed = result_of(table, rows).failed
     expected = Counter((breach.subject, breach.expectation) for breach in planted)
     unique = "expect_compound_columns_to_be_unique"
     if len(table.key) == 1:
         expected[table.key[0], "expect_column_values_to_be_unique"] = 1
     else:
         expected["table", unique] = 1
-    said = [re.match(r"(\S+): (\w+) .* does not hold: \d+ rows, such as ", one) for one in failed]
-    assert Counter((one[1], one[2]) for one in said if one) == expected
+    matches = [
+        re.match(r"(\S+): (\w+) .* does not hold: \d+ rows, such as ", sentence)
+        for sentence in failed
+    ]
+    assert Counter((match[1], match[2]) for match in matches if match) == expected
     for breach in planted:
-        about = [one for one in failed if one.startswith(f"{breach.subject}: {breach.expectation}")]
-        assert any(breach.shown in one.rpartition("such as")[2] for one in about), about
+        about = [
+            sentence
+            for sentence in failed
+            if sentence.startswith(f"{breach.subject}: {breach.expectation}")
+        ]
+        assert any(breach.shown in sentence.rpartition("such as")[2] for sentence in about), about
 
 
 SINGLE = {
@@ -136,18 +143,18 @@ SINGLE = {
 def test_a_single_breach_is_a_single_failure(name: str, column: str, value: Any) -> None:
     rows = valid_rows(TABLES[name], 5)
     rows[2][column] = value
-    (sentence,) = found_in(TABLES[name], rows).failed
+    (sentence,) = result_of(TABLES[name], rows).failed
     assert sentence.startswith(column)
     assert "1 rows, such as" in sentence
 
 
-def test_an_empty_value_is_none_where_nothing_is_needed() -> None:
+def test_an_empty_value_is_valid_in_a_nullable_column() -> None:
     table = TABLES["observations"]
     optional = {column.name: None for column in table.columns if column.nullable}
-    assert found_in(table, [row | optional for row in valid_rows(table, 3)]).failed == ()
+    assert result_of(table, [row | optional for row in valid_rows(table, 3)]).failed == ()
 
 
-def test_what_merely_warns_does_not_fail() -> None:
+def test_a_warning_does_not_fail_the_suite() -> None:
     suite = Suite(
         "things",
         (Expectation("ExpectTableRowCountToBeBetween", {"min_value": 9}, "warning"),),

@@ -1,4 +1,4 @@
-"""What only a look at the whole matrix shows: dead dimensions, collapse, doubles."""
+"""Findings of whole matrices: dead dimensions, collapse, duplicates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def spread(n: int = 500, dimensions: int = 200) -> Matrix:
     return unit(np.random.default_rng(0).normal(size=(n, dimensions)))
 
 
-def test_a_space_that_says_something_has_no_findings() -> None:
+def test_a_well_spread_space_has_no_findings() -> None:
     assert matrix_findings("space", spread()) == ([], [])
 
 
@@ -37,20 +37,20 @@ def test_dead_dimensions_are_found_whatever_their_value(value: float) -> None:
     assert matrix_findings("space", matrix)[0] == ["space: 3 of 200 dimensions never vary"]
 
 
-def test_a_dimension_that_only_trembles_is_dead() -> None:
+def test_a_dimension_with_tiny_variation_is_dead() -> None:
     matrix = spread()
     matrix[:, :3] = matrix[:, :3] * 1e-9
     assert matrix_findings("space", matrix)[0] == ["space: 3 of 200 dimensions never vary"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_one_value_that_is_no_number_is_found(value: float) -> None:
+def test_one_value_that_is_not_finite_is_found(value: float) -> None:
     matrix = spread()
     matrix[7, 3] = value
     assert matrix_findings("space", matrix) == (["space: values that are not finite"], [])
 
 
-def test_a_collapsed_space_is_odd() -> None:
+def test_a_collapsed_space_gives_a_warning() -> None:
     rng = np.random.default_rng(1)
     collapsed = unit(1 + rng.normal(scale=1e-3, size=(500, 200)))
     close = unit(1 + rng.normal(scale=1e-2, size=(500, 200)))
@@ -61,7 +61,7 @@ def test_a_collapsed_space_is_odd() -> None:
     assert matrix_findings("space", close) == ([], [])
 
 
-def test_many_equal_vectors_are_odd() -> None:
+def test_many_equal_vectors_give_a_warning() -> None:
     matrix = spread()
     matrix[1:100] = matrix[0]
     assert matrix_findings("space", matrix) == ([], [])
@@ -70,7 +70,7 @@ def test_many_equal_vectors_are_odd() -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_a_space_of_hardly_any_vectors_is_not_judged(n: int) -> None:
+def test_a_space_of_too_few_vectors_gives_a_warning(n: int) -> None:
     assert matrix_findings("space", spread()[:n]) == (
         [],
         [f"space: {n} vectors, too few to judge the space"],

@@ -8,7 +8,7 @@ DATA_DOCS = """<html><head><link rel="stylesheet" href="https://cdn.example/x.cs
 <script>track()</script><p>Values must never be null.</p></body></html>"""
 
 
-def test_a_page_fetches_nothing_and_keeps_what_it_says() -> None:
+def test_a_page_fetches_nothing_and_keeps_its_text() -> None:
     page = standalone(DATA_DOCS).decode()
     assert "//" not in page
     assert "<script" not in page
@@ -19,7 +19,7 @@ def test_a_page_fetches_nothing_and_keeps_what_it_says() -> None:
 
 
 def test_the_index_shows_findings_and_links_every_table() -> None:
-    found = CheckEvidence(
+    evidence = CheckEvidence(
         table="genes",
         data_version="0123456789abcdef",
         suite="s",
@@ -28,7 +28,7 @@ def test_the_index_shows_findings_and_links_every_table() -> None:
         failed=("symbol: <b> is empty",),
         page="p",
     )
-    page = index_page([found]).decode()
+    page = index_page([evidence]).decode()
     assert 'href="genes.html"' in page
     assert "symbol: &lt;b&gt; is empty" in page
     assert "0123456789ab" in page

@@ -1,4 +1,4 @@
-"""Genes that one table names and another must know."""
+"""Genes in a table must be in the reference; expression must fit its axis and observations."""
 
 import polars as pl
 import pytest
@@ -43,7 +43,7 @@ def test_a_gene_that_the_reference_lacks_is_named(lake: Lake, genes: StoredTable
     assert finding == "c: 1 genes are not in the reference, such as ENSG99999999999"
 
 
-def test_a_gene_that_stands_twice_on_an_axis_is_named(lake: Lake, genes: StoredTable) -> None:
+def test_a_gene_that_is_on_an_axis_twice_is_named(lake: Lake, genes: StoredTable) -> None:
     known = lake.read(genes)["ensembl_gene_id"].to_list()
     (finding,) = doubled_targets(lake, axis(lake, known[0], known[1], known[0]))
     assert finding == f"c: 2 positions share a gene, such as {known[0]}"
@@ -53,8 +53,8 @@ def expression(lake: Lake, *lists: tuple[list[int], list[float]]) -> StoredTable
     rows = declared_frame(TABLES["expression"], len(lists)).with_columns(
         pl.lit("c").alias("collection_id"),
         pl.Series("observation_id", [f"o{i}" for i in range(len(lists))]),
-        pl.Series("gene_index", [one[0] for one in lists], pl.List(pl.UInt32)),
-        pl.Series("value", [one[1] for one in lists], pl.List(pl.Float32)),
+        pl.Series("gene_index", [row[0] for row in lists], pl.List(pl.UInt32)),
+        pl.Series("value", [row[1] for row in lists], pl.List(pl.Float32)),
     )
     return stored(lake, "expression", rows, "c")
 
@@ -69,19 +69,19 @@ def observations(lake: Lake, *ids: str) -> StoredTable:
 @pytest.mark.parametrize(
     "wrong", [([0, 2], [1.0, 1.0]), ([1, 0], [1.0, 1.0]), ([0, 0], [1.0, 1.0]), ([0], [1.0, 2.0])]
 )
-def test_lists_that_are_no_csr_rows_are_counted(lake: Lake, genes: StoredTable, wrong) -> None:
-    two = axis(lake, *lake.read(genes)["ensembl_gene_id"].to_list()[:2])
+def test_lists_that_are_not_csr_rows_are_counted(lake: Lake, genes: StoredTable, wrong) -> None:
+    two_genes = axis(lake, *lake.read(genes)["ensembl_gene_id"].to_list()[:2])
     right = ([0, 1], [1.0, 2.0])
-    seen = observations(lake, "o0", "o1")
-    assert expression_findings(lake, expression(lake, right, right), two, seen) == []
-    (finding,) = expression_findings(lake, expression(lake, right, wrong), two, seen)
+    observed = observations(lake, "o0", "o1")
+    assert expression_findings(lake, expression(lake, right, right), two_genes, observed) == []
+    (finding,) = expression_findings(lake, expression(lake, right, wrong), two_genes, observed)
     assert finding.startswith("c: 1 rows whose gene_index is not ascending")
 
 
 def test_expression_and_observations_must_be_of_the_same_ids(
     lake: Lake, genes: StoredTable
 ) -> None:
-    two = axis(lake, *lake.read(genes)["ensembl_gene_id"].to_list()[:2])
+    two_genes = axis(lake, *lake.read(genes)["ensembl_gene_id"].to_list()[:2])
     rows = expression(lake, ([0], [1.0]), ([1], [1.0]))
-    (finding,) = expression_findings(lake, rows, two, observations(lake, "o0", "o2"))
+    (finding,) = expression_findings(lake, rows, two_genes, observations(lake, "o0", "o2"))
     assert "differ from those in table observations" in finding

@@ -1,4 +1,4 @@
-"""Suites say everything that a declaration implies, and change version when that changes."""
+"""Suites have every expectation that a declaration implies, and a version that follows them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ID = Column("id", TEXT, "What it is.")
 
 
 def expectations(*columns: Column) -> list[Expectation]:
-    """What is expected of these columns beside an id."""
+    """Expectations of these columns in a table with an id."""
     table = Table("things", "Things.", "store", ("id",), (ID, *columns))
     return list(suite_for(table).expectations[3:])
 
@@ -71,24 +71,30 @@ def of(type_: str, column: str, **arguments: object) -> Expectation:
         ),
     ],
 )
-def test_what_is_declared_is_expected(column: Column, expected: list[Expectation]) -> None:
+def test_every_declared_rule_is_an_expectation(column: Column, expected: list[Expectation]) -> None:
     assert expectations(column) == expected
-    assert {one.severity for one in expected} <= {"critical"}
+    assert {expectation.severity for expectation in expected} <= {"critical"}
 
 
 def test_every_table_must_have_its_rows_and_unique_keys() -> None:
-    one, two = (suite_for(TABLES[name]).expectations for name in ("genes", "gene_axis"))
-    assert one[0] == Expectation("ExpectTableRowCountToBeBetween", {"min_value": 78_000})
-    assert one[1] == of("ExpectColumnValuesToBeUnique", "ensembl_gene_id")
-    assert two[1] == Expectation(
+    single, compound = (suite_for(TABLES[name]).expectations for name in ("genes", "gene_axis"))
+    assert single[0] == Expectation("ExpectTableRowCountToBeBetween", {"min_value": 78_000})
+    assert single[1] == of("ExpectColumnValuesToBeUnique", "ensembl_gene_id")
+    assert compound[1] == Expectation(
         "ExpectCompoundColumnsToBeUnique", {"column_list": ["collection_id", "gene_index"]}
     )
 
 
 def test_too_few_rows_only_warn_when_not_everything_was_built() -> None:
-    whole, limited = (suite_for(TABLES["genes"], complete=one) for one in (True, False))
-    assert [one.severity for one in whole.expectations[:2]] == ["critical", "critical"]
-    assert [one.severity for one in limited.expectations[:2]] == ["warning", "critical"]
+    whole, limited = (suite_for(TABLES["genes"], complete=complete) for complete in (True, False))
+    assert [expectation.severity for expectation in whole.expectations[:2]] == [
+        "critical",
+        "critical",
+    ]
+    assert [expectation.severity for expectation in limited.expectations[:2]] == [
+        "warning",
+        "critical",
+    ]
     assert whole.expectations[1:] == limited.expectations[1:]
     assert whole.version != limited.version
 
@@ -96,7 +102,7 @@ def test_too_few_rows_only_warn_when_not_everything_was_built() -> None:
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 def test_every_rule_of_every_table_is_expected_once(table: Table) -> None:
     suite = suite_for(table)
-    shown = [repr((one.type, one.arguments)) for one in suite.expectations]
+    shown = [repr((expectation.type, expectation.arguments)) for expectation in suite.expectations]
     assert len(set(shown)) == len(shown)
     rules = sum(
         getattr(column, rule) is not None

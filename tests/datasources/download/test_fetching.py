@@ -118,7 +118,7 @@ def test_a_refusal_is_not_repeated(make: Make, server: Publisher) -> None:
 def test_a_broken_transfer_goes_on_where_it_broke(make: Make, server: Publisher) -> None:
     server.faults["table.tsv"] = [Fault(cut_at=100_000), Fault(cut_at=100_000)]
     assert make(**pin(TABLE)).fetch("x").read_bytes() == TABLE
-    first, second, third = server.asked("table.tsv")
+    first, second, third = server.requests_of("table.tsv")
     assert "range" not in first
     for later in (second, third):
         assert later["if-range"].startswith('"')
@@ -170,7 +170,7 @@ def test_without_validators_nothing_is_resumed(make: Make, server: Publisher) ->
     server.validators = False
     server.faults["table.tsv"] = [Fault(cut_at=100_000)]
     assert make().fetch("x").read_bytes() == TABLE
-    assert all("range" not in headers for headers in server.asked("table.tsv"))
+    assert all("range" not in headers for headers in server.requests_of("table.tsv"))
 
 
 def test_a_range_beyond_the_end_starts_anew(make: Make, server: Publisher) -> None:
