@@ -71,11 +71,11 @@ def benchmarks(
     further = [*cells, *costs, *_programs(platform, spaces, labels.properties)]
     parts, remarks = run_tasks(
         platform.lake, labels, spaces, further=further,
-        advance=lambda what, share: context.log.info(f"{what} ({share:.0%} done)"),
+        advance=lambda task, share: context.log.info(f"{task} ({share:.0%} done)"),
     )  # fmt: skip
-    shown = {f"not scored/{label}": reason for label, reason in (remarks | unscored).items()}
+    metadata = {f"not scored/{label}": reason for label, reason in (remarks | unscored).items()}
     for name in RESULTS:
-        yield table_result(platform.lake.assemble(name, parts), **shown)
+        yield table_result(platform.lake.assemble(name, parts), **metadata)
 
 
 @dg.multi_asset(

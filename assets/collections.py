@@ -46,7 +46,7 @@ def ingested_collections(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
     """Parse, map and store every chosen collection; an added one that is refused is left out."""
-    own = {collection.id for collection in platform.added}
+    added_ids = {collection.id for collection in platform.added}
     in_child = partial(parts_in_child, allowance=platform.file_allowance)
     parts: list[Part] = []
     left_out: dict[str, str] = {}
@@ -59,10 +59,10 @@ def ingested_collections(
                 lambda: platform.reference,
                 platform.reference_version,
                 platform.settings.threads,
-                make=in_child if collection.id in own else None,
+                make=in_child if collection.id in added_ids else None,
             )
         except OF_THE_FILE as error:
-            if collection.id not in own:
+            if collection.id not in added_ids:
                 raise
             left_out[collection.id] = str(error)
             context.log.warning(f"collection {collection.id} is left out: {error}")

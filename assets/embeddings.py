@@ -98,11 +98,11 @@ def _table(kind: str, table: str, lane_keys: list[dg.AssetKey]) -> dg.AssetsDefi
                 parts, remarks = [*parts, *further], remarks | reasons
         stored = platform.lake.assemble(table, parts)
         pictures = pictures_of(platform.lake, tables["observations"], stored)
-        shown = shown_pictures(
+        markdown = shown_pictures(
             {name: picture for name, (_, picture) in pictures.items()},
             {name: platform.store.uri(key) for name, (key, _) in pictures.items()},
         )
-        return table_result(stored, pictures=dg.MetadataValue.md(shown), **remarks)
+        return table_result(stored, pictures=dg.MetadataValue.md(markdown), **remarks)
 
     return embeddings
 

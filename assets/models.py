@@ -106,13 +106,13 @@ def trained_models(
 def _reports(platform: Platform, verdicts: StoredTable) -> dict[str, Any]:
     """Cards and reports on forgetting as text, figures as pictures."""
     reports = model_reports(platform.lake, platform.models, verdicts)
-    shown: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     for model, report in reports.items():
-        shown[f"card of {model}"] = dg.MetadataValue.md(report.card)
-        shown[f"forgetting of {model}"] = dg.MetadataValue.md(report.forgetting)
+        metadata[f"card of {model}"] = dg.MetadataValue.md(report.card)
+        metadata[f"forgetting of {model}"] = dg.MetadataValue.md(report.forgetting)
     pictures = {f"what {model} forgot": report.picture for model, report in reports.items()}
     pictures |= {f"{model} on its holdout": report.figure for model, report in reports.items()}
-    return shown | {"pictures": dg.MetadataValue.md(shown_pictures(pictures))}
+    return metadata | {"pictures": dg.MetadataValue.md(shown_pictures(pictures))}
 
 
 @dg.asset(**declared(SERVED), ins=inputs(*_PREDICT))

@@ -22,7 +22,7 @@ class Policy:
     """When the assets of a group are materialised, and after which time they count as stale."""
 
     name: str
-    why: str
+    reason: str
     condition: dg.AutomationCondition | None
     stale_after: timedelta
     warn_after: timedelta
@@ -93,7 +93,7 @@ def _apply_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
         automation_condition=policy.condition,
         freshness_policy=policy.freshness,
         tags={**spec.tags, "genept/policy": policy.name.replace(" ", "-")},
-        metadata={**spec.metadata, "policy": f"{policy.name}: {policy.why}"},
+        metadata={**spec.metadata, "policy": f"{policy.name}: {policy.reason}"},
     )
 
 

@@ -59,8 +59,8 @@ class _RunLines(logging.Handler):
         metadata = event.step_materialization_data.materialization.metadata
         name = event.asset_key.to_user_string() if event.asset_key else ""
         rows = metadata.get("dagster/row_count")
-        shown = f"{rows.value:>12,} rows" if rows is not None else ""
-        console.print(f"[green]✓[/] {name:<34}{shown:<20}{seconds:>8.1f} s")
+        row_count = f"{rows.value:>12,} rows" if rows is not None else ""
+        console.print(f"[green]✓[/] {name:<34}{row_count:<20}{seconds:>8.1f} s")
 
     def _checked(self, evaluation: dg.AssetCheckEvaluation) -> None:
         if not evaluation.passed:

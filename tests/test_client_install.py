@@ -64,8 +64,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = run(sys.executable, "-c", build, cwd=folder / "tree")
     assert built.returncode == 0, built.stderr[-2000:]
     uv = Path(sys.executable).with_name("uv")
-    made = run(uv, "venv", "--quiet", "--python", sys.executable, folder / "venv")
-    assert made.returncode == 0, made.stderr
+    created = run(uv, "venv", "--quiet", "--python", sys.executable, folder / "venv")
+    assert created.returncode == 0, created.stderr
     interpreter = folder / "venv" / "bin" / "python"
     (wheel,) = folder.glob("*.whl")
     index = run(sys.executable, "-m", "pip", "config", "get", "global.index-url").stdout.strip()
@@ -120,8 +120,8 @@ def test_the_client_alone_is_small_and_quick_and_reads_releases(
     assert read.stdout == "3 3 4\n", read.stderr
 
     command = python.with_name("genept")
-    shown = run(command, "release", "show", env=analyst, cwd=tmp_path)
-    assert "gene_embeddings" in shown.stdout, shown.stderr
+    result = run(command, "release", "show", env=analyst, cwd=tmp_path)
+    assert "gene_embeddings" in result.stdout, result.stderr
     for name in ("run", "bench", "search"):
         refused = run(command, name, env=analyst, cwd=tmp_path)
         assert refused.returncode == 1

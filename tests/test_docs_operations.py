@@ -74,12 +74,12 @@ def parse(commands: dict[str, Any], arguments: list[str]) -> None:
 
 def test_the_runbook_has_every_required_heading() -> None:
     headings = " ".join(sections()).lower()
-    for wanted in (
+    for heading in (
         *("source changed shape", "coverage fell", "gate refused", "release is bad"),
         *("budget is spent", "store is full", "disk is lost", "run is stuck"),
         *("champion got worse", "database is gone"),
     ):
-        assert wanted in headings
+        assert heading in headings
     assert all(lines for lines in sections().values())
 
 

@@ -38,7 +38,7 @@ NAMES = (*HOSTILE, r"a $\frac$ b")
 
 def evidence() -> ModelEvidence:
     n = len(NAMES)
-    ids = tuple(f"s{place}" for place in range(n))
+    ids = tuple(f"s{row}" for row in range(n))
     shares = np.full((n, n), 0.1 / n) + 0.9 * np.eye(n)
     drawn = Predictions(
         ids=ids, groups=ids, cohorts=NAMES, labels=NAMES, classes=NAMES,
@@ -140,8 +140,8 @@ def test_hostile_names_run_and_fetch_nothing_and_are_shown_completely(
         page.on("dialog", lambda dialog: (events.append("dialog"), dialog.dismiss()))  # noqa: B023
         page.on("request", lambda request: events.append(request.url))  # noqa: B023
         # Without the policy of our pages: escaping alone must be sufficient.
-        bare = content.replace('http-equiv="Content-Security-Policy"', 'name="none"')
-        page.set_content(f"<script>window.marker = 1</script>{bare}", wait_until="load")
+        unprotected = content.replace('http-equiv="Content-Security-Policy"', 'name="none"')
+        page.set_content(f"<script>window.marker = 1</script>{unprotected}", wait_until="load")
         assert page.evaluate("window.marker") == 1, "scripts may run in this page"
         assert [url for url in events if not url.startswith("data:")] == [], name
         active = page.evaluate(

@@ -93,34 +93,39 @@ def exported() -> Iterator[Exported]:
 
 def sections(docstring: str) -> dict[str, str]:
     titles = list(SECTION.finditer(docstring))
-    ends = [*(each.start() for each in titles[1:]), len(docstring)]
+    ends = [*(match.start() for match in titles[1:]), len(docstring)]
     return {
-        each["title"]: docstring[each.end() : end] for each, end in zip(titles, ends, strict=False)
+        match["title"]: docstring[match.end() : end]
+        for match, end in zip(titles, ends, strict=False)
     }
 
 
 def parameters(node: ast.FunctionDef) -> list[str]:
     listed = node.args
     every = [*listed.posonlyargs, *listed.args, *listed.kwonlyargs]
-    every += [each for each in (listed.vararg, listed.kwarg) if each]
-    return [each.arg for each in every if each.arg not in {"self", "cls"} and each.arg[0] != "_"]
+    every += [argument for argument in (listed.vararg, listed.kwarg) if argument]
+    return [
+        argument.arg
+        for argument in every
+        if argument.arg not in {"self", "cls"} and argument.arg[0] != "_"
+    ]
 
 
 def fields(node: ast.ClassDef) -> list[str]:
     """Parameters of a class: those of `__init__`, or the fields of a dataclass."""
-    for each in node.body:
-        if isinstance(each, ast.FunctionDef) and each.name == "__init__":
-            return parameters(each)
-    if not any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            return parameters(statement)
+    if not any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
         return []
     return [
-        each.target.id
-        for each in node.body
-        if isinstance(each, ast.AnnAssign)
-        and isinstance(each.target, ast.Name)
-        and not each.target.id.startswith("_")
-        and "ClassVar" not in ast.unparse(each.annotation)
-        and "init=False" not in ast.unparse(each)
+        statement.target.id
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign)
+        and isinstance(statement.target, ast.Name)
+        and not statement.target.id.startswith("_")
+        and "ClassVar" not in ast.unparse(statement.annotation)
+        and "init=False" not in ast.unparse(statement)
     ]
 
 
@@ -143,17 +148,17 @@ def lacking(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
             missing.append("Returns")
     else:
         missing += [
-            f"{each.name}()"
-            for each in node.body
-            if isinstance(each, ast.FunctionDef)
-            and not each.name.startswith("_")
-            and not ast.get_docstring(each)
+            f"{statement.name}()"
+            for statement in node.body
+            if isinstance(statement, ast.FunctionDef)
+            and not statement.name.startswith("_")
+            and not ast.get_docstring(statement)
         ]
     return missing
 
 
 def test_exported_functions_and_classes_are_documented() -> None:
-    undocumented = {each.name: missing for each in exported() if (missing := lacking(each.node))}
+    undocumented = {item.name: missing for item in exported() if (missing := lacking(item.node))}
     assert not undocumented
 
 

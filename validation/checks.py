@@ -155,9 +155,9 @@ def foreign_genes(lake: Lake, stored: StoredTable, genes: StoredTable) -> list[s
         named = lake.read(part, ["ensembl_gene_id"])["ensembl_gene_id"].drop_nulls().unique()
         unknown = named.filter(~named.is_in(known.implode())).sort()
         if len(unknown):
-            where = "/".join(part.partition) or stored.table
+            location = "/".join(part.partition) or stored.table
             findings.append(
-                f"{where}: {len(unknown)} genes are not in the reference, such as {unknown[0]}"
+                f"{location}: {len(unknown)} genes are not in the reference, such as {unknown[0]}"
             )
     return findings
 
@@ -181,23 +181,23 @@ def expression_findings(
     """
     findings = []
     for partition in dict.fromkeys(part.partition for part in expression.parts):
-        where = "/".join(partition)
+        location = "/".join(partition)
         n_genes = axis.part(*partition).rows
-        wrong = 0
+        n_wrong = 0
         ids: list[str] = []
         for part in expression.matching(*partition):
             for rows in lake.row_groups(part, ["observation_id", "gene_index", "value"]):
                 frame = pl.DataFrame(pl.from_arrow(rows))
-                wrong += frame.filter(~_is_csr(n_genes)).height
+                n_wrong += frame.filter(~_is_csr(n_genes)).height
                 ids += frame["observation_id"].to_list()
-        if wrong:
+        if n_wrong:
             findings.append(
-                f"{where}: {wrong} rows whose gene_index is not ascending, not as long as "
+                f"{location}: {n_wrong} rows whose gene_index is not ascending, not as long as "
                 f"value, or beyond the {n_genes} genes of the axis"
             )
         listed = lake.read(observations.part(*partition), ["observation_id"])["observation_id"]
         if sorted(ids) != listed.to_list():
-            findings.append(f"{where}: its observations differ from those in table observations")
+            findings.append(f"{location}: its observations differ from those in table observations")
     return findings
 
 

@@ -224,10 +224,12 @@ def _sentence(result: Any) -> str:
         if name not in ("batch_id", "column") and value is not None
     }
     subject = config.kwargs.get("column", "table")
-    seen = result.result.get("partial_unexpected_list") or result.result.get("observed_value")
+    observed_value = result.result.get("partial_unexpected_list") or result.result.get(
+        "observed_value"
+    )
     count = result.result.get("unexpected_count")
-    shown = str(seen[:3] if isinstance(seen, list) else seen)[:200]
-    observed = f"{count} rows, such as {shown}" if count else f"found {shown}"
+    sample = str(observed_value[:3] if isinstance(observed_value, list) else observed_value)[:200]
+    observed = f"{count} rows, such as {sample}" if count else f"found {sample}"
     return f"{subject}: {config.type} {arguments} does not hold: {observed}"
 
 

@@ -71,10 +71,11 @@ def main() -> None:
             order |= {"url": url, "product": "bench"}
             began = time.perf_counter()
             flow = _run(order, prefect_url)["seconds"]
-            whole = time.perf_counter() - began
+            with_interpreter = time.perf_counter() - began
             report(f"bare client loop, one by one: {sequential:.1f} s; 4 at once: {parallel:.1f} s")
             report(
-                f"the flow (4 at once), cold: {flow:.1f} s, with its interpreter {whole:.1f} s: "
+                f"the flow (4 at once), cold: {flow:.1f} s, with its interpreter "
+                f"{with_interpreter:.1f} s: "
                 f"{flow / sequential:.2f} and {flow / parallel:.2f} times the loops"
             )
             before = len(_register(url)["requests"])
@@ -176,14 +177,15 @@ def _minilm() -> None:
         model.embed(texts[:8])
         began = time.perf_counter()
         model.embed(texts)
-        ours = time.perf_counter() - began
+        embed_seconds = time.perf_counter() - began
         began = time.perf_counter()
         for feed in feeds:
             model._session.run(["embedding"], feed)
-        theirs = time.perf_counter() - began
+        session_seconds = time.perf_counter() - began
     report(
-        f"MiniLM, {len(texts)} texts: {len(texts) / ours:.0f} texts a second, onnxruntime alone "
-        f"{len(texts) / theirs:.0f}: {ours / theirs:.2f} times its time"
+        f"MiniLM, {len(texts)} texts: {len(texts) / embed_seconds:.0f} texts a second, "
+        "onnxruntime alone "
+        f"{len(texts) / session_seconds:.0f}: {embed_seconds / session_seconds:.2f} times its time"
     )
 
 

@@ -116,12 +116,12 @@ def peak_memory() -> Iterator[list[float]]:
     It is the proportional set size: a page that processes share, such as code of libraries,
     counts once. The kernel computes it slowly, so it is read only if the resident size peaks.
     """
-    peak, done, most = [0.0], threading.Event(), 0
+    peak, stopped, most = [0.0], threading.Event(), 0
 
     def watch() -> None:
         nonlocal most
         current = psutil.Process()
-        while not done.wait(0.25):
+        while not stopped.wait(0.25):
             try:
                 processes = [
                     process
@@ -143,7 +143,7 @@ def peak_memory() -> Iterator[list[float]]:
     try:
         yield peak
     finally:
-        done.set()
+        stopped.set()
         thread.join()
 
 
@@ -243,23 +243,25 @@ def main() -> None:
 
 def measure(path: Path, open_lake: Callable[[str], Lake]) -> None:
     """Everything in one run, one after the other."""
-    plain = seconds(lambda: read_with_h5py(path))
+    h5py_seconds = seconds(lambda: read_with_h5py(path))
     usual = seconds(lambda: read_with_anndata(path))
     results: list[list[Part]] = []
     sha256 = sha256_of_file(path)  # as in a catalogue's entry; ingest verifies it
     with peak_memory() as peak:
-        ours = seconds(lambda: results.append(ingested(open_lake("first"), path, sha256, 2)))
+        ingest_seconds = seconds(
+            lambda: results.append(ingested(open_lake("first"), path, sha256, 2))
+        )
     seconds(lambda: results.append(ingested(open_lake("second"), path, sha256, 1)))
     first, second = ([(p.table, p.number, p.sha256) for p in parts] for parts in results)
     back = seconds(lambda: read_back(open_lake("first"), results[0]))
     for label, elapsed in (
-        ("h5py, chunk by chunk", plain),
+        ("h5py, chunk by chunk", h5py_seconds),
         ("anndata, backed", usual),
-        ("ingest, two processes", ours),
+        ("ingest, two processes", ingest_seconds),
         ("read back as CSR", back),
     ):
         print(f"{label:<24}{N_CELLS / elapsed:>10,.0f} cells/s")  # noqa: T201
-    print(f"ingest / plain read     {plain / ours:>10.2f}   (bar: 0.7)")  # noqa: T201
+    print(f"ingest / plain read     {h5py_seconds / ingest_seconds:>10.2f}   (bar: 0.7)")  # noqa: T201
     print(f"read back / anndata     {usual / back:>10.2f}   (bar: 2)")  # noqa: T201
     print(f"peak memory of ingest   {peak[0]:>10.2f} GB (bar: 2)")  # noqa: T201
     print(f"a rerun's bytes are the same: {first == second}")  # noqa: T201

@@ -166,7 +166,7 @@ def as_users_do(n: int, dimensions: int) -> None:
     has_vector = np.ones(N_GENES, bool)
     laid_out = WeightedSum(vectors, popularity(counts))
 
-    def here() -> np.ndarray:
+    def this_library() -> np.ndarray:
         from genept.embeddings.pooling import pool
 
         blocks = [counts[start : start + 512] for start in range(0, n, 512)]
@@ -192,7 +192,7 @@ def as_users_do(n: int, dimensions: int) -> None:
             rows.append(pooled / np.linalg.norm(pooled))
         return np.stack(rows)
 
-    works = {"here": here, "authors' notebook": notebook, "scanpy-like, a loop": loop}
+    works = {"here": this_library, "authors' notebook": notebook, "scanpy-like, a loop": loop}
     exact = notebook()
     with threadpool_limits(THREADS, user_api="blas"):
         costs = in_turns(works, 3)
@@ -263,7 +263,7 @@ def end_to_end(n: int, dimensions: int) -> None:
                 for group in row_groups_of(source, N_GENES):
                     yield Renamed(**vars(group), prefix=f"{number:04}")
 
-        def whole() -> None:
+        def embed_all() -> None:
             aligned = align(embeddings, axis, block.shape[0])
             laid_out = WeightedSum(aligned.vectors, aligned.popularity)
             batches = pool_part(
@@ -273,7 +273,7 @@ def end_to_end(n: int, dimensions: int) -> None:
             write_parquet(target, TABLES["cell_embeddings"], batches, dimensions)
 
         compiled()  # once a process, and printed above
-        cost, _ = timed(whole)
+        cost, _ = timed(embed_all)
         stored = pq.ParquetFile(target).read_row_group(0, ["embedding"])
     weights = expression_weights(block, "counts")
     laid_out = WeightedSum(vectors, popularity(weights))
@@ -326,8 +326,8 @@ def beyond_one_process(n_shards: int, dimensions: int) -> None:
 
     block = observations(1024, 0.09)
     table = TABLES["expression"]
-    seen = popularity(block)
-    aligned = AlignedVectors(gene_vectors(dimensions), np.ones(N_GENES, bool), seen)
+    gene_popularity = popularity(block)
+    aligned = AlignedVectors(gene_vectors(dimensions), np.ones(N_GENES, bool), gene_popularity)
 
     def part(name: str, partition: str, number: int = 0) -> Part:
         return Part(name, (partition,), "", 0, "", 4096, dimensions, {}, number)

@@ -84,21 +84,21 @@ def tables_with(lake: Lake, *tables: StoredTable) -> dict[str, StoredTable]:
 def publishing(store: ObjectStore, lake: Lake, table: StoredTable) -> None:
     """Stage and audit, beside plain puts of the same files."""
     sizes = sum(part.bytes for part in table.parts) / 1e6
-    turn = iter(range(10_000))
+    numbers = iter(range(10_000))
 
     def plain() -> None:
-        at = next(turn)
+        at = next(numbers)
         for part in table.parts:
             body = lake.local(part).read_bytes()
             store.client.put_object(Bucket=store.bucket, Key=f"plain/{at}/{part.sha256}", Body=body)
 
     def staged() -> None:
         collections = lake.assemble("collections", [no_terms(lake)])
-        staging.stage(lake, f"staged/{next(turn)}", tables_with(lake, collections, table))
+        staging.stage(lake, f"staged/{next(numbers)}", tables_with(lake, collections, table))
 
     def staged_and_audited() -> None:
         collections = lake.assemble("collections", [no_terms(lake)])
-        folder = f"audited/{next(turn)}"
+        folder = f"audited/{next(numbers)}"
         tables = staging.stage(lake, folder, tables_with(lake, collections, table))
         staging.audit(store, folder, tables)
 

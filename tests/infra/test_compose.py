@@ -137,8 +137,10 @@ def test_schedules_run_unless_the_environment_says_otherwise(
     assert environment["GENEPT_UNATTENDED"] == "${GENEPT_UNATTENDED:-true}"
     assert environment["GENEPT_FAILURE_WEBHOOK"] is None, "handed on if it is set"
     known = {f"GENEPT_{name.upper()}" for name in Settings.model_fields}
-    ours = {name for name in environment if name.startswith("GENEPT_")}
-    assert ours - known == {name for name in ours if "_POSTGRES_" in name} | {"GENEPT_CODE_SOCKET"}
+    genept_names = {name for name in environment if name.startswith("GENEPT_")}
+    assert genept_names - known == {name for name in genept_names if "_POSTGRES_" in name} | {
+        "GENEPT_CODE_SOCKET"
+    }
 
 
 def test_every_service_is_watched_and_hardened(compose: dict[str, Any]) -> None:
@@ -153,8 +155,12 @@ def test_every_service_is_watched_and_hardened(compose: dict[str, Any]) -> None:
 def test_webserver_and_daemon_have_no_keys_of_data_or_services(
     compose: dict[str, Any],
 ) -> None:
-    own = {"daemon": set(), "webserver": {"GENEPT_UI_TOKEN"}, "viewer": {"GENEPT_VIEWER_TOKEN"}}
-    for name, tokens in own.items():
+    tokens_by_service = {
+        "daemon": set(),
+        "webserver": {"GENEPT_UI_TOKEN"},
+        "viewer": {"GENEPT_VIEWER_TOKEN"},
+    }
+    for name, tokens in tokens_by_service.items():
         names = set(compose["services"][name]["environment"])
         secrets = {variable for variable in names if SECRET_NAME.search(variable)}
         assert secrets == {"GENEPT_POSTGRES_PASSWORD"} | tokens
@@ -173,9 +179,9 @@ def test_the_image_is_installed_by_hash_without_secrets_and_not_run_as_root() ->
         if "pip install" in install:
             assert "--require-hashes" in install or "--no-deps" in install, install
     ignored = (PROJECT / "infra" / "Dockerfile.dockerignore").read_text().splitlines()
-    kept = {pattern.removeprefix("!") for pattern in ignored if pattern.startswith("!")}
+    included = {pattern.removeprefix("!") for pattern in ignored if pattern.startswith("!")}
     assert "*" in ignored
-    assert {".genept", "genept.toml", ".git", "tests"}.isdisjoint(kept)
+    assert {".genept", "genept.toml", ".git", "tests"}.isdisjoint(included)
     copied = {
         source
         for word, rest in by_word
@@ -184,4 +190,4 @@ def test_the_image_is_installed_by_hash_without_secrets_and_not_run_as_root() ->
     }
     for source in copied:
         assert (PROJECT / source).exists(), source
-        assert source.split("/")[0] in kept, f"{source} is not in the build's context"
+        assert source.split("/")[0] in included, f"{source} is not in the build's context"

@@ -55,13 +55,13 @@ def test_systemd_finds_no_fault_in_the_units(installed: Path) -> None:
     assert not verified.stderr.strip()
     broken = installed / UNITS[0]
     broken.write_text(broken.read_text().replace("ExecStart=", "ExecStrat="))
-    again = subprocess.run(
+    rejected = subprocess.run(
         [program("systemd-analyze"), "verify", "--man=no", str(broken)],
         env={"SYSTEMD_UNIT_PATH": f"{installed}:", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         check=False,
     )
-    assert again.stderr, "a fault is reported"
+    assert rejected.stderr, "a fault is reported"
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -84,18 +84,18 @@ def test_systemd_creates_the_user_folders_and_configuration(tmp_path: Path) -> N
     source = tmp_path / "opt/genept/infra/postgres/dagster.yaml"
     source.parent.mkdir(parents=True)
     shutil.copy(PROJECT / "infra/postgres/dagster.yaml", source)
-    made = [
+    commands = [
         [program("systemd-sysusers"), f"--root={tmp_path}", str(SYSTEMD / "sysusers.conf")],
         [
             *(program("systemd-tmpfiles"), f"--root={tmp_path}", "--create"),
             str(SYSTEMD / "tmpfiles.conf"),
         ],
     ]
-    for command in made:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if "Operation not permitted" in done.stderr:
+    for command in commands:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "Operation not permitted" in result.stderr:
             pytest.skip("only root may give folders to another user")
-        assert done.returncode == 0, done.stderr
+        assert result.returncode == 0, result.stderr
     passwd = (tmp_path / "etc/passwd").read_text()
     assert re.search(r"^genept:.*:/var/lib/genept:/usr/sbin/nologin$", passwd, re.MULTILINE)
     home = tmp_path / "var/lib/genept/dagster"

@@ -116,9 +116,9 @@ def test_the_roles_have_the_rights_of_the_policies_on_the_named_bucket(
         + 'variable "bucket" { default = "our-bucket" }\n'
         + 'variable "product" { default = "trial" }\n'
     )
-    shown = terraform("console", folder=tmp_path / "module", stdin="jsonencode(local.policies)\n")
-    assert shown.returncode == 0, shown.stderr
-    policies = json.loads(json.loads(shown.stdout))
+    result = terraform("console", folder=tmp_path / "module", stdin="jsonencode(local.policies)\n")
+    assert result.returncode == 0, result.stderr
+    policies = json.loads(json.loads(result.stdout))
     assert set(policies) == ROLES
     for role, policy in policies.items():
         original = json.loads((INFRA / "policies" / f"{role}.json").read_text())

@@ -84,26 +84,26 @@ def test_a_table_follows_its_input_only_once_its_blocking_check_passed(
     passes = False
 
     @dg.asset
-    def above() -> None: ...
+    def parent() -> None: ...
 
-    @dg.asset_check(asset=above, blocking=True)
+    @dg.asset_check(asset=parent, blocking=True)
     def holds() -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=passes)
 
-    @dg.asset(deps=[above], automation_condition=FOLLOWS_ITS_INPUTS)
-    def below() -> None: ...
+    @dg.asset(deps=[parent], automation_condition=FOLLOWS_ITS_INPUTS)
+    def child() -> None: ...
 
-    graph = dg.Definitions(assets=[above, below], asset_checks=[holds])
+    graph = dg.Definitions(assets=[parent, child], asset_checks=[holds])
     job = graph.resolve_implicit_global_asset_job_def()
 
     def evaluate(
         cursor: dg.AutomationConditionSensorDefinition | None = None,
     ) -> tuple[int, object]:
         result = dg.evaluate_automation_conditions(defs=graph, instance=instance, cursor=cursor)
-        return result.get_num_requested(dg.AssetKey("below")), result.cursor
+        return result.get_num_requested(dg.AssetKey("child")), result.cursor
 
     _, cursor = evaluate()
-    arguments = {"instance": instance, "asset_selection": [above.key], "raise_on_error": False}
+    arguments = {"instance": instance, "asset_selection": [parent.key], "raise_on_error": False}
     job.execute_in_process(**arguments)
     requested, cursor = evaluate(cursor)
     assert requested == 0, "its check failed"

@@ -125,8 +125,8 @@ def test_the_store_is_managed_from_the_shell(bare_installation: Installation) ->
     assert "http://127.0.0.1" in bare_installation.genept("store", "start").stdout
     assert "holds" in bare_installation.genept("store", "status").stdout
     credentials = json.loads((bare_installation.state / "store" / "credentials.json").read_text())
-    shown = bare_installation.genept("store", "status").stdout
-    assert not any(str(secret) in shown for secret in credentials.values())
+    status = bare_installation.genept("store", "status").stdout
+    assert not any(str(secret) in status for secret in credentials.values())
     assert bare_installation.genept("store", "stop").stdout.strip() == "stopped"
     assert "was not running" in bare_installation.genept("store", "stop").stdout
     error = message(

@@ -94,9 +94,9 @@ class Deployed:
         partitions = ("--partitions", ",".join(days), "--noprompt")
         return self._queued(job_backfill_command, "nightly", *partitions)
 
-    def _queued(self, command: Command, job: str, *further: str) -> list[str]:
+    def _queued(self, command: Command, job: str, *options: str) -> list[str]:
         known = {run.run_id for run in self.instance.get_runs()}
-        result = CliRunner().invoke(command, ["-w", str(self.workspace), "-j", job, *further])
+        result = CliRunner().invoke(command, ["-w", str(self.workspace), "-j", job, *options])
         assert result.exit_code == 0, result.output
         return [run.run_id for run in self.instance.get_runs() if run.run_id not in known]
 
@@ -238,12 +238,12 @@ def test_a_release_held_in_a_run_worker_is_published_by_the_next_after_approval(
     first = releases.current()
 
     installation.replace_collection("second", cells=3)
-    held = deployed.launch()
-    deployed.wait_for(held, "FAILURE")
+    held_run = deployed.launch()
+    deployed.wait_for(held_run, "FAILURE")
     assert releases.current() == first
     hold = current_hold(releases)
     assert hold is not None
-    assert hold.run == held
+    assert hold.run == held_run
 
     approve(releases, by="ada", reason="nine cells were doublets")
     deployed.wait_for(deployed.launch(), "SUCCESS")

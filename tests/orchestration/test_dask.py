@@ -216,9 +216,9 @@ def test_a_worker_that_is_killed_changes_nothing(
     finished_at_kill = []
 
     def kill_in_the_middle() -> None:
-        while len(done := list(cluster.store.list(f"{RECORDS}{space}/"))) < 3:
+        while len(records := list(cluster.store.list(f"{RECORDS}{space}/"))) < 3:
             time.sleep(0.02)
-        finished_at_kill.append(len(done))
+        finished_at_kill.append(len(records))
         cluster.workers[0].kill()
 
     killer = threading.Thread(target=kill_in_the_middle, daemon=True)

@@ -150,8 +150,8 @@ def test_a_killed_postgres_and_a_refused_key_end_in_one_release(deployed: Deploy
     assert releases(deployed) == []
 
     deployed.service.faults = []
-    done = deployed.run()
-    assert done.returncode == 0, done.stderr[-3000:]
+    result = deployed.run()
+    assert result.returncode == 0, result.stderr[-3000:]
     assert len(releases(deployed)) == 1
     assert set(deployed.service.charged.values()) == {1}, "no text is paid for twice"
     assert deployed.service.keys == {f"Bearer {SECRETS['GENEPT_OPENAI_API_KEY']}"}

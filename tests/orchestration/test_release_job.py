@@ -26,9 +26,9 @@ pytestmark = pytest.mark.index
 
 
 def materialise(
-    installation: Installation, instance: dg.DagsterInstance, **further: object
+    installation: Installation, instance: dg.DagsterInstance, **changes: object
 ) -> dg.ExecuteInProcessResult:
-    settings = installation.settings.model_copy(update=further)
+    settings = installation.settings.model_copy(update=changes)
     job = build_defs(settings).resolve_job_def("release")
     return job.execute_in_process(instance=instance, raise_on_error=False)
 
@@ -59,21 +59,21 @@ def beyond_gene_vectors(installation: Installation, archives: Archives) -> dict[
     added = installation.genept("embeddings", "add", str(path), *command)
     assert added.returncode == 0, added.stderr
     assert "no release holds pbmc-hao: ids are joined when it is ingested" in added.stdout
-    own = installation.state / "ensembles.toml"
+    recipes = installation.state / "ensembles.toml"
     members = f'["{REGISTERED}:outside", "lsa-384/name-go:genept-w"]'
-    own.write_text(f'[[ensembles]]\nid = "{ENSEMBLE}"\nof = {members}\n')
-    return {"recipes": own, "sentences_per_collection": 12}
+    recipes.write_text(f'[[ensembles]]\nid = "{ENSEMBLE}"\nof = {members}\n')
+    return {"recipes": recipes, "sentences_per_collection": 12}
 
 
 def test_a_run_publishes_and_a_second_run_writes_nothing(
     installation: Installation, real_archives: Archives
 ) -> None:
-    further = beyond_gene_vectors(installation, real_archives)
+    settings = beyond_gene_vectors(installation, real_archives)
     with dg.instance_for_test() as instance:
-        assert materialise(installation, instance, **further).success
+        assert materialise(installation, instance, **settings).success
         manifest = open_releases(installation.settings).current()
         before = keys_in(installation)
-        again = materialise(installation, instance, **further)
+        again = materialise(installation, instance, **settings)
 
         assert set(manifest.tables) == set(TABLES)
         assert not manifest.complete

@@ -84,7 +84,7 @@ def test_every_table_has_the_policy_of_its_group_with_a_reason() -> None:
         if policy is None or node.partitions_def is not None:
             assert node.freshness_policy is None or node.group_name == "sources"
             continue
-        assert node.metadata["policy"].startswith(f"{policy.name}: {policy.why[:20]}"), key
+        assert node.metadata["policy"].startswith(f"{policy.name}: {policy.reason[:20]}"), key
         assert node.freshness_policy is not None, key
         assert (node.automation_condition is None) == (policy.condition is None), key
 

@@ -61,7 +61,7 @@ class Focus:
         Probability that an actor of a kind is present on a day.
     runs
         Minimum and maximum number of runs that begin on a day.
-    wanted
+    content_weights
         Weights of the content that runs build: held, the current one with other values, any.
     far_rollback
         Probability that an operator rolls back by more than one release.
@@ -80,7 +80,7 @@ class Focus:
     days: int
     actors: dict[str, float]
     runs: tuple[int, int]
-    wanted: tuple[float, float, float]
+    content_weights: tuple[float, float, float]
     far_rollback: float
     suspended_run_kept: float
     new_machine: float
@@ -114,7 +114,7 @@ class Focus:
                 "approver": rng.choice((0.0, 0.7, 1.0)),
             },
             runs=rng.choice(((0, 0), (0, 1), (0, 3), (1, 1), (1, 2), (1, 3))),
-            wanted=rng.choice(((1, 0, 1), (0, 1, 0), (0, 0, 1), (1, 1, 1))),
+            content_weights=rng.choice(((1, 0, 1), (0, 1, 0), (0, 0, 1), (1, 1, 1))),
             far_rollback=rng.choice((0.0, 0.7, 1.0)),
             suspended_run_kept=rng.choice((0.2, 0.9)),
             new_machine=rng.choice((0.0, 0.0, 0.5)),

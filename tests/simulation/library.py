@@ -110,8 +110,8 @@ def _no_bar(*_: object, **__: object) -> Iterator[Any]:
 def _shortened(table: Table) -> Table:
     """The table with its key and one more column: long declarations are slow to parse."""
     others = [column for column in table.columns if column.name not in table.key]
-    kept = {*table.key, table.collection, others[0].name}
-    return replace(table, columns=tuple(column for column in table.columns if column.name in kept))
+    names = {*table.key, table.collection, others[0].name}
+    return replace(table, columns=tuple(column for column in table.columns if column.name in names))
 
 
 NEW_FIELD = "added_by_a_later_version"
@@ -168,7 +168,7 @@ class Content:
 
     pieces: tuple[Piece, ...] = field(default=())
 
-    def of(self, table: str) -> list[Piece]:
+    def pieces_of(self, table: str) -> list[Piece]:
         """The pieces of one table."""
         return [piece for piece in self.pieces if piece.table == table]
 
@@ -178,7 +178,7 @@ class Content:
         versions = {
             table: sha256_of(
                 table,
-                [(piece.partition, _template(piece)[1].sha256) for piece in self.of(table)],
+                [(piece.partition, _template(piece)[1].sha256) for piece in self.pieces_of(table)],
             )
             for table in FEW
         }
@@ -207,7 +207,7 @@ def other_values(content: Content) -> Content:
 def build(lake: Lake, content: Content, table: str) -> StoredTable:
     """Build a table in the lake: each of its pieces is a step."""
     parts: list[Part] = []
-    for piece in content.of(table):
+    for piece in content.pieces_of(table):
         origin = Origin(code=(), settings={"piece": repr(piece)})
         parts += lake.build(f"simulated/{table}", origin, lambda piece=piece: [_new(lake, piece)])
     return lake.assemble(table, parts)

@@ -186,8 +186,8 @@ class Client:
             return
         if operation in WRITES and world.rng.random() < CHANGES_WEIGHT_AT_WRITE:
             world.weigh(process)
-        place = request.get("Key") or request.get("Prefix", "")
-        if world.focus.suspends_at(operation, place) and world.occurs("suspension at a spot"):
+        key = request.get("Key") or request.get("Prefix", "")
+        if world.focus.suspends_at(operation, key) and world.occurs("suspension at a spot"):
             world.suspend_for_some_time(process)
             world.counters["process suspended before a chosen request"] += 1
 

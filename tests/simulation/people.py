@@ -30,10 +30,10 @@ def collecting(runs: Runs, *, alone: bool = False) -> Callable[[Process], None]:
 
     def collect(process: Process) -> None:
         releases = releases_of(world, process)
-        lost = world.ledger.lost if world.rng.random() < 0.5 else ()
+        accepted = world.ledger.lost if world.rng.random() < 0.5 else ()
         with only_excused_errors(world, process, lambda error: _is_claimed(error) and not alone):
             _, deleted = delete_garbage(
-                releases, releases.store, runs.state_of, accepted=sorted(lost)
+                releases, releases.store, runs.state_of, accepted=sorted(accepted)
             )
             for item in deleted:
                 kind = "release" if item.release_id else item.what.partition(" of ")[0]

@@ -138,7 +138,7 @@ class Simulation:
 
     def _draw_content(self) -> Content:
         """Draw the content that a run builds."""
-        (kind,) = self.rng.choices(("held", "other values", "any"), self.focus.wanted)
+        (kind,) = self.rng.choices(("held", "other values", "any"), self.focus.content_weights)
         if kind == "held" and self.runs.holds:
             return self.runs.holds[-1].content
         return self._refreshed() if kind == "other values" else self.rng.choice(self.contents)

@@ -58,16 +58,16 @@ def random_requests(prefix: str, seed: int) -> list[tuple[str, dict[str, Any]]]:
         key = f"{prefix}/{rng.choice('abc')}"
         body = rng.choice((b"one", b"two", f"{number}".encode()))
         kind = rng.choice(("create", "swap", "get", "head", "delete"))
-        place: dict[str, Any] = {"Bucket": "lake", "Key": key}
+        address: dict[str, Any] = {"Bucket": "lake", "Key": key}
         if kind == "create":
-            requests.append(("put_object", place | {"Body": body, "IfNoneMatch": "*"}))
+            requests.append(("put_object", address | {"Body": body, "IfNoneMatch": "*"}))
         elif kind == "swap":
-            requests.append(("put_object", place | {"Body": body, "IfMatch": rng.choice("01")}))
+            requests.append(("put_object", address | {"Body": body, "IfMatch": rng.choice("01")}))
         elif kind == "delete":
-            gone = {"Objects": [{"Key": key}], "Quiet": True}
-            requests.append(("delete_objects", {"Bucket": "lake", "Delete": gone}))
+            deletion = {"Objects": [{"Key": key}], "Quiet": True}
+            requests.append(("delete_objects", {"Bucket": "lake", "Delete": deletion}))
         else:
-            requests.append((f"{kind}_object", place))
+            requests.append((f"{kind}_object", address))
     return requests
 
 
@@ -102,8 +102,8 @@ def test_every_request_is_answered_as_by_the_real_server(
 
 
 def test_a_lost_answer_is_repeated_and_the_refusal_read_back(world: World) -> None:
-    lost = iter([True])
-    world.occurs = lambda fault: fault == "answer lost" and next(lost, False)  # type: ignore
+    losses = iter([True])
+    world.occurs = lambda fault: fault == "answer lost" and next(losses, False)  # type: ignore
     store_of = lambda process: connect(world, process)  # noqa: E731
     assert results_of(world, lambda process: store_of(process).put_if_absent("a/b", b"body")) == [
         True

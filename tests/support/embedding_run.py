@@ -30,12 +30,12 @@ def main() -> None:
         cache = VectorCache(store, order["product"], embedder)
         began = time.perf_counter()
         vectors = embed_through_cache(embedder, cache, texts, prefect_runner(Path(order["home"])))
-    seen = {
+    result = {
         "seconds": time.perf_counter() - began,
         "sha256": hashlib.sha256(vectors.tobytes()).hexdigest(),
         "prefect": "prefect" in sys.modules,
     }
-    print(json.dumps(seen))  # noqa: T201 - the parent reads it
+    print(json.dumps(result))  # noqa: T201 - the parent reads it
 
 
 if __name__ == "__main__":

@@ -50,11 +50,11 @@ def write_h5ad(path: Path, matrix: Any, **parts: Any) -> Path:
 
 
 def write_sparse(
-    group: h5py.Group, matrix: Any, *, offsets: str = "i8", places: str = "i4", **how: Any
+    group: h5py.Group, matrix: Any, *, offsets: str = "i8", places: str = "i4", **options: Any
 ) -> None:
     """The three arrays, with index types of choice."""
-    group.create_dataset("data", data=matrix.data, **how)
-    group.create_dataset("indices", data=matrix.indices.astype(places), **how)
+    group.create_dataset("data", data=matrix.data, **options)
+    group.create_dataset("indices", data=matrix.indices.astype(places), **options)
     group.create_dataset("indptr", data=matrix.indptr.astype(offsets))
 
 
@@ -96,9 +96,9 @@ def write_h5ad_0_7(path: Path, matrix: sp.csr_matrix) -> Path:
             table.create_dataset("index", data=[f"{letter}{i}" for i in range(n)], dtype=TEXT)
         codes = (np.arange(n_rows) % 3 - 1).astype("i1")
         column = file["obs"].create_dataset("cell_type", data=codes)
-        kept = file.create_dataset("obs/__categories/cell_type", data=["B", "T"], dtype=TEXT)
-        kept.attrs["ordered"] = False
-        column.attrs["categories"] = kept.ref
+        categories = file.create_dataset("obs/__categories/cell_type", data=["B", "T"], dtype=TEXT)
+        categories.attrs["ordered"] = False
+        column.attrs["categories"] = categories.ref
     return path
 
 

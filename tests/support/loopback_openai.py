@@ -64,7 +64,9 @@ class LoopbackService:
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.polls_until_done = 2
-        self.spoil_batch: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda it: it
+        self.spoil_batch: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda lines: (
+            lines
+        )
         self._routes = Starlette(
             routes=[
                 Route("/v1/embeddings", self.embeddings, methods=["POST"]),
@@ -97,8 +99,8 @@ class LoopbackService:
             await asyncio.sleep(3)
             return PlainTextResponse("too late", 504)
         self.requests.append(len(texts))
-        lost = spoiled_rows(fault, len(texts)) if self.charges_for == "delivery" else ()
-        self.charged.update(text for row, text in enumerate(texts) if row not in lost)
+        undelivered = spoiled_rows(fault, len(texts)) if self.charges_for == "delivery" else ()
+        self.charged.update(text for row, text in enumerate(texts) if row not in undelivered)
         await asyncio.sleep(self.per_text * len(texts))
         answer = await asyncio.to_thread(self.answer, texts, body)
         return spoiled(answer, fault)
@@ -229,9 +231,9 @@ def spoiled(answer: dict[str, Any], fault: str) -> Response:  # noqa: PLR0912 - 
         case "truncated":
             return Response(json.dumps(answer)[:200], media_type="application/json")
         case "cut":
-            whole = json.dumps(answer)
-            headers = {"content-length": str(len(whole))}
-            return Cut(whole[:200], headers=headers, media_type="application/json")
+            content = json.dumps(answer)
+            headers = {"content-length": str(len(content))}
+            return Cut(content[:200], headers=headers, media_type="application/json")
         case "html":
             return Response("<html>please log in</html>", media_type="text/html")
         case "missing":

@@ -141,7 +141,7 @@ def _three() -> dict[str, bytes]:
     ]
     return {
         "matrix.mtx": "\n".join(
-            [*lines, *(" ".join(map(str, it)) for it in triplets), ""]
+            [*lines, *(" ".join(map(str, triplet)) for triplet in triplets), ""]
         ).encode(),
         "features.tsv": "".join(f"{gene}\t{gene}\tGene Expression\n" for gene in GENES).encode(),
         "barcodes.tsv": "".join(f"{cell}-1\n" for cell in CELLS).encode(),
@@ -297,7 +297,7 @@ def outcomes(parent: Parent, format_: str, seeds: Iterable[int]) -> dict[str, An
                 others.append([seed, "a refusal without a word"])
         except BaseException as error:
             trace = traceback.extract_tb(error.__traceback__)
-            last = [it for it in trace if "/genept/" in it.filename][-1:]
-            where = "".join(f"{Path(it.filename).name}:{it.lineno}" for it in last)
+            last = [frame for frame in trace if "/genept/" in frame.filename][-1:]
+            where = "".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in last)
             others.append([seed, f"{type(error).__name__} {where}: {str(error)[:120]}"])
     return {"counted": dict(counted), "others": others}

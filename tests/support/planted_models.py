@@ -101,12 +101,14 @@ def submitted(registry, retrained, version):
 def beside(candidate, champion):
     """The champion as the gate compares it: with its predictions of the candidate's holdout."""
     out = champion.evidence.holdout
-    place = {name: row for row, name in enumerate(out.ids)}
-    rows = [place[name] for name in candidate.evidence.holdout.ids]
-    seen = candidate.evidence.holdout.model_copy(
+    position = {name: row for row, name in enumerate(out.ids)}
+    rows = [position[name] for name in candidate.evidence.holdout.ids]
+    holdout = candidate.evidence.holdout.model_copy(
         update={
             "classes": out.classes,
             "probabilities": tuple(out.probabilities[row] for row in rows),
         }
     )
-    return Champion(champion.manifest.model_copy(update={"version": "0"}), champion.evidence, seen)
+    return Champion(
+        champion.manifest.model_copy(update={"version": "0"}), champion.evidence, holdout
+    )

@@ -80,11 +80,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.closing.wait(30)
             self.close_connection = True
             return
-        whole = fault.body if fault.body is not None else self.server.files.get(path)
-        if fault.status != 200 or whole is None:
-            self._answer(fault.status if whole or fault.status != 200 else 404, fault.headers, b"")
+        content = fault.body if fault.body is not None else self.server.files.get(path)
+        if fault.status != 200 or content is None:
+            self._answer(
+                fault.status if content or fault.status != 200 else 404, fault.headers, b""
+            )
             return
-        etag = f'"{hashlib.md5(whole).hexdigest()}"'  # noqa: S324
+        etag = f'"{hashlib.md5(content).hexdigest()}"'  # noqa: S324
         headers: dict[str, str] = {}
         if self.server.validators:
             headers = {"ETag": etag, "Last-Modified": DATED}
@@ -92,12 +94,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(304, headers, b"")
                 return
         start = self._start(request_headers, etag) if not fault.ignore_range else 0
-        if start >= len(whole) > 0:
-            self._answer(416, {"Content-Range": f"bytes */{len(whole)}"}, b"")
+        if start >= len(content) > 0:
+            self._answer(416, {"Content-Range": f"bytes */{len(content)}"}, b"")
             return
         if start:
-            headers["Content-Range"] = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
-        self._answer(206 if start else 200, headers | fault.headers, whole[start:], fault)
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self._answer(206 if start else 200, headers | fault.headers, content[start:], fault)
 
     def _start(self, request_headers: dict[str, str], etag: str) -> int:
         match = re.fullmatch(r"bytes=(\d+)-", request_headers.get("range", ""))

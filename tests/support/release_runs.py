@@ -102,11 +102,11 @@ def assert_converges(
 
 
 def _publish_and_die(
-    access: Access, lake: str, cache: Path, product: str, offered: ReleaseCandidate, moment: str
+    access: Access, lake: str, cache: Path, product: str, candidate: ReleaseCandidate, moment: str
 ) -> None:
     store = reached_at(access.endpoint_url, access, Killed)
     store.moment = MOMENTS[moment]
-    Releases(Lake(store, lake, cache), product).publish(offered)
+    Releases(Lake(store, lake, cache), product).publish(candidate)
 
 
 def small_candidate(lake: Lake, number: int) -> ReleaseCandidate:

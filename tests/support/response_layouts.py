@@ -26,9 +26,9 @@ def as_workbook(path: Path, rows: list[list[str]]) -> bytes:
     office = "http://schemas.openxmlformats.org"
     cells = "".join(
         "<row>" + "".join(
-            f'<c t="inlineStr"><is><t>{escape(it)}</t></is></c>' if not _number(it)
-            else f"<c><v>{it}</v></c>"
-            for it in row
+            f'<c t="inlineStr"><is><t>{escape(value)}</t></is></c>' if not _number(value)
+            else f"<c><v>{value}</v></c>"
+            for value in row
         ) + "</row>"
         for row in rows
     )  # fmt: skip

@@ -212,8 +212,13 @@ def _simulate_run(
     progress.count[outcome] += 1
     progress.count[fault or "no fault"] += 1
     _check_leftovers(site, day)
-    held = sum(info.bytes for info in site.inventory.values())
-    return {"outcome": outcome, "fault": fault, "objects": len(site.inventory), "bytes": held}
+    total_bytes = sum(info.bytes for info in site.inventory.values())
+    return {
+        "outcome": outcome,
+        "fault": fault,
+        "objects": len(site.inventory),
+        "bytes": total_bytes,
+    }
 
 
 def _run(site: SimulatedInstallation, day: datetime) -> bool:
@@ -255,10 +260,10 @@ def _injected(
             writes += 1
             if writes == at and not is_after:
                 inject()
-            done = write(*arguments, **options)
+            result = write(*arguments, **options)
             if writes == at and is_after:
                 inject()
-            return done
+            return result
 
         return written
 
@@ -332,13 +337,13 @@ def _check_end(site: SimulatedInstallation, day: datetime, progress: Progress) -
     releases, current = site.releases, site.releases.current()
     (file,) = current.tables["gene_descriptions"].files
     texts = site.store.get(f"{releases.folder(current.release_id)}/{file.path}")
-    kept = set(pl.read_parquet(io.BytesIO(texts))["text_sha256"])
-    assert kept == {text_sha256(text) for text in site.summaries.values()}
-    again = [
+    hashes = set(pl.read_parquet(io.BytesIO(texts))["text_sha256"])
+    assert hashes == {text_sha256(text) for text in site.summaries.values()}
+    repeated = [
         text for text, times in Counter(site.model.embedded_texts).items() for _ in range(times - 1)
     ]
     interrupted = progress.count["worker killed"] + progress.count["store killed"]
-    assert len(again) <= interrupted, f"texts were embedded twice, such as {again[:3]}"
+    assert len(repeated) <= interrupted, f"texts were embedded twice, such as {repeated[:3]}"
 
 
 if __name__ == "__main__":

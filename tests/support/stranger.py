@@ -212,15 +212,15 @@ def attack(target: dict[str, Any]) -> Iterator[str]:
     identifiers = [target[name] for name in ("bucket", "key", "fid")]
     ways = contexts(target["certificate"], target["certificate_key"])
     s3_sockets = {path for path in target["sockets"] if "s3" in path and "grpc" not in path}
-    for place, dial in dials(target["ports"], target["sockets"]):
-        is_s3 = place.endswith(f":{target['s3']}") or place in s3_sockets
+    for address, dial in dials(target["ports"], target["sockets"]):
+        is_s3 = address.endswith(f":{target['s3']}") or address in s3_sockets
         for way, context in ways.items():
             if speaks_http2(dial, context):
-                yield f"{place} {way}: HTTP/2"
+                yield f"{address} {way}: HTTP/2"
                 if context is None:
-                    where = f"unix:{place}" if place.startswith("/") else place
-                    answers = grpc_answers(where, grpc_calls(*identifiers))
-                    yield from (f"{place}: {answer}" for answer in answers)
+                    grpc_target = f"unix:{address}" if address.startswith("/") else address
+                    answers = grpc_answers(grpc_target, grpc_calls(*identifiers))
+                    yield from (f"{address}: {answer}" for answer in answers)
             unanswered = 0
             for method, path in http_requests(*identifiers):
                 status = request(dial, context, method, path)
@@ -229,7 +229,7 @@ def attack(target: dict[str, Any]) -> Iterator[str]:
                     break
                 if status is None or status in REFUSED or (is_s3 and path == OPEN_TO_ALL):
                     continue
-                yield f"{place} {way}: {method} {path} {status}"
+                yield f"{address} {way}: {method} {path} {status}"
     for path in target["files"]:
         with contextlib.suppress(OSError):
             Path(path).stat()

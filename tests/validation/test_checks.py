@@ -233,16 +233,16 @@ def test_concurrent_checks_of_the_same_table_agree(
 def test_only_tables_that_passed_their_checks_can_be_released(
     lake: Lake, store_prefix: str
 ) -> None:
-    offered = candidate(lake)
+    base = candidate(lake)
     evidence: dict[str, CheckEvidence] = {
-        name: check_table(lake, table, complete=False) for name, table in offered.tables.items()
+        name: check_table(lake, table, complete=False) for name, table in base.tables.items()
     }
     assert {name: checked.failed for name, checked in evidence.items() if checked.failed} == {}
     pages = evidence_pages(lake, evidence.values())
     assert {f"checks/{name}.html" for name in TABLES} <= set(pages)
     releases = Releases(lake, store_prefix)
-    approved_candidate = replace(offered, evidence=evidence, audit=lambda: pages, complete=False)
+    approved_candidate = replace(base, evidence=evidence, audit=lambda: pages, complete=False)
     assert releases.publish(approved_candidate).is_new
-    strict = {**evidence, "genes": check_table(lake, offered.tables["genes"])}
+    strict = {**evidence, "genes": check_table(lake, base.tables["genes"])}
     with pytest.raises(ReleaseRefusedError, match="genes failed its checks: table: expect_table"):
-        releases.publish(replace(offered, evidence=strict))
+        releases.publish(replace(base, evidence=strict))

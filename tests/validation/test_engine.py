@@ -40,19 +40,19 @@ def breaches(column: Column) -> Iterator[Breach]:
     name = column.name
     between = "expect_column_values_to_be_between"
 
-    def breach(value: Any, expectation: str, *, of: str = "", shown: str = "") -> Breach:
-        return Breach(name, value, name + of, expectation, shown or str(value))
+    def breach(value: Any, expectation: str, *, summary: str = "", shown: str = "") -> Breach:
+        return Breach(name, value, name + summary, expectation, shown or str(value))
 
     if column.is_vector:
-        yield breach([math.nan, 0.0, 0.0, 1.0], between, of=".not_finite", shown="[1]")
+        yield breach([math.nan, 0.0, 0.0, 1.0], between, summary=".not_finite", shown="[1]")
         if column.norm is not None:
-            yield breach([0.0, 0.0, 0.0, 2 * column.norm], between, of=".norm", shown="[2.0]")
+            yield breach([0.0, 0.0, 0.0, 2 * column.norm], between, summary=".norm", shown="[2.0]")
         return
     if column.is_list:
-        yield breach([None, None], between, of=".not_finite", shown="[2]")
+        yield breach([None, None], between, summary=".not_finite", shown="[2]")
         return
     if column.is_floating:
-        yield breach(math.nan, between, of=".not_finite", shown="[1]")
+        yield breach(math.nan, between, summary=".not_finite", shown="[1]")
     elif not column.nullable:
         empty = "nan" if pa.types.is_integer(column.type) else "None"  # as pandas has them
         yield breach(None, "expect_column_values_to_not_be_null", shown=empty)

@@ -26,20 +26,20 @@ def between(column: str, low: float | None, high: float | None) -> Expectation:
     )
 
 
-def of(type_: str, column: str, **arguments: object) -> Expectation:
+def on_column(type_: str, column: str, **arguments: object) -> Expectation:
     return Expectation(type_, {"column": column, **arguments})
 
 
 @pytest.mark.parametrize(
     ("column", "expected"),
     [
-        (Column("x", TEXT, "Text."), [of("ExpectColumnValuesToNotBeNull", "x")]),
+        (Column("x", TEXT, "Text."), [on_column("ExpectColumnValuesToNotBeNull", "x")]),
         (Column("x", TEXT, "Text.", nullable=True), []),
-        (Column("x", pa.bool_(), "Flag."), [of("ExpectColumnValuesToNotBeNull", "x")]),
+        (Column("x", pa.bool_(), "Flag."), [on_column("ExpectColumnValuesToNotBeNull", "x")]),
         (
             Column("x", pa.int64(), "Number.", minimum=1, maximum=2),
             [
-                of("ExpectColumnValuesToNotBeNull", "x"),
+                on_column("ExpectColumnValuesToNotBeNull", "x"),
                 between("x", 1, None),
                 between("x", None, 2),
             ],
@@ -52,8 +52,8 @@ def of(type_: str, column: str, **arguments: object) -> Expectation:
         (
             Column("x", TEXT, "Text.", nullable=True, allowed=("a", "b"), pattern="^.$"),
             [
-                of("ExpectColumnValuesToBeInSet", "x", value_set=["a", "b"]),
-                of("ExpectColumnValuesToMatchRegex", "x", regex="^.$"),
+                on_column("ExpectColumnValuesToBeInSet", "x", value_set=["a", "b"]),
+                on_column("ExpectColumnValuesToMatchRegex", "x", regex="^.$"),
             ],
         ),
         (Column("x", pa.list_(TEXT), "Texts."), [between("x.not_finite", 0, 0)]),
@@ -79,15 +79,15 @@ def test_every_declared_rule_is_an_expectation(column: Column, expected: list[Ex
 def test_every_table_must_have_its_rows_and_unique_keys() -> None:
     single, compound = (suite_for(TABLES[name]).expectations for name in ("genes", "gene_axis"))
     assert single[0] == Expectation("ExpectTableRowCountToBeBetween", {"min_value": 78_000})
-    assert single[1] == of("ExpectColumnValuesToBeUnique", "ensembl_gene_id")
+    assert single[1] == on_column("ExpectColumnValuesToBeUnique", "ensembl_gene_id")
     assert compound[1] == Expectation(
         "ExpectCompoundColumnsToBeUnique", {"column_list": ["collection_id", "gene_index"]}
     )
 
 
 def test_too_few_rows_only_warn_when_not_everything_was_built() -> None:
-    whole, limited = (suite_for(TABLES["genes"], complete=complete) for complete in (True, False))
-    assert [expectation.severity for expectation in whole.expectations[:2]] == [
+    full, limited = (suite_for(TABLES["genes"], complete=complete) for complete in (True, False))
+    assert [expectation.severity for expectation in full.expectations[:2]] == [
         "critical",
         "critical",
     ]
@@ -95,15 +95,15 @@ def test_too_few_rows_only_warn_when_not_everything_was_built() -> None:
         "warning",
         "critical",
     ]
-    assert whole.expectations[1:] == limited.expectations[1:]
-    assert whole.version != limited.version
+    assert full.expectations[1:] == limited.expectations[1:]
+    assert full.version != limited.version
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 def test_every_rule_of_every_table_is_expected_once(table: Table) -> None:
     suite = suite_for(table)
-    shown = [repr((expectation.type, expectation.arguments)) for expectation in suite.expectations]
-    assert len(set(shown)) == len(shown)
+    reprs = [repr((expectation.type, expectation.arguments)) for expectation in suite.expectations]
+    assert len(set(reprs)) == len(reprs)
     rules = sum(
         getattr(column, rule) is not None
         for column in table.columns
