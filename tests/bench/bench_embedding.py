@@ -21,7 +21,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+SUPPORT = TESTS / "support"
+sys.path[:0] = [str(SUPPORT), str(TESTS.parent)]
 
 import numpy as np
 import typer
@@ -157,14 +158,14 @@ def _minilm() -> None:
     """MiniLM beside onnxruntime's own session on the same token batches."""
     from genept.datasources.catalog.entries import load_catalogue
     from genept.datasources.download.archives import Archives
-    from genept.text.minilm import _batches, load_minilm
+    from genept.text.minilm import _batches, _encodings, load_minilm
 
     state = TESTS.parent / ".genept" / "cache"
     archives = Archives(load_catalogue(), state / "archives")
     with tempfile.TemporaryDirectory() as folder:
         model = load_minilm(lambda name: archives.open_member("minilm", name), Path(folder))
         texts = [f"gene {n} " + "encodes a protein that binds DNA " * (n % 20) for n in range(400)]
-        ids = model._token_ids(texts)
+        ids = [encoding.ids for encoding in _encodings(model._tokenizer, texts)]
         feeds = []
         for batch in _batches([len(token_ids) for token_ids in ids]):
             width = max(len(ids[row]) for row in batch)
@@ -206,7 +207,7 @@ def _store(folder: Path) -> Iterator[ObjectStore]:
 @contextmanager
 def _service(*arguments: str) -> Iterator[str]:
     """The loopback service as a process of its own; yields its base URL."""
-    command = [sys.executable, str(TESTS / "loopback_openai.py"), "--dimensions", str(DIMENSIONS)]
+    command = [sys.executable, str(SUPPORT / "loopback_openai.py"), "--dimensions", str(DIMENSIONS)]
     service = subprocess.Popen(
         [*command, *arguments],
         env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
@@ -229,7 +230,7 @@ def _register(url: str) -> dict[str, dict[str, int]]:
 
 def _start(order: dict[str, object], prefect_url: str) -> subprocess.Popen[str]:
     run = subprocess.Popen(
-        [sys.executable, str(TESTS / "orchestration" / "embedding_run.py")],
+        [sys.executable, str(SUPPORT / "embedding_run.py")],
         env={**os.environ, "PYTHONPATH": str(TESTS.parent), "PREFECT_API_URL": prefect_url},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
