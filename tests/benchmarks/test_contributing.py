@@ -1,4 +1,4 @@
-"""The task that CONTRIBUTING shows is run as it stands, beside its controls."""
+"""The example task of CONTRIBUTING runs unchanged, beside its controls."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 @pytest.fixture
 def example(tmp_path, monkeypatch) -> ModuleType:
-    """The block of code as a module of its own: a task's code is part of its hash."""
+    """The code block as a module of its own, since a task's code is part of its hash."""
     (code,) = re.findall(r"```python\n(from dataclasses.*?)```", GUIDE.read_text("utf-8"), re.S)
     (tmp_path / "contributed_task.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
@@ -33,7 +33,7 @@ def test_the_contributed_task_is_scored_beside_its_controls(lake, example):
             "input_id": GENES,
             "ensembl_gene_id": GENES,
             "outcome": "ensembl_id",
-            "label": ["lncRNA" if one else "miRNA" for one in YES],
+            "label": ["lncRNA" if is_positive else "miRNA" for is_positive in YES],
             "fate": "scored",
         }
     )
@@ -46,5 +46,5 @@ def test_the_contributed_task_is_scored_beside_its_controls(lake, example):
         "good/text", "good/text@shuffled", "good/text@permuted-labels", RANDOM,
     }  # fmt: skip
     assert value["good/text"] > 0.9
-    assert max(one for name, one in value.items() if name != "good/text") < 0.7
+    assert max(score for name, score in value.items() if name != "good/text") < 0.7
     assert remarks == {f"{example.task.id}/good/kind": "its texts state the answer: biotype"}

@@ -1,4 +1,4 @@
-"""Labels out of the publishers' files: names mapped, contradictions and repetitions marked."""
+"""Labels from publishers' files: names are mapped, contradictions and duplicates are marked."""
 
 from functools import partial
 from pathlib import Path
@@ -35,18 +35,18 @@ def available_file(folder: Path, id_: str, text: str) -> AvailableFile:
 
 def pair_files(folder: Path, text: str, labels: str):
     files = (("text", text), ("label", labels))
-    return {f"gene2vec-test-{one}": available_file(folder, f"gene2vec-test-{one}", body)
-            for one, body in files}  # fmt: skip
+    return {f"gene2vec-test-{kind}": available_file(folder, f"gene2vec-test-{kind}", body)
+            for kind, body in files}  # fmt: skip
 
 
-def test_pairs_keep_every_row_and_say_what_becomes_of_it(tmp_path):
+def test_pairs_keep_every_row_with_its_fate(tmp_path):
     text = "TP53 MYC\nMYC P53\nTP53 GATA1\nGATA1 TP53\nTP53 P53\nTP53 NOPE\n"
-    found = gene_pairs(pair_files(tmp_path, text, "1\n1\n1\n0\n1\n0\n"), NAMES)
-    assert found["fate"].to_list() == [
+    pairs = gene_pairs(pair_files(tmp_path, text, "1\n1\n1\n0\n1\n0\n"), NAMES)
+    assert pairs["fate"].to_list() == [
         "scored", "duplicate", "conflicting", "conflicting", "self_pair", "without_gene",
     ]  # fmt: skip
-    assert fates(found)["gene-gene-interaction/conflicting"] == 2
-    assert set(found.columns) == {column.name for column in TABLES["gene_pairs"].columns}
+    assert fates(pairs)["gene-gene-interaction/conflicting"] == 2
+    assert set(pairs.columns) == {column.name for column in TABLES["gene_pairs"].columns}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_pairs_keep_every_row_and_say_what_becomes_of_it(tmp_path):
         ("TP53 MYC\nMYC GATA1\n", "1\nyes\n", "line 2.*'yes'"),
     ],
 )
-def test_bad_pairs_are_refused_by_line(tmp_path, text, labels, complaint):
+def test_invalid_pairs_are_refused_by_line(tmp_path, text, labels, complaint):
     with pytest.raises(SourceError, match=complaint):
         gene_pairs(pair_files(tmp_path, text, labels), NAMES)
 
@@ -68,9 +68,9 @@ def test_properties_are_labelled_as_published(tmp_path):
         "ENSG00000000001,TP53,Yes,\nENSG00000000002,MYC,,Yes\nENSG00000000002,MYC,,Yes\n"
     )
     id_ = "dosage-sensitive-tfs"
-    found = gene_properties({id_: available_file(tmp_path, id_, rows)}, NAMES)
-    assert found["label"].to_list() == ["insensitive", "sensitive", "sensitive"]
-    assert found["fate"].to_list() == ["scored", "scored", "duplicate"]
+    properties = gene_properties({id_: available_file(tmp_path, id_, rows)}, NAMES)
+    assert properties["label"].to_list() == ["insensitive", "sensitive", "sensitive"]
+    assert properties["fate"].to_list() == ["scored", "scored", "duplicate"]
     both = rows.replace("TP53,Yes,", "TP53,Yes,Yes")
     with pytest.raises(SourceError, match="data row 1"):
         gene_properties({id_: available_file(tmp_path, id_, both)}, NAMES)
@@ -85,9 +85,9 @@ def test_lists_of_promoters_label_a_task_only_together(tmp_path):
     without = available_file(
         tmp_path, "unmethylated-promoters", "ENSG00000000003\r\nENSG00000000002\n"
     )
-    files = {one.id: one for one in (bivalent, without)}
-    found = gene_properties(files, NAMES)
-    assert found.select("task", "position", "label", "fate").rows() == [
+    files = {file.id: file for file in (bivalent, without)}
+    properties = gene_properties(files, NAMES)
+    assert properties.select("task", "position", "label", "fate").rows() == [
         ("bivalent-vs-unmethylated", 0, "bivalent", "scored"),
         ("bivalent-vs-unmethylated", 1, "bivalent", "conflicting"),
         ("bivalent-vs-unmethylated", 2, "unmethylated", "scored"),
@@ -105,21 +105,23 @@ def test_clingen_labels_genes_by_scores_that_decide(tmp_path):
         'G,TP53,3 (Sufficient Evidence)\nG,MYC,"30 (Autosomal Recessive)"\n'
         'G,GATA1,"0 (No Evidence)"\n'
     )
-    found = gene_properties(
+    properties = gene_properties(
         {"cnvoyant": available_file(tmp_path, "cnvoyant", "\ufeff" + rows)}, NAMES
     )
-    assert found.select("input_id", "label", "position").rows() == [
+    assert properties.select("input_id", "label", "position").rows() == [
         ("TP53", "haploinsufficient", 1), ("MYC", "not", 2),
     ]  # fmt: skip
 
 
-def test_gene_types_that_are_none_label_nothing(tmp_path):
+def test_missing_gene_types_label_nothing(tmp_path):
     rows = "ensembl_id,gene_type\nENSG00000000001,miRNA\nENSG00000000002,nan\n"
-    found = gene_properties({"gene-types": available_file(tmp_path, "gene-types", rows)}, NAMES)
-    assert found["label"].to_list() == ["miRNA"]
+    properties = gene_properties(
+        {"gene-types": available_file(tmp_path, "gene-types", rows)}, NAMES
+    )
+    assert properties["label"].to_list() == ["miRNA"]
 
 
-def test_interactions_are_those_of_high_confidence_and_ligands_the_consensus(tmp_path):
+def test_interactions_have_high_confidence_and_ligands_are_the_consensus(tmp_path):
     partners = ",g1_symbol,g2_symbol,conn\n0,TP53,MYC,0.95\n1,MYC,GATA1,0.2\n2,MYC,P53,1\n"
     ligands = (
         '"","source_genesymbol","target_genesymbol","resource"\n'
@@ -128,8 +130,8 @@ def test_interactions_are_those_of_high_confidence_and_ligands_the_consensus(tmp
     )
     files = {id_: available_file(tmp_path, id_, text) for id_, text in
              (("scnet", partners), ("liana", ligands))}  # fmt: skip
-    found = gene_pairs(files, NAMES)
-    assert found.select("task", "split", "position", "fate", "label").rows() == [
+    pairs = gene_pairs(files, NAMES)
+    assert pairs.select("task", "split", "position", "fate", "label").rows() == [
         ("protein-interaction", "all", 0, "scored", 1),
         ("protein-interaction", "all", 2, "duplicate", 1),
         ("ligand-receptor", "all", 0, "scored", 1),
@@ -146,18 +148,18 @@ def test_without_sources_the_tables_are_empty():
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="needs the mirror beside the project")
-def test_the_mirrors_labels_are_those_that_were_published():
+def test_labels_of_the_mirror_have_the_published_counts():
     files = {
         "dosage-sensitive-tfs": "dosage_sensitive_tfs.csv",
         "bivalent-genes": "bivalent_vs_lys4_only.csv",
         "tf-range": "long_vs_short_range_tfs.csv",
     }
-    there = {
+    available = {
         id_: AvailableFile(id_, path, "0" * 64, id_, partial(open_bytes, path, None, path.name))
         for id_, name in files.items()
         if (path := MIRROR / "gene_properties" / name)
     }
-    counted = gene_properties(there, NAMES).group_by("task", "label").len().sort("len").rows()
+    counted = gene_properties(available, NAMES).group_by("task", "label").len().sort("len").rows()
     assert sorted(counted) == [
         ("bivalent-vs-lys4", "bivalent", 96),
         ("bivalent-vs-lys4", "lys4-only", 77),

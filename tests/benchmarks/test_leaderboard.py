@@ -1,4 +1,4 @@
-"""The leaderboard in a real lake: who takes part, beside which controls, and what is remembered."""
+"""The leaderboard in a real lake: which spaces are scored, beside which controls, and reuse."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def labels():
             "input_id": GENES,
             "ensembl_gene_id": GENES,
             "outcome": ["ensembl_id"] * N,
-            "label": ["yes" if one else "no" for one in YES],
+            "label": ["yes" if is_positive else "no" for is_positive in YES],
             "fate": ["scored"] * N,
         }
     )
@@ -55,12 +55,12 @@ def spaces(lake: Lake):
     ]
 
 
-def held(lake, spaces):
+def run_all(lake, spaces):
     return run_tasks(lake, labels(), spaces, tasks={"t": TASK})
 
 
-def test_spaces_stand_beside_their_controls_and_differences_are_reported(lake: Lake, spaces):
-    parts, remarks = held(lake, spaces)
+def test_spaces_are_scored_beside_their_controls_and_differences_are_reported(lake: Lake, spaces):
+    parts, remarks = run_all(lake, spaces)
     results = lake.read([part for part in parts if part.table == "benchmark_results"])
     assert not results.select(TABLES["benchmark_results"].key).is_duplicated().any()
     clean = results.filter(split=TASK.clean, metric="auroc")
@@ -71,7 +71,9 @@ def test_spaces_stand_beside_their_controls_and_differences_are_reported(lake: L
         for name in ("good/text", "fair/text", "ensemble/text")
         for control in ("", "@shuffled", "@permuted-labels")
     }
-    assert all((0.3 < one < 0.7) == ("@" in name or name == RANDOM) for name, one in value.items())
+    assert all(
+        (0.3 < score < 0.7) == ("@" in name or name == RANDOM) for name, score in value.items()
+    )
     assert remarks == {
         "t/small/text": "knows 60 of 120 genes",
         "t/leaky/go": "its texts state the answer: go",
@@ -83,8 +85,8 @@ def test_spaces_stand_beside_their_controls_and_differences_are_reported(lake: L
     assert row["difference"] == pytest.approx(value["good/text"] - value[RANDOM])
 
 
-def test_only_what_an_input_touches_is_done_again(lake: Lake, spaces, monkeypatch):
-    parts, _ = held(lake, spaces)
+def test_only_predictions_of_a_changed_input_are_made_again(lake: Lake, spaces, monkeypatch):
+    parts, _ = run_all(lake, spaces)
     predicted = []
     real = input_tables._predicted
 
@@ -93,10 +95,10 @@ def test_only_what_an_input_touches_is_done_again(lake: Lake, spaces, monkeypatc
         return real(lake, task, name, members)
 
     monkeypatch.setattr(input_tables, "_predicted", watched)
-    assert held(lake, spaces)[0] == parts
+    assert run_all(lake, spaces)[0] == parts
     assert predicted == []
     spaces[1] = space(lake, "fair/text", 1.5, seed=2)
-    held(lake, spaces)
+    run_all(lake, spaces)
     assert predicted == ["fair/text", "ensemble/text"]
 
 
@@ -110,45 +112,45 @@ def test_a_task_without_labels_is_named_and_makes_empty_tables(lake: Lake, space
     assert "no labels" in remarks["t"]
 
 
-def test_a_task_of_few_labels_is_named_and_the_others_are_held(lake: Lake, spaces):
-    of_few = replace(TASK, id="few")
+def test_a_task_of_few_labels_is_named_and_the_others_are_run(lake: Lake, spaces):
+    few_task = replace(TASK, id="few")
     few = (
         labels()
         .properties.head(20)
         .with_columns(task=pl.lit("few"), label=pl.Series(["yes"] * 16 + ["no"] * 4))
     )
     both = Labels(pl.concat([labels().properties, few]), labels().pairs)
-    parts, remarks = run_tasks(lake, both, spaces, tasks={"few": of_few, "t": TASK})
+    parts, remarks = run_tasks(lake, both, spaces, tasks={"few": few_task, "t": TASK})
     assert remarks["few"].startswith("only 4 genes are no, and 15 are needed")
     results = lake.read([part for part in parts if part.table == "benchmark_results"])
     assert set(results["task"]) == {"t"}
 
 
 def test_a_control_is_the_mean_of_independent_draws(lake: Lake, spaces):
-    parts, _ = held(lake, spaces[:1])
+    parts, _ = run_all(lake, spaces[:1])
     results = lake.read([part for part in parts if part.table == "benchmark_results"])
-    chance = results.filter(representation=RANDOM, metric="auroc", split=TASK.clean)
+    random_row = results.filter(representation=RANDOM, metric="auroc", split=TASK.clean)
     rows = labels().properties
     single = [
         resampled(TASK.predict(rows, random_vectors(GENES, draw=draw), draw=draw), "auroc").value
         for draw in range(TASK.draws)
     ]
-    assert chance["value"].item() == pytest.approx(np.mean(single))
-    assert np.ptp(single) > 0.05, "one draw alone says little"
-    assert chance["n"].item() == N
+    assert random_row["value"].item() == pytest.approx(np.mean(single))
+    assert np.ptp(single) > 0.05, "single draws differ widely"
+    assert random_row["n"].item() == N
 
 
-def test_what_is_stored_of_each_data_set_is_a_piece_of_its_own(lake: Lake, spaces):
+def test_results_of_each_data_set_are_a_part_of_their_own(lake: Lake, spaces):
     other = replace(TASK, id="u", dataset="of-others")
     more = labels().properties.with_columns(task=pl.lit("u"))
     both = Labels(pl.concat([labels().properties, more]), labels().pairs)
     parts, _ = run_tasks(lake, both, spaces[:1], tasks={"t": TASK, "u": other})
     pieces = [part for part in parts if part.table == "benchmark_comparisons"]
     assert [collections_in(lake, part) for part in pieces] == [{"d"}, {"of-others"}]
-    assert lake.assemble("benchmark_comparisons", parts).rows == sum(one.rows for one in pieces)
+    assert lake.assemble("benchmark_comparisons", parts).rows == sum(part.rows for part in pieces)
 
 
-def test_spaces_of_several_recipes_are_one_ensemble_when_asked(lake: Lake):
+def test_spaces_of_several_recipes_form_one_ensemble_on_request(lake: Lake):
     several = [space(lake, "good/text", 1.0), space(lake, "fair/other", 1.0, seed=2)]
     parts, _ = run_tasks(lake, labels(), several, tasks={"t": TASK}, together=True)
     results = lake.read([part for part in parts if part.table == "benchmark_results"])

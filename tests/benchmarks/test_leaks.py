@@ -1,4 +1,4 @@
-"""A planted leak: a text that states its label is found by the same text with the word masked."""
+"""A planted leak is found: a text that states its label scores better than its masked version."""
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ from genept.text.limits import Mask
 from genept.text.recipes import Recipe, load_recipes
 
 N = 160
-GENES = tuple(f"ENSG{one:011}" for one in range(N))
+GENES = tuple(f"ENSG{number:011}" for number in range(N))
 RNG = np.random.default_rng(0)
 YES = RNG.integers(0, 2, N)
 MASK = Mask(id="dosage", words=("haploinsufficient",))
@@ -29,20 +29,22 @@ def recipe(id_, parts=("name", "summary"), masks=()):
                   max_tokens=256, masks=masks)  # fmt: skip
 
 
-RECIPES = {one.id: one for one in (recipe("stated"), recipe("stated-masked", masks=(MASK,)))}
+RECIPES = {
+    recipe_.id: recipe_ for recipe_ in (recipe("stated"), recipe("stated-masked", masks=(MASK,)))
+}
 
 
 def texts(leak):
-    words = [f"word{one}" for one in range(40)]
-    said = (["gene", *RNG.choice(words, 12)] for _ in range(N))
+    words = [f"word{number}" for number in range(40)]
+    word_lists = (["gene", *RNG.choice(words, 12)] for _ in range(N))
     return [
-        " ".join([*one, "haploinsufficient in people" if leak and YES[at] else "in people"])
-        for at, one in enumerate(said)
+        " ".join([*words_, "haploinsufficient in people" if leak and YES[at] else "in people"])
+        for at, words_ in enumerate(word_lists)
     ]
 
 
 def differences(leak):
-    labels = ["yes" if one else "no" for one in YES]
+    labels = ["yes" if is_positive else "no" for is_positive in YES]
     rows = pl.DataFrame(
         {"position": range(N), "ensembl_gene_id": GENES, "label": labels, "fate": "scored"}
     )
@@ -54,27 +56,27 @@ def differences(leak):
     scores = {}
     for name, of_genes in versions.items():
         vectors = GeneVectors(name, GENES, LSA.fit(of_genes, 24).embed(of_genes))
-        found = TASK.predict(rows, vectors, draw=0)
-        scores[name] = resampled(found, "auroc", n_resamples=200)
+        predicted = TASK.predict(rows, vectors, draw=0)
+        scores[name] = resampled(predicted, "auroc", n_resamples=200)
     compared = paired_differences(scores, [("lsa-24/stated", "lsa-24/stated-masked")])
     return corrected(compared).with_columns(task=pl.lit("t"))
 
 
 def test_a_planted_leak_is_found_by_the_masked_text():
-    found = ablations(differences(leak=True), RECIPES)
-    (row,) = leaks(found).rows(named=True)
+    steps = ablations(differences(leak=True), RECIPES)
+    (row,) = leaks(steps).rows(named=True)
     assert (row["task"], row["more"], row["fewer"]) == ("t", "stated", "stated-masked")
     assert row["difference"] > 0.1
     assert row["ci_low"] > 0
 
 
-def test_a_text_without_the_word_is_no_leak():
-    found = ablations(differences(leak=False), RECIPES)
-    assert found.height == 1
-    assert leaks(found).is_empty()
+def test_a_text_without_the_word_has_no_leak():
+    steps = ablations(differences(leak=False), RECIPES)
+    assert steps.height == 1
+    assert leaks(steps).is_empty()
 
 
-def test_the_difference_is_stated_of_the_fuller_text_whichever_way_it_was_stored():
+def test_the_difference_is_that_of_the_fuller_text_in_either_order():
     compared = differences(leak=True)
     other = compared.with_columns(
         representation="other", other="representation", difference=-pl.col("difference"),
@@ -83,21 +85,21 @@ def test_the_difference_is_stated_of_the_fuller_text_whichever_way_it_was_stored
     assert ablations(other, RECIPES).equals(ablations(compared, RECIPES))
 
 
-def test_steps_are_one_thing_apart():
+def test_recipes_of_a_step_differ_in_one_part_or_mask():
     more = recipe("more", parts=("name", "summary", "go"))
-    found = recipe_steps(
+    steps = recipe_steps(
         [*RECIPES.values(), more, recipe("much", parts=("symbol", "name", "go", "biotype"))]
     )
-    assert [(one.fewer, one.more, one.adds) for one in found] == [
+    assert [(step.fewer, step.more, step.adds) for step in steps] == [
         ("stated", "more", "go"),
         ("stated-masked", "stated", "words of mask dosage"),
     ]
-    shipped = {(one.fewer, one.more): one.adds for one in recipe_steps(load_recipes().values())}
+    shipped = {(step.fewer, step.more): step.adds for step in recipe_steps(load_recipes().values())}
     assert shipped["name-ncbi", "name-ncbi-go"] == "go"
     assert shipped["ncbi-every-gene-masked", "ncbi-every-gene"] == "words of mask gene-types"
 
 
-def test_nothing_compared_is_nothing_added():
+def test_without_comparisons_there_are_no_leaks():
     assert leaks(ablations(differences(leak=False).clear(), RECIPES)).is_empty()
     assert leaks(pl.DataFrame()).is_empty()
 

@@ -1,4 +1,4 @@
-"""A leak that is planted in NCBI's own summaries, and found by masking; skipped without them."""
+"""A leak that is planted in NCBI's summaries is found by masking; skipped without a mirror."""
 
 from pathlib import Path
 
@@ -26,38 +26,40 @@ pytestmark = pytest.mark.skipif(not SUMMARIES.exists(), reason="no mirror of pub
 
 @pytest.fixture(scope="module")
 def described() -> pl.DataFrame:
-    """Transcription factors, whether they are dosage-sensitive, and what NCBI says of them."""
+    """Transcription factors, whether they are dosage-sensitive, and their summaries by NCBI."""
     info = pl.read_csv(GENE_INFO, separator="\t", columns=["GeneID", "dbXrefs"], quote_char=None)
     ids = info.select(
         "GeneID", ensembl_gene_id=pl.col("dbXrefs").str.extract(r"Ensembl:(ENSG\d{11})")
     )
-    said = pl.read_csv(SUMMARIES, separator="\t", columns=["GeneID", "Summary"], quote_char=None)
+    summaries = pl.read_csv(
+        SUMMARIES, separator="\t", columns=["GeneID", "Summary"], quote_char=None
+    )
     labels = pl.read_csv(LABELS).select(
         ensembl_gene_id="ensembl_id",
         label=pl.when(dosage_sensitive="Yes").then(pl.lit("sensitive")).otherwise(pl.lit("not")),
     )
-    rows = labels.join(ids, on="ensembl_gene_id").join(said, on="GeneID")
+    rows = labels.join(ids, on="ensembl_gene_id").join(summaries, on="GeneID")
     once = rows.unique("ensembl_gene_id", keep="first", maintain_order=True)
     return once.with_row_index("position").with_columns(fate=pl.lit("scored"))
 
 
 def compared(rows: pl.DataFrame, texts: list[str], recipes: list[Recipe]) -> pl.DataFrame:
-    """Comparisons of the texts as two recipes leave them."""
+    """Comparisons of the texts as two recipes mask them."""
     genes, scores = tuple(rows["ensembl_gene_id"]), {}
     for recipe in recipes:
-        left = texts
+        masked = texts
         for mask in recipe.masks:
-            left = [mask.apply(text, {})[0] for text in left]
+            masked = [mask.apply(text, {})[0] for text in masked]
         name = f"lsa-150/{recipe.id}"
-        vectors = GeneVectors(name, genes, LSA.fit(left, 150).embed(left))
-        found = TASK.predict(rows, vectors, draw=0)
-        scores[name] = resampled(found, "auroc", n_resamples=200)
-    apart = paired_differences(scores, [tuple(scores)])
-    return corrected(apart).with_columns(task=pl.lit(TASK.id))
+        vectors = GeneVectors(name, genes, LSA.fit(masked, 150).embed(masked))
+        predicted = TASK.predict(rows, vectors, draw=0)
+        scores[name] = resampled(predicted, "auroc", n_resamples=200)
+    differences = paired_differences(scores, [tuple(scores)])
+    return corrected(differences).with_columns(task=pl.lit(TASK.id))
 
 
 def planted(rows: pl.DataFrame) -> list[str]:
-    """The label in a word, at the end of every summary that it is true of."""
+    """Summaries with the word Haploinsufficient at the end, if the gene is dosage-sensitive."""
     ends = {"sensitive": " Haploinsufficient.", "not": ""}
     return [text + ends[label] for text, label in rows.select("Summary", "label").iter_rows()]
 
@@ -65,18 +67,18 @@ def planted(rows: pl.DataFrame) -> list[str]:
 def test_the_masked_summaries_find_a_planted_label(described):
     assert described.height > 200
     recipes = [UNMASKED, MASKED]
-    found = ablations(
-        compared(described, planted(described), recipes), {one.id: one for one in recipes}
+    steps = ablations(
+        compared(described, planted(described), recipes), {recipe.id: recipe for recipe in recipes}
     )
-    (row,) = leaks(found).rows(named=True)
+    (row,) = leaks(steps).rows(named=True)
     assert (row["adds"], row["fewer"]) == ("words of mask dosage", MASKED.id)
     assert row["difference"] > 0.05
     assert row["ci_low"] > 0
 
 
-def test_the_summaries_as_they_are_state_no_dosage(described):
+def test_unchanged_summaries_have_no_dosage_leak(described):
     recipes = [UNMASKED, MASKED]
-    asked = compared(described, described["Summary"].to_list(), recipes)
-    found = ablations(asked, {one.id: one for one in recipes})
-    assert abs(found["difference"].item()) < 0.02
-    assert leaks(found).is_empty()
+    comparisons = compared(described, described["Summary"].to_list(), recipes)
+    steps = ablations(comparisons, {recipe.id: recipe for recipe in recipes})
+    assert abs(steps["difference"].item()) < 0.02
+    assert leaks(steps).is_empty()

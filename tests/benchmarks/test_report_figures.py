@@ -1,4 +1,4 @@
-"""The leaderboard's pictures: made of published rows, each with its words."""
+"""Figures of the leaderboard: made of published rows, each with a description."""
 
 import polars as pl
 import pytest
@@ -60,10 +60,12 @@ def released():
         ("minilm-l6-v2/name", "pbmc", program, kind, float(program == at) - 0.3, 9, 20)
         for program in range(4) for at, kind in enumerate(("B", "T", "NK"))
     ]  # fmt: skip
-    members = [("minilm-l6-v2/name", one, f"ENSG{one}", f"G{one}", 0.9) for one in range(4)]
+    members = [
+        ("minilm-l6-v2/name", number, f"ENSG{number}", f"G{number}", 0.9) for number in range(4)
+    ]
     terms = [("minilm-l6-v2/name", 1, GO_TERMS, "B cell activation", 9, 9, 9, 1e-9, 1e-7)]
 
-    def of(name, rows):
+    def frame(name, rows):
         names = [column.name for column in TABLES[name].columns]
         return pl.DataFrame(rows, schema=names, orient="row")
 
@@ -71,39 +73,41 @@ def released():
         "benchmark_results": results(),
         "benchmark_comparisons": comparisons(),
         "benchmark_confusions": pl.DataFrame(confused),
-        "program_activity": of("program_activity", active),
-        "gene_programs": of("gene_programs", members),
-        "program_terms": of("program_terms", terms),
+        "program_activity": frame("program_activity", active),
+        "gene_programs": frame("gene_programs", members),
+        "program_terms": frame("program_terms", terms),
     }
 
 
-def shown(tables):
+def figures_of(tables):
     return list(report_figures(lambda name: tables.get(name, pl.DataFrame()), load_recipes()))
 
 
-def test_everything_has_its_picture_and_its_words():
-    found = {one.name: one for one in shown(released())}
-    assert list(found) == [
+def test_every_figure_has_a_picture_and_a_description():
+    figures = {figure.name: figure for figure in figures_of(released())}
+    assert list(figures) == [
         "spaces-by-tasks", "critical-difference", "description-ablation", "cost-per-point",
         "confusion-gene-type-gene-types-lsa-384-x", "programs-pbmc-minilm-l6-v2-name",
     ]  # fmt: skip
-    assert all(one.png.startswith(b"\x89PNG") and len(one.png) > 5_000 for one in found.values())
-    below = found["spaces-by-tasks"].words
-    assert "minilm-l6-v2/name-ncbi on tf-range (tf-range), below lsa-384/name-ncbi" in below
-    assert "name-ncbi-go on" not in below
-    apart = found["critical-difference"].words
-    assert "Separable: minilm-l6-v2/name-ncbi and minilm-l6-v2/name-ncbi-go." in apart
-    assert "86.7% right; most often wrong: a taken for b" in found[list(found)[4]].words
-    assert "B cell activation (G1) in T" in found["programs-pbmc-minilm-l6-v2-name"].words
-    assert "30.0 points on 4 tasks for 3,000,000 tokens" in found["cost-per-point"].words
+    assert all(
+        figure.png.startswith(b"\x89PNG") and len(figure.png) > 5_000 for figure in figures.values()
+    )
+    words = figures["spaces-by-tasks"].words
+    assert "minilm-l6-v2/name-ncbi on tf-range (tf-range), below lsa-384/name-ncbi" in words
+    assert "name-ncbi-go on" not in words
+    differences = figures["critical-difference"].words
+    assert "Separable: minilm-l6-v2/name-ncbi and minilm-l6-v2/name-ncbi-go." in differences
+    assert "86.7% right; most often wrong: a taken for b" in figures[list(figures)[4]].words
+    assert "B cell activation (G1) in T" in figures["programs-pbmc-minilm-l6-v2-name"].words
+    assert "30.0 points on 4 tasks for 3,000,000 tokens" in figures["cost-per-point"].words
 
 
 def test_the_same_rows_give_the_same_bytes():
-    first, again = shown(released()), shown(released())
-    assert [one.png for one in first] == [one.png for one in again]
+    first, again = figures_of(released()), figures_of(released())
+    assert [figure.png for figure in first] == [figure.png for figure in again]
 
 
-def test_models_alone_are_shown_when_no_benchmark_was_asked():
+def test_models_alone_are_shown_when_no_benchmark_was_run():
     """As in a release of bulk samples in a random space."""
     shared = {"model": "diagnosis-prostate", "model_version": "v1", "split": "test",
               "cohort": "prostate", "metric": "balanced_accuracy", "n": 9}  # fmt: skip
@@ -112,32 +116,32 @@ def test_models_alone_are_shown_when_no_benchmark_was_asked():
                   "ci_high": value + 0.1, "is_control": name == "majority-class"}
         for name, value in (("random-384:genept-w", 0.8), ("majority-class", 0.5))
     ]  # fmt: skip
-    assert [one.name for one in shown({"model_evaluations": pl.DataFrame(rows)})] == [
+    assert [figure.name for figure in figures_of({"model_evaluations": pl.DataFrame(rows)})] == [
         "spaces-by-tasks"
     ]
 
 
 @pytest.mark.parametrize("missing", list(released()))
-def test_what_a_release_lacks_is_not_shown(missing):
+def test_tables_that_a_release_lacks_are_not_shown(missing):
     tables = released()
     del tables[missing]
-    assert len(shown(tables)) < 6 or missing == "program_terms"
+    assert len(figures_of(tables)) < 6 or missing == "program_terms"
 
 
-def test_nothing_released_is_nothing_shown():
-    assert shown({}) == []
+def test_a_release_without_results_has_no_figures():
+    assert figures_of({}) == []
     assert cells_in_words(pl.DataFrame()) == []
 
 
-def test_differences_between_cells_are_put_in_words_without_dealt_labels():
+def test_differences_between_cells_are_described_without_permuted_labels():
     rows = comparisons().with_columns(task=pl.lit("cell-type-annotation/pbmc"))
     dealt = rows.with_columns(other=pl.lit("minilm-l6-v2/name-ncbi@permuted-labels"))
-    said = cells_in_words(pl.concat([rows.head(1), dealt.head(1), comparisons().head(1)]))
-    assert len(said) == 1
-    assert "is ahead of minilm-l6-v2/name-ncbi by 0.100" in said[0]
+    sentences = cells_in_words(pl.concat([rows.head(1), dealt.head(1), comparisons().head(1)]))
+    assert len(sentences) == 1
+    assert "is ahead of minilm-l6-v2/name-ncbi by 0.100" in sentences[0]
 
 
-def standing_of_results():
+def scores_of_results():
     tables = {"benchmark_results": results()}
     return task_scores(lambda name: tables.get(name, pl.DataFrame()))
 
@@ -145,17 +149,17 @@ def standing_of_results():
 def descriptions(lake: Lake):
     rows = pl.DataFrame(
         {
-            "recipe": "name", "ensembl_gene_id": [f"ENSG{one:011}" for one in range(400)],
-            "symbol": "S", "text": [f"kinase of part {one} and {one % 7}" for one in range(400)],
+            "recipe": "name", "ensembl_gene_id": [f"ENSG{number:011}" for number in range(400)],
+            "symbol": "S", "text": [f"kinase of part {n} and {n % 7}" for n in range(400)],
             "text_sha256": "0" * 64, "n_tokens": 5, "parts": [["name"]] * 400,
         }
     )  # fmt: skip
-    made = [NewPart("gene_descriptions", rows, ("name",))]
-    (part,) = lake.build("test/texts", Origin(code=()), lambda: made)
+    parts = [NewPart("gene_descriptions", rows, ("name",))]
+    (part,) = lake.build("test/texts", Origin(code=()), lambda: parts)
     return part
 
 
-def test_costs_are_measured_once_and_a_hosted_embedder_is_not_asked(lake: Lake):
+def test_costs_are_measured_once_and_not_again(lake: Lake):
     embedder = CountingEmbedder()
     space = space_of("minilm-l6-v2/name")
     part = space_costs(lake, space, descriptions(lake), lambda: embedder)
@@ -166,21 +170,21 @@ def test_costs_are_measured_once_and_a_hosted_embedder_is_not_asked(lake: Lake):
     assert len(embedder.embedded_texts) == 128
     assert space_costs(lake, space, descriptions(lake), lambda: embedder) == part
     assert len(embedder.embedded_texts) == 128
-    without = per_point(lake.read(part), standing_of_results())
+    without = per_point(lake.read(part), scores_of_results())
     assert without.is_empty(), "a space without a score has no points"
 
 
 def test_a_point_is_a_hundredth_above_random_vectors():
-    found = per_point(
+    costs = per_point(
         results(), task_scores(lambda name: results() if "results" in name else pl.DataFrame())
     )
-    (row,) = found.rows(named=True)
+    (row,) = costs.rows(named=True)
     assert row["points"] == pytest.approx(30)
     assert row["seconds_per_point"] == pytest.approx(30)
     assert row["n_tasks"] == len(TASKS)
 
 
-def test_the_release_page_has_the_pictures_inline_and_escapes_their_words(monkeypatch):
+def test_the_release_page_has_the_pictures_inline_and_escapes_their_texts(monkeypatch):
     from types import SimpleNamespace
 
     from genept.client import catalogue_page as page

@@ -1,4 +1,4 @@
-"""How representations stand: what each must beat, what decides, what can be ranked."""
+"""Scores of representations: their controls, the deciding split, ranks."""
 
 import polars as pl
 
@@ -25,9 +25,10 @@ ROWS = {
 CONTROLS = {name: "@" in name or name.startswith("random") for name in ROWS}
 
 
-def scores(values=ROWS, task="tf-range", dataset="tf-range", **of):
+def scores(values=ROWS, task="tf-range", dataset="tf-range", **changes):
     shared = {"task": task, "dataset": dataset, "model": "logistic-regression",
-              "split": "shuffled-5-fold-repeated", "metric": "auroc", "n": 100} | of  # fmt: skip
+              "split": "shuffled-5-fold-repeated", "metric": "auroc", "n": 100}  # fmt: skip
+    shared |= changes
     rows = [
         shared | {"representation": name, "value": value, "ci_low": value - 0.1,
                   "ci_high": value + 0.1, "is_control": CONTROLS.get(name, False)}
@@ -36,36 +37,36 @@ def scores(values=ROWS, task="tf-range", dataset="tf-range", **of):
     return pl.DataFrame(rows)
 
 
-def test_a_text_must_beat_tf_idf_of_the_same_text_the_name_and_its_own_shuffle():
-    found = set(controls_of("minilm-l6-v2/ncbi", CONTROLS))
-    assert found == {
+def test_controls_of_a_text_are_tf_idf_of_it_the_name_and_its_shuffle():
+    names = set(controls_of("minilm-l6-v2/ncbi", CONTROLS))
+    assert names == {
         "minilm-l6-v2/ncbi@shuffled", "minilm-l6-v2/ncbi@permuted-labels", "lsa-384/ncbi",
         "minilm-l6-v2/name", "random-384",
     }  # fmt: skip
-    assert "lsa-384/name-go" not in found, "another text"
+    assert "lsa-384/name-go" not in names, "another text"
     controls = ["minilm-l6-v2/ncbi@shuffled:genept-w", "lsa-384/ncbi:genept-w"]
     cells = ["minilm-l6-v2/ncbi:genept-w", *controls, "minilm-l6-v2/name-go@shuffled:genept-w"]
     marked = {name: "@" in name for name in cells}
     assert list(controls_of("minilm-l6-v2/ncbi:genept-w", marked)) == controls
 
 
-def test_a_score_below_any_of_them_says_which():
+def test_a_score_below_a_control_names_the_best_one():
     rows = beside_controls(scores()).rows_by_key("representation", named=True, unique=True)
-    below = rows["minilm-l6-v2/ncbi"]
-    assert (below["is_below"], below["best_control"]) == (True, "lsa-384/ncbi")
-    assert below["best_control_value"] == 0.83
+    text = rows["minilm-l6-v2/ncbi"]
+    assert (text["is_below"], text["best_control"]) == (True, "lsa-384/ncbi")
+    assert text["best_control_value"] == 0.83
     assert not rows["lsa-384/ncbi"]["is_below"]
     assert rows["random-384"]["best_control"] is None
     assert not rows["random-384"]["is_below"]
     assert beside_controls(scores().clear()).is_empty()
 
 
-def test_cells_are_decided_by_groups_left_out_where_there_are_any():
+def test_the_deciding_split_of_cells_leaves_groups_out_if_possible():
     def cells(dataset, split):
         return scores({"a": 0.5}, "cell-type-annotation", dataset, split=split,
                       model="10-nn-cosine", metric="macro_f1")  # fmt: skip
 
-    found = deciding(
+    decided = deciding(
         pl.concat(
             [
                 cells("one", "random-80-20-seed-2023"),
@@ -75,13 +76,13 @@ def test_cells_are_decided_by_groups_left_out_where_there_are_any():
             ]
         )
     )
-    assert sorted(found.select("dataset", "split").rows()) == [
+    assert sorted(decided.select("dataset", "split").rows()) == [
         ("one", "leave-group-out-5-fold"),
         ("two", "random-80-20-seed-2023"),
     ]
 
 
-def test_samples_stand_beside_genes_from_their_own_table():
+def test_sample_tasks_are_read_from_their_own_table():
     evaluations = pl.DataFrame(
         {
             "model": "diagnosis-tcga-brca", "model_version": ["2", "1", "1", "1"],
@@ -97,7 +98,7 @@ def test_samples_stand_beside_genes_from_their_own_table():
     assert deciding(sample_tasks(evaluations)).height == 1
 
 
-def test_two_labels_of_one_collection_are_two_tasks_and_regimes_of_drugs_none():
+def test_two_labels_of_one_collection_are_two_tasks_and_drug_regimes_are_none():
     models = {
         "cancer-type-tcga11": ("tcga11", "balanced_accuracy"),
         "diagnosis-tcga11": ("tcga11", "balanced_accuracy"),
@@ -132,9 +133,9 @@ def three_tasks():
     )
 
 
-def test_ranks_are_means_over_what_everybody_was_asked():
-    once = scores({"d/x": 1.0}, "gene-type", "t")
-    ranks, tasks = mean_ranks(pl.concat([three_tasks(), once]))
+def test_ranks_are_means_over_tasks_that_all_representations_have():
+    single = scores({"d/x": 1.0}, "gene-type", "t")
+    ranks, tasks = mean_ranks(pl.concat([three_tasks(), single]))
     assert list(ranks) == ["a/x", "b/x", "c/x"]
     assert ranks["c/x"] == (3 + 2 + 3) / 3
     assert len(tasks) == 3
@@ -146,7 +147,7 @@ def comparisons(*rows):
     )
 
 
-def test_only_what_is_separable_one_way_is_distinguished():
+def test_only_representations_separable_in_one_direction_are_distinguished():
     is_apart = apart(
         comparisons(
             ("a/x", "b/x", 0.2, True),
@@ -161,7 +162,7 @@ def test_only_what_is_separable_one_way_is_distinguished():
     assert not is_apart("a/x", "c/x"), "ahead on one task, behind on another"
 
 
-def test_bars_join_runs_of_what_cannot_be_distinguished():
+def test_bars_join_representations_that_cannot_be_distinguished():
     far = {frozenset("ad"), frozenset("ac")}
     assert joined("abcd", lambda a, b: frozenset((a, b)) in far) == [(0, 1), (1, 3)]
     assert joined("ab", lambda *_: True) == []

@@ -1,4 +1,4 @@
-"""The cell task on planted cells in a real lake: found by knowledge, beside every control."""
+"""The cell task on planted cells in a real lake: planted types are found, beside every control."""
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,7 @@ def planted_cells():
     return parsed_of(
         rng.poisson(rate),
         REFERENCE["symbol"].to_list(),
-        [f"cell-{one:03d}" for one in rng.permutation(N_CELLS)],
+        [f"cell-{number:03d}" for number in rng.permutation(N_CELLS)],
         groups=[f"lane-{row % 4}" for row in range(N_CELLS)],
         labels={"cell_type": labels},
     )
@@ -37,8 +37,8 @@ def parts(lake: Lake, monkeypatch):
 
 
 def test_planted_types_are_found_beside_every_control(lake: Lake, parts):
-    made = score_cells(lake, COLLECTION.id, COLLECTION.unit, parts)
-    of_results = [part for part in made if part.table == "benchmark_results"]
+    results = score_cells(lake, COLLECTION.id, COLLECTION.unit, parts)
+    of_results = [part for part in results if part.table == "benchmark_results"]
     assert [part.partition for part in of_results] == [
         (task, COLLECTION.id) for task in (TASK, CLUSTERS, MIXING)
     ]
@@ -67,23 +67,25 @@ def test_planted_types_are_found_beside_every_control(lake: Lake, parts):
     assert clusters["value"].min() > 0.8
     mixed = scores.filter(task=MIXING).pivot("metric", index="representation", values="value")
     assert mixed["knn_type_purity"].min() > 0.8
-    assert mixed["knn_batch_mixing"].is_between(0.8, 1.2).all(), "lanes were dealt out at random"
+    assert mixed["knn_batch_mixing"].is_between(0.8, 1.2).all(), (
+        "cells are assigned to lanes at random"
+    )
 
 
 def test_differences_are_reported_for_the_split_that_leaves_groups_out(lake: Lake, parts):
-    made = score_cells(lake, COLLECTION.id, COLLECTION.unit, parts)
-    (differences,) = [part for part in made if part.table == "benchmark_differences"]
+    results = score_cells(lake, COLLECTION.id, COLLECTION.unit, parts)
+    (differences,) = [part for part in results if part.table == "benchmark_differences"]
     rows = lake.read(differences)
     assert set(rows["task"]) == {f"{TASK}/{COLLECTION.id}"}
     assert set(rows["split"]) == {"leave-group-out-4-fold"}
-    dealt = rows.filter(pl.col("other").str.ends_with("@permuted-labels")).row(0, named=True)
-    assert dealt["difference"] > 0.4
-    assert dealt["p"] < 1e-3
-    alike = rows.filter(other=EXPRESSION_CONTROL)
-    assert alike["difference"].abs().max() < 0.1
+    permuted = rows.filter(pl.col("other").str.ends_with("@permuted-labels")).row(0, named=True)
+    assert permuted["difference"] > 0.4
+    assert permuted["p"] < 1e-3
+    expression = rows.filter(other=EXPRESSION_CONTROL)
+    assert expression["difference"].abs().max() < 0.1
 
 
-def test_the_task_is_done_once(lake: Lake, parts, monkeypatch):
+def test_the_task_is_run_once(lake: Lake, parts, monkeypatch):
     first = score_cells(lake, COLLECTION.id, COLLECTION.unit, parts)
 
     def refuse(*_):

@@ -1,4 +1,4 @@
-"""The cell task: planted types are found, noise stays at chance, ties and bad input are settled."""
+"""The cell task: planted types are found, noise is at chance, ties broken, bad input refused."""
 
 import numpy as np
 import pytest
@@ -45,21 +45,21 @@ def test_planted_types_are_found_and_noise_is_at_chance():
     assert recall(signal, labels).interval[0] > 0.9
     noises = [recall(planted(strength=0.0, seed=seed)[0], labels) for seed in range(1, 11)]
     # A 95 % interval misses now and then: of ten, eight must hold chance.
-    assert sum(one.interval[0] < 0.25 < one.interval[1] for one in noises) >= 8
+    assert sum(noise.interval[0] < 0.25 < noise.interval[1] for noise in noises) >= 8
     _, train, test = split_of(len(labels))
     assert set(majority(labels, train, test)) == {
         max(TYPES, key=np.array(labels)[train].tolist().count)
     }
 
 
-def test_groups_are_left_out_whole_and_once():
-    groups = [f"d{one % 7}" for one in range(70)]
+def test_groups_are_left_out_completely_and_once():
+    groups = [f"d{row % 7}" for row in range(70)]
     split = group_split(groups)
     assert split.name == "leave-group-out-5-fold"
     assert sorted(split.tested) == list(range(70))
     for train, test in split.folds:
-        assert not {groups[one] for one in train} & {groups[one] for one in test}
-    assert group_split([f"c{one}" for one in range(70)]) is None, "every cell a group of its own"
+        assert not {groups[row] for row in train} & {groups[row] for row in test}
+    assert group_split([f"c{row}" for row in range(70)]) is None, "every cell is a group of its own"
     assert group_split(["d"] * 70) is None
     assert group_split(["a"] * 60 + ["b"] * 5) is None, "too few to learn from"
 
@@ -73,7 +73,7 @@ def test_neighbours_are_exact():
     assert (np.sort(expected) == nearest(unit[test] @ unit[train].T)).all()
 
 
-def test_what_all_cells_share_hides_their_types_until_it_is_taken_out():
+def test_a_shared_component_hides_cell_types_until_it_is_removed():
     vectors, labels = planted(strength=0.7)
     shared = vectors + np.float32(2e5)  # cosines of 1 to the last digits of float32
     _, train, test = split_of(len(vectors))
@@ -107,7 +107,7 @@ def test_equal_similarities_take_the_first_training_cells():
         ([2, 1, 1, 2], [0.5, 0.5, 0.5, 0.5], 1),  # then label order
     ],
 )
-def test_tied_votes_are_settled(neighbours, similarity, winner):
+def test_ties_are_broken_by_similarity_then_label(neighbours, similarity, winner):
     assert _vote(np.array([neighbours]), np.array([similarity], np.float32), 3).tolist() == [winner]
 
 
@@ -172,7 +172,7 @@ def test_counts_are_scaled_to_a_common_depth_and_other_units_are_not():
         assert np.abs(components(matrix, unit) - components(deeper, unit)).max() > 1
 
 
-def test_expression_pca_leaves_its_input_alone_and_repeats():
+def test_expression_pca_does_not_change_its_input_and_is_reproducible():
     matrix = counts()
     before = matrix.copy()
     first, again = (
@@ -183,7 +183,7 @@ def test_expression_pca_leaves_its_input_alone_and_repeats():
     assert (matrix != before).nnz == 0
 
 
-def test_bad_expression_is_refused_by_cell():
+def test_invalid_expression_is_refused_by_cell():
     train = np.arange(96)
     for value, complaint in ((np.nan, "not finite"), (-1.0, "negative")):
         matrix = counts()

@@ -1,4 +1,4 @@
-"""Collections that lack what a task needs are reported, and stop nothing."""
+"""Collections that do not meet the requirements of a task are reported, and stop no other task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genept.storage.lake import Lake
 
 @pytest.fixture
 def ingested(lake: Lake, monkeypatch):
-    def of(label: str, values: list[str | None], n_genes: int = 60):
+    def ingest_labelled(label: str, values: list[str | None], n_genes: int = 60):
         genes = [f"G{number}" for number in range(1, n_genes + 1)]
         parsed = parsed_of(
             [[row + 1] + [1] * (n_genes - 1) for row in range(len(values))],
@@ -20,11 +20,11 @@ def ingested(lake: Lake, monkeypatch):
         )
         return ingest_parsed(monkeypatch, lake, parsed, numbered_reference(n_genes))
 
-    return of
+    return ingest_labelled
 
 
 @pytest.mark.parametrize(
-    ("types", "n_genes", "why"),
+    ("types", "n_genes", "reason"),
     [
         ([None] * 20, 60, "no cell has a type"),
         (["T", "B", None] * 20, 60, "only 40 cells have a type"),
@@ -33,6 +33,6 @@ def ingested(lake: Lake, monkeypatch):
         (["T", "B"] * 40, 60, None),
     ],
 )
-def test_cells(lake: Lake, ingested, types, n_genes, why):
+def test_cells(lake: Lake, ingested, types, n_genes, reason):
     parts = ingested("cell_type", types, n_genes=n_genes)
-    assert too_few_cells(lake, parts["observations"], parts["gene_axis"]) == why
+    assert too_few_cells(lake, parts["observations"], parts["gene_axis"]) == reason

@@ -12,7 +12,7 @@ from genept.benchmarks.tasks.input_tables import SpaceVectors
 from genept.benchmarks.tasks.program_task import TASK, program_activity, space_programs
 
 N, N_PROGRAMS = 400, 4
-GENES = tuple(f"ENSG{one:011}" for one in range(N))
+GENES = tuple(f"ENSG{number:011}" for number in range(N))
 GROUP = np.arange(N) % N_PROGRAMS
 RNG = np.random.default_rng(0)
 MATRIX = (3 * np.eye(N_PROGRAMS)[GROUP] + RNG.normal(size=(N, N_PROGRAMS)) * 0.3).astype("f4")
@@ -24,41 +24,41 @@ def vectors(matrix=MATRIX):
 
 def members():
     """A term for most genes of each planted group, and some of genes at random."""
-    rows = [(GENES[one], f"group-{GROUP[one]}") for one in range(N) if one % 3]
-    rows += [(GENES[one], f"noise-{k}") for k in range(8) for one in RNG.choice(N, 40, False)]
+    rows = [(GENES[row], f"group-{GROUP[row]}") for row in range(N) if row % 3]
+    rows += [(GENES[row], f"noise-{k}") for k in range(8) for row in RNG.choice(N, 40, False)]
     return pl.DataFrame(rows, schema=["ensembl_gene_id", "label"], orient="row")
 
 
 def test_planted_programs_are_found_and_numbered_by_size():
-    found = find_programs(vectors())
-    assert found.n == N_PROGRAMS
-    for one in range(N_PROGRAMS):
-        assert len(set(GROUP[found.of_gene == one])) == 1
-    assert list(np.diff(np.bincount(found.of_gene)) <= 0) == [True] * (N_PROGRAMS - 1)
-    assert found.similarity.min() > 0.8
-    assert (found.of_gene == find_programs(vectors()).of_gene).all()
+    programs = find_programs(vectors())
+    assert programs.n == N_PROGRAMS
+    for number in range(N_PROGRAMS):
+        assert len(set(GROUP[programs.of_gene == number])) == 1
+    assert list(np.diff(np.bincount(programs.of_gene)) <= 0) == [True] * (N_PROGRAMS - 1)
+    assert programs.similarity.min() > 0.8
+    assert (programs.of_gene == find_programs(vectors()).of_gene).all()
 
 
-def test_terms_are_those_of_fishers_exact_test_and_random_clusters_share_none():
-    found = find_programs(vectors())
-    enriched = enrichment(found, members())
+def test_terms_follow_fishers_exact_test_and_random_clusters_have_none():
+    programs = find_programs(vectors())
+    enriched = enrichment(programs, members())
     sure = enriched.filter(pl.col("q") < 0.05)
-    assert sorted(sure["term"]) == [f"group-{one}" for one in range(N_PROGRAMS)]
+    assert sorted(sure["term"]) == [f"group-{number}" for number in range(N_PROGRAMS)]
     row = sure.row(0, named=True)
     a, k, m = row["n_shared"], row["n_term"], row["n_program"]
     table = [[a, k - a], [m - a, N - k - m + a]]
     assert row["p"] == pytest.approx(fisher_exact(table, alternative="greater").pvalue)
-    assert is_enriched(found, enriched).all()
-    dealt = found.dealt(1)
-    assert sorted(np.bincount(dealt.of_gene)) == sorted(np.bincount(found.of_gene))
-    assert not is_enriched(dealt, enrichment(dealt, members())).any()
+    assert is_enriched(programs, enriched).all()
+    shuffled = programs.dealt(1)
+    assert sorted(np.bincount(shuffled.of_gene)) == sorted(np.bincount(programs.of_gene))
+    assert not is_enriched(shuffled, enrichment(shuffled, members())).any()
 
 
 def test_q_values_count_every_test_that_was_possible():
     from scipy.stats import false_discovery_control
 
-    found = find_programs(vectors())
-    enriched = enrichment(found, members())
+    programs = find_programs(vectors())
+    enriched = enrichment(programs, members())
     tests = N_PROGRAMS * 12
     assert (enriched["q"] >= enriched["p"]).all()
     best = enriched["p"].min()
@@ -67,21 +67,21 @@ def test_q_values_count_every_test_that_was_possible():
 
 
 def test_a_program_is_active_where_its_genes_are():
-    found = find_programs(vectors())
-    types = [f"type-{one % N_PROGRAMS}" for one in range(60)]
+    programs = find_programs(vectors())
+    types = [f"type-{row % N_PROGRAMS}" for row in range(60)]
     rate = np.where(GROUP[None, :] == np.arange(60)[:, None] % N_PROGRAMS, 5.0, 1.0)
     counts = sp.csr_matrix(RNG.poisson(rate).astype(np.float32))
-    rows = activity(found, counts, list(GENES), types, "counts")
+    rows = activity(programs, counts, list(GENES), types, "counts")
     assert set(rows["n_cells"]) == {15}
-    for one in range(N_PROGRAMS):
-        (group,) = set(GROUP[found.of_gene == one])
-        of_one = rows.filter(program=one).sort("activity")
-        assert of_one["cell_type"][-1] == f"type-{group}"
-        assert of_one["activity"][-1] > 0.5
-        assert of_one["activity"][0] < 0
+    for number in range(N_PROGRAMS):
+        (group,) = set(GROUP[programs.of_gene == number])
+        activities = rows.filter(program=number).sort("activity")
+        assert activities["cell_type"][-1] == f"type-{group}"
+        assert activities["activity"][-1] > 0.5
+        assert activities["activity"][0] < 0
 
 
-def test_programs_are_kept_beside_clusters_of_the_same_sizes(lake, planted_space):
+def test_programs_are_stored_beside_clusters_of_the_same_sizes(lake, planted_space):
     properties = members().with_columns(task=pl.lit("go-terms"))
     parts = space_programs(lake, planted_space(), properties)
     assert [part.table for part in parts] == ["gene_programs", "program_terms", "benchmark_results"]
@@ -97,7 +97,7 @@ def test_programs_are_kept_beside_clusters_of_the_same_sizes(lake, planted_space
     )
 
 
-def test_activity_is_kept_by_space_and_collection(lake, planted_space, monkeypatch):
+def test_activity_is_stored_by_space_and_collection(lake, planted_space, monkeypatch):
     from planted import a_collection, in_every_space, ingest_parsed, numbered_reference, parsed_of
 
     reference = numbered_reference(N)
@@ -125,9 +125,9 @@ def planted_space(lake):
     from genept.storage.provenance import NewPart, Origin
     from genept.text.embedders import space_of
 
-    def made(tells=(), shift=0):
+    def make_space(tells=(), shift=0):
         unit = MATRIX / np.linalg.norm(MATRIX, axis=1, keepdims=True)
-        names = [f"ENSG{one + shift:011}" for one in range(N)]
+        names = [f"ENSG{number + shift:011}" for number in range(N)]
         schema = TABLES["gene_embeddings"].schema(N_PROGRAMS)
         column = pa.FixedSizeListArray.from_arrays(
             pa.array(unit.ravel()), type=schema.field("embedding").type
@@ -139,4 +139,4 @@ def planted_space(lake):
         (stored,) = lake.build("test/space", origin, lambda: [part])
         return SpaceVectors(space_of("planted/text"), stored, frozenset(tells))
 
-    return made
+    return make_space

@@ -19,7 +19,7 @@ from genept.benchmarks.tasks.pair_tasks import (
 from genept.benchmarks.tasks.task_registry import TASKS
 
 N = 240
-GENES = tuple(f"ENSG{one:011}" for one in range(N))
+GENES = tuple(f"ENSG{number:011}" for number in range(N))
 RNG = np.random.default_rng(0)
 GROUP = RNG.integers(0, 2, N)
 NOISE = RNG.normal(size=(N, 24))
@@ -48,7 +48,7 @@ def properties(task, labels, genes=GENES):
 
 
 def pairs(n=3000, seed=1):
-    """Genes of one group belong together; a third of the genes is in the test split alone."""
+    """Pairs are positive if both genes are of group 1; test pairs have a third of the genes."""
     rng = np.random.default_rng(seed)
     at, split = [], []
     while len(at) < n:
@@ -62,8 +62,8 @@ def pairs(n=3000, seed=1):
             "task": ["p"] * n,
             "split": split,
             "position": range(n),
-            "gene_a": [GENES[one] for one in a],
-            "gene_b": [GENES[one] for one in b],
+            "gene_a": [GENES[row] for row in a],
+            "gene_b": [GENES[row] for row in b],
             "label": (GROUP[a] == 1) & (GROUP[b] == 1),
             "fate": ["scored"] * n,
         }
@@ -71,12 +71,12 @@ def pairs(n=3000, seed=1):
     return frame.with_columns(pl.col("label").cast(pl.Int64))
 
 
-def auroc(found, **of):
-    return resampled(found.filter(**of), "auroc", n_resamples=40)
+def auroc(predicted, **selection):
+    return resampled(predicted.filter(**selection), "auroc", n_resamples=40)
 
 
 def property_task(**changes):
-    given = {
+    fields = {
         "id": "t",
         "dataset": "d",
         "title": "t",
@@ -85,70 +85,70 @@ def property_task(**changes):
         "clean": "shuffled-5-fold-repeated",
         "heads": ("logistic-regression",),
     }
-    return PropertyTask(**(given | changes))
+    return PropertyTask(**(fields | changes))
 
 
 def test_a_planted_property_is_found_and_the_controls_fall_to_chance():
     task = property_task()
-    rows = properties("t", ["yes" if one else "no" for one in GROUP])
+    rows = properties("t", ["yes" if is_positive else "no" for is_positive in GROUP])
     vectors = planted()
-    found = task.predict(rows, vectors)
-    assert auroc(found, split=task.clean).value > 0.9
+    predicted = task.predict(rows, vectors)
+    assert auroc(predicted, split=task.clean).value > 0.9
     for control in (vectors.shuffled(), random_vectors(GENES)):
         assert 0.35 < auroc(task.predict(rows, control, draw=0)).value < 0.65
-    dealt = task.predict(task.permuted(rows), vectors, draw=0)
-    assert 0.35 < auroc(dealt).value < 0.65
-    assert not dealt.filter(split=EXACT).height, "a draw: the deciding split alone"
+    permuted = task.predict(task.permuted(rows), vectors, draw=0)
+    assert 0.35 < auroc(permuted).value < 0.65
+    assert not permuted.filter(split=EXACT).height, "a draw has the deciding split alone"
 
 
 def test_the_authors_folds_keep_repeated_genes_and_the_clean_ones_do_not():
     task = property_task()
-    rows = properties("t", ["yes" if one else "no" for one in GROUP])
-    twice = rows.head(10).with_columns(
+    rows = properties("t", ["yes" if is_positive else "no" for is_positive in GROUP])
+    repeated = rows.head(10).with_columns(
         pl.lit("duplicate").alias("fate"), position=pl.col("position") + N
     )
-    found = task.predict(pl.concat([rows, twice]), planted())
-    assert found.filter(split=EXACT).height == N + 10
-    clean = found.filter(split=task.clean)
+    predicted = task.predict(pl.concat([rows, repeated]), planted())
+    assert predicted.filter(split=EXACT).height == N + 10
+    clean = predicted.filter(split=task.clean)
     assert clean.height == 5 * N
     assert not clean.select("fold", "unit").is_duplicated().any()
     per_gene = clean.group_by("unit").agg(pl.col("fold").floordiv(5).n_unique())
-    assert set(per_gene["fold"]) == {5}, "out of fold once in every repeat"
+    assert set(per_gene["fold"]) == {5}, "each gene is out of fold once in every repeat"
 
 
 @pytest.mark.parametrize("head", ["random-forest", "gradient-boosting"])
-def test_other_heads_find_it_too(head):
+def test_other_heads_find_a_planted_property(head):
     task = property_task(heads=("logistic-regression", head))
-    rows = properties("t", ["yes" if one else "no" for one in GROUP])
-    found = task.predict(rows, planted(3.0))
-    assert auroc(found, model=head, split=EXACT).value > 0.8
+    rows = properties("t", ["yes" if is_positive else "no" for is_positive in GROUP])
+    predicted = task.predict(rows, planted(3.0))
+    assert auroc(predicted, model=head, split=EXACT).value > 0.8
 
 
-def test_kinds_of_few_genes_take_no_part_and_the_majority_is_said():
-    labels = ["rare" if one < 5 else "ab"[GROUP[one]] for one in range(N)]
+def test_kinds_of_few_genes_are_left_out_and_the_majority_is_the_baseline():
+    labels = ["rare" if row < 5 else "ab"[GROUP[row]] for row in range(N)]
     task = KindTask(
         id="k", dataset="d", title="k", metrics=("balanced_accuracy",), clean="clean",
         seeds=(1,), heads=("logistic-regression", "random-forest"),
     )  # fmt: skip
     rows = properties("k", labels)
-    found = task.predict(rows, planted(3.0)).filter(split="clean")
-    assert set(found["truth"]) == {"a", "b"}
+    predicted = task.predict(rows, planted(3.0)).filter(split="clean")
+    assert set(predicted["truth"]) == {"a", "b"}
     for head in task.heads:
-        assert resampled(found.filter(model=head), "balanced_accuracy").value > 0.8
-    name, said = task.baseline(rows)
-    assert (name, resampled(said, "balanced_accuracy").value) == (MAJORITY, 0.5)
+        assert resampled(predicted.filter(model=head), "balanced_accuracy").value > 0.8
+    name, baseline = task.baseline(rows)
+    assert (name, resampled(baseline, "balanced_accuracy").value) == (MAJORITY, 0.5)
 
 
 def test_membership_of_many_terms_is_a_mean_over_terms():
-    known = [(GENES[one], f"term-{GROUP[one]}") for one in range(N)]
-    chance = [(GENES[one], f"noise-{k}") for k in range(4) for one in RNG.choice(N, 60, False)]
-    genes, terms = zip(*known, *chance, strict=True)
+    known = [(GENES[row], f"term-{GROUP[row]}") for row in range(N)]
+    noise = [(GENES[row], f"noise-{k}") for k in range(4) for row in RNG.choice(N, 60, False)]
+    genes, terms = zip(*known, *noise, strict=True)
     task = MembershipTask(
         id="m", dataset="d", title="m", metrics=("mean_auroc",), clean="c", model="ridge"
     )
     rows = task.rows(Labels(properties("m", terms, genes), pairs()))
-    found = task.predict(rows, planted(3.0))
-    score = dict(zip(found["unit"], found["score"], strict=True))
+    predicted = task.predict(rows, planted(3.0))
+    score = dict(zip(predicted["unit"], predicted["score"], strict=True))
     assert min(score["term-0"], score["term-1"]) > 0.9
     assert all(0.3 < score[f"noise-{k}"] < 0.7 for k in range(4))
 
@@ -159,15 +159,15 @@ def pair_task():
 
 def test_planted_pairs_are_found_on_both_splits_and_by_every_feature():
     task, rows = pair_task(), pairs()
-    found = task.predict(rows, planted(3.0))
-    assert found.filter(split=DISJOINT)["model"].n_unique() == len(FEATURES)
-    assert found.filter(split=FIXED)["model"].unique().to_list() == ["logistic-regression"]
-    assert auroc(found, model="logistic-regression", split=FIXED).value > 0.85
-    assert auroc(found, model="logistic-regression", split=DISJOINT).value > 0.85
-    mixed = task.predict(rows, planted(3.0).shuffled(), draw=0)
-    assert 0.3 < auroc(mixed, split=DISJOINT).value < 0.7
-    dealt = task.predict(task.permuted(rows), planted(3.0), draw=0)
-    assert 0.35 < auroc(dealt, split=DISJOINT).value < 0.65
+    predicted = task.predict(rows, planted(3.0))
+    assert predicted.filter(split=DISJOINT)["model"].n_unique() == len(FEATURES)
+    assert predicted.filter(split=FIXED)["model"].unique().to_list() == ["logistic-regression"]
+    assert auroc(predicted, model="logistic-regression", split=FIXED).value > 0.85
+    assert auroc(predicted, model="logistic-regression", split=DISJOINT).value > 0.85
+    shuffled = task.predict(rows, planted(3.0).shuffled(), draw=0)
+    assert 0.3 < auroc(shuffled, split=DISJOINT).value < 0.7
+    permuted = task.predict(task.permuted(rows), planted(3.0), draw=0)
+    assert 0.35 < auroc(permuted, split=DISJOINT).value < 0.65
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -179,10 +179,10 @@ def test_no_gene_of_a_test_pair_is_in_a_training_pair(seed):
     assert not test.select("gene_a", "gene_b").is_duplicated().any()
 
 
-def test_frequency_knows_nothing_of_genes_that_it_has_not_seen():
-    name, found = pair_task().baseline(pairs())
+def test_frequency_is_at_chance_for_unseen_genes():
+    name, predicted = pair_task().baseline(pairs())
     assert name == FREQUENCY
-    assert auroc(found, split=FIXED).value == auroc(found, split=DISJOINT).value == 0.5
+    assert auroc(predicted, split=FIXED).value == auroc(predicted, split=DISJOINT).value == 0.5
 
 
 def partners(n=600):
@@ -192,30 +192,30 @@ def partners(n=600):
     return same.with_columns(split=pl.lit("all"))
 
 
-def test_drawn_pairs_are_of_the_same_genes_as_often_and_never_partners():
+def test_drawn_pairs_have_the_same_genes_as_often_and_are_never_partners():
     known = partners()
     drawn = drawn_pairs(known, known, seed=0)
     assert drawn.height > 0.9 * known.height
     assert set(drawn["label"]) == {0}
     pairs = {frozenset(pair) for pair in known.select("gene_a", "gene_b").iter_rows()}
-    found = [frozenset(pair) for pair in drawn.select("gene_a", "gene_b").iter_rows()]
-    assert all(len(pair) == 2 and pair not in pairs for pair in found)
-    assert len(set(found)) == len(found)
+    drawn_sets = [frozenset(pair) for pair in drawn.select("gene_a", "gene_b").iter_rows()]
+    assert all(len(pair) == 2 and pair not in pairs for pair in drawn_sets)
+    assert len(set(drawn_sets)) == len(drawn_sets)
     before, after = (rows["gene_b"].value_counts().sort("gene_b") for rows in (known, drawn))
     joined = before.join(after, on="gene_b", how="left").fill_null(0)
     assert (joined["count"] >= joined["count_right"]).all()
     assert drawn.equals(drawn_pairs(known, known, seed=0))
 
 
-def test_interactions_are_predicted_by_what_partners_share_and_not_by_their_number():
+def test_interactions_are_predicted_by_shared_features_and_not_by_frequency():
     groups = np.arange(N) % 24
     matrix = np.eye(24)[groups] + 0.3 * RNG.normal(size=(N, 24))
     vectors = GeneVectors("planted/text", GENES, matrix.astype(np.float32))
     same = [(a, b) for a in range(N) for b in range(a) if groups[a] == groups[b]]
     a, b = np.array(same).T
     rows = pairs(len(same)).with_columns(
-        gene_a=pl.Series([GENES[one] for one in a]),
-        gene_b=pl.Series([GENES[one] for one in b]),
+        gene_a=pl.Series([GENES[row] for row in a]),
+        gene_b=pl.Series([GENES[row] for row in b]),
         label=pl.lit(1, pl.Int64),
         split=pl.lit("all"),
     )
@@ -223,15 +223,19 @@ def test_interactions_are_predicted_by_what_partners_share_and_not_by_their_numb
         id="i", dataset="d", title="i", metrics=("auroc",), clean=DISJOINT,
         model="logistic-regression:product",
     )  # fmt: skip
-    found = task.predict(rows, vectors)
-    assert set(found["split"]) == {DISJOINT}
-    assert auroc(found, model=task.model).value > 0.8
-    assert found.filter(model=task.model)["fold"].n_unique() == len(task.seeds), "it decides"
-    assert 0.4 < auroc(found, model="logistic-regression").value < 0.6, "a sum knows no partners"
-    _, often = task.baseline(rows)
-    assert 0.4 < auroc(often).value < 0.6
-    dealt = task.predict(task.permuted(rows), vectors, draw=1)
-    assert 0.35 < auroc(dealt, model=task.model).value < 0.65
+    predicted = task.predict(rows, vectors)
+    assert set(predicted["split"]) == {DISJOINT}
+    assert auroc(predicted, model=task.model).value > 0.8
+    assert predicted.filter(model=task.model)["fold"].n_unique() == len(task.seeds), (
+        "the deciding model has every seed"
+    )
+    assert 0.4 < auroc(predicted, model="logistic-regression").value < 0.6, (
+        "a sum of vectors does not show partners"
+    )
+    _, by_frequency = task.baseline(rows)
+    assert 0.4 < auroc(by_frequency).value < 0.6
+    permuted = task.predict(task.permuted(rows), vectors, draw=1)
+    assert 0.35 < auroc(permuted, model=task.model).value < 0.65
 
 
 def test_the_registry_names_known_metrics_and_tasks_once():
