@@ -48,8 +48,8 @@ content of its own: the sources carry the data versions."""
 _DAY = timedelta(days=1)
 _TABLES: Final = Policy(
     "follows its inputs",
-    "A table is a pure function of its inputs, so it is made when they change. Publishers renew "
-    "something every month: a table that is older than that has a fault.",
+    "A table is a pure function of its inputs, so it is rebuilt when they change. Publishers "
+    "release new files every month: an older table indicates a fault.",
     FOLLOWS_ITS_INPUTS,
     stale_after=40 * _DAY,
     warn_after=33 * _DAY,
@@ -61,17 +61,17 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "embeddings": _TABLES,
     "benchmarks": _TABLES,
     "models": Policy(
-        "trained by the week",
-        "Each attempt at the promotion gate spends some of what the holdout can tell, so models "
-        "do not follow every change; two missed Mondays are a fault.",
+        "trained weekly",
+        "Each attempt at the promotion gate uses up some of the holdout's information, so models "
+        "do not follow every change; two missed Mondays indicate a fault.",
         None,
         stale_after=15 * _DAY,
         warn_after=8 * _DAY,
     ),
     "release": Policy(
-        "published when all is settled",
-        "Everything is published at once or not at all: it waits until no table that it holds is "
-        "being made, and until all their checks passed. Retraining makes one a week at the least.",
+        "published when all tables are ready",
+        "Everything is published at once or not at all: a release waits until none of its tables "
+        "is being built and all their checks have passed. Retraining makes at least one a week.",
         FOLLOWS_ITS_INPUTS,
         stale_after=15 * _DAY,
         warn_after=8 * _DAY,
@@ -107,6 +107,6 @@ automation = dg.AutomationConditionSensorDefinition(
     target=_EVERYTHING,
     default_status=dg.DefaultSensorStatus.STOPPED,
     minimum_interval_seconds=60,
-    description="Off by default: the nightly schedule does the same once a day. On, every table "
-    "follows its inputs by its group's policy, and sources are looked at by their cadence.",
+    description="Off by default: the nightly schedule does the same once a day. When it is on, "
+    "tables follow their inputs by their group's policy, and sources are checked by their cadence.",
 )

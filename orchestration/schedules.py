@@ -104,7 +104,7 @@ def schedules_of(
             minute_of_hour=NIGHTLY_MINUTE,
             default_status=default,
             description="Daily at 03:15 UTC, for the day that ended: after the publishers' own "
-            "nightly builds. Days that were missed are caught up with.",
+            "nightly builds. Missed days are run later.",
         ),
         dg.ScheduleDefinition(
             name="retraining",
@@ -113,7 +113,7 @@ def schedules_of(
             execution_timezone=ZONE,
             default_status=default,
             description="Mondays at 05:30 UTC, after the nightly run. Weekly, because each "
-            "attempt at the promotion gate spends some of what the holdout can tell.",
+            "attempt at the promotion gate uses up some of the holdout's information.",
         ),
     ]
 
@@ -153,7 +153,7 @@ def new_data_sensor(retraining: UnresolvedAssetJobDefinition) -> dg.SensorDefini
 inbox_job = dg.define_asset_job(
     "inbox",
     selection=dg.AssetSelection.assets(inbox_collection),
-    description="Takes one file of the inbox in, or puts it in quarantine with a report.",
+    description="Ingests one file of the inbox, or moves it to quarantine with a report.",
     executor_def=dg.in_process_executor,
 )
 
