@@ -66,7 +66,7 @@ def published_release(
             platform, tables, confirm=lambda: platform.claim.confirm(run_id), run=run_id
         )
     except HeldError as error:
-        raise held(error) from None
+        raise hold_failure(error) from None
     manifest, address = published.manifest, platform.releases.address
     return dg.MaterializeResult(
         data_version=dg.DataVersion(manifest.data_version),
@@ -82,7 +82,7 @@ def published_release(
     )
 
 
-def held(error: HeldError) -> dg.Failure:
+def hold_failure(error: HeldError) -> dg.Failure:
     """A hold as a failure of the step, with the changes as a table; Dagster does not retry it."""
     changes = [
         dg.TableRecord(

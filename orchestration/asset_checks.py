@@ -10,7 +10,7 @@ import dagster as dg
 from genept.client import Platform
 from genept.schema.tables import TABLES
 from genept.storage import StoredTable
-from validation import check_table, doubled_targets, expression_findings, foreign_genes
+from validation import check_table, duplicate_targets, expression_findings, unknown_genes
 
 
 def _suite_check(name: str) -> dg.AssetChecksDefinition:
@@ -51,9 +51,9 @@ def _genes_check(name: str) -> dg.AssetChecksDefinition:
     def names_only_known_genes(
         platform: dg.ResourceParam[Platform], stored: StoredTable, genes: StoredTable
     ) -> dg.AssetCheckResult:
-        findings = foreign_genes(platform.lake, stored, genes)
+        findings = unknown_genes(platform.lake, stored, genes)
         if name == "gene_axis":
-            findings += doubled_targets(platform.lake, stored)
+            findings += duplicate_targets(platform.lake, stored)
         return _check_result(findings, f"{stored.rows:,} rows name known genes only")
 
     return names_only_known_genes

@@ -132,7 +132,7 @@ def evidence_pages(lake: Lake, evidence: Iterable[CheckEvidence]) -> dict[str, b
     return {"checks/index.html": index_page(evidence), **pages}
 
 
-def foreign_genes(lake: Lake, stored: StoredTable, genes: StoredTable) -> list[str]:
+def unknown_genes(lake: Lake, stored: StoredTable, genes: StoredTable) -> list[str]:
     """Find genes of a table that the reference does not have.
 
     Parameters
@@ -210,7 +210,7 @@ def _is_csr(n_genes: int) -> pl.Expr:
     )
 
 
-def doubled_targets(lake: Lake, axis: StoredTable) -> list[str]:
+def duplicate_targets(lake: Lake, axis: StoredTable) -> list[str]:
     """Find genes that are more than once on the axis of a collection.
 
     Parameters

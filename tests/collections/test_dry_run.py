@@ -92,7 +92,7 @@ def test_an_answer_that_cannot_be_is_a_refusal(tmp_path, monkeypatch, answer):
     write_counts(tmp_path / "mine.csv", counts())
 
     def taken_over(_, *arguments, **more):
-        return limited(limited_tasks.says, answer, **more)
+        return limited(limited_tasks.sends, answer, **more)
 
     monkeypatch.setattr(genept.collections.dry_run, "limited", taken_over)
     with pytest.raises(SourceError, match=r"mine\.csv: .*gave an answer that cannot be"):

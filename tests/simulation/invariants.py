@@ -23,7 +23,7 @@ YOUNG = timedelta(days=30)
 RELEASES_KEPT = 3
 """Number of newest releases that are kept whatever their age: fewer than in the library."""
 
-COLLECTION = timedelta(hours=1)
+COLLECTOR_TIMEOUT = timedelta(hours=1)
 """A killed collector counts as running for a shorter time than this."""
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -94,7 +94,7 @@ class Ledger:
     @property
     def collector_is_at_work(self) -> bool:
         """Whether a collector renewed its claim so recently that it may still be running."""
-        return self.world.now - self.collector_seen < COLLECTION
+        return self.world.now - self.collector_seen < COLLECTOR_TIMEOUT
 
     def may_be_rewritten(self, key: str) -> bool:
         """Whether conditional writes may replace an object: garbage, a hold, a lost record."""

@@ -94,7 +94,7 @@ def connects(_: Parent, port: int) -> str:
     return "connected"
 
 
-def says(parent: Parent, text: bytes) -> None:
+def sends(parent: Parent, text: bytes) -> None:
     """Send any bytes, as a process would that a hostile file has taken over."""
     parent._messages.write(text)
     parent._messages.flush()

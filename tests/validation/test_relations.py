@@ -7,7 +7,7 @@ from declared_rows import declared_frame
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, StoredTable
-from validation.checks import doubled_targets, expression_findings, foreign_genes
+from validation.checks import duplicate_targets, expression_findings, unknown_genes
 
 
 def stored(lake: Lake, name: str, rows: pl.DataFrame, *partition: str) -> StoredTable:
@@ -33,19 +33,19 @@ def genes(lake: Lake) -> StoredTable:
 
 def test_known_genes_pass(lake: Lake, genes: StoredTable) -> None:
     known = lake.read(genes)["ensembl_gene_id"].to_list()
-    assert foreign_genes(lake, axis(lake, *known), genes) == []
-    assert doubled_targets(lake, axis(lake, *known)) == []
+    assert unknown_genes(lake, axis(lake, *known), genes) == []
+    assert duplicate_targets(lake, axis(lake, *known)) == []
 
 
 def test_a_gene_that_the_reference_lacks_is_named(lake: Lake, genes: StoredTable) -> None:
     known = lake.read(genes)["ensembl_gene_id"].to_list()
-    (finding,) = foreign_genes(lake, axis(lake, known[0], "ENSG99999999999"), genes)
+    (finding,) = unknown_genes(lake, axis(lake, known[0], "ENSG99999999999"), genes)
     assert finding == "c: 1 genes are not in the reference, such as ENSG99999999999"
 
 
 def test_a_gene_that_is_on_an_axis_twice_is_named(lake: Lake, genes: StoredTable) -> None:
     known = lake.read(genes)["ensembl_gene_id"].to_list()
-    (finding,) = doubled_targets(lake, axis(lake, known[0], known[1], known[0]))
+    (finding,) = duplicate_targets(lake, axis(lake, known[0], known[1], known[0]))
     assert finding == f"c: 2 positions share a gene, such as {known[0]}"
 
 

@@ -137,7 +137,7 @@ def test_the_child_dies_with_its_parent(tmp_path):
 )
 def test_what_a_child_says_that_was_taken_over_is_a_refusal_too(text):
     with pytest.raises(SourceError, match="mine.h5ad: "):
-        run(tasks.says, text)
+        run(tasks.sends, text)
 
 
 @pytest.mark.parametrize("content", [b"", b"ARROW1\0\0" + b"\xff" * 64 + b"ARROW1"])
