@@ -46,7 +46,6 @@ LONG: Final = {
     "genept/cli/predict_commands.py",
     "genept/common/display.py",
     "genept/common/errors.py",
-    "genept/datasources/readers/hdf5/h5ad.py",
     "genept/models/drug_response/screen_rows.py",
     "genept/release/approval_records.py",
     "genept/release/publish.py",

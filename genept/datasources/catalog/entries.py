@@ -1,8 +1,7 @@
 """The catalogue: which sources are used and which collections are made of them.
 
-Reads and validates `catalogue.toml`. A further collection of a known format is
-an entry there and no code. What a source is, is in `source`; fetching in
-`archives`, parsing in one module per format.
+Reads and validates `catalogue.toml`. A further collection of a known format is an entry there and
+no code. What a source is, is in `source`; what formats of matrices need to know in `format_options`.
 """
 
 from __future__ import annotations
@@ -11,14 +10,94 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from genept.common import SourceError
-from genept.datasources.catalog.format_options import FORMATS
+from genept.datasources.catalog import format_options
+from genept.datasources.catalog.format_options import FormatOptions
 from genept.datasources.catalog.source import ID, Entry, Source
 from genept.schema import Unit, merge_policy
+
+
+class RectangleOptions(FormatOptions):
+    """Genes × cells in a zipped CSV, labels in another."""
+
+    counts: str
+    """Path in the archive of the zip of the counts."""
+    annotations: str
+    """Path in the archive of the zip of the cell types."""
+    tissue: str
+    """Tissue of all cells."""
+
+
+class GdscOptions(FormatOptions):
+    """Cell lines as torch tensors, gene names, responses, and a line annotation."""
+
+    expression: str
+    """Path in the first source: pickled tensors."""
+    genes: str
+    """Path in the first source: gene names, in the order of the tensors."""
+    responses: str
+    """Path in the first source: ln(IC50) per line and drug."""
+    annotations: str
+    """Path in the second source: the gzipped table of lines."""
+    structures: str | None = None
+    """Path in the first source: a pickled dictionary from drugs to SMILES, which models of drug
+    response read."""
+
+    @property
+    def n_sources(self) -> int:
+        """The annotation has a source of its own."""
+        return 2
+
+
+class TcgaOptions(FormatOptions):
+    """Which cohort, and which column of which file holds the diagnosis."""
+
+    cohort: str
+    """Folder of the cohort in the archive."""
+    tissue: str
+    """Tissue of all observations."""
+    label_file: str
+    """File in that folder that has the diagnoses."""
+    label_column: str
+    """Its column of diagnoses."""
+    patient: str = "patient"
+    """The column of that file that names patients."""
+    labels: dict[str, str] = Field({})
+    """Code to name; empty: names as published."""
+
+
+class OmicsbenchOptions(FormatOptions):
+    """Which study, and what its conditions are called here."""
+
+    study: str
+    """Folder of the study in the archive."""
+    tissue: str
+    """Tissue of all samples."""
+    diagnoses: dict[str, str]
+    """Published condition to diagnosis; another condition is refused."""
+
+
+FORMATS: Final[dict[str, type[FormatOptions]]] = {
+    "table": format_options.TableOptions,
+    "gct": format_options.GctOptions,
+    "geo_series": format_options.GeoSeriesOptions,
+    "xena": format_options.XenaOptions,
+    "depmap": format_options.DepmapOptions,
+    "recount3": format_options.Recount3Options,
+    "tenx_mtx": format_options.TenxMtxOptions,
+    "parquet": format_options.ParquetOptions,
+    "rectangle": RectangleOptions,
+    "gdsc": GdscOptions,
+    "tcga": TcgaOptions,
+    "omicsbench": OmicsbenchOptions,
+    "h5ad": format_options.H5adOptions,
+    "tenx_h5": format_options.TenxH5Options,
+    "archs4": format_options.Archs4Options,
+}
 
 
 class Collection(Entry):

@@ -1,25 +1,170 @@
-"""What each format needs to know of a collection: the `options` of its catalogue entry.
+"""What a format needs to know of a collection: the `options` of its catalogue entry.
 
-One model per format, checked when the catalogue is loaded. Parsing is in the module
-of the format's name; `genept.datasources.parsers` says which. What formats have in common is
-in `matrix_options`.
+One model per format, checked when the catalogue is loaded; first what matrices have in common. Which
+format takes which, and the options of archives that are read whole, are in `entries`.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from genept.datasources.catalog.matrix_options import (
-    FormatOptions,
-    JoinedOptions,
-    Label,
-    MatrixOptions,
-    NonNumeric,
-    Regex,
-    TextOptions,
-)
+from genept.datasources.catalog.source import Entry
+
+NonNumeric = Literal["refuse", "quarantine"]
+
+
+class FormatOptions(Entry):
+    """What a format needs to know of a collection."""
+
+    @property
+    def n_sources(self) -> int:
+        """How many sources the collection names."""
+        return 1
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        if re.compile(pattern).groups == 0:
+            raise ValueError(f"{pattern!r} has no group (in parentheses) to take out")
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    return pattern
+
+
+Regex = Annotated[str, AfterValidator(_compiles)]
+"""A regular expression whose groups are what is wanted of a name."""
+Encoding = Literal["utf-8", "utf-16", "latin-1"]
+Label = Literal["batch", "cell_type", "tissue", "tissue_subtype", "diagnosis"]
+
+
+class MatrixOptions(FormatOptions):
+    """What any matrix of observations needs to say: where its names, labels and groups are."""
+
+    member: str | None = None
+    """Path inside the archive; none: the file itself."""
+    genes: str | None = None
+    """Field of the gene names that are looked up; none: the first, or index."""
+    observations: str | None = None
+    """Field of the observation ids; none: the first, or index."""
+    group: str | None = None
+    """Field that no split may cut; none: each observation stands alone."""
+    labels: dict[Label, str] = Field({})
+    """Our label to the publisher's field."""
+    constants: dict[Label, str] = Field({})
+    """Labels that hold for all observations."""
+    allowed: dict[Label, dict[str, str]] = Field({})
+    """Per label, published value to ours; any other value puts its observation in quarantine. A
+    label that is not here keeps its published values."""
+    group_pattern: Regex | None = None
+    """Regular expression whose first group, at the start of the group's field (or of the
+    observation id), is the group: '(GTEX-[^-]+)'."""
+    only: dict[str, str] = Field({})
+    """Field to the one value whose observations are taken."""
+
+
+class TableFile(Entry):
+    """One table beside the matrix: the position of its source, and how it is read."""
+
+    source: int = Field(1, ge=0)
+    """Position among the collection's sources, from 0."""
+    member: str | None = None
+    """Path inside the archive; none: the file itself."""
+    delimiter: str | None = None
+    """None: detected."""
+    encoding: Encoding = "utf-8"
+    sheet: str | None = None
+    """Sheet of an Excel workbook; none: the first."""
+    missing: tuple[str, ...] = ()
+    """Values that stand for none, beside empty ones: 'NA' in tables of R."""
+
+
+class MetadataTable(TableFile):
+    """A table of observations, joined to the matrix by their ids."""
+
+    id: str | None = None
+    """Column of the observation ids; none: the first."""
+    name: str | None = None
+    """Its fields are then called `name.column`, to tell two tables apart."""
+    spelling: Literal["exact", "r_names"] = "exact"
+    """r_names: the matrix has the ids as R's `make.names` spells them: X1 for 1, s.1 for s-1."""
+
+
+class LookupTable(TableFile):
+    """A pinned table of names: what is published, and what it means here."""
+
+    published: str
+    """Column of published names."""
+    ours: str
+    """Column of the names used here."""
+
+
+class ResponseTable(TableFile):
+    """Drug responses: one row per measurement. Without a unit they mean nothing."""
+
+    line: str
+    """Column of the cell line."""
+    line_field: str | None = None
+    """Field of the observations that it names; none: the observation id."""
+    spelling: Literal["exact", "normal_form"] = "exact"
+    """normal_form: upper case, letters and digits only, on both sides."""
+    drug: str
+    """Column of the drug."""
+    value: str
+    """Column of the response."""
+    measure: str
+    """What was measured: ln_ic50, auc, …"""
+    unit: Literal["ln(µM)", "log10(µM)", "log10(M)", "µM", "nM", "fraction"]
+    only: dict[str, str] = Field({})
+    """Column to the one value whose rows are taken."""
+    drugs: LookupTable | None = None
+    """Dictionary; others are in quarantine."""
+    synonyms: LookupTable | None = None
+    """Other names of cell lines."""
+
+
+class JoinedOptions(MatrixOptions):
+    """A matrix with tables beside it: of its observations, of drug responses."""
+
+    metadata: tuple[MetadataTable, ...] = ()
+    unmatched: Literal["refuse", "quarantine"] = "refuse"
+    """Observations that only the matrix or only a table has."""
+    responses: ResponseTable | None = None
+
+    @property
+    def n_sources(self) -> int:
+        """As many as the tables name."""
+        tables: list[TableFile | None] = [*self.metadata]
+        if self.responses:
+            tables += [self.responses, self.responses.drugs, self.responses.synonyms]
+        return max([self.n_matrix_sources, *(table.source + 1 for table in tables if table)])
+
+    @property
+    def n_matrix_sources(self) -> int:
+        """How many of the sources, from the first, hold the matrix itself."""
+        return 1
+
+
+class TextOptions(JoinedOptions):
+    """What any matrix of numbers in text needs to say."""
+
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    """None: detected."""
+    decimal: Literal[".", ","] = "."
+    encoding: Encoding = "utf-8"
+    missing: Literal["refuse", "impute_gene_mean"] = "refuse"
+    non_numeric: NonNumeric = "refuse"
+    """A gene with a value that is no number, or is missing and may not be: refuse the file, or
+    keep that gene out and count it."""
+    floor: float | None = Field(None, allow_inf_nan=False)
+    """Values below it are set to it, and counted."""
+    gene_pattern: Regex | None = None
+    r"""Regular expression with the group `symbol`, and `entrez` if ids are there, that a gene's
+    name must fit: '(?P<symbol>.+) \((?P<entrez>[0-9]+)\)'."""
+    ignore: tuple[str, ...] = ()
+    """Columns that are neither expression nor used."""
 
 
 class TableOptions(TextOptions):
@@ -95,66 +240,6 @@ class ParquetOptions(JoinedOptions):
     """Columns that are neither expression nor used."""
 
 
-class RectangleOptions(FormatOptions):
-    """Genes × cells in a zipped CSV, labels in another."""
-
-    counts: str
-    """Path in the archive of the zip of the counts."""
-    annotations: str
-    """Path in the archive of the zip of the cell types."""
-    tissue: str
-    """Tissue of all cells."""
-
-
-class GdscOptions(FormatOptions):
-    """Cell lines as torch tensors, gene names, responses, and a line annotation."""
-
-    expression: str
-    """Path in the first source: pickled tensors."""
-    genes: str
-    """Path in the first source: gene names, in the order of the tensors."""
-    responses: str
-    """Path in the first source: ln(IC50) per line and drug."""
-    annotations: str
-    """Path in the second source: the gzipped table of lines."""
-    structures: str | None = None
-    """Path in the first source: a pickled dictionary from drugs to SMILES, which models of drug
-    response read."""
-
-    @property
-    def n_sources(self) -> int:
-        """The annotation has a source of its own."""
-        return 2
-
-
-class TcgaOptions(FormatOptions):
-    """Which cohort, and which column of which file holds the diagnosis."""
-
-    cohort: str
-    """Folder of the cohort in the archive."""
-    tissue: str
-    """Tissue of all observations."""
-    label_file: str
-    """File in that folder that has the diagnoses."""
-    label_column: str
-    """Its column of diagnoses."""
-    patient: str = "patient"
-    """The column of that file that names patients."""
-    labels: dict[str, str] = Field({})
-    """Code to name; empty: names as published."""
-
-
-class OmicsbenchOptions(FormatOptions):
-    """Which study, and what its conditions are called here."""
-
-    study: str
-    """Folder of the study in the archive."""
-    tissue: str
-    """Tissue of all samples."""
-    diagnoses: dict[str, str]
-    """Published condition to diagnosis; another condition is refused."""
-
-
 class H5adOptions(MatrixOptions):
     """An AnnData file. Fields are of `obs`; `genes` is one of `var`, none: detected.
 
@@ -213,22 +298,3 @@ class Archs4Options(FormatOptions):
         if not (self.series or self.samples or self.contains):
             raise ValueError("select samples by `series`, `samples` or `contains`")
         return self
-
-
-FORMATS: Final[dict[str, type[FormatOptions]]] = {
-    "table": TableOptions,
-    "gct": GctOptions,
-    "geo_series": GeoSeriesOptions,
-    "xena": XenaOptions,
-    "depmap": DepmapOptions,
-    "recount3": Recount3Options,
-    "tenx_mtx": TenxMtxOptions,
-    "parquet": ParquetOptions,
-    "rectangle": RectangleOptions,
-    "gdsc": GdscOptions,
-    "tcga": TcgaOptions,
-    "omicsbench": OmicsbenchOptions,
-    "h5ad": H5adOptions,
-    "tenx_h5": TenxH5Options,
-    "archs4": Archs4Options,
-}

@@ -30,8 +30,7 @@ from genept.datasources.readers.hdf5.file import (
     refuse_foreign,
 )
 from genept.datasources.readers.hdf5.frames import AnnotationTable, as_text
-from genept.datasources.readers.hdf5.rows import DENSE_CAP, compressed
-from genept.datasources.readers.hdf5.sparse import BLOCK_VALUES, as_float32
+from genept.datasources.readers.hdf5.rows import BLOCK_VALUES, DENSE_CAP, as_float32, compressed
 from genept.datasources.readers.parsed import (
     ParsedCollection,
     Quarantined,

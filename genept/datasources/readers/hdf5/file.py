@@ -24,7 +24,8 @@ MEBIBYTE: Final = 1 << 20
 MAX_OBJECTS: Final = 100_000
 """Groups and datasets; the largest published files hold some hundreds."""
 MAX_RATIO: Final = 1_100
-"""No chunk of deflate unpacks to more than 1,032 times its size."""
+"""No chunk of deflate unpacks to more than 1,032 times its size. An honest array of zeros, or of
+one label, comes near that; texts and archives do not, and have less (`download.members`)."""
 MAX_CHUNK: Final = 256 * MEBIBYTE
 MAX_WHOLE: Final = 2_048 * MEBIBYTE
 """What is ever read in one piece: names, labels, offsets; matrices are read by ranges."""
@@ -170,40 +171,16 @@ def at_path(file: h5py.File, path: str) -> h5py.Group | h5py.Dataset:
 
 
 def as_group(item: h5py.Group | h5py.Dataset) -> h5py.Group:
-    """Return a group; anything else is refused with a `SourceError`.
-
-    Parameters
-    ----------
-    item
-        Object of an open file.
-
-    Returns
-    -------
-    h5py.Group
-        `item` itself.
-    """
+    """`item` itself, which must be a group; else a `SourceError`."""
     if not isinstance(item, h5py.Group):
         raise SourceError(f"{file_name(item)}: {item.name} is not a group")
     return item
 
 
 def as_dataset(item: h5py.Group | h5py.Dataset) -> h5py.Dataset:
-    """Return a dataset that holds as much as it declares and whose filters are available.
+    """`item` itself, of which nothing is read; it must hold what it declares.
 
-    Parameters
-    ----------
-    item
-        Object of an open file.
-
-    Returns
-    -------
-    h5py.Dataset
-        `item` itself; nothing of it is read.
-
-    Raises
-    ------
-    SourceError
-        It is a group, claims values that it does not hold, or needs a filter that is not here.
+    A `SourceError` refuses a group, a claim of values that are not stored, and foreign filters.
     """
     where = f"{file_name(item)}: {item.name}"
     if not isinstance(item, h5py.Dataset):

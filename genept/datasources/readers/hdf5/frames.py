@@ -107,25 +107,9 @@ def _values(item: h5py.Group | h5py.Dataset, where: str) -> NDArray[Any]:
 def as_text(values: NDArray[Any], where: str) -> pl.Series:
     """Names as they are, whole numbers and truth values as they are written, NaN as null.
 
+    `values` is a column as it is stored; `where`, its file and field, is for messages.
     anndata's `read_elem` reads the same encodings, but has no bounds (a file of some KiB whose
     values are references to one long text fills memory), and importing it takes seconds.
-
-    Parameters
-    ----------
-    values
-        A column as it is stored: bytes, text, integers, truth values or floats.
-    where
-        File and field, for messages.
-
-    Returns
-    -------
-    pl.Series
-        Text, in the order of `values`.
-
-    Raises
-    ------
-    SourceError
-        They are none of these; `where` says whose they are.
     """
     kind = values.dtype.kind
     if kind in "OS":
@@ -179,6 +163,8 @@ MISSING: Final = ("unknown", "na")
 _SIGNS: Final = frozenset({"cell_type_ontology_term_id", "disease_ontology_term_id"})
 _HUMAN: Final = frozenset({"homo sapiens", "human", "ncbitaxon:9606"})
 _ORGANISM: Final = ("organism", "organism_ontology_term_id")
+_ENSEMBL: Final = r"^ENSG\d{11}(\.\d+)?(_PAR_Y)?$"
+_ID_FIELDS: Final = frozenset({"gene_ids", "gene_id", "geneid", "feature_id", "feature_ids"})
 
 
 def follows_schema(obs: AnnotationTable) -> bool:
@@ -224,3 +210,29 @@ def kept_out(var: AnnotationTable, names: tuple[str, ...], matrix: str) -> list[
                 detail = f"is a feature of {reference}, not a human gene"
                 odd[name] = Quarantined("gene", name, "control_feature", detail)
     return list(odd.values())
+
+
+def gene_field(var: AnnotationTable) -> tuple[str, str]:
+    """The field of `var` to look genes up by, and why: the one with most human Ensembl ids."""
+    candidates = [
+        field
+        for field in dict.fromkeys((var.index, *var.fields))
+        if field == var.index or field.lower() in _ID_FIELDS or "ensembl" in field.lower()
+    ]
+    shares = {field: _share_in_field(var, field) for field in candidates}
+    best = max(candidates, key=lambda field: shares[field])
+    if shares[best] >= 0.5:
+        return best, f"{shares[best]:.1%} of {best!r} are human Ensembl ids"
+    return var.index, f"no field holds human Ensembl ids, so names are the index, {var.index!r}"
+
+
+def share_of_ids(names: pl.Series) -> float:
+    """Which share of names are human Ensembl ids."""
+    return int(names.str.contains(_ENSEMBL).sum()) / max(names.len(), 1)
+
+
+def _share_in_field(var: AnnotationTable, field: str) -> float:
+    try:
+        return share_of_ids(var.texts(field))
+    except SourceError:
+        return 0.0  # a field of other things than names, such as lengths

@@ -1,7 +1,7 @@
 """Parser `h5ad`: an AnnData file of any age, its expression streamed by rows.
 
 Checked for foreign storage before anything of it is read. Safe opening is in `file`, tables'
-encodings and the schema of CELLxGENE in `frames`, rows in `rows` and `transposed`.
+encodings and the schema of CELLxGENE in `frames`, matrices in `h5ad_matrix`.
 """
 
 from __future__ import annotations
@@ -46,22 +46,16 @@ from genept.datasources.readers.parsed import (
     refuse_repeats,
 )
 
-ENSEMBL: Final = r"^ENSG\d{11}(\.\d+)?(_PAR_Y)?$"
 _FAMILIES: Final = 0.1
 """Of the symbols of any human gene list, a fifth or more are recognised by their families."""
-_ID_FIELDS: Final = frozenset({"gene_ids", "gene_id", "geneid", "feature_id", "feature_ids"})
 
 
 @dataclass(frozen=True)
 class H5adContents:
     """What an h5ad holds, and how it would be read.
 
-    Parameters
-    ----------
-    matrices
-        Name (what the option `matrix` takes) to layout, of all expression there is.
-    matrix, genes, genes_because
-        What is read unless the options say otherwise.
+    `matrices` are the layouts of all expression by the name that the option `matrix` takes;
+    `matrix`, `genes` and `genes_because` what is read unless the options say otherwise.
     """
 
     n_observations: int
@@ -104,20 +98,15 @@ def parse_h5ad(archives: Archives, collection: Collection) -> ParsedCollection:
 def read_h5ad(
     path: Path, options: H5adOptions, *, unit: str, folder: Path | None = None
 ) -> ParsedCollection:
-    """Read a local h5ad; see `parse_h5ad`.
+    """Read a local h5ad; see `parse_h5ad`. Of values said to be counts, some rows are looked at.
 
-    Parameters
-    ----------
-    unit
-        What the values are said to be; of counts, the first rows are looked at.
-    folder
-        Where a matrix that is stored by genes is turned over; none: the system's for scratch files.
+    In `folder` (none: the system's for scratch files) a matrix stored by genes is turned over.
     """
     with _opened(path, options.matrix, unit) as (_, obs, var, matrix):
         schema = frames.follows_schema(obs)
         ids = _observation_ids(obs, options.observations)
         inputs = distinct_inputs(var.texts().fill_null("").to_list())
-        field, _ = gene_field(var) if options.genes is None else (options.genes, "")
+        field, _ = frames.gene_field(var) if options.genes is None else (options.genes, "")
         names = var.texts(field).fill_null("").to_list()
         odd = frames.kept_out(var, inputs, matrix.name) if schema else []
         refuse_transposed(path.name, ids, inputs)
@@ -173,7 +162,7 @@ def describe_h5ad(path: Path, *, unit: str = "counts") -> H5adContents:
         The file leads out of itself, is damaged or is not of humans.
     """
     with _opened(path, None, unit) as (file, obs, var, matrix):
-        genes, because = gene_field(var)
+        genes, because = frames.gene_field(var)
         return H5adContents(
             n_observations=obs.texts().len(),
             n_genes=var.texts().len(),
@@ -224,24 +213,10 @@ def read_obsm(path: Path, key: str) -> tuple[tuple[str, ...], NDArray[np.float32
     return tuple(ids), vectors
 
 
-def gene_field(var: AnnotationTable) -> tuple[str, str]:
-    """The field of `var` to look genes up by, and why: the one with most human Ensembl ids."""
-    candidates = [
-        field
-        for field in dict.fromkeys((var.index, *var.fields))
-        if field == var.index or field.lower() in _ID_FIELDS or "ensembl" in field.lower()
-    ]
-    shares = {field: _share_in_field(var, field) for field in candidates}
-    best = max(candidates, key=lambda field: shares[field])
-    if shares[best] >= 0.5:
-        return best, f"{shares[best]:.1%} of {best!r} are human Ensembl ids"
-    return var.index, f"no field holds human Ensembl ids, so names are the index, {var.index!r}"
-
-
 def refuse_transposed(what: str, ids: Sequence[str], genes: Sequence[str]) -> None:
     """Refuse a file whose observations have the names of genes, and whose genes have not."""
     of_rows, of_columns = (
-        _share_of_ids(pl.Series(names, dtype=pl.String)) for names in (ids, genes)
+        frames.share_of_ids(pl.Series(names, dtype=pl.String)) for names in (ids, genes)
     )
     are_symbols = sum(map(gene_like, genes)) > _FAMILIES * len(genes)
     if of_rows > 0.5 > of_columns and not are_symbols:
@@ -249,17 +224,6 @@ def refuse_transposed(what: str, ids: Sequence[str], genes: Sequence[str]) -> No
             f"{what}: {of_rows:.0%} of the observations are named like genes: it is transposed. "
             "Write `adata.T` to a new file"
         )
-
-
-def _share_of_ids(names: pl.Series) -> float:
-    return int(names.str.contains(ENSEMBL).sum()) / max(names.len(), 1)
-
-
-def _share_in_field(var: AnnotationTable, field: str) -> float:
-    try:
-        return _share_of_ids(var.texts(field))
-    except SourceError:
-        return 0.0  # a field of other things than names, such as lengths
 
 
 def _table(file: h5py.File, path: str) -> AnnotationTable:

@@ -21,13 +21,13 @@ from genept.datasources.readers.hdf5.file import (
     as_dataset,
     as_group,
     child,
+    file_name,
     open_hdf5,
     read_whole,
     refuse_foreign,
 )
 from genept.datasources.readers.hdf5.frames import AnnotationTable
-from genept.datasources.readers.hdf5.rows import SparseRows
-from genept.datasources.readers.hdf5.sparse import sparse_parts
+from genept.datasources.readers.hdf5.rows import SparseRows, sparse_parts
 from genept.datasources.readers.parsed import (
     ParsedCollection,
     Quarantined,
@@ -103,7 +103,7 @@ def read_tenx_h5(path: Path, options: TenxH5Options) -> ParsedCollection:
 
 def _group(file: h5py.File, genome: str | None) -> h5py.Group:
     """`matrix`, or the genome's group of version 2."""
-    what = Path(file.filename).name
+    what = file_name(file)
     if "matrix" in file:
         return as_group(child(file, "matrix"))
     members = {name: child(file, name) for name in file}

@@ -31,7 +31,7 @@ from genept.common.errors import SourceError
 from genept.datasources.catalog.format_options import H5adOptions
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers import spool
-from genept.datasources.readers.hdf5 import rows, sparse
+from genept.datasources.readers.hdf5 import h5ad_matrix, rows
 from genept.datasources.readers.hdf5.h5ad import describe_h5ad, read_h5ad, read_obsm
 from genept.datasources.readers.parsed import ExpressionRows, ParsedCollection
 
@@ -58,12 +58,11 @@ def whole(expression: ExpressionRows, start: int = 0, stop: int | None = None) -
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that files of some rows are read in many blocks, offsets and buckets."""
-    for module in (rows, sparse, spool):
+    for module in (rows, h5ad_matrix, spool):
         monkeypatch.setattr(module, "BLOCK_VALUES", 13)
     monkeypatch.setattr(spool, "BUCKET_VALUES", 13)
     monkeypatch.setattr(rows, "RUN_VALUES", 13)
-    for module in (rows, sparse):
-        monkeypatch.setattr(module, "OFFSETS", 5)
+    monkeypatch.setattr(rows, "OFFSETS", 5)
 
 
 LAYOUTS: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
@@ -297,7 +296,7 @@ def test_disorder_across_windows_is_found(tmp_path, monkeypatch) -> None:
     path = write_h5ad(tmp_path / "a.h5ad", column)
     with h5py.File(path, "a") as file:
         file["X/indices"][:] = [1, 3, 0, 2, 4, 5]
-    monkeypatch.setattr(sparse, "BLOCK_VALUES", 2)
+    monkeypatch.setattr(h5ad_matrix, "BLOCK_VALUES", 2)
     with pytest.raises(SourceError, match="indices of number 0 are unsorted"):
         read(path)
 
@@ -335,7 +334,7 @@ def test_turning_over_needs_a_folder_to_write_in(tmp_path) -> None:
 
 def test_turning_over_needs_space(tmp_path, monkeypatch) -> None:
     path = write_h5ad(tmp_path / "a.h5ad", COUNTS.tocsc())
-    monkeypatch.setattr(sparse.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    monkeypatch.setattr(h5ad_matrix.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(SourceError, match=r"takes [\d,]+ bytes in .*, and 10 are free"):
         read(path)
 

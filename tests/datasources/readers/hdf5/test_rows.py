@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.common.errors import SourceError
-from genept.datasources.readers.hdf5.sparse import read_range
+from genept.datasources.readers.hdf5.rows import read_range
 
 N = 1000
 STORED: dict[str, dict[str, Any]] = {
