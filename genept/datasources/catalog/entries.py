@@ -1,7 +1,7 @@
 """The catalogue: which sources are used and which collections are made of them.
 
 Reads and validates `catalogue.toml`. A further collection of a known format is an entry there and
-no code. What a source is, is in `source`; what formats of matrices need to know in `format_options`.
+no code. What a source is, is in `source`; what formats of matrices need, in `format_options`.
 """
 
 from __future__ import annotations

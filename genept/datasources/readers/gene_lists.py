@@ -20,8 +20,8 @@ import polars as pl
 
 from genept.common import SourceError, breakage_refused, listed, restored
 from genept.datasources.readers.hdf5 import AnnotationTable, at_path, open_hdf5, refuse_foreign
-from genept.datasources.readers.sandbox import limited, read_batches
-from genept.datasources.readers.sandbox_child import Parent, write_batches
+from genept.datasources.readers.sandbox import limited
+from genept.datasources.readers.sandbox_child import Parent
 from genept.datasources.readers.sandbox_watch import Limits
 
 BATCH_NAMES: Final = 50_000
@@ -119,16 +119,9 @@ def gene_name_batches(
 
 @dataclass(frozen=True)
 class NameBatches:
-    """The gene names of a file, a batch at a time.
+    """The gene names of a file, a batch and its size at a time, to be gone through once.
 
-    Parameters
-    ----------
-    where
-        Where in the file the names were found, for people.
-    total
-        Number of all names.
-    batches
-        Names, and how many they are; to be gone through once.
+    `where` is where in the file the names were found, for people; `total` the number of all.
     """
 
     where: str
@@ -164,7 +157,7 @@ def limited_gene_names(
     path = path.absolute()
     with limited(_names_in_child, path, column, size, what=path.name, limits=limits) as answer:
         where, total = answer.values["where"], answer.values["total"]
-        batches = read_batches(answer.folder / "names.arrow", {"name": pl.String})
+        batches = answer.batches("names", {"name": pl.String})
         names = (batch["name"].to_list() for batch in batches if batch.height)
         yield NameBatches(str(where), int(total), ((part, len(part)) for part in names))
 
@@ -181,7 +174,7 @@ def _names_in_child(parent: Parent, path: Path, column: str | None, size: int) -
                 total += len(batch)
                 yield pl.DataFrame({"name": batch}, schema={"name": pl.String})
 
-        write_batches(parent.folder / "names.arrow", batches())
+        parent.write_batches("names", batches())
     return {"where": where, "total": total}
 
 

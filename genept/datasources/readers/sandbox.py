@@ -22,6 +22,7 @@ from typing import IO, Any, Final
 import polars as pl
 
 from genept.common import SourceError, audience
+from genept.datasources.readers import sandbox_child
 from genept.datasources.readers.sandbox_watch import (
     MEBIBYTE,
     Limits,
@@ -77,7 +78,31 @@ class ChildResult:
         SourceError
             It is missing, damaged, or of other columns.
         """
-        return read_table(self.folder / f"{name}.arrow", schema)
+        return pl.concat(list(self.batches(name, schema)))
+
+    def batches(self, name: str, schema: Mapping[str, Any] | None = None) -> Iterator[pl.DataFrame]:
+        """The same table, one batch after the other."""
+        import pyarrow as pa
+
+        path = self.folder / f"{name}.arrow"
+        try:
+            # Not mapped into memory: the file must not change while it is read.
+            with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
+                for number in range(max(reader.num_record_batches, 1)):
+                    table = (
+                        pa.Table.from_batches([reader.get_batch(number)])
+                        if reader.num_record_batches
+                        else reader.schema.empty_table()
+                    )
+                    table.validate(full=True)
+                    frame = pl.DataFrame(pl.from_arrow(table))
+                    if schema is not None and dict(frame.schema) != dict(schema):
+                        raise SourceError(
+                            f"{path.name}: the reading process left other columns than expected"
+                        )
+                    yield frame
+        except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
+            raise SourceError(f"{path.name}: what the reading process left is damaged") from error
 
 
 Handler = Callable[[dict[str, Any]], Any]
@@ -126,35 +151,6 @@ def limited(
         yield _run(function, arguments, what, limits, handler, Path(scratch))
 
 
-def read_table(path: Path, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
-    """A table in an uncompressed Arrow file of somebody who is not trusted, checked in full."""
-    return pl.concat(list(read_batches(path, schema)))
-
-
-def read_batches(path: Path, schema: Mapping[str, Any] | None = None) -> Iterator[pl.DataFrame]:
-    """The same, one batch after the other."""
-    import pyarrow as pa
-
-    try:
-        # Not mapped into memory: the file must not change while it is read.
-        with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
-            for number in range(max(reader.num_record_batches, 1)):
-                table = (
-                    pa.Table.from_batches([reader.get_batch(number)])
-                    if reader.num_record_batches
-                    else reader.schema.empty_table()
-                )
-                table.validate(full=True)
-                frame = pl.DataFrame(pl.from_arrow(table))
-                if schema is not None and dict(frame.schema) != dict(schema):
-                    raise SourceError(
-                        f"{path.name}: the reading process left other columns than expected"
-                    )
-                yield frame
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
-        raise SourceError(f"{path.name}: what the reading process left is damaged") from error
-
-
 def _run(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
@@ -175,13 +171,7 @@ def _run(
     with (
         tempfile.TemporaryFile() as printed,
         subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "genept.datasources.readers.sandbox_child",
-                str(os.getpid()),
-            ],
+            [sys.executable, "-P", "-m", sandbox_child.__name__, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=printed,

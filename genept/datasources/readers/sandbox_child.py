@@ -82,23 +82,17 @@ class Parent:
 
     def write_table(self, name: str, rows: pl.DataFrame) -> None:
         """Leave a table in the scratch folder for `sandbox.ChildResult.table`."""
-        write_table(self.folder / f"{name}.arrow", rows)
+        self.write_batches(name, [rows])
 
+    def write_batches(self, name: str, batches: Iterable[pl.DataFrame]) -> None:
+        """The same of frames of one schema, at least one of them, one after the other."""
+        import pyarrow as pa
 
-def write_table(path: Path, rows: pl.DataFrame) -> None:
-    """Write a table as an uncompressed Arrow file."""
-    write_batches(path, [rows])
-
-
-def write_batches(path: Path, batches: Iterable[pl.DataFrame]) -> None:
-    """Write frames of one schema, at least one of them, one after the other to an Arrow file."""
-    import pyarrow as pa
-
-    tables = (batch.to_arrow() for batch in batches)
-    first = next(tables)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, first.schema) as writer:
-        for table in chain([first], tables):
-            writer.write_table(table)
+        path, tables = self.folder / f"{name}.arrow", (batch.to_arrow() for batch in batches)
+        first = next(tables)
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, first.schema) as writer:
+            for table in chain([first], tables):
+                writer.write_table(table)
 
 
 def die_with_parent(parent: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +66,9 @@ def checked_blocks(
         for first in range(0, block.data.size, WINDOW):
             wrong = _wrong(block.data[first : first + WINDOW], unit)
             if wrong is not None:
-                where = _place(block, first + wrong.position, ids[rows:], inputs)
-                raise SourceError(f"{wrong.what}, such as {where}{wrong.question}")
+                position, what, question = wrong
+                where = _place(block, first + position, ids[rows:], inputs)
+                raise SourceError(f"{what}, such as {where}{question}")
         rows += block.shape[0]
         yield block
     if rows != len(ids):
@@ -85,41 +86,27 @@ def refuse_rounded(values: NDArray[Any], place: Callable[..., str]) -> None:
         )
 
 
-class _Wrong(NamedTuple):
-    """The first value that cannot be, and what to say of it."""
-
-    position: int
-    what: str
-    question: str
-
-
-def _wrong(values: NDArray[np.float32], unit: str) -> _Wrong | None:
+def _wrong(values: NDArray[np.float32], unit: str) -> tuple[int, str, str] | None:
+    """Position of the first value that cannot be, what is wrong with it, and a question."""
     if not values.size:
         return None
     low, high = values.min(), values.max()  # NaN, if there is one
     if not (np.isfinite(low) and np.isfinite(high)):
-        return _first(~np.isfinite(values), "NaN or infinite values", "")
-    if unit == "counts":
-        return _wrong_counts(values, low, high)
-    if unit in NEVER_NEGATIVE and low < 0:
-        return _first(values < 0, "negative values", f": {unit} cannot be; is it a z-score?")
-    return None
-
-
-def _wrong_counts(values: NDArray[np.float32], low: np.float32, high: np.float32) -> _Wrong | None:
-    if low < 0:
-        return _first(values < 0, "negative counts", ": is it a z-score or a log?")
-    if high > MAX_EXACT:
-        what = f"counts above {MAX_EXACT:,}"
-        return _first(values > MAX_EXACT, what, ": float32 would round them")
-    broken = values != np.floor(values)
-    if broken.any():
-        return _first(broken, "counts that are no whole numbers", ": is it normalised?")
-    return None
-
-
-def _first(wrong: NDArray[np.bool_], what: str, question: str) -> _Wrong:
-    return _Wrong(int(np.argmax(wrong)), what, question)
+        wrong, what, question = ~np.isfinite(values), "NaN or infinite values", ""
+    elif unit == "counts" and low < 0:
+        wrong, what, question = values < 0, "negative counts", ": is it a z-score or a log?"
+    elif unit == "counts" and high > MAX_EXACT:
+        wrong, what = values > MAX_EXACT, f"counts above {MAX_EXACT:,}"
+        question = ": float32 would round them"
+    elif unit == "counts":
+        wrong, what = values != np.floor(values), "counts that are no whole numbers"
+        question = ": is it normalised?"
+    elif unit in NEVER_NEGATIVE and low < 0:
+        wrong, what = values < 0, "negative values"
+        question = f": {unit} cannot be; is it a z-score?"
+    else:
+        return None
+    return (int(wrong.argmax()), what, question) if wrong.any() else None
 
 
 def _place(block: csr_matrix, position: int, ids: Sequence[str], inputs: Sequence[str]) -> str:
@@ -133,7 +120,8 @@ class Values:
     """Cleans chunks of rows as they come, and remembers what it did."""
 
     def __init__(self, options: TextOptions, unit: str, what: str, genes_in: Axis) -> None:
-        self.what, self.divisor = what, None
+        self.what = what
+        self.divisor: NDArray[np.float64] | None = None
         self._options, self._is_counts, self._genes_in = options, unit == "counts", genes_in
         self._n_floored = self._n_missing = 0
         self._sums: list[NDArray[np.float64]] = []
@@ -141,8 +129,6 @@ class Values:
         self._names: list[str] = []
         self._n_rows = 0
         self.odd: dict[int, OddGene] = {}
-
-    divisor: NDArray[np.float64] | None
 
     def clean(self, chunk: Chunk, columns: tuple[str, ...]) -> NDArray[np.float32]:
         """Return the chunk's values as float32; missing ones are NaN.
@@ -186,7 +172,7 @@ class Values:
         """
         if not self._n_missing:
             return None
-        sums, present = self._gathered(self._sums), self._gathered(self._present)
+        sums, present = np.concatenate(self._sums), np.concatenate(self._present)
         nowhere = [gene for gene in np.flatnonzero(present == 0).tolist() if gene not in self.odd]
         if nowhere:
             raise SourceError(
@@ -200,19 +186,15 @@ class Values:
         remarks, cells = [], shape[0] * shape[1]
         if self._n_floored:
             detail = f"of {cells:,} values were below {self._options.floor:g} and set to it"
-            remarks.append(
-                Quarantined("file", self.what, "floored", detail, self._n_floored, "fixed")
-            )
+            remarks.append(("floored", detail, self._n_floored))
         if self._n_missing:
-            n_genes = int((self._gathered(self._present) < shape[0]).sum())
+            n_genes = int((np.concatenate(self._present) < shape[0]).sum())
             detail = (
                 f"of {cells:,} values are missing, in {n_genes} genes: read as the gene's mean "
                 "over all observations that have it"
             )
-            remarks.append(
-                Quarantined("file", self.what, "imputed", detail, self._n_missing, "fixed")
-            )
-        return remarks
+            remarks.append(("imputed", detail, self._n_missing))
+        return [Quarantined("file", self.what, *remark, "fixed") for remark in remarks]
 
     def _with_missing(
         self,
@@ -240,12 +222,9 @@ class Values:
                 "count them"
             )
         for row, column in np.argwhere(missing).tolist():
-            self._keep_out(
-                row,
-                column,
-                f"row {chunk.texts[row][0][:40]!r} (line {chunk.first_line + row}), column "
-                f"{columns[column]!r}: the value is missing",
-            )
+            place = f"row {chunk.texts[row][0][:40]!r} (line {chunk.first_line + row})"
+            detail = f"{place}, column {columns[column]!r}: the value is missing"
+            self._keep_out(row, column, detail)
         return np.where(missing, 0.0, values)
 
     def _keep_out(self, row: int, column: int, detail: str) -> None:
@@ -272,9 +251,3 @@ class Values:
             self._sums = [sums + self._sums[0] if self._sums else sums]
             self._present = [present + self._present[0] if self._present else present]
             self._names = list(columns)
-
-    @staticmethod
-    def _gathered(
-        parts: list[NDArray[np.float64]] | list[NDArray[np.int64]],
-    ) -> NDArray[np.float64]:
-        return np.concatenate(parts).astype(np.float64)
