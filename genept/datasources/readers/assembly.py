@@ -97,23 +97,18 @@ def selected_genes(
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """Expression with the names of its axes, as a parser found it.
+    """Expression with the names of its axes, as it is in a file.
 
-    Parameters
-    ----------
-    stored
-        Per observation, how many values are not zero; none: not known yet.
-    fields
-        The publisher's fields that the matrix itself brings, a row per observation.
-    odd
-        The genes, by their position, that are kept out for values that are no numbers.
+    `fields` are the publisher's that the matrix itself brings, a row per observation; `stored` is
+    how many values of each are not zero; `odd` are the genes, by their position, that are kept out
+    for values that are no numbers.
     """
 
     expression: ExpressionRows
     genes: Sequence[str]
     ids: Sequence[str]
     fields: pl.DataFrame
-    stored: NDArray[np.int64] | None = None
+    stored: NDArray[np.int64]
     symbols: Sequence[str] | None = None
     entrez_ids: Sequence[str | None] | None = None
     quarantined: tuple[Quarantined, ...] = ()
@@ -126,15 +121,11 @@ def assembled(
 ) -> ParsedCollection:
     """Join what stands beside a matrix; keep out, with reasons, what has no place.
 
-    Raises
-    ------
-    SourceError
-        Tables do not fit the matrix, or a field that the catalogue names is nowhere.
+    Refused are tables that do not fit the matrix, and fields that are nowhere.
     """
-    fields, reasons, unmatched = joined_fields(archives, collection, options, matrix)
-    if matrix.stored is not None:
-        for row in np.flatnonzero(matrix.stored == 0):
-            reasons[row] = reasons[row] or ("empty", "every value is zero")
+    fields, reasons, unmatched = _joined_fields(archives, collection, options, matrix)
+    for row in np.flatnonzero(matrix.stored == 0):
+        reasons[row] = reasons[row] or ("empty", "every value is zero")
     what = archives.fetch(collection.sources[0]).name
     inputs = distinct_inputs(matrix.genes)
     odd = [
@@ -158,8 +149,7 @@ def assembled(
     if options.responses is not None:
         lines = _line_names(fields, table, options)
         responses, kept_out = read_responses(archives, collection, options.responses, lines)
-    symbols = matrix.symbols if matrix.symbols is not None else matrix.genes
-    ids = matrix.entrez_ids
+    symbols, ids = matrix.symbols or matrix.genes, matrix.entrez_ids
     return ParsedCollection(
         input_genes=tuple(inputs[gene] for gene in genes),
         symbols=tuple(symbols[gene] for gene in genes),
@@ -172,24 +162,16 @@ def assembled(
     )
 
 
-def joined_fields(
-    archives: Archives,
-    collection: Collection,
-    options: JoinedOptions,
-    matrix: Matrix,
-    extra: Sequence[str] = (),
+def _joined_fields(
+    archives: Archives, collection: Collection, options: JoinedOptions, matrix: Matrix
 ) -> tuple[pl.DataFrame, list[Reason], tuple[Quarantined, ...]]:
-    """Return the fields of the matrix and of its tables, a row per observation.
+    """The fields of the matrix and of its tables, a row per observation.
 
-    Raises
-    ------
-    SourceError
-        Matrix and tables have different observations, and the catalogue does not
-        say that those are to be kept out.
+    Refused if both have not the same observations, unless the catalogue keeps those out.
     """
     if not options.metadata:
         return matrix.fields, [None] * len(matrix.ids), ()
-    wanted = [*wanted_fields(options), *extra]
+    wanted = wanted_fields(options)
     if options.responses and options.responses.line_field:
         wanted.append(options.responses.line_field)
     joined, reasons, unmatched = fields_by_id(

@@ -94,10 +94,8 @@ def parse_parquet(archives: Archives, collection: Collection) -> ParsedCollectio
 
     Parameters
     ----------
-    archives
-        Downloads the source where it is not cached.
-    collection
-        Entry of the catalogue, with the options of `ParquetOptions`.
+    archives, collection
+        Downloads the source; entry of the catalogue, with the options of `ParquetOptions`.
 
     Returns
     -------
@@ -113,22 +111,17 @@ def parse_parquet(archives: Archives, collection: Collection) -> ParsedCollectio
     path = archives.fetch(collection.sources[0])
     schema = read_schema(path)
     if options.layout == "long":
-        return assembled(
-            archives, collection, options, long_matrix(archives, collection, options, path)
-        )
+        matrix = long_matrix(archives, collection, options, path)
+        return assembled(archives, collection, options, matrix)
     by_row = options.genes if options.genes_in == "rows" else options.observations
     id_field = by_row or index_of(schema)
     if id_field not in schema.names:
         raise SourceError(f"{path.name}: has no column {id_field!r}; found {listed(schema.names)}")
     if options.genes_in == "rows":
-        return assembled(
-            archives, collection, options, _turned(archives, collection, options, path, id_field)
-        )
-    fields = [
-        name
-        for name in {id_field: 0} | dict.fromkeys(wanted_fields(options))
-        if name in schema.names
-    ]
+        matrix = _turned(archives, collection, options, path, id_field)
+        return assembled(archives, collection, options, matrix)
+    wanted = dict.fromkeys([id_field, *wanted_fields(options)])
+    fields = [name for name in wanted if name in schema.names]
     passed_over = {id_field, *fields, *options.ignore}
     genes = tuple(name for name in schema.names if name not in passed_over)
     frame = read_fields(path, fields)
@@ -155,13 +148,7 @@ def _odd_genes(
     schema: pa.Schema,
     options: ParquetOptions,
 ) -> dict[str, Quarantined]:
-    """Genes with values that are no numbers, by name, where the collection keeps those out.
-
-    Raises
-    ------
-    SourceError
-        There are any, and it does not.
-    """
+    """Genes with values that are no numbers, by name; refused unless they are kept out."""
     odd = {}
     keeps = options.non_numeric == "quarantine"
     for name in genes:

@@ -7,7 +7,7 @@ tables are read in `genept.datasources.readers.parquet_matrix`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -166,19 +166,15 @@ def read_fields(path: Path, fields: Sequence[str]) -> pl.DataFrame:
                     f"{path.name}: its ids and labels take more than {most:,} bytes: refused as a "
                     "bomb"
                 )
-            parts.append(_plain(batch))
+            columns = [
+                column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+                for column in batch.columns
+            ]
+            table = pa.Table.from_arrays(columns, names=batch.schema.names)
+            parts.append(pl.DataFrame(pl.from_arrow(table)))
     if not parts:
         raise SourceError(f"{path.name}: has no rows: was it cut short?")
     return pl.concat(parts)
-
-
-def _plain(batch: pa.RecordBatch) -> pl.DataFrame:
-    columns = [
-        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-        for column in batch.columns
-    ]
-    table = pa.Table.from_arrays(columns, names=batch.schema.names)
-    return pl.DataFrame(pl.from_arrow(table))
 
 
 _LONG_ROWS = 1 << 20
@@ -200,27 +196,34 @@ def long_matrix(
             raise SourceError(f"{path.name}: has no column {name!r}; found {listed(known.names())}")
     if not known[options.value].is_numeric():
         raise SourceError(f"{path.name}: column {options.value!r} is text, not numbers")
-    wanted = [name for name in wanted_fields(options) if name in known]
-    frame = _distinct(lazy, id_field, [pl.col(name).first() for name in wanted])
-    genes = _distinct(lazy, gene_field, [])[gene_field].to_list()
-    ids = frame[id_field].to_list()
-    _refuse_varying(lazy, id_field, wanted, path)
+    wanted = [name for name in wanted_fields(options) if name in known and name != id_field]
+    frame = _distinct(lazy, id_field, wanted)
+    genes, ids = _distinct(lazy, gene_field)[gene_field].to_list(), frame[id_field].to_list()
+    counts = lazy.group_by(id_field).agg(pl.col(wanted).n_unique()).collect()
+    for name in wanted:
+        varying = counts.filter(pl.col(name) > 1)
+        if varying.height:
+            raise SourceError(
+                f"{path.name}: {name!r} has several values for {varying[id_field][0]!r}"
+            )
 
     def make(folder: Path) -> None:
         n = lazy.select(pl.len()).collect().item()
         buckets = Buckets(folder, (len(ids), len(genes)), n)
-        for batch in _batches(path, (id_field, gene_field, options.value)):
-            rows = _positions(batch[id_field], ids)
-            columns = _positions(batch[gene_field], genes)
-            if collection.unit == "counts":
-                exact = batch[options.value].drop_nulls().to_numpy()
-                refuse_rounded(exact, lambda _: f"{path.name}: {options.value!r}")
-            values = batch[options.value].cast(pl.Float32)
-            if values.null_count() or not values.is_finite().all():
-                raise SourceError(
-                    f"{path.name}: {options.value!r} holds missing or infinite values"
-                )
-            buckets.add(rows, columns, values.to_numpy())
+        columns = [id_field, gene_field, options.value]
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in map(pl.DataFrame, file.iter_batches(_LONG_ROWS, columns=columns)):
+                rows = _positions(batch[id_field], ids)
+                of_genes = _positions(batch[gene_field], genes)
+                if collection.unit == "counts":
+                    exact = batch[options.value].drop_nulls().to_numpy()
+                    refuse_rounded(exact, lambda _: f"{path.name}: {options.value!r}")
+                values = batch[options.value].cast(pl.Float32)
+                if values.null_count() or not values.is_finite().all():
+                    raise SourceError(
+                        f"{path.name}: {options.value!r} holds missing or infinite values"
+                    )
+                buckets.add(rows, of_genes, values.to_numpy())
         write_panel(folder, 0, buckets.blocks(path.name))
 
     folder = spooled(archives, collection, make)
@@ -228,28 +231,13 @@ def long_matrix(
     return Matrix(spool, genes, ids, frame, spool.stored())
 
 
-def _distinct(lazy: pl.LazyFrame, name: str, also: Sequence[pl.Expr]) -> pl.DataFrame:
-    grouped = lazy.group_by(pl.col(name).cast(pl.String), maintain_order=True).agg(*also)
-    frame = grouped.collect()
+def _distinct(lazy: pl.LazyFrame, name: str, also: Sequence[str] = ()) -> pl.DataFrame:
+    """Names in order of appearance, with the first value of other columns for each."""
+    key = pl.col(name).cast(pl.String)
+    frame = lazy.group_by(key, maintain_order=True).agg(pl.col(also).first()).collect()
     if frame[name].null_count():
         raise SourceError(f"column {name!r} is empty in some rows")
     return frame
-
-
-def _refuse_varying(lazy: pl.LazyFrame, id_field: str, wanted: Sequence[str], path: Path) -> None:
-    for name in wanted:
-        counts = lazy.group_by(id_field).agg(pl.col(name).n_unique().alias("n"))
-        varying = counts.filter(pl.col("n") > 1).collect()
-        if varying.height:
-            raise SourceError(
-                f"{path.name}: {name!r} has several values for {varying[id_field][0]!r}"
-            )
-
-
-def _batches(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    with pq.ParquetFile(path, pre_buffer=False) as file:
-        for batch in file.iter_batches(_LONG_ROWS, columns=list(columns)):
-            yield pl.DataFrame(batch)
 
 
 def _positions(names: pl.Series, known: list[str]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ _REMEDY: Final = (
     ".to_csv('vectors.csv')`, and give that file"
 )
 _SHOWN: Final = 5
+_Named = tuple[list[str], npt.NDArray[np.float32]]
 _NAMES: Final = ("names", "genes", "gene_names", "symbols", "ids")
 _VECTORS: Final = ("vectors", "embeddings", "embedding", "X")
 
@@ -52,10 +54,7 @@ class VectorTable:
 def read_vector_table(path: Path) -> VectorTable:
     """Read names and vectors from a file; the first column (or array `names`) holds the names.
 
-    Raises
-    ------
-    SourceError
-        The file is a pickle (or holds one), is damaged, or is no table of vectors.
+    Refused are pickles (and what holds one), damaged files, and what is no table of vectors.
     """
     _refuse_pickle(path)
     suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
@@ -170,7 +169,7 @@ def _refuse_pickle(path: Path) -> None:
         raise SourceError(f"{path.name}: is a pickle (or the like) and is not opened: {_REMEDY}")
 
 
-def _npz(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
+def _npz(path: Path) -> _Named:
     if not zipfile.is_zipfile(path):
         raise SourceError(f"{path.name}: is cut short or no .npz")
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -198,33 +197,25 @@ def _one_of(arrays: Mapping[str, Any], known: tuple[str, ...], path: Path) -> An
     return arrays[matching[0]]
 
 
-def _parquet(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
-    return _framed(pl.read_parquet(path), path)
-
-
-def _delimited(separator: str) -> Callable[[Path], tuple[list[str], npt.NDArray[np.float32]]]:
-    def read(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
-        rows = pl.read_csv(path, separator=separator, infer_schema=False)
-        if rows.width < 2:
+def _delimited(path: Path, *, separator: str) -> _Named:
+    rows = pl.read_csv(path, separator=separator, infer_schema=False)
+    if rows.width < 2:
+        raise SourceError(
+            f"{path.name}: has one column; is it separated by something other than {separator!r}?"
+        )
+    name, *columns = rows.columns
+    numbers = rows.with_columns(pl.col(columns).cast(pl.Float64, strict=False))
+    for column in columns:
+        if numbers[column].null_count():
+            row = int(numbers[column].is_null().arg_true()[0])
             raise SourceError(
-                f"{path.name}: has one column; is it separated by something other than "
-                f"{separator!r}?"
+                f"{path.name}: column {column!r} of {rows[name][row]} is {rows[column][row]}, "
+                "expected a number"
             )
-        name, *columns = rows.columns
-        numbers = rows.with_columns(pl.col(columns).cast(pl.Float64, strict=False))
-        for column in columns:
-            if numbers[column].null_count():
-                row = int(numbers[column].is_null().arg_true()[0])
-                raise SourceError(
-                    f"{path.name}: column {column!r} of {rows[name][row]} is "
-                    f"{rows[column][row]}, expected a number"
-                )
-        return _framed(numbers, path)
-
-    return read
+    return _framed(numbers, path)
 
 
-def _framed(rows: pl.DataFrame, path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
+def _framed(rows: pl.DataFrame, path: Path) -> _Named:
     """Names from the first column of text; vectors from one list column, or all numeric ones."""
     texts = [name for name, type_ in rows.schema.items() if type_ == pl.String]
     lists = [name for name, type_ in rows.schema.items() if type_.is_nested()]
@@ -255,14 +246,10 @@ def _numbers(vectors: npt.NDArray[Any], path: Path) -> npt.NDArray[np.float32]:
         return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-_READERS: Final[
-    Mapping[str, Callable[[Path], tuple[list[str], npt.NDArray[np.float32]]]]
-] = {
+_COMMAS, _TABS = partial(_delimited, separator=","), partial(_delimited, separator="\t")
+_READERS: Final[Mapping[str, Callable[[Path], _Named]]] = {
     ".npz": _npz,
-    ".parquet": _parquet,
-    ".csv": _delimited(","),
-    ".csv.gz": _delimited(","),
-    ".tsv": _delimited("\t"),
-    ".tsv.gz": _delimited("\t"),
-    ".txt": _delimited("\t"),
-}  # fmt: skip
+    ".parquet": lambda path: _framed(pl.read_parquet(path), path),
+    **dict.fromkeys((".csv", ".csv.gz"), _COMMAS),
+    **dict.fromkeys((".tsv", ".tsv.gz", ".txt"), _TABS),
+}
