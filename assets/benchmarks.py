@@ -27,7 +27,7 @@ from genept.benchmarks.tasks import (
 )
 from genept.client import Platform
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
-from genept.datasources.catalog import Collection
+from genept.datasources import Collection
 from genept.embeddings import is_labelled
 from genept.storage import Part, StoredTable
 

@@ -19,7 +19,7 @@ from genept.collections import (
     take_in,
 )
 from genept.common import SourceError, console
-from genept.datasources.catalog import load_catalogue
+from genept.datasources import load_catalogue
 from genept.nomenclature import mapping_pages
 from genept.storage import Part, StoredTable, sha256_of
 

@@ -19,7 +19,7 @@ from assets.results import (
     table_result,
 )
 from genept.client import Platform
-from genept.datasources.catalog import Collection
+from genept.datasources import Collection
 from genept.embeddings import (
     TABLE_OF_KIND,
     Caps,

@@ -12,7 +12,7 @@ import dagster as dg
 
 from genept.client import Platform
 from genept.common import markdown_text
-from genept.datasources.catalog import Collection
+from genept.datasources import Collection
 from genept.embeddings import METHOD, TABLE_OF_KIND, CollectionParts
 from genept.schema.tables import STORED, TABLES
 from genept.storage import Part, StoredTable

@@ -16,7 +16,7 @@ import dagster as dg
 
 from assets.results import described
 from genept.client import Platform
-from genept.datasources.catalog import Source, load_catalogue
+from genept.datasources import Source, load_catalogue
 
 _CRON = {
     "daily": "15 3 * * *",

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.nomenclature.reference import starter_reference
 from genept.storage.embedded import server

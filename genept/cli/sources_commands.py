@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from genept.client import Platform
 from genept.common import Settings, SourceError, console, open_console
-from genept.datasources.catalog import Source
+from genept.datasources import Source
 from genept.datasources.download import Archives
 
 app = typer.Typer(no_args_is_help=True, help="Public sources: list, fetch, check for changes.")

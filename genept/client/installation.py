@@ -16,7 +16,7 @@ from genept.client.release_lookup import open_releases
 from genept.collections import UserCollection, added_collections
 from genept.common import Settings
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
-from genept.datasources.catalog import Catalogue, Collection, load_catalogue
+from genept.datasources import Catalogue, Collection, load_catalogue
 from genept.datasources.download import Archives, SourceLocations
 from genept.datasources.readers import Allowance, read_pickled_texts, read_structure_table
 from genept.nomenclature import SOURCES as REFERENCE_SOURCES

@@ -19,8 +19,7 @@ from genept.collections import layouts
 from genept.collections.preflight import UnitFinding, unit_of_first
 from genept.collections.sidecar import Sidecar
 from genept.common import SourceError, problems_of, setting
-from genept.datasources import parse_sources
-from genept.datasources.catalog import Collection, Encoding, Label, MetadataTable, Source
+from genept.datasources import Collection, Encoding, Label, MetadataTable, Source, parse_sources
 from genept.datasources.download import Archives, open_text
 from genept.datasources.readers import Lines, ParsedCollection, fields_of, read_columns
 from genept.schema import MEANINGS, UNITS, merge_policy

@@ -28,7 +28,7 @@ from genept.collections.detected_contents import LabelTable, Look, geo_fields, n
 from genept.collections.sidecar import Sidecar
 from genept.collections.user_collections import local_archives, named_by_owner, user_sources
 from genept.common import SourceError, listed, problems_of
-from genept.datasources.catalog import FORMATS, Collection, Source
+from genept.datasources import FORMATS, Collection, Source
 from genept.datasources.readers.hdf5 import describe_h5ad
 from genept.nomenclature import Nomenclature
 

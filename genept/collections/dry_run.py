@@ -23,8 +23,7 @@ from genept.collections.sidecar import Sidecar
 from genept.collections.table_rows import coverage_of, mapped_names, mapping_rows
 from genept.collections.user_collections import local_archives, named_by_owner, user_sources
 from genept.common import SourceError, breakage_refused
-from genept.datasources import parse_sources
-from genept.datasources.catalog import Collection, Source
+from genept.datasources import Collection, Source, parse_sources
 from genept.datasources.download import Archives
 from genept.datasources.readers import (
     LABELS,

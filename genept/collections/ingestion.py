@@ -34,8 +34,7 @@ from genept.collections.table_rows import (
     silent_genes,
 )
 from genept.common import SourceError, Workers, console, progress_bar
-from genept.datasources import parse_collection
-from genept.datasources.catalog import Collection
+from genept.datasources import Collection, parse_collection
 from genept.datasources.download import Archives
 from genept.datasources.readers import ParsedCollection, discard_spool
 from genept.nomenclature import Reference

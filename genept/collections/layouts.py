@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from genept.collections.user_collections import media_of
 from genept.common import SourceError, listed, option, setting
-from genept.datasources.catalog import Encoding
+from genept.datasources import Encoding
 from genept.datasources.download import member_names, open_bytes, open_text
 from genept.datasources.readers import (
     MISSING,

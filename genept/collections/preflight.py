@@ -15,7 +15,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from genept.common import StoreError
-from genept.datasources.catalog import Collection
+from genept.datasources import Collection
 from genept.datasources.readers import ParsedCollection
 from genept.nomenclature import Nomenclature, Reference
 

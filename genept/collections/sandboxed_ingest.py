@@ -24,8 +24,7 @@ from genept.collections.ingestion import TABLES_OF_A_COLLECTION, collection_part
 from genept.collections.shards import SHARD_OBSERVATIONS, spans_of
 from genept.collections.user_collections import local_archives, named_by_owner
 from genept.common import SourceError, Workers, console
-from genept.datasources import parse_collection
-from genept.datasources.catalog import Collection, Source
+from genept.datasources import Collection, Source, parse_collection
 from genept.datasources.download import Archives
 from genept.datasources.readers import Allowance, Parent, limited
 from genept.nomenclature import Reference

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genept.common import MissingObjectError, SourceError, problems_of
-from genept.datasources.catalog import ID, Label
+from genept.datasources import ID, Label
 from genept.schema import Unit
 from genept.storage import ObjectInfo, ObjectStore, sha256_of
 

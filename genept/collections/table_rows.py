@@ -14,7 +14,7 @@ import polars as pl
 
 from genept.collections.merging import GeneAxis, column_fingerprints
 from genept.collections.preflight import refuse_other_axis, refuse_other_unit
-from genept.datasources.catalog import Collection
+from genept.datasources import Collection
 from genept.datasources.download import Archives
 from genept.datasources.readers import ParsedCollection, Quarantined
 from genept.nomenclature import (

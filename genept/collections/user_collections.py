@@ -17,7 +17,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from genept.common import SourceError, StoreError
-from genept.datasources.catalog import Catalogue, Collection, Media, Source
+from genept.datasources import Catalogue, Collection, Media, Source
 from genept.datasources.download import Archives, SourceLocations, is_tar, mirror_path
 from genept.storage import ObjectStore, Registrations, sha256_of_file
 

@@ -1,5 +1,12 @@
 """What is meant to be used from outside this package."""
 
+from .catalogue import FORMATS as FORMATS
+from .catalogue import Catalogue as Catalogue
+from .catalogue import Collection as Collection
+from .catalogue import load_catalogue as load_catalogue
+from .format_options import Encoding as Encoding
+from .format_options import Label as Label
+from .format_options import MetadataTable as MetadataTable
 from .gene_files import header_of as header_of
 from .gene_files import read_gencode as read_gencode
 from .gene_files import read_gene_history as read_gene_history
@@ -34,3 +41,6 @@ from .reference_archives import read_gene_records as read_gene_records
 from .reference_archives import read_go_annotations as read_go_annotations
 from .reference_archives import read_go_terms as read_go_terms
 from .reference_archives import read_hgnc_table as read_hgnc_table
+from .source import ID as ID
+from .source import Media as Media
+from .source import Source as Source

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genept.common import SourceError
-from genept.datasources.catalog import (
+from genept.datasources.catalogue import (
     Collection,
     GdscOptions,
     OmicsbenchOptions,

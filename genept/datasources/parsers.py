@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from genept.common import SourceError, breakage_refused
 from genept.datasources import expression_archives
-from genept.datasources.catalog import Collection, GeoSeriesOptions, Recount3Options
+from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
+from genept.datasources.format_options import GeoSeriesOptions, Recount3Options
 from genept.datasources.readers import (
     Head,
     Layout,

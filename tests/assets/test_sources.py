@@ -10,7 +10,7 @@ import pytest
 from assets.sources import archives, observed_sources, source_key
 from genept.client.platform import Platform
 from genept.common.settings import Settings
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 
 GRAPH = dg.Definitions(
     assets=[*archives, *observed_sources], resources={"platform": Platform(Settings())}

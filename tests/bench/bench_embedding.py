@@ -156,7 +156,7 @@ def _kills(store: ObjectStore, order: dict[str, object], prefect_url: str) -> No
 
 def _minilm() -> None:
     """MiniLM beside onnxruntime's own session on the same token batches."""
-    from genept.datasources.catalog.entries import load_catalogue
+    from genept.datasources.catalogue import load_catalogue
     from genept.datasources.download.archives import Archives
     from genept.text.minilm import _batches, _encodings, load_minilm
 

@@ -24,7 +24,7 @@ import psutil
 import scipy.sparse as sp
 
 from genept.collections.ingestion import ingest
-from genept.datasources.catalog.entries import Catalogue
+from genept.datasources.catalogue import Catalogue
 from genept.datasources.download.archives import Archives
 from genept.embeddings.expression import expression_blocks
 from genept.nomenclature.reference import Reference

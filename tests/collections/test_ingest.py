@@ -12,7 +12,7 @@ import genept.collections.shards
 from genept.collections.ingestion import TABLES_OF_A_COLLECTION, ingest
 from genept.collections.preflight import CollectionRefusedError
 from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.readers.parsed import InMemory, Quarantined
 from genept.embeddings.expression import csr_of, expression_matrix

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from genept.collections.ingestion import ingest
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.nomenclature.reference import Reference, starter_reference

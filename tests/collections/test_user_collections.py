@@ -15,7 +15,7 @@ from genept.collections.user_collections import (
     user_sources,
 )
 from genept.common.errors import SourceError, StoreError
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.readers.spool import spool_folder

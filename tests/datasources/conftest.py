@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sources_layouts import source_entry
 
-from genept.datasources.catalog.entries import Catalogue
+from genept.datasources.catalogue import Catalogue
 from genept.datasources.download.archives import Archives
 
 

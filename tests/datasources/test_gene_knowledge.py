@@ -10,7 +10,7 @@ import pytest
 from sources_layouts import SWISSPROT
 
 from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives, available_files
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.download.streams import open_bytes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 

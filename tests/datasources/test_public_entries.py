@@ -19,7 +19,7 @@ from publisher import publisher
 from response_layouts import GDSC, as_workbook
 from scipy.sparse import vstack
 
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.parsers import parse_collection

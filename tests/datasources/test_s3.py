@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Catalogue
-from genept.datasources.catalog.source import Source
+from genept.datasources.catalogue import Catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
+from genept.datasources.source import Source
 from genept.storage.object_store import ObjectStore
 
 TABLE = b"symbol\tid\n" + b"TP53\tENSG00000141510\n" * 5000

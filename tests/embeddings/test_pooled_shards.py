@@ -9,7 +9,7 @@ import genept.collections.ingestion
 import genept.collections.shards
 from genept.collections.ingestion import ingest
 from genept.common.errors import StoreError
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.embeddings.expression import aligned_file, embedding_matrix, open_aligned, read_aligned
 from genept.embeddings.pooled_shards import embed_shards, shards_of

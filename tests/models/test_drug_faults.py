@@ -9,7 +9,7 @@ from planted_models import beside, blocked
 from retrained import assert_agreement
 
 import genept.models.drug_response.drug_retraining
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.parsers import parse_collection
 from genept.embeddings.representations import EXPRESSION
 from genept.models import splits

@@ -10,7 +10,7 @@ from planted_models import beside, blocked, submitted, trained
 from retrained import assert_agreement
 
 import genept.models.diagnosis.retraining
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.parsers import parse_collection

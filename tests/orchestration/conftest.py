@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from installations import PROJECT, Installation
 
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.storage.embedded.store import EmbeddedStore
 

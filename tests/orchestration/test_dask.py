@@ -23,7 +23,7 @@ from planted import a_collection, embedded, numbered_reference, parsed_of
 import genept.collections.ingestion
 import genept.collections.shards
 from genept.collections.ingestion import ingest
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.embeddings.pooled_shards import Shard, embed_shards, shards_of
 from genept.nomenclature.reference import Reference

@@ -9,7 +9,7 @@ import pytest
 
 from genept.collections.user_collections import UserCollection
 from genept.common.errors import StoreError
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.storage.documents import declare, read_declaration
 from genept.storage.object_store import ObjectStore
 

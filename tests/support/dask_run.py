@@ -15,7 +15,7 @@ from assets.embeddings import READ, embedding_lanes, embedding_tables
 from assets.results import declared, table_result
 from genept.client.platform import Platform
 from genept.common.settings import Settings
-from genept.datasources.catalog.entries import Collection
+from genept.datasources.catalogue import Collection
 from genept.storage.lake import Lake
 from genept.storage.provenance import Part, StoredTable
 from genept.text.embedders import Space

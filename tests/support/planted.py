@@ -19,7 +19,7 @@ import pytest
 
 import genept.collections.ingestion
 from genept.collections.ingestion import ingest
-from genept.datasources.catalog.entries import Collection, load_catalogue
+from genept.datasources.catalogue import Collection, load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.readers.parsed import ParsedCollection, from_matrix, observation_frame
 from genept.embeddings.pooled_shards import embed_shards, shards_of

@@ -14,7 +14,7 @@ import dagster as dg
 from small_installation import CATALOGUE, WIDTH, RecordingModel, SmallPlatform
 
 from genept.common.settings import Settings
-from genept.datasources.catalog.entries import Catalogue
+from genept.datasources.catalogue import Catalogue
 from orchestration.definitions import build_defs
 
 FOLDER = Path(os.environ["INSTALLATION_FOLDER"])

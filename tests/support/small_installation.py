@@ -27,7 +27,7 @@ from genept.collections.inbox import Refused, take_in
 from genept.collections.sidecar import drops
 from genept.collections.user_collections import added_collections
 from genept.common.settings import Settings
-from genept.datasources.catalog.entries import Catalogue
+from genept.datasources.catalogue import Catalogue
 from genept.nomenclature.reference import SOURCES
 from genept.release.publish import Releases
 from genept.storage.object_store import ObjectStore

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, vstack
 from sources_layouts import collection_entry, source_entry
 
-from genept.datasources.catalog.entries import Catalogue, Collection
+from genept.datasources.catalogue import Catalogue, Collection
 from genept.datasources.download.archives import Archives
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.parsed import ParsedCollection

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from planted import gene, reference_of
 
-from genept.datasources.catalog.entries import load_catalogue
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.nomenclature.reference import published_genes

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from genept.common import SourceError, console
-from genept.datasources.catalog import Catalogue, Source
+from genept.datasources.catalogue import Catalogue
 from genept.datasources.download import members
 from genept.datasources.download.fetching import Fetcher, SourceProbe
 from genept.datasources.download.http import Web
@@ -29,6 +29,7 @@ from genept.datasources.download.verified_copies import (
     file_stamp,
     refuse_file,
 )
+from genept.datasources.source import Source
 
 
 class Archives:

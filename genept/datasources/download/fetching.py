@@ -14,7 +14,6 @@ from filelock import FileLock
 from rich.progress import DownloadColumn
 
 from genept.common import SourceError, console, progress_bar
-from genept.datasources.catalog import PublishedChecksum, Source
 from genept.datasources.download.http import Web
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.download.network import Location
@@ -26,6 +25,7 @@ from genept.datasources.download.verified_copies import (
     refuse_file,
     write_metadata,
 )
+from genept.datasources.source import PublishedChecksum, Source
 
 ProbeState = Literal["pinned", "unchanged", "changed", "absent"]
 

@@ -19,7 +19,6 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from genept.common import SourceError
-from genept.datasources.catalog import Media
 from genept.datasources.download.network import (
     Location,
     Network,
@@ -28,6 +27,7 @@ from genept.datasources.download.network import (
     refuse_status,
 )
 from genept.datasources.download.verified_copies import HEAD, WrongBytesError, refuse_head
+from genept.datasources.source import Media
 
 MAX_TEXT: Final = 1 << 20
 

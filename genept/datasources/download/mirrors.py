@@ -22,8 +22,8 @@ from rich.progress import DownloadColumn
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from genept.common import SourceError, progress_bar
-from genept.datasources.catalog import PublishedChecksum, Source
 from genept.datasources.download.network import Location
+from genept.datasources.source import PublishedChecksum, Source
 
 Presign = Callable[[str, str], str]
 """From a bucket and key to an address that this installation may read for a while."""

@@ -17,8 +17,8 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from genept.common import SourceError
-from genept.datasources.catalog import CADENCES, Media, PublishedChecksum, Source
 from genept.datasources.download.network import Version
+from genept.datasources.source import CADENCES, Media, PublishedChecksum, Source
 
 HEAD: Final = 512
 _MAGIC: Final[dict[Media, bytes]] = {

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from genept.common import SourceError, listed, option
-from genept.datasources.catalog import Collection, JoinedOptions
+from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
+from genept.datasources.format_options import JoinedOptions
 from genept.datasources.readers.metadata import Reason, fields_by_id
 from genept.datasources.readers.observations import (
     ObservationTable,

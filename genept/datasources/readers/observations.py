@@ -17,8 +17,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.common import SourceError, listed, option
-from genept.datasources.catalog import Collection, MatrixOptions, ResponseTable
+from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
+from genept.datasources.format_options import MatrixOptions, ResponseTable
 from genept.datasources.readers.metadata import Reason, read_columns, read_names
 from genept.datasources.readers.parsed import RESPONSE_SCHEMA, Quarantined, observation_frame
 

@@ -16,8 +16,9 @@ from pydantic import TypeAdapter
 from scipy.sparse import csr_matrix
 
 from genept.common import SourceError, listed, option
-from genept.datasources.catalog import Collection, ParquetOptions
+from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
+from genept.datasources.format_options import ParquetOptions
 from genept.datasources.readers.assembly import Matrix, assembled
 from genept.datasources.readers.observations import wanted_fields
 from genept.datasources.readers.parquet_tables import (

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
 from genept.common import SourceError
-from genept.datasources.catalog import Collection
+from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
 from genept.datasources.readers.parsed import BLOCK_ROWS
 

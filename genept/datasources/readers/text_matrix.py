@@ -20,8 +20,9 @@ from pydantic import TypeAdapter
 from scipy.sparse import csr_matrix
 
 from genept.common import SourceError, listed
-from genept.datasources.catalog import Collection, TextOptions
+from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
+from genept.datasources.format_options import TextOptions
 from genept.datasources.readers.orientation import Axis
 from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, Quarantined, refuse_repeats
 from genept.datasources.readers.spool import (
@@ -144,9 +145,8 @@ def read_text_matrix(
             remarks = [*head.remarks, *values.remarks(shape(len(texts), len(layout.numbers)))]
             if lines.had_bom:
                 detail = "the byte-order mark before the first name was taken off"
-                remarks.append(
-                    Quarantined("file", lines.what, "byte_order_mark", detail, action="fixed")
-                )
+                bom = Quarantined("file", lines.what, "byte_order_mark", detail, action="fixed")
+                remarks.append(bom)
         if (means := values.means()) is not None:
             write_gene_means(folder, means)
         kept = (layout.numbers, widths, means is not None, tuple(remarks), values.odd)

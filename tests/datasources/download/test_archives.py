@@ -11,12 +11,12 @@ import pytest
 from sources_layouts import source_entry, zipped
 
 from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Catalogue
-from genept.datasources.catalog.source import Source
+from genept.datasources.catalogue import Catalogue
 from genept.datasources.download import archives as archives_module
 from genept.datasources.download import mirrors as download_module
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import download, explain, without_credentials
+from genept.datasources.source import Source
 
 SERVED = zipped(
     {

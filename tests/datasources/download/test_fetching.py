@@ -16,7 +16,7 @@ from sources_layouts import source_entry, tarred, zipped
 
 from genept.common.display import console
 from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Catalogue
+from genept.datasources.catalogue import Catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.http import RetryPolicy, Web
 from genept.datasources.download.mirrors import SourceLocations

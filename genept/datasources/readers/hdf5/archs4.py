@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
 from genept.common import SourceError
-from genept.datasources.catalog import Archs4Options, Collection
+from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
+from genept.datasources.format_options import Archs4Options
 from genept.datasources.readers.hdf5.file import (
     as_dataset,
     as_group,

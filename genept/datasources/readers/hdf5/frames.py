@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from genept.common import SourceError, listed
-from genept.datasources.catalog import Label
+from genept.datasources.format_options import Label
 from genept.datasources.readers.hdf5.file import as_dataset, as_group, child, file_name, read_whole
 from genept.datasources.readers.parsed import Quarantined
 

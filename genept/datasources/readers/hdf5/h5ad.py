@@ -19,8 +19,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.common import SourceError
-from genept.datasources.catalog import Collection, H5adOptions
+from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
+from genept.datasources.format_options import H5adOptions
 from genept.datasources.readers.hdf5 import frames
 from genept.datasources.readers.hdf5.file import (
     as_dataset,

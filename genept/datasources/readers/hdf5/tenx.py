@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 
 from genept.common import SourceError
-from genept.datasources.catalog import Collection, TenxH5Options
+from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
+from genept.datasources.format_options import TenxH5Options
 from genept.datasources.readers.assembly import selected_genes
 from genept.datasources.readers.hdf5.file import (
     as_dataset,

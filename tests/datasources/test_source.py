@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from sources_layouts import source_entry
 
 from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import Catalogue, load_catalogue
-from genept.datasources.catalog.source import Source
+from genept.datasources.catalogue import Catalogue, load_catalogue
+from genept.datasources.source import Source
 
 PUBLIC = {
     "id": "x",

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sources_layouts import BRCA, collection_entry, source_entry
 
 from genept.common.errors import SourceError
-from genept.datasources.catalog.entries import FORMATS, Catalogue, load_catalogue
+from genept.datasources.catalogue import FORMATS, Catalogue, load_catalogue
 from genept.datasources.parsers import PARSERS
 
 

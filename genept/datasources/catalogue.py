@@ -15,9 +15,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from genept.common import SourceError
-from genept.datasources.catalog import format_options
-from genept.datasources.catalog.format_options import FormatOptions
-from genept.datasources.catalog.source import ID, Entry, Source
+from genept.datasources import format_options
+from genept.datasources.format_options import FormatOptions
+from genept.datasources.source import ID, Entry, Source
 from genept.schema import Unit, merge_policy
 
 
@@ -261,7 +261,7 @@ def load_catalogue(path: Path | None = None) -> Catalogue:
     SourceError
         The file is missing, is not TOML, or an entry is wrong; names every wrong entry.
     """
-    where = path or resources.files("genept.datasources.catalog") / "catalogue.toml"
+    where = path or resources.files("genept.datasources") / "catalogue.toml"
     try:
         return Catalogue.model_validate(tomllib.loads(where.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from genept.datasources.catalog.source import Entry
+from genept.datasources.source import Entry
 
 NonNumeric = Literal["refuse", "quarantine"]
 

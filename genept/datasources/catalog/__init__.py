@@ -1,5 +1,0 @@
-"""The catalogue: which sources are used, and which collections are made of them."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
