@@ -1,14 +1,24 @@
 """Group `benchmarks`: labels of genes, and every representation on every task, beside controls."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 import polars as pl
 
+from assets.embeddings import VECTORS
+from assets.partitions import (
+    COLLECTIONS,
+    PartitionTables,
+    along,
+    partition_result,
+    record_partitions,
+)
 from assets.results import (
     MEMORY,
     READ,
     declared_outs,
+    described,
     ingested,
     inputs,
     parts_of,
@@ -49,6 +59,38 @@ def gene_labels(
         yield table_result(stored, **fates(platform.lake.read(stored)))
 
 
+SCORES = dg.AssetKey("collection_scores")
+
+
+@dg.asset(
+    key=SCORES,
+    **described(
+        "benchmarks",
+        "The tasks on the cells of one collection: every representation, beside its controls. "
+        "Materialise one to score only that collection; the tables take the parts over.",
+        "benchmark_results",
+    ),
+    partitions_def=COLLECTIONS,
+    ins={VECTORS.path[-1]: along("collection")},
+    pool=MEMORY,
+)
+def collection_scores(
+    context: dg.AssetExecutionContext,
+    platform: dg.ResourceParam[Platform],
+    ingested_collection: PartitionTables,
+    observation_vectors: PartitionTables,
+) -> dg.MaterializeResult[PartitionTables]:
+    """Score the cells of one collection; of bulk samples, models are scored instead."""
+    (collection,) = platform.catalogue.chosen([context.partition_key])
+    if collection.kind != "single_cell":
+        return partition_result(
+            platform.lake, [], unscored="bulk samples: their models are scored in group models"
+        )
+    tables = {**ingested_collection, **observation_vectors}
+    parts, unscored = _cell_tasks(platform, collection, tables, context.log.info)
+    return partition_result(platform.lake, parts, **unscored)
+
+
 @dg.multi_asset(
     outs=declared_outs(RESULTS),
     ins=inputs(*READ, "cell_embeddings", *FROM_GENES, "gene_pairs", "gene_descriptions"),
@@ -62,13 +104,22 @@ def benchmarks(
     """Every task on genes, and on the cells of every single-cell collection."""
     labels = Labels(*(platform.lake.read(tables[name]) for name in LABELS))
     spaces = _entrants(platform, tables["gene_embeddings"])
-    cells, unscored = _cell_tasks(platform, tables, context.log.info)
+    cells: dict[str, list[Part]] = {}
+    unscored: dict[str, str] = {}
+    for collection in _single_cell(platform, tables):
+        scored = _cell_tasks(platform, collection, tables, context.log.info)
+        cells[collection.id], unscored = scored[0], unscored | scored[1]
+    record_partitions(context, platform.lake, SCORES, cells)
     texts = [space for space in platform.spaces if space.is_text]
     costs = [
         platform.cost(space, tables["gene_descriptions"], number)
         for number, space in enumerate(texts)
     ]
-    further = [*cells, *costs, *_programs(platform, spaces, labels.properties)]
+    further = [
+        *chain.from_iterable(cells.values()),
+        *costs,
+        *_programs(platform, spaces, labels.properties),
+    ]
     parts, remarks = run_tasks(
         platform.lake, labels, spaces, further=further,
         advance=lambda task, share: context.log.info(f"{task} ({share:.0%} done)"),
@@ -124,21 +175,15 @@ def _single_cell(platform: Platform, tables: dict[str, StoredTable]) -> list[Col
 
 
 def _cell_tasks(
-    platform: Platform, tables: dict[str, StoredTable], advance: Callable[[str], None]
+    platform: Platform,
+    collection: Collection,
+    tables: Mapping[str, StoredTable],
+    advance: Callable[[str], None],
 ) -> tuple[list[Part], dict[str, str]]:
-    """Scores of every single-cell collection with enough cells; for the others, the reason."""
-    parts: list[Part] = []
-    unscored: dict[str, str] = {}
-    for collection in _single_cell(platform, tables):
-        collection_parts = parts_of(platform, collection, tables)
-        if reason := too_few_cells(
-            platform.lake, collection_parts.observations, collection_parts.axis
-        ):
-            unscored[collection.id] = reason
-            continue
-        collection_parts, left_out = with_further(collection_parts, collection, tables)
-        unscored |= left_out
-        parts += score_cells(
-            platform.lake, collection.id, collection.unit, collection_parts, advance=advance
-        )
-    return parts, unscored
+    """Scores of one single-cell collection, and what was not scored, with the reason."""
+    parts = parts_of(platform, collection, tables)
+    if reason := too_few_cells(platform.lake, parts.observations, parts.axis):
+        return [], {collection.id: reason}
+    parts, left_out = with_further(parts, collection, tables)
+    scored = score_cells(platform.lake, collection.id, collection.unit, parts, advance=advance)
+    return scored, left_out

@@ -1,10 +1,10 @@
 """Group `collections`: every collection, its genes mapped, as clean parquet; and the inbox."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
+from assets.partitions import COLLECTIONS, PartitionTables, partition_result, record_partitions
 from assets.results import MEMORY, bullets, declared_outs, described, table_result
 from assets.sources import source_key
 from genept.client import Platform
@@ -14,8 +14,6 @@ from genept.collections import (
     Refused,
     Replaced,
     drops,
-    ingest,
-    parts_in_child,
     take_in,
 )
 from genept.common import SourceError, console
@@ -23,8 +21,9 @@ from genept.datasources import load_catalogue
 from genept.nomenclature import mapping_pages
 from genept.storage import Part, StoredTable, sha256_of
 
-COLLECTIONS = dg.DynamicPartitionsDefinition(name="collection")
-"""One partition per collection that came through the inbox."""
+INGESTED = dg.AssetKey("ingested_collection")
+
+INBOX = dg.AssetKey("inbox_collection")
 
 DROP = "genept/drop"
 """Tag of a run: the name of the file in the inbox that it ingests."""
@@ -41,32 +40,44 @@ _SOURCES = sorted(
 _DEPS = [dg.AssetKey("genes"), *(source_key(source) for source in _SOURCES)]
 
 
-@dg.multi_asset(outs=declared_outs(TABLES_OF_A_COLLECTION), deps=_DEPS, pool=MEMORY)
+@dg.asset(
+    key=INGESTED,
+    **described(
+        "collections",
+        "One collection: its files parsed, its genes mapped, its parts of all tables stored. "
+        "Materialise one to ingest only that collection; the tables take the parts over.",
+        "collections",
+    ),
+    partitions_def=COLLECTIONS,
+    pool=MEMORY,
+    deps=[*_DEPS, INBOX],
+)
+def ingested_collection(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> dg.MaterializeResult[PartitionTables]:
+    """Ingest one collection."""
+    (collection,) = platform.catalogue.chosen([context.partition_key])
+    return partition_result(platform.lake, platform.ingest(collection))
+
+
+@dg.multi_asset(outs=declared_outs(TABLES_OF_A_COLLECTION), deps=[*_DEPS, INGESTED], pool=MEMORY)
 def ingested_collections(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
     """Parse, map and store every chosen collection; an added one that is refused is left out."""
-    added_ids = {collection.id for collection in platform.added}
-    in_child = partial(parts_in_child, allowance=platform.file_allowance)
-    parts: list[Part] = []
+    ingested: dict[str, list[Part]] = {}
     left_out: dict[str, str] = {}
     for collection in platform.collections:
         try:
-            parts += ingest(
-                platform.lake,
-                platform.collection_archives,
-                collection,
-                lambda: platform.reference,
-                platform.reference_version,
-                platform.settings.threads,
-                make=in_child if collection.id in added_ids else None,
-            )
+            ingested[collection.id] = platform.ingest(collection)
         except OF_THE_FILE as error:
-            if collection.id not in added_ids:
+            if not platform.is_added(collection):
                 raise
             left_out[collection.id] = str(error)
             context.log.warning(f"collection {collection.id} is left out: {error}")
             console.print(f"collection {collection.id} is left out: {error}", markup=False)
+    record_partitions(context, platform.lake, INGESTED, ingested)
+    parts = [part for parts in ingested.values() for part in parts]
     for name in TABLES_OF_A_COLLECTION:
         stored = platform.lake.assemble(name, parts)
         report = mapping_pages(platform.lake, stored) if name == "gene_mapping" else {}
@@ -140,6 +151,7 @@ def inbox_collection(
             },
         )
         return
+    record_partitions(context, platform.lake, INGESTED, {id_: outcome.parts})
     rows = {part.table: part.rows for part in outcome.parts if part.table != "expression"}
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(sha256_of([part.sha256 for part in outcome.parts])),

@@ -8,6 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
+from assets.collections import INGESTED
+from assets.partitions import (
+    COLLECTIONS_IN_SPACES,
+    PartitionTables,
+    along,
+    collection_of,
+    key_of,
+    partition_result,
+    record_partitions,
+)
 from assets.results import (
     MEMORY,
     declared,
@@ -18,6 +28,7 @@ from assets.results import (
     shown_pictures,
     table_result,
 )
+from assets.text import SPACE_VECTORS
 from genept.client import Platform
 from genept.datasources import Collection
 from genept.embeddings import (
@@ -40,7 +51,41 @@ from genept.storage import Part, StoredTable, sha256_of
 
 READ = ("gene_embeddings", "gene_axis", "expression")
 LANE = "embedding_lane"
+VECTORS = dg.AssetKey("observation_vectors")
 ACCOUNTS = ("embedding_origins", "unmatched_vectors")
+
+
+@dg.asset(
+    key=VECTORS,
+    **described(
+        "embeddings",
+        "The cells or samples of one collection in one space. Materialise one to embed only it; "
+        "the tables take the parts over.",
+        "cell_embeddings",
+    ),
+    partitions_def=COLLECTIONS_IN_SPACES,
+    ins={INGESTED.path[-1]: along("collection"), SPACE_VECTORS.path[-1]: along("space")},
+    pool=MEMORY,
+)
+def observation_vectors(
+    context: dg.AssetExecutionContext,
+    platform: dg.ResourceParam[Platform],
+    ingested_collection: PartitionTables,
+    space_vectors: PartitionTables,
+) -> dg.MaterializeResult[PartitionTables]:
+    """Embed one collection in one space."""
+    id_ = collection_of(context)
+    (collection,) = platform.catalogue.chosen([id_])
+    shards = shards_of(
+        collection.kind,
+        collection.unit,
+        space_vectors["gene_embeddings"].parts[0],
+        ingested_collection["gene_axis"].part(id_),
+        ingested_collection["expression"].matching(id_),
+    )
+    return partition_result(
+        platform.lake, embed_shards(platform.lake, shards, platform.settings.threads)
+    )
 
 
 def embedding_lanes(n: int) -> list[dg.AssetsDefinition]:
@@ -86,6 +131,7 @@ def _table(kind: str, table: str, lane_keys: list[dg.AssetKey]) -> dg.AssetsDefi
     ) -> dg.MaterializeResult[StoredTable]:
         shards = list(_shards(platform, (kind,), tables))
         parts = embed_shards(platform.lake, shards, platform.settings.threads)
+        record_partitions(context, platform.lake, VECTORS, _by_partition(parts))
         remarks: dict[str, str] = {}
         for collection in ingested(platform, tables["expression"]):
             if collection.kind == kind:
@@ -121,6 +167,14 @@ def further_embeddings(
         parts, remarks = [*parts, *further], remarks | reasons
     for name in ACCOUNTS:
         yield table_result(platform.lake.assemble(name, parts), **remarks)
+
+
+def _by_partition(parts: Sequence[Part]) -> dict[str, list[Part]]:
+    by_partition: dict[str, list[Part]] = {}
+    for part in parts:
+        space, _, collection = part.partition
+        by_partition.setdefault(key_of(collection, space), []).append(part)
+    return by_partition
 
 
 def _further(

@@ -1,12 +1,11 @@
 """Group `models`: diagnosis of patients, response of cell lines to drugs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import dagster as dg
+import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
+from assets.partitions import MODELS, PartitionTables, partition_result, record_partitions
 from assets.results import (
     MEMORY,
     READ,
@@ -20,6 +19,8 @@ from assets.results import (
     table_result,
 )
 from genept.client import Platform
+from genept.common import StoreError
+from genept.datasources import Collection
 from genept.embeddings import representation_name
 from genept.models import (
     SEED,
@@ -53,54 +54,106 @@ _OUT = (
 _PREDICT = ("gene_axis", "expression", "gene_embeddings", "gate_verdicts")
 
 
-@dg.multi_asset(outs=declared_outs(_OUT), ins=inputs(*_READ), pool=MEMORY)
+MODEL = dg.AssetKey("trained_model")
+
+
+@dg.asset(
+    key=MODEL,
+    **described(
+        "models",
+        "One model: trained, evaluated, judged by the promotion gate. Materialise one to train "
+        "only that model; the tables take the parts over.",
+        "model_evaluations",
+    ),
+    partitions_def=MODELS,
+    ins=inputs(*_READ),
+    pool=MEMORY,
+)
+def trained_model(
+    context: dg.AssetExecutionContext,
+    platform: dg.ResourceParam[Platform],
+    **tables: StoredTable,
+) -> dg.MaterializeResult[PartitionTables]:
+    """Train one model."""
+    trainings, impossible = _trainings(platform, tables)
+    name = context.partition_key
+    if name not in trainings:
+        why = impossible.get(name, f"there is no such model; there are {sorted(trainings)}")
+        raise StoreError(f"model {name} cannot be trained: {why}")
+    retraining = train(platform.models, trainings[name])
+    return partition_result(platform.lake, retraining.parts, retraining=retraining.summary)
+
+
+@dg.multi_asset(outs=declared_outs(_OUT), ins=inputs(*_READ), deps=[MODEL], pool=MEMORY)
 def trained_models(
-    platform: dg.ResourceParam[Platform], **tables: StoredTable
+    context: dg.AssetExecutionContext,
+    platform: dg.ResourceParam[Platform],
+    **tables: StoredTable,
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
     """One diagnosis model per task of a bulk collection, one model per drug screen."""
-    parts: list[Part] = []
-    remarks: dict[str, str] = {}
-    screens: list[Screen] = []
-    registry = platform.models
-    for collection in ingested(platform, tables["expression"]):
-        if collection.kind != "bulk":
-            continue
-        space, unit = platform.spaces[0], collection.unit
-        collection_parts = parts_of(platform, collection, tables)
-        observations = platform.lake.read(collection_parts.observations)
-        caveats = (collection.caveat,) if collection.caveat else ()
-        bulk = (platform.lake, collection.id, unit, space, collection_parts, caveats)
-        for task in platform.diagnosis_tasks(collection.id):
-            if reason := task.impossible(observations):
-                remarks[f"without/{task.model}"] = reason
-                continue
-            retraining = train(registry, DiagnosisTraining(*bulk, task))
-            parts += retraining.parts
-            remarks[f"retraining/{task.model}"] = retraining.summary
-        for responses in tables["drug_responses"].matching(collection.id):
-            drugs = train(registry, DrugTraining(*bulk, responses))
-            parts += drugs.parts
-            remarks[f"retraining/drug-response-{collection.id}"] = drugs.summary
-            if platform.settings.full_models:
-                screen = Screen(
-                    platform.lake,
-                    collection.id,
-                    unit,
-                    collection_parts,
-                    responses,
-                    space=representation_name(space),
-                    smiles=platform.structures(collection),
-                )
-                parts += screen.evaluate(seed=SEED)
-                # Of the same cell lines: a model of one screen is tested on the other.
-                for other in screens:
-                    if other.has_lines_of(screen):
-                        parts += other.evaluate_transfer(screen, seed=SEED)
-                screens.append(screen)
+    trainings, impossible = _trainings(platform, tables)
+    remarks: dict[str, str] = {f"without/{name}": why for name, why in impossible.items()}
+    trained: dict[str, list[Part]] = {}
+    for name, training in trainings.items():
+        retraining = train(platform.models, training)
+        trained[name] = retraining.parts
+        remarks[f"retraining/{name}"] = retraining.summary
+    context.instance.add_dynamic_partitions(str(MODELS.name), list(trained))
+    record_partitions(context, platform.lake, MODEL, trained)
+    parts = [part for parts in trained.values() for part in parts]
+    if platform.settings.full_models:
+        parts += _screened(platform, tables)
     for name in _OUT:
         stored = platform.lake.assemble(name, parts)
         reports = _reports(platform, stored) if name == "gate_verdicts" else {}
         yield table_result(stored, **remarks, **reports)
+
+
+def _trainings(
+    platform: Platform, tables: dict[str, StoredTable]
+) -> tuple[dict[str, DiagnosisTraining | DrugTraining], dict[str, str]]:
+    """What is to be trained, by model; and why other models cannot be."""
+    trainings: dict[str, DiagnosisTraining | DrugTraining] = {}
+    impossible: dict[str, str] = {}
+    for collection in _chosen_bulk(platform, tables):
+        read = parts_of(platform, collection, tables)
+        caveats = (collection.caveat,) if collection.caveat else ()
+        bulk = (
+            platform.lake, collection.id, collection.unit, platform.spaces[0], read, caveats
+        )  # fmt: skip
+        observations = platform.lake.read(read.observations)
+        for task in platform.diagnosis_tasks(collection.id):
+            if why := task.impossible(observations):
+                impossible[task.model] = why
+            else:
+                trainings[task.model] = DiagnosisTraining(*bulk, task)
+        for responses in tables["drug_responses"].matching(collection.id):
+            trainings[f"drug-response-{collection.id}"] = DrugTraining(*bulk, responses)
+    return trainings, impossible
+
+
+def _screened(platform: Platform, tables: dict[str, StoredTable]) -> list[Part]:
+    """Full evaluation of every drug screen: by regime, and on the lines of other screens."""
+    parts: list[Part] = []
+    screens: list[Screen] = []
+    for collection in _chosen_bulk(platform, tables):
+        for responses in tables["drug_responses"].matching(collection.id):
+            screen = Screen(
+                platform.lake,
+                collection.id,
+                collection.unit,
+                parts_of(platform, collection, tables),
+                responses,
+                space=representation_name(platform.spaces[0]),
+                smiles=platform.structures(collection),
+            )
+            parts += screen.evaluate(seed=SEED)
+            # Of the same cell lines: a model of one screen is tested on the other.
+            for other in screens:
+                if other.has_lines_of(screen):
+                    parts += other.evaluate_transfer(screen, seed=SEED)
+            screens.append(screen)
+    return parts
 
 
 def _reports(platform: Platform, verdicts: StoredTable) -> dict[str, Any]:
@@ -192,6 +245,11 @@ def _models(platform: Platform, verdicts: StoredTable, *, of_drugs: bool = False
     return sorted({name for name in names if is_drug_model(name) == of_drugs})
 
 
+def _chosen_bulk(platform: Platform, tables: dict[str, StoredTable]) -> list[Collection]:
+    collections = ingested(platform, tables["expression"])
+    return [collection for collection in collections if collection.kind == "bulk"]
+
+
 def _bulk(platform: Platform, tables: dict[str, StoredTable]) -> list[BulkCollection]:
     return [
         BulkCollection(
@@ -200,8 +258,7 @@ def _bulk(platform: Platform, tables: dict[str, StoredTable]) -> list[BulkCollec
             tables["gene_axis"].part(collection.id),
             tuple(tables["expression"].matching(collection.id)),
         )
-        for collection in ingested(platform, tables["expression"])
-        if collection.kind == "bulk"
+        for collection in _chosen_bulk(platform, tables)
     ]
 
 

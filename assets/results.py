@@ -11,7 +11,7 @@ from typing import Any, Final
 import dagster as dg
 
 from genept.client import Platform
-from genept.common import markdown_text
+from genept.common import StoreError, markdown_text
 from genept.datasources import Collection
 from genept.embeddings import METHOD, TABLE_OF_KIND, CollectionParts
 from genept.schema.tables import STORED, TABLES
@@ -205,10 +205,25 @@ READ = ("observations", "gene_axis", "expression")
 
 
 def parts_of(
-    platform: Platform, collection: Collection, tables: dict[str, StoredTable]
+    platform: Platform, collection: Collection, tables: Mapping[str, StoredTable]
 ) -> CollectionParts:
-    """The parts of `collection`, in every space that is built."""
+    """The parts of `collection`, in every space that is built.
+
+    Raises
+    ------
+    StoreError
+        It is not embedded in one of the spaces.
+    """
     embeddings = tables[TABLE_OF_KIND[collection.kind]]
+    if missing := [
+        space.id
+        for space in platform.spaces
+        if not embeddings.matching(space.id, METHOD, collection.id)
+    ]:
+        raise StoreError(
+            f"{collection.id} is not embedded in {', '.join(missing)}: materialise those "
+            "partitions of observation_vectors first"
+        )
     return CollectionParts(
         observations=tables["observations"].part(collection.id),
         axis=tables["gene_axis"].part(collection.id),
@@ -221,7 +236,7 @@ def parts_of(
 
 
 def with_further(
-    parts: CollectionParts, collection: Collection, tables: dict[str, StoredTable]
+    parts: CollectionParts, collection: Collection, tables: Mapping[str, StoredTable]
 ) -> tuple[CollectionParts, dict[str, str]]:
     """`parts` with the vectors of other methods added, and the reasons why some are left out."""
     shards_by_name: dict[str, list[Part]] = {}

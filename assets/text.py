@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
+from assets.partitions import SPACES, PartitionTables, partition_result, record_partitions
 from assets.results import (
-    DATA_VERSION,
     EMBEDDING,
     declared,
     declared_outs,
@@ -15,11 +15,8 @@ from assets.results import (
 )
 from assets.sources import source_key
 from genept.client import Platform
-from genept.storage import Part, StoredTable, code_version
+from genept.storage import StoredTable, code_version
 from genept.text import describe_genes, record_ledger
-
-SPACES = dg.DynamicPartitionsDefinition(name="space")
-"""One partition per space: a new recipe, embedder or registered table is a new one."""
 
 SPACE_VECTORS = dg.AssetKey("space_vectors")
 
@@ -71,10 +68,10 @@ def space_vectors(
     context: dg.AssetExecutionContext,
     platform: dg.ResourceParam[Platform],
     gene_descriptions: StoredTable,
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult[PartitionTables]:
     """Embed one space; a text that was embedded before is not embedded again."""
     part = platform.embed(platform.space(context.partition_key), gene_descriptions)
-    return dg.MaterializeResult(data_version=dg.DataVersion(part.sha256), metadata=_facts(part))
+    return partition_result(platform.lake, [part], dimensions=part.dimension or 0)
 
 
 @dg.asset(**declared("gene_embeddings"), pool=EMBEDDING, deps=[source_key("minilm"), SPACE_VECTORS])
@@ -84,38 +81,12 @@ def gene_embeddings(
     gene_descriptions: StoredTable,
 ) -> dg.MaterializeResult[StoredTable]:
     """One vector per gene and space; spaces without a stored part are embedded."""
-    parts = []
-    for space in platform.spaces:
-        parts.append(platform.embed(space, gene_descriptions))
-        _record(context, parts[-1])
-    return table_result(platform.lake.assemble("gene_embeddings", parts))
-
-
-def _record(context: dg.AssetExecutionContext, part: Part) -> None:
-    """Record a part as a materialisation of its partition, unless this content is recorded."""
-    (space,) = part.partition
-    context.instance.add_dynamic_partitions(str(SPACES.name), [space])
-    known = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(SPACE_VECTORS, asset_partitions=[space]), limit=1
+    parts = {space.id: [platform.embed(space, gene_descriptions)] for space in platform.spaces}
+    context.instance.add_dynamic_partitions(str(SPACES.name), list(parts))
+    record_partitions(context, platform.lake, SPACE_VECTORS, parts)
+    return table_result(
+        platform.lake.assemble("gene_embeddings", [part for (part,) in parts.values()])
     )
-    last = known.records[0].asset_materialization if known.records else None
-    if last is not None and (last.tags or {}).get(DATA_VERSION) == part.sha256:
-        return
-    context.log_event(
-        dg.AssetMaterialization(
-            SPACE_VECTORS, partition=space, metadata=_facts(part), tags={DATA_VERSION: part.sha256}
-        )
-    )
-
-
-def _facts(part: Part) -> dict[str, dg.MetadataValue | int | str]:
-    return {
-        "dagster/row_count": part.rows,
-        "bytes": part.bytes,
-        "dimensions": part.dimension or 0,
-        "object": part.key,
-        "sha256": part.sha256,
-    }
 
 
 @dg.asset(**declared("embedding_ledger"), deps=["gene_embeddings"])

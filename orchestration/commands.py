@@ -20,6 +20,8 @@ from genept.release import COMMAND
 if TYPE_CHECKING:
     import dagster as dg
 
+    from genept.client import Platform
+
 UI_PORT = 3000
 
 
@@ -33,7 +35,6 @@ def run() -> None:
         close_killed_runs,
         dagster_home,
         exclusive_run,
-        register_spaces,
     )
 
     settings = Settings()
@@ -46,7 +47,7 @@ def run() -> None:
         dagster_home(settings)
         with dg.DagsterInstance.get() as instance:
             close_killed_runs(instance)
-            register_spaces(instance, [space.id for space in Platform(settings).known_spaces])
+            _register_partitions(instance, Platform(settings))
             _materialise(instance)
     after = _current_release(settings)
     print_report(settings, is_new=before != after)
@@ -69,7 +70,7 @@ def ui(
     import dagster as dg
 
     from genept.client import Platform
-    from orchestration.instance import dagster_home, register_spaces
+    from orchestration.instance import dagster_home
     from orchestration.services import code_server, daemon, watched
     from orchestration.webserver import UiAccess, serve
 
@@ -77,7 +78,7 @@ def ui(
     settings = Settings()
     home = dagster_home(settings)
     with dg.DagsterInstance.get() as instance:
-        register_spaces(instance, [space.id for space in Platform(settings).known_spaces])
+        _register_partitions(instance, Platform(settings))
     access = UiAccess.make(settings, read_only=read_only)
     with ExitStack() as stack:
         listener = stack.enter_context(_free_port(port))
@@ -92,6 +93,16 @@ def ui(
         )
         options = ["--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
         serve([*options, *(["--read-only"] if read_only else [])], access.guarded, listener)
+
+
+def _register_partitions(instance: dg.DagsterInstance, platform: Platform) -> None:
+    from orchestration.instance import register_partitions
+
+    register_partitions(
+        instance,
+        collections=platform.catalogue.collections,
+        spaces=[space.id for space in platform.known_spaces],
+    )
 
 
 @contextmanager

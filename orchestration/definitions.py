@@ -14,6 +14,7 @@ from assets import (
     further_embeddings,
     models,
     nomenclature,
+    observation_vectors,
     operations,
     release,
     sources,
@@ -22,7 +23,7 @@ from assets import (
 from assets import operations as costs
 from genept.client import Platform
 from genept.common import Settings
-from orchestration.asset_checks import relation_checks, table_checks
+from orchestration.asset_checks import partition_checks, relation_checks, table_checks
 from orchestration.automation import automation, with_policy
 from orchestration.embedding_flow import prefect_runner
 from orchestration.executors import executor_of, lanes_of
@@ -65,6 +66,7 @@ def build_defs(
         *lanes,
         *embedding_tables(lanes),
         further_embeddings,
+        observation_vectors,
     ]
     nightly, retraining = nightly_job_of(executor), retraining_job_of(executor)
     return dg.Definitions(
@@ -72,7 +74,7 @@ def build_defs(
             with_policy(asset) if isinstance(asset, dg.AssetsDefinition) else asset
             for asset in loaded
         ],
-        asset_checks=[*table_checks, *relation_checks],
+        asset_checks=[*table_checks, *relation_checks, *partition_checks],
         jobs=[release_job_of(executor), nightly, retraining, inbox_job],
         schedules=schedules_of(settings, nightly, retraining),
         sensors=[inbox_sensor, new_data_sensor(retraining), failures, automation],

@@ -56,7 +56,10 @@ class _RunLines(logging.Handler):
             console.print(f"[red]✗[/] {step}: {escape(failure_text(event))}")
 
     def _materialised(self, event: dg.DagsterEvent, seconds: float) -> None:
-        metadata = event.step_materialization_data.materialization.metadata
+        materialization = event.step_materialization_data.materialization
+        if materialization.partition and event.step_key != materialization.asset_key.path[-1]:
+            return  # a partition that the step of a table records: the table's own line follows
+        metadata = materialization.metadata
         name = event.asset_key.to_user_string() if event.asset_key else ""
         rows = metadata.get("dagster/row_count")
         row_count = f"{rows.value:>12,} rows" if rows is not None else ""

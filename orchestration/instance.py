@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
-from assets import SPACES
+from assets import COLLECTIONS, SPACES
 from genept.common import Settings, StoreError, private_folder
 from genept.release import RunState
 
@@ -142,9 +142,15 @@ def place_in_timeline(instance: dg.DagsterInstance, run_id: str) -> None:
     instance.run_storage.replace_job_origin(run, RemoteJobOrigin(repository, run.job_name))
 
 
-def register_spaces(instance: dg.DagsterInstance, known: Sequence[str]) -> None:
-    """Make the partitions of `space_vectors` the known spaces: add new ones, remove others."""
-    name = str(SPACES.name)
-    for removed in sorted(set(instance.get_dynamic_partitions(name)) - set(known)):
-        instance.delete_dynamic_partition(name, removed)
-    instance.add_dynamic_partitions(name, list(known))
+def register_partitions(
+    instance: dg.DagsterInstance, *, collections: Iterable[str], spaces: Iterable[str]
+) -> None:
+    """Make the partitions those of the installation: add new ones, remove others.
+
+    Partitions of models are added when they are trained: which can be, the labels decide.
+    """
+    for partitions, ids in ((COLLECTIONS, list(collections)), (SPACES, list(spaces))):
+        name = str(partitions.name)
+        for removed in sorted(set(instance.get_dynamic_partitions(name)) - set(ids)):
+            instance.delete_dynamic_partition(name, removed)
+        instance.add_dynamic_partitions(name, ids)

@@ -6,40 +6,44 @@ data version in Dagster's event log is the table's data version in the lake.
 
 from __future__ import annotations
 
-import dagster as dg
-from dagster._core.definitions.data_version import extract_data_version_from_entry
+from collections.abc import Mapping, Sequence
 
-from assets import claim_for
+import dagster as dg
+
+from assets import DATA_VERSION, PartitionTables, claim_for, read_partition
 from genept.client import Platform
 from genept.common import StoreError
-from genept.storage import StoredTable
+from genept.storage import Part, StoredTable
 from orchestration.run_metrics import METER
 
 
 class LakeIOManager(dg.IOManager):
-    """Passes `StoredTable` from asset to asset by data version."""
+    """Passes tables, and what steps made for one partition, from asset to asset."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
         METER.begin()
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Refuse any output but the asset's own table, whose parts are in the lake already.
+        """Refuse any output but the asset's own table, or the tables of its partition.
 
-        The first table of a run claims the right to publish for it. Each table records the
-        tokens and the peak memory of its step so far.
+        Their parts are in the lake already. The first whole table of a run claims the right to
+        publish for it. Each output records the tokens and the peak memory of its step so far.
         """
         if obj is None:
             return
         name = context.asset_key.path[-1]
-        if not isinstance(obj, StoredTable) or obj.table != name:
-            raise TypeError(f"asset {name!r} returned {obj!r}; return its table, built by the lake")
-        claim_for(self.platform, context.step_context.instance, context.run_id)
+        if not (context.has_asset_partitions and isinstance(obj, Mapping)):
+            if not isinstance(obj, StoredTable) or obj.table != name:
+                raise TypeError(
+                    f"asset {name!r} returned {obj!r}; return its table, built by the lake"
+                )
+            claim_for(self.platform, context.step_context.instance, context.run_id)
         context.add_output_metadata({"tokens": METER.tokens, "peak_memory": METER.peak_memory})
         METER.begin()  # a run of single assets has no logger that notes when its next step begins
 
-    def load_input(self, context: dg.InputContext) -> StoredTable:
-        """The table as its asset was last materialised.
+    def load_input(self, context: dg.InputContext) -> StoredTable | PartitionTables:
+        """The table as its asset was last materialised, or what was made for one partition.
 
         Raises
         ------
@@ -49,13 +53,43 @@ class LakeIOManager(dg.IOManager):
         """
         if self.platform.settings.executor == "dask":
             _refuse_after_failure(context)
-        event = context.instance.get_latest_materialization_event(context.asset_key)
-        version = extract_data_version_from_entry(event) if event is not None else None
-        if version is None:
-            raise StoreError(
-                f"{context.asset_key.to_user_string()} was never materialised: materialise it first"
+        name = context.asset_key.to_user_string()
+        if context.has_asset_partitions:
+            return self._partitions(
+                context.instance, context.asset_key, context.asset_partition_keys
             )
-        return self.platform.lake.table(context.asset_key.path[-1], version.value)
+        version = _version_of(_latest(context.instance, context.asset_key))
+        if version is None:
+            raise StoreError(f"{name} was never materialised: materialise it first")
+        return self.platform.lake.table(context.asset_key.path[-1], version)
+
+    def _partitions(
+        self, instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str]
+    ) -> PartitionTables:
+        """What was made for these partitions, by table; of several, those that were made."""
+        made = [event for key in keys if (event := _latest(instance, asset, key)) is not None]
+        if not made:
+            raise StoreError(
+                f"{asset.to_user_string()}, partition {', '.join(keys)}, was never materialised: "
+                "materialise it first"
+            )
+        parts: dict[str, list[Part]] = {}
+        for event in made:
+            for name, table in read_partition(self.platform.lake, event).items():
+                parts.setdefault(name, []).extend(table.parts)
+        return {name: StoredTable(name, tuple(found)) for name, found in parts.items()}
+
+
+def _latest(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str | None = None
+) -> dg.AssetMaterialization | None:
+    chosen = dg.AssetRecordsFilter(asset, asset_partitions=[partition] if partition else None)
+    records = instance.fetch_materializations(chosen, limit=1).records
+    return records[0].asset_materialization if records else None
+
+
+def _version_of(made: dg.AssetMaterialization | None) -> str | None:
+    return (made.tags or {}).get(DATA_VERSION) if made else None
 
 
 def _refuse_after_failure(context: dg.InputContext) -> None:

@@ -11,8 +11,12 @@ from assets import (
     METRICS,
     NEWS,
     RELEASE,
-    SPACE_VECTORS,
+    collection_scores,
     inbox_collection,
+    ingested_collection,
+    observation_vectors,
+    space_vectors,
+    trained_model,
     trained_models,
 )
 from genept.client import Platform
@@ -34,10 +38,13 @@ TRAINING_INPUTS = ("sample_embeddings", "expression", "gene_axis", "observations
 """Tables on which models are trained."""
 
 
-BY_HAND = dg.AssetSelection.assets(SPACE_VECTORS, inbox_collection)
-"""Assets that only a person or a sensor starts: `space_vectors` is for one space at a time, and
-`gene_embeddings` runs the same steps; the sensor `inbox` starts `inbox_collection`, and every run
-includes the collections that it ingested."""
+BY_HAND = dg.AssetSelection.assets(
+    *(ingested_collection, space_vectors, observation_vectors, collection_scores, trained_model),
+    inbox_collection,
+)
+"""Assets that only a person or a sensor starts. Those of one collection, space or model are run
+one partition at a time, and the tables run the same steps; the sensor `inbox` starts
+`inbox_collection`, and every run includes the collections that it ingested."""
 
 
 def release_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:

@@ -7,13 +7,13 @@ texts into spaces is added in `genept.client.platform`.
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genept.client.release_lookup import open_releases
-from genept.collections import UserCollection, added_collections
+from genept.collections import UserCollection, added_collections, ingest, parts_in_child
 from genept.common import Settings
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.datasources import Catalogue, Collection, load_catalogue
@@ -22,7 +22,7 @@ from genept.datasources.readers import Allowance, read_pickled_texts, read_struc
 from genept.nomenclature import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature import Reference, kept_reference, starter_reference
 from genept.release import Claim, ReleasedSource, Releases
-from genept.storage import Lake, ObjectStore, open_store, sha256_of
+from genept.storage import Lake, ObjectStore, Part, open_store, sha256_of
 
 if TYPE_CHECKING:
     from genept.models import ModelRegistry
@@ -131,6 +131,33 @@ class Installation:
             If the settings name one that the catalogue does not have.
         """
         return self.catalogue.chosen(self.settings.collections)
+
+    def ingest(self, collection: Collection) -> list[Part]:
+        """Parts of all tables of one collection: ingested now, or found in the lake.
+
+        Files of a collection that a user added are read in a child process with limits.
+
+        Raises
+        ------
+        SourceError
+            A file is missing or unreadable, or a value is impossible in the declared unit.
+        CollectionRefusedError
+            The collection contradicts its catalogue entry.
+        """
+        in_child = partial(parts_in_child, allowance=self.file_allowance)
+        return ingest(
+            self.lake,
+            self.collection_archives,
+            collection,
+            lambda: self.reference,
+            self.reference_version,
+            self.settings.threads,
+            make=in_child if self.is_added(collection) else None,
+        )
+
+    def is_added(self, collection: Collection) -> bool:
+        """Whether a user added the collection; the others are shipped."""
+        return collection.id in {added.id for added in self.added}
 
     def structures(self, collection: Collection) -> dict[str, str]:
         """SMILES by name of the drug: of the collection's source, and of one's own table.

@@ -20,7 +20,7 @@ from genept.datasources.download.archives import Archives
 from genept.datasources.parsers import parse_collection
 from genept.schema.tables import TABLES
 from orchestration.definitions import build_defs
-from orchestration.instance import register_spaces
+from orchestration.instance import register_partitions
 
 pytestmark = pytest.mark.index
 
@@ -190,8 +190,8 @@ def test_a_space_embedded_by_hand_is_used_by_the_table(
         defs = build_defs(settings)
         upstream = [*source_keys(), *(dg.AssetKey(name) for name in TEXT_TABLES)]
         assert materialise_assets(defs, instance, upstream).success
-        register_spaces(instance, [space, "lost/space"])
-        register_spaces(instance, [space, "random-384/name-go"])
+        register_partitions(instance, collections=[], spaces=[space, "lost/space"])
+        register_partitions(instance, collections=[], spaces=[space, "random-384/name-go"])
         assert set(instance.get_dynamic_partitions("space")) == {space, "random-384/name-go"}
         assert materialise_assets(defs, instance, [key], partition_key=space).success
         assert instance.get_materialized_partitions(key) == {space}

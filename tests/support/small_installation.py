@@ -167,6 +167,13 @@ class SmallInstallation:
         added_collections(open_store(self.settings, "gc"), self.product).remove(name)
         self._take_in(self.settings.state, name, HELD[name], cells)
 
+    def add(self, name: str, genes: Sequence[str], cells: int = 12) -> None:
+        """Add a further collection, which every run then takes in."""
+        self._take_in(self.settings.state, name, genes, cells)
+        self.settings = self.settings.model_copy(
+            update={"collections": (*self.settings.collections, name)}
+        )
+
     def release(self) -> dg.ExecuteInProcessResult:
         """Run the job `release`, which is the first run."""
         return self._run("release")

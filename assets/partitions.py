@@ -1,0 +1,144 @@
+"""The steps that run for one collection, one space or one model, as partitions; and what they made.
+
+A published table is one asset without partitions, made of the parts of these steps. What a step
+made is stored in the lake, so that the table's asset finds it there; the event log says under
+which partition.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+
+from assets.results import DATA_VERSION
+from genept.storage import Lake, Part, StoredTable, sha256_of
+
+COLLECTIONS: Final = dg.DynamicPartitionsDefinition(name="collection")
+"""One partition per collection: shipped, added by hand, or dropped into the inbox."""
+
+SPACES: Final = dg.DynamicPartitionsDefinition(name="space")
+"""One partition per space: a new recipe, embedder or registered table is a new one."""
+
+MODELS: Final = dg.DynamicPartitionsDefinition(name="model")
+"""One partition per model that is trained."""
+
+COLLECTIONS_IN_SPACES: Final = dg.MultiPartitionsDefinition(
+    {"collection": COLLECTIONS, "space": SPACES}
+)
+"""One partition per collection and space."""
+
+VERSION_OF: Final = "data version of "
+"""Begin of the metadata of a materialised partition that name its content in each table."""
+
+PartitionTables = Mapping[str, StoredTable]
+"""What a step made for one partition: by table, that table's parts of the partition."""
+
+
+def along(dimension: str) -> dg.AssetIn:
+    """Input of a step of one collection in one space: the partition of its own collection or space.
+
+    Parameters
+    ----------
+    dimension
+        ``collection`` or ``space``.
+    """
+    with warnings.catch_warnings():
+        # Called beta in the whole of Dagster 1.13, to which we are pinned.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.AssetIn(partition_mapping=dg.MultiToSingleDimensionPartitionMapping(dimension))
+
+
+def key_of(collection: str, space: str) -> dg.MultiPartitionKey:
+    """The partition of a collection in a space."""
+    return dg.MultiPartitionKey({"collection": collection, "space": space})
+
+
+def collection_of(context: dg.AssetExecutionContext) -> str:
+    """The collection of a step of one collection in one space."""
+    key = context.partition_key
+    if not isinstance(key, dg.MultiPartitionKey):
+        raise TypeError(f"partition {key!r} is of one dimension; expected collection and space")
+    return key.keys_by_dimension["collection"]
+
+
+def partition_result(
+    lake: Lake, parts: Sequence[Part], **metadata: Any
+) -> dg.MaterializeResult[PartitionTables]:
+    """What a step returns for one partition: its parts, by table."""
+    tables = {name: lake.assemble(name, parts) for name in _tables(parts)}
+    return dg.MaterializeResult(
+        value=tables,
+        data_version=dg.DataVersion(_version(tables)),
+        metadata=_facts(tables) | metadata,
+    )
+
+
+def record_partitions(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    asset: dg.AssetKey,
+    made: Mapping[str, Sequence[Part]],
+) -> None:
+    """Record what the asset of a table made, by partition; what is recorded already is left out.
+
+    A run that builds everything has one step per table. Its partitions count as materialised all
+    the same, each with the version of its own content.
+    """
+    recorded: dict[str | None, str] = {}
+    records = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset, asset_partitions=list(made)), limit=4 * len(made) + 100
+    ).records
+    for materialization in (record.asset_materialization for record in reversed(records)):
+        if materialization is not None:
+            version = (materialization.tags or {}).get(DATA_VERSION, "")
+            recorded[materialization.partition] = version
+    for partition, parts in made.items():
+        if recorded.get(partition) != _version(_tables(parts)):
+            result = partition_result(lake, parts)
+            tags = {DATA_VERSION: _version(_tables(parts))}
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset, partition=partition, metadata=result.metadata, tags=tags
+                )
+            )
+
+
+def read_partition(lake: Lake, made: dg.AssetMaterialization) -> PartitionTables:
+    """What a step made for one partition, as the event log says and the lake holds it."""
+    return {
+        name.removeprefix(VERSION_OF): lake.table(name.removeprefix(VERSION_OF), str(version.value))
+        for name, version in made.metadata.items()
+        if name.startswith(VERSION_OF)
+    }
+
+
+def _tables(parts: Sequence[Part]) -> PartitionTables:
+    names = {part.table: None for part in parts}
+    return {
+        name: StoredTable(
+            name,
+            tuple(
+                sorted(
+                    (part for part in parts if part.table == name),
+                    key=lambda part: (part.partition, part.number),
+                )
+            ),
+        )
+        for name in names
+    }
+
+
+def _version(tables: PartitionTables) -> str:
+    return sha256_of({name: table.data_version for name, table in tables.items()})
+
+
+def _facts(tables: PartitionTables) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": max((table.rows for table in tables.values()), default=0),
+        "bytes": sum(table.bytes for table in tables.values()),
+        **{f"rows of {name}": table.rows for name, table in tables.items()},
+        **{f"{VERSION_OF}{name}": table.data_version for name, table in tables.items()},
+    }

@@ -1,0 +1,86 @@
+"""One collection, space or model at a time: only its steps run, and a full run records them all."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+from small_installation import GENES, HELD, SmallInstallation
+
+from assets.partitions import key_of
+from orchestration.instance import register_partitions
+
+TABLES = {"collections", "gene_mapping", "gene_axis", "observations", "expression"}
+
+
+pytestmark = pytest.mark.timeout(900)  # the first release is a whole graph
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory, object_store):
+    """An installation with a release, and its instance."""
+    access = object_store.access
+    storage = {
+        "s3_endpoint": access.endpoint_url,
+        "s3_access_key": access.access_key,
+        "s3_secret_key": access.secret_key,
+        "s3_region": access.region,
+        "bucket": access.bucket,
+    }
+    with dg.instance_for_test() as instance:
+        installation = SmallInstallation(tmp_path_factory.mktemp("partitions"), instance, **storage)
+        register(installation)
+        assert installation.release().success
+        yield installation
+
+
+def register(installation: SmallInstallation) -> None:
+    platform = installation.open()
+    register_partitions(
+        installation.instance,
+        collections=platform.catalogue.collections,
+        spaces=[space.id for space in platform.known_spaces],
+    )
+
+
+def materialise(installation: SmallInstallation, asset: str, partition: str):
+    """What the UI's button does: one partition of one asset, in a run of its own."""
+    job = installation.defs.resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=installation.instance,
+        asset_selection=[dg.AssetKey(asset)],
+        partition_key=partition,
+        raise_on_error=False,
+    )
+
+
+def made(installation: SmallInstallation, asset: str) -> set[str]:
+    return set(installation.instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+
+def test_a_full_run_records_every_partition_that_it_made(complete):
+    spaces = {"minilm-l6-v2/ncbi", "random-384/ncbi"}
+    assert made(complete, "ingested_collection") == set(HELD)
+    assert made(complete, "space_vectors") == spaces
+    assert made(complete, "observation_vectors") == {
+        key_of(collection, space) for collection in HELD for space in spaces
+    }
+
+
+def test_one_collection_from_file_to_scores_runs_only_its_steps(complete):
+    complete.add("third", GENES[10:70])
+    register(complete)
+    for asset, partition in (
+        ("ingested_collection", "third"),
+        ("observation_vectors", key_of("third", "minilm-l6-v2/ncbi")),
+        ("observation_vectors", key_of("third", "random-384/ncbi")),
+        ("collection_scores", "third"),
+    ):
+        result = materialise(complete, asset, partition)
+        assert result.success
+        steps = {event.step_key for event in result.get_step_success_events()}
+        assert steps == {asset, f"{asset}_keeps_its_declaration"}
+        (check,) = result.get_asset_check_evaluations()
+        assert (check.passed, check.partition) == (True, partition)
+        (event,) = result.get_asset_materialization_events()
+        assert (event.asset_key.path, event.partition) == ([asset], partition)
+    assert made(complete, "ingested_collection") == {*HELD, "third"}
