@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow.dataset
 import pytest
+from botocore.loaders import JSONFileLoader
 from fault_proxy import FaultProxy, fault_proxy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -487,3 +488,20 @@ def test_with_an_endpoint_its_keys_are_used(object_store: ObjectStore, tmp_path:
     with open_store(settings, "reader") as store:
         assert list(store.list("never-written")) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_descriptions_of_services_are_read_once_however_many_clients_there_are(
+    object_store, monkeypatch
+):
+    read = []
+    load = JSONFileLoader.load_file
+
+    def counted(self, file_path):
+        read.append(file_path)
+        return load(self, file_path)
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", counted)
+    for _ in range(3):
+        with reached_at(object_store.access.endpoint_url, object_store) as store:
+            assert store.client is not object_store.client
+    assert not read, "the session's own client has read them"
