@@ -23,7 +23,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
-import psutil
 import pyarrow as pa
 
 _M_TRIM_THRESHOLD: Final = -1
@@ -155,6 +154,8 @@ def started(pid: int) -> float | None:
         process has ended or is hidden.
     """
     if not (_PROC / "self/stat").exists():
+        import psutil  # a reader of releases starts no processes, and does not install it
+
         try:
             return psutil.Process(pid).create_time()
         except psutil.Error:
