@@ -78,8 +78,8 @@ def trained_model(
     trainings, impossible = _trainings(platform, tables)
     name = context.partition_key
     if name not in trainings:
-        why = impossible.get(name, f"there is no such model; there are {sorted(trainings)}")
-        raise StoreError(f"model {name} cannot be trained: {why}")
+        reason = impossible.get(name, f"there is no such model; there are {sorted(trainings)}")
+        raise StoreError(f"model {name} cannot be trained: {reason}")
     retraining = train(platform.models, trainings[name])
     return partition_result(platform.lake, retraining.parts, retraining=retraining.summary)
 
@@ -92,7 +92,7 @@ def trained_models(
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
     """One diagnosis model per task of a bulk collection, one model per drug screen."""
     trainings, impossible = _trainings(platform, tables)
-    remarks: dict[str, str] = {f"without/{name}": why for name, why in impossible.items()}
+    remarks: dict[str, str] = {f"without/{name}": reason for name, reason in impossible.items()}
     trained: dict[str, list[Part]] = {}
     for name, training in trainings.items():
         retraining = train(platform.models, training)
@@ -112,19 +112,20 @@ def trained_models(
 def _trainings(
     platform: Platform, tables: dict[str, StoredTable]
 ) -> tuple[dict[str, DiagnosisTraining | DrugTraining], dict[str, str]]:
-    """What is to be trained, by model; and why other models cannot be."""
+    """Trainings by model, and the reasons why other models cannot be trained."""
     trainings: dict[str, DiagnosisTraining | DrugTraining] = {}
     impossible: dict[str, str] = {}
     for collection in _chosen_bulk(platform, tables):
-        read = parts_of(platform, collection, tables)
+        collection_parts = parts_of(platform, collection, tables)
         caveats = (collection.caveat,) if collection.caveat else ()
         bulk = (
-            platform.lake, collection.id, collection.unit, platform.spaces[0], read, caveats
-        )  # fmt: skip
-        observations = platform.lake.read(read.observations)
+            *(platform.lake, collection.id, collection.unit, platform.spaces[0]),
+            *(collection_parts, caveats),
+        )
+        observations = platform.lake.read(collection_parts.observations)
         for task in platform.diagnosis_tasks(collection.id):
-            if why := task.impossible(observations):
-                impossible[task.model] = why
+            if reason := task.impossible(observations):
+                impossible[task.model] = reason
             else:
                 trainings[task.model] = DiagnosisTraining(*bulk, task)
         for responses in tables["drug_responses"].matching(collection.id):

@@ -1,8 +1,8 @@
-"""The steps that run for one collection, one space or one model, as partitions; and what they made.
+"""Partitions of the steps that run for one collection, space or model, and the tables they build.
 
-A published table is one asset without partitions, made of the parts of these steps. What a step
-made is stored in the lake, so that the table's asset finds it there; the event log says under
-which partition.
+A published table is one asset without partitions, assembled from the parts of these steps. A step
+stores its parts in the lake, where the table's asset finds them; the event log records their
+partition.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ COLLECTIONS_IN_SPACES: Final = dg.MultiPartitionsDefinition(
 """One partition per collection and space."""
 
 VERSION_OF: Final = "data version of "
-"""Begin of the metadata of a materialised partition that name its content in each table."""
+"""Prefix of the metadata of a materialised partition that hold its data version in each table."""
 
 PartitionTables = Mapping[str, StoredTable]
-"""What a step made for one partition: by table, that table's parts of the partition."""
+"""Output of a step for one partition: by table, that table's parts of the partition."""
 
 
 def along(dimension: str) -> dg.AssetIn:
@@ -67,7 +67,7 @@ def collection_of(context: dg.AssetExecutionContext) -> str:
 def partition_result(
     lake: Lake, parts: Sequence[Part], **metadata: Any
 ) -> dg.MaterializeResult[PartitionTables]:
-    """What a step returns for one partition: its parts, by table."""
+    """Result of a step for one partition: its parts, by table."""
     tables = {name: lake.assemble(name, parts) for name in _tables(parts)}
     return dg.MaterializeResult(
         value=tables,
@@ -80,22 +80,23 @@ def record_partitions(
     context: dg.AssetExecutionContext,
     lake: Lake,
     asset: dg.AssetKey,
-    made: Mapping[str, Sequence[Part]],
+    parts_by_partition: Mapping[str, Sequence[Part]],
 ) -> None:
-    """Record what the asset of a table made, by partition; what is recorded already is left out.
+    """Record the parts that the asset of a table built, by partition, unless they are recorded.
 
     A run that builds everything has one step per table. Its partitions count as materialised all
     the same, each with the version of its own content.
     """
     recorded: dict[str | None, str] = {}
     records = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset, asset_partitions=list(made)), limit=4 * len(made) + 100
+        dg.AssetRecordsFilter(asset, asset_partitions=list(parts_by_partition)),
+        limit=4 * len(parts_by_partition) + 100,
     ).records
     for materialization in (record.asset_materialization for record in reversed(records)):
         if materialization is not None:
             version = (materialization.tags or {}).get(DATA_VERSION, "")
             recorded[materialization.partition] = version
-    for partition, parts in made.items():
+    for partition, parts in parts_by_partition.items():
         if recorded.get(partition) != _version(_tables(parts)):
             result = partition_result(lake, parts)
             tags = {DATA_VERSION: _version(_tables(parts))}
@@ -106,11 +107,11 @@ def record_partitions(
             )
 
 
-def read_partition(lake: Lake, made: dg.AssetMaterialization) -> PartitionTables:
-    """What a step made for one partition, as the event log says and the lake holds it."""
+def read_partition(lake: Lake, materialization: dg.AssetMaterialization) -> PartitionTables:
+    """Tables of a materialised partition, read from the lake by the versions in the event log."""
     return {
         name.removeprefix(VERSION_OF): lake.table(name.removeprefix(VERSION_OF), str(version.value))
-        for name, version in made.metadata.items()
+        for name, version in materialization.metadata.items()
         if name.startswith(VERSION_OF)
     }
 

@@ -60,19 +60,19 @@ def _partition_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
         "every table; expression fits its axis.",
     )
     def keeps_its_declaration(
-        platform: dg.ResourceParam[Platform], made: PartitionTables
+        platform: dg.ResourceParam[Platform], tables: PartitionTables
     ) -> dg.AssetCheckResult:
         findings = [
             f"{name}: {finding}"
-            for name, table in made.items()
+            for name, table in tables.items()
             for finding in check_table(platform.lake, table, complete=False).failed
         ]
-        if "expression" in made:
-            related = (made[name] for name in ("expression", "gene_axis", "observations"))
+        if "expression" in tables:
+            related = (tables[name] for name in ("expression", "gene_axis", "observations"))
             findings += expression_findings(platform.lake, *related)
-        rows = sum(table.rows for table in made.values())
+        rows = sum(table.rows for table in tables.values())
         return _check_result(
-            findings, f"{rows:,} rows of {len(made)} tables keep their declaration"
+            findings, f"{rows:,} rows of {len(tables)} tables keep their declaration"
         )
 
     return keeps_its_declaration

@@ -18,7 +18,7 @@ from orchestration.run_metrics import METER
 
 
 class LakeIOManager(dg.IOManager):
-    """Passes tables, and what steps made for one partition, from asset to asset."""
+    """Passes tables, and the tables of single partitions, from asset to asset."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
@@ -43,7 +43,7 @@ class LakeIOManager(dg.IOManager):
         METER.begin()  # a run of single assets has no logger that notes when its next step begins
 
     def load_input(self, context: dg.InputContext) -> StoredTable | PartitionTables:
-        """The table as its asset was last materialised, or what was made for one partition.
+        """The table as its asset was last materialised, or the tables of its partitions.
 
         Raises
         ------
@@ -66,30 +66,34 @@ class LakeIOManager(dg.IOManager):
     def _partitions(
         self, instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str]
     ) -> PartitionTables:
-        """What was made for these partitions, by table; of several, those that were made."""
-        made = [event for key in keys if (event := _latest(instance, asset, key)) is not None]
-        if not made:
+        """Tables of these partitions; of several, those of the materialised ones."""
+        materializations = [
+            event for key in keys if (event := _latest(instance, asset, key)) is not None
+        ]
+        if not materializations:
             raise StoreError(
                 f"{asset.to_user_string()}, partition {', '.join(keys)}, was never materialised: "
                 "materialise it first"
             )
         parts: dict[str, list[Part]] = {}
-        for event in made:
+        for event in materializations:
             for name, table in read_partition(self.platform.lake, event).items():
                 parts.setdefault(name, []).extend(table.parts)
-        return {name: StoredTable(name, tuple(found)) for name, found in parts.items()}
+        return {name: StoredTable(name, tuple(table_parts)) for name, table_parts in parts.items()}
 
 
 def _latest(
     instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str | None = None
 ) -> dg.AssetMaterialization | None:
-    chosen = dg.AssetRecordsFilter(asset, asset_partitions=[partition] if partition else None)
-    records = instance.fetch_materializations(chosen, limit=1).records
+    records_filter = dg.AssetRecordsFilter(
+        asset, asset_partitions=[partition] if partition else None
+    )
+    records = instance.fetch_materializations(records_filter, limit=1).records
     return records[0].asset_materialization if records else None
 
 
-def _version_of(made: dg.AssetMaterialization | None) -> str | None:
-    return (made.tags or {}).get(DATA_VERSION) if made else None
+def _version_of(materialization: dg.AssetMaterialization | None) -> str | None:
+    return (materialization.tags or {}).get(DATA_VERSION) if materialization else None
 
 
 def _refuse_after_failure(context: dg.InputContext) -> None:
