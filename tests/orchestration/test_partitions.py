@@ -43,7 +43,7 @@ def register(installation: SmallInstallation) -> None:
 
 
 def materialise(installation: SmallInstallation, asset: str, partition: str):
-    """What the UI's button does: one partition of one asset, in a run of its own."""
+    """Materialise one partition of one asset, in a run of its own, as the UI does."""
     job = installation.defs.resolve_implicit_global_asset_job_def()
     return job.execute_in_process(
         instance=installation.instance,
@@ -53,15 +53,15 @@ def materialise(installation: SmallInstallation, asset: str, partition: str):
     )
 
 
-def made(installation: SmallInstallation, asset: str) -> set[str]:
+def materialised_partitions(installation: SmallInstallation, asset: str) -> set[str]:
     return set(installation.instance.get_materialized_partitions(dg.AssetKey(asset)))
 
 
-def test_a_full_run_records_every_partition_that_it_made(complete):
+def test_a_full_run_records_every_partition(complete):
     spaces = {"minilm-l6-v2/ncbi", "random-384/ncbi"}
-    assert made(complete, "ingested_collection") == set(HELD)
-    assert made(complete, "space_vectors") == spaces
-    assert made(complete, "observation_vectors") == {
+    assert materialised_partitions(complete, "ingested_collection") == set(HELD)
+    assert materialised_partitions(complete, "space_vectors") == spaces
+    assert materialised_partitions(complete, "observation_vectors") == {
         key_of(collection, space) for collection in HELD for space in spaces
     }
 
@@ -83,4 +83,4 @@ def test_one_collection_from_file_to_scores_runs_only_its_steps(complete):
         assert (check.passed, check.partition) == (True, partition)
         (event,) = result.get_asset_materialization_events()
         assert (event.asset_key.path, event.partition) == ([asset], partition)
-    assert made(complete, "ingested_collection") == {*HELD, "third"}
+    assert materialised_partitions(complete, "ingested_collection") == {*HELD, "third"}
