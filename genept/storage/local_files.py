@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -20,6 +19,9 @@ import pyarrow.parquet as pq
 
 from genept.common import StoreError
 from genept.storage.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    import duckdb
 
 LEFT_AGE: Final = timedelta(days=1)
 
@@ -191,8 +193,12 @@ def duckdb_connection(store: ObjectStore) -> duckdb.DuckDBPyConnection:
     Raises
     ------
     StoreError
-        The DuckDB extension ``httpfs`` is missing, or of another version than DuckDB.
+        DuckDB or its extension ``httpfs`` is not installed, or their versions differ.
     """
+    try:
+        import duckdb
+    except ModuleNotFoundError:
+        raise StoreError("DuckDB is not installed: pip install 'genept-platform[duckdb]'") from None
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     )
@@ -207,6 +213,8 @@ def duckdb_connection(store: ObjectStore) -> duckdb.DuckDBPyConnection:
 
 def _load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:
     """Load the extension from the package, whose folders are named by DuckDB versions."""
+    import duckdb
+
     wanted = f"duckdb-extension-httpfs=={duckdb.__version__}"
     try:
         extension = files("duckdb_extension_httpfs").joinpath(
