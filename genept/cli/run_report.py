@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from genept.benchmarks import annotated_cells, sample_tasks
 from genept.client import Snippets, load_table, open_releases
 from genept.common import Settings, StoreError, open_console
 from genept.release import (
@@ -62,6 +61,8 @@ def headline_results(settings: Settings) -> pl.DataFrame:
         best first within a data set.
     """
     shown = ["dataset", "representation", "metric", "value", "ci_low", "ci_high", "n", "is_control"]
+    from genept.benchmarks import annotated_cells, sample_tasks  # not installed with a client
+
     cells = annotated_cells(
         load_table("benchmark_results", settings=settings).collect(), "accuracy"
     )
