@@ -275,7 +275,7 @@ def _injected(
     content, store_event = site.file.read_bytes(), storage.store_event
     if fault == "damaged file":
         site.file.write_bytes(content[: len(content) // 2])
-    if fault == "publisher silent":
+    if fault == "file gone":
         site.file.unlink()
     with (
         patch.object(storage, "store_event", recorded),
