@@ -24,10 +24,7 @@ from .errors import UnreachableStoreError as UnreachableStoreError
 from .errors import advising as advising
 from .errors import audience as audience
 from .errors import breakage_refused as breakage_refused
-from .errors import error_code as error_code
-from .errors import explained as explained
 from .errors import get_again as get_again
-from .errors import http_status as http_status
 from .errors import listed as listed
 from .errors import option as option
 from .errors import problems_of as problems_of

@@ -8,33 +8,26 @@ from __future__ import annotations
 import html
 import io
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
-from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich import progress
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_HIDDEN: Final = frozenset(["Cc", "Cs", "Zl", "Zp"])
-_BIDIRECTIONAL: Final = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_HIDDEN: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
+"""Control characters but tabs and line breaks; surrogates, separators, directions of text."""
+
 _ACTIVE_IN_MARKDOWN: Final = re.compile(r"[\\`*\[\]<>&!~|#{}$]|(?<![^\W_])_|_(?![^\W_])")
 """Characters with a meaning in Markdown; an underscore has none within a word."""
 
@@ -43,8 +36,6 @@ _BEGINS_A_BLOCK: Final = re.compile(r"\A(?:[-+=:]|\d{1,9}[.)])")
 FORMULA: Final = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]|^[\t\r\n]"
 """Regular expression of text that a spreadsheet takes for a formula."""
 
-_DEFUSED: Final = re.compile(rf"\A'(?={FORMULA.replace('^', '')})")
-
 NO_SCRIPTS: Final = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"script-src 'none'; object-src 'none'; "
     "base-uri 'none'; form-action 'none'\">"
@@ -52,30 +43,20 @@ NO_SCRIPTS: Final = (
 """For the head of every generated page: no page has a script, and browsers must run none."""
 
 
-def visible(text: str, *, kept: str = "\n\t") -> str:
-    """The text with control characters written out, such as ``\\x1b`` for an escape.
-
-    It moves no cursor, changes no title or colour, and turns no direction of what follows.
+def visible(text: str) -> str:
+    """The text with what moves a cursor, colours or turns text written out, such as ``\\x1b``.
 
     Parameters
     ----------
     text
-        Any text, such as a name from a file.
-    kept
-        Control characters that stay as they are.
+        Any text, such as a name from a file; its tabs and line breaks are kept.
 
     Returns
     -------
     str
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character
-        if character in kept
-        or not (unicodedata.category(character) in _HIDDEN or character in _BIDIRECTIONAL)
-        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for character in text
+    return _HIDDEN.sub(
+        lambda match: match[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text
     )
 
 
@@ -109,8 +90,7 @@ def markdown_text(value: object) -> str:
     -------
     str
     """
-    text = " ".join(visible(str(value)).split())
-    text = _ACTIVE_IN_MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", text)
+    text = _ACTIVE_IN_MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", _one_line(value))
     return _BEGINS_A_BLOCK.sub(lambda match: f"{match[0][:-1]}&#{ord(match[0][-1])};", text)
 
 
@@ -126,15 +106,18 @@ def markdown_code(value: object) -> str:
     -------
     str
     """
-    text = " ".join(visible(str(value)).split())
-    space = " " if "`" in text else ""
-    return f"{_fence(text, 1)}{space}{text}{space}{_fence(text, 1)}"
+    text = _one_line(value)
+    space, fence = " " if "`" in text else "", _fence(text, 1)
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _one_line(value: object) -> str:
+    return " ".join(visible(str(value)).split())
 
 
 def _fence(text: str, least: int) -> str:
     """More backticks than the text has in a row."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    return "`" * max(least, longest + 1)
+    return max(["`" * least, *(f"{run}`" for run in re.findall(r"`+", text))], key=len)
 
 
 def markdown_block(text: str) -> str:
@@ -187,7 +170,7 @@ def restored(text: str) -> str:
     -------
     str
     """
-    return _DEFUSED.sub("", text)
+    return re.sub(rf"\A'(?={FORMULA.replace('^', '')})", "", text)
 
 
 def new_figure(size: tuple[float, float], *, dpi: int) -> Figure:
@@ -228,20 +211,14 @@ def png_bytes(figure: Figure) -> bytes:
     return png.getvalue()
 
 
-class _Visible:
-    """A renderable whose control characters are written out."""
+class _VisibleConsole(Console):
+    """A console that writes control characters of its texts out."""
 
-    def __init__(self, printed: ConsoleRenderable) -> None:
-        self._printed = printed
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for segment in console.render(self._printed, options):
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible(segment.text))
-
-
-class _ShowControlCharacters(RenderHook):
-    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Visible(item) for item in renderables]
 
 
 def open_console(
@@ -262,9 +239,7 @@ def open_console(
     -------
     Console
     """
-    opened = Console(stderr=stderr, highlight=False, soft_wrap=soft_wrap, width=width)
-    opened.push_render_hook(_ShowControlCharacters())
-    return opened
+    return _VisibleConsole(stderr=stderr, highlight=False, soft_wrap=soft_wrap, width=width)
 
 
 console = open_console(stderr=True)
@@ -293,7 +268,7 @@ def plain_table(*headers: str, rows: Iterable[Iterable[str | Text]]) -> Table:
 
 @contextmanager
 def progress_bar(
-    what: str, total: float | None, *, count: ProgressColumn | None = None
+    what: str, total: float | None, *, count: progress.ProgressColumn | None = None
 ) -> Iterator[Callable[[float], None]]:
     """Show a bar on a terminal; elsewhere nothing is shown.
 
@@ -311,15 +286,15 @@ def progress_bar(
     Callable
         Advances the bar by an amount.
     """
-    with Progress(
-        TextColumn("  {task.description:<24}"),
-        BarColumn(bar_width=16),
-        count or MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+    with progress.Progress(
+        progress.TextColumn("  {task.description:<24}"),
+        progress.BarColumn(bar_width=16),
+        count or progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda amount: progress.advance(task, amount)
+    ) as bars:
+        task = bars.add_task(what, total=total)
+        yield lambda amount: bars.advance(task, amount)

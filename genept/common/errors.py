@@ -1,7 +1,7 @@
 """Errors with messages that say which file, row or object is wrong, and what to do.
 
 `SourceError` is for public and user files, `StoreError` and its subclasses for the object store.
-Retries are decided where requests are made, not here.
+Failed requests are explained and repeated where they are made: `genept.storage.requests`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,6 @@ from contextvars import ContextVar
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -229,90 +220,3 @@ class UnreachableStoreError(StoreError):
 
 class InvalidKeyError(StoreError, ValueError):
     """An object key that is not valid; refused before the request is sent."""
-
-
-REMEDIES = {
-    "InvalidAccessKeyId": "the access key is not known there: check GENEPT_S3_ACCESS_KEY",
-    "SignatureDoesNotMatch": "the secret key is wrong: check GENEPT_S3_SECRET_KEY",
-    "AccessDenied": "these credentials may not do this: check the keys and the bucket's policy",
-    "403": "the keys are wrong or may not do this: check GENEPT_S3_ACCESS_KEY, "
-    "GENEPT_S3_SECRET_KEY and the bucket's policy",
-    "NoSuchBucket": "the bucket does not exist: create it, or set GENEPT_BUCKET",
-    "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
-    "BadDigest": "the bytes that arrived are not those that were sent: check the given SHA-256, "
-    "then try again",
-    "XAmzContentChecksumMismatch": "the bytes that arrived are not those of the given SHA-256",
-    "InternalError": "the store failed on its side: look at its log and its free disk space",
-    "500": "the store failed on its side: look at its log and its free disk space",
-    "SlowDown": "the store is overloaded: try again later",
-    "503": "the store is overloaded or starting: try again later",
-}
-
-
-def error_code(error: ClientError) -> str:
-    """The S3 error code, or the HTTP status if the response had no body (HEAD).
-
-    Parameters
-    ----------
-    error
-        As botocore raised it.
-
-    Returns
-    -------
-    str
-    """
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def http_status(error: ClientError) -> int:
-    """The HTTP status of an error response; 0 if there is none.
-
-    Parameters
-    ----------
-    error
-        As botocore raised it.
-
-    Returns
-    -------
-    int
-    """
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-@contextmanager
-def explained(doing: str, where: str) -> Iterator[None]:
-    """Turn botocore's failures into a `StoreError`: what failed, where, and what to do about it.
-
-    Parameters
-    ----------
-    doing
-        What was being done, such as ``"reading 'a/b.parquet'"``.
-    where
-        The store, such as ``"the bucket 'lake' at http://127.0.0.1:8333"``.
-
-    Returns
-    -------
-    context manager
-        Raises `StoreError`, or `UnreachableStoreError` if the store does not answer.
-    """
-    try:
-        yield
-    except ClientError as error:
-        code, message = error_code(error), error.response.get("Error", {}).get("Message", "")
-        status = http_status(error)
-        remedy = REMEDIES.get(code) or REMEDIES.get(str(status)) or "see the store's log"
-        raise StoreError(
-            f"{doing} in {where} failed: {code or status} {message}".rstrip() + f"; {remedy}"
-        ) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise StoreError(
-            f"{doing} in {where} failed: no credentials were found; set GENEPT_S3_ACCESS_KEY and "
-            "GENEPT_S3_SECRET_KEY, or give boto3 a profile"
-        ) from error
-    except (ConnectionError, HTTPClientError) as error:
-        raise UnreachableStoreError(
-            f"{doing}: {where} does not answer ({type(error).__name__}); start the embedded store "
-            "with `genept store start`, or check GENEPT_S3_ENDPOINT and the network"
-        ) from error
-    except BotoCoreError as error:
-        raise StoreError(f"{doing} in {where} failed: {error}") from error

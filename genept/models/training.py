@@ -184,7 +184,7 @@ def train(registry: ModelRegistry, training: Training) -> Retraining:
     lake, model, version = training.lake, training.model, training.version
     step = f"models/{model}"
     promote_challenger(registry, model)
-    is_new = not (lake.remembers(step, training.origin) and registry.has(model, version))
+    is_new = lake.known(step, training.origin) is None or not registry.has(model, version)
     parts = lake.build(step, training.origin, training.tables)
     if not registry.has(model, version):
         registry.submit(trained_model(training, version))

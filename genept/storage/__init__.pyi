@@ -1,18 +1,17 @@
 """What is meant to be used from outside this package."""
 
-from .access import ROLES as ROLES
-from .access import Role as Role
+from .bucket import ROLES as ROLES
 from .bucket import Bucket as Bucket
+from .bucket import Role as Role
 from .connect import StoreProperty as StoreProperty
 from .connect import open_store as open_store
 from .connect import properties as properties
 from .documents import Document as Document
+from .documents import Lease as Lease
 from .documents import SwappedDocument as SwappedDocument
-from .documents import declare as declare
 from .garbage_list import MarkList as MarkList
 from .garbage_list import Marks as Marks
 from .lake import Lake as Lake
-from .lease import Lease as Lease
 from .local_files import StaleCopies as StaleCopies
 from .local_files import duckdb_connection as duckdb_connection
 from .local_files import read_matrix as read_matrix
@@ -31,6 +30,7 @@ from .provenance import sha256_of as sha256_of
 from .provenance import sha256_of_file as sha256_of_file
 from .registrations import Registrations as Registrations
 from .registrations import VectorFile as VectorFile
+from .registrations import declare as declare
 from .registrations import get_table as get_table
 from .registrations import put_table as put_table
 from .requests import ObjectInfo as ObjectInfo

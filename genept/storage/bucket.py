@@ -1,4 +1,4 @@
-"""Read access to one bucket: whole objects, verified downloads, listings.
+"""Read access to one bucket: its address and credentials, whole objects, downloads, listings.
 
 Writing is in `genept.storage.object_store`; timeouts and retries are in `genept.storage.requests`.
 """
@@ -8,20 +8,102 @@ from __future__ import annotations
 import hashlib
 import io
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from genept.common import MissingObjectError, StoreError, error_code, explained, http_status
-from genept.storage.access import Access
-from genept.storage.requests import READ_TIMEOUT, ObjectInfo, check_key, chunks, connect, rereading
+from genept.common import MissingObjectError, StoreError
+from genept.storage.requests import (
+    ATTEMPTS,
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    ObjectInfo,
+    check_key,
+    chunks,
+    connect,
+    error_code,
+    explained,
+    http_status,
+    new_session,
+    rereading,
+)
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_s3 import S3Client
+    from pyarrow.fs import S3FileSystem
+
+
+Role = Literal["reader", "writer", "publisher", "gc"]
+"""Reads releases; writes to the lake; publishes releases; deletes garbage."""
+
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Address and credentials of a bucket; without keys, each library uses its defaults."""
+
+    endpoint_url: str | None
+    access_key: str | None
+    secret_key: str | None = field(repr=False)
+    region: str
+    bucket: str
+
+    def session(self) -> boto3.Session:
+        """Return the boto3 session that signs with these credentials."""
+        import boto3  # a third of the import time of `genept.client`
+
+        return boto3.Session(
+            botocore_session=new_session(),
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=self.region,
+        )
+
+    def storage_options(self) -> dict[str, str]:
+        """Return the `storage_options` argument of polars' readers and writers."""
+        has_endpoint = self.endpoint_url is not None
+        options = {
+            "aws_region": self.region,
+            "aws_endpoint_url": self.endpoint_url,
+            "aws_virtualhosted_style_request": "false" if has_endpoint else None,
+            "aws_allow_http": str(not self.is_encrypted).lower() if has_endpoint else None,
+            "aws_access_key_id": self.access_key,
+            "aws_secret_access_key": self.secret_key,
+        }
+        return {name: value for name, value in options.items() if value}
+
+    def filesystem(self) -> S3FileSystem:
+        """Return the pyarrow filesystem."""
+        from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+        return S3FileSystem(
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            region=self.region,
+            endpoint_override=self.host,
+            scheme="https" if self.is_encrypted else "http",
+            connect_timeout=CONNECT_TIMEOUT,
+            request_timeout=READ_TIMEOUT,
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        )
+
+    @property
+    def host(self) -> str | None:
+        """Host and port of the endpoint."""
+        return urlsplit(self.endpoint_url).netloc if self.endpoint_url else None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether requests go over TLS."""
+        return self.endpoint_url is None or urlsplit(self.endpoint_url).scheme == "https"
 
 
 class Bucket:
@@ -39,6 +121,8 @@ class Bucket:
         Name of the bucket.
     read_timeout
         Seconds without data after which a request is retried.
+    flush
+        Makes acknowledged writes durable; by default the store is relied upon for that.
 
     Notes
     -----
@@ -55,9 +139,10 @@ class Bucket:
         bucket: str,
         *,
         read_timeout: float = READ_TIMEOUT,
+        flush: Callable[[], None] = lambda: None,
     ) -> None:
         self.access = Access(endpoint_url, access_key, secret_key, region, bucket)
-        self.bucket, self.read_timeout = bucket, read_timeout
+        self.bucket, self.read_timeout, self.flush = bucket, read_timeout, flush
         self.where = f"the bucket {bucket!r} at {endpoint_url or 'AWS S3'}"
 
     def __repr__(self) -> str:
@@ -122,21 +207,8 @@ class Bucket:
     def download(self, key: str, path: Path, sha256: str) -> None:
         """Download the object to `path`, which is created only after its SHA-256 was verified.
 
-        Parameters
-        ----------
-        key
-            Key of the object.
-        path
-            Destination; missing folders are created.
-        sha256
-            Expected SHA-256, as hex digits.
-
-        Raises
-        ------
-        MissingObjectError
-            There is no such object.
-        StoreError
-            The SHA-256 differs, the store cannot be reached, or the file cannot be written.
+        Missing folders are created. Raises `MissingObjectError` if there is no such object,
+        `StoreError` if its SHA-256 is another or the file cannot be written.
         """
         check_key(key)
         path.parent.mkdir(parents=True, exist_ok=True)

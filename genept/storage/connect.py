@@ -23,15 +23,12 @@ from genept.common import (
     Settings,
     StoreError,
     UnreachableStoreError,
-    error_code,
-    explained,
-    http_status,
     private_folder,
     write_privately,
 )
-from genept.storage import requests
-from genept.storage.access import Role
+from genept.storage.bucket import Role
 from genept.storage.object_store import ObjectStore
+from genept.storage.requests import error_code, explained, http_status, put
 
 WRITERS: Final = 8
 ATTEMPTS: Final = 3
@@ -159,7 +156,7 @@ def _written(store: ObjectStore, key: str, body: bytes, etag: str | None) -> str
     """The ETag of what was written under the condition; empty if the write was refused."""
     sha256 = hashlib.sha256(body).hexdigest()
     try:
-        return requests.put(store.client, store.bucket, key, body, sha256=sha256, etag=etag)
+        return put(store.client, store.bucket, key, body, sha256=sha256, etag=etag)
     except ClientError as error:
         if http_status(error) not in {404, 409, 412}:
             raise

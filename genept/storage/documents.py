@@ -1,19 +1,33 @@
-"""JSON documents in the bucket: typed, versioned, and either written once or swapped.
+"""JSON documents in the bucket, rewritten by compare-and-swap; and a lease, which is one of them.
 
-A declaration (what a user registers) is written once. A pointer, a claim or a list is rewritten by
-compare-and-swap. What the documents mean is decided where they are declared.
+A lease is the exclusive right to do something: held in the bucket, renewed until it is left, and
+lost by a holder that is gone, suspended or cut off from the store. What the documents mean, and
+what a lease is for, is decided where they are used. Documents that are written once are in
+`genept.storage.registrations`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
+import threading
+import time
+from collections.abc import Callable
 from typing import Final, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genept.common import MissingObjectError, StoreError
+from genept.common import (
+    ConflictError,
+    MissingObjectError,
+    StoreError,
+    is_running,
+    machine,
+    started,
+    uptime,
+)
 from genept.storage.object_store import ObjectStore
 
 FORMAT: Final = 1
@@ -36,19 +50,9 @@ class Document(BaseModel):
 
     @classmethod
     def parse(cls, body: bytes, address: str) -> Self:
-        """Parse a document.
+        """Parse the stored bytes of a document; `address` is for the error.
 
-        Parameters
-        ----------
-        body
-            Its stored bytes.
-        address
-            Where they are stored, for the error.
-
-        Raises
-        ------
-        StoreError
-            The document is damaged, or has a later format than this version reads.
+        Raises `StoreError` if it is damaged, or has a later format than this version reads.
         """
         if (stored := _format(body)) > FORMAT:
             raise StoreError(
@@ -98,17 +102,9 @@ class SwappedDocument(Generic[Swapped]):
         self.store, self.key, self.kind = store, key, kind
 
     def read(self) -> tuple[Swapped | None, str | None]:
-        """Read the document.
+        """Read the document and its ETag, the condition of the next `swap`; both None if absent.
 
-        Returns
-        -------
-        document, etag
-            Both None where nothing is stored. The ETag is the condition of the next `swap`.
-
-        Raises
-        ------
-        StoreError
-            The document is damaged, or has a later format than this version reads.
+        Raises `StoreError` if it is damaged, or has a later format than this version reads.
         """
         try:
             body, etag = self.store.get_with_etag(self.key)
@@ -120,76 +116,165 @@ class SwappedDocument(Generic[Swapped]):
         """Replace the document that has `etag`, or create it where `etag` is None.
 
         Each replacement gets a new nonce. No two writers ever write equal bytes, so that a writer
-        whose answer was lost recognises its own document when it reads it back.
+        whose answer was lost recognises its own document when it reads it back. Returns document
+        and ETag as they are stored now.
 
-        Returns
-        -------
-        document, etag
-            As they are stored now.
-
-        Raises
-        ------
-        ConflictError
-            Another writer replaced the document since `etag` was read.
+        Raises `ConflictError` if another writer replaced the document since `etag` was read.
         """
         replacement = document.model_copy(update={"nonce": secrets.token_hex(8)})
         return replacement, self.store.put_if_match(self.key, replacement.body(), etag)
 
 
-Declaration = TypeVar("Declaration", bound=BaseModel)
+SECONDS: Final = 90.0
+
+SPARE: Final = 15.0
+"""Before its end the holder stops believing in its own lease, and others wait for longer."""
+
+POLL: Final = 0.5
 
 
-def read_declaration(
-    store: ObjectStore, key: str, kind: type[Declaration], what: str
-) -> Declaration:
-    """Read a declaration.
+class Holder(Document):
+    """Who holds a lease, and for how long.
 
     Parameters
     ----------
-    store
-        The bucket.
-    key
-        Key of the declaration.
-    kind
-        Its class.
+    holder
+        Drawn at random.
+    machine, pid, started
+        The process.
+    seconds
+        How long the lease lasts after a renewal.
+    until
+        Its end by the clock, for people and earlier versions; 0 once it is released.
+    uptime
+        Its end by the time since the machine was started; None from earlier versions.
+    """
+
+    holder: str
+    machine: str
+    pid: int
+    started: float
+    seconds: float = SECONDS
+    until: float = 0.0
+    uptime: float | None = None
+    nonce: str = ""
+
+    @classmethod
+    def here(cls, seconds: float) -> Holder:
+        """This process."""
+        pid = os.getpid()
+        return cls(
+            holder=secrets.token_hex(8),
+            machine=machine(),
+            pid=pid,
+            started=started(pid),
+            seconds=seconds,
+        )
+
+
+class Lease:
+    """A lease, as a context in which it is renewed until it is left.
+
+    Parameters
+    ----------
+    store, key
+        The object that holds the lease.
     what
-        What is declared, such as ``space``, for the error.
-
-    Returns
-    -------
-    kind
-        The declaration; fields that the class does not have are ignored.
-
-    Raises
-    ------
-    StoreError
-        There is no such object, or it is not a declaration of this class.
+        What the holder is doing, such as ``paying for texts``.
+    waiting
+        Called once with the reason if another run holds it.
+    seconds
+        How long the lease lasts after its last renewal.
     """
-    try:
-        return kind.model_validate_json(store.get(key), extra="ignore")
-    except ValidationError as error:
-        raise StoreError(
-            f"{store.uri(key)} is not a declaration of a {what} ({error.error_count()} errors, "
-            f"such as {error.errors()[0]['msg']!r}): delete the object and add the {what} again"
-        ) from error
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        key: str,
+        what: str,
+        waiting: Callable[[str], None] = lambda _: None,
+        seconds: float = SECONDS,
+    ) -> None:
+        self.document = SwappedDocument(store, key, Holder)
+        self.what, self.waiting, self.seconds = what, waiting, seconds
+        self.holder = Holder.here(seconds)
+        self._until = 0.0
+        self._etag: str | None = None
+        self._seen: tuple[str | None, float] = (None, 0.0)
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Lease:
+        announced = False
+        while not self.take():
+            if not announced:
+                place = self.document.store.uri(self.document.key)
+                self.waiting(f"another run is {self.what} ({place})")
+                announced = True
+            time.sleep(POLL)
+        self._renewal = threading.Thread(target=self._renew, daemon=True)
+        self._renewal.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._renewal.join()
+        try:
+            self._write(0.0, self._etag)
+        except StoreError:
+            return  # it was taken over, or it ends by itself
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is surely still held, with time to spare."""
+        return uptime() <= self._until - _spare(self.seconds)
+
+    def take(self) -> bool:
+        """Take the lease if it is free; return whether it is held now."""
+        held, etag = self.document.read()
+        if held is not None and not self._is_free(held, etag):
+            return False
+        try:
+            self._write(self.seconds, etag)
+        except ConflictError:
+            return False
+        return True
+
+    def renew(self) -> None:
+        """Hold it for `seconds` from now. Raises `ConflictError` if another run took it over."""
+        self._write(self.seconds, self._etag)
+
+    def _is_free(self, held: Holder, etag: str | None) -> bool:
+        if held.until == 0.0:  # its holder let go of it
+            return True
+        if held.machine == machine():
+            if not is_running(held.pid, held.started):
+                return True  # a killed holder need not be waited for
+            if held.uptime is not None:
+                return uptime() > held.uptime
+        if etag != self._seen[0]:
+            self._seen = etag, uptime()
+        return uptime() > self._seen[1] + held.seconds + _spare(held.seconds)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(self.seconds / 4):
+            try:
+                self.renew()
+            except ConflictError:
+                self._until = 0.0
+                return
+            except StoreError:
+                continue  # out of reach for a moment: `is_held` says when it was too long
+
+    def _write(self, seconds: float, etag: str | None) -> None:
+        """Hold the lease for so many seconds from now; 0 releases it."""
+        until = uptime() + seconds if seconds else 0.0
+        wall_clock = time.time() + seconds if seconds else 0.0
+        held = self.holder.model_copy(update={"until": wall_clock, "uptime": until})
+        with self._lock:
+            _, self._etag = self.document.swap(held, etag)
+            self._until = until
 
 
-def declare(store: ObjectStore, key: str, declaration: BaseModel) -> None:
-    """Write a declaration under a key that must be free.
-
-    Parameters
-    ----------
-    store
-        The bucket.
-    key
-        Key of the declaration.
-    declaration
-        A pydantic model; fields with default values are left out.
-
-    Raises
-    ------
-    ConflictError
-        Another declaration is stored under this key.
-    """
-    body = declaration.model_dump_json(indent=1, by_alias=True, exclude_defaults=True).encode()
-    store.put_if_match(key, body, None)
+def _spare(seconds: float) -> float:
+    return SPARE * seconds / SECONDS

@@ -100,13 +100,7 @@ class Lake:
         return parts
 
     def recall(self, step: str, origin: Origin) -> list[Part]:
-        """Return the parts of a step that has just been recorded.
-
-        Raises
-        ------
-        StoreError
-            The record does not exist any more.
-        """
+        """Return the parts of a step that has just been recorded; raise if the record is gone."""
         parts = self.known(step, origin)
         if parts is None:
             raise StoreError(f"the record of {step} was deleted while it was needed: run again")
@@ -116,26 +110,12 @@ class Lake:
         """Return the recorded parts of a step; None if `build` would compute it."""
         return self._recall(self._record_key(step, origin.as_dict()))[0]
 
-    def remembers(self, step: str, origin: Origin) -> bool:
-        """Return whether the step is recorded, so that `build` computes nothing."""
-        return self.known(step, origin) is not None
-
     def remembered(
         self, folder: str, steps: Mapping[int, tuple[str, Origin]]
     ) -> dict[int, list[Part]]:
         """Return the parts of those of many steps that are recorded, with one listing.
 
-        Parameters
-        ----------
-        folder
-            Common prefix of the names of the steps.
-        steps
-            Name and origin of each step, by a number of the caller's choice.
-
-        Returns
-        -------
-        dict
-            Parts by number, without the steps that `build` would compute.
+        `folder` is the common prefix of their names. Steps that `build` would compute are left out.
         """
         listed = {info.key for info in self.store.list(f"{self.prefix}/records/{folder}/")}
         keys = {n: self._record_key(step, origin.as_dict()) for n, (step, origin) in steps.items()}
@@ -145,22 +125,8 @@ class Lake:
     def assemble(self, table: str, parts: Iterable[Part]) -> StoredTable:
         """Make one table of its parts, and record it under its data version.
 
-        Parameters
-        ----------
-        table
-            Name of the table.
-        parts
-            Parts; those of other tables are ignored.
-
-        Returns
-        -------
-        StoredTable
-            The table, its parts in order of partition and number.
-
-        Raises
-        ------
-        StoreError
-            Two parts have the same partition and number.
+        Parts of other tables are ignored; the others are put in order of partition and number.
+        Raises `StoreError` if two parts have the same partition and number.
         """
         chosen = sorted(
             (part for part in parts if part.table == table), key=lambda p: (p.partition, p.number)
@@ -199,7 +165,7 @@ class Lake:
         return StoredTable(name, tuple(parts))
 
     def read(
-        self, source: StoredTable | Part | Sequence[Part], columns: Sequence[str] | None = None
+        self, source: StoredTable | Part | Sequence[Part], columns: list[str] | None = None
     ) -> pl.DataFrame:
         """Read rows into memory; for large tables see `row_groups`.
 
@@ -221,25 +187,21 @@ class Lake:
             There are no parts, or one cannot be read.
         """
         parts = source.parts if isinstance(source, StoredTable) else source
-        parts = [parts] if isinstance(parts, Part) else parts
-        if not parts:
+        paths = [self.local(part) for part in ([parts] if isinstance(parts, Part) else parts)]
+        if not paths:
             raise StoreError("nothing to read: the table has no parts")
-        frames = [
-            pl.read_parquet(self.local(part), columns=list(columns) if columns else None)
-            for part in parts
-        ]
-        return pl.concat(frames)
+        return pl.concat(pl.read_parquet(path, columns=columns or None) for path in paths)
 
-    def read_arrow(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
+    def read_arrow(self, part: Part, columns: list[str] | None = None) -> pa.Table:
         """Read one part as an Arrow table; all columns by default."""
         with pq.ParquetFile(self.local(part)) as file:
-            return file.read(columns=list(columns) if columns else None)
+            return file.read(columns=columns or None)
 
-    def row_groups(self, part: Part, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    def row_groups(self, part: Part, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Yield the row groups of a part, so that memory is bounded by one row group."""
         with pq.ParquetFile(self.local(part)) as file:
             for index in range(file.num_row_groups):
-                yield file.read_row_group(index, columns=list(columns) if columns else None)
+                yield file.read_row_group(index, columns=columns or None)
 
     def local(self, part: Part) -> Path:
         """Return the path of a local copy of the part, downloaded if needed.

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genept.common import StoreError
+from genept.storage.bucket import Access
 from genept.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def duckdb_connection(store: ObjectStore) -> duckdb.DuckDBPyConnection:
     )
     try:
         _load_httpfs(connection)
-        connection.execute(store.access.duckdb_secret())
+        connection.execute(duckdb_secret(store.access))
     except BaseException:
         connection.close()
         raise
@@ -221,9 +222,39 @@ def _load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:
             "extensions", f"v{duckdb.__version__}", "httpfs.duckdb_extension"
         )
         with as_file(extension) as path:
-            connection.execute(f"LOAD '{str(path).replace(chr(39), chr(39) * 2)}'")
+            connection.execute(f"LOAD {_sql_text(str(path))}")
     except (ModuleNotFoundError, FileNotFoundError, duckdb.Error) as error:
         raise StoreError(
             f"DuckDB {duckdb.__version__} cannot read S3: its extension did not load ({error}); "
             f"install {wanted}"
         ) from error
+
+
+def duckdb_secret(access: Access) -> str:
+    """The statement that creates the secret; without configured keys, of those that boto3 finds."""
+    credentials = access.session().get_credentials()
+    if credentials is None:
+        raise StoreError(
+            "DuckDB needs credentials and none were found: set GENEPT_S3_ACCESS_KEY and "
+            "GENEPT_S3_SECRET_KEY, or give boto3 a profile"
+        )
+    frozen = credentials.get_frozen_credentials()
+    options = {
+        "KEY_ID": frozen.access_key,
+        "SECRET": frozen.secret_key,
+        "SESSION_TOKEN": frozen.token,
+        "REGION": access.region,
+        "ENDPOINT": access.host,
+        "URL_STYLE": "path" if access.endpoint_url else None,
+        "SCOPE": f"s3://{access.bucket}",
+    }
+    given = "".join(f"{name} {_sql_text(value)}, " for name, value in options.items() if value)
+    return (
+        "CREATE OR REPLACE SECRET genept (TYPE s3, PROVIDER config, "
+        f"{given}USE_SSL {str(access.is_encrypted).lower()})"
+    )
+
+
+def _sql_text(value: str) -> str:
+    """A string literal of SQL."""
+    return "'" + value.replace("'", "''") + "'"

@@ -8,26 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from genept.common import (
-    ConflictError,
-    MissingObjectError,
-    StoreError,
+from genept.common import ConflictError, MissingObjectError, StoreError
+from genept.storage import requests
+from genept.storage.bucket import Bucket
+from genept.storage.requests import (
+    Stream,
+    check_key,
     error_code,
     explained,
     http_status,
+    opened,
+    reconsidering,
 )
-from genept.storage import requests
-from genept.storage.bucket import Bucket
-from genept.storage.requests import READ_TIMEOUT, check_key, opened
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 DELETED_AT_ONCE: Final = 1000
 WRITTEN_ANEW: Final = 4
@@ -35,32 +41,18 @@ WRITER: Final = "genept-writer"
 """Metadata by which a writer recognises its own object after the response was lost."""
 
 
+SINGLE_REQUEST_BYTES: Final = 5 << 30
+"""Maximum size of one S3 request; only larger bodies are uploaded in parts.
+
+SeaweedFS 4.48 lets two concurrent uploads in parts both succeed, so that one overwrites the other.
+"""
+
+PART_BYTES: Final = 32 << 20
+"""Bytes of a part; with at most 10,000 parts, an object can have 335 GB."""
+
+
 class ObjectStore(Bucket):
-    """A bucket to write to; an object is only replaced if its ETag is given.
-
-    Parameters
-    ----------
-    endpoint_url, access_key, secret_key, region, bucket, read_timeout
-        As in `Bucket`.
-    flush
-        Makes acknowledged writes durable; by default the store is relied upon for that.
-    """
-
-    def __init__(
-        self,
-        endpoint_url: str | None,
-        access_key: str | None,
-        secret_key: str | None,
-        region: str,
-        bucket: str,
-        *,
-        read_timeout: float = READ_TIMEOUT,
-        flush: Callable[[], None] | None = None,
-    ) -> None:
-        super().__init__(
-            endpoint_url, access_key, secret_key, region, bucket, read_timeout=read_timeout
-        )
-        self._flush = flush or (lambda: None)
+    """A bucket to write to, opened as `Bucket` is; objects change only if their ETag is given."""
 
     def put_if_absent(self, key: str, body: bytes | Path, *, sha256: str | None = None) -> bool:
         """Store `body` under `key`, which must be free or hold the same bytes.
@@ -98,8 +90,8 @@ class ObjectStore(Bucket):
             sha256 = sha256 or hashlib.file_digest(stream, "sha256").hexdigest()
             for _ in range(WRITTEN_ANEW):
                 try:
-                    if size > requests.SINGLE_REQUEST_BYTES:
-                        requests.upload_in_parts(
+                    if size > SINGLE_REQUEST_BYTES:
+                        _upload_in_parts(
                             self.client, self.bucket, key, stream, sha256=sha256, metadata=signature
                         )
                     else:
@@ -148,9 +140,9 @@ class ObjectStore(Bucket):
             The store cannot be reached, or its disk failed.
         """
         check_key(key)
-        self._flush()
+        self.flush()
         written = self._put_if_match(key, body, etag)
-        self._flush()
+        self.flush()
         return written
 
     def _put_if_match(self, key: str, body: bytes, etag: str | None) -> str:
@@ -240,3 +232,56 @@ class ObjectStore(Bucket):
             f"{self.uri(key)} exists with other content ({info.bytes} bytes, here {size}); "
             "it was not changed: stored objects are never rewritten, so choose another key"
         )
+
+
+@reconsidering
+def _upload_in_parts(
+    client: S3Client,
+    bucket: str,
+    key: str,
+    body: Stream,
+    *,
+    sha256: str,
+    metadata: dict[str, str],
+) -> None:
+    """Upload `body` in parts; the object is created at the end, if `key` is free.
+
+    Raises `StoreError` for another SHA-256, `ClientError` if the store refuses (412: key in use).
+    """
+    body.seek(0)
+    upload = client.create_multipart_upload(
+        Bucket=bucket, Key=key, Metadata=metadata, ChecksumAlgorithm="SHA256"
+    )["UploadId"]
+    try:
+        parts: list[CompletedPartTypeDef] = []
+        whole = hashlib.sha256()
+        while part := body.read(PART_BYTES):
+            whole.update(part)
+            checksum = b64encode(hashlib.sha256(part).digest()).decode()
+            number = len(parts) + 1
+            answer = client.upload_part(
+                Bucket=bucket,
+                Key=key,
+                UploadId=upload,
+                PartNumber=number,
+                Body=part,
+                ChecksumSHA256=checksum,
+            )
+            parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum})
+        if whole.hexdigest() != sha256:
+            raise StoreError(
+                f"{key!r} was not written: its bytes have the SHA-256 {whole.hexdigest()}, "
+                f"expected {sha256}; the file changed since it was hashed: write it anew"
+            )
+        client.complete_multipart_upload(
+            Bucket=bucket,
+            Key=key,
+            UploadId=upload,
+            MultipartUpload={"Parts": parts},
+            IfNoneMatch="*",
+        )
+    except BaseException:
+        # If this fails, `abort_orphaned_uploads` aborts the upload later.
+        with suppress(ClientError, BotoCoreError):
+            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+        raise

@@ -14,10 +14,9 @@ from typing import Any, Final, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genept.common import ConflictError, MissingObjectError, StoreError
-from genept.storage.documents import declare, read_declaration
 from genept.storage.object_store import ObjectStore
 
 STAMPS: Final = {"added", "registered"}
@@ -42,6 +41,27 @@ class VectorFile(BaseModel):
     citation: str
     licence: str = "not stated"
     redistributable: bool = False
+
+
+def declare(store: ObjectStore, key: str, declaration: BaseModel) -> None:
+    """Write a declaration under a key that must be free.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    key
+        Key of the declaration.
+    declaration
+        A pydantic model; fields with default values are left out.
+
+    Raises
+    ------
+    ConflictError
+        Another declaration is stored under this key.
+    """
+    body = declaration.model_dump_json(indent=1, by_alias=True, exclude_defaults=True).encode()
+    store.put_if_match(key, body, None)
 
 
 Declared = TypeVar("Declared", bound=BaseModel)
@@ -77,10 +97,7 @@ class Registrations(Generic[Declared]):
     def all(self) -> list[Declared]:
         """Read all declarations, in the order of their ids.
 
-        Raises
-        ------
-        StoreError
-            An object in the folder is not a declaration of this kind.
+        Raises `StoreError` if an object in the folder is not a declaration of this kind.
         """
         return [self._read(id_) for id_ in self.ids]
 
@@ -92,30 +109,17 @@ class Registrations(Generic[Declared]):
             return None
 
     def add(self, id_: str, declaration: Declared) -> Declared:
-        """Write a declaration; the same one again changes nothing.
+        """Write a declaration, and return the one that is stored; the same again changes nothing.
 
-        Parameters
-        ----------
-        id_
-            The id.
-        declaration
-            The declaration.
-
-        Returns
-        -------
-        BaseModel
-            The declaration that is stored.
-
-        Raises
-        ------
-        StoreError
-            Another one has the id.
+        Raises `StoreError` if another one has the id.
         """
         try:
             declare(self.store, self._key(id_), declaration)
         except ConflictError:
             known = self.find(id_)
-            if known is None or _content(known) != _content(declaration):
+            if known is None or known.model_dump(exclude=STAMPS) != declaration.model_dump(
+                exclude=STAMPS
+            ):
                 raise StoreError(
                     f"a {self.what} {id_!r} is registered already, and what is registered is not "
                     "rewritten: choose another id, or remove it first"
@@ -126,15 +130,7 @@ class Registrations(Generic[Declared]):
     def remove(self, id_: str) -> None:
         """Remove a declaration: the next release does not hold what it declares.
 
-        Parameters
-        ----------
-        id_
-            The id.
-
-        Raises
-        ------
-        StoreError
-            The id is not registered.
+        Raises `StoreError` if the id is not registered.
         """
         if id_ not in (known := self.ids):
             there = ", ".join(known) or "none"
@@ -145,11 +141,16 @@ class Registrations(Generic[Declared]):
         return f"{self.folder}{id_}.json"
 
     def _read(self, id_: str) -> Declared:
-        return read_declaration(self.store, self._key(id_), self.kind, self.what)
-
-
-def _content(declaration: BaseModel) -> dict[str, Any]:
-    return declaration.model_dump(exclude=STAMPS)
+        """Read a declaration; fields that its class does not have are ignored."""
+        key = self._key(id_)
+        try:
+            return self.kind.model_validate_json(self.store.get(key), extra="ignore")
+        except ValidationError as error:
+            raise StoreError(
+                f"{self.store.uri(key)} is not a declaration of a {self.what} "
+                f"({error.error_count()} errors, such as {error.errors()[0]['msg']!r}): delete the "
+                f"object and add the {self.what} again"
+            ) from error
 
 
 def put_table(store: ObjectStore, folder: str, rows: pa.Table, **options: Any) -> str:

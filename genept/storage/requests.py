@@ -1,17 +1,17 @@
-"""S3 requests: the client, timeouts, retries, conditional writes in one request or in parts.
+"""S3 requests: the client, timeouts, retries, conditional writes; errors and what to do about them.
 
-Errors are explained, and lost responses resolved, in `genept.storage.object_store`.
+Lost responses are resolved, and large bodies uploaded, in `genept.storage.object_store`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,9 +20,12 @@ from urllib.parse import urlsplit
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
     ResponseStreamingError,
 )
 from tenacity import (
@@ -33,20 +36,43 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from genept.common import InvalidKeyError, StoreError, http_status
+from genept.common import InvalidKeyError, StoreError, UnreachableStoreError
 
 if TYPE_CHECKING:
     import boto3
     from botocore.config import _S3Dict
+    from botocore.loaders import Loader
     from botocore.response import StreamingBody
+    from botocore.session import Session
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, PutObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
 
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 60.0
 ATTEMPTS: Final = 4
 CONNECTIONS: Final = 32
 CHUNK: Final = 1 << 20
+
+
+@cache
+def _descriptions() -> Loader:
+    """The reader of botocore's descriptions of services, which keeps what it has read.
+
+    A session with a reader of its own parses a megabyte of JSON for its first client: a tenth of a
+    second, many times in a run.
+    """
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
+def new_session() -> Session:
+    """Return a botocore session that shares the descriptions of services with all others."""
+    from botocore.session import Session
+
+    session = Session()
+    session.register_component("data_loader", _descriptions())
+    return session
 
 
 def connect(session: boto3.Session, endpoint_url: str | None, read_timeout: float) -> S3Client:
@@ -160,6 +186,64 @@ def check_key(key: str) -> str:
     return key
 
 
+REMEDIES = {
+    "InvalidAccessKeyId": "the access key is not known there: check GENEPT_S3_ACCESS_KEY",
+    "SignatureDoesNotMatch": "the secret key is wrong: check GENEPT_S3_SECRET_KEY",
+    "AccessDenied": "these credentials may not do this: check the keys and the bucket's policy",
+    "403": "the keys are wrong or may not do this: check GENEPT_S3_ACCESS_KEY, "
+    "GENEPT_S3_SECRET_KEY and the bucket's policy",
+    "NoSuchBucket": "the bucket does not exist: create it, or set GENEPT_BUCKET",
+    "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
+    "BadDigest": "the bytes that arrived are not those that were sent: check the given SHA-256, "
+    "then try again",
+    "XAmzContentChecksumMismatch": "the bytes that arrived are not those of the given SHA-256",
+    "InternalError": "the store failed on its side: look at its log and its free disk space",
+    "500": "the store failed on its side: look at its log and its free disk space",
+    "SlowDown": "the store is overloaded: try again later",
+    "503": "the store is overloaded or starting: try again later",
+}
+
+
+def error_code(error: ClientError) -> str:
+    """Return the S3 error code, or the HTTP status if the response had no body (HEAD)."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def http_status(error: ClientError) -> int:
+    """Return the HTTP status of an error response; 0 if there is none."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+@contextmanager
+def explained(doing: str, where: str) -> Iterator[None]:
+    """Turn botocore's failures into a `StoreError`: what failed, where, and what to do about it.
+
+    `doing` is such as ``"reading 'a/b.parquet'"``, `where` such as ``"the bucket 'lake' at
+    http://127.0.0.1:8333"``. Raises `UnreachableStoreError` if the store does not answer.
+    """
+    try:
+        yield
+    except ClientError as error:
+        code, message = error_code(error), error.response.get("Error", {}).get("Message", "")
+        status = http_status(error)
+        remedy = REMEDIES.get(code) or REMEDIES.get(str(status)) or "see the store's log"
+        raise StoreError(
+            f"{doing} in {where} failed: {code or status} {message}".rstrip() + f"; {remedy}"
+        ) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise StoreError(
+            f"{doing} in {where} failed: no credentials were found; set GENEPT_S3_ACCESS_KEY and "
+            "GENEPT_S3_SECRET_KEY, or give boto3 a profile"
+        ) from error
+    except (ConnectionError, HTTPClientError) as error:
+        raise UnreachableStoreError(
+            f"{doing}: {where} does not answer ({type(error).__name__}); start the embedded store "
+            "with `genept store start`, or check GENEPT_S3_ENDPOINT and the network"
+        ) from error
+    except BotoCoreError as error:
+        raise StoreError(f"{doing} in {where} failed: {error}") from error
+
+
 @contextmanager
 def opened(body: bytes | Path) -> Iterator[tuple[Stream, int]]:
     """Open the body as a stream; also its length in bytes."""
@@ -168,16 +252,6 @@ def opened(body: bytes | Path) -> Iterator[tuple[Stream, int]]:
         return
     with body.open("rb") as stream:
         yield stream, body.stat().st_size
-
-
-SINGLE_REQUEST_BYTES: Final = 5 << 30
-"""Maximum size of one S3 request; only larger bodies are uploaded in parts.
-
-SeaweedFS 4.48 lets two concurrent uploads in parts both succeed, so that one overwrites the other.
-"""
-
-PART_BYTES: Final = 32 << 20
-"""Bytes of a part; with at most 10,000 parts, an object can have 335 GB."""
 
 
 @reconsidering
@@ -209,56 +283,3 @@ def put(
     else:
         request["IfNoneMatch"] = "*"
     return client.put_object(**request)["ETag"]
-
-
-@reconsidering
-def upload_in_parts(
-    client: S3Client,
-    bucket: str,
-    key: str,
-    body: Stream,
-    *,
-    sha256: str,
-    metadata: dict[str, str],
-) -> None:
-    """Upload `body` in parts; the object is created at the end, if `key` is free.
-
-    Raises `StoreError` for another SHA-256, `ClientError` if the store refuses (412: key in use).
-    """
-    body.seek(0)
-    upload = client.create_multipart_upload(
-        Bucket=bucket, Key=key, Metadata=metadata, ChecksumAlgorithm="SHA256"
-    )["UploadId"]
-    try:
-        parts: list[CompletedPartTypeDef] = []
-        whole = hashlib.sha256()
-        while part := body.read(PART_BYTES):
-            whole.update(part)
-            checksum = b64encode(hashlib.sha256(part).digest()).decode()
-            number = len(parts) + 1
-            answer = client.upload_part(
-                Bucket=bucket,
-                Key=key,
-                UploadId=upload,
-                PartNumber=number,
-                Body=part,
-                ChecksumSHA256=checksum,
-            )
-            parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum})
-        if whole.hexdigest() != sha256:
-            raise StoreError(
-                f"{key!r} was not written: its bytes have the SHA-256 {whole.hexdigest()}, "
-                f"expected {sha256}; the file changed since it was hashed: write it anew"
-            )
-        client.complete_multipart_upload(
-            Bucket=bucket,
-            Key=key,
-            UploadId=upload,
-            MultipartUpload={"Parts": parts},
-            IfNoneMatch="*",
-        )
-    except BaseException:
-        # If this fails, `abort_orphaned_uploads` aborts the upload later.
-        with suppress(ClientError, BotoCoreError):
-            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
-        raise

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from genept.common.errors import ConflictError, UnreachableStoreError, error_code, http_status
+from genept.common.errors import ConflictError, UnreachableStoreError
 from genept.storage.object_store import ObjectStore
+from genept.storage.requests import error_code, http_status
 from simulation.library import in_world
 from simulation.network import Client, connect
 from simulation.process import Process

@@ -23,7 +23,7 @@ from genept.common.errors import StoreError
 from genept.schema.tables import TABLES
 from genept.storage import lake as lake_module
 from genept.storage import parquet
-from genept.storage.access import Access
+from genept.storage.bucket import Access
 from genept.storage.garbage_list import MarkList, Marks
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
@@ -121,7 +121,7 @@ def test_a_record_whose_parts_are_gone_is_made_again(
     made = lake.build("ingest", ORIGIN, lambda: observations("a", "b"))
     lake.store.delete([made[1].key])
     (record,) = keys(lake, "records/ingest")
-    assert not lake.remembers("ingest", ORIGIN)
+    assert lake.known("ingest", ORIGIN) is None
     with pytest.raises(StoreError, match="was deleted while it was needed: run again"):
         lake.recall("ingest", ORIGIN)
     compute = Counted(lambda: observations("a", "b", n=3 if reproducible else 4))

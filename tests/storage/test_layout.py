@@ -16,7 +16,7 @@ from fault_proxy import FaultProxy, fault_proxy
 
 from genept.client.vectors import read_vectors
 from genept.schema.tables import TABLES
-from genept.storage.access import Access
+from genept.storage.bucket import Access
 from genept.storage.lake import Lake
 from genept.storage.local_files import duckdb_connection, read_matrix
 from genept.storage.object_store import ObjectStore

@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 from genept.common.errors import ConflictError, InvalidKeyError, MissingObjectError, StoreError
 from genept.common.settings import Settings
 from genept.storage import object_store as s3
-from genept.storage import requests
 from genept.storage.connect import open_store
 from genept.storage.embedded.store import EmbeddedStore
-from genept.storage.local_files import duckdb_connection
+from genept.storage.local_files import duckdb_connection, duckdb_secret
 from genept.storage.object_store import ObjectStore
 from genept.storage.requests import check_key
 
@@ -59,7 +58,7 @@ def reached_at(
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways a body can travel."""
     if request.param == "parts":
-        monkeypatch.setattr(requests, "SINGLE_REQUEST_BYTES", 0)
+        monkeypatch.setattr(s3, "SINGLE_REQUEST_BYTES", 0)
     return str(request.param)
 
 
@@ -116,8 +115,8 @@ def test_any_permitted_key_comes_back_as_it_was(
 def test_bodies_larger_than_a_part_arrive_whole(
     object_store: ObjectStore, store_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "SINGLE_REQUEST_BYTES", 6 << 20)
-    monkeypatch.setattr(requests, "PART_BYTES", 5 << 20)
+    monkeypatch.setattr(s3, "SINGLE_REQUEST_BYTES", 6 << 20)
+    monkeypatch.setattr(s3, "PART_BYTES", 5 << 20)
     body = secrets.token_bytes(12 << 20)
     sha256 = hashlib.sha256(body).hexdigest()
     source, target = tmp_path / "source", tmp_path / "folder" / "target"
@@ -310,7 +309,7 @@ def test_upload_in_parts_survives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A POST begins and completes the upload; the answer to either may get lost."""
-    monkeypatch.setattr(requests, "SINGLE_REQUEST_BYTES", 0)
+    monkeypatch.setattr(s3, "SINGLE_REQUEST_BYTES", 0)
     proxy.plan(method, fault)
     assert shaken.put_if_absent(f"{store_prefix}/x", b"content")
     assert proxy.remaining() == 0
@@ -321,7 +320,7 @@ def test_upload_in_parts_survives(
 def test_a_lost_answer_to_the_completion_is_no_conflict(
     proxy: FaultProxy, shaken: ObjectStore, store_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "SINGLE_REQUEST_BYTES", 0)
+    monkeypatch.setattr(s3, "SINGLE_REQUEST_BYTES", 0)
     complete = shaken.client.complete_multipart_upload
 
     def complete_and_lose(**request: object) -> object:
@@ -455,7 +454,7 @@ def test_polars_pyarrow_and_duckdb_read_the_same_rows(
 
 def test_a_quote_in_a_key_does_not_end_the_duckdb_secret() -> None:
     with ObjectStore("https://s3.example", "it's", "a'b", "us-east-1", "lake") as store:
-        secret = store.access.duckdb_secret()
+        secret = duckdb_secret(store.access)
     assert "KEY_ID 'it''s', SECRET 'a''b'" in secret
     assert "ENDPOINT 's3.example', URL_STYLE 'path'" in secret
     assert "USE_SSL true" in secret

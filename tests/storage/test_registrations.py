@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 
+from genept.collections.user_collections import UserCollection
 from genept.common.errors import StoreError
+from genept.datasources.catalogue import load_catalogue
 from genept.embeddings.registered_observation_vectors import registered_vectors
 from genept.storage.object_store import ObjectStore
 from genept.storage.registrations import Registrations, VectorFile, get_table, put_table
@@ -79,3 +82,26 @@ def test_what_earlier_versions_registered_is_found(
     registered = registered_vectors(object_store, store_prefix).find("mine/scgpt/human")
     assert registered is not None
     assert (registered.n_vectors, registered.licence) == (3, "CC0")
+
+
+def added() -> UserCollection:
+    catalogue = load_catalogue()
+    collection = next(iter(catalogue.collections.values()))
+    sources = tuple(catalogue.source(name) for name in collection.sources)
+    return UserCollection(collection=collection, sources=sources, added=datetime.now(UTC))
+
+
+def test_fields_of_a_later_version_are_ignored_at_every_depth(
+    object_store: ObjectStore, store_prefix: str
+) -> None:
+    declared = added()
+    collections = Registrations(object_store, f"{store_prefix}/", UserCollection, "collection")
+    collections.add("one", declared)
+    later = json.loads(object_store.get(f"{store_prefix}/one.json"))
+    later["mood"] = later["collection"]["mood"] = later["sources"][0]["mood"] = "calm"
+    object_store.put_if_absent(f"{store_prefix}/other.json", json.dumps(later).encode())
+    assert collections.find("other") == declared
+    later["collection"]["options"]["mood"] = "calm"
+    object_store.put_if_absent(f"{store_prefix}/refused.json", json.dumps(later).encode())
+    with pytest.raises(StoreError, match=r"refused.json is not a declaration .* \(1 errors"):
+        collections.find("refused")

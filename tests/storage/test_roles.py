@@ -18,8 +18,8 @@ from genept.common.errors import StoreError
 from genept.common.settings import Settings
 from genept.release.collector import delete_garbage, list_garbage
 from genept.release.publish import Releases
-from genept.storage import access
-from genept.storage.access import ROLES, Role
+from genept.storage.bucket import ROLES, Role
+from genept.storage.embedded import server
 from genept.storage.embedded.state import Credentials
 from genept.storage.embedded.store import REGION, EmbeddedStore
 from genept.storage.lake import Lake
@@ -160,8 +160,8 @@ def test_what_a_role_may_not_do_is_said(own_store: EmbeddedStore, operator: Obje
 def test_deployments_find_the_enforced_policies_in_infra() -> None:
     for role in ROLES:
         document = json.loads((PROJECT / "infra" / "policies" / f"{role}.json").read_text())
-        assert document == access.policy(role, "lake", "genept")
-    elsewhere = json.dumps(access.policy("publisher", "shelf", "trial"))
+        assert document == server.policy(role, "lake", "genept")
+    elsewhere = json.dumps(server.policy("publisher", "shelf", "trial"))
     assert "arn:aws:s3:::shelf/trial/current.json" in elsewhere
     assert "lake/genept" not in elsewhere
 

@@ -30,8 +30,8 @@ from genept.release.gate import refuse_breaking
 from genept.release.manifest import Pointer
 from genept.release.publish import Published, Releases
 from genept.schema.tables import TABLES
-from genept.storage import requests
-from genept.storage.access import Access
+from genept.storage import object_store as writes
+from genept.storage.bucket import Access
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
 
@@ -198,7 +198,7 @@ def test_an_error_under_200_is_no_success(
 ) -> None:
     """S3 may answer the end of an upload in parts by 200, and only then say that it failed."""
     proxy, store = shaken
-    monkeypatch.setattr(requests, "SINGLE_REQUEST_BYTES", 0)
+    monkeypatch.setattr(writes, "SINGLE_REQUEST_BYTES", 0)
     complete = store.client.complete_multipart_upload
 
     def complete_and_fail(**request: object) -> object:
@@ -212,7 +212,7 @@ def test_an_error_under_200_is_no_success(
 
 
 def _upload_and_die(access: Access, key: str) -> None:
-    requests.SINGLE_REQUEST_BYTES = 0  # type: ignore[misc]
+    writes.SINGLE_REQUEST_BYTES = 0  # type: ignore[misc]
     with reached_at(access.endpoint_url, access) as store:
         upload = store.client.upload_part
 

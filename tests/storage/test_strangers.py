@@ -17,9 +17,9 @@ import pytest
 from attacks import attack
 
 from genept.common.errors import StoreError
-from genept.storage.access import ANY_PRODUCT
 from genept.storage.embedded import certificates, server, state
 from genept.storage.embedded.certificates import Certificates
+from genept.storage.embedded.server import ANY_PRODUCT
 from genept.storage.embedded.state import open_ports
 from genept.storage.embedded.store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore

@@ -15,7 +15,7 @@ from declared_rows import declared_rows, passing, store_table
 from genept.release.manifest import Manifest
 from genept.release.publish import Published, ReleaseCandidate, Releases
 from genept.schema.tables import TABLES
-from genept.storage.access import Access
+from genept.storage.bucket import Access
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
 

@@ -1,10 +1,12 @@
-"""The SeaweedFS process: program, command line, ports, start and end.
+"""The SeaweedFS process: program, command line, identities, ports, start and end.
 
+The policy of each role is in `genept/storage/policies/`.
 When it is started, and with which data, is decided in `genept.storage.embedded.store`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,13 +16,16 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from random import SystemRandom
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
 from genept.common import StoreError
+from genept.storage.bucket import Role
 
 SERVICES: Final = ("s3", "master", "volume", "filer", "admin")
 LOOPBACK: Final = "127.0.0.1"
@@ -34,6 +39,57 @@ SOCKETS: Final = {"s3": "s3.sock", "filer": "filer.sock"}
 
 PORTS: Final = range(10_000, 20_000)
 """Outside the range of ephemeral ports, like those `GRPC_OFFSET` above."""
+
+ANY_PRODUCT: Final = "*"
+_BUCKET: Final = "arn:aws:s3:::lake"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The access key and the secret key of one identity."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+def policy(role: Role, bucket: str, product: str) -> dict[str, Any]:
+    """Return the S3 policy of a role, as in AWS IAM, for the keys of one product in a bucket."""
+    document: dict[str, Any] = json.loads(
+        files("genept.storage").joinpath("policies", f"{role}.json").read_text()
+    )
+    for statement in document["Statement"]:
+        statement["Resource"] = [
+            _placed(resource, bucket, product) for resource in statement["Resource"]
+        ]
+    return document
+
+
+def server_identities(
+    operator: Keys, roles: Mapping[Role, Keys], bucket: str, product: str
+) -> dict[str, Any]:
+    """Return SeaweedFS's identity configuration: an operator with all rights, and the roles."""
+    everything = ["Admin", "Read", "Write", "List", "Tagging"]
+    return {
+        "identities": [
+            {"name": "operator", "credentials": [_credential(operator)], "actions": everything},
+            *(
+                {"name": role, "credentials": [_credential(keys)], "policyNames": [role]}
+                for role, keys in roles.items()
+            ),
+        ],
+        "policies": [
+            {"name": role, "content": json.dumps(policy(role, bucket, product))} for role in roles
+        ],
+    }
+
+
+def _placed(resource: str, bucket: str, product: str) -> str:
+    path = resource.removeprefix(_BUCKET).replace("/genept/", f"/{product}/", 1)
+    return f"arn:aws:s3:::{bucket}{path}"
+
+
+def _credential(keys: Keys) -> dict[str, str]:
+    return {"accessKey": keys.access_key, "secretKey": keys.secret_key}
 
 
 def program() -> Path:

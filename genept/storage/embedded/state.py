@@ -20,9 +20,9 @@ from typing import Final, TypeVar
 import httpx
 
 from genept.common import StoreError, sync, write_privately
-from genept.storage.access import ROLES, Keys, server_identities
+from genept.storage.bucket import ROLES, Role
 from genept.storage.embedded.certificates import Certificates
-from genept.storage.embedded.server import GRPC_OFFSET, LOOPBACK
+from genept.storage.embedded.server import GRPC_OFFSET, LOOPBACK, Keys, server_identities
 
 
 def flush(data: Path) -> None:
@@ -102,6 +102,20 @@ class LastServer:
     def url(self) -> str:
         """URL of the S3 endpoint."""
         return f"http://{LOOPBACK}:{self.ports['s3']}"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """URL and keys of the server; `access_key` and `secret_key` are the operator's."""
+
+    url: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    credentials: Credentials = field(repr=False)
+
+    def keys(self, role: Role) -> Keys:
+        """Return the keys of a role."""
+        return self.credentials.of(role)
 
 
 def credentials(folder: Path) -> Credentials:

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,10 +22,10 @@ import psutil
 from filelock import FileLock
 
 from genept.common import StoreError, console, private_folder
-from genept.storage.access import ANY_PRODUCT, Keys, Role
 from genept.storage.embedded import certificates, server, state
+from genept.storage.embedded.server import ANY_PRODUCT
 from genept.storage.embedded.state import (
-    Credentials,
+    Endpoint,
     LastServer,
     flush,
     inner_ports,
@@ -43,20 +43,6 @@ NEEDED_BYTES: Final = 512 << 20
 REGION: Final = "us-east-1"
 
 SIGNED_PARTS: Final = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """URL and keys of the server; `access_key` and `secret_key` are the operator's."""
-
-    url: str
-    access_key: str
-    secret_key: str = field(repr=False)
-    credentials: Credentials = field(repr=False)
-
-    def keys(self, role: Role) -> Keys:
-        """Return the keys of a role."""
-        return self.credentials.of(role)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ import genept
 from genept.common.errors import StoreError
 from genept.storage.embedded import server, state
 from genept.storage.embedded import store as embedded
-from genept.storage.embedded.store import REGION, EmbeddedStore, Endpoint
+from genept.storage.embedded.state import Endpoint
+from genept.storage.embedded.store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore
 
 ENSURE = """

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from genept.common.operating_system import uptime
-from genept.storage import lease as lease_module
-from genept.storage.lease import Holder, Lease
+from genept.storage import documents
+from genept.storage.documents import Holder, Lease
 from genept.storage.object_store import ObjectStore
 
 WHAT = "paying for texts"
@@ -51,7 +51,7 @@ def test_who_holds_a_lease_elsewhere_has_to_renew_it(
     holder.holder = elsewhere(holder)
     assert holder.take()
     began = now = uptime()
-    monkeypatch.setattr(lease_module, "uptime", lambda: now)
+    monkeypatch.setattr(documents, "uptime", lambda: now)
     assert not other.take()
     now = began + 80
     assert not other.take()
@@ -70,7 +70,7 @@ def test_a_suspended_holder_on_this_machine_loses_it(
     holder, other = Lease(object_store, key, WHAT), Lease(object_store, key, WHAT)
     assert holder.take()
     now = uptime() + 80
-    monkeypatch.setattr(lease_module, "uptime", lambda: now)
+    monkeypatch.setattr(documents, "uptime", lambda: now)
     assert not holder.is_held
     assert not other.take(), "the holder stops first"
     now += 11
