@@ -18,7 +18,7 @@ from assets.sources import observed_sources, source_key
 from genept.client import InputVersions, Platform, read_input_versions
 from genept.release import RunState, cost_by_run, cost_picture, keep_metrics, metrics_frame
 from genept.schema.tables import WORKING_TABLES
-from genept.storage import StoredTable
+from genept.storage import StoredTable, input_changes, sha256_of
 
 NIGHTLY = dg.DailyPartitionsDefinition("2026-01-01", timezone="UTC")
 """One partition per nightly run, so that a missed run is repeated."""
@@ -54,14 +54,14 @@ def news(
     versions = read_input_versions(platform)
     _observe(context, versions)
     before, failure = _last_nightly_run(context.instance)
-    reasons = [failure] if failure else versions.changes_since(before)
+    reasons = [failure] if failure else input_changes(before, versions.inputs)
     if platform.releases.current_id() is None:
         reasons.insert(0, "nothing has been released yet")
     partition = context.partition_key if context.has_partition_key else None
     facts = {
         "nightly run": partition or "none",
         "requests": versions.requests,
-        "unavailable": bullets(f"{name}: {reason}" for name, reason in versions.unasked.items()),
+        "unavailable": bullets(f"{name}: {reason}" for name, reason in versions.unavailable.items()),
     }
     if not reasons:
         remark = f"none of {len(versions.inputs)} inputs changed; nothing is built"
@@ -72,7 +72,7 @@ def news(
         return
     context.log.info("changed: %s", "; ".join(reasons))
     yield dg.MaterializeResult(
-        data_version=dg.DataVersion(versions.data_version),
+        data_version=dg.DataVersion(sha256_of(dict(versions.inputs))),
         metadata=facts
         | {
             "changes": bullets(reasons),
@@ -91,7 +91,7 @@ def _observe(context: dg.AssetExecutionContext, versions: InputVersions) -> None
     """Log an observation of every watched source, with its version."""
     for name, version in versions.sources.items():
         if (key := source_key(name)) in WATCHED and ":" not in name:
-            state = {"unavailable": versions.unasked.get(name, "no")}
+            state = {"unavailable": versions.unavailable.get(name, "no")}
             context.log_event(
                 dg.AssetObservation(key, tags={DATA_VERSION: version}, metadata=state)
             )

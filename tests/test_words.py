@@ -43,7 +43,6 @@ UNREAD: Final = {"CHANGELOG.md", Path(__file__).name}
 LONG: Final = {
     "genept/benchmarks/metrics/resampling.py",
     "genept/benchmarks/task_scores.py",
-    "genept/cli/predict_commands.py",
     "genept/models/drug_response/screen_rows.py",
     "genept/release/approval_records.py",
     "genept/release/publish.py",

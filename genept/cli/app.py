@@ -7,8 +7,7 @@ this file, and an analyst's installation, needs no orchestrator.
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Annotated, Final
 
 import polars as pl
@@ -30,13 +29,22 @@ from genept.storage import ROLES, StoreProperty, open_store, properties
 if TYPE_CHECKING:
     from genept.storage.embedded import EmbeddedStore
 
-SUBJECTS: Final = (
-    "genes", "collections", "spaces", "embeddings", "embedders", "sources", "bench", "models",
-    "predict", "release",
-)  # fmt: skip
-"""Groups of commands, each in a module of its own."""
+COMMANDS: Final = {
+    "genes": "genes_commands:app",
+    "collections": "collections_commands:app",
+    "spaces": "vector_commands:spaces",
+    "embeddings": "vector_commands:embeddings",
+    "embedders": "vector_commands:embedders",
+    "sources": "sources_commands:app",
+    "bench": "result_commands:bench",
+    "models": "result_commands:models",
+    "predict": "predict_commands:app",
+    "release": "release_commands:app",
+    "search": "lookup_commands:search",
+    "neighbours": "lookup_commands:neighbours",
+}
+"""Where each command, or group of commands, is imported from."""
 
-SEARCHES: Final = ("search", "neighbours")
 REMEDY: Final = "this needs more than reading does: pip install 'genept-platform[platform]'"
 
 app = typer.Typer(
@@ -71,19 +79,19 @@ def add_commands(wanted: str | None = None) -> None:
         The first word of the command line: where it is one of ours, nothing else is imported.
         None: all of them, as for the help.
     """
-    plugged_in = {point.name: point for point in entry_points(group="genept.commands")}
-    names = (*SUBJECTS, *SEARCHES, *plugged_in)
-    is_known = wanted in {*names, "store", "table"}
-    for name in names:
+    places = {name: f"genept.cli.{place}" for name, place in COMMANDS.items()}
+    own = [EntryPoint(name, place, "") for name, place in places.items()]
+    points = [*own, *entry_points(group="genept.commands")]
+    is_known = wanted in {*(point.name for point in points), "store", "table"}
+    for name, load in ((point.name, point.load) for point in points):
         if is_known and name != wanted:
             continue
         try:
-            if name in SUBJECTS:
-                app.add_typer(import_module(f"genept.cli.{name}_commands").app, name=name)
-            elif name in SEARCHES:
-                app.command()(getattr(import_module("genept.cli.search_commands"), name))
+            command = load()
+            if isinstance(command, typer.Typer):
+                app.add_typer(command, name=name)
             else:
-                app.command(name)(plugged_in[name].load())
+                app.command(name)(command)
         except ModuleNotFoundError as error:
             if _is_ours(error):
                 raise

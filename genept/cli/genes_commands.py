@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import polars as pl
 import typer
 from rich.markup import escape
 
-from genept.cli.describe_commands import describe, recipes
+from genept.cli.lookup_commands import describe, recipes
 from genept.client import Installation, load_table, open_releases
-from genept.common import Settings, open_console, plain_table, progress_bar, without_formulas
+from genept.common import (
+    Settings,
+    open_console,
+    plain_table,
+    progress_bar,
+    replacement,
+    without_formulas,
+)
 from genept.datasources.readers import Allowance, limited_gene_names
 from genept.nomenclature import (
     MappingResult,
@@ -57,7 +62,7 @@ def map_file(
     limits = Allowance(settings.file_memory, settings.file_seconds).limits(file)
     with (
         limited_gene_names(file, column, limits) as names,
-        _replacing(target) as written,
+        replacement(target, 0o666) as written,
         progress_bar(f"mapping {file.name}", names.total) as advance,
     ):
         for batch, amount in names.batches:
@@ -102,23 +107,11 @@ def diff(
     )
     answer.print(plain_table("change", "genes", "such as", rows=counts))
     if output is not None:
-        with _replacing(output) as file:
+        with replacement(output, 0o666) as file:
             without_formulas(changes).write_csv(file)
         answer.print(f"\nwritten to {output}")
     if _released_here():
         _print_touched(changes)
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `target` once it is complete."""
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _released_here() -> bool:

@@ -5,7 +5,6 @@ How a model predicts is in `genept.models`.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -23,6 +22,7 @@ from genept.common import (
     console,
     open_console,
     plain_table,
+    replacement,
     without_formulas,
 )
 from genept.models import (
@@ -290,14 +290,8 @@ def write_table(rows: pl.DataFrame, path: Path) -> None:
     if path.suffix not in (".parquet", ".csv"):
         raise StoreError(f"--out {path}: its ending must be .parquet or .csv")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        written = Path(file.name)
-    try:
+    with replacement(path, 0o644) as file:
         if path.suffix == ".parquet":
-            rows.write_parquet(written)
+            rows.write_parquet(file)
         else:
-            without_formulas(rows).write_csv(written)
-        written.chmod(0o644)
-        written.replace(path)
-    finally:
-        written.unlink(missing_ok=True)
+            without_formulas(rows).write_csv(file)

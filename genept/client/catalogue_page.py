@@ -17,7 +17,7 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genept.benchmarks import annotated_cells, cells_in_words, report_figures, sample_tasks
-from genept.client.snippets import Snippets
+from genept.client.release_lookup import Snippets
 from genept.common import NO_SCRIPTS, visible
 from genept.release import Manifest, ReleasedColumn, ReleasedFiles
 from genept.text import load_recipes

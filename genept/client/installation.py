@@ -1,20 +1,23 @@
 """One installation opened from its settings: store, lake, releases, archives, collections.
 
 Everything is opened on first use, so that looking at the graph starts nothing. What turns
-texts into spaces is added in `genept.client.platform`.
+texts into spaces is added in `genept.client.platform`. Also the versions of all that a release is
+built from; whether one is built of them is decided in `assets/operations.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from functools import cached_property, partial
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from genept.client.release_lookup import open_releases
 from genept.collections import UserCollection, added_collections, ingest, parts_in_child
-from genept.common import Settings
+from genept.common import Settings, SourceError
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.datasources import Catalogue, Collection, load_catalogue
 from genept.datasources.download import Archives, SourceLocations
@@ -22,10 +25,22 @@ from genept.datasources.readers import Allowance, read_pickled_texts, read_struc
 from genept.nomenclature import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature import Reference, kept_reference, starter_reference
 from genept.release import Claim, ReleasedSource, Releases
-from genept.storage import Lake, ObjectStore, Part, open_store, sha256_of
+from genept.storage import (
+    Lake,
+    ObjectStore,
+    Part,
+    code_version,
+    open_store,
+    sha256_of,
+    sha256_of_file,
+)
 
 if TYPE_CHECKING:
+    from genept.client.platform import Platform
     from genept.models import ModelRegistry
+
+CODE: Final = ("genept", "validation", "assets")
+"""Packages whose code decides what a release holds."""
 
 
 class Installation:
@@ -125,10 +140,7 @@ class Installation:
     def collections(self) -> list[Collection]:
         """The collections to ingest: the usual ones, or those that the settings name.
 
-        Raises
-        ------
-        ValueError
-            If the settings name one that the catalogue does not have.
+        Raises `ValueError` if they name one that the catalogue does not have.
         """
         return self.catalogue.chosen(self.settings.collections)
 
@@ -160,10 +172,7 @@ class Installation:
         return collection.id in {added.id for added in self.added}
 
     def structures(self, collection: Collection) -> dict[str, str]:
-        """SMILES by name of the drug: of the collection's source, and of one's own table.
-
-        Empty where neither gives them.
-        """
+        """SMILES by name of the drug: of the collection's source, and of one's own table."""
         member, smiles = collection.options.get("structures"), {}
         if member is not None:
             with self.collection_archives.open_member(collection.sources[0], member) as stream:
@@ -197,7 +206,7 @@ class Installation:
     def requirements_sha256(self) -> str | None:
         """Hash of the requirements lock of a checkout; None for an installed wheel."""
         lock = Path(__file__).parents[2] / "requirements.lock"
-        return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None
+        return sha256_of_file(lock) if lock.exists() else None
 
 
 def _released(archives: Archives, name: str) -> ReleasedSource:
@@ -211,3 +220,106 @@ def _released(archives: Archives, name: str) -> ReleasedSource:
         redistributable=source.redistributable,
         citation=source.citation,
     )
+
+
+@dataclass(frozen=True)
+class InputVersions:
+    """Everything that decides what the next release holds.
+
+    Parameters
+    ----------
+    inputs
+        Version by name, such as ``source go-basic``, ``code``, or ``setting spaces``.
+    sources
+        Data version by source.
+    unavailable
+        Why a source could not be checked, by source; the version of its local copy counts.
+    requests
+        Number of requests that were made.
+    """
+
+    inputs: Mapping[str, str]
+    sources: Mapping[str, str]
+    unavailable: Mapping[str, str]
+    requests: int
+
+
+def read_input_versions(platform: Platform) -> InputVersions:
+    """Read the versions of all inputs of a release; fetch a source that has changed.
+
+    Parameters
+    ----------
+    platform
+        The installation, with its sources, settings and what users registered.
+
+    Returns
+    -------
+    InputVersions
+        Of the sources (at most one conditional request each), code, libraries, settings, and of
+        registered collections, spaces, vectors and ensembles.
+
+    Raises
+    ------
+    ValueError
+        If the settings name what does not exist.
+    SourceError
+        If a source that is needed cannot be had, and there is no copy of it either.
+    """
+    sources, unavailable, requests = _sources(platform)
+    inputs = {f"source {name}": version for name, version in sources.items()}
+    inputs |= {"code": code_version(*CODE), "libraries": _libraries()}
+    inputs |= {f"setting {name}": version for name, version in _settings(platform)}
+    for added in platform.added:
+        inputs[f"collection {added.id}"] = sha256_of(added.model_dump(mode="json"))
+    for table in platform.registered_spaces:
+        inputs[f"space {table.id}"] = table.table_sha256
+    for vectors in platform.outside:
+        inputs[f"vectors of {vectors.collection} in {vectors.space}"] = vectors.table_sha256
+    for ensemble in platform.ensembles:
+        inputs[f"ensemble {ensemble.id}"] = sha256_of(dict(ensemble.weights))
+    return InputVersions(inputs, sources, unavailable, requests)
+
+
+def _sources(platform: Platform) -> tuple[dict[str, str], dict[str, str], int]:
+    """Versions of what is needed or available, what could not be checked, and requests made."""
+    archives = platform.collection_archives
+    needed = platform.needed_sources
+    names = [entry.id for entry in archives.catalogue.sources.values() if entry.pattern is None]
+    versions: dict[str, str] = {}
+    unavailable: dict[str, str] = {}
+    requests = 0
+    for name in dict.fromkeys((*names, *needed)):
+        source = archives.catalogue.source(name)
+        if name not in needed and not archives.is_available(name):
+            continue
+        if source.is_pinned:
+            versions[name] = source.sha256
+            continue
+        try:
+            observed = archives.probe(name)
+            if observed.requests and observed.state != "unchanged":
+                archives.fetch(name, refresh=True)
+            requests += observed.requests
+        except SourceError as error:
+            unavailable[name] = str(error)
+        seen = archives.cache_metadata(name)
+        versions[name] = seen.sha256 if seen else archives.data_version(name)
+    return versions, unavailable, requests
+
+
+def _settings(platform: Platform) -> Iterator[tuple[str, str]]:
+    settings = platform.settings
+    yield "collections", ",".join(sorted(collection.id for collection in platform.collections))
+    yield "spaces", ",".join(sorted(space.id for space in platform.spaces))
+    for recipe in platform.followed_recipes:
+        yield f"recipe {recipe.id}", sha256_of(recipe.model_dump(mode="json"))
+    yield "embedders", sha256_of_file(settings.embedders) if settings.embedders else "none"
+    for name in ("max_genes", "sentences_per_collection", "full_models", "restricted", "approve"):
+        yield name, str(getattr(settings, name))
+
+
+@cache
+def _libraries() -> str:
+    """Installed distributions; their folders' names, for reading their metadata takes a second."""
+    folders = (folder for entry in sys.path for folder in Path(entry).glob("*.dist-info"))
+    return sha256_of(sorted(folder.name for folder in folders))

@@ -33,6 +33,7 @@ from genept.text import (
     HostedEmbedders,
     KnowledgeSources,
     MiniLM,
+    OpenAIEmbedder,
     Recipe,
     RegisteredSpace,
     Runner,
@@ -258,13 +259,15 @@ class Platform(Installation):
         forecasts = {}
         for space in self.spaces:
             if space.embedder in self.hosted.declared:
-                embedder = self.hosted.open(space.embedder)
                 part = descriptions.part(self.recipe_of(space).id)
                 texts = self.lake.read(part, ["text"])["text"].to_list()
-                cache = VectorCache(self.store, self.settings.product, embedder)
-                price = self.hosted.price(embedder)
-                forecasts[space.id] = forecast(embedder, cache, texts, price=price)
+                forecasts[space.id] = self.forecast(self.hosted.open(space.embedder), texts)
         return forecasts
+
+    def forecast(self, embedder: OpenAIEmbedder, texts: Sequence[str]) -> CostForecast:
+        """What embedding texts with a hosted embedder would cost."""
+        cache = VectorCache(self.store, self.settings.product, embedder)
+        return forecast(embedder, cache, texts, price=self.hosted.price(embedder))
 
     @property
     def subjects(self) -> dict[str, set[str]]:

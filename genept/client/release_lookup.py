@@ -1,23 +1,29 @@
-"""Which release an analyst reads, the current or a pinned one, and which of its files.
+"""Which release an analyst reads, the current or a pinned one, which of its files; code to paste.
 
 Manifests are kept on this machine, so that a notebook can read files that were kept here while
-the store is out of reach. Tables are read in `genept.client.api`.
+the store is out of reach. Tables are read in `genept.client.api`. The code is in
+`genept/client/site/snippets.toml`; tests run it.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import tomllib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files as resources
 from pathlib import Path
+from string import Template
+from typing import Final
 
 from genept.common import Settings, StoreError, UnreachableStoreError, write_privately
-from genept.release import Manifest, ReleasedFile, Releases
+from genept.release import Manifest, ReleasedFile, ReleasedFiles, Releases
 from genept.storage import Lake, Role, open_store
 
-LATEST = "latest"
+LATEST: Final = "latest"
+PREFERRED_SPACE: Final = "minilm-l6-v2/name-go"
 
 
 class OfflineWarning(UserWarning):
@@ -172,3 +178,63 @@ def suggestion(wanted: str, known: Sequence[str]) -> str:
     """The rest of a message about an unknown name: the one that may be meant, or all."""
     near = difflib.get_close_matches(wanted, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; there are {list(known)}"
+
+
+@dataclass(frozen=True)
+class Snippets:
+    """Code that reads one release: one snippet per library, and whole analyses.
+
+    Parameters
+    ----------
+    files
+        Files of the releases, with their bucket.
+    manifest
+        Manifest of the release that the snippets read.
+    """
+
+    files: ReleasedFiles
+    manifest: Manifest
+
+    def readers(self) -> dict[str, str]:
+        """How each library reads table `genes`, by library."""
+        genes = self._address("data/genes")
+        return self._filled(
+            "readers", genes=f"{genes}/*.parquet", folder=genes.removeprefix("s3://")
+        )
+
+    def r(self) -> str:
+        """The same in R; its package `arrow` finds the keys in the environment."""
+        address = self._address(self.manifest.tables["genes"].files[0].path)
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        url = self.files.store.access.endpoint_url
+        endpoint = f', endpoint_override = "{url}"' if url else ""
+        return self._filled("r", bucket=bucket, key=key, endpoint=endpoint)["R"]
+
+    def questions(self) -> dict[str, str]:
+        """Whole analyses, by the question that they answer; those that the release has data for."""
+        snippets: dict[str, str] = {}
+        if space := self.space():
+            recipe = space.rpartition("/")[2].partition("@")[0]
+            snippets |= self._filled("space", space=space, recipe=recipe)
+        if self.manifest.tables["drug_responses"].files:
+            snippets |= self._filled("screen", screen=self._values("drug_responses")[0])
+        return snippets
+
+    def space(self) -> str | None:
+        """A space to show: the usual one, or the first that is no control."""
+        spaces = self._values("gene_embeddings")
+        real = [space for space in spaces if "random" not in space and "@" not in space]
+        return PREFERRED_SPACE if PREFERRED_SPACE in real else next(iter((*real, *spaces)), None)
+
+    def _filled(self, kind: str, **values: str) -> dict[str, str]:
+        text = resources("genept.client").joinpath("site", "snippets.toml").read_text("utf-8")
+        values["release"] = self.manifest.release_id
+        codes = tomllib.loads(text)[kind]
+        return {name: Template(code).substitute(values) for name, code in codes.items()}
+
+    def _values(self, table: str) -> list[str]:
+        """Values of the first column that a table is split by."""
+        return sorted({file.partition[0] for file in self.manifest.tables[table].files})
+
+    def _address(self, path: str) -> str:
+        return self.files.store.uri(f"{self.files.folder}/{self.manifest.release_id}/{path}")

@@ -253,13 +253,15 @@ def write_privately(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacement(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that only this user can read, and that replaces `path` once it is complete.
+def replacement(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """Open a new file that replaces `path` once it is complete.
 
     Parameters
     ----------
     path
         The file to create or replace, in an existing folder.
+    mode
+        Its permissions, less the umask; by default only this user can read it.
 
     Yields
     ------
@@ -268,7 +270,7 @@ def replacement(path: Path) -> Iterator[BinaryIO]:
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

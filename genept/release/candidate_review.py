@@ -27,7 +27,7 @@ from genept.release.manifest import Manifest, Pointer, ReleasedSource
 from genept.release.publish import Releases
 from genept.release.staging import ReleaseRefusedError
 from genept.schema.tables import TABLES
-from genept.storage import StoredTable
+from genept.storage import StoredTable, input_changes
 
 SHOWN: Final = 6
 
@@ -177,14 +177,12 @@ def _inputs(last: Manifest, sources: Mapping[str, ReleasedSource], version: str)
     """Sentences on the sources and the version that changed since a release."""
     if version and version != last.platform_version:
         yield f"the platform's version went from {last.platform_version} to {version}"
-    for name in sorted({*last.sources, *sources} if sources else ()):
-        before, after = last.sources.get(name), sources.get(name)
-        if before is None:
-            yield f"source {name} is new"
-        elif after is None:
-            yield f"source {name} is gone"
-        elif before.sha256 != after.sha256:
-            yield f"source {name} changed"
+    if sources:
+        before, after = (
+            {f"source {name}": source.sha256 for name, source in known.items()}
+            for known in (last.sources, sources)
+        )
+        yield from input_changes(before, after)
 
 
 def _removed(changed: list[Change], built: Mapping[str, Collection[str]]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from .provenance import Origin as Origin
 from .provenance import Part as Part
 from .provenance import StoredTable as StoredTable
 from .provenance import code_version as code_version
+from .provenance import input_changes as input_changes
 from .provenance import sha256_of as sha256_of
 from .provenance import sha256_of_file as sha256_of_file
 from .registrations import Registrations as Registrations

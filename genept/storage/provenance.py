@@ -60,6 +60,30 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def input_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Say which of several inputs differ.
+
+    Parameters
+    ----------
+    before, after
+        Version of each input, by name.
+
+    Returns
+    -------
+    list of str
+        One sentence for each input that is new, gone or changed, in order of the names.
+    """
+    changes = []
+    for name in sorted({*before, *after}):
+        if name not in before:
+            changes.append(f"{name} is new")
+        elif name not in after:
+            changes.append(f"{name} is gone")
+        elif before[name] != after[name]:
+            changes.append(f"{name} changed")
+    return changes
+
+
 @cache
 def code_version(*modules: str) -> str:
     """Return the version of the code of modules or packages.

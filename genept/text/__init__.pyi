@@ -38,6 +38,7 @@ from .minilm import MODEL_ID as MODEL_ID
 from .minilm import MiniLM as MiniLM
 from .minilm import load_minilm as load_minilm
 from .openai import HostedEmbedders as HostedEmbedders
+from .openai import OpenAIEmbedder as OpenAIEmbedder
 from .recipes import PartName as PartName
 from .recipes import Recipe as Recipe
 from .recipes import declared_entries as declared_entries

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from genept.cli.embedders_commands import app
+from genept.cli.vector_commands import embedders
 from genept.common.errors import StoreError
 
 
@@ -16,12 +16,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_embedders_are_listed_with_their_price_and_why_they_cannot_be_used(monkeypatch):
-    listed = CliRunner().invoke(app, ["list"]).output.splitlines()
+    listed = CliRunner().invoke(embedders, ["list"]).output.splitlines()
     (large,) = [line for line in listed if line.startswith("text-embedding-3-large ")]
     assert "3072 dimensions  $0.13 per million tokens" in large
     assert large.endswith("set GENEPT_OPENAI_API_KEY")
     monkeypatch.setenv("GENEPT_OPENAI_API_KEY", "sk-marker")
-    listed = CliRunner().invoke(app, ["list"]).output
+    listed = CliRunner().invoke(embedders, ["list"]).output
     assert "sk-marker" not in listed
     assert all(line.endswith("available") for line in listed.splitlines())
 
@@ -35,4 +35,4 @@ def test_embedders_are_listed_with_their_price_and_why_they_cannot_be_used(monke
 )
 def test_what_cannot_be_forecast_says_why(space, complaint):
     with pytest.raises(StoreError, match=complaint):
-        CliRunner().invoke(app, ["forecast", space], catch_exceptions=False)
+        CliRunner().invoke(embedders, ["forecast", space], catch_exceptions=False)

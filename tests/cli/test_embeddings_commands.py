@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import genept.cli.embeddings_commands
+import genept.cli.vector_commands
 import genept.client.installation
-from genept.cli.embeddings_commands import app
+from genept.cli.vector_commands import embeddings
 from genept.common.errors import SourceError
 
 
@@ -19,18 +19,18 @@ def released(tmp_path, monkeypatch, object_store, store_prefix):
 
     observed = pl.LazyFrame({"observation_id": ["c0", "c1", "c2", "c3"]})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(genept.cli.embeddings_commands.answer, "width", 200)
+    monkeypatch.setattr(genept.cli.vector_commands.answer, "width", 200)
     monkeypatch.setenv("GENEPT_PRODUCT", store_prefix.replace("/", "-").replace("_", "-"))
-    for module in (genept.client.installation, genept.cli.embeddings_commands):
+    for module in (genept.client.installation, genept.cli.vector_commands):
         monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
-    monkeypatch.setattr(genept.cli.embeddings_commands, "load_table", lambda *_, **__: observed)
+    monkeypatch.setattr(genept.cli.vector_commands, "load_table", lambda *_, **__: observed)
     (tmp_path / "v.csv").write_text("cell,0,1\nc0,3,4\nc2,0,2\nnobody,1,1\n")
     (tmp_path / "strangers.csv").write_text("cell,0,1\nx0,3,4\n")
     return tmp_path
 
 
 def command(*arguments):
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(embeddings, list(arguments))
 
 
 MINE = ("--id", "scgpt/human", "--collection", "prostate")

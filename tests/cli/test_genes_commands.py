@@ -67,7 +67,7 @@ def test_map_writes_every_name_in_order_and_sums_up(folder):
     assert written["outcome"].to_list() == [
         "exact", "spreadsheet_date", "alias", "exact", "unknown",
     ]  # fmt: skip
-    assert not list(folder.glob("*.partial"))
+    assert not list(folder.glob("*.part"))
 
 
 def test_no_name_is_a_formula_in_the_mapping_and_the_mapping_can_be_mapped(folder):
@@ -102,7 +102,7 @@ def test_map_leaves_the_last_good_result_if_writing_fails(folder, monkeypatch):
     monkeypatch.setattr(pl.DataFrame, "write_csv", half)
     assert run("map", "mine.csv", "--reference", "hgnc.txt").exit_code == 1
     assert (folder / "mine.csv.mapping.csv").read_text() == "the last good one"
-    assert not list(folder.glob("*.partial"))
+    assert not list(folder.glob("*.part"))
 
 
 @pytest.mark.parametrize("name", ["large.csv", "large.csv.gz"])

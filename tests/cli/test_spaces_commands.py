@@ -7,8 +7,8 @@ from planted import gene, reference_of
 from typer.testing import CliRunner
 
 import genept.client.installation
-from genept.cli.describe_commands import recipes
-from genept.cli.spaces_commands import app
+from genept.cli.lookup_commands import recipes
+from genept.cli.vector_commands import spaces
 from genept.common.errors import SourceError
 from genept.nomenclature.reference import Reference
 
@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def add(*arguments):
-    return CliRunner().invoke(app, ["add", *arguments])
+    return CliRunner().invoke(spaces, ["add", *arguments])
 
 
 def test_a_dry_run_counts_and_stores_nothing(folder):

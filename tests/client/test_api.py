@@ -26,8 +26,7 @@ from polars.testing import assert_frame_equal
 
 import genept
 from genept.client.api import load_table
-from genept.client.release_lookup import OfflineWarning, open_releases
-from genept.client.snippets import Snippets
+from genept.client.release_lookup import OfflineWarning, Snippets, open_releases
 from genept.common.errors import StoreError, UnreachableStoreError
 from genept.common.settings import Settings
 from genept.release.manifest import Manifest

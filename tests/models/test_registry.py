@@ -8,7 +8,7 @@ import pytest
 from planted_models import MODEL, planted_rows, submitted
 from typer.testing import CliRunner
 
-import genept.cli.models_commands
+import genept.cli.result_commands
 from genept.common.errors import ConflictError, StoreError
 from genept.models.diagnosis.heads import Contender
 from genept.models.diagnosis.retraining import retrain
@@ -128,8 +128,8 @@ def test_a_tampered_model_or_manifest_is_refused(registry, retrained):
 
 
 def test_the_command_line_shows_explains_and_refuses(registry, retrained, monkeypatch):
-    monkeypatch.setattr(genept.cli.models_commands, "_registry", lambda: registry)
-    nothing = CliRunner().invoke(genept.cli.models_commands.app, ["list"])
+    monkeypatch.setattr(genept.cli.result_commands, "_registry", lambda: registry)
+    nothing = CliRunner().invoke(genept.cli.result_commands.models, ["list"])
     assert "no model was trained yet" in str(nothing.exception)
     manifest = submitted(registry, retrained, "v1")
     out = retrained.rows.take(retrained.holdout.contains(retrained.rows.ids))
@@ -139,7 +139,7 @@ def test_the_command_line_shows_explains_and_refuses(registry, retrained, monkey
     submitted(registry, retrained, "w2")
 
     def say(*words):
-        return CliRunner().invoke(genept.cli.models_commands.app, list(words))
+        return CliRunner().invoke(genept.cli.result_commands.models, list(words))
 
     score = retrained.evidence.scores["balanced_accuracy"].value
     assert f"{score:.3f}" in say("list").stdout

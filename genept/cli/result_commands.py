@@ -1,10 +1,13 @@
-"""`genept bench …`: run the benchmarks on genes, and show the leaderboard of a release."""
+"""`genept bench …`: benchmarks on genes, the leaderboard; `genept models …`: champions, the gate.
+
+Predicting with a model is in `genept.cli.predict_commands`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import polars as pl
 import typer
@@ -22,32 +25,40 @@ from genept.benchmarks import (
 )
 from genept.benchmarks.tasks import TASKS, SpaceVectors, companions
 from genept.client import Platform, load_table, resolve
-from genept.common import Settings, StoreError, console, open_console, plain_table
+from genept.common import Settings, StoreError, console, open_console, plain_table, visible
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
+from genept.models import ModelRegistry
 from genept.nomenclature import build_reference_table
 from genept.storage import Part
 from genept.text import Space, describe_genes, load_recipes
 
-app = typer.Typer(
+bench = typer.Typer(
     no_args_is_help=True, help="Benchmarks on genes: compare recipes and embedders with controls."
 )
-answer = open_console()
+models = typer.Typer(no_args_is_help=True, help="Trained models: champions, candidates, the gate.")
+answer = open_console(soft_wrap=True)
+WIDTH: Final = 120
+"""Characters in a line of the list, on any terminal: a name that is cut cannot be looked up."""
+Model = Annotated[str, typer.Argument(help="Such as diagnosis-tcga-brca.")]
+Version = Annotated[
+    str, typer.Option("--version", help="Its first letters; by default the champion.")
+]
 
 
-@app.command()
+@bench.command()
 def tasks() -> None:
     """List the tasks on genes, with their labels and the metric that ranks them."""
     rows = (
         (task.id, task.dataset, f"{task.metrics[0]}, {task.model}, {task.clean}", task.title)
         for task in TASKS.values()
     )
-    answer.print(plain_table("task", "labels", "ranked by", "question", rows=rows))
+    answer.print(plain_table("task", "labels", "ranked by", "question", rows=rows), soft_wrap=False)
 
 
 Words = Annotated[bool, typer.Option(help="Also print which differences are significant.")]
 
 
-@app.command()
+@bench.command()
 def run(
     task: Annotated[list[str] | None, typer.Option(help="A task; repeat for more.")] = None,
     space: Annotated[list[str] | None, typer.Option(help="A space; repeat for more.")] = None,
@@ -116,7 +127,7 @@ def _entrants(
     return entrants, costs
 
 
-@app.command()
+@bench.command()
 def show(
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
     words: Words = False,
@@ -129,7 +140,7 @@ def show(
         _say(in_words(load_table("benchmark_comparisons", release=release).collect()))
 
 
-@app.command()
+@bench.command()
 def pictures(
     folder: Annotated[Path, typer.Argument(help="Folder to write the pictures to.")],
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
@@ -146,12 +157,12 @@ def pictures(
     for figure in report_figures(read, load_recipes(Settings().recipes)):
         path = folder / f"{figure.name}.png"
         path.write_bytes(figure.png)
-        answer.print(f"{path}: {figure.title}. {figure.words}", markup=False, soft_wrap=True)
+        answer.print(f"{path}: {figure.title}. {figure.words}", markup=False)
 
 
 def _say(sentences: Sequence[str]) -> None:
     for sentence in sentences:
-        answer.print(sentence, markup=False, soft_wrap=True)
+        answer.print(sentence, markup=False)
 
 
 def _print(results: pl.DataFrame) -> None:
@@ -162,7 +173,7 @@ def _print(results: pl.DataFrame) -> None:
         table = plain_table("representation", "score", "95 %", "n", "", rows=map(_cells, ranked))
         table.title = " · ".join(map(str, rows.select(OF_SCORE).row(0)))
         table.title_justify = "left"
-        answer.print(table)
+        answer.print(table, soft_wrap=False)
         answer.print()
 
 
@@ -175,3 +186,109 @@ def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
     interval = f"{row['ci_low']:.3f} to {row['ci_high']:.3f}"
     name = Text(row["representation"], style=style)
     return name, f"{row['value']:.3f}", interval, f"{row['n']:,}", remark
+
+
+@models.command("list")
+def list_models() -> None:
+    """List every model: its champion, its versions, and how good the champion is."""
+    registry = _registry()
+    rows = []
+    for model in registry.names():
+        pointer, _ = registry.pointer(model)
+        versions = str(len(registry.versions(model)))
+        if pointer is None:
+            rows.append((model, "none yet", "", versions, ""))
+            continue
+        evidence = registry.evidence(registry.manifest(model, pointer.champion.version))
+        score = evidence.scores["balanced_accuracy"]
+        accuracy = f"{score.value:.3f} (n = {score.n})"
+        champion = pointer.champion.version[:12]
+        rows.append((model, champion, pointer.swapped_at, versions, accuracy))
+    if not rows:
+        raise StoreError("no model was trained yet: `genept run` trains them")
+    headers = ("model", "champion", "since", "versions", "balanced accuracy (holdout)")
+    open_console(width=WIDTH).print(plain_table(*headers, rows=rows))
+
+
+@models.command("show")
+def show_card(model: Model, version: Version = "") -> None:
+    """Print a version's model card, and which versions there are."""
+    registry = _registry()
+    manifest = registry.manifest(model, _version(registry, model, version))
+    typer.echo(visible(registry.card(manifest)))
+    pointer, _ = registry.pointer(model)
+    order = [champion.version for champion in pointer.models] if pointer else []
+    for known in sorted(registry.versions(model), key=lambda v: (v not in order, v)):
+        place = "never promoted"
+        if known in order:
+            back = order.index(known)
+            place = f"champion before, {back} back" if back else "champion"
+        answer.print(f"{known[:12]}  {place}")
+
+
+@models.command()
+def explain(model: Model, version: Version = "") -> None:
+    """Print the verdict of each point of the gate on a version, with its evidence."""
+    registry = _registry()
+    chosen = _version(registry, model, version)
+    verdicts = registry.verdicts(model, chosen)
+    if verdicts is None:
+        raise StoreError(f"the gate has not judged {model} {chosen[:12]}: run `genept run`")
+    colours = {"pass": "green", "refuse": "red", "wait": "yellow"}
+    rows = (
+        (str(point.point), point.name, Text(point.outcome, colours[point.outcome]), point.evidence)
+        for point in verdicts.points
+    )
+    champion = (verdicts.champion_version or "none")[:12]
+    answer.print(f"{model} {chosen[:12]}, compared with champion {champion}")
+    answer.print(plain_table("", "point", "verdict", "evidence", rows=rows))
+
+
+@models.command()
+def promote(
+    model: Model,
+    version: Annotated[str, typer.Argument(help="The version's first letters.")],
+    reason: Annotated[str, typer.Option(help="Why: it is kept with the pointer.")],
+) -> None:
+    """Make a version champion that waits for a person; what the gate refuses stays refused."""
+    registry = _registry()
+    chosen = _version(registry, model, version)
+    verdicts = registry.verdicts(model, chosen)
+    if verdicts is None or verdicts.refused:
+        points = [point.name for point in verdicts.refused] if verdicts else ["not judged yet"]
+        raise StoreError(
+            f"the gate refuses {model} {chosen[:12]}: {', '.join(points)}; see "
+            f"`genept models explain {model} --version {chosen[:12]}`"
+        )
+    manifest = registry.manifest(model, chosen)
+    registry.load(manifest)
+    registry.promote(manifest, reason=reason, instead_of=verdicts.champion_version)
+    answer.print(f"{model}: {chosen[:12]} is champion")
+
+
+@models.command()
+def rollback(
+    model: Model, reason: Annotated[str, typer.Option(help="Why: it is kept with the pointer.")]
+) -> None:
+    """Make the champion before this one champion again."""
+    pointer = _registry().rollback(model, reason=reason)
+    answer.print(f"{model}: {pointer.champion.version[:12]} is champion again")
+
+
+def _registry() -> ModelRegistry:
+    return Platform(Settings()).models
+
+
+def _version(registry: ModelRegistry, model: str, start: str) -> str:
+    """The version whose name starts so; without a start the champion, or the only version."""
+    versions = registry.versions(model)
+    if not versions:
+        raise StoreError(f"there is no model {model!r}; there are {', '.join(registry.names())}")
+    pointer, _ = registry.pointer(model)
+    if not start and pointer is not None:
+        return pointer.champion.version
+    matches = [version for version in versions if version.startswith(start)]
+    if len(matches) != 1:
+        listed = ", ".join(version[:12] for version in versions)
+        raise StoreError(f"{len(matches)} versions of {model} start with {start!r}: {listed}")
+    return matches[0]

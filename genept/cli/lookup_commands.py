@@ -1,18 +1,26 @@
-"""`genept genes describe` and `genept genes recipes`: a gene's text, part by part, in colour.
+"""`genept search`, `genept neighbours`: a space of a release; `genept genes describe`, `recipes`.
 
-Composes in memory what `genept.text` would put in the lake; needs no store.
+A description is composed in memory as `genept.text` would put it in the lake; that needs no store.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from genept.common import Settings, SourceError, console, open_console, plain_table
+from genept.client import LATEST
+from genept.common import (
+    Settings,
+    SourceError,
+    StoreError,
+    console,
+    open_console,
+    plain_table,
+)
 from genept.nomenclature import Nomenclature
 from genept.text import (
     Composed,
@@ -28,7 +36,7 @@ from genept.text import (
 )
 
 if TYPE_CHECKING:
-    from genept.client import Platform
+    from genept.client import Among, Platform, SearchHits
 
 DEFAULT_RECIPE: Final = "name-go"
 COLOURS: Final = {
@@ -36,7 +44,14 @@ COLOURS: Final = {
     "function": "cyan", "location": "blue", "disease": "red", "go": "yellow",
     "pathways": "magenta", "interactions": "bright_blue", "phenotypes": "bright_red",
 }  # fmt: skip
+DEFAULT_SPACE: Final = "minilm-l6-v2/name-go"
+ABOUT: Final = 90
 answer = open_console(soft_wrap=True)
+
+InSpace = Annotated[str, typer.Option("--space", help="A space of the release.")]
+OfRelease = Annotated[str, typer.Option(help="Id of a release.")]
+HowMany = Annotated[int, typer.Option("-n", help="How many to print.", min=1)]
+OfCollection = Annotated[str | None, typer.Option(help="Only this collection.")]
 
 
 def describe(
@@ -99,12 +114,6 @@ def recipes() -> None:
             answer.print(f"    [yellow]not available:[/] {escape(reason)}")
 
 
-def _platform() -> Platform:
-    from genept.client import Platform  # heavy, and the other commands of `genes` need less
-
-    return Platform(Settings())
-
-
 def _recipe(platform: Platform, name: str) -> Recipe:
     recipe = platform.recipes.get(name)
     if recipe is None:
@@ -150,3 +159,54 @@ def _remark(platform: Platform, recipe: Recipe, part: PartOfText) -> str:
     remarks += ["cut to fit"] if part.cut else []
     remarks += [f"{n} words masked by {name}" for name, n in part.masked.items() if n]
     return "; ".join(remarks)
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="Such as 'interferon response in monocytes'.")],
+    among: Annotated[str, typer.Option("--in", help="genes, cells or samples.")] = "genes",
+    space: InSpace = DEFAULT_SPACE,
+    collection: OfCollection = None,
+    n: HowMany = 10,
+    release: OfRelease = LATEST,
+) -> None:
+    """Find the genes, cells or samples nearest to a text."""
+    from genept.client import TABLE_OF, SpaceSearch
+
+    if among not in {"genes", *TABLE_OF}:
+        raise StoreError(f"--in {among}: choose genes, cells or samples")
+    with console.status("embedding the text"):
+        space_search = SpaceSearch(_platform(), space, release=release)
+        hits = space_search.text(text, cast("Among", among), n=n, collection=collection)
+    _print_hits(hits)
+
+
+def neighbours(
+    name: Annotated[str, typer.Argument(help="A gene, or the id of a cell or sample.")],
+    space: InSpace = DEFAULT_SPACE,
+    collection: OfCollection = None,
+    n: HowMany = 10,
+    release: OfRelease = LATEST,
+) -> None:
+    """Find the genes nearest to a gene, a cell or a sample."""
+    from genept.client import SpaceSearch
+
+    space_search = SpaceSearch(_platform(), space, release=release)
+    hits = space_search.gene(name, n=n)
+    _print_hits(hits or space_search.observation(name, n=n, collection=collection))
+
+
+def _print_hits(hits: SearchHits) -> None:
+    answer.print(f"[dim]{escape(hits.asked)}[/]")
+    rows = (
+        (f"{cosine:.3f}", label, id_, about if len(about) <= ABOUT else f"{about[:ABOUT]}…")
+        for cosine, label, id_, about in hits.rows.select("cosine", "label", "id", "about").rows()
+    )
+    table = plain_table("cosine", "", "id", "", rows=rows)
+    table.show_header = False
+    answer.print(table, soft_wrap=False)
+
+
+def _platform() -> Platform:
+    from genept.client import Platform  # heavy, and the other commands of `genes` need less
+
+    return Platform(Settings())
