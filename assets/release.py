@@ -156,7 +156,6 @@ def publish_tables(
             sources=sources,
             platform_version=platform.version,
             requirements_sha256=platform.requirements_sha256(),
-            complete=not limits,
             limits=limits,
             left_out=left_out,
             approved=platform.settings.approve,

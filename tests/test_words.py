@@ -44,8 +44,6 @@ LONG: Final = {
     "genept/benchmarks/metrics/resampling.py",
     "genept/benchmarks/task_scores.py",
     "genept/models/drug_response/screen_rows.py",
-    "genept/release/approval_records.py",
-    "genept/release/publish.py",
 }
 """Modules that are to be divided; none is to be added."""
 

@@ -35,107 +35,80 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,  # the input holds the secret key
+        use_attribute_docstrings=True,
     )
 
-    state_dir: Path = Field(Path(".genept"), description="Store, Dagster instance, caches.")
-    s3_endpoint: str | None = Field(None, description="S3 endpoint; none: the embedded store.")
-    s3_region: str = Field("us-east-1", description="Region that requests are signed for.")
+    state_dir: Path = Path(".genept")
+    """Store, Dagster instance, caches."""
+    s3_endpoint: str | None = None
+    """S3 endpoint; none: the embedded store."""
+    s3_region: str = "us-east-1"
+    """Region that requests are signed for."""
     s3_access_key: str | None = None
     s3_secret_key: SecretStr | None = None
     bucket: str = Field("lake", min_length=3, max_length=63)
     product: str = Field("genept", pattern=r"^[a-z0-9][a-z0-9-]*$")
-    threads: int = Field(2, ge=1, description="Threads, or processes, for parallel work.")
-    file_memory: int = Field(
-        768 << 20,
-        ge=64 << 20,
-        description="Bytes that reading a user's file may take, and 16 times its size more.",
-    )
-    file_seconds: int = Field(
-        120,
-        ge=1,
-        description="CPU seconds that reading a user's file may take, and one more for each MiB.",
-    )
-    executor: Literal["in_process", "dask", "kubernetes"] = Field(
-        "in_process", description="Where steps run: in this process, or on a cluster."
-    )
-    executor_config: Path | None = Field(
-        None, description="YAML file with the configuration of the executor; see infra/."
-    )
-    instance_config: Path | None = Field(
-        None, description="dagster.yaml of the instance; none: infra/dagster.yaml (SQLite)."
-    )
-    lanes: int = Field(
-        16, ge=1, description="Steps over which a cluster distributes the shards to be embedded."
-    )
-    collections: tuple[str, ...] = Field(
-        (), description="Collections to ingest, or +name beside the default; empty: the default."
-    )
-    spaces: tuple[str, ...] = Field((), description="Embed only these spaces; empty: all.")
-    approve: tuple[str, ...] = Field(
-        (), description="Tables whose rows may be far fewer or more than in the last release."
-    )
-    restricted: Literal["keep", "leave_out", "refuse"] = Field(
-        "keep",
-        description="What a release does with collections that may not be redistributed: keep "
-        "them (for private use), leave_out, or refuse to publish.",
-    )
-    sentences_per_collection: int = Field(
-        0,
-        ge=0,
-        description="Cells or samples of each collection that get a sentence (GenePT-s); 0: none.",
-    )
-    openai_api_key: SecretStr | None = Field(None, description="Key of hosted text embedders.")
-    openai_base_url: str | None = Field(None, description="Service; none: OpenAI's own.")
-    embedders: Path | None = Field(None, description="TOML file of further hosted embedders.")
-    embedding_budget: float | None = Field(
-        None, ge=0, description="Upper limit of the total cost of embedding in US$; none: no limit."
-    )
-    embedding_batch_api: bool = Field(
-        False, description="Embed through the Batch API: half the price, up to a day's wait."
-    )
-    max_genes: int | None = Field(
-        None, ge=1, description="Describe only this many genes, for trials; each run reports it."
-    )
+    threads: int = Field(2, ge=1)
+    """Threads, or processes, for parallel work."""
+    file_memory: int = Field(768 << 20, ge=64 << 20)
+    """Bytes that reading a user's file may take, and 16 times its size more."""
+    file_seconds: int = Field(120, ge=1)
+    """CPU seconds that reading a user's file may take, and one more for each MiB."""
+    executor: Literal["in_process", "dask", "kubernetes"] = "in_process"
+    """Where steps run: in this process, or on a cluster."""
+    executor_config: Path | None = None
+    """YAML file with the configuration of the executor; see infra/."""
+    instance_config: Path | None = None
+    """dagster.yaml of the instance; none: infra/dagster.yaml (SQLite)."""
+    lanes: int = Field(16, ge=1)
+    """Steps over which a cluster distributes the shards to be embedded."""
+    collections: tuple[str, ...] = ()
+    """Collections to ingest, or +name beside the default; empty: the default."""
+    spaces: tuple[str, ...] = ()
+    """Embed only these spaces; empty: all."""
+    approve: tuple[str, ...] = ()
+    """Tables whose rows may be far fewer or more than in the last release."""
+    restricted: Literal["keep", "leave_out", "refuse"] = "keep"
+    """What a release does with collections that may not be redistributed: keep them (for
+    private use), leave_out, or refuse to publish."""
+    sentences_per_collection: int = Field(0, ge=0)
+    """Cells or samples of each collection that get a sentence (GenePT-s); 0: none."""
+    openai_api_key: SecretStr | None = None
+    """Key of hosted text embedders."""
+    openai_base_url: str | None = None
+    """Service; none: OpenAI's own."""
+    embedders: Path | None = None
+    """TOML file of further hosted embedders."""
+    embedding_budget: float | None = Field(None, ge=0)
+    """Upper limit of the total cost of embedding in US$; none: no limit."""
+    embedding_batch_api: bool = False
+    """Embed through the Batch API: half the price, up to a day's wait."""
+    max_genes: int | None = Field(None, ge=1)
+    """Describe only this many genes, for trials; each run reports it."""
 
-    full_models: bool = Field(
-        False,
-        description="Train and score every head and space, and drug response in four regimes: "
-        "half an hour and more.",
-    )
-    drug_structures: Path | None = Field(
-        None,
-        description="CSV file with columns drug_id, smiles; takes precedence over the sources.",
-    )
-    tasks: Path | None = Field(
-        None, description="TOML file of user-defined diagnosis tasks (docs/models.md)."
-    )
-    mirrors: tuple[str, ...] = Field(
-        (),
-        description="Folders, s3://bucket/prefix or https:// addresses tried first for sources.",
-    )
-    addresses: dict[str, str] = Field(
-        {}, description="Address instead of the catalogue's, by source id; may be private."
-    )
-    recipes: Path | None = Field(
-        None, description="TOML file with user-defined recipes, masks and spaces."
-    )
-    unattended: bool = Field(
-        False, description="Nightly and weekly schedules are on unless they are switched off."
-    )
-    failure_webhook: SecretStr | None = Field(
-        None, description="https:// (or loopback) address that is notified of every failed run."
-    )
-    ui_token: SecretStr | None = Field(
-        None, min_length=20, description="Token of the UI; none: `genept ui` makes one per start."
-    )
-    viewer_token: SecretStr | None = Field(
-        None,
-        min_length=20,
-        description="Token of the read-only UI; it does not open the other one.",
-    )
-    ui_hosts: tuple[str, ...] = Field(
-        (), description="Further host names (with port) under which a proxy serves the UI."
-    )
+    full_models: bool = False
+    """Train and score every head and space, and drug response in four regimes: half an hour and
+    more."""
+    drug_structures: Path | None = None
+    """CSV file with columns drug_id, smiles; takes precedence over the sources."""
+    tasks: Path | None = None
+    """TOML file of user-defined diagnosis tasks (docs/models.md)."""
+    mirrors: tuple[str, ...] = ()
+    """Folders, s3://bucket/prefix or https:// addresses tried first for sources."""
+    addresses: dict[str, str] = {}
+    """Address instead of the catalogue's, by source id; may be private."""
+    recipes: Path | None = None
+    """TOML file with user-defined recipes, masks and spaces."""
+    unattended: bool = False
+    """Nightly and weekly schedules are on unless they are switched off."""
+    failure_webhook: SecretStr | None = None
+    """https:// (or loopback) address that is notified of every failed run."""
+    ui_token: SecretStr | None = Field(None, min_length=20)
+    """Token of the UI; none: `genept ui` makes one per start."""
+    viewer_token: SecretStr | None = Field(None, min_length=20)
+    """Token of the read-only UI; it does not open the other one."""
+    ui_hosts: tuple[str, ...] = ()
+    """Further host names (with port) under which a proxy serves the UI."""
 
     @model_validator(mode="after")
     def _credentials_come_in_pairs(self) -> Settings:

@@ -1,7 +1,6 @@
 """What is meant to be used from outside this package."""
 
 from .approval_records import COMMAND as COMMAND
-from .approval_records import Hold as Hold
 from .approval_records import approval_page as approval_page
 from .approval_records import approvals as approvals
 from .approval_records import approve as approve
@@ -16,6 +15,7 @@ from .collector import delete_garbage as delete_garbage
 from .collector import list_garbage as list_garbage
 from .diff import differences as differences
 from .drift import Change as Change
+from .drift import Hold as Hold
 from .fencing import Claim as Claim
 from .fencing import RunState as RunState
 from .garbage import PART_AGE as PART_AGE

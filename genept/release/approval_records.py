@@ -15,77 +15,12 @@ from typing import Final, Literal
 from pydantic import ConfigDict
 
 from genept.common import ConflictError, StoreError, markdown_text
-from genept.release.drift import Change
+from genept.release.drift import Change, Hold
 from genept.release.manifest import Pointer
 from genept.release.publish import Releases
 from genept.storage import Document, SwappedDocument, declare, sha256_of
 
 COMMAND: Final = "genept release approve"
-
-SHOWN: Final = 20
-
-
-class Hold(Document):
-    """The changes that a run was held for; without changes, the last run was not held.
-
-    Parameters
-    ----------
-    against
-        Id of the release that was current.
-    at
-        When the run was held.
-    run
-        Id of the run; empty if it has none.
-    changes
-        Changes of tables that need an approval.
-    inputs
-        Sentences on changed sources and versions since that release.
-    removed
-        Collections and spaces of that release that the run was configured not to build.
-    nonce
-        Set anew each time the record is written.
-    """
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    format: Literal[1] = 1
-    against: str
-    at: datetime
-    run: str = ""
-    changes: tuple[Change, ...]
-    inputs: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    nonce: str = ""
-
-    @property
-    def tables(self) -> list[str]:
-        """Names of the tables that are held."""
-        return list(dict.fromkeys(change.table for change in self.changes))
-
-    def lines(self) -> list[str]:
-        """Return one line for each subject that is gone and for each other change."""
-        gone: dict[tuple[str, str], list[Change]] = defaultdict(list)
-        others: list[str] = []
-        for change in self.changes:
-            if change.column and not change.after:
-                gone[change.subject, change.value].append(change)
-            else:
-                others.append(str(change))
-        lines = [self._gone(*key, tables) for key, tables in gone.items()] + others
-        more = len(lines) - SHOWN
-        return [*lines[:SHOWN], *([f"and {more} more changes"] if more > 0 else [])]
-
-    def _gone(self, subject: str, value: str, changes: list[Change]) -> str:
-        if len(changes) == 1:
-            line = str(changes[0])
-        else:
-            names = [change.table for change in changes]
-            more = f" and {len(names) - 3} more tables" if len(names) > 3 else ""
-            rows = sum(change.before for change in changes)
-            line = f"{subject} {value}: all {rows:,} rows of {', '.join(names[:3])}{more} are gone"
-        if f"{subject} {value}" in self.removed:
-            line += " (it is not built any more: it was removed, or settings leave it out)"
-        return line
 
 
 def current_hold(releases: Releases) -> Hold | None:

@@ -15,13 +15,12 @@ from genept.common import ConflictError, StoreError
 from genept.release.approval_records import (
     COMMAND,
     Approval,
-    Hold,
     approvals,
     not_approved,
     record_hold,
     same_tenure,
 )
-from genept.release.drift import Change, changes
+from genept.release.drift import Change, Hold, changes
 from genept.release.gate import SETTING
 from genept.release.manifest import Manifest, Pointer, ReleasedSource
 from genept.release.publish import Releases
@@ -135,9 +134,7 @@ def review(
         `trusted` names an unknown table.
     """
     pointer = releases.pointer()
-    last = (
-        releases.manifest(pointer.release_id, sha256=pointer.manifest_sha256) if pointer else None
-    )
+    last = releases.named_by(pointer) if pointer else None
     if unknown := sorted(set(trusted) - set(TABLES) - set(last.tables if last else ())):
         raise StoreError(
             f"{SETTING} names {', '.join(unknown)}, and there are no such tables; there are "

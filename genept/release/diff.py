@@ -129,10 +129,8 @@ def _columns(table: ReleasedTable | None) -> dict[str, tuple[str, str | None]]:
 
 def _partitions(table: ReleasedTable | None) -> dict[str, list[str]]:
     """Hashes of the files of each partition."""
-    hashes: dict[str, list[str]] = {}
-    for file in table.files if table else ():
-        hashes.setdefault("/".join(file.partition) or "(whole)", []).append(file.sha256)
-    return hashes
+    partitions = table.by_partition.items() if table else ()
+    return {partition: [file.sha256 for file in files] for partition, files in partitions}
 
 
 def _lines(document: Differences) -> Iterator[str]:

@@ -204,18 +204,11 @@ def _changed(table: str, before: Manifest, after: Manifest) -> Iterator[Pair]:
     """Partitions of a table that both releases have, with different bytes."""
     if table not in before.tables or table not in after.tables:
         return
-    old, new = _by_partition(before, table), _by_partition(after, table)
-    for partition in sorted(old.keys() & new.keys()):
-        then, now = old[partition], new[partition]
+    new = after.tables[table].by_partition
+    for partition, then in before.tables[table].by_partition.items():
+        now = new.get(partition, then)
         if [file.sha256 for file in then] != [file.sha256 for file in now]:
-            yield "/".join(partition) or "(whole)", then, now
-
-
-def _by_partition(manifest: Manifest, table: str) -> dict[tuple[str, ...], list[ReleasedFile]]:
-    files: dict[tuple[str, ...], list[ReleasedFile]] = {}
-    for file in manifest.tables[table].files:
-        files.setdefault(file.partition, []).append(file)
-    return files
+            yield partition, then, now
 
 
 def _read(

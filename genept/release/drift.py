@@ -1,4 +1,4 @@
-"""Drift: parts of tables that lost or gained too many rows since the current release.
+"""Drift: parts of tables that lost or gained too many rows since the current release; a hold.
 
 Only values that the current release has are compared: rows of a new collection, space or label do
 not count. `genept.schema.tables` says which columns name subjects. Recording and approving is in
@@ -7,10 +7,12 @@ not count. `genept.schema.tables` says which columns name subjects. Recording an
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import polars as pl
 from pydantic import ConfigDict
@@ -24,6 +26,9 @@ FEWEST: Final = 0.8
 MOST: Final = 1.5
 FEW: Final = 10
 """A difference of fewer rows is never too much, unless no row is left."""
+
+SHOWN: Final = 20
+"""Lines of a hold that are shown."""
 
 ROWS: Final = "rows"
 Rows: TypeAlias = pl.DataFrame
@@ -77,15 +82,10 @@ class Change(Document):
         return f"{self.part}: {self.before:,} rows became {self.after:,} ({share})"
 
     def covers(self, later: Change) -> bool:
-        """Return whether an approval of this change covers a later one.
+        """Return whether an approval of this change covers one of a later run.
 
         It does for the same part of the same table, if the rows differ from the approved number
         by no more than they may differ from release to release.
-
-        Parameters
-        ----------
-        later
-            A change of a later run.
         """
         if (self.table, self.column, self.value) != (later.table, later.column, later.value):
             return False
@@ -94,6 +94,69 @@ class Change(Document):
             (later.after < low and is_too_much(low, later.after))
             or (later.after > high and is_too_much(high, later.after))
         )
+
+
+class Hold(Document):
+    """The changes that a run was held for; without changes, the last run was not held.
+
+    Parameters
+    ----------
+    against
+        Id of the release that was current.
+    at
+        When the run was held.
+    run
+        Id of the run; empty if it has none.
+    changes
+        Changes of tables that need an approval.
+    inputs
+        Sentences on changed sources and versions since that release.
+    removed
+        Collections and spaces of that release that the run was configured not to build.
+    nonce
+        Set anew each time the record is written.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: Literal[1] = 1
+    against: str
+    at: datetime
+    run: str = ""
+    changes: tuple[Change, ...]
+    inputs: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    nonce: str = ""
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of the tables that are held."""
+        return list(dict.fromkeys(change.table for change in self.changes))
+
+    def lines(self) -> list[str]:
+        """Return one line for each subject that is gone and for each other change."""
+        gone: dict[tuple[str, str], list[Change]] = defaultdict(list)
+        others: list[str] = []
+        for change in self.changes:
+            if change.column and not change.after:
+                gone[change.subject, change.value].append(change)
+            else:
+                others.append(str(change))
+        lines = [self._gone(*key, tables) for key, tables in gone.items()] + others
+        more = len(lines) - SHOWN
+        return [*lines[:SHOWN], *([f"and {more} more changes"] if more > 0 else [])]
+
+    def _gone(self, subject: str, value: str, changes: list[Change]) -> str:
+        if len(changes) == 1:
+            line = str(changes[0])
+        else:
+            names = [change.table for change in changes]
+            more = f" and {len(names) - 3} more tables" if len(names) > 3 else ""
+            rows = sum(change.before for change in changes)
+            line = f"{subject} {value}: all {rows:,} rows of {', '.join(names[:3])}{more} are gone"
+        if f"{subject} {value}" in self.removed:
+            line += " (it is not built any more: it was removed, or settings leave it out)"
+        return line
 
 
 def is_too_much(before: int, after: int) -> bool:
@@ -106,27 +169,11 @@ def is_too_much(before: int, after: int) -> bool:
 def changes(
     lake: Lake, files: ReleasedFiles, last: Manifest, tables: Mapping[str, StoredTable]
 ) -> list[Change]:
-    """Find the parts of tables that changed too much since a release.
+    """Find the parts of tables that changed too much since a release, in order of its tables.
 
     Tables of equal content are not read; of others, only the columns that name subjects are read,
     unless these are all partition columns. Tables that are no longer declared are not compared:
     see `genept.release.gate`.
-
-    Parameters
-    ----------
-    lake
-        The lake with the parts of the candidate.
-    files
-        Access to the files of the release.
-    last
-        Manifest of the release.
-    tables
-        Tables of the candidate, by name.
-
-    Returns
-    -------
-    list of Change
-        In order of the tables of the release.
     """
     changed: list[Change] = []
     for name, released in last.tables.items():
@@ -170,9 +217,7 @@ def _counted(columns: Sequence[str], partition: Sequence[str], files: Iterable[_
 def _table_changes(table: Table, before: Rows, after: Rows) -> list[Change]:
     """Changes of one table, given the rows of each combination of subjects and partition."""
     subjects = [column.name for column in table.subjects if column.name in before.columns]
-    subjects.sort(
-        key=lambda name: name != table.collection
-    )  # a collection explains its other subjects
+    subjects.sort(key=lambda name: name != table.collection)  # it explains its other subjects
     partition = [name for name in table.partition if name in before.columns]
     partitions = [partition] if len(partition) > 1 else []
     lasting = [[name] for name in subjects if table[name].lasting]

@@ -45,21 +45,9 @@ class History:
 
 
 def read_history(store: Bucket, folder: str, pointer: Pointer | None) -> History:
-    """Follow the manifests below `folder` from the pointer back to the first release.
+    """Follow the manifests below the prefix `folder` from the pointer back to the first release.
 
-    Parameters
-    ----------
-    store
-        The bucket.
-    folder
-        Key prefix of the releases.
-    pointer
-        The present pointer; None before the first release.
-
-    Raises
-    ------
-    StoreError
-        A manifest is damaged, or has a later format than this version reads.
+    Raises `StoreError` if a manifest is damaged, or has a later format than this version reads.
     """
     known: dict[str, Manifest] = {}
     missing: set[str] = set()
@@ -198,34 +186,23 @@ def refuse_breaking(
     """Refuse a release whose declarations changed more than their version says.
 
     A current release without a schema version is not compared. An installation that skipped the
-    release with the notice approves the tables instead.
-
-    Parameters
-    ----------
-    current
-        Manifest of the current release.
-    declared
-        Declared tables, by name.
-    version
-        Version of the declarations.
-    approved
-        Names of tables whose readers need no notice.
-
-    Raises
-    ------
-    ReleaseRefusedError
-        With the changes, and the version to set or the change to announce first.
+    release with the notice approves the tables instead: their readers need none. The error names
+    the changes, and the version to set or the change to announce first.
     """
     if current.schema_version is None:
         return
-    old, new = _numbers(current.schema_version), _numbers(version)
+    old, new = (
+        tuple(map(int, numbers.split("."))) for numbers in (current.schema_version, version)
+    )
     changes = list(schema_changes(current.tables, declared))
     if new < old:
         raise ReleaseRefusedError(
             f"SCHEMA_VERSION is {version}, and the current release {current.release_id} has "
             f"{current.schema_version} already: it must not decrease"
         )
-    if sudden := [one for one in changes if not one.announced and one.table not in approved]:
+    if sudden := [
+        change for change in changes if not change.announced and change.table not in approved
+    ]:
         tables = json.dumps(sorted({change.table for change in sudden} | set(approved)))
         raise ReleaseRefusedError(
             f"{'; '.join(change.what for change in sudden)}: readers of {current.release_id} were "
@@ -233,9 +210,8 @@ def refuse_breaking(
             'deprecated="what to read instead". If this installation skipped the version that did '
             f"so, tell its readers, and run once with {SETTING}='{tables}'"
         )
-    for needs in ("major", "minor"):
+    for place, needs in enumerate(("major", "minor")):
         breaking = [change.what for change in changes if change.needs == needs]
-        place = 0 if needs == "major" else 1
         if breaking and new[: place + 1] <= old[: place + 1]:
             least = (*old[:place], old[place] + 1, *([0] * (2 - place)))
             raise ReleaseRefusedError(
@@ -266,8 +242,3 @@ def _table_changes(released: ReleasedTable, table: Table) -> Iterator[SchemaChan
             yield change(f"{where} may be {', '.join(added)}, too", "minor")
     for name in declared:
         yield change(f"{table.name}.{name} is new", "minor")
-
-
-def _numbers(version: str) -> tuple[int, int, int]:
-    major, minor, patch = map(int, version.split("."))
-    return major, minor, patch

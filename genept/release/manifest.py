@@ -94,6 +94,14 @@ class ReleasedTable(Document):
     bytes: int
     files: tuple[ReleasedFile, ...]
 
+    @property
+    def by_partition(self) -> dict[str, list[ReleasedFile]]:
+        """Files of each partition, by its values; ``(whole)`` without partition columns."""
+        files: dict[str, list[ReleasedFile]] = {}
+        for file in self.files:
+            files.setdefault("/".join(file.partition) or "(whole)", []).append(file)
+        return files
+
 
 class ReleasedSource(Document):
     """A public source that went into the release.
@@ -241,19 +249,9 @@ class ReleasedFiles:
     cache: Path
 
     def local(self, manifest: Manifest, file: ReleasedFile) -> Path:
-        """Return the path of a verified local copy, downloaded if needed.
+        """Return the path of a verified copy of a file of a release, downloaded if needed.
 
-        Parameters
-        ----------
-        manifest
-            Manifest of the release.
-        file
-            A file of the release.
-
-        Raises
-        ------
-        StoreError
-            There is no valid copy, and the file cannot be downloaded.
+        Raises `StoreError` if there is no valid copy, and the file cannot be downloaded.
         """
         path = self._path(file)
         if self.held(file) is None:

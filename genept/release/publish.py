@@ -26,11 +26,9 @@ from genept.release.gate import (
     refuse_unproved,
 )
 from genept.release.manifest import CheckEvidence, Manifest, Pointer, ReleasedFiles, ReleasedSource
-from genept.release.staging import ReleaseRefusedError, audit, stage, store_pages
+from genept.release.staging import audit, stage, store_pages
 from genept.schema.tables import SCHEMA_VERSION
 from genept.storage import Lake, MarkList, StoredTable, SwappedDocument, sha256_of
-
-__all__ = ["Pages", "Published", "ReleaseCandidate", "ReleaseRefusedError", "Releases"]
 
 Pages = Callable[[Manifest, ReleasedFiles], Mapping[str, bytes]]
 """Renders pages for the audit of a staged release: their bytes by path."""
@@ -52,10 +50,8 @@ class ReleaseCandidate:
         Version of the platform.
     requirements_sha256
         SHA-256 of the locked requirements, if known.
-    complete
-        False if settings limited what was built.
     limits
-        These settings.
+        Settings that limited what was built; empty for a complete release.
     left_out
         Names of what may not be redistributed and was left out.
     audit
@@ -69,11 +65,15 @@ class ReleaseCandidate:
     sources: Mapping[str, ReleasedSource]
     platform_version: str
     requirements_sha256: str | None = None
-    complete: bool = True
     limits: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     audit: Callable[[], Mapping[str, bytes]] = dict
     approved: Collection[str] = ()
+
+    @property
+    def complete(self) -> bool:
+        """False if settings limited what was built."""
+        return not self.limits
 
     @property
     def data_version(self) -> str:
@@ -158,8 +158,8 @@ class Releases:
         pointer, etag = self.pointer_with_etag()
         confirm()
         if pointer is not None and pointer.data_version == candidate.data_version:
-            return Published(self._named_by(pointer), is_new=False)
-        current = self._named_by(pointer) if pointer else None
+            return Published(self.named_by(pointer), is_new=False)
+        current = self.named_by(pointer) if pointer else None
         if pointer is not None and current is not None:
             refuse_denied(pointer, candidate.data_version)
             refuse_breaking(current, approved=candidate.approved)
@@ -215,7 +215,7 @@ class Releases:
         """Read the manifest of the current release, verified against the pointer."""
         if (pointer := self.pointer()) is None:
             raise StoreError("nothing has been released yet: run `genept run` first")
-        return self._named_by(pointer)
+        return self.named_by(pointer)
 
     def current_id(self) -> str | None:
         """Return the id of the current release; None before the first."""
@@ -224,17 +224,7 @@ class Releases:
     def manifest(self, release_id: str, *, sha256: str | None = None) -> Manifest:
         """Read the manifest of a sealed release.
 
-        Parameters
-        ----------
-        release_id
-            Id of the release.
-        sha256
-            Expected SHA-256 of the manifest, if known.
-
-        Raises
-        ------
-        StoreError
-            There is no such release, or its manifest is not the expected one.
+        Raises `StoreError` if there is no such release, or its manifest has another SHA-256.
         """
         key = self.manifest_key(release_id)
         try:
@@ -290,7 +280,8 @@ class Releases:
             denied=pointer.denied if pointer else (),
         )
 
-    def _named_by(self, pointer: Pointer) -> Manifest:
+    def named_by(self, pointer: Pointer) -> Manifest:
+        """Read the manifest that a pointer names, verified against it."""
         return self.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
 
     def pointer_with_etag(self) -> tuple[Pointer | None, str | None]:

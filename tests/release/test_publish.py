@@ -97,7 +97,7 @@ def test_nothing_is_current_before_the_first_release(releases: Releases) -> None
 def test_a_release_becomes_current_whole_and_says_where_it_comes_from(
     releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
-    offered = replace(offers[0], limits={"max_genes": 3}, complete=False)
+    offered = replace(offers[0], limits={"max_genes": 3})
     published = releases.publish(offered)
     assert published.is_new
     manifest = releases.current()
@@ -128,7 +128,7 @@ def test_a_partial_release_does_not_take_the_place_of_a_complete_one(
     releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     whole, other = offers[0], offers[1]
-    partial = replace(other, complete=False, limits={"max_genes": 3})
+    partial = replace(other, limits={"max_genes": 3})
     assert releases.publish(partial).is_new, "there is nothing that it would replace"
     assert releases.publish(whole).is_new
     with pytest.raises(ReleaseRefusedError, match="max_genes.*GENEPT_PRODUCT=trial"):

@@ -48,7 +48,7 @@ def publish_first_release(platform: Platform) -> None:
     no_models = platform.lake.assemble("gate_verdicts", [])
     first = candidate(platform.lake, genes=genes(platform, 100), gate_verdicts=no_models)
     store_evidence(platform.lake, first.tables)
-    platform.releases.publish(replace(first, complete=False, limits=platform.limits))
+    platform.releases.publish(replace(first, limits=platform.limits))
 
 
 def report_materialisations(
