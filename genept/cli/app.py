@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from genept.storage.embedded import EmbeddedStore
 
 COMMANDS: Final = {
-    "genes": "genes_commands:app",
+    "genes": "reference_commands:genes",
     "collections": "collections_commands:app",
     "spaces": "vector_commands:spaces",
     "embeddings": "vector_commands:embeddings",
     "embedders": "vector_commands:embedders",
-    "sources": "sources_commands:app",
+    "sources": "reference_commands:sources",
     "bench": "result_commands:bench",
     "models": "result_commands:models",
     "predict": "predict_commands:app",
@@ -173,9 +173,7 @@ def check() -> None:
 
 
 @store_app.command()
-def keys(
-    role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "reader",
-) -> None:
+def keys(role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "reader") -> None:
     """Print the keys of a role, as shell assignments: for R and other readers."""
     if role not in ROLES:
         raise StoreError(f"there is no role {role!r}; there are {', '.join(ROLES)}")

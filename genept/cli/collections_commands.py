@@ -34,10 +34,7 @@ answer = open_console(soft_wrap=True)
 SHOWN: Final = 8
 _READ: Final = "h5ad, 10x, CSV, TSV, GCT, GEO or parquet; no workbook: save it as CSV"
 
-File = Annotated[
-    Path,
-    typer.Argument(help=_READ, exists=True),
-]
+File = Annotated[Path, typer.Argument(help=_READ, exists=True)]
 Metadata = Annotated[
     Path | None,
     typer.Option(

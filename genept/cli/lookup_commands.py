@@ -13,14 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genept.client import LATEST
-from genept.common import (
-    Settings,
-    SourceError,
-    StoreError,
-    console,
-    open_console,
-    plain_table,
-)
+from genept.common import Settings, SourceError, StoreError, console, open_console, plain_table
 from genept.nomenclature import Nomenclature
 from genept.text import (
     Composed,

@@ -129,8 +129,7 @@ def _entrants(
 
 @bench.command()
 def show(
-    release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
-    words: Words = False,
+    release: Annotated[str, typer.Option(help="Id of a release.")] = "latest", words: Words = False
 ) -> None:
     """Show the leaderboard of a release: spaces by tasks, those below a control in red."""
     samples = sample_tasks(load_table("model_evaluations", release=release).collect())

@@ -131,8 +131,7 @@ def _print_mapped(mapped: Mapped) -> None:
 @embeddings.command("add")
 def add_vectors(
     file: Annotated[
-        Path,
-        typer.Argument(help="h5ad; parquet, npz, CSV or TSV.", exists=True, dir_okay=False),
+        Path, typer.Argument(help="h5ad; parquet, npz, CSV or TSV.", exists=True, dir_okay=False)
     ],
     id_: SpaceId,
     collection: Collection,

@@ -15,12 +15,7 @@ from genept.benchmarks.tasks import Labels, SpaceVectors
 from genept.client.installation import Installation
 from genept.common import Settings
 from genept.embeddings import RECIPE as RANKED_NAMES
-from genept.embeddings import (
-    Ensemble,
-    RegisteredVectors,
-    declared_ensembles,
-    registered_vectors,
-)
+from genept.embeddings import Ensemble, RegisteredVectors, declared_ensembles, registered_vectors
 from genept.models.diagnosis import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature import Nomenclature
 from genept.storage import Part, StoredTable

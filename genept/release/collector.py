@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from genept.release.fencing import Claim, RunState, collector_name
@@ -22,7 +23,7 @@ from genept.release.garbage import (
     release_folders,
 )
 from genept.release.publish import Releases
-from genept.storage import ObjectStore
+from genept.storage import Marks, ObjectStore
 
 GRACE: Final = timedelta(days=1)
 """Minimum time between listing and deletion."""
@@ -180,8 +181,10 @@ class _Collector:
             if folder is not None and release_id not in protected:
                 self._delete(folder.keys)
                 yield folder
-            done = {release_id}
-            self.marks.change(lambda marks, done=done: marks.with_doomed({*marks.doomed} - done))
+            self._undoom(release_id)
+
+    def _undoom(self, release_id: str) -> None:
+        self.marks.change(lambda marks: marks.with_doomed({*marks.doomed} - {release_id}))
 
     def delete_from_lake(self, due: Sequence[Garbage]) -> Iterator[Garbage]:
         """Delete the objects of the lake that are still listed."""
@@ -191,7 +194,7 @@ class _Collector:
             gone: list[str] = []
             for start in range(0, len(chosen), AT_ONCE):
                 batch = set(chosen[start : start + AT_ONCE])
-                marks = self.marks.change(lambda marks, keys=batch: marks.with_deleting(keys))
+                marks = self.marks.change(partial(Marks.with_deleting, keys=batch))
                 self._delete(marks.deleting)
                 gone += marks.deleting
             if gone:

@@ -61,11 +61,7 @@ def _fault(store: Bucket, key: str, size: int | None, sha256: str) -> str | None
 
 
 def roll_back(
-    releases: Releases,
-    release_id: str | None = None,
-    *,
-    reason: str,
-    now: datetime | None = None,
+    releases: Releases, release_id: str | None = None, *, reason: str, now: datetime | None = None
 ) -> Pointer:
     """Make an earlier release current again.
 

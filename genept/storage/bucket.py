@@ -176,9 +176,18 @@ class Bucket:
         return sink.getvalue(), etag
 
     def head(self, key: str) -> ObjectInfo | None:
-        """Return size, ETag and date of the object under `key`; None if there is none."""
-        answer = self._head(check_key(key))
-        return answer[0] if answer else None
+        """Return size, ETag, date and metadata of the object under `key`; None if there is none."""
+        check_key(key)
+        with explained(f"looking for {key!r}", self.where):
+            try:
+                answer = self.client.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if http_status(error) != 404:
+                    raise
+                return None
+        return ObjectInfo(
+            key, answer["ContentLength"], answer["ETag"], answer["LastModified"], answer["Metadata"]
+        )
 
     def exists(self, key: str) -> bool:
         """Return whether an object is stored under `key`."""
@@ -280,15 +289,3 @@ class Bucket:
             size += len(chunk)
             digest.update(chunk)
         return size, digest.hexdigest()
-
-    def _head(self, key: str) -> tuple[ObjectInfo, dict[str, str]] | None:
-        """Return what `head` returns, and the metadata that the writer set."""
-        with explained(f"looking for {key!r}", self.where):
-            try:
-                answer = self.client.head_object(Bucket=self.bucket, Key=key)
-            except ClientError as error:
-                if http_status(error) != 404:
-                    raise
-                return None
-        info = ObjectInfo(key, answer["ContentLength"], answer["ETag"], answer["LastModified"])
-        return info, answer["Metadata"]

@@ -188,11 +188,8 @@ def _one_creates(store: ObjectStore, key: str) -> str:
 
 
 def _one_swaps(store: ObjectStore, key: str) -> str:
-    def prepared() -> Iterator[tuple[str, str]]:
-        for place in _keys(key)[1:]:
-            yield place, _written(store, place, b"first", None)
-
-    return _one_wins(store, prepared())
+    places = _keys(key)[1:]
+    return _one_wins(store, ((place, _written(store, place, b"first", None)) for place in places))
 
 
 def _one_wins(store: ObjectStore, races: Iterator[tuple[str, str | None]]) -> str:
@@ -272,22 +269,11 @@ def open_store(settings: Settings, role: Role, *, asked: bool = True) -> ObjectS
         embedded = EmbeddedStore(settings.private_state() / "store", bucket=settings.bucket)
         endpoint = embedded.ensure()
         keys = endpoint.keys(role)
-        return ObjectStore(
-            endpoint.url,
-            keys.access_key,
-            keys.secret_key,
-            settings.s3_region,
-            settings.bucket,
-            flush=embedded.flush,
-        )
-    secret = settings.s3_secret_key
-    store = ObjectStore(
-        settings.s3_endpoint,
-        settings.s3_access_key,
-        secret.get_secret_value() if secret else None,
-        settings.s3_region,
-        settings.bucket,
-    )
+        place = endpoint.url, keys.access_key, keys.secret_key, settings.s3_region, settings.bucket
+        return ObjectStore(*place, flush=embedded.flush)
+    secret = settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None
+    given = settings.s3_endpoint, settings.s3_access_key, secret
+    store = ObjectStore(*given, settings.s3_region, settings.bucket)
     if asked and role in WRITING:
         require(store, settings.product, settings.state / "cache" / "store_properties.json")
     return store

@@ -16,11 +16,12 @@ from operator import itemgetter
 from typing import Final
 
 from pydantic import Field
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import retry_if_exception_type
 
 from genept.common import ConflictError, StoreError
 from genept.storage.documents import Document, SwappedDocument
 from genept.storage.object_store import ObjectStore
+from genept.storage.requests import repeated
 
 BELIEVED: Final = timedelta(seconds=60)
 """How long a builder uses its copy of the list. Keys listed more recently are never deleted."""
@@ -111,12 +112,7 @@ class MarkList:
         """Read the list."""
         return self._read()[0]
 
-    @retry(
-        retry=retry_if_exception_type(ConflictError),
-        stop=stop_after_attempt(8),
-        wait=wait_random_exponential(multiplier=0.05, max=1),
-        reraise=True,
-    )
+    @repeated(retry_if_exception_type(ConflictError), attempts=8, seconds=0.05, at_most=1)
     def change(self, change: Callable[[Marks], Marks]) -> Marks:
         """Replace the list by a function of its present content.
 
@@ -176,12 +172,7 @@ class MarkList:
         self.change(lambda marks: marks.without(wanted) if wanted & marks.listed else marks)
         return True
 
-    @retry(
-        retry=retry_if_exception_type(_BusyError),
-        stop=stop_after_attempt(PATIENCE),
-        wait=wait_random_exponential(multiplier=0.1, max=2),
-        reraise=True,
-    )
+    @repeated(retry_if_exception_type(_BusyError), attempts=PATIENCE, seconds=0.1, at_most=2)
     def _wait_for(self, wanted: set[str]) -> None:
         if wanted & set(self.read().deleting):
             raise _BusyError("the object is being deleted")

@@ -221,10 +221,9 @@ class ObjectStore(Bucket):
         ConflictError
             It holds other bytes.
         """
-        if (answer := self._head(key)) is None:
+        if (info := self.head(key)) is None:
             raise MissingObjectError(f"there is no {self.uri(key)}")
-        info, metadata = answer
-        if metadata.get(WRITER) == writer:
+        if info.metadata.get(WRITER) == writer:
             return True
         if info.bytes == size and self.digest(key)[1] == sha256:
             return False
@@ -236,13 +235,7 @@ class ObjectStore(Bucket):
 
 @reconsidering
 def _upload_in_parts(
-    client: S3Client,
-    bucket: str,
-    key: str,
-    body: Stream,
-    *,
-    sha256: str,
-    metadata: dict[str, str],
+    client: S3Client, bucket: str, key: str, body: Stream, *, sha256: str, metadata: dict[str, str]
 ) -> None:
     """Upload `body` in parts; the object is created at the end, if `key` is free.
 

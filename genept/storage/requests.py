@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from botocore.exceptions import (
@@ -30,6 +30,7 @@ from botocore.exceptions import (
 )
 from tenacity import (
     retry,
+    retry_base,
     retry_if_exception,
     retry_if_exception_type,
     stop_after_attempt,
@@ -52,6 +53,8 @@ READ_TIMEOUT: Final = 60.0
 ATTEMPTS: Final = 4
 CONNECTIONS: Final = 32
 CHUNK: Final = 1 << 20
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 @cache
@@ -132,12 +135,19 @@ def chunks(body: StreamingBody) -> Iterator[bytes]:
             raise ResponseStreamingError(error=error) from error
 
 
-rereading = retry(
-    retry=retry_if_exception_type((ResponseStreamingError, FlexibleChecksumError)),
-    stop=stop_after_attempt(3),
-    wait=wait_random_exponential(multiplier=0.1, max=2),
-    reraise=True,
-)
+def repeated(
+    when: retry_base, *, attempts: int, seconds: float, at_most: float
+) -> Callable[[Decorated], Decorated]:
+    """Decorate a function so that it is called again, after growing intervals of random length."""
+    wait = wait_random_exponential(multiplier=seconds, max=at_most)
+    again = retry(retry=when, stop=stop_after_attempt(attempts), wait=wait, reraise=True)
+    return cast("Callable[[Decorated], Decorated]", again)
+
+
+rereading = repeated(
+    retry_if_exception_type((ResponseStreamingError, FlexibleChecksumError)),
+    attempts=3, seconds=0.1, at_most=2,
+)  # fmt: skip
 """Decorator: repeats a read whose body was cut short."""
 
 
@@ -145,12 +155,7 @@ def _is_race(error: BaseException) -> bool:
     return isinstance(error, ClientError) and http_status(error) == 409
 
 
-reconsidering = retry(
-    retry=retry_if_exception(_is_race),
-    stop=stop_after_attempt(8),
-    wait=wait_random_exponential(multiplier=0.05, max=2),
-    reraise=True,
-)
+reconsidering = repeated(retry_if_exception(_is_race), attempts=8, seconds=0.05, at_most=2)
 """Decorator: repeats a conditional write that was answered by 409 (concurrent writes)."""
 
 Stream = io.BytesIO | io.BufferedReader
@@ -165,12 +170,15 @@ class ObjectInfo:
     ----------
     key, bytes, etag, last_modified
         Key, size, ETag (not a hash of the content), and time of the write by the store's clock.
+    metadata
+        What the writer set; not in listings.
     """
 
     key: str
     bytes: int
     etag: str
     last_modified: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def check_key(key: str) -> str:

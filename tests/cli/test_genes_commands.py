@@ -7,8 +7,8 @@ import pytest
 from gene_layouts import HGNC_HEADER, ensembl, hgnc, write
 from typer.testing import CliRunner
 
-import genept.cli.genes_commands
-from genept.cli.genes_commands import app
+import genept.cli.reference_commands
+from genept.cli.reference_commands import genes
 from genept.common.errors import SourceError
 from genept.datasources.readers.gene_lists import limited_gene_names
 from genept.nomenclature.mapping import Nomenclature
@@ -23,8 +23,8 @@ def folder(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(genept.cli.genes_commands, "open_releases", refuse)
-    monkeypatch.setattr(genept.cli.genes_commands, "load_table", refuse)
+    monkeypatch.setattr(genept.cli.reference_commands, "open_releases", refuse)
+    monkeypatch.setattr(genept.cli.reference_commands, "load_table", refuse)
     write(tmp_path / "hgnc.txt", HGNC_HEADER, hgnc(1, "TP53", alias='"P53|BOTH"'), hgnc(2, "B"))
     write(
         tmp_path / "new.txt",
@@ -38,7 +38,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(genes, list(arguments))
 
 
 def test_explain_says_what_why_and_according_to_whom():
@@ -122,8 +122,8 @@ def test_map_goes_through_a_large_file_in_batches_and_shows_how_far_it_is(
         yield steps.append
 
     map_names = Nomenclature.map
-    monkeypatch.setattr(genept.cli.genes_commands, "limited_gene_names", in_tens)
-    monkeypatch.setattr(genept.cli.genes_commands, "progress_bar", bar)
+    monkeypatch.setattr(genept.cli.reference_commands, "limited_gene_names", in_tens)
+    monkeypatch.setattr(genept.cli.reference_commands, "progress_bar", bar)
     monkeypatch.setattr(
         Nomenclature, "map", lambda self, some: asked.append(len(some)) or map_names(self, some)
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from genept.cli.sources_commands import app
+from genept.cli.reference_commands import sources
 from genept.common.errors import SourceError
 
 
@@ -23,7 +23,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(sources, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -61,8 +61,8 @@ def test_a_source_out_of_reach_fails_the_check_and_is_named(
     mirror: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GENEPT_ADDRESSES", json.dumps({"hpo-genes": "ftp://127.0.0.1/x"}))
-    result = CliRunner().invoke(app, ["check", "go-basic", "hpo-genes"])
+    result = CliRunner().invoke(sources, ["check", "go-basic", "hpo-genes"])
     assert result.exit_code == 1
     assert "go-basic" in result.output
     with pytest.raises(SourceError, match="no source 'absent'"):
-        CliRunner().invoke(app, ["fetch", "absent"], catch_exceptions=False)
+        CliRunner().invoke(sources, ["fetch", "absent"], catch_exceptions=False)

@@ -132,17 +132,13 @@ def ensured(folder: Path, hosts: tuple[str, ...] = ()) -> Certificates:
 
 
 def _make(files: Certificates, hosts: tuple[str, ...]) -> None:
-    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _signed("genept store authority", authority_key, None, authority_key, [])
     key = ec.generate_private_key(ec.SECP256R1())
-    names: list[GeneralName] = [
-        x509.IPAddress(ip_address(host)) if _is_address(host) else x509.DNSName(host)
-        for host in hosts
-    ]
+    names = [_general_name(host) for host in hosts]
     certificate = _signed("genept store", key, authority, authority_key, names)
     write_privately(files.authority, authority.public_bytes(Encoding.PEM))
     write_privately(files.certificate, certificate.public_bytes(Encoding.PEM))
@@ -199,12 +195,13 @@ def _signed(
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def _is_address(host: str) -> bool:
+def _general_name(host: str) -> GeneralName:
+    from cryptography import x509
+
     try:
-        ip_address(host)
+        return x509.IPAddress(ip_address(host))
     except ValueError:
-        return False
-    return True
+        return x509.DNSName(host)
 
 
 def main(arguments: list[str]) -> None:

@@ -58,8 +58,10 @@ def policy(role: Role, bucket: str, product: str) -> dict[str, Any]:
         files("genept.storage").joinpath("policies", f"{role}.json").read_text()
     )
     for statement in document["Statement"]:
+        places = [resource.removeprefix(_BUCKET) for resource in statement["Resource"]]
         statement["Resource"] = [
-            _placed(resource, bucket, product) for resource in statement["Resource"]
+            f"arn:aws:s3:::{bucket}{place.replace('/genept/', f'/{product}/', 1)}"
+            for place in places
         ]
     return document
 
@@ -81,11 +83,6 @@ def server_identities(
             {"name": role, "content": json.dumps(policy(role, bucket, product))} for role in roles
         ],
     }
-
-
-def _placed(resource: str, bucket: str, product: str) -> str:
-    path = resource.removeprefix(_BUCKET).replace("/genept/", f"/{product}/", 1)
-    return f"arn:aws:s3:::{bucket}{path}"
 
 
 def _credential(keys: Keys) -> dict[str, str]:
