@@ -61,7 +61,9 @@ def news(
     facts = {
         "nightly run": partition or "none",
         "requests": versions.requests,
-        "unavailable": bullets(f"{name}: {reason}" for name, reason in versions.unavailable.items()),
+        "unavailable": bullets(
+            f"{name}: {reason}" for name, reason in versions.unavailable.items()
+        ),
     }
     if not reasons:
         remark = f"none of {len(versions.inputs)} inputs changed; nothing is built"
