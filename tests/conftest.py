@@ -14,8 +14,8 @@ from hypothesis import settings
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.nomenclature.reference import starter_reference
-from genept.storage.embedded import server
-from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage import embedded_server as server
+from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
 

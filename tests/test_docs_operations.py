@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from genept.release.publish import Releases
 from genept.schema.tables import TABLES
-from genept.storage.embedded.store import EmbeddedStore
+from genept.storage.embedded_store import EmbeddedStore
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
 

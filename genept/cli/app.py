@@ -27,7 +27,7 @@ from genept.common import (
 from genept.storage import ROLES, StoreProperty, open_store, properties
 
 if TYPE_CHECKING:
-    from genept.storage.embedded import EmbeddedStore
+    from genept.storage import EmbeddedStore
 
 COMMANDS: Final = {
     "genes": "reference_commands:genes",
@@ -117,7 +117,7 @@ def main() -> None:
 
 
 def _embedded() -> EmbeddedStore:
-    from genept.storage.embedded import EmbeddedStore
+    from genept.storage import EmbeddedStore
 
     settings = Settings()
     if settings.s3_endpoint is not None:

@@ -36,7 +36,7 @@ from genept.nomenclature import (
     reference_differences,
     touched_collections,
 )
-from genept.storage.embedded import EmbeddedStore
+from genept.storage import EmbeddedStore
 
 genes = typer.Typer(
     no_args_is_help=True, help="Genes: what a name means, and why; what is known of one, as text."

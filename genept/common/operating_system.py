@@ -2,7 +2,7 @@
 
 Workers are spawned and at most a few results ahead. Processes are identified without the wall
 clock, which may be changed at any time. Private files are written atomically, whatever the umask;
-their contents are defined elsewhere, such as the store's keys in `genept.storage.embedded`.
+their contents are defined elsewhere, such as the store's keys in `genept.storage.embedded_state`.
 """
 
 from __future__ import annotations

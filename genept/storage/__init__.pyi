@@ -9,6 +9,7 @@ from .connect import properties as properties
 from .documents import Document as Document
 from .documents import Lease as Lease
 from .documents import SwappedDocument as SwappedDocument
+from .embedded_store import EmbeddedStore as EmbeddedStore
 from .garbage_list import MarkList as MarkList
 from .garbage_list import Marks as Marks
 from .lake import Lake as Lake

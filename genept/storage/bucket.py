@@ -139,10 +139,11 @@ class Bucket:
         bucket: str,
         *,
         read_timeout: float = READ_TIMEOUT,
-        flush: Callable[[], None] = lambda: None,
+        flush: Callable[[], None] | None = None,
     ) -> None:
         self.access = Access(endpoint_url, access_key, secret_key, region, bucket)
-        self.bucket, self.read_timeout, self.flush = bucket, read_timeout, flush
+        self.bucket, self.read_timeout = bucket, read_timeout
+        self.flush = flush or (lambda: None)
         self.where = f"the bucket {bucket!r} at {endpoint_url or 'AWS S3'}"
 
     def __repr__(self) -> str:

@@ -260,7 +260,7 @@ def open_store(settings: Settings, role: Role, *, asked: bool = True) -> ObjectS
     """
     if settings.s3_endpoint is None:
         try:
-            from genept.storage.embedded import EmbeddedStore
+            from genept.storage.embedded_store import EmbeddedStore
         except ModuleNotFoundError as error:  # an installation that only reads
             raise StoreError(
                 "no object store is configured: set GENEPT_S3_ENDPOINT to its address, or install "

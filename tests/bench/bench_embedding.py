@@ -29,7 +29,7 @@ import typer
 from openai import OpenAI
 from prefect_server import prefect_server
 
-from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore
 from genept.text.baselines import RandomVectors
 from genept.text.budget import all_payments

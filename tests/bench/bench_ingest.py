@@ -28,7 +28,7 @@ from genept.datasources.catalogue import Catalogue
 from genept.datasources.download.archives import Archives
 from genept.embeddings.expression import expression_blocks
 from genept.nomenclature.reference import Reference
-from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
 from genept.storage.provenance import Part, sha256_of_file

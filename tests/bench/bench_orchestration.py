@@ -46,7 +46,7 @@ def timed(variant: str, state: Path) -> dict[str, float]:
     """The same in this process: the clock starts when everything is imported and the store runs."""
     import validation.engine  # noqa: F401 - both variants import it once
     from genept.common.settings import Settings
-    from genept.storage.embedded.store import EmbeddedStore
+    from genept.storage.embedded_store import EmbeddedStore
     from orchestration.definitions import build_defs
 
     settings = Settings(state_dir=state, **SETTINGS)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from genept.client.vectors import Vectors
 from genept.embeddings.expression import embedding_matrix
 from genept.release import staging
 from genept.schema.tables import TABLES
-from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.lake import Lake
 from genept.storage.local_files import read_matrix
 from genept.storage.object_store import ObjectStore

@@ -16,7 +16,7 @@ from attacks import attack
 
 from genept.common.errors import StoreError
 from genept.common.operating_system import private_folder
-from genept.storage.embedded import server
+from genept.storage import embedded_server as server
 from genept.storage.object_store import ObjectStore
 
 COMPOSE = Path(__file__).parents[2] / "infra" / "compose.yaml"
@@ -41,7 +41,7 @@ def composed(
     replacements |= {"=/data": f"={data}", "-ip=store": "-ip=127.0.0.1", "=0.0.0.0": "=127.0.0.1"}
     replacements |= {"=8333": f"={ports['s3']}", "${GENEPT_BUCKET:-lake}": "lake"}
     command = service["command"]
-    assert command[:3] == ["python", "-m", "genept.storage.embedded.certificates"]
+    assert command[:3] == ["python", "-m", "genept.storage.certificates"]
     for original, replacement in replacements.items():
         command = [argument.replace(original, replacement) for argument in command]
     command = [{"python": sys.executable, "weed": str(server.program())}.get(c, c) for c in command]

@@ -12,7 +12,7 @@ from installations import PROJECT, Installation
 
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
-from genept.storage.embedded.store import EmbeddedStore
+from genept.storage.embedded_store import EmbeddedStore
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from small_installation import SmallInstallation
 
 from assets.operations import NEWS
 from genept.release.approval_records import approve, current_hold
-from genept.storage.embedded.store import EmbeddedStore
+from genept.storage.embedded_store import EmbeddedStore
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1500)]
 

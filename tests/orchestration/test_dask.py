@@ -27,7 +27,7 @@ from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.embeddings.pooled_shards import Shard, embed_shards, shards_of
 from genept.nomenclature.reference import Reference
-from genept.storage.embedded.store import EmbeddedStore
+from genept.storage.embedded_store import EmbeddedStore
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
 from genept.storage.provenance import Part

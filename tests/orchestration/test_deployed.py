@@ -27,7 +27,7 @@ from installations import PROJECT, Installation
 from loopback_openai import LoopbackService, hashed, serving
 from postgres_server import PostgresServer, postgres_server
 
-from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore
 
 pytestmark = [pytest.mark.index, pytest.mark.soak, pytest.mark.timeout(2400)]

@@ -13,7 +13,7 @@ from installations import PROJECT
 from genept.client.platform import Platform
 from genept.common.errors import StoreError
 from genept.release.approval_records import approve, current_hold
-from genept.storage.embedded.store import EmbeddedStore
+from genept.storage.embedded_store import EmbeddedStore
 from orchestration.commands import require_published
 from orchestration.failures import failure_report
 

@@ -16,7 +16,7 @@ from genept.cli.app import app
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
 from genept.storage.connect import open_store, properties
-from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore
 
 LACKING: dict[Fault, list[str]] = {

@@ -18,10 +18,10 @@ from genept.common.errors import StoreError
 from genept.common.settings import Settings
 from genept.release.collector import delete_garbage, list_garbage
 from genept.release.publish import Releases
+from genept.storage import embedded_server as server
 from genept.storage.bucket import ROLES, Role
-from genept.storage.embedded import server
-from genept.storage.embedded.state import Credentials
-from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage.embedded_state import Credentials
+from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
 

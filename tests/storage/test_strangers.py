@@ -17,11 +17,13 @@ import pytest
 from attacks import attack
 
 from genept.common.errors import StoreError
-from genept.storage.embedded import certificates, server, state
-from genept.storage.embedded.certificates import Certificates
-from genept.storage.embedded.server import ANY_PRODUCT
-from genept.storage.embedded.state import open_ports
-from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage import certificates
+from genept.storage import embedded_server as server
+from genept.storage import embedded_state as state
+from genept.storage.certificates import Certificates
+from genept.storage.embedded_server import ANY_PRODUCT
+from genept.storage.embedded_state import open_ports
+from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore
 
 KEY = "genept/current.json"

@@ -40,7 +40,7 @@ from genept.release.diff import differences
 from genept.release.fencing import RunState
 from genept.release.garbage import STAGE_AGE
 from genept.storage.connect import open_store
-from genept.storage.embedded.store import EmbeddedStore
+from genept.storage.embedded_store import EmbeddedStore
 from genept.storage.object_store import ObjectStore
 from genept.storage.requests import ObjectInfo
 from genept.text.composition import text_sha256

@@ -12,10 +12,10 @@ import pytest
 from genept.common.errors import StoreError
 from genept.common.operating_system import private_folder, write_privately
 from genept.common.settings import Settings
+from genept.storage import embedded_server as server
+from genept.storage import embedded_state as durability
 from genept.storage.connect import open_store
-from genept.storage.embedded import server
-from genept.storage.embedded import state as durability
-from genept.storage.embedded.store import EmbeddedStore
+from genept.storage.embedded_store import EmbeddedStore
 from genept.storage.object_store import ObjectStore
 
 PART, LATE = "genept/lake/genes/0.parquet", "genept/lake/genes/1.parquet"

@@ -2,7 +2,7 @@
 
 Each server presents a certificate and requires one of the same authority, so other clients are
 refused before a request is read. In a container,
-`python -m genept.storage.embedded.certificates FOLDER HOST… -- weed …` starts a server with them.
+`python -m genept.storage.certificates FOLDER HOST… -- weed …` starts a server with them.
 """
 
 from __future__ import annotations

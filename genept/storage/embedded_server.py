@@ -1,7 +1,7 @@
 """The SeaweedFS process: program, command line, identities, ports, start and end.
 
 The policy of each role is in `genept/storage/policies/`.
-When it is started, and with which data, is decided in `genept.storage.embedded.store`.
+When it is started, and with which data, is decided in `genept.storage.embedded_store`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """State of the embedded store: credentials, the last server, volumes; and checks of its ports.
 
-The process is in `genept.storage.embedded.server`, start and stop in
-`genept.storage.embedded.store`.
+The process is in `genept.storage.embedded_server`, start and stop in
+`genept.storage.embedded_store`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import httpx
 
 from genept.common import StoreError, sync, write_privately
 from genept.storage.bucket import ROLES, Role
-from genept.storage.embedded.certificates import Certificates
-from genept.storage.embedded.server import GRPC_OFFSET, LOOPBACK, Keys, server_identities
+from genept.storage.certificates import Certificates
+from genept.storage.embedded_server import GRPC_OFFSET, LOOPBACK, Keys, server_identities
 
 
 def flush(data: Path) -> None:

@@ -17,16 +17,17 @@ import pytest
 
 import genept
 from genept.common.errors import StoreError
-from genept.storage.embedded import server, state
-from genept.storage.embedded import store as embedded
-from genept.storage.embedded.state import Endpoint
-from genept.storage.embedded.store import REGION, EmbeddedStore
+from genept.storage import embedded_server as server
+from genept.storage import embedded_state as state
+from genept.storage import embedded_store as embedded
+from genept.storage.embedded_state import Endpoint
+from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore
 
 ENSURE = """
 import signal, sys
 from pathlib import Path
-from genept.storage.embedded.store import EmbeddedStore
+from genept.storage.embedded_store import EmbeddedStore
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
@@ -295,7 +296,7 @@ def test_a_server_whose_ports_cannot_be_checked_is_ended(
     def unanswered(*_: object) -> list[str]:
         raise ConnectionResetError("connection reset by peer")
 
-    monkeypatch.setattr("genept.storage.embedded.store.open_ports", unanswered)
+    monkeypatch.setattr("genept.storage.embedded_store.open_ports", unanswered)
     with pytest.raises(StoreError, match=r"was stopped: .*not checked: connection reset by peer"):
         own_store.start()
     assert not own_store.status().running

@@ -2,7 +2,7 @@
 
 It is started when first needed, shared by all processes that use the folder, and runs until it is
 stopped. Objects belong to `genept.storage.object_store`, the process to
-`genept.storage.embedded.server`.
+`genept.storage.embedded_server`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ import psutil
 from filelock import FileLock
 
 from genept.common import StoreError, console, private_folder
-from genept.storage.embedded import certificates, server, state
-from genept.storage.embedded.server import ANY_PRODUCT
-from genept.storage.embedded.state import (
+from genept.storage import certificates
+from genept.storage import embedded_server as server
+from genept.storage import embedded_state as state
+from genept.storage.embedded_server import ANY_PRODUCT
+from genept.storage.embedded_state import (
     Endpoint,
     LastServer,
     flush,
