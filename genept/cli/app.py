@@ -158,7 +158,7 @@ def status() -> None:
 def check() -> None:
     """Test the store, embedded or not, for every property that publishing requires."""
     settings = Settings()
-    store = open_store(settings, "writer", asked=False)
+    store = open_store(settings, "writer", tested=False)
     tested = properties(store, settings.product)
     if settings.s3_endpoint is None:
         opened = ", ".join(_embedded().open_ports())

@@ -10,7 +10,6 @@ from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from genept.client import Installation
 from genept.collections import (
@@ -26,7 +25,7 @@ from genept.collections import (
     typed_options,
     validated_sidecar,
 )
-from genept.common import Settings, SourceError, advising, console, open_console
+from genept.common import Settings, SourceError, advising, console, open_console, plain_table
 from genept.storage import open_store
 
 app = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
@@ -88,8 +87,8 @@ def add(
 def list_collections() -> None:
     """List the collections of the catalogue, and those that were added."""
     installation = Installation(Settings())
-    chosen = {one.id for one in installation.collections}
-    own = {one.id: f", added {one.added:%Y-%m-%d}" for one in installation.added}
+    chosen = {collection.id for collection in installation.collections}
+    own = {entry.id: f", added {entry.added:%Y-%m-%d}" for entry in installation.added}
     rows = [("collection", "kind", "unit", "ingested", "shared", "title")]
     for entry in installation.catalogue.collections.values():
         unchosen = "if named" if entry.optional else "no, by the settings"
@@ -147,10 +146,10 @@ def validate(
     else:
         (collection,) = installation.catalogue.chosen([what])
         with console.status(f"reading {what}"):
-            found = dry_run_ingest(
+            dry_run = dry_run_ingest(
                 installation.collection_archives, collection, installation.reference
             )
-        _print_dry_run(found)
+        _print_dry_run(dry_run)
 
 
 @app.command()
@@ -170,7 +169,7 @@ def _id_of(file: str) -> str:
 
 
 def _sidecar(labels: list[str] | None, options: list[str] | None, **values: object) -> Sidecar:
-    pairs = [one.partition("=") for one in labels or ()]
+    pairs = [label.partition("=") for label in labels or ()]
     given = {name: value for name, value in values.items() if value is not None}
     named = {label: field or label for label, _, field in pairs}
     return validated_sidecar(
@@ -227,25 +226,25 @@ def _tried_out(
     return trial.detected
 
 
-def _print_dry_run(found: DryRun) -> None:
+def _print_dry_run(dry_run: DryRun) -> None:
     answer.print(
-        f"{found.n_observations:,} observations in {found.n_groups:,} groups, {found.n_genes:,} "
-        f"genes; {found.coverage:.1%} of the expression reaches a gene"
+        f"{dry_run.n_observations:,} observations in {dry_run.n_groups:,} groups, "
+        f"{dry_run.n_genes:,} genes; {dry_run.coverage:.1%} of the expression reaches a gene"
     )
-    table = Table("gene names", "n", "such as", box=None)
-    for outcome, n in found.mapping["outcome"].value_counts(sort=True).iter_rows():
-        rows = found.mapping.filter(outcome=outcome)["input_id"].head(4)
-        table.add_row(outcome, f"{n:,}", escape(", ".join(rows)))
-    answer.print(table)
-    for label, counts in found.labels.items():
+    rows = (
+        (outcome, f"{n:,}", ", ".join(dry_run.mapping.filter(outcome=outcome)["input_id"].head(4)))
+        for outcome, n in dry_run.mapping["outcome"].value_counts(sort=True).iter_rows()
+    )
+    answer.print(plain_table("gene names", "n", "such as", rows=rows))
+    for label, counts in dry_run.labels.items():
         shown = ", ".join(f"{value} {n:,}" for value, n in list(counts.items())[:SHOWN])
         more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
         answer.print(f"{label}: {escape(shown)}{more}")
-    for noted in found.noted:
+    for noted in dry_run.noted:
         such_as = "such as " if noted.n > 1 else ""
         answer.print(
             f"{noted.action.replace('_', ' ')}: {noted.n:,} × {noted.reason} "
             f"({such_as}{escape(noted.example)})"
         )
-    for warning in found.warnings:
+    for warning in dry_run.warnings:
         answer.print(f"warning: {escape(warning)}")

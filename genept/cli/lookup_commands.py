@@ -189,7 +189,7 @@ def neighbours(
 
 
 def _print_hits(hits: SearchHits) -> None:
-    answer.print(f"[dim]{escape(hits.asked)}[/]")
+    answer.print(f"[dim]{escape(hits.query)}[/]")
     rows = (
         (f"{cosine:.3f}", label, id_, about if len(about) <= ABOUT else f"{about[:ABOUT]}…")
         for cosine, label, id_, about in hits.rows.select("cosine", "label", "id", "about").rows()

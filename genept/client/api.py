@@ -13,7 +13,6 @@ import polars as pl
 
 from genept.client.release_lookup import (
     LATEST,
-    OfflineWarning,
     Resolved,
     open_releases,
     released_files,
@@ -36,18 +35,6 @@ if TYPE_CHECKING:
     import duckdb
     from anndata import AnnData
     from pyarrow.fs import S3FileSystem
-
-__all__ = [
-    "OfflineWarning",
-    "duckdb_connection",
-    "filesystem",
-    "load_anndata",
-    "load_embeddings",
-    "load_table",
-    "open_releases",
-    "releases",
-    "storage_options",
-]
 
 
 def releases(*, settings: Settings | None = None) -> list[str]:

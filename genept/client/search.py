@@ -36,12 +36,12 @@ class SearchHits:
     rows
         `id`, `label`, `about` (description of a gene, or collection of a cell or sample) and
         `cosine`, nearest first.
-    asked
+    query
         The query in words, for a title.
     """
 
     rows: pl.DataFrame
-    asked: str
+    query: str
 
 
 class SpaceSearch:

@@ -172,7 +172,6 @@ def approve(
     by: str,
     reason: str,
     seen: Hold | None = None,
-    now: datetime | None = None,
 ) -> list[Approval]:
     """Approve changes that are held, for the next release.
 
@@ -188,8 +187,6 @@ def approve(
         Why the changes are intended.
     seen
         The hold that the person has seen; by default the one that is recorded now.
-    now
-        When the approval is given; the present time by default.
 
     Returns
     -------
@@ -235,7 +232,7 @@ def approve(
             f"{done[0].table} was approved already against {pointer.release_id}, by {done[0].by}: "
             f"{done[0].reason}; run again to publish"
         )
-    given = Approval.of(changes, pointer.release_id, by=by.strip(), reason=reason.strip(), now=now)
+    given = Approval.of(changes, pointer.release_id, by=by.strip(), reason=reason.strip(), now=None)
     for approval in given:
         seen_part = sha256_of([change.model_dump() for change in approval.changes])[:16]
         key = f"{_folder(releases, pointer)}/approved/{approval.table}-{seen_part}.json"

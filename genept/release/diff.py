@@ -196,6 +196,6 @@ def _metric_lines(metrics: tuple[MetricChange, ...]) -> Iterator[str]:
         yield f"- and {len(metrics) - SHOWN} more, in differences.json"
 
 
-def _some(names: tuple[str, ...], shown: int = 5) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(map(markdown_text, names[:shown])) + more
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(markdown_text, names[:5])) + more

@@ -144,7 +144,7 @@ def roll_back(
     return releases.swap(replacement, etag)
 
 
-def allow(releases: Releases, release_id: str, *, now: datetime | None = None) -> Pointer:
+def allow(releases: Releases, release_id: str) -> Pointer:
     """Take a release off the deny list, so that its content can be published again.
 
     Parameters
@@ -153,8 +153,6 @@ def allow(releases: Releases, release_id: str, *, now: datetime | None = None) -
         Opened with the publisher's keys.
     release_id
         Id of the release.
-    now
-        Present time by default.
 
     Returns
     -------
@@ -172,7 +170,7 @@ def allow(releases: Releases, release_id: str, *, now: datetime | None = None) -
     )
     if pointer is None or release_id not in listed:
         raise StoreError(f"{release_id} is not denied; denied are: {', '.join(listed) or 'none'}")
-    moment = (now or datetime.now(UTC)).isoformat(timespec="seconds")
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
     denied = tuple(
         entry.model_copy(update={"lifted_at": moment}) if entry.release_id == release_id else entry
         for entry in pointer.denied

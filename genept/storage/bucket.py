@@ -194,13 +194,11 @@ class Bucket:
         """Return whether an object is stored under `key`."""
         return self.head(key) is not None
 
-    def presigned(self, key: str, *, bucket: str | None = None, seconds: int = 3600) -> str:
-        """Return a URL from which plain HTTP clients can read `key` for `seconds`."""
-        name = bucket or self.bucket
+    def presigned(self, key: str, *, bucket: str | None = None) -> str:
+        """Return a URL from which plain HTTP clients can read `key` for an hour."""
+        place = {"Bucket": bucket or self.bucket, "Key": key}
         with explained(f"signing for {key!r}", self.where):
-            return self.client.generate_presigned_url(
-                "get_object", {"Bucket": name, "Key": key}, ExpiresIn=seconds
-            )
+            return self.client.generate_presigned_url("get_object", place, ExpiresIn=3600)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects whose keys start with `prefix`, in order of their keys."""

@@ -234,7 +234,7 @@ _TESTS: Final[dict[str, Test]] = {
 WRITING: Final[tuple[Role, ...]] = ("writer", "publisher")
 
 
-def open_store(settings: Settings, role: Role, *, asked: bool = True) -> ObjectStore:
+def open_store(settings: Settings, role: Role, *, tested: bool = True) -> ObjectStore:
     """Open the bucket of this installation; starts the embedded server if it is not running.
 
     Parameters
@@ -244,7 +244,7 @@ def open_store(settings: Settings, role: Role, *, asked: bool = True) -> ObjectS
     role
         Role whose keys the embedded server is used with. For another store, the keys of the
         settings are used.
-    asked
+    tested
         Whether a store other than the embedded one is tested for conditional writes first, once
         a day, if the role writes.
 
@@ -274,6 +274,6 @@ def open_store(settings: Settings, role: Role, *, asked: bool = True) -> ObjectS
     secret = settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None
     given = settings.s3_endpoint, settings.s3_access_key, secret
     store = ObjectStore(*given, settings.s3_region, settings.bucket)
-    if asked and role in WRITING:
+    if tested and role in WRITING:
         require(store, settings.product, settings.state / "cache" / "store_properties.json")
     return store

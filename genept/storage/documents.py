@@ -159,18 +159,6 @@ class Holder(Document):
     uptime: float | None = None
     nonce: str = ""
 
-    @classmethod
-    def here(cls, seconds: float) -> Holder:
-        """This process."""
-        pid = os.getpid()
-        return cls(
-            holder=secrets.token_hex(8),
-            machine=machine(),
-            pid=pid,
-            started=started(pid),
-            seconds=seconds,
-        )
-
 
 class Lease:
     """A lease, as a context in which it is renewed until it is left.
@@ -197,7 +185,13 @@ class Lease:
     ) -> None:
         self.document = SwappedDocument(store, key, Holder)
         self.what, self.waiting, self.seconds = what, waiting, seconds
-        self.holder = Holder.here(seconds)
+        self.holder = Holder(
+            holder=secrets.token_hex(8),
+            machine=machine(),
+            pid=os.getpid(),
+            started=started(os.getpid()),
+            seconds=seconds,
+        )
         self._until = 0.0
         self._etag: str | None = None
         self._seen: tuple[str | None, float] = (None, 0.0)

@@ -114,7 +114,11 @@ class EmbeddedStore:
             for remembered in (last.ports if last else {}, {}):
                 if endpoint := self._launch(server.choose_ports(remembered)):
                     return endpoint
-            raise self._ended_at_start()
+            raise StoreError(
+                f"the embedded store ended while it started. Its log {self.log} ends:\n"
+                f"{self._log_tail()}\nIf another server uses {self.data}, stop that one; if the "
+                "disk is full, free some space."
+            )
 
     def stop(self) -> bool:
         """Stop the server of this folder; return whether it was running."""
@@ -254,14 +258,6 @@ class EmbeddedStore:
             read_timeout=SECONDS_TO_ANSWER,
         )
 
-    def _ended_at_start(self) -> StoreError:
-        """The error for a server that ended while it was started."""
-        return StoreError(
-            f"the embedded store ended while it started. Its log {self.log} ends:\n"
-            f"{self._log_tail()}\nIf another server uses {self.data}, stop that one; if the disk "
-            "is full, free some space."
-        )
-
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Let one process at a time start or stop the server."""
@@ -286,8 +282,8 @@ class EmbeddedStore:
                 f"{NEEDED_BYTES >> 20}: free some space, or set GENEPT_STATE_DIR to another disk"
             )
 
-    def _log_tail(self, lines: int = 12) -> str:
+    def _log_tail(self) -> str:
         try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
         except FileNotFoundError:
             return "(no log)"

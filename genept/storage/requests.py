@@ -151,11 +151,10 @@ rereading = repeated(
 """Decorator: repeats a read whose body was cut short."""
 
 
-def _is_race(error: BaseException) -> bool:
-    return isinstance(error, ClientError) and http_status(error) == 409
-
-
-reconsidering = repeated(retry_if_exception(_is_race), attempts=8, seconds=0.05, at_most=2)
+reconsidering = repeated(
+    retry_if_exception(lambda error: isinstance(error, ClientError) and http_status(error) == 409),
+    attempts=8, seconds=0.05, at_most=2,
+)  # fmt: skip
 """Decorator: repeats a conditional write that was answered by 409 (concurrent writes)."""
 
 Stream = io.BytesIO | io.BufferedReader
