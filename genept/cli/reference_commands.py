@@ -25,7 +25,7 @@ from genept.common import (
     replacement,
     without_formulas,
 )
-from genept.datasources.catalog import Source
+from genept.datasources import Source
 from genept.datasources.download import Archives
 from genept.datasources.readers import Allowance, limited_gene_names
 from genept.nomenclature import (
