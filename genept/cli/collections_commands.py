@@ -72,7 +72,8 @@ def add(
         licence=licence, citation=citation, redistributable=redistributable,
     )  # fmt: skip
     installation = Installation(Settings())
-    _refuse_shipped(installation, id_)
+    if id_ in installation.shipped_catalogue.collections:
+        raise SourceError(f"the catalogue has a collection {id_!r} already: choose another id")
     detected = _tried_out(installation, file, metadata, sidecar, may_ask=not yes)
     if not yes and not typer.confirm(f"Add it as {id_!r}?", default=False):
         answer.print("nothing was stored")
@@ -175,11 +176,6 @@ def _sidecar(labels: list[str] | None, options: list[str] | None, **values: obje
     return validated_sidecar(
         {**given, "labels": named, "options": typed_options(options or ())}, "the command line"
     )
-
-
-def _refuse_shipped(installation: Installation, id_: str) -> None:
-    if id_ in installation.shipped_catalogue.collections:
-        raise SourceError(f"the catalogue has a collection {id_!r} already: choose another id")
 
 
 def _tried_out(

@@ -42,7 +42,10 @@ def print_report(settings: Settings, *, is_new: bool) -> None:
     out = open_console(soft_wrap=True)
     releases = open_releases(settings)
     manifest = releases.current()
-    out.print("\n[bold]Tables[/]", *_tables(releases), sep="\n")
+    out.print("\n[bold]Tables[/]")
+    for name, table in manifest.tables.items():
+        address = releases.address(manifest.release_id, f"data/{name}/")
+        out.print(f"  {name:<26}{table.rows:>9,} rows {table.bytes:>13,} bytes  {address}")
     out.print("\n[bold]Results[/], with 95 % intervals, beside their controls", sep="\n")
     out.print(*_headlines(settings), sep="\n")
     state = "complete" if manifest.complete else f"PARTIAL, limited: {manifest.limits}"
@@ -73,13 +76,6 @@ def headline_results(settings: Settings) -> pl.DataFrame:
         .with_columns(pl.col("metric").replace_strict(HEADLINES).alias("what"))
         .sort("what", "dataset", "value", descending=[False, False, True])
     )
-
-
-def _tables(releases: Releases) -> Iterator[str]:
-    manifest = releases.current()
-    for name, released in manifest.tables.items():
-        address = releases.address(manifest.release_id, f"data/{name}/")
-        yield f"  {name:<26}{released.rows:>9,} rows {released.bytes:>13,} bytes  {address}"
 
 
 def _headlines(settings: Settings) -> Iterator[str]:

@@ -136,7 +136,7 @@ def delete_garbage(
             *collector.delete_from_lake([group for group in due if not group.release_id]),
         ]
     finally:
-        collector.end()
+        collector.claim.end_collection(collector.name)
     return listed, deleted
 
 
@@ -153,10 +153,6 @@ class _Collector:
     def confirm(self) -> None:
         """Take or renew the claim. Raises `LostClaimError` if another process holds it."""
         self.claim.collect(self.name, self.state_of)
-
-    def end(self) -> None:
-        """Release the claim."""
-        self.claim.end_collection(self.name)
 
     def delete_releases(
         self, due: Sequence[Garbage], now: datetime, accepted: Collection[str]

@@ -111,10 +111,6 @@ class Claim:
             with suppress(ConflictError):  # another process took it over at this moment
                 self._document.swap(ended, etag)
 
-    def holder(self) -> str | None:
-        """Return the run or collector that took the claim last; None before the first."""
-        return self._read()[0].run_id or None
-
     def confirm(self, run_id: str) -> None:
         """Raise `LostClaimError` unless this run holds the claim."""
         held, _ = self._read()

@@ -263,18 +263,16 @@ class ReleasedFiles:
     def held(self, file: ReleasedFile) -> Path | None:
         """Return the verified local copy if there is one; sends no request."""
         path = self._path(file)
-        return path if path.exists() and _sha256(path) == file.sha256 else None
+        if not path.exists():
+            return None
+        state = path.stat()
+        return path if _sha256(path, state.st_mtime_ns, state.st_size) == file.sha256 else None
 
     def _path(self, file: ReleasedFile) -> Path:
         return self.cache / f"{file.sha256}.parquet"
 
 
-def _sha256(path: Path) -> str:
-    """SHA-256 of a file; computed again only if its time or size changed."""
-    state = path.stat()
-    return _sha256_of(path, state.st_mtime_ns, state.st_size)
-
-
 @lru_cache(maxsize=4096)
-def _sha256_of(path: Path, _touched: int, _size: int) -> str:
+def _sha256(path: Path, _touched: int, _size: int) -> str:
+    """SHA-256 of a file; computed again only if its time or size changed."""
     return sha256_of_file(path)

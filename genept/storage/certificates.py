@@ -70,12 +70,8 @@ class Certificates:
             for part in HTTPS_PARTS
             for name, path in {**pair, "CA": str(self.authority)}.items()
         }
-        return {
-            "WEED_GRPC_CA": str(self.authority),
-            "WEED_HTTPS_CLIENT_ENABLED": "true",
-            **grpc,
-            **https,
-        }
+        authority = {"WEED_GRPC_CA": str(self.authority), "WEED_HTTPS_CLIENT_ENABLED": "true"}
+        return authority | grpc | https
 
     def client(self, *, with_certificate: bool = True) -> ssl.SSLContext:
         """Return the TLS context of a client of an internal port, with or without certificate."""

@@ -75,11 +75,11 @@ def properties(store: ObjectStore, product: str) -> list[StoreProperty]:
     """
     place = f"{product}/probe/{secrets.token_hex(8)}"
     try:
-        return [
-            StoreProperty(name, not seen, seen)
+        results = {
+            name: _result(test, store, f"{place}/{number}")
             for number, (name, test) in enumerate(_TESTS.items())
-            for seen in [_result(test, store, f"{place}/{number}")]
-        ]
+        }
+        return [StoreProperty(name, not seen, seen) for name, seen in results.items()]
     finally:
         # Not from a listing: whether listings are complete is one of the properties.
         store.delete(key for number in range(len(_TESTS)) for key in _keys(f"{place}/{number}"))

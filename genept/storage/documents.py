@@ -75,10 +75,9 @@ class Document(BaseModel):
 def _format(body: bytes) -> int:
     """The format that a document states; that of this version if it states none."""
     try:
-        document = json.loads(body)
-    except ValueError:
+        stored = json.loads(body)["format"]
+    except (ValueError, TypeError, KeyError):
         return FORMAT
-    stored = document.get("format", FORMAT) if isinstance(document, dict) else FORMAT
     return stored if isinstance(stored, int) else FORMAT
 
 

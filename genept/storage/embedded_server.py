@@ -156,17 +156,14 @@ def choose_ports(remembered: Mapping[str, int]) -> dict[str, int]:
 
 
 def _is_free(port: int) -> bool:
-    return all(_can_bind(number) for number in (port, port + GRPC_OFFSET))
-
-
-def _can_bind(port: int) -> bool:
-    with socket.socket() as probe:
-        # As servers do: a port with connections in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
+    for number in (port, port + GRPC_OFFSET):
+        with socket.socket() as probe:
+            # As servers do: a port with connections in TIME_WAIT is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, number))
+            except OSError:
+                return False
     return True
 
 
