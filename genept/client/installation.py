@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from genept.client.release_lookup import open_releases
 from genept.collections import UserCollection, added_collections, ingest, parts_in_child
@@ -38,9 +38,6 @@ from genept.storage import (
 if TYPE_CHECKING:
     from genept.client.platform import Platform
     from genept.models import ModelRegistry
-
-CODE: Final = ("genept", "validation", "assets")
-"""Packages whose code decides what a release holds."""
 
 
 class Installation:
@@ -147,25 +144,16 @@ class Installation:
     def ingest(self, collection: Collection) -> list[Part]:
         """Parts of all tables of one collection: ingested now, or found in the lake.
 
-        Files of a collection that a user added are read in a child process with limits.
-
-        Raises
-        ------
-        SourceError
-            A file is missing or unreadable, or a value is impossible in the declared unit.
-        CollectionRefusedError
-            The collection contradicts its catalogue entry.
+        Files of a collection that a user added are read in a child process with limits. Raises
+        `SourceError` for a file that is missing or unreadable, or a value that is impossible in
+        its unit; `CollectionRefusedError` for a collection that contradicts its catalogue entry.
         """
         in_child = partial(parts_in_child, allowance=self.file_allowance)
         return ingest(
-            self.lake,
-            self.collection_archives,
-            collection,
-            lambda: self.reference,
-            self.reference_version,
-            self.settings.threads,
+            self.lake, self.collection_archives, collection, lambda: self.reference,
+            self.reference_version, self.settings.threads,
             make=in_child if self.is_added(collection) else None,
-        )
+        )  # fmt: skip
 
     def is_added(self, collection: Collection) -> bool:
         """Whether a user added the collection; the others are shipped."""
@@ -191,7 +179,8 @@ class Installation:
 
     def released_sources(self) -> dict[str, ReleasedSource]:
         """What a release says about the sources that went into it."""
-        return {name: _released(self.collection_archives, name) for name in self.needed_sources}
+        archives = self.collection_archives
+        return {name: ReleasedSource.of(archives, name) for name in self.needed_sources}
 
     @property
     def file_allowance(self) -> Allowance:
@@ -207,19 +196,6 @@ class Installation:
         """Hash of the requirements lock of a checkout; None for an installed wheel."""
         lock = Path(__file__).parents[2] / "requirements.lock"
         return sha256_of_file(lock) if lock.exists() else None
-
-
-def _released(archives: Archives, name: str) -> ReleasedSource:
-    source, seen = archives.catalogue.source(name), archives.cache_metadata(name)
-    return ReleasedSource(
-        title=source.title,
-        version=source.released_as,
-        released=str(source.published or (seen and seen.released) or "not stated"),
-        sha256=archives.data_version(name),
-        licence=source.licence,
-        redistributable=source.redistributable,
-        citation=source.citation,
-    )
 
 
 @dataclass(frozen=True)
@@ -267,7 +243,7 @@ def read_input_versions(platform: Platform) -> InputVersions:
     """
     sources, unavailable, requests = _sources(platform)
     inputs = {f"source {name}": version for name, version in sources.items()}
-    inputs |= {"code": code_version(*CODE), "libraries": _libraries()}
+    inputs |= {"code": code_version("genept", "validation", "assets"), "libraries": _libraries()}
     inputs |= {f"setting {name}": version for name, version in _settings(platform)}
     for added in platform.added:
         inputs[f"collection {added.id}"] = sha256_of(added.model_dump(mode="json"))

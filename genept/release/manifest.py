@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from genept.schema import Table
 from genept.storage import Bucket, Document, sha256_of_file
+
+if TYPE_CHECKING:
+    from genept.datasources.download import Archives
 
 
 class ReleasedFile(Document):
@@ -123,6 +126,20 @@ class ReleasedSource(Document):
     licence: str
     redistributable: bool
     citation: str
+
+    @classmethod
+    def of(cls, archives: Archives, name: str) -> ReleasedSource:
+        """Describe the copy of a source that was read."""
+        source, seen = archives.catalogue.source(name), archives.cache_metadata(name)
+        return cls(
+            title=source.title,
+            version=source.released_as,
+            released=str(source.published or (seen and seen.released) or "not stated"),
+            sha256=archives.data_version(name),
+            licence=source.licence,
+            redistributable=source.redistributable,
+            citation=source.citation,
+        )
 
 
 class CheckEvidence(Document):
