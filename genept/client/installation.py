@@ -1,8 +1,7 @@
 """One installation opened from its settings: store, lake, releases, archives, collections.
 
-Everything is opened on first use, so that looking at the graph starts nothing. What turns
-texts into spaces is added in `genept.client.platform`. Also the versions of all that a release is
-built from; whether one is built of them is decided in `assets/operations.py`.
+Everything is opened on first use, so that looking at the graph starts nothing. What turns texts
+into spaces is in `genept.client.platform`; what is made of changed inputs, in `assets`.
 """
 
 from __future__ import annotations
