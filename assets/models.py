@@ -1,6 +1,6 @@
 """Group `models`: diagnosis of patients, response of cell lines to drugs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
@@ -93,7 +93,7 @@ def trained_models(
     """One diagnosis model per task of a bulk collection, one model per drug screen."""
     trainings, impossible = _trainings(platform, tables)
     remarks: dict[str, str] = {f"without/{name}": reason for name, reason in impossible.items()}
-    trained: dict[str, list[Part]] = {}
+    trained: dict[str, Sequence[Part]] = {}
     for name, training in trainings.items():
         retraining = train(platform.models, training)
         trained[name] = retraining.parts

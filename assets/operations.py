@@ -5,7 +5,7 @@ Costs are read from Dagster's event log.
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -152,10 +152,10 @@ def run_metrics(
     parts = [
         part
         for run in ended
-        for part in keep_metrics(lake, run.run_id, lambda run=run: list(_rows(instance, run)))
+        for part in keep_metrics(lake, run.run_id, partial(_rows, instance, run))
     ]
     stored: StoredTable = lake.assemble("run_metrics", parts)
-    current = metrics_frame(list(_rows(instance, context.run)))  # not kept: it is not over
+    current = metrics_frame(_rows(instance, context.run))  # not kept: it is not over
     frames = [lake.read(stored)] if parts else []
     picture = base64.b64encode(cost_picture(pl.concat([*frames, current]))).decode()
     totals = cost_by_run(current).row(0, named=True)
@@ -170,27 +170,31 @@ def run_metrics(
     )
 
 
-def _rows(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Mapping[str, Any]]:
+def _rows(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dict[str, Any]]:
     """One row per step of a run, in the columns of table `run_metrics`."""
     materialised = _materialised(instance, run.run_id)
+    rows: list[dict[str, Any]] = []
     for step in instance.get_run_step_stats(run.run_id):
         events = materialised.get(step.step_key, [])
         tables = [event for event in events if "parts" in event.metadata]
         started, ended = step.start_time, step.end_time
-        yield {
-            "run_id": run.run_id,
-            "job": run.job_name,
-            "night": run.tags.get(PARTITION),
-            "outcome": "failure" if run.is_failure_or_canceled else "success",
-            "step": step.step_key,
-            "assets": [event.asset_key.to_user_string() for event in events],
-            "ended": step.status.value.lower() if step.status else "under_way",
-            "started_at": _timestamp(started),
-            "seconds": ended - started if started and ended else None,
-            "rows": _sum(tables, "dagster/row_count"),
-            **{name: _sum(tables, name) for name in SUMMED},
-            "peak_memory": max(_numbers(events, "peak_memory"), default=None),
-        }
+        rows.append(
+            {
+                "run_id": run.run_id,
+                "job": run.job_name,
+                "night": run.tags.get(PARTITION),
+                "outcome": "failure" if run.is_failure_or_canceled else "success",
+                "step": step.step_key,
+                "assets": [event.asset_key.to_user_string() for event in events],
+                "ended": step.status.value.lower() if step.status else "under_way",
+                "started_at": _timestamp(started),
+                "seconds": ended - started if started and ended else None,
+                "rows": _sum(tables, "dagster/row_count"),
+                **{name: _sum(tables, name) for name in SUMMED},
+                "peak_memory": max(_numbers(events, "peak_memory"), default=None),
+            }
+        )
+    return rows
 
 
 def _materialised(

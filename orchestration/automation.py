@@ -23,7 +23,7 @@ class Policy:
 
     name: str
     reason: str
-    condition: dg.AutomationCondition | None
+    condition: dg.AutomationCondition[dg.AssetKey] | None
     stale_after: timedelta
     warn_after: timedelta
 

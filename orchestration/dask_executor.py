@@ -8,20 +8,17 @@ Everything else is `dagster_dask`'s own. Imported only if the settings name Dask
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import dagster as dg
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster_dask import dask_executor as plain_executor
 from dagster_dask.executor import DaskExecutor
 
 
-class PoollessDaskExecutor(DaskExecutor):  # type: ignore[misc]
+class PoollessDaskExecutor(DaskExecutor):
     """Dagster's Dask executor, which sends runs without the count of their pools."""
 
-    def execute(
-        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
-    ) -> Iterator[dg.DagsterEvent]:
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Events of every step, as the workers report them."""
         data = plan_context.plan_data
         run = data.dagster_run._replace(run_op_concurrency=None)
@@ -32,9 +29,9 @@ class PoollessDaskExecutor(DaskExecutor):  # type: ignore[misc]
 @dg.executor(
     name="dask",
     requirements=dg.multiple_process_executor_requirements(),
-    config_schema=plain_executor.config_schema,
+    config_schema=cast(Any, plain_executor.config_schema),
 )
 def dask_executor(context: dg.InitExecutorContext) -> PoollessDaskExecutor:
     """As `dagster_dask.dask_executor`, whose configuration it takes."""
-    ((kind, configuration),) = context.executor_config["cluster"].items()
-    return PoollessDaskExecutor(kind, configuration)
+    ((kind, configuration),) = cast(Any, context.executor_config["cluster"]).items()
+    return PoollessDaskExecutor(kind, configuration)  # type: ignore[no-untyped-call]

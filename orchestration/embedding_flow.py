@@ -22,7 +22,7 @@ from genept.text import EmbedBatch, RefusedEmbeddingError, Runner
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
-RETRY_DELAYS = [1, 5, 30]
+RETRY_DELAYS: list[float] = [1, 5, 30]
 SERVER_STARTUP_SECONDS = 180
 
 

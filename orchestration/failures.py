@@ -73,7 +73,7 @@ class _RunLines(logging.Handler):
             console.print(f"{mark} check of {name}: {escape(evaluation.description or '')}")
 
 
-@dg.logger(description="One line per table and per failed check.")
+@dg.logger(None, description="One line per table and per failed check.")
 def run_lines(_: dg.InitLoggerContext) -> logging.Logger:
     """Logger of the jobs."""
     logger = logging.Logger("genept.run", level=logging.DEBUG)

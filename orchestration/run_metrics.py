@@ -121,7 +121,7 @@ def _line(record: logging.LogRecord, event: dg.DagsterEvent | None) -> dict[str,
 def run_records(state: Path) -> dg.LoggerDefinition:
     """Logger of the jobs of one installation, by its state folder."""
 
-    @dg.logger(description="One JSON object per event, below the state folder.")
+    @dg.logger(None, description="One JSON object per event, below the state folder.")
     def records(context: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("genept.records", level=logging.DEBUG)
         logger.addHandler(_RunRecords(state / FOLDER / f"{context.run_id or 'no-run'}.jsonl"))

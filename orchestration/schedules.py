@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets import (
     COLLECTIONS,
@@ -28,11 +29,14 @@ ZONE = "UTC"
 """Of every schedule: publishers are in all time zones, and UTC has no daylight saving."""
 
 
+AssetJob = Any
+"""What `dg.define_asset_job` returns; Dagster exports no name for it."""
+
 NIGHTLY_HOUR, NIGHTLY_MINUTE = 3, 15
 
 WEEKLY = "30 5 * * 1"
 
-LOGGERS = {"loggers": {"console": {"config": {}}, "records": {"config": {}}}}
+LOGGERS: Final[dict[str, Any]] = {"loggers": {"console": {"config": {}}, "records": {"config": {}}}}
 
 TRAINING_INPUTS = ("sample_embeddings", "expression", "gene_axis", "observations", "drug_responses")
 """Tables on which models are trained."""
@@ -47,7 +51,7 @@ one partition at a time, and the tables run the same steps; the sensor `inbox` s
 `inbox_collection`, and every run includes the collections that it ingested."""
 
 
-def release_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:
+def release_job_of(executor: dg.ExecutorDefinition) -> AssetJob:
     """The job that builds and publishes everything, whether or not an input changed."""
     return dg.define_asset_job(
         "release",
@@ -59,7 +63,7 @@ def release_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinit
     )
 
 
-def nightly_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:
+def nightly_job_of(executor: dg.ExecutorDefinition) -> AssetJob:
     """The job of `news` and everything downstream but the models, which are trained weekly.
 
     The pinned archives are not part of it: they cannot change, and a step that needs one fetches
@@ -79,7 +83,7 @@ def nightly_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinit
     )
 
 
-def retraining_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefinition:
+def retraining_job_of(executor: dg.ExecutorDefinition) -> AssetJob:
     """The job that trains the models on the current tables, and publishes a release of them."""
     return dg.define_asset_job(
         "retraining",
@@ -93,9 +97,9 @@ def retraining_job_of(executor: dg.ExecutorDefinition) -> UnresolvedAssetJobDefi
 
 def schedules_of(
     settings: Settings,
-    nightly: UnresolvedAssetJobDefinition,
-    retraining: UnresolvedAssetJobDefinition,
-) -> list[dg.ScheduleDefinition]:
+    nightly: AssetJob,
+    retraining: AssetJob,
+) -> list[Any]:
     """The nightly and the weekly schedule.
 
     Off unless the setting `unattended` is true, so that opening the UI on a laptop starts no
@@ -125,7 +129,7 @@ def schedules_of(
     ]
 
 
-def new_data_sensor(retraining: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def new_data_sensor(retraining: AssetJob) -> dg.SensorDefinition:
     """A sensor that requests retraining when a table in `TRAINING_INPUTS` changed."""
 
     @dg.sensor(
