@@ -86,6 +86,12 @@ class Vectors:
         chosen = chosen[np.argsort(-cosines[chosen], kind="stable")]
         return [(str(self.ids[at]), float(cosines[at])) for at in chosen]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Vectors]) -> Vectors:
+        """Several matrices as one, in memory."""
+        ids, matrices = [part.ids for part in parts], [part.matrix for part in parts]
+        return cls(np.concatenate(ids), np.concatenate(matrices))
+
     def only(self, ids: Sequence[str]) -> Vectors:
         """Those of some ids, in the order given. Raises `StoreError` for unknown ones."""
         place = {str(id_): at for at, id_ in enumerate(self.ids)}
@@ -130,10 +136,7 @@ def released_vectors(
 def joined_vectors(release: Resolved, chosen: Sequence[ReleasedFile]) -> Vectors:
     """The vectors of several released files, in their order; of one file, memory-mapped."""
     parts = [open_vectors(release.releases.files, release.manifest, file) for file in chosen]
-    if len(parts) == 1:
-        return parts[0]
-    ids, matrices = [part.ids for part in parts], [part.matrix for part in parts]
-    return Vectors(np.concatenate(ids), np.concatenate(matrices))
+    return parts[0] if len(parts) == 1 else Vectors.joined(parts)
 
 
 def vector_files(
