@@ -66,7 +66,7 @@ def parse_gdsc(archives: Archives, collection: Collection) -> ParsedCollection:
     with archives.open_member(expression_source, options.responses) as stream:
         columns = ("CELL_LINE_NAME", "DRUG_NAME", "LN_IC50")
         measured = read_table(stream, columns=columns, what=options.responses)
-    with archives.open_gzip_member(annotation_source, options.annotations) as stream:
+    with archives.open_nested(annotation_source, options.annotations) as stream:
         columns = ("SAMPLE_NAME", "GDSC1", "GDSC2")
         annotation = read_table(stream, columns=columns, what=options.annotations)
     lines = [normal_form(name) for name in tensors]
@@ -268,10 +268,10 @@ def parse_rectangle(archives: Archives, collection: Collection) -> ParsedCollect
     options = RectangleOptions.model_validate(collection.options)
     (source_id,) = collection.sources
     inner = PurePath(options.counts).stem
-    with archives.open_zip_member(source_id, options.counts, inner) as stream:
+    with archives.open_nested(source_id, options.counts, inner) as stream:
         counts = read_matrix(stream, separator=",", what=options.counts)
     inner = PurePath(options.annotations).stem
-    with archives.open_zip_member(source_id, options.annotations, inner) as stream:
+    with archives.open_nested(source_id, options.annotations, inner) as stream:
         labels = read_table(stream, columns=("", "0"), what=options.annotations)
     cells, types = labels[""].to_list(), labels["0"].to_list()
     refuse_repeats(cells, f"{options.annotations}: cells")

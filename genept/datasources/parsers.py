@@ -26,12 +26,11 @@ from genept.datasources.readers import (
     ParsedCollection,
     fields_by_id,
     fields_of,
-    parse_depmap,
     parse_gct,
     parse_matrix_market,
+    parse_oriented,
     parse_parquet,
     parse_table,
-    parse_xena,
     read_expression,
     table_head,
 )
@@ -95,11 +94,8 @@ def parse_sources(archives: Archives, collection: Collection) -> ParsedCollectio
 def parse_geo_series(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read the samples of one series; their ids are GSM accessions.
 
-    Raises
-    ------
-    SourceError
-        The table is absent, empty (as for sequencing, whose table is a
-        supplementary file) or cut short, or its samples are not those described.
+    Refused is a table that is absent, empty (as for sequencing, whose table is a supplementary
+    file) or cut short, or whose samples are not those described.
     """
     options = GeoSeriesOptions.model_validate(collection.options)
     return read_expression(
@@ -197,10 +193,7 @@ def parse_recount3(archives: Archives, collection: Collection) -> ParsedCollecti
 
 
 def _lengths(
-    archives: Archives,
-    collection: Collection,
-    options: Recount3Options,
-    samples: tuple[str, ...],
+    archives: Archives, collection: Collection, options: Recount3Options, samples: tuple[str, ...]
 ) -> NDArray[np.float64]:
     """Average mapped length of each sample, in bases."""
     field = options.average_length
@@ -224,8 +217,8 @@ PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = 
     "table": parse_table,
     "gct": parse_gct,
     "geo_series": parse_geo_series,
-    "xena": parse_xena,
-    "depmap": parse_depmap,
+    "xena": partial(parse_oriented, genes_in="rows"),
+    "depmap": partial(parse_oriented, genes_in="columns"),
     "recount3": parse_recount3,
     "tenx_mtx": parse_matrix_market,
     "parquet": parse_parquet,

@@ -107,7 +107,7 @@ def read_gencode_genes(archives: Archives) -> pl.DataFrame:
     SourceError
         The table is damaged, an id has another form, repeats, or a length is not positive.
     """
-    with archives.open_gzip_member(GENCODE_SOURCE, _GENCODE_MEMBER) as stream:
+    with archives.open_nested(GENCODE_SOURCE, _GENCODE_MEMBER) as stream:
         data = stream.read()
     with breakage_refused(_GENCODE_MEMBER):
         table = pl.read_csv(data, has_header=False, schema=GENCODE_COLUMNS)
@@ -187,7 +187,7 @@ def read_go_terms(archives: Archives) -> pl.DataFrame:
     SourceError
         The file is damaged, or a term lacks its id, name or aspect.
     """
-    return read_obo(lambda: archives.open_gzip_member("pyiomica", _TERMS), _TERMS)
+    return read_obo(lambda: archives.open_nested("pyiomica", _TERMS), _TERMS)
 
 
 def read_go_annotations(archives: Archives) -> pl.DataFrame:
@@ -208,7 +208,7 @@ def read_go_annotations(archives: Archives) -> pl.DataFrame:
     SourceError
         The file is damaged or not of the expected shape.
     """
-    with archives.open_gzip_member("pyiomica", _ANNOTATIONS) as stream:
+    with archives.open_nested("pyiomica", _ANNOTATIONS) as stream:
         data = stream.read()
     try:
         _, terms_of = TypeAdapter(tuple[str, dict[str, list[str]]]).validate_json(data)

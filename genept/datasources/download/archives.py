@@ -169,20 +169,13 @@ class Archives:
             yield stream
 
     @contextmanager
-    def open_gzip_member(self, source_id: str, name: str) -> Iterator[BinaryIO]:
-        """Stream the unpacked content of a gzip file that is a member; see `open_member`."""
-        with self.open_member(source_id, name) as packed:
-            data = BytesIO(packed.read())
-        with open_gzip_file(data, f"{self.catalogue.source(source_id).filename}, {name}") as stream:
-            yield stream
-
-    @contextmanager
-    def open_zip_member(self, source_id: str, name: str, inner: str) -> Iterator[BinaryIO]:
-        """Stream the file `inner` of a zip file that is a member; see `open_member`."""
+    def open_nested(self, source_id: str, name: str, inner: str = "") -> Iterator[BinaryIO]:
+        """Stream what a gzip, or the file `inner` of a zip, holds that is a member itself."""
         with self.open_member(source_id, name) as packed:
             data = BytesIO(packed.read())
         what = f"{self.catalogue.source(source_id).filename}, {name}"
-        with members.open_zip_member(data, inner, what) as stream:
+        opened = members.open_zip_member(data, inner, what) if inner else open_gzip_file(data, what)
+        with opened as stream:
             yield stream
 
     def _package(self, source: Source) -> Path:

@@ -67,10 +67,10 @@ def open_gzip_file(file: BinaryIO, what: str, *, limit: int | None = None) -> It
 
 
 @contextmanager
-def open_bytes(
-    path: Path, member: str | None, what: str, *, max_bytes: int = MAX_UNPACKED
-) -> Iterator[io.BufferedReader]:
+def open_bytes(path: Path, member: str | None, what: str) -> Iterator[io.BufferedReader]:
     """Stream a file, or one member of a folder, zip or tar; a gzip layer is unpacked.
+
+    It may unpack to `MAX_UNPACKED` bytes, and to `MAX_RATIO` times its size.
 
     Parameters
     ----------
@@ -80,8 +80,6 @@ def open_bytes(
         Path of the member, or the end of it; None: the file itself.
     what
         Name of the file for messages.
-    max_bytes
-        Most that it may unpack to; its ratio is limited to `MAX_RATIO` besides.
 
     Yields
     ------
@@ -94,7 +92,7 @@ def open_bytes(
         It is empty, damaged, cut short, a web page, or unpacks to more than the caps allow.
     """
     with ExitStack() as stack:
-        packed = stack.enter_context(_contained(path, member, what, max_bytes))
+        packed = stack.enter_context(_contained(path, member, what))
         head = packed.peek(2)
         if not head:
             raise SourceError(f"{what}: is empty (zero bytes): {get_again(_FROM_PUBLISHER)}")
@@ -102,7 +100,7 @@ def open_bytes(
             # Its packed size is not known in a tar: what came out is held against what went in.
             stream = stack.enter_context(gzip.GzipFile(fileobj=packed))
             packed = stack.enter_context(
-                capped(cast(BinaryIO, stream), packed.tell, what, max_bytes)
+                capped(cast(BinaryIO, stream), packed.tell, what, MAX_UNPACKED)
             )
             if not packed.peek(1):
                 raise SourceError(f"{what}: unpacks to nothing: {get_again(_FROM_PUBLISHER)}")
@@ -117,18 +115,13 @@ def open_bytes(
 
 @contextmanager
 def open_text(
-    path: Path,
-    member: str | None,
-    what: str,
-    *,
-    encoding: str = "utf-8",
-    max_bytes: int = MAX_UNPACKED,
+    path: Path, member: str | None, what: str, *, encoding: str = "utf-8"
 ) -> Iterator[io.BufferedReader]:
     """Stream a text file as `open_bytes` does, if its first bytes can be text at all.
 
     Parameters
     ----------
-    path, member, what, max_bytes
+    path, member, what
         As of `open_bytes`.
     encoding
         Declared encoding: UTF-16 is refused unless it is declared.
@@ -144,7 +137,7 @@ def open_text(
         As for `open_bytes`; or it is a pickle, an R object, a NumPy array, a
         spreadsheet or other binary, or UTF-16 that is not declared.
     """
-    with open_bytes(path, member, what, max_bytes=max_bytes) as stream:
+    with open_bytes(path, member, what) as stream:
         head = stream.peek(512)[:512]
         for magic, problem in _FOREIGN.items():
             if head.startswith(magic):
@@ -215,16 +208,14 @@ def is_tar(path: Path) -> bool:
 
 
 @contextmanager
-def _contained(
-    path: Path, member: str | None, what: str, max_bytes: int
-) -> Iterator[io.BufferedReader]:
+def _contained(path: Path, member: str | None, what: str) -> Iterator[io.BufferedReader]:
     if path.is_dir() or member is None:
         file = _in_folder(path, member, what) if path.is_dir() else path
         with file.open("rb") as opened:
             yield opened
     elif (is_zip := zipfile.is_zipfile(path)) or is_tar(path):
         opener = members.open_zip_member if is_zip else members.open_tar_member
-        with opener(path, member, what, limit=max_bytes) as opened:
+        with opener(path, member, what, limit=MAX_UNPACKED) as opened:
             yield opened
     else:
         with path.open("rb") as opened:

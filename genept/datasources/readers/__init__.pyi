@@ -1,9 +1,8 @@
 """What is meant to be used from outside this package."""
 
-from .expression_tables import parse_depmap as parse_depmap
 from .expression_tables import parse_gct as parse_gct
+from .expression_tables import parse_oriented as parse_oriented
 from .expression_tables import parse_table as parse_table
-from .expression_tables import parse_xena as parse_xena
 from .expression_tables import read_expression as read_expression
 from .gene_lists import limited_gene_names as limited_gene_names
 from .matrix_market import parse_matrix_market as parse_matrix_market

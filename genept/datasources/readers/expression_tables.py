@@ -29,26 +29,16 @@ _PEEK_ROWS = 1000
 _PEEK_BYTES = 1 << 26
 
 
-def parse_table(
-    archives: Archives,
-    collection: Collection,
-    *,
-    looks_like_gene: Callable[[str], bool] = gene_like,
-) -> ParsedCollection:
+def parse_table(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read a table whose first column names its rows.
 
-    Where genes are columns, the columns that `options` names as labels, group or
-    ids are taken as such.
+    Where genes are columns, the columns that `options` names as labels, group or ids are taken as
+    such.
 
     Parameters
     ----------
-    archives
-        Downloads sources that are not cached; keeps the parsed matrix.
-    collection
-        Entry of the catalogue, with the options of `TableOptions`.
-    looks_like_gene
-        Says which axis is genes, where that is not declared, and refutes a wrong
-        declaration.
+    archives, collection
+        Downloads sources and keeps the parsed matrix; entry with the options of `TableOptions`.
 
     Returns
     -------
@@ -63,54 +53,35 @@ def parse_table(
     options = TableOptions.model_validate(collection.options)
     declared = None if options.genes_in == "detect" else options.genes_in
     rows, columns, what = _axes(archives, collection, options)
-    axis = gene_axis(rows, columns, looks_like_gene, declared=declared, what=what)
+    axis = gene_axis(rows, columns, gene_like, declared=declared, what=what)
     return _parsed(archives, collection, options, axis)
 
 
-def parse_xena(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Read genes × samples as UCSC Xena publishes them, log2(x + 1) as its page says.
+def parse_oriented(
+    archives: Archives, collection: Collection, *, genes_in: Axis
+) -> ParsedCollection:
+    """Read a table that its publisher always writes one way up, such as Xena and DepMap.
+
+    UCSC Xena has genes × samples, log2(x + 1) as its page says; DepMap models × genes, whose later
+    releases put several columns before the genes: `observations`, `only` and `ignore` say which is
+    the id, which rows count, and which to pass over.
 
     Parameters
     ----------
-    archives
-        Downloads sources that are not cached; keeps the parsed matrix.
-    collection
-        Entry of the catalogue, with the options of `XenaOptions`.
+    archives, collection
+        Downloads sources and keeps the parsed matrix; entry with options of a text format.
+    genes_in
+        The axis that genes name.
 
     Returns
     -------
     ParsedCollection
-        Samples × genes, in the collection's unit.
+        Observations × genes, in the collection's unit.
     """
-    return _parsed(archives, collection, _options(collection), "rows")
-
-
-def parse_depmap(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Read DepMap's models × genes; columns that are not ``SYMBOL (ENTREZ)`` are named by options.
-
-    Later releases put several columns before the genes: `observations`, `only` and
-    `ignore` say which is the id, which rows count, and which to pass over.
-
-    Parameters
-    ----------
-    archives
-        Downloads sources that are not cached; keeps the parsed matrix.
-    collection
-        Entry of the catalogue, with the options of `DepmapOptions`.
-
-    Returns
-    -------
-    ParsedCollection
-        Cell lines × genes, with symbols and NCBI Gene ids.
-    """
-    return _parsed(archives, collection, _options(collection), "columns")
-
-
-def _options(collection: Collection) -> TextOptions:
     options = FORMATS[collection.format].model_validate(collection.options)
     if not isinstance(options, TextOptions):
         raise TypeError(f"format {collection.format!r} is no text")
-    return options
+    return _parsed(archives, collection, options, genes_in)
 
 
 def _axes(
@@ -215,10 +186,8 @@ def parse_gct(archives: Archives, collection: Collection) -> ParsedCollection:
 
     Parameters
     ----------
-    archives
-        Downloads sources that are not cached; keeps the parsed matrix.
-    collection
-        Entry of the catalogue, with the options of `GctOptions`.
+    archives, collection
+        Downloads sources and keeps the parsed matrix; entry with the options of `GctOptions`.
 
     Returns
     -------

@@ -44,10 +44,8 @@ def parse_matrix_market(archives: Archives, collection: Collection) -> ParsedCol
 
     Parameters
     ----------
-    archives
-        Downloads sources that are not cached; keeps the sorted matrix.
-    collection
-        Entry of the catalogue, with the options of `TenxMtxOptions`.
+    archives, collection
+        Downloads sources and keeps the sorted matrix; entry with the options of `TenxMtxOptions`.
 
     Returns
     -------

@@ -62,12 +62,9 @@ def read_columns(
     """
     path = archives.fetch(collection.sources[table.source])
     what = f"{path.name}, {table.member}" if table.member else path.name
-    if table.member is None and _is_workbook(path):
+    if table.member is None and path.is_file() and zipfile.is_zipfile(path):
         return _read_sheet(path, table, wanted)
-    with (
-        open_text(path, table.member, what, encoding=table.encoding) as stream,
-        _csv_limit(),
-    ):
+    with open_text(path, table.member, what, encoding=table.encoding) as stream, _csv_limit():
         return _read_text(Lines(stream, what, table.encoding), table, wanted)
 
 
@@ -79,9 +76,8 @@ def _read_text(lines: Lines, table: TableFile, wanted: Iterable[str] | None) -> 
     columns: list[list[str | None]] = [[] for _ in chosen]
     # One string object per distinct value: labels repeat a million times.
     known: dict[str, str | None] = dict.fromkeys(("", *table.missing))
-    text = (line.decode("utf-8") for line in _checked(lines))
     try:
-        for row in csv.reader(text, delimiter=delimiter.decode(), strict=True):
+        for row in csv.reader(_texts(lines), delimiter=delimiter.decode(), strict=True):
             if len(row) != len(header):
                 raise SourceError(
                     f"{lines.what}: near line {lines.number} there are {len(row)} fields, expected "
@@ -98,18 +94,18 @@ def _read_text(lines: Lines, table: TableFile, wanted: Iterable[str] | None) -> 
     )
 
 
-def _checked(lines: Lines) -> Iterator[bytes]:
+def _texts(lines: Lines) -> Iterator[str]:
     """Lines with their ends, so that a quoted field may go over several; only UTF-8."""
     for line in lines:
         try:
-            line.decode("utf-8")
+            text = line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise SourceError(
                 f"{lines.what}: line {lines.number} is not UTF-8: convert it, or declare its "
                 f"encoding, such as {_ENCODED[audience() == 'command_line']}"
             ) from error
-        if line:
-            yield line + b"\n"
+        if text:
+            yield f"{text}\n"
 
 
 def _refuse_repeated(header: Sequence[str], wanted: Iterable[str] | None, what: str) -> None:
@@ -118,10 +114,6 @@ def _refuse_repeated(header: Sequence[str], wanted: Iterable[str] | None, what: 
         if name in seen and (wanted is None or name in wanted):
             raise SourceError(f"{what}: two columns are called {name!r}; expected one")
         seen.add(name)
-
-
-def _is_workbook(path: Path) -> bool:
-    return path.is_file() and zipfile.is_zipfile(path)
 
 
 def _read_sheet(path: Path, table: TableFile, wanted: Iterable[str] | None) -> pl.DataFrame:

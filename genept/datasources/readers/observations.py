@@ -67,7 +67,10 @@ def observation_table(
     missing = [name for name in wanted_fields(options) if name not in fields.columns]
     if missing:
         raise SourceError(f"{what}: has no field {missing[0]!r}; found {listed(fields.columns)}")
-    columns = {name: _texts(fields[name]) for name in wanted_fields(options)}
+    columns: dict[str, list[str | None]] = {
+        name: fields[name].cast(pl.String).str.strip_chars().replace("", None).to_list()
+        for name in wanted_fields(options)
+    }
     groups, origin = _groups(ids, columns, options)
 
     def reason(row: int) -> Reason:
@@ -112,11 +115,6 @@ def observation_table(
         for (id_, why), n in counts.items()
     )
     return ObservationTable(frame, keep, tuple(quarantined))
-
-
-def _texts(column: pl.Series) -> list[str | None]:
-    texts = column.cast(pl.String).str.strip_chars()
-    return [text or None for text in texts]
 
 
 def _groups(

@@ -143,11 +143,7 @@ def _ids(column: pl.Series, what: str) -> list[str]:
 
 
 def _odd_genes(
-    path: Path,
-    genes: Sequence[str],
-    ids: Sequence[str],
-    schema: pa.Schema,
-    options: ParquetOptions,
+    path: Path, genes: Sequence[str], ids: Sequence[str], schema: pa.Schema, options: ParquetOptions
 ) -> dict[str, Quarantined]:
     """Genes with values that are no numbers, by name; refused unless they are kept out."""
     odd = {}
@@ -195,11 +191,7 @@ def _no_numbers(values: pl.Series) -> pl.Series:
 
 
 def _turned(
-    archives: Archives,
-    collection: Collection,
-    options: ParquetOptions,
-    path: Path,
-    gene_field: str,
+    archives: Archives, collection: Collection, options: ParquetOptions, path: Path, gene_field: str
 ) -> Matrix:
     """Genes are rows: as many as fit are turned over, and become a panel of the spool."""
     schema = read_schema(path)

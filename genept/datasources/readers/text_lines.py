@@ -80,20 +80,7 @@ class Lines:
 
 @contextmanager
 def open_lines(path: Path, member: str | None, encoding: str = "utf-8") -> Iterator[Lines]:
-    """The lines of a local file, unpacked, which messages name.
-
-    Parameters
-    ----------
-    path, member
-        Local file; name of the file in it, of an archive of several.
-    encoding
-        As declared.
-
-    Yields
-    ------
-    Lines
-        Usable as long as the context lasts.
-    """
+    """The lines of a local file, or of a file in it, unpacked, as long as the context lasts."""
     what = f"{path.name}, {member}" if member else path.name
     with open_text(path, member, what, encoding=encoding) as stream:
         yield Lines(stream, what, encoding)
@@ -121,25 +108,7 @@ def _recoded(stream: BinaryIO, encoding: str, what: str) -> Iterator[bytes]:
 
 
 def decoded(field: bytes, what: str, line: int) -> str:
-    """Return text of UTF-8.
-
-    Parameters
-    ----------
-    field
-        Bytes of a field or a line.
-    what, line
-        Name of the file and number of the line, for messages.
-
-    Returns
-    -------
-    str
-        The text.
-
-    Raises
-    ------
-    SourceError
-        It is not UTF-8; says which option declares another encoding.
-    """
+    """Text of a field or line; other than UTF-8 is refused, with the option that declares it."""
     try:
         return field.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -175,17 +144,10 @@ def fields_of(line: bytes, delimiter: bytes, what: str, number: int) -> list[str
 
 @dataclass(frozen=True)
 class TableHeader:
-    """The first line of a delimited table.
+    """The first line of a delimited table, below comments; the number of the line.
 
-    Parameters
-    ----------
-    columns
-        Names of all fields of a row; the first is empty where the header left it out.
-    is_shifted
-        Whether the header has no name for the first field of the rows, as R's `write.table`
-        writes it.
-    line
-        Number of its line: what stands above are comments.
+    `columns` names all fields of a row; the first is empty where the header left it out
+    (`is_shifted`), as R's `write.table` does.
     """
 
     columns: list[str]

@@ -63,15 +63,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Odd:
-    """A value that is no number.
-
-    Parameters
-    ----------
-    row, column
-        Where it stands among the rows of its chunk and the number columns.
-    detail
-        Row, line, value and what is wrong with it.
-    """
+    """A value that is no number: where in its chunk, and what is wrong with it."""
 
     row: int
     column: int
@@ -80,18 +72,9 @@ class Odd:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows.
+    """Some rows: text fields of each, and rows × number columns with NaN for what is missing.
 
-    Parameters
-    ----------
-    texts
-        Text fields of each row, in the order of `Layout.texts`.
-    values
-        Rows × number columns, with NaN for what is missing.
-    first_line
-        Number of the line of the first row.
-    odd
-        Values that are no numbers: 0 stands in their places.
+    `first_line` is the number of the line of the first row; 0 stands in the places of `odd`.
     """
 
     texts: list[tuple[str, ...]]
@@ -101,19 +84,9 @@ class Chunk:
 
 
 def numeric_rows(lines: Iterator[bytes], where: Lines, layout: Layout) -> Iterator[Chunk]:
-    """Rows of numbers, some megabytes of text at a time.
+    """Rows of numbers, some megabytes of text at a time; `where` says which line it was.
 
-    Parameters
-    ----------
-    lines
-        The rows; `where` itself, or what ends before it does.
-    where
-        Says what is read and which line it was.
-
-    Raises
-    ------
-    SourceError
-        A row is too short or too long, or something is no number or infinite; says where.
+    Refused is a row that is too short or too long, and what is infinite or no number.
     """
     texts: list[tuple[str, ...]] = []
     numbers: list[bytes] = []
@@ -125,11 +98,7 @@ def numeric_rows(lines: Iterator[bytes], where: Lines, layout: Layout) -> Iterat
         text, rest = _parted(line, where, layout)
         n_numbers = rest.count(layout.delimiter) + 1 if rest or n == 1 else 0
         if n_numbers != n:
-            raise SourceError(
-                f"{where.what}: line {where.number} ({text[0][:40]!r}) has "
-                f"{n_numbers + len(text)} fields, expected {len(layout.columns)} as in the header: "
-                "a ragged row, a wrong delimiter or a file that was cut short"
-            )
+            raise _ragged(text[0], n_numbers + len(text), where, layout)
         texts.append(text)
         numbers.append(rest)
         size += len(line)
@@ -152,11 +121,7 @@ def _parted(line: bytes, where: Lines, layout: Layout) -> tuple[tuple[str, ...],
             return tuple(_text(field, where) for field in fields), line[head.end() :]
     fields = _tokens(line, delimiter, where)
     if len(fields) != len(layout.columns):
-        raise SourceError(
-            f"{where.what}: line {where.number} ({_text(fields[0], where)[:40]!r}) has "
-            f"{len(fields)} fields, expected {len(layout.columns)} as in the header: a ragged row, "
-            "a wrong delimiter or a file that was cut short"
-        )
+        raise _ragged(_text(fields[0], where), len(fields), where, layout)
     chosen = set(layout.texts)
     numbers = [field for at, field in enumerate(fields) if at not in chosen]
     if layout.keeps_odd:  # quoted values may contain the delimiter; they are no numbers
@@ -170,6 +135,14 @@ def _parted(line: bytes, where: Lines, layout: Layout) -> tuple[tuple[str, ...],
                 f"{option('non_numeric', 'quarantine')} keeps such genes out and counts them"
             )
     return tuple(_text(fields[at], where) for at in layout.texts), delimiter.join(numbers)
+
+
+def _ragged(name: str, n_fields: int, where: Lines, layout: Layout) -> SourceError:
+    return SourceError(
+        f"{where.what}: line {where.number} ({name[:40]!r}) has {n_fields} fields, expected "
+        f"{len(layout.columns)} as in the header: a ragged row, a wrong delimiter or a file that "
+        "was cut short"
+    )
 
 
 @cache
@@ -247,13 +220,7 @@ def _numbers(joined: bytes, layout: Layout) -> NDArray[np.float64] | None:
 def _odd_values(
     texts: Sequence[tuple[str, ...]], fields: list[list[bytes]], where: Lines, layout: Layout
 ) -> Iterator[Odd]:
-    """Find the values that are no finite numbers, and say what they look like.
-
-    Raises
-    ------
-    SourceError
-        The first of them, unless the layout keeps them.
-    """
+    """The values that are no finite numbers; the first is refused unless the layout keeps them."""
     first = where.number - len(texts) + 1
     plain = re.compile(rb"[0-9]+(?:%b[0-9]+)?" % re.escape(layout.decimal.encode()))
     for row, (text, values) in enumerate(zip(texts, fields, strict=True)):

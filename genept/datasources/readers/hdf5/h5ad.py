@@ -238,8 +238,7 @@ def _observation_ids(obs: AnnotationTable, field: str | None) -> list[str]:
         raise SourceError(f"{obs.where}: some observations have no id")
     names: list[str] = ids.to_list()
     refuse_repeats(
-        names,
-        f"{obs.where}: (call `adata.obs_names_make_unique()` if they are not the same) ids",
+        names, f"{obs.where}: (call `adata.obs_names_make_unique()` if they are not the same) ids"
     )
     return names
 

@@ -49,10 +49,8 @@ def parse_tenx_h5(archives: Archives, collection: Collection) -> ParsedCollectio
 
     Parameters
     ----------
-    archives
-        Downloads the source where it is not cached.
-    collection
-        Entry of the catalogue, with the options of `TenxH5Options`.
+    archives, collection
+        Downloads the source; entry of the catalogue, with the options of `TenxH5Options`.
 
     Returns
     -------
@@ -133,8 +131,8 @@ def _features(group: h5py.Group) -> pl.DataFrame:
         features = {
             "id": ids,
             "name": table.texts("gene_names"),
-            "type": pl.Series([_GENES] * ids.len(), dtype=pl.String),
-            "genome": pl.Series([group.name.lstrip("/")] * ids.len(), dtype=pl.String),
+            "type": pl.repeat(_GENES, ids.len(), eager=True),
+            "genome": pl.repeat(group.name.lstrip("/"), ids.len(), eager=True),
         }
     lengths = {name: values.len() for name, values in features.items()}
     if len(set(lengths.values())) != 1:
