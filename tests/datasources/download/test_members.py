@@ -103,7 +103,7 @@ def test_a_gzip_bomb_inside_a_member_is_refused(make_archives: MakeArchives) -> 
     archives = make_archives(x=zipped({"data.gz": gzip.compress(ZEROS, mtime=0)}))
     with (
         pytest.raises(SourceError, match="bomb"),
-        archives.open_gzip_member("x", "data.gz") as stream,
+        archives.open_nested("x", "data.gz") as stream,
     ):
         stream.read()
 
@@ -112,7 +112,7 @@ def test_a_zip_bomb_inside_a_member_is_refused(make_archives: MakeArchives) -> N
     archives = make_archives(x=zipped({"data.zip": zipped({"data": ZEROS})}))
     with (
         pytest.raises(SourceError, match="bomb"),
-        archives.open_zip_member("x", "data.zip", "data"),
+        archives.open_nested("x", "data.zip", "data"),
     ):
         pass
 
@@ -180,7 +180,7 @@ def test_damaged_gzip_inside_a_member_is_refused(
     archives = make_archives(x=zipped({"data.gz": data}))
     with (
         pytest.raises(SourceError, match=complaint),
-        archives.open_gzip_member("x", "data.gz") as stream,
+        archives.open_nested("x", "data.gz") as stream,
     ):
         stream.read()
 
@@ -189,7 +189,7 @@ def test_what_is_packed_twice_is_read(make_archives: MakeArchives) -> None:
     archives = make_archives(
         x=zipped({"a/data.gz": GOOD, "a/data.zip": zipped({"inner": b"content"})})
     )
-    with archives.open_gzip_member("x", "data.gz") as stream:
+    with archives.open_nested("x", "data.gz") as stream:
         assert stream.read() == b"0123456789" * 50
-    with archives.open_zip_member("x", "a/data.zip", "inner") as stream:
+    with archives.open_nested("x", "a/data.zip", "inner") as stream:
         assert stream.read() == b"content"
