@@ -41,7 +41,6 @@ SPARED: Final = re.compile(
 
 UNREAD: Final = {"CHANGELOG.md", Path(__file__).name}
 LONG: Final = {
-    "genept/benchmarks/metrics/resampling.py",
     "genept/benchmarks/task_scores.py",
     "genept/models/drug_response/screen_rows.py",
 }

@@ -14,15 +14,15 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.metrics import (
+from genept.benchmarks.resampling import (
     METRICS,
     Resampled,
-    Score,
     confusions,
     paired_differences,
     resampled,
     rivals,
 )
+from genept.benchmarks.scores import Score
 from genept.benchmarks.tasks import (
     TASKS,
     Labels,
@@ -41,8 +41,8 @@ LEVEL: Final = 0.05
 
 _CODE: Final = (
     "genept.benchmarks.leaderboard",
-    "genept.benchmarks.metrics.resampling",
-    "genept.benchmarks.metrics.scores",
+    "genept.benchmarks.resampling",
+    "genept.benchmarks.scores",
     "genept.schema.tables",
 )
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from genept.benchmarks.metrics import is_own_control
+from genept.benchmarks.resampling import is_own_control
 from genept.benchmarks.tasks import (
     CENTRED,
     CLUSTERS,

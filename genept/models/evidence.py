@@ -1,21 +1,32 @@
-"""Typed documents that are stored beside a model: manifest, predictions, evidence.
+"""Typed documents that are stored beside a model, and scores of its labels.
 
-They are compared in `genept.models.model_scores`, and evaluated in `genept.models.promotion_gate`.
+Documents are the manifest, predictions and evidence; they are evaluated in
+`genept.models.promotion_gate`. Metrics of calibration are in `genept.models.confidence`, scores of
+drug responses in `genept.models.drug_response.evaluation`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from genept.benchmarks.metrics import Score
+from genept.benchmarks import Score, mean_score, percentiles, resampled_labels
 from genept.storage import Document
+
+Labels = NDArray[np.str_]
 
 ABSTAIN_BELOW: Final = 0.5
 """Probability of the likeliest class below which a model does not answer."""
+
+METRICS: Final = ("balanced_accuracy", "macro_f1", "accuracy")
+"""Contenders are compared by the first."""
+
+MAJORITY_CLASS: Final = "majority-class"
+PERMUTED_LABELS: Final = "permuted-labels"
 
 
 class Interval(Document):
@@ -90,6 +101,19 @@ class Predictions(Document):
         """Probability of the likeliest class of each sample."""
         highest: NDArray[np.float64] = self.shares.max(axis=1)
         return highest
+
+    @property
+    def cells(self) -> list[tuple[str, NDArray[np.intp]]]:
+        """Rows of every cohort, and of every class in every cohort."""
+        cohorts = np.asarray(self.cohorts)
+        cells = []
+        for cohort in sorted(set(self.cohorts)):
+            cells.append((cohort, np.flatnonzero(cohorts == cohort)))
+            cells += [
+                (f"{cohort}, {label}", np.flatnonzero((cohorts == cohort) & (self.truth == label)))
+                for label in sorted(set(self.labels))
+            ]
+        return cells
 
 
 class Cohort(Document):
@@ -223,3 +247,54 @@ class ModelCandidate:
     card: str
     stored_pipeline_sha256: str
     champion: Champion | None = None
+
+
+def label_scores(
+    truth: Labels,
+    predicted: Labels,
+    groups: ArrayLike,
+    seed: int,
+    metrics: Sequence[str] = METRICS,
+) -> dict[str, Interval]:
+    """Scores of predicted labels, with intervals over whole groups."""
+    scores = resampled_labels(truth, predicted, groups, metrics, seed=seed)
+    return {
+        name: Interval.of(Score(score.value, *percentiles(score.draws), len(truth)))
+        for name, score in scores.items()
+    }
+
+
+def compared(truth: Labels, predicted: Labels, groups: Labels, seed: int) -> Interval:
+    """The score by which contenders are compared."""
+    return label_scores(truth, predicted, groups, seed, METRICS[:1])[METRICS[0]]
+
+
+def majority(labels: Labels) -> str:
+    """The most frequent label."""
+    names, counts = np.unique(labels, return_counts=True)
+    return str(names[counts.argmax()])
+
+
+def paired_difference(
+    truth: Labels,
+    first: Labels,
+    second: Labels,
+    groups: ArrayLike,
+    *,
+    metric: str = "macro_f1",
+    seed: int = 0,
+) -> Interval:
+    """How much better `first` predicts than `second`, on the same resamples of whole groups."""
+    ahead, behind = (
+        resampled_labels(truth, labels, groups, [metric], seed=seed)[metric]
+        for labels in (first, second)
+    )
+    low, high = percentiles(ahead.draws - behind.draws)
+    return Interval(value=ahead.value - behind.value, low=low, high=high, n=len(truth))
+
+
+def recall_difference(
+    hit: NDArray[np.bool_], before: NDArray[np.bool_], groups: ArrayLike
+) -> Interval:
+    """Share of rows got right, less the share that the champion got right."""
+    return Interval.of(mean_score(hit.astype(np.float64) - before, groups, seed=0))

@@ -15,8 +15,7 @@ from scipy.stats import binom
 
 from genept.models.confidence import calibration_metrics
 from genept.models.diagnosis import STEPS
-from genept.models.evidence import ModelCandidate
-from genept.models.model_scores import cohort_cells, paired_difference, recall_difference
+from genept.models.evidence import ModelCandidate, paired_difference, recall_difference
 from genept.models.splits import Holdout
 from genept.models.stored_models import ALLOWED_TYPES, PASS, REFUSE, WAIT, Answer, Verdict, Verdicts
 
@@ -178,7 +177,7 @@ def nothing_is_forgotten(candidate: ModelCandidate) -> Answer:
     if lost := sorted(set(champion.manifest.classes) - set(candidate.manifest.classes)):
         return REFUSE, f"{len(lost)} classes that the champion knew are lost: {', '.join(lost)}"
     before = champion.holdout.predicted == out.truth
-    cells = cohort_cells(out)
+    cells = out.cells
     compared = {name: rows for name, rows in cells if len(rows) >= ENOUGH}
     worse = []
     for name, rows in compared.items():

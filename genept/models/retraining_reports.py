@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from genept.common import new_figure, png_bytes
 from genept.models.cards import MARKDOWN, card_figure, card_page
-from genept.models.model_scores import cohort_cells
 from genept.models.promotion_gate import MAX_DROP
 from genept.models.registry import ModelRegistry
 from genept.storage import Lake, StoredTable
@@ -82,9 +81,7 @@ def forgetting_matrix(registry: ModelRegistry, model: str) -> ForgettingMatrix:
     for version, _ in history:
         out = registry.evidence(registry.manifest(model, version)).holdout
         right = out.right
-        known.append(
-            {name: float(right[rows].mean()) for name, rows in cohort_cells(out) if len(rows)}
-        )
+        known.append({name: float(right[rows].mean()) for name, rows in out.cells if len(rows)})
     cells = tuple(sorted({cell for named in known for cell in named}))
     return ForgettingMatrix(
         model,

@@ -1,4 +1,4 @@
-"""One retraining over the lake: training, the gate, and promotion, for every kind of model.
+"""One retraining over the lake: training, the gate, promotion, and rows of ``model_evaluations``.
 
 What is trained on which data is in `genept.models.diagnosis.diagnosis_training` and
 `genept.models.drug_response.drug_training`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -18,8 +19,7 @@ import polars as pl
 from genept.embeddings import CollectionParts, axis_genes
 from genept.models.cards import card_markdown
 from genept.models.diagnosis import DiagnosisModel
-from genept.models.evidence import ABSTAIN_BELOW, Cohort, ModelEvidence, ModelManifest
-from genept.models.model_scores import evaluation_table
+from genept.models.evidence import ABSTAIN_BELOW, Cohort, Interval, ModelEvidence, ModelManifest
 from genept.models.promotion import judge_candidate, promote_challenger, promote_if_due
 from genept.models.registry import ModelRegistry
 from genept.models.splits import Holdout, Rows, frozen_from_table
@@ -31,6 +31,40 @@ SEED: Final = 2023
 """Seed of folds, fits and resamples of every retraining."""
 
 CODE: Final = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.schema.tables")
+
+
+def score_rows(
+    scores: Mapping[str, Interval], representation: str, *, is_control: bool, prefix: str = ""
+) -> list[dict[str, Any]]:
+    """Scores as rows of table ``model_evaluations``, without model, cohort and split."""
+    return [
+        {
+            "representation": representation,
+            "metric": prefix + metric,
+            "value": score.value,
+            "ci_low": score.low,
+            "ci_high": score.high,
+            "n": score.n,
+            "is_control": is_control,
+        }
+        for metric, score in scores.items()
+    ]
+
+
+def evaluation_table(
+    rows: list[dict[str, Any]], *, model: str, version: str, cohort: str, split: str
+) -> pl.DataFrame:
+    """Rows of table ``model_evaluations`` from those of `score_rows`."""
+    overrides = {"ci_low": pl.Float64, "ci_high": pl.Float64}
+    return pl.DataFrame(rows, schema_overrides=overrides).select(
+        pl.lit(model).alias("model"),
+        pl.lit(version).alias("model_version"),
+        "representation",
+        pl.lit(cohort).alias("cohort"),
+        "metric",
+        pl.lit(split).alias("split"),
+        pl.exclude("representation", "metric"),
+    )
 
 
 class Fit(Protocol):

@@ -8,7 +8,7 @@ import pytest
 from gene_spaces import GENES, YES, N, space
 
 from genept.benchmarks.leaderboard import run_tasks
-from genept.benchmarks.metrics.resampling import resampled
+from genept.benchmarks.resampling import resampled
 from genept.benchmarks.tasks import input_tables
 from genept.benchmarks.tasks.base import RANDOM, Labels, random_vectors
 from genept.benchmarks.tasks.gene_tasks import PropertyTask

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from genept.benchmarks.leaderboard import corrected
-from genept.benchmarks.metrics.resampling import paired_differences, resampled
+from genept.benchmarks.resampling import paired_differences, resampled
 from genept.benchmarks.task_scores import ablations, leaks, recipe_steps
 from genept.benchmarks.tasks.base import GeneVectors
 from genept.benchmarks.tasks.gene_tasks import SHUFFLED, PropertyTask

@@ -1,7 +1,7 @@
 """Base class of tasks on genes, gene vectors, and the heads that are fitted on them.
 
 A task knows its labels, genes, splits and metrics, and works in memory. Scores of its predictions
-are in `genept.benchmarks.metrics`.
+are in `genept.benchmarks.resampling`.
 """
 
 from __future__ import annotations

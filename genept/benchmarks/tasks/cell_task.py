@@ -1,7 +1,6 @@
 """The cell tasks on a collection of the lake: every space beside its controls.
 
-Annotation by neighbours is in `genept.benchmarks.tasks.cell_types`, clustering and mixing in
-`genept.benchmarks.tasks.cell_structure`.
+Annotation by neighbours, clustering and mixing are in `genept.benchmarks.tasks.cell_types`.
 """
 
 from __future__ import annotations
@@ -13,30 +12,29 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.decomposition import PCA
 
-from genept.benchmarks.metrics import (
-    Indices,
-    confusions,
-    paired_differences,
-    resampled_labels,
-    rivals,
-)
+from genept.benchmarks.resampling import confusions, paired_differences, resampled_labels, rivals
+from genept.benchmarks.scores import Indices
 from genept.benchmarks.tasks.base import constant
-from genept.benchmarks.tasks.cell_structure import clustering_scores, drawn, mixing_scores
 from genept.benchmarks.tasks.cell_types import (
     MAJORITY_CLASS,
     METRICS,
     N_NEIGHBOURS,
     TASK,
+    Cells,
     CellSplit,
     annotate,
     centred,
-    expression_pca,
+    clustering_scores,
+    drawn,
     group_split,
     majority,
+    mixing_scores,
     random_split,
 )
-from genept.embeddings import CollectionParts, ObservationViews, read_views
+from genept.embeddings import CollectionParts, ObservationViews, expression_weights, read_views
 from genept.storage import Lake, NewPart, Origin, Part
 
 COMPONENTS: Final = 50
@@ -50,12 +48,8 @@ def too_few_cells(lake: Lake, observations: Part, axis: Part) -> str | None:
 
     Parameters
     ----------
-    lake
-        Where parts of tables are kept.
-    observations
-        Part of table ``observations``.
-    axis
-        Part of table ``gene_axis``.
+    lake, observations, axis
+        Where tables are kept; parts of tables ``observations`` and ``gene_axis``.
 
     Returns
     -------
@@ -99,14 +93,12 @@ _CODE: Final = (
     "genept.benchmarks.tasks.base",
     "genept.benchmarks.tasks.cell_task",
     "genept.benchmarks.tasks.cell_types",
-    "genept.benchmarks.tasks.cell_structure",
-    "genept.benchmarks.metrics",
+    "genept.benchmarks.resampling",
+    "genept.benchmarks.scores",
     "genept.embeddings.representations",
     "genept.embeddings.pooling",
     "genept.schema.tables",
 )
-
-Matrices = dict[str, NDArray[np.float32]]
 
 
 def score_cells(
@@ -244,7 +236,7 @@ def _batches(cells: pl.DataFrame) -> NDArray[np.str_] | None:
     return None
 
 
-def _represented(views: ObservationViews, unit: str, train: Indices) -> Matrices:
+def _represented(views: ObservationViews, unit: str, train: Indices) -> dict[str, Cells]:
     """Every space as it is and centred, and expression; what is fitted sees `train` alone."""
     shifted = {f"{name}{CENTRED}": centred(matrix, train) for name, matrix in views.spaces.items()}
     control = expression_pca(views.expression, train, unit=unit, seed=SEED)
@@ -255,3 +247,45 @@ def _controls(views: ObservationViews) -> frozenset[str]:
     return frozenset(
         [*views.controls, *(f"{name}{CENTRED}" for name in views.controls), EXPRESSION_CONTROL]
     )
+
+
+def expression_pca(
+    matrix: csr_matrix, train: Indices, *, unit: str, n_components: int = COMPONENTS, seed: int
+) -> Cells:
+    """The raw-expression control: principal components fitted on the training cells only.
+
+    Counts are scaled to 10,000 a cell and log1p is taken; other units (``log2``, ``zscore``) are
+    used as they are. All cells are returned, shape (n, n_components).
+
+    Raises
+    ------
+    ValueError
+        For values that are not finite, negative or empty counts, too few training cells.
+    """
+    values = csr_matrix(matrix, dtype=np.float32, copy=True)
+    if not np.isfinite(values.data).all():
+        raise ValueError(f"cell {_first_row(values, ~np.isfinite(values.data))} is not finite")
+    if min(len(train), values.shape[1]) <= n_components:
+        raise ValueError(
+            f"{n_components} components need more than {n_components} training cells and genes, "
+            f"got {len(train)} × {values.shape[1]}"
+        )
+    if unit == "counts":
+        _require_counts(values)
+        values = expression_weights(values, unit)
+    # arpack centres a sparse matrix without filling it in.
+    pca = PCA(n_components, svd_solver="arpack", random_state=seed).fit(values[train])
+    components: Cells = pca.transform(values).astype(np.float32)
+    return components
+
+
+def _require_counts(counts: csr_matrix) -> None:
+    if (counts.data < 0).any():
+        raise ValueError(f"cell {_first_row(counts, counts.data < 0)} has negative counts")
+    totals = np.asarray(counts.sum(axis=1)).ravel()
+    if (totals == 0).any():
+        raise ValueError(f"cell {np.argmin(totals)} has no counts; leave it out and count it")
+
+
+def _first_row(matrix: csr_matrix, wrong: NDArray[np.bool_]) -> int:
+    return int(np.searchsorted(matrix.indptr, np.argmax(wrong), side="right")) - 1

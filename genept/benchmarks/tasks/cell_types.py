@@ -1,30 +1,45 @@
-"""The cell task: type of each test cell from its ten nearest training cells, by cosine.
+"""Scores of a space of cells: types of test cells by their nearest training cells, and structure.
 
-One split is that of GenePT's authors, 80/20 at random with seed 2023 and not stratified: cells
-of one donor sit on both sides. The other leaves whole groups (donors, lanes) out. How a
-collection is scored is in `genept.benchmarks.tasks.cell_task`.
+Annotation is by cosine. One split is that of GenePT's authors, 80/20 at random with seed 2023 and
+not stratified: cells of one donor sit on both sides. The other leaves whole groups (donors, lanes)
+out. Structure needs no classifier: agreement of clusters with the types is that of GenePT (k-means,
+as many clusters as types), separation and mixing are in the manner of scIB (Luecken et al. 2022).
+How a collection is scored is in `genept.benchmarks.tasks.cell_task`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from sklearn.decomposition import PCA
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, silhouette_samples
 from sklearn.model_selection import GroupKFold, train_test_split
+from threadpoolctl import threadpool_limits
 
-from genept.benchmarks.metrics import Indices
-from genept.embeddings import expression_weights
+from genept.benchmarks.scores import Floats, Indices, Score, bootstrap_interval, mean_score
+
+Cells = NDArray[np.float32]
+Labels = NDArray[np.str_]
 
 TASK: Final = "cell-type-annotation"
 N_NEIGHBOURS: Final = 10
 METRICS: Final = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 MAJORITY_CLASS: Final = "majority-class"
 GROUP_FOLDS: Final = 5
+
+SEEDS: Final = (2023, 1, 2, 3, 4)
+"""Of k-means, the authors' first; scores are means over all."""
+
+LARGEST: Final = 5_000
+"""Largest number of cells whose structure is scored: all pairwise distances are computed."""
+
+N_RESAMPLES: Final = 100
+CLUSTERING: Final = {"ari": adjusted_rand_score, "ami": adjusted_mutual_info_score}
 
 
 @dataclass(frozen=True)
@@ -39,7 +54,7 @@ class CellSplit:
 
     name: str
     folds: tuple[tuple[Indices, Indices], ...]
-    units: NDArray[np.str_]
+    units: Labels
 
     @property
     def tested(self) -> Indices:
@@ -72,9 +87,7 @@ def group_split(groups: Sequence[str]) -> CellSplit | None:
     return CellSplit(f"leave-group-out-{n_folds}-fold", folds, names)
 
 
-def annotate(
-    vectors: NDArray[np.float32], labels: Sequence[str], train: Indices, test: Indices
-) -> NDArray[np.str_]:
+def annotate(vectors: Cells, labels: Sequence[str], train: Indices, test: Indices) -> Labels:
     """Types of the test cells by their 10 nearest training cells in cosine similarity.
 
     Exact, and the same every time: equal similarities are taken in the order of
@@ -104,86 +117,27 @@ def annotate(
         predicted[start : start + block] = _vote(
             codes[train][closest], np.take_along_axis(similarity, closest, axis=1), len(names)
         )
-    types: NDArray[np.str_] = names[predicted]
+    types: Labels = names[predicted]
     return types
 
 
-def majority(labels: Sequence[str], train: Indices, test: Indices) -> NDArray[np.str_]:
+def majority(labels: Sequence[str], train: Indices, test: Indices) -> Labels:
     """The most frequent training type, for every test cell."""
     names, counts = np.unique(np.asarray(labels, np.str_)[train], return_counts=True)
     return np.full(len(test), names[counts.argmax()])
 
 
-def centred(vectors: NDArray[np.float32], train: Indices) -> NDArray[np.float32]:
+def centred(vectors: Cells, train: Indices) -> Cells:
     """Vectors less the mean of the training cells.
 
     Pooled vectors are nearly parallel (their cosines exceed .99), because all cells share the
     genes that every cell expresses; the differences between cells are what remains.
     """
-    shifted: NDArray[np.float32] = vectors - vectors[train].mean(axis=0, dtype=np.float64)
+    shifted: Cells = vectors - vectors[train].mean(axis=0, dtype=np.float64)
     return shifted.astype(np.float32)
 
 
-def expression_pca(
-    matrix: csr_matrix,
-    train: Indices,
-    *,
-    unit: str,
-    n_components: int = 50,
-    seed: int,
-) -> NDArray[np.float32]:
-    """The raw-expression control: principal components fitted on the training cells only.
-
-    Parameters
-    ----------
-    matrix
-        Cells × genes.
-    train
-        Training cells, as from `random_split` or `group_split`.
-    unit
-        Of the values. Counts are scaled to 10,000 a cell and log1p is taken; other
-        units (``log2``, ``zscore``) are used as they are.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        All cells, shape (n, n_components).
-
-    Raises
-    ------
-    ValueError
-        For values that are not finite, negative or empty counts, too few training cells.
-    """
-    values = csr_matrix(matrix, dtype=np.float32, copy=True)
-    if not np.isfinite(values.data).all():
-        raise ValueError(f"cell {_first_row(values, ~np.isfinite(values.data))} is not finite")
-    if min(len(train), values.shape[1]) <= n_components:
-        raise ValueError(
-            f"{n_components} components need more than {n_components} training cells and genes, "
-            f"got {len(train)} × {values.shape[1]}"
-        )
-    if unit == "counts":
-        _require_counts(values)
-        values = expression_weights(values, unit)
-    # arpack centres a sparse matrix without filling it in.
-    pca = PCA(n_components, svd_solver="arpack", random_state=seed).fit(values[train])
-    components: NDArray[np.float32] = pca.transform(values).astype(np.float32)
-    return components
-
-
-def _require_counts(counts: csr_matrix) -> None:
-    if (counts.data < 0).any():
-        raise ValueError(f"cell {_first_row(counts, counts.data < 0)} has negative counts")
-    totals = np.asarray(counts.sum(axis=1)).ravel()
-    if (totals == 0).any():
-        raise ValueError(f"cell {np.argmin(totals)} has no counts; leave it out and count it")
-
-
-def _first_row(matrix: csr_matrix, wrong: NDArray[np.bool_]) -> int:
-    return int(np.searchsorted(matrix.indptr, np.argmax(wrong), side="right")) - 1
-
-
-def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_rows(vectors: Cells) -> Cells:
     """Rows of unit length; refuses cells whose cosine is undefined."""
     rows = np.asarray(vectors, dtype=np.float32)
     if rows.ndim != 2:
@@ -195,11 +149,11 @@ def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
             f"{wrong.sum()} vectors are zero or not finite, the first in row {np.argmax(wrong)}: "
             "their cosine is undefined; leave these cells out and count them"
         )
-    unit: NDArray[np.float32] = rows / lengths
+    unit: Cells = rows / lengths
     return unit
 
 
-def _complete_labels(labels: Sequence[str], n_cells: int) -> NDArray[np.str_]:
+def _complete_labels(labels: Sequence[str], n_cells: int) -> Labels:
     if len(labels) != n_cells:
         raise ValueError(f"{n_cells} cells but {len(labels)} labels")
     missing = [row for row, label in enumerate(labels) if not label]
@@ -208,7 +162,7 @@ def _complete_labels(labels: Sequence[str], n_cells: int) -> NDArray[np.str_]:
     return np.asarray(labels, dtype=np.str_)
 
 
-def nearest(similarity: NDArray[np.float32]) -> Indices:
+def nearest(similarity: Cells) -> Indices:
     """Columns of the ten largest similarities of each row; ties in the order of columns."""
     tenth = -np.partition(-similarity, N_NEIGHBOURS - 1, axis=1)[:, N_NEIGHBOURS - 1, None]
     above, level = similarity > tenth, similarity == tenth
@@ -217,7 +171,7 @@ def nearest(similarity: NDArray[np.float32]) -> Indices:
     return np.nonzero(chosen)[1].reshape(len(similarity), N_NEIGHBOURS)
 
 
-def _vote(labels: Indices, similarity: NDArray[np.float32], n_labels: int) -> Indices:
+def _vote(labels: Indices, similarity: Cells, n_labels: int) -> Indices:
     cells = np.arange(len(labels))[:, None] * n_labels + labels
     size = len(labels) * n_labels
     votes = np.bincount(cells.ravel(), minlength=size).reshape(-1, n_labels)
@@ -225,3 +179,100 @@ def _vote(labels: Indices, similarity: NDArray[np.float32], n_labels: int) -> In
     leading = votes == votes.max(axis=1, keepdims=True)
     choice: Indices = np.where(leading, sums.reshape(-1, n_labels), -np.inf).argmax(axis=1)
     return choice
+
+
+def drawn(n_cells: int) -> Indices:
+    """The cells that take part: all, or of a large collection some at random."""
+    if n_cells <= LARGEST:
+        return np.arange(n_cells)
+    chosen: Indices = np.random.default_rng(0).permutation(n_cells)[:LARGEST]
+    return np.sort(chosen)
+
+
+def clustering_scores(vectors: Cells, types: Labels) -> dict[str, Score]:
+    """Agreement of k-means with the types: adjusted Rand index, adjusted mutual information.
+
+    Parameters
+    ----------
+    vectors
+        One row per cell, shape (n, d).
+    types
+        Shape (n,); there are as many clusters as types.
+    """
+    unit = unit_rows(vectors)
+    n_types = len(np.unique(types))
+    with threadpool_limits(1):
+        clusters = [
+            MiniBatchKMeans(n_types, random_state=seed, n_init=1).fit_predict(unit)
+            for seed in SEEDS
+        ]
+
+    def score(agreement: Callable[[Labels, Indices], float]) -> Score:
+        starts = cycle(clusters)  # a start for each resample: the interval is over both
+        interval = bootstrap_interval(
+            lambda rows: agreement(types[rows], next(starts)[rows]),
+            np.arange(len(types)), n_resamples=N_RESAMPLES, seed=0,
+        )  # fmt: skip
+        value = float(np.mean([agreement(types, labels) for labels in clusters]))
+        return Score(value, *interval, len(types))
+
+    return {metric: score(agreement) for metric, agreement in CLUSTERING.items()}
+
+
+def mixing_scores(
+    vectors: Cells, types: Labels, batches: Labels | None, groups: Sequence[str]
+) -> dict[str, Score]:
+    """Separation of types, and mixing of the batches of each type.
+
+    Parameters
+    ----------
+    batches
+        Batch of each cell; None where there is one batch only: types alone are scored.
+    groups
+        Unit of resampling of each cell.
+
+    Returns
+    -------
+    dict of Score
+        ``silhouette_type``
+            (1 + silhouette by type) / 2; 1: apart.
+        ``knn_type_purity``
+            Share of a cell's neighbours of its own type; 1: pure.
+        ``silhouette_batch``
+            1 - |silhouette by batch within the type|; 1: mixed.
+        ``knn_batch_mixing``
+            Neighbours of other batches, as a share of what chance gives within the type; 1: mixed.
+    """
+    unit = unit_rows(vectors)
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -np.inf)
+    neighbours = nearest(similarity)
+    per_cell = {
+        "silhouette_type": (1 + silhouette_samples(unit, types)) / 2,
+        "knn_type_purity": (types[neighbours] == types[:, None]).mean(axis=1),
+    }
+    if batches is not None:
+        mixed, neighbourly = _mixed(unit, similarity, types, batches)
+        per_cell |= {"silhouette_batch": mixed, "knn_batch_mixing": neighbourly}
+    names, scores = np.asarray(groups), {}
+    for metric, values in per_cell.items():
+        seen = np.isfinite(values)
+        scores[metric] = mean_score(values[seen], names[seen], n_resamples=N_RESAMPLES, seed=0)
+    return scores
+
+
+def _mixed(unit: Cells, similarity: Cells, types: Labels, batches: Labels) -> tuple[Floats, Floats]:
+    """Per cell: 1 - |silhouette| by batch, and mixing of neighbours; NaN where a type has one."""
+    silhouette, mixing = np.full(len(unit), np.nan), np.full(len(unit), np.nan)
+    for cell_type in np.unique(types):
+        rows = np.flatnonzero(types == cell_type)
+        of_type = batches[rows]
+        _, codes, counts = np.unique(of_type, return_inverse=True, return_counts=True)
+        if len(rows) <= N_NEIGHBOURS or not 1 < len(counts) < len(rows):
+            continue
+        silhouette[rows] = 1 - np.abs(silhouette_samples(unit[rows], of_type))
+        around = nearest(similarity[np.ix_(rows, rows)])
+        others = (codes[around] != codes[:, None]).mean(axis=1)
+        expected = (len(rows) - counts[codes]) / (len(rows) - 1)
+        mixing[rows] = others / expected
+    return silhouette, mixing

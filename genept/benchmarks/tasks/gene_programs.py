@@ -6,6 +6,7 @@ What a program shares is tested against terms; size-matched random clusters are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,6 +62,11 @@ class Programs:
         return int(self.of_gene.max()) + 1
 
     @property
+    def sizes(self) -> NDArray[np.intp]:
+        """Number of genes of each program."""
+        return np.bincount(self.of_gene, minlength=self.n)
+
+    @property
     def membership(self) -> sp.csr_matrix:
         """Genes × programs, 0 or 1."""
         ones = np.ones(len(self.genes))
@@ -108,14 +114,13 @@ def enrichment(programs: Programs, members: pl.DataFrame) -> pl.DataFrame:
     known = members.select("ensembl_gene_id", "label").unique().join(place, on="ensembl_gene_id")
     sized = known.filter(pl.len().over("label") >= SMALLEST)
     terms = sized["label"].unique().sort()
-    column = dict(zip(terms, range(len(terms)), strict=True))
-    at = sized["label"].replace_strict(column, return_dtype=pl.Int64).to_numpy()
+    at = sized["label"].cast(pl.Enum(terms)).to_physical().to_numpy()
     membership = sp.csr_matrix(
         (np.ones(len(at)), (at, sized["gene"].to_numpy())), shape=(len(terms), len(programs.genes))
     )
     shared = np.asarray((membership @ programs.membership).todense())
     n_term = np.asarray(membership.sum(axis=1)).ravel()
-    n_program = np.bincount(programs.of_gene, minlength=programs.n)
+    n_program = programs.sizes
     term, program = np.nonzero((shared >= SHARED) & (n_program >= SMALLEST))
     drawn = (len(programs.genes), n_term[term], n_program[program])
     p = np.asarray(hypergeom.sf(shared[term, program] - 1, *drawn))
@@ -139,13 +144,12 @@ def enrichment(programs: Programs, members: pl.DataFrame) -> pl.DataFrame:
 
 def is_enriched(programs: Programs, enriched: pl.DataFrame) -> NDArray[np.bool_]:
     """Of each program of five genes or more, whether it shares any term."""
-    sizes = np.bincount(programs.of_gene, minlength=programs.n)
     significant = enriched.filter(pl.col("q") < LEVEL)["program"]
-    return np.isin(np.flatnonzero(sizes >= SMALLEST), significant.to_numpy())
+    return np.isin(np.flatnonzero(programs.sizes >= SMALLEST), significant.to_numpy())
 
 
 def activity(
-    programs: Programs, counts: sp.csr_matrix, genes: list[str], types: list[str], unit: str
+    programs: Programs, counts: sp.csr_matrix, genes: Sequence[str], types: list[str], unit: str
 ) -> pl.DataFrame:
     """How active each program is in each cell type, beside the other cells.
 

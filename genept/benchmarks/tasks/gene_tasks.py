@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
-from genept.benchmarks.metrics import folded_auroc
+from genept.benchmarks.resampling import folded_auroc
 from genept.benchmarks.tasks.base import (
     BOOSTING,
     FOREST,

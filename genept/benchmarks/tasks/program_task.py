@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.benchmarks.label_tables import MEMBERSHIPS
-from genept.benchmarks.metrics import Score, bootstrap_interval
+from genept.benchmarks.scores import mean_score
 from genept.benchmarks.tasks.base import GeneVectors, constant
 from genept.benchmarks.tasks.gene_programs import (
     DEALS,
@@ -36,6 +36,7 @@ TASK: Final = "gene-programs"
 SPLIT: Final = "size-matched-clusters"
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 _CODE: Final = (
+    "genept.benchmarks.scores",
     "genept.benchmarks.tasks.base",
     "genept.benchmarks.tasks.gene_programs",
     "genept.benchmarks.tasks.program_task",
@@ -97,13 +98,15 @@ def space_programs(
         if shared_terms:
             tables["program_terms"] = pl.concat(shared_terms)
         space = vectors.space.id
-        parts = [
-            NewPart(name, constant(of_space, space=space), (space,))
-            for name, of_space in tables.items()
-        ]
-        return parts + [
-            NewPart("benchmark_results", pl.DataFrame(list(of_kind)), (TASK, kind), number=number)
-            for kind, of_kind in groupby(scores, itemgetter("dataset"))
+        return [
+            *(
+                NewPart(name, constant(rows, space=space), (space,))
+                for name, rows in tables.items()
+            ),
+            *(
+                NewPart("benchmark_results", pl.DataFrame(list(rows)), (TASK, kind), number=number)
+                for kind, rows in groupby(scores, itemgetter("dataset"))
+            ),
         ]
 
     return lake.build(f"benchmarks/{TASK}/{vectors.space.id}", origin, compute)
@@ -121,7 +124,6 @@ def _scored(
 
 
 def _row(name: str, task: str, hit: NDArray[np.bool_], *, is_control: bool) -> dict[str, Any]:
-    interval = bootstrap_interval(lambda rows: float(hit[rows].mean()), np.arange(len(hit)), seed=0)
     return {
         "task": TASK,
         "dataset": task,
@@ -130,7 +132,7 @@ def _row(name: str, task: str, hit: NDArray[np.bool_], *, is_control: bool) -> d
         "split": SPLIT,
         "metric": "share_enriched",
         "is_control": is_control,
-        **asdict(Score(float(hit.mean()), *interval, len(hit))),
+        **asdict(mean_score(hit, np.arange(len(hit)), seed=0)),
     }
 
 
@@ -175,7 +177,7 @@ def program_activity(
         )
         cells = lake.read(parts.observations).sort("observation_id")
         _, counts = expression_matrix(lake, parts.expression, parts.axis.rows)
-        genes = list(axis_genes(lake, parts.axis))
+        genes = axis_genes(lake, parts.axis)
         typed = cells["cell_type"].is_not_null().to_numpy()
         types = cells["cell_type"].drop_nulls().to_list()
         active = activity(in_space, counts[typed], genes, types, unit)

@@ -22,14 +22,20 @@ from genept.embeddings import (
     read_views,
     representation_name,
 )
-from genept.models import model_scores, splits
+from genept.models import splits
 from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask
 from genept.models.diagnosis.heads import LINEAR, Contender
 from genept.models.diagnosis.retraining import Retrained, retrain
 from genept.models.diagnosis.selection import N_FOLDS
-from genept.models.evidence import ABSTAIN_BELOW
+from genept.models.evidence import (
+    ABSTAIN_BELOW,
+    MAJORITY_CLASS,
+    PERMUTED_LABELS,
+    label_scores,
+    majority,
+)
 from genept.models.stored_models import LIBRARIES
-from genept.models.training import CODE, SEED, Training
+from genept.models.training import CODE, SEED, Training, score_rows
 from genept.models.user_samples import expression_features
 from genept.storage import NewPart, Origin
 
@@ -182,23 +188,21 @@ class DiagnosisTraining(Training):
         seen, nested, evidence = self.fit.view.rows, self.fit.nested, self.fit.evidence
         predicted = {
             SELECTED: (seen.labels, evidence.out_of_fold.predicted),
-            model_scores.PERMUTED_LABELS: (nested.permuted_labels, nested.permuted),
-            model_scores.MAJORITY_CLASS: (seen.labels, _majority_of_others(self.fit)),
+            PERMUTED_LABELS: (nested.permuted_labels, nested.permuted),
+            MAJORITY_CLASS: (seen.labels, _majority_of_others(self.fit)),
             **{_name(each): (seen.labels, labels) for each, labels in nested.predictions.items()},
         }
-        controls = {EXPRESSION, model_scores.MAJORITY_CLASS, model_scores.PERMUTED_LABELS}
+        controls = {EXPRESSION, MAJORITY_CLASS, PERMUTED_LABELS}
         rows: list[dict[str, Any]] = []
         for name, (truth, labels) in predicted.items():
-            scores = model_scores.label_scores(truth, labels, seen.groups, SEED)
+            scores = label_scores(truth, labels, seen.groups, SEED)
             # Under any head.
             is_control = name in controls or name.partition(", ")[0] in self.views.controls
-            rows += model_scores.score_rows(scores, name, is_control=is_control)
+            rows += score_rows(scores, name, is_control=is_control)
         if evidence.embedding_gain is not None:
             gain = {"embedding_gain": evidence.embedding_gain}
-            rows += model_scores.score_rows(gain, SELECTED, is_control=False)
-        held_out = model_scores.score_rows(
-            evidence.scores, SELECTED, is_control=False, prefix="holdout_"
-        )
+            rows += score_rows(gain, SELECTED, is_control=False)
+        held_out = score_rows(evidence.scores, SELECTED, is_control=False, prefix="holdout_")
         return pl.concat(
             [
                 self.evaluations(rows, f"grouped-stratified-{N_FOLDS}-fold-seed-{SEED}"),
@@ -225,5 +229,5 @@ def _majority_of_others(retrained: Retrained) -> npt.NDArray[np.str_]:
     labels, folds = retrained.view.rows.labels, retrained.nested.folds
     predicted = np.empty_like(labels)
     for fold in np.unique(folds):
-        predicted[folds == fold] = model_scores.majority(labels[folds != fold])
+        predicted[folds == fold] = majority(labels[folds != fold])
     return predicted

@@ -16,7 +16,7 @@ from safetensors.numpy import load
 from sklearn.pipeline import Pipeline
 
 from genept.embeddings import EXPRESSION
-from genept.models import model_scores, splits
+from genept.models import splits
 from genept.models.confidence import Calibration, Domain, Floats, fit_domain
 from genept.models.diagnosis.heads import (
     Contender,
@@ -26,7 +26,17 @@ from genept.models.diagnosis.heads import (
     probe_difference,
 )
 from genept.models.diagnosis.selection import NestedResult, nested_selection
-from genept.models.evidence import Interval, ModelEvidence, Predictions
+from genept.models.evidence import (
+    MAJORITY_CLASS,
+    PERMUTED_LABELS,
+    Interval,
+    ModelEvidence,
+    Predictions,
+    compared,
+    label_scores,
+    majority,
+    paired_difference,
+)
 from genept.models.stored_models import ModelFiles, dump_pipeline, load_pipeline
 
 N_PROBES = 32
@@ -115,8 +125,8 @@ def retrain(
         out_of_fold=predictions_of(seen, nested.classes, nested.probabilities, nested.folds),
         holdout=predictions_of(out, final.classes, final.probabilities(out.features)),
         baselines={
-            model_scores.MAJORITY_CLASS: (model_scores.majority(seen.labels),) * len(out.ids),
-            model_scores.PERMUTED_LABELS: tuple(_predicted(taught_nothing, out).tolist()),
+            MAJORITY_CLASS: (majority(seen.labels),) * len(out.ids),
+            PERMUTED_LABELS: tuple(_predicted(taught_nothing, out).tolist()),
         },
         n_features_checked=sum(matrix.shape[1] for matrix in seen.features.values()),
         label_like_features=tuple(
@@ -129,13 +139,13 @@ def retrain(
             (_predicted(final, rows.take(sentinel)) == planted.labels[sentinel]).sum()
         ),
         n_sentinels=int(sentinel.sum()),
-        permuted=model_scores.compared(nested.permuted_labels, nested.permuted, seen.groups, seed),
+        permuted=compared(nested.permuted_labels, nested.permuted, seen.groups, seed),
         refit_difference=files.refit_difference,
         reload_difference=files.reload_difference,
         embedding_gain=embedding_gain(nested, seen, seed),
-        scores=model_scores.label_scores(out.labels, _predicted(final, out), out.groups, seed),
+        scores=label_scores(out.labels, _predicted(final, out), out.groups, seed),
         contenders={
-            contender.name: model_scores.compared(seen.labels, predicted, seen.groups, seed)
+            contender.name: compared(seen.labels, predicted, seen.groups, seed)
             for contender, predicted in nested.predictions.items()
         },
     )
@@ -185,7 +195,7 @@ def embedding_gain(nested: NestedResult, seen: splits.Rows, seed: int) -> Interv
     if nested.without_embedding is None or representations == {EXPRESSION}:
         return None
     chosen = np.asarray(nested.classes)[nested.probabilities.argmax(axis=1)]
-    return model_scores.paired_difference(
+    return paired_difference(
         seen.labels,
         chosen,
         nested.without_embedding,

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from genept.embeddings import BOTH, EXPRESSION
-from genept.models import model_scores, splits
+from genept.models import splits
 from genept.models.confidence import calibrated, fit_calibration, fit_domain
 from genept.models.diagnosis import (
     N_PROBES,
@@ -43,7 +43,17 @@ from genept.models.drug_response.predictors import (
     out_of_fold,
 )
 from genept.models.drug_response.screen_rows import OutOfFold, ScreenRows
-from genept.models.evidence import Interval, ModelEvidence
+from genept.models.evidence import (
+    MAJORITY_CLASS,
+    PERMUTED_LABELS,
+    Interval,
+    Labels,
+    ModelEvidence,
+    compared,
+    label_scores,
+    majority,
+    paired_difference,
+)
 from genept.models.stored_models import ModelFiles
 
 HEAD: Final = "ridge within drug"
@@ -72,7 +82,7 @@ class DrugRetraining:
         return [Contender(name, HEAD) for name in self.representations]
 
     @cached_property
-    def groups(self) -> model_scores.Labels:
+    def groups(self) -> Labels:
         """Connected group of each pair's line."""
         return self.screen.groups[self.screen.pairs.line]
 
@@ -91,7 +101,7 @@ class DrugRetraining:
         return splits.Rows(self.screen.pair_ids, self.groups, tissues, labels, {})
 
     @cached_property
-    def _planted(self) -> tuple[ScreenRows, model_scores.Labels, Mask]:
+    def _planted(self) -> tuple[ScreenRows, Labels, Mask]:
         """The screen for training: held-out responses are missing, but for up to 40 sentinels.
 
         Also the labels with those of the sentinels random, and which pairs are sentinels.
@@ -208,7 +218,7 @@ class DrugRetraining:
             refit_difference=self.files.refit_difference,
             reload_difference=self.files.reload_difference,
             embedding_gain=self._gain(seen),
-            scores=model_scores.label_scores(
+            scores=label_scores(
                 labels[where], self.unseen.predicted[where], self.groups[where], self.seed
             )
             | self.response_scores(self.out, self.naive),
@@ -219,7 +229,7 @@ class DrugRetraining:
         )
 
     def _compared(self, result: OutOfFold, rows: Mask) -> Interval:
-        return model_scores.compared(
+        return compared(
             self.rows.labels[rows], result.predicted[rows], self.groups[rows], self.seed
         )
 
@@ -229,14 +239,11 @@ class DrugRetraining:
         by_tissue = np.where(means[TISSUE_DRUG_MEAN] < means[DRUG_MEAN], SENSITIVE, CLASSES[0])
         chosen, pipeline = self._best(permuted, self.contenders[:1], train)
         features = permuted.features[chosen.representation]
-        majority = model_scores.majority(self.rows.labels[train])
         *_, shares = predict_pairs(pipeline, features, pairs.line, self.screen.codes)
         return {
-            model_scores.MAJORITY_CLASS: (majority,) * int(where.sum()),
+            MAJORITY_CLASS: (majority(self.rows.labels[train]),) * int(where.sum()),
             TISSUE_DRUG_MEAN: tuple(by_tissue[where].tolist()),
-            model_scores.PERMUTED_LABELS: tuple(
-                np.asarray(CLASSES)[shares.argmax(axis=1)][where].tolist()
-            ),
+            PERMUTED_LABELS: tuple(np.asarray(CLASSES)[shares.argmax(axis=1)][where].tolist()),
         }
 
     def response_scores(self, rows: Mask, naive: Floats) -> dict[str, Interval]:
@@ -260,7 +267,7 @@ class DrugRetraining:
         predicted = {each.representation: result.predicted for each, result in self.alone.items()}
         if not {BOTH, EXPRESSION} <= set(predicted):
             return None
-        return model_scores.paired_difference(
+        return paired_difference(
             self.rows.labels[seen],
             predicted[BOTH][seen],
             predicted[EXPRESSION][seen],

@@ -13,13 +13,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.benchmarks.metrics import (
+from genept.benchmarks import (
     Floats,
-    StratifiedSpearman,
+    Indices,
     bootstrap_totals,
     group_codes,
     group_draws,
-    median_spearman_score,
     pearson_score,
     percentiles,
 )
@@ -31,10 +30,11 @@ from genept.models.drug_response.screen_rows import (
     predict_representation,
 )
 from genept.models.evidence import Interval
-from genept.models.model_scores import score_rows
 from genept.models.splits import grouped_folds
+from genept.models.training import score_rows
 
-N_RESAMPLES: Final = 100
+N_RESAMPLES: Final = 500
+N_RESAMPLES_PER_DRUG: Final = 100
 N_FOLDS: Final = 5
 PERMUTED_FEATURES: Final = "permuted-features"
 _TINY: Final = 1e-9
@@ -61,6 +61,87 @@ class StratifiedPearson:
         return np.where(defined, (xy - x * y / n) / np.sqrt(np.where(defined, spread, 1)), np.nan)
 
 
+class StratifiedSpearman:
+    """Spearman's correlation of `x` and `y` within each stratum, for any weights of the rows.
+
+    Sorts once; a resample of lines then only changes how often each row counts,
+    so that its exact mid-ranks are differences of one running sum.
+
+    Parameters
+    ----------
+    x, y
+        Shape (n,).
+    strata
+        What each row belongs to, such as its drug, shape (n,).
+    """
+
+    def __init__(self, x: Floats, y: Floats, strata: NDArray[Any]) -> None:
+        self.strata, codes = np.unique(np.asarray(strata), return_inverse=True)
+        self.rows: Indices = np.argsort(codes, kind="stable")
+        self._codes = codes[self.rows]
+        self._starts = np.flatnonzero(np.diff(self._codes, prepend=-1))
+        self._sizes = np.diff(self._starts, append=len(codes))
+        self._x = self._ranking(np.asarray(x, dtype=np.float64)[self.rows])
+        self._y = self._ranking(np.asarray(y, dtype=np.float64)[self.rows])
+
+    def _ranking(self, values: Floats) -> tuple[Indices, Indices, Indices]:
+        """Rows in ascending order, and for each row where its run of ties begins and ends."""
+        order = np.lexsort((values, self._codes))
+        run_starts = np.diff(values[order], prepend=np.nan) != 0
+        run_starts[self._starts] = True
+        begins = np.flatnonzero(run_starts)
+        ends = np.append(begins[1:], len(order))
+        run = np.cumsum(run_starts) - 1
+        begin, end = np.empty_like(order), np.empty_like(order)
+        begin[order], end[order] = begins[run], ends[run]
+        return order, begin, end
+
+    def _centred_ranks(self, ranking: tuple[Indices, Indices, Indices], weights: Floats) -> Floats:
+        order, begin, end = ranking
+        running = np.concatenate([[0.0], np.cumsum(weights[order])])
+        ranks = running[begin] + running[end]
+        totals = np.maximum(np.add.reduceat(weights, self._starts), 1)
+        means = np.add.reduceat(weights * ranks, self._starts) / totals
+        centred: Floats = ranks - np.repeat(means, self._sizes)
+        return centred
+
+    def correlations(self, weights: Floats) -> Floats:
+        """Correlation per stratum, in the order of `strata`; NaN where it is undefined.
+
+        Parameters
+        ----------
+        weights
+            How often each row counts, shape (n,), in the order in which rows were given.
+        """
+        weights = weights[self.rows]
+        a = self._centred_ranks(self._x, weights)
+        b = self._centred_ranks(self._y, weights)
+        weighted = weights * a
+        ab = np.add.reduceat(weighted * b, self._starts)
+        spread = np.add.reduceat(weighted * a, self._starts) * np.add.reduceat(
+            weights * b * b, self._starts
+        )
+        # Ranks are halves of integers: a spread this small is a constant, rounded.
+        defined = spread > 1e-9
+        return np.where(defined, ab / np.sqrt(np.where(defined, spread, 1.0)), np.nan)
+
+
+def _median_interval(
+    within: StratifiedPearson | StratifiedSpearman,
+    codes: Indices,
+    n_groups: int,
+    n_resamples: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Interval of the median over strata, resampling groups; `codes` has the group of each row.
+
+    A stratum that a resample leaves without two different values is left out of its median.
+    """
+    draws = (np.bincount(drawn, minlength=n_groups)[codes].astype(np.float64)
+             for drawn in group_draws(n_groups, n_resamples, seed))  # fmt: skip
+    return percentiles([np.nanmedian(within.correlations(weights)) for weights in draws])
+
+
 def per_drug_scores(
     measured: Floats, predicted: Floats, drug: NDArray[Any], groups: NDArray[Any], *, seed: int
 ) -> dict[str, Interval]:
@@ -78,24 +159,44 @@ def per_drug_scores(
     codes, n_groups = group_codes(groups)
     rows = (measured[kept], predicted[kept], drug[kept])
     scores: dict[str, Interval] = {}
-    for name, within in (
-        ("pearson", StratifiedPearson(*rows)),
-        ("spearman", StratifiedSpearman(*rows)),
-    ):
-        value = np.nanmedian(within.correlations(np.ones(int(kept.sum()))))
-        if not np.isfinite(value):
-            continue
-        medians = [
-            np.nanmedian(
-                within.correlations(np.bincount(drawn, minlength=n_groups)[codes[kept]] * 1.0)
+    for name, stratified in (("pearson", StratifiedPearson), ("spearman", StratifiedSpearman)):
+        within = stratified(*rows)
+        value = float(np.nanmedian(within.correlations(np.ones(int(kept.sum())))))
+        if np.isfinite(value):
+            low, high = _median_interval(within, codes[kept], n_groups, N_RESAMPLES_PER_DRUG, seed)
+            scores[f"median_per_drug_{name}"] = Interval(
+                value=value, low=low, high=high, n=len(measured)
             )
-            for drawn in group_draws(n_groups, N_RESAMPLES, seed)
-        ]
-        low, high = percentiles(medians, 0.95)
-        scores[f"median_per_drug_{name}"] = Interval(
-            value=float(value), low=low, high=high, n=len(measured)
-        )
     return scores
+
+
+def median_spearman_score(
+    x: Floats,
+    y: Floats,
+    drug: NDArray[Any],
+    groups: NDArray[Any],
+    *,
+    seed: int,
+    n_resamples: int = N_RESAMPLES,
+) -> Interval:
+    """Median over drugs of Spearman's correlation, with its interval over groups.
+
+    Raises
+    ------
+    ValueError
+        Where the correlation of a whole drug is undefined; for fewer than two groups.
+    """
+    spearman = StratifiedSpearman(x, y, drug)
+    codes, n_groups = group_codes(groups)
+    observed = spearman.correlations(np.ones(len(codes)))
+    if np.isnan(observed).any():
+        undefined = spearman.strata[np.isnan(observed)]
+        raise ValueError(
+            f"Spearman's correlation is undefined in {len(undefined)} strata, such as "
+            f"{undefined[0]!s}: the values do not vary; leave them out and count them"
+        )
+    low, high = _median_interval(spearman, codes, n_groups, n_resamples, seed)
+    return Interval(value=float(np.median(observed)), low=low, high=high, n=len(codes))
 
 
 def pooled_scores(
@@ -224,4 +325,4 @@ def comparison_scores(
         seed=seed,
     )
     first = {"normalised_pearson": scores.pop("normalised_pearson")}
-    return first | {"median_per_drug_spearman": Interval.of(spearman)} | scores
+    return first | {"median_per_drug_spearman": spearman} | scores

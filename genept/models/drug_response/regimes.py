@@ -36,7 +36,7 @@ from genept.models.drug_response.predictors import (
     predict_table,
 )
 from genept.models.drug_response.screen_rows import ScreenRows
-from genept.models.model_scores import score_rows
+from genept.models.training import score_rows
 
 REGIMES: Final = (
     splits.Regime.RANDOM_PAIRS,

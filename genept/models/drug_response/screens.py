@@ -39,9 +39,9 @@ from genept.models.drug_response.regimes import (
     transfer_scores,
 )
 from genept.models.drug_response.screen_rows import ScreenRows, response_pairs
-from genept.models.model_scores import evaluation_table
 from genept.models.splits import FrozenFolds, Regime, connected_groups, near_duplicates
 from genept.models.stored_models import LIBRARIES
+from genept.models.training import evaluation_table
 from genept.models.user_samples import expression_features
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 
@@ -55,12 +55,12 @@ _CODE: Final = (
     "genept.models.drug_response.evaluation",
     "genept.models.drug_response.predictors",
     "genept.models.drug_response.pipeline",
-    "genept.models.model_scores",
+    "genept.models.evidence",
+    "genept.models.training",
     "genept.models.splits.folds",
     "genept.models.splits.groups",
     "genept.models.user_samples",
-    "genept.benchmarks.metrics.intervals",
-    "genept.benchmarks.metrics.scores",
+    "genept.benchmarks.scores",
     "genept.embeddings",
 )
 Matrix = npt.NDArray[np.float32]

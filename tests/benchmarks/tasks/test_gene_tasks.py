@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from genept.benchmarks.metrics.resampling import resampled
+from genept.benchmarks.resampling import resampled
 from genept.benchmarks.tasks.base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
 from genept.benchmarks.tasks.gene_tasks import EXACT, KindTask, MembershipTask, PropertyTask
 from genept.benchmarks.tasks.pair_tasks import (

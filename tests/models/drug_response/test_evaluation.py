@@ -3,12 +3,17 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
 
 from genept.embeddings.representations import EXPRESSION
 from genept.models.drug_response.evaluation import (
+    StratifiedSpearman,
     compare_representations,
     comparison_scores,
+    median_spearman_score,
 )
 from genept.models.drug_response.pipeline import PENALTIES, fit_ridge
 from genept.models.drug_response.screen_rows import (
@@ -17,9 +22,9 @@ from genept.models.drug_response.screen_rows import (
     predict_representation,
     response_pairs,
 )
-from genept.models.model_scores import evaluation_table
 from genept.models.splits.folds import grouped_folds
 from genept.models.splits.groups import refuse_group_leak
+from genept.models.training import evaluation_table
 from genept.schema.tables import TABLES
 
 
@@ -207,3 +212,39 @@ def test_bad_input_is_refused():
         predict_representation(rows, X[1:], folds, seed=0)
     with pytest.raises(ValueError, match="same in every row"):
         predict_representation(rows, np.ones_like(X), folds, seed=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 3)), min_size=6, max_size=25
+    )
+)
+def test_weighted_ranks_are_those_of_repeated_rows(rows):
+    x, y, weights = np.asarray(rows).T
+    strata = np.arange(len(x)) % 2
+    found = StratifiedSpearman(x, y, strata).correlations(weights.astype(float))
+    for stratum in (0, 1):
+        repeated = np.repeat(np.arange(len(x)), weights * (strata == stratum))
+        if len(set(x[repeated])) > 1 and len(set(y[repeated])) > 1:
+            expected = spearmanr(x[repeated], y[repeated]).statistic
+            assert found[stratum] == pytest.approx(expected, abs=1e-9)
+        else:
+            assert np.isnan(found[stratum])
+
+
+def test_median_spearman_finds_what_was_planted_and_nothing_in_noise():
+    rng = np.random.default_rng(0)
+    drug, line = np.repeat(np.arange(15), 80), np.tile(np.arange(80), 15)
+    x, noise = rng.normal(size=(2, 1200))
+    planted = median_spearman_score(x, x + noise, drug, line, seed=1, n_resamples=100)
+    chance = median_spearman_score(x, noise, drug, line, seed=1, n_resamples=100)
+    assert 0.5 < planted.low < planted.value < planted.high < 0.85
+    assert chance.low < 0 < chance.high
+
+
+def test_a_stratum_that_does_not_vary_is_refused_by_name():
+    drug = np.repeat(["Afatinib", "Placebo"], 5)
+    said = np.concatenate([np.arange(5.0), np.zeros(5)])
+    with pytest.raises(ValueError, match="Placebo"):
+        median_spearman_score(np.arange(10.0), said, drug, np.arange(10), seed=0)

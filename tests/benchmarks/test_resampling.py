@@ -5,17 +5,25 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    precision_recall_fscore_support,
+    recall_score,
+    roc_auc_score,
+)
 
 from genept.benchmarks.leaderboard import corrected, holm
 from genept.benchmarks.leaderboard_figures import in_words
-from genept.benchmarks.metrics.resampling import (
+from genept.benchmarks.resampling import (
     METRICS,
     Resampled,
     folded_auroc,
     paired_differences,
     resampled,
+    resampled_labels,
 )
+from genept.benchmarks.scores import CLASSIFICATION_METRICS
 from genept.benchmarks.tasks.base import predictions
 
 rows = st.lists(
@@ -35,6 +43,37 @@ def test_weights_stand_for_repeated_rows(rows, n_folds):
             expected.append(roc_auc_score(truth[of], score[of]))
     found = folded_auroc(truth, score.astype(float), fold)(weights.astype(float))
     assert found == pytest.approx(np.mean(expected)) if expected else np.isnan(found)
+
+
+labels = st.sampled_from(["B", "NK", "T"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(pairs=st.lists(st.tuples(labels, labels), min_size=3, max_size=30))
+def test_classification_agrees_with_scikit_learn(pairs):
+    truth, said = (np.array(side) for side in zip(*pairs, strict=True))
+    scores = resampled_labels(
+        truth, said, range(len(truth)), list(CLASSIFICATION_METRICS), seed=0, n_resamples=5
+    )
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, said, average="macro", zero_division=0
+    )
+    balanced = recall_score(
+        truth, said, labels=sorted(set(truth.tolist())), average="macro", zero_division=0
+    )
+    expected = dict(
+        zip(CLASSIFICATION_METRICS, [accuracy_score(truth, said), balanced], strict=False),
+        macro_precision=precision,
+        macro_recall=recall,
+        macro_f1=f1,
+    )
+    assert {name: score.value for name, score in scores.items()} == pytest.approx(expected)
+
+
+def test_nothing_to_score_is_refused():
+    nothing = np.array([], dtype=np.str_)
+    with pytest.raises(ValueError, match="0 predictions"):
+        resampled_labels(nothing, nothing, [], ["accuracy"], seed=0)
 
 
 def of_labels(truth, predicted):

@@ -1,7 +1,7 @@
 """Scores of stored predictions under resampling of their genes, and paired differences.
 
 Representations of a task share the resamples. Differences are corrected over all tasks in
-`genept.benchmarks.leaderboard`. Other intervals are in `genept.benchmarks.metrics.intervals`.
+`genept.benchmarks.leaderboard`. Other intervals are in `genept.benchmarks.scores`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from genept.benchmarks.metrics.intervals import N_RESAMPLES, Floats, group_codes, group_draws
-from genept.benchmarks.metrics.scores import CLASSIFICATION_METRICS, Score, confusion_cells
+from genept.benchmarks.scores import (
+    CLASSIFICATION_METRICS,
+    N_RESAMPLES,
+    Floats,
+    Indices,
+    Score,
+    group_codes,
+    group_draws,
+)
 
 ORDER: Final = ("fold", "unit", "partner")
 """Rows of predictions in this order are the same rows for every representation of a task."""
@@ -54,11 +61,6 @@ def folded_auroc(truth: NDArray[np.bool_], score: Floats, fold: NDArray[np.int64
     Sorts once: a resample only changes how often each row counts. A fold that a resample
     leaves without one of the classes is left out of that resample's average.
 
-    Parameters
-    ----------
-    truth, score, fold
-        Whether each row is positive, its predicted score, and its fold; each of shape (n,).
-
     Returns
     -------
     Weighted
@@ -86,13 +88,16 @@ def folded_auroc(truth: NDArray[np.bool_], score: Floats, fold: NDArray[np.int64
     return weighted
 
 
-def _accuracy(rows: pl.DataFrame) -> Weighted:
-    hit = (rows["truth"] == rows["predicted"]).to_numpy()
-    return lambda weights: float((weights * hit).sum() / weights.sum())
+def _mean(values: NDArray[Any]) -> Weighted:
+    return lambda weights: float((weights * values).sum() / weights.sum())
+
+
+def _hits(rows: pl.DataFrame) -> NDArray[np.bool_]:
+    return (rows["truth"] == rows["predicted"]).to_numpy()
 
 
 def _balanced_accuracy(rows: pl.DataFrame) -> Weighted:
-    hit = (rows["truth"] == rows["predicted"]).to_numpy()
+    hit = _hits(rows)
     names, codes = np.unique(rows["truth"].to_numpy().astype(str), return_inverse=True)
 
     def weighted(weights: Floats) -> float:
@@ -108,16 +113,11 @@ def _auroc(rows: pl.DataFrame) -> Weighted:
     return folded_auroc(truth, score, rows["fold"].to_numpy())
 
 
-def _mean(rows: pl.DataFrame) -> Weighted:
-    score = rows["score"].to_numpy()
-    return lambda weights: float((weights * score).sum() / weights.sum())
-
-
 METRICS: Final[Mapping[str, Callable[[pl.DataFrame], Weighted]]] = {
     "auroc": _auroc,
-    "accuracy": _accuracy,
+    "accuracy": lambda rows: _mean(_hits(rows)),
     "balanced_accuracy": _balanced_accuracy,
-    "mean_auroc": _mean,
+    "mean_auroc": lambda rows: _mean(rows["score"].to_numpy()),
 }
 """By name: from predictions, in `ORDER`, to a score for any weights of the rows."""
 
@@ -127,7 +127,6 @@ def resampled(
     metric: str,
     *,
     units: Sequence[str] = (),
-    seed: int = 0,
     n_resamples: int = N_RESAMPLES,
 ) -> Resampled:
     """Score predictions, whole and in every resample of their genes.
@@ -141,13 +140,6 @@ def resampled(
     units
         Units to resample: those of all representations, so that differences are paired even where
         a control was scored on fewer. By default those of the predictions.
-    seed, n_resamples
-        Which resamples, and how many.
-
-    Returns
-    -------
-    Resampled
-        The score, whole and by resample.
 
     Raises
     ------
@@ -165,7 +157,7 @@ def resampled(
     codes = np.searchsorted(all_units, scored)
     first, second = codes[: rows.height], codes[rows.height :]
     draws = []
-    for drawn in group_draws(len(all_units), n_resamples, seed):
+    for drawn in group_draws(len(all_units), n_resamples, seed=0):
         counts = np.bincount(drawn, minlength=len(all_units)).astype(np.float64)
         draws.append(statistic(counts[first] * counts[second] if is_pair else counts[first]))
     value = statistic(np.ones(rows.height))
@@ -180,20 +172,22 @@ def resampled(
 def resampled_labels(
     truth: NDArray[np.str_],
     predicted: NDArray[np.str_],
-    units: NDArray[np.str_],
+    units: ArrayLike,
     metrics: Sequence[str],
     *,
-    seed: int = 0,
+    seed: int,
     n_resamples: int = N_RESAMPLES,
 ) -> dict[str, Resampled]:
     """Score predicted labels by several metrics, whole and in every resample of their units.
+
+    A class that is missing from a resample is left out of that resample's average.
 
     Parameters
     ----------
     truth, predicted
         Published and predicted label of each row, shape (n,).
     units
-        Independent unit of each row: the cell, or the donor that was left out.
+        Independent unit of each row, such as its cell, patient or donor.
     metrics
         Names from `scores.CLASSIFICATION_METRICS`.
     seed, n_resamples
@@ -207,12 +201,16 @@ def resampled_labels(
     Raises
     ------
     ValueError
-        For fewer than two units.
+        For nothing to score, or fewer than two units.
     """
-    cells, k = confusion_cells(truth, predicted)
+    if not len(truth) == len(predicted) > 0:
+        raise ValueError(f"cannot score {len(predicted)} predictions against {len(truth)} labels")
+    names, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
+    k = len(names)
+    cells = codes[: len(truth)] * k + codes[len(truth) :]
     unit_of, n_units = group_codes(units)
 
-    def confusion(counts: NDArray[np.intp]) -> NDArray[np.intp]:
+    def confusion(counts: Indices) -> Indices:
         table = np.bincount(cells, weights=counts[unit_of], minlength=k * k)
         return np.rint(table).astype(np.intp).reshape(k, k)
 
@@ -237,17 +235,8 @@ def rivals(
     """Pairs to test: all representations that are no controls, and each of them with its controls.
 
     A control belongs to one representation (`is_own_control`), or to all: without an ``@``.
-    Pairs with different numbers of resamples are left out.
-
-    Parameters
-    ----------
-    deciding, is_control
-        By representation: the score that decides, and whether it is a control.
-
-    Returns
-    -------
-    list of tuple of str
-        Names of the two representations of each pair.
+    Pairs with different numbers of resamples are left out. `deciding` and `is_control` hold, by
+    representation, the score that decides, and whether it is a control.
     """
     informed = [name for name in deciding if not is_control[name]]
     pairs = [(a, b) for at, a in enumerate(informed) for b in informed[at + 1 :]]
@@ -261,15 +250,7 @@ def rivals(
 def is_own_control(name: str, other: str) -> bool:
     """Whether `other` is `name` with shuffled genes or permuted labels.
 
-    Parameters
-    ----------
-    name, other
-        Names of two representations.
-
-    Returns
-    -------
-    bool
-        True for ``name@shuffled`` (before a method, ``:genept-w``) and ``name@permuted-labels``.
+    So are ``name@shuffled`` (before a method, ``:genept-w``) and ``name@permuted-labels``.
     """
     space, colon, method = name.partition(":")
     return other in (f"{space}@shuffled{colon}{method}", f"{name}@permuted-labels")
@@ -279,11 +260,6 @@ def paired_differences(
     scores: Mapping[str, Resampled], pairs: Sequence[tuple[str, str]]
 ) -> pl.DataFrame:
     """Difference of each pair of representations that were scored under the same draws.
-
-    Parameters
-    ----------
-    scores, pairs
-        Resampled scores by representation; the pairs to compare, as from `rivals`.
 
     Returns
     -------
@@ -304,11 +280,6 @@ def paired_differences(
 
 def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
     """Count published and predicted labels.
-
-    Parameters
-    ----------
-    truth, predicted
-        Published and predicted label of each row.
 
     Returns
     -------

@@ -7,11 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genept.benchmarks.metrics.intervals import (
-    bootstrap_interval,
-    bootstrap_pearson,
-    bootstrap_totals,
-)
+from genept.benchmarks.scores import bootstrap_interval, bootstrap_totals, pearson_score
 
 groupings = st.lists(st.integers(0, 6), min_size=4, max_size=40).filter(
     lambda groups: len(set(groups)) > 1
@@ -61,7 +57,8 @@ def test_pearson_from_sums_matches_pearson_of_rows():
     by_rows = bootstrap_interval(
         lambda rows: float(np.corrcoef(x[rows], y[rows])[0, 1]), groups, n_resamples=60, seed=3
     )
-    assert bootstrap_pearson(x, y, groups, n_resamples=60, seed=3) == pytest.approx(by_rows)
+    by_sums = pearson_score(x, y, groups, n_resamples=60, seed=3)
+    assert (by_sums.ci_low, by_sums.ci_high) == pytest.approx(by_rows)
 
 
 def test_rows_of_one_group_are_not_independent():
@@ -93,14 +90,14 @@ def test_a_screen_of_225000_responses_is_scored_in_seconds():
     lines = rng.integers(0, 900, 225_000)
     x = rng.normal(size=225_000)
     started = time.perf_counter()
-    low, high = bootstrap_pearson(x, x + rng.normal(size=225_000), lines, seed=1)
+    score = pearson_score(x, x + rng.normal(size=225_000), lines, seed=1)
     assert time.perf_counter() - started < 5
-    assert 0.7 < low < high < 0.715  # the correlation is √½
+    assert 0.7 < score.ci_low < score.ci_high < 0.715  # the correlation is √½
 
 
 def test_same_seed_same_interval():
     x, y = np.random.default_rng(0).normal(size=(2, 50))
-    first, again, other = (bootstrap_pearson(x, y, np.arange(50), seed=seed) for seed in (1, 1, 2))
+    first, again, other = (pearson_score(x, y, np.arange(50), seed=seed) for seed in (1, 1, 2))
     assert first == again != other
 
 
@@ -112,9 +109,4 @@ def test_one_group_is_refused():
 @pytest.mark.parametrize("constant", [0.0, 0.1, 3.7])
 def test_undefined_correlation_is_refused(constant):
     with pytest.raises(ValueError, match="undefined in"):
-        bootstrap_pearson(np.full(30, constant), np.arange(30), np.arange(30), seed=0)
-
-
-def test_impossible_confidence_is_refused():
-    with pytest.raises(ValueError, match="confidence"):
-        bootstrap_interval(lambda rows: 1.0, ["a", "b"], seed=0, confidence=95)
+        pearson_score(np.full(30, constant), np.arange(30), np.arange(30), seed=0)
