@@ -28,6 +28,7 @@ from genept.models import (
     SHADOW,
     BatchInference,
     BulkCollection,
+    DiagnosisTraining,
     ModelManifest,
     agreement,
     batch_inference,
@@ -36,7 +37,6 @@ from genept.models import (
     model_reports,
     train,
 )
-from genept.models.diagnosis import DiagnosisTraining
 from genept.models.drug_response import (
     UNMEASURED,
     DrugTraining,

@@ -16,7 +16,7 @@ from genept.client.installation import Installation
 from genept.common import Settings
 from genept.embeddings import RECIPE as RANKED_NAMES
 from genept.embeddings import Ensemble, RegisteredVectors, declared_ensembles, registered_vectors
-from genept.models.diagnosis import DiagnosisTask, load_tasks, tasks_of
+from genept.models import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature import Nomenclature
 from genept.storage import Part, StoredTable
 from genept.text import (

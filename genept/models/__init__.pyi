@@ -1,6 +1,10 @@
 """What is meant to be used from outside this package."""
 
 from .cards import LIMITS as LIMITS
+from .diagnosis_tasks import DiagnosisTask as DiagnosisTask
+from .diagnosis_tasks import load_tasks as load_tasks
+from .diagnosis_tasks import tasks_of as tasks_of
+from .diagnosis_training import DiagnosisTraining as DiagnosisTraining
 from .evidence import ModelManifest as ModelManifest
 from .promotion import agreement as agreement
 from .promotion import begin_shadow as begin_shadow

@@ -14,11 +14,12 @@ import numpy as np
 import polars as pl
 
 from genept.embeddings import BOTH, EXPRESSION
-from genept.models.diagnosis import STEPS, DiagnosisModel, predictions_of
+from genept.models.diagnosis_retraining import predictions_of
 from genept.models.evidence import Champion, ModelCandidate, ModelManifest, Predictions
+from genept.models.heads import STEPS, DiagnosisModel
+from genept.models.holdout import Rows
 from genept.models.promotion_gate import judge
 from genept.models.registry import ModelRegistry
-from genept.models.splits import Rows
 from genept.models.stored_models import ChampionPointer, Shadow, Verdict, Verdicts
 from genept.models.user_samples import positions
 

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.stats import binom
 
 from genept.models.confidence import calibration_metrics
-from genept.models.diagnosis import STEPS
 from genept.models.evidence import ModelCandidate, paired_difference, recall_difference
-from genept.models.splits import Holdout
+from genept.models.heads import STEPS
+from genept.models.holdout import Holdout
 from genept.models.stored_models import ALLOWED_TYPES, PASS, REFUSE, WAIT, Answer, Verdict, Verdicts
 
 SENTINEL_P: Final = 0.001

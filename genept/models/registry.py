@@ -14,8 +14,8 @@ from safetensors.numpy import load
 
 from genept.common import ConflictError, MissingObjectError, StoreError
 from genept.models.confidence import Calibration, Domain, read_domain
-from genept.models.diagnosis import PROBE_TOLERANCE, Contender, DiagnosisModel, probe_difference
 from genept.models.evidence import ModelEvidence, ModelManifest
+from genept.models.heads import PROBE_TOLERANCE, Contender, DiagnosisModel, probe_difference
 from genept.models.stored_models import (
     ChampionPointer,
     ModelRefusedError,

@@ -12,8 +12,8 @@ import polars as pl
 
 from genept.embeddings import BOTH, EXPRESSION, axis_genes, embedding_matrix, expression_matrix
 from genept.models.confidence import LEAST_MEASURED, Domain
-from genept.models.diagnosis import DiagnosisModel
 from genept.models.evidence import ModelManifest
+from genept.models.heads import DiagnosisModel
 from genept.models.registry import ModelRegistry
 from genept.models.stored_models import LIBRARIES
 from genept.models.user_samples import LaidOut, Samples, lay_out
@@ -132,7 +132,7 @@ SHADOW: Final = "shadow_diagnoses"
 _CODE: Final = (
     "genept.models.confidence",
     "genept.models.serving",
-    "genept.models.diagnosis.heads",
+    "genept.models.heads",
     "genept.models.user_samples",
     "genept.embeddings",
     "genept.schema.tables",

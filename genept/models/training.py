@@ -1,6 +1,6 @@
 """One retraining over the lake: training, the gate, promotion, and rows of ``model_evaluations``.
 
-What is trained on which data is in `genept.models.diagnosis.diagnosis_training` and
+What is trained on which data is in `genept.models.diagnosis_training` and
 `genept.models.drug_response.drug_training`.
 """
 
@@ -18,11 +18,11 @@ import polars as pl
 
 from genept.embeddings import CollectionParts, axis_genes
 from genept.models.cards import card_markdown
-from genept.models.diagnosis import DiagnosisModel
 from genept.models.evidence import ABSTAIN_BELOW, Cohort, Interval, ModelEvidence, ModelManifest
+from genept.models.heads import DiagnosisModel
+from genept.models.holdout import Holdout, Rows, frozen_from_table
 from genept.models.promotion import judge_candidate, promote_challenger, promote_if_due
 from genept.models.registry import ModelRegistry
-from genept.models.splits import Holdout, Rows, frozen_from_table
 from genept.models.stored_models import ModelFiles, TrainedModel, stored_types
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 from genept.text import Space

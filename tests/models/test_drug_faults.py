@@ -12,14 +12,13 @@ import genept.models.drug_response.drug_retraining
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.parsers import parse_collection
 from genept.embeddings.representations import EXPRESSION
-from genept.models import splits
 from genept.models.drug_response.drug_retraining import DrugRetraining
 from genept.models.drug_response.predictors import ResponsePairs
 from genept.models.drug_response.screen_rows import ScreenRows
 from genept.models.evidence import ModelCandidate
+from genept.models.holdout import Holdout, HoldoutReadError
 from genept.models.registry import ModelRegistry
-from genept.models.splits.groups import connected_groups, near_duplicates
-from genept.models.splits.holdout import Holdout, HoldoutReadError
+from genept.models.splits import connected_groups, near_duplicates
 from genept.models.stored_models import ModelRefusedError
 from genept.models.training import trained_model
 from genept.storage.provenance import Origin
@@ -132,7 +131,11 @@ def test_test_pairs_in_training_are_refused(gdsc, monkeypatch):
 
 
 def test_a_line_on_both_sides_of_the_holdout_is_refused(gdsc, monkeypatch):
-    monkeypatch.setattr(splits, "hold_out", lambda ids, *_, **__: Holdout.of(ids[::2]))
+    monkeypatch.setattr(
+        genept.models.drug_response.drug_retraining,
+        "hold_out",
+        lambda ids, *_, **__: Holdout.of(ids[::2]),
+    )
     with pytest.raises(HoldoutReadError, match="lie on both sides"):
         trained(gdsc)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from planted_models import blocked, planted_rows, trained
 
-import genept.models.diagnosis.retraining
-from genept.models import splits
-from genept.models.diagnosis.heads import Contender, fit_model
+import genept.models.diagnosis_retraining
 from genept.models.evidence import Champion, Interval, ModelCandidate
+from genept.models.heads import Contender, fit_model
+from genept.models.holdout import planted_labels
 from genept.models.promotion_gate import POINTS, judge
-from genept.models.splits.groups import connected_groups, near_duplicates
+from genept.models.splits import connected_groups, near_duplicates
 
 TAUGHT = Interval(value=0.6, low=0.55, high=0.7, n=9)
 
@@ -104,9 +104,8 @@ def test_test_rows_in_training_are_betrayed_by_the_sentinels(monkeypatch):
             seed,
         )
 
-    planted_labels = splits.planted_labels
-    monkeypatch.setattr(splits, "planted_labels", remember)
-    monkeypatch.setattr(genept.models.diagnosis.retraining, "fit_model", leaky_fit)
+    monkeypatch.setattr(genept.models.diagnosis_retraining, "planted_labels", remember)
+    monkeypatch.setattr(genept.models.diagnosis_retraining, "fit_model", leaky_fit)
     candidate = trained(rows)
     assert candidate.evidence.sentinels_right == candidate.evidence.n_sentinels == 40
     assert blocked(candidate)["sentinels_stay_unknown"] == "refuse"

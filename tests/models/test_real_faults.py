@@ -9,17 +9,16 @@ import scipy.sparse as sp
 from planted_models import beside, blocked, submitted, trained
 from retrained import assert_agreement
 
-import genept.models.diagnosis.retraining
+import genept.models.diagnosis_retraining
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.parsers import parse_collection
-from genept.models import splits
-from genept.models.diagnosis.heads import Contender, fit_model
-from genept.models.diagnosis.retraining import retrain
+from genept.models.diagnosis_retraining import retrain
+from genept.models.heads import Contender, fit_model
+from genept.models.holdout import Rows, hold_out, planted_labels
 from genept.models.registry import ModelRegistry
-from genept.models.splits.groups import connected_groups, near_duplicates
-from genept.models.splits.holdout import Rows, hold_out
+from genept.models.splits import connected_groups, near_duplicates
 from genept.models.stored_models import ModelRefusedError
 
 MIRROR = Path(__file__).parents[3] / "shared" / "mirror"
@@ -96,7 +95,6 @@ def test_the_label_among_the_genes_is_refused(tcga):
 
 
 def test_test_rows_in_training_are_refused(tcga, monkeypatch):
-    planted_labels = splits.planted_labels
     everything = {}
 
     def remember(given, holdout, *, seed):
@@ -108,8 +106,8 @@ def test_test_rows_in_training_are_refused(tcga, monkeypatch):
         seen = everything["features"], everything["labels"]
         return fit_model(Contender("expression", "knn"), *seen, calibration, seed)
 
-    monkeypatch.setattr(splits, "planted_labels", remember)
-    monkeypatch.setattr(genept.models.diagnosis.retraining, "fit_model", leaky)
+    monkeypatch.setattr(genept.models.diagnosis_retraining, "planted_labels", remember)
+    monkeypatch.setattr(genept.models.diagnosis_retraining, "fit_model", leaky)
     assert blocked(trained(tcga))["sentinels_stay_unknown"] == "refuse"
 
 

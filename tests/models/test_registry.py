@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 import genept.cli.result_commands
 from genept.common.errors import ConflictError, StoreError
-from genept.models.diagnosis.heads import Contender
-from genept.models.diagnosis.retraining import retrain
+from genept.models.diagnosis_retraining import retrain
+from genept.models.heads import Contender
+from genept.models.holdout import hold_out
 from genept.models.promotion import (
     SHADOW_PERIOD,
     begin_shadow,
@@ -21,7 +22,6 @@ from genept.models.promotion import (
     promote_if_due,
 )
 from genept.models.registry import KEPT, ModelRegistry
-from genept.models.splits.holdout import hold_out
 from genept.models.stored_models import ModelRefusedError
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from genept.models.cards import card_markdown
-from genept.models.diagnosis.heads import STEPS, Contender
-from genept.models.diagnosis.retraining import retrain
+from genept.models.diagnosis_retraining import retrain
 from genept.models.evidence import Champion, Cohort, ModelCandidate, ModelManifest
+from genept.models.heads import STEPS, Contender
+from genept.models.holdout import Rows, hold_out
 from genept.models.promotion_gate import CARD_SECTIONS, judge
-from genept.models.splits.holdout import Rows, hold_out
 from genept.models.stored_models import TrainedModel, stored_types
 
 COHORTS = ("east", "west")

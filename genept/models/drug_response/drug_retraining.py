@@ -16,16 +16,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from genept.embeddings import BOTH, EXPRESSION
-from genept.models import splits
 from genept.models.confidence import calibrated, fit_calibration, fit_domain
-from genept.models.diagnosis import (
-    N_PROBES,
-    STEPS,
-    Contender,
-    DiagnosisModel,
-    model_files,
-    predictions_of,
-)
+from genept.models.diagnosis_retraining import N_PROBES, model_files, predictions_of
 from genept.models.drug_response.evaluation import N_FOLDS, response_scores
 from genept.models.drug_response.pipeline import (
     CLASSES,
@@ -54,6 +46,9 @@ from genept.models.evidence import (
     majority,
     paired_difference,
 )
+from genept.models.heads import STEPS, Contender, DiagnosisModel
+from genept.models.holdout import Holdout, Rows, held_apart, hold_out, planted_labels
+from genept.models.splits import Folds, cut_duplicates, grouped_folds
 from genept.models.stored_models import ModelFiles
 
 HEAD: Final = "ridge within drug"
@@ -90,15 +85,15 @@ class DrugRetraining:
     def out(self) -> Mask:
         """Which pairs are held out."""
         members = np.asarray(self.screen.members, dtype=np.str_)[self.screen.pairs.line]
-        holdout = splits.hold_out(self.screen.pair_ids, members, self.groups, task=self.model)
+        holdout = hold_out(self.screen.pair_ids, members, self.groups, task=self.model)
         return holdout.contains(self.screen.pair_ids)
 
     @cached_property
-    def rows(self) -> splits.Rows:
+    def rows(self) -> Rows:
         """All pairs with their labels, and no features."""
         tissues = self.screen.tissues[self.screen.pairs.line]
         labels = self.screen.sensitivity(~self.out)
-        return splits.Rows(self.screen.pair_ids, self.groups, tissues, labels, {})
+        return Rows(self.screen.pair_ids, self.groups, tissues, labels, {})
 
     @cached_property
     def _planted(self) -> tuple[ScreenRows, Labels, Mask]:
@@ -106,20 +101,20 @@ class DrugRetraining:
 
         Also the labels with those of the sentinels random, and which pairs are sentinels.
         """
-        holdout = splits.Holdout.of(self.screen.pair_ids[self.out])
-        planted, sentinel = splits.planted_labels(self.rows, holdout, seed=self.seed)
-        splits.held_apart(planted, holdout)
+        holdout = Holdout.of(self.screen.pair_ids[self.out])
+        planted, sentinel = planted_labels(self.rows, holdout, seed=self.seed)
+        held_apart(planted, holdout)
         screen = self.screen.with_sentinels(planted.labels, sentinel, ~self.out)
         value = np.where(self.out & ~sentinel, np.nan, screen.pairs.value)
         blind = replace(screen, pairs=replace(screen.pairs, value=value))
         return blind, planted.labels, sentinel
 
     @cached_property
-    def line_folds(self) -> splits.Folds:
+    def line_folds(self) -> Folds:
         """Fold of each line; the holdout, and lines without responses, are after the last."""
         lines = np.unique(self.screen.pairs.line[~self.out])
         folds = np.full(len(self.screen.ids), N_FOLDS, dtype=np.int64)
-        folds[lines] = splits.grouped_folds(self.screen.groups[lines], None, N_FOLDS, self.seed)
+        folds[lines] = grouped_folds(self.screen.groups[lines], None, N_FOLDS, self.seed)
         return folds
 
     def _best(
@@ -168,7 +163,7 @@ class DrugRetraining:
         return DiagnosisModel(self.final[0], self.final[1], CLASSES, calibration)
 
     @cached_property
-    def judged(self) -> splits.Rows:
+    def judged(self) -> Rows:
         """The held-out pairs that the gate evaluates, with features in every representation."""
         where = np.flatnonzero(self.out & self.screen.judged)
         features = {name: self.screen.inputs(name, where) for name in self.representations}
@@ -207,7 +202,7 @@ class DrugRetraining:
                 self.screen.features[name].shape[1] for name in self.representations
             ),
             label_like_features=self.screen.response_like(self.representations, ~self.out),
-            cut_duplicates=splits.cut_duplicates(
+            cut_duplicates=cut_duplicates(
                 self.screen.ids[lines],
                 self.screen.features[EXPRESSION][lines],
                 self.line_folds[lines],
@@ -259,7 +254,7 @@ class DrugRetraining:
         return out_of_fold(DRUG_MEAN, self.screen.pairs, self.folds, ~self.out)
 
     @property
-    def folds(self) -> splits.Folds:
+    def folds(self) -> Folds:
         """Fold of each pair; the holdout is the fold after the last."""
         return self.line_folds[self.screen.pairs.line]
 

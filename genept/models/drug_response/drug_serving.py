@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from genept.models.confidence import LEAST_MEASURED
-from genept.models.diagnosis import STEPS
 from genept.models.drug_response.pipeline import WithinDrug, predict_pairs
 from genept.models.evidence import ModelManifest
+from genept.models.heads import STEPS
 from genept.models.registry import ModelRegistry
 from genept.models.serving import (
     ANSWERED,

@@ -20,7 +20,7 @@ from genept.models.drug_response.evaluation import N_FOLDS, compare_representati
 from genept.models.drug_response.predictors import NAIVE
 from genept.models.drug_response.screens import EMBEDDING, Screen
 from genept.models.evidence import Interval
-from genept.models.splits import ANY, FrozenFolds, Holdout, Regime, Rows
+from genept.models.holdout import ANY, FrozenFolds, Holdout, Regime, Rows
 from genept.models.stored_models import LIBRARIES
 from genept.models.training import CODE, SEED, Training, score_rows
 from genept.storage import NewPart, Origin, Part

@@ -21,9 +21,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from genept.models.diagnosis import STEPS
 from genept.models.drug_response.predictors import Floats, ResponsePairs
-from genept.models.splits import HoldoutReadError
+from genept.models.heads import STEPS
+from genept.models.holdout import HoldoutReadError
 
 RESISTANT: Final = "resistant"
 SENSITIVE: Final = "sensitive"

@@ -8,6 +8,7 @@ one screen, testing on unseen lines of another. The models are in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +17,6 @@ from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 from genept.embeddings import EXPRESSION
-from genept.models import splits
 from genept.models.drug_response.evaluation import PERMUTED_FEATURES, response_scores
 from genept.models.drug_response.pipeline import (
     conformal_quantile,
@@ -36,38 +36,88 @@ from genept.models.drug_response.predictors import (
     predict_table,
 )
 from genept.models.drug_response.screen_rows import ScreenRows
+from genept.models.holdout import ANY, FrozenFolds, Regime
+from genept.models.splits import Folds, connected_groups, grouped_folds
 from genept.models.training import score_rows
 
-REGIMES: Final = (
-    splits.Regime.RANDOM_PAIRS,
-    splits.Regime.LEAVE_CELL_LINE_OUT,
-    splits.Regime.LEAVE_TISSUE_OUT,
-    splits.Regime.LEAVE_DRUG_OUT,
-)
 KNOWN: Final = {
-    splits.Regime.RANDOM_PAIRS: MEAN_EFFECTS,
-    splits.Regime.LEAVE_CELL_LINE_OUT: DRUG_MEAN,
-    splits.Regime.LEAVE_TISSUE_OUT: DRUG_MEAN,
-    splits.Regime.LEAVE_DRUG_OUT: LINE_MEAN,
+    Regime.RANDOM_PAIRS: MEAN_EFFECTS,
+    Regime.LEAVE_CELL_LINE_OUT: DRUG_MEAN,
+    Regime.LEAVE_TISSUE_OUT: DRUG_MEAN,
+    Regime.LEAVE_DRUG_OUT: LINE_MEAN,
 }
 """Naive prediction that the models add to, by regime. The mean of what is left out, line or drug,
 is not subtracted: a model fitted to what both means leave could not learn it from the features."""
+REGIMES: Final = tuple(KNOWN)
 N_COMPONENTS: Final = 100
 
 
+def observation_folds(
+    ids: Sequence[str] | NDArray[np.str_],
+    groups: Sequence[str] | NDArray[np.str_],
+    *,
+    n_folds: int,
+    seed: int,
+    leave_out: Sequence[str] | NDArray[np.str_] | None = None,
+    regime: Regime = Regime.GROUPED,
+) -> FrozenFolds:
+    """Folds of observations, whose groups stay whole.
+
+    `leave_out` is the study or tissue of each row, tested as a whole. A patient in two studies ties
+    them together.
+    """
+    observations, names = (np.asarray(each, dtype=np.str_) for each in (ids, groups))
+    if leave_out is not None:
+        names = connected_groups(list(leave_out), list(groups))
+    folds = grouped_folds(names, None, n_folds, seed)
+    return FrozenFolds(regime, observations, np.full(len(names), ANY), names, folds)
+
+
+def drug_folds(drugs: Sequence[str], *, n_folds: int, seed: int) -> FrozenFolds:
+    """Folds of drugs: the model has seen every line, and never the drug."""
+    names = np.unique(np.asarray(drugs, dtype=np.str_))
+    folds = grouped_folds(names, None, n_folds, seed)
+    return FrozenFolds(Regime.LEAVE_DRUG_OUT, np.full(len(names), ANY), names, names, folds)
+
+
+def pair_folds(
+    observations: Sequence[str] | NDArray[np.str_],
+    drugs: Sequence[str] | NDArray[np.str_],
+    *,
+    n_folds: int,
+    seed: int,
+) -> FrozenFolds:
+    """Random pairs: the model has seen the line and the drug, but not together.
+
+    Raises
+    ------
+    ValueError
+        If a pair occurs twice.
+    """
+    lines, names = (np.asarray(names_of, dtype=np.str_) for names_of in (observations, drugs))
+    pairs = np.char.add(np.char.add(lines, "\n"), names)
+    if len(np.unique(pairs)) < len(pairs):
+        raise ValueError("a line and drug are paired twice; average them first")
+    folds = np.empty(len(pairs), dtype=np.int64)
+    # Assigned in the order of their names: the order of the rows must not matter.
+    order = np.argsort(pairs)
+    folds[order] = np.random.default_rng(seed).permutation(len(pairs)) % n_folds
+    return FrozenFolds(Regime.RANDOM_PAIRS, lines, names, pairs, folds)
+
+
 def regime_folds(
-    regime: splits.Regime, screen: ScreenRows, *, n_folds: int, seed: int
-) -> tuple[splits.FrozenFolds, splits.Folds]:
+    regime: Regime, screen: ScreenRows, *, n_folds: int, seed: int
+) -> tuple[FrozenFolds, Folds]:
     """The frozen folds of a regime, and the fold of each pair."""
     ids, drugs, pairs = screen.ids, screen.drugs, screen.pairs
-    if regime is splits.Regime.RANDOM_PAIRS:
-        frozen = splits.pair_folds(ids[pairs.line], drugs[pairs.drug], n_folds=n_folds, seed=seed)
+    if regime is Regime.RANDOM_PAIRS:
+        frozen = pair_folds(ids[pairs.line], drugs[pairs.drug], n_folds=n_folds, seed=seed)
         return frozen, frozen.folds
-    if regime is splits.Regime.LEAVE_DRUG_OUT:
-        frozen = splits.drug_folds(drugs.tolist(), n_folds=n_folds, seed=seed)
+    if regime is Regime.LEAVE_DRUG_OUT:
+        frozen = drug_folds(drugs.tolist(), n_folds=n_folds, seed=seed)
         return frozen, frozen.folds[pairs.drug]
-    by_tissue = screen.tissues if regime is splits.Regime.LEAVE_TISSUE_OUT else None
-    frozen = splits.observation_folds(
+    by_tissue = screen.tissues if regime is Regime.LEAVE_TISSUE_OUT else None
+    frozen = observation_folds(
         ids, screen.groups, n_folds=n_folds, seed=seed, leave_out=by_tissue, regime=regime
     )
     return frozen, frozen.folds[pairs.line]
@@ -82,11 +132,9 @@ class RegimeTest:
         Fold of each pair.
     """
 
-    def __init__(
-        self, regime: splits.Regime, pairs: ResponsePairs, folds: splits.Folds, *, seed: int
-    ) -> None:
+    def __init__(self, regime: Regime, pairs: ResponsePairs, folds: Folds, *, seed: int) -> None:
         self.regime, self.pairs, self.folds, self.seed = regime, pairs, folds, seed
-        self.of_drugs = regime is splits.Regime.LEAVE_DRUG_OUT
+        self.of_drugs = regime is Regime.LEAVE_DRUG_OUT
         self._factors: dict[int, tuple[Floats, Factors]] = {}
         self._components: dict[tuple[str, bytes], Floats] = {}
 
@@ -155,7 +203,7 @@ def principal_components(
     return components
 
 
-def conformal_reach(measured: Floats, predicted: Floats, folds: splits.Folds) -> Floats:
+def conformal_reach(measured: Floats, predicted: Floats, folds: Folds) -> Floats:
     """Half width of each pair's 90 % interval: a quantile of the other folds' errors."""
     errors = np.abs(measured - predicted)
     reach = np.empty(len(errors))
@@ -167,7 +215,7 @@ def conformal_reach(measured: Floats, predicted: Floats, folds: splits.Folds) ->
 def regime_scores(
     predictions: dict[str, Floats],
     pairs: ResponsePairs,
-    folds: splits.Folds,
+    folds: Folds,
     groups: NDArray[Any],
     *,
     seed: int,
@@ -215,7 +263,7 @@ def transfer_scores(
     shared = np.isin(target.drugs, source.drugs)[target.pairs.drug]
     if not shared.any():
         raise ValueError("the two screens share no drug of one name")
-    folds = splits.grouped_folds(source.groups, None, n_folds, seed)
+    folds = grouped_folds(source.groups, None, n_folds, seed)
     naive, predicted, permuted = (np.zeros(len(shared)) for _ in range(3))
     codes = drug_codes(target.drugs.tolist())[target.pairs.drug]
     features = source.features[EXPRESSION]

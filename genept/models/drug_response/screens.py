@@ -39,7 +39,8 @@ from genept.models.drug_response.regimes import (
     transfer_scores,
 )
 from genept.models.drug_response.screen_rows import ScreenRows, response_pairs
-from genept.models.splits import FrozenFolds, Regime, connected_groups, near_duplicates
+from genept.models.holdout import FrozenFolds, Regime
+from genept.models.splits import connected_groups, near_duplicates
 from genept.models.stored_models import LIBRARIES
 from genept.models.training import evaluation_table
 from genept.models.user_samples import expression_features
@@ -57,8 +58,8 @@ _CODE: Final = (
     "genept.models.drug_response.pipeline",
     "genept.models.evidence",
     "genept.models.training",
-    "genept.models.splits.folds",
-    "genept.models.splits.groups",
+    "genept.models.holdout",
+    "genept.models.splits",
     "genept.models.user_samples",
     "genept.benchmarks.scores",
     "genept.embeddings",

@@ -27,10 +27,9 @@ from genept.models.drug_response.pipeline import drug_codes
 from genept.models.drug_response.predictors import MODELS
 from genept.models.drug_response.regimes import REGIMES
 from genept.models.drug_response.screens import Screen
+from genept.models.holdout import HoldoutReadError, frozen_from_table
 from genept.models.registry import ModelRegistry
 from genept.models.serving import TOO_FEW_GENES, UNLIKE, BulkCollection, Served
-from genept.models.splits.folds import frozen_from_table
-from genept.models.splits.holdout import HoldoutReadError
 from genept.models.stored_models import ModelRefusedError
 from genept.models.training import train
 from genept.models.user_samples import Samples
@@ -247,11 +246,11 @@ def test_a_line_in_training_and_holdout_is_refused(screen, monkeypatch):
     other_space = replace(training, space=RANDOM)
 
     def half(ids, members, groups, *, task, share=0.2):
-        from genept.models.splits.holdout import Holdout
+        from genept.models.holdout import Holdout
 
         return Holdout.of(ids[::2])
 
-    monkeypatch.setattr("genept.models.splits.hold_out", half)
+    monkeypatch.setattr("genept.models.drug_response.drug_retraining.hold_out", half)
     with pytest.raises(HoldoutReadError, match="lie on both sides"):
         train(registry, other_space)
 

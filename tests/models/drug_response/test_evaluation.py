@@ -22,8 +22,7 @@ from genept.models.drug_response.screen_rows import (
     predict_representation,
     response_pairs,
 )
-from genept.models.splits.folds import grouped_folds
-from genept.models.splits.groups import refuse_group_leak
+from genept.models.splits import grouped_folds, refuse_group_leak
 from genept.models.training import evaluation_table
 from genept.schema.tables import TABLES
 

@@ -1,7 +1,7 @@
 """Diagnosis models over collections of the lake: what they read, and the tables they leave.
 
 Published predictions of a sample are by models that never saw its group. For research, not for
-diagnosing people. The fitting itself is in `genept.models.diagnosis.retraining`, promotion in
+diagnosing people. The fitting itself is in `genept.models.diagnosis_retraining`, promotion in
 `genept.models.training`.
 """
 
@@ -22,11 +22,8 @@ from genept.embeddings import (
     read_views,
     representation_name,
 )
-from genept.models import splits
-from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask
-from genept.models.diagnosis.heads import LINEAR, Contender
-from genept.models.diagnosis.retraining import Retrained, retrain
-from genept.models.diagnosis.selection import N_FOLDS
+from genept.models.diagnosis_retraining import Retrained, retrain
+from genept.models.diagnosis_tasks import DiagnosisTask
 from genept.models.evidence import (
     ABSTAIN_BELOW,
     MAJORITY_CLASS,
@@ -34,6 +31,10 @@ from genept.models.evidence import (
     label_scores,
     majority,
 )
+from genept.models.heads import LINEAR, Contender
+from genept.models.holdout import ANY, FrozenFolds, Holdout, Regime, Rows, hold_out
+from genept.models.selection import N_FOLDS
+from genept.models.splits import Folds, connected_groups, near_duplicates
 from genept.models.stored_models import LIBRARIES
 from genept.models.training import CODE, SEED, Training, score_rows
 from genept.models.user_samples import expression_features
@@ -89,7 +90,7 @@ class DiagnosisTraining(Training):
         return tuple(others if self.task.every_space else self.views.controls[:1])
 
     @cached_property
-    def labelled(self) -> splits.Rows:
+    def labelled(self) -> Rows:
         """All samples with a label, those of rare classes included."""
         observations = self.views.observations
         labels = observations[self.task.label].to_numpy().astype(np.str_)
@@ -100,11 +101,11 @@ class DiagnosisTraining(Training):
         cohorts = np.full(len(labels), self.task.collection)
         if self.task.cohort is not None:
             cohorts = observations[self.task.cohort].fill_null("unknown").to_numpy().astype(np.str_)
-        return splits.Rows(
+        return Rows(
             observations["observation_id"].to_numpy().astype(np.str_),
-            splits.connected_groups(
+            connected_groups(
                 observations["group_id"].to_list(),
-                duplicates=splits.near_duplicates(features[EXPRESSION]),
+                duplicates=near_duplicates(features[EXPRESSION]),
             ),
             cohorts,
             labels,
@@ -120,19 +121,19 @@ class DiagnosisTraining(Training):
         return dict(rare.select("label", "len").iter_rows())
 
     @cached_property
-    def rows(self) -> splits.Rows:
+    def rows(self) -> Rows:
         """All samples that take part, held out or not."""
         return self.labelled.take(~np.isin(self.labelled.labels, list(self.left_out)))
 
     @cached_property
-    def holdout(self) -> splits.Holdout:
+    def holdout(self) -> Holdout:
         """The held-out samples that the gate evaluates."""
         published = dict(self.views.observations.select("observation_id", "group_id").iter_rows())
         patients = [published[str(name)] for name in self.rows.ids]
-        return splits.hold_out(self.rows.ids, patients, self.rows.groups, task=self.model)
+        return hold_out(self.rows.ids, patients, self.rows.groups, task=self.model)
 
     @property
-    def judged(self) -> splits.Rows:
+    def judged(self) -> Rows:
         """The same with features, for predictions of the champion."""
         return self.rows.take(self.holdout.contains(self.rows.ids))
 
@@ -175,7 +176,7 @@ class DiagnosisTraining(Training):
         ).sort("observation_id")
 
     @property
-    def _fold_of_each(self) -> splits.Folds:
+    def _fold_of_each(self) -> Folds:
         """Of the training samples, then of the held-out ones: the fold after the last."""
         return np.append(self.fit.nested.folds, [N_FOLDS] * len(self.fit.evidence.holdout.ids))
 
@@ -214,8 +215,8 @@ class DiagnosisTraining(Training):
         """Folds of all samples."""
         unseen = self.fit.evidence.unseen
         ids, groups = (np.asarray(names, dtype=np.str_) for names in (unseen.ids, unseen.groups))
-        frozen = splits.FrozenFolds(
-            splits.Regime.GROUPED, ids, np.full(len(ids), splits.ANY), groups, self._fold_of_each
+        frozen = FrozenFolds(
+            Regime.GROUPED, ids, np.full(len(ids), ANY), groups, self._fold_of_each
         )
         return frozen.table(self.model, self.collection, holdout=self.holdout)
 

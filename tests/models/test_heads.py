@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from genept.models.confidence import Calibration, calibrated, fit_calibration
-from genept.models.diagnosis.heads import HEADS, Contender, DiagnosisModel, fit_model
+from genept.models.heads import HEADS, Contender, DiagnosisModel, fit_model
 from genept.models.stored_models import (
     ALLOWED_TYPES,
     ModelRefusedError,

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask, TasksError, load_tasks, tasks_of
-from genept.models.diagnosis.heads import HEADS
+from genept.models.diagnosis_tasks import DiagnosisTask, TasksError, load_tasks, tasks_of
+from genept.models.heads import HEADS
 
 
 def observations(n=60, **labels):

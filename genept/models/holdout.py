@@ -1,7 +1,8 @@
-"""The holdout: rows that training code never receives.
+"""The holdout, rows that training code never receives; and frozen folds.
 
 The names of the groups alone decide what is held out, so the holdout is stable as new data
-arrive. Training reads a `TrainingView`, which refuses held-out rows.
+arrive. Training reads a `TrainingView`, which refuses held-out rows. Groups and how folds are made
+are in `genept.models.splits`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from genept.models.splits import Folds, refuse_group_leak
 from genept.storage import sha256_of
 
 HOLDOUT_SHARE: Final = 0.2
@@ -142,21 +146,12 @@ def hold_out(
 
     Parameters
     ----------
-    ids
-        Name of each sample.
-    members
-        Patient or line of each sample, as published.
-    groups
-        Connected component of each sample.
+    ids, members, groups
+        Name of each sample, its patient or line as published, and its connected component.
     task
         Name of the task: every task has a holdout of its own.
     share
         Probability that a patient or line is drawn, and its whole component with it.
-
-    Returns
-    -------
-    Holdout
-        All samples of the drawn components.
     """
     drawn = {name: int(_hash(f"{task}\n{name}")[:12], 16) / 16**12 < share for name in set(members)}
     out = {group for group, name in zip(groups, members, strict=True) if drawn[str(name)]}
@@ -164,19 +159,7 @@ def hold_out(
 
 
 def held_apart(rows: Rows, holdout: Holdout) -> tuple[TrainingView, Rows]:
-    """Split the rows into those for training and the holdout.
-
-    Parameters
-    ----------
-    rows
-        All samples of a task.
-    holdout
-        Its holdout.
-
-    Returns
-    -------
-    tuple of TrainingView and Rows
-        The rows for training, and the held-out rows, each in the order of `rows`.
+    """Split the rows into those for training and the held-out rows, in their order.
 
     Raises
     ------
@@ -198,15 +181,6 @@ def planted_labels(rows: Rows, holdout: Holdout, *, seed: int) -> tuple[Rows, ND
     Code that reads held-out labels learns these. A model that predicts them better than chance
     has read the holdout.
 
-    Parameters
-    ----------
-    rows
-        All samples of a task.
-    holdout
-        Its holdout.
-    seed
-        Of the choice of sentinels and of their labels.
-
     Returns
     -------
     tuple[Rows, NDArray[np.bool_]]
@@ -224,3 +198,101 @@ def planted_labels(rows: Rows, holdout: Holdout, *, seed: int) -> tuple[Rows, ND
 
 def _hash(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
+
+
+ANY = "*"
+"""Stands for the observation in folds of drugs, and for the drug in folds of observations."""
+
+
+class Regime(StrEnum):
+    """What is left out of training when the model is tested."""
+
+    GROUPED = "grouped"
+    LEAVE_STUDY_OUT = "leave-study-out"
+    LEAVE_CELL_LINE_OUT = "leave-cell-line-out"
+    LEAVE_TISSUE_OUT = "leave-tissue-out"
+    LEAVE_DRUG_OUT = "leave-drug-out"
+    RANDOM_PAIRS = "random-pairs"
+
+
+class ChangedFoldsError(ValueError):
+    """An assignment is not the one whose hash was published."""
+
+
+@dataclass(frozen=True)
+class FrozenFolds:
+    """One assignment of units to folds, one entry per unit.
+
+    A unit is an observation, a drug or a pair of both; what it is not is ``*``.
+
+    Parameters
+    ----------
+    regime
+        What is left out of training.
+    observations, drugs
+        Names of the units, shape (n,).
+    groups, folds
+        Group and fold of each unit, shape (n,); a group in two folds raises GroupLeakError.
+    """
+
+    regime: Regime
+    observations: NDArray[np.str_]
+    drugs: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    folds: Folds
+
+    def __post_init__(self) -> None:
+        refuse_group_leak(self.groups, self.folds)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of regime, units, groups and folds; the order of units does not matter."""
+        columns = (self.observations, self.drugs, self.groups, self.folds)
+        units = sorted(zip(*(column.tolist() for column in columns), strict=True))
+        return sha256_of(self.regime, units)
+
+    def table(
+        self, model: str, collection_id: str, *, holdout: Holdout | None = None
+    ) -> pl.DataFrame:
+        """Rows of table ``model_folds``."""
+        held_out = holdout or Holdout(frozenset())
+        return pl.DataFrame(
+            {
+                "model": model,
+                "regime": str(self.regime),
+                "collection_id": collection_id,
+                "observation_id": self.observations,
+                "drug_id": self.drugs,
+                "group": self.groups,
+                "fold": self.folds,
+                "is_holdout": held_out.contains(self.observations),
+                "folds_sha256": self.sha256,
+            }
+        )
+
+
+def frozen_from_table(rows: pl.DataFrame) -> FrozenFolds:
+    """Read one assignment back from rows of table ``model_folds``, of one model and regime.
+
+    Raises
+    ------
+    ChangedFoldsError
+        If the rows are not those that were hashed: one was moved, added or lost.
+    """
+    keys = rows.select("model", "regime", "folds_sha256").unique()
+    if len(keys) != 1:
+        raise ChangedFoldsError(
+            f"{len(keys)} assignments are mixed: filter for one model and regime"
+        )
+    observations, drugs, groups = (
+        rows[name].to_numpy().astype(np.str_) for name in ("observation_id", "drug_id", "group")
+    )
+    folds = rows["fold"].to_numpy().astype(np.int64)
+    frozen = FrozenFolds(Regime(rows["regime"][0]), observations, drugs, groups, folds)
+    if frozen.sha256 != rows["folds_sha256"][0]:
+        raise ChangedFoldsError(
+            f"the folds of {rows['model'][0]}, {frozen.regime}, have the hash "
+            f"{frozen.sha256[:12]}, published was {rows['folds_sha256'][0][:12]}: "
+            "load the table from its release again"
+        )
+    return frozen

@@ -2,7 +2,7 @@
 
 A collection with diagnoses has a task by default; any other label column becomes one by an entry
 in `tasks.toml`, or in a file of the user. Training is in
-`genept.models.diagnosis.diagnosis_training`.
+`genept.models.diagnosis_training`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genept.common import StoreError
-from genept.models.diagnosis.heads import HEADS, USUAL_HEADS
+from genept.models.heads import HEADS, USUAL_HEADS
 
 MIN_GROUPS: Final = 12
 """Fewest patients or lines of a class; rarer classes are left out and counted."""
@@ -147,7 +147,7 @@ def load_tasks(own: Path | None = None) -> dict[str, TaskEntry]:
     TasksError
         A file cannot be read, or an entry is wrong; names it.
     """
-    shipped = resources.files("genept.models.diagnosis") / "tasks.toml"
+    shipped = resources.files("genept.models") / "tasks.toml"
     entries = _entries(shipped.read_text("utf-8"), "tasks.toml")
     if own is None:
         return entries

@@ -16,7 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from genept.embeddings import EXPRESSION
 from genept.models.confidence import Calibration, Floats, calibrated, fit_calibration
-from genept.models.diagnosis.heads import (
+from genept.models.heads import (
     MAX_COMPONENTS,
     Contender,
     class_shares,
@@ -24,7 +24,8 @@ from genept.models.diagnosis.heads import (
     new_head,
     new_preparation,
 )
-from genept.models.splits import Folds, TrainingView, grouped_folds
+from genept.models.holdout import TrainingView
+from genept.models.splits import Folds, grouped_folds
 
 N_FOLDS: Final = 5
 N_INNER_FOLDS: Final = 3

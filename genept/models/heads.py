@@ -1,7 +1,7 @@
 """Parts of a diagnosis model: representation, preparation and head.
 
 Also the probe set: a few samples, and the predictions of the model when it was trained. Choosing
-among contenders is in `genept.models.diagnosis.selection`.
+among contenders is in `genept.models.selection`.
 """
 
 from __future__ import annotations

@@ -1,19 +1,30 @@
-"""The holdout: stable as data arrives, whole groups, refused wherever training would read it."""
+"""The holdout: stable as data arrives, whole groups, refused to training; and frozen folds."""
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genept.models.splits.groups import connected_groups
-from genept.models.splits.holdout import (
+from genept.models.drug_response.regimes import observation_folds
+from genept.models.holdout import (
+    ANY,
+    ChangedFoldsError,
+    FrozenFolds,
     HoldoutReadError,
+    Regime,
     Rows,
     TrainingView,
+    frozen_from_table,
     held_apart,
     hold_out,
     planted_labels,
 )
+from genept.models.splits import GroupLeakError, connected_groups
+from genept.schema.tables import TABLES
+
+IDS = [f"o{row}" for row in range(60)]
+PATIENTS = [f"p{row // 2}" for row in range(60)]
 
 
 def rows_of(patients, labels=None):
@@ -80,3 +91,31 @@ def test_sentinels_lie_in_the_holdout_only():
     assert holdout.contains(rows.ids[sentinel]).all()
     assert (planted.labels[~sentinel] == rows.labels[~sentinel]).all()
     assert 5 < (planted.labels[sentinel] != rows.labels[sentinel]).sum() < 35
+
+
+def test_folds_are_published_and_read_back_unless_they_changed():
+    frozen = observation_folds(IDS, PATIENTS, n_folds=5, seed=1)
+    table = frozen.table("diagnosis-planted", "planted")
+    declared = pl.from_arrow(TABLES["model_folds"].schema().empty_table())
+    assert table.cast(dict(declared.schema)).columns == declared.columns
+    assert frozen_from_table(table.sample(fraction=1, shuffle=True, seed=0)).sha256 == frozen.sha256
+    with pytest.raises(ChangedFoldsError, match="load the table from its release"):
+        frozen_from_table(table.head(58))
+    moved = table.with_columns(
+        pl.when(pl.col("group") == "p3")
+        .then((pl.col("fold") + 1) % 5)
+        .otherwise("fold")
+        .alias("fold")
+    )
+    with pytest.raises(ChangedFoldsError):
+        frozen_from_table(moved)
+    with pytest.raises(ChangedFoldsError, match="2 assignments are mixed"):
+        frozen_from_table(pl.concat([table, frozen.table("another", "planted")]))
+
+
+def test_an_assignment_with_a_leak_cannot_be_made():
+    with pytest.raises(GroupLeakError, match="such as p1"):
+        FrozenFolds(
+            Regime.GROUPED, np.array(["a", "b"]), np.full(2, ANY), np.array(["p1", "p1"]),
+            np.array([0, 1]),
+        )  # fmt: skip

@@ -1,11 +1,13 @@
-"""Which rows belong together: the same patient, line or donor, or nearly the same profile.
+"""Splits that keep groups whole: which rows belong together, folds of them, and leaks.
 
-Leaks are found: a group on two sides of a split, or from the features, a label among the genes or a
-profile on two sides.
+Rows of one patient, line or donor belong together, and those of nearly the same profile. Leaks are
+a group on two sides of a split, a label among the features, or a profile on two sides. The holdout
+and frozen folds are in `genept.models.holdout`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -14,48 +16,50 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import rankdata
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 NEAR_DUPLICATE: Final = 0.99
 """Spearman's correlation from which two profiles count as one sample measured twice."""
 
 _BLOCK: Final = 1024
 
+MIN_ROWS: Final = 5
+
+SAME: Final = 0.99999
+"""Correlation from which a feature equals a drug's response, up to single precision."""
 
 Pairs = NDArray[np.intp]
+Folds = NDArray[np.int64]
 
 
 class GroupLeakError(ValueError):
     """A group sits on both sides of a split."""
 
 
-def near_duplicates(
-    profiles: NDArray[Any] | sp.csr_matrix, *, threshold: float = NEAR_DUPLICATE
-) -> Pairs:
-    """Pairs of rows whose profiles correlate (Spearman) at `threshold` or above.
+def near_duplicates(profiles: NDArray[Any] | sp.csr_matrix) -> Pairs:
+    """Pairs of rows whose profiles correlate (Spearman) at `NEAR_DUPLICATE` or above.
 
     Works block by block: memory is that of the ranks and of one block of correlations. A
-    constant row correlates with nothing.
-
-    Parameters
-    ----------
-    profiles
-        Shape (n, genes).
-    threshold
-        Least correlation of a pair.
-
-    Returns
-    -------
-    Pairs
-        Shape (pairs, 2), the smaller row first.
+    constant row correlates with nothing. The smaller row of a pair is first, shape (pairs, 2).
     """
     ranks = np.concatenate([*_standardised_ranks(profiles)])
-    pairs = []
+    pairs = [np.empty((0, 2), dtype=np.intp)]
     for start in range(0, len(ranks), _BLOCK):
         block = ranks[start : start + _BLOCK]
-        first, second = np.nonzero(block @ ranks[start:].T >= np.float32(threshold))
+        first, second = np.nonzero(block @ ranks[start:].T >= np.float32(NEAR_DUPLICATE))
         later = second > first
         pairs.append(np.stack([first[later], second[later]], axis=1) + start)
-    return np.concatenate(pairs) if pairs else np.empty((0, 2), dtype=np.intp)
+    return np.concatenate(pairs)
+
+
+def _standardised_ranks(profiles: NDArray[Any] | sp.csr_matrix) -> Iterator[NDArray[np.float32]]:
+    """Ranks within each row, centred and of unit length, so that a product is a correlation."""
+    for start in range(0, profiles.shape[0], _BLOCK):
+        block = profiles[start : start + _BLOCK]
+        ranks = rankdata(block if isinstance(block, np.ndarray) else block.toarray(), axis=1)
+        ranks -= ranks.mean(axis=1, keepdims=True)
+        norms = np.linalg.norm(ranks, axis=1, keepdims=True)
+        yield (ranks / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
 def connected_groups(
@@ -76,11 +80,6 @@ def connected_groups(
     NDArray[np.str_]
         For each row the smallest value that the first column has in its component: a name
         that depends neither on the order of rows nor on their number.
-
-    Raises
-    ------
-    ValueError
-        For columns of different lengths, or a row without a value in the first.
     """
     n = len(columns[0])
     if any(len(column) != n for column in columns):
@@ -125,20 +124,72 @@ def refuse_group_leak(groups: ArrayLike, folds: ArrayLike) -> None:
         )
 
 
-def _standardised_ranks(profiles: NDArray[Any] | sp.csr_matrix) -> Iterator[NDArray[np.float32]]:
-    """Ranks within each row, centred and of unit length, so that a product is a correlation."""
-    for start in range(0, profiles.shape[0], _BLOCK):
-        block = profiles[start : start + _BLOCK]
-        ranks = rankdata(block if isinstance(block, np.ndarray) else block.toarray(), axis=1)
-        ranks -= ranks.mean(axis=1, keepdims=True)
-        norms = np.linalg.norm(ranks, axis=1, keepdims=True)
-        yield (ranks / np.where(norms > 0, norms, 1)).astype(np.float32)
+def grouped_folds(
+    groups: Sequence[str] | NDArray[np.str_],
+    labels: Sequence[str] | NDArray[np.str_] | None,
+    n_folds: int,
+    seed: int,
+) -> Folds:
+    """Assign rows to folds so that no group is in two.
+
+    With labels, folds keep the share of each label as nearly as whole groups allow. The same seed
+    and rows give the same folds, numbered from 0.
+
+    Raises
+    ------
+    ValueError
+        For a row without a group or label, for fewer groups than folds, for a label
+        in fewer groups than folds (it would be missing from a fold), or if whole
+        groups are so unequal that a fold stays empty.
+    """
+    names = complete("group", groups)
+    n_groups = len(np.unique(names))
+    if not 2 <= n_folds <= n_groups:
+        raise ValueError(f"{n_folds} folds cannot be made of {n_groups} groups")
+    rows = np.zeros((len(names), 1))
+    if labels is None:
+        parts = GroupKFold(n_folds, shuffle=True, random_state=seed).split(rows, groups=names)
+    else:
+        classes = complete("label", labels)
+        _refuse_rare(classes, names, n_folds)
+        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+        parts = splitter.split(rows, classes, names)
+    folds = np.empty(len(names), dtype=np.int64)
+    for fold, (_, test) in enumerate(parts):
+        folds[test] = fold
+    if len(np.unique(folds)) < n_folds:
+        raise ValueError(
+            f"the {n_groups} groups are too unequal in size for {n_folds} folds: "
+            "one stays empty; use fewer folds"
+        )
+    refuse_group_leak(names, folds)
+    return folds
 
 
-MIN_ROWS: Final = 5
+def _refuse_rare(labels: NDArray[np.str_], groups: NDArray[np.str_], n_folds: int) -> None:
+    if len(labels) != len(groups):
+        raise ValueError(f"{len(labels)} labels but {len(groups)} groups")
+    pairs = sorted(set(zip(labels.tolist(), groups.tolist(), strict=True)))
+    in_groups = Counter(label for label, _ in pairs)
+    if rare := [f"{name!r} in {n}" for name, n in in_groups.items() if n < n_folds]:
+        listed = ", ".join(rare)
+        raise ValueError(
+            f"labels in fewer groups than the {n_folds} folds: {listed}; "
+            "leave them out, merge them, or use fewer folds"
+        )
 
-SAME: Final = 0.99999
-"""Correlation from which a feature equals a drug's response, up to single precision."""
+
+def cut_duplicates(
+    ids: Sequence[str] | NDArray[np.str_], profiles: NDArray[Any], side: NDArray[np.int64]
+) -> tuple[str, ...]:
+    """Pairs of nearly equal profiles on two sides of a split: one patient under two ids.
+
+    `side` is the fold of each row, or another number for the holdout. A pair is named by both ids,
+    such as ``A and B``.
+    """
+    pairs = near_duplicates(profiles)
+    cut = pairs[side[pairs[:, 0]] != side[pairs[:, 1]]]
+    return tuple(f"{ids[first]} and {ids[second]}" for first, second in cut)
 
 
 def label_like_features(
@@ -148,19 +199,7 @@ def label_like_features(
 
     Such a column has no more values than there are classes, and one of these values is that
     of every row of a class (of five rows or more) and of no other row. A measured gene that
-    separates two classes varies within them.
-
-    Parameters
-    ----------
-    features
-        Rows × columns.
-    labels
-        Label of each row, shape (rows,).
-
-    Returns
-    -------
-    NDArray[np.intp]
-        Positions of these columns, ascending.
+    separates two classes varies within them. Positions ascend.
     """
     classes, codes = np.unique(labels, return_inverse=True)
     first = np.array([np.argmax(codes == code) for code in range(len(classes))])
@@ -187,11 +226,6 @@ def response_like_features(
         Lines × columns.
     responses
         Lines × drugs, less each drug's mean; NaN where nothing was measured.
-
-    Returns
-    -------
-    NDArray[np.intp]
-        Positions of these columns, ascending.
     """
     measured = np.isfinite(responses)
     enough = measured.sum(axis=0) >= MIN_ROWS
@@ -208,27 +242,3 @@ def response_like_features(
         both = np.maximum(spread * (own - total**2 / n), np.finfo(np.float64).tiny)
         is_response |= (np.abs(of.T @ X - total * sums / n) > SAME * np.sqrt(both)).any(axis=0)
     return np.flatnonzero(is_response)
-
-
-def cut_duplicates(
-    ids: Sequence[str] | NDArray[np.str_], profiles: NDArray[Any], side: NDArray[np.int64]
-) -> tuple[str, ...]:
-    """Pairs of nearly equal profiles on two sides of a split: one patient under two ids.
-
-    Parameters
-    ----------
-    ids
-        Name of each row.
-    profiles
-        Shape (n, genes).
-    side
-        Of each row: its fold, or another number for the holdout.
-
-    Returns
-    -------
-    tuple of str
-        Both names of each pair, such as ``A and B``.
-    """
-    pairs = near_duplicates(profiles)
-    cut = pairs[side[pairs[:, 0]] != side[pairs[:, 1]]]
-    return tuple(f"{ids[first]} and {ids[second]}" for first, second in cut)

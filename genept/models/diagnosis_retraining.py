@@ -1,7 +1,7 @@
 """One retraining of a diagnosis model: hold out, choose, fit, and measure the evidence.
 
 Works on rows in memory; what is read from the lake and kept is in
-`genept.models.diagnosis.diagnosis_training`.
+`genept.models.diagnosis_training`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,7 @@ from safetensors.numpy import load
 from sklearn.pipeline import Pipeline
 
 from genept.embeddings import EXPRESSION
-from genept.models import splits
 from genept.models.confidence import Calibration, Domain, Floats, fit_domain
-from genept.models.diagnosis.heads import (
-    Contender,
-    DiagnosisModel,
-    fit_model,
-    probe_bytes,
-    probe_difference,
-)
-from genept.models.diagnosis.selection import NestedResult, nested_selection
 from genept.models.evidence import (
     MAJORITY_CLASS,
     PERMUTED_LABELS,
@@ -37,6 +28,16 @@ from genept.models.evidence import (
     majority,
     paired_difference,
 )
+from genept.models.heads import (
+    Contender,
+    DiagnosisModel,
+    fit_model,
+    probe_bytes,
+    probe_difference,
+)
+from genept.models.holdout import Holdout, Rows, TrainingView, held_apart, planted_labels
+from genept.models.selection import NestedResult, nested_selection
+from genept.models.splits import Folds, cut_duplicates, label_like_features
 from genept.models.stored_models import ModelFiles, dump_pipeline, load_pipeline
 
 N_PROBES = 32
@@ -66,9 +67,9 @@ class Retrained:
         What the gate evaluates.
     """
 
-    rows: splits.Rows
-    holdout: splits.Holdout
-    view: splits.TrainingView
+    rows: Rows
+    holdout: Holdout
+    view: TrainingView
     nested: NestedResult
     fitted: DiagnosisModel
     files: ModelFiles
@@ -76,8 +77,8 @@ class Retrained:
 
 
 def retrain(
-    rows: splits.Rows,
-    holdout: splits.Holdout,
+    rows: Rows,
+    holdout: Holdout,
     contenders: Sequence[Contender],
     *,
     beside: Sequence[str] = (),
@@ -108,8 +109,8 @@ def retrain(
     HoldoutReadError
         If a group has rows on both sides of the holdout.
     """
-    planted, sentinel = splits.planted_labels(rows, holdout, seed=seed)
-    view, _ = splits.held_apart(planted, holdout)
+    planted, sentinel = planted_labels(rows, holdout, seed=seed)
+    view, _ = held_apart(planted, holdout)
     nested = nested_selection(view, contenders, beside=beside, seed=seed)
     chosen, seen = nested.chosen, view.rows
     fit = (chosen.contender, seen.features)
@@ -132,7 +133,7 @@ def retrain(
         label_like_features=tuple(
             f"{name} #{column}"
             for name, matrix in seen.features.items()
-            for column in splits.label_like_features(matrix, seen.labels)
+            for column in label_like_features(matrix, seen.labels)
         ),
         cut_duplicates=_cut(rows, holdout, nested),
         sentinels_right=int(
@@ -186,7 +187,7 @@ def model_files(
     return ModelFiles(pipeline, probe, domain.body(), refit, reload)
 
 
-def embedding_gain(nested: NestedResult, seen: splits.Rows, seed: int) -> Interval | None:
+def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | None:
     """What the embedding adds: chosen among all, less chosen among what reads expression alone.
 
     Both choices are made inside the folds, so that neither is biased. None if there was no choice.
@@ -206,7 +207,7 @@ def embedding_gain(nested: NestedResult, seen: splits.Rows, seed: int) -> Interv
 
 
 def predictions_of(
-    rows: splits.Rows, classes: tuple[str, ...], shares: Floats, folds: splits.Folds | None = None
+    rows: Rows, classes: tuple[str, ...], shares: Floats, folds: Folds | None = None
 ) -> Predictions:
     """Probabilities of these rows as a document.
 
@@ -237,17 +238,17 @@ def predictions_of(
     )
 
 
-def _predicted(model: DiagnosisModel, rows: splits.Rows) -> NDArray[np.str_]:
+def _predicted(model: DiagnosisModel, rows: Rows) -> NDArray[np.str_]:
     likeliest: NDArray[np.str_] = np.asarray(model.classes)[
         model.probabilities(rows.features).argmax(axis=1)
     ]
     return likeliest
 
 
-def _cut(rows: splits.Rows, holdout: splits.Holdout, nested: NestedResult) -> tuple[str, ...]:
+def _cut(rows: Rows, holdout: Holdout, nested: NestedResult) -> tuple[str, ...]:
     profiles = rows.features.get(EXPRESSION)
     if profiles is None:
         return ()
     side = np.full(len(rows.ids), HELD_OUT)
     side[~holdout.contains(rows.ids)] = nested.folds
-    return splits.cut_duplicates(rows.ids, profiles, side)
+    return cut_duplicates(rows.ids, profiles, side)
