@@ -40,10 +40,7 @@ SPARED: Final = re.compile(
 """Stored or published names that have the word, and text that only resembles it."""
 
 UNREAD: Final = {"CHANGELOG.md", Path(__file__).name}
-LONG: Final = {
-    "genept/benchmarks/task_scores.py",
-    "genept/models/drug_response/screen_rows.py",
-}
+LONG: Final[set[str]] = set()
 """Modules that are to be divided; none is to be added."""
 
 SOURCES: Final = ("genept", "validation", "assets", "orchestration")

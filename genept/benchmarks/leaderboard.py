@@ -14,14 +14,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.resampling import (
-    METRICS,
-    Resampled,
-    confusions,
-    paired_differences,
-    resampled,
-    rivals,
-)
+from genept.benchmarks import resampling
 from genept.benchmarks.scores import Score
 from genept.benchmarks.tasks import (
     TASKS,
@@ -61,7 +54,7 @@ def score(lake: Lake, inputs: TaskInputs, predicted: Sequence[Part]) -> list[Par
         rows = lake.read(predicted)
         results, deciding = _scored(task, rows)
         control = dict(results.select("representation", "is_control").iter_rows())
-        differences = paired_differences(deciding, rivals(deciding, control))
+        differences = resampling.paired_differences(deciding, resampling.rivals(deciding, control))
         compared = constant(differences, metric=task.metrics[0], **_deciding(task))
         return [
             NewPart("benchmark_results", results, (task.id, task.dataset)),
@@ -76,10 +69,10 @@ def _deciding(task: Task) -> dict[str, str]:
     return {"task": task.id, "dataset": task.dataset, "model": task.model, "split": task.clean}
 
 
-def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Resampled]]:
+def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, resampling.Resampled]]:
     """Rows of table `benchmark_results`, and every representation's deciding score."""
     results: list[dict[str, Any]] = []
-    deciding: dict[str, Resampled] = {}
+    deciding: dict[str, resampling.Resampled] = {}
     by = ["representation", "model", "split", "is_control"]
     units = {
         str(split): pl.concat([part["unit"], part["partner"]]).unique().sort().to_list()
@@ -90,7 +83,7 @@ def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Res
         shared = {"task": task.id, "dataset": task.dataset} | dict(zip(by, group, strict=True))
         n = part.select("unit", "partner").n_unique()
         for metric in task.metrics:
-            draws = resampled(part, metric, units=units[str(split)])
+            draws = resampling.resampled(part, metric, units=units[str(split)])
             results.append(shared | {"metric": metric} | asdict(draws.score(n)))
             if metric == "auroc" and part["fold"].n_unique() > 1:
                 spread = Score(_spread(part), None, None, n)
@@ -109,7 +102,7 @@ def _confused(task: Task, rows: pl.DataFrame) -> Iterator[NewPart]:
     if not labelled.height:
         return
     counts = [
-        constant(confusions(part["truth"].to_list(), part["predicted"].to_list()),
+        constant(resampling.confusions(part["truth"].to_list(), part["predicted"].to_list()),
                  representation=part["representation"][0], **_deciding(task))
         for part in labelled.partition_by("representation", maintain_order=True)
     ]  # fmt: skip
@@ -119,7 +112,7 @@ def _confused(task: Task, rows: pl.DataFrame) -> Iterator[NewPart]:
 def _spread(part: pl.DataFrame) -> float:
     """Standard deviation of the folds' scores, as the authors print it."""
     scores = [
-        METRICS["auroc"](fold)(np.ones(fold.height))
+        resampling.METRICS["auroc"](fold)(np.ones(fold.height))
         for fold in part.sort("fold", "unit", "partner").partition_by("fold")
     ]
     return float(np.std(scores))

@@ -11,14 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from genept.benchmarks.plots import (
-    ablation,
-    confusion,
-    cost_map,
-    critical_difference,
-    heat_map,
-    program_map,
-)
+from genept.benchmarks import plots
 from genept.benchmarks.task_scores import (
     MASKED,
     ablations,
@@ -173,7 +166,7 @@ def _heat_map(scores: pl.DataFrame) -> ReportFigure:
         "Below a control: " + "; ".join(listed) + "." if listed else "No score is below a control."
     )
     shown = scores.filter(~pl.col("representation").str.contains("@", literal=True))
-    return ReportFigure("spaces-by-tasks", "Spaces by tasks", words, heat_map(shown))
+    return ReportFigure("spaces-by-tasks", "Spaces by tasks", words, plots.heat_map(shown))
 
 
 def _ranks(scores: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[ReportFigure]:
@@ -184,7 +177,7 @@ def _ranks(scores: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[ReportFi
     pairs = sorted(tuple(sorted((a, b))) for a in ranks for b in ranks if a < b and separable(a, b))
     words = f"Tasks that all were scored on: {', '.join(tasks)}. "
     words += f"Separable: {'; '.join(' and '.join(pair) for pair in pairs) or 'none'}."
-    png = critical_difference(ranks, separable, len(tasks))
+    png = plots.critical_difference(ranks, separable, len(tasks))
     yield ReportFigure("critical-difference", "Which representations are separable", words, png)
 
 
@@ -203,7 +196,7 @@ def _ablation(comparisons: pl.DataFrame, recipes: dict[str, Recipe]) -> Iterator
     else:
         words = "No text was compared with the same text masked."
     yield ReportFigure("description-ablation", "What each part of a description adds", words,
-                  ablation(differences))  # fmt: skip
+                  plots.ablation(differences))  # fmt: skip
 
 
 def _costs(results: pl.DataFrame, scores: pl.DataFrame) -> Iterator[ReportFigure]:
@@ -220,7 +213,7 @@ def _costs(results: pl.DataFrame, scores: pl.DataFrame) -> Iterator[ReportFigure
         for row in costs.iter_rows(named=True)
     ]  # fmt: skip
     yield ReportFigure(
-        "cost-per-point", "What a point costs", "; ".join(listed) + ".", cost_map(costs)
+        "cost-per-point", "What a point costs", "; ".join(listed) + ".", plots.cost_map(costs)
     )
 
 
@@ -242,7 +235,7 @@ def _confusions(counted: pl.DataFrame) -> Iterator[ReportFigure]:
             words += f"; most often wrong: {error['truth']} taken for {error['predicted']}"
         title = f"{task}, {dataset}: {name}"
         file = f"confusion-{task}-{dataset}-{name}".replace("/", "-").replace(":", "-")
-        yield ReportFigure(file, title, f"{words}.", confusion(rows, title))
+        yield ReportFigure(file, title, f"{words}.", plots.confusion(rows, title))
 
 
 def _programs(read: Read) -> Iterator[ReportFigure]:
@@ -261,7 +254,7 @@ def _programs(read: Read) -> Iterator[ReportFigure]:
             for program, kind in top.select("program", "cell_type").iter_rows()
         )
         file = f"programs-{collection}-{space}".replace("/", "-")
-        yield ReportFigure(file, title, f"{words}.", program_map(rows, names, title))
+        yield ReportFigure(file, title, f"{words}.", plots.program_map(rows, names, title))
 
 
 def program_names(members: pl.DataFrame, terms: pl.DataFrame, space: str) -> dict[int, str]:

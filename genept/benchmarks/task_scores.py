@@ -7,8 +7,7 @@ part or by their masks; a masked recipe that scores separably worse had been rea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -29,13 +28,11 @@ from genept.text import Recipe
 OF_SCORE: Final = ("task", "dataset", "model", "split", "metric")
 """What scores have in common that may be compared."""
 
-
 SAMPLE_TASKS: Final[Mapping[str, str]] = {
     "balanced_accuracy": "diagnosis",
     "normalised_pearson": "drug-response",
 }
 """Grouped tasks on samples, by the metric of table `model_evaluations` that decides."""
-
 
 _SHOWN: Final = (*OF_SCORE, "representation", "value", "ci_low", "ci_high", "n", "is_control")
 
@@ -225,19 +222,14 @@ def apart(comparisons: pl.DataFrame) -> Callable[[str, str], bool]:
     ahead: set[tuple[str, str]] = set()
     for a, b, difference in real.select("representation", "other", "difference").iter_rows():
         ahead.add((a, b) if difference > 0 else (b, a))
-
-    def is_apart(a: str, b: str) -> bool:
-        return ((a, b) in ahead) != ((b, a) in ahead)
-
-    return is_apart
+    return lambda a, b: ((a, b) in ahead) != ((b, a) in ahead)
 
 
 MASKED: Final = "words of mask "
 """Begins the description of a step that takes a mask away; the name of the mask follows."""
 
 
-@dataclass(frozen=True)
-class RecipeStep:
+class RecipeStep(NamedTuple):
     """Two recipes, and the part that the second has and the first lacks."""
 
     fewer: str
@@ -265,14 +257,7 @@ def _step(fewer: Recipe, more: Recipe) -> RecipeStep | None:
 
 
 def ablations(comparisons: pl.DataFrame, recipes: Mapping[str, Recipe]) -> pl.DataFrame:
-    """What each step adds on each task, paired.
-
-    Parameters
-    ----------
-    comparisons
-        Table `benchmark_comparisons`.
-    recipes
-        All recipes by id.
+    """What each step between `recipes` adds on each task, paired.
 
     Returns
     -------
@@ -280,10 +265,8 @@ def ablations(comparisons: pl.DataFrame, recipes: Mapping[str, Recipe]) -> pl.Da
         adds, embedder, task, fewer, more, difference (more less fewer), ci_low, ci_high, p_holm,
         separable. A budget's recipe (``full~8000-cl100k-base``) counts as its own.
     """
-    schema = dict.fromkeys(("fewer", "more", "adds"), pl.String)
-    steps = pl.DataFrame(
-        [astuple(step) for step in recipe_steps(recipes.values())], schema, orient="row"
-    )
+    schema = dict.fromkeys(RecipeStep._fields, pl.String)
+    steps = pl.DataFrame(recipe_steps(recipes.values()), schema, orient="row")
     reversed_ = comparisons.with_columns(
         representation="other",
         other="representation",
@@ -302,8 +285,6 @@ def ablations(comparisons: pl.DataFrame, recipes: Mapping[str, Recipe]) -> pl.Da
 
 def leaks(differences: pl.DataFrame) -> pl.DataFrame:
     """Rows of `ablations` where the unmasked text is separably ahead: it states the label."""
-    if not differences.width:
-        return differences
     masked = pl.col("adds").str.starts_with(MASKED)
     return differences.filter(masked & pl.col("separable") & (pl.col("difference") > 0))
 

@@ -16,6 +16,7 @@ from safetensors.numpy import load
 from sklearn.pipeline import Pipeline
 
 from genept.embeddings import EXPRESSION
+from genept.models import heads
 from genept.models.confidence import Calibration, Domain, Floats, fit_domain
 from genept.models.evidence import (
     MAJORITY_CLASS,
@@ -28,13 +29,7 @@ from genept.models.evidence import (
     majority,
     paired_difference,
 )
-from genept.models.heads import (
-    Contender,
-    DiagnosisModel,
-    fit_model,
-    probe_bytes,
-    probe_difference,
-)
+from genept.models.heads import fit_model
 from genept.models.holdout import Holdout, Rows, TrainingView, held_apart, planted_labels
 from genept.models.selection import NestedResult, nested_selection
 from genept.models.splits import Folds, cut_duplicates, label_like_features
@@ -71,7 +66,7 @@ class Retrained:
     holdout: Holdout
     view: TrainingView
     nested: NestedResult
-    fitted: DiagnosisModel
+    fitted: heads.DiagnosisModel
     files: ModelFiles
     evidence: ModelEvidence
 
@@ -79,7 +74,7 @@ class Retrained:
 def retrain(
     rows: Rows,
     holdout: Holdout,
-    contenders: Sequence[Contender],
+    contenders: Sequence[heads.Contender],
     *,
     beside: Sequence[str] = (),
     seed: int,
@@ -154,7 +149,7 @@ def retrain(
 
 
 def model_files(
-    fitted: DiagnosisModel, again: Pipeline, probed: Matrix, domain: Domain
+    fitted: heads.DiagnosisModel, again: Pipeline, probed: Matrix, domain: Domain
 ) -> ModelFiles:
     """The files of a model.
 
@@ -177,11 +172,11 @@ def model_files(
     ModelRefusedError
         If the Pipeline consists of a type that could not be loaded again.
     """
-    pipeline, probe = dump_pipeline(fitted.pipeline), probe_bytes(fitted, probed)
+    pipeline, probe = dump_pipeline(fitted.pipeline), heads.probe_bytes(fitted, probed)
     digest = sha256(pipeline).hexdigest()
     reloaded = load_pipeline(pipeline, digest, where="the model just stored")
     refit, reload = (
-        probe_difference(replace(fitted, pipeline=other), load(probe))
+        heads.probe_difference(replace(fitted, pipeline=other), load(probe))
         for other in (again, reloaded)
     )
     return ModelFiles(pipeline, probe, domain.body(), refit, reload)
@@ -238,7 +233,7 @@ def predictions_of(
     )
 
 
-def _predicted(model: DiagnosisModel, rows: Rows) -> NDArray[np.str_]:
+def _predicted(model: heads.DiagnosisModel, rows: Rows) -> NDArray[np.str_]:
     likeliest: NDArray[np.str_] = np.asarray(model.classes)[
         model.probabilities(rows.features).argmax(axis=1)
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,15 +32,14 @@ from genept.models.evidence import (
     majority,
 )
 from genept.models.heads import LINEAR, Contender
-from genept.models.holdout import ANY, FrozenFolds, Holdout, Regime, Rows, hold_out
+from genept.models.holdout import FrozenFolds, Holdout, Regime, Rows, hold_out
 from genept.models.selection import N_FOLDS
 from genept.models.splits import Folds, connected_groups, near_duplicates
 from genept.models.stored_models import LIBRARIES
-from genept.models.training import CODE, SEED, Training, score_rows
+from genept.models.training import CODE, SEED, SELECTED, Training, score_rows
 from genept.models.user_samples import expression_features
-from genept.storage import NewPart, Origin
+from genept.storage import Origin
 
-SELECTED: Final = "selected"
 Matrix = npt.NDArray[np.float32]
 
 
@@ -134,7 +133,7 @@ class DiagnosisTraining(Training):
 
     @property
     def judged(self) -> Rows:
-        """The same with features, for predictions of the champion."""
+        """The held-out samples that the gate evaluates, with features."""
         return self.rows.take(self.holdout.contains(self.rows.ids))
 
     @cached_property
@@ -144,14 +143,13 @@ class DiagnosisTraining(Training):
         contenders = [Contender(name, head) for head in self.task.heads for name in seen]
         return retrain(self.rows, self.holdout, contenders, beside=self.beside, seed=SEED)
 
-    def tables(self) -> list[NewPart]:
-        """Parts of published tables; ``model_folds`` is among them."""
-        rows = {
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Rows of published tables by name; ``model_folds`` is among them."""
+        return {
             "diagnosis_predictions": self._predictions(),
             "model_evaluations": self._evaluations(),
             "model_folds": self._folds(),
         }
-        return [NewPart(name, frame, (self.model,)) for name, frame in rows.items()]
 
     def _predictions(self) -> pl.DataFrame:
         """Each sample by a model that did not see its group.
@@ -204,20 +202,17 @@ class DiagnosisTraining(Training):
             gain = {"embedding_gain": evidence.embedding_gain}
             rows += score_rows(gain, SELECTED, is_control=False)
         held_out = score_rows(evidence.scores, SELECTED, is_control=False, prefix="holdout_")
-        return pl.concat(
-            [
-                self.evaluations(rows, f"grouped-stratified-{N_FOLDS}-fold-seed-{SEED}"),
-                self.evaluations(held_out, f"holdout-{self.holdout.sha256[:12]}"),
-            ]
-        )
+        splits = {
+            f"grouped-stratified-{N_FOLDS}-fold-seed-{SEED}": rows,
+            f"holdout-{self.holdout.sha256[:12]}": held_out,
+        }
+        return self.evaluations(splits)
 
     def _folds(self) -> pl.DataFrame:
         """Folds of all samples."""
         unseen = self.fit.evidence.unseen
         ids, groups = (np.asarray(names, dtype=np.str_) for names in (unseen.ids, unseen.groups))
-        frozen = FrozenFolds(
-            Regime.GROUPED, ids, np.full(len(ids), ANY), groups, self._fold_of_each
-        )
+        frozen = FrozenFolds.of_observations(Regime.GROUPED, ids, groups, self._fold_of_each)
         return frozen.table(self.model, self.collection, holdout=self.holdout)
 
 

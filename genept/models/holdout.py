@@ -179,12 +179,7 @@ def planted_labels(rows: Rows, holdout: Holdout, *, seed: int) -> tuple[Rows, ND
     """The rows with random labels for up to 40 of the holdout: the sentinels.
 
     Code that reads held-out labels learns these. A model that predicts them better than chance
-    has read the holdout.
-
-    Returns
-    -------
-    tuple[Rows, NDArray[np.bool_]]
-        The rows for training, and which of them are sentinels.
+    has read the holdout. Also returned is which rows are sentinels.
     """
     rng = np.random.default_rng(seed)
     out = np.flatnonzero(holdout.contains(rows.ids))
@@ -243,6 +238,13 @@ class FrozenFolds:
 
     def __post_init__(self) -> None:
         refuse_group_leak(self.groups, self.folds)
+
+    @classmethod
+    def of_observations(
+        cls, regime: Regime, ids: NDArray[np.str_], groups: NDArray[np.str_], folds: Folds
+    ) -> FrozenFolds:
+        """An assignment whose units are observations."""
+        return cls(regime, ids, np.full(len(ids), ANY), groups, folds)
 
     @cached_property
     def sha256(self) -> str:

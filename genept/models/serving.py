@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Final
 
 import numpy as np
@@ -129,7 +130,7 @@ def diagnose(served: Served, samples: Samples, vectors: VectorsOfSpace) -> pl.Da
 
 SERVED: Final = "sample_diagnoses"
 SHADOW: Final = "shadow_diagnoses"
-_CODE: Final = (
+CODE: Final = (
     "genept.models.confidence",
     "genept.models.serving",
     "genept.models.heads",
@@ -212,53 +213,70 @@ def batch_inference(
     ModelRefusedError
         If a file of a model was changed, or the model predicts otherwise than when it was trained.
     """
+    samples_of = cache(lambda collection: collection.samples(lake))
+
+    def predict(
+        manifest: ModelManifest, opened: Callable[[], Served], collection: BulkCollection
+    ) -> pl.DataFrame:
+        samples = samples_of(collection)
+        if manifest.collection == collection.id:
+            samples = samples.without(registry.evidence(manifest).unseen.ids)
+        if not samples.ids:
+            return pl.DataFrame()
+        rows = diagnose(opened(), samples, lambda space: space_vectors(lake, vectors[space]))
+        return rows.sort("observation_id")
+
     parts: list[Part] = []
     skipped: dict[str, str] = {}
-    read: dict[str, Samples] = {}
     for manifest in manifests:
-        served: list[Served] = []  # opened once, and only if there is something to predict
+        opened = cache(partial(Served.of, registry, manifest))  # if there is something to predict
         for collection in collections:
             name = f"{manifest.model}, {collection.id}"
             if why := _unfit(manifest, collection, vectors):
                 skipped[name] = why
                 continue
-
-            def compute(
-                manifest: ModelManifest = manifest,
-                collection: BulkCollection = collection,
-                served: list[Served] = served,
-            ) -> list[NewPart]:
-                if not served:
-                    served.append(Served.of(registry, manifest))
-                if collection.id not in read:
-                    read[collection.id] = collection.samples(lake)
-                samples = read[collection.id]
-                if manifest.collection == collection.id:
-                    samples = samples.without(registry.evidence(manifest).unseen.ids)
-                if not samples.ids:
-                    return []
-                rows = diagnose(
-                    served[0], samples, lambda space: space_vectors(lake, vectors[space])
-                )
-                return [published(manifest, collection, table, rows.sort("observation_id"))]
-
-            origin = Origin(
-                _CODE,
-                {
-                    "model": manifest.stored_sha256,
-                    "axis": collection.axis.sha256,
-                    "expression": sha256_of([part.sha256 for part in collection.expression]),
-                    "vectors": vectors[manifest.space].sha256,
-                },
-                {"unit": collection.unit, "table": table},
-                LIBRARIES,
-            )
-            step = f"{table}/{manifest.model}/{collection.id}"
-            built = lake.build(step, origin, compute)
-            parts += built
-            if not built:
+            rows = partial(predict, manifest, opened, collection)
+            read = {"vectors": vectors[manifest.space].sha256}
+            predicted = predicted_parts(lake, table, manifest, collection, rows, CODE, read)
+            parts += predicted
+            if not predicted:
                 skipped[name] = "it was trained or measured on every sample of it"
     return BatchInference(tuple(parts), skipped)
+
+
+def predicted_parts(
+    lake: Lake,
+    table: str,
+    manifest: ModelManifest,
+    collection: BulkCollection,
+    predict: Callable[[], pl.DataFrame],
+    code: tuple[str, ...],
+    inputs: Mapping[str, str],
+) -> list[Part]:
+    """Predictions of a model for a collection, unless the lake holds them; none without rows.
+
+    `code` and `inputs` decide the rows, beside the model and the expression.
+    """
+
+    def compute() -> list[NewPart]:
+        if not (rows := predict()).height:
+            return []
+        named = rows.select(
+            pl.lit(manifest.model).alias("model"),
+            pl.lit(manifest.version).alias("model_version"),
+            pl.lit(collection.id).alias("collection_id"),
+            pl.all(),
+        )
+        return [NewPart(table, named, (manifest.model, collection.id))]
+
+    read = {
+        **inputs,
+        "model": manifest.stored_sha256,
+        "axis": collection.axis.sha256,
+        "expression": sha256_of([part.sha256 for part in collection.expression]),
+    }
+    origin = Origin(code, read, {"unit": collection.unit, "table": table}, LIBRARIES)
+    return lake.build(f"{table}/{manifest.model}/{collection.id}", origin, compute)
 
 
 def _unfit(
@@ -278,16 +296,3 @@ def space_vectors(lake: Lake, part: Part) -> tuple[Sequence[str], Matrix]:
     """Gene ids and their vectors, from a part of table ``gene_embeddings``."""
     rows = lake.read_arrow(part, ["ensembl_gene_id", "embedding"])
     return rows["ensembl_gene_id"].to_pylist(), embedding_matrix(rows)
-
-
-def published(
-    manifest: ModelManifest, collection: BulkCollection, table: str, rows: pl.DataFrame
-) -> NewPart:
-    """Predictions of a model for a collection, as a part of `table`."""
-    named = rows.select(
-        pl.lit(manifest.model).alias("model"),
-        pl.lit(manifest.version).alias("model_version"),
-        pl.lit(collection.id).alias("collection_id"),
-        pl.all(),
-    )
-    return NewPart(table, named, (manifest.model, collection.id))

@@ -30,6 +30,9 @@ from genept.text import Space
 SEED: Final = 2023
 """Seed of folds, fits and resamples of every retraining."""
 
+SELECTED: Final = "selected"
+"""Representation of predictions by the model that was chosen."""
+
 CODE: Final = ("genept.benchmarks", "genept.embeddings", "genept.models", "genept.schema.tables")
 
 
@@ -69,6 +72,14 @@ def evaluation_table(
 
 class Fit(Protocol):
     """A fitted model, and all that is stored beside it."""
+
+    @property
+    def rows(self) -> Rows:
+        """All samples that take part, held out or not."""
+
+    @property
+    def holdout(self) -> Holdout:
+        """The held-out samples that the gate evaluates."""
 
     @property
     def fitted(self) -> DiagnosisModel:
@@ -140,18 +151,8 @@ class Training(ABC):
 
     @property
     @abstractmethod
-    def rows(self) -> Rows:
-        """All samples that take part, held out or not."""
-
-    @property
-    @abstractmethod
-    def holdout(self) -> Holdout:
-        """The held-out samples that the gate evaluates."""
-
-    @property
-    @abstractmethod
     def judged(self) -> Rows:
-        """The same with features, for predictions of the champion."""
+        """The held-out samples that the gate evaluates, with features."""
 
     @property
     @abstractmethod
@@ -159,8 +160,8 @@ class Training(ABC):
         """The model, trained on all but the holdout."""
 
     @abstractmethod
-    def tables(self) -> list[NewPart]:
-        """Parts of published tables; ``model_folds`` is among them."""
+    def tables(self) -> Mapping[str, pl.DataFrame]:
+        """Rows of published tables by name; ``model_folds`` is among them."""
 
     @cached_property
     def genes(self) -> tuple[str, ...]:
@@ -172,10 +173,11 @@ class Training(ABC):
         """Version of the model: equal origins have one version."""
         return sha256_of(self.origin.as_dict())
 
-    def evaluations(self, rows: list[dict[str, Any]], split: str) -> pl.DataFrame:
-        """Rows of table ``model_evaluations`` from those of `score_rows`."""
-        return evaluation_table(
-            rows, model=self.model, version=self.version, cohort=self.collection, split=split
+    def evaluations(self, rows: Mapping[str, list[dict[str, Any]]]) -> pl.DataFrame:
+        """Rows of table ``model_evaluations`` from those of `score_rows`, by split."""
+        named = {"model": self.model, "version": self.version, "cohort": self.collection}
+        return pl.concat(
+            evaluation_table(of_split, **named, split=split) for split, of_split in rows.items()
         )
 
 
@@ -219,7 +221,11 @@ def train(registry: ModelRegistry, training: Training) -> Retraining:
     step = f"models/{model}"
     promote_challenger(registry, model)
     is_new = lake.known(step, training.origin) is None or not registry.has(model, version)
-    parts = lake.build(step, training.origin, training.tables)
+    parts = lake.build(
+        step,
+        training.origin,
+        lambda: [NewPart(name, rows, (model,)) for name, rows in training.tables().items()],
+    )
     if not registry.has(model, version):
         registry.submit(trained_model(training, version))
     verdicts = registry.verdicts(model, version)
@@ -239,8 +245,8 @@ def train(registry: ModelRegistry, training: Training) -> Retraining:
 
 def trained_model(training: Training, version: str) -> TrainedModel:
     """The model with its manifest and its card, as the registry keeps it."""
-    rows, fitted = training.rows, training.fit.fitted
-    files, evidence = training.fit.files, training.fit.evidence
+    fit = training.fit
+    rows, fitted, files, evidence = fit.rows, fit.fitted, fit.files, fit.evidence
     data = sha256_of(dict(training.origin.inputs))
     cohorts = tuple(
         Cohort(id=name, n=n, data_sha256=data)
@@ -266,7 +272,7 @@ def trained_model(training: Training, version: str) -> TrainedModel:
         left_out=training.left_out,
         caveats=training.limits,
         forgotten_on_purpose=training.forgotten_on_purpose,
-        holdout_sha256=training.holdout.sha256,
+        holdout_sha256=fit.holdout.sha256,
         libraries=training.origin.as_dict()["libraries"],
         pipeline_sha256=sha256(files.pipeline).hexdigest(),
         types=tuple(sorted(stored_types(files.pipeline, where=training.model))),

@@ -94,7 +94,7 @@ def test_sentinels_lie_in_the_holdout_only():
 
 
 def test_folds_are_published_and_read_back_unless_they_changed():
-    frozen = observation_folds(IDS, PATIENTS, n_folds=5, seed=1)
+    frozen = observation_folds(Regime.GROUPED, IDS, PATIENTS, None, n_folds=5, seed=1)
     table = frozen.table("diagnosis-planted", "planted")
     declared = pl.from_arrow(TABLES["model_folds"].schema().empty_table())
     assert table.cast(dict(declared.schema)).columns == declared.columns

@@ -169,6 +169,11 @@ class DrugRetraining:
         features = {name: self.screen.inputs(name, where) for name in self.representations}
         return replace(self.rows.take(where), features=features)
 
+    @property
+    def holdout(self) -> Holdout:
+        """The pairs that the gate evaluates."""
+        return Holdout.of(self.judged.ids)
+
     @cached_property
     def files(self) -> ModelFiles:
         """The files of the final model; its probe set is of some training pairs."""

@@ -1,13 +1,16 @@
-"""Drug-response models over screens of the lake: what they read, and the tables they leave.
+"""Drug-response models over the lake: what they read of a screen, and the tables they leave.
 
 The fitting itself is in `genept.models.drug_response.drug_retraining`, promotion in
-`genept.models.training`.
+`genept.models.training`. Stored models predict samples without measured responses. They abstain on
+samples outside their domain, and on drugs with too few training lines. Research use: nothing here
+chooses a treatment for people.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 import numpy as np
@@ -15,24 +18,39 @@ import polars as pl
 from sklearn.metrics import root_mean_squared_error
 
 from genept.embeddings import BOTH, EXPRESSION, representation_name
+from genept.models import serving
+from genept.models.confidence import LEAST_MEASURED
 from genept.models.drug_response.drug_retraining import DrugRetraining
 from genept.models.drug_response.evaluation import N_FOLDS, compare_representations
+from genept.models.drug_response.pipeline import WithinDrug, predict_pairs
 from genept.models.drug_response.predictors import NAIVE
 from genept.models.drug_response.screens import EMBEDDING, Screen
-from genept.models.evidence import Interval
-from genept.models.holdout import ANY, FrozenFolds, Holdout, Regime, Rows
+from genept.models.evidence import Interval, ModelManifest
+from genept.models.heads import STEPS
+from genept.models.holdout import FrozenFolds, Holdout, Regime, Rows
+from genept.models.registry import ModelRegistry
 from genept.models.stored_models import LIBRARIES
-from genept.models.training import CODE, SEED, Training, score_rows
-from genept.storage import NewPart, Origin, Part
+from genept.models.training import CODE, SEED, SELECTED, Training, score_rows
+from genept.models.user_samples import Samples
+from genept.storage import Lake, Origin, Part
 
 PREFIX: Final = "drug-response-"
 """Begins the names of drug-response models; the id of the screen follows."""
 
-SELECTED: Final = "selected"
 LIMITS: Final = (
     "Sensitive means a response below the drug's mean over the training lines.",
     "A line's sensitivity to everything counts as signal.",
     "The gate looks at a share of the pairs; the responses' own scores are of all held-out pairs.",
+)
+
+UNMEASURED: Final = "unmeasured_drug_responses"
+"""Table of predictions for pairs without a measured response."""
+
+TOO_FEW_LINES: Final = "too few training lines for this drug"
+_SERVING: Final = (
+    *serving.CODE,
+    "genept.models.drug_response.pipeline",
+    "genept.models.drug_response.drug_training",
 )
 
 
@@ -99,28 +117,17 @@ class DrugTraining(Training):
         return DrugRetraining(self.screen.rows, (EXPRESSION, BOTH), self.model, SEED)
 
     @property
-    def rows(self) -> Rows:
-        """All samples that take part, held out or not."""
-        return self.fit.rows
-
-    @property
-    def holdout(self) -> Holdout:
-        """The held-out samples that the gate evaluates."""
-        return Holdout.of(self.judged.ids)
-
-    @property
     def judged(self) -> Rows:
-        """The same with features, for predictions of the champion."""
+        """The held-out pairs that the gate evaluates, with features."""
         return self.fit.judged
 
-    def tables(self) -> list[NewPart]:
-        """Parts of published tables; ``model_folds`` is among them."""
-        rows = {
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Rows of published tables by name; ``model_folds`` is among them."""
+        return {
             "drug_response_predictions": self._predictions(),
-            "model_evaluations": pl.concat([self._compared(), self._evaluations()]),
+            "model_evaluations": self._evaluations(),
             "model_folds": self._folds(),
         }
-        return [NewPart(name, frame, (self.model,)) for name, frame in rows.items()]
 
     def _predictions(self) -> pl.DataFrame:
         """Every measured pair by a model that did not see its line."""
@@ -142,20 +149,20 @@ class DrugTraining(Training):
             }
         ).sort("observation_id", "drug_id")
 
-    def _compared(self) -> pl.DataFrame:
-        """Every representation under the same ridge on the same folds, beside its controls."""
-        views, rows = self.screen.views, self.screen.rows
+    def _evaluations(self) -> pl.DataFrame:
+        """The model itself, out of fold and on the holdout, beside others.
+
+        Every representation is under the same ridge on the same folds, beside its controls; the
+        naive predictors are on the holdout.
+        """
+        fit, pairs, seen = self.fit, self.screen.rows.pairs, ~self.fit.out
+        views = self.screen.views
         features = {**self.screen.features, **views.spaces}
         features.pop(EMBEDDING)
         controls = [*views.controls, EXPRESSION]
-        scores = compare_representations(
-            rows, features, published=BOTH, controls=controls, seed=SEED
+        compared = compare_representations(
+            self.screen.rows, features, published=BOTH, controls=controls, seed=SEED
         )
-        return self.evaluations(scores, f"leave-cell-line-out-{N_FOLDS}-fold-seed-{SEED}")
-
-    def _evaluations(self) -> pl.DataFrame:
-        """The model itself, out of fold and on the holdout; the naive predictors on the holdout."""
-        fit, pairs, seen = self.fit, self.screen.rows.pairs, ~self.fit.out
         n = len(np.unique(fit.folds[seen]))
         trained = score_rows(fit.response_scores(seen, fit.naive), SELECTED, is_control=False)
         held_out = score_rows(fit.evidence.scores, SELECTED, is_control=False, prefix="holdout_")
@@ -163,23 +170,122 @@ class DrugTraining(Training):
             error = root_mean_squared_error(pairs.value[fit.out], predict(pairs, seen)[fit.out])
             rmse = {"holdout_rmse": Interval(value=error, n=int(fit.out.sum()))}
             held_out += score_rows(rmse, name, is_control=True)
-        return pl.concat(
-            [
-                # `_compared` scores all lines: a split of its own keeps the two apart.
-                self.evaluations(trained, f"leave-cell-line-out-of-training-{n}-fold-seed-{SEED}"),
-                self.evaluations(held_out, f"holdout-{self.holdout.sha256[:12]}"),
-            ]
-        )
+        splits = {
+            f"leave-cell-line-out-{N_FOLDS}-fold-seed-{SEED}": compared,
+            # Representations are compared on all lines: a split of its own keeps the two apart.
+            f"leave-cell-line-out-of-training-{n}-fold-seed-{SEED}": trained,
+            f"holdout-{fit.holdout.sha256[:12]}": held_out,
+        }
+        return self.evaluations(splits)
 
     def _folds(self) -> pl.DataFrame:
-        rows = self.screen.rows
-        lines = np.unique(rows.pairs.line)
-        frozen = FrozenFolds(
-            Regime.LEAVE_CELL_LINE_OUT,
-            rows.ids[lines],
-            np.full(len(lines), ANY),
-            rows.groups[lines],
-            self.fit.line_folds[lines],
+        rows, fit = self.screen.rows, self.fit
+        lines, held_out = (np.unique(rows.pairs.line[of]) for of in (slice(None), fit.out))
+        frozen = FrozenFolds.of_observations(
+            Regime.LEAVE_CELL_LINE_OUT, rows.ids[lines], rows.groups[lines], fit.line_folds[lines]
         )
-        held_out = np.unique(rows.pairs.line[self.fit.out])
         return frozen.table(self.model, self.collection, holdout=Holdout.of(rows.ids[held_out]))
+
+
+def predict_drugs(
+    served: serving.Served, samples: Samples, vectors: serving.VectorsOfSpace
+) -> pl.DataFrame:
+    """Response of each sample to each drug of the model, with its 90 % interval.
+
+    Parameters
+    ----------
+    served, samples
+        The model, and the samples, in any unit that converts to that of the model.
+    vectors
+        Gives gene ids and vectors, shape (genes, dimensions), of a space.
+
+    Returns
+    -------
+    pl.DataFrame
+        observation_id, drug_id, prediction, low, high, difference (from the drug's mean over
+        the training lines; below 0 is more sensitive), in ln(µM); distance, genes_measured,
+        abstained, reason; one row a sample and drug, the most sensitive first.
+
+    Raises
+    ------
+    ValueError
+        If the samples cannot be brought to the unit that the model reads.
+    """
+    features, distances, measured = served.read(samples, vectors)
+    head: WithinDrug = served.model.pipeline.named_steps[STEPS[2]]
+    n, k = len(samples.ids), len(head.codes_)
+    line, drug = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
+    codes = head.codes_[drug]
+    response, reach, few, _ = predict_pairs(served.model.pipeline, features, line, codes)
+    reason = np.select(
+        [measured < LEAST_MEASURED, distances[line] > 1, few],
+        [serving.TOO_FEW_GENES, serving.UNLIKE, TOO_FEW_LINES],
+        serving.ANSWERED,
+    )
+    return pl.DataFrame(
+        {
+            "observation_id": np.asarray(samples.ids, dtype=np.str_)[line],
+            "drug_id": head.drugs_[drug],
+            "prediction": response,
+            "low": response - reach,
+            "high": response + reach,
+            "difference": response - head.mean_[drug],
+            "distance": distances[line],
+            "genes_measured": measured,
+            "abstained": reason != serving.ANSWERED,
+            "reason": reason,
+        }
+    ).sort("observation_id", "difference", "drug_id", maintain_order=True)
+
+
+def unmeasured_responses(
+    lake: Lake,
+    registry: ModelRegistry,
+    manifest: ModelManifest,
+    collections: Sequence[serving.BulkCollection],
+    measured: Mapping[str, Sequence[Part]],
+    vectors: Part,
+) -> tuple[list[Part], dict[str, str]]:
+    """Parts of ``unmeasured_drug_responses``: predictions of a champion for cell lines.
+
+    Parameters
+    ----------
+    lake, registry
+        Where tables and models are kept.
+    manifest, collections
+        Manifest of the champion; collections of cell lines.
+    measured
+        Parts of ``drug_responses``, by collection: these pairs are left out.
+    vectors
+        Part of ``gene_embeddings`` of the model's space.
+
+    Returns
+    -------
+    parts : list of Part
+        Predictions in ln(µM), one part per collection.
+    skipped : dict
+        Why a collection has no predictions, by ``model, collection``.
+    """
+    keys = ["observation_id", "drug_id"]
+
+    def predict(collection: serving.BulkCollection, known: Sequence[Part]) -> pl.DataFrame:
+        served, samples = serving.Served.of(registry, manifest), collection.samples(lake)
+        rows = predict_drugs(served, samples, lambda _: serving.space_vectors(lake, vectors))
+        if known:
+            rows = rows.join(lake.read(known, keys), on=keys, how="anti")
+        return rows.sort(keys)
+
+    parts: list[Part] = []
+    skipped: dict[str, str] = {}
+    for collection in collections:
+        known = measured.get(collection.id, ())
+        read = {f"measured {n}": part.sha256 for n, part in enumerate(known)}
+        read["vectors"] = vectors.sha256
+        rows = partial(predict, collection, known)
+        try:
+            parts += serving.predicted_parts(
+                lake, UNMEASURED, manifest, collection, rows, _SERVING, read
+            )
+        except ValueError as error:
+            skipped[f"{manifest.model}, {collection.id}"] = str(error)
+    return parts, skipped

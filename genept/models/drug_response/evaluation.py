@@ -66,23 +66,15 @@ class StratifiedSpearman:
 
     Sorts once; a resample of lines then only changes how often each row counts,
     so that its exact mid-ranks are differences of one running sum.
-
-    Parameters
-    ----------
-    x, y
-        Shape (n,).
-    strata
-        What each row belongs to, such as its drug, shape (n,).
     """
 
     def __init__(self, x: Floats, y: Floats, strata: NDArray[Any]) -> None:
-        self.strata, codes = np.unique(np.asarray(strata), return_inverse=True)
+        self.strata, codes = np.unique(strata, return_inverse=True)
         self.rows: Indices = np.argsort(codes, kind="stable")
         self._codes = codes[self.rows]
         self._starts = np.flatnonzero(np.diff(self._codes, prepend=-1))
         self._sizes = np.diff(self._starts, append=len(codes))
-        self._x = self._ranking(np.asarray(x, dtype=np.float64)[self.rows])
-        self._y = self._ranking(np.asarray(y, dtype=np.float64)[self.rows])
+        self._x, self._y = (self._ranking(values[self.rows]) for values in (x, y))
 
     def _ranking(self, values: Floats) -> tuple[Indices, Indices, Indices]:
         """Rows in ascending order, and for each row where its run of ties begins and ends."""
@@ -108,10 +100,7 @@ class StratifiedSpearman:
     def correlations(self, weights: Floats) -> Floats:
         """Correlation per stratum, in the order of `strata`; NaN where it is undefined.
 
-        Parameters
-        ----------
-        weights
-            How often each row counts, shape (n,), in the order in which rows were given.
+        `weights` are how often each row counts, in the order in which rows were given.
         """
         weights = weights[self.rows]
         a = self._centred_ranks(self._x, weights)
@@ -171,13 +160,7 @@ def per_drug_scores(
 
 
 def median_spearman_score(
-    x: Floats,
-    y: Floats,
-    drug: NDArray[Any],
-    groups: NDArray[Any],
-    *,
-    seed: int,
-    n_resamples: int = N_RESAMPLES,
+    x: Floats, y: Floats, drug: NDArray[Any], groups: NDArray[Any], *, seed: int
 ) -> Interval:
     """Median over drugs of Spearman's correlation, with its interval over groups.
 
@@ -195,7 +178,7 @@ def median_spearman_score(
             f"Spearman's correlation is undefined in {len(undefined)} strata, such as "
             f"{undefined[0]!s}: the values do not vary; leave them out and count them"
         )
-    low, high = _median_interval(spearman, codes, n_groups, n_resamples, seed)
+    low, high = _median_interval(spearman, codes, n_groups, N_RESAMPLES, seed)
     return Interval(value=float(np.median(observed)), low=low, high=high, n=len(codes))
 
 
@@ -211,18 +194,9 @@ def pooled_scores(
     """Scores over all pairs: ``normalised_pearson``, ``rmse`` and ``interval_coverage``.
 
     ``normalised_pearson`` correlates what is left of truth and prediction after `naive`; it is 0
-    by definition, without an interval, where nothing is left of the prediction.
-
-    Parameters
-    ----------
-    measured, predicted
-        Response of each pair, in ln(µM).
-    naive
-        Prediction that needs no model, such as the drug's mean.
-    covered
-        Whether each response lies in its prediction interval.
-    groups
-        Unit of resampling of each pair: what the split leaves out.
+    by definition, without an interval, where nothing is left of the prediction. `naive` needs no
+    model, such as the drug's mean; `covered` is whether each response lies in its prediction
+    interval; `groups` are the units of resampling: what the split leaves out.
     """
     n = len(measured)
     squares = (measured - predicted) ** 2
@@ -278,11 +252,6 @@ def compare_representations(
         The representation whose rows are permuted for the control ``permuted-features``.
     controls
         Representations that are baselines, such as a random space.
-
-    Returns
-    -------
-    list of dict
-        Rows as of `score_rows`.
     """
     absent = {published, *controls} - set(representations)
     if absent:

@@ -50,16 +50,11 @@ KNOWN: Final = {
 is not subtracted: a model fitted to what both means leave could not learn it from the features."""
 REGIMES: Final = tuple(KNOWN)
 N_COMPONENTS: Final = 100
+Names = Sequence[str] | NDArray[np.str_]
 
 
 def observation_folds(
-    ids: Sequence[str] | NDArray[np.str_],
-    groups: Sequence[str] | NDArray[np.str_],
-    *,
-    n_folds: int,
-    seed: int,
-    leave_out: Sequence[str] | NDArray[np.str_] | None = None,
-    regime: Regime = Regime.GROUPED,
+    regime: Regime, ids: Names, groups: Names, leave_out: Names | None, *, n_folds: int, seed: int
 ) -> FrozenFolds:
     """Folds of observations, whose groups stay whole.
 
@@ -70,7 +65,7 @@ def observation_folds(
     if leave_out is not None:
         names = connected_groups(list(leave_out), list(groups))
     folds = grouped_folds(names, None, n_folds, seed)
-    return FrozenFolds(regime, observations, np.full(len(names), ANY), names, folds)
+    return FrozenFolds.of_observations(regime, observations, names, folds)
 
 
 def drug_folds(drugs: Sequence[str], *, n_folds: int, seed: int) -> FrozenFolds:
@@ -81,11 +76,7 @@ def drug_folds(drugs: Sequence[str], *, n_folds: int, seed: int) -> FrozenFolds:
 
 
 def pair_folds(
-    observations: Sequence[str] | NDArray[np.str_],
-    drugs: Sequence[str] | NDArray[np.str_],
-    *,
-    n_folds: int,
-    seed: int,
+    lines: NDArray[np.str_], drugs: NDArray[np.str_], *, n_folds: int, seed: int
 ) -> FrozenFolds:
     """Random pairs: the model has seen the line and the drug, but not together.
 
@@ -94,15 +85,14 @@ def pair_folds(
     ValueError
         If a pair occurs twice.
     """
-    lines, names = (np.asarray(names_of, dtype=np.str_) for names_of in (observations, drugs))
-    pairs = np.char.add(np.char.add(lines, "\n"), names)
+    pairs = np.char.add(np.char.add(lines, "\n"), drugs)
     if len(np.unique(pairs)) < len(pairs):
         raise ValueError("a line and drug are paired twice; average them first")
     folds = np.empty(len(pairs), dtype=np.int64)
     # Assigned in the order of their names: the order of the rows must not matter.
     order = np.argsort(pairs)
     folds[order] = np.random.default_rng(seed).permutation(len(pairs)) % n_folds
-    return FrozenFolds(Regime.RANDOM_PAIRS, lines, names, pairs, folds)
+    return FrozenFolds(Regime.RANDOM_PAIRS, lines, drugs, pairs, folds)
 
 
 def regime_folds(
@@ -117,9 +107,7 @@ def regime_folds(
         frozen = drug_folds(drugs.tolist(), n_folds=n_folds, seed=seed)
         return frozen, frozen.folds[pairs.drug]
     by_tissue = screen.tissues if regime is Regime.LEAVE_TISSUE_OUT else None
-    frozen = observation_folds(
-        ids, screen.groups, n_folds=n_folds, seed=seed, leave_out=by_tissue, regime=regime
-    )
+    frozen = observation_folds(regime, ids, screen.groups, by_tissue, n_folds=n_folds, seed=seed)
     return frozen, frozen.folds[pairs.line]
 
 

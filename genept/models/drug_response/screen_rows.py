@@ -243,15 +243,9 @@ def predict_representation(
     _refuse_rare_drugs(screen, pair_folds)
 
     def fit(fold: int, train: Mask) -> tuple[Pipeline, Matrix]:
+        read = X, screen.drugs, screen.pairs, train
         pipeline = fit_pipeline(
-            X,
-            screen.drugs,
-            screen.pairs,
-            train,
-            seed=seed,
-            lines=folds != fold,
-            n_components=N_COMPONENTS,
-            svd_solver="auto",
+            *read, seed=seed, lines=folds != fold, n_components=N_COMPONENTS, svd_solver="auto"
         )
         return pipeline, X
 

@@ -23,6 +23,7 @@ from genept.embeddings import (
     axis_genes,
     read_views,
 )
+from genept.models.drug_response import regimes
 from genept.models.drug_response.evaluation import PERMUTED_FEATURES
 from genept.models.drug_response.predictors import (
     MODELS,
@@ -30,13 +31,6 @@ from genept.models.drug_response.predictors import (
     drug_features,
     has_rdkit,
     out_of_fold,
-)
-from genept.models.drug_response.regimes import (
-    REGIMES,
-    RegimeTest,
-    regime_folds,
-    regime_scores,
-    transfer_scores,
 )
 from genept.models.drug_response.screen_rows import ScreenRows, response_pairs
 from genept.models.holdout import FrozenFolds, Regime
@@ -65,7 +59,7 @@ _CODE: Final = (
     "genept.embeddings",
 )
 Matrix = npt.NDArray[np.float32]
-Tested = Callable[[], tuple[RegimeTest, FrozenFolds]]
+Tested = Callable[[], tuple[regimes.RegimeTest, FrozenFolds]]
 
 
 @dataclass
@@ -144,7 +138,7 @@ class Screen:
             Parts of the two tables.
         """
         parts: list[Part] = []
-        for regime in REGIMES:
+        for regime in regimes.REGIMES:
             tested = cache(partial(self._tested, regime, seed))
             for name in (NAIVE_STEP, *MODELS):
                 parts += self._step(regime, name, seed, tested)
@@ -194,7 +188,7 @@ class Screen:
 
         def compute() -> list[NewPart]:
             rows = evaluation_table(
-                transfer_scores(self.rows, target.rows, n_folds=N_FOLDS, seed=seed),
+                regimes.transfer_scores(self.rows, target.rows, n_folds=N_FOLDS, seed=seed),
                 model=model,
                 version=sha256_of(origin.as_dict()),
                 cohort=target.collection,
@@ -236,7 +230,7 @@ class Screen:
             }
         unit = rows.drugs[pairs.drug] if test.of_drugs else rows.groups[pairs.line]
         evaluations = evaluation_table(
-            regime_scores(predictions, pairs, test.folds, unit, seed=seed),
+            regimes.regime_scores(predictions, pairs, test.folds, unit, seed=seed),
             model=model,
             version=version,
             cohort=self.collection,
@@ -247,10 +241,10 @@ class Screen:
             parts.append(NewPart("model_folds", frozen.table(model, self.collection), (model,)))
         return parts
 
-    def _tested(self, regime: Regime, seed: int) -> tuple[RegimeTest, FrozenFolds]:
+    def _tested(self, regime: Regime, seed: int) -> tuple[regimes.RegimeTest, FrozenFolds]:
         """The folds of a regime, with what earlier models computed on them."""
-        frozen, folds = regime_folds(regime, self.rows, n_folds=N_FOLDS, seed=seed)
-        return RegimeTest(regime, self.rows.pairs, folds, seed=seed), frozen
+        frozen, folds = regimes.regime_folds(regime, self.rows, n_folds=N_FOLDS, seed=seed)
+        return regimes.RegimeTest(regime, self.rows.pairs, folds, seed=seed), frozen
 
     def _inputs_of(self, name: str, seed: int, *, of_drugs: bool) -> Iterator[tuple[str, Matrix]]:
         """Features of lines, or of drugs, that a model reads: as they are, and permuted.

@@ -21,8 +21,12 @@ from typer.testing import CliRunner
 
 from genept.cli import predict_commands
 from genept.embeddings.representations import BOTH, EXPRESSION
-from genept.models.drug_response.drug_serving import UNMEASURED, predict_drugs, unmeasured_responses
-from genept.models.drug_response.drug_training import DrugTraining
+from genept.models.drug_response.drug_training import (
+    UNMEASURED,
+    DrugTraining,
+    predict_drugs,
+    unmeasured_responses,
+)
 from genept.models.drug_response.pipeline import drug_codes
 from genept.models.drug_response.predictors import MODELS
 from genept.models.drug_response.regimes import REGIMES

@@ -170,7 +170,7 @@ def in_folds(names, folds):
 def test_a_tissue_or_study_is_left_out_whole_and_no_patient_is_cut(tissues, seed):
     left_out = [f"t{tissues[row // 2]}" for row in range(60)]
     frozen = observation_folds(
-        IDS, PATIENTS, n_folds=3, seed=seed, leave_out=left_out, regime=Regime.LEAVE_TISSUE_OUT
+        Regime.LEAVE_TISSUE_OUT, IDS, PATIENTS, left_out, n_folds=3, seed=seed
     )
     assert all(len(held) == 1 for held in in_folds(left_out, frozen.folds).values())
     assert all(len(held) == 1 for held in in_folds(PATIENTS, frozen.folds).values())
@@ -178,14 +178,8 @@ def test_a_tissue_or_study_is_left_out_whole_and_no_patient_is_cut(tissues, seed
 
 def test_a_patient_in_two_studies_ties_them_together():
     studies = ["s1", "s2"] + [f"s{3 + row % 4}" for row in range(58)]
-    frozen = observation_folds(
-        IDS,
-        ["p", "p", *(f"q{row}" for row in range(58))],
-        n_folds=3,
-        seed=0,
-        leave_out=studies,
-        regime=Regime.LEAVE_STUDY_OUT,
-    )
+    patients = ["p", "p", *(f"q{row}" for row in range(58))]
+    frozen = observation_folds(Regime.LEAVE_STUDY_OUT, IDS, patients, studies, n_folds=3, seed=0)
     assert frozen.folds[0] == frozen.folds[1]
 
 
