@@ -26,7 +26,6 @@ from genept.models import (
     SEED,
     SERVED,
     SHADOW,
-    BatchInference,
     BulkCollection,
     DiagnosisTraining,
     ModelManifest,
@@ -176,10 +175,10 @@ def sample_diagnoses(
     """Predictions of every champion for every bulk collection that it was not trained on."""
     registry = platform.models
     champions = map(registry.champion, _models(platform, tables["gate_verdicts"]))
-    served = _predict(platform, filter(None, champions), tables, SERVED)
-    stored = platform.lake.assemble(SERVED, served.parts)
+    parts, skipped = _predict(platform, filter(None, champions), tables, SERVED)
+    stored = platform.lake.assemble(SERVED, parts)
     return table_result(
-        stored, **{f"skipped/{name}": reason for name, reason in served.skipped.items()}
+        stored, **{f"skipped/{name}": reason for name, reason in skipped.items()}
     )
 
 
@@ -225,8 +224,8 @@ def shadow_diagnoses(
     names = _models(platform, tables["gate_verdicts"])
     candidates = (challenger(registry, name) for name in names)
     challengers = [manifest for manifest in candidates if manifest is not None]
-    shadows = _predict(platform, challengers, tables, SHADOW)
-    stored = platform.lake.assemble(SHADOW, shadows.parts)
+    parts, _ = _predict(platform, challengers, tables, SHADOW)
+    stored = platform.lake.assemble(SHADOW, parts)
     remarks: dict[str, Any] = {
         f"shadows/{manifest.model}": f"since {begin_shadow(registry, manifest).since}"
         for manifest in challengers
@@ -268,7 +267,7 @@ def _predict(
     manifests: Iterable[ModelManifest],
     tables: dict[str, StoredTable],
     table: str,
-) -> BatchInference:
+) -> tuple[list[Part], dict[str, str]]:
     vectors = {space.id: tables["gene_embeddings"].part(space.id) for space in platform.spaces}
     return batch_inference(
         platform.lake,

@@ -98,14 +98,8 @@ def _fate(left_out: Mapping[str, pl.Expr], labelled_by: Sequence[str | pl.Expr])
 
 def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -> pl.DataFrame:
     """Rows of table `gene_pairs`, from the files that are there."""
-    schema = {
-        "task": pl.String,
-        "split": pl.String,
-        "position": pl.Int64,
-        "input_a": pl.String,
-        "input_b": pl.String,
-        "label": pl.Int64,
-    }
+    columns = ("task", "split", "position", "input_a", "input_b", "label")
+    schema = dict.fromkeys(columns, pl.String) | {"position": pl.Int64, "label": pl.Int64}
     read = pl.DataFrame(list(paired(files)), schema=schema, orient="row")
     names = pl.concat([read["input_a"], read["input_b"]]).unique()
     genes = nomenclature.map(names.to_list()).rows
@@ -116,17 +110,12 @@ def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -
         .alias(f"gene_{side}")
         for side in "ab"
     )
-    pair: list[str | pl.Expr] = [
-        "task",
-        "split",
-        pl.min_horizontal("gene_a", "gene_b"),
-        pl.max_horizontal("gene_a", "gene_b"),
-    ]
+    ends = pl.min_horizontal("gene_a", "gene_b"), pl.max_horizontal("gene_a", "gene_b")
     left_out = {
         "without_gene": pl.col("gene_a").is_null() | pl.col("gene_b").is_null(),
         "self_pair": pl.col("gene_a") == pl.col("gene_b"),
     }
-    return named.with_columns(fate=_fate(left_out, pair))
+    return named.with_columns(fate=_fate(left_out, ["task", "split", *ends]))
 
 
 def term_members(

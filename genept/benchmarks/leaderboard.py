@@ -43,12 +43,8 @@ _CODE: Final = (
 def score(lake: Lake, inputs: TaskInputs, predicted: Sequence[Part]) -> list[Part]:
     """Scores of one task: its part of table `benchmark_results`, and of the working differences."""
     task = inputs.task
-    origin = Origin(
-        code=_CODE,
-        inputs={"/".join(part.partition): part.sha256 for part in predicted},
-        settings={"task": repr(task)},
-        libraries=("numpy", "polars"),
-    )
+    read = {"/".join(part.partition): part.sha256 for part in predicted}
+    origin = Origin(_CODE, read, {"task": repr(task)}, ("numpy", "polars"))
 
     def compute() -> list[NewPart]:
         rows = lake.read(predicted)

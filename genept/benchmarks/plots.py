@@ -26,8 +26,10 @@ OPEN: Final = "#8a8a8a"
 MOST: Final = 40
 """Rows or columns of a picture at most; more cannot be read."""
 
+MOST_PROGRAMS: Final = 25
 
-def heat_map(task_scores: pl.DataFrame, title: str = "Spaces by tasks") -> bytes:
+
+def heat_map(task_scores: pl.DataFrame) -> bytes:
     """Tasks × representations, coloured within each task from its best control to its best score.
 
     Parameters
@@ -61,7 +63,7 @@ def heat_map(task_scores: pl.DataFrame, title: str = "Spaces by tasks") -> bytes
     for at, name in enumerate(names):
         if control[name]:
             axes.get_xticklabels()[at].set_color(OPEN)
-    return _finished(figure, axes, f"{title}; red: below a control; empty: not scored")
+    return _finished(figure, axes, "Spaces by tasks; red: below a control; empty: not scored")
 
 
 def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], bool],
@@ -178,9 +180,7 @@ def confusion(counted: pl.DataFrame, title: str) -> bytes:
     return _finished(figure, axes, title)
 
 
-def program_map(
-    active: pl.DataFrame, names: Mapping[int, str], title: str, most: int = 25
-) -> bytes:
+def program_map(active: pl.DataFrame, names: Mapping[int, str], title: str) -> bytes:
     """Programs × cell types, the programs whose activity differs most between types.
 
     Parameters
@@ -193,7 +193,8 @@ def program_map(
     spread = active.group_by("program").agg(
         (pl.max("activity") - pl.min("activity")).alias("range")
     )
-    chosen = spread.sort(["range", "program"], descending=[True, False]).head(most)["program"]
+    ordered = spread.sort(["range", "program"], descending=[True, False])
+    chosen = ordered["program"].head(MOST_PROGRAMS)
     types = active["cell_type"].unique().sort().to_list()
     levels = active.select("program", "cell_type", "activity").iter_rows()
     value = {(program, kind): level for program, kind, level in levels}

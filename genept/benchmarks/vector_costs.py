@@ -23,6 +23,7 @@ SPEED: Final = "embedding-speed"
 SAMPLE: Final = 128
 MILLION: Final = 1_000_000
 METRICS: Final = ("tokens", "seconds", "dollars")
+_CODE: Final = ("genept.benchmarks.vector_costs",)
 
 
 def space_costs(
@@ -52,11 +53,8 @@ def space_costs(
     Part
         Part of table `benchmark_results`.
     """
-    origin = Origin(
-        code=("genept.benchmarks.vector_costs",),
-        inputs={"gene_descriptions": descriptions.sha256},
-        settings={"space": space.id, "number": number},
-    )
+    settings = {"space": space.id, "number": number}
+    origin = Origin(_CODE, {"gene_descriptions": descriptions.sha256}, settings)
 
     def compute() -> list[NewPart]:
         rows = lake.read(descriptions, ["text", "n_tokens"])
@@ -102,10 +100,7 @@ def _seconds_per_token(
     lake: Lake, space: Space, rows: pl.DataFrame, embedder: TextEmbedder
 ) -> float:
     """Of a sample of the texts; not measured anew when some of the texts change."""
-    origin = Origin(
-        code=("genept.benchmarks.vector_costs",),
-        settings={"space": space.id, "embedder": embedder.identity},
-    )
+    origin = Origin(_CODE, settings={"space": space.id, "embedder": embedder.identity})
 
     def compute() -> list[NewPart]:
         chosen = np.random.default_rng(0).permutation(rows.height)[:SAMPLE].tolist()

@@ -14,7 +14,6 @@ from .retraining_reports import model_reports as model_reports
 from .retraining_reports import release_pages as release_pages
 from .serving import SERVED as SERVED
 from .serving import SHADOW as SHADOW
-from .serving import BatchInference as BatchInference
 from .serving import BulkCollection as BulkCollection
 from .serving import Served as Served
 from .serving import batch_inference as batch_inference

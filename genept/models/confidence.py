@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 from scipy.optimize import minimize_scalar
 from scipy.special import logit, softmax
 from sklearn.decomposition import PCA
@@ -210,11 +210,6 @@ class Domain:
         fields = {name: np.ascontiguousarray(value) for name, value in vars(self).items()}
         data: bytes = save(fields)
         return data
-
-
-def read_domain(body: bytes) -> Domain:
-    """A domain from its file."""
-    return Domain(**load(body))
 
 
 def fit_domain(trained: Matrix, unseen: Matrix, *, seed: int) -> Domain:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal
@@ -29,9 +28,8 @@ class TasksError(StoreError):
     """A file of tasks cannot be read, or an entry of it is wrong."""
 
 
-@dataclass(frozen=True)
-class DiagnosisTask:
-    """One task.
+class TaskEntry(BaseModel):
+    """One entry of a file of tasks; its heading is the model's name.
 
     Parameters
     ----------
@@ -40,28 +38,37 @@ class DiagnosisTask:
     label, cohort
         Columns of table `observations`: the label to predict, and the cohorts of which none may be
         missing from a retraining (by default the collection).
-    heads
-        Heads to choose among, the simplest first.
-    every_space
-        Whether all spaces are scored beside, or the published one and one control.
+    only
+        Labels that a sample must have to take part, such as diagnosis: tumor.
     min_groups
         Fewest patients or lines of a class; rarer classes are left out and counted.
     forgotten_on_purpose
         Cohorts that the champion knew and that need not come back.
-    only
-        Labels that a sample must have to take part, such as diagnosis: tumor.
+    full
+        Only where the settings ask for full models.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    collection: str
+    label: Label
+    cohort: Label | None = None
+    only: dict[Label, str] = {}
+    min_groups: int = Field(MIN_GROUPS, ge=5, description="That a class needs to be learnt.")
+    forgotten_on_purpose: tuple[str, ...] = ()
+    full: bool = Field(False, description="Only where the settings ask for full models.")
+
+
+class DiagnosisTask(TaskEntry):
+    """One task; `full` is whether every head and every space is scored.
+
+    Parameters
+    ----------
     name
         Name of the model, if it is not that of label and collection.
     """
 
-    collection: str
-    label: str = "diagnosis"
-    cohort: str | None = None
-    heads: tuple[str, ...] = USUAL_HEADS
-    every_space: bool = False
-    min_groups: int = MIN_GROUPS
-    forgotten_on_purpose: tuple[str, ...] = ()
-    only: tuple[tuple[str, str], ...] = ()
+    label: Label = "diagnosis"
     name: str | None = None
 
     @property
@@ -70,26 +77,19 @@ class DiagnosisTask:
         return self.name or f"{self.label.replace('_', '-')}-{self.collection}"
 
     @property
-    def full(self) -> DiagnosisTask:
-        """The same task with every head and every space."""
-        return replace(self, heads=HEADS, every_space=True)
+    def heads(self) -> tuple[str, ...]:
+        """Heads to choose among, the simplest first."""
+        return HEADS if self.full else USUAL_HEADS
 
     @property
     def settings(self) -> dict[str, object]:
         """What decides the result, for its origin."""
-        return {
-            "label": self.label,
-            "cohort": self.cohort,
-            "heads": list(self.heads),
-            "every_space": self.every_space,
-            "min_groups": self.min_groups,
-            "forgotten_on_purpose": list(self.forgotten_on_purpose),
-            "only": dict(self.only),
-        }
+        fields = self.model_dump(mode="json", exclude={"collection", "name", "full"})
+        return {**fields, "heads": self.heads, "every_space": self.full}
 
     def takes_part(self, observations: pl.DataFrame) -> pl.Series:
         """Which observations have the label, and the others that the task asks for."""
-        conditions = [pl.col(name) == value for name, value in self.only]
+        conditions = [pl.col(name) == value for name, value in self.only.items()]
         return observations.select(
             pl.all_horizontal(pl.col(self.label).is_not_null(), *conditions).fill_null(False)
         ).to_series()
@@ -108,25 +108,6 @@ class DiagnosisTask:
             f"fewer than two values of {self.label} are in {self.min_groups} groups or more: "
             f"{listed}"
         )
-
-
-class TaskEntry(BaseModel):
-    """One entry of a file of tasks; its heading is the model's name."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    collection: str
-    label: Label
-    cohort: Label | None = None
-    only: dict[Label, str] = {}
-    min_groups: int = Field(MIN_GROUPS, ge=5, description="That a class needs to be learnt.")
-    forgotten_on_purpose: tuple[str, ...] = ()
-    full: bool = Field(False, description="Only where the settings ask for full models.")
-
-    def task(self, name: str) -> DiagnosisTask:
-        """The task of this entry."""
-        fields = self.model_dump(exclude={"full", "only"})
-        return DiagnosisTask(**fields, only=tuple(self.only.items()), name=name)
 
 
 def load_tasks(own: Path | None = None) -> dict[str, TaskEntry]:
@@ -176,14 +157,13 @@ def tasks_of(
     list of DiagnosisTask
         The diagnosis first, then entries in their order.
     """
-    usual = DiagnosisTask(collection)
-    declared = {
-        name: entry.task(name)
+    usual = DiagnosisTask(collection=collection)
+    tasks = {usual.model: usual} | {
+        name: DiagnosisTask(**entry.model_dump(), name=name)
         for name, entry in entries.items()
         if entry.collection == collection and (full or not entry.full)
     }
-    tasks = ({usual.model: usual} | declared).values()
-    return [task.full if full else task for task in tasks]
+    return [task.model_copy(update={"full": full}) for task in tasks.values()]
 
 
 def _entries(text: str, where: str) -> dict[str, TaskEntry]:

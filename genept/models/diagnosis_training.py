@@ -86,7 +86,7 @@ class DiagnosisTraining(Training):
     def beside(self) -> tuple[str, ...]:
         """Spaces that are scored but not chosen from: by default one control."""
         others = [name for name in self.views.spaces if name != representation_name(self.space)]
-        return tuple(others if self.task.every_space else self.views.controls[:1])
+        return tuple(others if self.task.full else self.views.controls[:1])
 
     @cached_property
     def labelled(self) -> Rows:

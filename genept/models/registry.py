@@ -7,13 +7,14 @@ rollback needs no training. The gate is in `genept.models.promotion_gate`.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from safetensors.numpy import load
 
 from genept.common import ConflictError, MissingObjectError, StoreError
-from genept.models.confidence import Calibration, Domain, read_domain
+from genept.models.confidence import Calibration, Domain
 from genept.models.evidence import ModelEvidence, ModelManifest
 from genept.models.heads import PROBE_TOLERANCE, Contender, DiagnosisModel, probe_difference
 from genept.models.stored_models import (
@@ -104,8 +105,7 @@ class ModelRegistry:
                 f"{manifest.model} {manifest.version[:12]} was stored without its domain, so it "
                 "judges no foreign samples: `genept run` trains it again"
             )
-        body = self._verified(manifest, "domain")
-        return read_domain(body)
+        return Domain(**load(self._verified(manifest, "domain")))
 
     def load(self, manifest: ModelManifest) -> DiagnosisModel:
         """The model, verified by its hash before it is opened and by its probe set after.
@@ -157,11 +157,9 @@ class ModelRegistry:
         if known := self.shadow(shadow.model, shadow.version):
             return known
         key = f"{self._folder(shadow.model, shadow.version)}/shadow.json"
-        try:
+        with suppress(ConflictError):
             self.store.put_if_absent(key, shadow.body())
-        except ConflictError:
-            return self.shadow(shadow.model, shadow.version) or shadow
-        return shadow
+        return self.shadow(shadow.model, shadow.version) or shadow
 
     def pointer(self, model: str) -> tuple[ChampionPointer | None, str | None]:
         """The pointer to the champion, and its ETag."""

@@ -163,22 +163,6 @@ class BulkCollection:
         return Samples(tuple(ids), axis_genes(lake, self.axis), matrix, self.unit)
 
 
-@dataclass(frozen=True)
-class BatchInference:
-    """Predictions of some models for some collections.
-
-    Parameters
-    ----------
-    parts
-        Parts of the table of predictions, one per model and collection.
-    skipped
-        Why a model has no predictions for a collection, by ``model, collection``.
-    """
-
-    parts: tuple[Part, ...]
-    skipped: Mapping[str, str]
-
-
 def batch_inference(
     lake: Lake,
     registry: ModelRegistry,
@@ -187,7 +171,7 @@ def batch_inference(
     vectors: Mapping[str, Part],
     *,
     table: str,
-) -> BatchInference:
+) -> tuple[list[Part], dict[str, str]]:
     """Predict each collection with each model, unless the lake holds the predictions.
 
     Samples that a model was trained or scored on are left out.
@@ -205,8 +189,10 @@ def batch_inference(
 
     Returns
     -------
-    BatchInference
-        Parts of `table`, and why others are missing.
+    parts : list of Part
+        Parts of `table`, one per model and collection.
+    skipped : dict
+        Why a model has no predictions for a collection, by ``model, collection``.
 
     Raises
     ------
@@ -229,7 +215,8 @@ def batch_inference(
     parts: list[Part] = []
     skipped: dict[str, str] = {}
     for manifest in manifests:
-        opened = cache(partial(Served.of, registry, manifest))  # if there is something to predict
+        # Opened once, and only if there is something to predict.
+        opened = cache(lambda named=manifest: Served.of(registry, named))
         for collection in collections:
             name = f"{manifest.model}, {collection.id}"
             if why := _unfit(manifest, collection, vectors):
@@ -241,7 +228,7 @@ def batch_inference(
             parts += predicted
             if not predicted:
                 skipped[name] = "it was trained or measured on every sample of it"
-    return BatchInference(tuple(parts), skipped)
+    return parts, skipped
 
 
 def predicted_parts(

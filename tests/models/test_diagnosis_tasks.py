@@ -28,7 +28,7 @@ def test_an_entry_makes_any_label_column_a_task(tmp_path):
     )
     assert second.impossible(rows) is None
     assert second.takes_part(rows).sum() == 40
-    assert tasks_of("other", load_tasks(own)) == [DiagnosisTask("other")]
+    assert tasks_of("other", load_tasks(own)) == [DiagnosisTask(collection="other")]
 
 
 def test_shipped_entries_and_full_models():
@@ -39,7 +39,7 @@ def test_shipped_entries_and_full_models():
         "tissue-gdsc",
     ]
     cancer, tumour = sorted(tasks_of("tcga11", entries, full=True), key=lambda one: one.model)
-    assert cancer.only == (("diagnosis", "tumor"),)
+    assert cancer.only == {"diagnosis": "tumor"}
     assert (tumour.label, tumour.cohort) == ("diagnosis", "tissue_subtype")
     assert cancer.heads == HEADS
 
@@ -73,5 +73,5 @@ def test_a_wrong_file_is_refused(tmp_path, text, said):
     ],
 )
 def test_a_collection_that_lacks_what_a_task_needs_is_reported(diagnoses, why):
-    found = DiagnosisTask("planted").impossible(observations(diagnosis=diagnoses))
+    found = DiagnosisTask(collection="planted").impossible(observations(diagnosis=diagnoses))
     assert found == why or (why and found and found.endswith(why))

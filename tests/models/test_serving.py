@@ -44,7 +44,7 @@ def trained(object_store, tmp_path_factory):
     ids = REFERENCE["ensembl_gene_id"].to_list()
     parts = in_every_space(lake, ingested, collection, ids)
     registry = ModelRegistry(lake.store, lake.prefix)
-    task = DiagnosisTask("planted")
+    task = DiagnosisTask(collection="planted")
     train(registry, DiagnosisTraining(lake, "planted", "log2", MINILM, parts, (), task))
     manifest = registry.manifest("diagnosis-planted", registry.versions("diagnosis-planted")[0])
     return SimpleNamespace(
@@ -148,20 +148,18 @@ def test_a_value_that_cannot_be_is_refused_with_the_name_of_the_file(tmp_path):
 def test_a_champion_is_asked_about_what_it_does_not_know_and_only_once(trained, monkeypatch):
     lake = trained.lake
     ask = (lake, trained.registry, [trained.manifest], [trained.own], {MINILM.id: trained.vectors})
-    (part,) = batch_inference(*ask, table=SERVED).parts
+    (part,), _ = batch_inference(*ask, table=SERVED)
     rows = lake.read(part)
     evidence = trained.registry.evidence(trained.manifest)
     known = {*evidence.out_of_fold.ids, *evidence.holdout.ids}
     assert rows.height == 6
     assert not known & set(rows["observation_id"])
     monkeypatch.setattr(Served, "of", None)
-    assert batch_inference(*ask, table=SERVED).parts == (part,)
+    assert batch_inference(*ask, table=SERVED) == ([part], {})
     other = BulkCollection("counted", "counts", trained.own.axis, trained.own.expression)
-    inference = batch_inference(*ask[:3], [other], ask[4], table=SERVED)
-    assert not inference.parts
-    assert inference.skipped == {
-        "diagnosis-planted, counted": "it reads log2, and the collection is counts"
-    }
+    parts, skipped = batch_inference(*ask[:3], [other], ask[4], table=SERVED)
+    assert not parts
+    assert skipped == {"diagnosis-planted, counted": "it reads log2, and the collection is counts"}
 
 
 def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ def planted(lake: Lake, monkeypatch):
 
 def diagnose(lake, task, **changes):
     """Train the diagnosis model of a planted collection; its parts by table."""
-    asked = DiagnosisTask(task[1], **{"min_groups": 6} | changes)
+    asked = DiagnosisTask(collection=task[1], **{"min_groups": 6} | changes)
     registry = ModelRegistry(lake.store, lake.prefix)
     trained = train(registry, DiagnosisTraining(*task, (), asked))
     return {part.table: part for part in trained.parts}

@@ -34,6 +34,7 @@ from genept.benchmarks.tasks.cell_types import (
     mixing_scores,
     random_split,
 )
+from genept.benchmarks.tasks.input_tables import LIBRARIES
 from genept.embeddings import CollectionParts, ObservationViews, expression_weights, read_views
 from genept.storage import Lake, NewPart, Origin, Part
 
@@ -131,12 +132,7 @@ def score_cells(
     list of Part
         Parts of `benchmark_results`, and of working tables of differences and confusions.
     """
-    origin = Origin(
-        code=_CODE,
-        inputs=parts.inputs,
-        settings={"seed": SEED, "unit": unit},
-        libraries=("numpy", "scikit-learn", "scipy"),
-    )
+    origin = Origin(_CODE, parts.inputs, {"seed": SEED, "unit": unit}, LIBRARIES)
 
     def compute() -> list[NewPart]:
         views = read_views(lake, parts).labelled("cell_type")

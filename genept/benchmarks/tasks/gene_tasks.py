@@ -118,15 +118,9 @@ class PropertyTask(GeneTask):
         y = (rows["label"] == self.positive).to_numpy().astype(np.int64)
         score = binary_scores(head, matrix[train], y[train], matrix[test], seed=number)
         # A gene that was published twice is two rows of the authors' folds.
-        units = rows["position"].cast(pl.String) if split == EXACT else rows["ensembl_gene_id"]
-        return predictions(
-            head,
-            split,
-            number,
-            units[test.tolist()].to_list(),
-            [str(label) for label in y[test]],
-            score=score,
-        )
+        names = rows["position"].cast(pl.String) if split == EXACT else rows["ensembl_gene_id"]
+        units, truth = names[test.tolist()].to_list(), y[test].astype(str).tolist()
+        return predictions(head, split, number, units, truth, score=score)
 
 
 def _folds(rows: pl.DataFrame, repeats: Iterable[int | None]) -> Iterator[Split]:

@@ -219,12 +219,9 @@ def predict(
         Parts of table `benchmark_predictions`, one per representation.
     """
     task = inputs.task
-    origin = Origin(
-        code=(*task.code, *_CODE),
-        inputs=inputs.inputs | {vectors.space.id: vectors.part.sha256 for vectors in members},
-        settings={"task": repr(task), "entry": name},
-        libraries=LIBRARIES,
-    )
+    read = inputs.inputs | {vectors.space.id: vectors.part.sha256 for vectors in members}
+    settings = {"task": repr(task), "entry": name}
+    origin = Origin((*task.code, *_CODE), read, settings, LIBRARIES)
 
     def compute() -> list[NewPart]:
         return [

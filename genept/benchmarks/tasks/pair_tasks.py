@@ -6,13 +6,12 @@ published, as of interactions, `InteractionTask` draws the others (`drawn_pairs`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from genept.benchmarks.tasks.base import (
     FREQUENCY,
@@ -39,7 +38,14 @@ FEWEST: Final = 50
 Halves = tuple[pl.DataFrame, pl.DataFrame]
 """Training and test pairs of a split."""
 
-FEATURES: Final = (SUM, "product", "absolute-difference", "concatenation", "all-symmetric")
+FEATURES: Final[Mapping[str, Callable[[Matrix, Matrix], Matrix]]] = {
+    SUM: lambda a, b: a + b,
+    "product": lambda a, b: a * b,
+    "absolute-difference": lambda a, b: np.abs(a - b),
+    "concatenation": lambda a, b: np.concatenate([a, b], axis=1),
+    "all-symmetric": lambda a, b: np.concatenate([a + b, a * b, np.abs(a - b)], axis=1),
+}
+"""What a head reads of the vectors of two genes, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,54 +221,30 @@ def _once(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _features(vectors: GeneVectors, pairs: pl.DataFrame, feature: str) -> Matrix:
-    a, b = vectors.of(pairs["gene_a"].to_list()), vectors.of(pairs["gene_b"].to_list())
-    match feature:
-        case "sum":
-            return a + b
-        case "product":
-            return a * b
-        case "absolute-difference":
-            apart: Matrix = np.abs(a - b)
-            return apart
-        case "concatenation":
-            return np.concatenate([a, b], axis=1)
-        case "all-symmetric":
-            return np.concatenate([a + b, a * b, np.abs(a - b)], axis=1)
-    raise ValueError(f"unknown feature {feature!r}; known are {FEATURES}")
+    if feature not in FEATURES:
+        raise ValueError(f"unknown feature {feature!r}; known are {tuple(FEATURES)}")
+    a, b = (vectors.of(pairs[side].to_list()) for side in ("gene_a", "gene_b"))
+    return FEATURES[feature](a, b)
 
 
 def _frequency(
     model: str, split: str, fold: int, train: pl.DataFrame, test: pl.DataFrame
 ) -> pl.DataFrame:
     """Sum of the two genes' smoothed log-odds of being in a pair that belongs together."""
-    names, codes = _coded(train, test)
+    sides = [np.concatenate([train[side], test[side]]) for side in ("gene_a", "gene_b")]
+    names, codes = np.unique(np.stack(sides).astype(str), return_inverse=True)
     n = train.height
-    seen = np.concatenate([codes[0][:n], codes[1][:n]])
+    seen = codes[:, :n].ravel()
     positive = np.tile(train["label"].to_numpy(), 2)
     ones = np.bincount(seen, positive, len(names))
     zeros = np.bincount(seen, 1 - positive, len(names))
     prior = positive.mean()
     odds = np.log((ones + prior) / (zeros + 1 - prior))
-    score: Scores = odds[codes[0][n:]] + odds[codes[1][n:]]
+    score: Scores = odds[codes[0, n:]] + odds[codes[1, n:]]
     return _of_pairs(model, split, fold, test, score)
 
 
-def _coded(
-    train: pl.DataFrame, test: pl.DataFrame
-) -> tuple[NDArray[np.str_], tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    sides = [np.concatenate([train[side], test[side]]) for side in ("gene_a", "gene_b")]
-    names, codes = np.unique(np.concatenate(sides).astype(str), return_inverse=True)
-    half = len(codes) // 2
-    return names, (codes[:half], codes[half:])
-
-
 def _of_pairs(model: str, split: str, fold: int, test: pl.DataFrame, score: Scores) -> pl.DataFrame:
-    return predictions(
-        model,
-        split,
-        fold,
-        test["gene_a"].to_list(),
-        test["label"].cast(pl.String).to_list(),
-        partners=test["gene_b"].to_list(),
-        score=score,
-    )
+    first, second = (test[side].to_list() for side in ("gene_a", "gene_b"))
+    truth = test["label"].cast(pl.String).to_list()
+    return predictions(model, split, fold, first, truth, partners=second, score=score)

@@ -28,13 +28,12 @@ from genept.benchmarks.tasks.gene_programs import (
     find_programs,
     is_enriched,
 )
-from genept.benchmarks.tasks.input_tables import SpaceVectors
+from genept.benchmarks.tasks.input_tables import LIBRARIES, SpaceVectors
 from genept.embeddings import CollectionParts, axis_genes, embedding_matrix, expression_matrix
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 
 TASK: Final = "gene-programs"
 SPLIT: Final = "size-matched-clusters"
-LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 _CODE: Final = (
     "genept.benchmarks.scores",
     "genept.benchmarks.tasks.base",
@@ -70,12 +69,9 @@ def space_programs(
     """
     terms = properties.filter(pl.col("task").is_in(list(MEMBERSHIPS)))
     read = terms.select("task", "ensembl_gene_id", "label").sort(pl.all())
-    origin = Origin(
-        code=_CODE,
-        inputs={vectors.space.id: vectors.part.sha256, "terms": sha256_of(read.write_csv())},
-        settings={"tells": sorted(vectors.tells), "number": number},
-        libraries=LIBRARIES,
-    )
+    inputs = {vectors.space.id: vectors.part.sha256, "terms": sha256_of(read.write_csv())}
+    settings = {"tells": sorted(vectors.tells), "number": number}
+    origin = Origin(_CODE, inputs, settings, LIBRARIES)
 
     def compute() -> list[NewPart]:
         rows = lake.read_arrow(vectors.part, ["ensembl_gene_id", "symbol", "embedding"])
@@ -161,12 +157,8 @@ def program_activity(
     """
     (space,) = programs.partition
     inputs = {name: parts.inputs[name] for name in ("observations", "axis", "expression")}
-    origin = Origin(
-        code=_CODE,
-        inputs=inputs | {"programs": programs.sha256},
-        settings={"unit": unit},
-        libraries=LIBRARIES,
-    )
+    inputs["programs"] = programs.sha256
+    origin = Origin(_CODE, inputs, {"unit": unit}, LIBRARIES)
 
     def compute() -> list[NewPart]:
         rows = lake.read(programs)

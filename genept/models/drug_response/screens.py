@@ -13,14 +13,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from genept.embeddings import (
     BOTH,
     EXPRESSION,
     CollectionParts,
     ObservationViews,
-    axis_genes,
     read_views,
 )
 from genept.models.drug_response import regimes
@@ -96,22 +94,12 @@ class Screen:
         return read_views(self.lake, self.parts)
 
     @cached_property
-    def genes(self) -> tuple[str, ...]:
-        """Ensembl ids of the columns of expression."""
-        return axis_genes(self.lake, self.parts.axis)
-
-    @cached_property
     def features(self) -> dict[str, Matrix]:
         """Features of the lines, by representation."""
         expression = expression_features(self.views.expression, self.unit)
         embedding = self.views.spaces[self.space]
         both = np.hstack([expression, embedding])
         return {EXPRESSION: expression, EMBEDDING: embedding, BOTH: both}
-
-    @cached_property
-    def measured(self) -> pl.DataFrame:
-        """The measured pairs: line, drug, response."""
-        return self.lake.read(self.responses, ["observation_id", "drug_id", "value"])
 
     @cached_property
     def rows(self) -> ScreenRows:
@@ -121,7 +109,8 @@ class Screen:
         members = observations["group_id"].to_list()
         tissues = observations["tissue"].fill_null("unknown").to_numpy().astype(np.str_)
         groups = connected_groups(members, duplicates=near_duplicates(self.features[EXPRESSION]))
-        drugs, pairs = response_pairs(ids, tissues, self.measured)
+        measured = self.lake.read(self.responses, ["observation_id", "drug_id", "value"])
+        drugs, pairs = response_pairs(ids, tissues, measured)
         return ScreenRows(ids, members, groups, tissues, self.features, drugs, pairs)
 
     def evaluate(self, *, seed: int) -> list[Part]:
