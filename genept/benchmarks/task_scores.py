@@ -62,7 +62,7 @@ def sample_tasks(evaluations: pl.DataFrame) -> pl.DataFrame:
     usual = ~pl.col("representation").str.contains(", ", literal=True)
     scored = evaluations.filter(usual).with_columns(task=task).drop_nulls("task")
     named = scored.with_columns(
-        dataset=pl.col("model").str.strip_prefix(pl.col("task") + "-"),
+        dataset=pl.col("model").str.strip_prefix(pl.col("task") + "-")
     ).filter((pl.col("task") == "diagnosis") | (pl.col("dataset") == pl.col("cohort")))
     rows = named.sort("model", "model_version", "split").select(_SHOWN)
     return rows.unique([*OF_SCORE, "representation"], keep="first", maintain_order=True)

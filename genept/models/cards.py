@@ -15,14 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from sklearn.metrics import confusion_matrix
 
-from genept.common import (
-    NO_SCRIPTS,
-    html_text,
-    markdown_code,
-    markdown_text,
-    new_figure,
-    png_bytes,
-)
+from genept.common import NO_SCRIPTS, html_text, markdown_code, markdown_text, new_figure, png_bytes
 from genept.models.confidence import N_BINS, calibration_metrics, reliability
 from genept.models.evidence import Interval, ModelEvidence, ModelManifest, Predictions
 

@@ -15,13 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.embeddings import (
-    BOTH,
-    EXPRESSION,
-    ObservationViews,
-    read_views,
-    representation_name,
-)
+from genept.embeddings import BOTH, EXPRESSION, ObservationViews, read_views, representation_name
 from genept.models.diagnosis_retraining import Retrained, retrain
 from genept.models.diagnosis_tasks import DiagnosisTask
 from genept.models.evidence import (
@@ -103,8 +97,7 @@ class DiagnosisTraining(Training):
         return Rows(
             observations["observation_id"].to_numpy().astype(np.str_),
             connected_groups(
-                observations["group_id"].to_list(),
-                duplicates=near_duplicates(features[EXPRESSION]),
+                observations["group_id"].to_list(), duplicates=near_duplicates(features[EXPRESSION])
             ),
             cohorts,
             labels,

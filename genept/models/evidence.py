@@ -250,11 +250,7 @@ class ModelCandidate:
 
 
 def label_scores(
-    truth: Labels,
-    predicted: Labels,
-    groups: ArrayLike,
-    seed: int,
-    metrics: Sequence[str] = METRICS,
+    truth: Labels, predicted: Labels, groups: ArrayLike, seed: int, metrics: Sequence[str] = METRICS
 ) -> dict[str, Interval]:
     """Scores of predicted labels, with intervals over whole groups."""
     scores = resampled_labels(truth, predicted, groups, metrics, seed=seed)

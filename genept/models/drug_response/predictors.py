@@ -94,10 +94,7 @@ NAIVE: Final[dict[str, Naive]] = {
 
 
 def out_of_fold(
-    name: str,
-    pairs: ResponsePairs,
-    folds: NDArray[np.int64],
-    train: Mask | None = None,
+    name: str, pairs: ResponsePairs, folds: NDArray[np.int64], train: Mask | None = None
 ) -> Floats:
     """A naive prediction of each pair from the other folds.
 

@@ -14,13 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from genept.embeddings import (
-    BOTH,
-    EXPRESSION,
-    CollectionParts,
-    ObservationViews,
-    read_views,
-)
+from genept.embeddings import BOTH, EXPRESSION, CollectionParts, ObservationViews, read_views
 from genept.models.drug_response import regimes
 from genept.models.drug_response.evaluation import PERMUTED_FEATURES
 from genept.models.drug_response.predictors import (
