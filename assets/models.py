@@ -177,9 +177,7 @@ def sample_diagnoses(
     champions = map(registry.champion, _models(platform, tables["gate_verdicts"]))
     parts, skipped = _predict(platform, filter(None, champions), tables, SERVED)
     stored = platform.lake.assemble(SERVED, parts)
-    return table_result(
-        stored, **{f"skipped/{name}": reason for name, reason in skipped.items()}
-    )
+    return table_result(stored, **{f"skipped/{name}": reason for name, reason in skipped.items()})
 
 
 @dg.asset(**declared(UNMEASURED), ins=inputs(*_PREDICT, "drug_responses"))

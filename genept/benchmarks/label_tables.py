@@ -23,6 +23,13 @@ PATHWAYS: Final = "reactome-pathways"
 MEMBERSHIPS: Final[Mapping[str, PartName]] = {GO_TERMS: "go", PATHWAYS: "pathways"}
 """Tasks of membership in many terms, and the part of descriptions that states each."""
 
+_CODE: Final = (
+    "genept.datasources.gene_labels",
+    "genept.benchmarks.label_tables",
+    "genept.nomenclature",
+    "genept.text.descriptions.knowledge",
+)
+
 
 def build_labels(
     lake: Lake, knowledge: KnowledgeSources, genes: Part, nomenclature: Callable[[], Nomenclature]
@@ -52,15 +59,8 @@ def build_labels(
     """
     files = label_files(knowledge.archives)
     terms = knowledge.inputs_of(MEMBERSHIPS.values())
-    origin = Origin(
-        code=(
-            "genept.datasources.gene_labels",
-            "genept.benchmarks.label_tables",
-            "genept.nomenclature",
-            "genept.text.knowledge",
-        ),
-        inputs={file.id: file.sha256 for file in files.values()} | terms | {"genes": genes.sha256},
-    )
+    read = {file.id: file.sha256 for file in files.values()}
+    origin = Origin(_CODE, read | terms | {"genes": genes.sha256})
 
     def compute() -> list[NewPart]:
         names = nomenclature()

@@ -29,6 +29,7 @@ ORDER: Final = ("fold", "unit", "partner")
 """Rows of predictions in this order are the same rows for every representation of a task."""
 
 Weighted = Callable[[Floats], float]
+Labels = NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,7 @@ METRICS: Final[Mapping[str, Callable[[pl.DataFrame], Weighted]]] = {
 """By name: from predictions, in `ORDER`, to a score for any weights of the rows."""
 
 
-def resampled(
-    predictions: pl.DataFrame,
-    metric: str,
-    *,
-    units: Sequence[str] = (),
-    n_resamples: int = N_RESAMPLES,
-) -> Resampled:
+def resampled(predictions: pl.DataFrame, metric: str, *, units: Sequence[str] = ()) -> Resampled:
     """Score predictions, whole and in every resample of their genes.
 
     Parameters
@@ -157,26 +152,20 @@ def resampled(
     codes = np.searchsorted(all_units, scored)
     first, second = codes[: rows.height], codes[rows.height :]
     draws = []
-    for drawn in group_draws(len(all_units), n_resamples, seed=0):
+    for drawn in group_draws(len(all_units), N_RESAMPLES, seed=0):
         counts = np.bincount(drawn, minlength=len(all_units)).astype(np.float64)
         draws.append(statistic(counts[first] * counts[second] if is_pair else counts[first]))
     value = statistic(np.ones(rows.height))
     if not np.isfinite([value, *draws]).all():
         raise ValueError(
-            f"{metric} is undefined on {np.isnan(draws).sum()} of {n_resamples} resamples: score "
+            f"{metric} is undefined on {np.isnan(draws).sum()} of {N_RESAMPLES} resamples: score "
             "more genes of each class"
         )
     return Resampled(value, np.asarray(draws))
 
 
 def resampled_labels(
-    truth: NDArray[np.str_],
-    predicted: NDArray[np.str_],
-    units: ArrayLike,
-    metrics: Sequence[str],
-    *,
-    seed: int,
-    n_resamples: int = N_RESAMPLES,
+    truth: Labels, predicted: Labels, units: ArrayLike, metrics: Sequence[str], *, seed: int
 ) -> dict[str, Resampled]:
     """Score predicted labels by several metrics, whole and in every resample of their units.
 
@@ -190,8 +179,8 @@ def resampled_labels(
         Independent unit of each row, such as its cell, patient or donor.
     metrics
         Names from `scores.CLASSIFICATION_METRICS`.
-    seed, n_resamples
-        Which resamples, and how many.
+    seed
+        Same seed and units, same resamples.
 
     Returns
     -------
@@ -214,7 +203,7 @@ def resampled_labels(
         table = np.bincount(cells, weights=counts[unit_of], minlength=k * k)
         return np.rint(table).astype(np.intp).reshape(k, k)
 
-    draws = group_draws(n_units, n_resamples, seed)
+    draws = group_draws(n_units, N_RESAMPLES, seed)
     tables = [confusion(np.bincount(drawn, minlength=n_units)) for drawn in draws]
     whole = confusion(np.ones(n_units, np.intp))
     return {

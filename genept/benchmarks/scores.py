@@ -191,12 +191,7 @@ def mean_score(
 
 
 def bootstrap_totals(
-    statistic: Callable[[Floats], Floats],
-    contributions: ArrayLike,
-    groups: ArrayLike,
-    *,
-    n_resamples: int = N_RESAMPLES,
-    seed: int,
+    statistic: Callable[[Floats], Floats], contributions: ArrayLike, groups: ArrayLike, *, seed: int
 ) -> tuple[float, float]:
     """Interval of a statistic that is a function of sums over rows, at a fraction of the cost.
 
@@ -209,7 +204,7 @@ def bootstrap_totals(
         Takes totals, shape (n_resamples, s), and returns the scores, shape (n_resamples,).
     contributions
         What each row adds to each of the s totals, shape (n, s).
-    groups, n_resamples, seed
+    groups, seed
         As in `bootstrap_interval`.
 
     Returns
@@ -220,14 +215,12 @@ def bootstrap_totals(
     codes, n_groups = group_codes(groups)
     rows = np.asarray(contributions, dtype=np.float64)
     sums = np.stack([np.bincount(codes, column, n_groups) for column in rows.T], axis=1)
-    draws = group_draws(n_groups, n_resamples, seed)
+    draws = group_draws(n_groups, N_RESAMPLES, seed)
     totals = [np.bincount(drawn, minlength=n_groups) @ sums for drawn in draws]
     return percentiles(statistic(np.asarray(totals)))
 
 
-def pearson_score(
-    x: ArrayLike, y: ArrayLike, groups: ArrayLike, *, seed: int, n_resamples: int = N_RESAMPLES
-) -> Score:
+def pearson_score(x: ArrayLike, y: ArrayLike, groups: ArrayLike, *, seed: int) -> Score:
     """Pearson's correlation with its interval over whole groups, from per-group sums.
 
     Parameters
@@ -238,8 +231,6 @@ def pearson_score(
         Unit of resampling of each row, shape (n,).
     seed
         Same seed and groups, same resamples.
-    n_resamples
-        Number of resamples.
 
     Returns
     -------
@@ -255,7 +246,7 @@ def pearson_score(
     # Centred first: sums of squares of far-off numbers would cancel badly.
     a, b = first - first.mean(), second - second.mean()
     sums = np.stack([np.ones_like(a), a, b, a * a, b * b, a * b], axis=1)
-    interval = bootstrap_totals(_pearson, sums, groups, n_resamples=n_resamples, seed=seed)
+    interval = bootstrap_totals(_pearson, sums, groups, seed=seed)
     return Score(float(np.corrcoef(first, second)[0, 1]), *interval, len(first))
 
 

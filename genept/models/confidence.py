@@ -236,12 +236,8 @@ def fit_domain(trained: Matrix, unseen: Matrix, *, seed: int) -> Domain:
     with threadpool_limits(1):
         pca = PCA(k, svd_solver="randomized", random_state=seed).fit((X - mean) / spread)
     variances = np.maximum(pca.explained_variance_, np.finfo(np.float32).tiny)
-    bare = Domain(
-        mean.astype(np.float32),
-        spread.astype(np.float32),
-        pca.components_.astype(np.float32),
-        variances.astype(np.float32),
-        limits=np.ones(2),
-    )
+    fitted = (mean, spread, pca.components_, variances)
+    centre, scale, directions, along = (values.astype(np.float32) for values in fitted)
+    bare = Domain(centre, scale, directions, along, limits=np.ones(2))
     limits = np.quantile(bare._both(unseen, None), QUANTILE, axis=0, method="higher")
     return replace(bare, limits=limits)

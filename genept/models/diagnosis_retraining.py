@@ -20,6 +20,7 @@ from genept.models import heads
 from genept.models.confidence import Calibration, Domain, Floats, fit_domain
 from genept.models.evidence import (
     MAJORITY_CLASS,
+    METRICS,
     PERMUTED_LABELS,
     Interval,
     ModelEvidence,
@@ -188,17 +189,11 @@ def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | No
     Both choices are made inside the folds, so that neither is biased. None if there was no choice.
     """
     representations = {contender.representation for contender in nested.contenders}
-    if nested.without_embedding is None or representations == {EXPRESSION}:
+    alone = nested.without_embedding
+    if alone is None or representations == {EXPRESSION}:
         return None
     chosen = np.asarray(nested.classes)[nested.probabilities.argmax(axis=1)]
-    return paired_difference(
-        seen.labels,
-        chosen,
-        nested.without_embedding,
-        seen.groups.tolist(),
-        metric="balanced_accuracy",
-        seed=seed,
-    )
+    return paired_difference(seen.labels, chosen, alone, seen.groups, metric=METRICS[0], seed=seed)
 
 
 def predictions_of(
@@ -222,15 +217,13 @@ def predictions_of(
     Predictions
         The document, samples in the order of `rows`.
     """
+    columns = (rows.ids, rows.groups, rows.cohorts, rows.labels)
+    ids, groups, cohorts, labels = (tuple(column.tolist()) for column in columns)
     return Predictions(
-        ids=tuple(rows.ids.tolist()),
-        groups=tuple(rows.groups.tolist()),
-        cohorts=tuple(rows.cohorts.tolist()),
-        labels=tuple(rows.labels.tolist()),
-        classes=classes,
+        ids=ids, groups=groups, cohorts=cohorts, labels=labels, classes=classes,
         probabilities=tuple(tuple(row) for row in shares.tolist()),
         folds=None if folds is None else tuple(folds.tolist()),
-    )
+    )  # fmt: skip
 
 
 def _predicted(model: heads.DiagnosisModel, rows: Rows) -> NDArray[np.str_]:

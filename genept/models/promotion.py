@@ -49,15 +49,9 @@ def judge_candidate(
     if named is not None:
         seen = champion_predictions(registry.load(named), named, out, genes)
         champion = Champion(named, registry.evidence(named), seen)
-    return judge(
-        ModelCandidate(
-            manifest,
-            registry.evidence(manifest),
-            registry.card(manifest),
-            registry.stored_pipeline_sha256(manifest),
-            champion,
-        )
-    )
+    evidence, card = registry.evidence(manifest), registry.card(manifest)
+    stored = registry.stored_pipeline_sha256(manifest)
+    return judge(ModelCandidate(manifest, evidence, card, stored, champion))
 
 
 def champion_predictions(

@@ -58,13 +58,8 @@ class ModelRegistry:
     def submit(self, trained: TrainedModel) -> None:
         """Store a version, its manifest last: a version without a manifest does not exist."""
         manifest, files = trained.manifest, trained.files
-        bodies = {
-            "pipeline": files.pipeline,
-            "probe": files.probe,
-            "domain": files.domain,
-            "evidence": trained.evidence.body(),
-            "card": trained.card.encode(),
-        }
+        bodies = {name: getattr(files, name) for name in ("pipeline", "probe", "domain")}
+        bodies |= {"evidence": trained.evidence.body(), "card": trained.card.encode()}
         for part, body in bodies.items():
             # Files hold the time of day: those of a killed run have other names.
             self.store.put_if_absent(self._file(manifest, part), body)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -75,7 +76,6 @@ def nested_selection(
     *,
     beside: Sequence[str] = (),
     seed: int,
-    n_folds: int = N_FOLDS,
 ) -> NestedResult:
     """Choose among `contenders`, and score the choice out of fold.
 
@@ -90,22 +90,20 @@ def nested_selection(
     rows = view.rows
     classes = tuple(str(contender) for contender in np.unique(rows.labels))
     truth = np.searchsorted(classes, rows.labels)
-    folds = grouped_folds(rows.groups, rows.labels, n_folds, seed)
+    folds = grouped_folds(rows.groups, rows.labels, N_FOLDS, seed)
     heads = dict.fromkeys(contender.head for contender in contenders)
     scored = [*contenders, *(Contender(name, head) for name in beside for head in heads)]
     alone = [contender for contender in contenders if contender.representation == EXPRESSION]
     permuted = np.random.default_rng(seed).permutation(rows.labels)
+    fold_shares = partial(_fold_shares, view, classes, seed)
     outer = {contender: np.empty((len(truth), len(classes))) for contender in scored}
     nested, control = np.empty_like(outer[scored[0]]), np.empty((len(truth), len(classes)))
     without = np.zeros(len(truth), dtype=np.intp)
-    for fold in range(n_folds):
+    for fold in range(N_FOLDS):
         train, test = folds != fold, folds == fold
-        for contender, shares in _fold_shares(
-            view, scored, rows.labels, train, test, classes, seed
-        ):
+        for contender, shares in fold_shares(scored, rows.labels, train, test):
             outer[contender][test] = shares
-        first = _fold_shares(view, contenders[:1], permuted, train, test, classes, seed)
-        control[test] = first[0][1]
+        ((_, control[test]),) = fold_shares(contenders[:1], permuted, train, test)
         inner = _choose_inside(view, contenders, alone, train, classes, seed)
         nested[test] = calibrated(outer[inner[0].contender][test], inner[0].calibration)
         if alone:
@@ -140,9 +138,8 @@ def _choose_inside(
     for fold in range(N_INNER_FOLDS):
         inside, outside = np.zeros(len(labels), bool), np.zeros(len(labels), bool)
         inside[where[folds != fold]] = outside[where[folds == fold]] = True
-        for contender, shares in _fold_shares(
-            view, contenders, labels, inside, outside, classes, seed
-        ):
+        shares_of = _fold_shares(view, classes, seed, contenders, labels, inside, outside)
+        for contender, shares in shares_of:
             inner[contender][folds == fold] = shares
     truth = np.searchsorted(classes, labels[where])
     return [_best(some, inner, truth) for some in (contenders, alone) if some]
@@ -161,12 +158,12 @@ def _best(
 
 def _fold_shares(
     view: TrainingView,
+    classes: tuple[str, ...],
+    seed: int,
     contenders: Sequence[Contender],
     labels: NDArray[np.str_],
     train: NDArray[np.bool_],
     test: NDArray[np.bool_],
-    classes: tuple[str, ...],
-    seed: int,
 ) -> list[tuple[Contender, Floats]]:
     """Probabilities of the test rows by every contender, fitted on the training rows.
 

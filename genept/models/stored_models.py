@@ -108,10 +108,7 @@ ALLOWED_TYPES: Final = frozenset(
         "sklearn.preprocessing._label.LabelEncoder",
         "sklearn.decomposition._pca.PCA",
         "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
-        *(
-            "genept.models.drug_response.pipeline.OfLines",
-            "genept.models.drug_response.pipeline.WithinDrug",
-        ),
+        *(f"genept.models.drug_response.pipeline.{kind}" for kind in ("OfLines", "WithinDrug")),
         "sklearn.linear_model._logistic.LogisticRegression",
         "sklearn.neighbors._classification.KNeighborsClassifier",
         f"{_HISTOGRAMS}.gradient_boosting.HistGradientBoostingClassifier",

@@ -55,7 +55,7 @@ def score_rows(
 
 
 def evaluation_table(
-    rows: list[dict[str, Any]], *, model: str, version: str, cohort: str, split: str
+    rows: list[dict[str, Any]], model: str, version: str, cohort: str, split: str
 ) -> pl.DataFrame:
     """Rows of table ``model_evaluations`` from those of `score_rows`."""
     overrides = {"ci_low": pl.Float64, "ci_high": pl.Float64}
@@ -175,10 +175,8 @@ class Training(ABC):
 
     def evaluations(self, rows: Mapping[str, list[dict[str, Any]]]) -> pl.DataFrame:
         """Rows of table ``model_evaluations`` from those of `score_rows`, by split."""
-        named = {"model": self.model, "version": self.version, "cohort": self.collection}
-        return pl.concat(
-            evaluation_table(of_split, **named, split=split) for split, of_split in rows.items()
-        )
+        named = self.model, self.version, self.collection
+        return pl.concat(evaluation_table(of, *named, split) for split, of in rows.items())
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def differences(leak):
     for name, of_genes in versions.items():
         vectors = GeneVectors(name, GENES, LSA.fit(of_genes, 24).embed(of_genes))
         predicted = TASK.predict(rows, vectors, draw=0)
-        scores[name] = resampled(predicted, "auroc", n_resamples=200)
+        scores[name] = resampled(predicted, "auroc")
     compared = paired_differences(scores, [("lsa-24/stated", "lsa-24/stated-masked")])
     return corrected(compared).with_columns(task=pl.lit("t"))
 

@@ -53,7 +53,7 @@ def compared(rows: pl.DataFrame, texts: list[str], recipes: list[Recipe]) -> pl.
         name = f"lsa-150/{recipe.id}"
         vectors = GeneVectors(name, genes, LSA.fit(masked, 150).embed(masked))
         predicted = TASK.predict(rows, vectors, draw=0)
-        scores[name] = resampled(predicted, "auroc", n_resamples=200)
+        scores[name] = resampled(predicted, "auroc")
     differences = paired_differences(scores, [tuple(scores)])
     return corrected(differences).with_columns(task=pl.lit(TASK.id))
 

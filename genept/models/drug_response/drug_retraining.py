@@ -37,6 +37,7 @@ from genept.models.drug_response.predictors import (
 from genept.models.drug_response.screen_rows import OutOfFold, ScreenRows
 from genept.models.evidence import (
     MAJORITY_CLASS,
+    METRICS,
     PERMUTED_LABELS,
     Interval,
     Labels,
@@ -267,11 +268,6 @@ class DrugRetraining:
         predicted = {each.representation: result.predicted for each, result in self.alone.items()}
         if not {BOTH, EXPRESSION} <= set(predicted):
             return None
-        return paired_difference(
-            self.rows.labels[seen],
-            predicted[BOTH][seen],
-            predicted[EXPRESSION][seen],
-            self.groups[seen].tolist(),
-            metric="balanced_accuracy",
-            seed=self.seed,
-        )
+        both, alone = (predicted[name][seen] for name in (BOTH, EXPRESSION))
+        labels, groups = self.rows.labels[seen], self.groups[seen]
+        return paired_difference(labels, both, alone, groups, metric=METRICS[0], seed=self.seed)

@@ -7,7 +7,7 @@ are kept apart in the full benchmark is in `genept.models.drug_response.regimes`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -22,14 +22,14 @@ from genept.benchmarks import (
     pearson_score,
     percentiles,
 )
-from genept.models.drug_response.predictors import DRUG_MEAN, ResponsePairs
+from genept.models.drug_response.predictors import DRUG_MEAN, Mask, ResponsePairs
 from genept.models.drug_response.screen_rows import (
     OutOfFold,
     ScreenRows,
     predict_drug_mean,
     predict_representation,
 )
-from genept.models.evidence import Interval
+from genept.models.evidence import Interval, Labels
 from genept.models.splits import grouped_folds
 from genept.models.training import score_rows
 
@@ -116,19 +116,14 @@ class StratifiedSpearman:
 
 
 def _median_interval(
-    within: StratifiedPearson | StratifiedSpearman,
-    codes: Indices,
-    n_groups: int,
-    n_resamples: int,
-    seed: int,
+    within: StratifiedPearson | StratifiedSpearman, codes: Indices, draws: Iterable[Indices]
 ) -> tuple[float, float]:
-    """Interval of the median over strata, resampling groups; `codes` has the group of each row.
+    """Interval of the median over strata under draws of groups; `codes` has the group of each row.
 
     A stratum that a resample leaves without two different values is left out of its median.
     """
-    draws = (np.bincount(drawn, minlength=n_groups)[codes].astype(np.float64)
-             for drawn in group_draws(n_groups, n_resamples, seed))  # fmt: skip
-    return percentiles([np.nanmedian(within.correlations(weights)) for weights in draws])
+    counts = (np.bincount(drawn, minlength=codes.max() + 1)[codes] for drawn in draws)
+    return percentiles([np.nanmedian(within.correlations(n.astype(np.float64))) for n in counts])
 
 
 def per_drug_scores(
@@ -152,7 +147,8 @@ def per_drug_scores(
         within = stratified(*rows)
         value = float(np.nanmedian(within.correlations(np.ones(int(kept.sum())))))
         if np.isfinite(value):
-            low, high = _median_interval(within, codes[kept], n_groups, N_RESAMPLES_PER_DRUG, seed)
+            draws = group_draws(n_groups, N_RESAMPLES_PER_DRUG, seed)
+            low, high = _median_interval(within, codes[kept], draws)
             scores[f"median_per_drug_{name}"] = Interval(
                 value=value, low=low, high=high, n=len(measured)
             )
@@ -178,18 +174,12 @@ def median_spearman_score(
             f"Spearman's correlation is undefined in {len(undefined)} strata, such as "
             f"{undefined[0]!s}: the values do not vary; leave them out and count them"
         )
-    low, high = _median_interval(spearman, codes, n_groups, N_RESAMPLES, seed)
+    low, high = _median_interval(spearman, codes, group_draws(n_groups, N_RESAMPLES, seed))
     return Interval(value=float(np.median(observed)), low=low, high=high, n=len(codes))
 
 
 def pooled_scores(
-    measured: Floats,
-    predicted: Floats,
-    naive: Floats,
-    covered: NDArray[np.bool_],
-    groups: NDArray[Any],
-    *,
-    seed: int,
+    measured: Floats, predicted: Floats, naive: Floats, covered: Mask, groups: Labels, *, seed: int
 ) -> dict[str, Interval]:
     """Scores over all pairs: ``normalised_pearson``, ``rmse`` and ``interval_coverage``.
 
@@ -221,8 +211,8 @@ def response_scores(
     pairs: ResponsePairs,
     predicted: Floats,
     naive: Floats,
-    covered: NDArray[np.bool_],
-    groups: NDArray[Any],
+    covered: Mask,
+    groups: Labels,
     *,
     seed: int,
 ) -> dict[str, Interval]:
@@ -286,12 +276,7 @@ def comparison_scores(
     if np.array_equal(result.prediction, naive):
         return scores
     kept = ~np.isin(pairs.drug, np.unique(pairs.drug[result.abstained]))
-    spearman = median_spearman_score(
-        (pairs.value - naive)[kept],
-        (result.prediction - naive)[kept],
-        pairs.drug[kept],
-        groups[kept],
-        seed=seed,
-    )
+    measured, predicted = ((values - naive)[kept] for values in (pairs.value, result.prediction))
+    spearman = median_spearman_score(measured, predicted, pairs.drug[kept], groups[kept], seed=seed)
     first = {"normalised_pearson": scores.pop("normalised_pearson")}
     return first | {"median_per_drug_spearman": spearman} | scores

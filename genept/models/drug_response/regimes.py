@@ -36,6 +36,7 @@ from genept.models.drug_response.predictors import (
     predict_table,
 )
 from genept.models.drug_response.screen_rows import ScreenRows
+from genept.models.evidence import Labels
 from genept.models.holdout import ANY, FrozenFolds, Regime
 from genept.models.splits import Folds, connected_groups, grouped_folds
 from genept.models.training import score_rows
@@ -201,12 +202,7 @@ def conformal_reach(measured: Floats, predicted: Floats, folds: Folds) -> Floats
 
 
 def regime_scores(
-    predictions: dict[str, Floats],
-    pairs: ResponsePairs,
-    folds: Folds,
-    groups: NDArray[Any],
-    *,
-    seed: int,
+    predictions: dict[str, Floats], pairs: ResponsePairs, folds: Folds, groups: Labels, *, seed: int
 ) -> list[dict[str, Any]]:
     """Normalised Pearson, per-drug Pearson and Spearman, RMSE and coverage of each prediction.
 

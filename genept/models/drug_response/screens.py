@@ -36,12 +36,7 @@ N_FOLDS: Final = 10
 NAIVE_STEP: Final = "naive"
 EMBEDDING: Final = "embedding"
 _CODE: Final = (
-    "genept.models.drug_response.screens",
-    "genept.models.drug_response.screen_rows",
-    "genept.models.drug_response.regimes",
-    "genept.models.drug_response.evaluation",
-    "genept.models.drug_response.predictors",
-    "genept.models.drug_response.pipeline",
+    "genept.models.drug_response",
     "genept.models.evidence",
     "genept.models.training",
     "genept.models.holdout",
@@ -170,13 +165,10 @@ class Screen:
         origin = Origin(_CODE, inputs, {"seed": seed, "n_folds": N_FOLDS}, LIBRARIES)
 
         def compute() -> list[NewPart]:
-            rows = evaluation_table(
-                regimes.transfer_scores(self.rows, target.rows, n_folds=N_FOLDS, seed=seed),
-                model=model,
-                version=sha256_of(origin.as_dict()),
-                cohort=target.collection,
-                split=f"leave-cell-line-out-{N_FOLDS}-fold-seed-{seed}",
-            )
+            scores = regimes.transfer_scores(self.rows, target.rows, n_folds=N_FOLDS, seed=seed)
+            version, cohort = sha256_of(origin.as_dict()), target.collection
+            split = f"leave-cell-line-out-{N_FOLDS}-fold-seed-{seed}"
+            rows = evaluation_table(scores, model, version, cohort, split)
             return [NewPart("model_evaluations", rows, (model,))]
 
         return self.lake.build(f"models/{model}", origin, compute)
@@ -212,13 +204,9 @@ class Screen:
                 for representation, features in self._inputs_of(name, seed, of_drugs=test.of_drugs)
             }
         unit = rows.drugs[pairs.drug] if test.of_drugs else rows.groups[pairs.line]
-        evaluations = evaluation_table(
-            regimes.regime_scores(predictions, pairs, test.folds, unit, seed=seed),
-            model=model,
-            version=version,
-            cohort=self.collection,
-            split=f"{regime}-{N_FOLDS}-fold-seed-{seed}",
-        )
+        scores = regimes.regime_scores(predictions, pairs, test.folds, unit, seed=seed)
+        split = f"{regime}-{N_FOLDS}-fold-seed-{seed}"
+        evaluations = evaluation_table(scores, model, version, self.collection, split)
         parts = [NewPart("model_evaluations", evaluations, (model,))]
         if name == NAIVE_STEP:
             parts.append(NewPart("model_folds", frozen.table(model, self.collection), (model,)))

@@ -72,7 +72,7 @@ def pairs(n=3000, seed=1):
 
 
 def auroc(predicted, **selection):
-    return resampled(predicted.filter(**selection), "auroc", n_resamples=40)
+    return resampled(predicted.filter(**selection), "auroc")
 
 
 def property_task(**changes):

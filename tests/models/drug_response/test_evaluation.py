@@ -154,7 +154,7 @@ def run(X, lines, responses, published="expression"):
     rows = compare_representations(
         screened, features, published=published, controls={"random-80"}, seed=2023
     )
-    return evaluation_table(rows, model="drug-response", version="v1", cohort="gdsc", split="5")
+    return evaluation_table(rows, "drug-response", "v1", "gdsc", "5")
 
 
 def test_the_table_is_as_declared_and_controls_stand_beside_the_model():
