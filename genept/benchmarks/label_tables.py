@@ -27,7 +27,7 @@ _CODE: Final = (
     "genept.datasources.gene_labels",
     "genept.benchmarks.label_tables",
     "genept.nomenclature",
-    "genept.text.descriptions.knowledge",
+    "genept.text.knowledge",
 )
 
 
