@@ -26,11 +26,12 @@ from assets.results import (
     with_further,
 )
 from assets.sources import source_key
-from genept.benchmarks import fates, run_tasks
-from genept.benchmarks.tasks import (
+from genept.benchmarks import (
     Labels,
     SpaceVectors,
+    fates,
     program_activity,
+    run_tasks,
     score_cells,
     space_programs,
     too_few_cells,

@@ -2,7 +2,7 @@
 
 Every published row is kept, with the gene of its name and its fate: names without a gene, pairs of
 a gene with itself, contradictions and repetitions are marked. How labels are split and scored is
-in `genept.benchmarks.tasks`.
+in `genept.benchmarks.gene_tasks` and `pair_tasks`.
 """
 
 from __future__ import annotations

@@ -15,18 +15,10 @@ import numpy as np
 import polars as pl
 
 from genept.benchmarks import resampling
+from genept.benchmarks.input_tables import SpaceVectors, TaskInputs, entries, predict, task_inputs
 from genept.benchmarks.scores import Score
-from genept.benchmarks.tasks import (
-    TASKS,
-    Labels,
-    SpaceVectors,
-    Task,
-    TaskInputs,
-    constant,
-    entries,
-    predict,
-    task_inputs,
-)
+from genept.benchmarks.task_base import Labels, Task, constant
+from genept.benchmarks.task_registry import TASKS
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, Origin, Part
 
@@ -195,7 +187,7 @@ def run_tasks(
     tasks
         Tasks by id.
     together
-        Whether all spaces are scored as one ensemble, too: see `tasks.entries`.
+        Whether all spaces are scored as one ensemble, too: see `input_tables.entries`.
     further
         Parts of other tasks, such as those on cells: their differences are corrected together.
     advance

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from genept.benchmarks import plots
+from genept.benchmarks.cell_types import TASK as CELL_TYPES
 from genept.benchmarks.task_scores import (
     MASKED,
     ablations,
@@ -23,7 +24,6 @@ from genept.benchmarks.task_scores import (
     sample_tasks,
     spaces_of,
 )
-from genept.benchmarks.tasks import TASK as CELL_TYPES
 from genept.benchmarks.vector_costs import per_point
 from genept.text import Recipe
 

@@ -11,18 +11,11 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
+from genept.benchmarks.cell_task import CENTRED, CLUSTERS, DECIDING, MIXING, NEIGHBOURS, WHOLE
+from genept.benchmarks.cell_types import TASK as CELL_TYPES
+from genept.benchmarks.input_tables import TFIDF
 from genept.benchmarks.resampling import is_own_control
-from genept.benchmarks.tasks import (
-    CENTRED,
-    CLUSTERS,
-    DECIDING,
-    MIXING,
-    NEIGHBOURS,
-    TASKS,
-    TFIDF,
-    WHOLE,
-)
-from genept.benchmarks.tasks import TASK as CELL_TYPES
+from genept.benchmarks.task_registry import TASKS
 from genept.text import Recipe
 
 OF_SCORE: Final = ("task", "dataset", "model", "split", "metric")

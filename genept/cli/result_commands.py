@@ -16,14 +16,16 @@ from rich.text import Text
 
 from genept.benchmarks import (
     OF_SCORE,
+    TASKS,
+    SpaceVectors,
     beside_controls,
+    companions,
     fates,
     in_words,
     report_figures,
     run_tasks,
     sample_tasks,
 )
-from genept.benchmarks.tasks import TASKS, SpaceVectors, companions
 from genept.client import Platform, load_table, resolve
 from genept.common import Settings, StoreError, console, open_console, plain_table, visible
 from genept.datasources import MEMBERS as LABEL_ARCHIVES

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from genept.benchmarks import build_labels, space_costs
-from genept.benchmarks.tasks import Labels, SpaceVectors
+from genept.benchmarks import Labels, SpaceVectors, build_labels, space_costs
 from genept.client.installation import Installation
 from genept.common import Settings
 from genept.embeddings import RECIPE as RANKED_NAMES

@@ -219,11 +219,11 @@ def train(registry: ModelRegistry, training: Training) -> Retraining:
     step = f"models/{model}"
     promote_challenger(registry, model)
     is_new = lake.known(step, training.origin) is None or not registry.has(model, version)
-    parts = lake.build(
-        step,
-        training.origin,
-        lambda: [NewPart(name, rows, (model,)) for name, rows in training.tables().items()],
-    )
+
+    def compute() -> list[NewPart]:
+        return [NewPart(name, rows, (model,)) for name, rows in training.tables().items()]
+
+    parts = lake.build(step, training.origin, compute)
     if not registry.has(model, version):
         registry.submit(trained_model(training, version))
     verdicts = registry.verdicts(model, version)

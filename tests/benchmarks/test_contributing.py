@@ -9,7 +9,7 @@ import pytest
 from gene_spaces import GENES, YES, N, space
 
 from genept.benchmarks.leaderboard import run_tasks
-from genept.benchmarks.tasks.base import RANDOM, Labels
+from genept.benchmarks.task_base import RANDOM, Labels
 
 GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"
 

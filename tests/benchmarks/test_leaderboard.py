@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from gene_spaces import GENES, YES, N, space
 
+from genept.benchmarks import input_tables
+from genept.benchmarks.gene_tasks import PropertyTask
 from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.resampling import resampled
-from genept.benchmarks.tasks import input_tables
-from genept.benchmarks.tasks.base import RANDOM, Labels, random_vectors
-from genept.benchmarks.tasks.gene_tasks import PropertyTask
+from genept.benchmarks.task_base import RANDOM, Labels, random_vectors
 from genept.release.staging import collections_in
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake

@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from genept.benchmarks.gene_tasks import SHUFFLED, PropertyTask
 from genept.benchmarks.leaderboard import corrected
 from genept.benchmarks.resampling import paired_differences, resampled
+from genept.benchmarks.task_base import GeneVectors
 from genept.benchmarks.task_scores import ablations, leaks, recipe_steps
-from genept.benchmarks.tasks.base import GeneVectors
-from genept.benchmarks.tasks.gene_tasks import SHUFFLED, PropertyTask
 from genept.text.baselines import LSA
 from genept.text.limits import Mask
 from genept.text.recipes import Recipe, load_recipes

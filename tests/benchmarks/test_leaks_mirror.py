@@ -7,9 +7,9 @@ import pytest
 
 from genept.benchmarks.leaderboard import corrected
 from genept.benchmarks.resampling import paired_differences, resampled
+from genept.benchmarks.task_base import GeneVectors
+from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.task_scores import ablations, leaks
-from genept.benchmarks.tasks.base import GeneVectors
-from genept.benchmarks.tasks.task_registry import TASKS
 from genept.text.baselines import LSA
 from genept.text.recipes import Recipe, load_recipes
 

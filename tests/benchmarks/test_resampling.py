@@ -24,7 +24,7 @@ from genept.benchmarks.resampling import (
     resampled_labels,
 )
 from genept.benchmarks.scores import CLASSIFICATION_METRICS
-from genept.benchmarks.tasks.base import predictions
+from genept.benchmarks.task_base import predictions
 
 rows = st.lists(
     st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 3)), min_size=8, max_size=40

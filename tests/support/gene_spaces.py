@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from genept.benchmarks.tasks.input_tables import SpaceVectors
+from genept.benchmarks.input_tables import SpaceVectors
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin

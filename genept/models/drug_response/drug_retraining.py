@@ -21,6 +21,7 @@ from genept.models.diagnosis_retraining import N_PROBES, model_files, prediction
 from genept.models.drug_response.evaluation import N_FOLDS, response_scores
 from genept.models.drug_response.pipeline import (
     CLASSES,
+    RESISTANT,
     SENSITIVE,
     Mask,
     Matrix,
@@ -93,7 +94,8 @@ class DrugRetraining:
     def rows(self) -> Rows:
         """All pairs with their labels, and no features."""
         tissues = self.screen.tissues[self.screen.pairs.line]
-        labels = self.screen.sensitivity(~self.out)
+        below = self.screen.pairs.value < NAIVE[DRUG_MEAN](self.screen.pairs, ~self.out)
+        labels = np.where(below, SENSITIVE, RESISTANT)
         return Rows(self.screen.pair_ids, self.groups, tissues, labels, {})
 
     @cached_property
@@ -105,9 +107,7 @@ class DrugRetraining:
         holdout = Holdout.of(self.screen.pair_ids[self.out])
         planted, sentinel = planted_labels(self.rows, holdout, seed=self.seed)
         held_apart(planted, holdout)
-        screen = self.screen.with_sentinels(planted.labels, sentinel, ~self.out)
-        value = np.where(self.out & ~sentinel, np.nan, screen.pairs.value)
-        blind = replace(screen, pairs=replace(screen.pairs, value=value))
+        blind = self.screen.with_sentinels(planted.labels, sentinel, ~self.out)
         return blind, planted.labels, sentinel
 
     @cached_property
@@ -122,11 +122,11 @@ class DrugRetraining:
         self, screen: ScreenRows, contenders: Sequence[Contender], train: Mask
     ) -> tuple[Contender, Pipeline]:
         """The contender with the least leave-one-out error on the training pairs, and its fit."""
-        fits = []
-        for contender in contenders:
-            features = screen.features[contender.representation]
-            pipeline = fit_pipeline(features, screen.drugs, screen.pairs, train, seed=self.seed)
-            fits.append((contender, pipeline))
+        read = screen.drugs, screen.pairs, train
+        fits = [
+            (each, fit_pipeline(screen.features[each.representation], *read, seed=self.seed))
+            for each in contenders
+        ]
         return min(fits, key=lambda fit: float(fit[1].named_steps[STEPS[2]].error_[0]))
 
     def _out_of_fold(self, screen: ScreenRows, contenders: Sequence[Contender]) -> OutOfFold:
@@ -237,7 +237,7 @@ class DrugRetraining:
     def _baselines(self, permuted: ScreenRows, where: Mask) -> dict[str, tuple[str, ...]]:
         pairs, train = self.screen.pairs, ~self.out
         means = {name: NAIVE[name](pairs, train) for name in (DRUG_MEAN, TISSUE_DRUG_MEAN)}
-        by_tissue = np.where(means[TISSUE_DRUG_MEAN] < means[DRUG_MEAN], SENSITIVE, CLASSES[0])
+        by_tissue = np.where(means[TISSUE_DRUG_MEAN] < means[DRUG_MEAN], SENSITIVE, RESISTANT)
         chosen, pipeline = self._best(permuted, self.contenders[:1], train)
         features = permuted.features[chosen.representation]
         *_, shares = predict_pairs(pipeline, features, pairs.line, self.screen.codes)

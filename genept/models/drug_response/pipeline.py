@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -51,20 +50,11 @@ def drug_codes(drugs: Sequence[str]) -> Floats:
     return np.array(codes, dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class Ridge:
-    """A ridge regression: deviations from the mean of `y` are ``(Z - centre) @ coefficients``.
+def fit_ridge(Z: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
+    """Fit one drug, its penalty chosen by leave-one-out error: centre, coefficients, errors.
 
-    `errors` are the leave-one-out errors on the training lines.
-    """
-
-    centre: Floats
-    coefficients: Floats
-    errors: Floats
-
-
-def fit_ridge(Z: Floats, y: Floats) -> Ridge:
-    """Fit one drug, its penalty chosen by leave-one-out error.
+    Deviations from the mean of `y` are ``(Z - centre) @ coefficients``; errors are those of leaving
+    one training line out.
 
     One eigendecomposition serves every penalty (as in scikit-learn's RidgeCV, whose
     answer this is, several times faster): the leave-one-out error is the residual
@@ -78,7 +68,7 @@ def fit_ridge(Z: Floats, y: Floats) -> Ridge:
     leverage = scores**2 @ shrinkage + 1 / len(y)
     errors = (residual[:, None] - scores @ coefficients) / (1 - leverage)
     best = int((errors**2).mean(axis=0).argmin())
-    return Ridge(centre, axes @ coefficients[:, best], errors[:, best])
+    return centre, axes @ coefficients[:, best], errors[:, best]
 
 
 def conformal_quantile(errors: Floats) -> float:
@@ -160,8 +150,7 @@ class WithinDrug(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             errors = (values - values.mean()) * len(pairs) / (len(pairs) - 1)
             if k and len(pairs) >= MIN_TRAINING_LINES:
                 ridge = fit_ridge(Z[pairs, :-1], values)
-                self.centre_[row], self.coefficients_[row] = ridge.centre, ridge.coefficients
-                errors = ridge.errors
+                self.centre_[row], self.coefficients_[row], errors = ridge
             self.spread_[row] = max(float(np.sqrt((errors**2).mean())), 1e-9)
             self.reach_[row] = conformal_quantile(np.abs(errors))
             squares += float((errors**2).sum())

@@ -19,7 +19,6 @@ from sklearn.pipeline import Pipeline
 
 from genept.models.drug_response.pipeline import (
     CLASSES,
-    RESISTANT,
     SENSITIVE,
     Mask,
     Matrix,
@@ -126,11 +125,6 @@ class ScreenRows:
         lines = self.features[representation][self.pairs.line[pairs]]
         return np.hstack([lines, self.codes[pairs, None].astype(np.float32)])
 
-    def sensitivity(self, train: Mask) -> npt.NDArray[np.str_]:
-        """Whether each response lies below its drug's mean over the training pairs."""
-        below = self.pairs.value < NAIVE[DRUG_MEAN](self.pairs, train)
-        return np.where(below, SENSITIVE, RESISTANT)
-
     def response_like(self, representations: Sequence[str], train: Mask) -> tuple[str, ...]:
         """Features that are the response to some drug over the training lines."""
         pairs = self.pairs.take(train)
@@ -147,11 +141,15 @@ class ScreenRows:
     def with_sentinels(
         self, labels: npt.NDArray[np.str_], sentinel: Mask, train: Mask
     ) -> ScreenRows:
-        """The screen with extreme responses for sentinels, on the side that their labels name."""
+        """The screen with extreme responses for sentinels, on the side that their labels name.
+
+        Responses of other pairs that are not in `train` are missing.
+        """
         mean = NAIVE[DRUG_MEAN](self.pairs, train)
         spread = float((self.pairs.value - mean)[train].std())
         side = np.where(labels == SENSITIVE, -1.0, 1.0)
-        value = np.where(sentinel, mean + side * SENTINEL_SHIFT * spread, self.pairs.value)
+        seen = np.where(train, self.pairs.value, np.nan)
+        value = np.where(sentinel, mean + side * SENTINEL_SHIFT * spread, seen)
         return replace(self, pairs=replace(self.pairs, value=value))
 
     def permuted(self, train: Mask, *, seed: int) -> ScreenRows:

@@ -118,8 +118,8 @@ def test_the_ridge_is_scikit_learns():
     rng = np.random.default_rng(0)
     Z = rng.normal(size=(90, 12)) * np.linspace(5, 0.2, 12) + 3
     y = Z @ rng.normal(size=12) + 4 * rng.normal(size=90)
-    ridge = fit_ridge(Z[:60], y[:60])
-    deviation, errors = (Z[60:] - ridge.centre) @ ridge.coefficients, ridge.errors
+    centre, coefficients, errors = fit_ridge(Z[:60], y[:60])
+    deviation = (Z[60:] - centre) @ coefficients
     mean_square = ((Z[:60] - Z[:60].mean(axis=0)) ** 2).sum() / 12
     reference = RidgeCV(alphas=PENALTIES * mean_square, store_cv_results=True).fit(Z[:60], y[:60])
     np.testing.assert_allclose(deviation + y[:60].mean(), reference.predict(Z[60:]))

@@ -6,10 +6,10 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import fisher_exact
 
-from genept.benchmarks.tasks.base import GeneVectors
-from genept.benchmarks.tasks.gene_programs import activity, enrichment, find_programs, is_enriched
-from genept.benchmarks.tasks.input_tables import SpaceVectors
-from genept.benchmarks.tasks.program_task import TASK, program_activity, space_programs
+from genept.benchmarks.gene_programs import activity, enrichment, find_programs, is_enriched
+from genept.benchmarks.input_tables import SpaceVectors
+from genept.benchmarks.program_task import TASK, program_activity, space_programs
+from genept.benchmarks.task_base import GeneVectors
 
 N, N_PROGRAMS = 400, 4
 GENES = tuple(f"ENSG{number:011}" for number in range(N))

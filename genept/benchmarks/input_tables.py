@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.tasks.base import GeneVectors, Labels, Task, constant, random_vectors
+from genept.benchmarks.task_base import GeneVectors, Labels, Task, constant, random_vectors
 from genept.embeddings import concatenated, embedding_matrix
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 from genept.text import Space, space_of
@@ -193,7 +193,7 @@ def companions(spaces: Iterable[Space]) -> list[Space]:
 
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
-_CODE: Final = ("genept.benchmarks.tasks.input_tables", "genept.text.baselines")
+_CODE: Final = ("genept.benchmarks.input_tables", "genept.text.baselines")
 
 
 def predict(

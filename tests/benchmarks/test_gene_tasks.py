@@ -4,10 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from genept.benchmarks.resampling import resampled
-from genept.benchmarks.tasks.base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
-from genept.benchmarks.tasks.gene_tasks import EXACT, KindTask, MembershipTask, PropertyTask
-from genept.benchmarks.tasks.pair_tasks import (
+from genept.benchmarks.gene_tasks import EXACT, KindTask, MembershipTask, PropertyTask
+from genept.benchmarks.pair_tasks import (
     DISJOINT,
     FEATURES,
     FIXED,
@@ -16,7 +14,9 @@ from genept.benchmarks.tasks.pair_tasks import (
     drawn_pairs,
     gene_disjoint,
 )
-from genept.benchmarks.tasks.task_registry import TASKS
+from genept.benchmarks.resampling import resampled
+from genept.benchmarks.task_base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
+from genept.benchmarks.task_registry import TASKS
 
 N = 240
 GENES = tuple(f"ENSG{number:011}" for number in range(N))

@@ -1,7 +1,7 @@
 """Gene programs of every space in the lake: members, shared terms, activity in cells.
 
 The score is the share of programs whose genes share a term; the control is clusters of the same
-sizes of genes drawn at random. Programs are computed in `genept.benchmarks.tasks.gene_programs`.
+sizes of genes drawn at random. Programs are computed in `genept.benchmarks.gene_programs`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.benchmarks.label_tables import MEMBERSHIPS
-from genept.benchmarks.scores import mean_score
-from genept.benchmarks.tasks.base import GeneVectors, constant
-from genept.benchmarks.tasks.gene_programs import (
+from genept.benchmarks.gene_programs import (
     DEALS,
     KEPT,
     LEVEL,
@@ -28,7 +25,10 @@ from genept.benchmarks.tasks.gene_programs import (
     find_programs,
     is_enriched,
 )
-from genept.benchmarks.tasks.input_tables import LIBRARIES, SpaceVectors
+from genept.benchmarks.input_tables import LIBRARIES, SpaceVectors
+from genept.benchmarks.label_tables import MEMBERSHIPS
+from genept.benchmarks.scores import mean_score
+from genept.benchmarks.task_base import GeneVectors, constant
 from genept.embeddings import CollectionParts, axis_genes, embedding_matrix, expression_matrix
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 
@@ -36,9 +36,9 @@ TASK: Final = "gene-programs"
 SPLIT: Final = "size-matched-clusters"
 _CODE: Final = (
     "genept.benchmarks.scores",
-    "genept.benchmarks.tasks.base",
-    "genept.benchmarks.tasks.gene_programs",
-    "genept.benchmarks.tasks.program_task",
+    "genept.benchmarks.task_base",
+    "genept.benchmarks.gene_programs",
+    "genept.benchmarks.program_task",
     "genept.embeddings.pooling",
     "genept.schema.tables",
 )

@@ -1,7 +1,7 @@
 """Tasks on single genes: a property, the kind of gene, and membership in many terms.
 
-Tasks on pairs of genes are in `genept.benchmarks.tasks.pair_tasks`; the list of all tasks is in
-`genept.benchmarks.tasks.task_registry`.
+Tasks on pairs of genes are in `genept.benchmarks.pair_tasks`; the list of all tasks is in
+`genept.benchmarks.task_registry`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from genept.benchmarks.resampling import folded_auroc
-from genept.benchmarks.tasks.base import (
+from genept.benchmarks.task_base import (
     BOOSTING,
     FOREST,
     LOGISTIC,

@@ -1,6 +1,6 @@
 """The cell tasks on a collection of the lake: every space beside its controls.
 
-Annotation by neighbours, clustering and mixing are in `genept.benchmarks.tasks.cell_types`.
+Annotation by neighbours, clustering and mixing are in `genept.benchmarks.cell_types`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 
-from genept.benchmarks.resampling import confusions, paired_differences, resampled_labels, rivals
-from genept.benchmarks.scores import Indices
-from genept.benchmarks.tasks.base import constant
-from genept.benchmarks.tasks.cell_types import (
+from genept.benchmarks.cell_types import (
     MAJORITY_CLASS,
     METRICS,
     N_NEIGHBOURS,
@@ -34,7 +31,10 @@ from genept.benchmarks.tasks.cell_types import (
     mixing_scores,
     random_split,
 )
-from genept.benchmarks.tasks.input_tables import LIBRARIES
+from genept.benchmarks.input_tables import LIBRARIES
+from genept.benchmarks.resampling import confusions, paired_differences, resampled_labels, rivals
+from genept.benchmarks.scores import Indices
+from genept.benchmarks.task_base import constant
 from genept.embeddings import CollectionParts, ObservationViews, expression_weights, read_views
 from genept.storage import Lake, NewPart, Origin, Part
 
@@ -91,9 +91,9 @@ WHOLE: Final = "all-cells"
 
 
 _CODE: Final = (
-    "genept.benchmarks.tasks.base",
-    "genept.benchmarks.tasks.cell_task",
-    "genept.benchmarks.tasks.cell_types",
+    "genept.benchmarks.task_base",
+    "genept.benchmarks.cell_task",
+    "genept.benchmarks.cell_types",
     "genept.benchmarks.resampling",
     "genept.benchmarks.scores",
     "genept.embeddings.representations",

@@ -184,7 +184,7 @@ class Task(ABC):
     draws: int = 3
     further_draws: int = 1
 
-    scored_by: ClassVar[tuple[str, ...]] = ("genept.benchmarks.tasks.base",)
+    scored_by: ClassVar[tuple[str, ...]] = ("genept.benchmarks.task_base",)
 
     @property
     def code(self) -> tuple[str, ...]:

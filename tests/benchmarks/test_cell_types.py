@@ -5,9 +5,8 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
-from genept.benchmarks.resampling import resampled_labels
-from genept.benchmarks.tasks.cell_task import expression_pca
-from genept.benchmarks.tasks.cell_types import (
+from genept.benchmarks.cell_task import expression_pca
+from genept.benchmarks.cell_types import (
     _vote,
     annotate,
     centred,
@@ -16,6 +15,7 @@ from genept.benchmarks.tasks.cell_types import (
     nearest,
     random_split,
 )
+from genept.benchmarks.resampling import resampled_labels
 
 TYPES = np.array(["B", "Mono", "NK", "T"])
 

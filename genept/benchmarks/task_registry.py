@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from genept.benchmarks.gene_tasks import KindTask, MembershipTask, PropertyTask
 from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
-from genept.benchmarks.tasks.base import LOGISTIC, Task
-from genept.benchmarks.tasks.gene_tasks import KindTask, MembershipTask, PropertyTask
-from genept.benchmarks.tasks.pair_tasks import DISJOINT, InteractionTask, PairTask
+from genept.benchmarks.pair_tasks import DISJOINT, InteractionTask, PairTask
+from genept.benchmarks.task_base import LOGISTIC, Task
 from genept.datasources import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
 
 _memberships = partial(MembershipTask, metrics=("mean_auroc",), clean="5-fold-genes", model="ridge")

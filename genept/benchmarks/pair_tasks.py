@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.tasks.base import (
+from genept.benchmarks.task_base import (
     FREQUENCY,
     LOGISTIC,
     GeneVectors,

@@ -18,7 +18,7 @@ from scipy.stats import false_discovery_control, hypergeom
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from genept.benchmarks.tasks.base import GeneVectors
+from genept.benchmarks.task_base import GeneVectors
 from genept.embeddings import expression_weights
 
 GENES_PER_PROGRAM: Final = 100
