@@ -247,7 +247,9 @@ def _predicted(
             known = GeneVectors(baseline[0], (), np.empty((0, 0), np.float32), is_control=True)
             yield marked(known, baseline[1])
         return
-    vectors = _joined(name, [space.read(lake, inputs.genes) for space in members])
+    read = [space.read(lake, inputs.genes) for space in members]
+    joined = {vectors.name: vectors.matrix for vectors in read}
+    vectors = read[0] if len(read) == 1 else GeneVectors(name, inputs.genes, concatenated(joined))
     yield marked(vectors, task.predict(rows, vectors))
     draws = range(task.draws)
     mixed = (task.predict(rows, vectors.shuffled(draw), draw=draw) for draw in draws)
@@ -266,10 +268,3 @@ def _by_chance(task: Task, rows: pl.DataFrame, genes: Sequence[str]) -> pl.DataF
         further = task.predict(rows, vectors).filter(~decides)
         frames.append(further.with_columns(pl.col("fold") + draw * (1 + pl.col("fold").max())))
     return pl.concat(frames)
-
-
-def _joined(name: str, members: Sequence[GeneVectors]) -> GeneVectors:
-    if len(members) == 1:
-        return members[0]
-    matrix = concatenated({vectors.name: vectors.matrix for vectors in members})
-    return GeneVectors(name, members[0].genes, matrix)

@@ -165,8 +165,11 @@ class InteractionTask(PairTask):
 
     def disjoint(self, rows: pl.DataFrame, seed: int) -> Halves:
         """Partners and drawn pairs, no gene on both sides."""
-        train, test = gene_disjoint(rows, seed)
-        return with_drawn(train, rows, seed), with_drawn(test, rows, seed)
+        train, test = (
+            pl.concat([partners, drawn_pairs(partners, rows, seed)])
+            for partners in gene_disjoint(rows, seed)
+        )
+        return train, test
 
     def fixed(self, rows: pl.DataFrame) -> None:
         """No publisher's split."""
@@ -175,11 +178,6 @@ class InteractionTask(PairTask):
         """The same genes with their partners permuted."""
         scored = rows.filter(fate="scored")
         return drawn_pairs(scored, scored.clear(), seed).with_columns(label=pl.lit(1, pl.Int64))
-
-
-def with_drawn(partners: pl.DataFrame, known: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Partners, and below them as many pairs that are not known to be partners."""
-    return pl.concat([partners, drawn_pairs(partners, known, seed)])
 
 
 def drawn_pairs(partners: pl.DataFrame, known: pl.DataFrame, seed: int) -> pl.DataFrame:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from genept.benchmarks.gene_programs import (
     DEALS,
@@ -113,23 +112,20 @@ def _scored(
 ) -> list[dict[str, Any]]:
     dealt = [programs.dealt(seed) for seed in range(DEALS)]
     by_chance = [is_enriched(drawn, enrichment(drawn, members)) for drawn in dealt]
+    hits = {space: is_enriched(programs, enriched), f"{space}@shuffled": np.concatenate(by_chance)}
     return [
-        _row(space, task, is_enriched(programs, enriched), is_control=False),
-        _row(f"{space}@shuffled", task, np.concatenate(by_chance), is_control=True),
+        {
+            "task": TASK,
+            "dataset": task,
+            "representation": name,
+            "model": "k-means",
+            "split": SPLIT,
+            "metric": "share_enriched",
+            "is_control": name != space,
+            **asdict(mean_score(hit, np.arange(len(hit)), seed=0)),
+        }
+        for name, hit in hits.items()
     ]
-
-
-def _row(name: str, task: str, hit: NDArray[np.bool_], *, is_control: bool) -> dict[str, Any]:
-    return {
-        "task": TASK,
-        "dataset": task,
-        "representation": name,
-        "model": "k-means",
-        "split": SPLIT,
-        "metric": "share_enriched",
-        "is_control": is_control,
-        **asdict(mean_score(hit, np.arange(len(hit)), seed=0)),
-    }
 
 
 def program_activity(

@@ -74,7 +74,6 @@ def ridge_scores(x: Matrix, y: Matrix, test: Matrix, penalty: float = 1.0) -> Ma
     return scores
 
 
-RANDOM: Final = "random-384"
 MAJORITY: Final = "majority-class"
 FREQUENCY: Final = "gene-frequency"
 

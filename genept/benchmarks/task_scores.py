@@ -117,12 +117,9 @@ def beside_controls(results: pl.DataFrame) -> pl.DataFrame:
             for name in scores["representation"]
         ]
         best_values = [values.get(name or "") for name in best]
-        frames.append(
-            scores.with_columns(
-                pl.Series("best_control", best, pl.String),
-                pl.Series("best_control_value", best_values, pl.Float64),
-            )
-        )
+        named = pl.Series("best_control", best, pl.String)
+        value = pl.Series("best_control_value", best_values, pl.Float64)
+        frames.append(scores.with_columns(named, value))
     below = (pl.col("value") < pl.col("best_control_value")).fill_null(value=False)
     return pl.concat(frames).with_columns(is_below=below)
 
@@ -278,6 +275,8 @@ def ablations(comparisons: pl.DataFrame, recipes: Mapping[str, Recipe]) -> pl.Da
 
 def leaks(differences: pl.DataFrame) -> pl.DataFrame:
     """Rows of `ablations` where the unmasked text is separably ahead: it states the label."""
+    if not differences.width:
+        return differences
     masked = pl.col("adds").str.starts_with(MASKED)
     return differences.filter(masked & pl.col("separable") & (pl.col("difference") > 0))
 

@@ -107,15 +107,11 @@ def _contents(manifest: ModelManifest, evidence: ModelEvidence) -> dict[str, Any
 
 
 def _scores(scores: dict[str, Interval]) -> list[Row]:
-    return [
-        (
-            name,
-            f"{score.value:.3f}",
-            "" if score.low is None else f"{score.low:.3f} – {score.high:.3f}",
-            score.n,
-        )
-        for name, score in scores.items()
-    ]
+    rows: list[Row] = []
+    for name, score in scores.items():
+        interval = "" if score.low is None else f"{score.low:.3f} – {score.high:.3f}"
+        rows.append((name, f"{score.value:.3f}", interval, score.n))
+    return rows
 
 
 def _per_class(classes: Iterable[str], counts: np.ndarray[Any, np.dtype[np.intp]]) -> Iterator[Row]:

@@ -106,8 +106,7 @@ def fit_calibration(shares: Floats, truth: NDArray[np.intp]) -> Calibration:
     return Calibration(float(np.exp(fits[doubt].x)), doubt)
 
 
-@dataclass(frozen=True)
-class CalibrationMetrics:
+class CalibrationMetrics(NamedTuple):
     """Metrics of calibrated probabilities.
 
     Parameters

@@ -27,6 +27,7 @@ from genept.models.evidence import (
     Predictions,
     compared,
     label_scores,
+    likeliest,
     majority,
     paired_difference,
 )
@@ -192,7 +193,7 @@ def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | No
     alone = nested.without_embedding
     if alone is None or representations == {EXPRESSION}:
         return None
-    chosen = np.asarray(nested.classes)[nested.probabilities.argmax(axis=1)]
+    chosen = likeliest(nested.classes, nested.probabilities)
     return paired_difference(seen.labels, chosen, alone, seen.groups, metric=METRICS[0], seed=seed)
 
 
@@ -227,10 +228,7 @@ def predictions_of(
 
 
 def _predicted(model: heads.DiagnosisModel, rows: Rows) -> NDArray[np.str_]:
-    likeliest: NDArray[np.str_] = np.asarray(model.classes)[
-        model.probabilities(rows.features).argmax(axis=1)
-    ]
-    return likeliest
+    return likeliest(model.classes, model.probabilities(rows.features))
 
 
 def _cut(rows: Rows, holdout: Holdout, nested: NestedResult) -> tuple[str, ...]:

@@ -94,15 +94,10 @@ class DiagnosisTraining(Training):
         cohorts = np.full(len(labels), self.task.collection)
         if self.task.cohort is not None:
             cohorts = observations[self.task.cohort].fill_null("unknown").to_numpy().astype(np.str_)
-        return Rows(
-            observations["observation_id"].to_numpy().astype(np.str_),
-            connected_groups(
-                observations["group_id"].to_list(), duplicates=near_duplicates(features[EXPRESSION])
-            ),
-            cohorts,
-            labels,
-            features,
-        )
+        ids = observations["observation_id"].to_numpy().astype(np.str_)
+        duplicates = near_duplicates(expression)
+        groups = connected_groups(observations["group_id"].to_list(), duplicates=duplicates)
+        return Rows(ids, groups, cohorts, labels, features)
 
     @cached_property
     def left_out(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from genept.benchmarks import Score, mean_score, percentiles, resampled_labels
+from genept.benchmarks import Score, percentiles, resampled_labels
 from genept.storage import Document
 
 Labels = NDArray[np.str_]
@@ -83,8 +83,7 @@ class Predictions(Document):
     @property
     def predicted(self) -> NDArray[np.str_]:
         """The likeliest class of each sample."""
-        likeliest: NDArray[np.str_] = np.asarray(self.classes)[self.shares.argmax(axis=1)]
-        return likeliest
+        return likeliest(self.classes, self.shares)
 
     @property
     def truth(self) -> NDArray[np.str_]:
@@ -249,6 +248,12 @@ class ModelCandidate:
     champion: Champion | None = None
 
 
+def likeliest(classes: Sequence[str], shares: NDArray[np.float64]) -> Labels:
+    """The most probable class of each row; the first of equal ones."""
+    chosen: Labels = np.asarray(classes, dtype=np.str_)[shares.argmax(axis=1)]
+    return chosen
+
+
 def label_scores(
     truth: Labels, predicted: Labels, groups: ArrayLike, seed: int, metrics: Sequence[str] = METRICS
 ) -> dict[str, Interval]:
@@ -287,10 +292,3 @@ def paired_difference(
     )
     low, high = percentiles(ahead.draws - behind.draws)
     return Interval(value=ahead.value - behind.value, low=low, high=high, n=len(truth))
-
-
-def recall_difference(
-    hit: NDArray[np.bool_], before: NDArray[np.bool_], groups: ArrayLike
-) -> Interval:
-    """Share of rows got right, less the share that the champion got right."""
-    return Interval.of(mean_score(hit.astype(np.float64) - before, groups, seed=0))

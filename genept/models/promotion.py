@@ -175,16 +175,10 @@ def challenger(registry: ModelRegistry, model: str) -> ModelManifest | None:
     pointer, _ = registry.pointer(model)
     if pointer is None:
         return None
-    champions = {named.version for named in pointer.models}
+    champion, champions = pointer.champion.version, {named.version for named in pointer.models}
     for version, _ in reversed(registry.history(model)):
-        if version in champions:
-            continue
-        verdicts = registry.verdicts(model, version)
-        if (
-            verdicts is not None
-            and verdicts.promotes
-            and verdicts.champion_version == pointer.champion.version
-        ):
+        verdicts = None if version in champions else registry.verdicts(model, version)
+        if verdicts and verdicts.promotes and verdicts.champion_version == champion:
             return registry.manifest(model, version)
     return None
 

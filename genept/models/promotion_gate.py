@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 from scipy.stats import binom
 
+from genept.benchmarks import mean_score
 from genept.models.confidence import calibration_metrics
-from genept.models.evidence import ModelCandidate, paired_difference, recall_difference
+from genept.models.evidence import Interval, ModelCandidate, paired_difference
 from genept.models.heads import STEPS
 from genept.models.holdout import Holdout
 from genept.models.stored_models import ALLOWED_TYPES, PASS, REFUSE, WAIT, Answer, Verdict, Verdicts
@@ -56,8 +57,7 @@ def judge(candidate: ModelCandidate) -> Verdicts:
             outcome, evidence = evaluate(candidate)
         except (ValueError, ZeroDivisionError) as error:
             outcome, evidence = REFUSE, f"cannot be answered: {error}"
-        fields = {"point": number, "name": name, "outcome": outcome, "evidence": evidence}
-        points.append(Verdict.model_validate(fields))
+        points.append(Verdict(point=number, name=name, outcome=outcome, evidence=evidence))
     manifest, champion = candidate.manifest, candidate.champion
     return Verdicts(
         model=manifest.model,
@@ -182,7 +182,8 @@ def nothing_is_forgotten(candidate: ModelCandidate) -> Answer:
     worse = []
     for name, rows in compared.items():
         groups = [out.groups[row] for row in rows]
-        drop = recall_difference(out.right[rows], before[rows], groups)
+        gained = out.right[rows].astype(np.float64) - before[rows]
+        drop = Interval.of(mean_score(gained, groups, seed=0))
         if drop.value < -MAX_DROP or drop.bounds[0] <= MAX_DROP_LOW:
             worse.append(f"{name} {drop.value:+.3f}, at least {drop.bounds[0]:+.3f}")
     if worse:

@@ -63,9 +63,8 @@ class ModelRegistry:
         for part, body in bodies.items():
             # Files hold the time of day: those of a killed run have other names.
             self.store.put_if_absent(self._file(manifest, part), body)
-        self.store.put_if_absent(
-            self._manifest_key(manifest.model, manifest.version), manifest.body()
-        )
+        key = self._manifest_key(manifest.model, manifest.version)
+        self.store.put_if_absent(key, manifest.body())
 
     def has(self, model: str, version: str) -> bool:
         """Whether a version is complete."""
@@ -194,9 +193,8 @@ class ModelRegistry:
         earlier = pointer.models if pointer else ()
         # Of the stored bytes: an older manifest, read and written again, has more fields.
         body = self.store.get(self._manifest_key(manifest.model, manifest.version))
-        named = NamedVersion(
-            version=manifest.version, manifest_sha256=hashlib.sha256(body).hexdigest()
-        )
+        digest = hashlib.sha256(body).hexdigest()
+        named = NamedVersion(version=manifest.version, manifest_sha256=digest)
         models = (named, *(model for model in earlier if model.version != named.version))
         return self._swap(manifest.model, pointer, etag, models, reason)
 

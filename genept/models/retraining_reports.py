@@ -80,16 +80,13 @@ def forgetting_matrix(registry: ModelRegistry, model: str) -> ForgettingMatrix:
     known: list[dict[str, float]] = []
     for version, _ in history:
         out = registry.evidence(registry.manifest(model, version)).holdout
-        right = out.right
-        known.append({name: float(right[rows].mean()) for name, rows in out.cells if len(rows)})
+        hits = out.right
+        known.append({name: float(hits[rows].mean()) for name, rows in out.cells if len(rows)})
     cells = tuple(sorted({cell for named in known for cell in named}))
-    return ForgettingMatrix(
-        model,
-        cells,
-        tuple(f"{when:%Y-%m-%d %H:%M} {version[:6]}" for version, when in history),
-        tuple(version in champions for version, _ in history),
-        np.array([[named.get(cell, np.nan) for named in known] for cell in cells]),
-    )
+    names = tuple(f"{when:%Y-%m-%d %H:%M} {version[:6]}" for version, when in history)
+    was_champion = tuple(version in champions for version, _ in history)
+    right = np.array([[named.get(cell, np.nan) for named in known] for cell in cells])
+    return ForgettingMatrix(model, cells, names, was_champion, right)
 
 
 def forgetting_picture(matrix: ForgettingMatrix) -> bytes:
@@ -173,13 +170,9 @@ def model_reports(
     for model, version in versions.iter_rows():
         manifest = registry.manifest(model, version)
         evidence, matrix = registry.evidence(manifest), forgetting_matrix(registry, model)
-        reports[model] = ModelReports(
-            registry.card(manifest),
-            card_page(manifest, evidence),
-            card_figure(evidence),
-            matrix.markdown(),
-            forgetting_picture(matrix),
-        )
+        page, figure = card_page(manifest, evidence), card_figure(evidence)
+        forgetting, picture = matrix.markdown(), forgetting_picture(matrix)
+        reports[model] = ModelReports(registry.card(manifest), page, figure, forgetting, picture)
     return reports
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,7 @@ N_FOLDS: Final = 5
 N_INNER_FOLDS: Final = 3
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(NamedTuple):
     """A contender, and the calibration of its out-of-fold probabilities."""
 
     contender: Contender
@@ -71,11 +70,7 @@ class NestedResult:
 
 
 def nested_selection(
-    view: TrainingView,
-    contenders: Sequence[Contender],
-    *,
-    beside: Sequence[str] = (),
-    seed: int,
+    view: TrainingView, contenders: Sequence[Contender], *, beside: Sequence[str] = (), seed: int
 ) -> NestedResult:
     """Choose among `contenders`, and score the choice out of fold.
 

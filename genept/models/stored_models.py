@@ -25,13 +25,15 @@ from genept.storage import Document
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 """Whose versions are part of the origin of what models compute."""
 
+Outcome = Literal["pass", "refuse", "wait"]
+
 PASS: Final = "pass"  # noqa: S105 - a verdict
 
 REFUSE: Final = "refuse"
 
 WAIT: Final = "wait"
 
-Answer = tuple[str, str]
+Answer = tuple[Outcome, str]
 """An outcome, and the evidence for it in words."""
 
 
@@ -48,7 +50,7 @@ class Verdict(Document):
 
     point: int
     name: str
-    outcome: Literal["pass", "refuse", "wait"]
+    outcome: Outcome
     evidence: str
 
 

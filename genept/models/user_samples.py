@@ -201,12 +201,9 @@ def _read(archives: Archives, detected: Detected, reference: Reference) -> UserS
     merged = merge_rows(rows, axis, np.arange(len(ids)))
     absolute = pl.DataFrame({"input_id": parsed.input_genes, "absolute": merged.inputs.absolute})
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
-    return UserSamples(
-        Samples(tuple(ids), axis.ensembl_gene_ids, merged.matrix, collection.unit),
-        coverage_of(collection, mapping),
-        detected.seen,
-        screening.warnings,
-    )
+    samples = Samples(tuple(ids), axis.ensembl_gene_ids, merged.matrix, collection.unit)
+    coverage = coverage_of(collection, mapping)
+    return UserSamples(samples, coverage, detected.seen, screening.warnings)
 
 
 @dataclass(frozen=True)

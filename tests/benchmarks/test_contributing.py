@@ -9,7 +9,7 @@ import pytest
 from gene_spaces import GENES, YES, N, space
 
 from genept.benchmarks.leaderboard import run_tasks
-from genept.benchmarks.task_base import RANDOM, Labels
+from genept.benchmarks.task_base import Labels
 
 GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
@@ -43,7 +43,7 @@ def test_the_contributed_task_is_scored_beside_its_controls(lake, example):
     results = lake.read([part for part in parts if part.table == "benchmark_results"])
     value = dict(results.select("representation", "value").iter_rows())
     assert set(value) == {
-        "good/text", "good/text@shuffled", "good/text@permuted-labels", RANDOM,
+        "good/text", "good/text@shuffled", "good/text@permuted-labels", "random-384",
     }  # fmt: skip
     assert value["good/text"] > 0.9
     assert max(score for name, score in value.items() if name != "good/text") < 0.7

@@ -11,10 +11,12 @@ from genept.benchmarks import input_tables
 from genept.benchmarks.gene_tasks import PropertyTask
 from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.resampling import resampled
-from genept.benchmarks.task_base import RANDOM, Labels, random_vectors
+from genept.benchmarks.task_base import Labels, random_vectors
 from genept.release.staging import collections_in
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
+
+RANDOM = "random-384"
 
 TASK = PropertyTask(
     id="t",

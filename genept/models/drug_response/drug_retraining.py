@@ -45,6 +45,7 @@ from genept.models.evidence import (
     ModelEvidence,
     compared,
     label_scores,
+    likeliest,
     majority,
     paired_difference,
 )
@@ -222,7 +223,7 @@ class DrugRetraining:
             scores=label_scores(
                 labels[where], self.unseen.predicted[where], self.groups[where], self.seed
             )
-            | self.response_scores(self.out, self.naive),
+            | self.response_scores(self.out),
             contenders={
                 contender.name: self._compared(result, seen)
                 for contender, result in self.alone.items()
@@ -230,9 +231,8 @@ class DrugRetraining:
         )
 
     def _compared(self, result: OutOfFold, rows: Mask) -> Interval:
-        return compared(
-            self.rows.labels[rows], result.predicted[rows], self.groups[rows], self.seed
-        )
+        labels, groups = self.rows.labels[rows], self.groups[rows]
+        return compared(labels, result.predicted[rows], groups, self.seed)
 
     def _baselines(self, permuted: ScreenRows, where: Mask) -> dict[str, tuple[str, ...]]:
         pairs, train = self.screen.pairs, ~self.out
@@ -244,15 +244,15 @@ class DrugRetraining:
         return {
             MAJORITY_CLASS: (majority(self.rows.labels[train]),) * int(where.sum()),
             TISSUE_DRUG_MEAN: tuple(by_tissue[where].tolist()),
-            PERMUTED_LABELS: tuple(np.asarray(CLASSES)[shares.argmax(axis=1)][where].tolist()),
+            PERMUTED_LABELS: tuple(likeliest(CLASSES, shares)[where].tolist()),
         }
 
-    def response_scores(self, rows: Mask, naive: Floats) -> dict[str, Interval]:
+    def response_scores(self, rows: Mask) -> dict[str, Interval]:
         """Scores of the predicted responses of these pairs, beyond `naive`, in ln(µM)."""
         pairs, unseen = self.screen.pairs, self.unseen
-        covered = unseen.covers(pairs.value)[rows]
-        inputs = pairs.take(rows), unseen.prediction[rows], naive[rows], covered, self.groups[rows]
-        return response_scores(*inputs, seed=self.seed)
+        predicted, naive = unseen.prediction[rows], self.naive[rows]
+        covered, groups = unseen.covers(pairs.value)[rows], self.groups[rows]
+        return response_scores(pairs.take(rows), predicted, naive, covered, groups, seed=self.seed)
 
     @cached_property
     def naive(self) -> Floats:

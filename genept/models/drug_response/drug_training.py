@@ -164,7 +164,7 @@ class DrugTraining(Training):
             self.screen.rows, features, published=BOTH, controls=controls, seed=SEED
         )
         n = len(np.unique(fit.folds[seen]))
-        trained = score_rows(fit.response_scores(seen, fit.naive), SELECTED, is_control=False)
+        trained = score_rows(fit.response_scores(seen), SELECTED, is_control=False)
         held_out = score_rows(fit.evidence.scores, SELECTED, is_control=False, prefix="holdout_")
         for name, predict in NAIVE.items():
             error = root_mean_squared_error(pairs.value[fit.out], predict(pairs, seen)[fit.out])

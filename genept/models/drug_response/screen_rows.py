@@ -28,6 +28,7 @@ from genept.models.drug_response.pipeline import (
     predict_pairs,
 )
 from genept.models.drug_response.predictors import DRUG_MEAN, NAIVE, Floats, ResponsePairs
+from genept.models.evidence import likeliest
 from genept.models.splits import Folds, response_like_features
 
 MANY: Final = 50_000
@@ -207,9 +208,7 @@ class OutOfFold:
     @property
     def predicted(self) -> npt.NDArray[np.str_]:
         """The more probable class of each pair."""
-        classes = np.asarray(CLASSES)
-        predicted: npt.NDArray[np.str_] = classes[self.shares.argmax(axis=1)]
-        return predicted
+        return likeliest(CLASSES, self.shares)
 
     def covers(self, value: Floats) -> Mask:
         """Whether each measured response lies in its interval."""
