@@ -199,12 +199,12 @@ def batch_inference(
     ModelRefusedError
         If a file of a model was changed, or the model predicts otherwise than when it was trained.
     """
-    samples_of = cache(lambda collection: collection.samples(lake))
+    samples_of = {each.id: cache(partial(each.samples, lake)) for each in collections}
 
     def predict(
         manifest: ModelManifest, opened: Callable[[], Served], collection: BulkCollection
     ) -> pl.DataFrame:
-        samples = samples_of(collection)
+        samples = samples_of[collection.id]()
         if manifest.collection == collection.id:
             samples = samples.without(registry.evidence(manifest).unseen.ids)
         if not samples.ids:
