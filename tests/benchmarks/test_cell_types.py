@@ -36,8 +36,8 @@ def split_of(n):
 def recall(vectors, labels):
     split, train, test = split_of(len(labels))
     truth = np.array(labels)[split.tested]
-    said = annotate(vectors, labels, train, test)
-    scores = resampled_labels(truth, said, split.units[test], ["macro_recall"], seed=0)
+    predicted = annotate(vectors, labels, train, test)
+    scores = resampled_labels(truth, predicted, split.units[test], ["macro_recall"], seed=0)
     return scores["macro_recall"]
 
 

@@ -37,12 +37,12 @@ def test_weights_stand_for_repeated_rows(rows, n_folds):
     truth, score, weights = (np.asarray(column) for column in zip(*rows, strict=True))
     fold = np.arange(len(rows)) % n_folds
     expected = []
-    for one in range(n_folds):
-        of = np.repeat(np.arange(len(rows)), weights * (fold == one))
+    for number in range(n_folds):
+        of = np.repeat(np.arange(len(rows)), weights * (fold == number))
         if len(set(truth[of])) == 2:
             expected.append(roc_auc_score(truth[of], score[of]))
-    found = folded_auroc(truth, score.astype(float), fold)(weights.astype(float))
-    assert found == pytest.approx(np.mean(expected)) if expected else np.isnan(found)
+    area = folded_auroc(truth, score.astype(float), fold)(weights.astype(float))
+    assert area == pytest.approx(np.mean(expected)) if expected else np.isnan(area)
 
 
 labels = st.sampled_from(["B", "NK", "T"])
@@ -51,16 +51,18 @@ labels = st.sampled_from(["B", "NK", "T"])
 @settings(max_examples=40, deadline=None)
 @given(pairs=st.lists(st.tuples(labels, labels), min_size=3, max_size=30))
 def test_classification_agrees_with_scikit_learn(pairs):
-    truth, said = (np.array(side) for side in zip(*pairs, strict=True))
-    scores = resampled_labels(truth, said, range(len(truth)), list(CLASSIFICATION_METRICS), seed=0)
+    truth, predicted = (np.array(side) for side in zip(*pairs, strict=True))
+    scores = resampled_labels(
+        truth, predicted, range(len(truth)), list(CLASSIFICATION_METRICS), seed=0
+    )
     precision, recall, f1, _ = precision_recall_fscore_support(
-        truth, said, average="macro", zero_division=0
+        truth, predicted, average="macro", zero_division=0
     )
     balanced = recall_score(
-        truth, said, labels=sorted(set(truth.tolist())), average="macro", zero_division=0
+        truth, predicted, labels=sorted(set(truth.tolist())), average="macro", zero_division=0
     )
     expected = dict(
-        zip(CLASSIFICATION_METRICS, [accuracy_score(truth, said), balanced], strict=False),
+        zip(CLASSIFICATION_METRICS, [accuracy_score(truth, predicted), balanced], strict=False),
         macro_precision=precision,
         macro_recall=recall,
         macro_f1=f1,
@@ -75,24 +77,24 @@ def test_nothing_to_score_is_refused():
 
 
 def of_labels(truth, predicted):
-    units = [f"g{one:03}" for one in range(len(truth))]
+    units = [f"g{row:03}" for row in range(len(truth))]
     return predictions("m", "s", 0, units, truth, predicted=predicted)
 
 
 def test_accuracies_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
-    truth, said = (["abc"[one] for one in rng.integers(0, 3, 60)] for _ in range(2))
-    frame = of_labels(truth, said)
+    truth, predicted = (["abc"[code] for code in rng.integers(0, 3, 60)] for _ in range(2))
+    frame = of_labels(truth, predicted)
     ones = np.ones(60)
-    assert METRICS["accuracy"](frame)(ones) == np.mean(np.array(truth) == said)
-    expected = balanced_accuracy_score(truth, said)
+    assert METRICS["accuracy"](frame)(ones) == np.mean(np.array(truth) == predicted)
+    expected = balanced_accuracy_score(truth, predicted)
     assert METRICS["balanced_accuracy"](frame)(ones) == pytest.approx(expected)
 
 
 def scored(score, truth, partners=None):
-    units = [f"g{one:03}" for one in range(len(truth))]
+    units = [f"g{row:03}" for row in range(len(truth))]
     return predictions(
-        "m", "s", 0, units, [str(int(one)) for one in truth], score=score, partners=partners
+        "m", "s", 0, units, [str(int(label)) for label in truth], score=score, partners=partners
     )
 
 
@@ -103,7 +105,7 @@ def test_pairs_that_share_a_gene_are_not_independent():
     alone = resampled(scored(score, truth), "auroc")
     hub = METRICS["auroc"](scored(score, truth, ["hub"] * 300))
     assert alone.value == hub(np.ones(300))
-    few = [f"p{one}" for one in rng.integers(0, 20, 300)]
+    few = [f"p{unit}" for unit in rng.integers(0, 20, 300)]
     low, high = resampled(scored(score, truth, few), "auroc").interval
     assert high - low > 1.2 * (alone.interval[1] - alone.interval[0])
 
@@ -130,15 +132,18 @@ def test_paired_differences_see_what_single_intervals_cannot():
         "similar": Resampled(0.80, shared + rng.normal(0, 0.01, 500)),
     }
     assert scores["better"].interval[0] < scores["worse"].interval[1]
-    found = corrected(paired_differences(scores, [("worse", "better"), ("worse", "similar")]))
-    assert found["separable"].to_list() == [True, False]
-    said = in_words(found.with_columns(task=pl.lit("t")))
-    assert sorted("are not separable" in one for one in said) == [False, True]
-    assert any("better is ahead of worse by 0.020" in one for one in said)
+    differences = corrected(paired_differences(scores, [("worse", "better"), ("worse", "similar")]))
+    assert differences["separable"].to_list() == [True, False]
+    sentences = in_words(differences.with_columns(task=pl.lit("t")))
+    assert sorted("are not separable" in sentence for sentence in sentences) == [False, True]
+    assert any("better is ahead of worse by 0.020" in sentence for sentence in sentences)
 
 
 def test_a_p_value_beyond_the_approximation_is_not_printed_as_zero():
     row = {"task": "t", "representation": "a", "other": "b", "difference": 0.5, "ci_low": 0.4,
            "ci_high": 0.6, "separable": True}  # fmt: skip
-    said = in_words(pl.DataFrame([row | {"p_holm": p} for p in (0.0, 2e-4)]))
-    assert [one.rpartition("corrected p ")[2] for one in said] == ["below 1e-6", "0.0002"]
+    sentences = in_words(pl.DataFrame([row | {"p_holm": p} for p in (0.0, 2e-4)]))
+    assert [sentence.rpartition("corrected p ")[2] for sentence in sentences] == [
+        "below 1e-6",
+        "0.0002",
+    ]

@@ -33,19 +33,19 @@ def test_an_entry_makes_any_label_column_a_task(tmp_path):
 
 def test_shipped_entries_and_full_models():
     entries = load_tasks()
-    assert [one.model for one in tasks_of("gdsc", entries)] == ["diagnosis-gdsc"]
-    assert [one.model for one in tasks_of("gdsc", entries, full=True)] == [
+    assert [task.model for task in tasks_of("gdsc", entries)] == ["diagnosis-gdsc"]
+    assert [task.model for task in tasks_of("gdsc", entries, full=True)] == [
         "diagnosis-gdsc",
         "tissue-gdsc",
     ]
-    cancer, tumour = sorted(tasks_of("tcga11", entries, full=True), key=lambda one: one.model)
+    cancer, tumour = sorted(tasks_of("tcga11", entries, full=True), key=lambda task: task.model)
     assert cancer.only == {"diagnosis": "tumor"}
     assert (tumour.label, tumour.cohort) == ("diagnosis", "tissue_subtype")
     assert cancer.heads == HEADS
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[a]\ncollection = 1", "a wrong entry: collection"),
         ('[a]\ncollection = "x"\nlabel = "sex"', "a wrong entry: label"),
@@ -54,11 +54,11 @@ def test_shipped_entries_and_full_models():
         (None, "cannot be read"),
     ],
 )
-def test_a_wrong_file_is_refused(tmp_path, text, said):
+def test_a_wrong_file_is_refused(tmp_path, text, message):
     own = tmp_path / "tasks.toml"
     if text is not None:
         own.write_text(text)
-    with pytest.raises(TasksError, match=said):
+    with pytest.raises(TasksError, match=message):
         load_tasks(own)
 
 
@@ -73,5 +73,5 @@ def test_a_wrong_file_is_refused(tmp_path, text, said):
     ],
 )
 def test_a_collection_that_lacks_what_a_task_needs_is_reported(diagnoses, why):
-    found = DiagnosisTask(collection="planted").impossible(observations(diagnosis=diagnoses))
-    assert found == why or (why and found and found.endswith(why))
+    reason = DiagnosisTask(collection="planted").impossible(observations(diagnosis=diagnoses))
+    assert reason == why or (why and reason and reason.endswith(why))

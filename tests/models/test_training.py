@@ -35,9 +35,9 @@ def planted(lake: Lake, monkeypatch):
 
 def diagnose(lake, task, **changes):
     """Train the diagnosis model of a planted collection; its parts by table."""
-    asked = DiagnosisTask(collection=task[1], **{"min_groups": 6} | changes)
+    wanted = DiagnosisTask(collection=task[1], **{"min_groups": 6} | changes)
     registry = ModelRegistry(lake.store, lake.prefix)
-    trained = train(registry, DiagnosisTraining(*task, (), asked))
+    trained = train(registry, DiagnosisTraining(*task, (), wanted))
     return {part.table: part for part in trained.parts}
 
 

@@ -222,14 +222,14 @@ def test_bad_input_is_refused():
 def test_weighted_ranks_are_those_of_repeated_rows(rows):
     x, y, weights = np.asarray(rows).T
     strata = np.arange(len(x)) % 2
-    found = StratifiedSpearman(x, y, strata).correlations(weights.astype(float))
+    correlations = StratifiedSpearman(x, y, strata).correlations(weights.astype(float))
     for stratum in (0, 1):
         repeated = np.repeat(np.arange(len(x)), weights * (strata == stratum))
         if len(set(x[repeated])) > 1 and len(set(y[repeated])) > 1:
             expected = spearmanr(x[repeated], y[repeated]).statistic
-            assert found[stratum] == pytest.approx(expected, abs=1e-9)
+            assert correlations[stratum] == pytest.approx(expected, abs=1e-9)
         else:
-            assert np.isnan(found[stratum])
+            assert np.isnan(correlations[stratum])
 
 
 def test_median_spearman_finds_what_was_planted_and_nothing_in_noise():
@@ -244,6 +244,6 @@ def test_median_spearman_finds_what_was_planted_and_nothing_in_noise():
 
 def test_a_stratum_that_does_not_vary_is_refused_by_name():
     drug = np.repeat(["Afatinib", "Placebo"], 5)
-    said = np.concatenate([np.arange(5.0), np.zeros(5)])
+    predicted = np.concatenate([np.arange(5.0), np.zeros(5)])
     with pytest.raises(ValueError, match="Placebo"):
-        median_spearman_score(np.arange(10.0), said, drug, np.arange(10), seed=0)
+        median_spearman_score(np.arange(10.0), predicted, drug, np.arange(10), seed=0)
