@@ -85,7 +85,7 @@ class DiagnosisTask(TaskEntry):
     def settings(self) -> dict[str, object]:
         """What decides the result, for its origin."""
         fields = self.model_dump(mode="json", exclude={"collection", "name", "full"})
-        return {**fields, "heads": self.heads, "every_space": self.full}
+        return {**fields, "heads": list(self.heads), "every_space": self.full}
 
     def takes_part(self, observations: pl.DataFrame) -> pl.Series:
         """Which observations have the label, and the others that the task asks for."""
