@@ -18,6 +18,7 @@ from .partitions import COLLECTIONS as COLLECTIONS
 from .partitions import MODELS as MODELS
 from .partitions import SPACES as SPACES
 from .partitions import PartitionTables as PartitionTables
+from .partitions import is_readable as is_readable
 from .partitions import read_partition as read_partition
 from .release import HELD as HELD
 from .results import DATA_VERSION as DATA_VERSION

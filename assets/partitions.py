@@ -33,6 +33,8 @@ COLLECTIONS_IN_SPACES: Final = dg.MultiPartitionsDefinition(
 VERSION_OF: Final = "data version of "
 """Prefix of the metadata of a materialised partition that hold its data version in each table."""
 
+ROWS: Final = "dagster/partition_row_count"
+
 PartitionTables = Mapping[str, StoredTable]
 """Output of a step for one partition: by table, that table's parts of the partition."""
 
@@ -107,6 +109,11 @@ def record_partitions(
             )
 
 
+def is_readable(materialization: dg.AssetMaterialization) -> bool:
+    """Whether the event log says what the partition holds; earlier versions did not record it."""
+    return ROWS in materialization.metadata
+
+
 def read_partition(lake: Lake, materialization: dg.AssetMaterialization) -> PartitionTables:
     """Tables of a materialised partition, read from the lake by the versions in the event log."""
     return {
@@ -138,7 +145,7 @@ def _version(tables: PartitionTables) -> str:
 
 def _facts(tables: PartitionTables) -> dict[str, Any]:
     return {
-        "dagster/partition_row_count": max((table.rows for table in tables.values()), default=0),
+        ROWS: max((table.rows for table in tables.values()), default=0),
         "bytes": sum(table.bytes for table in tables.values()),
         **{f"rows of {name}": table.rows for name, table in tables.items()},
         **{f"{VERSION_OF}{name}": table.data_version for name, table in tables.items()},

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from assets import DATA_VERSION, PartitionTables, claim_for, read_partition
+from assets import DATA_VERSION, PartitionTables, claim_for, is_readable, read_partition
 from genept.client import Platform
 from genept.common import StoreError
 from genept.storage import Part, StoredTable
@@ -68,12 +68,14 @@ class LakeIOManager(dg.IOManager):
     ) -> PartitionTables:
         """Tables of these partitions; of several, those of the materialised ones."""
         materializations = [
-            event for key in keys if (event := _latest(instance, asset, key)) is not None
+            event
+            for key in keys
+            if (event := _latest(instance, asset, key)) is not None and is_readable(event)
         ]
         if not materializations:
             raise StoreError(
-                f"{asset.to_user_string()}, partition {', '.join(keys)}, was never materialised: "
-                "materialise it first"
+                f"{asset.to_user_string()}, partition {', '.join(keys)}, was never materialised "
+                "by this version: materialise it first"
             )
         parts: dict[str, list[Part]] = {}
         for event in materializations:

@@ -12,6 +12,7 @@ from assets import (
     METRICS,
     NEWS,
     RELEASE,
+    SPACES,
     collection_scores,
     inbox_collection,
     ingested_collection,
@@ -176,15 +177,26 @@ inbox_job = dg.define_asset_job(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="A file with its sidecar under {product}/inbox/ becomes a partition and a run.",
 )
-def inbox_sensor(platform: dg.ResourceParam[Platform]) -> dg.SensorResult | dg.SkipReason:
-    """Request a run for every complete drop, once for each version of a drop."""
+def inbox_sensor(
+    context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
+) -> dg.SensorResult:
+    """Request a run for every complete drop, once for each version of a drop.
+
+    It also adds partitions for the collections and spaces that came since it last looked.
+    """
     drops_to_ingest, incomplete = drops(platform.store, platform.settings.product)
-    if not drops_to_ingest:
-        remark = (
-            f"; these wait for their other half: {', '.join(incomplete[:8])}" if incomplete else ""
-        )
-        return dg.SkipReason(f"no complete drop in the inbox{remark}")
+    remark = f"; these wait for their other half: {', '.join(incomplete[:8])}" if incomplete else ""
+    skip = None if drops_to_ingest else f"no complete drop in the inbox{remark}"
+    known = {
+        COLLECTIONS: {*platform.catalogue.collections, *(drop.id for drop in drops_to_ingest)},
+        SPACES: {space.id for space in platform.known_spaces},
+    }
+    missing = {
+        partitions: sorted(ids - set(context.instance.get_dynamic_partitions(str(partitions.name))))
+        for partitions, ids in known.items()
+    }
     return dg.SensorResult(
+        skip_reason=skip,
         run_requests=[
             dg.RunRequest(
                 run_key=f"{drop.name}@{drop.version}",
@@ -194,6 +206,6 @@ def inbox_sensor(platform: dg.ResourceParam[Platform]) -> dg.SensorResult | dg.S
             for drop in drops_to_ingest
         ],
         dynamic_partitions_requests=[
-            COLLECTIONS.build_add_request(sorted({drop.id for drop in drops_to_ingest}))
+            partitions.build_add_request(ids) for partitions, ids in missing.items() if ids
         ],
     )

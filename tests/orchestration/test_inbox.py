@@ -11,9 +11,11 @@ from own_files import REFERENCE, counts, write_counts, write_labels
 import genept.client.installation
 from genept.client.platform import Platform
 from genept.common.settings import Settings
+from genept.datasources.catalogue import load_catalogue
 from orchestration.definitions import build_defs
 from orchestration.schedules import inbox_sensor
 
+INGESTED = dg.AssetKey("ingested_collection")
 KEY = dg.AssetKey("inbox_collection")
 
 
@@ -40,10 +42,10 @@ def run_requested(defs, instance, settings):
         instance=instance, definitions=defs, resources=resources
     ) as context:
         result = inbox_sensor(context)
-    if isinstance(result, dg.SkipReason):
-        return result.skip_message
     for request in result.dynamic_partitions_requests:
         instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+    if result.skip_reason is not None:
+        return result.skip_reason.skip_message
     job = defs.resolve_job_def("inbox")
     (run,) = result.run_requests
     return job.execute_in_process(
@@ -58,14 +60,17 @@ def checks(result):
 def test_a_drop_becomes_a_partition_and_a_collection_of_the_next_run(
     settings, object_store, tmp_path
 ):
-    defs = build_defs(settings)
+    defs, shipped = build_defs(settings), load_catalogue().collections
     with dg.instance_for_test() as instance:
         assert "no complete drop" in run_requested(defs, instance, settings)
+        assert set(instance.get_dynamic_partitions("collection")) == set(shipped)
+        assert "minilm-l6-v2/name" in instance.get_dynamic_partitions("space")
         drop(object_store, settings, tmp_path, "My Cells.csv", "counts")
         result = run_requested(defs, instance, settings)
         assert result.success
         assert checks(result) == [True]
-        assert instance.get_dynamic_partitions("collection") == ["my-cells"]
+        assert set(instance.get_dynamic_partitions("collection")) == {*shipped, "my-cells"}
+        assert instance.get_materialized_partitions(INGESTED) == {"my-cells"}
         assert instance.get_materialized_partitions(KEY) == {"my-cells"}
         assert "no complete drop" in run_requested(defs, instance, settings)
     platform = Platform(settings)

@@ -7,6 +7,7 @@ import pytest
 from small_installation import GENES, HELD, SmallInstallation
 
 from assets.partitions import key_of
+from orchestration.failures import failure_text
 from orchestration.instance import register_partitions
 
 TABLES = {"collections", "gene_mapping", "gene_axis", "observations", "expression"}
@@ -84,3 +85,27 @@ def test_one_collection_from_file_to_scores_runs_only_its_steps(complete):
         (event,) = result.get_asset_materialization_events()
         assert (event.asset_key.path, event.partition) == ([asset], partition)
     assert materialised_partitions(complete, "ingested_collection") == {*HELD, "third"}
+
+
+def test_a_partition_of_an_earlier_version_is_to_be_materialised_again(complete):
+    space, collection = "random-384/ncbi", "first"
+    complete.instance.report_runless_asset_event(
+        dg.AssetMaterialization("space_vectors", partition=space, metadata={"bytes": 1})
+    )
+    result = materialise(complete, "observation_vectors", key_of(collection, space))
+    assert not result.success
+    (failure,) = result.get_step_failure_events()
+    message = failure_text(failure)
+    assert f"space_vectors, partition {space}, was never materialised by this version" in message
+    assert materialise(complete, "space_vectors", space).success
+    assert materialise(complete, "observation_vectors", key_of(collection, space)).success
+
+
+def test_a_collection_that_cannot_be_read_fails_its_own_partition_only(complete):
+    complete.instance.add_dynamic_partitions("collection", ["gone"])
+    result = materialise(complete, "ingested_collection", "gone")
+    assert not result.success
+    (failure,) = result.get_step_failure_events()
+    assert "unknown collections ['gone']" in failure_text(failure)
+    assert materialise(complete, "ingested_collection", "first").success
+    assert "gone" not in materialised_partitions(complete, "ingested_collection")
