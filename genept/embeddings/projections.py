@@ -16,7 +16,7 @@ import polars as pl
 
 from genept.common import MissingObjectError, new_figure
 from genept.embeddings.expression import embedding_matrix
-from genept.embeddings.sentences import Sampling, label_of
+from genept.embeddings.representations import Sampling, label_of
 from genept.storage import Lake, Origin, Part, StoredTable, sha256_of
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def draw(observed: pl.DataFrame, vectors: pl.DataFrame, title: str) -> bytes:
 
 def _key(lake: Lake, observations: Part, embeddings: Sequence[Part]) -> str:
     origin = Origin(
-        code=(__name__, "genept.embeddings.sentences"),
+        code=(__name__, "genept.embeddings.representations"),
         inputs={"observations": observations.sha256, "embeddings": _content(embeddings)},
         settings={"partition": embeddings[0].partition},
         libraries=("matplotlib", "scikit-learn"),

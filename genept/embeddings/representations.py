@@ -1,12 +1,14 @@
-"""One collection in every representation, row by row in the same order.
+"""Observations of one collection: in every representation, row by row; and samples of them.
 
 The input of benchmarks and models: expression, and each space's vectors. Nothing is fitted here.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,7 @@ from genept.text import Space
 
 EXPRESSION = "expression"
 BOTH = "expression+embedding"
+LABELS: Final = ("cell_type", "diagnosis", "tissue_subtype", "tissue")
 
 
 @dataclass(frozen=True)
@@ -129,16 +132,12 @@ class CollectionParts:
     @property
     def inputs(self) -> dict[str, str]:
         """Content hashes, for the origin of what is made of them."""
-        parts = {
-            "observations": (self.observations,),
-            "axis": (self.axis,),
-            "expression": self.expression,
+        parts = self.further | {
+            representation_name(space): shards for space, shards in self.embeddings.items()
         }
-        spaces = {representation_name(space): shards for space, shards in self.embeddings.items()}
-        return {
-            name: sha256_of([part.sha256 for part in shards])
-            for name, shards in {**parts, **spaces, **self.further}.items()
-        }
+        parts |= {"observations": (self.observations,), "axis": (self.axis,)}
+        parts["expression"] = self.expression
+        return {name: sha256_of([part.sha256 for part in shards]) for name, shards in parts.items()}
 
 
 def read_views(lake: Lake, parts: CollectionParts) -> ObservationViews:
@@ -188,3 +187,112 @@ def _require_same(expected: Sequence[str], actual: Sequence[str], what: str) -> 
             f"{what} holds {len(actual)} observations that are not the {len(expected)} of table "
             "`observations`, in its order: materialise both from the same ingest"
         )
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """A sample of at most `cap` observations of a collection, each label in proportion.
+
+    Every label keeps at least one observation if `cap` allows it. The sample depends on the seed
+    and the ids alone, not on the order of rows.
+
+    Parameters
+    ----------
+    cap
+        Most observations.
+    label
+        Column of `observations` whose values keep their shares; None: at random.
+    seed
+        Another seed gives another sample.
+    """
+
+    cap: int
+    label: str | None = None
+    seed: int = 2023
+
+    def __post_init__(self) -> None:
+        if self.cap < 1:
+            raise ValueError(f"a sample has at least one observation, not {self.cap}")
+
+    def choose(self, observations: pl.DataFrame) -> tuple[list[str], dict[str, Any]]:
+        """Draw ids, in order; and a record, as JSON values, of how they were chosen."""
+        strata = self._strata(observations)
+        sizes = {name: len(ids) for name, ids in strata.items()}
+        shares = _proportional(sizes, min(self.cap, observations.height))
+        chosen = sorted(
+            id_
+            for name, ids in strata.items()
+            for id_ in sorted(ids, key=self._draw)[: shares[name]]
+        )
+        return chosen, asdict(self) | {
+            "n_observations": observations.height,
+            "n_chosen": len(chosen),
+            "chosen_of_label": {name: [shares[name], sizes[name]] for name in sizes},
+        }
+
+    def _strata(self, observations: pl.DataFrame) -> dict[str, list[str]]:
+        label = pl.lit("")
+        if self.label is not None:
+            label = pl.col(self.label).cast(pl.String).fill_null("(none)")
+        labelled = observations.select("observation_id", stratum=label)
+        strata = labelled.group_by("stratum", maintain_order=True).agg("observation_id")
+        return dict(strata.select("stratum", "observation_id").iter_rows())
+
+    def _draw(self, observation_id: str) -> bytes:
+        return hashlib.sha256(f"{self.seed}:{observation_id}".encode()).digest()
+
+
+def _proportional(sizes: dict[str, int], total: int) -> dict[str, int]:
+    """Shares of `total` in proportion to `sizes`, at least one each; remainders by size."""
+    population = sum(sizes.values())
+    shares = {name: total * size // population for name, size in sizes.items()}
+    by_size = sorted(sizes, key=lambda name: (-sizes[name], name))
+    for name in by_size if total >= len(sizes) else []:
+        shares[name] = max(shares[name], 1)
+    by_remainder = sorted(by_size, key=lambda name: -(total * sizes[name] % population))
+    while (left := total - sum(shares.values())) != 0:
+        for name in by_remainder if left > 0 else by_size:
+            if left > 0 and shares[name] < sizes[name]:
+                shares[name], left = shares[name] + 1, left - 1
+            elif left < 0 and shares[name] > 1:
+                shares[name], left = shares[name] - 1, left + 1
+    return shares
+
+
+def chosen(part: Part) -> str:
+    """Describe how the observations of a part of GenePT-s were sampled.
+
+    Parameters
+    ----------
+    part
+        A part with method ``genept-s``.
+
+    Returns
+    -------
+    str
+        One line, from the settings of its origin.
+    """
+    record = part.origin["settings"]["sampling"]
+    by = f"each {record['label']} in proportion" if record["label"] else "at random"
+    return (
+        f"{record['n_chosen']:,} of {record['n_observations']:,} observations, {by}, by seed "
+        f"{record['seed']}; at most {record['cap']:,}"
+    )
+
+
+def label_of(observations: pl.DataFrame) -> str | None:
+    """Return the finest label that a collection's observations have.
+
+    Parameters
+    ----------
+    observations
+        Rows of table `observations`.
+
+    Returns
+    -------
+    str or None
+        Name of the column; None if there is no label.
+    """
+    return next(
+        (label for label in LABELS if observations[label].null_count() < len(observations)), None
+    )

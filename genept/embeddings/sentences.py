@@ -1,127 +1,44 @@
 """GenePT-s: an observation as a sentence that names its genes, highest expressed first.
 
-Chen & Zou (2023). Of large collections a seeded, recorded sample of observations is embedded.
+Chen & Zou (2023). A sentence costs as much as a gene's description, and every observation has its
+own: therefore sampling, a forecast and caps come before the first request.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
-from genept.embeddings.pooling import expression_weights
+from genept.common import StoreError
+from genept.embeddings.expression import expression_blocks
+from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches, expression_weights
+from genept.embeddings.representations import Sampling
+from genept.embeddings.weighted_sum import kernel_name
 from genept.schema import LINEAR
+from genept.storage import Lake, NewPart, Origin, Part, sha256_of
+from genept.text import Runner, TextEmbedder, VectorCache, embed_through_cache, plain_loop
 
-LABELS: Final = ("cell_type", "diagnosis", "tissue_subtype", "tissue")
+METHOD = "genept-s"
+RECIPE = "ranked-names"
+"""Second half of the name of a space of sentences: no gene's description is in it."""
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """A sample of at most `cap` observations of a collection, each label in proportion.
-
-    Every label keeps at least one observation if `cap` allows it. The sample depends on the seed
-    and the ids alone, not on the order of rows.
-
-    Parameters
-    ----------
-    cap
-        Most observations.
-    label
-        Column of `observations` whose values keep their shares; None: at random.
-    seed
-        Another seed gives another sample.
-    """
-
-    cap: int
-    label: str | None = None
-    seed: int = 2023
-
-    def __post_init__(self) -> None:
-        if self.cap < 1:
-            raise ValueError(f"a sample has at least one observation, not {self.cap}")
-
-    def choose(self, observations: pl.DataFrame) -> tuple[list[str], dict[str, Any]]:
-        """Draw the sample.
-
-        Parameters
-        ----------
-        observations
-            `observation_id` and the label.
-
-        Returns
-        -------
-        ids, record
-            Ids in order; and how they were chosen, as JSON values.
-        """
-        strata = self._strata(observations)
-        sizes = {name: len(ids) for name, ids in strata.items()}
-        shares = _proportional(sizes, min(self.cap, observations.height))
-        chosen = sorted(
-            id_
-            for name, ids in strata.items()
-            for id_ in sorted(ids, key=self._draw)[: shares[name]]
-        )
-        return chosen, asdict(self) | {
-            "n_observations": observations.height,
-            "n_chosen": len(chosen),
-            "chosen_of_label": {name: [shares[name], sizes[name]] for name in sizes},
-        }
-
-    def _strata(self, observations: pl.DataFrame) -> dict[str, list[str]]:
-        ids = observations["observation_id"].to_list()
-        if self.label is None:
-            return {"": ids}
-        strata = defaultdict[str, list[str]](list)
-        labels = observations[self.label].cast(pl.String).to_list()
-        for id_, label in sorted(zip(ids, labels, strict=True), key=lambda pair: pair[1] or ""):
-            strata["(none)" if label is None else label].append(id_)
-        return strata
-
-    def _draw(self, observation_id: str) -> bytes:
-        return hashlib.sha256(f"{self.seed}:{observation_id}".encode()).digest()
-
-
-def _proportional(sizes: dict[str, int], total: int) -> dict[str, int]:
-    """Shares of `total` in proportion to `sizes`, at least one each; remainders by size."""
-    population = sum(sizes.values())
-    shares = {name: total * size // population for name, size in sizes.items()}
-    by_size = sorted(sizes, key=lambda name: (-sizes[name], name))
-    for name in by_size if total >= len(sizes) else []:
-        shares[name] = max(shares[name], 1)
-    by_remainder = sorted(by_size, key=lambda name: -(total * sizes[name] % population))
-    while (left := total - sum(shares.values())) != 0:
-        for name in by_remainder if left > 0 else by_size:
-            if left > 0 and shares[name] < sizes[name]:
-                shares[name], left = shares[name] + 1, left - 1
-            elif left < 0 and shares[name] > 1:
-                shares[name], left = shares[name] - 1, left + 1
-    return shares
-
-
-def label_of(observations: pl.DataFrame) -> str | None:
-    """Return the finest label that a collection's observations have.
-
-    Parameters
-    ----------
-    observations
-        Rows of table `observations`.
-
-    Returns
-    -------
-    str or None
-        Name of the column; None if there is no label.
-    """
-    return next(
-        (label for label in LABELS if observations[label].null_count() < len(observations)), None
-    )
-
+CODE = (
+    "genept.embeddings.pooling",
+    "genept.embeddings.expression",
+    "genept.embeddings.weighted_sum",
+    "genept.embeddings.weighted_sum_loops",
+    "genept.embeddings.representations",
+    "genept.embeddings.sentences",
+    "genept.text.gene_vectors",
+    "genept.schema.tables",
+)
+"""Modules whose behaviour decides what is embedded; sums of weights are the kernel's."""
 
 PREFIX: Final = {
     "single_cell": "A cell with genes ranked by expression: ",
@@ -129,15 +46,11 @@ PREFIX: Final = {
 }
 """How a sentence begins. That of cells is Chen & Zou's; they have no bulk samples."""
 
-
 TOP: Final = 1000
 """Genes that a sentence names at most (Chen & Zou)."""
 
-
 _NOTHING: Final = np.uint64(np.iinfo(np.uint64).max)
-
 _RANK: Final = np.uint64(0xFFFFFFFF)
-
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 """Tokens of each text as the model counts them, its special tokens included."""
@@ -149,15 +62,7 @@ class SentenceError(ValueError):
 
 @dataclass(frozen=True)
 class Sentences:
-    """Sentences of some observations.
-
-    Parameters
-    ----------
-    texts
-        One for each observation.
-    coverage
-        Share of each observation's weight (`genept.embeddings.pooling`) on genes that it names.
-    """
+    """Sentences of observations, and the share of each one's weight that is on named genes."""
 
     texts: list[str]
     coverage: npt.NDArray[np.float32]
@@ -166,24 +71,14 @@ class Sentences:
 class RankedNames:
     """Writes the sentences of one collection.
 
-    A gene whose symbol is only its Ensembl id has no name that a text embedder could know, so
-    no sentence names it; its weight counts in the coverage. Genes of equal expression are
-    named in the order of their symbols, then of their Ensembl ids. Genes that weigh nothing
-    are left out. Scaling an observation does not change its ranking, so counts are ranked as
-    they are.
+    A gene whose symbol is only its Ensembl id has no name that a text embedder could know, so no
+    sentence names it; its weight counts in the coverage. Genes of equal expression are named in the
+    order of their symbols, then of their Ensembl ids; genes that weigh nothing are left out. Counts
+    are ranked as they are: scaling an observation does not change its ranking.
 
-    Parameters
-    ----------
-    axis
-        The collection's `gene_axis`: `gene_index`, `ensembl_gene_id`, `symbol`.
-    kind
-        ``single_cell`` or ``bulk``.
-    top
-        Genes that a sentence names at most.
-    max_tokens, count_tokens
-        A sentence ends before the gene with which it would have more tokens. They are counted
-        gene by gene, which is exact where words are split one by one, as WordPiece does.
-        None: as long as `top` allows; a model then reads no further than it can.
+    With `max_tokens` and `count_tokens`, a sentence ends before the gene with which it would have
+    more tokens. They are counted gene by gene, which is exact where words are split one by one, as
+    WordPiece does.
     """
 
     def __init__(
@@ -215,10 +110,8 @@ class RankedNames:
     def __call__(self, expression: sp.csr_matrix, unit: str) -> Sentences:
         """Sentences of observations × genes, in `unit`.
 
-        Raises
-        ------
-        SentenceError
-            If an observation expresses no gene that has a name, or none fits into the budget.
+        Raises `SentenceError` if an observation expresses no gene that has a name, or if none fits
+        into the budget.
         """
         weights = expression_weights(expression, unit)
         values = expression.data if unit in LINEAR else weights.data
@@ -250,3 +143,156 @@ class RankedNames:
             return ordered
         spent = np.cumsum(self._tokens[(ordered & _RANK).astype(np.int64)])
         return ordered[: int(np.searchsorted(spent, self._left, side="right"))]
+
+
+class CountingTextEmbedder(TextEmbedder, Protocol):
+    """A text embedder that can say how long a text is to it."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special ones included, before anything is cut."""
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Limits of embedding the sentences of one collection.
+
+    Parameters
+    ----------
+    texts, tokens
+        The most that may be embedded; None: no limit.
+    """
+
+    texts: int | None = None
+    tokens: int | None = None
+
+    def require(self, n_texts: int, n_tokens: int) -> None:
+        """Refuse more than is allowed; raises `SentenceError`."""
+        for what, n, cap in (("sentences", n_texts, self.texts), ("tokens", n_tokens, self.tokens)):
+            if cap is not None and n > cap:
+                raise SentenceError(
+                    f"{n:,} {what} are to be embedded, {cap:,} are allowed: raise the cap, or "
+                    "embed fewer observations"
+                )
+
+
+def embed_sentences(
+    lake: Lake,
+    *,
+    kind: str,
+    unit: str,
+    observations: Part,
+    axis: Part,
+    expression: Sequence[Part],
+    embedder: CountingTextEmbedder,
+    product: str,
+    sampling: Sampling,
+    caps: Caps = Caps(),
+    runner: Runner = plain_loop,
+    say: Callable[[str], None] | None = None,
+) -> list[Part]:
+    """Embed the sentences of (a sample of) one collection with a text model.
+
+    A sentence ends where the model would stop reading, so that its hash says what was read:
+    MiniLM reads 256 tokens, some 70 gene names, not the 1,000 of Chen & Zou.
+
+    Parameters
+    ----------
+    lake
+        Where the parts are, and where the vectors are stored.
+    kind, unit
+        Of the collection.
+    observations, axis, expression
+        The collection's parts of tables `observations`, `gene_axis` and `expression`.
+    embedder
+        The text model.
+    product
+        Key prefix of the cache of vectors.
+    sampling
+        Which observations are embedded.
+    caps
+        Limits on what may be embedded anew; none by default.
+    runner
+        Runs the batches of texts.
+    say
+        Called with the forecast before the first request, unless the lake holds the parts already.
+
+    Returns
+    -------
+    list of Part
+        Of `cell_embeddings` or `sample_embeddings`, with method ``genept-s``, one for each
+        shard of `expression` that has chosen observations; `coverage` is the share of an
+        observation's weight on named genes. The settings of their origin say how it was sampled.
+
+    Raises
+    ------
+    SentenceError
+        A cap would be exceeded (nothing was embedded then), or an observation expresses nothing.
+    """
+    (collection,) = observations.partition
+    space, table = f"{embedder.id}/{RECIPE}", TABLE_OF_KIND[kind]
+    wanted, record = sampling.choose(lake.read(observations))
+    origin = Origin(
+        code=CODE,
+        inputs={
+            "observations": observations.sha256, "gene_axis": axis.sha256,
+            "expression": sha256_of([part.sha256 for part in expression]),
+        },
+        settings={
+            "method": METHOD, "unit": unit, "top": TOP, "embedder": embedder.identity,
+            "kernel": kernel_name(), "sampling": record,
+        },
+        libraries=("numpy",),
+    )  # fmt: skip
+
+    def compute() -> list[NewPart]:
+        limit = embedder.max_tokens
+        counter = None if limit is None else embedder.count_tokens
+        names = RankedNames(lake.read(axis), kind, max_tokens=limit, count_tokens=counter)
+        shards = [
+            (part.number, *of_part)
+            for part in expression
+            if (of_part := sentences_of(lake, part, axis.rows, names, unit, set(wanted)))[0]
+        ]
+        if lost := sorted(set(wanted).difference(*(ids for _, ids, _ in shards))):
+            raise StoreError(
+                f"{len(lost)} of the {len(wanted)} chosen observations, such as {lost[0]!r}, have "
+                "no expression: materialise both from the same ingest"
+            )
+        texts = [text for _, _, sentences in shards for text in sentences.texts]
+        cache = VectorCache(lake.store, product, embedder)
+        missing = cache.missing(texts)
+        counts = embedder.count_tokens(missing) if missing else []
+        n_tokens = sum(n if limit is None else min(n, limit) for n in counts)  # as far as it reads
+        if say is not None:
+            say(
+                f"{collection}: {len(missing):,} sentences of {n_tokens:,} tokens are to be "
+                f"embedded, {record['n_chosen']:,} observations chosen"
+            )
+        caps.require(len(missing), n_tokens)
+        vectors = embed_through_cache(embedder, cache, texts, runner)
+        partition, parts, start = (space, METHOD, collection), [], 0
+        for number, ids, sentences in shards:
+            embedding = vectors[start : start + len(ids)]
+            start += len(ids)
+            rows = embedding_batches(table, partition, ids, embedding, sentences.coverage)
+            parts.append(NewPart(table, rows, partition, embedder.dimensions, number))
+        return parts
+
+    return lake.build(f"embeddings/{space}/{METHOD}/{collection}", origin, compute)
+
+
+def sentences_of(
+    lake: Lake, expression: Part, n_genes: int, names: RankedNames, unit: str, chosen: set[str]
+) -> tuple[list[str], Sentences]:
+    """Ids and sentences of those chosen observations that are in one part, in its order."""
+    ids: list[str] = []
+    texts: list[str] = []
+    coverage = [np.empty(0, np.float32)]
+    for of_block, block in expression_blocks(lake, expression, n_genes):
+        keep = [row for row, id_ in enumerate(of_block) if id_ in chosen]
+        if keep:
+            sentences = names(block[keep], unit)
+            ids += [of_block[row] for row in keep]
+            texts += sentences.texts
+            coverage.append(sentences.coverage)
+    return ids, Sentences(texts, np.concatenate(coverage))

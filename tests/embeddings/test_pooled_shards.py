@@ -13,8 +13,8 @@ from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.embeddings.expression import aligned_file, embedding_matrix, open_aligned, read_aligned
 from genept.embeddings.pooled_shards import embed_shards, shards_of
-from genept.embeddings.sentence_vectors import embed_sentences
-from genept.embeddings.sentences import Sampling
+from genept.embeddings.representations import Sampling
+from genept.embeddings.sentences import embed_sentences
 from genept.nomenclature.reference import Reference
 from genept.storage.lake import Lake
 

@@ -7,7 +7,7 @@ from planted import a_collection, in_every_space, ingest_parsed, numbered_refere
 
 from genept.embeddings import projections
 from genept.embeddings.projections import DRAWN, draw, drawn_of, pictures_of
-from genept.embeddings.sentences import LABELS, label_of
+from genept.embeddings.representations import LABELS, label_of
 
 REFERENCE = numbered_reference(12)
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from genept.embeddings.pooling import expression_weights
-from genept.embeddings.sentence_vectors import Caps
+from genept.embeddings.representations import Sampling
 from genept.embeddings.sentences import (
     PREFIX,
+    Caps,
     RankedNames,
-    Sampling,
     SentenceError,
 )
 

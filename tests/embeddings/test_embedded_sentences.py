@@ -5,8 +5,8 @@ import pytest
 from planted import CountingEmbedder, a_collection, ingest_parsed, numbered_reference, parsed_of
 
 from genept.embeddings.expression import embedding_matrix
-from genept.embeddings.sentence_vectors import Caps, chosen, embed_sentences
-from genept.embeddings.sentences import PREFIX, Sampling, SentenceError
+from genept.embeddings.representations import Sampling, chosen
+from genept.embeddings.sentences import PREFIX, Caps, SentenceError, embed_sentences
 
 REFERENCE = numbered_reference(12)
 VALUES = np.random.default_rng(0).poisson(2.0, (30, 12)) + 1.0
