@@ -19,7 +19,7 @@ from genept.common.display import visible
 from genept.models.cards import card_markdown, card_page
 from genept.models.evidence import Cohort, Interval, ModelEvidence, ModelManifest, Predictions
 from genept.models.retraining_reports import ForgettingMatrix, forgetting_picture
-from genept.nomenclature.report import mapping_report
+from genept.nomenclature.mapping import mapping_report
 from genept.release.approval_records import Approval, approval_page
 from genept.release.manifest import CheckEvidence as Checked
 from validation.engine import index_page, run_suite

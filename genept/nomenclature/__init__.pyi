@@ -2,14 +2,13 @@
 
 from .mapping import MappingResult as MappingResult
 from .mapping import Nomenclature as Nomenclature
+from .mapping import mapping_pages as mapping_pages
 from .publishers import reference_differences as reference_differences
 from .reference import SOURCES as SOURCES
 from .reference import Reference as Reference
 from .reference import build_reference_table as build_reference_table
 from .reference import kept_reference as kept_reference
 from .reference import starter_reference as starter_reference
-from .report import mapping_pages as mapping_pages
-from .report import touched_collections as touched_collections
 from .screening import DuplicatePolicy as DuplicatePolicy
 from .screening import GeneNamesRefusedError as GeneNamesRefusedError
 from .screening import NamePolicy as NamePolicy
@@ -18,3 +17,4 @@ from .screening import refuse_low_coverage as refuse_low_coverage
 from .screening import screen_names as screen_names
 from .snapshots import build_snapshot as build_snapshot
 from .snapshots import read_snapshot as read_snapshot
+from .snapshots import touched_collections as touched_collections

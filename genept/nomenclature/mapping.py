@@ -1,12 +1,14 @@
-"""Map gene names to Ensembl genes, with the reason; nothing is guessed.
+"""Map gene names to Ensembl genes, with the reason; and reports of the names of a collection.
 
 A name means what the name index says (precedence: `genept.nomenclature.names`). A name that is
 not in the index is judged by its spelling (`genept.nomenclature.spelling`). An NCBI Gene id given
-beside the name decides, if the reference knows it. Names are never upper-cased to match.
+beside the name decides, if the reference knows it. Nothing is guessed, and names are never
+upper-cased to match.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +18,11 @@ from typing import Any, Final
 
 import polars as pl
 
+from genept.common import markdown_text
 from genept.datasources.readers import has_ensembl_form
 from genept.nomenclature.names import gene_claims, name_index
 from genept.nomenclature.spelling import VERSION_LEFT_OUT, Meaning, meaning_by_spelling
+from genept.storage import Lake, StoredTable
 
 _VERSIONED = re.compile(r"ENSG\d{11}\.\d+").fullmatch
 _NEWEST: Final = 0.999
@@ -56,13 +60,7 @@ class MappingResult:
         )
 
     def summary(self) -> pl.DataFrame:
-        """Count names by outcome.
-
-        Returns
-        -------
-        polars.DataFrame
-            outcome and n, most frequent first.
-        """
+        """Count names by outcome: outcome and n, most frequent first."""
         return self.rows.group_by("outcome").agg(pl.len().alias("n")).sort("n", descending=True)
 
 
@@ -92,20 +90,7 @@ class Nomenclature:
 
     @classmethod
     def of(cls, genes: pl.DataFrame, source: str = "reference") -> Nomenclature:
-        """Build the nomenclature of approved genes alone.
-
-        Parameters
-        ----------
-        genes
-            Approved genes, with the columns that `names.gene_claims` reads.
-        source
-            Name of the source in evidence.
-
-        Returns
-        -------
-        Nomenclature
-            With an index of symbols, previous symbols, aliases and ids.
-        """
+        """Build the nomenclature of approved genes alone; see `names.gene_claims`."""
         return cls(name_index(gene_claims(genes, source)))
 
     def __contains__(self, name: str) -> bool:
@@ -116,34 +101,11 @@ class Nomenclature:
 
         It decides which axis of a matrix is genes. An id that the reference does not have is a gene
         of another release of the annotation, not a sample.
-
-        Parameters
-        ----------
-        name
-            Name of a row or column.
-
-        Returns
-        -------
-        bool
-            True for known names and for anything of the form ``ENSG00000000000``.
         """
         return has_ensembl_form(name) or self.map_name(name).ensembl_gene_id is not None
 
     def map_name(self, name: str, entrez_id: str | None = None) -> Meaning:
-        """Map one name.
-
-        Parameters
-        ----------
-        name
-            As published.
-        entrez_id
-            NCBI Gene id published beside the name; None if there is none.
-
-        Returns
-        -------
-        Meaning
-            Outcome, gene, candidates and evidence.
-        """
+        """Map one name; an NCBI Gene id that was published beside it decides."""
         known = self._known(name)
         meaning = known or meaning_by_spelling(
             name, self._known, self._in_capitals, self._newest_id
@@ -153,20 +115,7 @@ class Nomenclature:
     def map(
         self, names: Sequence[str], entrez_ids: Sequence[str | None] | None = None
     ) -> MappingResult:
-        """Map names, in order.
-
-        Parameters
-        ----------
-        names
-            As published; may repeat.
-        entrez_ids
-            NCBI Gene ids published beside the names, one each; None where there is none.
-
-        Returns
-        -------
-        MappingResult
-            One row per name.
-        """
+        """Map names, in order; `entrez_ids` are NCBI Gene ids published beside them, or None."""
         answers = self._index.select(*_ANSWER)
         if entrez_ids is not None:
             pairs = zip(names, entrez_ids, strict=True)
@@ -237,19 +186,115 @@ def _result(names: Sequence[str], answers: pl.DataFrame) -> MappingResult:
 
 def _without_version(ids: pl.DataFrame) -> pl.DataFrame:
     """What versioned Ensembl ids mean, given what they mean without their version."""
-    is_current = pl.col("outcome") == "ensembl_id"
     return ids.with_columns(
-        pl.when(is_current).then(pl.lit("version_stripped")).otherwise("outcome").alias("outcome"),
-        (pl.lit(VERSION_LEFT_OUT) + pl.col("evidence")).alias("evidence"),
+        pl.col("outcome").replace("ensembl_id", "version_stripped"),
+        evidence=pl.lit(VERSION_LEFT_OUT) + pl.col("evidence"),
     )
 
 
 def _frame(meanings: Sequence[Meaning]) -> pl.DataFrame:
-    columns = {
-        "outcome": [meaning.outcome for meaning in meanings],
-        "ensembl_gene_id": [meaning.ensembl_gene_id for meaning in meanings],
-        "candidates": [" ".join(meaning.candidates) for meaning in meanings],
-        "evidence": [meaning.evidence for meaning in meanings],
-    }
+    columns = {name: [getattr(meaning, name) for meaning in meanings] for name in _ANSWER}
+    columns["candidates"] = [" ".join(ids) for ids in columns["candidates"]]
     split = pl.col("candidates").str.extract_all(r"\S+")  # far faster than a list of lists
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).with_columns(split)
+
+
+_FATES: Final = {
+    "mapped as it stands": ("#2e7d32", "exact", "ensembl_id", "entrez_id"),
+    "mapped with a remark": (
+        *("#9ccc65", "version_stripped", "case_or_space_fixed"),
+        *("previous", "alias", "retired_successor"),
+    ),
+    "not decided": ("#ffb300", "ambiguous", "spreadsheet_date", "spreadsheet_number"),
+    "not a human gene": ("#8d6e63", "non_human", "control_feature"),
+    "unknown": ("#c62828", "withdrawn", "without_ensembl_id", "unknown"),
+}
+"""What becomes of names: its colour, and the outcomes that it stands for."""
+
+_COLOURS: Final = {fate: colour for fate, (colour, *_) in _FATES.items()}
+_FATE: Final = {outcome: fate for fate, (_, *outcomes) in _FATES.items() for outcome in outcomes}
+
+
+@dataclass(frozen=True)
+class MappingReport:
+    """The mapping of one collection's names, summarised.
+
+    `outcomes` have outcome, n, n_mapped, share_of_names and share_of_expression, the largest share
+    of expression first. `lost` are the `worst` unmapped names by their share of expression.
+    """
+
+    collection: str
+    outcomes: pl.DataFrame
+    lost: pl.DataFrame
+
+    @property
+    def coverage(self) -> tuple[float, float]:
+        """Shares of names, and of expression, that map to a gene."""
+        reached = self.outcomes.filter(pl.col("n_mapped") > 0)
+        n_mapped, n = int(reached["n_mapped"].sum()), int(self.outcomes["n"].sum())
+        return n_mapped / n, float(reached["share_of_expression"].sum())
+
+    def picture(self) -> str:
+        """Draw two bars, by names and by expression, as SVG for light and dark pages."""
+        fate = pl.col("outcome").replace_strict(_FATE)
+        bars = {
+            label: dict(self.outcomes.group_by(fate).agg(pl.sum(f"share_of_{label}")).iter_rows())
+            for label in ("names", "expression")
+        }
+        return _rendered("mapping.svg.jinja", bars=bars, colours=_COLOURS)
+
+    def markdown(self) -> str:
+        """Render the report as Markdown, picture included."""
+        picture = base64.b64encode(self.picture().encode()).decode()
+        return _rendered("mapping.md.jinja", report=self, picture=picture)
+
+
+def _rendered(template: str, **values: object) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    loader = PackageLoader("genept.nomenclature")
+    templates = Environment(  # markdown escapes otherwise than HTML: by filter `text`
+        loader=loader, autoescape=select_autoescape(()), undefined=StrictUndefined
+    )
+    templates.filters["text"] = markdown_text
+    return templates.get_template(template).render(values)
+
+
+def mapping_report(mapping: pl.DataFrame, *, worst: int = 10) -> MappingReport:
+    """Summarise the rows of table `gene_mapping` of one collection."""
+    outcomes = (
+        mapping.group_by("outcome")
+        .agg(
+            pl.len().alias("n"),
+            pl.col("ensembl_gene_id").count().alias("n_mapped"),
+            pl.col("expression_share").sum().alias("share_of_expression"),
+        )
+        .with_columns((pl.col("n") / mapping.height).alias("share_of_names"))
+        .sort("share_of_expression", "outcome", descending=[True, False])
+    )
+    lost = mapping.filter(pl.col("ensembl_gene_id").is_null()).select(
+        "input_id", "outcome", "evidence", "expression_share"
+    )
+    return MappingReport(
+        mapping["collection_id"][0],
+        outcomes,
+        lost.sort("expression_share", "input_id", descending=[True, False]).head(worst),
+    )
+
+
+def mapping_pages(lake: Lake, mapping: StoredTable) -> dict[str, str]:
+    """Render the report of every collection.
+
+    Parameters
+    ----------
+    lake
+        Where the table is stored.
+    mapping
+        Table `gene_mapping`.
+
+    Returns
+    -------
+    dict of str to str
+        Markdown by collection.
+    """
+    return {part.partition[0]: mapping_report(lake.read(part)).markdown() for part in mapping.parts}

@@ -1,7 +1,8 @@
 """The name index: every name that the reference knows, and the gene it means.
 
-Also patterns of features that are not genes: spike-ins, viruses, antibodies, barcodes. Names that
-are not in the index are judged in `genept.nomenclature.spelling`.
+Also patterns of features that are not genes (spike-ins, viruses, antibodies, barcodes), and ids
+that no single release of the annotation has. Names that are not in the index are judged in
+`genept.nomenclature.spelling`.
 """
 
 from __future__ import annotations
@@ -48,21 +49,11 @@ _KINDS: Final = {
 
 
 def control_feature(name: str) -> str | None:
-    """Return what kind of control feature a name is.
+    """The kind of control feature that a name is, in words; None if it is none that is known.
 
     Viruses are recognised by their usual abbreviation, alone or before one of their genes
     (``SARS-CoV-2``, ``HIV-1_gag``), by the accession of their reference genome, or by a gene name
     that no human gene resembles (``EBNA1``, ``BZLF1``, ``GU280_gp01``).
-
-    Parameters
-    ----------
-    name
-        Name of a feature.
-
-    Returns
-    -------
-    str or None
-        The kind, in words; None if the name is not a known control feature.
     """
     return next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(name)), None)
 
@@ -111,20 +102,7 @@ INDEX_SCHEMA: Final = {
 
 
 def gene_claims(genes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Return what an approved gene's own record claims: ids, symbol, previous symbols, aliases.
-
-    Parameters
-    ----------
-    genes
-        symbol, ensembl_gene_id (nullable), entrez_id (nullable), previous_symbols, aliases.
-    source
-        Name of the source in evidence.
-
-    Returns
-    -------
-    polars.DataFrame
-        Claims, as `CLAIM_SCHEMA`.
-    """
+    """Claims of an approved gene's own record: ids, symbol, previous symbols, aliases."""
     columns = {
         "ensembl_id": "ensembl_gene_id",
         "exact": "symbol",
@@ -153,21 +131,11 @@ def claims_of(rows: pl.DataFrame, kind: str | pl.Expr, names: str, source: str) 
 
 
 def name_index(claims: pl.DataFrame) -> pl.DataFrame:
-    """Decide which gene each name means.
+    """Decide which gene each name means: `INDEX_SCHEMA`, one row per name, sorted.
 
     The strongest kind of claim decides (`STRENGTH`); claims of that kind on several genes make the
-    name ambiguous.
-
-    Parameters
-    ----------
-    claims
-        As `CLAIM_SCHEMA`, of all sources.
-
-    Returns
-    -------
-    polars.DataFrame
-        `INDEX_SCHEMA`, one row per name, sorted. `ensembl_gene_id` is null for ambiguous and
-        withdrawn names, and for genes without an Ensembl id (outcome ``without_ensembl_id``).
+    name ambiguous. `ensembl_gene_id` is null for ambiguous and withdrawn names, and for genes
+    without an Ensembl id (outcome ``without_ensembl_id``).
     """
     strength = pl.col("kind").replace_strict(STRENGTH, return_dtype=pl.Int64)
     genes = pl.col("ensembl_gene_id").drop_nulls().unique().sort()
@@ -236,3 +204,55 @@ def _may_be_missing() -> pl.Expr:
     """Whether a name marks a missing value in tables and no gene has it as its name today."""
     of_today = pl.col("kind").is_in(["ensembl_id", "exact", "entrez_id"])
     return (_missing() & ~of_today).any()
+
+
+MIN_VERSION_CLASHES: Final = 5
+"""Ids in two versions from which a matrix is refused; fewer may be slips of the publisher."""
+
+MIN_REPLACED: Final = 20
+
+MIN_REPLACED_LATER: Final = 0.1
+"""Releases are mixed if of at least so many retired ids less than this share was replaced later
+than the matrix was annotated; see `mixed_releases`."""
+
+_NEWEST: Final = 0.99
+"""Ids beyond this quantile may be strays: they do not say how new an annotation is."""
+
+VERSIONED_ID: Final = r"^(ENSG\d{11})(?:\.(\d+))?$"
+"""An Ensembl gene id and, if it is there, its version."""
+
+
+def mixed_releases(rows: pl.DataFrame) -> str | None:
+    """Why the Ensembl ids of a matrix cannot be of one release of the annotation.
+
+    No release holds an id in two versions. And Ensembl numbers ids in the order in which they are
+    assigned: a release that still has a retired id has no id as new as many of the ids that
+    replaced such ids later. A matrix that has both was put together from an old and a newer
+    release. (59 % of those successors are newer than all ids of 10x's hg19 annotation; beside
+    GENCODE 49, none.)
+
+    `rows` are `MappingResult.rows`. None if there is no reason, or too few retired ids to tell.
+    """
+    ids = rows.select(
+        "outcome",
+        "ensembl_gene_id",
+        pl.col("input_id").str.extract(VERSIONED_ID, 1).alias("id"),
+        pl.col("input_id").str.extract(VERSIONED_ID, 2).alias("version"),
+    ).drop_nulls("id")
+    clashes = ids.filter(pl.col("version").n_unique().over("id") > 1)["id"].unique().sort()
+    if len(clashes) >= MIN_VERSION_CLASHES:
+        return f"{len(clashes):,} of them occur in two versions, such as {clashes[0]}"
+    number = pl.col("id").str.slice(4).cast(pl.Int64)
+    heir = pl.col("ensembl_gene_id").str.slice(4).cast(pl.Int64)
+    replaced = ids.filter(pl.col("outcome") == "retired_successor", heir > number)
+    if replaced.height < MIN_REPLACED:
+        return None
+    newest = ids.select(number.quantile(_NEWEST)).item()
+    later = replaced.filter(heir > newest).height
+    if later >= MIN_REPLACED_LATER * replaced.height:
+        return None
+    retired, successor = replaced.select("id", "ensembl_gene_id").row(0)
+    return (
+        f"{replaced.height:,} of them were retired and replaced, such as {retired} by {successor}, "
+        f"yet it has ids as new as ENSG{int(newest):011d}, when all but {later} of those were gone"
+    )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from genept.common import SourceError
-from genept.nomenclature.report import VERSIONED_ID, mixed_releases
+from genept.nomenclature.names import VERSIONED_ID, mixed_releases
 
 DuplicatePolicy = Literal["sum", "highest_mean", "first", "refuse"]
 """How several inputs of one gene become one; the collection states it."""

@@ -235,3 +235,29 @@ def _rows(path: Path, name: str, release: str, released: date | None) -> pl.Data
     )
     every_column = pl.concat([_NO_ROWS, rows], how="diagonal").select(_NO_ROWS.columns)
     return every_column.with_columns(pl.col(pl.List(pl.String)).fill_null([]))
+
+
+def touched_collections(differences: pl.DataFrame, mapping: pl.DataFrame) -> pl.DataFrame:
+    """Return the collections that changes of the reference concern.
+
+    Parameters
+    ----------
+    differences
+        As `reference_differences` returns them.
+    mapping
+        Table `gene_mapping`.
+
+    Returns
+    -------
+    polars.DataFrame
+        collection_id, change, n_inputs, and expression_share of those inputs.
+    """
+    ids = differences.select(
+        "change", ensembl_gene_id=pl.concat_list("ensembl_before", "ensembl_after")
+    ).explode("ensembl_gene_id", empty_as_null=True)
+    return (
+        mapping.join(ids.drop_nulls().unique(), on="ensembl_gene_id")
+        .group_by("collection_id", "change")
+        .agg(pl.len().alias("n_inputs"), pl.col("expression_share").sum())
+        .sort("collection_id", "change")
+    )

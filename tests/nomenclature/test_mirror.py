@@ -19,9 +19,9 @@ from genept.datasources.gene_files import (
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.gene_lists import gene_name_batches
 from genept.nomenclature.mapping import MappingResult, Nomenclature
+from genept.nomenclature.names import mixed_releases
 from genept.nomenclature.publishers import older_claims, reference_differences
 from genept.nomenclature.reference import Reference, starter_reference
-from genept.nomenclature.report import mixed_releases
 from genept.nomenclature.snapshots import read_snapshot
 
 MIRROR = Path(__file__).parents[3] / "shared" / "mirror"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from planted import gene, reference_of
 
 from genept.nomenclature.publishers import reference_differences, retired_successors
-from genept.nomenclature.report import touched_collections
+from genept.nomenclature.snapshots import touched_collections
 
 ONE, TWO, THREE, FOUR = (f"ENSG{number:011d}" for number in (1, 2, 3, 4))
 

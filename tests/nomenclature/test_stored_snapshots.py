@@ -19,13 +19,13 @@ from gene_layouts import (
 
 from genept.common.errors import SourceError
 from genept.nomenclature.publishers import reference_differences
-from genept.nomenclature.report import touched_collections
 from genept.nomenclature.snapshots import (
     GeneFile,
     build_snapshot,
     read_gene_file,
     read_snapshot,
     reference_from,
+    touched_collections,
 )
 from genept.schema.tables import GENE_SNAPSHOTS, TABLES
 

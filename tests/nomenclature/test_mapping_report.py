@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import polars as pl
 import pytest
 
-from genept.nomenclature.report import _FATE, mapping_report
+from genept.nomenclature.mapping import _FATE, mapping_report
 from genept.schema.tables.fields import OUTCOMES
 
 ROWS = [
