@@ -58,7 +58,7 @@ def build_labels(
         A file of labels is not what its publisher promises; names the file and the row.
     """
     files = label_files(knowledge.archives)
-    terms = knowledge.inputs_of(MEMBERSHIPS.values())
+    terms = knowledge.inputs(MEMBERSHIPS.values())
     read = {file.id: file.sha256 for file in files.values()}
     origin = Origin(_CODE, read | terms | {"genes": genes.sha256})
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 import polars as pl
@@ -30,10 +28,9 @@ from genept.storage import (
     Registrations,
     VectorFile,
     get_table,
-    put_table,
     sha256_of,
 )
-from genept.text import embedding_column, space_of
+from genept.text import StoredVectors, embedding_column, space_of, stored_vectors
 
 REGISTERED: Final = "outside"
 CODE: Final = (
@@ -43,31 +40,20 @@ CODE: Final = (
 )
 
 
-class RegisteredVectors(VectorFile):
+class RegisteredVectors(StoredVectors):
     """The declaration of one collection's vectors in the space of another model.
 
     Parameters
     ----------
     space, collection
         Ids of both.
-    table_sha256
-        SHA-256 of the stored table, which is part of its key.
-    dimensions, n_vectors
-        Length and number of the vectors.
-    shortest, longest
-        Smallest and largest Euclidean length in the user's file.
-    registered
-        When, in UTC.
+    n_vectors
+        Number of the vectors.
     """
 
     space: str
     collection: str
-    table_sha256: str
-    dimensions: int
     n_vectors: int
-    shortest: float
-    longest: float
-    registered: datetime
 
 
 @dataclass(frozen=True)
@@ -164,14 +150,10 @@ def register_vectors(
     rows = pa.table({"observation_id": ids, "embedding": embedding_column(units)})
     declared = RegisteredVectors(
         **file.model_dump(),
+        **stored_vectors(store, product, rows, (float(lengths.min()), float(lengths.max()))),
         space=space,
         collection=collection,
-        table_sha256=PurePosixPath(put_table(store, f"{product}/spaces/tables/", rows)).stem,
-        dimensions=units.shape[1],
         n_vectors=len(units),
-        shortest=float(lengths.min()),
-        longest=float(lengths.max()),
-        registered=datetime.now(UTC).replace(microsecond=0),
     )
     return registered.add(id_, declared)
 
@@ -265,8 +247,7 @@ def join_summary(lake: Lake, parts: Sequence[Part]) -> str:
 
 def origin_part(**values: Any) -> NewPart:
     """A part of table `embedding_origins`: one row, of one space and collection."""
-    schema = TABLES["embedding_origins"].schema()
-    row = pl.DataFrame(pl.from_arrow(pa.Table.from_pylist([values], schema=schema)))
+    row = pa.Table.from_pylist([values], schema=TABLES["embedding_origins"].schema())
     return NewPart("embedding_origins", row, (values["collection_id"], values["space"]))
 
 

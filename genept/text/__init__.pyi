@@ -23,9 +23,11 @@ from .gene_descriptions import describe_genes as describe_genes
 from .gene_descriptions import gene_parts as gene_parts
 from .gene_vectors import EmbedBatch as EmbedBatch
 from .gene_vectors import Runner as Runner
+from .gene_vectors import StoredVectors as StoredVectors
 from .gene_vectors import embed_genes as embed_genes
 from .gene_vectors import embed_through_cache as embed_through_cache
 from .gene_vectors import plain_loop as plain_loop
+from .gene_vectors import stored_vectors as stored_vectors
 from .hosted_models import MeteredEmbedder as MeteredEmbedder
 from .knowledge import KnowledgeSources as KnowledgeSources
 from .limits import ESTIMATED as ESTIMATED

@@ -11,7 +11,6 @@ import binascii
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -29,14 +28,6 @@ class UnreadableAnswerError(EmbeddingError):
     """A successful status with a body that is not JSON: cut short, or another server."""
 
 
-@dataclass
-class ReadAnswer:
-    """An answer's good vectors and its faults, by position in the request."""
-
-    good: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
-    faults: dict[int, str] = field(default_factory=dict)
-
-
 def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
     """The JSON object of an answer. Raises `UnreadableAnswerError` if it is none."""
     try:
@@ -52,15 +43,16 @@ def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
     return parsed
 
 
-def read_answer(body: dict[str, Any], n_texts: int, declared: HostedModel) -> ReadAnswer:
-    """Sort the rows of an answer into good vectors and faults.
+def read_answer(
+    body: dict[str, Any], n_texts: int, declared: HostedModel
+) -> tuple[dict[int, npt.NDArray[np.float32]], dict[int, str]]:
+    """Good vectors of an answer, and its faults, by position in the request.
 
-    Raises
-    ------
-    RefusedEmbeddingError
-        If it comes from another model or has another dimension: asking again is in vain.
+    Raises `RefusedEmbeddingError` if it comes from another model or has another dimension: asking
+    again is in vain.
     """
-    answer = ReadAnswer()
+    good: dict[int, npt.NDArray[np.float32]] = {}
+    faults: dict[int, str] = {}
     if (model := body.get("model")) not in declared.answers_as:
         raise RefusedEmbeddingError(
             f"{declared.id}: requested the model {declared.model!r}, answered by {model!r}; if "
@@ -75,23 +67,23 @@ def read_answer(body: dict[str, Any], n_texts: int, declared: HostedModel) -> Re
         if type(index) is not int or not 0 <= index < n_texts:
             continue  # the text whose place it took has no answer, and is requested again
         if times[index] > 1:
-            answer.faults[index] = f"was answered {times[index]} times"
+            faults[index] = f"was answered {times[index]} times"
             continue
         vector = _vector(row.get("embedding"))
         if vector is None:
-            answer.faults[index] = "was answered without a vector of numbers"
+            faults[index] = "was answered without a vector of numbers"
         elif len(vector) != declared.dimensions:
             raise RefusedEmbeddingError(
                 f"{declared.id}: expected vectors of {declared.dimensions} dimensions, got "
                 f"{len(vector)}: correct `dimensions` in its declaration, or the service"
             )
         elif fault := fault_of(vector, unit_norm=declared.unit_norm):
-            answer.faults[index] = f"has a vector that {fault}"
+            faults[index] = f"has a vector that {fault}"
         else:
-            answer.good[index] = vector
-    for index in set(range(n_texts)) - set(answer.good) - set(answer.faults):
-        answer.faults[index] = "was not answered"
-    return answer
+            good[index] = vector
+    for index in set(range(n_texts)) - set(good) - set(faults):
+        faults[index] = "was not answered"
+    return good, faults
 
 
 def named(texts: list[tuple[str, str]]) -> str:

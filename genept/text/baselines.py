@@ -107,16 +107,18 @@ class LSA:
             )
         svd = TruncatedSVD(dimensions, algorithm="randomized", random_state=SEED)
         svd.fit(weighted)
+        # Of the texts' digests: no two corpora run together to the same bytes.
+        digests = b"".join(hashlib.sha256(text.encode()).digest() for text in texts)
         identity = (
-            f"lsa-{dimensions}:corpus={_corpus_sha256(texts)}:tf=counts:min_df={MIN_DOCUMENTS}"
+            f"lsa-{dimensions}:corpus={hashlib.sha256(digests).hexdigest()}"
+            f":tf=counts:min_df={MIN_DOCUMENTS}"
             f":terms=v{TERMS_VERSION}:seed={SEED}:scikit-learn={sklearn_version}"
         )
         return cls(tfidf, svd, identity=identity)
 
     def covers(self, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Whether each text has a vector, that is, shares terms with the corpus; shape (n,)."""
-        covered: npt.NDArray[np.bool_] = self._norms(self._project(texts)) > SMALLEST_NORM
-        return covered
+        return np.asarray(np.linalg.norm(self._project(texts), axis=1) > SMALLEST_NORM)
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Embed `texts`: shape (len(texts), dimensions), rows of unit length.
@@ -128,7 +130,7 @@ class LSA:
             other would be made up. Ask `covers` first and account for what is left out.
         """
         projected = self._project(texts)
-        norms = self._norms(projected)
+        norms = np.linalg.norm(projected, axis=1)
         unknown = np.flatnonzero(norms <= SMALLEST_NORM)
         if unknown.size:
             listed = ", ".join(map(str, unknown[:SHOWN].tolist()))
@@ -137,26 +139,12 @@ class LSA:
                 f"{unknown.size} of {len(texts)} texts share no term with the corpus of {self.id}: "
                 f"texts {listed}{more}; leave them out with covers()"
             )
-        vectors: npt.NDArray[np.float32] = (projected / norms[:, None]).astype(np.float32)
-        return vectors
+        return np.asarray(projected / norms[:, None], np.float32)
 
     def _project(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
         if not texts:
             return np.empty((0, self.dimensions))
-        projected: npt.NDArray[np.float64] = self._svd.transform(self._tfidf.transform(texts))
-        return projected
-
-    @staticmethod
-    def _norms(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        norms: npt.NDArray[np.float64] = np.linalg.norm(vectors, axis=1)
-        return norms
-
-
-def _corpus_sha256(texts: Sequence[str]) -> str:
-    """Digest of the texts' digests: no two corpora run together to the same bytes."""
-    return hashlib.sha256(
-        b"".join(hashlib.sha256(text.encode()).digest() for text in texts)
-    ).hexdigest()
+        return np.asarray(self._svd.transform(self._tfidf.transform(texts)))
 
 
 class RandomVectors:
@@ -208,8 +196,7 @@ class RandomVectors:
         digest = hashlib.sha256(f"{self.seed}:{key}".encode()).digest()
         entropy = np.random.SeedSequence(int.from_bytes(digest, "big"))
         deviates = np.random.Generator(np.random.PCG64(entropy)).standard_normal(self.dimensions)
-        unit: npt.NDArray[np.float64] = deviates / np.linalg.norm(deviates)
-        return unit
+        return np.asarray(deviates / np.linalg.norm(deviates))
 
 
 def shuffled(genes: Sequence[str], *, seed: int = SEED) -> npt.NDArray[np.intp]:

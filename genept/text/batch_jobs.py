@@ -253,16 +253,15 @@ class BatchJobs:
             usage = None if usage is None or tokens is None else usage + tokens
             n_answers += 1
             try:
-                answer = read_answer(body, 1, self.embedder.declared)
+                vectors_of, faults_of = read_answer(body, 1, self.embedder.declared)
             except RefusedEmbeddingError as error:
                 refusal = error
                 continue
-            if fault := answer.faults.get(0):
+            if fault := faults_of.get(0):
                 faults[address] = fault
             else:
-                good[address] = answer.good[0]
-        for address in good:
-            del faults[address]
+                good[address] = vectors_of[0]
+                del faults[address]
         faults |= {address: why for address, why in failures.items() if address in faults}
         if n_answers:
             payment = Payment.made(

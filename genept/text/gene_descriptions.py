@@ -6,11 +6,12 @@ Composing one text is `genept.text.composition`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from genept.common import StoreError
+from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, Origin, Part
 from genept.text.composition import (
     Lengths,
@@ -24,17 +25,7 @@ from genept.text.knowledge import Knowledge, KnowledgeSources
 from genept.text.limits import CountTokens, counted_by, counting
 from genept.text.recipes import PartUse, Recipe
 
-__all__ = ["CountTokens", "describe", "describe_genes", "gene_parts"]
-
-_TEXT = pl.String()
-_LEFT_OUT = pl.Schema(dict.fromkeys(("recipe", "ensembl_gene_id", "symbol", "reason"), _TEXT))
-_ROWS = pl.Schema(
-    [
-        *((name, _TEXT) for name in ("recipe", "ensembl_gene_id", "symbol", "text", "text_sha256")),
-        ("n_tokens", pl.Int64()),
-        ("parts", pl.List(pl.String)),
-    ]
-)
+_IDENTITY: Final = ("ensembl_gene_id", "symbol")
 
 
 def describe(
@@ -42,38 +33,22 @@ def describe(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Compose the text of every gene that has what the recipe requires.
 
-    Parameters
-    ----------
-    knowledge
-        What is known of each gene.
-    recipe
-        The recipe.
-    count_tokens
-        Counts tokens in the unit of the recipe.
-
-    Returns
-    -------
-    tuple of polars.DataFrame
-        Rows of table `gene_descriptions`; and of `undescribed_genes`: genes of the recipe's
-        biotypes without a text, with the reason.
+    Returns rows of table `gene_descriptions`; and of `undescribed_genes`: genes of the recipe's
+    biotypes without a text, with the reason.
     """
     rows: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     described: list[tuple[dict[str, Any], list[PartOfText]]] = []
     for gene, parts in gene_parts(knowledge, recipe):
-        identity = {
-            "recipe": recipe.id,
-            "ensembl_gene_id": gene["ensembl_gene_id"],
-            "symbol": gene["symbol"],
-        }
-        if reason := _lacking(recipe, parts):
-            left_out.append(identity | {"reason": reason})
-            continue
-        kept = [masked(part, recipe, gene) for part in parts]
+        identity = {"recipe": recipe.id, **{name: gene[name] for name in _IDENTITY}}
+        reason = _lacking(recipe, parts)
+        kept = [] if reason else [masked(part, recipe, gene) for part in parts]
         if any(part.items for part in kept):
             described.append((identity, kept))
         else:
-            left_out.append(identity | {"reason": "nothing is left of it under the masks"})
+            left_out.append(
+                identity | {"reason": reason or "nothing is left of it under the masks"}
+            )
     pieces = (item for _, parts in described for part in parts for item in part.items)
     length = Lengths(count_tokens, pieces)
     for identity, parts in described:
@@ -87,7 +62,11 @@ def describe(
                 "parts": [part.record for part in composed.parts if part.known],
             }
         )
-    return pl.DataFrame(rows, schema=_ROWS), pl.DataFrame(left_out, schema=_LEFT_OUT)
+    return _frame("gene_descriptions", rows), _frame("undescribed_genes", left_out)
+
+
+def _frame(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, pl.DataFrame(TABLES[table].schema().empty_table()).schema)
 
 
 def gene_parts(
@@ -173,7 +152,7 @@ def describe_genes(
     tokenizer = {"minilm": sources.archives.catalogue.sources["minilm"].sha256}
     origin = Origin(
         code=("genept.datasources", "genept.text", "genept.schema.tables"),
-        inputs={"genes": genes.sha256} | tokenizer | sources.inputs(recipe),
+        inputs={"genes": genes.sha256} | tokenizer | sources.inputs(recipe.part_names),
         settings={
             "recipe": recipe.model_dump(mode="json"),
             "counted_by": counted_by(recipe.counted_in),

@@ -1,4 +1,4 @@
-"""Gene embeddings: one part of table `gene_embeddings` per space.
+"""Gene embeddings: one part of table `gene_embeddings` per space; and how vectors are stored.
 
 Missing vectors are embedded batch by batch; each batch is stored before the next is started.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +19,15 @@ import pyarrow as pa
 
 from genept.common import console, progress_bar
 from genept.schema.tables import TABLES
-from genept.storage import Lake, NewPart, Origin, Part
+from genept.storage import (
+    Lake,
+    NewPart,
+    ObjectStore,
+    Origin,
+    Part,
+    VectorFile,
+    put_table,
+)
 from genept.text.answers import packed_jobs
 from genept.text.baselines import LSA, RandomVectors, shuffled
 from genept.text.budget import Budget
@@ -103,29 +114,19 @@ def embed_through_cache(
                     embedder, cache, missing, runner, spending_limit or SpendingLimit(), advance
                 )
             else:
-                _embed_here(embedder, cache, missing, runner, advance)
+
+                def embed_batch(batch: Sequence[str]) -> None:
+                    if todo := cache.missing(batch):  # one that is tried again may be done already
+                        cache.add(todo, embedder.embed(todo))
+                    advance(len(batch))
+
+                batches = [missing[at : at + BATCH] for at in range(0, len(missing), BATCH)]
+                runner(batches, embed_batch, 1, threading.Event())
         cache.compact()
     vectors = cache.vectors(texts)
     if not embedder.unit_norm:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
-
-
-def _embed_here(
-    embedder: TextEmbedder,
-    cache: VectorCache,
-    missing: Sequence[str],
-    runner: Runner,
-    advance: Callable[[float], None],
-) -> None:
-    def embed_batch(batch: Sequence[str]) -> None:
-        todo = cache.missing(batch)  # a batch that is tried again may be done already
-        if todo:
-            cache.add(todo, embedder.embed(todo))
-        advance(len(batch))
-
-    batches = [missing[at : at + BATCH] for at in range(0, len(missing), BATCH)]
-    runner(batches, embed_batch, 1, threading.Event())
 
 
 def _pay_for(
@@ -242,3 +243,55 @@ def gene_embedding_rows(
         names=schema.names,
     )
     return NewPart("gene_embeddings", rows, (space.id,), dimensions)
+
+
+class StoredVectors(VectorFile):
+    """The declaration of a table of vectors that was stored from a user's file.
+
+    Parameters
+    ----------
+    table_sha256
+        SHA-256 of the stored table, which is part of its key.
+    dimensions
+        Length of the vectors.
+    shortest, longest
+        Smallest and largest Euclidean length in the user's file.
+    registered
+        When, in UTC.
+    """
+
+    table_sha256: str
+    dimensions: int
+    shortest: float
+    longest: float
+    registered: datetime
+
+
+def stored_vectors(
+    store: ObjectStore, product: str, rows: pa.Table, lengths: tuple[float, float]
+) -> dict[str, Any]:
+    """Store a table with column `embedding` under its hash; return the fields of `StoredVectors`.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+    rows
+        Names and vectors.
+    lengths
+        Shortest and longest vector as published.
+
+    Returns
+    -------
+    dict
+        Value by field.
+    """
+    return {
+        "table_sha256": PurePosixPath(put_table(store, f"{product}/spaces/tables/", rows)).stem,
+        "dimensions": rows["embedding"].type.list_size,
+        "shortest": lengths[0],
+        "longest": lengths[1],
+        "registered": datetime.now(UTC).replace(microsecond=0),
+    }

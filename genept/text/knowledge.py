@@ -107,11 +107,7 @@ class KnowledgeSources:
             )
         return "; ".join(reasons) or None
 
-    def inputs(self, recipe: Recipe) -> dict[str, str]:
-        """Content hashes of everything that a recipe uses beyond table `genes`."""
-        return self.inputs_of(recipe.part_names)
-
-    def inputs_of(self, parts: Iterable[PartName]) -> dict[str, str]:
+    def inputs(self, parts: Iterable[PartName]) -> dict[str, str]:
         """Content hashes of everything that these parts use beyond table `genes`."""
         hashes = {}
         for part in parts:
@@ -151,7 +147,8 @@ class KnowledgeSources:
             elif part == "go":
                 facts[part], releases[part] = self._go(genes)
             elif part not in facts and self.missing(part) is None:
-                facts |= self._from_file(part, genes)
+                file = self.files[MIRRORED[part][0]]
+                facts |= _READERS[file.id](file, genes)
                 releases |= {
                     name: self.files[MIRRORED[name][0]].release
                     for name in facts
@@ -190,10 +187,6 @@ class KnowledgeSources:
         )
         return of_gene.drop("n_genes"), release
 
-    def _from_file(self, part: PartName, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        file = self.files[MIRRORED[part][0]]
-        return _READERS[file.id](file, genes)
-
 
 def _column(genes: pl.DataFrame, part: str) -> pl.DataFrame:
     """A column of table `genes` as items; a symbol that is only the Ensembl id tells nothing."""
@@ -219,6 +212,12 @@ def _items_of(rows: pl.DataFrame, *order: str) -> pl.DataFrame:
     return chosen.select("ensembl_gene_id", "item").unique(maintain_order=True)
 
 
+def _rarest_first(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Distinct items of each gene, those of few genes first: they are the most specific."""
+    sized = rows.with_columns(n_genes=pl.col("ensembl_gene_id").n_unique().over(column))
+    return _items_of(sized.rename({column: "item"}), "n_genes", "item")
+
+
 def _summaries(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     summaries = read_gene_summary(file.opener, file.path.name).join(
         _by_entrez(genes), on="entrez_id"
@@ -239,7 +238,7 @@ def _swissprot(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFra
 
 
 def _pathways(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Pathways of each gene, small ones first: they are the most specific.
+    """Pathways of each gene, small ones first.
 
     Members are counted among the genes that HGNC names, so that the second copy of a gene (on the Y
     chromosome, for example) does not make its pathways larger.
@@ -252,17 +251,13 @@ def _pathways(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFram
             named.select("ensembl_gene_id", input_id="ensembl_gene_id"),
         ]
     )
-    sized = members.join(ids, on="input_id").with_columns(
-        n_genes=pl.col("ensembl_gene_id").n_unique().over("pathway")
-    )
-    return {"pathways": _items_of(sized.rename({"pathway": "item"}), "n_genes", "item")}
+    return {"pathways": _rarest_first(members.join(ids, on="input_id"), "pathway")}
 
 
 def _phenotypes(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Phenotypes of few genes first."""
     annotated = read_phenotypes(file.opener, file.path.name).join(_by_entrez(genes), on="entrez_id")
-    sized = annotated.with_columns(n_genes=pl.col("ensembl_gene_id").n_unique().over("phenotype"))
-    return {"phenotypes": _items_of(sized.rename({"phenotype": "item"}), "n_genes", "item")}
+    return {"phenotypes": _rarest_first(annotated, "phenotype")}
 
 
 def _interactions(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:

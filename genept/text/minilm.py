@@ -118,8 +118,7 @@ class MiniLM:
         vectors = np.empty((len(first), self.dimensions), dtype=np.float32)
         for batch in _batches([len(tokens) for tokens in ids]):
             vectors[batch] = self._run([ids[position] for position in batch])
-        in_input_order: npt.NDArray[np.float32] = vectors[distinct_of]
-        return in_input_order
+        return np.asarray(vectors[distinct_of])
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special ones included, before anything is cut."""
@@ -133,8 +132,7 @@ class MiniLM:
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
         feed = {"input_ids": ids, "attention_mask": mask}
-        embedding: npt.NDArray[np.float32] = self._session.run(["embedding"], feed)[0]
-        return embedding
+        return np.asarray(self._session.run(["embedding"], feed)[0])
 
 
 def load_minilm(open_member: OpenMember, folder: Path, *, threads: int = 2) -> MiniLM:
@@ -166,7 +164,10 @@ def load_minilm(open_member: OpenMember, folder: Path, *, threads: int = 2) -> M
     graph = _kept_graph(folder)
     if graph is None:
         weights = _read_pinned(open_member, WEIGHTS_MEMBER, WEIGHTS_SHA256)
-        graph = _keep_graph(folder, _graph_of(weights))
+        content = _graph_of(weights)
+        folder.mkdir(parents=True, exist_ok=True)
+        graph = folder / _graph_name(hashlib.sha256(content).hexdigest())
+        write_privately(graph, content)
     return MiniLM(graph, tokenizer, weights_sha256=WEIGHTS_SHA256, threads=threads)
 
 
@@ -183,13 +184,6 @@ def _kept_graph(folder: Path) -> Path | None:
             return path
         path.unlink(missing_ok=True)
     return None
-
-
-def _keep_graph(folder: Path, graph: bytes) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _graph_name(hashlib.sha256(graph).hexdigest())
-    write_privately(path, graph)
-    return path
 
 
 def _read_pinned(open_member: OpenMember, member: str, sha256: str) -> bytes:

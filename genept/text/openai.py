@@ -154,9 +154,9 @@ class OpenAIEmbedder:
                 request = [texts[row] for row in wanted]
                 body = self.call(self._post, request, count, texts=request)
                 count.answer(charged_tokens(body))  # charged for, whether it is any good or not
-                answer = read_answer(body, len(request), self.declared)
-                good |= {wanted[row]: vector for row, vector in answer.good.items()}
-                faults = {wanted[row]: why for row, why in answer.faults.items()}
+                vectors_of, faults_of = read_answer(body, len(request), self.declared)
+                good |= {wanted[row]: vector for row, vector in vectors_of.items()}
+                faults = {wanted[row]: why for row, why in faults_of.items()}
                 wanted = sorted(faults)
                 if not wanted:
                     break

@@ -7,8 +7,6 @@ A registration is a declaration and a table that it names by hash; both are kept
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Final
 
 import numpy as np
@@ -28,48 +26,36 @@ from genept.storage import (
     Registrations,
     VectorFile,
     get_table,
-    put_table,
 )
 from genept.text.embedders import Space, embedding_column, space_of
-from genept.text.gene_vectors import gene_embedding_rows
+from genept.text.gene_vectors import StoredVectors, gene_embedding_rows, stored_vectors
 
 _BY_ID: Final = ("exact", "ensembl_id", "version_stripped")
 SHOWN: Final = 5
 
 
-class RegisteredSpace(VectorFile):
+class RegisteredSpace(StoredVectors):
     """The declaration of a registered table of gene vectors.
 
     Parameters
     ----------
     id
         Id of the space.
-    table_sha256
-        SHA-256 of the stored table, which is part of its key.
-    dimensions, genes
-        Length of the vectors, and number of genes with one.
+    genes
+        Number of genes with a vector.
     outcomes
         Number of names in the user's file by outcome of their mapping.
     superseded
         Number of names that map to a gene whose vector came from another name.
-    longest, shortest
-        Largest and smallest Euclidean length in the user's file.
     reference_release
         Release of the gene reference that names were mapped with.
-    registered
-        When, in UTC.
     """
 
     id: str
-    table_sha256: str
-    dimensions: int
     genes: int
     outcomes: dict[str, int]
     superseded: int
-    longest: float
-    shortest: float
     reference_release: str
-    registered: datetime
 
     @property
     def space(self) -> Space:
@@ -219,28 +205,16 @@ def register_space(
         The id is taken.
     """
     id_ = space_of(id_, table="new").id  # refuses what is no id, before anything is written
-    rows = pa.table(
-        {
-            **{
-                name: mapped.genes[name].to_arrow().cast(pa.string())
-                for name in ("ensembl_gene_id", "symbol")
-            },
-            "embedding": embedding_column(mapped.vectors),
-        }
-    )
-    key = put_table(store, f"{product}/spaces/tables/", rows)
+    names = {column.name: column.to_arrow().cast(pa.string()) for column in mapped.genes}
+    rows = pa.table(names | {"embedding": embedding_column(mapped.vectors)})
     declared = RegisteredSpace(
         **file.model_dump(),
+        **stored_vectors(store, product, rows, mapped.lengths),
         id=id_,
-        table_sha256=PurePosixPath(key).stem,
-        dimensions=int(mapped.vectors.shape[1]),
         genes=mapped.genes.height,
         outcomes=mapped.outcomes,
         superseded=mapped.superseded,
-        shortest=mapped.lengths[0],
-        longest=mapped.lengths[1],
         reference_release=reference_release,
-        registered=datetime.now(UTC),
     )
     return registered_spaces(store, product).add(id_, declared)
 

@@ -146,7 +146,7 @@ def test_what_has_no_source_says_where_to_put_it():
     unavailable = {id_ for id_, one in recipes.items() if sources.unavailable(one)}
     assert unavailable == {id_ for id_ in recipes if "ncbi" in id_}
     assert "genept sources fetch uniprot-human" in str(sources.unavailable(recipes["ncbi-uniprot"]))
-    assert set(sources.inputs(recipes["full"])) == {"pyiomica"}
+    assert set(sources.inputs(recipes["full"].part_names)) == {"pyiomica"}
 
 
 @pytest.mark.parametrize(
