@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genept.collections import layouts
 from genept.collections.axes import (
@@ -35,8 +35,7 @@ from genept.nomenclature import Nomenclature
 _WITH_TABLES: Final = ("table", "gct", "geo_series", "tenx_mtx", "parquet")
 
 
-@dataclass(frozen=True)
-class Detected:
+class Detected(BaseModel):
     """A proposed catalogue entry with its sources, and what must still be stated.
 
     Parameters
@@ -52,6 +51,8 @@ class Detected:
     open_questions
         What the owner must state, one line each.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     entry: Collection
     sources: tuple[Source, ...]
@@ -112,7 +113,13 @@ def detect(
             _join_metadata(look, labels)
         _name_fields(look)
         unit = look.unit()
-    return Detected(look.entry(unit), sources, files, tuple(look.seen), tuple(look.questions))
+    return Detected(
+        entry=look.entry(unit),
+        sources=sources,
+        files=files,
+        seen=tuple(look.seen),
+        open_questions=tuple(look.questions),
+    )
 
 
 def _check_options(format_: str, sidecar: Sidecar) -> None:

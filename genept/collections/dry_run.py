@@ -169,14 +169,9 @@ class Trial:
     dry_run: DryRun | None
 
 
-class _Report(BaseModel):
-    """What a child process reports of a file."""
+class _Report(Detected):
+    """What a child process reports of a file; sources and files are filled in here."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    entry: Collection
-    seen: list[str]
-    open_questions: list[str]
     dry_run: dict[str, Any] | None
 
 
@@ -231,7 +226,7 @@ def try_out(
     with limited(_tried_in_child, *arguments, what=file.name, limits=limits) as answer:
         try:
             return _checked(answer, paths, sources, sidecar.id)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise SourceError(
                 f"{file.name}: the process that read it gave an answer that cannot be"
             ) from error
@@ -240,14 +235,11 @@ def try_out(
 def _tried_in_child(parent: Parent, *arguments: Any) -> dict[str, Any]:
     """In the child: detect, and try out the ingest if nothing is open."""
     trial = _tried(*arguments)
-    detected, counted = trial.detected, trial.dry_run
+    counted = trial.dry_run
     if counted is not None:
         parent.write_table("mapping", counted.mapping)
-    return {
-        "entry": detected.entry.model_dump(mode="json"),
-        "seen": detected.seen,
-        "open_questions": detected.open_questions,
-        "dry_run": counted and counted.model_dump(mode="json", exclude={"mapping"}),
+    return trial.detected.model_dump(mode="json", exclude={"sources", "files"}) | {
+        "dry_run": counted and counted.model_dump(mode="json", exclude={"mapping"})
     }
 
 
@@ -275,17 +267,11 @@ def _checked(
     answer: ChildResult, paths: list[Path], sources: tuple[Source, ...], id_: str
 ) -> Trial:
     """Validate what the child reports. Raises `ValueError` if it cannot be."""
-    report = _Report.model_validate(answer.values)
     files = {source.id: path for source, path in zip(sources, paths, strict=True)}
+    report = _Report.model_validate({**answer.values, "sources": sources, "files": files})
     if report.entry.sources != tuple(files) or report.entry.id != id_:
         raise ValueError("it is about other files")
-    detected = Detected(
-        entry=report.entry,
-        sources=sources,
-        files=files,
-        seen=tuple(report.seen),
-        open_questions=tuple(report.open_questions),
-    )
+    detected = Detected(**{name: getattr(report, name) for name in Detected.model_fields})
     if report.dry_run is None:
         return Trial(detected, None)
     mapping = answer.table("mapping")

@@ -178,7 +178,10 @@ def collection_parts(
     for warning in screening.warnings:
         console.print(f"{collection.id}: {warning}", markup=False)
     mapped = GeneAxis.of(screening.genes)
-    axis = _by_policy(collection, parsed, mapped)
+    totals = np.zeros(len(parsed.input_genes))
+    if collection.duplicate_policy == "highest_mean" and mapped.is_doubled:  # a pass of its own
+        totals = column_totals(parsed.expression.blocks(), totals.size).signed
+    axis = mapped.by_policy(collection.duplicate_policy, totals)
     shards: list[Part] = []
     counts = defaultdict[str, list[pl.DataFrame]](list)
     for part in _shards(lake, collection, parsed, axis, origin, workers):
@@ -277,11 +280,3 @@ def _next_of(made: Iterator[list[NewPart]], collection: Collection) -> list[NewP
         return next(made)
     except SourceError as error:
         raise SourceError(f"collection {collection.id}: {error}") from error
-
-
-def _by_policy(collection: Collection, parsed: ParsedCollection, mapped: GeneAxis) -> GeneAxis:
-    """The axis after the collection's policy for several inputs of one gene."""
-    totals = np.zeros(len(parsed.input_genes))
-    if collection.duplicate_policy == "highest_mean" and mapped.is_doubled:  # a pass of its own
-        totals = column_totals(parsed.expression.blocks(), totals.size).signed
-    return mapped.by_policy(collection.duplicate_policy, totals)

@@ -117,20 +117,26 @@ def look_at_parquet(path: Path, id_field: str | None = None) -> TableHead:
     rows = names.cast(pl.String).fill_null("").to_list()
     types = {field.name: field.type for field in schema if field.name != index}
     others = [name for name, type_ in types.items() if not is_numeric(type_)]
-    texts = {name: _text_column(path, name, rows) for name in others}
+    texts = {name: _parquet_texts(path, name, rows) for name in others}
     return TableHead((index, *types), tuple(rows), texts, is_numeric(schema.field(index).type))
 
 
-def _text_column(path: Path, name: str, rows: Sequence[str]) -> TextColumn:
+def _parquet_texts(path: Path, name: str, rows: Sequence[str]) -> TextColumn:
     values = pl.scan_parquet(path).select(name).head(SAMPLED_ROWS).collect().to_series()
     if values.dtype.is_nested():
         return TextColumn(rows[0] if rows else "", 1, f"a value of {values.dtype}", len(values), 0)
-    texts = values.cast(pl.String, strict=False).fill_null("")
-    numbers = texts.str.contains(f"^(?:{NUMBER})$")
-    odd = ~numbers & ~texts.is_in(list(MISSING))
+    return _text_column(values.cast(pl.String, strict=False).fill_null(""), rows, NUMBER, 1)
+
+
+def _text_column(
+    values: pl.Series, rows: Sequence[str], number: str, first_line: int
+) -> TextColumn:
+    """The first value that is neither a number nor missing, and how many there are."""
+    numbers = values.str.contains(f"^(?:{number})$")
+    odd = ~numbers & ~values.is_in(list(MISSING))
     row = int(odd.arg_max() or 0)
-    value = texts[row] if len(texts) else ""
-    return TextColumn(rows[row] if rows else "", row + 1, value, int(odd.sum()), int(numbers.sum()))
+    name, value = (rows[row], values[row]) if rows else ("", "")
+    return TextColumn(name, first_line + row, value, int(odd.sum()), int(numbers.sum()))
 
 
 _SAMPLED_BYTES: Final = 1 << 26
@@ -241,14 +247,12 @@ def look_at_table(path: Path, options: Mapping[str, Any]) -> TableHead:
             "have neither a name nor a value (Excel saves cells that were once used): delete them, "
             f"or set {option('ignore', [''])}"
         )
-    texts = {}
-    for at in np.flatnonzero((~numbers & ~missing).any(axis=0)).tolist():
-        if at:
-            odd = ~numbers[:, at] & ~missing[:, at]
-            row, n_numbers = int(odd.argmax()), int(numbers[:, at].sum())
-            place, value = header.line + 1 + row, rows[row][at]
-            texts[columns[at]] = TextColumn(rows[row][0], place, value, int(odd.sum()), n_numbers)
     names = tuple(row[0] for row in rows)
+    texts = {
+        columns[at]: _text_column(values[at :: len(columns)], names, pattern, header.line + 1)
+        for at in np.flatnonzero((~numbers & ~missing).any(axis=0)).tolist()
+        if at
+    }
     return TableHead(tuple(columns), names, texts, bool(numbers[:, 0].all()), decimal)
 
 
