@@ -98,10 +98,7 @@ def detect(
     paths = [file] if metadata is None else [file, metadata]
     sources = user_sources(paths, sidecar.id, bucket=bucket, product=product, terms=sidecar.terms)
     files = {source.id: path for source, path in zip(sources, paths, strict=True)}
-    with (
-        tempfile.TemporaryDirectory(prefix="genept-") as folder,
-        named_by_owner(sources),
-    ):
+    with tempfile.TemporaryDirectory(prefix="genept-") as folder, named_by_owner(sources):
         archives = local_archives(files, sources, Path(folder))
         layout = layouts.layout_of(file, sidecar.options.get("member"))
         format_ = sidecar.format or layout.format

@@ -22,7 +22,6 @@ from genept.collections.sidecar import (
     LONGEST_SIDECAR,
     SIDECAR,
     Drop,
-    Sidecar,
     drops,
     is_same,
     read_sidecar,
@@ -197,7 +196,12 @@ def _detect(
     allowance: Allowance | None,
 ) -> Detected:
     """Detect the entry of a drop; refuse open questions and an id that is taken."""
-    sidecar = _sidecar_of(drop)
+    if drop.sidecar.bytes > LONGEST_SIDECAR:
+        raise SourceError(
+            f"{drop.name}{SIDECAR} has {drop.sidecar.bytes:,} bytes, expected a sidecar of at most "
+            f"{LONGEST_SIDECAR:,}"
+        )
+    sidecar = read_sidecar(drop.body, drop.name + SIDECAR, id_=drop.id)
     if sidecar.id in taken:
         raise SourceError(f"the catalogue has a collection {sidecar.id!r} already: give another id")
     if sidecar.metadata is not None and drop.metadata is None:
@@ -226,15 +230,6 @@ def _detect(
             f"id, or take it back first: genept collections remove {sidecar.id}"
         )
     return detected
-
-
-def _sidecar_of(drop: Drop) -> Sidecar:
-    if drop.sidecar.bytes > LONGEST_SIDECAR:
-        raise SourceError(
-            f"{drop.name}{SIDECAR} has {drop.sidecar.bytes:,} bytes, expected a sidecar of at most "
-            f"{LONGEST_SIDECAR:,}"
-        )
-    return read_sidecar(drop.body, drop.name + SIDECAR, id_=drop.id)
 
 
 def _fetched(store: ObjectStore, drop: Drop, folder: Path) -> list[Path] | None:

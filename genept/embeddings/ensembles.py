@@ -160,11 +160,12 @@ def release_ensemble(
             ),
             n_joined=joined,
             n_strangers=0,
-            licence="; ".join(dict.fromkeys(vectors.licence for vectors in mixed))
-            or "the collection's",
             redistributable=all(vectors.redistributable for vectors in mixed),
-            citation="; ".join(dict.fromkeys(vectors.citation for vectors in mixed))
-            or "the collection's",
+            **{
+                term: "; ".join(dict.fromkeys(getattr(vectors, term) for vectors in mixed))
+                or "the collection's"
+                for term in ("licence", "citation")
+            },
         )
 
     step = f"embeddings/{ensemble.id}/{METHOD}/{collection}"

@@ -188,7 +188,10 @@ def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[
             for shard, part in _embedded(lake, new, Path(folder), workers):
                 _keep(lake, shard, part)
                 advance(shard.expression.rows)
-    return [part or _kept(lake, shard) for shard, part in zip(shards, known, strict=True)]
+    return [
+        part or lake.recall(shard.step, shard.origin())[0]
+        for shard, part in zip(shards, known, strict=True)
+    ]
 
 
 def embed_shard(task: PoolingTask) -> NewPart:
@@ -264,8 +267,3 @@ def _keep(lake: Lake, shard: Shard, part: NewPart) -> None:
 def _origin_by_axis(lake: Lake, shard: Shard) -> Origin:
     vectors = shard.vectors(lake)
     return shard.origin(open_aligned(vectors) if isinstance(vectors, Path) else vectors)
-
-
-def _kept(lake: Lake, shard: Shard) -> Part:
-    (part,) = lake.recall(shard.step, shard.origin())
-    return part

@@ -56,12 +56,11 @@ def pictures_of(
     pictures = {}
     for partition in dict.fromkeys(part.partition for part in embeddings.parts):
         space, _, collection = partition
-        of_collection = observations.part(collection)
-        key = _key(lake, of_collection, embeddings.matching(*partition))
+        of_collection, parts = observations.part(collection), embeddings.matching(*partition)
+        key = _key(lake, of_collection, parts)
         try:
             picture = lake.store.get(key)
         except MissingObjectError:
-            parts = embeddings.matching(*partition)
             covered = lake.read(parts, ["observation_id", "coverage"])
             observed = covered.join(lake.read(of_collection), on="observation_id")
             vectors = _vectors(lake, parts, drawn_of(observed))
@@ -111,7 +110,10 @@ def draw(observed: pl.DataFrame, vectors: pl.DataFrame, title: str) -> bytes:
 def _key(lake: Lake, observations: Part, embeddings: Sequence[Part]) -> str:
     origin = Origin(
         code=(__name__, "genept.embeddings.representations"),
-        inputs={"observations": observations.sha256, "embeddings": _content(embeddings)},
+        inputs={
+            "observations": observations.sha256,
+            "embeddings": sha256_of([part.sha256 for part in embeddings]),
+        },
         settings={"partition": embeddings[0].partition},
         libraries=("matplotlib", "scikit-learn"),
     )
@@ -128,13 +130,7 @@ def _vectors(lake: Lake, parts: Sequence[Part], ids: list[str]) -> pl.DataFrame:
     )
 
 
-def _content(parts: Sequence[Part]) -> str:
-    return sha256_of([part.sha256 for part in parts])
-
-
-def _components(
-    matrix: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.float64], list[float]]:
+def _components(matrix: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], list[float]]:
     """The first two principal components and their shares of the variance; zero if there is one."""
     from sklearn.decomposition import PCA
     from threadpoolctl import threadpool_limits

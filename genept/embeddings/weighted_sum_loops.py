@@ -204,15 +204,11 @@ def _normalise(indptr: Pointers, values: Floats, target: float, normalised: Floa
             normalised[at] = values[at] * factor
 
 
-def _array(type_: types.Type, dimensions: int, writable: bool = False) -> types.Array:
-    return types.Array(type_, dimensions, "C", readonly=not writable)
-
-
 # What comes from Arrow is read-only, and a second kind of argument would be compiled anew:
 # so the kinds are fixed, and everything is compiled when this module is first imported.
 _IN, _OUT = (
     {
-        name: _array(type_, dimensions, writable)
+        name: types.Array(type_, dimensions, "C", readonly=not writable)
         for name, type_, dimensions in (
             ("genes", types.int32, 1),
             ("weights", types.float32, 1),

@@ -92,6 +92,8 @@ def gencode_rows(gencode: pl.DataFrame, genes: pl.DataFrame) -> pl.DataFrame:
     name = pl.col("gencode_name")
     is_key = name.is_unique() & ~name.is_in(_names_of(genes).implode())
     no_names = pl.lit([], dtype=pl.List(pl.String))
+    biotype = pl.col("gencode_biotype").str.replace("^.*pseudogene$", "pseudogene")
+    biotype = biotype.str.replace("^(IG|TR)_.*gene$", "${1}_gene")  # in the words of HGNC's genes
     named = genes["ensembl_gene_id"].drop_nulls().implode()
     return gencode.select(
         "ensembl_gene_id",
@@ -103,7 +105,7 @@ def gencode_rows(gencode: pl.DataFrame, genes: pl.DataFrame) -> pl.DataFrame:
         symbol=pl.when(is_key).then(name).otherwise("ensembl_gene_id"),
         symbol_source=pl.when(is_key).then(pl.lit("gencode")).otherwise(pl.lit("ensembl_id")),
         name=pl.lit(None, pl.String),
-        biotype=_biotype(),
+        biotype=biotype.replace(_BIOTYPE),
         entrez_id=pl.lit(None, pl.String),
         uniprot_ids=no_names,
         aliases=no_names,
@@ -115,12 +117,6 @@ def _names_of(genes: pl.DataFrame) -> pl.Series:
     """Every name that HGNC uses: symbols, previous symbols, aliases."""
     listed = [genes[column].explode() for column in ("previous_symbols", "aliases")]
     return pl.concat([genes["symbol"], *listed]).drop_nulls().unique()
-
-
-def _biotype() -> pl.Expr:
-    """GENCODE's biotype in the coarser words of HGNC's genes."""
-    biotype = pl.col("gencode_biotype").str.replace("^.*pseudogene$", "pseudogene")
-    return biotype.str.replace("^(IG|TR)_.*gene$", "${1}_gene").replace(_BIOTYPE)
 
 
 def synonyms(info: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:

@@ -165,10 +165,7 @@ def _format(path: Path) -> Format:
     )
 
 
-_OWN_NAMES: Final = {
-    "discontinued_entrez_id": "record",
-    "discontinued_symbol": "symbol",
-}
+_OWN_NAMES: Final = {"discontinued_entrez_id": "record", "discontinued_symbol": "symbol"}
 """Columns of `gene_history`, and what they are called in the table."""
 
 _NO_ROWS: Final = pl.DataFrame(GENE_SNAPSHOTS.schema().empty_table())

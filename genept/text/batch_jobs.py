@@ -17,12 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genept.storage import Document
-from genept.text.answers import (
-    UnreadableAnswerError,
-    charged_tokens,
-    named,
-    read_answer,
-)
+from genept.text.answers import UnreadableAnswerError, charged_tokens, named, read_answer
 from genept.text.composition import text_sha256
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
 from genept.text.openai import ROUNDS, OpenAIEmbedder

@@ -34,29 +34,23 @@ class RefusedEmbeddingError(EmbeddingError):
 class TextEmbedder(Protocol):
     """Turns texts into vectors of one space."""
 
-    @property
-    def id(self) -> str:
-        """Short name, the first half of a space's name, such as ``minilm-l6-v2``."""
+    id: str
+    """Short name, the first half of a space's name, such as ``minilm-l6-v2``."""
 
-    @property
-    def dimensions(self) -> int:
-        """Length of every vector."""
+    dimensions: int
+    """Length of every vector."""
 
-    @property
-    def max_tokens(self) -> int | None:
-        """Tokens, special ones included, beyond which a text is cut; none: never cut."""
+    max_tokens: int | None
+    """Tokens, special ones included, beyond which a text is cut; none: never cut."""
 
-    @property
-    def identity(self) -> str:
-        """Changes whenever the same text would yield another vector: weights and settings."""
+    identity: str
+    """Changes whenever the same text would yield another vector: weights and settings."""
 
-    @property
-    def unit_norm(self) -> bool:
-        """Whether every vector has length 1; those of others are scaled when they are used."""
+    unit_norm: bool
+    """Whether every vector has length 1; those of others are scaled when they are used."""
 
-    @property
-    def dollars_per_million_tokens(self) -> float:
-        """What a service charges; 0 for what runs on this machine."""
+    dollars_per_million_tokens: float
+    """What a service charges; 0 for what runs on this machine."""
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Embed `texts`: shape (len(texts), dimensions), in input order."""
@@ -249,10 +243,7 @@ def declared_spaces(further: Path | None = None) -> dict[Space, bool]:
 
 
 def chosen_spaces(
-    names: Sequence[str],
-    *,
-    declared: dict[Space, bool] | None = None,
-    own: Sequence[Space] = (),
+    names: Sequence[str], *, declared: dict[Space, bool] | None = None, own: Sequence[Space] = ()
 ) -> tuple[Space, ...]:
     """Return spaces by name; without names, all that a release holds by default.
 

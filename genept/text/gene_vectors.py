@@ -19,24 +19,11 @@ import pyarrow as pa
 
 from genept.common import console, progress_bar
 from genept.schema.tables import TABLES
-from genept.storage import (
-    Lake,
-    NewPart,
-    ObjectStore,
-    Origin,
-    Part,
-    VectorFile,
-    put_table,
-)
+from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, VectorFile, put_table
 from genept.text.answers import packed_jobs
 from genept.text.baselines import LSA, RandomVectors, shuffled
 from genept.text.budget import Budget
-from genept.text.embedders import (
-    EmbeddingError,
-    Space,
-    TextEmbedder,
-    embedding_column,
-)
+from genept.text.embedders import EmbeddingError, Space, TextEmbedder, embedding_column
 from genept.text.hosted_models import MeteredEmbedder, SpendingLimit
 from genept.text.vector_cache import VectorCache
 

@@ -109,13 +109,11 @@ class MeteredEmbedder(TextEmbedder, Protocol):
     def counted_by(self) -> str:
         """How `count_tokens` counts, in words."""
 
-    @property
-    def at_once(self) -> int:
-        """Number of requests that may be open at the same time."""
+    at_once: int
+    """Number of requests that may be open at the same time."""
 
-    @property
-    def tokens_per_minute(self) -> int:
-        """Most tokens that may be requested in a minute."""
+    tokens_per_minute: int
+    """Most tokens that may be requested in a minute."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text: exact, or at least what the service is expected to charge."""

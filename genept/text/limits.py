@@ -28,7 +28,7 @@ VOCABULARIES: Final = {
     "cl100k_base": (
         "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
         "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-    ),
+    )
 }
 """Name of tiktoken's cached copy, and the SHA-256 without which tiktoken would fetch it again."""
 

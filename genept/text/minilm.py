@@ -38,7 +38,7 @@ TokenIds = npt.NDArray[np.int64]
 
 
 class MiniLM:
-    """Embeds texts with all-MiniLM-L6-v2; make it with `load_minilm` or `from_files`.
+    """Embeds texts with all-MiniLM-L6-v2; make it with `load_minilm`.
 
     Parameters
     ----------
@@ -77,17 +77,6 @@ class MiniLM:
             f"{MODEL_ID}:weights={weights_sha256}"
             f":tokenizer={hashlib.sha256(tokenizer).hexdigest()}"
             f":max_tokens={MAX_TOKENS}:graph={GRAPH_VERSION}"
-        )
-
-    @classmethod
-    def from_files(cls, weights: Path, tokenizer: Path, *, threads: int = 2) -> MiniLM:
-        """Build the model in memory from a safetensors file and a ``tokenizer.json``."""
-        content = weights.read_bytes()
-        return cls(
-            _graph_of(content),
-            tokenizer.read_bytes(),
-            weights_sha256=hashlib.sha256(content).hexdigest(),
-            threads=threads,
         )
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -160,11 +149,13 @@ def load_minilm(open_member: OpenMember, folder: Path, *, threads: int = 2) -> M
     EmbeddingError
         If a member of the archive is not the pinned one.
     """
+    from safetensors.numpy import load
+
     tokenizer = _read_pinned(open_member, TOKENIZER_MEMBER, TOKENIZER_SHA256)
     graph = _kept_graph(folder)
     if graph is None:
         weights = _read_pinned(open_member, WEIGHTS_MEMBER, WEIGHTS_SHA256)
-        content = _graph_of(weights)
+        content = build_graph(load(weights))
         folder.mkdir(parents=True, exist_ok=True)
         graph = folder / _graph_name(hashlib.sha256(content).hexdigest())
         write_privately(graph, content)
@@ -201,12 +192,6 @@ def _read_pinned(open_member: OpenMember, member: str, sha256: str) -> bytes:
 def _encodings(tokenizer: Any, texts: Sequence[str]) -> Iterator[Any]:
     for start in range(0, len(texts), TOKENIZED_AT_ONCE):
         yield from tokenizer.encode_batch_fast(list(texts[start : start + TOKENIZED_AT_ONCE]))
-
-
-def _graph_of(weights: bytes) -> bytes:
-    from safetensors.numpy import load
-
-    return build_graph(load(weights))
 
 
 def _session(graph: bytes | Path, threads: int) -> Any:

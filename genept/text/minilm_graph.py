@@ -115,10 +115,7 @@ class _Encoder:
         )
         length = self.op("Shape", "input_ids", start=1, end=2)
         places = self.op(
-            "Slice",
-            self.constant("positions", positions),
-            self.integers("start", [0]),
-            length,
+            "Slice", self.constant("positions", positions), self.integers("start", [0]), length
         )
         return self.layer_norm("embeddings.LayerNorm", self.op("Add", words, places))
 

@@ -16,13 +16,20 @@ from safetensors.numpy import load_file
 from genept.text import minilm
 from genept.text.embedders import EmbeddingError, validate_vectors
 from genept.text.minilm import MiniLM, load_minilm
+from genept.text.minilm_graph import build_graph
 
 ToyFiles = tuple[Path, Path]
 
 
+def model_of(weights: Path, tokenizer: Path) -> MiniLM:
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    graph = build_graph(load_file(weights))
+    return MiniLM(graph, tokenizer.read_bytes(), weights_sha256=sha256, threads=1)
+
+
 @pytest.fixture(scope="module")
 def toy(toy_files: ToyFiles) -> MiniLM:
-    return MiniLM.from_files(*toy_files, threads=1)
+    return model_of(*toy_files)
 
 
 def sentences(n: int, seed: int = 0) -> list[str]:
@@ -116,7 +123,7 @@ def test_identity_tells_weights_apart(toy: MiniLM, toy_files: ToyFiles, tmp_path
     assert hashlib.sha256(weights.read_bytes()).hexdigest() in toy.identity
     other_tokenizer = tmp_path / "tokenizer.json"
     other_tokenizer.write_bytes(tokenizer.read_bytes() + b"\n")
-    other = MiniLM.from_files(weights, other_tokenizer, threads=1)
+    other = model_of(weights, other_tokenizer)
     assert other.identity != toy.identity
 
 

@@ -121,15 +121,7 @@ BENCHMARK_TABLES: tuple[Table, ...] = (
         key=("task", "dataset", "representation", "model", "split", "metric"),
         partition=("task", "dataset"),
         collection="dataset",
-        columns=(
-            TASK,
-            DATASET,
-            REPRESENTATION,
-            ANSWERER,
-            SPLIT,
-            METRIC,
-            *VALUE_WITH_INTERVAL,
-        ),
+        columns=(TASK, DATASET, REPRESENTATION, ANSWERER, SPLIT, METRIC, *VALUE_WITH_INTERVAL),
     ),
     _table(
         name="benchmark_comparisons",

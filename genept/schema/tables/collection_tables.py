@@ -189,12 +189,7 @@ COLLECTION_WORKING: tuple[Table, ...] = (
         meaning="Totals of each input gene, counted while a shard was ingested.",
         key=("collection_id", "input_id"),
         partition=("collection_id",),
-        columns=(
-            COLLECTION,
-            TOTAL,
-            INPUT,
-            number("absolute", "Sum of the absolute values."),
-        ),
+        columns=(COLLECTION, TOTAL, INPUT, number("absolute", "Sum of the absolute values.")),
     ),
     _table(
         name="shard_genes",

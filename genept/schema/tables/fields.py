@@ -177,11 +177,10 @@ VALUE_WITH_INTERVAL = (
     flag("is_control", "Whether the row is a baseline to compare with."),
 )
 
+SERVED = (MODEL, MODEL_VERSION, COLLECTION, OBSERVATION)
+
 DIAGNOSED = (
-    MODEL,
-    MODEL_VERSION,
-    COLLECTION,
-    OBSERVATION,
+    *SERVED,
     text("prediction", "Most probable class, also where the model abstains."),
     share("probability", "Probability of the prediction, calibrated on the training collection."),
     number(
