@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -254,14 +254,7 @@ def _shards(
                 folder=Path(folder),
             )
 
-        folder_of_steps = f"collections/{collection.id}/shards"
-        steps = {
-            number: (
-                f"{folder_of_steps}/{number:05d}",
-                replace(origin, settings={**origin.settings, "rows": list(span)}),
-            )
-            for number, span in enumerate(spans)
-        }
+        folder_of_steps, steps = shard_steps(collection.id, origin, spans)
         known = lake.remembered(folder_of_steps, steps)
         todo = steps.keys() - known.keys()
         made = workers.results(ingest_shard, map(task, sorted(todo)))
@@ -273,6 +266,15 @@ def _shards(
                 else:
                     yield from known[number]
                 advance(spans[number][1])
+
+
+def shard_steps(
+    collection: str, origin: Origin, spans: Sequence[tuple[int, int]]
+) -> tuple[str, dict[int, tuple[str, Origin]]]:
+    """Folder of the steps of a collection's shards; and name and origin of each, by its number."""
+    folder = f"collections/{collection}/shards"
+    origins = [replace(origin, settings={**origin.settings, "rows": list(span)}) for span in spans]
+    return folder, {n: (f"{folder}/{n:05d}", of_shard) for n, of_shard in enumerate(origins)}
 
 
 def _next_of(made: Iterator[list[NewPart]], collection: Collection) -> list[NewPart]:

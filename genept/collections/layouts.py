@@ -146,13 +146,7 @@ _SAMPLED_FIELDS: Final = 1 << 20
 
 @dataclass(frozen=True)
 class FileLayout:
-    """How a file is packed and written.
-
-    Parameters
-    ----------
-    member
-        The file to read, where it is an archive of one file.
-    """
+    """How a file is packed and written; `member` is the file to read in an archive."""
 
     format: str
     member: str | None = None

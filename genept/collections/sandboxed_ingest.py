@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from stat import S_ISREG
@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genept.collections.ingestion import TABLES_OF_A_COLLECTION, collection_parts
+from genept.collections.ingestion import TABLES_OF_A_COLLECTION, collection_parts, shard_steps
 from genept.collections.shards import SHARD_OBSERVATIONS, spans_of
 from genept.collections.user_collections import local_archives, named_by_owner
 from genept.common import SourceError, Workers, console
@@ -107,7 +107,7 @@ class _Clerk:
     ) -> None:
         self.parts: list[Part] = []
         self._lake, self._collection, self._origin = lake, collection, origin
-        self._own_folder, self._spans = own_folder, dict[int, tuple[int, int]]()
+        self._own_folder, self._steps = own_folder, dict[int, tuple[str, Origin]]()
 
     def answer(self, question: dict[str, Any]) -> Any:
         """Answer a request of the child: list the shards that are stored, or store one."""
@@ -121,20 +121,14 @@ class _Clerk:
             0 <= n_observations <= SHARD_OBSERVATIONS * _MOST_SHARDS
         ):
             raise self.nonsense()
-        self._spans = dict(enumerate(spans_of(n_observations)))
-        folder = f"collections/{self._collection.id}/shards"
-        steps = {number: self._step(number) for number in self._spans}
-        known = self._lake.remembered(folder, steps)
+        spans = spans_of(n_observations)
+        folder, self._steps = shard_steps(self._collection.id, self._origin, spans)
+        known = self._lake.remembered(folder, self._steps)
         return [(number, self._kept(parts)) for number, parts in known.items()]
-
-    def _step(self, number: int) -> tuple[str, Origin]:
-        settings = {**self._origin.settings, "rows": list(self._spans[number])}
-        step = f"collections/{self._collection.id}/shards/{number:05d}"
-        return step, replace(self._origin, settings=settings)
 
     def _store(self, number: Any, made: Any) -> list[dict[str, Any]]:
         """Store the parts of a shard, unless the lake has them; return where they are."""
-        if not isinstance(number, int) or number not in self._spans:
+        if not isinstance(number, int) or number not in self._steps:
             raise self.nonsense()
         if not isinstance(made, dict) or not set(made) <= set(_OF_SHARDS):
             raise self.nonsense()
@@ -142,7 +136,7 @@ class _Clerk:
             NewPart(table, self._taken(table, path), (self._collection.id,), number=number)
             for table, path in made.items()
         ]
-        return self._kept(self._lake.build(*self._step(number), partial(list, new)))
+        return self._kept(self._lake.build(*self._steps[number], partial(list, new)))
 
     def _kept(self, parts: list[Part]) -> list[dict[str, Any]]:
         """Describe stored parts to the child."""
