@@ -225,13 +225,13 @@ def _print_joined(platform: Platform, collection: str, file: Path, table: Vector
         return
     known = rows.select("observation_id").collect()["observation_id"].to_list()
     joined = Joined.of(table.names, known)
-    if not joined.found:
+    if not joined.matched:
         raise SourceError(
             f"{file.name}: not one of its {len(table.names):,} ids, such as {table.names[0]!r}, is "
             f"an observation of {collection!r}, such as {known[0]!r}: rename them in the file"
         )
     answer.print(
-        f"{len(joined.found):,} of {len(known):,} observations have a vector; "
+        f"{len(joined.matched):,} of {len(known):,} observations have a vector; "
         f"{len(joined.strangers):,} vectors are of ids that {collection} does not have"
     )
     for what, ids in (("without one", joined.without_vector), ("not used", joined.strangers)):

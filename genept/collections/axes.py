@@ -164,7 +164,7 @@ def id_column(labels: pl.DataFrame, ids: Sequence[str]) -> JoinedIds | None:
             n_shared = len(known & set(spelled))
             if n_shared > (best.n_shared if best else 0):
                 pairs = zip(values, spelled, strict=True)
-                others = tuple(value for value, it in pairs if it not in known)
+                others = tuple(value for value, as_id in pairs if as_id not in known)
                 best = JoinedIds(name, spelling, n_shared, others)
     return best
 

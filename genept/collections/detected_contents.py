@@ -199,8 +199,10 @@ class Look:
 
     def _counts_elsewhere(self) -> UnitFinding | None:
         """Look for counts in `raw` or a layer of an h5ad whose X holds something else."""
-        named = [it for it in self.matrices if re.search(r"count|raw|umi", it) and it != "X"]
-        for matrix in sorted(named, key=lambda it: it not in ("raw", "layers/counts")):
+        named = [
+            name for name in self.matrices if re.search(r"count|raw|umi", name) and name != "X"
+        ]
+        for matrix in sorted(named, key=lambda name: name not in ("raw", "layers/counts")):
             self.options["matrix"] = matrix
             try:
                 finding = _unit_of(self.parsed())

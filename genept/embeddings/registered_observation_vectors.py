@@ -62,7 +62,7 @@ class Joined:
 
     Parameters
     ----------
-    found
+    matched
         Observations with a vector.
     without_vector
         Observations without one.
@@ -70,7 +70,7 @@ class Joined:
         Ids of vectors that are of no observation.
     """
 
-    found: list[str]
+    matched: list[str]
     without_vector: list[str]
     strangers: list[str]
 
@@ -261,8 +261,8 @@ def _accounts(declared: RegisteredVectors, joined: Joined) -> Iterator[NewPart]:
         **terms,
         method=REGISTERED,
         made_of=[declared.file],
-        n_observations=len(joined.found) + len(joined.without_vector),
-        n_joined=len(joined.found),
+        n_observations=len(joined.matched) + len(joined.without_vector),
+        n_joined=len(joined.matched),
         n_strangers=len(joined.strangers),
         registered=f"{declared.registered:%Y-%m-%dT%H:%M:%SZ}",
     )

@@ -267,7 +267,7 @@ def _read(place: Path) -> Reference:
 
 def _write(place: Path, reference: Reference) -> None:
     private_folder(place.parent)
-    every = {it.name: getattr(reference, it.name) for it in fields(reference)}
+    every = {field_.name: getattr(reference, field_.name) for field_ in fields(reference)}
     frames = {name: value for name, value in every.items() if isinstance(value, pl.DataFrame)}
     frames[_INDEX] = reference.index
     with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as scratch:

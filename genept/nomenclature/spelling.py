@@ -189,7 +189,7 @@ def _dotted(name: str, known: Known) -> Meaning | None:
     if "." not in name or known(name.rpartition(".")[0]) is not None:  # R's make.unique, perhaps
         return None
     spelled = dict.fromkeys((name.replace(".", "-"), name.replace(".", "-", 1)))
-    meanings = [(it, meaning) for it in spelled if (meaning := known(it)) is not None]
+    meanings = [(symbol, meaning) for symbol in spelled if (meaning := known(symbol)) is not None]
     if len(meanings) != 1:
         return None
     ((symbol, meaning),) = meanings

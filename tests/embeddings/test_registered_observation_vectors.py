@@ -20,9 +20,9 @@ from genept.embeddings.registered_observation_vectors import (
 @given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))
 def test_every_id_is_accounted_for_once(vectors, observations):
     joined = Joined.of([str(one) for one in vectors], [str(one) for one in observations])
-    everyone = [*joined.found, *joined.without_vector, *joined.strangers]
+    everyone = [*joined.matched, *joined.without_vector, *joined.strangers]
     assert sorted(everyone) == sorted({str(one) for one in vectors | observations})
-    assert len(joined.found) + len(joined.without_vector) == len(observations)
+    assert len(joined.matched) + len(joined.without_vector) == len(observations)
 
 
 def test_a_release_holds_who_is_known_and_names_everybody_else(lake, store_prefix):
