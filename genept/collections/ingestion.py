@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -111,30 +111,33 @@ def ingest(
         settings=collection.model_dump(mode="json", exclude={"optional"}),
     )
 
-    def compute() -> Iterator[NewPart | Part]:
-        chosen = make or parts_here
-        yield from chosen(lake, archives, collection, open_reference, origin, processes)
-
-    parts = lake.build(f"collections/{collection.id}", origin, compute)
+    request = IngestRequest(archives, collection, open_reference, origin, processes)
+    parts = lake.build(
+        f"collections/{collection.id}", origin, lambda: (make or parts_here)(lake, request)
+    )
     discard_spool(archives, collection)
     return parts
 
 
-def parts_here(
-    lake: Lake,
-    archives: Archives,
-    collection: Collection,
-    open_reference: Callable[[], Reference],
-    origin: Origin,
-    processes: int,
-) -> Iterator[NewPart | Part]:
+@dataclass(frozen=True)
+class IngestRequest:
+    """What is ingested, of which origin, and by how many processes; see `ingest`."""
+
+    archives: Archives
+    collection: Collection
+    open_reference: Callable[[], Reference]
+    origin: Origin
+    processes: int
+
+
+def parts_here(lake: Lake, request: IngestRequest) -> Iterator[NewPart | Part]:
     """Parts of a collection, made in this process and its workers."""
-    with Workers(processes) as workers:
+    archives, collection = request.archives, request.collection
+    with Workers(request.processes) as workers:
         if max(archives.catalogue.source(id_).bytes for id_ in collection.sources) >= LARGE:
             workers.begin(get_ready)
         parsed = parse_collection(archives, collection)
-        reference = open_reference()
-        yield from collection_parts(lake, archives, collection, parsed, reference, origin, workers)
+        yield from collection_parts(lake, request, parsed, workers)
 
 
 class ShardLake(Protocol):
@@ -158,22 +161,15 @@ class ShardLake(Protocol):
         """Rows of a part."""
 
 
-PartsMaker = Callable[
-    [Lake, Archives, Collection, Callable[[], Reference], Origin, int], Iterator[NewPart | Part]
-]
-"""Makes the parts of a collection: see `parts_here` for what it is given."""
+PartsMaker = Callable[[Lake, IngestRequest], Iterator[NewPart | Part]]
+"""Makes the parts of a collection, as `parts_here` does."""
 
 
 def collection_parts(
-    lake: ShardLake,
-    archives: Archives,
-    collection: Collection,
-    parsed: ParsedCollection,
-    reference: Reference,
-    origin: Origin,
-    workers: Workers,
+    lake: ShardLake, request: IngestRequest, parsed: ParsedCollection, workers: Workers
 ) -> Iterator[NewPart | Part]:
     """Make the parts of a parsed collection one after the other; shards are stored at once."""
+    collection, reference = request.collection, request.open_reference()
     names, screening = mapped_names(collection, parsed, reference)
     for warning in screening.warnings:
         console.print(f"{collection.id}: {warning}", markup=False)
@@ -184,7 +180,7 @@ def collection_parts(
     axis = mapped.by_policy(collection.duplicate_policy, totals)
     shards: list[Part] = []
     counts = defaultdict[str, list[pl.DataFrame]](list)
-    for part in _shards(lake, collection, parsed, axis, origin, workers):
+    for part in _shards(lake, collection, parsed, axis, request.origin, workers):
         if part.table == "expression":
             shards.append(part)
         else:  # read at once: while workers work, this process has little to do
@@ -222,7 +218,7 @@ def collection_parts(
         yield NewPart("drug_responses", _labelled(collection, responses), partition)
     yield NewPart("quarantine", _labelled(collection, quarantine_rows(quarantined)), partition)
     n_genes = len(axis.ensembl_gene_ids)
-    summary = _summary(archives, collection, kept.height, n_genes, quarantined, coverage)
+    summary = _summary(request.archives, collection, kept.height, n_genes, quarantined, coverage)
     yield NewPart("collections", summary, partition)
 
 

@@ -20,12 +20,16 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genept.collections.ingestion import TABLES_OF_A_COLLECTION, collection_parts, shard_steps
+from genept.collections.ingestion import (
+    TABLES_OF_A_COLLECTION,
+    IngestRequest,
+    collection_parts,
+    shard_steps,
+)
 from genept.collections.shards import SHARD_OBSERVATIONS, spans_of
 from genept.collections.user_collections import local_archives, named_by_owner
 from genept.common import SourceError, Workers, console
 from genept.datasources import Collection, Source, parse_collection
-from genept.datasources.download import Archives
 from genept.datasources.readers import Allowance, Parent, limited
 from genept.nomenclature import Reference
 from genept.schema.tables import STORED
@@ -37,34 +41,28 @@ _MOST_SHARDS: Final = 1 << 20
 
 
 def parts_in_child(
-    lake: Lake,
-    archives: Archives,
-    collection: Collection,
-    open_reference: Callable[[], Reference],
-    origin: Origin,
-    processes: int,
-    *,
-    allowance: Allowance,
+    lake: Lake, request: IngestRequest, *, allowance: Allowance
 ) -> Iterator[NewPart | Part]:
-    """Make the parts of a user's own collection; used in place of `ingest.parts_here`.
+    """Make the parts of a user's own collection; used in place of `ingestion.parts_here`.
 
     Parameters
     ----------
-    lake, archives, collection, open_reference, origin, processes
-        As for `ingest.parts_here`.
+    lake, request
+        As for `ingestion.parts_here`.
     allowance
         Limits of the child.
 
     Yields
     ------
     NewPart or Part
-        The same parts as `ingest.parts_here`.
+        The same parts as `ingestion.parts_here`.
 
     Raises
     ------
     SourceError
         The collection cannot be ingested, or the process that read it died or exceeded a limit.
     """
+    archives, collection, origin = request.archives, request.collection, request.origin
     sources = [archives.catalogue.source(id_) for id_ in collection.sources]
     files = {source.id: archives.fetch(source.id) for source in sources}
     lake.cache.mkdir(parents=True, exist_ok=True)
@@ -75,11 +73,11 @@ def parts_in_child(
             collection,
             sources,
             files,
-            open_reference(),
+            request.open_reference(),
             origin,
-            processes,
+            request.processes,
             what=sources[0].title,
-            limits=allowance.limits(*files.values(), processes=processes + 1),
+            limits=allowance.limits(*files.values(), processes=request.processes + 1),
             handler=clerk.answer,
             folder=lake.cache,
         ) as answer:
@@ -236,13 +234,12 @@ def _ingested(
 ) -> list[str]:
     """In the child: ingest, hand shards over, write the other tables; return their names."""
     archives = local_archives(files, sources, parent.folder / "sources")
+    request = IngestRequest(archives, collection, lambda: reference, origin, processes)
     made: list[str] = []
     with Workers(processes) as workers, named_by_owner(sources):
         parsed = parse_collection(archives, collection)
         lake = _ChildLake(parent)
-        for part in collection_parts(
-            lake, archives, collection, parsed, reference, origin, workers
-        ):
+        for part in collection_parts(lake, request, parsed, workers):
             if isinstance(part, NewPart) and isinstance(part.rows, pl.DataFrame):
                 parent.write_table(part.table, part.rows)
                 made.append(part.table)
