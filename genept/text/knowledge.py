@@ -43,6 +43,9 @@ MIRRORED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The publishers' files that a part is read from."""
 
+Facts = Mapping[str, pl.DataFrame]
+"""Items of genes by part; see `Knowledge`."""
+
 _ASPECTS: Final = {
     "biological_process": "process",
     "molecular_function": "function",
@@ -66,7 +69,7 @@ class Knowledge:
     """
 
     genes: pl.DataFrame
-    facts: Mapping[str, pl.DataFrame]
+    facts: Facts
     releases: Mapping[str, str]
 
 
@@ -148,7 +151,8 @@ class KnowledgeSources:
                 facts[part], releases[part] = self._go(genes)
             elif part not in facts and self.missing(part) is None:
                 file = self.files[MIRRORED[part][0]]
-                facts |= _READERS[file.id](file, genes)
+                read, facts_of = _READERS[file.id]
+                facts |= facts_of(read(file.opener, file.path.name), genes)
                 releases |= {
                     name: self.files[MIRRORED[name][0]].release
                     for name in facts
@@ -218,32 +222,26 @@ def _rarest_first(rows: pl.DataFrame, column: str) -> pl.DataFrame:
     return _items_of(sized.rename({column: "item"}), "n_genes", "item")
 
 
-def _summaries(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    summaries = read_gene_summary(file.opener, file.path.name).join(
-        _by_entrez(genes), on="entrez_id"
-    )
-    tidy = summaries.with_columns(pl.col("summary").map_elements(tidy_summary, pl.String))
-    return {"summary": _items_of(_sentences(tidy, "summary"))}
+def _summaries(summaries: pl.DataFrame, genes: pl.DataFrame) -> Facts:
+    tidy = pl.col("summary").map_elements(tidy_summary, pl.String)
+    of_genes = summaries.join(_by_entrez(genes), on="entrez_id").with_columns(tidy)
+    return {"summary": _items_of(_sentences(of_genes, "summary"))}
 
 
-def _swissprot(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    entries = read_swissprot(file.opener, file.path.name).join(
-        _by_accession(genes), on="uniprot_id"
-    )
-    sentences_ = _sentences(entries, "text")
+def _swissprot(entries: pl.DataFrame, genes: pl.DataFrame) -> Facts:
+    sentences_ = _sentences(entries.join(_by_accession(genes), on="uniprot_id"), "text")
     return {
         topic: _items_of(sentences_.filter(topic=topic), "uniprot_id")
         for topic in ("function", "location", "disease")
     }
 
 
-def _pathways(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _pathways(members: pl.DataFrame, genes: pl.DataFrame) -> Facts:
     """Pathways of each gene, small ones first.
 
     Members are counted among the genes that HGNC names, so that the second copy of a gene (on the Y
     chromosome, for example) does not make its pathways larger.
     """
-    members = read_reactome(file.opener, file.path.name)
     named = genes.filter(pl.col("hgnc_id") != "")
     ids = pl.concat(
         [
@@ -254,18 +252,14 @@ def _pathways(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFram
     return {"pathways": _rarest_first(members.join(ids, on="input_id"), "pathway")}
 
 
-def _phenotypes(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Phenotypes of few genes first."""
-    annotated = read_phenotypes(file.opener, file.path.name).join(_by_entrez(genes), on="entrez_id")
-    return {"phenotypes": _rarest_first(annotated, "phenotype")}
+def _phenotypes(annotated: pl.DataFrame, genes: pl.DataFrame) -> Facts:
+    of_genes = annotated.join(_by_entrez(genes), on="entrez_id")
+    return {"phenotypes": _rarest_first(of_genes, "phenotype")}
 
 
-def _interactions(file: AvailableFile, genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _interactions(partners: pl.DataFrame, genes: pl.DataFrame) -> Facts:
     """Partners with most publications first."""
-    partners = read_interactions(file.opener, file.path.name).join(
-        _by_entrez(genes), on="entrez_id"
-    )
-    ranked = partners.select(
+    ranked = partners.join(_by_entrez(genes), on="entrez_id").select(
         "ensembl_gene_id", item="partner", rank=-pl.col("publications").cast(pl.Int64)
     )
     return {"interactions": _items_of(ranked, "rank", "item")}
@@ -280,10 +274,11 @@ def _remedy(lacking: Iterable[str]) -> str:
     return f"run `genept sources fetch {' '.join(lacking)}`, or name a mirror that has it"
 
 
-_READERS: Final[Mapping[str, Callable[[AvailableFile, pl.DataFrame], dict[str, pl.DataFrame]]]] = {
-    "ncbi-gene-summary": _summaries,
-    "uniprot-human": _swissprot,
-    "reactome-genes": _pathways,
-    "hpo-genes": _phenotypes,
-    "biogrid": _interactions,
+_READERS: Final[Mapping[str, tuple[Callable[..., pl.DataFrame], Callable[..., Facts]]]] = {
+    "ncbi-gene-summary": (read_gene_summary, _summaries),
+    "uniprot-human": (read_swissprot, _swissprot),
+    "reactome-genes": (read_reactome, _pathways),
+    "hpo-genes": (read_phenotypes, _phenotypes),
+    "biogrid": (read_interactions, _interactions),
 }
+"""By publisher's file: its reader, and what makes facts of its rows and table `genes`."""
