@@ -30,20 +30,11 @@ if TYPE_CHECKING:
     from genept.storage import EmbeddedStore
 
 COMMANDS: Final = {
-    "genes": "reference_commands:genes",
-    "collections": "collections_commands:app",
-    "spaces": "vector_commands:spaces",
-    "embeddings": "vector_commands:embeddings",
-    "embedders": "vector_commands:embedders",
-    "sources": "reference_commands:sources",
-    "bench": "result_commands:bench",
-    "models": "result_commands:models",
-    "predict": "predict_commands:app",
-    "release": "release_commands:app",
-    "search": "lookup_commands:search",
-    "neighbours": "lookup_commands:neighbours",
-}
-"""Where each command, or group of commands, is imported from."""
+    "genes": "reference", "sources": "reference", "search": "lookup", "neighbours": "lookup",
+    "spaces": "vector", "embeddings": "vector", "embedders": "vector", "bench": "result",
+    "models": "result", "collections": "collections", "predict": "predict", "release": "release",
+}  # fmt: skip
+"""Module of each command, or group of commands; it has the name of the command there."""
 
 REMEDY: Final = "this needs more than reading does: pip install 'genept-platform[platform]'"
 
@@ -79,8 +70,10 @@ def add_commands(wanted: str | None = None) -> None:
         The first word of the command line: where it is one of ours, nothing else is imported.
         None: all of them, as for the help.
     """
-    places = {name: f"genept.cli.{place}" for name, place in COMMANDS.items()}
-    own = [EntryPoint(name, place, "") for name, place in places.items()]
+    own = (
+        EntryPoint(name, f"genept.cli.{module}_commands:{name}", "")
+        for name, module in COMMANDS.items()
+    )
     points = [*own, *entry_points(group="genept.commands")]
     is_known = wanted in {*(point.name for point in points), "store", "table"}
     for name, load in ((point.name, point.load) for point in points):

@@ -28,7 +28,7 @@ from genept.collections import (
 from genept.common import Settings, SourceError, advising, console, open_console, plain_table
 from genept.storage import open_store
 
-app = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
+collections = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
 answer = open_console(soft_wrap=True)
 SHOWN: Final = 8
 _READ: Final = "h5ad, 10x, CSV, TSV, GCT, GEO or parquet; no workbook: save it as CSV"
@@ -50,7 +50,7 @@ Options = Annotated[
 ]
 
 
-@app.command()
+@collections.command()
 def add(
     file: File,
     id_: Annotated[str, typer.Option("--id", help="Such as my-cohort.")],
@@ -84,7 +84,7 @@ def add(
     answer.print(f"added {id_}: `genept run` publishes it with the next release")
 
 
-@app.command("list")
+@collections.command("list")
 def list_collections() -> None:
     """List the collections of the catalogue, and those that were added."""
     installation = Installation(Settings())
@@ -106,7 +106,7 @@ def list_collections() -> None:
     answer.print("shared: whether its licence lets it be passed on")
 
 
-@app.command()
+@collections.command()
 def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A collection.")]) -> None:
     """Show everything that is declared of a collection and its files."""
     installation = Installation(Settings())
@@ -124,7 +124,7 @@ def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A collection.")]
         )
 
 
-@app.command()
+@collections.command()
 def validate(
     what: Annotated[
         str | None, typer.Argument(help=f"A file ({_READ}) or a collection; none: the catalogue.")
@@ -153,7 +153,7 @@ def validate(
         _print_dry_run(dry_run)
 
 
-@app.command()
+@collections.command()
 def remove(id_: Annotated[str, typer.Argument(metavar="ID", help="An added one.")]) -> None:
     """Take an added collection back; releases that hold it keep it."""
     installation = Installation(Settings())

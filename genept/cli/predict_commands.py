@@ -36,7 +36,7 @@ from genept.models import (
 )
 from genept.models.drug_response import PREFIX, is_drug_model, predict_drugs
 
-app = typer.Typer(no_args_is_help=True)
+predict = typer.Typer(no_args_is_help=True)
 answer = open_console(soft_wrap=True)
 SHOWN: Final = 20
 """Samples whose diagnosis is printed."""
@@ -64,12 +64,12 @@ Options = Annotated[
 Out = Annotated[Path | None, typer.Option(help="Write every row here: .parquet or .csv.")]
 
 
-@app.callback()
+@predict.callback()
 def _group() -> None:
     """Predictions for samples of your own. Research use."""
 
 
-@app.command()
+@predict.command()
 def diagnosis(
     file: File,
     task: Annotated[
@@ -94,7 +94,7 @@ def diagnosis(
     _predict(served, predict, file, out, LIMITS[0])
 
 
-@app.command()
+@predict.command()
 def drugs(
     file: File,
     screen: Annotated[

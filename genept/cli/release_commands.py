@@ -36,12 +36,12 @@ from genept.release import roll_back as roll_back_to
 from genept.release import verify as find_faults
 from genept.storage import StaleCopies, stale_copies
 
-app = typer.Typer(no_args_is_help=True, help="Published releases.")
+release = typer.Typer(no_args_is_help=True, help="Published releases.")
 
 ReleaseId = Annotated[str, typer.Argument(help="Id of a release, or `latest`.")]
 
 
-@app.command("list")
+@release.command("list")
 def list_releases() -> None:
     """List every release, newest last."""
     known = open_releases()
@@ -68,7 +68,7 @@ def list_releases() -> None:
         typer.echo(f"{release_id}  whether it was ever current is unknown without that")
 
 
-@app.command()
+@release.command()
 def show(release: ReleaseId = "latest") -> None:
     """Print the tables of a release, its version and addresses, and code that reads it."""
     known = open_releases()
@@ -112,7 +112,7 @@ def show(release: ReleaseId = "latest") -> None:
         typer.echo(f"\n# {what}\n{code}")
 
 
-@app.command()
+@release.command()
 def diff(
     before: ReleaseId,
     after: ReleaseId = "latest",
@@ -124,7 +124,7 @@ def diff(
     typer.echo(changes.body().decode() if as_json else visible(changes.text()))
 
 
-@app.command()
+@release.command()
 def verify(release: ReleaseId = "latest") -> None:
     """Read every file of a release through S3 and compare its size and SHA-256."""
     known = open_releases()
@@ -141,7 +141,7 @@ def verify(release: ReleaseId = "latest") -> None:
     answer.print(f"{manifest.release_id}: {files} files and {len(manifest.audit)} pages are intact")
 
 
-@app.command("rollback")
+@release.command("rollback")
 def roll_back(
     reason: Annotated[str, typer.Option(help="Why; others will read it.", prompt=True)],
     release: Annotated[
@@ -156,14 +156,14 @@ def roll_back(
             answer.print(f"denied: {denied.release_id}, {denied.reason}", markup=False)
 
 
-@app.command()
+@release.command()
 def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> None:
     """Take a release off the deny list; the next run that makes its content publishes it."""
     allow_release(open_releases(role="publisher"), release)
     answer.print(f"{release} is not denied any more")
 
 
-@app.command()
+@release.command()
 def approve(
     tables: Annotated[
         list[str] | None, typer.Argument(help="Only these of the tables that are held; none: all.")
@@ -186,7 +186,7 @@ def approve(
     answer.print("the next `genept run` publishes it, if nothing more differs")
 
 
-@app.command()
+@release.command()
 def gc(
     yes: Annotated[
         bool,

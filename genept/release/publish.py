@@ -14,17 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from genept.common import ConflictError, MissingObjectError, StoreError
+from genept.release import gate
 from genept.release.diff import differences
-from genept.release.gate import (
-    History,
-    new_id,
-    read_history,
-    refuse_breaking,
-    refuse_denied,
-    refuse_incomplete,
-    refuse_partial,
-    refuse_unproved,
-)
+from genept.release.gate import History
 from genept.release.manifest import CheckEvidence, Manifest, Pointer, ReleasedFiles, ReleasedSource
 from genept.release.staging import audit, stage, store_pages
 from genept.schema.tables import SCHEMA_VERSION
@@ -153,20 +145,20 @@ class Releases:
         ConflictError
             Another publisher swapped the pointer.
         """
-        refuse_incomplete(candidate.tables)
-        refuse_unproved(candidate.tables, candidate.evidence)
+        gate.refuse_incomplete(candidate.tables)
+        gate.refuse_unproved(candidate.tables, candidate.evidence)
         pointer, etag = self.pointer_with_etag()
         confirm()
         if pointer is not None and pointer.data_version == candidate.data_version:
             return Published(self.named_by(pointer), is_new=False)
         current = self.named_by(pointer) if pointer else None
         if pointer is not None and current is not None:
-            refuse_denied(pointer, candidate.data_version)
-            refuse_breaking(current, approved=candidate.approved)
+            gate.refuse_denied(pointer, candidate.data_version)
+            gate.refuse_breaking(current, approved=candidate.approved)
             if not candidate.complete:
-                refuse_partial(current, candidate.limits)
+                gate.refuse_partial(current, candidate.limits)
         now = now or datetime.now(UTC)
-        release_id = new_id(now, pointer)
+        release_id = gate.new_id(now, pointer)
         folder = self.folder(release_id)
         tables = stage(self.lake, folder, candidate.tables)
         audit(self.store, folder, tables)
@@ -196,8 +188,8 @@ class Releases:
         manifest = manifest.model_copy(update={"audit": stored})
         self.store.put_if_absent(self.manifest_key(release_id), manifest.body())
         sealed = self.manifest(release_id, sha256=manifest.stored_sha256)
-        refuse_incomplete(sealed.tables)
-        refuse_unproved(sealed.tables, sealed.evidence)
+        gate.refuse_incomplete(sealed.tables)
+        gate.refuse_unproved(sealed.tables, sealed.evidence)
         confirm()
         self.swap(self.following(pointer, manifest, manifest.stored_sha256, now), etag)
         return Published(sealed, is_new=True)
@@ -246,7 +238,7 @@ class Releases:
 
     def history(self) -> History:
         """Read which releases are or were current, and which manifests are missing."""
-        return read_history(self.store, f"{self.product}/releases", self.pointer())
+        return gate.read_history(self.store, f"{self.product}/releases", self.pointer())
 
     def address(self, release_id: str, path: str) -> str:
         """Return the S3 address of a path in a release."""

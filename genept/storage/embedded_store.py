@@ -26,14 +26,7 @@ from genept.storage import certificates
 from genept.storage import embedded_server as server
 from genept.storage import embedded_state as state
 from genept.storage.embedded_server import ANY_PRODUCT
-from genept.storage.embedded_state import (
-    Endpoint,
-    LastServer,
-    flush,
-    inner_ports,
-    open_ports,
-    unserved_volumes,
-)
+from genept.storage.embedded_state import Endpoint, LastServer
 from genept.storage.object_store import ObjectStore
 
 SECONDS_TO_START: Final = 60.0
@@ -155,7 +148,7 @@ class EmbeddedStore:
             The disk failed.
         """
         try:
-            flush(self.data)
+            state.flush(self.data)
         except OSError as error:
             raise StoreError(
                 f"what the embedded store wrote below {self.data} may not be on disk: "
@@ -195,7 +188,7 @@ class EmbeddedStore:
     def open_ports(self) -> list[str]:
         """Return the names of internal ports that accept clients without a certificate."""
         last = state.last_server(self.folder)
-        return open_ports(last.ports, state.certificates(self.folder)) if last else []
+        return state.open_ports(last.ports, state.certificates(self.folder)) if last else []
 
     def _check_closed(self, launched: LastServer) -> None:
         """Stop the server, and raise, unless its internal ports are known to be closed."""
@@ -223,7 +216,7 @@ class EmbeddedStore:
         deadline = time.monotonic() + SECONDS_TO_START
         trouble = "connections are not accepted"
         # S3 answers before the other servers, and all of them are checked.
-        ports = {launched.ports["s3"], *inner_ports(launched.ports).values()}
+        ports = {launched.ports["s3"], *state.inner_ports(launched.ports).values()}
         while time.monotonic() < deadline:
             if (process := server.find(launched.pid, self.data)) is None:
                 return None
@@ -245,7 +238,7 @@ class EmbeddedStore:
         with self._client(endpoint) as store:
             store.ensure_bucket()
         known = state.certificates(self.folder)
-        if missing := unserved_volumes(self.data, launched.ports["master"], known):
+        if missing := state.unserved_volumes(self.data, launched.ports["master"], known):
             raise StoreError(f"the volumes {sorted(missing)} below {self.data} are not served yet")
 
     def _client(self, endpoint: Endpoint) -> ObjectStore:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import genept.cli.collections_commands
 import genept.client.installation
-from genept.cli.collections_commands import app
+from genept.cli.collections_commands import collections
 from genept.collections.dry_run import try_out
 from genept.collections.user_collections import added_collections
 from genept.common.errors import SourceError, StoreError
@@ -31,7 +31,7 @@ def product(tmp_path, monkeypatch, object_store):
 
 
 def run(*arguments, answers=None):
-    result = CliRunner().invoke(app, list(arguments), input=answers)
+    result = CliRunner().invoke(collections, list(arguments), input=answers)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 import genept.cli.collections_commands
 import genept.client.installation
-from genept.cli.collections_commands import app
+from genept.cli.collections_commands import collections
 from genept.client.platform import Platform
 from genept.collections.dry_run import try_out
 from genept.collections.ingestion import ingest
@@ -79,7 +79,7 @@ def product(tmp_path, monkeypatch, object_store, reference) -> str:
 
 
 def add(*arguments: str) -> str:
-    result = CliRunner().invoke(app, ["add", *arguments, "--id", "mine", "--yes"])
+    result = CliRunner().invoke(collections, ["add", *arguments, "--id", "mine", "--yes"])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.output

@@ -172,7 +172,7 @@ def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch
     path = str(own_file(tmp_path / "own.csv"))
     champion = trained.registry.champion
     monkeypatch.setattr(trained.registry, "champion", lambda _: None)
-    nobody = run(genept.cli.predict_commands.app, ["diagnosis", path])
+    nobody = run(genept.cli.predict_commands.predict, ["diagnosis", path])
     assert "is champion yet" in str(nobody.exception)
     monkeypatch.setattr(trained.registry, "champion", champion)
     if champion("diagnosis-planted") is None:
@@ -180,7 +180,7 @@ def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch
     for name in ("out.csv", "out.parquet"):
         out = tmp_path / "new" / name
         done = run(
-            genept.cli.predict_commands.app,
+            genept.cli.predict_commands.predict,
             ["diagnosis", path, "--unit", "log2", "--out", str(out)],
         )
         assert done.exit_code == 0, done.output
@@ -194,7 +194,7 @@ def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch
     named.write_csv(tmp_path / "hostile.csv")
     out = tmp_path / "hostile-out.csv"
     command = ["diagnosis", str(tmp_path / "hostile.csv"), "--unit", "log2", "--out", str(out)]
-    done = run(genept.cli.predict_commands.app, command)
+    done = run(genept.cli.predict_commands.predict, command)
     assert done.exit_code == 0, (done.output, done.exception)
     (ids,) = [column.to_list() for column in pl.read_csv(out) if "plain" in column.to_list()]
     assert [id_ for id_ in ids if id_.startswith("'")] == [f"'{id_}" for id_ in hostile[:5]]
@@ -204,12 +204,12 @@ def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch
     )
     broken.write_csv(tmp_path / "broken.csv")
     command = ["diagnosis", str(tmp_path / "broken.csv"), "--unit", "log2"]
-    refusal = str(run(genept.cli.predict_commands.app, command).exception)
+    refusal = str(run(genept.cli.predict_commands.predict, command).exception)
     remedy = 'non_numeric="quarantine"'
     assert f"--option '{remedy}'" in refusal
-    done = run(genept.cli.predict_commands.app, [*command, "--option", remedy])
+    done = run(genept.cli.predict_commands.predict, [*command, "--option", remedy])
     assert done.exit_code == 0, (done.output, done.exception)
-    wrong = run(genept.cli.predict_commands.app, ["diagnosis", path, "--task", "diagnosis-x"])
+    wrong = run(genept.cli.predict_commands.predict, ["diagnosis", path, "--task", "diagnosis-x"])
     assert "there is no model 'diagnosis-x'" in str(wrong.exception)
     wrong = ["diagnosis", path, "--unit", "log2", "--out", str(tmp_path / "out.xlsx")]
-    assert ".parquet or .csv" in str(run(genept.cli.predict_commands.app, wrong).exception)
+    assert ".parquet or .csv" in str(run(genept.cli.predict_commands.predict, wrong).exception)

@@ -296,7 +296,7 @@ def test_a_server_whose_ports_cannot_be_checked_is_ended(
     def unanswered(*_: object) -> list[str]:
         raise ConnectionResetError("connection reset by peer")
 
-    monkeypatch.setattr("genept.storage.embedded_store.open_ports", unanswered)
+    monkeypatch.setattr("genept.storage.embedded_state.open_ports", unanswered)
     with pytest.raises(StoreError, match=r"was stopped: .*not checked: connection reset by peer"):
         own_store.start()
     assert not own_store.status().running

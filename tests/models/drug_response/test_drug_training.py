@@ -216,14 +216,14 @@ def the_command_line_says_the_same(monkeypatch, tmp_path, registry, samples, vec
     file, out = tmp_path / "mine.csv", tmp_path / "out.parquet"
     file.write_text("read by another test")
     command = ["drugs", str(file), "--top", "2", "--drug", "drug-1", "--out", str(out)]
-    printed = CliRunner().invoke(predict_commands.app, command)
+    printed = CliRunner().invoke(predict_commands.predict, command)
     assert printed.exit_code == 0, printed.output
     assert "less the drug's mean" in printed.output
     assert "Research use" in printed.output
     assert pl.read_parquet(out)["drug_id"].unique().to_list() == ["drug-1"]
-    unknown = CliRunner().invoke(predict_commands.app, [*command[:2], "--drug", "nothing"])
+    unknown = CliRunner().invoke(predict_commands.predict, [*command[:2], "--drug", "nothing"])
     assert "no response to 'nothing' was learnt" in str(unknown.exception)
-    nobody = CliRunner().invoke(predict_commands.app, [*command[:2], "--screen", "nix"])
+    nobody = CliRunner().invoke(predict_commands.predict, [*command[:2], "--screen", "nix"])
     assert "there is no model 'drug-response-nix'" in str(nobody.exception)
 
 
