@@ -230,7 +230,7 @@ def kept_reference(folder: Path, version: str, make: Callable[[], Reference]) ->
     Reference
         A folder that cannot be written is no error: the reference is made again next time.
     """
-    place = folder / sha256_of(version, _code())[:32]
+    place = folder / sha256_of(version, reading_code())[:32]
     try:
         return _read(place)
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
@@ -240,7 +240,7 @@ def kept_reference(folder: Path, version: str, make: Callable[[], Reference]) ->
     return reference
 
 
-def _code() -> str:
+def reading_code() -> str:
     """Hash of the source files that decide what a reference holds; faster than their syntax."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()

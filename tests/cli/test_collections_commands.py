@@ -13,6 +13,7 @@ import genept.client.installation
 from genept.cli.collections_commands import collections
 from genept.collections.dry_run import try_out
 from genept.collections.user_collections import added_collections
+from genept.common.display import open_console
 from genept.common.errors import SourceError, StoreError
 
 
@@ -107,9 +108,11 @@ def test_the_catalogue_is_validated():
 
 @pytest.mark.parametrize(("is_terminal", "columns"), [(False, 80), (True, 80), (True, 200)])
 def test_collections_are_listed_with_their_whole_titles(monkeypatch, is_terminal, columns):
-    monkeypatch.setattr(genept.cli.collections_commands.answer, "_force_terminal", is_terminal)
-    monkeypatch.setattr(genept.cli.collections_commands.answer, "_width", columns)
-    monkeypatch.setattr(genept.cli.collections_commands.answer, "_height", 25)
+    monkeypatch.setenv("TTY_COMPATIBLE", str(int(is_terminal)))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "25")
+    answer = open_console(soft_wrap=True)
+    monkeypatch.setattr(genept.cli.collections_commands, "answer", answer)
     lines = run("list").output.splitlines()
     title = "TCGA breast cancer with PAM50 subtypes"
     (at,) = [at for at, line in enumerate(lines) if line.startswith("tcga-brca ")]

@@ -46,7 +46,7 @@ def test_both_ways_up_are_the_same_in_chunks_and_panels_of_any_size(
     frame += [[f"s{r}", *map(str, values[r])] for r in range(rows)]
     with pytest.MonkeyPatch.context() as patch:
         if small:
-            patch.setattr(text_numbers, "_CHUNK", 20)
+            patch.setattr(text_numbers, "CHUNK", 20)
             patch.setattr(spool, "PANEL_BYTES", 64)
         for name, table in (("up", frame), ("over", list(zip(*frame, strict=True)))):
             folder = tmp_path_factory.mktemp(name)

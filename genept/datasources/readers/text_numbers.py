@@ -26,7 +26,7 @@ MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "na", "null", "NULL", "None")
 """How publishers write that a value is missing."""
 NUMBER: Final = r"[ \t]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*"
 """What is read as a number; what Python's `float` accepts beyond it (``1_000``) is none."""
-_CHUNK: Final = 1 << 23
+CHUNK: Final = 1 << 23
 _SHORT: Final = 20
 """Digits that make no infinite number."""
 _WHOLE: Final = r"[+-]?[0-9]+"
@@ -102,7 +102,7 @@ def numeric_rows(lines: Iterator[bytes], where: Lines, layout: Layout) -> Iterat
         texts.append(text)
         numbers.append(rest)
         size += len(line)
-        if size >= _CHUNK:
+        if size >= CHUNK:
             yield _parsed(texts, numbers, where, layout)
             texts, numbers, size = [], [], 0
     if texts:

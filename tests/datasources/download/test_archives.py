@@ -110,13 +110,13 @@ def test_network_trouble_is_tried_again_but_not_for_ever(
     monkeypatch.setenv("PIP_RETRIES", "1")
     monkeypatch.setattr(download_module, "wait_exponential_jitter", lambda **_: 0)
     tried = []
-    run_pip = download_module._run_pip
+    run_pip = download_module.run_pip
 
     def counted(source: Source, folder: Path) -> None:
         tried.append(source.id)
         run_pip(source, folder)
 
-    monkeypatch.setattr(download_module, "_run_pip", counted)
+    monkeypatch.setattr(download_module, "run_pip", counted)
     with pytest.raises(SourceError, match="could not be reached"):
         download(tiny(), tmp_path)
     assert len(tried) == 3
@@ -140,7 +140,7 @@ def test_an_interrupt_ends_pip(
         process.stdout.close()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(download_module, "_show_progress", interrupted)
+    monkeypatch.setattr(download_module, "show_progress", interrupted)
     with pytest.raises(KeyboardInterrupt):
         archives_of(tiny(), tmp_path / "archives").fetch("tiny")
     assert started[0].poll() is not None

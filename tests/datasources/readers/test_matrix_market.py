@@ -51,7 +51,7 @@ def parse(tmp_path: Path, files: dict[str, bytes], **options: Any) -> ParsedColl
 
 
 def test_version_3_in_any_order_and_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_market, "_CHUNK", 33)
+    monkeypatch.setattr(matrix_market, "CHUNK", 33)
     parsed = parse(tmp_path, published(body(order=-1)), genes="name")
     assert parsed.input_genes == tuple(f"ENSG{gene}" for gene in range(5))
     assert parsed.symbols == tuple(f"SYM{gene}" for gene in range(5))

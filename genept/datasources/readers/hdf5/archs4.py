@@ -46,7 +46,7 @@ _SINGLE_CELL: Final = "singlecellprobability"
 _GENE_NAMES: Final = ("symbol", "gene_symbol", "genes")
 _ENSEMBL_IDS: Final = ("ensembl_gene", "ensembl_gene_id", "ensembl_id")
 _SERIES: Final = re.compile(r"[\s,;|]+")
-_WINDOW: Final = 65_536
+WINDOW: Final = 65_536
 
 
 def parse_archs4(archives: Archives, collection: Collection) -> ParsedCollection:
@@ -225,10 +225,10 @@ def _values(samples: h5py.Group, field: str, chosen: NDArray[np.int64]) -> NDArr
     """A field of the chosen samples, read in windows."""
     dataset = as_dataset(at_path(samples, field))
     parts = []
-    for first in range(0, dataset.shape[0], _WINDOW):
-        low, high = np.searchsorted(chosen, [first, first + _WINDOW])
+    for first in range(0, dataset.shape[0], WINDOW):
+        low, high = np.searchsorted(chosen, [first, first + WINDOW])
         if low < high:
-            parts.append(dataset[first : first + _WINDOW][chosen[low:high] - first])
+            parts.append(dataset[first : first + WINDOW][chosen[low:high] - first])
     return np.concatenate(parts)
 
 
@@ -238,8 +238,8 @@ def _windows(samples: h5py.Group, field: str, n: int) -> Iterator[tuple[int, pl.
     where = f"{file_name(samples)}: meta/samples/{field}"
     if dataset.shape != (n,):
         raise SourceError(f"{where} has the shape {dataset.shape} for {n} samples")
-    for first in range(0, n, _WINDOW):
-        yield first, as_text(dataset[first : first + _WINDOW], where).fill_null("")
+    for first in range(0, n, WINDOW):
+        yield first, as_text(dataset[first : first + WINDOW], where).fill_null("")
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,7 +118,7 @@ def test_any_samples_and_range(tmp_path, monkeypatch, samples, start, stop, chun
 
 def test_metadata_is_read_in_windows(published, monkeypatch) -> None:
     at_once = read(published, series=("GSE2", "GSE5"), labels={"batch": "title"})
-    monkeypatch.setattr(archs4, "_WINDOW", 4)
+    monkeypatch.setattr(archs4, "WINDOW", 4)
     in_windows = read(published, series=("GSE2", "GSE5"), labels={"batch": "title"})
     assert at_once.observations.equals(in_windows.observations)
 
