@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genept.client.release_lookup import open_releases
-from genept.collections import UserCollection, added_collections, ingest, parts_in_child
+from genept.collections import UserCollection, added_collections
 from genept.common import Settings, SourceError
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.datasources import Catalogue, Collection, load_catalogue
@@ -134,19 +134,18 @@ class Installation:
 
     @property
     def collections(self) -> list[Collection]:
-        """The collections to ingest: the usual ones, or those that the settings name.
-
-        Raises `ValueError` if they name one that the catalogue does not have.
-        """
+        """What to ingest: as usual, or as settings name it; `ValueError` for unknown names."""
         return self.catalogue.chosen(self.settings.collections)
 
     def ingest(self, collection: Collection) -> list[Part]:
         """Parts of all tables of one collection: ingested now, or found in the lake.
 
-        Files of a collection that a user added are read in a child process with limits. Raises
-        `SourceError` for a file that is missing or unreadable, or a value that is impossible in
-        its unit; `CollectionRefusedError` for a collection that contradicts its catalogue entry.
+        Files that a user added are read in a child process with limits. Raises `SourceError` for a
+        missing or unreadable file or a value that is impossible in its unit, and
+        `CollectionRefusedError` for a collection that contradicts its catalogue entry.
         """
+        from genept.collections import ingest, parts_in_child  # numba: most commands need neither
+
         in_child = partial(parts_in_child, allowance=self.file_allowance)
         return ingest(
             self.lake, self.collection_archives, collection, lambda: self.reference,
