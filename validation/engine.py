@@ -217,20 +217,39 @@ def _require_evaluated(suite: Suite, result: Any) -> None:
 
 
 def _sentence(result: Any) -> str:
+    """What was expected of which column, what was found, and the name of the expectation."""
     config = result.expectation_config
-    arguments = {
-        name: value
-        for name, value in config.kwargs.items()
-        if name not in ("batch_id", "column") and value is not None
-    }
     subject = config.kwargs.get("column", "table")
     observed_value = result.result.get("partial_unexpected_list") or result.result.get(
         "observed_value"
     )
     count = result.result.get("unexpected_count")
     sample = str(observed_value[:3] if isinstance(observed_value, list) else observed_value)[:200]
-    observed = f"{count} rows, such as {sample}" if count else f"found {sample}"
-    return f"{subject}: {config.type} {arguments} does not hold: {observed}"
+    observed = f"violated in {count} rows, such as {sample}" if count else f"found {sample}"
+    expected = _expected(config.type, config.kwargs)
+    return f"{subject}: {expected} expected; {observed} ({config.type})"
+
+
+def _expected(expectation: str, arguments: dict[str, Any]) -> str:
+    low, high = arguments.get("min_value"), arguments.get("max_value")
+    limits = [
+        *([f"at least {_number(low)}"] if low is not None else []),
+        *([f"at most {_number(high)}"] if high is not None else []),
+    ]
+    return {
+        "expect_table_row_count_to_be_between": f"{' and '.join(limits)} rows",
+        "expect_column_values_to_be_between": f"values of {' and '.join(limits)}",
+        "expect_column_values_to_be_unique": "unique values",
+        "expect_compound_columns_to_be_unique": "unique combinations of "
+        f"{', '.join(arguments.get('column_list', ()))}",
+        "expect_column_values_to_not_be_null": "no missing values",
+        "expect_column_values_to_be_in_set": f"values among {arguments.get('value_set')}",
+        "expect_column_values_to_match_regex": f"values of the form {arguments.get('regex')}",
+    }[expectation]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,}"
 
 
 def _page(result: Any) -> bytes:

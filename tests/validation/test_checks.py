@@ -86,7 +86,7 @@ def test_too_few_rows_fail_complete_tables_only(lake: Lake) -> None:
     assert not complete.passed
     assert limited.passed
     assert complete.failed == limited.warnings
-    assert "'min_value': 78000} does not hold: found 3" in complete.failed[0]
+    assert "table: at least 78,000 rows expected; found 3 " in complete.failed[0]
 
 
 # --- vectors -----------------------------------------------------------------------------
