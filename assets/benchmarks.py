@@ -15,8 +15,8 @@ from assets.partitions import (
     record_partitions,
 )
 from assets.results import (
+    EVALUATION_INPUTS,
     MEMORY,
-    READ,
     declared_outs,
     described,
     ingested,
@@ -94,7 +94,9 @@ def collection_scores(
 
 @dg.multi_asset(
     outs=declared_outs(RESULTS),
-    ins=inputs(*READ, "cell_embeddings", *FROM_GENES, "gene_pairs", "gene_descriptions"),
+    ins=inputs(
+        *EVALUATION_INPUTS, "cell_embeddings", *FROM_GENES, "gene_pairs", "gene_descriptions"
+    ),
     pool=MEMORY,
 )
 def benchmarks(
@@ -132,7 +134,7 @@ def benchmarks(
 
 @dg.multi_asset(
     outs=declared_outs(PROGRAMS),
-    ins=inputs(*READ, "cell_embeddings", *FROM_GENES),
+    ins=inputs(*EVALUATION_INPUTS, "cell_embeddings", *FROM_GENES),
     pool=MEMORY,
 )
 def programs_of_genes(

@@ -49,7 +49,7 @@ from genept.embeddings import (
 )
 from genept.storage import Part, StoredTable, sha256_of
 
-READ = ("gene_embeddings", "gene_axis", "expression")
+POOLING_INPUTS = ("gene_embeddings", "gene_axis", "expression")
 LANE = "embedding_lane"
 VECTORS = dg.AssetKey("observation_vectors")
 ACCOUNTS = ("embedding_origins", "unmatched_vectors")
@@ -107,7 +107,7 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
             f"Every {n}th shard of expression in every space, from number {number} on.",
             "cell_embeddings",
         ),
-        ins=inputs(*READ),
+        ins=inputs(*POOLING_INPUTS),
     )
     def lane(
         platform: dg.ResourceParam[Platform], **tables: StoredTable
@@ -123,7 +123,9 @@ def _lane(number: int, n: int) -> dg.AssetsDefinition:
 
 
 def _table(kind: str, table: str, lane_keys: list[dg.AssetKey]) -> dg.AssetsDefinition:
-    @dg.asset(**declared(table), ins=inputs(*READ, "observations"), deps=lane_keys, pool=MEMORY)
+    @dg.asset(
+        **declared(table), ins=inputs(*POOLING_INPUTS, "observations"), deps=lane_keys, pool=MEMORY
+    )
     def embeddings(
         context: dg.AssetExecutionContext,
         platform: dg.ResourceParam[Platform],

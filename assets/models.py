@@ -7,8 +7,8 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 
 from assets.partitions import MODELS, PartitionTables, partition_result, record_partitions
 from assets.results import (
+    EVALUATION_INPUTS,
     MEMORY,
-    READ,
     declared,
     declared_outs,
     described,
@@ -45,7 +45,7 @@ from genept.models.drug_response import (
 )
 from genept.storage import Part, StoredTable
 
-_READ = (*READ, "sample_embeddings", "drug_responses")
+_READ = (*EVALUATION_INPUTS, "sample_embeddings", "drug_responses")
 _OUT = (
     *("diagnosis_predictions", "drug_response_predictions", "model_evaluations"),
     *("model_folds", "gate_verdicts"),

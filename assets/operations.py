@@ -124,7 +124,7 @@ METRICS = dg.AssetKey("run_metrics")
 
 PARTITION = "dagster/partition"
 
-READ = 100
+RUNS_PER_PAGE = 100
 """Runs that are read from the event log at a time: the newest."""
 
 
@@ -147,7 +147,7 @@ def run_metrics(
     instance, lake = context.instance, platform.lake
     ended = instance.get_runs(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]),
-        limit=READ,
+        limit=RUNS_PER_PAGE,
     )
     parts = [
         part

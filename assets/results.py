@@ -200,7 +200,7 @@ SHOWN_BYTES = 200_000
 """Size of the pictures in the metadata of one materialisation."""
 
 
-READ = ("observations", "gene_axis", "expression")
+EVALUATION_INPUTS = ("observations", "gene_axis", "expression")
 """Tables that every evaluation reads besides the embeddings of a collection's kind."""
 
 

@@ -1,7 +1,7 @@
 """The program `genept`, also as `python -m genept`: the command line, imported when it is run.
 
-A worker process imports the program that began it before it does anything: from here it gets
-nothing that shards do not need. What the commands are is in `genept.cli.app`.
+Worker processes import this module when they start, so it imports as little as possible. The
+commands are in `genept.cli.app`.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def _genes_check(name: str) -> dg.AssetChecksDefinition:
         "gene_axis": dg.AssetIn("gene_axis"),
         "observations": dg.AssetIn("observations"),
     },
-    description="Both lists of a row are equally long, ascending, and within the gene axis.",
+    description="The lists of a row are equally long; `gene_index` ascends within the gene axis.",
 )
 def fits_its_axis(
     platform: dg.ResourceParam[Platform],

@@ -77,7 +77,8 @@ POLICIES: Final[Mapping[str, Policy]] = {
         warn_after=8 * _DAY,
     ),
 }
-"""By group. Sources state their own cadence; `news` and `run_metrics` belong to the nightly run."""
+"""Policies by group. Sources state their own cadence; `news` and `run_metrics` are of the nightly
+run."""
 
 
 def with_policy(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:

@@ -80,7 +80,7 @@ def _memory() -> int:
 
 
 METER = Meter()
-"""Of this process, in which one step runs at a time."""
+"""The meter of this process, in which one step runs at a time."""
 
 
 FOLDER = "logs"

@@ -27,7 +27,8 @@ from genept.common import Settings
 from genept.storage import sha256_of
 
 ZONE = "UTC"
-"""Of every schedule: publishers are in all time zones, and UTC has no daylight saving."""
+"""Time zone of the weekly schedule; that of the nightly one is its partitions'. Publishers are in
+all time zones, and UTC has no daylight saving."""
 
 
 AssetJob = Any
@@ -124,8 +125,8 @@ def schedules_of(
             cron_schedule=WEEKLY,
             execution_timezone=ZONE,
             default_status=default,
-            description="Mondays at 05:30 UTC, after the nightly run. Weekly, because each "
-            "attempt at the promotion gate uses up some of the holdout's information.",
+            description="Mondays at 05:30 UTC, after the nightly run of 03:15. Weekly, because "
+            "each attempt at the promotion gate uses up some of the holdout's information.",
         ),
     ]
 

@@ -33,7 +33,7 @@ MAJORITY_CLASS: Final = "majority-class"
 GROUP_FOLDS: Final = 5
 
 SEEDS: Final = (2023, 1, 2, 3, 4)
-"""Of k-means, the authors' first; scores are means over all."""
+"""Seeds of k-means, the authors' first; scores are means over all."""
 
 LARGEST: Final = 5_000
 """Largest number of cells whose structure is scored: all pairwise distances are computed."""

@@ -120,7 +120,7 @@ METRICS: Final[Mapping[str, Callable[[pl.DataFrame], Weighted]]] = {
     "balanced_accuracy": _balanced_accuracy,
     "mean_auroc": lambda rows: _mean(rows["score"].to_numpy()),
 }
-"""By name: from predictions, in `ORDER`, to a score for any weights of the rows."""
+"""Metrics by name: from predictions, in `ORDER`, to a score for any weights of the rows."""
 
 
 def resampled(predictions: pl.DataFrame, metric: str, *, units: Sequence[str] = ()) -> Resampled:

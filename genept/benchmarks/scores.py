@@ -284,4 +284,4 @@ CLASSIFICATION_METRICS: Final[dict[str, Callable[[Indices], float]]] = {
     "macro_recall": lambda confusion: float(_rates(confusion)[1].mean()),
     "macro_f1": lambda confusion: float(_rates(confusion)[2].mean()),
 }
-"""By name, each a function of the confusion table (rows true, columns predicted)."""
+"""Metrics by name, each a function of the confusion table (rows true, columns predicted)."""

@@ -102,4 +102,4 @@ _TASKS: tuple[Task, ...] = (
 )
 
 TASKS: Final[dict[str, Task]] = {task.id: task for task in _TASKS}
-"""By id, in the order of the leaderboard."""
+"""Tasks by id, in the order of the leaderboard."""

@@ -1,6 +1,7 @@
 """`genept spaces …`, `genept embeddings …`, `genept embedders …`: vectors and what they cost.
 
-Spaces are of genes, embeddings of observations; both can be registered. Embedders are hosted.
+Spaces hold vectors of genes, embeddings those of observations; both can be registered. The commands
+of `embedders` are about hosted text embedders only.
 """
 
 from __future__ import annotations

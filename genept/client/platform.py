@@ -234,12 +234,12 @@ class Platform(Installation):
         )
 
     def labels(self, genes: Part) -> Labels:
-        """The same, read."""
+        """Tables `gene_properties` and `gene_pairs`, read into memory."""
         properties, pairs = self.label_parts(genes)
         return Labels(self.lake.read(properties), self.lake.read(pairs))
 
     def entrant(self, space: Space, vectors: Part) -> SpaceVectors:
-        """One space as benchmarks take it: its vectors, and the parts that its texts have."""
+        """A space for the benchmarks: its vectors, and the parts of its recipe."""
         parts = () if space.table else self.recipe_of(space).part_names
         return SpaceVectors(space, vectors, frozenset(parts))
 

@@ -1,7 +1,8 @@
 """What a format needs to know of a collection: the `options` of its catalogue entry.
 
 One model per format, checked when the catalogue is loaded; first what matrices have in common.
-Which format takes which, and the options of archives that are read whole, are in `entries`.
+`FORMATS` in `catalogue.py` says which model belongs to which format; the models of the archives of
+the package index are there, too.
 """
 
 from __future__ import annotations

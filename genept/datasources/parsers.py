@@ -1,7 +1,7 @@
 """From a catalogue entry to a parsed collection: one parser per format.
 
-Parsers of texts with a head of their own are here: `geo_series`, a GEO series matrix; `recount3`,
-gene sums (G026, G029 …) with their metadata tables.
+Formats with metadata above or beside the table are parsed here: `geo_series`, a GEO series matrix;
+`recount3`, gene sums (G026, G029 …) with their metadata tables.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def parse_sources(archives: Archives, collection: Collection) -> ParsedCollectio
 def parse_geo_series(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read the samples of one series; their ids are GSM accessions.
 
-    Refused is a table that is absent, empty (as for sequencing, whose table is a supplementary
-    file) or cut short, or whose samples are not those described.
+    A table that is missing, empty (as for sequencing, whose table is a supplementary file) or cut
+    short, or whose samples are not those described, is refused.
     """
     options = GeoSeriesOptions.model_validate(collection.options)
     return read_expression(

@@ -29,7 +29,7 @@ COLOURS: Final = (
     *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd"),
     *("#8c564b", "#e377c2", "#bcbd22", "#17becf"),
 )
-"""Of the most frequent labels; the others are grey."""
+"""Colours of the most frequent labels; the others are grey."""
 
 GREY: Final = "#b5b5b5"
 

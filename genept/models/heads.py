@@ -29,7 +29,8 @@ from genept.models.confidence import Calibration, Floats, calibrated
 LINEAR: Final = "linear"
 
 SHRUNKEN: Final = {"shrunken-0.5": 0.5, "shrunken-0.1": 0.1, "shrunken-0.9": 0.9}
-"""Linear discriminants, by how far their covariance is shrunken: it depends on the task."""
+"""Shrinkage of the covariance, by name of the linear discriminants. Which is best depends on the
+task; of equal scores the first in this order is chosen."""
 
 NEIGHBOURS: Final = "knn"
 
@@ -46,7 +47,7 @@ STEPS: Final = ("scale", "components", "head")
 FEW_COMPONENTS: Final = 100
 
 MAX_COMPONENTS: Final = dict.fromkeys(HEADS, FEW_COMPONENTS) | dict.fromkeys(SHRUNKEN, 1000)
-"""By head. A covariance that is shrunken bears as many as there are samples."""
+"""Largest number of principal components, by head; shrunken discriminants stay stable with more."""
 
 N_NEIGHBOURS: Final = 10
 

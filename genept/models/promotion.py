@@ -114,7 +114,8 @@ def promote_if_due(
     shadow = registry.shadow(verdicts.model, verdicts.version)
     now = now or datetime.now(UTC)
     if shadow is None or now - datetime.fromisoformat(shadow.since) < SHADOW_PERIOD:
-        return "passed the gate, and shadows the champion until the next nightly run"
+        hours = SHADOW_PERIOD // timedelta(hours=1)
+        return f"passed the gate; shadows the champion until a training {hours} h later or more"
     reason = f"passed the gate, and shadowed the champion since {shadow.since}"
     registry.promote(manifest, reason=reason, instead_of=verdicts.champion_version)
     return f"promoted: {reason}"

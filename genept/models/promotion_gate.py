@@ -37,7 +37,7 @@ MAX_SHIFT: Final = 0.1
 NO_CHAMPION: Final = (PASS, "there is no champion yet")
 
 POINTS: Final[dict[str, Callable[[ModelCandidate], Answer]]] = {}
-"""By name, in the order of the gate's numbers: that of the functions below."""
+"""Points of the gate by name, in the order of the gate's numbers: that of the functions below."""
 
 
 def _point(evaluate: Callable[[ModelCandidate], Answer]) -> Callable[[ModelCandidate], Answer]:
@@ -212,7 +212,7 @@ def no_data_set_is_forgotten(candidate: ModelCandidate) -> Answer:
 
 @_point
 def is_calibrated(candidate: ModelCandidate) -> Answer:
-    """Probabilities can be believed, and abstaining pays."""
+    """Calibration is within its limits, and those who do not abstain are right more often."""
     out, champion = candidate.evidence.holdout, candidate.champion
     metrics = calibration_metrics(candidate.evidence.unseen)
     kept = out.confidence >= candidate.manifest.abstain_below

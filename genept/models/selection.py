@@ -53,7 +53,7 @@ class NestedResult:
         Predictions of what the inner folds choose among the contenders that read expression
         alone, if any does.
     permuted
-        Those of the first contender, trained on permuted labels; and these labels.
+        Out-of-fold predictions of the first contender trained on permuted labels; and these labels.
     chosen
         The contender of the final model, by the outer folds.
     """

@@ -127,7 +127,8 @@ class SwappedDocument(Generic[Swapped]):
 SECONDS: Final = 90.0
 
 SPARE: Final = 15.0
-"""Before its end the holder stops believing in its own lease, and others wait for longer."""
+"""Seconds before its end from which the holder takes its lease for lost; others wait as long after
+its end."""
 
 POLL: Final = 0.5
 

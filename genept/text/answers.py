@@ -143,7 +143,8 @@ def packed_requests(
 
 JOB_TEXTS: Final = 50_000
 JOB_BYTES: Final = 150_000_000
-"""Of texts; a file may have 200 MB, and each text comes in an envelope of its own."""
+"""Largest number of bytes of texts in one batch file; the file may have 200 MB, with an envelope
+around each text."""
 
 
 def packed_jobs(texts: Sequence[str]) -> list[list[str]]:

@@ -27,7 +27,8 @@ MIN_DOCUMENTS = 2
 SEED = 0
 
 SMALLEST_NORM = 1e-6
-"""Of a text's projection, where its TF-IDF vector has length 1: below this it is rounding."""
+"""Smallest length of a text's projection, where its TF-IDF vector has length 1; below it is only
+rounding."""
 
 
 SHOWN = 10

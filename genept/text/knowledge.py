@@ -281,4 +281,4 @@ _READERS: Final[Mapping[str, tuple[Callable[..., pl.DataFrame], Callable[..., Fa
     "hpo-genes": (read_phenotypes, _phenotypes),
     "biogrid": (read_interactions, _interactions),
 }
-"""By publisher's file: its reader, and what makes facts of its rows and table `genes`."""
+"""Readers by publisher's file: its reader, and what makes facts of its rows and table `genes`."""

@@ -19,8 +19,9 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 BYTES_PER_TOKEN: Final = 3
-"""Of the estimate. Gene descriptions have 3.6 (names) to 4.7 (names with GO terms) UTF-8 bytes
-per cl100k token, measured on all of both recipes: the estimate errs on the dear side."""
+"""Bytes per token that the estimate assumes. Gene descriptions have 3.6 (names) to 4.7 (names with
+GO terms) UTF-8 bytes per cl100k token, measured on all of both recipes: the estimate is
+too high rather than too low."""
 
 ESTIMATE: Final = f"estimate: one token for every {BYTES_PER_TOKEN} bytes, an upper bound on genes"
 
@@ -42,7 +43,7 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 """Lengths of texts in tokens, the special tokens around a text included."""
 
 SPECIAL_TOKENS: Final = 2
-"""Around a text in WordPiece; counted in every unit, so that a budget errs on the small side."""
+"""Tokens that WordPiece adds around a text; counted in every unit, so that no text is too long."""
 
 
 def counting(unit: str, wordpiece: Callable[[], CountTokens]) -> CountTokens:

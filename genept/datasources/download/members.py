@@ -23,7 +23,8 @@ from genept.common import SourceError, get_again
 MEBIBYTE: Final = 1 << 20
 MAX_BYTES: Final = 512 * MEBIBYTE
 MAX_RATIO: Final = 200
-"""Of texts, archives and parquet; arrays in HDF5 have a cap of their own (`readers.hdf5.file`)."""
+"""Largest ratio of unpacked to packed bytes of texts, archives and parquet;
+arrays in HDF5 have a limit of their own (`readers.hdf5.file`)."""
 MAX_ENTRIES: Final = 20_000
 MAX_HEADER: Final = MEBIBYTE
 MAX_NAMES: Final = 4 * MEBIBYTE

@@ -46,7 +46,7 @@ Axis = Literal["rows", "columns"]
 _SAMPLE: Final = 2000
 
 _LEAST: Final = 0.04
-"""Of the symbols of any human gene list, the families below make up a fifth or more."""
+"""Least share of symbols of the families below in a gene list; real ones have a fifth or more."""
 
 _TIMES: Final = 5
 

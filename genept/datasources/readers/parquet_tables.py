@@ -38,7 +38,7 @@ _THRIFT: Final[dict[str, Any]] = {
     "thrift_string_size_limit": 64 << 20,
     "thrift_container_size_limit": 4_000_000,
 }
-"""Of the footer: what one text, and one list, in it may take."""
+"""Limits on the footer: bytes of one text, and length of one list."""
 
 _TEXTS: Final = (pa.string(), pa.large_string())
 

@@ -1,4 +1,5 @@
-"""Predictors without per-drug models: six naive means, and factors of what they leave.
+"""Predictors without per-drug models: six naive means, and models of the
+leading factors of the residuals.
 
 Features of drugs are Morgan fingerprints of their structures where RDKit is installed.
 """
@@ -90,7 +91,7 @@ NAIVE: Final[dict[str, Naive]] = {
     TISSUE_DRUG_MEAN: _tissue_drug,
     MEAN_EFFECTS: _mean_effects,
 }
-"""By name."""
+"""Predictors by name."""
 
 
 def out_of_fold(
@@ -119,7 +120,7 @@ N_FILLING: Final = 5
 N_ITERATIONS: Final = 6
 
 PENALTIES: Final = np.logspace(-1, 2, 7)
-"""Of the ridge, in units of the components' mean sum of squares."""
+"""Penalties of the ridge, in units of the components' mean sum of squares."""
 
 NewModel = Callable[[int, float], Any]
 """From a seed and the components' mean sum of squares to an unfitted estimator."""
@@ -143,8 +144,9 @@ MODELS: Final[dict[str, tuple[NewModel, int]]] = {
         8,
     ),
 }
-"""By name, with how many factors it predicts. The ridge chooses its penalty by leave-one-out
-error on the training units; the others' settings were fixed before any test fold was seen."""
+"""Factor models by name, with how many factors each predicts. The ridge chooses its penalty by
+leave-one-out error on the training units; the others' settings were fixed before any test fold was
+seen."""
 
 
 def filled(table: Floats, rank: int = N_FILLING) -> Floats:

@@ -1,8 +1,8 @@
 """The full drug-response benchmark: four ways of keeping train and test apart, and transfer.
 
-What the model has not seen, lines or drugs, it knows by its features. Models predict what is left
-after the mean effects; intervals are cross-conformal over the folds. Also transfer: training on
-one screen, testing on unseen lines of another. The models are in
+Lines or drugs that are held out are described to the model by their features. Models predict the
+residual after the mean effects; intervals are cross-conformal over the folds. Also transfer:
+training on one screen, testing on unseen lines of another. The models are in
 `genept.models.drug_response.predictors`.
 """
 

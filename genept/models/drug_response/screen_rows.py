@@ -36,7 +36,7 @@ JUDGED_SHARE: Final = 0.07
 """Share of the pairs that the gate evaluates in a screen of more than `MANY`."""
 SENTINEL_SHIFT: Final = 3.0
 N_COMPONENTS: Final = 150
-"""Of the comparison of representations."""
+"""Number of principal components in the comparison of representations."""
 Fit = Callable[[int, Mask], tuple[Pipeline, Matrix]]
 
 

@@ -24,8 +24,8 @@ __all__ = ["GENE_SNAPSHOTS", "REASONS", "SCHEMA_VERSION", "STORED", "TABLES", "W
 
 
 SCHEMA_VERSION: Final = "1.3.0"
-"""Of these declarations: major for what breaks a reader, minor for what is added. A release that
-changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
+"""Version of these declarations: major for what breaks a reader, minor for what is added. A release
+that changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
 
 _TABLES: tuple[Table, ...] = (

@@ -1,4 +1,4 @@
-"""HDF5 files opened so that nothing outside them is read and no claim of theirs fills memory.
+"""HDF5 files opened so that nothing outside them is read, and declared sizes are checked first.
 
 An HDF5 file may name any other file on the disk (links, external and virtual storage), ask
 for foreign filters, and declare shapes that it does not hold. What the datasets mean belongs

@@ -48,7 +48,7 @@ from genept.datasources.readers.parsed import (
 )
 
 _FAMILIES: Final = 0.1
-"""Of the symbols of any human gene list, a fifth or more are recognised by their families."""
+"""Least share of symbols of known families in a human gene list; real ones have a fifth or more."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Expression in HDF5 files by ranges of rows, sparse and dense.
 
-Everything that a reader of rows relies on is refused here if it is not so.
+Files that break an assumption of these readers are refused here.
 """
 
 from __future__ import annotations
