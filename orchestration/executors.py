@@ -6,7 +6,8 @@ YAML file (`infra/dask/`, `infra/kubernetes/`); `docs/scale.md` says how to use 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import dagster as dg
 import yaml
@@ -26,7 +27,7 @@ def executor_of(settings: Settings) -> dg.ExecutorDefinition:
         return dg.in_process_executor
     try:
         if settings.executor == "dask":
-            from orchestration.dask_executor import dask_executor as executor
+            executor = _dask_executor()
         else:
             from dagster_k8s import k8s_job_executor as executor
     except ImportError as error:
@@ -41,6 +42,35 @@ def executor_of(settings: Settings) -> dg.ExecutorDefinition:
 def lanes_of(settings: Settings) -> int:
     """Number of steps that share the shards; 0 on one machine, where a process pool is faster."""
     return 0 if settings.executor == "in_process" else settings.lanes
+
+
+def _dask_executor() -> dg.ExecutorDefinition:
+    """Dagster's executor on a Dask cluster, for runs whose steps are in pools.
+
+    Dask takes apart and rebuilds the containers that it sends, which fails for the record with
+    which a run counts its pools. Workers do not read that record: the cluster limits how much
+    runs at once. Everything else is `dagster_dask`'s own.
+    """
+    from dagster_dask import dask_executor as plain_executor
+    from dagster_dask.executor import DaskExecutor
+
+    class PoollessDaskExecutor(DaskExecutor):
+        def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+            data = plan_context.plan_data
+            run = data.dagster_run._replace(run_op_concurrency=None)
+            plan_context._plan_data = data._replace(dagster_run=run)
+            yield from super().execute(plan_context, execution_plan)
+
+    @dg.executor(
+        name="dask",
+        requirements=dg.multiple_process_executor_requirements(),
+        config_schema=cast(Any, plain_executor.config_schema),
+    )
+    def dask_executor(context: dg.InitExecutorContext) -> PoollessDaskExecutor:
+        ((kind, configuration),) = cast(Any, context.executor_config["cluster"]).items()
+        return PoollessDaskExecutor(kind, configuration)  # type: ignore[no-untyped-call]
+
+    return dask_executor
 
 
 def _configuration(settings: Settings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 from planted import a_collection
 
-from assets.embeddings import READ, embedding_lanes, embedding_tables
+from assets.embeddings import POOLING_INPUTS, embedding_lanes, embedding_tables
 from assets.results import declared, table_result
 from genept.client.platform import Platform
 from genept.common.settings import Settings
@@ -76,7 +76,7 @@ def _job(name: str) -> dg.JobDefinition:
     cells = [
         asset for asset in embedding_tables(lanes) if asset.key == dg.AssetKey("cell_embeddings")
     ]
-    planted = [_planted(table) for table in (*READ, "observations")]
+    planted = [_planted(table) for table in (*POOLING_INPUTS, "observations")]
     return dg.Definitions(
         assets=[*planted, *lanes, *cells],
         jobs=[dg.define_asset_job(name, executor_def=executor_of(settings))],
