@@ -12,7 +12,7 @@ from declared_rows import declared_rows, default_partition, store_table
 from release_runs import small_candidate
 
 from genept.common.errors import ConflictError, StoreError
-from genept.release import gate, publish
+from genept.release import gate
 from genept.release.collector import delete_garbage, list_garbage
 from genept.release.fencing import Claim, LostClaimError, RunState
 from genept.release.garbage import Garbage, broken_chain, find_garbage
@@ -33,7 +33,7 @@ DAY = timedelta(days=1)
 def few_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {name: TABLES[name] for name in FEW}
     monkeypatch.setattr(gate, "TABLES", few)
-    monkeypatch.setattr(publish, "refuse_breaking", lambda known, **_: refuse_breaking(known, few))
+    monkeypatch.setattr(gate, "refuse_breaking", lambda known, **_: refuse_breaking(known, few))
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,7 @@ def test_a_release_that_breaks_readers_leaves_the_pointer_alone(
     before = releases.pointer()
     original = gate.refuse_breaking
     monkeypatch.setattr(
-        "genept.release.publish.refuse_breaking",
+        "genept.release.gate.refuse_breaking",
         lambda current, approved: original(current, DROPPED, "2.0.0", approved=approved),
     )
     with pytest.raises(ReleaseRefusedError, match="genes.biotype is gone"):

@@ -25,7 +25,6 @@ from release_runs import MOMENTS, _publish_and_die, assert_converges, reached_at
 
 from genept.common.errors import ConflictError, StoreError, UnreachableStoreError
 from genept.release import gate
-from genept.release import publish as release
 from genept.release.gate import refuse_breaking
 from genept.release.manifest import Pointer
 from genept.release.publish import Published, Releases
@@ -108,7 +107,7 @@ def test_through_faults_no_update_is_lost_and_no_reader_sees_a_torn_release(
 ) -> None:
     few = {name: TABLES[name] for name in FEW}
     monkeypatch.setattr(gate, "TABLES", few)
-    monkeypatch.setattr(release, "refuse_breaking", lambda known, **_: refuse_breaking(known, few))
+    monkeypatch.setattr(gate, "refuse_breaking", lambda known, **_: refuse_breaking(known, few))
     access = object_store.access
     assert access.endpoint_url
     lake = Lake(object_store, store_prefix, tmp_path / "cache")
