@@ -1,8 +1,7 @@
 """What a format needs to know of a collection: the `options` of its catalogue entry.
 
 One model per format, checked when the catalogue is loaded; first what matrices have in common.
-`FORMATS` in `catalogue.py` says which model belongs to which format; the models of the archives of
-the package index are there, too.
+`FORMATS` in `catalogue.py` names the model of each format, and has those of package archives.
 """
 
 from __future__ import annotations
