@@ -90,10 +90,9 @@ def list_spaces() -> None:
     """List all spaces, declared and registered."""
     platform = Platform(Settings())
     rows = []
-    known = set(platform.known_spaces)
     for space, released in platform.declared_spaces.items():
         kind = "control" if space.is_control else "text"
-        remark = "" if space in known else "its recipe is not available: `genept genes recipes`"
+        remark = platform.unavailable(space) or ""
         rows.append((space.id, kind, "yes" if released else "if asked for", remark))
     for registered in platform.registered_spaces:
         remark = (

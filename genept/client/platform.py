@@ -163,7 +163,7 @@ class Platform(Installation):
     def known_spaces(self) -> tuple[Space, ...]:
         """Every declared or registered space that can be embedded here, chosen or not."""
         every = (*self.declared_spaces, *(table.space for table in self.registered_spaces))
-        return tuple(space for space in every if space.table or self._is_available(space))
+        return tuple(space for space in every if self.unavailable(space) is None)
 
     def space(self, id_: str) -> Space:
         """The space of an id, among all that are declared or registered.
@@ -176,11 +176,14 @@ class Platform(Installation):
         (space,) = self._spaces([id_])
         return space
 
-    def _is_available(self, space: Space) -> bool:
+    def unavailable(self, space: Space) -> str | None:
+        """Why a space cannot be embedded here; None if it can."""
+        if space.table is not None:
+            return None
         recipe = self.recipes.get(space.recipe)
-        if recipe is None or self.hosted.unavailable(space.embedder):
-            return False
-        return self.knowledge.unavailable(recipe) is None
+        if recipe is None:
+            return f"there is no recipe {space.recipe!r}"
+        return self.hosted.unavailable(space.embedder) or self.knowledge.unavailable(recipe)
 
     def _spaces(self, names: Sequence[str]) -> tuple[Space, ...]:
         own = [table.space for table in self.registered_spaces]

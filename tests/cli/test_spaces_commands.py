@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 import genept.client.installation
 from genept.cli.lookup_commands import recipes
 from genept.cli.vector_commands import spaces
+from genept.client.platform import Platform
 from genept.common.errors import SourceError
 from genept.nomenclature.reference import Reference
 
@@ -61,3 +62,13 @@ def test_recipes_are_listed_with_the_reason_why_not(capsys):
     said = capsys.readouterr().out
     assert "name-go" in said
     assert "not available: summary has no source" in said
+
+
+def test_spaces_are_listed_with_the_reason_why_not(monkeypatch):
+    monkeypatch.setattr(Platform, "registered_spaces", [])
+    result = CliRunner().invoke(spaces, ["list"])
+    assert result.exit_code == 0, result.output
+    lines = {line.split()[0]: line for line in result.output.splitlines() if "/" in line}
+    hosted = lines["text-embedding-3-small/name"]
+    assert "there is no key: set GENEPT_OPENAI_API_KEY" in hosted
+    assert lines["minilm-l6-v2/name"].rstrip().endswith("yes")
