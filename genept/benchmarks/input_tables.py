@@ -226,15 +226,16 @@ def predict(
     def compute() -> list[NewPart]:
         return [
             NewPart("benchmark_predictions", rows, (task.id, representation))
-            for representation, rows in _predicted(lake, inputs, name, members)
+            for representation, rows in predicted(lake, inputs, name, members)
         ]
 
     return lake.build(f"benchmarks/{task.id}/{name}", origin, compute)
 
 
-def _predicted(
+def predicted(
     lake: Lake, inputs: TaskInputs, name: str, members: Sequence[SpaceVectors]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Predictions from one representation and its controls, by name of the representation."""
     task, rows = inputs.task, inputs.rows
 
     def marked(vectors: GeneVectors, predictions: pl.DataFrame) -> tuple[str, pl.DataFrame]:

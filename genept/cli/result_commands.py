@@ -192,7 +192,7 @@ def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
 @models.command("list")
 def list_models() -> None:
     """List every model: its champion, its versions, and how good the champion is."""
-    registry = _registry()
+    registry = open_registry()
     rows = []
     for model in registry.names():
         pointer, _ = registry.pointer(model)
@@ -214,7 +214,7 @@ def list_models() -> None:
 @models.command("show")
 def show_card(model: Model, version: Version = "") -> None:
     """Print a version's model card, and which versions there are."""
-    registry = _registry()
+    registry = open_registry()
     manifest = registry.manifest(model, _version(registry, model, version))
     typer.echo(visible(registry.card(manifest)))
     pointer, _ = registry.pointer(model)
@@ -230,7 +230,7 @@ def show_card(model: Model, version: Version = "") -> None:
 @models.command()
 def explain(model: Model, version: Version = "") -> None:
     """Print the verdict of each point of the gate on a version, with its evidence."""
-    registry = _registry()
+    registry = open_registry()
     chosen = _version(registry, model, version)
     verdicts = registry.verdicts(model, chosen)
     if verdicts is None:
@@ -252,7 +252,7 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why: it is kept with the pointer.")],
 ) -> None:
     """Make a version champion that waits for a person; what the gate refuses stays refused."""
-    registry = _registry()
+    registry = open_registry()
     chosen = _version(registry, model, version)
     verdicts = registry.verdicts(model, chosen)
     if verdicts is None or verdicts.refused:
@@ -272,11 +272,12 @@ def rollback(
     model: Model, reason: Annotated[str, typer.Option(help="Why: it is kept with the pointer.")]
 ) -> None:
     """Make the champion before this one champion again."""
-    pointer = _registry().rollback(model, reason=reason)
+    pointer = open_registry().rollback(model, reason=reason)
     answer.print(f"{model}: {pointer.champion.version[:12]} is champion again")
 
 
-def _registry() -> ModelRegistry:
+def open_registry() -> ModelRegistry:
+    """The trained models of the installation that the settings name."""
     return Platform(Settings()).models
 
 

@@ -67,7 +67,7 @@ def parts_in_child(
     files = {source.id: archives.fetch(source.id) for source in sources}
     lake.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=lake.cache) as own_folder:
-        clerk = _Clerk(lake, collection, origin, Path(own_folder))
+        receiver = PartReceiver(lake, collection, origin, Path(own_folder))
         with limited(
             _ingested,
             collection,
@@ -78,20 +78,20 @@ def parts_in_child(
             request.processes,
             what=sources[0].title,
             limits=allowance.limits(*files.values(), processes=request.processes + 1),
-            handler=clerk.answer,
+            handler=receiver.answer,
             folder=lake.cache,
         ) as answer:
             for line in answer.printed:
                 console.print(line, markup=False)
             tables = answer.values if isinstance(answer.values, list) else []
             if not set(tables) <= set(_SMALL) or len(set(tables)) != len(tables):
-                raise clerk.nonsense()
+                raise receiver.nonsense()
             for name in tables:
                 yield NewPart(name, answer.table(name), (collection.id,))
-            yield from (part for part in clerk.parts if part.table == "expression")
+            yield from (part for part in receiver.parts if part.table == "expression")
 
 
-class _Clerk:
+class PartReceiver:
     """Stores what a child process has made, after checking it: the child is not trusted.
 
     Parameters
@@ -111,7 +111,7 @@ class _Clerk:
         """Answer a request of the child: list the shards that are stored, or store one."""
         if "observations" in question:
             return self._plan(question["observations"])
-        return self._store(question.get("shard"), question.get("parts"))
+        return self.store_parts(question.get("shard"), question.get("parts"))
 
     def _plan(self, n_observations: Any) -> list[tuple[int, list[dict[str, Any]]]]:
         """The shards that are stored already, with their parts."""
@@ -124,7 +124,7 @@ class _Clerk:
         known = self._lake.remembered(folder, self._steps)
         return [(number, self._kept(parts)) for number, parts in known.items()]
 
-    def _store(self, number: Any, made: Any) -> list[dict[str, Any]]:
+    def store_parts(self, number: Any, made: Any) -> list[dict[str, Any]]:
         """Store the parts of a shard, unless the lake has them; return where they are."""
         if not isinstance(number, int) or number not in self._steps:
             raise self.nonsense()

@@ -21,7 +21,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 NEAR_DUPLICATE: Final = 0.99
 """Spearman's correlation from which two profiles count as one sample measured twice."""
 
-_BLOCK: Final = 1024
+BLOCK: Final = 1024
 
 MIN_ROWS: Final = 5
 
@@ -44,8 +44,8 @@ def near_duplicates(profiles: NDArray[Any] | sp.csr_matrix) -> Pairs:
     """
     ranks = np.concatenate([*_standardised_ranks(profiles)])
     pairs = [np.empty((0, 2), dtype=np.intp)]
-    for start in range(0, len(ranks), _BLOCK):
-        block = ranks[start : start + _BLOCK]
+    for start in range(0, len(ranks), BLOCK):
+        block = ranks[start : start + BLOCK]
         first, second = np.nonzero(block @ ranks[start:].T >= np.float32(NEAR_DUPLICATE))
         later = second > first
         pairs.append(np.stack([first[later], second[later]], axis=1) + start)
@@ -54,8 +54,8 @@ def near_duplicates(profiles: NDArray[Any] | sp.csr_matrix) -> Pairs:
 
 def _standardised_ranks(profiles: NDArray[Any] | sp.csr_matrix) -> Iterator[NDArray[np.float32]]:
     """Ranks within each row, centred and of unit length, so that a product is a correlation."""
-    for start in range(0, profiles.shape[0], _BLOCK):
-        block = profiles[start : start + _BLOCK]
+    for start in range(0, profiles.shape[0], BLOCK):
+        block = profiles[start : start + BLOCK]
         ranks = rankdata(block if isinstance(block, np.ndarray) else block.toarray(), axis=1)
         ranks -= ranks.mean(axis=1, keepdims=True)
         norms = np.linalg.norm(ranks, axis=1, keepdims=True)

@@ -175,7 +175,7 @@ class BatchJobs:
         self.store, self._cache = cache.store, cache
         self.price = embedder.declared.batch_price
         self.prefix = cache.prefix.replace("/cache/vectors/", "/cache/batches/", 1)
-        self._api = BatchApi(embedder, abandoned)
+        self.api = BatchApi(embedder, abandoned)
         self._lock = threading.Lock()
         self._recalled: list[Job] = []
 
@@ -194,7 +194,7 @@ class BatchJobs:
         with self._lock:
             while mine := [job for job in self._recalled if wanted & set(job.addresses)]:
                 job = mine[0]
-                if batch_id := job.batch_id or self._api.find(job.nonce):
+                if batch_id := job.batch_id or self.api.find(job.nonce):
                     self._finish(job, batch_id)
                 else:
                     self._forget(job)  # the run was killed before it sent the batch
@@ -228,15 +228,15 @@ class BatchJobs:
         tokens = sum(self.embedder.count_tokens(list(texts.values())))
         job = Job(nonce=secrets.token_hex(12), addresses=tuple(texts), tokens=tokens)
         etag = self.store.put_if_match(self._key(job), job.body(), None)
-        file_id = self._api.upload(texts)
-        batch_id = self._api.create(file_id, job.nonce)
+        file_id = self.api.upload(texts)
+        batch_id = self.api.create(file_id, job.nonce)
         created = job.model_copy(update={"batch_id": batch_id})
         self.store.put_if_match(self._key(job), created.body(), etag)
         return job, batch_id
 
     def _finish(self, job: Job, batch_id: str) -> dict[str, str]:
         """Wait for a batch and store its valid vectors; return what is wrong with other texts."""
-        answers, failures, refusal = self._api.wait(batch_id)
+        answers, failures, refusal = self.api.wait(batch_id)
         good: dict[str, npt.NDArray[np.float32]] = {}
         faults = dict.fromkeys(job.addresses, "was not answered")
         usage: int | None = 0

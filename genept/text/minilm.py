@@ -62,8 +62,8 @@ class MiniLM:
     ) -> None:
         from tokenizers import Tokenizer
 
-        self._session = _session(graph, threads)
-        self.dimensions = int(self._session.get_outputs()[0].shape[1])
+        self.session = _session(graph, threads)
+        self.dimensions = int(self.session.get_outputs()[0].shape[1])
         self._tokenizer = Tokenizer.from_buffer(tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length=MAX_TOKENS)
@@ -121,7 +121,7 @@ class MiniLM:
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
         feed = {"input_ids": ids, "attention_mask": mask}
-        return np.asarray(self._session.run(["embedding"], feed)[0])
+        return np.asarray(self.session.run(["embedding"], feed)[0])
 
 
 def load_minilm(open_member: OpenMember, folder: Path, *, threads: int = 2) -> MiniLM:

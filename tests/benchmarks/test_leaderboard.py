@@ -90,13 +90,13 @@ def test_spaces_are_scored_beside_their_controls_and_differences_are_reported(la
 def test_only_predictions_of_a_changed_input_are_made_again(lake: Lake, spaces, monkeypatch):
     parts, _ = run_all(lake, spaces)
     predicted = []
-    real = input_tables._predicted
+    real = input_tables.predicted
 
     def watched(lake, task, name, members):
         predicted.append(name)
         return real(lake, task, name, members)
 
-    monkeypatch.setattr(input_tables, "_predicted", watched)
+    monkeypatch.setattr(input_tables, "predicted", watched)
     assert run_all(lake, spaces)[0] == parts
     assert predicted == []
     spaces[1] = space(lake, "fair/text", 1.5, seed=2)

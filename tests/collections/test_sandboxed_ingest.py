@@ -11,7 +11,7 @@ from planted import a_collection
 
 from genept.collections.dry_run import try_out
 from genept.collections.ingestion import ingest
-from genept.collections.sandboxed_ingest import _Clerk, parts_in_child
+from genept.collections.sandboxed_ingest import PartReceiver, parts_in_child
 from genept.collections.sidecar import validated_sidecar
 from genept.collections.user_collections import local_archives
 from genept.common.errors import SourceError
@@ -23,11 +23,11 @@ ORIGIN = Origin(code=(), inputs={}, settings={})
 
 
 @pytest.fixture
-def clerk(lake: Lake, tmp_path: Path) -> _Clerk:
+def receiver(lake: Lake, tmp_path: Path) -> PartReceiver:
     (tmp_path / "own").mkdir()
-    clerk = _Clerk(lake, a_collection(), ORIGIN, tmp_path / "own")
-    assert clerk.answer({"observations": 10}) == []
-    return clerk
+    receiver = PartReceiver(lake, a_collection(), ORIGIN, tmp_path / "own")
+    assert receiver.answer({"observations": 10}) == []
+    return receiver
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def clerk(lake: Lake, tmp_path: Path) -> _Clerk:
         {"shard": 0, "parts": {"expression": "OTHER"}},
     ],
 )
-def test_nothing_is_stored_that_is_no_shard(lake, store_prefix, clerk, tmp_path, question):
+def test_nothing_is_stored_that_is_no_shard(lake, store_prefix, receiver, tmp_path, question):
     import polars as pl
 
     (tmp_path / "LINK").symlink_to("/etc/passwd")
@@ -61,7 +61,7 @@ def test_nothing_is_stored_that_is_no_shard(lake, store_prefix, clerk, tmp_path,
     if isinstance(parts, dict) and str(parts.get("expression")) in ("LINK", "PIPE", "OTHER"):
         question = question | {"parts": {"expression": str(tmp_path / parts["expression"])}}
     with pytest.raises(SourceError, match="handed over what cannot be"):
-        clerk.answer(question)
+        receiver.answer(question)
     assert not list(lake.store.list(f"{store_prefix}/"))
 
 
@@ -74,14 +74,14 @@ def test_a_killed_ingest_goes_on_where_it_stopped(lake, tmp_path, monkeypatch):
     archives = local_archives(found.files, found.sources, tmp_path)
     stored = []
 
-    def killed(self, number, made, store=_Clerk._store):
+    def killed(self, number, made, store=PartReceiver.store_parts):
         answer = store(self, number, made)
         stored.append(sorted(made))
         if len(stored) == 1:
             raise KeyboardInterrupt
         return answer
 
-    monkeypatch.setattr(_Clerk, "_store", killed)
+    monkeypatch.setattr(PartReceiver, "store_parts", killed)
     given = (lake, archives, found.entry, lambda: REFERENCE, "reference-1")
 
     def in_child(*arguments):

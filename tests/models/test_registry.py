@@ -128,7 +128,7 @@ def test_a_tampered_model_or_manifest_is_refused(registry, retrained):
 
 
 def test_the_command_line_shows_explains_and_refuses(registry, retrained, monkeypatch):
-    monkeypatch.setattr(genept.cli.result_commands, "_registry", lambda: registry)
+    monkeypatch.setattr(genept.cli.result_commands, "open_registry", lambda: registry)
     nothing = CliRunner().invoke(genept.cli.result_commands.models, ["list"])
     assert "no model was trained yet" in str(nothing.exception)
     manifest = submitted(registry, retrained, "v1")

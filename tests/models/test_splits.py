@@ -106,7 +106,7 @@ def test_rows_that_share_anything_share_a_group_and_nothing_else_does(rows, seed
 
 
 def test_near_duplicates_are_found_across_blocks(monkeypatch):
-    monkeypatch.setattr(genept.models.splits, "_BLOCK", 7)
+    monkeypatch.setattr(genept.models.splits, "BLOCK", 7)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 300))
     X[33] = np.exp(X[4])  # another scale, the same ranks

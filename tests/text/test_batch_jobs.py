@@ -103,10 +103,10 @@ def test_killed_at_any_moment_a_batch_is_paid_for_once(
 
     def spoil(jobs):
         if moment in ("upload", "create", "wait"):
-            setattr(jobs._api, moment, die)
+            setattr(jobs.api, moment, die)
         elif moment == "created":  # charged, but the answer with its id never seen
-            create = jobs._api.create
-            jobs._api.create = lambda *given: die(create(*given))
+            create = jobs.api.create
+            jobs.api.create = lambda *given: die(create(*given))
         else:
             setattr(jobs, f"_{moment}", die)
 

@@ -75,8 +75,8 @@ class RecordingSession:
 
 @pytest.fixture
 def recorded(toy: MiniLM, monkeypatch: pytest.MonkeyPatch) -> RecordingSession:
-    session = RecordingSession(toy._session)
-    monkeypatch.setattr(toy, "_session", session)
+    session = RecordingSession(toy.session)
+    monkeypatch.setattr(toy, "session", session)
     return session
 
 

@@ -188,12 +188,13 @@ class Screen:
         }
         origin = Origin(_CODE, self.inputs, settings, LIBRARIES)
         version = sha256_of(origin.as_dict())
-        evaluated = partial(self._evaluated, regime, name, model, version, seed, tested)
+        evaluated = partial(self.evaluate_fold, regime, name, model, version, seed, tested)
         return self.lake.build(f"models/{model}", origin, evaluated)
 
-    def _evaluated(
+    def evaluate_fold(
         self, regime: Regime, name: str, model: str, version: str, seed: int, tested: Tested
     ) -> list[NewPart]:
+        """Predictions and scores of one model in one fold of a regime."""
         rows, pairs = self.rows, self.rows.pairs
         test, frozen = tested()
         if name == NAIVE_STEP:

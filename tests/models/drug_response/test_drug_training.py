@@ -268,7 +268,7 @@ def test_the_full_benchmark_goes_on_where_it_was_killed(lake: Lake, screen, monk
     class KilledError(Exception):
         pass
 
-    evaluated = Screen._evaluated
+    evaluated = Screen.evaluate_fold
 
     def counted(self, regime, name, *rest):
         if len(done) == 4:
@@ -276,7 +276,7 @@ def test_the_full_benchmark_goes_on_where_it_was_killed(lake: Lake, screen, monk
         done.append((regime, name))
         return evaluated(self, regime, name, *rest)
 
-    monkeypatch.setattr(Screen, "_evaluated", counted)
+    monkeypatch.setattr(Screen, "evaluate_fold", counted)
 
     def run():
         return replace(training).screen.evaluate(seed=1)
