@@ -90,7 +90,10 @@ def run(
         def advance(what: str, share: float) -> None:
             progress.update(bar, description=what, completed=share)
 
-        entrants, costs = _entrants(platform, genes, spaces, advance)
+        try:
+            entrants, costs = _entrants(platform, genes, spaces, advance)
+        except ValueError as error:  # such as LSA of fewer texts than it has dimensions
+            raise StoreError(str(error)) from None
         parts, remarks = run_tasks(
             platform.lake, labels, entrants, tasks=chosen, together=together, further=costs,
             advance=advance,

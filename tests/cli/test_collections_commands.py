@@ -139,6 +139,10 @@ def test_collections_are_listed_with_their_whole_titles(monkeypatch, is_terminal
         (["--group", ""], "the command line: group: String should have at least 1 character"),
         (["--label", "x=y"], "the command line: labels.x"),
         (["--label", "cell_type=nope"], "mine.csv: has no field 'nope'"),
+        (
+            ["--metadata", "labels.csv", "--label", "cell_type=nope"],
+            "labels.csv: has no field 'nope'; found",
+        ),
     ],
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else "",
 )

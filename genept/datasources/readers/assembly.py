@@ -19,7 +19,7 @@ from genept.common import SourceError, listed, option
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
 from genept.datasources.format_options import JoinedOptions
-from genept.datasources.readers.metadata import Reason, fields_by_id
+from genept.datasources.readers.metadata import Reason, fields_by_id, read_columns
 from genept.datasources.readers.observations import (
     ObservationTable,
     observation_table,
@@ -178,6 +178,15 @@ def _joined_fields(
     joined, reasons, unmatched = fields_by_id(
         archives, collection, options.metadata, matrix.ids, wanted
     )
+    elsewhere = {*joined.columns, *matrix.fields.columns}
+    if missing := [name for name in wanted_fields(options) if name not in elsewhere]:
+        tables = options.metadata
+        whole = [read_columns(archives, collection, table, None) for table in tables]
+        files = [archives.fetch(collection.sources[table.source]).name for table in tables]
+        raise SourceError(
+            f"{', '.join(files)}: has no field {missing[0]!r}; found "
+            f"{listed(name for table in whole for name in table.columns)}"
+        )
     without = [row for row, reason in enumerate(reasons) if reason]
     if options.unmatched == "refuse" and (without or unmatched):
         what = archives.fetch(collection.sources[0]).name
