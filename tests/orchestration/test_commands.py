@@ -40,6 +40,7 @@ def test_a_run_without_a_network_names_the_cause_and_publishes_nothing(
 
 @pytest.mark.index
 @pytest.mark.soak
+@pytest.mark.timeout(900)  # three runs, of which two build
 def test_a_killed_run_is_closed_by_the_next_one_which_succeeds(installation: Installation) -> None:
     process = subprocess.Popen(
         installation.command("run"),
@@ -58,7 +59,7 @@ def test_a_killed_run_is_closed_by_the_next_one_which_succeeds(installation: Ins
     process.wait(timeout=30)
     assert open_releases(installation.settings).current_id() is None
 
-    second = installation.genept("run")
+    second = installation.genept("run", timeout=600)
     assert second.returncode == 0, second.stderr
     assert "published" in second.stdout
     third = installation.genept("run")

@@ -15,7 +15,7 @@ from installations import Installation
 from genept.client.api import load_table
 from genept.client.release_lookup import open_releases
 
-pytestmark = [pytest.mark.index, pytest.mark.soak]
+pytestmark = [pytest.mark.index, pytest.mark.soak, pytest.mark.timeout(900)]
 
 LIMITS = {
     "GENEPT_COLLECTIONS": '["prostate", "mine"]',
@@ -50,7 +50,7 @@ def test_a_collection_added_by_one_command_is_in_the_next_release(
     added = installation.genept("collections", "add", *files, "--id", "mine", "--yes")
     assert added.returncode == 0, added.stderr
     assert "70 genes; 100.0% of the expression" in added.stdout
-    run = installation.genept("run", env=LIMITS)
+    run = installation.genept("run", env=LIMITS, timeout=600)
     assert run.returncode == 0, run.stderr
     settings = installation.settings
     cells = load_table("observations", settings=settings, collection_id="mine").collect()
