@@ -6,10 +6,12 @@ import pytest
 from planted import gene, reference_of
 from typer.testing import CliRunner
 
+import genept.cli.vector_commands
 import genept.client.installation
 from genept.cli.lookup_commands import recipes
 from genept.cli.vector_commands import spaces
 from genept.client.platform import Platform
+from genept.common.display import open_console
 from genept.common.errors import SourceError
 from genept.nomenclature.reference import Reference
 
@@ -66,6 +68,7 @@ def test_recipes_are_listed_with_the_reason_why_not(capsys):
 
 def test_spaces_are_listed_with_the_reason_why_not(monkeypatch):
     monkeypatch.setattr(Platform, "registered_spaces", [])
+    monkeypatch.setattr(genept.cli.vector_commands, "answer", open_console(width=200))
     result = CliRunner().invoke(spaces, ["list"])
     assert result.exit_code == 0, result.output
     lines = {line.split()[0]: line for line in result.output.splitlines() if "/" in line}
