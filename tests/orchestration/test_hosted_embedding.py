@@ -135,13 +135,11 @@ def test_a_refusal_ends_the_flow_at_once_and_names_what_to_do(
     start, service, prefect_url, object_store, store_prefix, tmp_path
 ):
     service.faults = ["quota"] * 50
-    began = time.monotonic()
     run = start(prefect_url)
     out, err = run.communicate(timeout=120)
     assert run.returncode != 0
     assert "the account has no money left: top it up" in err
-    assert time.monotonic() - began < 25
-    assert len(service.faults) >= 50 - DECLARED["at_once"]
+    assert len(service.faults) >= 50 - DECLARED["at_once"], "a request was repeated"
     assert not service.charged
     assert KEY not in out + err
     contents = [object_store.get(info.key) for info in object_store.list(f"{store_prefix}/")]
