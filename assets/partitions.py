@@ -96,15 +96,15 @@ def record_partitions(
     ).records
     for materialization in (record.asset_materialization for record in reversed(records)):
         if materialization is not None:
-            version = (materialization.tags or {}).get(DATA_VERSION, "")
-            recorded[materialization.partition] = version
+            tags = materialization.tags or {}
+            recorded[materialization.partition] = tags.get(DATA_VERSION, "")
     for partition, parts in parts_by_partition.items():
-        if recorded.get(partition) != _version(_tables(parts)):
-            result = partition_result(lake, parts)
-            tags = {DATA_VERSION: _version(_tables(parts))}
+        version = _version(_tables(parts))
+        if recorded.get(partition) != version:
+            metadata = partition_result(lake, parts).metadata
             context.log_event(
                 dg.AssetMaterialization(
-                    asset, partition=partition, metadata=result.metadata, tags=tags
+                    asset, partition=partition, metadata=metadata, tags={DATA_VERSION: version}
                 )
             )
 
