@@ -1,7 +1,7 @@
 """Origins of stored tables (code, inputs, settings), and the parts that tables consist of.
 
 The lake computes each origin once. The version of code is the hash of its syntax tree without
-docstrings, so comments and formatting do not change it.
+docstrings, and of the tables that it declares, so comments and formatting do not change it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -96,7 +97,8 @@ def code_version(*modules: str) -> str:
     Returns
     -------
     str
-        SHA-256 of the names of their files and their syntax trees without docstrings.
+        SHA-256 of the names of their files and their syntax trees without docstrings; and of the
+        declarations of tables, ``tables.toml``, in a package.
 
     Raises
     ------
@@ -112,13 +114,18 @@ def _behaviours(module: str) -> dict[str, str]:
     if spec is None or not (spec.origin or "").endswith(".py"):
         raise ModuleNotFoundError(f"no source for {module!r}: it cannot be part of a code version")
     path = Path(str(spec.origin))
-    files = path.parent.rglob("*.py") if path.name == "__init__.py" else [path]
+    files = [path]
+    if path.name == "__init__.py":
+        files = [*path.parent.rglob("*.py"), *path.parent.rglob("tables.toml")]
     return {file.relative_to(path.parent).as_posix(): _behaviour(file) for file in files}
 
 
 @cache
 def _behaviour(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".toml":
+        return repr(tomllib.loads(text))
+    tree = ast.parse(text)
     return ast.dump(_WithoutDocstrings().visit(tree))
 
 

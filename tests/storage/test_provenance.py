@@ -64,7 +64,7 @@ def version_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
     def measure(**files: str) -> str:
         shutil.rmtree(tmp_path / "measured", ignore_errors=True)
         for name, source in {"__init__": "", **files}.items():
-            path = tmp_path / "measured" / f"{name}.py"
+            path = tmp_path / "measured" / (name if "." in name else f"{name}.py")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(source)
         importlib.invalidate_caches()
@@ -96,6 +96,14 @@ def test_a_package_counts_with_all_below_it_under_their_names(version_of: Versio
         version_of(**{"below/__init__": "", "below/thing": "x = 2"}),
     ]
     assert len(set(versions)) == len(versions)
+
+
+def test_declarations_of_tables_count_and_their_comments_do_not(version_of: Version) -> None:
+    declared, commented, other = (
+        version_of(**{"tables.toml": text}) for text in ("n = 1", "n = 1  # rows", "n = 2")
+    )
+    assert declared == commented
+    assert other != declared
 
 
 def test_a_module_counts_alone(version_of: Version) -> None:

@@ -1,52 +1,109 @@
 """Every published table, declared once: columns, types, units, keys, bounds, meaning.
 
 Parquet schemas, quality checks, the data dictionary and the column schemas in the Dagster UI are
-all made from these declarations. Nothing else describes a column; nothing here reads or writes
-one. Import tables from this package, not from its modules.
+all made from the declarations in `tables.toml`. Nothing else describes a column; nothing here reads
+or writes a row. Units and other sets of values are in `genept.schema.tables.allowed_values`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any, Final
 
-from genept.schema.columns import Table
-from genept.schema.tables.benchmark_tables import BENCHMARK_TABLES, BENCHMARK_WORKING
-from genept.schema.tables.collection_tables import (
-    COLLECTION_TABLES,
-    COLLECTION_WORKING,
-    EMBEDDING_TABLES,
-)
-from genept.schema.tables.fields import REASONS
-from genept.schema.tables.gene_tables import GENE_SNAPSHOTS, GENE_TABLES, TEXT_TABLES
-from genept.schema.tables.model_tables import MODEL_TABLES, MODEL_WORKING
+import pyarrow as pa
+
+from genept.schema.columns import ENSEMBL_GENE_ID, VECTOR, Column, Table
+from genept.schema.tables.allowed_values import OUTCOMES, REASONS, UNITS
 
 __all__ = ["GENE_SNAPSHOTS", "REASONS", "SCHEMA_VERSION", "STORED", "TABLES", "WORKING_TABLES"]
 
 
 SCHEMA_VERSION: Final = "1.3.0"
-"""Version of these declarations: major for what breaks a reader, minor for what is added. A release
+"""Version of the declarations: major for what breaks a reader, minor for what is added. A release
 that changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
+SHA256: Final = r"^[0-9a-f]{64}$"
 
-_TABLES: tuple[Table, ...] = (
-    COLLECTION_TABLES[0],
-    *GENE_TABLES,
-    *COLLECTION_TABLES[1:],
-    *TEXT_TABLES,
-    *EMBEDDING_TABLES,
-    *BENCHMARK_TABLES,
-    *MODEL_TABLES,
+UTC_TIME: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
+
+
+def _list_of(type_: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.field("item", type_, nullable=False))
+
+
+KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "text": {"type": pa.string()},
+    "gene_id": {"type": pa.string(), "pattern": ENSEMBL_GENE_ID},
+    "sha256": {"type": pa.string(), "pattern": SHA256},
+    "utc_time": {"type": pa.string(), "pattern": UTC_TIME},
+    "texts": {"type": _list_of(pa.string())},
+    "number": {"type": pa.float64()},
+    "values": {"type": _list_of(pa.float32())},
+    "vector": {"type": VECTOR},
+    "share": {"type": pa.float64(), "minimum": 0.0, "maximum": 1.0},
+    "share32": {"type": pa.float32(), "minimum": 0.0, "maximum": 1.0},
+    "count": {"type": pa.int64(), "minimum": 0},
+    "hash": {"type": pa.int64()},
+    "index": {"type": pa.uint32(), "minimum": 0},
+    "indices": {"type": _list_of(pa.uint32()), "minimum": 0},
+    "flag": {"type": pa.bool_()},
+}
+"""Kinds of columns: their type, and the rules that hold unless a column has others."""
+
+_NAMED_SETS: Final = {"outcomes": OUTCOMES, "reasons": REASONS, "units": UNITS}
+
+_DECLARED: Final = tomllib.loads(
+    files("genept.schema.tables").joinpath("tables.toml").read_text("utf-8")
 )
 
 
-TABLES: Final[dict[str, Table]] = {table.name: table for table in _TABLES}
+def _shared_column(name: str) -> Column:
+    return _column({"name": name, **_DECLARED["columns"][name]})
+
+
+def _column(entry: Mapping[str, Any]) -> Column:
+    rules = dict(entry)
+    if "allowed" in rules:
+        allowed = rules["allowed"]
+        rules["allowed"] = _NAMED_SETS[allowed] if isinstance(allowed, str) else tuple(allowed)
+    if "like" in rules:
+        return replace(_shared_column(rules.pop("like")), **rules)
+    (kind,) = rules.keys() & KINDS.keys()
+    return Column(**{"meaning": rules.pop(kind), **KINDS[kind], **rules})
+
+
+def _columns(entries: list[str | dict[str, Any]]) -> Iterator[Column]:
+    for entry in entries:
+        if isinstance(entry, dict):
+            yield _column(entry)
+        elif entry in _DECLARED["groups"]:
+            yield from _columns(_DECLARED["groups"][entry])
+        else:
+            yield _shared_column(entry)
+
+
+def _table(entry: Mapping[str, Any]) -> Table:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
+    }
+    return Table(**fields | {"columns": tuple(_columns(entry["columns"]))})
+
+
+TABLES: Final[dict[str, Table]] = {entry["name"]: _table(entry) for entry in _DECLARED["published"]}
 """All published tables by name, in the order in which they are built on one another."""
 
 
 WORKING_TABLES: Final[dict[str, Table]] = {
-    table.name: table for table in (*COLLECTION_WORKING, *BENCHMARK_WORKING, *MODEL_WORKING)
+    entry["name"]: _table(entry) for entry in _DECLARED["working"]
 }
 """Tables that never leave the lake: results that an interrupted run can reuse, and run metrics."""
+
+
+GENE_SNAPSHOTS: Final = _table(_DECLARED["gene_snapshots"])
+"""Kept in the lake and not published: the content is the publishers', and no release needs it."""
 
 
 STORED: Final = TABLES | WORKING_TABLES | {GENE_SNAPSHOTS.name: GENE_SNAPSHOTS}
