@@ -125,18 +125,7 @@ def read_partition(lake: Lake, materialization: dg.AssetMaterialization) -> Part
 
 def _tables(parts: Sequence[Part]) -> PartitionTables:
     names = {part.table: None for part in parts}
-    return {
-        name: StoredTable(
-            name,
-            tuple(
-                sorted(
-                    (part for part in parts if part.table == name),
-                    key=lambda part: (part.partition, part.number),
-                )
-            ),
-        )
-        for name in names
-    }
+    return {name: StoredTable.of(name, parts) for name in names}
 
 
 def _version(tables: PartitionTables) -> str:

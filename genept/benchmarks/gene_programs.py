@@ -143,7 +143,7 @@ def enrichment(programs: Programs, members: pl.DataFrame) -> pl.DataFrame:
 
 
 def is_enriched(programs: Programs, enriched: pl.DataFrame) -> NDArray[np.bool_]:
-    """Of each program of five genes or more, whether it shares any term."""
+    """Whether each program of five genes or more shares any term."""
     significant = enriched.filter(pl.col("q") < LEVEL)["program"]
     return np.isin(np.flatnonzero(programs.sizes >= SMALLEST), significant.to_numpy())
 

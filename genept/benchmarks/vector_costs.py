@@ -99,7 +99,7 @@ def _rows(space: Space, n: int, task: str, costs: dict[str, float]) -> pl.DataFr
 def _seconds_per_token(
     lake: Lake, space: Space, rows: pl.DataFrame, embedder: TextEmbedder
 ) -> float:
-    """Of a sample of the texts; not measured anew when some of the texts change."""
+    """Seconds for a token of a sample of the texts; not measured anew when some texts change."""
     origin = Origin(_CODE, settings={"space": space.id, "embedder": embedder.identity})
 
     def compute() -> list[NewPart]:

@@ -106,7 +106,8 @@ class Installation:
 
     @cached_property
     def claim(self) -> Claim:
-        """Which run may publish."""
+        """Which run may publish; raises where declarations changed that readers rely on."""
+        self.releases.refuse_breaking(approved=self.settings.approve)
         return Claim(self.releases)
 
     @cached_property

@@ -230,7 +230,7 @@ class ParquetOptions(JoinedOptions):
 
     layout: Literal["wide", "long"] = "wide"
     genes_in: Literal["rows", "columns"] = "columns"
-    """Of a wide table; its rows are named by `genes` or `observations`."""
+    """Where a wide table has its genes; its rows are named by `genes` or `observations`."""
     non_numeric: NonNumeric = "refuse"
     """A gene with a value that is no number, or is missing: refuse the file, or keep that gene
     out and count it."""

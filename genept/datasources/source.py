@@ -88,7 +88,7 @@ class Source(Entry):
     hosts: tuple[str, ...] = ()
     """Where its redirects may lead."""
     region: str = "us-east-1"
-    """Of an s3:// address."""
+    """AWS region of an s3:// address."""
     signed: bool = False
     """An s3:// address that needs this installation's credentials."""
     media: Media = "plain"

@@ -163,7 +163,7 @@ class DiagnosisTraining(Training):
 
     @property
     def _fold_of_each(self) -> Folds:
-        """Of the training samples, then of the held-out ones: the fold after the last."""
+        """Folds of the training samples, then of the held-out ones: the fold after the last."""
         return np.append(self.fit.nested.folds, [N_FOLDS] * len(self.fit.evidence.holdout.ids))
 
     def _evaluations(self) -> pl.DataFrame:

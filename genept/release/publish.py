@@ -194,6 +194,14 @@ class Releases:
         self.swap(self.following(pointer, manifest, manifest.stored_sha256, now), etag)
         return Published(sealed, is_new=True)
 
+    def refuse_breaking(self, *, approved: Collection[str]) -> None:
+        """Raise `ReleaseRefusedError` if the next release would change declarations unannounced.
+
+        `approved` are names of tables whose declarations may change without notice.
+        """
+        if (pointer := self.pointer()) is not None:
+            gate.refuse_breaking(self.named_by(pointer), approved=approved)
+
     @property
     def files(self) -> ReleasedFiles:
         """Access to the files of the releases through local copies."""

@@ -128,22 +128,20 @@ class Lake:
         Parts of other tables are ignored; the others are put in order of partition and number.
         Raises `StoreError` if two parts have the same partition and number.
         """
-        chosen = sorted(
-            (part for part in parts if part.table == table), key=lambda p: (p.partition, p.number)
-        )
+        stored = StoredTable.of(table, parts)
         places = [
-            f"{STORED[table].partition_path(part.partition)} #{part.number}" for part in chosen
+            f"{STORED[table].partition_path(part.partition)} #{part.number}"
+            for part in stored.parts
         ]
         if doubled := sorted(place for place, n in Counter(places).items() if n > 1):
             raise StoreError(
                 f"{table}: several parts have the same partition and number: {doubled}"
             )
-        stored = StoredTable(table, tuple(chosen))
         key = self._table_key(table, stored.data_version)
         for _ in range(2):
             with suppress(ConflictError):  # the same content, recorded with another origin
-                self.store.put_if_absent(key, _body(chosen))
-            if not self.marks.keep([key, *(part.key for part in chosen)]):
+                self.store.put_if_absent(key, _body(stored.parts))
+            if not self.marks.keep([key, *(part.key for part in stored.parts)]):
                 break
         return stored
 

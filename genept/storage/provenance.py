@@ -11,7 +11,7 @@ import hashlib
 import importlib.util
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -235,6 +235,12 @@ class StoredTable:
 
     table: str
     parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, table: str, parts: Iterable[Part]) -> StoredTable:
+        """Return a table of those parts that are its own, in order of partition and number."""
+        own = (part for part in parts if part.table == table)
+        return cls(table, tuple(sorted(own, key=lambda part: (part.partition, part.number))))
 
     @property
     def rows(self) -> int:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from declared_rows import candidate, declared_rows
 
+from genept.client.installation import Installation
 from genept.common.errors import StoreError
+from genept.common.settings import Settings
 from genept.release import gate
 from genept.release.candidate_review import review
 from genept.release.gate import refuse_breaking
@@ -144,6 +147,39 @@ def test_a_release_that_breaks_readers_leaves_the_pointer_alone(
     with pytest.raises(ReleaseRefusedError, match="genes.biotype is gone"):
         releases.publish(candidate(lake, first=1))
     assert releases.pointer() == before
+
+
+def test_a_run_that_would_break_readers_is_refused_before_it_claims_anything(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    access, product = lake.store.access, f"schema-{secrets.token_hex(4)}"
+    installation = Installation(
+        Settings(
+            state_dir=tmp_path / "state",
+            product=product,
+            approve=("gene_names",),
+            s3_endpoint=access.endpoint_url,
+            s3_access_key=access.access_key,
+            s3_secret_key=access.secret_key,
+            bucket=access.bucket,
+        )
+    )
+    assert installation.claim, "nothing is released yet: there is nothing to break"
+    Releases(lake, product).publish(candidate(lake))
+    del installation.claim
+    assert installation.claim
+    del installation.claim
+    original, approvals = gate.refuse_breaking, []
+
+    def refuse(current: Manifest, approved: tuple[str, ...]) -> None:
+        approvals.append(approved)
+        original(current, DROPPED, "2.0.0", approved=approved)
+
+    monkeypatch.setattr("genept.release.gate.refuse_breaking", refuse)
+    with pytest.raises(ReleaseRefusedError, match="genes.biotype is gone"):
+        installation.claim.take("run", lambda _: "done")
+    assert approvals == [("gene_names",)]
+    assert not lake.store.exists(f"{product}/run.json")
 
 
 def test_parquet_files_say_under_which_version_they_were_written(tmp_path) -> None:

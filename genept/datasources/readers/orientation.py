@@ -185,7 +185,7 @@ def gene_axis(
 
 @dataclass(frozen=True)
 class _Shares:
-    """Of the names of an axis, the share that look like genes, and of those that are no codes."""
+    """Shares of names that look like genes: of all on an axis, and of those that are no codes."""
 
     all: float
     clear: float
