@@ -18,12 +18,15 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
+import polars as pl
+
 from genept.common import Settings, StoreError, UnreachableStoreError, write_privately
 from genept.release import Manifest, ReleasedFile, ReleasedFiles, Releases
 from genept.storage import Lake, Role, open_store
 
 LATEST: Final = "latest"
 PREFERRED_SPACE: Final = "minilm-l6-v2/name-go"
+PREFERRED_GENE: Final = "FOXP3"
 
 
 class OfflineWarning(UserWarning):
@@ -215,7 +218,8 @@ class Snippets:
         snippets: dict[str, str] = {}
         if space := self.space():
             recipe = space.rpartition("/")[2].partition("@")[0]
-            snippets |= self._filled("space", space=space, recipe=recipe)
+            gene = self._gene(space)
+            snippets |= self._filled("space", space=space, recipe=recipe, gene=gene)
         if self.manifest.tables["drug_responses"].files:
             snippets |= self._filled("screen", screen=self._values("drug_responses")[0])
         return snippets
@@ -226,11 +230,23 @@ class Snippets:
         real = [space for space in spaces if "random" not in space and "@" not in space]
         return PREFERRED_SPACE if PREFERRED_SPACE in real else next(iter((*real, *spaces)), None)
 
+    def _gene(self, space: str) -> str:
+        """Symbol of a gene to ask about, which a release limited to some genes has, too."""
+        if "max_genes" not in self.manifest.limits:
+            return PREFERRED_GENE
+        (file, *_) = released_files(self.manifest, "gene_embeddings", {"space": space})
+        symbols = pl.read_parquet(self.files.local(self.manifest, file), columns=["symbol"])
+        known = symbols["symbol"].to_list()
+        return PREFERRED_GENE if PREFERRED_GENE in known else str(known[0])
+
     def _filled(self, kind: str, **values: str) -> dict[str, str]:
         text = resources("genept.client").joinpath("site", "snippets.toml").read_text("utf-8")
         values["release"] = self.manifest.release_id
         codes = tomllib.loads(text)[kind]
-        return {name: Template(code).substitute(values) for name, code in codes.items()}
+        return {
+            Template(name).substitute(values): Template(code).substitute(values)
+            for name, code in codes.items()
+        }
 
     def _values(self, table: str) -> list[str]:
         """Values of the first column that a table is split by."""

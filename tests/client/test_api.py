@@ -367,6 +367,19 @@ def test_the_printed_questions_are_answered(
     assert [drug for drug, _ in found] == ["blood's", "everybody's"]
 
 
+def test_a_release_of_few_genes_is_asked_about_one_that_it_has(
+    settings: Settings, published: tuple[Manifest, Manifest], capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = published[1].model_copy(update={"limits": {"max_genes": 3}})
+    space = load_table("gene_embeddings", space="m/x", release=few.release_id, settings=settings)
+    gene, *others = space.select("symbol").collect()["symbol"]
+    questions = snippets(settings, few).questions()
+    pasted(settings, questions[f"the ten genes nearest to {gene}"])
+    shown = capsys.readouterr().out
+    assert all(other in shown for other in others)
+    assert f'"{gene}"' in questions["the text that was embedded"]
+
+
 def test_other_readers_get_what_they_need(
     settings: Settings, published: tuple[Manifest, Manifest]
 ) -> None:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from genept.common import SourceError, console
 from genept.datasources.catalogue import Catalogue
 from genept.datasources.download import members
-from genept.datasources.download.fetching import Fetcher, SourceProbe
+from genept.datasources.download.fetching import Fetcher, SourceProbe, UnavailableSourceError
 from genept.datasources.download.http import Web
 from genept.datasources.download.mirrors import SourceLocations, disk_full, download
 from genept.datasources.download.streams import Opener, open_gzip_file
@@ -194,8 +194,13 @@ class Archives:
             try:
                 return Path(self._public(source).path)
             except SourceError as error:
-                message = f"No mirror has {source.label}, so it is downloaded with pip: {error}"
-                console.print(message, markup=False)
+                problems = [str(error)]
+                if isinstance(error, UnavailableSourceError):
+                    problems = error.problems
+                why = f" ({'; '.join(problems)})" if problems else ""
+                console.print(
+                    f"{source.label} is in no mirror{why}: it is downloaded with pip", markup=False
+                )
         self._download(source, path)
         self._verified[source.id] = file_stamp(path)
         return path

