@@ -1,17 +1,15 @@
 """The weighted sum of gene vectors, close to the speed of the machine's matrix product.
 
-Lays vectors out, and leaves the loops to `genept.embeddings.weighted_sum_loops` (numba); without
-numba scipy is used.
+Lays vectors out, and leaves the loops to `genept.embeddings.weighted_sum_loops` (numba). There is
+no slower way without numba: an installation that builds has it, and ingest needs it before any sum.
 """
 
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
@@ -99,14 +97,10 @@ class WeightedSum:
         if vectors.size and not (np.isfinite(vectors.min()) and np.isfinite(vectors.max())):
             row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
             raise ValueError(f"the vector of gene {row} is not finite: embed its text again")
-        self.shape, self._vectors = vectors.shape, vectors
+        self.shape = vectors.shape
         self._own = threading.local()
         self._compiled = compiled()
-        if self._compiled is not None:
-            self._lay_out(vectors, popularity, self._compiled.COLUMNS, self._compiled.BUCKET_SHIFT)
-
-    def _lay_out(self, vectors: Floats, popularity: Doubles, width: int, shift: int) -> None:
-        del self._vectors  # the layout holds them
+        width = self._compiled.COLUMNS
         order = np.argsort(-popularity, kind="stable")
         n_genes, dimensions = vectors.shape
         popular = int((popularity >= POPULAR).sum())
@@ -121,7 +115,7 @@ class WeightedSum:
             panel[:, : columns.shape[1]] = columns[order[popular:]]
             panel[:, columns.shape[1] :] = 0
         common = max(int((popularity >= RARE).sum()) - popular, 0)
-        self._buckets = (common >> shift) + 1
+        self._buckets = (common >> self._compiled.BUCKET_SHIFT) + 1
 
     def __call__(
         self, weights: sp.csr_matrix, threads: int = 1, out: Floats | None = None
@@ -146,9 +140,6 @@ class WeightedSum:
             out = np.empty(wanted, np.float32)
         elif out.shape != wanted or out.dtype != np.float32:
             raise ValueError(f"the sums are {wanted} of float32, `out` is {out.shape}, {out.dtype}")
-        if self._compiled is None:
-            out[:] = weights @ self._vectors
-            return out
         with BLAS.one_thread(), ThreadPoolExecutor(threads) as pool:
             each = pool.map if threads > 1 else map
             list(each(lambda start: self._sum_rows(weights, start, out), range(0, len(out), ROWS)))
@@ -156,7 +147,6 @@ class WeightedSum:
 
     def _sum_rows(self, weights: sp.csr_matrix, start: int, out: Floats) -> None:
         """The sums of `ROWS` observations from `start` on, in memory of the thread's own."""
-        assert self._compiled is not None  # noqa: S101 - for the type checker
         of_rows = weights.indptr[start : start + ROWS + 1]
         n, first, last = len(of_rows) - 1, int(of_rows[0]), int(of_rows[-1])
         indptr = of_rows.astype(np.int64) - first
@@ -213,14 +203,10 @@ def row_sums(weights: sp.csr_matrix, marked: npt.NDArray[np.bool_] | None = None
     marked = np.ones(weights.shape[1], np.bool_) if marked is None else marked
     if marked.shape != weights.shape[1:]:
         raise ValueError(f"{marked.size} genes are marked or not, weights are of {weights.shape}")
-    numba = compiled()
-    if numba is None:
-        columns = np.stack([np.ones(marked.size), marked], axis=1)
-        return np.asarray(weights.astype(np.float64) @ columns)
     sums = np.empty((weights.shape[0], 2))
     indptr = weights.indptr.astype(np.int64)
     genes = weights.indices.astype(np.int32, copy=False)
-    numba.sums_of_rows(indptr, genes, weights.data, marked.astype(np.float64), sums)
+    compiled().sums_of_rows(indptr, genes, weights.data, marked.astype(np.float64), sums)
     return sums
 
 
@@ -231,40 +217,21 @@ def normalised(values: sp.csr_matrix, target: float) -> Floats:
     """
     _require_float32("values", values.dtype)
     _require_offsets(values)
-    numba, end = compiled(), int(values.indptr[-1])
+    end = int(values.indptr[-1])
     scaled = np.empty_like(values.data)
     scaled[end:] = 0
-    if numba is None:
-        rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
-        totals = np.bincount(rows, values.data[:end], values.shape[0])
-        factors = np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)
-        scaled[:end] = values.data[:end] * factors.astype(np.float32)[rows]
-    else:
-        numba.normalise(values.indptr.astype(np.int64), values.data, target, scaled)
+    compiled().normalise(values.indptr.astype(np.int64), values.data, target, scaled)
     return scaled
 
 
-@cache
-def compiled() -> ModuleType | None:
-    """The compiled loops; none, with a warning, where numba cannot be imported."""
-    try:
-        return import_module("genept.embeddings.weighted_sum_loops")
-    except ImportError as error:
-        warnings.warn(
-            f"numba is not usable here ({error}): weighted sums are left to scipy, several times "
-            "slower; install it with `make install`",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return None
+def compiled() -> ModuleType:
+    """Import the compiled loops, at the first sum: numba takes a second."""
+    return import_module("genept.embeddings.weighted_sum_loops")
 
 
 def kernel_name() -> str:
-    """Which implementation adds up, ``scipy`` or numba with its version.
-
-    It decides the last bits of every sum.
-    """
-    return "scipy" if compiled() is None else f"numba {version('numba')}"
+    """The implementation that adds up, which decides the last bits of every sum."""
+    return f"numba {version('numba')}"
 
 
 def _aligned(shape: tuple[int, ...], type_: Any = np.float32) -> Any:

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from genept.embeddings import weighted_sum as kernel
 from genept.embeddings.weighted_sum import (
     ROWS,
     WeightedSum,
@@ -185,29 +184,3 @@ def test_blas_has_its_threads_back_afterwards():
     rng = np.random.default_rng(0)
     weighted_sum(skewed(rng, 2 * ROWS, 20, 0.5), table_of(rng, 20, 8), threads=2)
     assert threads() == before
-
-
-@pytest.fixture
-def without_numba(monkeypatch):
-    def refuse(_):
-        raise ImportError("Numba needs another NumPy")
-
-    kernel.compiled.cache_clear()
-    monkeypatch.setattr(kernel, "import_module", refuse)
-    yield
-    kernel.compiled.cache_clear()
-
-
-def test_without_numba_scipy_adds_up_and_says_so_once(without_numba):
-    rng = np.random.default_rng(4)
-    weights, vectors = skewed(rng, 20, 70, 0.3), table_of(rng, 70, 12)
-    with pytest.warns(RuntimeWarning, match="numba is not usable here .*left to scipy"):
-        found = weighted_sum(weights, vectors, threads=2)
-    assert_within_rounding(found, weights, vectors)
-    assert kernel.kernel_name() == "scipy"  # a second warning would be an error here
-    expected = weights.astype(np.float64).sum(axis=1).A1
-    np.testing.assert_allclose(row_sums(weights)[:, 0], expected, rtol=1e-12)
-    totals = np.repeat(expected, np.diff(weights.indptr))
-    np.testing.assert_allclose(normalised(weights, 2), weights.data * 2 / totals, rtol=1e-6)
-    np.testing.assert_array_equal(normalised(longer_than_its_rows(), 2), [2, 2, 2, 0])
-    assert popularity(weights).shape == (70,)
