@@ -65,11 +65,11 @@ def predicted_labels(
     return labels
 
 
-def ridge_scores(x: Matrix, y: Matrix, test: Matrix, penalty: float = 1.0) -> Matrix:
-    """Ridge regression of every column of `y` at once: one factorisation for all of them."""
+def ridge_scores(x: Matrix, y: Matrix, test: Matrix) -> Matrix:
+    """Ridge regression, penalty 1, of every column of `y` at once: one factorisation for all."""
     mean = x.mean(axis=0)
     centred = (x - mean).astype(np.float64)
-    gram = centred.T @ centred + penalty * np.eye(x.shape[1])
+    gram = centred.T @ centred + np.eye(x.shape[1])
     weights = np.linalg.solve(gram, centred.T @ (y - y.mean(axis=0)))
     scores: Matrix = ((test - mean) @ weights).astype(np.float32)
     return scores

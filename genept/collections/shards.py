@@ -234,7 +234,7 @@ def _merge(rows: Any, order: Any, target: Any, n_genes: Any, merged: Any, counte
     row_values = np.zeros(n_genes, dtype=np.float32)
     is_present = np.zeros((n_genes + 63) // 64, dtype=np.uint64)
     genes = np.empty(n_genes + AT_ONCE, dtype=np.uint32)
-    one, end = np.uint64(1), np.uint64(0)
+    bit, end = np.uint64(1), np.uint64(0)
     for position in range(order.size):
         row = order[position]
         for at in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
@@ -246,7 +246,7 @@ def _merge(rows: Any, order: Any, target: Any, n_genes: Any, merged: Any, counte
             if target[column] >= 0:
                 gene = np.uint32(target[column])
                 row_values[gene] += value
-                is_present[gene >> np.uint32(6)] |= one << np.uint64(gene & np.uint32(63))
+                is_present[gene >> np.uint32(6)] |= bit << np.uint64(gene & np.uint32(63))
         total, profile = 0.0, np.uint64(0)
         for n in range(_positions(is_present, genes)):
             gene = genes[n]

@@ -259,6 +259,6 @@ def _warnings(judged: pl.DataFrame) -> tuple[str, ...]:
     )
 
 
-def _examples(rows: pl.DataFrame, n: int = 4) -> str:
-    names: Sequence[str] = rows["input_id"].head(n).to_list()
+def _examples(rows: pl.DataFrame) -> str:
+    names: Sequence[str] = rows["input_id"].head(4).to_list()
     return ", ".join(map(repr, names))

@@ -29,7 +29,7 @@ def planted(n=400, d=30, strength=2.0, seed=0):
 
 
 def split_of(n):
-    split = random_split([f"c{one:04}" for one in range(n)])
+    split = random_split([f"c{number:04}" for number in range(n)])
     return split, *split.folds[0]
 
 

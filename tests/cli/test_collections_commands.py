@@ -39,7 +39,7 @@ def run(*arguments, answers=None):
 
 
 def test_one_command_adds_a_csv_with_its_labels(product, object_store):
-    said = run("add", "mine.csv", "--id", "mine", "--metadata", "labels.csv", "--yes").output
+    output = run("add", "mine.csv", "--id", "mine", "--metadata", "labels.csv", "--yes").output
     for line in (
         "genes are its columns",
         "metadata: 40 of 40 observations by its column 'barcode'",
@@ -50,7 +50,7 @@ def test_one_command_adds_a_csv_with_its_labels(product, object_store):
         "cell_type: B cell 20, T cell 20",
         "added mine",
     ):
-        assert line in said
+        assert line in output
     (declared,) = added_collections(object_store, product).all()
     entry = declared.collection
     assert (entry.kind, entry.unit, entry.group_axis) == ("single_cell", "counts", "donor")

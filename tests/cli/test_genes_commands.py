@@ -110,8 +110,8 @@ def test_map_goes_through_a_large_file_in_batches_and_shows_how_far_it_is(
     folder, monkeypatch, name
 ):
     names = ["TP53", "B", "P53", "2-Sep", "nix"] * 41
-    write(folder / name, "gene,x", *(f"{one},1" for one in names))
-    asked, steps = [], []
+    write(folder / name, "gene,x", *(f"{gene},1" for gene in names))
+    sizes, steps = [], []
 
     def in_tens(path, column, limits):
         return limited_gene_names(path, column, limits, size=10)
@@ -125,11 +125,11 @@ def test_map_goes_through_a_large_file_in_batches_and_shows_how_far_it_is(
     monkeypatch.setattr(genept.cli.reference_commands, "limited_gene_names", in_tens)
     monkeypatch.setattr(genept.cli.reference_commands, "progress_bar", bar)
     monkeypatch.setattr(
-        Nomenclature, "map", lambda self, some: asked.append(len(some)) or map_names(self, some)
+        Nomenclature, "map", lambda self, some: sizes.append(len(some)) or map_names(self, some)
     )
     result = run("map", name, "--reference", "hgnc.txt")
     assert result.exit_code == 0, result.output
-    assert asked == [10] * 20 + [5], "never all names at once"
+    assert sizes == [10] * 20 + [5], "never all names at once"
     assert steps[0] == (f"mapping {name}", 205)
     assert sum(steps[1:]) == 205
     written = pl.read_csv(folder / f"{name}.mapping.csv")

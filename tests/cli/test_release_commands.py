@@ -90,7 +90,7 @@ def test_releases_are_listed_and_shown(two: tuple[Manifest, Manifest]) -> None:
     first, second = two
     lines = run("release", "list").splitlines()
     assert [line.split()[0] for line in lines if line[:2] == "20"] == [
-        one.release_id for one in sorted(two, key=lambda one: one.release_id)
+        manifest.release_id for manifest in sorted(two, key=lambda manifest: manifest.release_id)
     ]
     assert "current" in next(line for line in lines if second.release_id in line)
     shown = run("release", "show")
@@ -273,10 +273,10 @@ def answers(printed: str) -> list[tuple[str, str]]:
 
 
 def test_the_neighbours_of_a_gene() -> None:
-    found = answers(run("neighbours", "TP53", "-n", "2"))
-    assert found[0] == ("0.994", "MDM2")
-    assert len(found) == 2
-    assert answers(run("neighbours", "ENSG00000000001", "-n", "1")) == found[:1]
+    nearest = answers(run("neighbours", "TP53", "-n", "2"))
+    assert nearest[0] == ("0.994", "MDM2")
+    assert len(nearest) == 2
+    assert answers(run("neighbours", "ENSG00000000001", "-n", "1")) == nearest[:1]
     with pytest.raises(StoreError, match="NOBODY"):
         run("neighbours", "NOBODY")
     with pytest.raises(StoreError, match="did you mean 'minilm-l6-v2/name-go'"):

@@ -61,9 +61,9 @@ def test_an_id_that_cannot_be_is_refused_first(folder, id_, reason):
 
 def test_recipes_are_listed_with_the_reason_why_not(capsys):
     recipes()
-    said = capsys.readouterr().out
-    assert "name-go" in said
-    assert "not available: summary has no source" in said
+    output = capsys.readouterr().out
+    assert "name-go" in output
+    assert "not available: summary has no source" in output
 
 
 def test_spaces_are_listed_with_the_reason_why_not(monkeypatch):

@@ -99,7 +99,7 @@ pytestmark = pytest.mark.usefixtures("published")
 def test_releases_are_listed_oldest_first(
     settings: Settings, published: tuple[Manifest, Manifest]
 ) -> None:
-    assert genept.releases(settings=settings) == [one.release_id for one in published]
+    assert genept.releases(settings=settings) == [manifest.release_id for manifest in published]
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -121,7 +121,9 @@ def test_the_latest_release_is_read_unless_one_is_named(
 
 
 def test_partitions_are_read_together_or_by_value(settings: Settings) -> None:
-    parts = {one: declared_frame(OBSERVATIONS, partition=(one,)) for one in "ab"}
+    parts = {
+        collection: declared_frame(OBSERVATIONS, partition=(collection,)) for collection in "ab"
+    }
     together = load_table("observations", settings=settings).collect()
     assert_frame_equal(together, pl.concat(parts.values()))
     (lonely,) = pl.collect_all([load_table("observations", settings=settings, collection_id="b")])
@@ -312,8 +314,8 @@ def test_the_printed_questions_are_answered(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Planted: a gene with the vector of FOXP3, and a drug that only blood responds to."""
-    asked = settings.model_copy(update={"product": f"asked-{secrets.token_hex(4)}"})
-    lake = open_releases(asked).lake
+    installation = settings.model_copy(update={"product": f"asked-{secrets.token_hex(4)}"})
+    lake = open_releases(installation).lake
     genes = declared_frame(EMBEDDINGS, 12, partition=("m/x",), dimension=3)
     vectors = np.random.default_rng(5).normal(size=(12, 3)).astype(np.float32)
     vectors[4] = vectors[9] + 0.001
@@ -326,7 +328,7 @@ def test_the_printed_questions_are_answered(
         tissue=pl.Series(["leukemia", "skin"] * 20)
     )
     responses = declared_frame(TABLES["drug_responses"], 80, partition=("screen",)).with_columns(
-        observation_id=pl.Series([one for one in lines["observation_id"] for _ in "ab"]),
+        observation_id=pl.Series([line for line in lines["observation_id"] for _ in "ab"]),
         drug_id=pl.Series(["everybody's", "blood's"] * 40),
         value=pl.Series([-5.0, -1.0, -5.1, 3.0] * 20),
     )
@@ -342,7 +344,7 @@ def test_the_printed_questions_are_answered(
         return lake.assemble(name, lake.build(f"asked/{name}", origin, lambda: [new]))
 
     manifest = (
-        open_releases(asked)
+        open_releases(installation)
         .publish(
             with_tables(
                 plain,
@@ -354,17 +356,17 @@ def test_the_printed_questions_are_answered(
         )
         .manifest
     )
-    nearest, text, drugs = snippets(asked, manifest).questions().values()
-    pasted(asked, text)
+    nearest, text, drugs = snippets(installation, manifest).questions().values()
+    pasted(installation, text)
     assert capsys.readouterr().out == "a regulator of T cells\n"
-    pasted(asked, nearest)
+    pasted(installation, nearest)
     first, *others = re.findall(r"│ (\w+) +┆ +-?[\d.]+", capsys.readouterr().out)
     assert first == "SAME"
     assert len(others) == 9
     assert "FOXP3" not in others
-    pasted(asked, drugs)
-    found = re.findall(r"│ ([\w']+) +┆ +(-?[\d.]+)", capsys.readouterr().out)
-    assert [drug for drug, _ in found] == ["blood's", "everybody's"]
+    pasted(installation, drugs)
+    effects = re.findall(r"│ ([\w']+) +┆ +(-?[\d.]+)", capsys.readouterr().out)
+    assert [drug for drug, _ in effects] == ["blood's", "everybody's"]
 
 
 def test_a_release_of_few_genes_is_asked_about_one_that_it_has(

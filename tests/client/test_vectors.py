@@ -22,10 +22,10 @@ def test_the_nearest_are_those_of_plain_numpy(vectors: Vectors, centred: bool) -
     query = vectors.matrix[7] - mean
     rows = vectors.matrix - mean
     cosines = rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
-    found = vectors.nearest(query, 5, centred=centred)
-    assert [id_ for id_, _ in found] == [f"c{row}" for row in np.argsort(-cosines)[:5]]
-    assert [cosine for _, cosine in found] == pytest.approx(np.sort(cosines)[::-1][:5], abs=1e-4)
-    assert found[0][0] == "c7"
+    nearest = vectors.nearest(query, 5, centred=centred)
+    assert [id_ for id_, _ in nearest] == [f"c{row}" for row in np.argsort(-cosines)[:5]]
+    assert [cosine for _, cosine in nearest] == pytest.approx(np.sort(cosines)[::-1][:5], abs=1e-4)
+    assert nearest[0][0] == "c7"
 
 
 def test_centring_tells_apart_what_all_points_one_way(vectors: Vectors) -> None:

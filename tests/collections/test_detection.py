@@ -42,11 +42,11 @@ def test_a_table_lies_either_way_up(tmp_path, genes_in, packed):
     if packed:
         (tmp_path / "mine.csv.gz").write_bytes(gzip.compress(file.read_bytes()))
         file = tmp_path / "mine.csv.gz"
-    found = look(file)
-    assert found.entry.format == "table"
-    assert found.entry.options["genes_in"] == genes_in
-    assert (found.entry.unit, found.entry.duplicate_policy) == ("counts", "sum")
-    assert found.open_questions == ()
+    detected = look(file)
+    assert detected.entry.format == "table"
+    assert detected.entry.options["genes_in"] == genes_in
+    assert (detected.entry.unit, detected.entry.duplicate_policy) == ("counts", "sum")
+    assert detected.open_questions == ()
 
 
 def test_columns_of_text_are_labels_groups_or_passed_over(tmp_path):
@@ -85,11 +85,11 @@ def test_one_negative_among_counts_asks_for_no_unit_and_is_named(tmp_path):
     values = counts(12).astype(int)
     values[3, 4] = -1
     write_counts(tmp_path / "mine.csv", values)
-    found = look(tmp_path / "mine.csv")
-    assert (found.entry.unit, found.open_questions) == ("counts", ())
-    archives = local_archives(found.files, found.sources, tmp_path / "links")
+    detected = look(tmp_path / "mine.csv")
+    assert (detected.entry.unit, detected.open_questions) == ("counts", ())
+    archives = local_archives(detected.files, detected.sources, tmp_path / "links")
     with pytest.raises(SourceError, match=f"(?s)negative.*{GENES[4]}|{GENES[4]}.*negative"):
-        dry_run_ingest(archives, found.entry, REFERENCE)
+        dry_run_ingest(archives, detected.entry, REFERENCE)
 
 
 def test_clean_counts_are_looked_for_beside_those_with_a_mistake(tmp_path):
@@ -98,8 +98,8 @@ def test_clean_counts_are_looked_for_beside_those_with_a_mistake(tmp_path):
     adata.var_names, adata.layers["counts"] = GENES, csr_matrix(values)
     adata.X[3, 4] = -1
     adata.write_h5ad(tmp_path / "x.h5ad")
-    found = look(tmp_path / "x.h5ad")
-    assert (found.entry.options["matrix"], found.entry.unit) == ("layers/counts", "counts")
+    detected = look(tmp_path / "x.h5ad")
+    assert (detected.entry.options["matrix"], detected.entry.unit) == ("layers/counts", "counts")
     adata.X, adata.layers["counts"] = np.log1p(values), csr_matrix(adata.X)
     adata.write_h5ad(tmp_path / "y.h5ad")
     assert "matrix" not in look(tmp_path / "y.h5ad").entry.options
@@ -111,12 +111,12 @@ def test_counts_are_found_beside_normalised_values(tmp_path):
     adata.var_names, adata.layers["counts"] = GENES, csr_matrix(values)
     adata.obs["disease"], adata.obs["donor_id"] = "none", [f"d{row % 3}" for row in range(30)]
     adata.write_h5ad(tmp_path / "x.h5ad")
-    found = look(tmp_path / "x.h5ad")
-    assert found.entry.options["matrix"] == "layers/counts"
-    assert found.entry.unit == "counts"
-    assert found.entry.options["labels"] == {"diagnosis": "disease"}
-    assert found.entry.options["group"] == "donor_id"
-    assert any("counts are in layers/counts" in line for line in found.seen)
+    detected = look(tmp_path / "x.h5ad")
+    assert detected.entry.options["matrix"] == "layers/counts"
+    assert detected.entry.unit == "counts"
+    assert detected.entry.options["labels"] == {"diagnosis": "disease"}
+    assert detected.entry.options["group"] == "donor_id"
+    assert any("counts are in layers/counts" in line for line in detected.seen)
     as_log = look(tmp_path / "x.h5ad", unit="log1p", options={"matrix": "X"})
     assert (as_log.entry.unit, as_log.entry.options["matrix"]) == ("log1p", "X")
 
@@ -192,11 +192,11 @@ def test_a_sidecar_says_what_cannot_be():
 
 @pytest.mark.skipif(not MIRROR.exists(), reason="the mirror of public files is not here")
 def test_pbmc3k_is_detected():
-    found = look(MIRROR / "single_cell" / "pbmc3k.h5ad")
-    assert (found.entry.format, found.entry.unit, found.entry.kind) == (
+    detected = look(MIRROR / "single_cell" / "pbmc3k.h5ad")
+    assert (detected.entry.format, detected.entry.unit, detected.entry.kind) == (
         "h5ad", "counts", "single_cell",
     )  # fmt: skip
-    assert found.entry.options["labels"]["cell_type"] == "cell_type"
+    assert detected.entry.options["labels"]["cell_type"] == "cell_type"
 
 
 @pytest.mark.parametrize("axis", ["rows", "columns"])
@@ -261,8 +261,8 @@ def test_an_h5ad_of_normalised_values_alone_is_detected_or_asked_about(tmp_path)
     (tmp_path / "mine.h5ad").write_bytes(mutations.h5ad())
     with h5py.File(tmp_path / "mine.h5ad", "a") as file:
         file["X/data"][:] = np.log1p(file["X/data"][:] / 8)
-    found = look(tmp_path / "mine.h5ad")
-    assert found.open_questions[0].startswith("unit: the values could be")
+    detected = look(tmp_path / "mine.h5ad")
+    assert detected.open_questions[0].startswith("unit: the values could be")
 
 
 def named_like_genes(folder: Path, n_genes: int = 30) -> Path:

@@ -32,7 +32,7 @@ REFUSALS = {
 
 def looked_at_each(_, folder: str) -> dict[str, list]:
     """In the child: what is said of each bomb, the memory and processor time that it took."""
-    found = {}
+    refusals = {}
     for path in sorted(Path(folder).iterdir()):
         before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
         try:
@@ -40,8 +40,8 @@ def looked_at_each(_, folder: str) -> dict[str, list]:
         except SourceError as error:
             text = str(error)
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found[path.name] = [text, (after - before) << 10, time.process_time() - begun]
-    return found
+        refusals[path.name] = [text, (after - before) << 10, time.process_time() - begun]
+    return refusals
 
 
 def test_every_bomb_is_refused_for_what_it_is_and_in_little_memory_and_time(tmp_path):
@@ -51,10 +51,10 @@ def test_every_bomb_is_refused_for_what_it_is_and_in_little_memory_and_time(tmp_
     with limited(
         looked_at_each, str(tmp_path), what="bombs", limits=USUAL.limits(tmp_path / "a-good.csv")
     ) as answer:
-        found = answer.values
-    assert found.pop("a-good.csv")[0] == "read 40"
-    assert found.keys() == REFUSALS.keys()
-    for name, (text, memory, seconds) in found.items():
+        refusals = answer.values
+    assert refusals.pop("a-good.csv")[0] == "read 40"
+    assert refusals.keys() == REFUSALS.keys()
+    for name, (text, memory, seconds) in refusals.items():
         assert REFUSALS[name] in text, (name, text)
         assert name in text
         assert memory <= 256 << 20, name

@@ -28,10 +28,10 @@ def inbox(lake: Lake, store_prefix, tmp_path):
             "labels.csv": (tmp_path / "labels.csv").read_bytes(),
             f"{name}.toml": sidecar.encode(),
         }
-        for one, data in files.items():
-            known = lake.store.head(f"{store_prefix}/inbox/{one}")
+        for key, data in files.items():
+            known = lake.store.head(f"{store_prefix}/inbox/{key}")
             lake.store.put_if_match(
-                f"{store_prefix}/inbox/{one}", data, known.etag if known else None
+                f"{store_prefix}/inbox/{key}", data, known.etag if known else None
             )
 
     return put
@@ -42,10 +42,10 @@ def taken(lake: Lake, store_prefix):
     """Takes the only drop in."""
 
     def take(*, name="mine.csv", **more):
-        found = {drop.name: drop for drop in drops(lake.store, store_prefix)[0]}
+        listed = {drop.name: drop for drop in drops(lake.store, store_prefix)[0]}
         # Read in this process, for time; tests of the limits say otherwise.
         more = {"allowance": None} | more
-        return take_in(lake, store_prefix, found[name], lambda: REFERENCE, "reference-1", **more)
+        return take_in(lake, store_prefix, listed[name], lambda: REFERENCE, "reference-1", **more)
 
     return take
 
@@ -62,7 +62,7 @@ def test_a_good_drop_is_ingested_and_declared(lake, store_prefix, inbox, taken):
     assert declared == accepted.collection
     assert declared.collection.licence == "CC0-1.0"
     assert declared.collection.redistributable
-    observations = lake.read([one for one in accepted.parts if one.table == "observations"])
+    observations = lake.read([part for part in accepted.parts if part.table == "observations"])
     assert observations.height == 40
     assert observations["group_id"].n_unique() == 4
     assert not keys(lake, store_prefix, "inbox/")
@@ -227,8 +227,8 @@ def test_a_table_that_two_drops_name_stays_until_the_second_is_taken(
 def test_a_sidecar_of_a_sidecar_is_no_drop(lake, store_prefix, inbox, taken):
     inbox()
     upload(lake, store_prefix, **{"mine.csv.toml.toml": b'id = "bad"'})
-    found, waiting = drops(lake.store, store_prefix)
-    assert [drop.name for drop in found] == ["mine.csv"]
+    complete, waiting = drops(lake.store, store_prefix)
+    assert [drop.name for drop in complete] == ["mine.csv"]
     assert waiting == ["mine.csv.toml.toml"]
     assert isinstance(taken(), Accepted)
 
@@ -241,12 +241,12 @@ def test_an_odd_name_is_taken_in_or_refused_but_never_stays(lake, store_prefix, 
         inbox(name=name, sidecar=SAID.replace('"mine"', '"odd"'))
     except ValueError:
         pytest.skip("the store takes no such key")
-    found, _ = drops(lake.store, store_prefix)
-    if [drop.name for drop in found] == [name]:
+    complete, _ = drops(lake.store, store_prefix)
+    if [drop.name for drop in complete] == [name]:
         assert isinstance(taken(name=name), Accepted | Refused)
         assert not keys(lake, store_prefix, "inbox/")
     else:
-        assert not found
+        assert not complete
 
 
 def test_files_in_folders_and_with_endless_names_wait(lake, store_prefix):
@@ -256,8 +256,8 @@ def test_files_in_folders_and_with_endless_names_wait(lake, store_prefix):
         store_prefix,
         **{"in/mine.csv": b"x", "in/mine.csv.toml": b"", long: b"x", f"{long}.toml": b""},
     )
-    found, waiting = drops(lake.store, store_prefix)
-    assert not found
+    complete, waiting = drops(lake.store, store_prefix)
+    assert not complete
     assert len(waiting) == 4
 
 

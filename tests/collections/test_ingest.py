@@ -160,7 +160,7 @@ def large(n_observations=1300, n_genes=40):
     reference = reference_of(
         *(gene(number, f"G{number}", aliases=[f"old{number}"]) for number in range(1, n_genes + 1))
     )
-    ids = [f"cell-{one}" for one in rng.permutation(n_observations)]
+    ids = [f"cell-{number}" for number in rng.permutation(n_observations)]
     parsed = parsed_of(values, [*names, *(f"old{name[1:]}" for name in names)], ids)
     expected = dict(zip(ids, values[:, :n_genes] + values[:, n_genes:], strict=True))
     return parsed, reference, expected
@@ -171,7 +171,7 @@ def test_expression_comes_back_as_it_was_merged(lake: Lake, monkeypatch):
     parts = ingest_parsed(monkeypatch, lake, parsed, reference)
     ids, matrix = expression_matrix(lake, [parts["expression"]], parts["gene_axis"].rows)
     assert ids == sorted(expected) == lake.read(parts["observations"])["observation_id"].to_list()
-    np.testing.assert_array_equal(matrix.toarray(), np.stack([expected[one] for one in ids]))
+    np.testing.assert_array_equal(matrix.toarray(), np.stack([expected[id_] for id_ in ids]))
     axis = lake.read(parts["gene_axis"])
     assert axis["gene_index"].to_list() == list(range(40))
     assert axis["ensembl_gene_id"].to_list() == sorted(axis["ensembl_gene_id"])
@@ -258,7 +258,7 @@ def test_a_large_collection_is_stored_in_shards_and_is_the_same(
     assert [part.number for part in expression.parts] == [0, 1, 2]
     ids, matrix = expression_matrix(lake, expression.parts, 40)
     assert ids == sorted(expected)
-    np.testing.assert_array_equal(matrix.toarray(), np.stack([expected[one] for one in ids]))
+    np.testing.assert_array_equal(matrix.toarray(), np.stack([expected[id_] for id_ in ids]))
     (observations,) = (part for part in parts if part.table == "observations")
     assert lake.read(observations)["observation_id"].to_list() == ids
 

@@ -44,11 +44,11 @@ def test_sums_are_preserved_row_by_row_and_gene_by_gene(given_):
     result = merged(axis, blocks)
     assert axis.ensembl_gene_ids == tuple(sorted({gene for gene in mapped if gene}))
     for position, gene in enumerate(axis.ensembl_gene_ids):
-        columns = [one == gene for one in mapped]
+        columns = [target == gene for target in mapped]
         np.testing.assert_array_equal(result[:, position], matrix[:, columns].sum(axis=1))
         assert axis.n_inputs[position] == sum(columns)
     np.testing.assert_array_equal(
-        result.sum(axis=1), matrix[:, [one is not None for one in mapped]].sum(axis=1)
+        result.sum(axis=1), matrix[:, [target is not None for target in mapped]].sum(axis=1)
     )
 
 
@@ -71,7 +71,7 @@ def test_highest_mean_keeps_exactly_one_input_of_each_gene_as_it_is(given_):
     assert (axis.n_inputs == 1).all()
     result = merged(axis, blocks)
     for position, gene in enumerate(axis.ensembl_gene_ids):
-        columns = [column for column, one in enumerate(mapped) if one == gene]
+        columns = [column for column, target in enumerate(mapped) if target == gene]
         (chosen,) = np.flatnonzero(axis.target == position)
         assert chosen in columns
         means = matrix[:, columns].mean(axis=0)
@@ -95,7 +95,7 @@ def test_how_rows_are_cut_into_blocks_changes_nothing(given_):
     matrix, mapped, blocks = given_
     axis, whole = GeneAxis.of(mapped), [sp.csr_matrix(matrix)]
     np.testing.assert_array_equal(merged(axis, blocks), merged(axis, whole))
-    cut, at_once = (column_totals(one, matrix.shape[1]) for one in (blocks, whole))
+    cut, at_once = (column_totals(pieces, matrix.shape[1]) for pieces in (blocks, whole))
     np.testing.assert_array_equal(cut.signed, at_once.signed)
     np.testing.assert_array_equal(cut.absolute, at_once.absolute)
 
@@ -146,10 +146,10 @@ def test_fingerprints_are_equal_exactly_where_columns_are(given_, copied):
     doubled = [sp.hstack([b, b[:, copied % matrix.shape[1]]], format="csr") for b in blocks]
     whole = np.column_stack([matrix, matrix[:, copied % matrix.shape[1]]])
     prints = column_fingerprints(doubled, whole.shape[1])
-    for one in range(whole.shape[1]):
+    for column in range(whole.shape[1]):
         for other in range(whole.shape[1]):
-            same = np.array_equal(whole[:, one], whole[:, other])
-            assert (prints[one] == prints[other]) == same
+            same = np.array_equal(whole[:, column], whole[:, other])
+            assert (prints[column] == prints[other]) == same
 
 
 @given(matrices(), st.randoms())
@@ -157,12 +157,12 @@ def test_rows_are_counted_and_distinguished_in_any_order(given_, chance):
     matrix, mapped, _ = given_
     order = np.array(chance.sample(range(len(matrix)), len(matrix)), dtype=np.int64)
     axis, rows = GeneAxis.of(mapped), sp.csr_matrix(matrix)
-    found = merge_rows(rows, axis, order)
-    dense = found.matrix.toarray()
+    result = merge_rows(rows, axis, order)
+    dense = result.matrix.toarray()
     np.testing.assert_array_equal(dense, merged(axis, [rows])[order])
-    np.testing.assert_allclose(found.totals, dense.sum(axis=1, dtype=np.float64))
+    np.testing.assert_allclose(result.totals, dense.sum(axis=1, dtype=np.float64))
     totals = column_totals([rows], matrix.shape[1])
-    np.testing.assert_allclose(found.inputs.signed, totals.signed)
-    np.testing.assert_allclose(found.inputs.absolute, totals.absolute)
+    np.testing.assert_allclose(result.inputs.signed, totals.signed)
+    np.testing.assert_allclose(result.inputs.absolute, totals.absolute)
     same = (dense[:, None] == dense[None]).all(axis=2)
-    np.testing.assert_array_equal(found.profiles[:, None] == found.profiles[None], same)
+    np.testing.assert_array_equal(result.profiles[:, None] == result.profiles[None], same)

@@ -124,9 +124,9 @@ def assert_read_back(
     tables: dict[str, pl.DataFrame], truth: Truth, values: np.ndarray | None = None
 ) -> None:
     order = ["observation_id", "ensembl_gene_id"]
-    found, wanted = numbers(tables).sort(order), expected(truth, values).sort(order)
-    assert found.select(order).equals(wanted.select(order))
-    np.testing.assert_allclose(found["value"], wanted["value"], rtol=1e-6)
+    stored, wanted = numbers(tables).sort(order), expected(truth, values).sort(order)
+    assert stored.select(order).equals(wanted.select(order))
+    np.testing.assert_allclose(stored["value"], wanted["value"], rtol=1e-6)
 
 
 def assert_labelled(tables: dict[str, pl.DataFrame], truth: Truth) -> None:
@@ -247,8 +247,8 @@ def of_feature_counts(folder: Path, truth: Truth) -> tuple[str, ...]:
 )
 def test_counts_of_wells_are_added_without_an_option(files: Files, tmp_path, genes) -> None:
     truth = Truth.of(genes, seed=len(files.__name__))
-    said = add(*files(tmp_path, truth))
-    assert f"{len(truth.samples)} observations in 6 groups, {genes.height} genes; 100.0%" in said
+    output = add(*files(tmp_path, truth))
+    assert f"{len(truth.samples)} observations in 6 groups, {genes.height} genes; 100.0%" in output
     tables = ingested()
     assert_read_back(tables, truth)
     assert_labelled(tables, truth)
@@ -307,10 +307,10 @@ def test_a_decimal_comma_is_detected(tmp_path, genes) -> None:
 
 def test_what_was_repaired_is_said_in_words(tmp_path, genes) -> None:
     truth = Truth.of(genes, seed=6)
-    said = add(written(tmp_path / "counts.txt", "\ufeff" + r_table(truth.frame())))
-    assert "fixed: 1 × shifted_header (file counts.txt: the header has a name less than" in said
-    assert "R writes no name over the row names" in said
-    assert "fixed: 1 × byte_order_mark (file counts.txt: the byte-order mark" in said
+    output = add(written(tmp_path / "counts.txt", "\ufeff" + r_table(truth.frame())))
+    assert "fixed: 1 × shifted_header (file counts.txt: the header has a name less than" in output
+    assert "R writes no name over the row names" in output
+    assert "fixed: 1 × byte_order_mark (file counts.txt: the byte-order mark" in output
 
 
 def test_genes_that_became_dates_are_counted_and_the_others_are_right(tmp_path, genes) -> None:
@@ -373,8 +373,8 @@ def test_the_same_in_a_column_of_parquet(tmp_path, genes) -> None:
     column.iloc[3] = "x"
     frame[truth.symbols[5]] = column
     frame.to_parquet(tmp_path / "counts.parquet")
-    said, tables = added_as_advised(str(tmp_path / "counts.parquet"))
-    assert f"row 'A4' (line 4), column {truth.symbols[5]!r} has 'x'" in said
+    output, tables = added_as_advised(str(tmp_path / "counts.parquet"))
+    assert f"row 'A4' (line 4), column {truth.symbols[5]!r} has 'x'" in output
     assert tables["gene_axis"].height == genes.height - 1
     assert tables["quarantine"].filter(reason="non_numeric")["input_id"].to_list() == [
         truth.symbols[5]
@@ -385,8 +385,8 @@ def test_samples_without_labels(tmp_path, genes) -> None:
     truth = Truth.of(genes, seed=10)
     counts = written(tmp_path / "my counts (1).csv", truth.frame().to_csv())
     labels = labels_of(tmp_path / "labels.csv", truth, truth.labels.iloc[5:].to_csv())
-    said, tables = added_as_advised(counts, "--metadata", labels)
-    assert "my counts (1).csv: 5 of its 72 observations have no row in the metadata ([" in said
+    output, tables = added_as_advised(counts, "--metadata", labels)
+    assert "my counts (1).csv: 5 of its 72 observations have no row in the metadata ([" in output
     assert tables["observations"].height == 67
     assert tables["quarantine"].filter(reason="no_metadata").height == 5
 
@@ -394,16 +394,16 @@ def test_samples_without_labels(tmp_path, genes) -> None:
 def test_labels_without_samples_are_counted(tmp_path, genes) -> None:
     truth = Truth.of(genes, seed=11)
     counts = written(tmp_path / "counts.csv", truth.frame().iloc[:, :60].to_csv())
-    said = add(counts, "--metadata", labels_of(tmp_path / "labels.csv", truth))
-    assert "metadata: 12 of its rows have no expression, and are counted in quarantine: [" in said
+    output = add(counts, "--metadata", labels_of(tmp_path / "labels.csv", truth))
+    assert "metadata: 12 of its rows have no expression, and are counted in quarantine: [" in output
     assert ingested()["quarantine"].filter(reason="no_expression").height == 12
 
 
 def test_genes_on_both_axes_without_labels(tmp_path, genes) -> None:
     truth = Truth.of(genes, seed=12).named(genes["symbol"].tail(50).to_list())
     counts = written(tmp_path / "counts.txt", r_table(truth.frame()))
-    said, tables = added_as_advised(counts)
-    assert "cannot tell which axis is genes (100% of the names of its rows, 100%" in said
+    output, tables = added_as_advised(counts)
+    assert "cannot tell which axis is genes (100% of the names of its rows, 100%" in output
     assert_read_back(tables, truth)
 
 

@@ -67,11 +67,11 @@ def test_nothing_is_stored_that_is_no_shard(lake, store_prefix, receiver, tmp_pa
 
 def test_a_killed_ingest_goes_on_where_it_stopped(lake, tmp_path, monkeypatch):
     write_counts(tmp_path / "mine.csv", counts())
-    found = try_out(
+    detected = try_out(
         tmp_path / "mine.csv", None, validated_sidecar({"id": "mine"}, "x"), REFERENCE,
         bucket="b", product="p", limits=None,
     ).detected  # fmt: skip
-    archives = local_archives(found.files, found.sources, tmp_path)
+    archives = local_archives(detected.files, detected.sources, tmp_path)
     stored = []
 
     def killed(self, number, made, store=PartReceiver.store_parts):
@@ -82,7 +82,7 @@ def test_a_killed_ingest_goes_on_where_it_stopped(lake, tmp_path, monkeypatch):
         return answer
 
     monkeypatch.setattr(PartReceiver, "store_parts", killed)
-    given = (lake, archives, found.entry, lambda: REFERENCE, "reference-1")
+    given = (lake, archives, detected.entry, lambda: REFERENCE, "reference-1")
 
     def in_child(*arguments):
         return parts_in_child(*arguments, allowance=USUAL)

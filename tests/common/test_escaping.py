@@ -99,7 +99,10 @@ def test_ids_can_be_read_in_the_source_of_markdown() -> None:
 @given(st.text())
 def test_a_terminal_gets_no_control_character(text: str) -> None:
     written = visible(text)
-    assert all(one.isprintable() or one in "\n\t" or ord(one) >= 0xA0 for one in written)
+    assert all(
+        character.isprintable() or character in "\n\t" or ord(character) >= 0xA0
+        for character in written
+    )
     assert "\x1b" not in written
     assert "\u202e" not in written
 

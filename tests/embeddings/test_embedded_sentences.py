@@ -39,9 +39,9 @@ def arguments(lake, monkeypatch):
 
 def test_a_sample_is_embedded_once_and_says_what_it_read(lake, arguments):
     embedder = WordCounting()
-    said = []
-    (part,) = embed_sentences(lake, **arguments, embedder=embedder, say=said.append)
-    (forecast,) = said
+    messages = []
+    (part,) = embed_sentences(lake, **arguments, embedder=embedder, say=messages.append)
+    (forecast,) = messages
     assert forecast.endswith("216 tokens are to be embedded, 20 observations chosen")
     assert chosen(part) == "20 of 30 observations, at random, by seed 2023; at most 20"
     assert part.partition == ("minilm-l6-v2/ranked-names", "genept-s", "planted")

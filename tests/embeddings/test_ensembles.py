@@ -23,10 +23,10 @@ def random_rows(seed, rows, dimensions):
     return np.random.default_rng(seed).standard_normal((rows, dimensions)).astype(np.float32)
 
 
-def cosine(one, other):
-    one, other = one.astype(np.float64), other.astype(np.float64)
-    one /= np.linalg.norm(one, axis=1, keepdims=True)
-    return one @ (other / np.linalg.norm(other, axis=1, keepdims=True)).T
+def cosine(left, other):
+    left, other = left.astype(np.float64), other.astype(np.float64)
+    left /= np.linalg.norm(left, axis=1, keepdims=True)
+    return left @ (other / np.linalg.norm(other, axis=1, keepdims=True)).T
 
 
 @given(st.integers(0, 99), st.floats(0.1, 9), st.floats(0.1, 9))
@@ -38,8 +38,8 @@ def test_side_by_side_is_the_weighted_mean_of_the_cosines(seed, first, second):
         first * cosine(queries["a"], references["a"])
         + second * cosine(queries["b"], references["b"])
     ) / (first + second)
-    found = concatenated(queries, weights) @ concatenated(references, weights).T
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    products = concatenated(queries, weights) @ concatenated(references, weights).T
+    np.testing.assert_allclose(products, expected, atol=1e-5)
     together = concatenated(queries, weights)
     assert together.dtype == np.float32
     assert together.shape == (5, 13)
@@ -151,15 +151,15 @@ def test_an_ensemble_holds_who_is_in_every_member_and_ranks_by_the_mean_of_cosin
 
     rows = lake.read_arrow(shards[1])
     assert rows["observation_id"].to_pylist() == ["c05", "c06", "c07", "c09"]
-    found = embedding_matrix(rows)
-    np.testing.assert_allclose(found @ found.T, similarity(lake, pooled[1], table), atol=1e-5)
+    vectors = embedding_matrix(rows)
+    np.testing.assert_allclose(vectors @ vectors.T, similarity(lake, pooled[1], table), atol=1e-5)
     coverage = lake.read_arrow(pooled[1])["coverage"].to_numpy()[[0, 1, 2, 4]]
     np.testing.assert_allclose(rows["coverage"].to_numpy(), (coverage + 3) / 4, rtol=1e-6)
 
 
 def similarity(lake, pooled, table):
     ours = embedding_matrix(lake.read_arrow(pooled))[[0, 1, 2, 4]]
-    theirs = table.vectors[[table.names.index(one) for one in ("c05", "c06", "c07", "c09")]]
+    theirs = table.vectors[[table.names.index(id_) for id_ in ("c05", "c06", "c07", "c09")]]
     return (cosine(ours, ours) + 3 * cosine(theirs, theirs)) / 4
 
 

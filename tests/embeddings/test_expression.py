@@ -46,11 +46,11 @@ def list_columns(matrix):
 @given(MATRICES)
 def test_list_columns_are_a_csr_matrix_as_they_stand(matrix):
     rows = list_columns(matrix)
-    found = csr_of(rows, matrix.shape[1])
-    np.testing.assert_array_equal(found.toarray(), matrix)
-    if found.nnz:
-        assert np.shares_memory(found.data, rows["value"].chunk(0).values.to_numpy())
-        assert np.shares_memory(found.indices, rows["gene_index"].chunk(0).values.to_numpy())
+    result = csr_of(rows, matrix.shape[1])
+    np.testing.assert_array_equal(result.toarray(), matrix)
+    if result.nnz:
+        assert np.shares_memory(result.data, rows["value"].chunk(0).values.to_numpy())
+        assert np.shares_memory(result.indices, rows["gene_index"].chunk(0).values.to_numpy())
 
 
 @given(MATRICES, st.data())
@@ -75,16 +75,16 @@ def test_columns_that_begin_elsewhere_are_read_from_where_they_begin():
 @given(MATRICES)
 def test_chunks_are_put_together(matrix):
     rows = pa.concat_tables([list_columns(matrix), list_columns(matrix[::-1])])
-    found = csr_of(rows, matrix.shape[1])
-    np.testing.assert_array_equal(found.toarray(), np.vstack([matrix, matrix[::-1]]))
+    result = csr_of(rows, matrix.shape[1])
+    np.testing.assert_array_equal(result.toarray(), np.vstack([matrix, matrix[::-1]]))
 
 
 def test_an_embedding_column_is_a_matrix_as_it_stands():
     vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 3)
-    found = embedding_matrix(pa.table({"embedding": column}))
-    np.testing.assert_array_equal(found, vectors)
-    assert np.shares_memory(found, column.values.to_numpy())
+    result = embedding_matrix(pa.table({"embedding": column}))
+    np.testing.assert_array_equal(result, vectors)
+    assert np.shares_memory(result, column.values.to_numpy())
     part = embedding_matrix(pa.table({"embedding": column.slice(1, 2)}))
     np.testing.assert_array_equal(part, vectors[1:3])
     chunked = pa.table({"embedding": pa.chunked_array([column, column.slice(0, 1)])})
@@ -101,9 +101,9 @@ def test_a_collection_is_read_block_by_block(lake: Lake, monkeypatch):
     blocks = list(expression_blocks(lake, parts["expression"], 9))
     assert len(blocks) > 1
     assert max(block.shape[0] for _, block in blocks) < len(values)
-    assert [one for of_block, _ in blocks for one in of_block] == ids
-    found, matrix = expression_matrix(lake, [parts["expression"]], 9)
-    assert found == ids
+    assert [id_ for of_block, _ in blocks for id_ in of_block] == ids
+    read_ids, matrix = expression_matrix(lake, [parts["expression"]], 9)
+    assert read_ids == ids
     np.testing.assert_array_equal(matrix.toarray(), values)
     with pytest.raises(StoreError, match="up to index 8, but its axis has 5"):
         expression_matrix(lake, [parts["expression"]], 5)

@@ -77,15 +77,15 @@ def test_the_processes_change_no_bit_and_the_cut_only_the_last(lake, monkeypatch
         _, shards = sharded(lake, monkeypatch, size)
         parts = embed_shards(lake, shards)
         assert [part.number for part in parts] == list(range(len(shards)))
-        found = rows_of(lake, parts)
-        assert found.drop("embedding").equals(expected.drop("embedding"))
+        rows = rows_of(lake, parts)
+        assert rows.drop("embedding").equals(expected.drop("embedding"))
         np.testing.assert_allclose(
-            found["embedding"].to_numpy(), expected["embedding"].to_numpy(), rtol=0, atol=5e-7
+            rows["embedding"].to_numpy(), expected["embedding"].to_numpy(), rtol=0, atol=5e-7
         )
     pooled = elsewhere("pooled")
     _, again = sharded(pooled, monkeypatch, 37)
-    found = embed_shards(pooled, again, 2)
-    assert [part.sha256 for part in found] == [part.sha256 for part in parts]
+    again_parts = embed_shards(pooled, again, 2)
+    assert [part.sha256 for part in again_parts] == [part.sha256 for part in parts]
 
 
 def test_a_killed_run_goes_on_where_it_stopped(lake, monkeypatch, elsewhere):
@@ -112,7 +112,7 @@ def test_a_killed_run_goes_on_where_it_stopped(lake, monkeypatch, elsewhere):
     assert done == [0, 1, "again", "again"]
     unbroken = elsewhere("unbroken")
     _, same = sharded(unbroken, monkeypatch, 75)
-    assert [one.sha256 for one in embed_shards(unbroken, same)] == [one.sha256 for one in parts]
+    assert [part.sha256 for part in embed_shards(unbroken, same)] == [part.sha256 for part in parts]
     assert not [path for path in lake.cache.iterdir() if path.is_dir()]
 
 
@@ -143,7 +143,7 @@ def test_the_file_that_processes_map_holds_the_same(lake, monkeypatch):
 
 
 def test_sentences_of_several_shards_are_those_of_one(lake, monkeypatch):
-    found = []
+    results = []
     for size in (N_CELLS, 80):
         tables, shards = sharded(lake, monkeypatch, size)
         parts = embed_sentences(
@@ -159,6 +159,6 @@ def test_sentences_of_several_shards_are_those_of_one(lake, monkeypatch):
         )
         assert len(parts) <= 3
         assert {part.origin["settings"]["sampling"]["n_chosen"] for part in parts} == {3}
-        found.append(rows_of(lake, parts))
-    assert found[0].equals(found[1])
-    assert embedding_matrix(found[0].to_arrow()).shape == (3, 32)
+        results.append(rows_of(lake, parts))
+    assert results[0].equals(results[1])
+    assert embedding_matrix(results[0].to_arrow()).shape == (3, 32)

@@ -131,7 +131,7 @@ VALUES = {
     "zscore": np.random.default_rng(2).normal(0, 1, (30, N_GENES)),
 }
 WITHOUT_VECTOR = [2, 7]
-COVERED = [one for position, one in enumerate(ENSEMBL) if position not in WITHOUT_VECTOR]
+COVERED = [gene for position, gene in enumerate(ENSEMBL) if position not in WITHOUT_VECTOR]
 
 
 def embed_collection(lake, *, workers=1, **arguments):
@@ -184,8 +184,8 @@ def test_a_collection_through_the_lake(lake: Lake, monkeypatch, unit, kind, tabl
     by_gene = dict(
         zip(COVERED, embedding_matrix(lake.read_arrow(vectors)).astype(np.float64), strict=True)
     )
-    dense = np.stack([by_gene.get(one, np.zeros(32)) for one in ENSEMBL])
-    has_vector = np.array([one in by_gene for one in ENSEMBL])
+    dense = np.stack([by_gene.get(gene, np.zeros(32)) for gene in ENSEMBL])
+    has_vector = np.array([gene in by_gene for gene in ENSEMBL])
     weights = dense_weights(values.astype(np.float64), unit)
     expected, coverage = dense_mean(weights, dense, has_vector)
     np.testing.assert_allclose(embedding_matrix(rows), expected, atol=1e-5)
@@ -235,16 +235,18 @@ def test_row_groups_come_in_order_and_threads_do_not_change_a_bit(unit, threads)
     ]
     groups = [InMemory(blocks[start : start + 2]) for start in range(0, len(blocks), 2)]
     laid_out = WeightedSum(vectors, np.linspace(0, 1, N_GENES))
-    found = list(pool_groups(groups, laid_out, has_vector, unit, threads))
-    assert [ids for ids, _ in found] == [
+    pooled_groups = list(pool_groups(groups, laid_out, has_vector, unit, threads))
+    assert [ids for ids, _ in pooled_groups] == [
         [f"o{row}" for row in range(start, start + 14)] for start in (0, 14)
     ]
     expected = dense_mean(dense_weights(values[:28].astype(np.float64), unit), vectors, has_vector)
     for part, of_all in enumerate(expected):
-        together = np.concatenate([pooled[part] for _, pooled in found])
+        together = np.concatenate([pooled[part] for _, pooled in pooled_groups])
         np.testing.assert_allclose(together, of_all, atol=1e-5)
-    for one, other in zip(found, pool_groups(groups, laid_out, has_vector, unit, 1), strict=True):
-        np.testing.assert_array_equal(one[1][0], other[1][0])
+    for threaded, other in zip(
+        pooled_groups, pool_groups(groups, laid_out, has_vector, unit, 1), strict=True
+    ):
+        np.testing.assert_array_equal(threaded[1][0], other[1][0])
     assert list(pool_groups([], laid_out, has_vector, unit, threads)) == []
 
 
@@ -255,7 +257,11 @@ def test_a_row_group_is_pooled_in_the_thread_that_reads_it():
     class Watched(InMemory):
         def blocks(self):
             read_by.append(threading.get_ident())
-            blas = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+            blas = [
+                library["num_threads"]
+                for library in threadpool_info()
+                if library["user_api"] == "blas"
+            ]
             assert set(blas) == {1}
             return super().blocks()
 
@@ -290,11 +296,11 @@ def test_readers_are_never_far_ahead_and_an_error_reaches_who_reads():
             taken.append(number)
             yield number
 
-    for done, number in enumerate(in_order(lambda one: one, items(), 2)):
+    for done, number in enumerate(in_order(lambda item: item, items(), 2)):
         assert number == done
         assert len(taken) <= done + 4
     with pytest.raises(ZeroDivisionError):
-        list(in_order(lambda one: 1 // one, [1, 0, 1], 2))
+        list(in_order(lambda divisor: 1 // divisor, [1, 0, 1], 2))
 
 
 def test_an_observation_without_any_covered_gene_is_named(lake: Lake, monkeypatch):
@@ -304,7 +310,7 @@ def test_an_observation_without_any_covered_gene_is_named(lake: Lake, monkeypatc
     arguments, _ = embed_planted(lake, monkeypatch, values, "counts", "single_cell")
     with pytest.raises(StoreError, match=r"'planted'.*1 observations, such as 'o533', express no"):
         embed_collection(lake, **arguments)
-    assert not [one for one in lake.store.list(lake.prefix) if "cell_embeddings" in one.key]
+    assert not [info for info in lake.store.list(lake.prefix) if "cell_embeddings" in info.key]
 
 
 def test_a_log_profile_below_one_everywhere_has_no_place(lake: Lake, monkeypatch):

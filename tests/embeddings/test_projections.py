@@ -31,7 +31,12 @@ def planted(n, labels=None):
 
 @pytest.mark.parametrize(
     ("n", "labels"),
-    [(1, None), (2, ["T"]), (40, [f"type {one}" for one in range(12)]), (DRAWN + 100, ["a", None])],
+    [
+        (1, None),
+        (2, ["T"]),
+        (40, [f"type {number}" for number in range(12)]),
+        (DRAWN + 100, ["a", None]),
+    ],
 )
 def test_the_same_rows_give_the_same_picture(n, labels):
     observations, embeddings = planted(n, labels)

@@ -19,9 +19,9 @@ from genept.embeddings.registered_observation_vectors import (
 
 @given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))
 def test_every_id_is_accounted_for_once(vectors, observations):
-    joined = Joined.of([str(one) for one in vectors], [str(one) for one in observations])
+    joined = Joined.of([str(id_) for id_ in vectors], [str(id_) for id_ in observations])
     everyone = [*joined.matched, *joined.without_vector, *joined.strangers]
-    assert sorted(everyone) == sorted({str(one) for one in vectors | observations})
+    assert sorted(everyone) == sorted({str(id_) for id_ in vectors | observations})
     assert len(joined.matched) + len(joined.without_vector) == len(observations)
 
 
@@ -52,8 +52,8 @@ def test_a_release_holds_who_is_known_and_names_everybody_else(lake, store_prefi
     assert (row["n_observations"], row["n_joined"], row["n_strangers"]) == (10, 3, 2)
     assert (row["made_of"], row["licence"]) == (["x.h5ad"], "CC-BY-4.0")
     assert row["longest"] == pytest.approx(np.linalg.norm(table.vectors, axis=1).max())
-    found = dict(lake.read(unmatched).select("observation_id", "reason").iter_rows())
-    assert found == {one: "no_vector" for one in IDS if one not in ("c00", "c02", "c06")} | {
+    reasons = dict(lake.read(unmatched).select("observation_id", "reason").iter_rows())
+    assert reasons == {id_: "no_vector" for id_ in IDS if id_ not in ("c00", "c02", "c06")} | {
         "nobody-0": "no_observation", "nobody-1": "no_observation"
     }  # fmt: skip
     assert join_summary(lake, made) == (

@@ -20,7 +20,7 @@ from genept.storage.lake import Lake
 
 REFERENCE = numbered_reference(10)
 VALUES = np.random.default_rng(4).normal(5, 1, (40, 10)).astype(np.float32)
-IDS = [f"patient-{one}" for one in np.random.default_rng(5).permutation(len(VALUES))]
+IDS = [f"patient-{number}" for number in np.random.default_rng(5).permutation(len(VALUES))]
 DIAGNOSES = [None if row % 5 == 0 else f"type {row % 3}" for row in range(len(VALUES))]
 
 
@@ -48,7 +48,7 @@ def test_every_row_is_the_same_observation_everywhere(lake: Lake, parts):
     ids = views.observations["observation_id"].to_list()
     assert ids == sorted(IDS)
     np.testing.assert_array_equal(
-        views.expression.toarray(), VALUES[[IDS.index(one) for one in ids]]
+        views.expression.toarray(), VALUES[[IDS.index(id_) for id_ in ids]]
     )
     assert list(views.spaces) == ["minilm-l6-v2/name-go:genept-w", "random-384/name-go:genept-w"]
     assert views.controls == ("random-384/name-go:genept-w",)
@@ -64,7 +64,7 @@ def test_labelled_keeps_whole_rows(lake: Lake, parts):
     views = read_views(lake, parts)
     kept = views.labelled("diagnosis")
     labels = dict(zip(IDS, DIAGNOSES, strict=True))
-    chosen = [row for row, one in enumerate(sorted(IDS)) if labels[one] is not None]
+    chosen = [row for row, id_ in enumerate(sorted(IDS)) if labels[id_] is not None]
     assert kept.observations["observation_id"].to_list() == [sorted(IDS)[row] for row in chosen]
     np.testing.assert_array_equal(kept.expression.toarray(), views.expression.toarray()[chosen])
     for name, matrix in views.spaces.items():

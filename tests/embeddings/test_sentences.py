@@ -144,7 +144,7 @@ def test_a_sample_keeps_shares_and_its_record_adds_up(labels, cap, seed):
     assert (chosen, record) == sampling.choose(observations.reverse())
     label_of = dict(observations.iter_rows())
     for label, (n, of) in record["chosen_of_label"].items():
-        members = [one for one in chosen if (label_of[one] or "(none)") == label]
+        members = [id_ for id_ in chosen if (label_of[id_] or "(none)") == label]
         assert len(members) == n <= of
         assert abs(n - of * min(cap, len(labels)) / len(labels)) < len(record["chosen_of_label"])
         if cap >= len(record["chosen_of_label"]):

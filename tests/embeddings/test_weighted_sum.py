@@ -34,13 +34,13 @@ def weighted_sum(weights, vectors, threads=1):
     return WeightedSum(vectors, popularity(weights))(weights, threads)
 
 
-def assert_within_rounding(found, weights, vectors):
+def assert_within_rounding(sums, weights, vectors):
     """1e-5 relative to what is added up: where terms cancel, to their size."""
     exact, vectors = weights.astype(np.float64).toarray(), vectors.astype(np.float64)
     expected, size = exact @ vectors, abs(exact) @ abs(vectors)
-    assert found.dtype == np.float32
-    assert found.shape == expected.shape
-    assert (np.abs(found - expected) <= 1e-5 * size).all()
+    assert sums.dtype == np.float32
+    assert sums.shape == expected.shape
+    assert (np.abs(sums - expected) <= 1e-5 * size).all()
 
 
 @given(SEEDS, st.integers(0, 40), st.integers(0, 700), st.integers(1, 130), DENSITIES)
@@ -86,9 +86,9 @@ def test_unsorted_repeated_wide_and_read_only_indices(seed, type_):
     weights = sp.csr_matrix((data, indices, np.arange(0, 201, 20)), shape=(10, 50))
     before = weights.indices.copy()
     vectors = table_of(rng, 50, 8)
-    found = weighted_sum(weights, vectors)
+    sums = weighted_sum(weights, vectors)
     np.testing.assert_array_equal(weights.indices, before, "the input is left alone")
-    assert_within_rounding(found, weights, vectors)
+    assert_within_rounding(sums, weights, vectors)
 
 
 def test_strided_vectors_and_rows_of_a_larger_matrix():
@@ -138,8 +138,8 @@ def test_sums_are_written_where_they_are_wanted():
         weights, vectors = skewed(rng, ROWS + 1, 90, 0.3), table_of(rng, 90, dimensions)
         expected = weighted_sum(weights, vectors)
         whole = np.full((ROWS + 3, dimensions), np.nan, np.float32)
-        found = WeightedSum(vectors, popularity(weights))(weights, out=whole[1:-1])
-        assert np.shares_memory(found, whole)
+        sums = WeightedSum(vectors, popularity(weights))(weights, out=whole[1:-1])
+        assert np.shares_memory(sums, whole)
         np.testing.assert_array_equal(whole[1:-1], expected)
         assert np.isnan(whole[[0, -1]]).all()
 
@@ -178,7 +178,9 @@ def test_what_would_be_cast_cut_or_read_beyond_the_end_is_refused():
 
 def test_blas_has_its_threads_back_afterwards():
     def threads():
-        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+        return [
+            library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+        ]
 
     before = threads()
     rng = np.random.default_rng(0)

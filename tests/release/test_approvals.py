@@ -143,7 +143,7 @@ def test_an_approval_covers_what_was_seen_and_no_more(releases, of) -> None:
         assert review(releases, of(covered).tables).against == releases.pointer()
     for later in (300, 20):
         held = hold_of(releases, of(later))
-        assert [one.after for one in held.waiting] == [later]
+        assert [change.after for change in held.waiting] == [later]
     approve(releases, by="ada", reason="20 is right, as well")
     assert publish(releases, of(20)).is_new
 
@@ -154,7 +154,7 @@ def test_another_table_is_held_on_its_own(releases, of) -> None:
     assert held.hold.tables == ["genes", "gene_names"]
     approve(releases, ["genes"], by="ada", reason="meant")
     held = hold_of(releases, of(30, names=20))
-    assert [one.table for one in held.waiting] == ["gene_names"]
+    assert [change.table for change in held.waiting] == ["gene_names"]
     assert "genes:" not in str(held)
     (given,) = approve(releases, by="bob", reason="meant, too")
     assert given.table == "gene_names"
@@ -184,14 +184,14 @@ def test_what_is_no_approval_is_refused(releases, of) -> None:
     publish(releases, of(100, names=100))
     hold_of(releases, of(30, names=20))
     known = approve(releases, ["genes"], by="ada", reason="meant")
-    for tables, by, reason, said in (
+    for tables, by, reason, refusal in (
         (["gene"], "ada", "why", "nothing is held of gene; of genes, gene_names is"),
         (["gene_axis"], "ada", "why", "nothing is held of gene_axis; of genes, gene_names is"),
         ([], "ada", " ", "says who gives it and why"),
         ([], "", "why", "says who gives it and why"),
         (["genes"], "bob", "why", "genes was approved already .* by ada: meant; run again"),
     ):
-        with pytest.raises(StoreError, match=said):
+        with pytest.raises(StoreError, match=refusal):
             approve(releases, tables, by=by, reason=reason)
     assert approvals(releases) == known
 
@@ -219,7 +219,7 @@ def test_two_who_approve_at_once(releases, of) -> None:
     # Her approval is written after his look at the hold and before he reads what is approved.
     with pytest.raises(StoreError, match="approved already .* by ada: first"):
         approve(slow, by="bob", reason="second")
-    assert [one.by for one in approvals(releases)] == ["ada"]
+    assert [approval.by for approval in approvals(releases)] == ["ada"]
 
 
 def test_two_who_write_the_same_approval(releases, of, monkeypatch) -> None:
@@ -283,9 +283,9 @@ def test_a_hold_says_what_else_changed_and_what_was_to_go(
         store_table(built, name, declared_rows(TABLES[name], 20))
         for name in ("observations", "gene_axis", "gene_mapping", "expression", "quarantine")
     ]
-    offered = with_tables(of(50), **{one.table: one for one in rows})
+    offered = with_tables(of(50), **{table.table: table for table in rows})
     releases.publish(offered)
-    empty = {one.table: built.assemble(one.table, []) for one in rows}
+    empty = {table.table: built.assemble(table.table, []) for table in rows}
     held = hold_of(
         releases, with_tables(offered, **empty),
         built={"collection": ["prostate"]}, sources={"gencode": source}, platform_version="2",

@@ -84,7 +84,7 @@ def delete(releases: Releases, now: datetime) -> list[Garbage]:
 
 
 def folders(garbage: list[Garbage]) -> list[str]:
-    return [one.release_id for one in garbage if one.release_id]
+    return [group.release_id for group in garbage if group.release_id]
 
 
 def stage(releases: Releases) -> str:
@@ -108,7 +108,7 @@ def test_a_stage_is_garbage_after_a_week_and_old_releases_beyond_the_last(
     assert found(6) == []
     assert found(8) == [left.split("/")[-4]]
     assert found(29) == found(8)
-    assert found(31) == [*found(8), *(one.release_id for one in ten[:7])]
+    assert found(31) == [*found(8), *(manifest.release_id for manifest in ten[:7])]
     old = find_garbage(releases, now=today + timedelta(days=31))[1]
     assert old.keys[0].endswith("/manifest.json")
 
@@ -128,8 +128,8 @@ def test_a_lost_manifest_stops_the_collection_of_releases_until_it_is_accepted(
     body = releases.store.get(releases.manifest_key(gone))
     releases.store.delete([releases.manifest_key(gone)])
     history = releases.history()
-    assert history.ids == tuple(one.release_id for one in ten[lost + 1 :])
-    assert history.uncertain == tuple(one.release_id for one in ten[:lost])
+    assert history.ids == tuple(manifest.release_id for manifest in ten[lost + 1 :])
+    assert history.uncertain == tuple(manifest.release_id for manifest in ten[:lost])
     young = datetime.now(UTC) + timedelta(days=8)
     if lost == 0:  # nothing older lies there: so ends every chain that was collected
         assert (history.missing, broken_chain(releases)) == ((), None)
@@ -143,18 +143,21 @@ def test_a_lost_manifest_stops_the_collection_of_releases_until_it_is_accepted(
     assert set(folders(accepted)) <= {"20200101T000000.000Z-dead00", gone}, "none of the others"
     assert broken_chain(releases, [gone]) is None
     old = folders(find_garbage(releases, now=now, accepted=[gone]))
-    assert set(old) <= {one.release_id for one in ten[:7]} | {"20200101T000000.000Z-dead00", gone}
+    assert set(old) <= {manifest.release_id for manifest in ten[:7]} | {
+        "20200101T000000.000Z-dead00",
+        gone,
+    }
     releases.store.put_if_absent(releases.manifest_key(gone), body)
-    assert releases.ids() == [one.release_id for one in ten]
+    assert releases.ids() == [manifest.release_id for manifest in ten]
 
 
 def test_what_uncertain_releases_hold_stays_in_the_lake(own: Releases, now: datetime) -> None:
     manifests = [own.publish(small_candidate(own.lake, number)).manifest for number in range(4)]
     own.store.delete([own.manifest_key(manifests[2].release_id)])
-    found = {key for one in find_garbage(own, now=now) for key in one.keys}
-    for one in manifests[:2]:
-        (file,) = one.tables["genes"].files
-        assert not any(file.sha256 in key for key in found)
+    listed = {key for garbage in find_garbage(own, now=now) for key in garbage.keys}
+    for manifest in manifests[:2]:
+        (file,) = manifest.tables["genes"].files
+        assert not any(file.sha256 in key for key in listed)
 
 
 def test_what_no_release_holds_goes_from_the_lake_when_it_is_old(
@@ -173,19 +176,23 @@ def test_what_no_release_holds_goes_from_the_lake_when_it_is_old(
     lake.build("snapshots/x", Origin(code=()), lambda: [snapshot])
     everything = {info.key for info in store.list(f"{lake.prefix}/")}
     assert find_garbage(own, now=now - 2 * DAY) == []
-    found = list_garbage(own, now=now).garbage
-    assert [one.what for one in found] == ["lake tables", "lake records", "lake parts of genes"]
-    gone = {key for one in found for key in one.keys}
+    garbage = list_garbage(own, now=now).garbage
+    assert [group.what for group in garbage] == [
+        "lake tables",
+        "lake records",
+        "lake parts of genes",
+    ]
+    gone = {key for group in garbage for key in group.keys}
     assert gone == {
         orphan,
         evidence,
         left.parts[0].key,
         f"{lake.prefix}/tables/genes/{left.data_version}.json",
-        *found[1].keys,
+        *garbage[1].keys,
     }
-    assert len(found[1].keys) == 1
+    assert len(garbage[1].keys) == 1
     assert delete(own, now + DAY / 2) == [], "it was listed half a day ago"
-    assert {key for one in delete(own, now + DAY) for key in one.keys} == gone
+    assert {key for group in delete(own, now + DAY) for key in group.keys} == gone
     assert {info.key for info in store.list(f"{lake.prefix}/")} == everything - gone
     assert find_garbage(own, now=now) == []
     assert own.marks.read().listed == set()
@@ -345,8 +352,8 @@ def test_a_collector_that_is_killed_leaves_nothing_torn_and_the_next_one_ends_it
     left = {info.key.split("/")[-1] for info in own.store.list(f"{own.product}/releases/")}
     assert left, "releases are there still"
     assert len(own.ids()) == 3
-    for one in own.ids():
-        assert verify(own.store, own.folder(one), own.manifest(one)) == []
+    for release_id in own.ids():
+        assert verify(own.store, own.folder(release_id), own.manifest(release_id)) == []
     assert own.publish(small_candidate(own.lake, 9)).is_new
 
 

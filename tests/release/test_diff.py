@@ -78,7 +78,9 @@ def test_vectors_are_compared_with_their_former_selves(changes: Differences) -> 
     assert drift.quantiles is not None
     assert drift.quantiles["lowest"] == pytest.approx(-1)
     assert drift.quantiles["median"] == pytest.approx(1)
-    assert [(one.id, one.label) for one in drift.worst] == [("ENSG00000000002", "symbol-0001")]
+    assert [(vector.id, vector.label) for vector in drift.worst] == [
+        ("ENSG00000000002", "symbol-0001")
+    ]
 
 
 def test_gene_names_that_mean_something_else_are_listed_with_examples(changes: Differences) -> None:

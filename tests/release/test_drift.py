@@ -49,23 +49,23 @@ def released(*tables: StoredTable) -> Manifest:
     return Manifest.model_construct(
         release_id="r1",
         tables={
-            one.table: ReleasedTable(
+            table.table: ReleasedTable(
                 meaning="x",
-                key=TABLES[one.table].key,
-                partition=TABLES[one.table].partition,
-                columns=ReleasedColumn.of(TABLES[one.table]),
-                data_version=one.data_version,
-                rows=one.rows,
+                key=TABLES[table.table].key,
+                partition=TABLES[table.table].partition,
+                columns=ReleasedColumn.of(TABLES[table.table]),
+                data_version=table.data_version,
+                rows=table.rows,
                 bytes=1,
                 files=tuple(
                     ReleasedFile(
                         path="x", partition=part.partition, bytes=1, sha256=part.sha256,
                         rows=part.rows, dimension=None, origin={},
                     )
-                    for part in one.parts
+                    for part in table.parts
                 ),
             )
-            for one in tables
+            for table in tables
         },
     )  # fmt: skip
 
@@ -76,10 +76,12 @@ def changed_rows(lake: Lake):
 
     def compared(table: str, columns: str, before: Any, after: Any) -> list[str]:
         named = columns.split()
-        old, new = (stored(lake, table, rows_of(table, named, one)) for one in (before, after))
+        old, new = (
+            stored(lake, table, rows_of(table, named, counts)) for counts in (before, after)
+        )
         files = ReleasedFiles(lake.store, "nowhere", lake.cache)
-        found = changes(lake, files, released(old), {table: new})
-        return [str(one) for one in found]
+        drifted = changes(lake, files, released(old), {table: new})
+        return [str(change) for change in drifted]
 
     return compared
 
@@ -107,8 +109,10 @@ def changed_rows(lake: Lake):
     ],
 )  # fmt: skip
 def test_rows_against_the_last_release(changed_rows, now, held):
-    before, after = ({(name,): n for name, n in one.items()} for one in ({"a": 100, "b": 10}, now))
-    expected = [f"observations{': ' if one[0].isdigit() else ', '}{one}" for one in held]
+    before, after = (
+        {(name,): n for name, n in rows.items()} for rows in ({"a": 100, "b": 10}, now)
+    )
+    expected = [f"observations{': ' if change[0].isdigit() else ', '}{change}" for change in held]
     assert changed_rows("observations", "collection_id", before, after) == expected
 
 
@@ -216,12 +220,12 @@ def test_a_column_that_is_new_in_the_schema_is_not_asked_of_the_last_release(lak
     new = stored(lake, "gene_pairs", rows_of("gene_pairs", columns, {("t", "train"): 30}))
     last = released(old)
     before = last.tables["gene_pairs"]
-    kept = tuple(one for one in before.columns if one.name != "split")
+    kept = tuple(column for column in before.columns if column.name != "split")
     last = last.model_copy(
         update={"tables": {"gene_pairs": before.model_copy(update={"columns": kept})}}
     )
     files = ReleasedFiles(lake.store, "nowhere", lake.cache)
-    assert [str(one) for one in changes(lake, files, last, {"gene_pairs": new})] == [
+    assert [str(change) for change in changes(lake, files, last, {"gene_pairs": new})] == [
         "gene_pairs, task t: 100 rows became 30 (−70%)"
     ]
 

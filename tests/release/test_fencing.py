@@ -38,7 +38,10 @@ def offers(lake: Lake) -> list[ReleaseCandidate]:
         }
         for n in (1, 2)
     ]
-    return [first, *(replace(first, tables=one, evidence=passing(one)) for one in tables)]
+    return [
+        first,
+        *(replace(first, tables=changed, evidence=passing(changed)) for changed in tables),
+    ]
 
 
 @pytest.fixture
@@ -89,13 +92,13 @@ def test_a_zombie_that_was_about_to_swap_is_refused_by_the_store(
     zombie, heir = Claim(releases), Claim(releases)
     zombie.take("zombie", always("done"))
     publish(releases, offers[0], zombie, "zombie")
-    asked = 0
+    confirmed = 0
 
     def taken_over_after_the_last_question() -> None:
-        nonlocal asked
+        nonlocal confirmed
         zombie.confirm("zombie")
-        asked += 1
-        if asked == 2:
+        confirmed += 1
+        if confirmed == 2:
             heir.take("heir", always("given up"))
 
     with pytest.raises(ConflictError, match="another run published while"):
@@ -144,13 +147,13 @@ def test_who_takes_over_and_dies_leaves_the_fence_to_its_next_process(
     zombie = Claim(releases)
     zombie.take("zombie", always("done"))
     publish(releases, offers[0], zombie, "zombie")
-    asked = 0
+    confirmed = 0
 
     def taken_over_by_a_run_that_dies() -> None:
-        nonlocal asked
+        nonlocal confirmed
         zombie.confirm("zombie")
-        asked += 1
-        if asked < 2:
+        confirmed += 1
+        if confirmed < 2:
             return
         fence = Claim.fence
 
@@ -175,8 +178,8 @@ def test_who_takes_over_and_dies_leaves_the_fence_to_its_next_process(
 
 def test_a_claim_of_an_older_or_a_later_version_is_understood_and_kept(releases: Releases) -> None:
     claim = Claim(releases)
-    said = {"run_id": "first", "claimed_at": "2026-01-01", "nonce": "0", "later": {"a": 1}}
-    releases.store.put_if_match(claim.key, json.dumps(said).encode(), None)
+    document = {"run_id": "first", "claimed_at": "2026-01-01", "nonce": "0", "later": {"a": 1}}
+    releases.store.put_if_match(claim.key, json.dumps(document).encode(), None)
     claim.take("second", always("done"))
     stored = json.loads(releases.store.get(claim.key))
     assert (stored["run_id"], stored["lost_by"], stored["later"]) == ("second", ["first"], {"a": 1})

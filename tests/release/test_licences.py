@@ -34,11 +34,15 @@ def tables(lake: Lake) -> dict[str, StoredTable]:
     def both(name: str, **terms: bool) -> StoredTable:
         parts = [
             replace(part, number=number)
-            for number, one in enumerate(("open", "closed"))
+            for number, collection in enumerate(("open", "closed"))
             for part in store_table(
                 lake,
                 name,
-                rows_of(name, [one], **({"redistributable": [one == "open"]} if terms else {})),
+                rows_of(
+                    name,
+                    [collection],
+                    **({"redistributable": [collection == "open"]} if terms else {}),
+                ),
             ).parts
         ]
         return lake.assemble(name, parts)
@@ -83,7 +87,10 @@ def test_a_public_release_leaves_out_every_part_of_it(lake: Lake, tables) -> Non
     kept, left_out = passed_on(lake, tables, "leave_out")
     assert left_out == ("closed",)
     named = {
-        one for table in kept.values() for part in table.parts for one in collections_in(lake, part)
+        collection
+        for table in kept.values()
+        for part in table.parts
+        for collection in collections_in(lake, part)
     }
     assert named == {"open"}
     assert kept["genes"] == tables["genes"]

@@ -119,9 +119,9 @@ def test_a_release_becomes_current_whole_and_says_where_it_comes_from(
         hashlib.sha256(releases.store.get(page)).hexdigest() == manifest.audit["checks/genes.html"]
     )
     assert releases.address("id", "data/x") == f"s3://lake/{releases.product}/releases/id/data/x"
-    found = pointer(releases)
-    assert found is not None
-    assert (found.seq, found.previous) == (1, None)
+    current = pointer(releases)
+    assert current is not None
+    assert (current.seq, current.previous) == (1, None)
 
 
 def test_a_partial_release_does_not_take_the_place_of_a_complete_one(
@@ -155,16 +155,16 @@ def test_releases_follow_one_another_and_old_ones_stay(
     releases: Releases, offers: list[ReleaseCandidate]
 ) -> None:
     first, second, third = (releases.publish(offers[number]).manifest for number in range(3))
-    assert releases.ids() == [one.release_id for one in (first, second, third)]
+    assert releases.ids() == [manifest.release_id for manifest in (first, second, third)]
     assert releases.ids() == sorted(releases.ids())
     assert third.previous == second.release_id
     assert releases.current() == third
-    found = pointer(releases)
-    assert found is not None
-    assert (found.seq, found.previous) == (3, second.release_id)
-    for one in (first, second, third):
-        assert releases.manifest(one.release_id) == one
-        assert_whole(releases, one)
+    current = pointer(releases)
+    assert current is not None
+    assert (current.seq, current.previous) == (3, second.release_id)
+    for manifest in (first, second, third):
+        assert releases.manifest(manifest.release_id) == manifest
+        assert_whole(releases, manifest)
     with pytest.raises(StoreError, match=f"no release '2001'; .*{third.release_id}"):
         releases.manifest("2001")
 
@@ -303,16 +303,16 @@ def test_a_clock_that_was_ahead_or_is_behind_blocks_nobody(
     ahead = releases.publish(offers[0], now=now + timedelta(days=365)).manifest
     second = releases.publish(offers[1], now=now).manifest
     third = releases.publish(offers[2], now=now - timedelta(days=1)).manifest
-    assert releases.ids() == [one.release_id for one in (ahead, second, third)]
+    assert releases.ids() == [manifest.release_id for manifest in (ahead, second, third)]
     assert second.release_id[:15] == ahead.release_id[:15], "one millisecond later"
     assert second.created_at[:10] == f"{now:%Y-%m-%d}", "when it was made is said as it was"
     back = roll_back(releases, reason="bad", now=now)
     assert back.release_id == second.release_id
     again = releases.publish(offers[0], now=now).manifest
     assert again.release_id > third.release_id
-    found = pointer(releases)
-    assert found is not None
-    assert found.seq == 5
+    current = pointer(releases)
+    assert current is not None
+    assert current.seq == 5
 
 
 def test_a_manifest_other_than_the_sealed_one_is_not_read(
@@ -393,22 +393,22 @@ def test_after_a_kill_a_rerun_converges(releases: Releases, offers: list[Release
     lake, spawning = releases.lake, multiprocessing.get_context("spawn")
     moments = ["while staging", "before the audit", "after the seal", "after the swap"]
     known = [Releases(lake, f"{releases.product}/{number}") for number in range(len(moments))]
-    firsts = [one.publish(offers[0]) for one in known]
+    firsts = [own.publish(offers[0]) for own in known]
     product = lake.prefix.removesuffix("/lake")
     children = [
         spawning.Process(
             target=_publish_and_die,
-            args=(lake.store.access, product, lake.cache, one.product, offers[1], moment),
+            args=(lake.store.access, product, lake.cache, own.product, offers[1], moment),
         )
-        for one, moment in zip(known, moments, strict=True)
+        for own, moment in zip(known, moments, strict=True)
     ]
     for child in children:
         child.start()
     for child in children:
         child.join(60)
     assert [child.exitcode for child in children] == [-signal.SIGKILL] * len(moments)
-    for one, first, moment in zip(known, firsts, moments, strict=True):
-        assert_converges(one, offers, first, moment)
+    for own, first, moment in zip(known, firsts, moments, strict=True):
+        assert_converges(own, offers, first, moment)
 
 
 def test_a_lost_answer_to_the_swap_is_success(
@@ -425,9 +425,9 @@ def test_a_lost_answer_to_the_swap_is_success(
         assert proxy.remaining() == 0
     assert published.is_new
     assert releases.current() == published.manifest
-    found = pointer(releases)
-    assert found is not None
-    assert (found.seq, found.previous) == (2, published.manifest.previous)
+    current = pointer(releases)
+    assert current is not None
+    assert (current.seq, current.previous) == (2, published.manifest.previous)
 
 
 # --- races -------------------------------------------------------------------------------
@@ -445,8 +445,8 @@ def poll(releases: Releases) -> Iterator[list[Pointer]]:
     def look() -> None:
         try:
             while not done.is_set():
-                if (found := pointer(releases)) is not None:
-                    seen.append(found)
+                if (current := pointer(releases)) is not None:
+                    seen.append(current)
                     assert_whole(releases, releases.current())
         except BaseException as error:
             torn.append(error)
@@ -485,17 +485,19 @@ def test_of_publishers_at_once_one_wins_each_round_and_readers_see_no_torn_relea
         numbers = range(10 + turn * PUBLISHERS, 10 + (turn + 1) * PUBLISHERS)
         with ThreadPoolExecutor(PUBLISHERS) as pool:
             answers = list(pool.map(publish, numbers))
-        (won,) = (one for one in answers if isinstance(one, Published))
-        assert all("another run published while" in one for one in answers if one is not won)
+        (won,) = (answer for answer in answers if isinstance(answer, Published))
+        assert all(
+            "another run published while" in answer for answer in answers if answer is not won
+        )
         winners.append(won.manifest)
         assert releases.current() == won.manifest
-    assert releases.ids() == [one.release_id for one in winners]
-    found = pointer(releases)
-    assert found is not None
-    assert found.seq == ROUNDS
+    assert releases.ids() == [manifest.release_id for manifest in winners]
+    current = pointer(releases)
+    assert current is not None
+    assert current.seq == ROUNDS
     assert poll
-    assert [one.seq for one in poll] == sorted(one.seq for one in poll)
-    assert {one.release_id for one in poll} <= {one.release_id for one in winners}
+    assert [seen.seq for seen in poll] == sorted(seen.seq for seen in poll)
+    assert {seen.release_id for seen in poll} <= {seen.release_id for seen in winners}
 
 
 def test_a_zombie_of_an_older_attempt_is_refused(

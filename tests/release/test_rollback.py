@@ -38,7 +38,7 @@ def offers(lake: Lake) -> list[ReleaseCandidate]:
     genes = [
         store_table(lake, "genes", declared_rows(TABLES["genes"], first=n)) for n in range(1, 4)
     ]
-    return [first, *(with_tables(first, genes=one) for one in genes)]
+    return [first, *(with_tables(first, genes=rows) for rows in genes)]
 
 
 @pytest.fixture
@@ -59,10 +59,12 @@ def test_the_release_before_is_current_again_and_the_sequence_rises(
     assert releases.current() == three[1]
     assert (pointer.seq, pointer.rolled_back_from) == (4, three[2].release_id)
     assert pointer.previous == three[2].release_id
-    assert [(one.release_id, one.reason) for one in pointer.denied] == [
+    assert [(denied.release_id, denied.reason) for denied in pointer.denied] == [
         (three[2].release_id, "wrong genes")
     ]
-    assert releases.ids() == [one.release_id for one in three], "it happened, so it is listed"
+    assert releases.ids() == [manifest.release_id for manifest in three], (
+        "it happened, so it is listed"
+    )
 
 
 def test_denied_content_does_not_come_back_until_it_is_allowed(
@@ -114,7 +116,9 @@ def test_going_back_further_denies_everything_on_the_way(
 ) -> None:
     pointer = roll_back(releases, three[0].release_id, reason="all wrong")
     assert releases.current() == three[0]
-    assert [one.release_id for one in pointer.denied] == [one.release_id for one in three[1:]]
+    assert [release.release_id for release in pointer.denied] == [
+        release.release_id for release in three[1:]
+    ]
     with pytest.raises(ReleaseRefusedError, match="those are: none"):
         roll_back(releases, reason="once more")
 
@@ -159,9 +163,9 @@ def test_a_publisher_who_was_faster_is_not_overwritten(
 
     def publish_after(self: Releases) -> History:
         monkeypatch.setattr(Releases, "history", history)
-        found = history(self)
+        before = history(self)
         self.publish(offers[2])
-        return found
+        return before
 
     monkeypatch.setattr(Releases, "history", publish_after)
     with pytest.raises(ConflictError):
@@ -175,9 +179,9 @@ def test_older_releases_that_are_collected_meanwhile_do_not_stop_it(
     history = Releases.history
 
     def collect_after(self: Releases, *gone: Manifest) -> History:
-        found = history(self)
-        self.store.delete([self.manifest_key(one.release_id) for one in gone])
-        return found
+        before = history(self)
+        self.store.delete([self.manifest_key(manifest.release_id) for manifest in gone])
+        return before
 
     monkeypatch.setattr(Releases, "history", lambda self: collect_after(self, three[0], three[1]))
     with pytest.raises(ReleaseRefusedError, match="is damaged: its manifest is gone"):
@@ -241,9 +245,9 @@ def test_copies_on_this_machine_go_when_nobody_reads_them(tmp_path: Path) -> Non
         return stale_copies(tmp_path, {held}, now=now, age=timedelta(days=30))
 
     assert stale(0.5) == []
-    assert [one.why for one in stale(2)] == ["incomplete files of killed processes"]
-    found = stale(31)
-    assert sum(one.bytes for one in found) == 7 * sum(names.values())
-    for one in found:
-        one.delete()
+    assert [copy.why for copy in stale(2)] == ["incomplete files of killed processes"]
+    copies = stale(31)
+    assert sum(copy.bytes for copy in copies) == 7 * sum(names.values())
+    for copy in copies:
+        copy.delete()
     assert {name: not (tmp_path / name).exists() for name in names} == names

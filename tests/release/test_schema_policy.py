@@ -45,14 +45,16 @@ def deprecating(manifest: Manifest, name: str) -> Manifest:
     """As if the current release had announced the end of a column of `genes`."""
     genes = manifest.tables["genes"]
     columns = tuple(
-        one.model_copy(update={"deprecated": "read `symbol`"}) if one.name == name else one
-        for one in genes.columns
+        column.model_copy(update={"deprecated": "read `symbol`"}) if column.name == name else column
+        for column in genes.columns
     )
     tables = {**manifest.tables, "genes": genes.model_copy(update={"columns": columns})}
     return manifest.model_copy(update={"tables": tables})
 
 
-DROPPED = with_columns(lambda columns: tuple(one for one in columns if one.name != "biotype"))
+DROPPED = with_columns(
+    lambda columns: tuple(column for column in columns if column.name != "biotype")
+)
 RETYPED = with_columns(
     lambda columns: tuple(
         replace(column, type=pa.int64()) if column.name == "biotype" else column
@@ -61,12 +63,12 @@ RETYPED = with_columns(
 )
 OTHER_UNIT = with_columns(
     lambda columns: tuple(
-        replace(one, unit="kinds") if one.name == "biotype" else one for one in columns
+        replace(column, unit="kinds") if column.name == "biotype" else column for column in columns
     )
 )
 EMPTIED = with_columns(
     lambda columns: tuple(
-        replace(one, nullable=True) if one.name == "biotype" else one for one in columns
+        replace(column, nullable=True) if column.name == "biotype" else column for column in columns
     )
 )
 ADDED = with_columns(lambda columns: (*columns, Column("locus", pa.string(), "Where it is.")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -12,7 +13,7 @@ from declared_rows import declared_rows
 import genept
 from genept.release.manifest import ReleasedColumn
 from genept.schema.columns import Table
-from genept.schema.tables import TABLES
+from genept.schema.tables import TABLES, _table
 
 PACKAGES = {path.parent.name for path in Path(genept.__file__).parent.glob("*/__init__.py")}
 
@@ -77,6 +78,30 @@ def test_patterns_and_bounds_can_be_kept(table: Table) -> None:
             )
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"columns": ["gossip"]}, "'gossip'"),
+        ({"columns": [{"name": "x"}]}, "{'name': 'x'} needs `like`, or one of text, "),
+        ({"columns": [{"name": "x", "text": "A.", "flag": "A."}]}, "needs `like`, or one of text"),
+        ({"columns": [{"name": "x", "text": "A.", "minimun": 1}]}, "'minimun'"),
+        ({"columns": [{"name": "x", "text": "A.", "minimum": 1}]}, "no check reads `minimum`"),
+        ({"columns": [{"name": "x", "text": "A.", "allowed": "gossip"}]}, "'gossip'"),
+        ({"columns": [{"like": "gossip"}]}, "'gossip'"),
+        ({"columns": ["gene_id"]}, "'gene_id'"),
+        ({"colums": []}, "'columns'"),
+        ({"columns": ["task"], "partitoin": ["task"]}, "'partitoin'"),
+        ({"columns": ["task"]}, "key column 'x' is not declared"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_by_the_name_of_its_table(
+    wrong: dict[str, Any], message: str
+) -> None:
+    entry = {"name": "things", "group": "text", "meaning": "A thing.", "key": ["x"], **wrong}
+    with pytest.raises(ValueError, match=rf"tables.toml: table 'things': .*{re.escape(message)}"):
+        _table(entry)
+
+
 def test_names_are_registered_under_themselves() -> None:
     assert [table.name for table in TABLES.values()] == list(TABLES)
 
@@ -89,7 +114,7 @@ def test_key_columns_of_one_name_join() -> None:
         for column in table.columns:
             if column.name in keys and not column.is_list:
                 types.setdefault(column.name, set()).add(column.type)
-    assert {name: found for name, found in types.items() if len(found) > 1} == {}
+    assert {name: several for name, several in types.items() if len(several) > 1} == {}
 
 
 def test_gene_rows_are_keyed_by_the_ensembl_id_never_by_the_symbol() -> None:

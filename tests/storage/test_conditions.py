@@ -52,11 +52,11 @@ def test_a_store_that_holds_is_asked_once_a_day_and_nothing_is_left(tmp_path: Pa
     remembered = tmp_path / "cache" / "store_properties.json"
     with faulty_s3("none") as server:
         open_store(settings(server.url, tmp_path), "writer")
-        asked = server.puts
-        assert asked > 16
+        puts = server.puts
+        assert puts > 16
         assert server.objects == {}
         open_store(settings(server.url, tmp_path), "publisher")
-        assert server.puts == asked
+        assert server.puts == puts
         assert stat.S_IMODE(remembered.stat().st_mode) == 0o600
         at = datetime.now(UTC) - timedelta(days=1, minutes=1)
         for content in (
@@ -82,9 +82,9 @@ def test_seaweedfs_holds_even_where_answers_get_lost(embedded_store: EmbeddedSto
     with fault_proxy(endpoint.url) as proxy:
         proxy.plan("PUT", "503", "409", "reset")
         with ObjectStore(proxy.url, keys.access_key, keys.secret_key, REGION, "lake") as store:
-            found = properties(store, "asked")
-            assert [asked for asked in found if not asked.holds] == []
-            assert len(found) == 5
+            tested = properties(store, "asked")
+            assert [quality for quality in tested if not quality.holds] == []
+            assert len(tested) == 5
             assert list(store.list("asked/")) == []
         assert proxy.remaining() == 0
 

@@ -68,9 +68,9 @@ def test_data_outlives_stop_kill_and_taken_ports(
     assert not own_store.stop()
     first = own_store.start()
     assert own_store.ensure() == own_store.start() == first
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     announcement = f"starting the object store of {own_store.folder} "
-    assert (said.out, said.err.count(announcement), said.err.count("\n")) == ("", 1, 1)
+    assert (printed.out, printed.err.count(announcement), printed.err.count("\n")) == ("", 1, 1)
     with bucket(first) as store:
         store.put_if_absent("kept", b"content")
     process = running(own_store)
@@ -127,16 +127,16 @@ def test_two_processes_get_one_server_that_outlives_them_and_can_be_stopped(
     command = [sys.executable, "-c", ENSURE, str(own_store.folder)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
-        subprocess.Popen(command, env=environment, **pipes) as one,
+        subprocess.Popen(command, env=environment, **pipes) as first,
         subprocess.Popen(command, env=environment, **pipes) as other,
     ):
-        for process in (one, other):
+        for process in (first, other):
             assert process.stdout.readline() == "ready\n"
-        for process in (one, other):
+        for process in (first, other):
             process.stdin.write("go\n")
             process.stdin.flush()
-        answers = {process.stdout.readline() for process in (one, other)}
-    assert one.returncode == other.returncode == 0
+        answers = {process.stdout.readline() for process in (first, other)}
+    assert first.returncode == other.returncode == 0
     status = own_store.status()
     assert answers == {f"{status.url} {status.pid}\n"}
     assert [process.pid for process in processes_of(own_store)] == [status.pid]

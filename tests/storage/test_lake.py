@@ -45,9 +45,9 @@ def elsewhere(lake: Lake, cache: Path) -> Lake:
 
 
 def observations(*collections: str, n: int = 3) -> Iterator[NewPart]:
-    for one in collections:
-        rows = declared_rows(OBSERVATIONS, n, partition=(one,))
-        yield NewPart("observations", rows, (one,))
+    for collection in collections:
+        rows = declared_rows(OBSERVATIONS, n, partition=(collection,))
+        yield NewPart("observations", rows, (collection,))
 
 
 def keys(lake: Lake, folder: str) -> list[str]:
@@ -109,9 +109,9 @@ def test_two_builders_of_one_origin_end_with_the_same_parts(lake: Lake, tmp_path
         return elsewhere(lake, tmp_path / str(n)).build("ingest", ORIGIN, compute)
 
     with ThreadPoolExecutor(2) as pool:
-        one, two = pool.map(build, (3, 4))
-    assert one == two
-    assert lake.build("ingest", ORIGIN, pytest.fail) == one
+        first, second = pool.map(build, (3, 4))
+    assert first == second
+    assert lake.build("ingest", ORIGIN, pytest.fail) == first
 
 
 @pytest.mark.parametrize("reproducible", [True, False])
@@ -293,14 +293,14 @@ def test_a_table_is_its_parts_in_order_and_is_found_by_its_content(lake: Lake) -
 
 def test_the_data_version_follows_the_content_not_its_origin(lake: Lake) -> None:
     later = Origin(ORIGIN.code, {"source": "2"}, ORIGIN.settings)
-    one, two = (
+    stored, again = (
         lake.assemble("observations", lake.build("ingest", origin, lambda: observations("a")))
         for origin in (ORIGIN, later)
     )
-    assert one.data_version == two.data_version
-    assert one.parts[0].origin != two.parts[0].origin
+    assert stored.data_version == again.data_version
+    assert stored.parts[0].origin != again.parts[0].origin
     more = lake.build("more", ORIGIN, lambda: observations("b"))
-    assert lake.assemble("observations", [*one.parts, *more]).data_version != one.data_version
+    assert lake.assemble("observations", [*stored.parts, *more]).data_version != stored.data_version
 
 
 def test_no_two_parts_share_a_partition_or_its_folder(lake: Lake) -> None:
@@ -325,7 +325,9 @@ def test_no_two_parts_share_a_partition_or_its_folder(lake: Lake) -> None:
 def test_rows_come_back_from_tables_parts_and_lists_of_parts(lake: Lake, tmp_path: Path) -> None:
     parts = lake.build("ingest", ORIGIN, lambda: observations("a", "b"))
     stored = lake.assemble("observations", parts)
-    expected = pl.concat(declared_frame(OBSERVATIONS, partition=(one,)) for one in "ab")
+    expected = pl.concat(
+        declared_frame(OBSERVATIONS, partition=(collection,)) for collection in "ab"
+    )
     far = elsewhere(lake, tmp_path / "run=3" / "other")
     assert far.read(stored).equals(expected)
     assert far.read(parts).equals(expected)

@@ -76,9 +76,9 @@ def read_with_genept(access: Access, address: str) -> int:
     keys = (access.access_key, access.secret_key)
     with ObjectStore(access.endpoint_url, *keys, access.region, bucket) as store:
         wanted = [f"ENSG{9_000:011}"]
-        found = read_vectors(store, key, "ensembl_gene_id", DIMENSIONS, wanted)
-    assert found.matrix.shape == (1, DIMENSIONS)
-    return len(found.ids)
+        vectors = read_vectors(store, key, "ensembl_gene_id", DIMENSIONS, wanted)
+    assert vectors.matrix.shape == (1, DIMENSIONS)
+    return len(vectors.ids)
 
 
 def gets(proxy: FaultProxy) -> list[int]:
@@ -134,9 +134,9 @@ def test_a_matrix_is_what_arrow_decodes_whatever_the_layout(
     else:
         write_parquet(path, EMBEDDINGS, table, dimension)
     expected = pl.DataFrame(pl.from_arrow(table))["embedding"].to_numpy()
-    found = read_matrix(path, dimension)
-    assert found.shape == (rows, dimension)
-    assert np.array_equal(found, expected.reshape(rows, dimension))
+    matrix = read_matrix(path, dimension)
+    assert matrix.shape == (rows, dimension)
+    assert np.array_equal(matrix, expected.reshape(rows, dimension))
 
 
 def test_counts_have_a_dictionary_and_continuous_values_have_not(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_counts_have_a_dictionary_and_continuous_values_have_not(tmp_path: Path)
         assert pq.read_table(path).equals(rows)
         batches = [rows.slice(0, 0), rows]
         again = write_parquet(
-            path, EXPRESSION, (one for part in batches for one in part.to_batches())
+            path, EXPRESSION, (batch for part in batches for batch in part.to_batches())
         )
         assert again.sha256 == whole.sha256
     assert "RLE_DICTIONARY" in encodings["counts"]
@@ -176,7 +176,7 @@ def test_every_reader_reads_expression_as_it_was_written(
         [
             ["c"] * 50,
             [f"o{number:03}" for number in range(50)],
-            [list(map(int, one)) for one in genes],
+            [list(map(int, indices)) for indices in genes],
             [random.poisson(2, 700).astype(np.float32).tolist() for _ in genes],
         ],
         schema=EXPRESSION.schema(),
@@ -189,5 +189,5 @@ def test_every_reader_reads_expression_as_it_was_written(
     key = f"{store_prefix}/it.parquet"
     object_store.put_if_absent(key, path)
     with duckdb_connection(object_store) as connection:
-        found = connection.read_parquet(object_store.uri(key)).to_arrow_table()
-    assert found["gene_index"].to_pylist() == rows["gene_index"].to_pylist()
+        read_rows = connection.read_parquet(object_store.uri(key)).to_arrow_table()
+    assert read_rows["gene_index"].to_pylist() == rows["gene_index"].to_pylist()

@@ -125,9 +125,9 @@ def test_hashes_do_not_depend_on_the_order_of_names(values: dict[str, object]) -
 
 
 @given(st.lists(st.text(max_size=2), max_size=3), st.lists(st.text(max_size=2), max_size=3))
-def test_different_values_have_different_hashes(one: list[str], two: list[str]) -> None:
-    assert (sha256_of(*one) == sha256_of(*two)) == (one == two)
-    assert sha256_of(one, two) != sha256_of([*one, *two])
+def test_different_values_have_different_hashes(values: list[str], others: list[str]) -> None:
+    assert (sha256_of(*values) == sha256_of(*others)) == (values == others)
+    assert sha256_of(values, others) != sha256_of([*values, *others])
 
 
 def test_a_file_and_its_bytes_have_one_hash(tmp_path: Path) -> None:

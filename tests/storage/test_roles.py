@@ -100,7 +100,7 @@ def allowed(request: Callable[[], Any]) -> bool:
             raise
         return False
     refused = answer.get("Errors", [])
-    assert all(one["Code"] == "AccessDenied" for one in refused)
+    assert all(error["Code"] == "AccessDenied" for error in refused)
     return not refused
 
 
@@ -129,8 +129,8 @@ def test_a_role_may_do_what_its_policy_says_and_nothing_else(
     with as_role(own_store, role) as store:
         for place, key in PLACES.items():
             for action, requests in requests_of(store.client, key).items():
-                found = [allowed(request) for request in requests]
-                assert found == [place in MAY[role][action]] * len(requests), (action, place)
+                answers = [allowed(request) for request in requests]
+                assert answers == [place in MAY[role][action]] * len(requests), (action, place)
                 operator.client.put_object(Bucket="lake", Key=key, Body=b"content")
 
 

@@ -52,17 +52,17 @@ class Reader:
     torn: list[str] = field(default_factory=list)
 
     def poll(self) -> None:
-        found = self.releases.pointer()
+        pointer = self.releases.pointer()
         self.polls += 1
-        if found is None:
+        if pointer is None:
             return
-        if not self.seqs or found.seq != self.seqs[-1] or self.polls % 50 == 0:
-            self._read_all(found)
-        self.seqs.append(found.seq)
+        if not self.seqs or pointer.seq != self.seqs[-1] or self.polls % 50 == 0:
+            self._read_all(pointer)
+        self.seqs.append(pointer.seq)
 
-    def _read_all(self, found: Pointer) -> None:
+    def _read_all(self, pointer: Pointer) -> None:
         try:
-            manifest = self.releases.manifest(found.release_id, sha256=found.manifest_sha256)
+            manifest = self.releases.manifest(pointer.release_id, sha256=pointer.manifest_sha256)
             folder = self.releases.folder(manifest.release_id)
             for table in manifest.tables.values():
                 for file in table.files:
@@ -83,13 +83,13 @@ def polling(readers: list[Reader], least: int) -> Iterator[None]:
             reader.poll()
 
     with ThreadPoolExecutor(len(readers)) as pool:
-        running = [pool.submit(look, one) for one in readers]
+        running = [pool.submit(look, reader) for reader in readers]
         try:
             yield
         finally:
             done.set()
-        for one in running:
-            one.result()
+        for reading in running:
+            reading.result()
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,9 @@ def test_through_faults_no_update_is_lost_and_no_reader_sees_a_torn_release(
                         return None
 
                 answers = list(pool.map(publish, range(publishers)))
-                won += [one.manifest.release_id for one in answers if one is not None]
+                won += [
+                    published.manifest.release_id for published in answers if published is not None
+                ]
         assert len(set(proxy.seen)) > 1
     direct = seen_through(object_store)
     final, history = direct.pointer(), direct.ids()
@@ -149,7 +151,7 @@ def test_through_faults_no_update_is_lost_and_no_reader_sees_a_torn_release(
     assert set(won) <= set(history), "an update was lost"
     assert final.seq == len(history), "a swap was not by compare-and-swap"
     assert final.release_id == history[-1] == max(history), "the newest did not stay"
-    assert sum(one.polls for one in readers) >= polls
+    assert sum(reader.polls for reader in readers) >= polls
     for reader in readers:
         assert reader.torn == []
         assert reader.seqs == sorted(reader.seqs)
@@ -162,20 +164,20 @@ def test_a_kill_at_any_step_is_repaired_by_a_rerun(
     lake = Lake(object_store, store_prefix, tmp_path / "cache")
     first, second = candidate(lake), candidate(lake, first=1)
     known = {moment: Releases(lake, f"{store_prefix}/{at}") for at, moment in enumerate(MOMENTS)}
-    before = {moment: one.publish(first) for moment, one in known.items()}
+    before = {moment: releases.publish(first) for moment, releases in known.items()}
     spawning = multiprocessing.get_context("spawn")
-    for moment, one in known.items():
-        reader = Reader(one)
+    for moment, releases in known.items():
+        reader = Reader(releases)
         child = spawning.Process(
             target=_publish_and_die,
-            args=(lake.store.access, store_prefix, lake.cache, one.product, second, moment),
+            args=(lake.store.access, store_prefix, lake.cache, releases.product, second, moment),
         )
         child.start()
         while child.is_alive():
             reader.poll()
         child.join()
         assert child.exitcode == -signal.SIGKILL
-        assert_converges(one, [first, second], before[moment], moment)
+        assert_converges(releases, [first, second], before[moment], moment)
         reader.poll()
         assert reader.torn == []
         assert reader.seqs == sorted(reader.seqs)

@@ -46,9 +46,9 @@ def settled(cache, service, store, prefix):
     np.testing.assert_array_equal(cache.vectors(TEXTS), RandomVectors(48).embed(TEXTS))
     assert not jobs_left(store, prefix)
     payments = all_payments(store, prefix)
-    assert {one.mode for one in payments} == {"batch"}
-    assert sum(one.tokens for one in payments) == 4 * service.charged.total()
-    assert sum(one.dollars for one in payments) == pytest.approx(
+    assert {payment.mode for payment in payments} == {"batch"}
+    assert sum(payment.tokens for payment in payments) == 4 * service.charged.total()
+    assert sum(payment.dollars for payment in payments) == pytest.approx(
         0.5 * 0.004 * service.charged.total()
     )
 
@@ -79,8 +79,8 @@ def test_texts_that_always_fail_are_named_and_the_others_kept(run, service):
 
     def spoil(lines):
         return [
-            one | {"error": error, "response": None} if one["custom_id"] == bad else one
-            for one in lines
+            line | {"error": error, "response": None} if line["custom_id"] == bad else line
+            for line in lines
         ]
 
     from genept.text.composition import text_sha256

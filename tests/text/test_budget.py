@@ -39,11 +39,11 @@ def test_what_is_paid_for_is_kept_and_on_record(new_budget, service, object_stor
         budget.cache.vectors(TEXTS[:8]), RandomVectors(48).embed(TEXTS[:8])
     )
     payments = all_payments(object_store, store_prefix)
-    assert [(one.n_texts, one.tokens, one.tokens_from) for one in payments] in (
+    assert [(payment.n_texts, payment.tokens, payment.tokens_from) for payment in payments] in (
         [(5, 20, "usage"), (3, 12, "usage")],
         [(3, 12, "usage"), (5, 20, "usage")],  # within the same second
     )
-    assert sum(one.dollars for one in payments) == pytest.approx(8 * DOLLARS)
+    assert sum(payment.dollars for payment in payments) == pytest.approx(8 * DOLLARS)
 
 
 def test_good_vectors_of_a_failed_request_are_kept_and_only_the_rest_is_asked_anew(
@@ -89,7 +89,9 @@ def test_a_budget_stops_before_it_is_exceeded_and_a_larger_one_goes_on(
         with pytest.raises(BudgetError, match=r"raise GENEPT_EMBEDDING_BUDGET"):
             budget.pay(requests[2])
     assert service.charged.total() == 10
-    assert sum(one.dollars for one in all_payments(object_store, store_prefix)) <= reserved * 2
+    assert (
+        sum(payment.dollars for payment in all_payments(object_store, store_prefix)) <= reserved * 2
+    )
     with new_budget(SpendingLimit(budget=10)) as budget:
         for request in requests:
             budget.pay(request)

@@ -55,19 +55,19 @@ def knowledge_of(terms_of, name="kinase one"):
         for number in range(1, len(terms_of) + 1)
     ]
     annotated = [
-        {"ensembl_gene_id": one["ensembl_gene_id"], "item": term, "aspect": "process"}
-        for one, terms in zip(genes, terms_of, strict=True)
+        {"ensembl_gene_id": row["ensembl_gene_id"], "item": term, "aspect": "process"}
+        for row, terms in zip(genes, terms_of, strict=True)
         for term in terms
     ]
     schema = dict.fromkeys(("ensembl_gene_id", "item", "aspect", "evidence"), pl.String)
-    names = [one for one in genes if one["name"]]
+    names = [row for row in genes if row["name"]]
     return Knowledge(
         genes=reference_of(*genes, gene(99, "RNA", name="an RNA", biotype="lncRNA")),
         facts={
             "name": pl.DataFrame(
                 {
-                    "ensembl_gene_id": [one["ensembl_gene_id"] for one in names],
-                    "item": [one["name"] for one in names],
+                    "ensembl_gene_id": [row["ensembl_gene_id"] for row in names],
+                    "item": [row["name"] for row in names],
                 },
                 schema={"ensembl_gene_id": pl.String, "item": pl.String},
             ),
@@ -385,7 +385,7 @@ def test_the_real_descriptions(real_archives: Archives, real_reference: pl.DataF
     sources = KnowledgeSources(real_archives)
     coding = genes.filter(biotype="protein_coding")
     expected = {"name": 19_233, "name-go": 18_497, "full": 19_233}
-    available = {id_: one for id_, one in RECIPES.items() if not sources.unavailable(one)}
+    available = {id_: recipe for id_, recipe in RECIPES.items() if not sources.unavailable(recipe)}
     assert set(available) == set(expected)
     for id_, recipe_ in available.items():
         knowledge = sources.read(genes, recipe_.part_names)

@@ -13,7 +13,7 @@ from genept.text.gene_vectors import embed_genes
 
 GENES = [f"ENSG{number:011d}" for number in range(1, 31)]
 # Two genes share a text: they share a vector that is embedded once.
-TEXTS = {one: f"what gene {number // 2} does" for number, one in enumerate(GENES)}
+TEXTS = {gene: f"what gene {number // 2} does" for number, gene in enumerate(GENES)}
 
 
 def refuse():
@@ -33,7 +33,7 @@ def test_each_gene_has_the_vector_of_its_text(lake: Lake):
     assert rows["ensembl_gene_id"].to_pylist() == GENES
     assert rows["symbol"].to_pylist() == [f"G{number}" for number in range(1, 31)]
     assert set(rows["space"].to_pylist()) == {MINILM.id}
-    assert rows["text_sha256"].to_pylist() == [text_sha256(TEXTS[one]) for one in GENES]
+    assert rows["text_sha256"].to_pylist() == [text_sha256(TEXTS[gene]) for gene in GENES]
     np.testing.assert_array_equal(vectors, CountingEmbedder().embed(list(TEXTS.values())))
     assert sorted(embedder.embedded_texts) == sorted(set(TEXTS.values()))
 
@@ -61,7 +61,7 @@ def test_random_vectors_are_keyed_by_gene_and_need_no_model(lake: Lake):
 def test_genes_that_lsa_cannot_place_can_be_counted(lake: Lake):
     rng = np.random.default_rng(0)
     genes = [f"ENSG{number:011d}" for number in range(1, 501)]
-    texts = {one: " ".join(f"w{word}" for word in rng.integers(0, 700, 8)) for one in genes}
+    texts = {gene: " ".join(f"w{word}" for word in rng.integers(0, 700, 8)) for gene in genes}
     texts[genes[7]] = "hapax legomenon"
     descriptions = described(lake, texts)
     part = embed_genes(lake, Space("lsa-384", "name-go"), descriptions, refuse, product=lake.prefix)
@@ -70,7 +70,7 @@ def test_genes_that_lsa_cannot_place_can_be_counted(lake: Lake):
     lost = lake.read(descriptions).join(lake.read(part), on="ensembl_gene_id", how="anti")
     assert lost["ensembl_gene_id"].to_list() == [genes[7]]
     assert rows["text_sha256"].to_pylist() == [
-        text_sha256(texts[one]) for one in genes if one != genes[7]
+        text_sha256(texts[gene]) for gene in genes if gene != genes[7]
     ]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
@@ -97,7 +97,7 @@ def test_shuffled_texts_are_other_genes_and_cost_nothing(lake: Lake):
     assert sorted(hashes) == sorted(other)
     assert hashes != other
     of_text = dict(zip(hashes, vectors, strict=True))
-    np.testing.assert_array_equal(shuffled_vectors, [of_text[one] for one in other])
+    np.testing.assert_array_equal(shuffled_vectors, [of_text[text] for text in other])
 
 
 def test_a_shuffle_moves_every_gene_and_hardly_changes_with_one_more():

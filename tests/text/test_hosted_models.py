@@ -25,15 +25,19 @@ MODEL = HostedModel(
 
 def test_the_shipped_embedders_have_their_published_prices_and_sizes():
     shipped = load_embedders()
-    assert {one.id: one.dollars_per_million_tokens for one in shipped.values()} == {
+    assert {embedder.id: embedder.dollars_per_million_tokens for embedder in shipped.values()} == {
         "text-embedding-3-small": 0.02,
         "text-embedding-3-large": 0.13,
         "text-embedding-3-large-1024": 0.13,
         "text-embedding-ada-002": 0.10,
     }
-    for one in shipped.values():
-        assert (one.max_tokens, one.request_tokens, one.request_texts) == (8192, 300_000, 2048)
-        assert one.batch_price == 0.5
+    for embedder in shipped.values():
+        assert (embedder.max_tokens, embedder.request_tokens, embedder.request_texts) == (
+            8192,
+            300_000,
+            2048,
+        )
+        assert embedder.batch_price == 0.5
     assert "text-embedding-ada-002-v2" in shipped["text-embedding-ada-002"].answers_as
 
 

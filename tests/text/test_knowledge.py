@@ -143,7 +143,7 @@ def test_terms_by_evidence(mirror: Path):
 def test_what_has_no_source_says_where_to_put_it():
     sources = sources_of(None)
     recipes = load_recipes()
-    unavailable = {id_ for id_, one in recipes.items() if sources.unavailable(one)}
+    unavailable = {id_ for id_, recipe in recipes.items() if sources.unavailable(recipe)}
     assert unavailable == {id_ for id_ in recipes if "ncbi" in id_}
     assert "genept sources fetch uniprot-human" in str(sources.unavailable(recipes["ncbi-uniprot"]))
     assert set(sources.inputs(recipes["full"].part_names)) == {"pyiomica"}
@@ -169,7 +169,7 @@ def test_links_and_dates_go(text: str, tidy: str):
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror of public sources is not here")
 def test_the_real_summaries_are_tidied_and_split_without_loss():
     entrez = [str(number) for number in range(1, 6000)]
-    genes = reference_of(*(gene(int(one), f"G{one}") for one in entrez))
+    genes = reference_of(*(gene(int(id_), f"G{id_}") for id_ in entrez))
     knowledge = published_genes(genes)
     facts = sources_of(MIRROR).read(knowledge, ("summary",)).facts["summary"]
     texts = facts.group_by("ensembl_gene_id").agg(pl.col("item").str.join(" "))["item"]

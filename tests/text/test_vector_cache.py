@@ -94,9 +94,9 @@ def test_what_the_caller_does_to_its_vectors_later_changes_nothing(new_cache):
     cache, vectors = new_cache(), vectors_of(TEXTS)
     cache.add(TEXTS, vectors)
     vectors[:] = 0
-    found = cache.vectors(TEXTS)
-    np.testing.assert_array_equal(found, vectors_of(TEXTS))
-    found[:] = 0
+    cached = cache.vectors(TEXTS)
+    np.testing.assert_array_equal(cached, vectors_of(TEXTS))
+    cached[:] = 0
     np.testing.assert_array_equal(cache.vectors(TEXTS), vectors_of(TEXTS))
 
 

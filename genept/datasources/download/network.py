@@ -30,9 +30,9 @@ _AGENT: Final = "genept-platform (public data, conditional requests)"
 class TransientError(SourceError):
     """The server or the way to it failed: worth another try."""
 
-    def __init__(self, message: str, *, wait: float = 0.0, progressed: bool = False) -> None:
+    def __init__(self, message: str, *, wait: float = 0.0) -> None:
         super().__init__(message)
-        self.wait, self.progressed = wait, progressed
+        self.wait, self.progressed = wait, False
 
 
 class AbsentError(SourceError):

@@ -71,7 +71,10 @@ def _column(entry: Mapping[str, Any]) -> Column:
         rules["allowed"] = _NAMED_SETS[allowed] if isinstance(allowed, str) else tuple(allowed)
     if "like" in rules:
         return replace(_shared_column(rules.pop("like")), **rules)
-    (kind,) = rules.keys() & KINDS.keys()
+    kinds = rules.keys() & KINDS.keys()
+    if len(kinds) != 1:
+        raise ValueError(f"{dict(entry)} needs `like`, or one of {', '.join(KINDS)}")
+    (kind,) = kinds
     return Column(**{"meaning": rules.pop(kind), **KINDS[kind], **rules})
 
 
@@ -89,7 +92,10 @@ def _table(entry: Mapping[str, Any]) -> Table:
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
     }
-    return Table(**fields | {"columns": tuple(_columns(entry["columns"]))})
+    try:
+        return Table(**fields | {"columns": tuple(_columns(entry["columns"]))})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"tables.toml: table {entry.get('name')!r}: {error}") from error
 
 
 TABLES: Final[dict[str, Table]] = {entry["name"]: _table(entry) for entry in _DECLARED["published"]}

@@ -160,4 +160,4 @@ def test_any_range_of_rows_is_read_as_asked(start: int, stop: int) -> None:
 def test_repeated_inputs_stay_apart(names: list[str]) -> None:
     distinct = distinct_inputs(names)
     assert len(set(distinct)) == len(names)
-    assert [one.partition("#")[0] for one in distinct] == names
+    assert [name.partition("#")[0] for name in distinct] == names

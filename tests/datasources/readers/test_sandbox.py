@@ -30,7 +30,7 @@ def run(function, *arguments, handler=None, limits=LIMITS) -> ChildResult:
 
 def test_an_answer_and_its_tables_arrive_and_the_child_may_ask():
     with limited(
-        tasks.sound, 3, what="x", limits=LIMITS, handler=lambda asked: 2 * asked["number"]
+        tasks.sound, 3, what="x", limits=LIMITS, handler=lambda request: 2 * request["number"]
     ) as answer:
         assert answer.values == {"n": 3, "doubled": 6}
         assert answer.table("rows", {"n": pl.Int64})["n"].to_list() == [0, 1, 2]

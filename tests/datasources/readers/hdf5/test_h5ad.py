@@ -288,7 +288,7 @@ def test_a_broken_matrix_is_refused_by_place(tmp_path, layout, how, says) -> Non
         broken(file["X"], how)
     with pytest.raises(SourceError, match=rf"a\.h5ad: X.*{says}"):
         whole(read(path).expression)
-    assert [one.name for one in tmp_path.iterdir()] == ["a.h5ad"], "nothing is left behind"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5ad"], "nothing is left behind"
 
 
 def test_disorder_across_windows_is_found(tmp_path, monkeypatch) -> None:
@@ -637,5 +637,5 @@ def test_the_mirrors_cells_are_what_anndata_reads() -> None:
     labelled = parsed.observations.filter(pl.col("cell_type").is_not_null())
     of_anndata = expected.obs["cell_type"].astype(str)
     assert labelled["cell_type"].to_list() == [
-        one for one in of_anndata if one != "unassigned(QC-filtered)"
+        label for label in of_anndata if label != "unassigned(QC-filtered)"
     ]
