@@ -193,6 +193,7 @@ def _run(
                 process.wait(timeout=5)  # it says no more, and is killed if it stays
         finally:
             watch.end()
+            process.wait()  # after an interrupt, Popen itself does not wait for what was killed
         text = _printed(printed)
     if watch.broken is None and isinstance(last, dict) and "answer" in last:
         lines = tuple(map(_plain, text.decode("utf-8", "replace").splitlines()))
