@@ -26,7 +26,6 @@ from declared_rows import declared_rows
 
 from genept.release import garbage, rollback, staging
 from genept.release.manifest import Manifest, Pointer
-from genept.schema import tables
 from genept.schema.columns import Table
 from genept.schema.tables import TABLES
 from genept.storage.documents import Document
@@ -56,6 +55,7 @@ class SimulatedDatetime(datetime):
 def seams() -> Iterator[pytest.MonkeyPatch]:
     """Patch the library to use the world that `in_world` sets."""
     cached_beginnings.clear()
+    whole = dict(TABLES)
     with pytest.MonkeyPatch.context() as patch:
         for name in list(TABLES):
             if name in FEW:
@@ -76,9 +76,8 @@ def seams() -> Iterator[pytest.MonkeyPatch]:
         for module in (staging, rollback):
             patch.setattr(module, "progress_bar", _no_bar)
         yield patch
-    restored = {table.name: table for table in tables._TABLES}
     TABLES.clear()  # in their order again
-    TABLES.update(restored)
+    TABLES.update(whole)
 
 
 @contextmanager
