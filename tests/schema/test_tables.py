@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from declared_rows import declared_rows
 
 import genept
 from genept.release.manifest import ReleasedColumn
+from genept.schema import tables
 from genept.schema.columns import Table
 from genept.schema.tables import TABLES, _table
 
@@ -100,6 +104,17 @@ def test_a_wrong_declaration_is_refused_by_the_name_of_its_table(
     entry = {"name": "things", "group": "text", "meaning": "A thing.", "key": ["x"], **wrong}
     with pytest.raises(ValueError, match=rf"tables.toml: table 'things': .*{re.escape(message)}"):
         _table(entry)
+
+
+def test_what_tables_share_has_one_name_and_is_used_more_than_once() -> None:
+    declared = tomllib.loads(Path(tables.__file__).with_name("tables.toml").read_text("utf-8"))
+    shared = {**declared["columns"], **declared["groups"]}
+    assert len(shared) == len(declared["columns"]) + len(declared["groups"])
+    lists = [table["columns"] for kind in ("published", "working") for table in declared[kind]]
+    lists += [declared["gene_snapshots"]["columns"], *declared["groups"].values()]
+    entries = [*chain(*lists), *declared["columns"].values()]
+    uses = Counter(entry if isinstance(entry, str) else entry.get("like") for entry in entries)
+    assert {name for name in shared if uses[name] < 2} == set()
 
 
 def test_names_are_registered_under_themselves() -> None:
