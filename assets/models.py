@@ -29,6 +29,7 @@ from genept.models import (
     BulkCollection,
     DiagnosisTraining,
     ModelManifest,
+    ModelRegistry,
     agreement,
     batch_inference,
     begin_shadow,
@@ -71,6 +72,7 @@ MODEL = dg.AssetKey("trained_model")
 def trained_model(
     context: dg.AssetExecutionContext,
     platform: dg.ResourceParam[Platform],
+    registry: dg.ResourceParam[ModelRegistry],
     **tables: StoredTable,
 ) -> dg.MaterializeResult[PartitionTables]:
     """Train one model."""
@@ -79,7 +81,7 @@ def trained_model(
     if name not in trainings:
         reason = impossible.get(name, f"there is no such model; there are {sorted(trainings)}")
         raise StoreError(f"model {name} cannot be trained: {reason}")
-    retraining = train(platform.models, trainings[name])
+    retraining = train(registry, trainings[name])
     return partition_result(platform.lake, retraining.parts, retraining=retraining.summary)
 
 
@@ -87,6 +89,7 @@ def trained_model(
 def trained_models(
     context: dg.AssetExecutionContext,
     platform: dg.ResourceParam[Platform],
+    registry: dg.ResourceParam[ModelRegistry],
     **tables: StoredTable,
 ) -> Iterator[dg.MaterializeResult[StoredTable]]:
     """One diagnosis model per task of a bulk collection, one model per drug screen."""
@@ -94,7 +97,7 @@ def trained_models(
     remarks: dict[str, str] = {f"without/{name}": reason for name, reason in impossible.items()}
     trained: dict[str, Sequence[Part]] = {}
     for name, training in trainings.items():
-        retraining = train(platform.models, training)
+        retraining = train(registry, training)
         trained[name] = retraining.parts
         remarks[f"retraining/{name}"] = retraining.summary
     context.instance.add_dynamic_partitions(str(MODELS.name), list(trained))
@@ -158,7 +161,7 @@ def _screened(platform: Platform, tables: dict[str, StoredTable]) -> list[Part]:
 
 def _reports(platform: Platform, verdicts: StoredTable) -> dict[str, Any]:
     """Cards and reports on forgetting as text, figures as pictures."""
-    reports = model_reports(platform.lake, platform.models, verdicts)
+    reports = model_reports(platform.lake, platform.registry, verdicts)
     metadata: dict[str, Any] = {}
     for model, report in reports.items():
         metadata[f"card of {model}"] = dg.MetadataValue.md(report.card)
@@ -170,10 +173,11 @@ def _reports(platform: Platform, verdicts: StoredTable) -> dict[str, Any]:
 
 @dg.asset(**declared(SERVED), ins=inputs(*_PREDICT))
 def sample_diagnoses(
-    platform: dg.ResourceParam[Platform], **tables: StoredTable
+    platform: dg.ResourceParam[Platform],
+    registry: dg.ResourceParam[ModelRegistry],
+    **tables: StoredTable,
 ) -> dg.MaterializeResult[StoredTable]:
     """Predictions of every champion for every bulk collection that it was not trained on."""
-    registry = platform.models
     champions = map(registry.champion, _models(platform, tables["gate_verdicts"]))
     parts, skipped = _predict(platform, filter(None, champions), tables, SERVED)
     stored = platform.lake.assemble(SERVED, parts)
@@ -182,7 +186,9 @@ def sample_diagnoses(
 
 @dg.asset(**declared(UNMEASURED), ins=inputs(*_PREDICT, "drug_responses"))
 def unmeasured_drug_responses(
-    platform: dg.ResourceParam[Platform], **tables: StoredTable
+    platform: dg.ResourceParam[Platform],
+    registry: dg.ResourceParam[ModelRegistry],
+    **tables: StoredTable,
 ) -> dg.MaterializeResult[StoredTable]:
     """Predictions of every drug-response champion for every collection of cell lines."""
     responses = tables["drug_responses"]
@@ -193,12 +199,12 @@ def unmeasured_drug_responses(
     parts: list[Part] = []
     remarks: dict[str, str] = {}
     for manifest in map(
-        platform.models.champion, _models(platform, tables["gate_verdicts"], of_drugs=True)
+        registry.champion, _models(platform, tables["gate_verdicts"], of_drugs=True)
     ):
         if manifest is not None:
             vectors = tables["gene_embeddings"].part(manifest.space)
             predicted, skipped = unmeasured_responses(
-                platform.lake, platform.models, manifest, lines, measured, vectors
+                platform.lake, registry, manifest, lines, measured, vectors
             )
             parts += predicted
             remarks |= {f"skipped/{pair}": reason for pair, reason in skipped.items()}
@@ -215,10 +221,11 @@ def unmeasured_drug_responses(
     ins=inputs(*_PREDICT, SERVED),
 )
 def shadow_diagnoses(
-    platform: dg.ResourceParam[Platform], **tables: StoredTable
+    platform: dg.ResourceParam[Platform],
+    registry: dg.ResourceParam[ModelRegistry],
+    **tables: StoredTable,
 ) -> dg.MaterializeResult[StoredTable]:
     """Predictions of every challenger, and how far they agree with those of the champions."""
-    registry = platform.models
     names = _models(platform, tables["gate_verdicts"])
     candidates = (challenger(registry, name) for name in names)
     challengers = [manifest for manifest in candidates if manifest is not None]
@@ -269,7 +276,7 @@ def _predict(
     vectors = {space.id: tables["gene_embeddings"].part(space.id) for space in platform.spaces}
     return batch_inference(
         platform.lake,
-        platform.models,
+        platform.registry,
         list(manifests),
         _bulk(platform, tables),
         vectors,

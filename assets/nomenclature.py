@@ -12,20 +12,25 @@ from assets.results import declared, described, table_result
 from assets.sources import source_key
 from genept.client import Platform
 from genept.datasources import PUBLISHER_FILES, PublisherFile, find_releases
+from genept.datasources.download import Archives
 from genept.nomenclature import SOURCES, build_reference_table, build_snapshot
-from genept.storage import StoredTable, sha256_of
+from genept.storage import Lake, StoredTable, sha256_of
 
 
 @dg.asset(**declared("genes"), deps=[NEWS, *(source_key(source) for source in SOURCES)])
-def genes(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
+def genes(
+    lake: dg.ResourceParam[Lake], archives: dg.ResourceParam[Archives]
+) -> dg.MaterializeResult[StoredTable]:
     """Every gene of GENCODE, and every other HGNC gene that has an Ensembl id."""
-    return table_result(build_reference_table(platform.lake, platform.archives, "genes"))
+    return table_result(build_reference_table(lake, archives, "genes"))
 
 
 @dg.asset(**declared("gene_names"), deps=[NEWS, *(source_key(source) for source in SOURCES)])
-def gene_names(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
+def gene_names(
+    lake: dg.ResourceParam[Lake], archives: dg.ResourceParam[Archives]
+) -> dg.MaterializeResult[StoredTable]:
     """Every name in the reference, and what it means."""
-    return table_result(build_reference_table(platform.lake, platform.archives, "gene_names"))
+    return table_result(build_reference_table(lake, archives, "gene_names"))
 
 
 def mirror_folders(platform: Platform) -> list[Path]:
@@ -51,11 +56,13 @@ def snapshot_asset(
             "gene_snapshots",
         ),
     )
-    def snapshot(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
+    def snapshot(
+        platform: dg.ResourceParam[Platform], lake: dg.ResourceParam[Lake]
+    ) -> dg.MaterializeResult[None]:
         releases = find_releases(file, folders(platform))
         stored = [
             build_snapshot(
-                platform.lake,
+                lake,
                 f"{file.id}-{published.release}",
                 published.path,
                 release=published.release,

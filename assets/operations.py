@@ -18,7 +18,7 @@ from assets.sources import observed_sources, source_key
 from genept.client import InputVersions, Platform, read_input_versions
 from genept.release import RunState, cost_by_run, cost_picture, keep_metrics, metrics_frame
 from genept.schema.tables import WORKING_TABLES
-from genept.storage import StoredTable, input_changes, sha256_of
+from genept.storage import Lake, StoredTable, input_changes, sha256_of
 
 NIGHTLY = dg.DailyPartitionsDefinition("2026-01-01", timezone="UTC")
 """One partition per nightly run, so that a missed run is repeated."""
@@ -141,10 +141,10 @@ SUMMED = ("bytes", "tokens")
     ),
 )
 def run_metrics(
-    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> dg.MaterializeResult[None]:
     """Store the costs of every run that ended, and draw those of the last runs."""
-    instance, lake = context.instance, platform.lake
+    instance = context.instance
     ended = instance.get_runs(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]),
         limit=RUNS_PER_PAGE,

@@ -181,5 +181,5 @@ def _audit_pages(
         pictures = pictures_of(platform.lake, tables["observations"], tables[table])
         pages |= {f"embeddings/{name}.png": picture for name, (_, picture) in pictures.items()}
     return pages | release_pages(
-        model_reports(platform.lake, platform.models, tables["gate_verdicts"])
+        model_reports(platform.lake, platform.registry, tables["gate_verdicts"])
     )

@@ -17,6 +17,7 @@ import dagster as dg
 from assets.results import described
 from genept.client import Platform
 from genept.datasources import Source, load_catalogue
+from genept.datasources.download import Archives
 
 _CRON = {
     "daily": "15 3 * * *",
@@ -64,10 +65,12 @@ def _described(source: Source, kind: str, **metadata: Any) -> dict[str, Any]:
 
 def _archive_asset(source: Source) -> dg.AssetsDefinition:
     @dg.asset(key=source_key(source.id), **_described(source, "python"))
-    def archive(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
+    def archive(
+        platform: dg.ResourceParam[Platform], archives: dg.ResourceParam[Archives]
+    ) -> dg.MaterializeResult[None]:
         needed = source.id in platform.needed_sources
         if needed:
-            platform.archives.fetch(source.id)
+            archives.fetch(source.id)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(source.sha256),
             metadata={
@@ -94,9 +97,9 @@ def _observed_asset(source: Source) -> dg.AssetsDefinition:
     )
 
     @dg.multi_observable_source_asset(specs=[spec], name=spec.key.to_python_identifier("observe"))
-    def observed(platform: dg.ResourceParam[Platform]) -> Iterator[dg.ObserveResult]:
-        probe = platform.archives.probe(source.id)
-        copy = platform.archives.cache_metadata(source.id)
+    def observed(archives: dg.ResourceParam[Archives]) -> Iterator[dg.ObserveResult]:
+        probe = archives.probe(source.id)
+        copy = archives.cache_metadata(source.id)
         yield dg.ObserveResult(
             asset_key=spec.key,
             data_version=dg.DataVersion(probe.data_version),

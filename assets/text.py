@@ -15,7 +15,7 @@ from assets.results import (
 )
 from assets.sources import source_key
 from genept.client import Platform
-from genept.storage import StoredTable, code_version
+from genept.storage import Lake, StoredTable, code_version
 from genept.text import describe_genes, record_ledger
 
 SPACE_VECTORS = dg.AssetKey("space_vectors")
@@ -90,10 +90,12 @@ def gene_embeddings(
 
 
 @dg.asset(**declared("embedding_ledger"), deps=["gene_embeddings"])
-def embedding_ledger(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[StoredTable]:
+def embedding_ledger(
+    platform: dg.ResourceParam[Platform], lake: dg.ResourceParam[Lake]
+) -> dg.MaterializeResult[StoredTable]:
     """Every payment to a hosted embedder, from the payments stored beside the vectors."""
-    part = record_ledger(platform.lake, platform.settings.product)
-    return table_result(platform.lake.assemble("embedding_ledger", [part]))
+    part = record_ledger(lake, platform.settings.product)
+    return table_result(lake.assemble("embedding_ledger", [part]))
 
 
 def _forecasts(platform: Platform, descriptions: StoredTable) -> dict[str, dg.MetadataValue]:

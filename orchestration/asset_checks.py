@@ -19,7 +19,7 @@ from assets import (
 )
 from genept.client import Platform
 from genept.schema.tables import TABLES
-from genept.storage import StoredTable
+from genept.storage import Lake, ObjectStore, StoredTable
 from validation import check_table, duplicate_targets, expression_findings, unknown_genes
 
 
@@ -31,9 +31,12 @@ def _suite_check(name: str) -> dg.AssetChecksDefinition:
         description=f"What genept/schema/tables declares of {name} holds for every row.",
     )
     def keeps_its_declaration(
-        platform: dg.ResourceParam[Platform], stored: StoredTable
+        platform: dg.ResourceParam[Platform],
+        lake: dg.ResourceParam[Lake],
+        store: dg.ResourceParam[ObjectStore],
+        stored: StoredTable,
     ) -> dg.AssetCheckResult:
-        evidence = check_table(platform.lake, stored, complete=not platform.limits)
+        evidence = check_table(lake, stored, complete=not platform.limits)
         findings = [*evidence.failed, *evidence.warnings]
         severity = dg.AssetCheckSeverity.ERROR if evidence.failed else dg.AssetCheckSeverity.WARN
         return dg.AssetCheckResult(
@@ -43,7 +46,7 @@ def _suite_check(name: str) -> dg.AssetChecksDefinition:
             metadata={
                 "expectations": evidence.expectations,
                 "rows": stored.rows,
-                "page": dg.MetadataValue.path(platform.store.uri(evidence.page)),
+                "page": dg.MetadataValue.path(store.uri(evidence.page)),
             },
         )
 
@@ -60,16 +63,16 @@ def _partition_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
         "every table; expression fits its axis.",
     )
     def keeps_its_declaration(
-        platform: dg.ResourceParam[Platform], tables: PartitionTables
+        lake: dg.ResourceParam[Lake], tables: PartitionTables
     ) -> dg.AssetCheckResult:
         findings = [
             f"{name}: {finding}"
             for name, table in tables.items()
-            for finding in check_table(platform.lake, table, complete=False).failed
+            for finding in check_table(lake, table, complete=False).failed
         ]
         if "expression" in tables:
             related = (tables[name] for name in ("expression", "gene_axis", "observations"))
-            findings += expression_findings(platform.lake, *related)
+            findings += expression_findings(lake, *related)
         rows = sum(table.rows for table in tables.values())
         return _check_result(
             findings, f"{rows:,} rows of {len(tables)} tables keep their declaration"
@@ -87,11 +90,11 @@ def _genes_check(name: str) -> dg.AssetChecksDefinition:
         description=f"Every gene of {name} is in the reference; on an axis it stands once.",
     )
     def names_only_known_genes(
-        platform: dg.ResourceParam[Platform], stored: StoredTable, genes: StoredTable
+        lake: dg.ResourceParam[Lake], stored: StoredTable, genes: StoredTable
     ) -> dg.AssetCheckResult:
-        findings = unknown_genes(platform.lake, stored, genes)
+        findings = unknown_genes(lake, stored, genes)
         if name == "gene_axis":
-            findings += duplicate_targets(platform.lake, stored)
+            findings += duplicate_targets(lake, stored)
         return _check_result(findings, f"{stored.rows:,} rows name known genes only")
 
     return names_only_known_genes
@@ -108,13 +111,13 @@ def _genes_check(name: str) -> dg.AssetChecksDefinition:
     description="The lists of a row are equally long; `gene_index` ascends within the gene axis.",
 )
 def fits_its_axis(
-    platform: dg.ResourceParam[Platform],
+    lake: dg.ResourceParam[Lake],
     stored: StoredTable,
     gene_axis: StoredTable,
     observations: StoredTable,
 ) -> dg.AssetCheckResult:
     """Check every row of every collection."""
-    findings = expression_findings(platform.lake, stored, gene_axis, observations)
+    findings = expression_findings(lake, stored, gene_axis, observations)
     return _check_result(findings, f"{stored.rows:,} rows are rows of a CSR matrix")
 
 

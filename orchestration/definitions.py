@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -28,8 +29,8 @@ from orchestration.automation import automation, with_policy
 from orchestration.embedding_flow import prefect_runner
 from orchestration.executors import executor_of, lanes_of
 from orchestration.failures import failures, run_lines
-from orchestration.instance import share_engines
 from orchestration.io_manager import LakeIOManager
+from orchestration.resources import OpenPlatform, platform_resource, resources_of
 from orchestration.run_metrics import METER, run_records
 from orchestration.schedules import (
     inbox_job,
@@ -47,18 +48,22 @@ _MODULES = [
 
 
 def build_defs(
-    settings: Settings | None = None, open_platform: Callable[[], Platform] | None = None
+    settings: Settings | None = None, open_platform: OpenPlatform | None = None
 ) -> dg.Definitions:
     """The definitions of one installation; tests give settings of their own.
 
     Parameters
     ----------
     open_platform
-        Opens the installation, once per run, so that nothing cached outlives a run.
+        Opens the installation with the options of a run, once per run, so that nothing cached
+        outlives a run.
     """
     settings = settings or Settings()
     runner = METER.metered(prefect_runner(settings.state / "prefect"))
-    opener = open_platform or (lambda: Platform(settings, runner=runner))
+
+    def open_installation(options: Mapping[str, Any]) -> Platform:
+        return Platform(settings.with_options(options), runner=runner)
+
     lanes = embedding_lanes(lanes_of(settings))
     executor = executor_of(settings)
     loaded = [
@@ -79,7 +84,7 @@ def build_defs(
         schedules=schedules_of(settings, nightly, retraining),
         sensors=[inbox_sensor, new_data_sensor(retraining), failures, automation],
         resources={
-            "platform": dg.ResourceDefinition(lambda _: opener()),
+            **resources_of(platform_resource(open_platform or open_installation)),
             "io_manager": dg.IOManagerDefinition(
                 lambda context: LakeIOManager(context.resources.platform),
                 required_resource_keys={"platform"},
@@ -90,7 +95,6 @@ def build_defs(
     )
 
 
-share_engines()
 defs = build_defs()
 
 

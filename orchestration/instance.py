@@ -1,54 +1,22 @@
-"""The Dagster instance under the state folder, its SQLite engines, and the lock between runs."""
+"""The Dagster instance under the state folder, and the lock between runs."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
-from dagster._core.remote_origin import (
-    ManagedGrpcPythonEnvCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.storage import sql
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
-from dagster._core.storage.runs.sqlite import sqlite_run_storage
-from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from filelock import FileLock, Timeout
-from sqlalchemy.engine import Engine
-from sqlalchemy.pool import NullPool
 
 from assets import COLLECTIONS, SPACES
 from genept.common import Settings, StoreError, private_folder
 from genept.release import RunState
-
-
-def share_engines() -> None:
-    """Make Dagster's SQLite storages share engines; calling it again changes nothing."""
-    for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
-        vars(storage)["create_engine"] = _engine
-
-
-def _engine(url: str, **options: Any) -> Engine:
-    """Replacement of `create_engine`: one engine per address, made at its first use."""
-    timeout = options.get("connect_args", {}).get("timeout")
-    return _shared_engine(url, timeout)
-
-
-@cache
-def _shared_engine(url: str, timeout: int | None) -> Engine:
-    arguments = {} if timeout is None else {"timeout": timeout}
-    return sql.create_engine(url, poolclass=NullPool, connect_args=arguments)
-
 
 LAUNCHED_BY = {"genept/launched_by": "genept run"}
 
@@ -136,10 +104,36 @@ def place_in_timeline(instance: dg.DagsterInstance, run_id: str) -> None:
     run = instance.get_run_by_id(run_id)
     if run is None or run.remote_job_origin is not None:
         return
-    target = LoadableTargetOrigin(executable_path=sys.executable, module_name=CODE_LOCATION)
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, CODE_LOCATION)
-    repository = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME)
-    instance.run_storage.replace_job_origin(run, RemoteJobOrigin(repository, run.job_name))
+    origin = dg.deserialize_value(json.dumps(_origin(run.job_name)))
+    instance.run_storage.replace_job_origin(run, origin)  # type: ignore[arg-type]
+
+
+def _origin(job: str) -> dict[str, Any]:
+    """Origin of a job of this code location, as Dagster stores it.
+
+    It has no public class; tests hold that the release of Dagster reads this form.
+    """
+    target = {
+        "__class__": "LoadableTargetOrigin",
+        "executable_path": sys.executable,
+        "module_name": CODE_LOCATION,
+        **dict.fromkeys(("attribute", "package_name", "python_file", "working_directory")),
+    }
+    location = {
+        "__class__": "ManagedGrpcPythonEnvRepositoryLocationOrigin",
+        "loadable_target_origin": target,
+        "location_name": CODE_LOCATION,
+    }
+    repository = {
+        "__class__": "ExternalRepositoryOrigin",
+        "repository_location_origin": location,
+        "repository_name": "__repository__",
+    }
+    return {
+        "__class__": "ExternalPipelineOrigin",
+        "external_repository_origin": repository,
+        "pipeline_name": job,
+    }
 
 
 def register_partitions(

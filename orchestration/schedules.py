@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import dagster as dg
 
@@ -25,6 +25,7 @@ from genept.client import Platform
 from genept.collections import drops
 from genept.common import Settings
 from genept.storage import sha256_of
+from orchestration.resources import LOGGERS, run_config
 
 ZONE = "UTC"
 """Time zone of the weekly schedule; that of the nightly one is its partitions'. Publishers are in
@@ -37,8 +38,6 @@ AssetJob = Any
 NIGHTLY_HOUR, NIGHTLY_MINUTE = 3, 15
 
 WEEKLY = "30 5 * * 1"
-
-LOGGERS: Final[dict[str, Any]] = {"loggers": {"console": {"config": {}}, "records": {"config": {}}}}
 
 TRAINING_INPUTS = ("sample_embeddings", "expression", "gene_axis", "observations", "drug_responses")
 """Tables on which models are trained."""
@@ -61,7 +60,7 @@ def release_job_of(executor: dg.ExecutorDefinition) -> AssetJob:
         description="Public data to a published release. What is already built is not built again.",
         tags={"genept/cadence": "by hand"},
         executor_def=executor,
-        config=LOGGERS,
+        config=run_config,
     )
 
 
@@ -81,7 +80,7 @@ def nightly_job_of(executor: dg.ExecutorDefinition) -> AssetJob:
         "publish. If none has changed, every step below `news` is skipped and nothing is written.",
         tags={"genept/cadence": "nightly"},
         executor_def=executor,
-        config=LOGGERS,
+        config=LOGGERS,  # a job with partitions takes no mapping: options are under resources
     )
 
 
@@ -93,7 +92,7 @@ def retraining_job_of(executor: dg.ExecutorDefinition) -> AssetJob:
         description="Train challengers on the tables as they are, ask the promotion gate, publish.",
         tags={"genept/cadence": "weekly"},
         executor_def=executor,
-        config=LOGGERS,
+        config=run_config,
     )
 
 

@@ -82,8 +82,8 @@ def diagnosis(
 ) -> None:
     """Predict the diagnosis of each sample in FILE, or abstain."""
     platform = Platform(Settings())
-    known = [name for name in platform.models.names() if not is_drug_model(name)]
-    served = champions(platform.models, known, task or [], "this installation")
+    known = [name for name in platform.registry.names() if not is_drug_model(name)]
+    served = champions(platform.registry, known, task or [], "this installation")
     own = read_file(platform, file, unit, option or ())
 
     def predict(model: Served) -> pl.DataFrame:
@@ -112,9 +112,9 @@ def drugs(
     Shown first are the drugs to which a sample is more sensitive than the drug's mean says.
     """
     platform = Platform(Settings())
-    known = [name for name in platform.models.names() if is_drug_model(name)]
+    known = [name for name in platform.registry.names() if is_drug_model(name)]
     wanted = [f"{PREFIX}{name.removeprefix(PREFIX)}" for name in screen or []]
-    served = champions(platform.models, known, wanted, "a drug screen")
+    served = champions(platform.registry, known, wanted, "a drug screen")
     own = read_file(platform, file, unit, option or ())
 
     def predict(model: Served) -> pl.DataFrame:

@@ -281,7 +281,7 @@ def rollback(
 
 def open_registry() -> ModelRegistry:
     """The trained models of the installation that the settings name."""
-    return Platform(Settings()).models
+    return Platform(Settings()).registry
 
 
 def _version(registry: ModelRegistry, model: str, start: str) -> str:

@@ -111,7 +111,7 @@ class Installation:
         return Claim(self.releases)
 
     @cached_property
-    def models(self) -> ModelRegistry:
+    def registry(self) -> ModelRegistry:
         """Every trained model, and who is champion."""
         from genept.models import ModelRegistry  # heavy: most commands need no model
 

@@ -7,6 +7,7 @@ silently change a published number.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -124,6 +125,10 @@ class Settings(BaseSettings):
             if not here and not (address.scheme == "https" and address.hostname):
                 raise ValueError("GENEPT_FAILURE_WEBHOOK must begin with https:// (or be loopback)")
         return self
+
+    def with_options(self, options: Mapping[str, object]) -> Settings:
+        """These settings with some values replaced; `ValueError` if one is not possible."""
+        return type(self)(**{**dict(self), **options}) if options else self
 
     @property
     def state(self) -> Path:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS), str(Path(__file__).parent)]
@@ -22,9 +24,10 @@ SETTINGS = Settings()
 SHIPPED = Catalogue.model_validate_json((FOLDER / CATALOGUE).read_text())
 
 
-def open_platform() -> SmallPlatform:
+def open_platform(options: Mapping[str, Any]) -> SmallPlatform:
     """The installation, once per run."""
-    return SmallPlatform(SETTINGS, SHIPPED, RecordingModel(WIDTH, FOLDER / "embedded.txt"))
+    settings = SETTINGS.with_options(options)
+    return SmallPlatform(settings, SHIPPED, RecordingModel(WIDTH, FOLDER / "embedded.txt"))
 
 
 warnings.simplefilter("ignore", dg.BetaWarning)

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -137,9 +138,10 @@ class SmallInstallation:
         for name, genes in HELD.items():
             self._take_in(folder, name, genes)
 
-    def open(self) -> SmallPlatform:
+    def open(self, options: Mapping[str, Any] = MappingProxyType({})) -> SmallPlatform:
         """The installation as a run opens it."""
-        return SmallPlatform(self.settings, self.catalogue, self.model)
+        settings = self.settings.with_options(options)
+        return SmallPlatform(settings, self.catalogue, self.model)
 
     @cached_property
     def releases(self) -> Releases:
