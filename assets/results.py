@@ -15,7 +15,7 @@ from genept.common import StoreError, markdown_text
 from genept.datasources import Collection
 from genept.embeddings import METHOD, TABLE_OF_KIND, CollectionParts
 from genept.schema.tables import STORED, TABLES
-from genept.storage import Part, StoredTable
+from genept.storage import Part, StoredTable, code_version
 
 EMBEDDING: Final = "embedding"
 """Text embedders: one metered account, or all cores of the machine."""
@@ -72,6 +72,20 @@ def column_lineage(name: str) -> dg.TableColumnLineage | None:
 
 
 OWNERS = ["team:genept"]
+
+CODE: Final[Mapping[str, tuple[str, ...]]] = {
+    "sources": ("genept.datasources.download",),
+    "nomenclature": ("genept.datasources", "genept.nomenclature", "genept.schema"),
+    "collections": ("genept.collections", "genept.datasources", "genept.nomenclature"),
+    "text": ("genept.datasources", "genept.text", "genept.schema"),
+    "embeddings": ("genept.embeddings", "genept.schema"),
+    "benchmarks": ("genept.benchmarks", "genept.embeddings", "genept.schema"),
+    "models": ("genept.models", "genept.embeddings", "genept.schema"),
+    "release": ("genept.release", "genept.schema", "validation"),
+    "operations": ("assets.operations",),
+}
+"""Packages that decide what the assets of a group hold. When their behaviour changes, Dagster shows
+the group's assets as stale; the lake decides by the modules of each step what is built again."""
 
 TYPES: Final = {"rows": "int", "bytes": "int"}
 """Types of columns of undeclared tables that do not hold text."""
@@ -130,6 +144,7 @@ def described(
         "description": description,
         "kinds": set(kinds),
         "owners": OWNERS,
+        "code_version": code_version(*CODE[group]),
         "metadata": {"dagster/column_schema": columns, **metadata},
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
@@ -15,15 +16,18 @@ from assets.results import (
 )
 from assets.sources import source_key
 from genept.client import Platform
-from genept.storage import Lake, StoredTable, code_version
-from genept.text import describe_genes, record_ledger
+from genept.storage import Lake, StoredTable
+from genept.text import FILES_OF_PARTS, describe_genes, record_ledger
 
 SPACE_VECTORS = dg.AssetKey("space_vectors")
+
+_KNOWLEDGE = dict.fromkeys(("pyiomica", "minilm", *chain.from_iterable(FILES_OF_PARTS.values())))
+"""What texts are made of, and the tokenizer of their budgets."""
 
 
 @dg.multi_asset(
     outs=declared_outs(["gene_descriptions", "undescribed_genes"]),
-    deps=[source_key("pyiomica"), source_key("minilm")],
+    deps=[source_key(source) for source in _KNOWLEDGE],
 )
 def descriptions(
     platform: dg.ResourceParam[Platform], genes: StoredTable
@@ -62,7 +66,6 @@ def descriptions(
     partitions_def=SPACES,
     pool=EMBEDDING,
     deps=[source_key("minilm")],
-    code_version=code_version("genept.text", "genept.schema.tables"),
 )
 def space_vectors(
     context: dg.AssetExecutionContext,

@@ -29,6 +29,7 @@ from .gene_vectors import embed_through_cache as embed_through_cache
 from .gene_vectors import plain_loop as plain_loop
 from .gene_vectors import stored_vectors as stored_vectors
 from .hosted_models import MeteredEmbedder as MeteredEmbedder
+from .knowledge import FILES_OF_PARTS as FILES_OF_PARTS
 from .knowledge import KnowledgeSources as KnowledgeSources
 from .limits import ESTIMATED as ESTIMATED
 from .limits import WORDPIECE as WORDPIECE

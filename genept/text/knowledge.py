@@ -31,7 +31,7 @@ from genept.text.recipes import PartName, Recipe
 OF_GENES: Final = frozenset({"symbol", "name", "biotype"})
 """Parts that are columns of table `genes`."""
 
-MIRRORED: Final[Mapping[str, tuple[str, ...]]] = {
+FILES_OF_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "summary": ("ncbi-gene-summary",),
     "function": ("uniprot-human",),
     "location": ("uniprot-human",),
@@ -88,14 +88,14 @@ class KnowledgeSources:
     @cached_property
     def files(self) -> Mapping[str, AvailableFile]:
         """The publishers' files that are available, by source id."""
-        every = [id_ for ids in MIRRORED.values() for id_ in ids]
+        every = [id_ for ids in FILES_OF_PARTS.values() for id_ in ids]
         return available_files(self.archives, dict.fromkeys(every))
 
     def missing(self, part: PartName) -> str | None:
         """Why a part has no source here; None if it has one."""
         if part in OF_GENES or part == "go":
             return None
-        lacking = [id_ for id_ in MIRRORED[part] if id_ not in self.files]
+        lacking = [id_ for id_ in FILES_OF_PARTS[part] if id_ not in self.files]
         return f"no source: {_remedy(lacking)}" if lacking else None
 
     def unavailable(self, recipe: Recipe) -> str | None:
@@ -106,7 +106,7 @@ class KnowledgeSources:
         if codes and not self._has_goa:
             reasons.append(
                 f"{', '.join(sorted(codes))} asks for evidence codes, which the packaged Gene "
-                f"Ontology lacks: {_remedy(MIRRORED['go'])}"
+                f"Ontology lacks: {_remedy(FILES_OF_PARTS['go'])}"
             )
         return "; ".join(reasons) or None
 
@@ -117,7 +117,7 @@ class KnowledgeSources:
             if part == "go" and not self._has_goa:
                 hashes["pyiomica"] = self.archives.catalogue.sources["pyiomica"].sha256
             elif part not in OF_GENES and self.missing(part) is None:
-                hashes |= {id_: self.files[id_].sha256 for id_ in MIRRORED[part]}
+                hashes |= {id_: self.files[id_].sha256 for id_ in FILES_OF_PARTS[part]}
         return hashes
 
     def read(self, genes: pl.DataFrame, parts: Iterable[PartName]) -> Knowledge:
@@ -150,11 +150,11 @@ class KnowledgeSources:
             elif part == "go":
                 facts[part], releases[part] = self._go(genes)
             elif part not in facts and self.missing(part) is None:
-                file = self.files[MIRRORED[part][0]]
+                file = self.files[FILES_OF_PARTS[part][0]]
                 read, facts_of = _READERS[file.id]
                 facts |= facts_of(read(file.opener, file.path.name), genes)
                 releases |= {
-                    name: self.files[MIRRORED[name][0]].release
+                    name: self.files[FILES_OF_PARTS[name][0]].release
                     for name in facts
                     if name not in releases
                 }
@@ -162,7 +162,7 @@ class KnowledgeSources:
 
     @property
     def _has_goa(self) -> bool:
-        return all(id_ in self.files for id_ in MIRRORED["go"])
+        return all(id_ in self.files for id_ in FILES_OF_PARTS["go"])
 
     def _go(self, genes: pl.DataFrame) -> tuple[pl.DataFrame, str]:
         """Terms of genes, those that fewest genes share first; found by UniProt accession."""
