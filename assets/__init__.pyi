@@ -21,5 +21,6 @@ from .partitions import PartitionTables as PartitionTables
 from .partitions import is_readable as is_readable
 from .partitions import read_partition as read_partition
 from .release import HELD as HELD
+from .release import PAGES as PAGES
 from .results import DATA_VERSION as DATA_VERSION
 from .text import space_vectors as space_vectors

@@ -1,4 +1,4 @@
-"""Group `operations`: whether inputs changed, who may publish, and what every run cost.
+"""Whether inputs changed, who may publish, and what every run cost (group `operations`).
 
 Costs are read from Dagster's event log.
 """
@@ -40,7 +40,7 @@ RELEASES_READ = 20
     deps=WATCHED,
     output_required=False,
     **described(
-        "operations",
+        "sources",
         "What changed since the last successful nightly run: sources, code, settings, added "
         "collections. Materialised only if something did; otherwise nothing below it is built.",
         {"input": "A source, the code, a setting …", "version": "Its hash, or its value."},

@@ -30,6 +30,9 @@ from genept.schema.tables import TABLES
 from genept.storage import StoredTable
 from validation import check_table, evidence_pages
 
+PAGES = "/release-pages"
+"""Path of the UI below which pages of releases are served (`orchestration.release_pages`)."""
+
 HELD = "held"
 """Metadata of a step that failed because the release is held: the changes to be approved."""
 
@@ -74,7 +77,7 @@ def published_release(
             "release": manifest.release_id,
             "is_new": published.is_new,
             "left_out": list(manifest.left_out),
-            "page": dg.MetadataValue.path(address(manifest.release_id, "audit/site/index.html")),
+            "page": dg.MetadataValue.url(f"{PAGES}/{manifest.release_id}/site/index.html"),
             "manifest": dg.MetadataValue.path(address(manifest.release_id, "manifest.json")),
             "dagster/row_count": sum(table.rows for table in manifest.tables.values()),
             "bytes": sum(table.bytes for table in manifest.tables.values()),

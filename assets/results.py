@@ -74,7 +74,7 @@ def column_lineage(name: str) -> dg.TableColumnLineage | None:
 OWNERS = ["team:genept"]
 
 CODE: Final[Mapping[str, tuple[str, ...]]] = {
-    "sources": ("genept.datasources.download",),
+    "sources": ("genept.client", "genept.datasources.download"),
     "nomenclature": ("genept.datasources", "genept.nomenclature", "genept.schema"),
     "collections": ("genept.collections", "genept.datasources", "genept.nomenclature"),
     "text": ("genept.datasources", "genept.text", "genept.schema"),

@@ -74,7 +74,8 @@ def nightly_job_of(executor: dg.ExecutorDefinition) -> AssetJob:
         "nightly",
         selection=dg.AssetSelection.all()
         - BY_HAND
-        - dg.AssetSelection.groups("sources", "models")
+        - (dg.AssetSelection.groups("sources") - dg.AssetSelection.assets(NEWS))
+        - dg.AssetSelection.groups("models")
         - dg.AssetSelection.checks_for_assets(trained_models),
         description="Probe the sources; if one has changed, build what depends on it and "
         "publish. If none has changed, every step below `news` is skipped and nothing is written.",
@@ -88,7 +89,8 @@ def retraining_job_of(executor: dg.ExecutorDefinition) -> AssetJob:
     """The job that trains the models on the current tables, and publishes a release of them."""
     return dg.define_asset_job(
         "retraining",
-        selection=dg.AssetSelection.groups("models") | dg.AssetSelection.assets(RELEASE, METRICS),
+        selection=(dg.AssetSelection.groups("models") - BY_HAND)
+        | dg.AssetSelection.assets(RELEASE, METRICS),
         description="Train challengers on the tables as they are, ask the promotion gate, publish.",
         tags={"genept/cadence": "weekly"},
         executor_def=executor,

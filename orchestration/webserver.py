@@ -23,8 +23,10 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from starlette.types import ASGIApp
 
+from genept.client import open_releases
 from genept.common import Settings, StoreError
 from orchestration.guard import Guard
+from orchestration.release_pages import ReleasePages
 
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 
@@ -123,7 +125,14 @@ def _guarded(settings: Settings, *, read_only: bool) -> Callable[[ASGIApp, str, 
         f"Open this address with ?token=… and the value of {name} once; "
         "scripts send it as `Authorization: Bearer …`."
     )
-    return lambda app, host, port: Guard(app, secret, own_hosts(settings, host, port), sign_in_hint)
+    return lambda app, host, port: Guard(
+        _with_pages(app, settings), secret, own_hosts(settings, host, port), sign_in_hint
+    )
+
+
+def _with_pages(app: ASGIApp, settings: Settings) -> ReleasePages:
+    """The application, and the pages of the releases of an installation."""
+    return ReleasePages(app, lambda: open_releases(settings))
 
 
 SIGN_IN_HINT = "Open the link that `genept ui` printed when it started; it is also in {file}."
@@ -148,7 +157,8 @@ class UiAccess:
     def guarded(self, app: ASGIApp, host: str, port: int) -> Guard:
         """The application behind the guard."""
         sign_in_hint = SIGN_IN_HINT.format(file=self.file)
-        return Guard(app, self.token, own_hosts(self.settings, host, port), sign_in_hint)
+        pages = _with_pages(app, self.settings)
+        return Guard(pages, self.token, own_hosts(self.settings, host, port), sign_in_hint)
 
     @contextmanager
     def link(self, port: int, *, open_browser: bool) -> Iterator[str]:

@@ -16,6 +16,7 @@ from genept.collections.sidecar import validated_sidecar
 from genept.collections.user_collections import declare_collection, store_files
 from genept.common.settings import Settings
 from orchestration.io_manager import LakeIOManager
+from orchestration.resources import resources_of
 
 
 def test_a_refused_added_collection_does_not_affect_the_others(
@@ -41,7 +42,7 @@ def test_a_refused_added_collection_does_not_affect_the_others(
         store_files(object_store, detected.sources, detected.files)
         declare_collection(object_store, settings.product, entry, detected.sources)
     platform = Platform(settings)
-    resources = {"platform": platform, "io_manager": LakeIOManager(platform)}
+    resources = resources_of(platform) | {"io_manager": LakeIOManager(platform)}
     with dg.instance_for_test() as instance:
         result = dg.materialize([ingested_collections], instance=instance, resources=resources)
     assert result.success

@@ -11,9 +11,10 @@ from assets.sources import archives, observed_sources, source_key
 from genept.client.platform import Platform
 from genept.common.settings import Settings
 from genept.datasources.catalogue import load_catalogue
+from orchestration.resources import resources_of
 
 GRAPH = dg.Definitions(
-    assets=[*archives, *observed_sources], resources={"platform": Platform(Settings())}
+    assets=[*archives, *observed_sources], resources=resources_of(Platform(Settings()))
 ).resolve_asset_graph()
 
 
@@ -42,7 +43,7 @@ def observe(name: str, mirror: Path, state: Path, instance: dg.DagsterInstance) 
     job = dg.Definitions(
         assets=[asset],
         jobs=[dg.define_asset_job("observe", selection=[asset.key])],
-        resources={"platform": platform},
+        resources=resources_of(platform),
     ).resolve_job_def("observe")
     assert job.execute_in_process(instance=instance).success
     (event,) = instance.fetch_observations(asset.key, limit=1).records

@@ -56,6 +56,14 @@ def test_a_run_builds_what_its_options_name_and_the_settings_do_not(installation
     assert manifest.limits["collections"] == [first]
 
 
+def test_models_are_retrained_by_the_options_of_the_launchpad(installation):
+    job = installation.defs.resolve_job_def("retraining")
+    assert job.partitions_def is None
+    assert job.execute_in_process(
+        instance=installation.instance, run_config={"full_models": True}, raise_on_error=False
+    ).success
+
+
 def test_every_part_is_that_of_the_installation(tmp_path):
     platform = Platform(Settings(state_dir=tmp_path))
     with dg.build_resources({**resources_of(platform)}) as resources:

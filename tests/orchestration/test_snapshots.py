@@ -8,6 +8,7 @@ from assets.nomenclature import mirror_folders, snapshot_asset
 from genept.client.platform import Platform
 from genept.common.settings import Settings
 from genept.datasources.reference_archives import PUBLISHER_FILES, find_releases
+from orchestration.resources import resources_of
 
 BY_ID = {file.id: file for file in PUBLISHER_FILES}
 
@@ -28,7 +29,7 @@ def materialised(lake, file_id, folders):
     platform = Platform(Settings())
     platform.lake = lake  # a cached property, set before it is first read
     asset = snapshot_asset(BY_ID[file_id], lambda _: folders)
-    result = dg.materialize([asset], resources={"platform": platform})
+    result = dg.materialize([asset], resources=resources_of(platform))
     (event,) = result.get_asset_materialization_events()
     return {key: value.value for key, value in event.materialization.metadata.items()}
 

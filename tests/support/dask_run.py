@@ -21,6 +21,7 @@ from genept.storage.provenance import Part, StoredTable
 from genept.text.embedders import Space
 from orchestration.executors import executor_of, lanes_of
 from orchestration.io_manager import LakeIOManager
+from orchestration.resources import resources_of
 
 TABLES_FILE = "GENEPT_TEST_TABLES"
 """Environment variable: a JSON file with the data versions of the planted tables."""
@@ -80,7 +81,7 @@ def _job(name: str) -> dg.JobDefinition:
     return dg.Definitions(
         assets=[*planted, *lanes, *cells],
         jobs=[dg.define_asset_job(name, executor_def=executor_of(settings))],
-        resources={"platform": platform, "io_manager": LakeIOManager(platform)},
+        resources=resources_of(platform) | {"io_manager": LakeIOManager(platform)},
     ).resolve_job_def(name)
 
 

@@ -17,6 +17,7 @@ from genept.storage.lake import Lake
 from genept.storage.provenance import StoredTable
 from orchestration.failures import run_lines
 from orchestration.io_manager import LakeIOManager
+from orchestration.resources import resources_of
 from validation.suites import suite_for
 
 
@@ -66,7 +67,7 @@ def job() -> dg.JobDefinition:
     return dg.Definitions(
         assets=[release.published_release, *(dg.AssetSpec(name) for name in TABLES)],
         jobs=[dg.define_asset_job("publish", selection=[release.published_release.key])],
-        resources={"platform": platform, "io_manager": LakeIOManager(platform)},
+        resources=resources_of(platform) | {"io_manager": LakeIOManager(platform)},
         loggers={"console": run_lines},
         executor=dg.multi_or_in_process_executor,
     ).resolve_job_def("publish")
