@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from genept.benchmarks.gene_tasks import EXACT, KindTask, MembershipTask, PropertyTask
+from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
 from genept.benchmarks.pair_tasks import (
     DISJOINT,
     FEATURES,
@@ -17,6 +18,7 @@ from genept.benchmarks.pair_tasks import (
 from genept.benchmarks.resampling import resampled
 from genept.benchmarks.task_base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
 from genept.benchmarks.task_registry import TASKS
+from genept.datasources import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
 
 N = 240
 GENES = tuple(f"ENSG{number:011}" for number in range(N))
@@ -242,3 +244,4 @@ def test_the_registry_names_known_metrics_and_tasks_once():
     assert list(TASKS) == [task.id for task in TASKS.values()]
     assert all(task.metrics for task in TASKS.values())
     assert TASKS["go-terms"].stated_by == ("go",)
+    assert TASKS.keys() >= {GO_TERMS, PATHWAYS, GENE_PAIRS, PROTEIN_PAIRS, LIGAND_RECEPTOR}
