@@ -1,6 +1,6 @@
 """Checks of a catalogue entry against its file before a long ingest: axis, and unit by the values.
 
-What the units are is `genept.schema.tables.allowed_values`.
+What the units are is `genept.schema.tables`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.parsed import ParsedCollection
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.names import CLAIM_SCHEMA, gene_claims, name_index
-from genept.schema.tables.allowed_values import OUTCOMES
+from genept.schema.tables import OUTCOMES
 
 TYMP, SCO2 = "ENSG00000000001", "ENSG00000000002"
 

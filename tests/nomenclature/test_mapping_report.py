@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from genept.nomenclature.mapping import _FATE, mapping_report
-from genept.schema.tables.allowed_values import OUTCOMES
+from genept.schema.tables import OUTCOMES
 
 ROWS = [
     ("TP53", "exact", "ENSG00000000001", "approved", 0.5),

@@ -2,7 +2,7 @@
 
 Parquet schemas, quality checks, the data dictionary and the column schemas in the Dagster UI are
 all made from the declarations in `tables.toml`. Nothing else describes a column; nothing here reads
-or writes a row. Units and other sets of values are in `genept.schema.tables.allowed_values`.
+or writes a row. The sets of values that code refers to, such as units, stand here.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import pyarrow as pa
 
 from genept.schema.columns import ENSEMBL_GENE_ID, VECTOR, Column, Table
-from genept.schema.tables.allowed_values import OUTCOMES, REASONS, UNITS
 
 __all__ = ["GENE_SNAPSHOTS", "REASONS", "SCHEMA_VERSION", "STORED", "TABLES", "WORKING_TABLES"]
 
@@ -24,6 +23,58 @@ __all__ = ["GENE_SNAPSHOTS", "REASONS", "SCHEMA_VERSION", "STORED", "TABLES", "W
 SCHEMA_VERSION: Final = "1.3.0"
 """Version of the declarations: major for what breaks a reader, minor for what is added. A release
 that changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
+
+Unit = Literal["counts", "tpm", "log1p", "log2", "zscore"]
+
+UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
+"""Units of expression values."""
+
+LINEAR: Final[frozenset[str]] = frozenset({"counts", "tpm"})
+"""Abundances without a logarithm: values of one gene may be added up."""
+
+NEVER_NEGATIVE: Final[frozenset[str]] = LINEAR | {"log1p"}
+
+MEANINGS: Final[dict[str, str]] = {
+    "counts": "whole numbers of reads or molecules",
+    "tpm": "abundances without a logarithm (TPM, CPM, FPKM, normalised counts)",
+    "log1p": "ln(1 + abundance), as scanpy's log1p",
+    "log2": "logarithms to the base 2",
+    "zscore": "z-scores",
+}
+"""What values in each unit are, in the words of questions and errors."""
+
+
+def merge_policy(unit: str) -> Literal["sum", "highest_mean"]:
+    """Return how several inputs of one gene are merged by default.
+
+    Parameters
+    ----------
+    unit
+        One of `UNITS`.
+
+    Returns
+    -------
+    str
+        ``sum`` for linear units; else ``highest_mean``: logarithms and z-scores do not add up.
+    """
+    return "sum" if unit in LINEAR else "highest_mean"
+
+
+REASONS: Final = (
+    *("answered", "no class is likely enough"),
+    *("unlike the samples of its training", "too few of its genes were measured"),
+)
+"""Why a model answers about a sample or abstains; see `genept.models.serving`."""
+
+
+OUTCOMES: Final = (
+    *("exact", "ensembl_id", "version_stripped", "case_or_space_fixed", "entrez_id"),
+    *("previous", "alias", "retired_successor"),
+    *("spreadsheet_date", "spreadsheet_number", "ambiguous", "withdrawn", "non_human"),
+    *("control_feature", "without_ensembl_id", "unknown"),
+)
+"""Outcomes of resolving a gene name; see `genept.nomenclature.names` and `.spelling`."""
+
 
 SHA256: Final = r"^[0-9a-f]{64}$"
 
