@@ -1,4 +1,4 @@
-"""Every task on genes: those of `tasks.toml`. To add a kind of task, see CONTRIBUTING."""
+"""Every task on genes: those of `gene_tasks.toml`. To add a kind of task, see CONTRIBUTING."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _task(id_: str, entry: Mapping[str, Any]) -> Task:
 TASKS: Final[dict[str, Task]] = {
     id_: _task(id_, entry)
     for id_, entry in tomllib.loads(
-        files("genept.benchmarks").joinpath("tasks.toml").read_text("utf-8")
+        files("genept.benchmarks").joinpath("gene_tasks.toml").read_text("utf-8")
     ).items()
 }
 """Tasks by id, in the order of the leaderboard."""

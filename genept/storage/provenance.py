@@ -1,7 +1,7 @@
 """Origins of stored tables (code, inputs, settings), and the parts that tables consist of.
 
 The lake computes each origin once. The version of code is the hash of its syntax tree without
-docstrings, and of the tables that it declares, so comments and formatting do not change it.
+docstrings, and of what it declares, so comments and formatting do not change it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from genept.common import StoreError
 from genept.storage.parquet import Rows, WrittenFile
+
+DECLARATIONS: Final = ("tables.toml", "gene_tasks.toml")
+"""Files that count as code: no input and no setting of a step says what is in them."""
 
 
 def sha256_of(*values: object) -> str:
@@ -97,8 +100,8 @@ def code_version(*modules: str) -> str:
     Returns
     -------
     str
-        SHA-256 of the names of their files and their syntax trees without docstrings; and of the
-        declarations of tables, ``tables.toml``, in a package.
+        SHA-256 of the names of their files and their syntax trees without docstrings; in a package
+        also of its `DECLARATIONS`.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def _behaviours(module: str) -> dict[str, str]:
     path = Path(str(spec.origin))
     files = [path]
     if path.name == "__init__.py":
-        files = [*path.parent.rglob("*.py"), *path.parent.rglob("tables.toml")]
+        files = [file for name in ("*.py", *DECLARATIONS) for file in path.parent.rglob(name)]
     return {file.relative_to(path.parent).as_posix(): _behaviour(file) for file in files}
 
 

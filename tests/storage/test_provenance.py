@@ -98,9 +98,10 @@ def test_a_package_counts_with_all_below_it_under_their_names(version_of: Versio
     assert len(set(versions)) == len(versions)
 
 
-def test_declarations_of_tables_count_and_their_comments_do_not(version_of: Version) -> None:
+@pytest.mark.parametrize("file", ["tables.toml", "below/gene_tasks.toml"])
+def test_declarations_count_and_their_comments_do_not(version_of: Version, file: str) -> None:
     declared, commented, other = (
-        version_of(**{"tables.toml": text}) for text in ("n = 1", "n = 1  # rows", "n = 2")
+        version_of(**{file: text}) for text in ("n = 1", "n = 1  # rows", "n = 2")
     )
     assert declared == commented
     assert other != declared
