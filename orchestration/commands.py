@@ -38,8 +38,9 @@ def run() -> None:
     )
 
     settings = Settings()
+    platform = Platform(settings)
     try:
-        Platform(settings).limits  # noqa: B018 - names every unknown collection and space
+        platform.limits  # noqa: B018 - names every unknown collection and space
     except ValueError as error:
         raise StoreError(str(error)) from None
     before = _current_release(settings)
@@ -47,7 +48,8 @@ def run() -> None:
         dagster_home(settings)
         with dg.DagsterInstance.get() as instance:
             close_killed_runs(instance)
-            _register_partitions(instance, Platform(settings))
+            platform.claim  # noqa: B018 - refuses declarations that break readers
+            _register_partitions(instance, platform)
             _materialise(instance)
     after = _current_release(settings)
     print_report(settings, is_new=before != after)

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 
 from genept.client import open_releases
 from genept.common import Settings, StoreError
+from genept.release import Releases
 from orchestration.guard import Guard
 from orchestration.release_pages import ReleasePages
 
@@ -126,13 +127,21 @@ def _guarded(settings: Settings, *, read_only: bool) -> Callable[[ASGIApp, str, 
         "scripts send it as `Authorization: Bearer …`."
     )
     return lambda app, host, port: Guard(
-        _with_pages(app, settings), secret, own_hosts(settings, host, port), sign_in_hint
+        ReleasePages(app, lambda: _releases(settings)),
+        secret,
+        own_hosts(settings, host, port),
+        sign_in_hint,
     )
 
 
-def _with_pages(app: ASGIApp, settings: Settings) -> ReleasePages:
-    """The application, and the pages of the releases of an installation."""
-    return ReleasePages(app, lambda: open_releases(settings))
+def _releases(settings: Settings) -> Releases:
+    """The releases, for a webserver that is deployed: it starts no store of its own."""
+    if settings.s3_endpoint is None:
+        raise StoreError(
+            "this webserver cannot read the store: set GENEPT_S3_ENDPOINT and the keys of a reader "
+            "for it (docs/deployment.md)"
+        )
+    return open_releases(settings)
 
 
 SIGN_IN_HINT = "Open the link that `genept ui` printed when it started; it is also in {file}."
@@ -157,7 +166,7 @@ class UiAccess:
     def guarded(self, app: ASGIApp, host: str, port: int) -> Guard:
         """The application behind the guard."""
         sign_in_hint = SIGN_IN_HINT.format(file=self.file)
-        pages = _with_pages(app, self.settings)
+        pages = ReleasePages(app, lambda: open_releases(self.settings))
         return Guard(pages, self.token, own_hosts(self.settings, host, port), sign_in_hint)
 
     @contextmanager

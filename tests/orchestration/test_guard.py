@@ -52,6 +52,14 @@ def test_the_webserver_works_after_signing_in_by_the_link(browser: httpx.Client)
     assert "<div id=" in page.text
 
 
+def test_a_webserver_without_keys_of_the_store_says_so_on_pages_of_releases(
+    browser: httpx.Client,
+) -> None:
+    response = browser.get("/release-pages/20260101T000000.000Z-000000/site/index.html")
+    assert response.status_code == 404
+    assert "GENEPT_S3_ENDPOINT" in response.text
+
+
 def test_the_cookie_is_limited_to_this_site_and_hidden_from_scripts(ui: str) -> None:
     response = httpx.get(f"{ui}/?token={TOKEN}")
     cookie = response.headers["set-cookie"]
