@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files as resources
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from genept.common import new_figure, png_bytes
+from genept.common import MissingObjectError, new_figure, png_bytes
 from genept.models.cards import MARKDOWN, card_figure, card_page
 from genept.models.promotion_gate import MAX_DROP
 from genept.models.registry import ModelRegistry
-from genept.storage import Lake, StoredTable
+from genept.storage import Lake, Origin, StoredTable, sha256_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,8 +129,7 @@ def _shown(value: float) -> str:
     return "gone" if np.isnan(value) else f"{value:.2f}"
 
 
-@dataclass(frozen=True)
-class ModelReports:
+class ModelReports(BaseModel):
     """The reports on one version.
 
     Parameters
@@ -141,6 +142,8 @@ class ModelReports:
         The forgetting matrix, in Markdown and as PNG.
     """
 
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
     card: str
     page: str
     figure: bytes
@@ -151,12 +154,12 @@ class ModelReports:
 def model_reports(
     lake: Lake, registry: ModelRegistry, verdicts: StoredTable
 ) -> dict[str, ModelReports]:
-    """Reports on the versions in table ``gate_verdicts``.
+    """Reports on the versions in table ``gate_verdicts``; drawn unless the lake holds them.
 
     Parameters
     ----------
     lake, registry, verdicts
-        Where tables and models are kept; table ``gate_verdicts``.
+        Where tables, reports and models are kept; table ``gate_verdicts``.
 
     Returns
     -------
@@ -168,12 +171,43 @@ def model_reports(
     reports: dict[str, ModelReports] = {}
     versions = lake.read(verdicts, ["model", "model_version"]).unique(maintain_order=True)
     for model, version in versions.iter_rows():
-        manifest = registry.manifest(model, version)
-        evidence, matrix = registry.evidence(manifest), forgetting_matrix(registry, model)
-        page, figure = card_page(manifest, evidence), card_figure(evidence)
-        forgetting, picture = matrix.markdown(), forgetting_picture(matrix)
-        reports[model] = ModelReports(registry.card(manifest), page, figure, forgetting, picture)
+        key = _key(lake, registry, model, version)
+        try:
+            reports[model] = ModelReports.model_validate_json(lake.store.get(key))
+        except MissingObjectError:
+            reports[model] = _report(registry, model, version)
+            lake.store.put_if_absent(key, reports[model].model_dump_json().encode())
     return reports
+
+
+def _key(lake: Lake, registry: ModelRegistry, model: str, version: str) -> str:
+    """Key of a stored report: of its version, of the retrainings that it compares, of its code."""
+    pointer, _ = registry.pointer(model)
+    champions = [named.version for named in pointer.models] if pointer else []
+    templates = resources("genept.models").joinpath("templates").iterdir()
+    origin = Origin(
+        code=("genept.models",),
+        inputs={file.name: sha256_of(file.read_text()) for file in templates if file.is_file()},
+        settings={
+            "model": [model, version],
+            "history": [known for known, _ in registry.history(model)],
+            "champions": champions,
+        },
+        libraries=("matplotlib",),
+    )
+    return f"{lake.prefix}/reports/{sha256_of(origin.as_dict())}.json"
+
+
+def _report(registry: ModelRegistry, model: str, version: str) -> ModelReports:
+    manifest = registry.manifest(model, version)
+    evidence, matrix = registry.evidence(manifest), forgetting_matrix(registry, model)
+    return ModelReports(
+        card=registry.card(manifest),
+        page=card_page(manifest, evidence),
+        figure=card_figure(evidence),
+        forgetting=matrix.markdown(),
+        picture=forgetting_picture(matrix),
+    )
 
 
 def release_pages(reports: dict[str, ModelReports]) -> dict[str, bytes]:

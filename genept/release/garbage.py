@@ -192,9 +192,13 @@ def _lake(releases: Releases, now: datetime, age: timedelta) -> Iterator[Garbage
         for info in objects
         if info.key.startswith(f"{prefix}records/") and _is_stale(releases, info.key, kept)
     ]
+    drawn = [
+        info for info in objects if info.key.startswith((f"{prefix}pictures/", f"{prefix}reports/"))
+    ]
     for what, gone, why in (
         ("lake tables", notes, "no release holds them"),
         ("lake records", records, "their parts are in no table that a release holds"),
+        ("lake pictures and reports", drawn, "they are drawn again where they are needed"),
     ):
         if gone:
             yield _group(what, f"{why}, older than {age.days} days", gone)

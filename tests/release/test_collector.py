@@ -174,12 +174,16 @@ def test_what_no_release_holds_goes_from_the_lake_when_it_is_old(
     rows, place = declared_rows(GENE_SNAPSHOTS), default_partition(GENE_SNAPSHOTS)
     snapshot = NewPart("gene_snapshots", rows, place)
     lake.build("snapshots/x", Origin(code=()), lambda: [snapshot])
+    drawn = {f"{lake.prefix}/pictures/1.png", f"{lake.prefix}/reports/1.json"}
+    for key in drawn:
+        store.put_if_absent(key, b"drawn")
     everything = {info.key for info in store.list(f"{lake.prefix}/")}
     assert find_garbage(own, now=now - 2 * DAY) == []
     garbage = list_garbage(own, now=now).garbage
     assert [group.what for group in garbage] == [
         "lake tables",
         "lake records",
+        "lake pictures and reports",
         "lake parts of genes",
     ]
     gone = {key for group in garbage for key in group.keys}
@@ -189,6 +193,7 @@ def test_what_no_release_holds_goes_from_the_lake_when_it_is_old(
         left.parts[0].key,
         f"{lake.prefix}/tables/genes/{left.data_version}.json",
         *garbage[1].keys,
+        *drawn,
     }
     assert len(garbage[1].keys) == 1
     assert delete(own, now + DAY / 2) == [], "it was listed half a day ago"
