@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import polars as pl
-import skops.io
 from sklearn.pipeline import Pipeline
 
 from genept.common import StoreError
@@ -139,6 +138,8 @@ def dump_pipeline(pipeline: Pipeline) -> bytes:
     ModelRefusedError
         If it consists of a type that is not on the list: it could not be loaded again.
     """
+    import skops.io  # loads all of scikit-learn, which most runs do not need
+
     data: bytes = skops.io.dumps(pipeline)
     _refuse_other_types(data, "the model that was to be stored")
     return data
@@ -158,6 +159,8 @@ def load_pipeline(data: bytes, sha256: str, *, where: str) -> Pipeline:
         If the bytes do not have the hash, or name a type that is not on the list. Nothing
         of the file was rebuilt.
     """
+    import skops.io  # see dump_pipeline
+
     actual = hashlib.sha256(data).hexdigest()
     if actual != sha256:
         raise ModelRefusedError(
