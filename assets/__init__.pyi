@@ -23,4 +23,5 @@ from .partitions import read_partition as read_partition
 from .release import HELD as HELD
 from .release import PAGES as PAGES
 from .results import DATA_VERSION as DATA_VERSION
+from .text import PENDING as PENDING
 from .text import space_vectors as space_vectors

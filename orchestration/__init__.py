@@ -1,4 +1,4 @@
-"""How it runs: definitions, IO manager, checks, jobs, and the one Prefect flow.
+"""How it runs: definitions, IO manager, checks, jobs, and Prefect's flows.
 
 The only layer that knows an orchestrator's machinery; what is computed lives below.
 Dagster loads `orchestration.definitions`.

@@ -1,4 +1,4 @@
-"""`genept run` and `genept ui`: the commands that need the orchestrator.
+"""`genept run`, `genept ui` and `genept worker`: the commands that need the orchestrator.
 
 Every `genept` command loads this module, so Dagster is imported only inside the
 commands that need it.
@@ -25,8 +25,16 @@ if TYPE_CHECKING:
 UI_PORT = 3000
 
 
+PENDING_EXIT = 75
+"""Exit code of `genept run` that left batches under way: EX_TEMPFAIL of sysexits.h, try later."""
+
+
 def run() -> None:
-    """Build what is new and publish it: public data to a release, through Dagster."""
+    """Build what is new and publish it: public data to a release, through Dagster.
+
+    Ends with code 75 if texts are in batches that a service has up to a day to finish: run it
+    again then, or leave that to the sensor `batches` of `genept ui`.
+    """
     import dagster as dg
 
     from genept.cli import print_report
@@ -50,7 +58,15 @@ def run() -> None:
             close_killed_runs(instance)
             platform.claim  # noqa: B018 - refuses declarations that break readers
             _register_partitions(instance, platform)
-            _materialise(instance)
+            pending = pending_of(instance, _materialise(instance))
+    if pending:
+        console.print(f"Nothing was published yet: {'; '.join(pending)}.", markup=False)
+        console.print(
+            "The next `genept run` goes on from there, and so does the sensor `batches` of "
+            "`genept ui`.",
+            markup=False,
+        )
+        raise typer.Exit(PENDING_EXIT)
     after = _current_release(settings)
     print_report(settings, is_new=before != after)
 
@@ -97,6 +113,20 @@ def ui(
         serve([*options, *(["--read-only"] if read_only else [])], access.guarded, listener)
 
 
+def worker(
+    name: Annotated[str | None, typer.Option(help="Of the worker, in Prefect's UI.")] = None,
+) -> None:
+    """Run the flows that ask and pay hosted embedders, for the Prefect server of PREFECT_API_URL.
+
+    Without a server of your own you need none: a run that has something to embed starts both.
+    """
+    if "PREFECT_API_URL" not in os.environ:
+        raise StoreError("PREFECT_API_URL is not set: it names the Prefect server to work for")
+    from orchestration.prefect_flows import work
+
+    work(name)
+
+
 def _register_partitions(instance: dg.DagsterInstance, platform: Platform) -> None:
     from orchestration.instance import register_partitions
 
@@ -126,7 +156,8 @@ def _report_lost_database() -> Iterator[None]:
         ) from None
 
 
-def _materialise(instance: dg.DagsterInstance) -> None:
+def _materialise(instance: dg.DagsterInstance) -> str:
+    """Run the job `release`; the id of its run."""
     import dagster as dg
 
     from orchestration.definitions import release_job
@@ -140,6 +171,18 @@ def _materialise(instance: dg.DagsterInstance) -> None:
         result = dg.execute_job(dg.reconstructable(release_job), instance, tags=LAUNCHED_BY)
     place_in_timeline(instance, result.run_id)
     require_published(instance, result.run_id)
+    return result.run_id
+
+
+def pending_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """What a run left pending, in words; empty if it left nothing."""
+    import dagster as dg
+
+    from assets import PENDING
+
+    observed = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION)
+    observations = [entry.asset_observation for entry in observed]
+    return [one.description or "" for one in observations if one and PENDING in one.metadata]
 
 
 def require_published(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -24,15 +24,17 @@ from assets import (
 from assets import operations as costs
 from genept.client import Platform
 from genept.common import Settings
+from genept.text import plain_loop
 from orchestration.asset_checks import partition_checks, relation_checks, table_checks
 from orchestration.automation import automation, with_policy
-from orchestration.embedding_flow import prefect_runner
 from orchestration.executors import executor_of, lanes_of
 from orchestration.failures import failures, run_lines
 from orchestration.io_manager import LakeIOManager
+from orchestration.remote_embedding import embed_remotely
 from orchestration.resources import OpenPlatform, platform_resource, resources_of
 from orchestration.run_metrics import METER, run_records
 from orchestration.schedules import (
+    batches_sensor,
     inbox_job,
     inbox_sensor,
     new_data_sensor,
@@ -59,10 +61,10 @@ def build_defs(
         outlives a run.
     """
     settings = settings or Settings()
-    runner = METER.metered(prefect_runner(settings.state / "prefect"))
+    runner, remote = METER.metered(plain_loop), embed_remotely(settings)
 
     def open_installation(options: Mapping[str, Any]) -> Platform:
-        return Platform(settings.with_options(options), runner=runner)
+        return Platform(settings.with_options(options), runner=runner, remote=remote)
 
     lanes = embedding_lanes(lanes_of(settings))
     executor = executor_of(settings)
@@ -73,6 +75,7 @@ def build_defs(
         further_embeddings,
         observation_vectors,
     ]
+    release = release_job_of(executor)
     nightly, retraining = nightly_job_of(executor), retraining_job_of(executor)
     return dg.Definitions(
         assets=[
@@ -80,9 +83,12 @@ def build_defs(
             for asset in loaded
         ],
         asset_checks=[*table_checks, *relation_checks, *partition_checks],
-        jobs=[release_job_of(executor), nightly, retraining, inbox_job],
+        jobs=[release, nightly, retraining, inbox_job],
         schedules=schedules_of(settings, nightly, retraining),
-        sensors=[inbox_sensor, new_data_sensor(retraining), failures, automation],
+        sensors=[
+            *(inbox_sensor, new_data_sensor(retraining), failures, automation),
+            batches_sensor(release, nightly, retraining),
+        ],
         resources={
             **resources_of(platform_resource(open_platform or open_installation)),
             "io_manager": dg.IOManagerDefinition(

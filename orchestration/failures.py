@@ -12,7 +12,7 @@ import httpx
 from dagster import DagsterEventType
 from rich.markup import escape
 
-from assets import HELD
+from assets import HELD, PENDING
 from genept.client import Platform
 from genept.common import Settings, StoreError, console, markdown_text
 from genept.release import COMMAND
@@ -52,6 +52,10 @@ class _RunLines(logging.Handler):
             self._materialised(event, time.monotonic() - self.started.get(step, time.monotonic()))
         elif event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
             self._checked(event.asset_check_evaluation_data)
+        elif event.event_type == DagsterEventType.ASSET_OBSERVATION:
+            observation = event.asset_observation_data.asset_observation
+            if PENDING in observation.metadata:
+                console.print(f"[yellow]…[/] {step}: {escape(observation.description or '')}")
         elif event.event_type == DagsterEventType.STEP_FAILURE:
             console.print(f"[red]✗[/] {step}: {escape(failure_text(event))}")
 

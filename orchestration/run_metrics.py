@@ -47,6 +47,11 @@ class Meter:
             self._peak = max(self._peak, _memory())
             return self._peak
 
+    def add(self, tokens: int) -> None:
+        """Count tokens that were embedded."""
+        with self._lock:
+            self.tokens += tokens
+
     def metered(self, runner: Runner) -> Runner:
         """A runner that counts the tokens of the texts that `runner` embeds."""
 
@@ -54,11 +59,9 @@ class Meter:
             batches: Sequence[Sequence[str]],
             embed_batch: EmbedBatch,
             at_once: int,
-            interrupted: threading.Event,
         ) -> None:
-            runner(batches, embed_batch, at_once, interrupted)
-            with self._lock:
-                self.tokens += sum(sum(self._counter.count(batch)) for batch in batches)
+            runner(batches, embed_batch, at_once)
+            self.add(sum(sum(self._counter.count(batch)) for batch in batches))
 
         return run
 

@@ -1,4 +1,4 @@
-"""What starts runs: the nightly and weekly schedules, and the inbox's sensor."""
+"""What starts runs: the nightly and weekly schedules, the sensors of the inbox and of batches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from assets import (
     DROP,
     METRICS,
     NEWS,
+    PENDING,
     RELEASE,
     SPACES,
     collection_scores,
@@ -25,6 +26,7 @@ from genept.client import Platform
 from genept.collections import drops
 from genept.common import Settings
 from genept.storage import sha256_of
+from genept.text import EmbeddingError, unfinished_batches
 from orchestration.resources import LOGGERS, run_config
 
 ZONE = "UTC"
@@ -211,3 +213,69 @@ def inbox_sensor(
             partitions.build_add_request(ids) for partitions, ids in missing.items() if ids
         ],
     )
+
+
+TABLE = dg.AssetKey("gene_embeddings")
+
+DAY = "dagster/partition"
+
+
+def batches_sensor(*jobs: Any) -> dg.SensorDefinition:
+    """A sensor that runs the job again whose last run left batches under way.
+
+    A batch may take a day, and no run lasts that long: the run ends, and its table stays pending.
+    What is under way is on record in the store.
+
+    Parameters
+    ----------
+    jobs
+        The jobs that build table `gene_embeddings`.
+    """
+    names = {job.name for job in jobs}
+
+    @dg.sensor(
+        name="batches",
+        jobs=jobs,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="When the Batch API has finished what a run waits for, the run is continued.",
+    )
+    def batches(
+        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.RunRequest | dg.SkipReason:
+        run = _pending_run(context.instance)
+        if run is None:
+            return dg.SkipReason("no table waits for batches")
+        if run.job_name not in names:
+            return dg.SkipReason(f"run {run.run_id} was of single assets: materialise them again")
+        product, hosted = platform.settings.product, platform.hosted
+        try:
+            unfinished = unfinished_batches(platform.store, product, hosted.open)
+        except EmbeddingError as error:
+            return dg.SkipReason(f"the service cannot be asked about its batches: {error}")
+        if unfinished:
+            until = max((job.until for job in unfinished if job.until), default=None)
+            by = f", by {until:%Y-%m-%d %H:%M} UTC at the latest" if until else ""
+            return dg.SkipReason(f"{len(unfinished)} batches are under way{by}")
+        return dg.RunRequest(
+            run_key=run.run_id,
+            job_name=run.job_name,
+            run_config=run.run_config,
+            partition_key=run.tags.get(DAY),
+            tags={"genept/because": "batches are finished"},
+        )
+
+    return batches
+
+
+def _pending_run(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
+    """The run that left the table pending, unless it was materialised since."""
+    observed = instance.fetch_observations(TABLE, limit=1).records
+    if not observed or observed[0].asset_observation is None:
+        return None
+    if PENDING not in observed[0].asset_observation.metadata:
+        return None
+    materialised = instance.fetch_materializations(TABLE, limit=1).records
+    if materialised and materialised[0].storage_id > observed[0].storage_id:
+        return None
+    return instance.get_run_by_id(observed[0].run_id)

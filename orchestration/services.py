@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -38,17 +38,43 @@ os.execv(command[0], command)
 
 
 class Service:
-    """A process that ends with this one."""
+    """A process that ends with this one.
 
-    def __init__(self, name: str, command: Sequence[str]) -> None:
-        self.name = name
+    Parameters
+    ----------
+    name
+        What it is, for messages.
+    command
+        Its command line.
+    environment
+        Its environment; None: that of this process.
+    log
+        File that its output is appended to; None: it is that of this process.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        self.name, self._environment, self._log = name, environment, log
         self._command = [sys.executable, "-c", _TIED, str(os.getpid()), *command]
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         # Ctrl-C reaches this process alone, which then interrupts each service once.
         alone = sys.platform == "linux"  # elsewhere the terminal ends them with this one
-        return subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=alone)
+        with self._log.open("ab") if self._log else nullcontext() as log:
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=alone,
+            )
 
     @property
     def has_ended(self) -> bool:

@@ -24,6 +24,7 @@ from genept.text import (
     WORDPIECE,
     WORDS,
     CostForecast,
+    EmbedRemotely,
     HostedEmbedders,
     KnowledgeSources,
     MiniLM,
@@ -55,11 +56,19 @@ class Platform(Installation):
         Settings of the installation.
     runner
         Runs the batches of texts that are to be embedded.
+    remote
+        Has texts of hosted embedders embedded elsewhere; None: they are embedded from here.
     """
 
-    def __init__(self, settings: Settings, *, runner: Runner = plain_loop) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        runner: Runner = plain_loop,
+        remote: EmbedRemotely | None = None,
+    ) -> None:
         super().__init__(settings)
-        self.runner = runner
+        self.runner, self.remote = runner, remote
 
     def diagnosis_tasks(self, collection: str) -> list[DiagnosisTask]:
         """What is to be read from the samples of a bulk collection."""
@@ -228,6 +237,7 @@ class Platform(Installation):
             product=product,
             runner=self.runner,
             spending_limit=self.hosted.spending_limit,
+            remote=self.remote,
         )
 
     def label_parts(self, genes: Part) -> list[Part]:

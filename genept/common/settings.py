@@ -7,9 +7,10 @@ silently change a published number.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -134,6 +135,22 @@ class Settings(BaseSettings):
     def state(self) -> Path:
         """The state folder, absolute."""
         return self.state_dir.expanduser().resolve()
+
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables, for a process in another folder."""
+
+        def text(value: Any) -> str:
+            value = value.get_secret_value() if isinstance(value, SecretStr) else value
+            if isinstance(value, Path):
+                return str(value.expanduser().resolve())
+            return value if isinstance(value, str) else json.dumps(value)
+
+        stated = {name: getattr(self, name) for name in {*self.model_fields_set, "state_dir"}}
+        return {
+            f"GENEPT_{name.upper()}": text(value)
+            for name, value in stated.items()
+            if value is not None
+        }
 
     def private_state(self) -> Path:
         """The state folder, created if needed; other users have no access to its content."""

@@ -1,151 +1,37 @@
 """Texts embedded through the Batch API: half the price, and up to a day's wait.
 
-A batch is recorded in the store, under the hashes of its texts, before it is created: after a kill
-at any moment the next run collects what was paid for.
+Nobody waits here: a batch is sent, and collected by whoever asks again once the service has
+finished it. It is recorded in the store, under the hashes of its texts, before it is created: after
+a kill at any moment the next run collects what was paid for.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from genept.storage import Document
-from genept.text.answers import UnreadableAnswerError, charged_tokens, named, read_answer
+from genept.common import MissingObjectError
+from genept.storage import ObjectStore
+from genept.text.answers import charged_tokens, named, read_answer
+from genept.text.batch_api import ENDED, BatchApi, Job, PendingBatchesError
 from genept.text.composition import text_sha256
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
 from genept.text.openai import ROUNDS, OpenAIEmbedder
-from genept.text.vector_cache import Payment, VectorCache
+from genept.text.vector_cache import MILLION, Payment, VectorCache
 
 if TYPE_CHECKING:
     from openai.types import Batch
 
-NONCE: Final = "genept_job"
-ENDED: Final = ("completed", "expired", "cancelled", "failed")
-POLLED_AT_MOST_EVERY: Final = 60.0
+WINDOW: Final = timedelta(hours=24)
+"""Time that the service allows itself for a batch."""
 
 Keep = Callable[[Sequence[str], npt.NDArray[np.float32], Payment], None]
-
-
-class BatchApi:
-    """Batches of one embedder's service."""
-
-    def __init__(self, embedder: OpenAIEmbedder, abandoned: threading.Event) -> None:
-        self.embedder, self.abandoned = embedder, abandoned
-
-    def upload(self, texts: Mapping[str, str]) -> str:
-        """Upload texts by their `custom_id` as a JSONL file; its id."""
-        declared = self.embedder.declared
-        shortened = {"dimensions": declared.dimensions} if declared.shortened else {}
-        lines = [
-            {
-                "custom_id": address,
-                "method": "POST",
-                "url": "/v1/embeddings",
-                "body": {"model": declared.model, "input": text, "encoding_format": "base64"}
-                | shortened,
-            }
-            for address, text in texts.items()
-        ]
-        content = "\n".join(map(json.dumps, lines)).encode()
-        files = self.embedder.client.files
-        file = ("texts.jsonl", content)
-        return self.embedder.call(lambda: files.create(file=file, purpose="batch")).id
-
-    def create(self, file_id: str, nonce: str) -> str:
-        """Create a batch for the file, once: after a lost answer it is looked up."""
-        batches = self.embedder.client.batches
-        tried = False
-
-        def once() -> str:
-            nonlocal tried
-            if tried and (batch_id := self.find(nonce)):
-                return batch_id
-            tried = True
-            return batches.create(
-                input_file_id=file_id,
-                endpoint="/v1/embeddings",
-                completion_window="24h",
-                metadata={NONCE: nonce},
-            ).id
-
-        return self.embedder.call(once)
-
-    def find(self, nonce: str) -> str | None:
-        """Id of the batch that was created with `nonce`; none if there is none."""
-        batches = self.embedder.client.batches
-
-        def search() -> str | None:
-            listed = batches.list(limit=100)
-            ours = (batch.id for batch in listed if (batch.metadata or {}).get(NONCE) == nonce)
-            return next(ours, None)
-
-        return self.embedder.call(search)
-
-    def wait(
-        self, batch_id: str
-    ) -> tuple[dict[str, dict[str, Any]], dict[str, str], RefusedEmbeddingError | None]:
-        """Bodies of answers, messages of failures, both by `custom_id`; and why it was refused.
-
-        Polls until the batch has ended. Raises `EmbeddingError` if the run was interrupted, or the
-        output cannot be read.
-        """
-        pause = self.embedder.retry_policy.first_wait
-        retrieve = partial(self.embedder.call, self.embedder.client.batches.retrieve, batch_id)
-        while (batch := retrieve()).status not in ENDED:
-            if self.abandoned.wait(pause):
-                raise EmbeddingError(f"batch {batch_id} is left for the next run to collect")
-            pause = min(pause * 1.5, POLLED_AT_MOST_EVERY)
-        answers: dict[str, dict[str, Any]] = {}
-        failures: dict[str, str] = {}
-        for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
-            for line in self._lines(file_id):
-                response = line.get("response") or {}
-                if response.get("status_code") == 200 and isinstance(response.get("body"), dict):
-                    answers[line["custom_id"]] = response["body"]
-                else:
-                    error = line.get("error") or (response.get("body") or {}).get("error")
-                    failures[line["custom_id"]] = f"failed: {json.dumps(error)[:200]}"
-        return answers, failures, self._refusal(batch)
-
-    def _refusal(self, batch: Batch) -> RefusedEmbeddingError | None:
-        if batch.status != "failed":
-            return None
-        listed = batch.errors.data if batch.errors and batch.errors.data else []
-        reasons = (
-            "; ".join(f"{error.code}: {error.message}" for error in listed[:3]) or "no reason given"
-        )
-        return RefusedEmbeddingError(
-            f"{self.embedder.id}: the service refused batch {batch.id}: {reasons}"
-        )
-
-    def _lines(self, file_id: str) -> list[dict[str, Any]]:
-        def read() -> list[dict[str, Any]]:
-            content = self.embedder.client.files.content(file_id).content
-            try:
-                lines = [json.loads(line) for line in content.splitlines() if line.strip()]
-                return [line for line in lines if isinstance(line.get("custom_id"), str)]
-            except (ValueError, AttributeError) as error:
-                raise UnreadableAnswerError(
-                    f"file {file_id} is not whole JSON lines: {error}"
-                ) from None
-
-        return self.embedder.call(read)
-
-
-class Job(Document):
-    """A batch that was created, or is about to be: then it has no `batch_id` yet."""
-
-    nonce: str
-    addresses: tuple[str, ...]
-    tokens: int
-    batch_id: str | None = None
 
 
 class BatchJobs:
@@ -159,84 +45,109 @@ class BatchJobs:
         Of this run, for payments.
     keep
         Stores vectors, by the addresses of their texts, with their payment.
-    abandoned
-        Set on interruption: open batches are then left for the next run to collect.
     """
 
     def __init__(
-        self,
-        embedder: OpenAIEmbedder,
-        cache: VectorCache,
-        run_id: str,
-        keep: Keep,
-        abandoned: threading.Event,
+        self, embedder: OpenAIEmbedder, cache: VectorCache, run_id: str, keep: Keep
     ) -> None:
         self.embedder, self.run_id, self._keep = embedder, run_id, keep
         self.store, self._cache = cache.store, cache
         self.price = embedder.declared.batch_price
-        self.prefix = cache.prefix.replace("/cache/vectors/", "/cache/batches/", 1)
-        self.api = BatchApi(embedder, abandoned)
-        self._lock = threading.Lock()
-        self._recalled: list[Job] = []
+        self.prefix = _prefix(cache)
+        self.api = BatchApi(embedder)
+        self.jobs: list[Job] = []
 
-    def recall(self) -> None:
-        """Find the batches that an earlier run left open."""
-        for info in self.store.list(self.prefix):
-            job = Job.parse(self.store.get(info.key), self.store.uri(info.key))
-            if all(map(self._cache.has, job.addresses)):
-                self._forget(job)  # the run was killed when it had kept everything
+    @property
+    def under_way(self) -> list[Job]:
+        """The batches that are not collected yet."""
+        return [job for job in self.jobs if not job.faults]
+
+    @property
+    def dollars_under_way(self) -> float:
+        """What they may cost."""
+        return sum(job.dollars for job in self.under_way)
+
+    def collect(self) -> float:
+        """Read the recorded batches, and store the vectors of those that the service finished.
+
+        Returns
+        -------
+        float
+            Dollars that the recorded ones were expected to cost.
+
+        Raises
+        ------
+        RefusedEmbeddingError
+            The service refused a batch, or another model answered.
+        """
+        self.jobs = []
+        recorded = [job for _, job in recorded_jobs(self.store, self.prefix)]
+        for job in recorded:
+            if all(map(self._cache.has, job.faults or job.addresses)):
+                self._forget(job)  # a run was killed when it had kept everything
+            elif job.faults:
+                self.jobs.append(job)
+            elif batch_id := job.batch_id or self.api.find(job.nonce):
+                batch = self.api.retrieve(batch_id)
+                if batch.status not in ENDED:
+                    self.jobs.append(job)
+                elif rest := self._finish(job, batch):
+                    self.jobs.append(rest)
             else:
-                self._recalled.append(job)
+                self._forget(job)  # a run was killed before it sent the batch
+        return sum(job.dollars for job in recorded if not job.faults)
 
-    def collect(self, texts: Sequence[str]) -> None:
-        """Wait for recalled batches that hold some of these texts, and store their vectors."""
-        wanted = {text_sha256(text) for text in texts}
-        with self._lock:
-            while mine := [job for job in self._recalled if wanted & set(job.addresses)]:
-                job = mine[0]
-                if batch_id := job.batch_id or self.api.find(job.nonce):
-                    self._finish(job, batch_id)
-                else:
-                    self._forget(job)  # the run was killed before it sent the batch
-                self._recalled.remove(job)
-
-    def settle(self, texts: Sequence[str]) -> None:
-        """Embed texts in a batch, and in further ones those without a valid vector.
+    def send(self, texts: Sequence[str]) -> None:
+        """Put texts into batches; those without a valid vector in an earlier one, once more.
 
         Raises
         ------
         EmbeddingError
-            Texts have no valid vector after `ROUNDS` batches, or a batch failed.
+            Texts were in `ROUNDS` batches and have no valid vector; the others are sent. They are
+            forgotten here, so that the next run tries them again.
         """
         by_address = {text_sha256(text): text for text in texts}
-        todo = list(by_address)
-        faults: Mapping[str, str] = {}
-        for _ in range(ROUNDS):
-            chosen = {address: by_address[address] for address in todo}
-            faults = self._finish(*self._begin(chosen))
-            todo = [address for address in todo if address in faults]
-            if not todo:
-                return
-        listed = named([(by_address[address], faults[address]) for address in todo])
-        raise EmbeddingError(
-            f"{self.embedder.id}: {len(todo)} of {len(texts)} texts were answered badly in "
-            f"{ROUNDS} batches and are not kept: {listed}"
-        )
+        earlier = [job for job in self.jobs if job.faults.keys() & by_address.keys()]
+        faults = {address: why for job in earlier for address, why in job.faults.items()}
+        tried = {address: job.round for job in earlier for address in job.faults}
+        for number in range(1, ROUNDS + 1):
+            if chosen := {a: t for a, t in by_address.items() if tried.get(a, 0) == number - 1}:
+                self._begin(chosen, number)
+        for job in earlier:
+            self._forget(job)
+            self.jobs.remove(job)
+        if hopeless := [address for address in by_address if tried.get(address, 0) >= ROUNDS]:
+            listed = named([(by_address[address], faults[address]) for address in hopeless])
+            raise EmbeddingError(
+                f"{self.embedder.id}: {len(hopeless)} of {len(texts)} texts were answered badly in "
+                f"{ROUNDS} batches and are not kept: {listed}"
+            )
 
-    def _begin(self, texts: Mapping[str, str]) -> tuple[Job, str]:
+    def dollars_of(self, texts: Iterable[str]) -> float:
+        """What a batch of these texts may cost."""
+        tokens = sum(self.embedder.count_tokens(list(texts)))
+        return tokens * self.embedder.dollars_per_million_tokens * self.price / MILLION
+
+    def _begin(self, texts: Mapping[str, str], number: int) -> None:
         """Create a batch that is recorded before it exists."""
-        tokens = sum(self.embedder.count_tokens(list(texts.values())))
-        job = Job(nonce=secrets.token_hex(12), addresses=tuple(texts), tokens=tokens)
+        job = Job(
+            nonce=secrets.token_hex(12),
+            addresses=tuple(texts),
+            tokens=sum(self.embedder.count_tokens(list(texts.values()))),
+            round=number,
+            dollars=self.dollars_of(texts.values()),
+            until=datetime.now(UTC).replace(microsecond=0) + WINDOW,
+        )
         etag = self.store.put_if_match(self._key(job), job.body(), None)
         file_id = self.api.upload(texts)
         batch_id = self.api.create(file_id, job.nonce)
         created = job.model_copy(update={"batch_id": batch_id})
         self.store.put_if_match(self._key(job), created.body(), etag)
-        return job, batch_id
+        self.jobs.append(created)
 
-    def _finish(self, job: Job, batch_id: str) -> dict[str, str]:
-        """Wait for a batch and store its valid vectors; return what is wrong with other texts."""
-        answers, failures, refusal = self.api.wait(batch_id)
+    def _finish(self, job: Job, batch: Batch) -> Job | None:
+        """Store the valid vectors of a batch that ended; what is left of it if texts have none."""
+        answers, failures, refusal = self.api.read(batch)
         good: dict[str, npt.NDArray[np.float32]] = {}
         faults = dict.fromkeys(job.addresses, "was not answered")
         usage: int | None = 0
@@ -264,7 +175,7 @@ class BatchJobs:
                 usage,
                 job.tokens,
                 self.price,
-                receipt_id=f"batch-{batch_id}",  # collected twice after a kill, it is one payment
+                receipt_id=f"batch-{batch.id}",  # collected twice after a kill, it is one payment
                 run_id=self.run_id,
                 mode="batch",
                 n_texts=len(good),
@@ -273,13 +184,89 @@ class BatchJobs:
             )
             vectors = np.array(list(good.values()), np.float32)
             self._keep(list(good), vectors.reshape(-1, self.embedder.dimensions), payment)
-        self._forget(job)
-        if refusal:
-            raise refusal
-        return faults
+        if refusal or not faults:
+            self._forget(job)
+            if refusal:
+                raise refusal
+            return None
+        rest = job.model_copy(update={"faults": faults})
+        _, etag = self.store.get_with_etag(self._key(job))
+        self.store.put_if_match(self._key(job), rest.body(), etag)
+        return rest
 
     def _key(self, job: Job) -> str:
         return f"{self.prefix}{job.nonce}.json"
 
     def _forget(self, job: Job) -> None:
         self.store.delete([self._key(job)])
+
+
+def recorded_jobs(store: ObjectStore, prefix: str) -> Iterator[tuple[str, Job]]:
+    """The recorded batches below a prefix, with their keys."""
+    for info in store.list(prefix):
+        with suppress(MissingObjectError):  # collected since
+            yield info.key, Job.parse(store.get(info.key), store.uri(info.key))
+
+
+def require_collected(embedder: str, jobs: Iterable[Job], texts: Sequence[str]) -> None:
+    """Raise `PendingBatchesError` if some texts are in batches that are not collected."""
+    wanted = {text_sha256(text) for text in texts}
+    if pending := [job for job in jobs if not job.faults and wanted & set(job.addresses)]:
+        n_texts = len(wanted & {address for job in pending for address in job.addresses})
+        until = max(job.until or datetime.now(UTC) + WINDOW for job in pending)
+        raise PendingBatchesError(embedder, n_texts, len(pending), until)
+
+
+def jobs_of(cache: VectorCache) -> list[Job]:
+    """The recorded batches of an embedder.
+
+    Parameters
+    ----------
+    cache
+        The embedder's cache.
+
+    Returns
+    -------
+    list of Job
+        Those under way, and those whose texts go into another batch.
+    """
+    return [job for _, job in recorded_jobs(cache.store, _prefix(cache))]
+
+
+def unfinished_batches(
+    store: ObjectStore, product: str, open_embedder: Callable[[str], OpenAIEmbedder]
+) -> list[Job]:
+    """Ask each service which of its recorded batches it is still at work on.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+    open_embedder
+        Opens the embedder of an id.
+
+    Returns
+    -------
+    list of Job
+        Without those that have ended and can be collected.
+
+    Raises
+    ------
+    EmbeddingError
+        A service cannot be asked.
+    """
+    prefix = f"{product}/cache/batches/"
+    unfinished = []
+    for key, job in recorded_jobs(store, prefix):
+        if job.batch_id and not job.faults:
+            embedder = open_embedder(key.removeprefix(prefix).split("/")[0])
+            with closing(embedder.client):
+                if BatchApi(embedder).retrieve(job.batch_id).status not in ENDED:
+                    unfinished.append(job)
+    return unfinished
+
+
+def _prefix(cache: VectorCache) -> str:
+    return cache.prefix.replace("/cache/vectors/", "/cache/batches/", 1)

@@ -1,14 +1,14 @@
 """The budget: texts are paid for under a lease, within the spending limit, and recorded at once.
 
-One run pays at a time. A killed run costs at most the requests that were open. Also the ledger of
-all payments, which are stored with the vectors that they paid for.
+One run pays at a time. A killed run costs at most the requests that were open. Batches of the Batch
+API are sent and collected, never waited for. Also the ledger of all payments, which are stored with
+the vectors that they paid for.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,34 +23,18 @@ import pyarrow.parquet as pq
 from genept.common import StoreError
 from genept.schema.tables import TABLES
 from genept.storage import Lake, Lease, NewPart, ObjectStore, Origin, Part
-from genept.text.batch_jobs import BatchJobs
+from genept.text.answers import packed_jobs
+from genept.text.batch_api import Job
+from genept.text.batch_jobs import BatchJobs, recorded_jobs, require_collected
 from genept.text.composition import text_sha256
 from genept.text.embedders import RefusedEmbeddingError
-from genept.text.hosted_models import MeteredEmbedder, SpendingLimit
+from genept.text.hosted_models import MeteredEmbedder, Pace, Runner, SpendingLimit, plain_loop
 from genept.text.openai import OpenAIEmbedder
 from genept.text.vector_cache import MILLION, RELISTED, Payment, VectorCache, payments_in
 
 
 class BudgetError(RefusedEmbeddingError):
     """The next request may exceed the spending limit; what was paid for is kept."""
-
-
-class TokenRate:
-    """Spaces requests so that no minute has more tokens than allowed, for any number of threads."""
-
-    def __init__(self, tokens_per_minute: int) -> None:
-        self.per_second = tokens_per_minute / 60
-        self._free_at = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self, tokens: int) -> float:
-        """Wait until `tokens` are allowed; return the seconds waited."""
-        with self._lock:
-            now = time.monotonic()
-            start = max(now, self._free_at)
-            self._free_at = start + tokens / self.per_second
-        time.sleep(start - now)
-        return start - now
 
 
 class Budget:
@@ -64,10 +48,10 @@ class Budget:
         What may be spent.
     run_id
         Of this run, for payments.
-    abandoned
-        Set on interruption: open batches are then left to the next run.
     waiting
         Called with the reason if another run is paying and has to be waited for.
+    pace
+        Keeps the limits of the service; None: it is asked at once, and again when it refuses.
     """
 
     def __init__(
@@ -76,19 +60,18 @@ class Budget:
         cache: VectorCache,
         spending_limit: SpendingLimit,
         run_id: str,
-        abandoned: threading.Event | None = None,
         waiting: Callable[[str], None] = lambda _: None,
+        pace: Pace | None = None,
     ) -> None:
         self.embedder, self.cache = embedder, cache
         self.spending_limit, self.run_id = spending_limit, run_id
         key, what = f"{cache.product}/cache/paying.json", "paying for texts"
         self._lease = Lease(cache.store, key, what, waiting)
-        self._rate = TokenRate(embedder.tokens_per_minute)
+        self.pace = pace
+        self.payments: list[Payment] = []
         self._jobs: BatchJobs | None = None
         if isinstance(embedder, OpenAIEmbedder):
-            self._jobs = BatchJobs(
-                embedder, cache, run_id, self._keep, abandoned or threading.Event()
-            )
+            self._jobs = BatchJobs(embedder, cache, run_id, self._keep)
         self._lock = threading.Lock()
         self._spent = self._reserved = 0.0
         self._refused: RefusedEmbeddingError | None = None
@@ -99,8 +82,11 @@ class Budget:
             self.cache.refresh()  # with what the last holder paid for
             payments = all_payments(self.cache.store, self.cache.product)
             self._spent = sum(payment.dollars for payment in payments)
+            batches = recorded_jobs(self.cache.store, f"{self.cache.product}/cache/batches/")
+            self._reserved = sum(job.dollars for _, job in batches if not job.faults)
             if self._jobs:
-                self._jobs.recall()
+                recorded = self._jobs.collect()
+                self._reserved -= recorded - self._jobs.dollars_under_way
         except BaseException:
             self._lease.__exit__()
             raise
@@ -109,8 +95,45 @@ class Budget:
     def __exit__(self, *_: object) -> None:
         self._lease.__exit__()
 
+    def pay_all(
+        self,
+        texts: Sequence[str],
+        runner: Runner = plain_loop,
+        advance: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Pay for any number of texts, by requests or, if the spending limit says so, by batches.
+
+        Parameters
+        ----------
+        texts
+            Texts; those with a vector cost nothing.
+        runner
+            Runs the requests.
+        advance
+            Called with the number of texts of each request that was answered.
+
+        Raises
+        ------
+        EmbeddingError
+            As in `pay`; `PendingBatchesError` if some are in a batch that is not finished.
+        """
+
+        def pay(request: Sequence[str]) -> None:
+            self.pay(request)
+            advance(len(request))
+
+        requests = self.embedder.pack(self._missing(texts))
+        if self._jobs and self.spending_limit.batch_api:
+            for batch in packed_jobs([text for request in requests for text in request]):
+                pay(batch)
+        else:
+            runner(requests, pay, self.embedder.at_once)
+        require_collected(self.embedder.id, self._under_way, texts)
+
     def pay(self, texts: Sequence[str]) -> None:
         """Embed every text that has no vector in the cache, and store it with its payment.
+
+        A text in a batch under way is left to it.
 
         Parameters
         ----------
@@ -127,8 +150,6 @@ class Budget:
         if self._refused:
             raise self._refused
         try:
-            if self._jobs:
-                self._jobs.collect(self._missing(texts))
             if todo := self._missing(texts):
                 self._pay(todo)
         except RefusedEmbeddingError as error:
@@ -140,12 +161,19 @@ class Budget:
         tokens = sum(self.embedder.count_tokens(todo))
         if self._jobs and self.spending_limit.batch_api:
             with self._reserved_for(tokens, self._jobs.price):
-                self._jobs.settle(todo)
+                before = self._jobs.dollars_under_way
+                try:
+                    self._jobs.send(todo)
+                finally:
+                    self._reserved += self._jobs.dollars_under_way - before
             return
         with self._reserved_for(tokens):
-            self._rate.wait(tokens)
-            self._confirm_lease()
+            if self.pace:
+                self.pace.wait(tokens)
+                self._confirm_lease()
             answer = self.embedder.ask(todo)
+            if self.pace and answer.limits:
+                self.pace.adapt(answer.limits)
             if answer.n_requests or answer.n_unanswered:
                 payment = Payment.made(
                     self.embedder,
@@ -170,8 +198,15 @@ class Budget:
             )
 
     def _missing(self, texts: Sequence[str]) -> list[str]:
+        """Texts without a vector that are in no batch under way."""
         with self._lock:
-            return self.cache.missing(texts)
+            missing = self.cache.missing(texts)
+        sent = {a for job in self._under_way for a in job.addresses}
+        return [text for text in missing if text_sha256(text) not in sent] if sent else missing
+
+    @property
+    def _under_way(self) -> list[Job]:
+        return self._jobs.under_way if self._jobs else []
 
     def _keep(
         self, addresses: Sequence[str], vectors: npt.NDArray[np.float32], payment: Payment
@@ -179,6 +214,7 @@ class Budget:
         with self._lock:
             self.cache.add_addressed(addresses, vectors, payment)
             self._spent += payment.dollars
+            self.payments.append(payment)
 
     @contextmanager
     def _reserved_for(self, tokens: int, price: float = 1.0) -> Iterator[None]:
@@ -204,7 +240,17 @@ class Budget:
 def all_payments(store: ObjectStore, product: str) -> list[Payment]:
     """Every payment of an installation, each once, oldest first; only footers of shards are read.
 
-    Raises `StoreError` if shards keep disappearing while they are read.
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        Key prefix of the installation.
+
+    Returns
+    -------
+    list of Payment
+        Of all embedders. Raises `StoreError` if shards keep disappearing while they are read.
     """
     prefix = f"{product}/cache/vectors/"
     for _ in range(RELISTED):

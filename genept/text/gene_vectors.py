@@ -6,7 +6,6 @@ Missing vectors are embedded batch by batch; each batch is stored before the nex
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -20,45 +19,19 @@ import pyarrow as pa
 from genept.common import console, progress_bar
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, VectorFile, put_table
-from genept.text.answers import packed_jobs
 from genept.text.baselines import LSA, RandomVectors, shuffled
+from genept.text.batch_jobs import jobs_of, require_collected
 from genept.text.budget import Budget
 from genept.text.embedders import EmbeddingError, Space, TextEmbedder, embedding_column
-from genept.text.hosted_models import MeteredEmbedder, SpendingLimit
+from genept.text.hosted_models import MeteredEmbedder, Runner, SpendingLimit, plain_loop
 from genept.text.vector_cache import VectorCache
 
 BATCH = 1024
 """Texts a batch of a local model: seconds of work."""
 
-
-EmbedBatch = Callable[[Sequence[str]], None]
-
-Runner = Callable[[Sequence[Sequence[str]], EmbedBatch, int, threading.Event], None]
-"""Has every batch embedded by the function it is given, so many at once at the most.
-
-Raises if one cannot be; a `RefusedEmbeddingError` is not worth trying again. When it is
-interrupted, it sets the event before it waits for its threads: they then wait for no batch of a
-service.
-"""
-
-
-def plain_loop(
-    batches: Sequence[Sequence[str]],
-    embed_batch: EmbedBatch,
-    _at_once: int,
-    _interrupted: threading.Event,
-) -> None:
-    """Embed one batch after the other, in this thread: the simplest `Runner`.
-
-    Parameters
-    ----------
-    batches
-        Texts by batch.
-    embed_batch
-        Embeds and stores a batch.
-    """
-    for batch in batches:
-        embed_batch(batch)
+EmbedRemotely = Callable[[MeteredEmbedder, Part], None]
+"""Has the texts of a part (its column `text`) embedded elsewhere: their vectors are in the cache
+when it returns. Raises `EmbeddingError` if they are not."""
 
 
 def embed_through_cache(
@@ -91,15 +64,17 @@ def embed_through_cache(
     Raises
     ------
     EmbeddingError
-        A text could not be embedded; what was embedded is kept.
+        A text could not be embedded, or is in a batch under way (`PendingBatchesError`); what was
+        embedded is kept.
     """
     missing = sorted(cache.missing(texts), key=len)  # alike lengths pad little
     if missing:
         with progress_bar(f"embedding: {embedder.id}", len(missing)) as advance:
             if isinstance(embedder, MeteredEmbedder):
-                _pay_for(
-                    embedder, cache, missing, runner, spending_limit or SpendingLimit(), advance
-                )
+                run_id = f"run-{secrets.token_hex(8)}"
+                limit = spending_limit or SpendingLimit()
+                with Budget(embedder, cache, limit, run_id, console.print) as budget:
+                    budget.pay_all(missing, runner, advance)
             else:
 
                 def embed_batch(batch: Sequence[str]) -> None:
@@ -108,34 +83,12 @@ def embed_through_cache(
                     advance(len(batch))
 
                 batches = [missing[at : at + BATCH] for at in range(0, len(missing), BATCH)]
-                runner(batches, embed_batch, 1, threading.Event())
+                runner(batches, embed_batch, 1)
         cache.compact()
     vectors = cache.vectors(texts)
     if not embedder.unit_norm:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
-
-
-def _pay_for(
-    embedder: MeteredEmbedder,
-    cache: VectorCache,
-    missing: Sequence[str],
-    runner: Runner,
-    spending_limit: SpendingLimit,
-    advance: Callable[[float], None],
-) -> None:
-    requests = embedder.pack(missing)
-    if spending_limit.batch_api:
-        requests = packed_jobs([text for request in requests for text in request])
-    interrupted = threading.Event()
-    run_id = f"run-{secrets.token_hex(8)}"
-    with Budget(embedder, cache, spending_limit, run_id, interrupted, console.print) as budget:
-
-        def embed_batch(batch: Sequence[str]) -> None:
-            budget.pay(batch)
-            advance(len(batch))
-
-        runner(requests, embed_batch, embedder.at_once, interrupted)
 
 
 def embed_genes(
@@ -147,6 +100,7 @@ def embed_genes(
     product: str,
     runner: Runner = plain_loop,
     spending_limit: SpendingLimit | None = None,
+    remote: EmbedRemotely | None = None,
 ) -> Part:
     """Build the gene vectors of one space, unless the lake holds them already.
 
@@ -166,6 +120,8 @@ def embed_genes(
         Runs the batches.
     spending_limit
         What a hosted model may cost; None: no limit.
+    remote
+        Has the missing vectors of a hosted model stored; None: it is asked from here.
 
     Returns
     -------
@@ -175,7 +131,8 @@ def embed_genes(
     Raises
     ------
     EmbeddingError
-        The model is not that of the space, or a text could not be embedded.
+        The model is not that of the space, a text could not be embedded, or texts are in a batch
+        under way (`PendingBatchesError`).
     """
     origin = Origin(
         code=("genept.text", "genept.schema.tables"),
@@ -197,6 +154,13 @@ def embed_genes(
         if embedder.id != space.embedder:
             raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
         cache = VectorCache(lake.store, product, embedder)
+        if remote and isinstance(embedder, MeteredEmbedder) and cache.missing(texts):
+            remote(embedder, descriptions)
+            cache.refresh()
+            missing = cache.missing(texts)
+            require_collected(embedder.id, jobs_of(cache), missing)
+            if missing:  # never paid for from here, too
+                raise EmbeddingError(f"{embedder.id}: {len(missing)} texts have no vector still")
         return rows, embed_through_cache(embedder, cache, texts, runner, spending_limit)
 
     def compute() -> list[NewPart]:

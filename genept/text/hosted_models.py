@@ -7,7 +7,7 @@ Also what an embedder that charges must offer, and what may be spent. Opening on
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -40,6 +40,7 @@ class HostedModel(BaseModel):
     encoding: str | None = Field(None, description="Its tokens, if tiktoken knows them.")
     base_url: str | None = Field(None, description="Service; none: that of the settings.")
     tokens_per_minute: int = Field(1_000_000, ge=1)
+    requests_per_minute: int = Field(3_000, ge=1)
     at_once: int = Field(4, ge=1, le=64, description="Requests under way at the same time.")
     request_tokens: int = Field(300_000, ge=1)
     request_texts: int = Field(2_048, ge=1)
@@ -76,6 +77,40 @@ class SpendingLimit:
 
 
 @dataclass(frozen=True)
+class RateLimits:
+    """What a service allows in a minute, as the headers of its answers say.
+
+    Parameters
+    ----------
+    requests, tokens
+        None where it does not say.
+    """
+
+    requests: int | None
+    tokens: int | None
+
+    @classmethod
+    def stated(cls, headers: Mapping[str, str]) -> Self:
+        """Read the headers of an answer."""
+
+        def limit(what: str) -> int | None:
+            value = headers.get(f"x-ratelimit-limit-{what}", "")
+            return int(value) if value.isdecimal() and int(value) else None
+
+        return cls(limit("requests"), limit("tokens"))
+
+
+class Pace(Protocol):
+    """Keeps the limits of a service; several threads may share it."""
+
+    def wait(self, tokens: int) -> None:
+        """Wait until a request of so many tokens may be sent."""
+
+    def adapt(self, stated: RateLimits) -> None:
+        """Take over what the service says that it allows."""
+
+
+@dataclass(frozen=True)
 class EmbeddingAnswer:
     """The result of one request to a service, good or bad.
 
@@ -91,6 +126,8 @@ class EmbeddingAnswer:
         Requests with an answer, and those without a complete one.
     failure
         Why other texts have no vector; None if all have one.
+    limits
+        What the service allows, by its last answer; None if there was none.
     """
 
     texts: tuple[str, ...]
@@ -99,6 +136,7 @@ class EmbeddingAnswer:
     n_requests: int
     n_unanswered: int
     failure: EmbeddingError | None
+    limits: RateLimits | None = None
 
 
 @runtime_checkable
@@ -123,6 +161,29 @@ class MeteredEmbedder(TextEmbedder, Protocol):
 
     def ask(self, texts: Sequence[str]) -> EmbeddingAnswer:
         """Embed the texts of one request, with retries; never raises."""
+
+
+EmbedBatch = Callable[[Sequence[str]], None]
+
+Runner = Callable[[Sequence[Sequence[str]], EmbedBatch, int], None]
+"""Has every batch embedded by the function it is given, so many at once at the most.
+
+Raises if one cannot be; a `RefusedEmbeddingError` is not worth trying again.
+"""
+
+
+def plain_loop(batches: Sequence[Sequence[str]], embed_batch: EmbedBatch, _at_once: int) -> None:
+    """Embed one batch after the other, in this thread: the simplest `Runner`.
+
+    Parameters
+    ----------
+    batches
+        Texts by batch.
+    embed_batch
+        Embeds and stores a batch.
+    """
+    for batch in batches:
+        embed_batch(batch)
 
 
 @cache

@@ -35,6 +35,7 @@ from genept.text.hosted_models import (
     OPENAI_URL,
     EmbeddingAnswer,
     HostedModel,
+    RateLimits,
     SpendingLimit,
     load_embedders,
 )
@@ -67,6 +68,7 @@ class _Count:
     answered: int = 0
     unanswered: int = 0
     tokens: int | None = 0
+    limits: RateLimits | None = None
 
     def answer(self, tokens: int | None) -> None:
         self.answered += 1
@@ -177,6 +179,7 @@ class OpenAIEmbedder:
             count.answered,
             count.unanswered,
             failure,
+            count.limits,
         )
 
     @cached_property
@@ -209,7 +212,8 @@ class OpenAIEmbedder:
         try:
             return policy(request, *arguments)
         except (UnreadableAnswerError, openai.OpenAIError) as error:
-            raise explained(error, self.id, self.base_url, self.api_key, texts) from None
+            failure = explained(error, self.id, self.base_url, self.api_key, texts)
+        raise failure  # not above: its context would be the error that may hold the key
 
     def _post(self, texts: list[str], count: _Count) -> dict[str, Any]:
         import openai
@@ -222,6 +226,7 @@ class OpenAIEmbedder:
                 dimensions=self.declared.dimensions if self.declared.shortened else openai.omit,
             )
             answer = raw.http_response
+            count.limits = RateLimits.stated(answer.headers)
             return parse_body(answer.content, answer.headers.get("content-type", ""))
         except (openai.APIConnectionError, UnreadableAnswerError) as error:
             count.unanswered += was_sent(error)
@@ -278,6 +283,8 @@ class HostedEmbedders:
 
     def open(self, id_: str) -> OpenAIEmbedder:
         """Open a declared model; nothing is sent yet. Refused if there is no key."""
+        if id_ not in self.declared:
+            raise RefusedEmbeddingError(f"{id_} is not declared: see GENEPT_EMBEDDERS")
         if (why := self.unavailable(id_)) or self.api_key is None:
             raise RefusedEmbeddingError(str(why))
         return OpenAIEmbedder(self.declared[id_], self.api_key, self.base_url)

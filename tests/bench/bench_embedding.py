@@ -1,4 +1,4 @@
-"""Measure embedding through a hosted service: overhead, warm reruns, look-ups, kills, MiniLM.
+"""Measure embedding through a hosted service: overhead, warm reruns, look-ups, MiniLM.
 
 The service is a loopback one with cheap vectors that takes a millisecond per text, as hosted
 services do, so that the overhead of this platform is measured. Run it from the project's root.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,25 +24,26 @@ sys.path[:0] = [str(SUPPORT), str(TESTS.parent)]
 
 import numpy as np
 import typer
+from hosted_step import HostedStep, ended
 from openai import OpenAI
 from prefect_server import prefect_server
 
 from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore
 from genept.text.baselines import RandomVectors
-from genept.text.budget import all_payments
 from genept.text.vector_cache import VectorCache
 
-N_TEXTS, DIMENSIONS, KILLS = 20_000, 1536, 10
-DECLARED = {
-    "id": "loopback",
-    "model": "loopback",
-    "dimensions": DIMENSIONS,
-    "max_tokens": 8192,
-    "at_once": 4,
-    "tokens_per_minute": 100_000_000,
-    "dollars_per_million_tokens": 0.02,
-}
+N_TEXTS, DIMENSIONS = 20_000, 1536
+DECLARED = f"""
+[embedders.loopback]
+model = "loopback"
+dimensions = {DIMENSIONS}
+max_tokens = 8192
+at_once = 4
+tokens_per_minute = 100_000_000
+dollars_per_million_tokens = 0.02
+"""
+TEXTS = {f"ENSG{number:011d}": f"gene {number} does what it does" for number in range(N_TEXTS)}
 
 
 def report(line: str) -> None:
@@ -56,39 +55,30 @@ def main() -> None:
     """Print every number beside its reference."""
     with (
         tempfile.TemporaryDirectory() as scratch,
-        prefect_server(Path(scratch)) as prefect_url,
         _store(Path(scratch)) as store,
+        _service("--per-text", "0.001") as url,
     ):
-        order = {
-            "store": list(vars(store.access).values()),
-            "key": "sk-bench",
-            "declared": DECLARED,
-            "n_texts": N_TEXTS,
-            "home": scratch,
-        }
-        with _service("--per-text", "0.001") as url:
-            texts = [f"gene {number} does what it does" for number in range(N_TEXTS)]
-            sequential, parallel = _bare_loop(url, texts, 1), _bare_loop(url, texts, 4)
-            order |= {"url": url, "product": "bench"}
-            began = time.perf_counter()
-            flow = _run(order, prefect_url)["seconds"]
-            with_interpreter = time.perf_counter() - began
-            report(f"bare client loop, one by one: {sequential:.1f} s; 4 at once: {parallel:.1f} s")
+        sequential, parallel = (_bare_loop(url, list(TEXTS.values()), n) for n in (1, 4))
+        report(f"bare client loop, one by one: {sequential:.1f} s; 4 at once: {parallel:.1f} s")
+        own = HostedStep(Path(scratch), url, "sk-bench", store, "bench-own", DECLARED, TEXTS)
+        seconds = ended(own.start())[0]["seconds"]
+        report(f"the step with a server of its own: {seconds:.1f} s")
+        step = HostedStep(Path(scratch), url, "sk-bench", store, "bench", DECLARED, TEXTS)
+        home = Path(scratch) / "prefect"
+        home.mkdir()
+        with prefect_server(home) as server, server.worker(step.environment()):
+            seconds = ended(step.start(server.environment))[0]["seconds"]
             report(
-                f"the flow (4 at once), cold: {flow:.1f} s, with its interpreter "
-                f"{with_interpreter:.1f} s: "
-                f"{flow / sequential:.2f} and {flow / parallel:.2f} times the loops"
+                f"with a server and a worker that run: {seconds:.1f} s, {seconds / sequential:.2f} "
+                f"and {seconds / parallel:.2f} times the loops"
             )
             before = len(_register(url)["requests"])
-            began = time.perf_counter()
-            result = _run(order, prefect_url)
+            result, _ = ended(step.start(server.environment))
             calls = len(_register(url)["requests"]) - before
             report(
-                f"warm rerun: {result['seconds']:.2f} s, with its interpreter "
-                f"{time.perf_counter() - began:.2f} s; {calls} calls, Prefect {result['prefect']}"
+                f"warm rerun: {result['seconds']:.2f} s; {calls} calls, Prefect {result['prefect']}"
             )
         _lookup(store)
-        _kills(store, order, prefect_url)
     _minilm()
 
 
@@ -123,34 +113,6 @@ def _lookup(store: ObjectStore) -> None:
     report(
         f"{N_TEXTS:,} texts of {DIMENSIONS} dimensions: cache opened in {cold:.2f} s, looked up in "
         f"{warm:.2f} s"
-    )
-
-
-def _kills(store: ObjectStore, order: dict[str, object], prefect_url: str) -> None:
-    rng = random.Random(1)  # noqa: S311 - moments, not secrets
-    small = order | {
-        "product": "bench-kills",
-        "n_texts": 1_200,
-        "declared": {**DECLARED, "request_texts": 20, "at_once": 3},
-    }
-    with _service("--per-text", "0.01", "--dimensions", "1536") as url:
-        small["url"] = url
-        for _ in range(KILLS):
-            begun = len(_register(url)["requests"])
-            run = _start(small, prefect_url)
-            while len(_register(url)["requests"]) == begun and run.poll() is None:
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, 0.6))
-            os.killpg(run.pid, signal.SIGKILL)
-            run.communicate()
-        halfway = len(_register(url)["charged"])
-        _run(small, prefect_url)
-        charged = _register(url)["charged"]
-    payments = all_payments(store, "bench-kills")
-    report(
-        f"{KILLS} kills (-9), {halfway:,} texts charged by then; at the end {len(charged):,} of "
-        f"{small['n_texts']:,}, each {sorted(set(charged.values()))} times; payments say "
-        f"{sum(payment.n_texts for payment in payments):,}"
     )
 
 
@@ -226,28 +188,6 @@ def _register(url: str) -> dict[str, dict[str, int]]:
     with urlopen(url.removesuffix("/v1") + "/charged", timeout=10) as answer:  # noqa: S310
         counters: dict[str, dict[str, int]] = json.load(answer)
     return counters
-
-
-def _start(order: dict[str, object], prefect_url: str) -> subprocess.Popen[str]:
-    run = subprocess.Popen(
-        [sys.executable, str(SUPPORT / "embedding_run.py")],
-        env={**os.environ, "PYTHONPATH": str(TESTS.parent), "PREFECT_API_URL": prefect_url},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert run.stdin
-    json.dump(order, run.stdin)
-    run.stdin.close()
-    run.stdin = None
-    return run
-
-
-def _run(order: dict[str, object], prefect_url: str) -> dict[str, float]:
-    out, _ = _start(order, prefect_url).communicate()
-    result: dict[str, float] = json.loads(out.splitlines()[-1])
-    return result
 
 
 if __name__ == "__main__":

@@ -102,3 +102,25 @@ def test_settings_do_not_change_under_those_who_hold_them() -> None:
     settings = Settings()
     with pytest.raises(ValidationError, match="frozen"):
         settings.threads = 3
+
+
+def test_another_process_in_another_folder_reads_the_same_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(
+        s3_access_key="someone",
+        s3_secret_key="planted",
+        spaces=("minilm-l6-v2/name",),
+        addresses={"hgnc": "https://example.org/hgnc"},
+        embedders=Path("mine.toml"),
+        embedding_budget=1.5,
+        unattended=True,
+        max_genes=None,
+    )
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    read = Settings()
+    absolute = {"embedders": tmp_path / "mine.toml", "state_dir": tmp_path / ".genept"}
+    assert read == settings.model_copy(update=absolute)

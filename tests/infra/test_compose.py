@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import prefect.settings
 import pytest
 import yaml
 
@@ -80,7 +81,7 @@ def test_compose_reads_the_file_and_requires_every_password() -> None:
     accepted = config(**secrets)
     assert accepted.returncode == 0, accepted.stderr
     assert set(yaml.safe_load(accepted.stdout)["services"]) == {
-        *("postgres", "store", "prefect", "code", "daemon", "webserver", "viewer")
+        *("postgres", "store", "prefect", "worker", "code", "daemon", "webserver", "viewer")
     }
     for name in sorted(SECRETS):
         refused = config(**{key: value for key, value in secrets.items() if key != name})
@@ -105,14 +106,14 @@ def test_only_webservers_publish_ports_and_on_loopback(compose: dict[str, Any]) 
         for name, service in compose["services"].items()
         if "ports" in service
     }
-    assert set(published) == {"webserver", "viewer"}
+    assert set(published) == {"webserver", "viewer", "prefect"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
     assert compose["networks"]["inside"]["internal"] is True
     assert compose["services"]["viewer"]["command"][-1] == "--read-only"
     reaches_out = {
         n for n, service in compose["services"].items() if "outside" in service["networks"]
     }
-    assert reaches_out == {"code"}
+    assert reaches_out == {"code", "worker"}
 
 
 def test_webservers_are_guarded_and_the_code_server_has_no_port(compose: dict[str, Any]) -> None:
@@ -128,6 +129,27 @@ def test_webservers_are_guarded_and_the_code_server_has_no_port(compose: dict[st
     workspace = yaml.safe_load((PROJECT / "infra" / "workspace.yaml").read_text())
     (location,) = (entry["grpc_server"] for entry in workspace["load_from"])
     assert location == {"socket": {"env": "GENEPT_CODE_SOCKET"}, "location_name": "genept"}
+
+
+def test_prefect_asks_for_a_key_and_a_worker_runs_the_flows(compose: dict[str, Any]) -> None:
+    server, worker = compose["services"]["prefect"], compose["services"]["worker"]
+    key = worker["environment"]["PREFECT_API_AUTH_STRING"]
+    assert server["environment"]["PREFECT_SERVER_API_AUTH_STRING"] == key
+    assert "--no-ui" not in server["command"]
+    assert server["environment"]["PREFECT_SERVER_UI_API_URL"] == (
+        f"{compose['services']['code']['environment']['PREFECT_UI_URL']}/api"
+    )
+    for name in ("code", "worker"):
+        assert compose["services"][name]["environment"]["PREFECT_API_URL"] == (
+            "http://prefect:4200/api"
+        )
+    assert worker["command"] == ["genept", "worker"]
+    for service in (server, worker):
+        names = [name for name in service["environment"] if name.startswith("PREFECT_")]
+        assert names
+        assert not [name for name in names if not hasattr(prefect.settings, name)], "unknown"
+    port = worker["environment"]["PREFECT_WORKER_WEBSERVER_PORT"]
+    assert worker["healthcheck"]["test"][-1] == f"http://127.0.0.1:{port}/health"
 
 
 def test_schedules_run_unless_the_environment_says_otherwise(

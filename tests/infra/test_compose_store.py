@@ -100,7 +100,7 @@ def test_the_store_is_healthy_has_its_bucket_and_refuses_other_keys(
         assert store.get("genept/one") == b"kept"
 
 
-def test_only_the_code_server_reaches_the_store_and_no_port_is_published(
+def test_only_code_server_and_worker_reach_the_store_and_no_port_is_published(
     service: dict[str, Any],
 ) -> None:
     compose = yaml.safe_load(COMPOSE.read_text())
@@ -110,6 +110,6 @@ def test_only_the_code_server_reaches_the_store_and_no_port_is_published(
         for name, definition in compose["services"].items()
         if network in definition["networks"]
     }
-    assert reaching == {"store", "code"}
+    assert reaching == {"store", "code", "worker"}
     assert compose["networks"][network]["internal"] is True
     assert "ports" not in service

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import prefect.settings
 import pytest
 import yaml
 from dagster_k8s.models import k8s_snake_case_dict
@@ -83,3 +84,55 @@ def test_nothing_runs_as_root_and_viewers_are_read_only(values: dict[str, Any]) 
     assert container["allow_privilege_escalation"] is False
     assert values["dagsterWebserver"]["enableReadOnly"] is True
     assert values["dagsterWebserver"]["service"]["type"] == "ClusterIP"
+
+
+@pytest.fixture(scope="module")
+def manifests() -> dict[str, dict[str, Any]]:
+    """The Prefect manifests, by kind and name."""
+    documents = yaml.safe_load_all((VALUES.parent / "prefect.yaml").read_text())
+    return {f"{one['kind']}/{one['metadata']['name']}": one for one in documents}
+
+
+MODELS = {
+    "Service": models.V1Service,
+    "PersistentVolumeClaim": models.V1PersistentVolumeClaim,
+    "Deployment": models.V1Deployment,
+}
+
+
+def test_kubernetes_knows_every_field_of_the_prefect_manifests(
+    manifests: dict[str, dict[str, Any]],
+) -> None:
+    assert set(manifests) == {
+        *("Service/genept-prefect", "PersistentVolumeClaim/genept-prefect"),
+        *("Deployment/genept-prefect", "Deployment/genept-worker"),
+    }
+    for name, manifest in manifests.items():
+        k8s_snake_case_dict(MODELS[name.split("/")[0]], manifest)
+    with pytest.raises(Exception, match="replica"):
+        k8s_snake_case_dict(models.V1DeploymentSpec, {"replica": 1})
+
+
+def test_prefect_requires_a_key_and_a_worker_runs_the_flows(
+    manifests: dict[str, dict[str, Any]], values: dict[str, Any]
+) -> None:
+    assert manifests["Service/genept-prefect"]["spec"]["type"] == "ClusterIP"
+    commands = {}
+    for name in ("genept-prefect", "genept-worker"):
+        pod = manifests[f"Deployment/{name}"]["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        (container,) = pod["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        commands[name] = container["command"]
+        secrets = [source["secretRef"]["name"] for source in container["envFrom"][-1:]]
+        assert secrets == ["genept-prefect"]
+        variables = [one["name"] for one in container["env"]]
+        prefect_names = [variable for variable in variables if variable.startswith("PREFECT_")]
+        assert not [one for one in prefect_names if not hasattr(prefect.settings, one)], "unknown"
+        assert not [one for one in container["env"] if "AUTH" in one["name"]]
+    assert commands["genept-prefect"][:3] == ["prefect", "server", "start"]
+    assert commands["genept-worker"] == ["genept", "worker"]
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
+    for workload in (deployment, launcher):
+        assert {"name": "genept-prefect"} in workload["envSecrets"]

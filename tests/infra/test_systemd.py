@@ -9,6 +9,7 @@ import sys
 from configparser import ConfigParser
 from pathlib import Path
 
+import prefect.settings
 import pytest
 
 from genept.common.settings import Settings
@@ -131,10 +132,22 @@ def test_every_service_belongs_to_the_target_and_binds_loopback() -> None:
     for name in UNITS:
         text = (SYSTEMD / name).read_text()
         assert ("PartOf=genept.target" in text) is (name != DELETES)
-        assert not re.search(r"-h (?!127\.0\.0\.1)", text), "it is reached from outside"
+        assert not re.search(r"(?:-h|--host) (?!127\.0\.0\.1)", text), "it is reached from outside"
         if "webserver " in text:
             assert "-m orchestration.webserver -h 127.0.0.1" in text, "it is guarded"
         if "code-server " in text:
             assert "--socket /run/genept/" in text, "it has no port"
             assert "RuntimeDirectoryMode=0700" in text
     assert "--read-only" in (SYSTEMD / "genept-viewer.service").read_text()
+
+
+def test_prefect_requires_a_key_and_its_variables_are_known() -> None:
+    common = (SYSTEMD / "genept-.service.d" / "common.conf").read_text()
+    secrets = (SYSTEMD / "secrets.env.example").read_text()
+    assert "PREFECT_API_URL=http://127.0.0.1:4200/api" in common
+    server = (SYSTEMD / "genept-prefect.service").read_text()
+    assert "prefect server start --host 127.0.0.1 --port 4200" in server
+    assert "bin/genept worker" in (SYSTEMD / "genept-worker.service").read_text()
+    names = set(re.findall(r"\bPREFECT_\w+(?==)", common + secrets))
+    assert {"PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"} <= names
+    assert not [name for name in names if not hasattr(prefect.settings, name)], "unknown"

@@ -90,7 +90,7 @@ def test_every_table_has_the_policy_of_its_group_with_a_reason() -> None:
 
 
 def test_dagster_retries_no_step() -> None:
-    """The transport retries requests, and Prefect batches of texts; nothing retries both."""
+    """The transport retries requests, and Prefect those of hosted embedders; not the steps."""
     for name in ("release", "nightly", "retraining", "inbox"):
         for op in defs.resolve_job_def(name).all_node_defs:
             assert op.retry_policy is None, op.name

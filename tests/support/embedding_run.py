@@ -1,6 +1,7 @@
-"""A program that embeds texts through the flow, for tests that kill it.
+"""A program that embeds texts as a step of a Dagster run, through flows; for tests that kill it.
 
-It reads its settings as JSON from standard input, and prints its result as the last line.
+Its argument is a folder with `settings.json`, `embedders.json` and `texts.json`. Its last line is
+the result as JSON.
 """
 
 from __future__ import annotations
@@ -10,29 +11,56 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from pydantic import SecretStr
+import dagster as dg
+import numpy as np
+from planted import described
 
-from genept.storage.object_store import ObjectStore
-from genept.text.gene_vectors import embed_through_cache
-from genept.text.hosted_models import HostedModel
-from genept.text.openai import OpenAIEmbedder
-from genept.text.vector_cache import VectorCache
-from orchestration.embedding_flow import prefect_runner
+from genept.client.platform import Platform
+from genept.common.settings import Settings
+from genept.embeddings.expression import embedding_matrix
+from genept.text.embedders import Space
+from genept.text.gene_vectors import embed_genes
+from orchestration.remote_embedding import embed_remotely
+
+
+def embedded(
+    settings: Settings, embedder: str, texts: dict[str, str], instance: dg.DagsterInstance
+) -> dict[str, Any]:
+    """Embed texts by gene as a step of a run; what is in the event log of it."""
+
+    @dg.asset
+    def vectors() -> dg.MaterializeResult[None]:
+        platform = Platform(settings)
+        part = embed_genes(
+            platform.lake,
+            Space(embedder, "name-go"),
+            described(platform.lake, texts),
+            lambda: platform.hosted.open(embedder),
+            product=settings.product,
+            spending_limit=platform.hosted.spending_limit,
+            remote=embed_remotely(settings),
+        )
+        matrix = embedding_matrix(platform.lake.read_arrow(part))
+        digest = hashlib.sha256(np.ascontiguousarray(matrix).tobytes()).hexdigest()
+        return dg.MaterializeResult(metadata={"digest": digest})
+
+    result = dg.materialize([vectors], instance=instance)
+    (event,) = result.asset_materializations_for_node("vectors")
+    return {name: value.value for name, value in event.metadata.items()}
 
 
 def main() -> None:
-    order = json.load(sys.stdin)
-    texts = [f"gene {number} does what it does" for number in range(order["n_texts"])]
-    declared = HostedModel(**order["declared"])
-    with ObjectStore(*order["store"]) as store:
-        embedder = OpenAIEmbedder(declared, SecretStr(order["key"]), order["url"])
-        cache = VectorCache(store, order["product"], embedder)
-        began = time.perf_counter()
-        vectors = embed_through_cache(embedder, cache, texts, prefect_runner(Path(order["home"])))
-    result = {
+    folder = Path(sys.argv[1])
+    settings = Settings(**json.loads((folder / "settings.json").read_text()))
+    texts = json.loads((folder / "texts.json").read_text())
+    (embedder,) = json.loads((folder / "embedders.json").read_text())
+    began = time.perf_counter()
+    with dg.DagsterInstance.ephemeral() as instance:
+        metadata = embedded(settings, embedder, texts, instance)
+    result = metadata | {
         "seconds": time.perf_counter() - began,
-        "sha256": hashlib.sha256(vectors.tobytes()).hexdigest(),
         "prefect": "prefect" in sys.modules,
     }
     print(json.dumps(result))  # noqa: T201 - the parent reads it

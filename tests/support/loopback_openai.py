@@ -63,7 +63,12 @@ class LoopbackService:
         self.keys: set[str] = set()
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
-        self.polls_until_done = 2
+        self.finished = True
+        """Whether batches that took `batch_seconds` by `clock` are finished."""
+        self.batch_seconds = 0.0
+        self.clock: Callable[[], float] = time.time
+        self.stated: dict[str, str] = {}
+        """Headers of every answer to a request for embeddings."""
         self.spoil_batch: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda lines: (
             lines
         )
@@ -103,7 +108,9 @@ class LoopbackService:
         self.charged.update(text for row, text in enumerate(texts) if row not in undelivered)
         await asyncio.sleep(self.per_text * len(texts))
         answer = await asyncio.to_thread(self.answer, texts, body)
-        return spoiled(answer, fault)
+        response = spoiled(answer, fault)
+        response.headers.update(self.stated)
+        return response
 
     def answer(self, texts: Sequence[str], body: dict[str, Any]) -> dict[str, Any]:
         vectors = self.embed(texts)
@@ -141,9 +148,8 @@ class LoopbackService:
             "input_file_id": body["input_file_id"],
             "completion_window": body["completion_window"],
             "metadata": body["metadata"],
-            "created_at": int(time.time()),
+            "created_at": int(self.clock()),
             "status": "validating",
-            "polls": 0,
         }
         for line in self._lines(body["input_file_id"]):
             self.charged[line["body"]["input"]] += 1
@@ -159,9 +165,8 @@ class LoopbackService:
 
     async def batch(self, request: Request) -> Response:
         batch = self.batches[request.path_params["id"]]
-        batch["polls"] += 1
         batch["status"] = "in_progress"
-        if batch["polls"] >= self.polls_until_done:
+        if self.finished and self.clock() - batch["created_at"] >= self.batch_seconds:
             if "output_file_id" not in batch:
                 self._finish(batch)
             batch["status"] = "completed"

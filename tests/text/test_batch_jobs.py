@@ -1,13 +1,15 @@
 """The Batch API: half the price, and whatever happens a batch is collected, not asked for again."""
 
-import threading
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from genept.text.answers import JOB_TEXTS, packed_jobs
 from genept.text.baselines import RandomVectors
-from genept.text.budget import Budget, all_payments
+from genept.text.batch_api import PendingBatchesError
+from genept.text.batch_jobs import jobs_of, unfinished_batches
+from genept.text.budget import Budget, BudgetError, all_payments
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
 from genept.text.hosted_models import SpendingLimit
 from genept.text.vector_cache import VectorCache
@@ -24,18 +26,32 @@ class Killed(BaseException):
 def run(object_store, store_prefix, hosted):
     """A run that pays for all texts in batch mode; its cache."""
 
-    def run_(*, batch_api=True, abandoned=None, spoil=None):
+    def run_(*, batch_api=True, dollars=None, spoil=None, texts=TEXTS):
         embedder = hosted()
         cache = VectorCache(object_store, store_prefix, embedder)
-        with Budget(
-            embedder, cache, SpendingLimit(batch_api=batch_api), "run-1", abandoned
-        ) as budget:
-            if spoil:
-                spoil(budget._jobs)
-            budget.pay(TEXTS)
+        budget = Budget(embedder, cache, SpendingLimit(dollars, batch_api), "run-1")
+        if spoil:
+            spoil(budget._jobs)
+        with budget:
+            budget.pay_all(texts)
         return cache
 
     return run_
+
+
+@pytest.fixture
+def until_done(run):
+    """Runs as often as batches are left pending; the cache of the last one."""
+
+    def until_done_(**options):
+        for _ in range(5):
+            try:
+                return run(**options)
+            except PendingBatchesError:
+                continue
+        raise AssertionError("still pending")
+
+    return until_done_
 
 
 def jobs_left(store, prefix):
@@ -53,12 +69,57 @@ def settled(cache, service, store, prefix):
     )
 
 
-def test_a_batch_is_collected_at_half_the_price(run, service, object_store, store_prefix):
+def test_a_batch_is_sent_and_collected_by_the_next_run_at_half_the_price(
+    run, service, object_store, store_prefix
+):
+    with pytest.raises(PendingBatchesError, match="12 texts are in 1 batches") as pending:
+        run()
+    assert timedelta(hours=23) < pending.value.until - datetime.now(UTC) < timedelta(hours=25)
+    assert f"by {pending.value.until:%Y-%m-%d %H:%M} UTC at the latest" in str(pending.value)
     settled(run(), service, object_store, store_prefix)
     assert service.charged == ONCE
 
 
-def test_failed_bad_and_missing_texts_are_asked_for_again(run, service, object_store, store_prefix):
+def test_while_a_batch_is_under_way_its_texts_are_not_paid_for_and_others_are(
+    run, service, object_store, store_prefix, hosted
+):
+    service.finished = False
+    with pytest.raises(PendingBatchesError):
+        run(texts=TEXTS[:6])
+    for batch_api in (True, False):
+        with pytest.raises(PendingBatchesError, match="6 texts are in 1 batches"):
+            run(batch_api=batch_api, texts=TEXTS[:6])
+    with pytest.raises(PendingBatchesError, match="6 texts are in 1 batches"):
+        run(batch_api=False)
+    assert service.charged == ONCE
+    assert len(service.batches) == 1
+    (job,) = unfinished_batches(object_store, store_prefix, lambda _: hosted())
+    assert len(job.addresses) == 6
+    service.finished = True
+    assert unfinished_batches(object_store, store_prefix, lambda _: hosted()) == []
+    run(batch_api=False)
+    assert service.charged == ONCE
+    assert not jobs_left(object_store, store_prefix)
+
+
+def test_a_batch_under_way_counts_against_the_budget(run, service, hosted):
+    service.finished = False
+    one_batch = sum(hosted().count_tokens(TEXTS[:6])) * 0.001 * 0.5
+    with pytest.raises(PendingBatchesError):
+        run(texts=TEXTS[:6], dollars=one_batch * 1.5)
+    with pytest.raises(BudgetError, match="under way"):
+        run(dollars=one_batch * 1.5)
+    assert len(service.batches) == 1
+    service.finished = True
+    with pytest.raises(PendingBatchesError):  # it cost less than was set aside
+        run(dollars=one_batch * 2.1)
+    run(dollars=one_batch * 2.1)
+    assert service.charged == ONCE
+
+
+def test_failed_bad_and_missing_texts_are_asked_for_again(
+    until_done, service, object_store, store_prefix
+):
     def spoil(lines):
         service.spoil_batch = lambda lines: lines
         error = {"code": "server_error", "message": "sorry"}
@@ -67,14 +128,14 @@ def test_failed_bad_and_missing_texts_are_asked_for_again(run, service, object_s
         return lines[:-1]
 
     service.spoil_batch = spoil
-    cache = run()
+    cache = until_done()
     np.testing.assert_array_equal(cache.vectors(TEXTS), RandomVectors(48).embed(TEXTS))
     assert service.charged.total() == 15
     assert sorted(service.charged.values()) == [1] * 9 + [2] * 3
     assert not jobs_left(object_store, store_prefix)
 
 
-def test_texts_that_always_fail_are_named_and_the_others_kept(run, service):
+def test_texts_that_always_fail_are_named_and_the_others_kept(until_done, run, service):
     error = {"code": "invalid", "message": "no good"}
 
     def spoil(lines):
@@ -87,22 +148,22 @@ def test_texts_that_always_fail_are_named_and_the_others_kept(run, service):
 
     bad = text_sha256(TEXTS[7])
     service.spoil_batch = spoil
-    with pytest.raises(EmbeddingError, match=rf"1 of 12 texts .*{bad[:16]}.*'gene 7.*no good"):
-        run()
+    with pytest.raises(EmbeddingError, match=rf"1 of 1 texts .*{bad[:16]}.*'gene 7.*no good"):
+        until_done()
     service.spoil_batch = lambda lines: lines
-    run()
+    until_done()
     assert service.charged == ONCE | {TEXTS[7]: 4}
 
 
-@pytest.mark.parametrize("moment", ["upload", "create", "created", "wait", "keep", "forget"])
+@pytest.mark.parametrize("moment", ["upload", "create", "created", "read", "keep", "forget"])
 def test_killed_at_any_moment_a_batch_is_paid_for_once(
-    run, service, object_store, store_prefix, moment
+    run, until_done, service, object_store, store_prefix, moment
 ):
     def die(*_):
         raise Killed
 
     def spoil(jobs):
-        if moment in ("upload", "create", "wait"):
+        if moment in ("upload", "create", "read"):
             setattr(jobs.api, moment, die)
         elif moment == "created":  # charged, but the answer with its id never seen
             create = jobs.api.create
@@ -111,35 +172,22 @@ def test_killed_at_any_moment_a_batch_is_paid_for_once(
             setattr(jobs, f"_{moment}", die)
 
     with pytest.raises(Killed):
-        run(spoil=spoil)
+        until_done(spoil=spoil)
     assert jobs_left(object_store, store_prefix)
-    settled(run(), service, object_store, store_prefix)
-    assert service.charged == ONCE
-
-
-def test_a_batch_under_way_is_collected_even_by_a_run_without_the_batch_api(
-    run, service, object_store, store_prefix
-):
-    service.polls_until_done = 10**9
-    abandoned = threading.Event()
-    threading.Timer(0.3, abandoned.set).start()
-    with pytest.raises(EmbeddingError, match="left for the next run"):
-        run(abandoned=abandoned)
-    service.polls_until_done = 1
-    settled(run(batch_api=False), service, object_store, store_prefix)
+    settled(until_done(), service, object_store, store_prefix)
     assert service.charged == ONCE
 
 
 def test_a_lost_answer_to_the_creation_does_not_create_twice(
-    run, service, object_store, store_prefix
+    until_done, service, object_store, store_prefix
 ):
     service.faults = ["lost create"]
-    settled(run(), service, object_store, store_prefix)
+    settled(until_done(), service, object_store, store_prefix)
     assert len(service.batches) == 1
 
 
 def test_a_batch_of_another_model_is_refused_and_on_record(
-    run, service, object_store, store_prefix
+    until_done, service, object_store, store_prefix
 ):
     def spoil(lines):
         for line in lines:
@@ -148,7 +196,7 @@ def test_a_batch_of_another_model_is_refused_and_on_record(
 
     service.spoil_batch = spoil
     with pytest.raises(RefusedEmbeddingError, match="answered by 'another'"):
-        run()
+        until_done()
     (payment,) = all_payments(object_store, store_prefix)
     assert (payment.n_texts, payment.tokens) == (0, 48)
 
@@ -157,3 +205,29 @@ def test_batches_stay_under_what_the_service_accepts():
     assert [len(job) for job in packed_jobs(["x"] * (2 * JOB_TEXTS + 1))] == [JOB_TEXTS] * 2 + [1]
     assert [len(job) for job in packed_jobs(["x" * 60_000_000] * 5)] == [2, 2, 1]
     assert packed_jobs([]) == []
+
+
+def test_a_second_batch_is_on_record_before_the_first_one_is_forgotten(
+    run, until_done, service, object_store, store_prefix, hosted
+):
+    error = {"code": "server_error", "message": "sorry"}
+    service.spoil_batch = lambda lines: [
+        line | {"error": error, "response": None} for line in lines
+    ]
+    with pytest.raises(PendingBatchesError):
+        run()
+
+    def spoil(jobs):
+        def die(*_):
+            raise Killed
+
+        jobs._forget = die
+
+    with pytest.raises(Killed):
+        run(spoil=spoil)
+    recorded = jobs_of(VectorCache(object_store, store_prefix, hosted()))
+    assert sorted((job.round, bool(job.faults)) for job in recorded) == [(1, True), (2, False)]
+    service.spoil_batch = lambda lines: lines
+    until_done()
+    assert service.charged == dict.fromkeys(TEXTS, 2)
+    assert not jobs_left(object_store, store_prefix)

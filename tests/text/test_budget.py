@@ -1,7 +1,6 @@
 """Paying: once, within the budget, one run at a time, every payment on record."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from genept.storage.lake import Lake
 from genept.text.baselines import RandomVectors
 from genept.text.budget import Budget, BudgetError, all_payments, record_ledger
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
-from genept.text.hosted_models import SpendingLimit
+from genept.text.hosted_models import RateLimits, SpendingLimit
 from genept.text.vector_cache import VectorCache, forecast
 
 TEXTS = [f"gene {number} does this" for number in range(20)]
@@ -132,12 +131,26 @@ def test_a_run_that_lost_its_lease_requests_nothing_more(new_budget, service):
     assert not service.charged
 
 
-def test_the_rate_is_kept(new_budget, service):
-    began = time.monotonic()
-    with new_budget(tokens_per_minute=60 * 100) as budget:  # a request is estimated at 30 tokens
-        for at in range(0, 15, 5):
-            budget.pay(TEXTS[at : at + 5])
-    assert time.monotonic() - began >= 0.6
+def test_every_request_is_paced_and_the_service_says_what_it_allows(
+    object_store, store_prefix, hosted, service
+):
+    service.stated = {"x-ratelimit-limit-tokens": "120000", "x-ratelimit-limit-requests": "none"}
+    embedder, waits, stated = hosted(), [], []
+
+    class Pace:
+        def wait(self, tokens):
+            waits.append((tokens, len(service.requests)))
+
+        def adapt(self, limits):
+            stated.append(limits)
+
+    cache = VectorCache(object_store, store_prefix, embedder)
+    with Budget(embedder, cache, SpendingLimit(), "run-1", pace=Pace()) as budget:
+        budget.pay_all(TEXTS)
+    tokens = sum(embedder.count_tokens(TEXTS[:5]))
+    assert [number for _, number in waits] == [0, 1, 2, 3], "before each request"
+    assert waits[0] == (tokens, 0)
+    assert stated == [RateLimits(requests=None, tokens=120_000)] * 4
 
 
 def test_a_forecast_counts_what_is_new_and_asks_nobody(new_budget, service):

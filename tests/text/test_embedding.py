@@ -70,9 +70,9 @@ def test_only_news_is_embedded(run):
 def test_texts_of_like_length_share_a_batch(run):
     batches = []
 
-    def runner(given, embed_batch, at_once, interrupted):
+    def runner(given, embed_batch, at_once):
         batches.extend(given)
-        plain_loop(given, embed_batch, at_once, interrupted)
+        plain_loop(given, embed_batch, at_once)
 
     run(TEXTS, runner)
     assert [len(batch) for batch in batches] == [8, 8, 8, 8, 8, 8, 2]

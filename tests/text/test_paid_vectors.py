@@ -1,12 +1,11 @@
 """Embedding through a hosted service: what is paid, what is refused, what an interrupt leaves."""
 
-import threading
-
 import pytest
 
+from genept.text.batch_api import PendingBatchesError
 from genept.text.budget import BudgetError
-from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
-from genept.text.gene_vectors import embed_through_cache, plain_loop
+from genept.text.embedders import RefusedEmbeddingError
+from genept.text.gene_vectors import embed_through_cache
 from genept.text.hosted_models import SpendingLimit
 from genept.text.vector_cache import VectorCache
 
@@ -40,16 +39,9 @@ def test_a_refusal_and_a_spent_budget_are_raised(new_cache, hosted, service):
     assert not service.charged
 
 
-def test_an_interrupted_run_leaves_its_batches_to_the_next(new_cache, hosted, service):
-    service.polls_until_done = 10**9
-
-    def interrupt(batches, embed_batch, at_once, interrupted):
-        threading.Timer(0.3, interrupted.set).start()
-        plain_loop(batches, embed_batch, at_once, interrupted)
-
+def test_batches_are_left_to_the_next_run(new_cache, hosted, service):
     batched = SpendingLimit(batch_api=True)
-    with pytest.raises(EmbeddingError, match="left for the next run"):
-        embed_through_cache(hosted(), new_cache(), TEXTS, interrupt, batched)
-    service.polls_until_done = 1
+    with pytest.raises(PendingBatchesError):
+        embed_through_cache(hosted(), new_cache(), TEXTS, spending_limit=batched)
     embed_through_cache(hosted(), new_cache(), TEXTS, spending_limit=batched)
     assert service.charged == dict.fromkeys(TEXTS, 1)
