@@ -189,9 +189,10 @@ class Platform(Installation):
         """Why a space cannot be embedded here; None if it can."""
         if space.table is not None:
             return None
-        recipe = self.recipes.get(space.recipe)
-        if recipe is None:
+        if (recipe := self.recipes.get(space.recipe)) is None:
             return f"there is no recipe {space.recipe!r}"
+        if space.needs_embedder and space.embedder not in {MODEL_ID, *self.hosted.declared}:
+            return f"there is no text embedder {space.embedder!r}: see `genept spaces list`"
         return self.hosted.unavailable(space.embedder) or self.knowledge.unavailable(recipe)
 
     def _spaces(self, names: Sequence[str]) -> tuple[Space, ...]:
@@ -200,7 +201,7 @@ class Platform(Installation):
         for space in spaces:
             if space.table is None:
                 self.recipe_of(space)
-            if why := self.hosted.unavailable(space.embedder):
+            if why := self.unavailable(space):
                 raise ValueError(f"space {space.id!r} is not available: {why}")
         return spaces
 

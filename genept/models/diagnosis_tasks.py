@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from genept.common import StoreError
 from genept.models.heads import HEADS, USUAL_HEADS
@@ -57,6 +57,9 @@ class TaskEntry(BaseModel):
     min_groups: int = Field(MIN_GROUPS, ge=5, description="That a class needs to be learnt.")
     forgotten_on_purpose: tuple[str, ...] = ()
     full: bool = Field(False, description="Only where the settings ask for full models.")
+
+
+_ENTRIES: Final = TypeAdapter(dict[str, TaskEntry])
 
 
 class DiagnosisTask(TaskEntry):
@@ -168,9 +171,7 @@ def tasks_of(
 
 def _entries(text: str, where: str) -> dict[str, TaskEntry]:
     try:
-        return {
-            name: TaskEntry.model_validate(entry) for name, entry in tomllib.loads(text).items()
-        }
+        return _ENTRIES.validate_python(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise TasksError(f"{where} is no TOML: {error}") from error
     except ValidationError as error:

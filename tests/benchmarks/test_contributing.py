@@ -33,12 +33,12 @@ def test_the_contributed_task_is_scored_beside_its_controls(lake, example):
             "input_id": GENES,
             "ensembl_gene_id": GENES,
             "outcome": "ensembl_id",
-            "label": ["lncRNA" if is_positive else "miRNA" for is_positive in YES],
+            "label": ["membrane" if is_positive else "soluble" for is_positive in YES],
             "fate": "scored",
         }
     )
     labels = Labels(rows, pl.DataFrame(schema={"task": pl.String}))
-    spaces = [space(lake, "good/text", 3.0), space(lake, "good/kind", 3.0, tells=["biotype"])]
+    spaces = [space(lake, "good/text", 3.0), space(lake, "good/kind", 3.0, tells=["location"])]
     parts, remarks = run_tasks(lake, labels, spaces, tasks={example.task.id: example.task})
     results = lake.read([part for part in parts if part.table == "benchmark_results"])
     value = dict(results.select("representation", "value").iter_rows())
@@ -47,4 +47,4 @@ def test_the_contributed_task_is_scored_beside_its_controls(lake, example):
     }  # fmt: skip
     assert value["good/text"] > 0.9
     assert max(score for name, score in value.items() if name != "good/text") < 0.7
-    assert remarks == {f"{example.task.id}/good/kind": "its texts state the answer: biotype"}
+    assert remarks == {f"{example.task.id}/good/kind": "its texts state the answer: location"}

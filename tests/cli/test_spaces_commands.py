@@ -13,7 +13,9 @@ from genept.cli.vector_commands import spaces
 from genept.client.platform import Platform
 from genept.common.display import open_console
 from genept.common.errors import SourceError
+from genept.common.settings import Settings
 from genept.nomenclature.reference import Reference
+from genept.text.embedders import space_of
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +77,13 @@ def test_spaces_are_listed_with_the_reason_why_not(monkeypatch):
     hosted = lines["text-embedding-3-small/name"]
     assert "there is no key: set GENEPT_OPENAI_API_KEY" in hosted
     assert lines["minilm-l6-v2/name"].rstrip().endswith("yes")
+
+
+def test_a_space_of_an_unknown_embedder_is_not_available(folder, monkeypatch):
+    (folder / "own.toml").write_text('[[spaces]]\nid = "minilm/name"\n')
+    platform = Platform(Settings(recipes=folder / "own.toml", spaces=("minilm/name",)))
+    monkeypatch.setattr(Platform, "registered_spaces", [])
+    reason = "there is no text embedder 'minilm': see `genept spaces list`"
+    assert platform.unavailable(space_of("minilm/name")) == reason
+    with pytest.raises(ValueError, match="is not available: there is no text embedder 'minilm'"):
+        _ = platform.spaces

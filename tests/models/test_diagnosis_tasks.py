@@ -47,9 +47,10 @@ def test_shipped_entries_and_full_models():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[a]\ncollection = 1", "a wrong entry: collection"),
-        ('[a]\ncollection = "x"\nlabel = "sex"', "a wrong entry: label"),
-        ('[a]\ncollection = "x"\nlabel = "tissue"\nhead = 1', "a wrong entry: head"),
+        ("[a]\ncollection = 1", "a wrong entry: a.collection"),
+        ('[a]\ncollection = "x"\nlabel = "sex"', "a wrong entry: a.label"),
+        ('[a]\ncollection = "x"\nlabel = "tissue"\nhead = 1', "a wrong entry: a.head"),
+        ("a = 1", "a wrong entry: a"),
         ("[a", "is no TOML"),
         (None, "cannot be read"),
     ],
