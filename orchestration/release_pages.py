@@ -22,7 +22,7 @@ from genept.release import Releases
 
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; sandbox allow-popups",
+    "img-src 'self' data:; sandbox allow-same-origin allow-popups",
     "Cache-Control": "private, max-age=3600",
 }
 

@@ -27,6 +27,9 @@ LIMITS = {
 }
 """A small release that has a picture; the graph is complete."""
 
+OPTIONS = "max_genes: 900\ncollections: [pbmc-hao]\n"
+"""What a user types into the launchpad."""
+
 SCREENSHOTS = PROJECT / ".genept" / "screenshots"
 
 
@@ -105,3 +108,49 @@ def test_a_user_materialises_a_table_and_sees_its_checks_and_picture(
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.complete && image.naturalWidth") > 300
     screenshot(page, "7-picture")
+
+
+def test_a_user_sets_options_materialises_one_collection_and_opens_the_release_page(
+    browser: Browser, ui: ServedUI
+) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.set_default_timeout(SECONDS * 1000)
+    expect.set_options(timeout=SECONDS * 1000)
+    page.goto(ui.link)
+    page.wait_for_url(lambda url: "token" not in url)
+
+    page.goto(f"{ui.address}/locations/orchestration.definitions/jobs/release/playground")
+    expect(page.get_by_text(re.compile("Unset: as GENEPT_COLLECTIONS says")).first).to_be_visible()
+    editor = page.locator(".CodeMirror").first
+    editor.evaluate("(element, text) => element.CodeMirror.setValue(text)", OPTIONS)
+    screenshot(page, "8-launchpad")
+    page.get_by_role("button", name="Launch Run").click()
+    page.wait_for_url(re.compile("/runs/"))
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible()
+    page.get_by_role("button", name="View tags and config").click()
+    expect(page.get_by_text(re.compile("max_genes: 900")).first).to_be_visible()
+    screenshot(page, "9-run-with-options")
+
+    page.goto(f"{ui.address}/assets/ingested_collection?view=partitions")
+    page.get_by_role("button", name=re.compile("^Materialize")).first.click()
+    page.get_by_role("button", name="Confirm").click()  # nothing came through the inbox
+    page.get_by_text("Select a partition or create one").click()
+    page.get_by_text("pbmc-hao", exact=True).last.click()
+    page.get_by_role("button", name="Launch 1 run").click()
+    screenshot(page, "10-partition")
+    page.goto(f"{ui.address}/runs")
+    expect(page.get_by_text("Success", exact=True)).to_have_count(3)
+    page.goto(f"{ui.address}/assets/ingested_collection?view=checks")
+    page.get_by_text("keeps_its_declaration").first.click()
+    expect(page.get_by_text(re.compile(r"^[\d,]+ rows of \d+ tables keep")).first).to_be_visible()
+    screenshot(page, "11-checks-of-the-partition")
+
+    page.goto(f"{ui.address}/assets/published_release")
+    link = page.locator('a[href*="/release-pages/"]').first
+    with page.context.expect_page() as opened:
+        link.click()
+    release = opened.value
+    expect(release.get_by_role("heading", name="Gene, cell and sample embeddings")).to_be_visible()
+    style = "element => getComputedStyle(element).maxWidth"
+    assert release.locator("body").evaluate(style) != "none", "the style sheet is applied"
+    screenshot(release, "12-release-page")
