@@ -7,28 +7,25 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.operations import NEWS
-from assets.results import declared, described, table_result
+from assets.declarations import declared, described
+from assets.news import NEWS
+from assets.results import TableResult, table_result
 from assets.sources import source_key
 from genept.client import Platform
 from genept.datasources import PUBLISHER_FILES, PublisherFile, find_releases
 from genept.datasources.download import Archives
 from genept.nomenclature import SOURCES, build_reference_table, build_snapshot
-from genept.storage import Lake, StoredTable, sha256_of
+from genept.storage import Lake, sha256_of
 
 
 @dg.asset(**declared("genes"), deps=[NEWS, *(source_key(source) for source in SOURCES)])
-def genes(
-    lake: dg.ResourceParam[Lake], archives: dg.ResourceParam[Archives]
-) -> dg.MaterializeResult[StoredTable]:
+def genes(lake: dg.ResourceParam[Lake], archives: dg.ResourceParam[Archives]) -> TableResult:
     """Every gene of GENCODE, and every other HGNC gene that has an Ensembl id."""
     return table_result(build_reference_table(lake, archives, "genes"))
 
 
 @dg.asset(**declared("gene_names"), deps=[NEWS, *(source_key(source) for source in SOURCES)])
-def gene_names(
-    lake: dg.ResourceParam[Lake], archives: dg.ResourceParam[Archives]
-) -> dg.MaterializeResult[StoredTable]:
+def gene_names(lake: dg.ResourceParam[Lake], archives: dg.ResourceParam[Archives]) -> TableResult:
     """Every name in the reference, and what it means."""
     return table_result(build_reference_table(lake, archives, "gene_names"))
 

@@ -7,27 +7,19 @@ version that changes only when the publisher's file does. The step that reads it
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from assets.results import described
+from assets.declarations import described
 from genept.client import Platform
 from genept.datasources import Source, load_catalogue
 from genept.datasources.download import Archives
 
-_CRON = {
-    "daily": "15 3 * * *",
-    "weekly": "15 3 * * 1",
-    "monthly": "15 3 1 * *",
-    "yearly": "15 3 1 1 *",
-}
-
-
-_DOI = re.compile(r"\bdoi:(\S+)")
+_DAYS = {"daily": "* * *", "weekly": "* * 1", "monthly": "1 * *", "yearly": "1 1 *"}
+"""Days of a cron schedule, by how often a source is refreshed."""
 
 
 def source_key(source_id: str) -> dg.AssetKey:
@@ -46,21 +38,10 @@ _FILE = {
 
 def _described(source: Source, kind: str, **metadata: Any) -> dict[str, Any]:
     """Arguments of a source's asset, with its terms of use as metadata."""
-    doi = _DOI.search(source.citation)
-    terms = {
-        "publisher": source.publisher,
-        "licence": source.licence,
-        "redistributable": source.redistributable,
-        "citation": source.citation,
-        **({"doi": dg.MetadataValue.url(f"https://doi.org/{doi[1]}")} if doi else {}),
-        "refreshed": source.refresh,
-        "version": source.version or "current",
-        "released": str(source.published or "see its observations"),
-        "bytes" if source.is_pinned else "bytes_at_most": source.bytes,
-    }
+    doi = {"doi": dg.MetadataValue.url(f"https://doi.org/{source.doi}")} if source.doi else {}
     about = f"{source.title}. {source.citation}"
-    tags = {"genept/refreshed": source.refresh}
-    return {**described("sources", about, _FILE, [kind], **terms, **metadata), "tags": tags}
+    arguments = described("sources", about, _FILE, [kind], **source.terms, **doi, **metadata)
+    return arguments | {"tags": {"genept/refreshed": source.refresh}}
 
 
 def _archive_asset(source: Source) -> dg.AssetsDefinition:
@@ -68,18 +49,15 @@ def _archive_asset(source: Source) -> dg.AssetsDefinition:
     def archive(
         platform: dg.ResourceParam[Platform], archives: dg.ResourceParam[Archives]
     ) -> dg.MaterializeResult[None]:
-        needed = source.id in platform.needed_sources
-        if needed:
+        if needed := source.id in platform.needed_sources:
             archives.fetch(source.id)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(source.sha256),
             metadata={
                 "archive": source.label,
-                "bytes": source.bytes,
+                **source.model_dump(include={"bytes", "licence", "redistributable"}),
                 "sha256": source.sha256,
                 "released": str(source.released),
-                "licence": source.licence,
-                "redistributable": source.redistributable,
                 "fetched": needed,
             },
         )
@@ -88,13 +66,11 @@ def _archive_asset(source: Source) -> dg.AssetsDefinition:
 
 
 def _observed_asset(source: Source) -> dg.AssetsDefinition:
-    cron = _CRON.get(source.refresh)
+    days = _DAYS.get(source.refresh)
     address = dg.MetadataValue.url(source.address) if source.address else "a mirror"
-    spec = dg.AssetSpec(
-        source_key(source.id),
-        **_described(source, "http" if source.address else "file", address=address),
-        automation_condition=dg.AutomationCondition.on_cron(cron, "UTC") if cron else None,
-    )
+    arguments = _described(source, "http" if source.address else "file", address=address)
+    condition = dg.AutomationCondition.on_cron(f"15 3 {days}", "UTC") if days else None
+    spec = dg.AssetSpec(source_key(source.id), **arguments, automation_condition=condition)
 
     @dg.multi_observable_source_asset(specs=[spec], name=spec.key.to_python_identifier("observe"))
     def observed(archives: dg.ResourceParam[Archives]) -> Iterator[dg.ObserveResult]:

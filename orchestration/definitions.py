@@ -13,15 +13,18 @@ from assets import (
     embedding_lanes,
     embedding_tables,
     further_embeddings,
+    inbox_files,
     models,
+    news,
     nomenclature,
     observation_vectors,
     operations,
+    predictions,
     release,
     sources,
     text,
+    text_spaces,
 )
-from assets import operations as costs
 from genept.client import Platform
 from genept.common import Settings
 from genept.text import plain_loop
@@ -45,7 +48,8 @@ from orchestration.schedules import (
 )
 
 _MODULES = [
-    *(sources, nomenclature, collections, text, benchmarks, models, release, operations, costs)
+    *(sources, news, nomenclature, collections, inbox_files, text, text_spaces),
+    *(benchmarks, models, predictions, release, operations),
 ]
 
 

@@ -13,7 +13,6 @@ from chromium import SECONDS, chromium
 from hostile_text import HOSTILE, PERMISSIVE
 from playwright.sync_api import Browser
 
-from assets.results import shown_pictures
 from genept.client.catalogue_page import PlottedScore, interval_plot, part
 from genept.common.display import visible
 from genept.models.cards import card_markdown, card_page
@@ -22,6 +21,7 @@ from genept.models.retraining_reports import ForgettingMatrix, forgetting_pictur
 from genept.nomenclature.mapping import mapping_report
 from genept.release.approval_records import Approval, approval_page
 from genept.release.manifest import CheckEvidence as Checked
+from genept.release.run_records import shown_pictures
 from validation.engine import index_page, run_suite
 from validation.suites import Expectation, Suite
 
@@ -102,7 +102,7 @@ def markdown_pages() -> dict[str, str]:
         .markdown(),
         "forgetting": matrix.markdown(),
         "approvals": approval_page(approvals)["approvals.md"].decode(),
-        "pictures": shown_pictures(dict.fromkeys(NAMES, b"x")),
+        "pictures": shown_pictures(dict.fromkeys(NAMES, ("elsewhere", b"x"))),
     }  # fmt: skip
 
 

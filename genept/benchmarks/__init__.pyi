@@ -1,17 +1,18 @@
 """What is meant to be used from outside this package."""
 
-from .cell_task import score_cells as score_cells
-from .cell_task import too_few_cells as too_few_cells
+from .gene_tasks import TASKS as TASKS
 from .input_tables import SpaceVectors as SpaceVectors
 from .input_tables import companions as companions
 from .label_tables import build_labels as build_labels
 from .label_tables import fates as fates
 from .leaderboard import run_tasks as run_tasks
+from .leaderboard import score_collection as score_collection
+from .leaderboard import score_collections as score_collections
 from .leaderboard_figures import cells_in_words as cells_in_words
 from .leaderboard_figures import in_words as in_words
 from .leaderboard_figures import report_figures as report_figures
-from .program_task import program_activity as program_activity
-from .program_task import space_programs as space_programs
+from .program_task import activity_of_programs as activity_of_programs
+from .program_task import programs_of_spaces as programs_of_spaces
 from .resampling import resampled_labels as resampled_labels
 from .scores import Floats as Floats
 from .scores import Indices as Indices
@@ -23,7 +24,6 @@ from .scores import mean_score as mean_score
 from .scores import pearson_score as pearson_score
 from .scores import percentiles as percentiles
 from .task_base import Labels as Labels
-from .task_registry import TASKS as TASKS
 from .task_scores import OF_SCORE as OF_SCORE
 from .task_scores import annotated_cells as annotated_cells
 from .task_scores import beside_controls as beside_controls

@@ -6,6 +6,7 @@ sizes of genes drawn at random. Programs are computed in `genept.benchmarks.gene
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from operator import itemgetter
@@ -28,7 +29,14 @@ from genept.benchmarks.input_tables import LIBRARIES, SpaceVectors
 from genept.benchmarks.label_tables import MEMBERSHIPS
 from genept.benchmarks.scores import mean_score
 from genept.benchmarks.task_base import GeneVectors, constant
-from genept.embeddings import CollectionParts, axis_genes, embedding_matrix, expression_matrix
+from genept.embeddings import (
+    CollectionParts,
+    CollectionTables,
+    axis_genes,
+    embedding_matrix,
+    expression_matrix,
+    is_labelled,
+)
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 
 TASK: Final = "gene-programs"
@@ -126,6 +134,60 @@ def _scored(
         }
         for name, hit in hits.items()
     ]
+
+
+def programs_of_spaces(
+    lake: Lake, spaces: Sequence[SpaceVectors], properties: pl.DataFrame
+) -> list[Part]:
+    """Tables `gene_programs` and `program_terms` of every space that is not a control, and scores.
+
+    Parameters
+    ----------
+    lake
+        Where parts of tables are kept.
+    spaces
+        Vectors of the spaces.
+    properties
+        Table `gene_properties`, which holds the terms.
+
+    Returns
+    -------
+    list of Part
+        Parts of `gene_programs`, `program_terms` and `benchmark_results`.
+    """
+    entrants = [vectors for vectors in spaces if not vectors.space.is_control]
+    return [
+        part
+        for number, vectors in enumerate(entrants)
+        for part in space_programs(lake, vectors, properties, number)
+    ]
+
+
+def activity_of_programs(of: CollectionTables, parts: Sequence[Part]) -> list[Part]:
+    """Table `program_activity` of every space's programs in every collection of typed cells.
+
+    Parameters
+    ----------
+    of
+        The collections and their tables.
+    parts
+        As `programs_of_spaces` returns them.
+
+    Returns
+    -------
+    list of Part
+        Parts of `program_activity`.
+    """
+    programs = [part for part in parts if part.table == "gene_programs"]
+    active: list[Part] = []
+    for collection in of.ingested("single_cell"):
+        read = of.parts(collection)
+        if is_labelled(of.lake, read.observations, "cell_type"):
+            active += [
+                program_activity(of.lake, part, collection.id, collection.unit, read)
+                for part in programs
+            ]
+    return active
 
 
 def program_activity(

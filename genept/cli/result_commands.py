@@ -32,7 +32,7 @@ from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.models import ModelRegistry
 from genept.nomenclature import build_reference_table
 from genept.storage import Part
-from genept.text import Space, describe_genes, load_recipes
+from genept.text import Space, load_recipes
 
 bench = typer.Typer(
     no_args_is_help=True, help="Benchmarks on genes: compare recipes and embedders with controls."
@@ -121,10 +121,7 @@ def _entrants(
     costs: list[Part] = []
     for number, space in enumerate(spaces):
         advance(f"embedding {space.id}", number / len(spaces))
-        parts = [] if space.table else describe_genes(
-            platform.lake, platform.knowledge, genes, platform.recipe_of(space),
-            lambda: platform.minilm.count_tokens, max_genes=platform.settings.max_genes,
-        )  # fmt: skip
+        parts = [] if space.table else platform.describe(genes, [platform.recipe_of(space)])
         stored = platform.lake.assemble("gene_descriptions", parts)
         entrants.append(platform.entrant(space, platform.embed(space, stored)))
         if space.is_text:

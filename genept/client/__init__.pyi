@@ -2,6 +2,7 @@
 
 from .api import load_embeddings as load_embeddings
 from .api import load_table as load_table
+from .catalogue_page import publish_tables as publish_tables
 from .catalogue_page import release_site as release_site
 from .installation import InputVersions as InputVersions
 from .installation import Installation as Installation

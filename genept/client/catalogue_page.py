@@ -1,15 +1,16 @@
-"""The catalogue page of a release: tables, results, models, issues, lineage, quality, licences.
+"""Publishing tables with the pages of a release: the catalogue page, and those of its audit.
 
-Rendered while the release is audited. What the page shows is chosen here, from the manifest and
+The catalogue page has tables, results, models, issues, lineage, quality, licences. It is rendered
+while the release is audited. What the page shows is chosen here, from the manifest and
 small tables; how it shows it is in the templates in `genept/client/site/`.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files as resources
 from typing import Any, Final
 
@@ -17,9 +18,28 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genept.benchmarks import annotated_cells, cells_in_words, report_figures, sample_tasks
+from genept.client.platform import Platform
 from genept.client.release_lookup import Snippets
 from genept.common import NO_SCRIPTS, visible
-from genept.release import Manifest, ReleasedColumn, ReleasedFiles
+from genept.embeddings import TABLE_OF_KIND, pictures_of
+from genept.models import model_reports
+from genept.models import release_pages as model_pages
+from genept.nomenclature import mapping_pages
+from genept.release import (
+    PAGE,
+    CheckEvidence,
+    Manifest,
+    Published,
+    ReleaseCandidate,
+    ReleasedColumn,
+    ReleasedFiles,
+    approval_page,
+    bill_of_materials,
+    passed_on,
+    review,
+)
+from genept.schema.tables import TABLES
+from genept.storage import Lake, StoredTable
 from genept.text import load_recipes
 
 HEADLINES: Final = {
@@ -153,9 +173,7 @@ def headline_scores(
 def leaderboard(files: ReleasedFiles, manifest: Manifest) -> str:
     """The leaderboard's figures, and which differences between cells are real: HTML."""
 
-    def read(name: str) -> pl.DataFrame:
-        return read_table(files, manifest, name)
-
+    read = partial(read_table, files, manifest)
     figures = [
         (figure.title, figure.words, b64encode(figure.png).decode())
         for figure in report_figures(read, load_recipes())
@@ -197,3 +215,82 @@ def _meaning(column: ReleasedColumn) -> str:
         ends = ("" if end is None else f"{end:g}" for end in (column.minimum, column.maximum))
         meaning += f" Bounds: {' … '.join(ends).strip()}."
     return f"{meaning} May be empty." if column.nullable else meaning
+
+
+def publish_tables(
+    platform: Platform,
+    tables: Mapping[str, StoredTable],
+    *,
+    check: Callable[..., CheckEvidence],
+    check_pages: Callable[[Lake, Iterable[CheckEvidence]], dict[str, bytes]],
+    confirm: Callable[[], object],
+    run: str = "",
+) -> Published:
+    """Publish every table with the evidence of its checks and the pages of the audit.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+    tables
+        Every declared table, by name.
+    check
+        Checks a table of the lake; `complete` says whether nothing was left out of it.
+    check_pages
+        Renders the evidence of all tables as pages, by path.
+    confirm
+        Raises unless the caller may still publish.
+    run
+        Name of the run, for the record of a hold.
+
+    Returns
+    -------
+    Published
+        The release; the current one if the content did not change.
+
+    Raises
+    ------
+    HeldError
+        The tables differ too much from the current release, without an approval.
+    """
+    settings, limits, sources = platform.settings, platform.limits, platform.released_sources()
+    confirm()
+    reviewed = review(
+        platform.releases, tables, limits=limits, trusted=settings.approve,
+        built=platform.subjects, sources=sources, platform_version=platform.version, run=run,
+    )  # fmt: skip
+    tables, left_out = passed_on(platform.lake, tables, settings.restricted)
+    complete = not limits and not left_out
+    evidence = {name: check(platform.lake, tables[name], complete=complete) for name in TABLES}
+
+    def still_allowed() -> None:
+        confirm()
+        reviewed.confirm(platform.releases)
+
+    def audit() -> dict[str, bytes]:
+        pages = check_pages(platform.lake, evidence.values())
+        return pages | approval_page(reviewed.approved) | _audit_pages(platform, tables)
+
+    candidate = ReleaseCandidate(
+        tables=tables, evidence=evidence, sources=sources, limits=limits, left_out=left_out,
+        platform_version=platform.version, requirements_sha256=platform.requirements_sha256(),
+        approved=settings.approve, audit=audit,
+    )  # fmt: skip
+    return platform.releases.publish(candidate, pages=_release_pages, confirm=still_allowed)
+
+
+def _release_pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
+    """Pages that only a new release gets: its site, and the software that made it."""
+    return {**release_site(draft, files), PAGE: bill_of_materials()}
+
+
+def _audit_pages(platform: Platform, tables: Mapping[str, StoredTable]) -> dict[str, bytes]:
+    """Mapping reports, pictures and model cards; rendered for a new release."""
+    lake, pages = platform.lake, {}
+    for collection, page in mapping_pages(lake, tables["gene_mapping"]).items():
+        pages[f"nomenclature/{collection}.md"] = page.encode()
+    for table in TABLE_OF_KIND.values():
+        pictures = pictures_of(lake, tables["observations"], tables[table])
+        pages |= {f"embeddings/{name}.png": picture for name, (_, picture) in pictures.items()}
+    reports = model_reports(lake, platform.registry, tables["gate_verdicts"])
+    return pages | model_pages(reports)

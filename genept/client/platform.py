@@ -6,45 +6,17 @@ archives is in `genept.client.installation`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
+from genept import embeddings, text
 from genept.benchmarks import Labels, SpaceVectors, build_labels, space_costs
 from genept.client.installation import Installation
 from genept.common import Settings
-from genept.embeddings import RECIPE as RANKED_NAMES
-from genept.embeddings import Ensemble, RegisteredVectors, declared_ensembles, registered_vectors
 from genept.models import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature import Nomenclature
 from genept.storage import Part, StoredTable
-from genept.text import (
-    ESTIMATED,
-    MODEL_ID,
-    WORDPIECE,
-    WORDS,
-    CostForecast,
-    EmbedRemotely,
-    HostedEmbedders,
-    KnowledgeSources,
-    MiniLM,
-    OpenAIEmbedder,
-    Recipe,
-    RegisteredSpace,
-    Runner,
-    Space,
-    TextEmbedder,
-    VectorCache,
-    chosen_spaces,
-    declared_spaces,
-    embed_genes,
-    forecast,
-    load_minilm,
-    load_recipes,
-    plain_loop,
-    registered_spaces,
-    release_registered_space,
-)
 
 
 class Platform(Installation):
@@ -64,44 +36,40 @@ class Platform(Installation):
         self,
         settings: Settings,
         *,
-        runner: Runner = plain_loop,
-        remote: EmbedRemotely | None = None,
+        runner: text.Runner = text.plain_loop,
+        remote: text.EmbedRemotely | None = None,
     ) -> None:
         super().__init__(settings)
         self.runner, self.remote = runner, remote
 
     def diagnosis_tasks(self, collection: str) -> list[DiagnosisTask]:
         """What is to be read from the samples of a bulk collection."""
-        entries = load_tasks(self.settings.tasks)
-        return tasks_of(collection, entries, full=self.settings.full_models)
+        return tasks_of(collection, load_tasks(self.settings.tasks), full=self.settings.full_models)
 
     @cached_property
-    def minilm(self) -> MiniLM:
+    def minilm(self) -> text.MiniLM:
         """The pretrained local text embedder."""
-
-        def open_member(name: str) -> Any:
-            return self.archives.open_member("minilm", name)
-
+        open_member = partial(self.archives.open_member, "minilm")
         folder = self.settings.state / "cache" / "models"
-        return load_minilm(open_member, folder, threads=self.settings.threads)
+        return text.load_minilm(open_member, folder, threads=self.settings.threads)
 
     @property
-    def hosted(self) -> HostedEmbedders:
+    def hosted(self) -> text.HostedEmbedders:
         """The hosted text embedders that the settings declare and give a key for."""
-        return HostedEmbedders.of(self.settings)
+        return text.HostedEmbedders.of(self.settings)
 
     @cached_property
-    def knowledge(self) -> KnowledgeSources:
+    def knowledge(self) -> text.KnowledgeSources:
         """Where descriptions are drawn from: the archives, and other available files."""
-        return KnowledgeSources(self.archives)
+        return text.KnowledgeSources(self.archives)
 
     @property
-    def recipes(self) -> dict[str, Recipe]:
+    def recipes(self) -> dict[str, text.Recipe]:
         """Every declared recipe, available here or not."""
-        return load_recipes(self.settings.recipes)
+        return text.load_recipes(self.settings.recipes)
 
     @property
-    def followed_recipes(self) -> list[Recipe]:
+    def followed_recipes(self) -> list[text.Recipe]:
         """The recipes that have their sources here, at every token budget that a space has."""
         available = [
             recipe for recipe in self.recipes.values() if not self.knowledge.unavailable(recipe)
@@ -109,7 +77,7 @@ class Platform(Installation):
         budgeted = [self.recipe_of(space) for space in self.known_spaces if space.table is None]
         return list({recipe.id: recipe for recipe in (*available, *budgeted)}.values())
 
-    def recipe_of(self, space: Space) -> Recipe:
+    def recipe_of(self, space: text.Space) -> text.Recipe:
         """The recipe of a space, at its embedder's token budget.
 
         Raises
@@ -129,35 +97,35 @@ class Platform(Installation):
     def counted_in(self, embedder: str) -> str:
         """What the tokens of an embedder's own budget are."""
         if embedder in self.hosted.declared:
-            return self.hosted.declared[embedder].encoding or ESTIMATED
-        return WORDS if embedder.startswith("lsa-") else WORDPIECE
+            return self.hosted.declared[embedder].encoding or text.ESTIMATED
+        return text.WORDS if embedder.startswith("lsa-") else text.WORDPIECE
 
     @cached_property
-    def registered_spaces(self) -> list[RegisteredSpace]:
+    def registered_spaces(self) -> list[text.RegisteredSpace]:
         """The registered tables of gene vectors."""
-        return registered_spaces(self.store, self.settings.product).all()
+        return text.registered_spaces(self.store, self.settings.product).all()
 
     @cached_property
-    def outside(self) -> list[RegisteredVectors]:
+    def outside(self) -> list[embeddings.RegisteredVectors]:
         """The registered vectors of observations that other models made."""
-        return registered_vectors(self.store, self.settings.product).all()
+        return embeddings.registered_vectors(self.store, self.settings.product).all()
 
     @property
-    def ensembles(self) -> tuple[Ensemble, ...]:
+    def ensembles(self) -> tuple[embeddings.Ensemble, ...]:
         """Every declared ensemble."""
-        return declared_ensembles(self.settings.recipes)
+        return embeddings.declared_ensembles(self.settings.recipes)
 
     @property
-    def declared_spaces(self) -> dict[Space, bool]:
+    def declared_spaces(self) -> dict[text.Space, bool]:
         """Every declared space, and whether a release holds it by default.
 
         Those of hosted embedders are only embedded when they are named.
         """
         hosted = self.hosted.spaces(self.recipes)
-        return declared_spaces(self.settings.recipes) | dict.fromkeys(hosted, False)
+        return text.declared_spaces(self.settings.recipes) | dict.fromkeys(hosted, False)
 
     @property
-    def spaces(self) -> tuple[Space, ...]:
+    def spaces(self) -> tuple[text.Space, ...]:
         """The spaces to embed: those that the settings name, or all that a release holds.
 
         Raises
@@ -169,12 +137,12 @@ class Platform(Installation):
         return self._spaces(self.settings.spaces)
 
     @property
-    def known_spaces(self) -> tuple[Space, ...]:
+    def known_spaces(self) -> tuple[text.Space, ...]:
         """Every declared or registered space that can be embedded here, chosen or not."""
         every = (*self.declared_spaces, *(table.space for table in self.registered_spaces))
         return tuple(space for space in every if self.unavailable(space) is None)
 
-    def space(self, id_: str) -> Space:
+    def space(self, id_: str) -> text.Space:
         """The space of an id, among all that are declared or registered.
 
         Raises
@@ -185,19 +153,19 @@ class Platform(Installation):
         (space,) = self._spaces([id_])
         return space
 
-    def unavailable(self, space: Space) -> str | None:
+    def unavailable(self, space: text.Space) -> str | None:
         """Why a space cannot be embedded here; None if it can."""
         if space.table is not None:
             return None
         if (recipe := self.recipes.get(space.recipe)) is None:
             return f"there is no recipe {space.recipe!r}"
-        if space.needs_embedder and space.embedder not in {MODEL_ID, *self.hosted.declared}:
+        if space.needs_embedder and space.embedder not in {text.MODEL_ID, *self.hosted.declared}:
             return f"there is no text embedder {space.embedder!r}: see `genept spaces list`"
         return self.hosted.unavailable(space.embedder) or self.knowledge.unavailable(recipe)
 
-    def _spaces(self, names: Sequence[str]) -> tuple[Space, ...]:
+    def _spaces(self, names: Sequence[str]) -> tuple[text.Space, ...]:
         own = [table.space for table in self.registered_spaces]
-        spaces = chosen_spaces(names, declared=self.declared_spaces, own=own)
+        spaces = text.chosen_spaces(names, declared=self.declared_spaces, own=own)
         for space in spaces:
             if space.table is None:
                 self.recipe_of(space)
@@ -205,7 +173,7 @@ class Platform(Installation):
                 raise ValueError(f"space {space.id!r} is not available: {why}")
         return spaces
 
-    def embedder_of(self, space: Space) -> TextEmbedder:
+    def embedder_of(self, space: text.Space) -> text.TextEmbedder:
         """The pretrained or hosted text embedder of a space.
 
         Raises
@@ -219,7 +187,7 @@ class Platform(Installation):
             raise ValueError(f"space {space.id!r}: there is no text embedder {space.embedder!r}")
         return self.minilm
 
-    def embed(self, space: Space, descriptions: StoredTable) -> Part:
+    def embed(self, space: text.Space, descriptions: StoredTable) -> Part:
         """One space's part of table `gene_embeddings`: made, or remembered by the lake.
 
         Parameters
@@ -229,8 +197,8 @@ class Platform(Installation):
         """
         product = self.settings.product
         if space.table is not None:
-            return release_registered_space(self.lake, space, product=product)
-        return embed_genes(
+            return text.release_registered_space(self.lake, space, product=product)
+        return text.embed_genes(
             self.lake,
             space,
             descriptions.part(self.recipe_of(space).id),
@@ -240,6 +208,28 @@ class Platform(Installation):
             spending_limit=self.hosted.spending_limit,
             remote=self.remote,
         )
+
+    def collection_tables(self, tables: Mapping[str, StoredTable]) -> embeddings.CollectionTables:
+        """Tables of the lake, by name, with the chosen collections and spaces."""
+        return embeddings.CollectionTables(self.lake, tables, self.collections, self.spaces)
+
+    def describe(self, genes: Part, recipes: Iterable[text.Recipe]) -> list[Part]:
+        """Tables `gene_descriptions` and `undescribed_genes`, of these recipes."""
+        return [
+            part
+            for recipe in recipes
+            for part in text.describe_genes(
+                self.lake, self.knowledge, genes, recipe, lambda: self.minilm.count_tokens,
+                max_genes=self.settings.max_genes,
+            )
+        ]  # fmt: skip
+
+    def embed_sentences(
+        self, of: embeddings.CollectionTables, kind: str, say: Callable[[str], None]
+    ) -> tuple[list[Part], dict[str, str]]:
+        """GenePT-s of as many observations as the settings allow, and how they were sampled."""
+        cap = self.settings.sentences_per_collection
+        return embeddings.embed_samples(of, kind, cap, lambda: self.minilm, self.runner, say)
 
     def label_parts(self, genes: Part) -> list[Part]:
         """Tables `gene_properties` and `gene_pairs`, of the sources that are available."""
@@ -252,30 +242,38 @@ class Platform(Installation):
         properties, pairs = self.label_parts(genes)
         return Labels(self.lake.read(properties), self.lake.read(pairs))
 
-    def entrant(self, space: Space, vectors: Part) -> SpaceVectors:
+    def entrant(self, space: text.Space, vectors: Part) -> SpaceVectors:
         """A space for the benchmarks: its vectors, and the parts of its recipe."""
         parts = () if space.table else self.recipe_of(space).part_names
         return SpaceVectors(space, vectors, frozenset(parts))
 
-    def cost(self, space: Space, descriptions: StoredTable, number: int) -> Part:
+    def entrants(self, vectors: Mapping[str, Part]) -> list[SpaceVectors]:
+        """The chosen spaces for the benchmarks, with their vectors by id."""
+        return [self.entrant(space, vectors[space.id]) for space in self.spaces]
+
+    def costs(self, descriptions: StoredTable) -> list[Part]:
+        """What the vectors of every chosen space of texts cost."""
+        texts = [space for space in self.spaces if space.is_text]
+        return [self.cost(space, descriptions, number) for number, space in enumerate(texts)]
+
+    def cost(self, space: text.Space, descriptions: StoredTable, number: int) -> Part:
         """What the vectors of a space of texts cost; see `genept.benchmarks.space_costs`."""
         texts = descriptions.part(self.recipe_of(space).id)
         return space_costs(self.lake, space, texts, lambda: self.embedder_of(space), number)
 
-    def forecasts(self, descriptions: StoredTable) -> dict[str, CostForecast]:
+    def forecasts(self, descriptions: StoredTable) -> dict[str, text.CostForecast]:
         """What each chosen space of a hosted embedder would cost, by space."""
         forecasts = {}
-        for space in self.spaces:
-            if space.embedder in self.hosted.declared:
-                part = descriptions.part(self.recipe_of(space).id)
-                texts = self.lake.read(part, ["text"])["text"].to_list()
-                forecasts[space.id] = self.forecast(self.hosted.open(space.embedder), texts)
+        for space in (each for each in self.spaces if each.embedder in self.hosted.declared):
+            part = descriptions.part(self.recipe_of(space).id)
+            texts = self.lake.read(part, ["text"])["text"].to_list()
+            forecasts[space.id] = self.forecast(self.hosted.open(space.embedder), texts)
         return forecasts
 
-    def forecast(self, embedder: OpenAIEmbedder, texts: Sequence[str]) -> CostForecast:
+    def forecast(self, embedder: text.OpenAIEmbedder, texts: Sequence[str]) -> text.CostForecast:
         """What embedding texts with a hosted embedder would cost."""
-        cache = VectorCache(self.store, self.settings.product, embedder)
-        return forecast(embedder, cache, texts, price=self.hosted.price(embedder))
+        cache = text.VectorCache(self.store, self.settings.product, embedder)
+        return text.forecast(embedder, cache, texts, price=self.hosted.price(embedder))
 
     @property
     def subjects(self) -> dict[str, set[str]]:
@@ -283,7 +281,7 @@ class Platform(Installation):
         spaces = {space.id for space in self.spaces} | {ensemble.id for ensemble in self.ensembles}
         spaces |= {vectors.space for vectors in self.outside}
         if self.settings.sentences_per_collection:
-            spaces |= {f"{MODEL_ID}/{RANKED_NAMES}"}
+            spaces |= {f"{text.MODEL_ID}/{embeddings.RECIPE}"}
         return {"collection": {collection.id for collection in self.collections}, "space": spaces}
 
     @property

@@ -6,7 +6,6 @@ from .dry_run import DryRun as DryRun
 from .dry_run import Trial as Trial
 from .dry_run import dry_run_ingest as dry_run_ingest
 from .dry_run import try_out as try_out
-from .inbox import OF_THE_FILE as OF_THE_FILE
 from .inbox import Refused as Refused
 from .inbox import Replaced as Replaced
 from .inbox import take_in as take_in
@@ -14,6 +13,7 @@ from .ingestion import TABLES_OF_A_COLLECTION as TABLES_OF_A_COLLECTION
 from .ingestion import ingest as ingest
 from .merging import GeneAxis as GeneAxis
 from .merging import column_totals as column_totals
+from .sandboxed_ingest import ingest_each as ingest_each
 from .sandboxed_ingest import parts_in_child as parts_in_child
 from .shards import merge_rows as merge_rows
 from .sidecar import Sidecar as Sidecar

@@ -16,8 +16,7 @@ from typing import Final
 from genept.collections.detection import Detected
 from genept.collections.dry_run import try_out
 from genept.collections.ingestion import ingest
-from genept.collections.preflight import CollectionRefusedError
-from genept.collections.sandboxed_ingest import parts_in_child
+from genept.collections.sandboxed_ingest import OF_THE_FILE, parts_in_child
 from genept.collections.sidecar import (
     LONGEST_SIDECAR,
     SIDECAR,
@@ -43,17 +42,8 @@ from genept.common import (
     markdown_text,
 )
 from genept.datasources.readers import USUAL, Allowance
-from genept.nomenclature import GeneNamesRefusedError, Reference
-from genept.storage import Lake, ObjectStore, Part, TableContractError
-
-OF_THE_FILE: Final = (
-    SourceError,
-    CollectionRefusedError,
-    GeneNamesRefusedError,
-    TableContractError,
-)
-"""Errors that are due to a file; after any other error its drop stays in the inbox."""
-
+from genept.nomenclature import Reference
+from genept.storage import Lake, ObjectStore, Part
 
 _REPORT: Final = """# {name} was not taken in
 

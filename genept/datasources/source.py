@@ -10,7 +10,7 @@ import re
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -157,6 +157,23 @@ class Source(Entry):
     def released_as(self) -> str:
         """Name and version, as recorded in tables made from the source."""
         return f"{self.package or self.id} {self.version or ''}".rstrip()
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """Terms of use, version and size, by name."""
+        return {
+            **self.model_dump(include={"publisher", "licence", "redistributable", "citation"}),
+            "refreshed": self.refresh,
+            "version": self.version or "current",
+            "released": str(self.published or "see its observations"),
+            "bytes" if self.is_pinned else "bytes_at_most": self.bytes,
+        }
+
+    @property
+    def doi(self) -> str | None:
+        """Identifier of the publication that is cited, if the citation gives it."""
+        match = re.search(r"\bdoi:(\S+)", self.citation)
+        return match[1] if match else None
 
     @property
     def url(self) -> str | None:

@@ -1,15 +1,15 @@
 """What is meant to be used from outside this package."""
 
+from .collection_tables import CollectionTables as CollectionTables
+from .collection_tables import embed_samples as embed_samples
+from .collection_tables import release_further_vectors as release_further_vectors
 from .ensembles import Ensemble as Ensemble
 from .ensembles import concatenated as concatenated
 from .ensembles import declared_ensembles as declared_ensembles
-from .ensembles import missing_members as missing_members
-from .ensembles import release_ensemble as release_ensemble
 from .expression import axis_genes as axis_genes
 from .expression import csr_of as csr_of
 from .expression import embedding_matrix as embedding_matrix
 from .expression import expression_matrix as expression_matrix
-from .pooled_shards import Shard as Shard
 from .pooled_shards import embed_shards as embed_shards
 from .pooled_shards import shards_of as shards_of
 from .pooling import METHOD as METHOD
@@ -20,20 +20,13 @@ from .projections import pictures_of as pictures_of
 from .registered_observation_vectors import REGISTERED as REGISTERED
 from .registered_observation_vectors import Joined as Joined
 from .registered_observation_vectors import RegisteredVectors as RegisteredVectors
-from .registered_observation_vectors import join_summary as join_summary
 from .registered_observation_vectors import register_vectors as register_vectors
 from .registered_observation_vectors import registered_vectors as registered_vectors
-from .registered_observation_vectors import release_registered_vectors as release_registered_vectors
 from .representations import BOTH as BOTH
 from .representations import EXPRESSION as EXPRESSION
 from .representations import CollectionParts as CollectionParts
 from .representations import ObservationViews as ObservationViews
-from .representations import Sampling as Sampling
-from .representations import chosen as chosen
 from .representations import is_labelled as is_labelled
-from .representations import label_of as label_of
 from .representations import read_views as read_views
 from .representations import representation_name as representation_name
 from .sentences import RECIPE as RECIPE
-from .sentences import Caps as Caps
-from .sentences import embed_sentences as embed_sentences

@@ -4,12 +4,13 @@ from .cards import LIMITS as LIMITS
 from .diagnosis_tasks import DiagnosisTask as DiagnosisTask
 from .diagnosis_tasks import load_tasks as load_tasks
 from .diagnosis_tasks import tasks_of as tasks_of
-from .diagnosis_training import DiagnosisTraining as DiagnosisTraining
+from .diagnosis_training import bulk_trainings as bulk_trainings
 from .evidence import ModelManifest as ModelManifest
 from .promotion import agreement as agreement
 from .promotion import begin_shadow as begin_shadow
 from .promotion import challenger as challenger
 from .registry import ModelRegistry as ModelRegistry
+from .retraining_reports import judged_models as judged_models
 from .retraining_reports import model_reports as model_reports
 from .retraining_reports import release_pages as release_pages
 from .serving import SERVED as SERVED

@@ -7,6 +7,7 @@ diagnosing people. The fitting itself is in `genept.models.diagnosis_retraining`
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,9 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.embeddings import BOTH, EXPRESSION, ObservationViews, read_views, representation_name
+from genept.embeddings import (
+    BOTH,
+    EXPRESSION,
+    CollectionTables,
+    ObservationViews,
+    read_views,
+    representation_name,
+)
 from genept.models.diagnosis_retraining import Retrained, retrain
 from genept.models.diagnosis_tasks import DiagnosisTask
+from genept.models.drug_response import DrugTraining
 from genept.models.evidence import (
     ABSTAIN_BELOW,
     MAJORITY_CLASS,
@@ -215,3 +224,40 @@ def _majority_of_others(retrained: Retrained) -> npt.NDArray[np.str_]:
     for fold in np.unique(folds):
         predicted[folds == fold] = majority(labels[folds != fold])
     return predicted
+
+
+def bulk_trainings(
+    of: CollectionTables, tasks_of: Callable[[str], Sequence[DiagnosisTask]]
+) -> tuple[dict[str, Training], dict[str, str]]:
+    """What is to be trained on bulk collections: diagnosis models, and one model a drug screen.
+
+    Parameters
+    ----------
+    of
+        The collections and their tables; the models read the first of its spaces.
+    tasks_of
+        Diagnosis tasks of a collection, by its id.
+
+    Returns
+    -------
+    trainings : dict
+        Trainings by name of the model.
+    impossible : dict
+        Why a model cannot be trained, by its name.
+    """
+    trainings: dict[str, Training] = {}
+    impossible: dict[str, str] = {}
+    for collection in of.ingested("bulk"):
+        parts = of.parts(collection)
+        caveats = (collection.caveat,) if collection.caveat else ()
+        bulk = (of.lake, collection.id, collection.unit, of.spaces[0], parts, caveats)
+        observations = of.lake.read(parts.observations)
+        for task in tasks_of(collection.id):
+            if reason := task.impossible(observations):
+                impossible[task.model] = reason
+            else:
+                trainings[task.model] = DiagnosisTraining(*bulk, task)
+        for responses in of.tables["drug_responses"].matching(collection.id):
+            drugs = DrugTraining(*bulk, responses)
+            trainings[drugs.model] = drugs
+    return trainings, impossible

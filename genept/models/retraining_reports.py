@@ -151,6 +151,24 @@ class ModelReports(BaseModel):
     picture: bytes
 
 
+def judged_models(lake: Lake, verdicts: StoredTable) -> list[str]:
+    """Names of the models that the gate has judged.
+
+    Parameters
+    ----------
+    lake, verdicts
+        Where tables are kept; table ``gate_verdicts``.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+    """
+    if not verdicts.parts:
+        return []
+    return sorted(set(lake.read(verdicts, ["model"])["model"]))
+
+
 def model_reports(
     lake: Lake, registry: ModelRegistry, verdicts: StoredTable
 ) -> dict[str, ModelReports]:

@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.embeddings import BOTH, EXPRESSION, axis_genes, embedding_matrix, expression_matrix
+from genept.embeddings import (
+    BOTH,
+    EXPRESSION,
+    CollectionTables,
+    axis_genes,
+    embedding_matrix,
+    expression_matrix,
+)
 from genept.models.confidence import LEAST_MEASURED, Domain
 from genept.models.evidence import ModelManifest
 from genept.models.heads import DiagnosisModel
@@ -156,6 +163,14 @@ class BulkCollection:
     unit: str
     axis: Part
     expression: tuple[Part, ...]
+
+    @classmethod
+    def all_of(cls, of: CollectionTables) -> list[BulkCollection]:
+        """Every bulk collection of the tables."""
+        return [
+            cls(each.id, each.unit, of.axis(each), tuple(of.expression(each)))
+            for each in of.ingested("bulk")
+        ]
 
     def samples(self, lake: Lake) -> Samples:
         """All of its samples."""

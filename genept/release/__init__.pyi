@@ -41,4 +41,6 @@ from .run_records import cost_by_run as cost_by_run
 from .run_records import cost_picture as cost_picture
 from .run_records import keep_metrics as keep_metrics
 from .run_records import metrics_frame as metrics_frame
+from .run_records import shown_pictures as shown_pictures
+from .run_records import step_costs as step_costs
 from .staging import passed_on as passed_on

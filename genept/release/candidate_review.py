@@ -56,6 +56,19 @@ class HeldError(ReleaseRefusedError):
         ]
         super().__init__("\n".join(lines))
 
+    @property
+    def rows(self) -> list[dict[str, str | int]]:
+        """Changes without an approval: table, part of it, rows before and after."""
+        return [
+            {
+                "table": change.table,
+                "part": f"{change.subject} {change.value}".strip() or "the whole table",
+                "before": change.before,
+                "after": change.after,
+            }
+            for change in self.waiting
+        ]
+
     def __reduce__(self) -> tuple[type[HeldError], tuple[Hold, tuple[Change, ...]]]:
         return HeldError, (self.hold, self.waiting)
 

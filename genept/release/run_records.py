@@ -1,13 +1,16 @@
-"""Records of a run: its costs as table `run_metrics`, and its software bill of materials (SBOM).
+"""Records of a run: its costs as table `run_metrics`, pictures in its log, and its software bill
+of materials (SBOM).
 
 Reading the costs from Dagster is in `orchestration.run_metrics`.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import Distribution, PackageMetadata, distributions
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -22,7 +25,7 @@ from packageurl import PackageURL
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from genept.common import new_figure, png_bytes
+from genept.common import markdown_text, new_figure, png_bytes
 from genept.schema.tables import WORKING_TABLES
 from genept.storage import Lake, NewPart, Origin, Part
 
@@ -37,6 +40,32 @@ MEASURES: Final = (
     ("peak_memory", 1e6, "MB of memory at most"),
 )
 """Column, divisor and title of each panel."""
+
+
+SHOWN_BYTES: Final = 200_000
+"""Size of the pictures in one record of the event log."""
+
+
+def shown_pictures(pictures: Mapping[str, tuple[str, bytes]]) -> str:
+    """Show as many pictures as the event log of a run should carry.
+
+    Parameters
+    ----------
+    pictures
+        Where a picture is kept, and the picture (PNG), by title.
+
+    Returns
+    -------
+    str
+        Markdown: the picture, or its address.
+    """
+    lines, bytes_left = [], SHOWN_BYTES
+    for name, (address, picture) in pictures.items():
+        encoded = base64.b64encode(picture).decode()
+        bytes_left -= len(encoded)
+        shown = f"![{markdown_text(name)}](data:image/png;base64,{encoded})"
+        lines.append(shown if bytes_left >= 0 else f"{markdown_text(name)}: {address}")
+    return "\n\n".join(lines)
 
 
 def keep_metrics(
@@ -65,6 +94,40 @@ def keep_metrics(
         return [NewPart("run_metrics", metrics_frame(rows), (run_id,))] if rows else []
 
     return lake.build(f"run_metrics/{run_id}", origin, compute)
+
+
+def step_costs(
+    recorded: Sequence[Mapping[str, object]], started: float | None, ended: float | None
+) -> dict[str, Any]:
+    """Sum what the outputs of one step cost.
+
+    Parameters
+    ----------
+    recorded
+        What was recorded of each output, by name; a table has ``parts``.
+    started, ended
+        Unix times of the step, in seconds; None if it is not known.
+
+    Returns
+    -------
+    dict
+        Columns of table `run_metrics`; None where nothing was recorded.
+    """
+    tables = [output for output in recorded if "parts" in output]
+    recorded_as = {"rows": "dagster/row_count", "bytes": "bytes", "tokens": "tokens"}
+    numbers = {column: _numbers(tables, name) for column, name in recorded_as.items()}
+    started_at = datetime.fromtimestamp(started, UTC) if started is not None else None
+    return {
+        "started_at": started_at.strftime("%Y-%m-%dT%H:%M:%SZ") if started_at else None,
+        "seconds": ended - started if started and ended else None,
+        **{column: sum(values) if values else None for column, values in numbers.items()},
+        "peak_memory": max(_numbers(recorded, "peak_memory"), default=None),
+    }
+
+
+def _numbers(recorded: Sequence[Mapping[str, object]], name: str) -> list[int]:
+    values = (output.get(name) for output in recorded)
+    return [int(value) for value in values if isinstance(value, int | float)]
 
 
 def metrics_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

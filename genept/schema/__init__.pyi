@@ -7,4 +7,5 @@ from .tables import MEANINGS as MEANINGS
 from .tables import NEVER_NEGATIVE as NEVER_NEGATIVE
 from .tables import UNITS as UNITS
 from .tables import Unit as Unit
+from .tables import column_origins as column_origins
 from .tables import merge_policy as merge_policy

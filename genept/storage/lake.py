@@ -51,7 +51,7 @@ class Lake:
     """
 
     def __init__(self, store: ObjectStore, product: str, cache: Path) -> None:
-        self.store = store
+        self.store, self.product = store, product
         self.prefix = f"{product}/lake"
         self.cache = cache
         self.marks = MarkList(store, product)

@@ -28,6 +28,7 @@ from .gene_descriptions import describe_genes as describe_genes
 from .gene_descriptions import gene_parts as gene_parts
 from .gene_vectors import EmbedRemotely as EmbedRemotely
 from .gene_vectors import StoredVectors as StoredVectors
+from .gene_vectors import embed_each as embed_each
 from .gene_vectors import embed_genes as embed_genes
 from .gene_vectors import embed_through_cache as embed_through_cache
 from .gene_vectors import stored_vectors as stored_vectors

@@ -6,7 +6,7 @@ Missing vectors are embedded batch by batch; each batch is stored before the nex
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -20,6 +20,7 @@ from genept.common import console, progress_bar
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, VectorFile, put_table
 from genept.text.baselines import LSA, RandomVectors, shuffled
+from genept.text.batch_api import PendingBatchesError
 from genept.text.batch_jobs import jobs_of, require_collected
 from genept.text.budget import Budget
 from genept.text.embedders import EmbeddingError, Space, TextEmbedder, embedding_column
@@ -246,3 +247,32 @@ def stored_vectors(
         "longest": lengths[1],
         "registered": datetime.now(UTC).replace(microsecond=0),
     }
+
+
+def embed_each(
+    spaces: Iterable[Space], embed: Callable[[Space], Part]
+) -> tuple[dict[str, list[Part]], dict[str, PendingBatchesError]]:
+    """Embed spaces; one whose texts are in batches under way does not keep others waiting.
+
+    Parameters
+    ----------
+    spaces
+        The spaces.
+    embed
+        Embeds one of them.
+
+    Returns
+    -------
+    parts : dict
+        Part of table `gene_embeddings`, by id of the space.
+    pending : dict
+        What a space waits for, by its id.
+    """
+    parts: dict[str, list[Part]] = {}
+    pending: dict[str, PendingBatchesError] = {}
+    for space in spaces:
+        try:
+            parts[space.id] = [embed(space)]
+        except PendingBatchesError as error:
+            pending[space.id] = error
+    return parts, pending

@@ -80,11 +80,12 @@ def _bare(settings: Any, defs: Any) -> Any:
     """The functions of the assets and checks, called as plain functions in their order."""
     import dagster as dg
 
-    from assets.release import publish_tables
+    from genept.client.catalogue_page import publish_tables
     from genept.client.platform import Platform
     from genept.schema.tables import TABLES
     from genept.storage.provenance import StoredTable
     from orchestration.resources import PARTS
+    from validation.checks import check_table, evidence_pages
 
     platform = Platform(settings)
     platform.store  # noqa: B018 - starts it
@@ -118,7 +119,10 @@ def _bare(settings: Any, defs: Any) -> Any:
             for result in output if inspect.isgenerator(output) else [output]:
                 if isinstance(getattr(result, "value", None), StoredTable):
                     tables[result.value.table] = result.value
-        publish_tables(platform, {name: tables[name] for name in TABLES}, confirm=lambda: None)
+        publish_tables(
+            platform, {name: tables[name] for name in TABLES}, check=check_table,
+            check_pages=evidence_pages, confirm=lambda: None,
+        )  # fmt: skip
 
     return work
 

@@ -164,7 +164,7 @@ def test_a_champion_is_asked_about_what_it_does_not_know_and_only_once(trained, 
 
 def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch):
     platform = SimpleNamespace(
-        models=trained.registry, reference=NOMENCLATURE, file_allowance=USUAL
+        registry=trained.registry, reference=NOMENCLATURE, file_allowance=USUAL
     )
     monkeypatch.setattr(genept.cli.predict_commands, "Platform", lambda _: platform)
     monkeypatch.setattr(genept.cli.predict_commands, "released_vectors", space_vectors(trained))

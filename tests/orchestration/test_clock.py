@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.operations import NIGHTLY
+from assets.news import NIGHTLY
 from genept.common.settings import Settings
 from orchestration.automation import FOLLOWS_ITS_INPUTS
 from orchestration.definitions import build_defs, defs

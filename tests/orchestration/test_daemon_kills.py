@@ -28,7 +28,7 @@ from dagster._cli.job import job_backfill_command, job_launch_command
 from installations import PROJECT
 from small_installation import SmallInstallation
 
-from assets.operations import NEWS
+from assets.news import NEWS
 from genept.release.approval_records import approve, current_hold
 from genept.storage.embedded_store import EmbeddedStore
 

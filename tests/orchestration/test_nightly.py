@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from small_installation import GENES, SmallInstallation
 
-from assets.operations import NEWS
+from assets.news import NEWS
 from genept.release.diff import differences
 from genept.storage.object_store import ObjectStore
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import dagster as dg
 from planted import a_collection
 
-from assets.embeddings import POOLING_INPUTS, embedding_lanes, embedding_tables
-from assets.results import declared, table_result
+from assets.declarations import declared
+from assets.embeddings import embedding_tables
+from assets.lanes import POOLING_INPUTS, embedding_lanes
+from assets.results import table_result
 from genept.client.platform import Platform
 from genept.common.settings import Settings
 from genept.datasources.catalogue import Collection

@@ -21,7 +21,6 @@ import numpy as np
 import polars as pl
 from planted import CountingEmbedder, made_archives
 
-import genept.client.platform
 from genept.client.platform import Platform
 from genept.client.release_lookup import open_releases, open_store
 from genept.collections.inbox import Refused, take_in
@@ -34,6 +33,7 @@ from genept.release.publish import Releases
 from genept.storage.object_store import ObjectStore
 from genept.storage.provenance import Part, StoredTable
 from genept.text.embedders import Space
+from genept.text.hosted_models import plain_loop
 from genept.text.recipes import Recipe, load_recipes
 from orchestration.definitions import build_defs
 from orchestration.run_metrics import METER
@@ -75,7 +75,7 @@ class SmallPlatform(Platform):
     """An installation whose archives and text model were made for a test."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue, model: RecordingModel) -> None:
-        super().__init__(settings, runner=METER.metered(genept.client.platform.plain_loop))
+        super().__init__(settings, runner=METER.metered(plain_loop))
         self.shipped_catalogue, self.model = catalogue, model
 
     @cached_property

@@ -8,16 +8,17 @@ chooses a treatment for people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import product
 from typing import Final
 
 import numpy as np
 import polars as pl
 from sklearn.metrics import root_mean_squared_error
 
-from genept.embeddings import BOTH, EXPRESSION, representation_name
+from genept.embeddings import BOTH, EXPRESSION, CollectionTables, representation_name
 from genept.models import serving
 from genept.models.confidence import LEAST_MEASURED
 from genept.models.drug_response.drug_retraining import DrugRetraining
@@ -32,7 +33,7 @@ from genept.models.registry import ModelRegistry
 from genept.models.stored_models import LIBRARIES
 from genept.models.training import CODE, SEED, SELECTED, Training, score_rows
 from genept.models.user_samples import Samples
-from genept.storage import Lake, Origin, Part
+from genept.storage import Origin, Part
 
 PREFIX: Final = "drug-response-"
 """Begins the names of drug-response models; the id of the screen follows."""
@@ -239,49 +240,45 @@ def predict_drugs(
 
 
 def unmeasured_responses(
-    lake: Lake,
-    registry: ModelRegistry,
-    manifest: ModelManifest,
-    collections: Sequence[serving.BulkCollection],
-    measured: Mapping[str, Sequence[Part]],
-    vectors: Part,
+    of: CollectionTables, registry: ModelRegistry, manifests: Sequence[ModelManifest]
 ) -> tuple[list[Part], dict[str, str]]:
-    """Parts of ``unmeasured_drug_responses``: predictions of a champion for cell lines.
+    """Parts of ``unmeasured_drug_responses``: predictions of champions for cell lines.
 
     Parameters
     ----------
-    lake, registry
-        Where tables and models are kept.
-    manifest, collections
-        Manifest of the champion; collections of cell lines.
-    measured
-        Parts of ``drug_responses``, by collection: these pairs are left out.
-    vectors
-        Part of ``gene_embeddings`` of the model's space.
+    of
+        The collections and their tables: those with rows in ``drug_responses`` are predicted, and
+        these pairs are left out.
+    registry, manifests
+        Where models are kept; manifests of the champions.
 
     Returns
     -------
     parts : list of Part
-        Predictions in ln(µM), one part per collection.
+        Predictions in ln(µM), one part per model and collection.
     skipped : dict
         Why a collection has no predictions, by ``model, collection``.
     """
-    keys = ["observation_id", "drug_id"]
+    lake, vectors, keys = of.lake, of.tables["gene_embeddings"], ["observation_id", "drug_id"]
+    bulk = serving.BulkCollection.all_of(of)
+    measured = {lines.id: of.tables["drug_responses"].matching(lines.id) for lines in bulk}
 
-    def predict(collection: serving.BulkCollection, known: Sequence[Part]) -> pl.DataFrame:
+    def predict(manifest: ModelManifest, collection: serving.BulkCollection) -> pl.DataFrame:
         served, samples = serving.Served.of(registry, manifest), collection.samples(lake)
-        rows = predict_drugs(served, samples, lambda _: serving.space_vectors(lake, vectors))
-        if known:
-            rows = rows.join(lake.read(known, keys), on=keys, how="anti")
-        return rows.sort(keys)
+        rows = predict_drugs(
+            served, samples, lambda s: serving.space_vectors(lake, vectors.part(s))
+        )
+        measured_pairs = lake.read(measured[collection.id], keys)
+        return rows.join(measured_pairs, on=keys, how="anti").sort(keys)
 
     parts: list[Part] = []
     skipped: dict[str, str] = {}
-    for collection in collections:
-        known = measured.get(collection.id, ())
-        read = {f"measured {n}": part.sha256 for n, part in enumerate(known)}
-        read["vectors"] = vectors.sha256
-        rows = partial(predict, collection, known)
+    for manifest, collection in product(manifests, bulk):
+        if not measured[collection.id]:
+            continue
+        read = {f"measured {n}": part.sha256 for n, part in enumerate(measured[collection.id])}
+        read["vectors"] = vectors.part(manifest.space).sha256
+        rows = partial(predict, manifest, collection)
         try:
             parts += serving.predicted_parts(
                 lake, UNMEASURED, manifest, collection, rows, _SERVING, read

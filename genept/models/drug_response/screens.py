@@ -14,7 +14,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from genept.embeddings import BOTH, EXPRESSION, CollectionParts, ObservationViews, read_views
+from genept.datasources import Collection
+from genept.embeddings import (
+    BOTH,
+    EXPRESSION,
+    CollectionParts,
+    CollectionTables,
+    ObservationViews,
+    read_views,
+    representation_name,
+)
 from genept.models.drug_response import regimes
 from genept.models.drug_response.evaluation import PERMUTED_FEATURES
 from genept.models.drug_response.predictors import (
@@ -231,3 +240,39 @@ class Screen:
         yield from inputs.items()
         first = next(iter(inputs.values()))
         yield PERMUTED_FEATURES, first[np.random.default_rng(seed).permutation(len(first))]
+
+
+def evaluate_screens(
+    of: CollectionTables, structures: Callable[[Collection], Mapping[str, str]], *, seed: int
+) -> list[Part]:
+    """Evaluate every drug screen: by regime, and on the lines of other screens.
+
+    Parameters
+    ----------
+    of
+        The collections and their tables.
+    structures
+        Structures of a collection's drugs by name; see `Screen`.
+    seed
+        Of folds, models and permutations.
+
+    Returns
+    -------
+    list of Part
+        Parts of ``model_evaluations`` and ``model_folds``.
+    """
+    parts: list[Part] = []
+    screens: list[Screen] = []
+    for collection in of.ingested("bulk"):
+        for responses in of.tables["drug_responses"].matching(collection.id):
+            screen = Screen(
+                of.lake, collection.id, collection.unit, of.parts(collection), responses,
+                space=representation_name(of.spaces[0]), smiles=structures(collection),
+            )  # fmt: skip
+            parts += screen.evaluate(seed=seed)
+            # Of the same cell lines: a model of one screen is tested on the other.
+            for other in screens:
+                if other.has_lines_of(screen):
+                    parts += other.evaluate_transfer(screen, seed=seed)
+            screens.append(screen)
+    return parts

@@ -165,3 +165,64 @@ GENE_SNAPSHOTS: Final = _table(_DECLARED["gene_snapshots"])
 
 STORED: Final = TABLES | WORKING_TABLES | {GENE_SNAPSHOTS.name: GENE_SNAPSHOTS}
 """All tables that the lake holds, by name."""
+
+
+MADE_FROM: Final[Mapping[str, tuple[str, ...]]] = {
+    "gene_mapping": ("genes",),
+    "gene_axis": ("genes",),
+    "gene_properties": ("genes",),
+    "gene_descriptions": ("genes",),
+    "undescribed_genes": ("genes",),
+    "gene_embeddings": ("gene_descriptions",),
+    "cell_embeddings": ("expression", "gene_embeddings"),
+    "sample_embeddings": ("expression", "gene_embeddings"),
+    "diagnosis_predictions": ("observations",),
+    "sample_diagnoses": ("observations",),
+    "drug_response_predictions": ("drug_responses",),
+    "model_folds": ("observations",),
+}
+"""Tables whose keys a table takes over: a column of the same name has the same values."""
+
+_POOLED: Final = (
+    *(("expression", "gene_index"), ("expression", "value"), ("gene_axis", "ensembl_gene_id")),
+    ("gene_embeddings", "embedding"),
+)
+
+COMPUTED: Final[Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]] = {
+    "gene_embeddings": {"embedding": (("gene_descriptions", "text"),)},
+    "cell_embeddings": {"embedding": _POOLED, "coverage": _POOLED},
+    "sample_embeddings": {"embedding": _POOLED, "coverage": _POOLED},
+}
+"""Columns of which every value is computed from others."""
+
+
+def column_origins(name: str) -> dict[str, list[tuple[str, str]]]:
+    """Find the columns that the columns of a table are taken or computed from.
+
+    Parameters
+    ----------
+    name
+        Name of a table that the lake holds.
+
+    Returns
+    -------
+    dict of str to list of (str, str)
+        Table and column each, by column; a column that comes from sources is not in it.
+    """
+    computed = COMPUTED.get(name, {})
+    columns_of = {
+        table: {column.name for column in STORED[table].columns}
+        for table in MADE_FROM.get(name, ())
+    }
+    origins = {
+        column.name: [
+            *computed.get(column.name, ()),
+            *(
+                (table, column.name)
+                for table, columns in columns_of.items()
+                if column.name in columns and column.name not in computed
+            ),
+        ]
+        for column in STORED[name].columns
+    }
+    return {column: pairs for column, pairs in origins.items() if pairs}

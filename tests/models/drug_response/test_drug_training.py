@@ -12,6 +12,7 @@ from planted import (
     MINILM,
     RANDOM,
     a_collection,
+    embedded,
     in_every_space,
     ingest_parsed,
     numbered_reference,
@@ -20,6 +21,7 @@ from planted import (
 from typer.testing import CliRunner
 
 from genept.cli import predict_commands
+from genept.embeddings.collection_tables import CollectionTables
 from genept.embeddings.representations import BOTH, EXPRESSION
 from genept.models.drug_response.drug_training import (
     UNMEASURED,
@@ -39,6 +41,7 @@ from genept.models.training import train
 from genept.models.user_samples import Samples
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
+from genept.storage.provenance import StoredTable
 
 N_GENES = 40
 N_DRUGS = 6
@@ -196,10 +199,11 @@ def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(
     )
     assert set(predict_drugs(served, few, lambda _: vectors)["reason"]) == {TOO_FEW_GENES}
 
-    space_parts = parts.embeddings[training.space]
-    predictions, skipped = unmeasured_responses(
-        lake, registry, manifest, [lines], {collection: [responses]}, space_parts[0]
-    )
+    genes = REFERENCE["ensembl_gene_id"].to_list()
+    stored = ingested | {"gene_embeddings": embedded(lake, training.space, genes)}
+    tables = {name: StoredTable(name, (part,)) for name, part in stored.items()}
+    of = CollectionTables(lake, tables, [a_collection(unit)], [training.space])
+    predictions, skipped = unmeasured_responses(of, registry, [manifest])
     assert not skipped
     rows = lake.read(predictions)
     assert rows.schema == pl.from_arrow(TABLES[UNMEASURED].schema().empty_table()).schema
@@ -209,7 +213,7 @@ def test_a_champion_is_asked_about_new_samples_and_abstains_on_foreign_ones(
 
 
 def the_command_line_says_the_same(monkeypatch, tmp_path, registry, samples, vectors):
-    monkeypatch.setattr(predict_commands, "Platform", lambda _: SimpleNamespace(models=registry))
+    monkeypatch.setattr(predict_commands, "Platform", lambda _: SimpleNamespace(registry=registry))
     own = SimpleNamespace(samples=samples)
     monkeypatch.setattr(predict_commands, "read_file", lambda *_: own)
     monkeypatch.setattr(predict_commands, "released_vectors", lambda _: vectors)

@@ -1,0 +1,100 @@
+"""Group `text`: vectors of genes in every space, and what they cost."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
+
+from assets.declarations import EMBEDDING, declared, described
+from assets.partitions import SPACES, record_partitions
+from assets.results import (
+    Context,
+    PartitionResult,
+    PlatformResource,
+    TableResult,
+    TableResults,
+    partition_result,
+    table_result,
+)
+from assets.sources import source_key
+from genept.storage import Lake, StoredTable
+from genept.text import PendingBatchesError, embed_each, record_ledger
+
+SPACE_VECTORS = dg.AssetKey("space_vectors")
+
+PENDING: Final = "waits for batches of space"
+"""Metadata of the observation of an asset whose texts are in batches under way."""
+
+
+@dg.asset(
+    key=SPACE_VECTORS,
+    **described(
+        "text",
+        "The gene vectors of one space, as a part of table gene_embeddings. Materialise one to "
+        "embed only that space; the part is stored, and gene_embeddings uses it.",
+        "gene_embeddings",
+    ),
+    partitions_def=SPACES,
+    pool=EMBEDDING,
+    output_required=False,
+    deps=[source_key("minilm")],
+)
+def space_vectors(
+    context: Context, platform: PlatformResource, gene_descriptions: StoredTable
+) -> Iterator[PartitionResult]:
+    """Embed one space; a text that was embedded before is not embedded again."""
+    spaces = [platform.space(context.partition_key)]
+    parts, pending = embed_each(spaces, lambda space: platform.embed(space, gene_descriptions))
+    _leave_pending(context, SPACE_VECTORS, pending)
+    for (part,) in parts.values():
+        yield partition_result(platform.lake, [part], dimensions=part.dimension or 0)
+
+
+@dg.asset(
+    **declared("gene_embeddings"),
+    pool=EMBEDDING,
+    output_required=False,
+    deps=[source_key("minilm"), SPACE_VECTORS],
+)
+def gene_embeddings(
+    context: Context, platform: PlatformResource, gene_descriptions: StoredTable
+) -> TableResults:
+    """One vector per gene and space; spaces without a stored part are embedded."""
+    parts, pending = embed_each(
+        platform.spaces, lambda space: platform.embed(space, gene_descriptions)
+    )
+    context.instance.add_dynamic_partitions(str(SPACES.name), list(parts))
+    record_partitions(context, platform.lake, SPACE_VECTORS, parts)
+    _leave_pending(context, dg.AssetKey("gene_embeddings"), pending)
+    if not pending:
+        of_spaces = [part for (part,) in parts.values()]
+        yield table_result(platform.lake.assemble("gene_embeddings", of_spaces))
+
+
+def _leave_pending(
+    context: Context, key: dg.AssetKey, pending: Mapping[str, PendingBatchesError]
+) -> None:
+    """Say in the event log that an asset waits for batches: the run ends, and a later one goes on.
+
+    The steps below it are skipped, since it has no output.
+    """
+    for space, error in pending.items():
+        context.log_event(
+            dg.AssetObservation(
+                key,
+                partition=space if key == SPACE_VECTORS else None,
+                description=f"space {space} is pending: {error}",
+                metadata={
+                    PENDING: space,
+                    "texts under way": error.n_texts,
+                    "until": dg.MetadataValue.timestamp(error.until),
+                },
+            )
+        )
+
+
+@dg.asset(**declared("embedding_ledger"), deps=["gene_embeddings"])
+def embedding_ledger(platform: PlatformResource, lake: dg.ResourceParam[Lake]) -> TableResult:
+    """Every payment to a hosted embedder, from the payments stored beside the vectors."""
+    part = record_ledger(lake, platform.settings.product)
+    return table_result(lake.assemble("embedding_ledger", [part]))
