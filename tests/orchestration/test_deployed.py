@@ -110,7 +110,6 @@ def deployed(
             "GENEPT_SPACES": SPACES,
             "GENEPT_COLLECTIONS": '["prostate"]',
             "GENEPT_MAX_GENES": "900",
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
         }
         client = ObjectStore(
             endpoint.url, endpoint.access_key, endpoint.secret_key, REGION, store.bucket
