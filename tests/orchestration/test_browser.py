@@ -132,10 +132,12 @@ def test_a_user_sets_options_materialises_one_collection_and_opens_the_release_p
     screenshot(page, "9-run-with-options")
 
     page.goto(f"{ui.address}/assets/ingested_collection?view=partitions")
-    page.get_by_role("button", name=re.compile("^Materialize")).first.click()
+    page.get_by_role("button", name=re.compile("Materialize")).first.click()
     page.get_by_role("button", name="Confirm").click()  # nothing came through the inbox
     page.get_by_text("Select a partition or create one").click()
-    page.get_by_text("pbmc-hao", exact=True).last.click()
+    choice = page.locator(".dagster-popover")
+    choice.get_by_text("pbmc-hao", exact=True).first.click()
+    page.get_by_text("Launch runs to materialize").click()  # closes the choice
     page.get_by_role("button", name="Launch 1 run").click()
     screenshot(page, "10-partition")
     page.goto(f"{ui.address}/runs")
