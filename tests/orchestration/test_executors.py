@@ -111,5 +111,9 @@ def test_kubernetes_and_the_launcher_accept_the_values_of_the_chart() -> None:
     requirements = k8s_snake_case_dict(models.V1ResourceRequirements, deployment["resources"])
     assert requirements["requests"] == {"cpu": "500m", "memory": "1Gi"}
     assert deployment["codeServerArgs"] == ["-m", "orchestration.definitions"]
-    assert {secret["name"] for secret in deployment["envSecrets"]} == {"genept-s3"}
+    assert {secret["name"] for secret in deployment["envSecrets"]} == {
+        "genept-s3",
+        "genept-prefect",
+        "genept-openai",
+    }
     assert deployment["envSecrets"] == launcher["envSecrets"]

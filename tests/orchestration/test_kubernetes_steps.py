@@ -52,7 +52,9 @@ def test_each_step_runs_in_an_empty_folder_with_the_variables_of_its_pod(
         "GENEPT_S3_ACCESS_KEY": access.access_key,
         "GENEPT_S3_SECRET_KEY": access.secret_key,
     }
-    cluster = Cluster(tmp_path / "pods", {"genept": config, "genept-s3": keys})
+    none: dict[str, str] = {}
+    sources = {"genept": config, "genept-s3": keys, "genept-prefect": none, "genept-openai": none}
+    cluster = Cluster(tmp_path / "pods", sources)
     cluster.folder.mkdir()
     with loopback_kubernetes(cluster) as kubeconfig:
         place = {
