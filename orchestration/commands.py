@@ -182,7 +182,11 @@ def pending_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
 
     observed = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION)
     observations = [entry.asset_observation for entry in observed]
-    return [one.description or "" for one in observations if one and PENDING in one.metadata]
+    return [
+        observation.description or ""
+        for observation in observations
+        if observation and PENDING in observation.metadata
+    ]
 
 
 def require_published(instance: dg.DagsterInstance, run_id: str) -> None:
