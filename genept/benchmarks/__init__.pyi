@@ -1,6 +1,5 @@
 """What is meant to be used from outside this package."""
 
-from .gene_tasks import TASKS as TASKS
 from .input_tables import SpaceVectors as SpaceVectors
 from .input_tables import companions as companions
 from .label_tables import build_labels as build_labels
@@ -24,6 +23,7 @@ from .scores import mean_score as mean_score
 from .scores import pearson_score as pearson_score
 from .scores import percentiles as percentiles
 from .task_base import Labels as Labels
+from .task_registry import TASKS as TASKS
 from .task_scores import OF_SCORE as OF_SCORE
 from .task_scores import annotated_cells as annotated_cells
 from .task_scores import beside_controls as beside_controls

@@ -1,24 +1,20 @@
-"""Tasks on single genes: a property, the kind of gene, and membership in many terms; and all tasks.
+"""Tasks on single genes: a property, the kind of gene, and membership in many terms.
 
-Tasks on pairs of genes are in `genept.benchmarks.pair_tasks`. What each task asks is an entry of
-`gene_tasks.toml`; to add a kind of task, see CONTRIBUTING.
+Tasks on pairs of genes are in `genept.benchmarks.pair_tasks`; which tasks there are, in
+`genept.benchmarks.task_registry`.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
-from genept.benchmarks.pair_tasks import DISJOINT, InteractionTask, PairTask
 from genept.benchmarks.resampling import folded_auroc
 from genept.benchmarks.task_base import (
     BOOSTING,
@@ -259,39 +255,3 @@ class MembershipTask(GeneTask):
               for names, column in ((genes, "ensembl_gene_id"), (terms, "label"))]  # fmt: skip
         members[at[0], at[1]] = 1
         return terms, members
-
-
-KINDS: Final[Mapping[str, Callable[..., Task]]] = {
-    "property": PropertyTask,
-    "kind": KindTask,
-    "membership": partial(
-        MembershipTask, metrics=("mean_auroc",), clean="5-fold-genes", model="ridge"
-    ),
-    "pair": partial(PairTask, metrics=("auroc",), clean=DISJOINT),
-    "interaction": partial(
-        InteractionTask,
-        metrics=("auroc",),
-        clean=DISJOINT,
-        model=f"{LOGISTIC}:all-symmetric",
-        stated_by=("interactions",),
-    ),
-}
-"""Class of each kind of task, with what is usual for it."""
-
-
-def _task(id_: str, entry: Mapping[str, Any]) -> Task:
-    fields = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in entry.items()
-        if name != "kind"
-    }
-    return KINDS[entry["kind"]](id=id_, **fields)
-
-
-TASKS: Final[dict[str, Task]] = {
-    id_: _task(id_, entry)
-    for id_, entry in tomllib.loads(
-        files("genept.benchmarks").joinpath("gene_tasks.toml").read_text("utf-8")
-    ).items()
-}
-"""Tasks by id, in the order of the leaderboard."""

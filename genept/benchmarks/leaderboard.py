@@ -16,10 +16,10 @@ import polars as pl
 
 from genept.benchmarks import resampling
 from genept.benchmarks.cell_task import score_cells, too_few_cells
-from genept.benchmarks.gene_tasks import TASKS
 from genept.benchmarks.input_tables import SpaceVectors, TaskInputs, entries, predict, task_inputs
 from genept.benchmarks.scores import Score
 from genept.benchmarks.task_base import Labels, Task, constant
+from genept.benchmarks.task_registry import TASKS
 from genept.datasources import Collection
 from genept.embeddings import CollectionTables
 from genept.schema.tables import TABLES

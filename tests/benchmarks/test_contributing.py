@@ -1,6 +1,8 @@
 """The example task of CONTRIBUTING runs unchanged, beside its controls."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -48,3 +50,12 @@ def test_the_contributed_task_is_scored_beside_its_controls(lake, example):
     assert value["good/text"] > 0.9
     assert max(score for name, score in value.items() if name != "good/text") < 0.7
     assert remarks == {f"{example.task.id}/good/kind": "its texts state the answer: location"}
+
+
+def test_a_module_of_a_kind_of_task_can_be_named_in_the_registry():
+    """The registry imports it, so what it builds on must not import the registry."""
+    code = (
+        "import sys, genept.benchmarks.gene_tasks; "
+        "sys.exit('genept.benchmarks.task_registry' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

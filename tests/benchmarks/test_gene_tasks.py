@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from genept.benchmarks.gene_tasks import EXACT, TASKS, KindTask, MembershipTask, PropertyTask
+from genept.benchmarks.gene_tasks import EXACT, KindTask, MembershipTask, PropertyTask
 from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
 from genept.benchmarks.pair_tasks import (
     DISJOINT,
@@ -17,6 +17,7 @@ from genept.benchmarks.pair_tasks import (
 )
 from genept.benchmarks.resampling import resampled
 from genept.benchmarks.task_base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
+from genept.benchmarks.task_registry import TASKS
 from genept.datasources import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
 
 N = 240

@@ -5,10 +5,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from genept.benchmarks.gene_tasks import TASKS
 from genept.benchmarks.leaderboard import corrected
 from genept.benchmarks.resampling import paired_differences, resampled
 from genept.benchmarks.task_base import GeneVectors
+from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.task_scores import ablations, leaks
 from genept.text.baselines import LSA
 from genept.text.recipes import Recipe, load_recipes
