@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from installations import storage_settings
 from small_installation import GENES, SmallInstallation
 
 from assets.news import NEWS
@@ -25,14 +26,7 @@ def installation(
     tmp_path_factory: pytest.TempPathFactory, object_store: ObjectStore
 ) -> Iterator[SmallInstallation]:
     """An installation that has published once, and has had one nightly run since."""
-    access = object_store.access
-    storage = {
-        "s3_endpoint": access.endpoint_url,
-        "s3_access_key": access.access_key,
-        "s3_secret_key": access.secret_key,
-        "s3_region": access.region,
-        "bucket": access.bucket,
-    }
+    storage = storage_settings(object_store)
     with dg.instance_for_test() as instance:
         installation = SmallInstallation(
             tmp_path_factory.mktemp("installation"), instance, **storage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+from installations import storage_settings
 from small_installation import GENES, HELD, SmallInstallation
 
 from assets.partitions import key_of
@@ -19,14 +20,7 @@ pytestmark = pytest.mark.timeout(900)  # the first release is a whole graph
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory, object_store):
     """An installation with a release, and its instance."""
-    access = object_store.access
-    storage = {
-        "s3_endpoint": access.endpoint_url,
-        "s3_access_key": access.access_key,
-        "s3_secret_key": access.secret_key,
-        "s3_region": access.region,
-        "bucket": access.bucket,
-    }
+    storage = storage_settings(object_store)
     with dg.instance_for_test() as instance:
         installation = SmallInstallation(tmp_path_factory.mktemp("partitions"), instance, **storage)
         register(installation)

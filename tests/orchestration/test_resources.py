@@ -2,6 +2,7 @@
 
 import dagster as dg
 import pytest
+from installations import storage_settings
 from small_installation import HELD, SmallInstallation
 
 from genept.client.platform import Platform
@@ -13,14 +14,7 @@ from orchestration.resources import PARTS, resources_of
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory, object_store):
     """An installation with two collections; refused runs come first, so nothing is released."""
-    access = object_store.access
-    storage = {
-        "s3_endpoint": access.endpoint_url,
-        "s3_access_key": access.access_key,
-        "s3_secret_key": access.secret_key,
-        "s3_region": access.region,
-        "bucket": access.bucket,
-    }
+    storage = storage_settings(object_store)
     with dg.instance_for_test() as instance:
         yield SmallInstallation(tmp_path_factory.mktemp("resources"), instance, **storage)
 

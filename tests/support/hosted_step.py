@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from installations import PROJECT
+from installations import PROJECT, storage_settings
 
 from genept.storage.object_store import ObjectStore
 
@@ -47,14 +47,9 @@ class HostedStep:
         (folder / "embedders.toml").write_text(declared)
         (folder / "embedders.json").write_text('["loopback"]')
         (folder / "texts.json").write_text(json.dumps(dict(texts)))
-        access = store.access
         self.settings = {
             "state_dir": str(folder / "state"),
-            "s3_endpoint": access.endpoint_url,
-            "s3_access_key": access.access_key,
-            "s3_secret_key": access.secret_key,
-            "s3_region": access.region,
-            "bucket": access.bucket,
+            **storage_settings(store),
             "product": product,
             "openai_base_url": url,
             "openai_api_key": key,

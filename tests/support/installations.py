@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genept.common.settings import Settings
+from genept.storage.object_store import ObjectStore
 
 PROJECT = Path(__file__).parents[2]
 SMALL = {
@@ -18,6 +19,18 @@ SMALL = {
     "GENEPT_MAX_GENES": "6000",
 }
 """Limits under which the whole graph runs in seconds; its releases are marked partial."""
+
+
+def storage_settings(store: ObjectStore) -> dict[str, str]:
+    """Settings of an installation over a store that runs already."""
+    access = store.access
+    return {
+        "s3_endpoint": str(access.endpoint_url),
+        "s3_access_key": access.access_key,
+        "s3_secret_key": access.secret_key,
+        "s3_region": access.region,
+        "bucket": access.bucket,
+    }
 
 
 @dataclass(frozen=True)
