@@ -82,7 +82,8 @@ class BatchJobs:
         """
         self.jobs = []
         recorded = [job for _, job in recorded_jobs(self.store, self.prefix)]
-        for job in recorded:
+        # Those with faults last: a batch sent in their place may bring what they lack.
+        for job in sorted(recorded, key=lambda job: bool(job.faults)):
             if all(map(self._cache.has, job.faults or job.addresses)):
                 self._forget(job)  # a run was killed when it had kept everything
             elif job.faults:

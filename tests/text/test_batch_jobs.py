@@ -1,5 +1,6 @@
 """The Batch API: half the price, and whatever happens a batch is collected, not asked for again."""
 
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -207,9 +208,16 @@ def test_batches_stay_under_what_the_service_accepts():
     assert packed_jobs([]) == []
 
 
+@pytest.mark.parametrize("nonces", ["ab", "ba"])  # in both orders that the store may list them in
 def test_a_second_batch_is_on_record_before_the_first_one_is_forgotten(
-    run, until_done, service, object_store, store_prefix, hosted
+    run, until_done, service, object_store, store_prefix, hosted, nonces, monkeypatch
 ):
+    order, token_hex = iter(nonces), secrets.token_hex
+
+    def ordered(nbytes):
+        return next(order) * 2 * nbytes if nbytes == 12 else token_hex(nbytes)
+
+    monkeypatch.setattr(secrets, "token_hex", ordered)
     error = {"code": "server_error", "message": "sorry"}
     service.spoil_batch = lambda lines: [
         line | {"error": error, "response": None} for line in lines
