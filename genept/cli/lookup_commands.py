@@ -57,7 +57,7 @@ def describe(
     """Print a gene's description, what each part of it is and comes from, and what was left out."""
     platform = _platform()
     chosen = _recipe(platform, recipe)
-    chosen = chosen.for_embedder(embedder, platform.counted_in(embedder))
+    chosen = chosen.for_embedder(embedder, platform.embedders.counted_in(embedder))
     meaning = Nomenclature(platform.reference.index).map_name(gene)
     if meaning.ensembl_gene_id is None:
         candidates = f"; it may mean {', '.join(meaning.candidates)}" if meaning.candidates else ""
@@ -69,7 +69,7 @@ def describe(
     if known is None:
         raise SourceError(f"{meaning.ensembl_gene_id} is not in the published reference")
     row, parts = known
-    length = Lengths(counting(chosen.counted_in, lambda: platform.minilm.count_tokens))
+    length = Lengths(counting(chosen.counted_in, lambda: platform.embedders.minilm.count_tokens))
     composed = compose(chosen, [masked(part, chosen, row) for part in parts], length)
     answer.print(
         f"[bold]{escape(row['symbol'])}[/]  {row['ensembl_gene_id']}  {escape(meaning.evidence)}"

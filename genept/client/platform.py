@@ -47,16 +47,14 @@ class Platform(Installation):
         return tasks_of(collection, load_tasks(self.settings.tasks), full=self.settings.full_models)
 
     @cached_property
-    def minilm(self) -> text.MiniLM:
-        """The pretrained local text embedder."""
-        open_member = partial(self.archives.open_member, "minilm")
-        folder = self.settings.state / "cache" / "models"
-        return text.load_minilm(open_member, folder, threads=self.settings.threads)
+    def embedders(self) -> text.Embedders:
+        """The text embedders, local and hosted."""
+        return text.Embedders(self.settings, self.archives)
 
     @property
     def hosted(self) -> text.HostedEmbedders:
         """The hosted text embedders that the settings declare and give a key for."""
-        return text.HostedEmbedders.of(self.settings)
+        return self.embedders.hosted
 
     @cached_property
     def knowledge(self) -> text.KnowledgeSources:
@@ -92,13 +90,7 @@ class Platform(Installation):
         recipe = self.recipes[space.recipe]
         if reason := self.knowledge.unavailable(recipe):
             raise ValueError(f"space {space.id!r} cannot be embedded here: {reason}")
-        return recipe.for_embedder(space.embedder, self.counted_in(space.embedder))
-
-    def counted_in(self, embedder: str) -> str:
-        """What the tokens of an embedder's own budget are."""
-        if embedder in self.hosted.declared:
-            return self.hosted.declared[embedder].encoding or text.ESTIMATED
-        return text.WORDS if embedder.startswith("lsa-") else text.WORDPIECE
+        return recipe.for_embedder(space.embedder, self.embedders.counted_in(space.embedder))
 
     @cached_property
     def registered_spaces(self) -> list[text.RegisteredSpace]:
@@ -159,9 +151,8 @@ class Platform(Installation):
             return None
         if (recipe := self.recipes.get(space.recipe)) is None:
             return f"there is no recipe {space.recipe!r}"
-        if space.needs_embedder and space.embedder not in {text.MODEL_ID, *self.hosted.declared}:
-            return f"there is no text embedder {space.embedder!r}: see `genept spaces list`"
-        return self.hosted.unavailable(space.embedder) or self.knowledge.unavailable(recipe)
+        why = self.embedders.unavailable(space.embedder) if space.needs_embedder else None
+        return why or self.knowledge.unavailable(recipe)
 
     def _spaces(self, names: Sequence[str]) -> tuple[text.Space, ...]:
         own = [table.space for table in self.registered_spaces]
@@ -172,20 +163,6 @@ class Platform(Installation):
             if why := self.unavailable(space):
                 raise ValueError(f"space {space.id!r} is not available: {why}")
         return spaces
-
-    def embedder_of(self, space: text.Space) -> text.TextEmbedder:
-        """The pretrained or hosted text embedder of a space.
-
-        Raises
-        ------
-        ValueError
-            If there is none of that name.
-        """
-        if space.embedder in self.hosted.declared:
-            return self.hosted.open(space.embedder)
-        if space.embedder != self.minilm.id:
-            raise ValueError(f"space {space.id!r}: there is no text embedder {space.embedder!r}")
-        return self.minilm
 
     def embed(self, space: text.Space, descriptions: StoredTable) -> Part:
         """One space's part of table `gene_embeddings`: made, or remembered by the lake.
@@ -202,7 +179,7 @@ class Platform(Installation):
             self.lake,
             space,
             descriptions.part(self.recipe_of(space).id),
-            lambda: self.embedder_of(space),
+            partial(self.embedders.open, space.embedder),
             product=product,
             runner=self.runner,
             spending_limit=self.hosted.spending_limit,
@@ -219,8 +196,8 @@ class Platform(Installation):
             part
             for recipe in recipes
             for part in text.describe_genes(
-                self.lake, self.knowledge, genes, recipe, lambda: self.minilm.count_tokens,
-                max_genes=self.settings.max_genes,
+                self.lake, self.knowledge, genes, recipe,
+                lambda: self.embedders.minilm.count_tokens, max_genes=self.settings.max_genes,
             )
         ]  # fmt: skip
 
@@ -229,7 +206,9 @@ class Platform(Installation):
     ) -> tuple[list[Part], dict[str, str]]:
         """GenePT-s of as many observations as the settings allow, and how they were sampled."""
         cap = self.settings.sentences_per_collection
-        return embeddings.embed_samples(of, kind, cap, lambda: self.minilm, self.runner, say)
+        return embeddings.embed_samples(
+            of, kind, cap, lambda: self.embedders.minilm, self.runner, say
+        )
 
     def label_parts(self, genes: Part) -> list[Part]:
         """Tables `gene_properties` and `gene_pairs`, of the sources that are available."""
@@ -259,7 +238,9 @@ class Platform(Installation):
     def cost(self, space: text.Space, descriptions: StoredTable, number: int) -> Part:
         """What the vectors of a space of texts cost; see `genept.benchmarks.space_costs`."""
         texts = descriptions.part(self.recipe_of(space).id)
-        return space_costs(self.lake, space, texts, lambda: self.embedder_of(space), number)
+        return space_costs(
+            self.lake, space, texts, lambda: self.embedders.open(space.embedder), number
+        )
 
     def forecasts(self, descriptions: StoredTable) -> dict[str, text.CostForecast]:
         """What each chosen space of a hosted embedder would cost, by space."""

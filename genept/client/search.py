@@ -191,7 +191,7 @@ class SpaceSearch:
             recipe = self.platform.recipe_of(space).id
             texts = self._table("gene_descriptions", recipe=recipe).select("text").collect()
             return LSA.fit(texts["text"].to_list(), self.genes.matrix.shape[1]).embed
-        embedder = self.platform.embedder_of(space)
+        embedder = self.platform.embedders.open(space.embedder)
         if isinstance(embedder, MeteredEmbedder):
             store, product = self.platform.store, self.platform.settings.product
             return partial(

@@ -16,6 +16,8 @@ from .composition import compose as compose
 from .composition import join_after as join_after
 from .composition import masked as masked
 from .composition import text_sha256 as text_sha256
+from .embedder_registry import LOCAL as LOCAL
+from .embedder_registry import Embedders as Embedders
 from .embedders import EmbeddingError as EmbeddingError
 from .embedders import RefusedEmbeddingError as RefusedEmbeddingError
 from .embedders import Space as Space
@@ -48,7 +50,6 @@ from .limits import counted_by as counted_by
 from .limits import counting as counting
 from .minilm import MODEL_ID as MODEL_ID
 from .minilm import MiniLM as MiniLM
-from .minilm import load_minilm as load_minilm
 from .openai import HostedEmbedders as HostedEmbedders
 from .openai import OpenAIEmbedder as OpenAIEmbedder
 from .recipes import PartName as PartName

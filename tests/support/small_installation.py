@@ -28,11 +28,13 @@ from genept.collections.sidecar import drops
 from genept.collections.user_collections import added_collections
 from genept.common.settings import Settings
 from genept.datasources.catalogue import Catalogue
+from genept.datasources.download.archives import Archives
 from genept.nomenclature.reference import SOURCES
 from genept.release.publish import Releases
 from genept.storage.object_store import ObjectStore
 from genept.storage.provenance import Part, StoredTable
-from genept.text.embedders import Space
+from genept.text.embedder_registry import Embedders
+from genept.text.embedders import Space, TextEmbedder
 from genept.text.hosted_models import plain_loop
 from genept.text.recipes import Recipe, load_recipes
 from orchestration.definitions import build_defs
@@ -71,6 +73,17 @@ class RecordingModel(CountingEmbedder):
         return [len(text.split()) for text in texts]
 
 
+class MadeEmbedders(Embedders):
+    """The embedders of an installation, of which one was made for a test."""
+
+    def __init__(self, settings: Settings, archives: Archives, model: RecordingModel) -> None:
+        super().__init__(settings, archives)
+        self.model = model
+
+    def open(self, id_: str) -> TextEmbedder:
+        return self.model if id_ == self.model.id else super().open(id_)
+
+
 class SmallPlatform(Platform):
     """An installation whose archives and text model were made for a test."""
 
@@ -79,8 +92,8 @@ class SmallPlatform(Platform):
         self.shipped_catalogue, self.model = catalogue, model
 
     @cached_property
-    def minilm(self) -> Any:
-        return self.model
+    def embedders(self) -> Embedders:
+        return MadeEmbedders(self.settings, self.archives, self.model)
 
     @property
     def recipes(self) -> dict[str, Recipe]:
