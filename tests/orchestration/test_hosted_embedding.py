@@ -252,7 +252,9 @@ def killed(step, server, what, seconds):
     return charged
 
 
-@pytest.mark.parametrize("what", ["run", "worker", "server"])
+@pytest.mark.parametrize(
+    "what", ["run", *(pytest.param(what, marks=pytest.mark.soak) for what in ("worker", "server"))]
+)
 def test_after_a_kill_no_more_than_the_requests_under_way_are_paid_for_again(step, server, what):
     charged = killed(step, server, what, MOMENTS.uniform(0, 0.5))
     assert charged < N_TEXTS, "the kill came too late to test anything"

@@ -23,8 +23,9 @@ READY_SECONDS = 300
 class Served:
     """A server with its database in a folder; it is found at the same address after a restart."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, with_ui: bool = False) -> None:
         self.home, self.key = home, f"genept:{secrets.token_hex(16)}"
+        self.with_ui = with_ui
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -43,7 +44,8 @@ class Served:
     def start(self) -> None:
         self.process = started(
             [
-                *(sys.executable, "-m", "prefect", "server", "start", "--no-ui"),
+                *(sys.executable, "-m", "prefect", "server", "start"),
+                *(["--ui"] if self.with_ui else ["--no-ui"]),
                 *("--host", "127.0.0.1", "--port", str(self.port)),
             ],
             self.environment | {"PREFECT_SERVER_API_AUTH_STRING": self.key},
@@ -125,9 +127,9 @@ def until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], log: P
 
 
 @contextmanager
-def prefect_server(home: Path) -> Iterator[Served]:
+def prefect_server(home: Path, *, with_ui: bool = False) -> Iterator[Served]:
     """A running server, with its database under `home`."""
-    server = Served(home)
+    server = Served(home, with_ui=with_ui)
     server.start()
     try:
         yield server
