@@ -96,17 +96,15 @@ def _rows(space: Space, n: int, task: str, costs: dict[str, float]) -> pl.DataFr
     )
 
 
-def _seconds_per_token(
-    lake: Lake, space: Space, rows: pl.DataFrame, embedder: TextEmbedder
-) -> float:
+def _seconds_per_token(lake: Lake, space: Space, rows: pl.DataFrame, model: TextEmbedder) -> float:
     """Seconds for a token of a sample of the texts; not measured anew when some texts change."""
-    origin = Origin(_CODE, settings={"space": space.id, "embedder": embedder.identity})
+    origin = Origin(_CODE, settings={"space": space.id, "embedder": model.identity})
 
     def compute() -> list[NewPart]:
         chosen = np.random.default_rng(0).permutation(rows.height)[:SAMPLE].tolist()
         sample = rows[chosen]
         started = process_time()
-        embedder.embed(sample["text"].to_list())
+        model.embed(sample["text"].to_list())
         speed = {"seconds": (process_time() - started) / int(sample["n_tokens"].sum())}
         row = _rows(space, sample.height, SPEED, speed)
         return [NewPart("benchmark_results", row, (SPEED, space.recipe))]
@@ -144,9 +142,7 @@ def per_point(results: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     above = scores.join(chance.unique(of_task), on=of_task).with_columns(
         points=100 * (pl.col("value") - pl.col("chance"))
     )
-    means = above.group_by("representation").agg(
-        pl.mean("points"), pl.len().cast(pl.Int64).alias("n_tasks")
-    )
+    means = above.group_by("representation").agg(pl.mean("points"), n_tasks=pl.len().cast(pl.Int64))
     joined = costs.join(means, on="representation").sort("points", descending=True)
     gained = pl.when(pl.col("points") > 0).then(pl.col("points"))
     return joined.select(

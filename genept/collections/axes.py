@@ -98,10 +98,8 @@ def axis_of_genes(
                 "another matrix?"
             ) from error
         raise SourceError(f"{error}{_remedies(table, columns, has_labels=bool(shared))}") from error
-    reason = (
-        "as stated" if declared is not None else "their names are ids or known to the reference"
-    )
-    return axis, reason
+    why = "as stated" if declared is not None else "their names are ids or known to the reference"
+    return axis, why
 
 
 def _shared_ids(

@@ -177,10 +177,8 @@ def listed(names: Iterable[str]) -> str:
     -------
     str
     """
-    shown = [
-        name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in islice(names, SHOWN)
-    ]
-    return str(shown)
+    some = [name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in islice(names, SHOWN)]
+    return str(some)
 
 
 def problems_of(error: ValidationError) -> str:

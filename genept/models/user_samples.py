@@ -227,9 +227,7 @@ class LaidOut:
         """What a model that reads expression reads."""
         return expression_features(self.expression, self.unit)
 
-    def embedded(
-        self, gene_ids: Sequence[str], vectors: Features, genes: Sequence[str]
-    ) -> Features:
+    def embedded(self, ids: Sequence[str], vectors: Features, genes: Sequence[str]) -> Features:
         """GenePT-w of the samples, pooled over the genes of the model alone.
 
         Parameters
@@ -239,7 +237,7 @@ class LaidOut:
         genes
             Ensembl ids of the columns of `expression`.
         """
-        rows = positions(genes, gene_ids)
+        rows = positions(genes, ids)
         aligned = np.where((rows >= 0)[:, None], vectors[rows], np.float32(0))
         weights = expression_weights(self.expression, self.unit)
         return pool(weights, np.ascontiguousarray(aligned), rows >= 0)[0]
@@ -278,11 +276,9 @@ def _in_unit(values: Features, measured: npt.NDArray[np.bool_], have: str, want:
         return values
     if want == "zscore":
         logs = expression_features(sp.csr_matrix(values), have)[:, measured].astype(np.float64)
-        spread = logs.std(axis=1, keepdims=True)
+        sd = logs.std(axis=1, keepdims=True)
         values = np.zeros_like(values)
-        values[:, measured] = (logs - logs.mean(axis=1, keepdims=True)) / np.where(
-            spread > 0, spread, 1
-        )
+        values[:, measured] = (logs - logs.mean(axis=1, keepdims=True)) / np.where(sd > 0, sd, 1)
         return values
     raise OtherUnitError(
         f"it reads {want}, and these samples are {have}: bring them to the {want} of its "

@@ -201,13 +201,11 @@ def older_claims(before: pl.DataFrame, after: pl.DataFrame, source: str) -> pl.D
     lists it. An id is claimed only where exactly one id replaced it.
     """
     renamed = reference_differences(before, after).filter(pl.col("change") == "renamed")
-    of_today = renamed.select(
-        "symbol_before", symbol="symbol_after", ensembl_gene_id="ensembl_after"
-    )
+    now = renamed.select("symbol_before", symbol="symbol_after", ensembl_gene_id="ensembl_after")
     retired = retired_successors(before, after)
     return pl.concat(
         [
-            claims_of(of_today, "previous", "symbol_before", source),
+            claims_of(now, "previous", "symbol_before", source),
             claims_of(retired, "retired_successor", "retired", source),
         ]
     )

@@ -209,10 +209,8 @@ class EmbeddedStore:
 
     def _await(self, launched: LastServer) -> Endpoint | None:
         """Wait until the server is ready; None if it ended."""
-        credentials = state.credentials(self.folder)
-        endpoint = Endpoint(
-            launched.url, credentials.access_key, credentials.secret_key, credentials
-        )
+        keys = state.credentials(self.folder)
+        endpoint = Endpoint(launched.url, keys.access_key, keys.secret_key, keys)
         deadline = time.monotonic() + SECONDS_TO_START
         trouble = "connections are not accepted"
         # S3 answers before the other servers, and all of them are checked.

@@ -135,7 +135,7 @@ def _read_sheet(path: Path, table: TableFile, wanted: Iterable[str] | None) -> p
             f"{str(error).splitlines()[0]}"
         ) from error
     chosen = [
-        name for at, name in enumerate(frame.columns) if at == 0 or wanted is None or name in wanted
+        it for at, it in enumerate(frame.columns) if at == 0 or wanted is None or it in wanted
     ]
     nothing = dict.fromkeys(("", *table.missing))
     return frame.select(pl.col(chosen).cast(pl.String).replace(nothing))

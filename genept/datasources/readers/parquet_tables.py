@@ -202,11 +202,9 @@ def long_matrix(
     genes, ids = _distinct(lazy, gene_field)[gene_field].to_list(), frame[id_field].to_list()
     counts = lazy.group_by(id_field).agg(pl.col(wanted).n_unique()).collect()
     for name in wanted:
-        varying = counts.filter(pl.col(name) > 1)
-        if varying.height:
-            raise SourceError(
-                f"{path.name}: {name!r} has several values for {varying[id_field][0]!r}"
-            )
+        odd = counts.filter(pl.col(name) > 1)
+        if odd.height:
+            raise SourceError(f"{path.name}: {name!r} has several values for {odd[id_field][0]!r}")
 
     def make(folder: Path) -> None:
         n = lazy.select(pl.len()).collect().item()

@@ -116,10 +116,8 @@ def _vectors_in_child(parent: Parent, path: Path, key: str | None) -> None:
             ids, matrix = read_obsm(path, key)
             table = VectorTable(list(ids), matrix)
     type_ = pl.Array(pl.Float32, table.vectors.shape[1])
-    vectors = pl.Series("vector", table.vectors, type_)
-    parent.write_table(
-        "vectors", pl.DataFrame([pl.Series("name", table.names, pl.String), vectors])
-    )
+    column = pl.Series("vector", table.vectors, type_)
+    parent.write_table("vectors", pl.DataFrame([pl.Series("name", table.names, pl.String), column]))
 
 
 def unit_vectors(table: VectorTable) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:

@@ -176,10 +176,8 @@ def _observations(
     groups = _texts(samples, options.group, chosen)
     if options.group == "series_id":
         groups = connected(groups)
-    if lost := [id_ for id_, group in zip(ids, groups, strict=True) if not group]:
-        raise SourceError(
-            f"sample {lost[0]} has no {options.group!r}, by which samples are grouped"
-        )
+    if odd := [id_ for id_, group in zip(ids, groups, strict=True) if not group]:
+        raise SourceError(f"sample {odd[0]} has no {options.group!r}, by which samples are grouped")
     labels: dict[str, Sequence[str | None] | str | None] = dict(options.constants.items())
     for label, source in options.labels.items():
         field, _, characteristic = source.partition("/")
@@ -277,15 +275,14 @@ class SampleColumns:
 
     def _block(self, dataset: h5py.Dataset, samples: NDArray[np.int64]) -> csr_matrix:
         rows, columns = dataset.chunks or (1, 1)
-        spans = _spans(samples, columns)
-        widest = max(int(span[-1] - span[0]) + 1 for span in spans)
+        runs = _spans(samples, columns)
+        widest = max(int(run[-1] - run[0]) + 1 for run in runs)
         step = max(1, 4 * BLOCK_VALUES // (rows * widest)) * rows
         slabs = []
         for gene in range(0, self.n_genes, step):
             genes = slice(gene, min(gene + step, self.n_genes))
             parts = [
-                dataset[genes, int(span[0]) : int(span[-1]) + 1][:, span - span[0]]
-                for span in spans
+                dataset[genes, int(run[0]) : int(run[-1]) + 1][:, run - run[0]] for run in runs
             ]
             values = as_float32(np.concatenate(parts, axis=1), f"{self.path.name}: {_EXPRESSION}")
             slabs.append(compressed(np.ascontiguousarray(values.T)))
