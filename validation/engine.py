@@ -19,7 +19,7 @@ import pandas as pd
 
 from genept.common import NO_SCRIPTS, html_text
 from genept.release import CheckEvidence
-from validation.suites import Expectation, Suite
+from validation.suites import Suite
 
 _LEFT_OUT: Final = frozenset({"script", "link", "img", "footer", "iframe", "object", "embed"})
 
@@ -184,7 +184,10 @@ def run_suite(suite: Suite, frame: pd.DataFrame) -> SuiteResult:
         .add_batch_definition_whole_dataframe("whole")
         .get_batch({"dataframe": frame})
     )
-    expectations = [_build(gx, expectation) for expectation in suite.expectations]
+    expectations = [
+        getattr(gx.expectations, each.type)(**each.arguments, severity=each.severity)
+        for each in suite.expectations
+    ]
     definition = gx.ExpectationSuite(name=suite.table, expectations=expectations)
     result = batch.validate(definition, result_format="SUMMARY")
     failed: list[str] = []
@@ -196,12 +199,6 @@ def run_suite(suite: Suite, frame: pd.DataFrame) -> SuiteResult:
                 _sentence(outcome)
             )
     return SuiteResult(len(result.results), tuple(failed), tuple(warnings), _page(result))
-
-
-def _build(gx: Any, expectation: Expectation) -> Any:
-    return getattr(gx.expectations, expectation.type)(
-        **expectation.arguments, severity=expectation.severity
-    )
 
 
 def _require_evaluated(suite: Suite, result: Any) -> None:
@@ -220,10 +217,9 @@ def _sentence(result: Any) -> str:
     """What was expected of which column, what was found, and the name of the expectation."""
     config = result.expectation_config
     subject = config.kwargs.get("column", "table")
-    observed_value = result.result.get("partial_unexpected_list") or result.result.get(
-        "observed_value"
-    )
-    count = result.result.get("unexpected_count")
+    seen = result.result
+    observed_value = seen.get("partial_unexpected_list") or seen.get("observed_value")
+    count = seen.get("unexpected_count")
     sample = str(observed_value[:3] if isinstance(observed_value, list) else observed_value)[:200]
     observed = f"violated in {count} rows, such as {sample}" if count else f"found {sample}"
     expected = _expected(config.type, config.kwargs)

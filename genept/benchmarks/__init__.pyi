@@ -23,6 +23,7 @@ from .scores import mean_score as mean_score
 from .scores import pearson_score as pearson_score
 from .scores import percentiles as percentiles
 from .task_base import Labels as Labels
+from .task_base import constant as constant
 from .task_registry import TASKS as TASKS
 from .task_scores import OF_SCORE as OF_SCORE
 from .task_scores import annotated_cells as annotated_cells

@@ -68,9 +68,7 @@ def random_split(cells: Sequence[str], *, seed: int = 2023) -> CellSplit:
         raise ValueError(
             f"{len(cells)} cells are too few for {N_NEIGHBOURS} neighbours among the training 80 %"
         )
-    train, test = train_test_split(
-        np.arange(len(cells)), test_size=0.2, random_state=seed, stratify=None
-    )
+    train, test = train_test_split(np.arange(len(cells)), test_size=0.2, random_state=seed)
     return CellSplit(f"random-80-20-seed-{seed}", ((train, test),), np.asarray(cells, np.str_))
 
 

@@ -125,9 +125,7 @@ def term_members(
         terms = pl.DataFrame(schema={"ensembl_gene_id": pl.String, "item": pl.String})
     if "aspect" in terms.columns:
         terms = terms.filter(aspect="process")
-    members = terms.join(
-        genes.filter(biotype="protein_coding").select("ensembl_gene_id"), on="ensembl_gene_id"
-    )
+    members = terms.join(genes.filter(biotype="protein_coding"), on="ensembl_gene_id", how="semi")
     rows = members.select("ensembl_gene_id", label="item").unique().sort("ensembl_gene_id", "label")
     return rows.select(
         pl.lit(task).alias("task"),

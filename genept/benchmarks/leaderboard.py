@@ -124,12 +124,9 @@ def compare(lake: Lake, parts: Sequence[Part]) -> list[Part]:
     origin = Origin(code=_CODE, inputs=inputs)
 
     def compute() -> list[NewPart]:
-        compared = corrected(lake.read(differences)) if differences else pl.DataFrame()
-        counted = lake.read(confused) if confused else pl.DataFrame()
-        return [
-            *_pieces("benchmark_comparisons", compared),
-            *_pieces("benchmark_confusions", counted),
-        ]
+        pairs = corrected(lake.read(differences)) if differences else pl.DataFrame()
+        counts = lake.read(confused) if confused else pl.DataFrame()
+        return [*_pieces("benchmark_comparisons", pairs), *_pieces("benchmark_confusions", counts)]
 
     return lake.build("benchmarks/comparisons", origin, compute)
 

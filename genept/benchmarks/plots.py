@@ -137,9 +137,7 @@ def ablation(differences: pl.DataFrame) -> bytes:
         fill = colour if row["separable"] else "white"
         axes.plot(row["difference"], at, "o", color=colour, markerfacecolor=fill, markersize=5)
     axes.axvline(0, color="black", linewidth=0.8)
-    names = [
-        f"{row['adds']}, to {row['fewer']} · {row['task']} · {row['embedder']}" for row in rows
-    ]
+    names = [f"{it['adds']}, to {it['fewer']} · {it['task']} · {it['embedder']}" for it in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=7)
     axes.tick_params(axis="x", labelsize=7)
     return _finished(figure, axes, "What is added by …, paired difference with 95 % interval")

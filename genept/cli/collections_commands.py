@@ -179,12 +179,7 @@ def _sidecar(labels: list[str] | None, options: list[str] | None, **values: obje
 
 
 def _tried_out(
-    installation: Installation,
-    file: Path,
-    metadata: Path | None,
-    sidecar: Sidecar,
-    *,
-    may_ask: bool,
+    site: Installation, file: Path, metadata: Path | None, sidecar: Sidecar, *, may_ask: bool
 ) -> Detected:
     """Detect, ask for what is open, and try out the ingest; nothing is stored."""
     if file.is_dir():
@@ -192,8 +187,8 @@ def _tried_out(
             f"{file.name}: is a folder: pack the files of Cell Ranger that lie in it (matrix.mtx, "
             "features.tsv, barcodes.tsv) into a zip or tar, and give that"
         )
-    settings = installation.settings
-    limits = installation.file_allowance.limits(*filter(None, (file, metadata)))
+    settings = site.settings
+    limits = site.file_allowance.limits(*filter(None, (file, metadata)))
 
     def look(sidecar: Sidecar) -> Trial:
         status = f"looking at {file.name}, and trying it out: nothing is stored"
@@ -202,7 +197,7 @@ def _tried_out(
                 file,
                 metadata,
                 sidecar,
-                installation.reference,
+                site.reference,
                 bucket=settings.bucket,
                 product=settings.product,
                 limits=limits,

@@ -66,13 +66,11 @@ def headline_results(settings: Settings) -> pl.DataFrame:
     shown = ["dataset", "representation", "metric", "value", "ci_low", "ci_high", "n", "is_control"]
     from genept.benchmarks import annotated_cells, sample_tasks  # not installed with a client
 
-    cells = annotated_cells(
-        load_table("benchmark_results", settings=settings).collect(), "accuracy"
-    )
+    rows = annotated_cells(load_table("benchmark_results", settings=settings).collect(), "accuracy")
     plain = ~pl.col("representation").str.contains("@permuted", literal=True)
     samples = sample_tasks(load_table("model_evaluations", settings=settings).collect())
     return (
-        pl.concat([cells.filter(plain).select(shown), samples.select(shown)])
+        pl.concat([rows.filter(plain).select(shown), samples.select(shown)])
         .with_columns(pl.col("metric").replace_strict(HEADLINES).alias("what"))
         .sort("what", "dataset", "value", descending=[False, False, True])
     )

@@ -96,15 +96,11 @@ def empty_observations(parsed: ParsedCollection, empty: pl.DataFrame) -> list[Qu
 
 def silent_genes(collection: str, mapping: pl.DataFrame) -> list[Quarantined]:
     """Inputs that have a gene and are zero in every observation: kept, with one warning."""
-    silent = mapping.filter(
-        pl.col("ensembl_gene_id").is_not_null(), pl.col("expression_share") == 0
-    )["input_id"]
-    if not silent.len():
+    zero = mapping.filter(pl.col("ensembl_gene_id").is_not_null(), expression_share=0)["input_id"]
+    if not zero.len():
         return []
-    detail = f"zero in every observation, and kept: such as {', '.join(silent.head(4))}"
-    return [
-        Quarantined("file", collection, "all_zero_genes", detail, silent.len(), action="warned")
-    ]
+    detail = f"zero in every observation, and kept: such as {', '.join(zero.head(4))}"
+    return [Quarantined("file", collection, "all_zero_genes", detail, zero.len(), action="warned")]
 
 
 def odd_libraries(observations: pl.DataFrame) -> list[Quarantined]:

@@ -55,12 +55,7 @@ class UserCollection(BaseModel):
 
 
 def user_sources(
-    paths: Sequence[Path],
-    collection_id: str,
-    *,
-    bucket: str,
-    product: str,
-    terms: Mapping[str, object],
+    paths: Sequence[Path], id_: str, *, bucket: str, product: str, terms: Mapping[str, object]
 ) -> tuple[Source, ...]:
     """The pinned sources that the local files of a collection will be, once they are stored.
 
@@ -82,7 +77,7 @@ def user_sources(
         name = re.sub(r"[^A-Za-z0-9._+-]", "_", path.name).lstrip("._+-") or "file"
         sha256 = sha256_of_file(path)
         source = {
-            "id": f"{collection_id}-file-{position}",
+            "id": f"{id_}-file-{position}",
             "title": path.name,
             "publisher": "added by its owner",
             "bytes": size,

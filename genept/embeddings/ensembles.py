@@ -140,9 +140,7 @@ def release_ensemble(
     def compute() -> Iterator[NewPart]:
         joined = 0
         for number in sorted({part.number for parts in members.values() for part in parts}):
-            of_shard = {
-                name: part for name in members for part in members[name] if part.number == number
-            }
+            of_shard = {name: it for name in members for it in members[name] if it.number == number}
             if len(of_shard) == len(members):
                 ids, vectors, coverage = _together(lake, of_shard, ensemble.weights)
                 joined += len(ids)
@@ -275,10 +273,7 @@ def _together(
     common = set.intersection(*(set(of_member[0].to_pylist()) for of_member in rows.values()))
     if not common:
         return [], np.empty((0, 1), np.float32), np.empty(0, np.float32)
-    kept = {
-        name: of_member.filter(pc.is_in(of_member[0], pa.array(common)))
-        for name, of_member in rows.items()
-    }
+    kept = {name: own.filter(pc.is_in(own[0], pa.array(common))) for name, own in rows.items()}
     vectors = {name: embedding_matrix(of_member) for name, of_member in kept.items()}
     shares = _shares(kept, weights)
     coverage = sum(rows["coverage"].to_numpy() * shares[name] for name, rows in kept.items())

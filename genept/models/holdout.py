@@ -8,7 +8,7 @@ are in `genept.models.splits`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.models.splits import Folds, refuse_group_leak
+from genept.models.splits import Folds, Names, refuse_group_leak
 from genept.storage import sha256_of
 
 HOLDOUT_SHARE: Final = 0.2
@@ -67,12 +67,10 @@ class Rows:
         if len(np.unique(self.ids)) < n:
             raise ValueError(f"{n} rows name only {len(np.unique(self.ids))} different samples")
 
-    def take(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Rows:
+    def take(self, at: NDArray[np.bool_] | NDArray[np.intp]) -> Rows:
         """The rows that a mask or positions select, in that order."""
-        features = {name: matrix[keep] for name, matrix in self.features.items()}
-        return Rows(
-            self.ids[keep], self.groups[keep], self.cohorts[keep], self.labels[keep], features
-        )
+        features = {name: matrix[at] for name, matrix in self.features.items()}
+        return Rows(self.ids[at], self.groups[at], self.cohorts[at], self.labels[at], features)
 
 
 @dataclass(frozen=True)
@@ -132,12 +130,7 @@ class TrainingView:
 
 
 def hold_out(
-    ids: Sequence[str] | NDArray[np.str_],
-    members: Sequence[str] | NDArray[np.str_],
-    groups: NDArray[np.str_],
-    *,
-    task: str,
-    share: float = HOLDOUT_SHARE,
+    ids: Names, members: Names, groups: NDArray[np.str_], *, task: str, share: float = HOLDOUT_SHARE
 ) -> Holdout:
     """Choose the holdout as a function of the groups' names alone.
 

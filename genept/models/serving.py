@@ -19,7 +19,7 @@ from genept.embeddings import (
     embedding_matrix,
     expression_matrix,
 )
-from genept.models.confidence import LEAST_MEASURED, Domain
+from genept.models.confidence import LEAST_MEASURED, Domain, Floats
 from genept.models.evidence import ModelManifest
 from genept.models.heads import DiagnosisModel
 from genept.models.registry import ModelRegistry
@@ -63,9 +63,7 @@ class Served:
         """
         return cls(manifest, registry.load(manifest), registry.domain(manifest))
 
-    def read(
-        self, samples: Samples, vectors: VectorsOfSpace
-    ) -> tuple[Matrix, npt.NDArray[np.float64], float]:
+    def read(self, samples: Samples, vectors: VectorsOfSpace) -> tuple[Matrix, Floats, float]:
         """What the model reads of samples, their distances, and the share of its genes measured.
 
         Raises
@@ -263,11 +261,10 @@ def predicted_parts(
     def compute() -> list[NewPart]:
         if not (rows := predict()).height:
             return []
-        named = rows.select(
-            pl.lit(manifest.model).alias("model"),
-            pl.lit(manifest.version).alias("model_version"),
-            pl.lit(collection.id).alias("collection_id"),
-            pl.all(),
+        named = rows.with_columns(
+            model=pl.lit(manifest.model),
+            model_version=pl.lit(manifest.version),
+            collection_id=pl.lit(collection.id),
         )
         return [NewPart(table, named, (manifest.model, collection.id))]
 

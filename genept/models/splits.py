@@ -30,6 +30,8 @@ SAME: Final = 0.99999
 
 Pairs = NDArray[np.intp]
 Folds = NDArray[np.int64]
+Names = Sequence[str] | NDArray[np.str_]
+Matrix = NDArray[np.float32]
 
 
 class GroupLeakError(ValueError):
@@ -124,12 +126,7 @@ def refuse_group_leak(groups: ArrayLike, folds: ArrayLike) -> None:
         )
 
 
-def grouped_folds(
-    groups: Sequence[str] | NDArray[np.str_],
-    labels: Sequence[str] | NDArray[np.str_] | None,
-    n_folds: int,
-    seed: int,
-) -> Folds:
+def grouped_folds(groups: Names, labels: Names | None, n_folds: int, seed: int) -> Folds:
     """Assign rows to folds so that no group is in two.
 
     With labels, folds keep the share of each label as nearly as whole groups allow. The same seed
@@ -179,9 +176,7 @@ def _refuse_rare(labels: NDArray[np.str_], groups: NDArray[np.str_], n_folds: in
         )
 
 
-def cut_duplicates(
-    ids: Sequence[str] | NDArray[np.str_], profiles: NDArray[Any], side: NDArray[np.int64]
-) -> tuple[str, ...]:
+def cut_duplicates(ids: Names, profiles: NDArray[Any], side: NDArray[np.int64]) -> tuple[str, ...]:
     """Pairs of nearly equal profiles on two sides of a split: one patient under two ids.
 
     `side` is the fold of each row, or another number for the holdout. A pair is named by both ids,
@@ -192,9 +187,7 @@ def cut_duplicates(
     return tuple(f"{ids[first]} and {ids[second]}" for first, second in cut)
 
 
-def label_like_features(
-    features: NDArray[np.float32], labels: NDArray[np.str_]
-) -> NDArray[np.intp]:
+def label_like_features(features: Matrix, labels: NDArray[np.str_]) -> NDArray[np.intp]:
     """Columns that are the label, as a code or as one class against the rest.
 
     Such a column has no more values than there are classes, and one of these values is that
@@ -213,9 +206,7 @@ def label_like_features(
     return candidates[np.asarray(few, dtype=np.bool_)]
 
 
-def response_like_features(
-    features: NDArray[np.float32], responses: NDArray[np.float64]
-) -> NDArray[np.intp]:
+def response_like_features(features: Matrix, responses: NDArray[np.float64]) -> NDArray[np.intp]:
     """Columns that are some drug's responses, or whether a line is sensitive to it.
 
     Whatever their scale and sign; of drugs that were measured in five lines or more.

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 import polars as pl
 
+from genept.benchmarks import constant
 from genept.embeddings import CollectionParts, axis_genes
 from genept.models.cards import card_markdown
 from genept.models.evidence import ABSTAIN_BELOW, Cohort, Interval, ModelEvidence, ModelManifest
@@ -59,15 +60,8 @@ def evaluation_table(
 ) -> pl.DataFrame:
     """Rows of table ``model_evaluations`` from those of `score_rows`."""
     overrides = {"ci_low": pl.Float64, "ci_high": pl.Float64}
-    return pl.DataFrame(rows, schema_overrides=overrides).select(
-        pl.lit(model).alias("model"),
-        pl.lit(version).alias("model_version"),
-        "representation",
-        pl.lit(cohort).alias("cohort"),
-        "metric",
-        pl.lit(split).alias("split"),
-        pl.exclude("representation", "metric"),
-    )
+    scores = pl.DataFrame(rows, schema_overrides=overrides)
+    return constant(scores, model=model, model_version=version, cohort=cohort, split=split)
 
 
 class Fit(Protocol):

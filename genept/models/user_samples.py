@@ -190,14 +190,12 @@ def _read(archives: Archives, detected: Detected, reference: Reference) -> UserS
     parsed = parse_collection(archives, collection)
     names, screening = mapped_names(collection, parsed, reference)
     ids = parsed.observations["observation_id"].to_list()
-    blocks = list(
-        checked_blocks(parsed.expression, ids, collection.unit, inputs=parsed.input_genes)
-    )
+    parts = list(checked_blocks(parsed.expression, ids, collection.unit, inputs=parsed.input_genes))
     if not ids:
         raise SourceError(f"{collection.title} holds no sample with a value other than zero")
-    totals = column_totals(blocks, len(parsed.input_genes)).signed
+    totals = column_totals(parts, len(parsed.input_genes)).signed
     axis = GeneAxis.of(screening.genes).by_policy(collection.duplicate_policy, totals)
-    rows = sp.csr_matrix(sp.vstack(blocks, format="csr"))
+    rows = sp.csr_matrix(sp.vstack(parts, format="csr"))
     merged = merge_rows(rows, axis, np.arange(len(ids)))
     absolute = pl.DataFrame({"input_id": parsed.input_genes, "absolute": merged.inputs.absolute})
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)

@@ -187,11 +187,9 @@ def names_in_older_table(
 
 def _symbols_of_today_and_before(genes: pl.DataFrame) -> pl.DataFrame:
     """Approved and previous symbols that mean one gene: name, symbol, ensembl_gene_id."""
-    settled = name_index(gene_claims(genes, "")).filter(
-        pl.col("outcome").is_in(["exact", "previous"])
-    )
+    sure = name_index(gene_claims(genes, "")).filter(pl.col("outcome").is_in(["exact", "previous"]))
     symbols = genes.select("ensembl_gene_id", "symbol").drop_nulls().unique("ensembl_gene_id")
-    return settled.select("name", "ensembl_gene_id").join(symbols, on="ensembl_gene_id")
+    return sure.select("name", "ensembl_gene_id").join(symbols, on="ensembl_gene_id")
 
 
 def older_claims(before: pl.DataFrame, after: pl.DataFrame, source: str) -> pl.DataFrame:

@@ -161,10 +161,7 @@ def _identities(known: Credentials, bucket: str, product: str) -> dict[str, obje
 
 def _with_roles(known: Credentials) -> Credentials:
     """Create keys for roles that have none, as in a store of an older version."""
-    roles: dict[str, dict[str, str]] = {
-        role: known.roles.get(role) or asdict(_new_keys()) for role in ROLES
-    }
-    return replace(known, roles=roles)
+    return replace(known, roles={it: known.roles.get(it) or asdict(_new_keys()) for it in ROLES})
 
 
 def _new_keys() -> Keys:

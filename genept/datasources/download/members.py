@@ -267,9 +267,7 @@ def _refuse_declared(size: int, packed: int, what: str, limit: int | None) -> No
 
 def only_match(names: Iterable[str], wanted: str, what: str) -> int:
     """Position of the one name that is `wanted` or ends in it, as a path."""
-    matching = {
-        position: name for position, name in enumerate(names) if f"/{name}".endswith(f"/{wanted}")
-    }
+    matching = {at: name for at, name in enumerate(names) if f"/{name}".endswith(f"/{wanted}")}
     if not matching:
         raise SourceError(f"{what}: has no member {wanted!r}")
     if len(matching) > 1:

@@ -92,25 +92,23 @@ def open_bytes(path: Path, member: str | None, what: str) -> Iterator[io.Buffere
         It is empty, damaged, cut short, a web page, or unpacks to more than the caps allow.
     """
     with ExitStack() as stack:
-        packed = stack.enter_context(_contained(path, member, what))
-        head = packed.peek(2)
+        raw = stack.enter_context(_contained(path, member, what))
+        head = raw.peek(2)
         if not head:
             raise SourceError(f"{what}: is empty (zero bytes): {get_again(_FROM_PUBLISHER)}")
         if head.startswith(_GZIP):
             # Its packed size is not known in a tar: what came out is held against what went in.
-            stream = stack.enter_context(gzip.GzipFile(fileobj=packed))
-            packed = stack.enter_context(
-                capped(cast(BinaryIO, stream), packed.tell, what, MAX_UNPACKED)
-            )
-            if not packed.peek(1):
+            stream = stack.enter_context(gzip.GzipFile(fileobj=raw))
+            raw = stack.enter_context(capped(cast(BinaryIO, stream), raw.tell, what, MAX_UNPACKED))
+            if not raw.peek(1):
                 raise SourceError(f"{what}: unpacks to nothing: {get_again(_FROM_PUBLISHER)}")
-        if packed.peek(512)[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        if raw.peek(512)[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
             raise SourceError(
                 f"{what}: is a web page or XML, not data (it begins with "
-                f"{packed.peek(24)[:24]!r}): perhaps an error or a log-in page was "
+                f"{raw.peek(24)[:24]!r}): perhaps an error or a log-in page was "
                 "saved instead; open it in a browser to see"
             )
-        yield packed
+        yield raw
 
 
 @contextmanager

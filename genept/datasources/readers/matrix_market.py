@@ -21,7 +21,7 @@ from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives, member_names
 from genept.datasources.format_options import TenxMtxOptions
 from genept.datasources.readers.assembly import Matrix, assembled
-from genept.datasources.readers.parsed import ParsedCollection, Quarantined
+from genept.datasources.readers.parsed import Mask, ParsedCollection, Quarantined
 from genept.datasources.readers.spool import Buckets, Spool, spooled, write_panel
 from genept.datasources.readers.text_lines import Lines, decoded, open_lines
 from genept.datasources.readers.values import MAX_EXACT
@@ -167,12 +167,7 @@ def _header(lines: Lines, shape: tuple[int, int]) -> int:
 
 
 def _sort(
-    lines: Lines,
-    n: int,
-    shape: tuple[int, int],
-    is_gene: NDArray[np.bool_],
-    buckets: Buckets,
-    is_counts: bool,
+    lines: Lines, n: int, shape: tuple[int, int], is_gene: Mask, buckets: Buckets, is_counts: bool
 ) -> None:
     place, seen, what = np.cumsum(is_gene) - 1, 0, lines.what
     for features, barcodes, values in _triplets(lines):

@@ -14,14 +14,13 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from genept.common import SourceError, listed, option
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
 from genept.datasources.format_options import MatrixOptions, ResponseTable
 from genept.datasources.readers.metadata import Reason, read_columns, read_names
-from genept.datasources.readers.parsed import RESPONSE_SCHEMA, Quarantined, observation_frame
+from genept.datasources.readers.parsed import RESPONSE_SCHEMA, Mask, Quarantined, observation_frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +28,7 @@ class ObservationTable:
     """The observations that are kept, whether each published row is, and the others."""
 
     observations: pl.DataFrame
-    keep: NDArray[np.bool_]
+    keep: Mask
     quarantined: tuple[Quarantined, ...]
 
 

@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 
 from genept.common import SourceError
 
+Mask = NDArray[np.bool_]
 LABELS: Final = ("batch", "cell_type", "tissue", "tissue_subtype", "diagnosis")
 OBSERVATION_SCHEMA: Final = pl.Schema(
     dict.fromkeys(("observation_id", "group_id", *LABELS), pl.String)

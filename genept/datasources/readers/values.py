@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from genept.common import SourceError, option
 from genept.datasources.format_options import TextOptions
 from genept.datasources.readers.orientation import Axis
-from genept.datasources.readers.parsed import ExpressionRows, OddGene, Quarantined
+from genept.datasources.readers.parsed import ExpressionRows, Mask, OddGene, Quarantined
 from genept.datasources.readers.text_numbers import Chunk
 from genept.schema import NEVER_NEGATIVE
 
@@ -197,11 +197,7 @@ class Values:
         return [Quarantined("file", self.what, *remark, "fixed") for remark in remarks]
 
     def _with_missing(
-        self,
-        values: NDArray[np.float64],
-        missing: NDArray[np.bool_],
-        chunk: Chunk,
-        columns: tuple[str, ...],
+        self, values: NDArray[np.float64], missing: Mask, chunk: Chunk, columns: tuple[str, ...]
     ) -> NDArray[np.float64]:
         """The values, if they may be missing; or with 0 in place of those whose gene goes out."""
         if self._options.missing == "impute_gene_mean":
@@ -234,11 +230,7 @@ class Values:
         self.odd[gene] = OddGene(1, detail) if known is None else known.with_another()
 
     def _add_up(
-        self,
-        values: NDArray[np.float64],
-        missing: NDArray[np.bool_],
-        chunk: Chunk,
-        columns: tuple[str, ...],
+        self, values: NDArray[np.float64], missing: Mask, chunk: Chunk, columns: tuple[str, ...]
     ) -> None:
         axis = 0 if self._genes_in == "columns" else 1
         sums = np.where(missing, 0.0, values).sum(axis)

@@ -38,7 +38,7 @@ from genept.models.drug_response.predictors import (
 from genept.models.drug_response.screen_rows import ScreenRows
 from genept.models.evidence import Labels
 from genept.models.holdout import ANY, FrozenFolds, Regime
-from genept.models.splits import Folds, connected_groups, grouped_folds
+from genept.models.splits import Folds, Names, connected_groups, grouped_folds
 from genept.models.training import score_rows
 
 KNOWN: Final = {
@@ -51,7 +51,6 @@ KNOWN: Final = {
 is not subtracted: a model fitted to what both means leave could not learn it from the features."""
 REGIMES: Final = tuple(KNOWN)
 N_COMPONENTS: Final = 100
-Names = Sequence[str] | NDArray[np.str_]
 
 
 def observation_folds(
@@ -76,9 +75,7 @@ def drug_folds(drugs: Sequence[str], *, n_folds: int, seed: int) -> FrozenFolds:
     return FrozenFolds(Regime.LEAVE_DRUG_OUT, np.full(len(names), ANY), names, names, folds)
 
 
-def pair_folds(
-    lines: NDArray[np.str_], drugs: NDArray[np.str_], *, n_folds: int, seed: int
-) -> FrozenFolds:
+def pair_folds(lines: Labels, drugs: Labels, *, n_folds: int, seed: int) -> FrozenFolds:
     """Random pairs: the model has seen the line and the drug, but not together.
 
     Raises

@@ -28,7 +28,7 @@ from genept.models.drug_response.pipeline import (
     predict_pairs,
 )
 from genept.models.drug_response.predictors import DRUG_MEAN, NAIVE, Floats, ResponsePairs
-from genept.models.evidence import likeliest
+from genept.models.evidence import Labels, likeliest
 from genept.models.splits import Folds, response_like_features
 
 MANY: Final = 50_000
@@ -41,8 +41,8 @@ Fit = Callable[[int, Mask], tuple[Pipeline, Matrix]]
 
 
 def response_pairs(
-    ids: npt.NDArray[np.str_], tissues: npt.NDArray[np.str_], responses: pl.DataFrame
-) -> tuple[npt.NDArray[np.str_], ResponsePairs]:
+    ids: Labels, tissues: Labels, responses: pl.DataFrame
+) -> tuple[Labels, ResponsePairs]:
     """Names of the drugs, and the responses as positions among lines and drugs.
 
     Parameters
@@ -93,16 +93,16 @@ class ScreenRows:
         Lines × features, by representation.
     """
 
-    ids: npt.NDArray[np.str_]
+    ids: Labels
     members: Sequence[str]
-    groups: npt.NDArray[np.str_]
-    tissues: npt.NDArray[np.str_]
+    groups: Labels
+    tissues: Labels
     features: Mapping[str, Matrix]
-    drugs: npt.NDArray[np.str_]
+    drugs: Labels
     pairs: ResponsePairs
 
     @cached_property
-    def pair_ids(self) -> npt.NDArray[np.str_]:
+    def pair_ids(self) -> Labels:
         """Names of the pairs, such as ``A549 × Erlotinib``."""
         first = np.char.add(self.ids[self.pairs.line], " × ")
         return np.char.add(first, self.drugs[self.pairs.drug])
@@ -139,9 +139,7 @@ class ScreenRows:
             for column in response_like_features(self.features[name][lines], table)
         )
 
-    def with_sentinels(
-        self, labels: npt.NDArray[np.str_], sentinel: Mask, train: Mask
-    ) -> ScreenRows:
+    def with_sentinels(self, labels: Labels, sentinel: Mask, train: Mask) -> ScreenRows:
         """The screen with extreme responses for sentinels, on the side that their labels name.
 
         Responses of other pairs that are not in `train` are missing.
@@ -206,7 +204,7 @@ class OutOfFold:
             column[rows] = values
 
     @property
-    def predicted(self) -> npt.NDArray[np.str_]:
+    def predicted(self) -> Labels:
         """The more probable class of each pair."""
         return likeliest(CLASSES, self.shares)
 

@@ -210,10 +210,7 @@ def column_origins(name: str) -> dict[str, list[tuple[str, str]]]:
         Table and column each, by column; a column that comes from sources is not in it.
     """
     computed = COMPUTED.get(name, {})
-    columns_of = {
-        table: {column.name for column in STORED[table].columns}
-        for table in MADE_FROM.get(name, ())
-    }
+    columns_of = {of: {it.name for it in STORED[of].columns} for of in MADE_FROM.get(name, ())}
     origins = {
         column.name: [
             *computed.get(column.name, ()),
