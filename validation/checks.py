@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import polars as pl
+from numpy.typing import NDArray
 
 from genept.common import ConflictError, MissingObjectError
 from genept.embeddings import embedding_matrix
@@ -237,7 +237,7 @@ def duplicate_targets(lake: Lake, axis: StoredTable) -> list[str]:
     return findings
 
 
-def matrix_findings(name: str, matrix: npt.NDArray[np.float32]) -> tuple[list[str], list[str]]:
+def matrix_findings(name: str, matrix: NDArray[np.float32]) -> tuple[list[str], list[str]]:
     """Check an embedding matrix as a whole.
 
     Parameters

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from genept.datasources.readers import Quarantined
@@ -33,7 +33,7 @@ class GeneAxis:
     """
 
     ensembl_gene_ids: tuple[str, ...]
-    target: npt.NDArray[np.int64]
+    target: NDArray[np.int64]
 
     @classmethod
     def of(cls, mapped: Iterable[str | None]) -> GeneAxis:
@@ -56,11 +56,11 @@ class GeneAxis:
         return cls(axis, np.asarray(target, dtype=np.int64))
 
     @property
-    def n_inputs(self) -> npt.NDArray[np.int64]:
+    def n_inputs(self) -> NDArray[np.int64]:
         """Inputs that were mapped to each gene."""
         return np.bincount(self.target[self.target >= 0], minlength=len(self.ensembl_gene_ids))
 
-    def by_policy(self, policy: DuplicatePolicy, totals: npt.NDArray[np.float64]) -> GeneAxis:
+    def by_policy(self, policy: DuplicatePolicy, totals: NDArray[np.float64]) -> GeneAxis:
         """Return the axis on which each gene has one input, or several that are added up.
 
         Parameters
@@ -95,7 +95,7 @@ class GeneAxis:
         """How each gene's inputs became one: `policy`, or None where there is only one."""
         return [policy if n > 1 else None for n in self.n_inputs]
 
-    def keeping_highest(self, totals: npt.NDArray[np.float64]) -> GeneAxis:
+    def keeping_highest(self, totals: NDArray[np.float64]) -> GeneAxis:
         """The axis on which each gene keeps only its input of highest mean (first on ties).
 
         `totals` are the inputs' sums over the observations, which rank them as means do.
@@ -148,7 +148,7 @@ def column_totals(blocks: Iterable[sp.csr_matrix], n_columns: int) -> ColumnTota
     return totals
 
 
-def column_fingerprints(blocks: Iterable[sp.csr_matrix], n_columns: int) -> npt.NDArray[np.float64]:
+def column_fingerprints(blocks: Iterable[sp.csr_matrix], n_columns: int) -> NDArray[np.float64]:
     """A number per column that is the same where all values of two columns are.
 
     Sums of the values weighted by fixed random numbers per row, added up in the order of the

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from genept.common import StoreError
 from genept.datasources import Collection
 from genept.datasources.readers import ParsedCollection
 from genept.nomenclature import Nomenclature, Reference
 
-Unlog: TypeAlias = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+Unlog: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 LOG_CEILING = 30.0
@@ -160,20 +160,20 @@ def _of_negatives(values: sp.csr_matrix, *, whole: bool) -> UnitFinding:
     return UnitFinding(("log2", "zscore"), seen)
 
 
-def _sums_of(values: sp.csr_matrix, unlog: Unlog) -> npt.NDArray[np.float64]:
+def _sums_of(values: sp.csr_matrix, unlog: Unlog) -> NDArray[np.float64]:
     back = sp.csr_matrix(
         (unlog(values.data.astype(np.float64)), values.indices, values.indptr), shape=values.shape
     )
     return np.asarray(back.sum(axis=1).A1, dtype=np.float64)
 
 
-def _are_close(sums: npt.NDArray[np.float64], expected: float) -> bool:
+def _are_close(sums: NDArray[np.float64], expected: float) -> bool:
     """Whether more than nine in ten of the sums that are not zero are near a known one."""
     sums = sums[sums != 0]
     return bool(sums.size and np.mean(np.abs(sums - expected) <= _CLOSE * expected) > 0.9)
 
 
-def _apart(sums: npt.NDArray[np.float64]) -> float:
+def _apart(sums: NDArray[np.float64]) -> float:
     """How far apart nine in ten of the sums are, relative to their median; a few tell nothing."""
     sums = sums[sums != 0]
     if sums.size < 3:

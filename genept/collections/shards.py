@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import numba
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from genept.collections.merging import ColumnTotals, GeneAxis
 from genept.datasources.readers import ExpressionRows, checked_blocks
@@ -90,11 +90,7 @@ def _written(task: IngestTask, table: str, rows: Rows) -> NewPart:
 
 
 def _merged(
-    task: IngestTask,
-    rows: sp.csr_matrix,
-    order: npt.NDArray[np.int64],
-    ids: pl.Series,
-    seen: _Counted,
+    task: IngestTask, rows: sp.csr_matrix, order: NDArray[np.int64], ids: pl.Series, seen: _Counted
 ) -> Iterator[pa.RecordBatch]:
     """What is written, merged as it is written: the shard is never held twice."""
     schema = TABLES["expression"].schema()
@@ -176,13 +172,13 @@ class MergedRows:
     """
 
     matrix: sp.csr_matrix
-    totals: npt.NDArray[np.float64]
-    profiles: npt.NDArray[np.int64]
-    seen: npt.NDArray[np.int64]
+    totals: NDArray[np.float64]
+    profiles: NDArray[np.int64]
+    seen: NDArray[np.int64]
     inputs: ColumnTotals
 
 
-def merge_rows(rows: sp.csr_matrix, axis: GeneAxis, order: npt.NDArray[np.int64]) -> MergedRows:
+def merge_rows(rows: sp.csr_matrix, axis: GeneAxis, order: NDArray[np.int64]) -> MergedRows:
     """Rows over input columns, in `order`, as rows over genes; several inputs are added up.
 
     Parameters

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.pooling import TABLE_OF_KIND, embedding_batches
@@ -32,7 +32,7 @@ CODE: Final = (
     "genept.embeddings.pooling",
     "genept.schema.tables",
 )
-Matrix = npt.NDArray[np.float32]
+Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def concatenated(
     return np.concatenate(scaled, axis=1)
 
 
-def unit_rows(name: str, matrix: npt.NDArray[Any]) -> Matrix:
+def unit_rows(name: str, matrix: NDArray[Any]) -> Matrix:
     """Rows scaled to unit length, as float32; raises `ValueError` if one is zero or not finite."""
     exact = np.asarray(matrix, np.float64)
     norm = np.linalg.norm(exact, axis=1, keepdims=True)

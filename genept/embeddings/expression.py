@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from genept.common import StoreError
 from genept.storage import Lake, Part, code_version, sha256_of
@@ -67,7 +67,7 @@ def csr_of(rows: pa.Table | pa.RecordBatch, n_genes: int) -> sp.csr_matrix:
     )
 
 
-def embedding_matrix(rows: pa.Table) -> npt.NDArray[np.float32]:
+def embedding_matrix(rows: pa.Table) -> NDArray[np.float32]:
     """Return the `embedding` column as a matrix.
 
     Parameters
@@ -81,7 +81,7 @@ def embedding_matrix(rows: pa.Table) -> npt.NDArray[np.float32]:
         Rows × dimensions.
     """
     column = _contiguous(rows["embedding"])
-    flat: npt.NDArray[np.float32] = column.flatten().to_numpy()
+    flat: NDArray[np.float32] = column.flatten().to_numpy()
     return flat.reshape(len(column), column.type.list_size)
 
 
@@ -191,9 +191,9 @@ class AlignedVectors:
         Share of the collection's observations that express each gene.
     """
 
-    vectors: npt.NDArray[np.float32]
-    has_vector: npt.NDArray[np.bool_]
-    popularity: npt.NDArray[np.float64]
+    vectors: NDArray[np.float32]
+    has_vector: NDArray[np.bool_]
+    popularity: NDArray[np.float64]
 
     @property
     def sha256(self) -> str:
@@ -264,7 +264,7 @@ def open_aligned(path: Path) -> AlignedVectors:
     )
 
 
-def _records(aligned: AlignedVectors) -> npt.NDArray[np.void]:
+def _records(aligned: AlignedVectors) -> NDArray[np.void]:
     fields = [
         ("popularity", np.float64),
         ("vector", np.float32, aligned.vectors.shape[1:]),

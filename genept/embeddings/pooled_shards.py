@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from genept.common import Workers, progress_bar
 from genept.embeddings.expression import (
@@ -235,12 +235,12 @@ def _task(lake: Lake, shard: Shard, folder: Path, threads: int) -> PoolingTask:
 
 
 @lru_cache(maxsize=1)
-def _laid_out(path: Path) -> tuple[WeightedSum, npt.NDArray[np.bool_]]:
+def _laid_out(path: Path) -> tuple[WeightedSum, NDArray[np.bool_]]:
     """Shards of one collection in one space come one after the other: laid out once a process."""
     return _lay_out(open_aligned(path))
 
 
-def _lay_out(aligned: AlignedVectors) -> tuple[WeightedSum, npt.NDArray[np.bool_]]:
+def _lay_out(aligned: AlignedVectors) -> tuple[WeightedSum, NDArray[np.bool_]]:
     return WeightedSum(aligned.vectors, aligned.popularity), aligned.has_vector
 
 

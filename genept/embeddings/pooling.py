@@ -13,9 +13,9 @@ from contextlib import closing
 from typing import Final, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from genept.common import StoreError
 from genept.embeddings.expression import RowGroup
@@ -77,7 +77,7 @@ METHOD = "genept-w"
 
 TABLE_OF_KIND = {"single_cell": "cell_embeddings", "bulk": "sample_embeddings"}
 
-Pooled = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+Pooled = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Embedding and coverage."""
 
 
@@ -88,9 +88,9 @@ U = TypeVar("U")
 
 def pool(
     weights: sp.csr_matrix,
-    vectors: npt.NDArray[np.float32] | WeightedSum,
-    has_vector: npt.NDArray[np.bool_],
-    out: npt.NDArray[np.float32] | None = None,
+    vectors: NDArray[np.float32] | WeightedSum,
+    has_vector: NDArray[np.bool_],
+    out: NDArray[np.float32] | None = None,
 ) -> Pooled:
     """Weighted means of gene vectors.
 
@@ -126,7 +126,7 @@ def pool(
 def pool_groups(
     groups: Iterable[RowGroup],
     vectors: WeightedSum,
-    has_vector: npt.NDArray[np.bool_],
+    has_vector: NDArray[np.bool_],
     unit: str,
     threads: int = 1,
 ) -> Generator[tuple[list[str], Pooled], None, None]:
@@ -170,7 +170,7 @@ def in_order(work: Callable[[T], U], items: Iterable[T], threads: int) -> Iterat
 def pool_part(
     groups: Iterable[RowGroup],
     vectors: WeightedSum,
-    has_vector: npt.NDArray[np.bool_],
+    has_vector: NDArray[np.bool_],
     *,
     kind: str,
     unit: str,
@@ -209,8 +209,8 @@ def embedding_rows(
     schema: pa.Schema,
     partition: tuple[str, str, str],
     ids: list[str],
-    embedding: npt.NDArray[np.float32],
-    coverage: npt.NDArray[np.float32],
+    embedding: NDArray[np.float32],
+    coverage: NDArray[np.float32],
 ) -> pa.RecordBatch:
     """Rows of an embedding table; `partition` is space, method and collection."""
     return pa.record_batch(
@@ -232,8 +232,8 @@ def embedding_batches(
     table: str,
     partition: tuple[str, str, str],
     ids: Sequence[str],
-    vectors: npt.NDArray[np.float32],
-    coverage: npt.NDArray[np.float32] | None = None,
+    vectors: NDArray[np.float32],
+    coverage: NDArray[np.float32] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Rows of `cell_embeddings` or `sample_embeddings`.
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from numpy.typing import NDArray
 
 from genept.common import MissingObjectError, new_figure, png_bytes
 from genept.embeddings.expression import embedding_matrix
@@ -127,7 +127,7 @@ def _vectors(lake: Lake, parts: Sequence[Part], ids: list[str]) -> pl.DataFrame:
     )
 
 
-def _components(matrix: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], list[float]]:
+def _components(matrix: NDArray[np.float32]) -> tuple[NDArray[np.float64], list[float]]:
     """The first two principal components and their shares of the variance; zero if there is one."""
     from sklearn.decomposition import PCA
     from threadpoolctl import threadpool_limits
@@ -141,7 +141,7 @@ def _components(matrix: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64
     return components, shares.tolist()
 
 
-def _scatter(axes: Axes, components: npt.NDArray[np.float64], labels: Sequence[str | None]) -> None:
+def _scatter(axes: Axes, components: NDArray[np.float64], labels: Sequence[str | None]) -> None:
     counts = pl.Series("label", labels, dtype=pl.String).value_counts().drop_nulls()
     shown = counts.sort(["count", "label"], descending=[True, False])["label"].to_list()
     colours = dict(zip(shown, COLOURS, strict=False))

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from genept.embeddings.expression import embedding_matrix, expression_matrix
 from genept.embeddings.pooling import METHOD
@@ -44,7 +44,7 @@ class ObservationViews:
 
     observations: pl.DataFrame
     expression: sp.csr_matrix
-    spaces: dict[str, npt.NDArray[np.float32]]
+    spaces: dict[str, NDArray[np.float32]]
     controls: tuple[str, ...]
 
     def labelled(self, label: str) -> ObservationViews:
@@ -52,7 +52,7 @@ class ObservationViews:
         return self.only(self.observations[label].is_not_null().to_numpy())
 
     def joined(
-        self, name: str, ids: Sequence[str], vectors: npt.NDArray[np.float32]
+        self, name: str, ids: Sequence[str], vectors: NDArray[np.float32]
     ) -> ObservationViews:
         """With a further representation, and only the observations that have a vector in it."""
         known = pl.Series(ids, dtype=pl.String)
@@ -60,7 +60,7 @@ class ObservationViews:
         ours = known.is_in(kept.observations["observation_id"].implode()).to_numpy()
         return replace(kept, spaces=kept.spaces | {name: vectors[ours]})
 
-    def only(self, keep: npt.NDArray[np.bool_]) -> ObservationViews:
+    def only(self, keep: NDArray[np.bool_]) -> ObservationViews:
         """Some of the observations."""
         return ObservationViews(
             self.observations.filter(keep),
@@ -174,7 +174,7 @@ def read_views(lake: Lake, parts: CollectionParts) -> ObservationViews:
     return views
 
 
-def _read_vectors(lake: Lake, shards: Sequence[Part]) -> tuple[list[str], npt.NDArray[np.float32]]:
+def _read_vectors(lake: Lake, shards: Sequence[Part]) -> tuple[list[str], NDArray[np.float32]]:
     """Ids, sorted, and their vectors."""
     read = [lake.read_arrow(part, ["observation_id", "embedding"]) for part in shards]
     rows = pa.concat_tables(read).sort_by("observation_id")

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from genept.common import StoreError
 from genept.embeddings.expression import expression_blocks
@@ -65,7 +65,7 @@ class Sentences:
     """Sentences of observations, and the share of each one's weight that is on named genes."""
 
     texts: list[str]
-    coverage: npt.NDArray[np.float32]
+    coverage: NDArray[np.float32]
 
 
 class RankedNames:
@@ -100,7 +100,7 @@ class RankedNames:
         self._names = symbols[order].astype(object)
         self._rank = np.empty(len(order), np.uint64)
         self._rank[order] = np.arange(len(order), dtype=np.uint64)
-        self._tokens: npt.NDArray[np.int64] | None = None
+        self._tokens: NDArray[np.int64] | None = None
         if count_tokens is not None and max_tokens is not None:
             none, prefix = count_tokens(["", self.prefix])
             named = count_tokens([f" {name}" for name in self._names])
@@ -135,7 +135,7 @@ class RankedNames:
             share[row] = of_row[keys[span] <= named[-1]].sum() / of_row.sum()
         return Sentences(texts, np.minimum(share, 1))
 
-    def _named(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    def _named(self, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Those keys whose genes are named, in order."""
         ordered = np.sort(keys)
         ordered = ordered[: min(self.top, int(np.searchsorted(ordered, _NOTHING)))]

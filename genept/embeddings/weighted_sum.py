@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 
@@ -67,8 +67,8 @@ ROWS: Final = 512
 
 _CACHE_LINE: Final = 64
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 
 class WeightedSum:
@@ -193,7 +193,7 @@ def popularity(weights: sp.csr_matrix) -> Doubles:
     return counted / max(weights.shape[0], 1)
 
 
-def row_sums(weights: sp.csr_matrix, marked: npt.NDArray[np.bool_] | None = None) -> Doubles:
+def row_sums(weights: sp.csr_matrix, marked: NDArray[np.bool_] | None = None) -> Doubles:
     """The sum of each row, and of its marked genes alone: observations × 2.
 
     Weights are observations × genes, float32; without `marked`, all genes are marked.

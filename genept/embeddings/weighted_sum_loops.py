@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 COLUMNS: Final = 64
 """Columns of a panel: four registers of AVX-512, eight of AVX2."""
@@ -26,10 +26,10 @@ ONE, TWO, THREE, FOUR = (np.uint64(number) for number in (1, 2, 3, 4))
 """What indexes is unsigned in all loops: a signed index is tested before each use, and
 with a signed number it would become a float."""
 
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int32]
-Doubles = npt.NDArray[np.float64]
-Pointers = npt.NDArray[np.int64]
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int32]
+Doubles = NDArray[np.float64]
+Pointers = NDArray[np.int64]
 
 
 def _add_row(

@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from numpy.typing import NDArray
 
 from genept.embeddings import (
     BOTH,
@@ -43,7 +43,7 @@ from genept.models.training import CODE, SEED, SELECTED, Training, score_rows
 from genept.models.user_samples import expression_features
 from genept.storage import Origin
 
-Matrix = npt.NDArray[np.float32]
+Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _name(contender: Contender) -> str:
     return contender.representation if contender.head == LINEAR else contender.name
 
 
-def _majority_of_others(retrained: Retrained) -> npt.NDArray[np.str_]:
+def _majority_of_others(retrained: Retrained) -> NDArray[np.str_]:
     labels, folds = retrained.view.rows.labels, retrained.nested.folds
     predicted = np.empty_like(labels)
     for fold in np.unique(folds):

@@ -8,8 +8,8 @@ from functools import cache, partial
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from numpy.typing import NDArray
 
 from genept.embeddings import (
     BOTH,
@@ -29,7 +29,7 @@ from genept.schema import LINEAR
 from genept.schema.tables import REASONS
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 
-Matrix = npt.NDArray[np.float32]
+Matrix = NDArray[np.float32]
 
 VectorsOfSpace = Callable[[str], tuple[Sequence[str], Matrix]]
 """Gene ids and their vectors in a space."""
@@ -78,7 +78,7 @@ class Served:
 
     def _features(
         self, laid: LaidOut, vectors: VectorsOfSpace
-    ) -> tuple[Matrix, npt.NDArray[np.bool_] | None]:
+    ) -> tuple[Matrix, NDArray[np.bool_] | None]:
         """What the model reads; a gene that was not measured is set to its training mean."""
         manifest = self.manifest
         if manifest.representation not in (EXPRESSION, BOTH):

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genept.collections import (
@@ -41,7 +41,7 @@ from genept.embeddings import expression_weights, pool
 from genept.nomenclature import Nomenclature, Reference
 from genept.schema import LINEAR, Unit
 
-Features = npt.NDArray[np.float32]
+Features = NDArray[np.float32]
 
 
 class OtherUnitError(ValueError):
@@ -218,7 +218,7 @@ class LaidOut:
 
     expression: sp.csr_matrix
     unit: str
-    measured: npt.NDArray[np.bool_]
+    measured: NDArray[np.bool_]
 
     @property
     def features(self) -> Features:
@@ -256,7 +256,7 @@ def lay_out(samples: Samples, genes: Sequence[str], unit: str) -> LaidOut:
     return LaidOut(sp.csr_matrix(_in_unit(dense, measured, samples.unit, unit)), unit, measured)
 
 
-def positions(genes: Sequence[str], among: Sequence[str]) -> npt.NDArray[np.intp]:
+def positions(genes: Sequence[str], among: Sequence[str]) -> NDArray[np.intp]:
     """Where each gene is `among` others; -1 for one that is not."""
     place = {gene: row for row, gene in enumerate(among)}
     return np.array([place.get(gene, -1) for gene in genes], dtype=np.intp)
@@ -268,7 +268,7 @@ def expression_features(expression: sp.csr_matrix, unit: str) -> Features:
     return values.toarray().astype(np.float32, copy=False)
 
 
-def _in_unit(values: Features, measured: npt.NDArray[np.bool_], have: str, want: str) -> Features:
+def _in_unit(values: Features, measured: NDArray[np.bool_], have: str, want: str) -> Features:
     """Counts and TPM are both abundances; z-scores across genes can be made of any of them."""
     if have == want or {have, want} == LINEAR:
         return values

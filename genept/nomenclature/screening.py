@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from numpy.typing import NDArray
 
 from genept.common import SourceError
 from genept.nomenclature.names import VERSIONED_ID, mixed_releases
@@ -85,7 +85,7 @@ def screen_names(
     policy: NamePolicy,
     *,
     collection: str,
-    fingerprints: Callable[[], npt.NDArray[np.float64]] | None = None,
+    fingerprints: Callable[[], NDArray[np.float64]] | None = None,
 ) -> Screening:
     """Refuse a matrix by its gene names, or give every input a verdict.
 
@@ -216,7 +216,7 @@ def _judged(rows: pl.DataFrame, policy: NamePolicy) -> pl.DataFrame:
 
 
 def _without_copies(
-    judged: pl.DataFrame, fingerprints: Callable[[], npt.NDArray[np.float64]] | None
+    judged: pl.DataFrame, fingerprints: Callable[[], NDArray[np.float64]] | None
 ) -> pl.DataFrame:
     """Keep only the first of several columns of one Ensembl id with the same values.
 

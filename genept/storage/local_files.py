@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from genept.common import StoreError
 from genept.storage.bucket import Access
@@ -104,7 +104,7 @@ def _idle(file: Path, now: datetime) -> timedelta:
     return timedelta(seconds=now.timestamp() - max(state.st_mtime, state.st_atime))
 
 
-Matrix = npt.NDArray[np.float32]
+Matrix = NDArray[np.float32]
 
 
 PAGE_BYTES: Final = 1 << 20

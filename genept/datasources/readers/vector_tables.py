@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from numpy.typing import NDArray
 
 from genept.common import SourceError, breakage_refused
 from genept.datasources.readers.hdf5 import read_obsm
@@ -30,7 +30,7 @@ _REMEDY: Final = (
     ".to_csv('vectors.csv')`, and give that file"
 )
 _SHOWN: Final = 5
-_Named = tuple[list[str], npt.NDArray[np.float32]]
+_Named = tuple[list[str], NDArray[np.float32]]
 _NAMES: Final = ("names", "genes", "gene_names", "symbols", "ids")
 _VECTORS: Final = ("vectors", "embeddings", "embedding", "X")
 
@@ -48,7 +48,7 @@ class VectorTable:
     """
 
     names: list[str]
-    vectors: npt.NDArray[np.float32]
+    vectors: NDArray[np.float32]
 
 
 def read_vector_table(path: Path) -> VectorTable:
@@ -120,7 +120,7 @@ def _vectors_in_child(parent: Parent, path: Path, key: str | None) -> None:
     parent.write_table("vectors", pl.DataFrame([pl.Series("name", table.names, pl.String), column]))
 
 
-def unit_vectors(table: VectorTable) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+def unit_vectors(table: VectorTable) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """The vectors at unit length, and the lengths they had.
 
     Parameters
@@ -237,7 +237,7 @@ def _framed(rows: pl.DataFrame, path: Path) -> _Named:
     return names.to_list(), _numbers(matrix.reshape(rows.height, -1), path)
 
 
-def _numbers(vectors: npt.NDArray[Any], path: Path) -> npt.NDArray[np.float32]:
+def _numbers(vectors: NDArray[Any], path: Path) -> NDArray[np.float32]:
     if vectors.dtype.kind not in "fiu":
         raise SourceError(f"{path.name}: the vectors are {vectors.dtype}, expected numbers")
     with np.errstate(over="ignore"):  # what overflows is infinite, and refused by name

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.decomposition import PCA
@@ -32,8 +32,8 @@ MIN_TRAINING_LINES: Final = 30
 COVERAGE: Final = 0.9
 PENALTIES: Final = np.logspace(-4, 4, 17)
 """Ridge penalties to choose among, in units of the components' mean sum of squares."""
-Matrix = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+Matrix = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 def drug_codes(drugs: Sequence[str]) -> Floats:
@@ -181,14 +181,14 @@ class WithinDrug(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         few: Mask = ~known | (self.n_lines_[row] < MIN_TRAINING_LINES)
         return few
 
-    def _rows_of(self, Z: Floats) -> tuple[npt.NDArray[np.intp], Mask]:
+    def _rows_of(self, Z: Floats) -> tuple[NDArray[np.intp], Mask]:
         row = np.minimum(np.searchsorted(self.codes_, Z[:, -1]), len(self.codes_) - 1)
         return row, self.codes_[row] == Z[:, -1]
 
 
 def fit_pipeline(
     features: Matrix,
-    drugs: npt.NDArray[np.str_],
+    drugs: NDArray[np.str_],
     pairs: ResponsePairs,
     train: Mask,
     *,
@@ -241,7 +241,7 @@ def fit_pipeline(
 
 
 def predict_pairs(
-    pipeline: Pipeline, features: Matrix, line: npt.NDArray[np.intp], codes: Floats
+    pipeline: Pipeline, features: Matrix, line: NDArray[np.intp], codes: Floats
 ) -> tuple[Floats, Floats, Mask, Floats]:
     """Response, half width of the interval, abstention, and shares of pairs of lines and drugs.
 

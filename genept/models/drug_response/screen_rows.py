@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from genept.models.drug_response.pipeline import (
@@ -121,7 +121,7 @@ class ScreenRows:
         hashes = (hashlib.sha256(str(name).encode()).hexdigest()[:8] for name in self.pair_ids)
         return np.array([int(h, 16) < JUDGED_SHARE * 16**8 for h in hashes], dtype=np.bool_)
 
-    def inputs(self, representation: str, pairs: npt.NDArray[np.intp]) -> Matrix:
+    def inputs(self, representation: str, pairs: NDArray[np.intp]) -> Matrix:
         """Features of some pairs as a Pipeline reads them, shape (pairs, features + 1)."""
         lines = self.features[representation][self.pairs.line[pairs]]
         return np.hstack([lines, self.codes[pairs, None].astype(np.float32)])

@@ -12,7 +12,7 @@ from functools import cache, cached_property, partial
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from genept.datasources import Collection
 from genept.embeddings import (
@@ -54,7 +54,7 @@ _CODE: Final = (
     "genept.benchmarks.scores",
     "genept.embeddings",
 )
-Matrix = npt.NDArray[np.float32]
+Matrix = NDArray[np.float32]
 Tested = Callable[[], tuple[regimes.RegimeTest, FrozenFolds]]
 
 
