@@ -154,8 +154,7 @@ def unit_rows(vectors: Cells) -> Cells:
 def _complete_labels(labels: Sequence[str], n_cells: int) -> Labels:
     if len(labels) != n_cells:
         raise ValueError(f"{n_cells} cells but {len(labels)} labels")
-    missing = [row for row, label in enumerate(labels) if not label]
-    if missing:
+    if missing := [row for row, label in enumerate(labels) if not label]:
         raise ValueError(f"{len(missing)} cells have no label, the first in row {missing[0]}")
     return np.asarray(labels, dtype=np.str_)
 

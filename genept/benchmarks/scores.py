@@ -113,8 +113,7 @@ def percentiles(values: ArrayLike) -> tuple[float, float]:
         If a value is not finite.
     """
     resampled = np.asarray(values, dtype=np.float64)
-    undefined = int((~np.isfinite(resampled)).sum())
-    if undefined:
+    if undefined := int((~np.isfinite(resampled)).sum()):
         raise ValueError(
             f"the statistic is undefined in {undefined} of {len(resampled)} resamples; "
             "score more groups, or a statistic that is defined on few"

@@ -159,8 +159,7 @@ def id_column(labels: pl.DataFrame, ids: Sequence[str]) -> JoinedIds | None:
         for name in labels.columns:
             values = labels[name].drop_nulls().to_list()
             spelled = values if spelling == "exact" else r_names(values)
-            n_shared = len(known & set(spelled))
-            if n_shared > (best.n_shared if best else 0):
+            if (n_shared := len(known & set(spelled))) > (best.n_shared if best else 0):
                 pairs = zip(values, spelled, strict=True)
                 others = tuple(value for value, as_id in pairs if as_id not in known)
                 best = JoinedIds(name, spelling, n_shared, others)

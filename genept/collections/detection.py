@@ -13,17 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from genept.collections import layouts
-from genept.collections.axes import (
-    axis_of_genes,
-    id_column,
-    of_genes,
-    refuse_gene_as_ids,
-    refuse_labels,
-    refuse_long,
-    refuse_swapped,
-    refuse_texts,
-)
+from genept.collections import axes, layouts
 from genept.collections.detected_contents import LabelTable, Look, geo_fields, named_fields
 from genept.collections.sidecar import Sidecar
 from genept.collections.user_collections import local_archives, named_by_owner, user_sources
@@ -180,15 +170,15 @@ def _look_at_axes(
     frame, sidecar = labels.frame if labels else None, look.sidecar
     files = (what, labels.name if labels else "")
     if frame is not None:
-        refuse_swapped(table, frame, is_gene, files)
+        axes.refuse_swapped(table, frame, is_gene, files)
     declared = look.options.get("genes_in")
     declared = None if declared == "detect" else declared
-    axis, reason = axis_of_genes(table, declared, is_gene, frame, files)
+    axis, reason = axes.axis_of_genes(table, declared, is_gene, frame, files)
     look.options["genes_in"] = axis
     look.seen.append(f"genes are its {axis}: {reason}")
     named = {*sidecar.labels.values(), sidecar.group, *look.options.get("ignore", ())}
     if axis == "columns":
-        refuse_gene_as_ids(table, is_gene, what)
+        axes.refuse_gene_as_ids(table, is_gene, what)
         look.fields = list(table.columns[1:])
         look.genes = {name for name in look.fields if name not in named and is_gene(name)}
         fields, group = named_fields(
@@ -196,16 +186,16 @@ def _look_at_axes(
         )
         look.genes -= {*fields.values(), group}
         odd = {name: text for name, text in table.texts.items() if name in look.genes}
-        refuse_texts(odd, look.options, what, are_genes=True)
+        axes.refuse_texts(odd, look.options, what, are_genes=True)
         look.texts = [name for name in table.texts if name not in look.genes]
     else:
-        passed_over = of_genes(table, named, frame)
-        refuse_long(table, passed_over, what)
+        passed_over = axes.of_genes(table, named, frame)
+        axes.refuse_long(table, passed_over, what)
         if "genes_in" not in sidecar.options:
-            refuse_labels(table, passed_over, what)
+            axes.refuse_labels(table, passed_over, what)
         known = {*named, *passed_over}
         odd = {name: text for name, text in table.texts.items() if name not in known}
-        refuse_texts(odd, look.options, what, are_genes=False)
+        axes.refuse_texts(odd, look.options, what, are_genes=False)
         if passed_over:
             look.options["ignore"] = [*look.options.get("ignore", ()), *passed_over]
             look.seen.append(f"columns about the genes, passed over: {', '.join(passed_over)}")
@@ -223,7 +213,7 @@ def _join_metadata(look: Look, labels: LabelTable) -> None:
     bare = replace(look, sources=look.sources[:1], options=options)
     bare.leave_out_texts()
     ids = bare.parsed().observations["observation_id"].to_list()
-    joined = id_column(table, ids)
+    joined = axes.id_column(table, ids)
     if joined is None:
         raise SourceError(
             f"{labels.name}: none of its columns {table.columns[:12]} holds observation ids "

@@ -17,22 +17,9 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from genept.collections import table_rows
 from genept.collections.merging import GeneAxis, column_totals, with_duplicates_grouped
 from genept.collections.shards import IngestTask, get_ready, ingest_shard, spans_of
-from genept.collections.table_rows import (
-    _axis_rows,
-    _labelled,
-    _summary,
-    coverage_of,
-    empty_observations,
-    mapped_names,
-    mapping_rows,
-    odd_libraries,
-    passed_over,
-    quarantine_rows,
-    screened_out,
-    silent_genes,
-)
 from genept.common import SourceError, Workers, console, progress_bar
 from genept.datasources import Collection, parse_collection
 from genept.datasources.download import Archives
@@ -170,7 +157,7 @@ def collection_parts(
 ) -> Iterator[NewPart | Part]:
     """Make the parts of a parsed collection one after the other; shards are stored at once."""
     collection, reference = request.collection, request.open_reference()
-    names, screening = mapped_names(collection, parsed, reference)
+    names, screening = table_rows.mapped_names(collection, parsed, reference)
     for warning in screening.warnings:
         console.print(f"{collection.id}: {warning}", markup=False)
     mapped = GeneAxis.of(screening.genes)
@@ -191,8 +178,8 @@ def collection_parts(
     )
     absolute = inputs.group_by("input_id").agg(pl.col("absolute").sum())
     seen = seen.group_by("gene_index").sum()
-    mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
-    coverage = coverage_of(collection, mapping)
+    mapping = table_rows.mapping_rows(collection, parsed, names, absolute, reference.release)
+    coverage = table_rows.coverage_of(collection, mapping)
     observations, duplicates = with_duplicates_grouped(
         parsed.observations.join(observed, on="observation_id", validate="1:1")
     )
@@ -201,24 +188,32 @@ def collection_parts(
     quarantined = [
         *parsed.quarantined,
         *parsed.remarks,
-        *passed_over(parsed, mapped, axis, collection.duplicate_policy),
-        *screened_out(parsed, screening),
-        *silent_genes(collection.id, mapping),
-        *empty_observations(parsed, empty),
-        *(odd_libraries(kept) if collection.unit == "counts" else ()),
+        *table_rows.passed_over(parsed, mapped, axis, collection.duplicate_policy),
+        *table_rows.screened_out(parsed, screening),
+        *table_rows.silent_genes(collection.id, mapping),
+        *table_rows.empty_observations(parsed, empty),
+        *(table_rows.odd_libraries(kept) if collection.unit == "counts" else ()),
         *duplicates,
     ]
     partition = (collection.id,)
     yield NewPart("gene_mapping", mapping, partition)
-    yield NewPart("gene_axis", _axis_rows(collection, mapped, reference.published, seen), partition)
-    yield NewPart("observations", _labelled(collection, kept), partition)
+    yield NewPart(
+        "gene_axis", table_rows.axis_rows(collection, mapped, reference.published, seen), partition
+    )
+    yield NewPart("observations", table_rows.labelled(collection, kept), partition)
     yield from shards
     if parsed.responses is not None:
         responses = parsed.responses.join(kept, on="observation_id", how="semi")
-        yield NewPart("drug_responses", _labelled(collection, responses), partition)
-    yield NewPart("quarantine", _labelled(collection, quarantine_rows(quarantined)), partition)
+        yield NewPart("drug_responses", table_rows.labelled(collection, responses), partition)
+    yield NewPart(
+        "quarantine",
+        table_rows.labelled(collection, table_rows.quarantine_rows(quarantined)),
+        partition,
+    )
     n_genes = len(axis.ensembl_gene_ids)
-    summary = _summary(request.archives, collection, kept.height, n_genes, quarantined, coverage)
+    summary = table_rows.summary_of(
+        request.archives, collection, kept.height, n_genes, quarantined, coverage
+    )
     yield NewPart("collections", summary, partition)
 
 

@@ -20,12 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genept.collections.ingestion import (
-    TABLES_OF_A_COLLECTION,
-    IngestRequest,
-    collection_parts,
-    shard_steps,
-)
+from genept.collections import ingestion
 from genept.collections.preflight import CollectionRefusedError
 from genept.collections.shards import SHARD_OBSERVATIONS, spans_of
 from genept.collections.user_collections import local_archives, named_by_owner
@@ -45,7 +40,7 @@ from genept.storage import (
 )
 
 _OF_SHARDS: Final = ("expression", "shard_observations", "shard_inputs", "shard_genes")
-_SMALL: Final = tuple(name for name in TABLES_OF_A_COLLECTION if name != "expression")
+_SMALL: Final = tuple(name for name in ingestion.TABLES_OF_A_COLLECTION if name != "expression")
 _MOST_SHARDS: Final = 1 << 20
 
 OF_FILE: Final = (SourceError, CollectionRefusedError, GeneNamesRefusedError, TableContractError)
@@ -88,7 +83,7 @@ def ingest_each(
 
 
 def parts_in_child(
-    lake: Lake, request: IngestRequest, *, allowance: Allowance
+    lake: Lake, request: ingestion.IngestRequest, *, allowance: Allowance
 ) -> Iterator[NewPart | Part]:
     """Make the parts of a user's own collection; used in place of `ingestion.parts_here`.
 
@@ -165,7 +160,7 @@ class PartReceiver:
         ):
             raise self.nonsense()
         spans = spans_of(n_observations)
-        folder, self._steps = shard_steps(self._collection.id, self._origin, spans)
+        folder, self._steps = ingestion.shard_steps(self._collection.id, self._origin, spans)
         known = self._lake.remembered(folder, self._steps)
         return [(number, self._kept(parts)) for number, parts in known.items()]
 
@@ -279,12 +274,12 @@ def _ingested(
 ) -> list[str]:
     """In the child: ingest, hand shards over, write the other tables; return their names."""
     archives = local_archives(files, sources, parent.folder / "sources")
-    request = IngestRequest(archives, collection, lambda: reference, origin, processes)
+    request = ingestion.IngestRequest(archives, collection, lambda: reference, origin, processes)
     made: list[str] = []
     with Workers(processes) as workers, named_by_owner(sources):
         parsed = parse_collection(archives, collection)
         lake = _ChildLake(parent)
-        for part in collection_parts(lake, request, parsed, workers):
+        for part in ingestion.collection_parts(lake, request, parsed, workers):
             if isinstance(part, NewPart) and isinstance(part.rows, pl.DataFrame):
                 parent.write_table(part.table, part.rows)
                 made.append(part.table)

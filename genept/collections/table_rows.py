@@ -241,9 +241,10 @@ def coverage_of(collection: Collection, mapping: pl.DataFrame) -> float:
     return min(coverage, 1.0)
 
 
-def _axis_rows(
+def axis_rows(
     collection: Collection, axis: GeneAxis, genes: pl.DataFrame, seen: pl.DataFrame
 ) -> pl.DataFrame:
+    """Rows of table `gene_axis`."""
     rows = pl.DataFrame(
         {
             "gene_index": np.arange(len(axis.ensembl_gene_ids), dtype=np.uint32),
@@ -255,10 +256,10 @@ def _axis_rows(
     symbols = genes.select("ensembl_gene_id", "symbol")
     rows = rows.join(symbols, on="ensembl_gene_id", how="left")
     rows = rows.join(seen, on="gene_index", how="left")
-    return _labelled(collection, rows.with_columns(pl.col("n_observations").fill_null(0)))
+    return labelled(collection, rows.with_columns(pl.col("n_observations").fill_null(0)))
 
 
-def _summary(
+def summary_of(
     archives: Archives,
     collection: Collection,
     n_observations: int,
@@ -266,6 +267,7 @@ def _summary(
     quarantined: list[Quarantined],
     coverage: float,
 ) -> pl.DataFrame:
+    """The row of table `collections`."""
     sources = [archives.catalogue.source(source).released_as for source in collection.sources]
     stated = {"title", "kind", "unit", "group_axis", "licence", "redistributable", "citation"}
     row = collection.model_dump(include={*stated, "caveat"}) | {
@@ -275,8 +277,9 @@ def _summary(
         "n_quarantined": sum(record.action == "kept_out" for record in quarantined),
         "mapped_expression": coverage,
     }
-    return _labelled(collection, pl.DataFrame([row], schema_overrides={"caveat": pl.String}))
+    return labelled(collection, pl.DataFrame([row], schema_overrides={"caveat": pl.String}))
 
 
-def _labelled(collection: Collection, rows: pl.DataFrame) -> pl.DataFrame:
+def labelled(collection: Collection, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the collection's id."""
     return rows.with_columns(pl.lit(collection.id).alias("collection_id"))

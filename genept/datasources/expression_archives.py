@@ -21,13 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genept.common import SourceError
-from genept.datasources.catalogue import (
-    Collection,
-    GdscOptions,
-    OmicsbenchOptions,
-    RectangleOptions,
-    TcgaOptions,
-)
+from genept.datasources import catalogue
 from genept.datasources.download import Archives
 from genept.datasources.readers import (
     ParsedCollection,
@@ -49,7 +43,7 @@ _FILLER: Final = "equal to another gene in every line, to 4 decimals: filled in,
 _ANNOTATED_ONLY: Final = "annotated, but its expression is absent"
 
 
-def parse_gdsc(archives: Archives, collection: Collection) -> ParsedCollection:
+def parse_gdsc(archives: Archives, collection: catalogue.Collection) -> ParsedCollection:
     """Read the cell lines; `observation_id` and `group_id` are the name's normal form.
 
     Two published names with one normal form (``TT`` and ``T-T``) cannot be distinguished in the
@@ -57,7 +51,7 @@ def parse_gdsc(archives: Archives, collection: Collection) -> ParsedCollection:
     responses of both are quarantined. Repeated measurements of a line with a drug are averaged.
     Refused are irregular files, lines that occur twice, and gene names that do not fit.
     """
-    options = GdscOptions.model_validate(collection.options)
+    options = catalogue.GdscOptions.model_validate(collection.options)
     expression_source, annotation_source = collection.sources
     with archives.open_member(expression_source, options.expression) as stream:
         tensors = read_float_tensors(stream, what=options.expression)
@@ -100,7 +94,7 @@ def parse_gdsc(archives: Archives, collection: Collection) -> ParsedCollection:
 
 
 def _stacked(
-    tensors: dict[str, NDArray[np.float32]], n_genes: int, options: GdscOptions
+    tensors: dict[str, NDArray[np.float32]], n_genes: int, options: catalogue.GdscOptions
 ) -> NDArray[np.float32]:
     for line, tensor in tensors.items():
         if tensor.shape != (n_genes,):
@@ -147,14 +141,14 @@ def _responses(
     return averaged_responses(rows, measure="ln_ic50", unit="ln(µM)")
 
 
-def parse_tcga(archives: Archives, collection: Collection) -> ParsedCollection:
+def parse_tcga(archives: Archives, collection: catalogue.Collection) -> ParsedCollection:
     """Read the cohort; each patient is its own group, the diagnosis is the label.
 
     Patients that are in one file only, and patients whose code the catalogue does not know, are
     quarantined. A patient without a label is kept. A column that is not ``SYMBOL_Entrez`` is
     refused.
     """
-    options = TcgaOptions.model_validate(collection.options)
+    options = catalogue.TcgaOptions.model_validate(collection.options)
     (source_id,) = collection.sources
     rna_name = f"datasets/{options.cohort}/rna.csv"
     with archives.open_member(source_id, rna_name) as stream:
@@ -192,7 +186,7 @@ def parse_tcga(archives: Archives, collection: Collection) -> ParsedCollection:
 
 
 def _odd_patients(
-    with_expression: tuple[str, ...], labels: dict[str, str | None], options: TcgaOptions
+    with_expression: tuple[str, ...], labels: dict[str, str | None], options: catalogue.TcgaOptions
 ) -> list[Quarantined]:
     file, expressed = options.label_file, set(with_expression)
     odd = [
@@ -215,12 +209,12 @@ class _Sample(BaseModel):
     batch: str
 
 
-def parse_omicsbench(archives: Archives, collection: Collection) -> ParsedCollection:
+def parse_omicsbench(archives: Archives, collection: catalogue.Collection) -> ParsedCollection:
     """Read the samples; the group is the individual, the diagnosis the named condition.
 
     Refused are unknown conditions, and samples that only the sheet or only the counts name.
     """
-    options = OmicsbenchOptions.model_validate(collection.options)
+    options = catalogue.OmicsbenchOptions.model_validate(collection.options)
     (source_id,) = collection.sources
     counts_name = f"{options.study}/expected/source-counts.tsv"
     with archives.open_member(source_id, counts_name) as stream:
@@ -260,12 +254,12 @@ def _read_sheet(stream: BinaryIO, what: str) -> dict[str, _Sample]:
     return {sample.sample_id: sample for sample in samples}
 
 
-def parse_rectangle(archives: Archives, collection: Collection) -> ParsedCollection:
+def parse_rectangle(archives: Archives, collection: catalogue.Collection) -> ParsedCollection:
     """Read the cells; types keep the publisher's names, the group is the lane.
 
     Refused are cells without a label or a lane, and labels without a cell.
     """
-    options = RectangleOptions.model_validate(collection.options)
+    options = catalogue.RectangleOptions.model_validate(collection.options)
     (source_id,) = collection.sources
     inner = PurePath(options.counts).stem
     with archives.open_nested(source_id, options.counts, inner) as stream:

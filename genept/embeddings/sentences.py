@@ -289,8 +289,7 @@ def sentences_of(
     texts: list[str] = []
     coverage = [np.empty(0, np.float32)]
     for of_block, block in expression_blocks(lake, expression, n_genes):
-        keep = [row for row, id_ in enumerate(of_block) if id_ in chosen]
-        if keep:
+        if keep := [row for row, id_ in enumerate(of_block) if id_ in chosen]:
             sentences = names(block[keep], unit)
             ids += [of_block[row] for row in keep]
             texts += sentences.texts

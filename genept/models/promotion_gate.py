@@ -290,7 +290,6 @@ def has_a_card(candidate: ModelCandidate) -> Answer:
     """A card says what the model was made of, how good it is and what it is not for."""
     hashes = [item.data_sha256 for item in candidate.manifest.cohorts]
     wanted = [*CARD_SECTIONS, *(item[:12] for item in hashes)]
-    missing = [item for item in wanted if item not in candidate.card]
-    if missing:
+    if missing := [item for item in wanted if item not in candidate.card]:
         return REFUSE, f"the model card lacks {', '.join(missing)}"
     return PASS, f"{len(candidate.card):,} characters, {len(hashes)} data hashes"

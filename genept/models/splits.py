@@ -107,8 +107,7 @@ def connected_groups(
 
 def complete(what: str, values: Sequence[str | None] | NDArray[np.str_]) -> NDArray[np.str_]:
     """The values as an array; raises ValueError if one is missing."""
-    missing = [row for row, value in enumerate(values) if value is None or value == ""]
-    if missing:
+    if missing := [row for row, value in enumerate(values) if value is None or value == ""]:
         raise ValueError(f"{len(missing)} rows have no {what}, the first is row {missing[0]}")
     return np.asarray(values, dtype=np.str_)
 

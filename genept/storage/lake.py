@@ -248,8 +248,7 @@ class Lake:
             except MissingObjectError:
                 return None, None
             parts = _parts(body)
-            lost = [part.key for part in parts if not self.store.exists(part.key)]
-            if lost:
+            if lost := [part.key for part in parts if not self.store.exists(part.key)]:
                 _LOG.warning(
                     "%d objects that %s lists were deleted, such as %s: they are computed again",
                     len(lost), self.store.uri(record_key), self.store.uri(lost[0]),

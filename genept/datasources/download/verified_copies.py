@@ -94,8 +94,7 @@ def refuse_file(path: Path, source: Source, checksum: str | None = None) -> str:
         if checksum is not None and isinstance(source.checksum, PublishedChecksum):
             file.seek(0)
             name = source.checksum.algorithm
-            digest = hashlib.file_digest(file, name).hexdigest()
-            if digest != checksum:
+            if (digest := hashlib.file_digest(file, name).hexdigest()) != checksum:
                 raise WrongBytesError(
                     f"{source.filename} has {name} {digest}, published is {checksum}"
                 )

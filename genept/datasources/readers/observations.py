@@ -63,8 +63,7 @@ def observation_table(
         A field that the catalogue names is not there, or two observations that are
         kept have one id.
     """
-    missing = [name for name in wanted_fields(options) if name not in fields.columns]
-    if missing:
+    if missing := [name for name in wanted_fields(options) if name not in fields.columns]:
         raise SourceError(f"{what}: has no field {missing[0]!r}; found {listed(fields.columns)}")
     columns: dict[str, list[str | None]] = {
         name: fields[name].cast(pl.String).str.strip_chars().replace("", None).to_list()
@@ -88,8 +87,7 @@ def observation_table(
     out = [known or reason(row) for row, known in enumerate(reasons or [None] * len(ids))]
     kept = [row for row, problem in enumerate(out) if problem is None]
     kept_ids = [ids[row] for row in kept]
-    repeated = [id_ for id_, n in Counter(kept_ids).items() if n > 1]
-    if repeated:
+    if repeated := [id_ for id_, n in Counter(kept_ids).items() if n > 1]:
         raise SourceError(
             f"{what}: {len(repeated)} observation ids occur more than once, such as "
             f"{repeated[0]!r}: give each observation an id of its own, or name the right field "
@@ -172,8 +170,7 @@ def read_responses(
     what = collection.sources[table.source]
     wanted = {table.line, table.drug, table.value, *table.only}
     frame = read_columns(archives, collection, table, wanted)
-    missing = [name for name in sorted(wanted) if name not in frame.columns]
-    if missing:
+    if missing := [name for name in sorted(wanted) if name not in frame.columns]:
         raise SourceError(f"{what}: has no column {missing[0]!r}")
     not_selected = []
     for name, value in table.only.items():

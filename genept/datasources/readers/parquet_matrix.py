@@ -19,15 +19,9 @@ from genept.common import SourceError, listed, option
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
 from genept.datasources.format_options import ParquetOptions
+from genept.datasources.readers import parquet_tables
 from genept.datasources.readers.assembly import Matrix, assembled
 from genept.datasources.readers.observations import wanted_fields
-from genept.datasources.readers.parquet_tables import (
-    index_of,
-    is_numeric,
-    long_matrix,
-    read_fields,
-    read_schema,
-)
 from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, ParsedCollection, Quarantined
 from genept.datasources.readers.spool import PANEL_BYTES, Spool, spooled, write_turned
 from genept.datasources.readers.text_numbers import NUMBER
@@ -110,12 +104,12 @@ def parse_parquet(archives: Archives, collection: Collection) -> ParsedCollectio
     """
     options = ParquetOptions.model_validate(collection.options)
     path = archives.fetch(collection.sources[0])
-    schema = read_schema(path)
+    schema = parquet_tables.read_schema(path)
     if options.layout == "long":
-        matrix = long_matrix(archives, collection, options, path)
+        matrix = parquet_tables.long_matrix(archives, collection, options, path)
         return assembled(archives, collection, options, matrix)
     by_row = options.genes if options.genes_in == "rows" else options.observations
-    id_field = by_row or index_of(schema)
+    id_field = by_row or parquet_tables.index_of(schema)
     if id_field not in schema.names:
         raise SourceError(f"{path.name}: has no column {id_field!r}; found {listed(schema.names)}")
     if options.genes_in == "rows":
@@ -125,7 +119,7 @@ def parse_parquet(archives: Archives, collection: Collection) -> ParsedCollectio
     fields = [name for name in wanted if name in schema.names]
     passed_over = {id_field, *fields, *options.ignore}
     genes = tuple(name for name in schema.names if name not in passed_over)
-    frame = read_fields(path, fields)
+    frame = parquet_tables.read_fields(path, fields)
     ids = _ids(frame[id_field], path.name)
     odd = _odd_genes(path, genes, ids, schema, options)
     kept = tuple(name for name in genes if name not in odd)
@@ -150,10 +144,10 @@ def _odd_genes(
     keeps = options.non_numeric == "quarantine"
     for name in genes:
         kind = schema.field(name).type
-        if is_numeric(kind) and not keeps:
+        if parquet_tables.is_numeric(kind) and not keeps:
             continue
         values = pl.scan_parquet(path).select(name).collect().to_series()
-        if is_numeric(kind):
+        if parquet_tables.is_numeric(kind):
             wrong = values.is_null() | ~values.cast(pl.Float64).is_finite().fill_null(value=False)
             problem = "is missing or not finite"
         else:
@@ -194,18 +188,18 @@ def _turned(
     archives: Archives, collection: Collection, options: ParquetOptions, path: Path, gene_field: str
 ) -> Matrix:
     """Genes are rows: as many as fit are turned over, and become a panel of the spool."""
-    schema = read_schema(path)
+    schema = parquet_tables.read_schema(path)
     passed_over = {gene_field, *options.ignore}
     ids = tuple(name for name in schema.names if name not in passed_over)
     for name in ids:
         kind = schema.field(name).type
-        if not is_numeric(kind):
+        if not parquet_tables.is_numeric(kind):
             raise SourceError(
                 f"{path.name}: column {name!r} is {kind}, not numbers: if it is an observation, "
                 "write it as numbers; if it tells something of the genes, set "
                 f"{option('ignore', [name])}"
             )
-    genes = _ids(read_fields(path, [gene_field])[gene_field], path.name)
+    genes = _ids(parquet_tables.read_fields(path, [gene_field])[gene_field], path.name)
     at_once = max(1, PANEL_BYTES // (4 * max(len(ids), 1)))
 
     def make(folder: Path) -> None:

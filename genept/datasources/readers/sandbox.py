@@ -22,18 +22,9 @@ from typing import IO, Any, Final
 import polars as pl
 
 from genept.common import SourceError, audience
-from genept.datasources.readers import sandbox_child
-from genept.datasources.readers.sandbox_watch import (
-    MEBIBYTE,
-    Limits,
-    _environment,
-    _plain,
-    _printed,
-    _reason,
-    _Watch,
-)
+from genept.datasources.readers import sandbox_child, sandbox_watch
 
-LONGEST_LINE: Final = 16 * MEBIBYTE
+LONGEST_LINE: Final = 16 * sandbox_watch.MEBIBYTE
 """Bytes of one message of the child."""
 
 
@@ -114,7 +105,7 @@ def limited(
     function: Callable[..., Any],
     *arguments: Any,
     what: str,
-    limits: Limits,
+    limits: sandbox_watch.Limits,
     handler: Handler | None = None,
     folder: Path | None = None,
 ) -> Iterator[ChildResult]:
@@ -155,7 +146,7 @@ def _run(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
     what: str,
-    limits: Limits,
+    limits: sandbox_watch.Limits,
     handler: Handler | None,
     scratch: Path,
 ) -> ChildResult:
@@ -176,13 +167,13 @@ def _run(
             stdout=subprocess.PIPE,
             stderr=printed,
             cwd=scratch,
-            env=_environment(scratch),
+            env=sandbox_watch.environment(scratch),
             start_new_session=True,
         ) as process,
     ):
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("the child process has no pipes")
-        watch = _Watch(process, limits, scratch)
+        watch = sandbox_watch.Watch(process, limits, scratch)
         try:
             with contextlib.suppress(BrokenPipeError):
                 for part in (request, (function.__module__, arguments)):
@@ -194,19 +185,21 @@ def _run(
         finally:
             watch.end()
             process.wait()  # after an interrupt, Popen itself does not wait for what was killed
-        text = _printed(printed)
+        text = sandbox_watch.printed_by(printed)
     if watch.broken is None and isinstance(last, dict) and "answer" in last:
-        lines = tuple(map(_plain, text.decode("utf-8", "replace").splitlines()))
+        lines = tuple(map(sandbox_watch.plain, text.decode("utf-8", "replace").splitlines()))
         return ChildResult(last["answer"], scratch, watch.peak, lines)
     if watch.broken is None and not watch.ident:  # it never came to open a file
         raise RuntimeError(
             f"a process to read {what} did not start: {text.decode(errors='replace')}"
         )
-    raise SourceError(_reason(what, limits, process.returncode, watch.broken, last, text))
+    raise SourceError(
+        sandbox_watch.reason_of(what, limits, process.returncode, watch.broken, last, text)
+    )
 
 
 def _conversation(
-    to_child: IO[bytes], from_child: IO[bytes], watch: _Watch, handler: Handler | None
+    to_child: IO[bytes], from_child: IO[bytes], watch: sandbox_watch.Watch, handler: Handler | None
 ) -> Any:
     """Answer the child's questions until its last message; that, or None if there was none."""
     while True:

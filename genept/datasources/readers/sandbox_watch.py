@@ -97,7 +97,7 @@ class Allowance:
 USUAL: Final = Allowance()
 
 
-class _Watch(threading.Thread):
+class Watch(threading.Thread):
     """Kills the child and its workers when they take more than they may; remembers the peak."""
 
     def __init__(self, process: subprocess.Popen[bytes], limits: Limits, scratch: Path) -> None:
@@ -108,6 +108,7 @@ class _Watch(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
+        """Look at what they take, until the watch ends."""
         baseline = self._used()
         allowed = baseline + self._limits.memory * self._limits.processes
         begun, looked = time.monotonic(), 0.0
@@ -158,29 +159,31 @@ def _size_of(folder: Path) -> int:
     return total
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def environment(scratch: Path) -> dict[str, str]:
+    """The variables that the child is given."""
     kept = {name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)}
     return kept | _ONE_THREAD | {"TMPDIR": str(scratch)}
 
 
-def _printed(file: IO[bytes]) -> bytes:
+def printed_by(file: IO[bytes]) -> bytes:
+    """The last that the child printed."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - PRINTED))
     return file.read()
 
 
-def _reason(
+def reason_of(
     what: str, limits: Limits, code: int | None, broken: str | None, last: Any, printed: bytes
 ) -> str:
     """Why the child gave no answer, for the owner of the file."""
     error = last.get("error") if isinstance(last, dict) else None
     if broken is None and isinstance(error, dict):
-        text = _plain(str(error.get("text", "")))
+        text = plain(str(error.get("text", "")))
         if error.get("refusal") is True:
             return text
-        kind = _plain(str(error.get("type", "")))
+        kind = plain(str(error.get("type", "")))
         if kind != "MemoryError" and error.get("errno") not in (errno.EFBIG, errno.ENOMEM):
-            where = _plain(str(error.get("where", "")))
+            where = plain(str(error.get("where", "")))
             return (
                 f"{what}: cannot be read ({kind}: {text}; {where}): it is damaged, or in a layout "
                 "that is not read here. Write it anew; if it comes back so, report this"
@@ -226,7 +229,7 @@ def _signal(code: int | None) -> str | None:
         return f"signal {-code}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text of somebody who is not trusted: one line, without control characters, not too long."""
     line = "".join(letter if letter.isprintable() else " " for letter in text)
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"

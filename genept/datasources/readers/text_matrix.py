@@ -103,8 +103,7 @@ def table_head(lines: Lines, options: TextOptions, named: set[str] | None) -> He
         )
         remarks.append(Quarantined("file", lines.what, "shifted_header", detail, action="fixed"))
     columns = tuple(header.columns)
-    ignored = [name for name in columns[1:] if name in options.ignore]
-    if ignored:
+    if ignored := [name for name in columns[1:] if name in options.ignore]:
         detail = f"columns that are no expression and are not used: {listed(ignored)}"
         remarks.append(Quarantined("file", lines.what, "ignored_columns", detail, len(ignored)))
     texts = (named or set()) | set(options.ignore)
@@ -267,8 +266,7 @@ def read_table(stream: BinaryIO, *, columns: tuple[str, ...], what: str) -> pl.D
         it is not UTF-8 text.
     """
     frame = _read(stream, ",", what, pl.String)
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
+    if missing := [name for name in columns if name not in frame.columns]:
         raise SourceError(f"{what}: has no column {missing[0]!r}; found {listed(frame.columns)}")
     nameless = frame[columns[0]].is_null().arg_true()
     if len(nameless):

@@ -64,8 +64,7 @@ def checked_blocks(
         if rows + block.shape[0] > len(ids):
             raise SourceError(f"more expression rows than {len(ids)} observations")
         for first in range(0, block.data.size, WINDOW):
-            wrong = _wrong(block.data[first : first + WINDOW], unit)
-            if wrong is not None:
+            if (wrong := _wrong(block.data[first : first + WINDOW], unit)) is not None:
                 position, what, question = wrong
                 where = _place(block, first + position, ids[rows:], inputs)
                 raise SourceError(f"{what}, such as {where}{question}")

@@ -22,13 +22,8 @@ from genept.benchmarks import (
     pearson_score,
     percentiles,
 )
+from genept.models.drug_response import screen_rows
 from genept.models.drug_response.predictors import DRUG_MEAN, Mask, ResponsePairs
-from genept.models.drug_response.screen_rows import (
-    OutOfFold,
-    ScreenRows,
-    predict_drug_mean,
-    predict_representation,
-)
 from genept.models.evidence import Interval, Labels
 from genept.models.splits import grouped_folds
 from genept.models.training import score_rows
@@ -220,7 +215,7 @@ def response_scores(
 
 
 def compare_representations(
-    screen: ScreenRows,
+    screen: screen_rows.ScreenRows,
     representations: Mapping[str, NDArray[np.float32]],
     *,
     published: str,
@@ -241,8 +236,7 @@ def compare_representations(
     controls
         Representations that are baselines, such as a random space.
     """
-    absent = {published, *controls} - set(representations)
-    if absent:
+    if absent := {published, *controls} - set(representations):
         raise ValueError(
             f"{sorted(absent)} are not among the representations {sorted(representations)}"
         )
@@ -250,10 +244,10 @@ def compare_representations(
     features = {**representations, PERMUTED_FEATURES: representations[published][order]}
     folds = grouped_folds(screen.members, None, N_FOLDS, seed)
     results = {
-        name: predict_representation(screen, matrix, folds, seed=seed)
+        name: screen_rows.predict_representation(screen, matrix, folds, seed=seed)
         for name, matrix in features.items()
     }
-    mean = results[DRUG_MEAN] = predict_drug_mean(screen, folds)
+    mean = results[DRUG_MEAN] = screen_rows.predict_drug_mean(screen, folds)
     control = {*controls, DRUG_MEAN, PERMUTED_FEATURES}
     rows: list[dict[str, Any]] = []
     for name, result in results.items():
@@ -263,7 +257,7 @@ def compare_representations(
 
 
 def comparison_scores(
-    screen: ScreenRows, result: OutOfFold, naive: Floats, *, seed: int
+    screen: screen_rows.ScreenRows, result: screen_rows.OutOfFold, naive: Floats, *, seed: int
 ) -> dict[str, Interval]:
     """Scores of one representation; without a Spearman correlation where it is the drug's mean."""
     pairs = screen.pairs

@@ -118,8 +118,7 @@ def refuse_foreign(file: h5py.File) -> None:
             return SourceError(f"{what}: {shown} is damaged: {error}; fetch the file again")
         return None
 
-    problem = file.visititems_links(visit)
-    if problem is not None:
+    if (problem := file.visititems_links(visit)) is not None:
         raise problem
 
 
@@ -209,8 +208,7 @@ def chunk_bytes(dataset: h5py.Dataset) -> int:
 
 def read_whole(dataset: h5py.Dataset) -> NDArray[Any]:
     """All values of an array of names, codes or offsets."""
-    claimed = dataset.size * dataset.dtype.itemsize
-    if claimed > MAX_WHOLE:
+    if (claimed := dataset.size * dataset.dtype.itemsize) > MAX_WHOLE:
         raise SourceError(
             f"{file_name(dataset)}: {dataset.name} claims {claimed:,} bytes; at most "
             f"{MAX_WHOLE:,} are read in one piece"

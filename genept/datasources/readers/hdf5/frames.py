@@ -185,8 +185,7 @@ def refuse_other_organisms(file: h5py.File, obs: AnnotationTable) -> None:
             item = child(uns, field)
             if isinstance(item, h5py.Dataset):
                 organisms.update(map(_text, read_whole(as_dataset(item)).reshape(-1).tolist()))
-    others = sorted(name for name in organisms if name.strip().lower() not in _HUMAN)
-    if others:
+    if others := sorted(name for name in organisms if name.strip().lower() not in _HUMAN):
         raise SourceError(
             f"{obs.where}: holds cells of {', '.join(others[:3])}; only Homo sapiens is "
             "ingested: choose the human ones and write them to a file of their own"

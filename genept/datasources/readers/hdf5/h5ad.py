@@ -22,7 +22,7 @@ from genept.common import SourceError
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
 from genept.datasources.format_options import H5adOptions
-from genept.datasources.readers.hdf5 import frames
+from genept.datasources.readers.hdf5 import frames, h5ad_matrix
 from genept.datasources.readers.hdf5.file import (
     as_dataset,
     as_group,
@@ -33,12 +33,6 @@ from genept.datasources.readers.hdf5.file import (
     refuse_foreign,
 )
 from genept.datasources.readers.hdf5.frames import AnnotationTable
-from genept.datasources.readers.hdf5.h5ad_matrix import (
-    StoredMatrix,
-    expression_rows,
-    find_matrix,
-    matrices,
-)
 from genept.datasources.readers.orientation import gene_like
 from genept.datasources.readers.parsed import (
     ParsedCollection,
@@ -114,7 +108,7 @@ def read_h5ad(
         observations = _observations(obs, ids, _completed(options, schema))
     folder = Path(tempfile.gettempdir()) if folder is None else folder
     keep = ~np.isin(inputs, [item.input_id for item in odd])
-    expression = expression_rows(path, matrix, (len(ids), len(inputs)), keep, folder)
+    expression = h5ad_matrix.expression_rows(path, matrix, (len(ids), len(inputs)), keep, folder)
     if unit == "counts":
         matrix.refuse_fractions(path, expression)
     return ParsedCollection(
@@ -131,7 +125,7 @@ def read_h5ad(
 @contextmanager
 def _opened(
     path: Path, requested: str | None, unit: str
-) -> Iterator[tuple[h5py.File, AnnotationTable, AnnotationTable, StoredMatrix]]:
+) -> Iterator[tuple[h5py.File, AnnotationTable, AnnotationTable, h5ad_matrix.StoredMatrix]]:
     """The file, its tables of observations and genes, and the matrix to read."""
     with open_hdf5(path) as file:
         refuse_foreign(file)
@@ -139,8 +133,8 @@ def _opened(
         frames.refuse_other_organisms(file, obs)
         if requested is None:
             prefers_raw = unit == "counts" and frames.follows_schema(obs)
-            requested = "raw" if prefers_raw and "raw" in matrices(file) else "X"
-        matrix = find_matrix(file, requested)
+            requested = "raw" if prefers_raw and "raw" in h5ad_matrix.matrices(file) else "X"
+        matrix = h5ad_matrix.find_matrix(file, requested)
         yield file, obs, _table(file, matrix.var), matrix
 
 
@@ -167,7 +161,7 @@ def describe_h5ad(path: Path, *, unit: str = "counts") -> H5adContents:
         return H5adContents(
             n_observations=obs.texts().len(),
             n_genes=var.texts().len(),
-            matrices=matrices(file),
+            matrices=h5ad_matrix.matrices(file),
             matrix=matrix.name,
             genes=genes,
             genes_because=because,
