@@ -4,8 +4,6 @@ Worker processes import this module when they start, so it imports as little as 
 commands are in `genept.cli.app`.
 """
 
-from __future__ import annotations
-
 
 def main() -> None:
     """Run the command line; see `genept.cli.app.main`."""

@@ -4,8 +4,6 @@ The same content under the same suite is checked once. A release asks for the ev
 check; a check that cannot be evaluated leaves none, and so blocks the release.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from contextlib import suppress

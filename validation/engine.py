@@ -4,8 +4,6 @@ Great Expectations is imported here only, when the first suite runs. Pages are s
 that a release can include them.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -4,8 +4,6 @@ Lists are summarised by row, so that Great Expectations can check scalar columns
 `validation.engine`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version

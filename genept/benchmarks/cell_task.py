@@ -3,8 +3,6 @@
 Annotation by neighbours, clustering and mixing are in `genept.benchmarks.cell_types`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final

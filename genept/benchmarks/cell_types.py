@@ -7,8 +7,6 @@ as many clusters as types), separation and mixing are in the manner of scIB (Lue
 How a collection is scored is in `genept.benchmarks.cell_task`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle

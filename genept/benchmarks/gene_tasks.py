@@ -4,8 +4,6 @@ Tasks on pairs of genes are in `genept.benchmarks.pair_tasks`; which tasks there
 `genept.benchmarks.task_registry`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """Which representations take part in a task, on which genes; and what is predicted from each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

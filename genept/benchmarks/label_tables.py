@@ -5,8 +5,6 @@ a gene with itself, contradictions and repetitions are marked. How labels are sp
 in `genept.benchmarks.gene_tasks` and `pair_tasks`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 

@@ -4,8 +4,6 @@ One step per task and space keeps predictions, so that only what an input change
 again; scores and paired differences are computed from predictions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import count

@@ -4,8 +4,6 @@ The release page, the command line and notebooks show the same list. Drawing is 
 `genept.benchmarks.plots`; what decides, and its controls, in `genept.benchmarks.task_scores`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Pairs with labels of both kinds are `PairTask`; where only those that belong tog
 published, as of interactions, `InteractionTask` draws the others (`drawn_pairs`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final

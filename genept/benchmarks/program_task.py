@@ -4,8 +4,6 @@ The score is the share of programs whose genes share a term; the control is clus
 sizes of genes drawn at random. Programs are computed in `genept.benchmarks.gene_programs`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby

@@ -4,8 +4,6 @@ Representations of a task share the resamples. Differences are corrected over al
 `genept.benchmarks.leaderboard`. Other intervals are in `genept.benchmarks.scores`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt

@@ -5,8 +5,6 @@ of the statistic are the interval. A score that is undefined is refused, so that
 holds a NaN. Scores of stored predictions are in `genept.benchmarks.resampling`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final

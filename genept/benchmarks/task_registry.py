@@ -3,8 +3,6 @@
 To add a kind of task, see CONTRIBUTING.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial

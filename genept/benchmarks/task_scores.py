@@ -4,8 +4,6 @@ Reads published tables. An ablation compares two spaces of one embedder whose re
 part or by their masks; a masked recipe that scores separably worse had been reading its labels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 

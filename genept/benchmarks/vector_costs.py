@@ -4,8 +4,6 @@ Seconds are CPU time, measured once on a sample of the texts on the first machin
 them. Hosted services have a price and no time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from time import process_time
 from typing import Final

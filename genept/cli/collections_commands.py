@@ -1,7 +1,5 @@
 """`genept collections …`: add a file of one's own; list, show, validate and remove collections."""
 
-from __future__ import annotations
-
 import re
 import sys
 import textwrap

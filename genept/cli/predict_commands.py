@@ -3,8 +3,6 @@
 How a model predicts is in `genept.models`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final

@@ -3,8 +3,6 @@
 What is known of one gene, as text, is in `genept.cli.lookup_commands`.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Annotated

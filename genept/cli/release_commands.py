@@ -3,8 +3,6 @@
 What a release is, and what can be done with it, is in `genept.release`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from getpass import getuser

@@ -3,8 +3,6 @@
 Predicting with a model is in `genept.cli.predict_commands`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final

@@ -3,8 +3,6 @@
 Tables, main results beside their controls, code that reads the release.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import polars as pl

@@ -4,8 +4,6 @@ Spaces hold vectors of genes, embeddings those of observations; both can be regi
 of `embedders` are about hosted text embedders only.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

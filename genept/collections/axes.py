@@ -5,8 +5,6 @@ labels. A column named like a gene is never left out because of a value that is 
 Tables whose axes are not what they were taken for are refused, with what to do.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

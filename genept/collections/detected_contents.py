@@ -4,8 +4,6 @@ Which axis is genes is `genept.collections.axes`; the unit by the values alone i
 `genept.collections.preflight`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -3,8 +3,6 @@
 Combines what layout, axes and contents show. Trying the ingest out is `genept.collections.dry_run`.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace

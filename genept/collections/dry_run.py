@@ -4,8 +4,6 @@ A dry run refuses what the ingest would refuse, with the same message. A user's 
 child process with limits; what it reports is checked here.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 Listing the inbox is `genept.collections.sidecar`; detection and ingest are those of any collection.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress

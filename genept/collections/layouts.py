@@ -4,8 +4,6 @@ Detected from first bytes, names of members and the header. What the columns mea
 `genept.collections.axes`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 What the units are is `genept.schema.tables`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias

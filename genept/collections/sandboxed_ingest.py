@@ -5,8 +5,6 @@ stores it. Shards are stored one after the other, so that a killed ingest resume
 What is made of the files is `genept.collections.ingestion`.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ A sidecar is a small TOML file beside the data; `genept collections add` takes t
 as options. What becomes of a file in the inbox is `genept.collections.inbox`.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections import Counter

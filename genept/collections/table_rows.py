@@ -4,8 +4,6 @@ What a parser quarantines is in `genept.datasources`; what is merged, in
 `genept.collections.merging`.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Final
 

@@ -5,8 +5,6 @@ last. Removing a collection removes the declaration, not what was released. What
 detected in `genept.collections.detection`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -6,8 +6,6 @@
 `rectangle`: the Rectangle package's single cells, a zipped CSV of counts and one of labels.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,8 +4,6 @@ Each reader takes a local file, gzipped or not, and returns one row per gene, or
 retired name. What the names in them mean is the business of `genept.nomenclature`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path

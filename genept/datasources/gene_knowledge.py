@@ -4,8 +4,6 @@ Gene Ontology's terms and annotations, Reactome, BioGRID, phenotypes, summaries,
 Turning these into a description is the business of `genept.text`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final

@@ -4,8 +4,6 @@ What the rows of a table say is declared once per file. What a name means, and w
 row, is `genept.benchmarks.label_tables`.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping

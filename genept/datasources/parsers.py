@@ -4,8 +4,6 @@ Formats with metadata above or beside the table are parsed here: `geo_series`, a
 `recount3`, gene sums (G026, G029 …) with their metadata tables.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Final

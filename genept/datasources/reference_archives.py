@@ -5,8 +5,6 @@ offer themselves is read in `genept.datasources.gene_files` and `.gene_knowledge
 the business of `genept.nomenclature`.
 """
 
-from __future__ import annotations
-
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 What is embedded, scored and learned of a collection starts here; nothing is computed from values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final

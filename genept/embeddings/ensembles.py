@@ -5,8 +5,6 @@ cosine of two rows is the weighted mean of their cosines in each. So concatenati
 similarity are one thing. Declared in `ensembles.toml`, and in the user's own recipes file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache

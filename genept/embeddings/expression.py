@@ -3,8 +3,6 @@
 Pooling them is `genept.embeddings.pooling`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence

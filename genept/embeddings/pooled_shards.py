@@ -4,8 +4,6 @@ The lake remembers finished units, so a killed run resumes, and any number of pr
 may share the units. The bytes of a unit do not depend on them.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing

@@ -4,8 +4,6 @@ Chen & Zou (2023). Expression in any declared unit becomes the weights of that m
 is `genept.embeddings.weighted_sum`.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

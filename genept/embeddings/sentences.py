@@ -4,8 +4,6 @@ Chen & Zou (2023). A sentence costs as much as a gene's description, and every o
 own: therefore sampling, a forecast and caps come before the first request.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol

@@ -4,8 +4,6 @@ Lays vectors out, and leaves the loops to `genept.embeddings.weighted_sum_loops`
 no slower way without numba: an installation that builds has it, and ingest needs it before any sum.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -5,8 +5,6 @@ registers and a bucket of genes in the processor's cache. Needs numba; how the l
 is `genept.embeddings.weighted_sum`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Final
 

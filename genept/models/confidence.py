@@ -5,8 +5,6 @@ training samples differ, and the residual that these directions do not explain. 
 held-out samples of the same cohorts, so that one in a hundred of these has a distance above 1.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 

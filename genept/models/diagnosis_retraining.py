@@ -4,8 +4,6 @@ Works on rows in memory; what is read from the lake and kept is in
 `genept.models.diagnosis_training`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256

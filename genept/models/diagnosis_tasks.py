@@ -5,8 +5,6 @@ in `tasks.toml`, or in a file of the user. Training is in
 `genept.models.diagnosis_training`.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from importlib import resources

@@ -5,8 +5,6 @@ diagnosing people. The fitting itself is in `genept.models.diagnosis_retraining`
 `genept.models.training`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -4,8 +4,6 @@ Also the probe set: a few samples, and the predictions of the model when it was 
 among contenders is in `genept.models.selection`.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A version that passed the gate is first a challenger, which predicts beside the 
 `SHADOW_PERIOD`, then champion. The gate is in `genept.models.promotion_gate`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final

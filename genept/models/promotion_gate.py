@@ -4,8 +4,6 @@ Each point is a function of typed evidence and blocks by itself. When they are e
 version is promoted, is in `genept.models.promotion`.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Final

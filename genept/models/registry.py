@@ -4,8 +4,6 @@ A promotion is one compare-and-swap of the pointer; the last five champions are 
 rollback needs no training. The gate is in `genept.models.promotion_gate`.
 """
 
-from __future__ import annotations
-
 import hashlib
 from contextlib import suppress
 from datetime import UTC, datetime

@@ -4,8 +4,6 @@ The inner folds choose, the outer folds score the choice. The outer predictions 
 are kept, to measure what the embedding adds to expression.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -5,8 +5,6 @@ a group on two sides of a split, a label among the features, or a profile on two
 and frozen folds are in `genept.models.holdout`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final

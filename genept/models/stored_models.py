@@ -4,8 +4,6 @@ Files are skops, not pickle, and are checked against an exact list of types befo
 they are stored is in `genept.models.registry`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -4,8 +4,6 @@ What is trained on which data is in `genept.models.diagnosis_training` and
 `genept.models.drug_response.drug_training`.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping

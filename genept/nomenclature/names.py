@@ -5,8 +5,6 @@ that no single release of the annotation has. Names that are not in the index ar
 `genept.nomenclature.spelling`.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

@@ -4,8 +4,6 @@ Also which genes GENCODE adds to HGNC's. Reading the files is `genept.datasource
 deciding between claims is `genept.nomenclature.names`.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import polars as pl

@@ -6,8 +6,6 @@ mapping, so that their names are recognised and not given to another gene. Refer
 publishers' own files are `genept.nomenclature.snapshots`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -5,8 +5,6 @@ mixed annotation releases, several columns of one gene. Values are only compared
 fingerprints; adding columns up is `genept.collections.merging`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal

@@ -4,8 +4,6 @@ The lake keeps one part of table `gene_snapshots` per file and release. What the
 decided in `genept.nomenclature.names`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date

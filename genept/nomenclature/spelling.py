@@ -5,8 +5,6 @@ make of symbols: dates with names of months in seven languages, and numbers. Onl
 in one way is repaired.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Mapping

@@ -4,8 +4,6 @@ The classes with which `genept.schema.tables` is written. Reading, writing and
 checking belong to `genept.storage` and `validation`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

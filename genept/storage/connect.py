@@ -3,8 +3,6 @@
 A given store is tested for conditional writes and consistent listings before it is written to.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import secrets

@@ -4,8 +4,6 @@ The policy of each role is in `genept/storage/policies/`.
 When it is started, and with which data, is decided in `genept.storage.embedded_store`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

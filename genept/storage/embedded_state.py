@@ -4,8 +4,6 @@ The process is in `genept.storage.embedded_server`, start and stop in
 `genept.storage.embedded_store`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import secrets

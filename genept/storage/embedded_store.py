@@ -5,8 +5,6 @@ stopped. Objects belong to `genept.storage.object_store`, the process to
 `genept.storage.embedded_server`.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

@@ -4,8 +4,6 @@ A step with the same origin is computed once. Which parts are published is decid
 `genept.release.publish`.
 """
 
-from __future__ import annotations
-
 import logging
 import tempfile
 from collections import Counter

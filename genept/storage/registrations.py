@@ -4,8 +4,6 @@ Neither is ever rewritten. Removing a declaration removes neither the table nor 
 What is declared is decided where it is used: collections, spaces of genes, vectors of observations.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The interface of this package for all others. Downloads are made in `fetching` a
 members are streamed in `members`; which sources there are is in the catalogue.
 """
 
-from __future__ import annotations
-
 import errno
 import tempfile
 from collections.abc import Iterable, Iterator

@@ -4,8 +4,6 @@ Decides when which location is requested. Requests are made in `http`, pinned pa
 downloaded in `mirrors`, and callers use `genept.datasources.download.archives`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal

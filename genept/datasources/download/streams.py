@@ -3,8 +3,6 @@
 Members of archives, and the caps on what is unpacked, are in `genept.datasources.download.members`.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import tarfile

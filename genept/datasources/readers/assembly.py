@@ -3,8 +3,6 @@
 Also some rows or genes of published expression; what to leave out is decided by the caller.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 GCT 1.2 and 1.3 have genes × samples under a line of dimensions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import islice
 

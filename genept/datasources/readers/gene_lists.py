@@ -4,8 +4,6 @@ Only the names are read. Ingesting the matrix behind them is the parsers' and
 `genept.collections`' business.
 """
 
-from __future__ import annotations
-
 import csv
 import gzip
 import zlib

@@ -4,8 +4,6 @@ Three files, gzipped or not: genes.tsv (v2) or features.tsv (v3), barcodes.tsv a
 matrix.mtx (genes × cells). In a folder, a zip, a tar, or each a source of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Final

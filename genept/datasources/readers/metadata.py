@@ -4,8 +4,6 @@ Small against the matrix, so the columns that are asked for are held in memory.
 CSV, TSV or a sheet of an Excel workbook; gzip, and members of archives.
 """
 
-from __future__ import annotations
-
 import csv
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence

@@ -4,8 +4,6 @@ Ids, groups and labels of observations; which line, which drug, which value in w
 the fields come from is the parser's business.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Parser `parquet`: a column per gene and a row per observation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

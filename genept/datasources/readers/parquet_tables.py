@@ -4,8 +4,6 @@ A long table has one row per value; its values are sorted into rows of observati
 tables are read in `genept.datasources.readers.parquet_matrix`.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

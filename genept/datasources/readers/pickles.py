@@ -3,8 +3,6 @@
 Tables of structures are read here too.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import pickle

@@ -4,8 +4,6 @@ The caller's side: a request, and its answer as tables of a known schema. What r
 in `genept.datasources.readers.sandbox_child`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Limits of the child process that reads an untrusted file, and why it ended."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

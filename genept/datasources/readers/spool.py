@@ -3,8 +3,6 @@
 Sparse triplets in any order are sorted into rows on disk.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

@@ -4,8 +4,6 @@ Numbers of matrices are read in `genept.datasources.readers.text_numbers`; what 
 the parser's business.
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 import re

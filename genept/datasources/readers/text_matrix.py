@@ -5,8 +5,6 @@ differs by format, so each format says how its head is read; what becomes of the
 decided in `genept.datasources.readers.assembly`.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

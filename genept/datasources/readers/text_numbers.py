@@ -5,8 +5,6 @@ refused, never repaired; or, where the collection says so, the value is handed o
 Lines and names are read in `text_lines`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Expression values checked: what their unit allows, lower bounds, missing values, float32."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 

@@ -4,8 +4,6 @@ A table is names and one vector each. What the names mean, and which vectors may
 space, is the business of `genept.text.registered_gene_vectors`.
 """
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

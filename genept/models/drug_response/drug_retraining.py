@@ -5,8 +5,6 @@ training lines, which that mean itself cannot predict. Reading from the lake and
 `genept.models.drug_response.drug_training`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property

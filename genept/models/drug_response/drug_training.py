@@ -6,8 +6,6 @@ samples outside their domain, and on drugs with too few training lines. Research
 chooses a treatment for people.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial

@@ -5,8 +5,6 @@ any model look good. Intervals are bootstrapped over whole groups of cell lines.
 are kept apart in the full benchmark is in `genept.models.drug_response.regimes`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 

@@ -6,8 +6,6 @@ training on one screen, testing on unseen lines of another. The models are in
 `genept.models.drug_response.predictors`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Final
 

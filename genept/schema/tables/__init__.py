@@ -5,8 +5,6 @@ all made from the declarations in `tables.toml`. Nothing else describes a column
 or writes a row. The sets of values that code refers to, such as units, stand here.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

@@ -4,8 +4,6 @@ Counts as genes × samples, and one field of metadata a dataset; only the chosen
 read, some of them at a time.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

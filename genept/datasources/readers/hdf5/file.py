@@ -5,8 +5,6 @@ for foreign filters, and declare shapes that it does not hold. What the datasets
 to `h5ad`, `tenx` and `archs4`; how rows are streamed out of them to `rows`.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 CELLxGENE's conventions are here: what its columns mean, and whose cells they are of.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final
 

@@ -4,8 +4,6 @@ Checked for foreign storage before anything of it is read. Safe opening is in `f
 encodings and the schema of CELLxGENE in `frames`, matrices in `h5ad_matrix`.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

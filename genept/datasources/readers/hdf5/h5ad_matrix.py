@@ -4,8 +4,6 @@ Sparse by observations or by genes, or dense; in `X`, `raw` or a layer. Reading 
 matrices that are stored by genes (CSC) are turned over here, on disk.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

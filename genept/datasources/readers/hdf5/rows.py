@@ -3,8 +3,6 @@
 Files that break an assumption of these readers are refused here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Features × barcodes by columns is barcodes × features by rows, so rows are rea
 Version 3 keeps all features in one group `matrix`, version 2 one group a genome.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final
 
