@@ -157,9 +157,7 @@ _PROPERTIES: Final[Mapping[str, _Rule]] = {
         lambda row: "bivalent" if row["H3K27me3"] == "True" else "lys4-only",
     ),
     "tf-range": _Rule(
-        "tf-range",
-        ("ensembl_id",),
-        lambda row: "long" if row["is_longrange"] == "True" else "short",
+        "tf-range", ("ensembl_id",), lambda it: "long" if it["is_longrange"] == "True" else "short"
     ),
     "cnvoyant": _Rule(  # genes, not regions
         "haploinsufficiency",
@@ -174,9 +172,7 @@ _PROPERTIES: Final[Mapping[str, _Rule]] = {
 
 _PAIRS: Final[Mapping[str, _Rule]] = {
     "scnet": _Rule(
-        PROTEIN_PAIRS,
-        ("g1_symbol", "g2_symbol"),
-        lambda row: float(row["conn"]) >= CONFIDENT or None,
+        PROTEIN_PAIRS, ("g1_symbol", "g2_symbol"), lambda it: float(it["conn"]) >= CONFIDENT or None
     ),
     # The consensus of all resources, ligand first; complexes have no gene of their own.
     "liana": _Rule(

@@ -226,19 +226,17 @@ def refuse_status(answer: httpx.Response, location: Location, longest_wait: floa
     SourceError
         It is refused, or the server asks for a wait of more than `longest_wait` seconds.
     """
-    status = answer.status_code
+    status, name = answer.status_code, location.name
     if status in (200, 206, 304):
         return
     if status in (404, 410):
-        raise AbsentError(f"{location.name} is not there ({status}): it may have moved")
+        raise AbsentError(f"{name} is not there ({status}): it may have moved")
     if status in _TEMPORARY:
         wait = _retry_after(answer.headers.get("retry-after", ""))
         if wait > longest_wait:
-            raise SourceError(
-                f"{location.name} answered {status}: it asks to come back in {wait:.0f} s"
-            )
-        raise TransientError(f"{location.name} answered {status}", wait=wait)
-    raise SourceError(f"{location.name} answered {status} {answer.reason_phrase}: refused")
+            raise SourceError(f"{name} answered {status}: it asks to come back in {wait:.0f} s")
+        raise TransientError(f"{name} answered {status}", wait=wait)
+    raise SourceError(f"{name} answered {status} {answer.reason_phrase}: refused")
 
 
 def _retry_after(value: str) -> float:
@@ -255,19 +253,16 @@ def _retry_after(value: str) -> float:
 def _check(url: httpx.URL, location: Location, *, trusted: bool) -> None:
     if trusted and url.scheme in ("http", "https"):
         return
+    name, leads_to = location.name, f"{url.scheme}://{url.host}"
     if url.scheme != "https":
-        raise SourceError(
-            f"{location.name} leads to {_origin_text(url)}, which is not https://: refused"
-        )
+        raise SourceError(f"{name} leads to {leads_to}, which is not https://: refused")
     if url.host not in location.hosts:
         raise SourceError(
-            f"{location.name} leads to the host {url.host!r}; its catalogue entry allows "
+            f"{name} leads to the host {url.host!r}; its catalogue entry allows "
             f"{sorted(location.hosts)}: refused. If the publisher moved there, add it to `hosts`"
         )
     if url.port not in (None, 443) or url.userinfo:
-        raise SourceError(
-            f"{location.name} leads to {_origin_text(url)}, an unusual port or user: refused"
-        )
+        raise SourceError(f"{name} leads to {leads_to}, an unusual port or user: refused")
 
 
 def _proxy(url: httpx.URL) -> str | None:
@@ -277,7 +272,3 @@ def _proxy(url: httpx.URL) -> str | None:
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
-
-
-def _origin_text(url: httpx.URL) -> str:
-    return f"{url.scheme}://{url.host}"

@@ -74,13 +74,11 @@ def refuse_file(path: Path, source: Source, checksum: str | None = None) -> str:
     WrongBytesError
         Its size, kind or checksum is another.
     """
-    size = path.stat().st_size
+    size, name = path.stat().st_size, source.filename
     if source.is_pinned and size != source.bytes:
-        raise WrongBytesError(f"{source.filename} has {size:,} bytes, expected {source.bytes:,}")
+        raise WrongBytesError(f"{name} has {size:,} bytes, expected {source.bytes:,}")
     if size > source.bytes:
-        raise WrongBytesError(
-            f"{source.filename} has {size:,} bytes, at most {source.bytes:,} accepted"
-        )
+        raise WrongBytesError(f"{name} has {size:,} bytes, at most {source.bytes:,} accepted")
     with path.open("rb") as file:
         head = file.read(HEAD)
         file.seek(0)
@@ -88,16 +86,12 @@ def refuse_file(path: Path, source: Source, checksum: str | None = None) -> str:
         if sha256 != source.pinned_sha256:
             refuse_head(head, source.kind)
         if source.is_pinned and sha256 != source.sha256:
-            raise WrongBytesError(
-                f"{source.filename} has SHA-256 {sha256}, expected {source.sha256}"
-            )
+            raise WrongBytesError(f"{name} has SHA-256 {sha256}, expected {source.sha256}")
         if checksum is not None and isinstance(source.checksum, PublishedChecksum):
             file.seek(0)
-            name = source.checksum.algorithm
-            if (digest := hashlib.file_digest(file, name).hexdigest()) != checksum:
-                raise WrongBytesError(
-                    f"{source.filename} has {name} {digest}, published is {checksum}"
-                )
+            kind = source.checksum.algorithm
+            if (digest := hashlib.file_digest(file, kind).hexdigest()) != checksum:
+                raise WrongBytesError(f"{name} has {kind} {digest}, published is {checksum}")
     return sha256
 
 

@@ -184,17 +184,18 @@ def long_matrix(
 ) -> Matrix:
     """Observation, gene, value: names in order of appearance, values sorted on disk."""
     id_field, gene_field = options.observations, options.genes
+    what, value = path.name, options.value
     if id_field is None or gene_field is None:
         raise SourceError(
             f"a long table needs {option('observations', 'sample')} and {option('genes', 'gene')}"
         )
     lazy = pl.scan_parquet(path)
     known = lazy.collect_schema()
-    for name in (id_field, gene_field, options.value):
+    for name in (id_field, gene_field, value):
         if name not in known:
-            raise SourceError(f"{path.name}: has no column {name!r}; found {listed(known.names())}")
-    if not known[options.value].is_numeric():
-        raise SourceError(f"{path.name}: column {options.value!r} is text, not numbers")
+            raise SourceError(f"{what}: has no column {name!r}; found {listed(known.names())}")
+    if not known[value].is_numeric():
+        raise SourceError(f"{what}: column {value!r} is text, not numbers")
     wanted = [name for name in wanted_fields(options) if name in known and name != id_field]
     frame = _distinct(lazy, id_field, wanted)
     genes, ids = _distinct(lazy, gene_field)[gene_field].to_list(), frame[id_field].to_list()
@@ -202,26 +203,24 @@ def long_matrix(
     for name in wanted:
         odd = counts.filter(pl.col(name) > 1)
         if odd.height:
-            raise SourceError(f"{path.name}: {name!r} has several values for {odd[id_field][0]!r}")
+            raise SourceError(f"{what}: {name!r} has several values for {odd[id_field][0]!r}")
 
     def make(folder: Path) -> None:
         n = lazy.select(pl.len()).collect().item()
         buckets = Buckets(folder, (len(ids), len(genes)), n)
-        columns = [id_field, gene_field, options.value]
+        columns = [id_field, gene_field, value]
         with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in map(pl.DataFrame, file.iter_batches(_LONG_ROWS, columns=columns)):
                 rows = _positions(batch[id_field], ids)
                 of_genes = _positions(batch[gene_field], genes)
                 if collection.unit == "counts":
-                    exact = batch[options.value].drop_nulls().to_numpy()
-                    refuse_rounded(exact, lambda _: f"{path.name}: {options.value!r}")
-                values = batch[options.value].cast(pl.Float32)
+                    exact = batch[value].drop_nulls().to_numpy()
+                    refuse_rounded(exact, lambda _: f"{what}: {value!r}")
+                values = batch[value].cast(pl.Float32)
                 if values.null_count() or not values.is_finite().all():
-                    raise SourceError(
-                        f"{path.name}: {options.value!r} holds missing or infinite values"
-                    )
+                    raise SourceError(f"{what}: {value!r} holds missing or infinite values")
                 buckets.add(rows, of_genes, values.to_numpy())
-        write_panel(folder, 0, buckets.blocks(path.name))
+        write_panel(folder, 0, buckets.blocks(what))
 
     folder = spooled(archives, collection, make)
     spool = Spool(folder, (len(ids), len(genes)), (len(genes),))

@@ -65,10 +65,6 @@ class OddGene:
     n: int
     detail: str
 
-    def with_another(self) -> OddGene:
-        """The same gene with one such value more."""
-        return OddGene(self.n + 1, self.detail)
-
 
 class ExpressionRows(Protocol):
     """Expression as published, read anew at each call.

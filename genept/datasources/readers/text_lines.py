@@ -40,9 +40,8 @@ class Lines:
     def __init__(self, stream: Any, what: str, encoding: str = "utf-8") -> None:
         self.stream, self.what = stream, what
         self.number, self.had_bom = 0, False
-        self._lines = (
-            _raw(stream, what) if encoding == "utf-8" else _recoded(stream, encoding, what)
-        )
+        is_plain = encoding == "utf-8"
+        self._lines = _raw(stream, what) if is_plain else _recoded(stream, encoding, what)
         self._next: bytes | None = None
         if (first := self.peek()) is not None and first.startswith(_BOM):
             self._next, self.had_bom = first.removeprefix(_BOM), True
@@ -51,8 +50,7 @@ class Lines:
         return self
 
     def __next__(self) -> bytes:
-        line = self.peek()
-        if line is None:
+        if (line := self.peek()) is None:
             raise StopIteration
         self._next = None
         self.number += 1

@@ -223,8 +223,8 @@ class Values:
     def _keep_out(self, row: int, column: int, detail: str) -> None:
         """Note that the gene of a value, which is no number, cannot be kept."""
         gene = column if self._genes_in == "columns" else self._n_rows + row
-        known = self.odd.get(gene)
-        self.odd[gene] = OddGene(1, detail) if known is None else known.with_another()
+        known = self.odd.get(gene, OddGene(0, detail))
+        self.odd[gene] = OddGene(known.n + 1, known.detail)
 
     def _add_up(
         self, values: NDArray[np.float64], missing: Mask, chunk: Chunk, columns: tuple[str, ...]

@@ -188,12 +188,13 @@ class DrugRetraining:
     @cached_property
     def evidence(self) -> ModelEvidence:
         """What the gate evaluates."""
-        seen, labels = ~self.out & self.screen.judged, self.rows.labels
-        where, judged = self.out & self.screen.judged, self.judged
+        screen, labels = self.screen, self.rows.labels
+        seen = ~self.out & screen.judged
+        where, judged = self.out & screen.judged, self.judged
         _, planted, sentinel = self._planted
         permuted_screen = self._planted[0].permuted(~self.out, seed=self.seed)
         permuted = self._out_of_fold(permuted_screen, self.contenders[:1])
-        lines = np.unique(self.screen.pairs.line)
+        lines = np.unique(screen.pairs.line)
         return ModelEvidence(
             out_of_fold=predictions_of(
                 self.rows.take(seen),
@@ -203,14 +204,10 @@ class DrugRetraining:
             ),
             holdout=predictions_of(judged, CLASSES, self.fitted.probabilities(judged.features)),
             baselines=self._baselines(permuted_screen, where),
-            n_features_checked=sum(
-                self.screen.features[name].shape[1] for name in self.representations
-            ),
-            label_like_features=self.screen.response_like(self.representations, ~self.out),
+            n_features_checked=sum(screen.features[name].shape[1] for name in self.representations),
+            label_like_features=screen.response_like(self.representations, ~self.out),
             cut_duplicates=cut_duplicates(
-                self.screen.ids[lines],
-                self.screen.features[EXPRESSION][lines],
-                self.line_folds[lines],
+                screen.ids[lines], screen.features[EXPRESSION][lines], self.line_folds[lines]
             ),
             sentinels_right=int((self.unseen.predicted == planted)[sentinel].sum()),
             n_sentinels=int(sentinel.sum()),

@@ -273,7 +273,8 @@ class SampleColumns:
 
     def _block(self, dataset: h5py.Dataset, samples: NDArray[np.int64]) -> csr_matrix:
         rows, columns = dataset.chunks or (1, 1)
-        runs = _spans(samples, columns)
+        # Split where whole columns of chunks without any of them lie between.
+        runs = np.split(samples, np.flatnonzero(np.diff(samples // columns) > 1) + 1)
         widest = max(int(run[-1] - run[0]) + 1 for run in runs)
         step = max(1, 4 * BLOCK_VALUES // (rows * widest)) * rows
         slabs = []
@@ -287,9 +288,3 @@ class SampleColumns:
         block = slabs[0] if len(slabs) == 1 else csr_matrix(hstack(slabs, format="csr"))
         block.sort_indices()
         return block
-
-
-def _spans(samples: NDArray[np.int64], width: int) -> list[NDArray[np.int64]]:
-    """Samples split where whole columns of chunks without any of them lie between."""
-    apart = np.flatnonzero(np.diff(samples // width) > 1) + 1
-    return np.split(samples, apart)

@@ -123,9 +123,8 @@ def as_text(values: NDArray[Any], where: str) -> pl.Series:
     if kind == "f":
         known = np.isfinite(values)
         # Beyond 2^53 a float is no name: several whole numbers are one.
-        if (np.abs(values[known]) <= _EXACT).all() and (
-            values[known] == np.floor(values[known])
-        ).all():
+        finite = values[known]
+        if ((np.abs(finite) <= _EXACT) & (finite == np.floor(finite))).all():
             whole = np.where(known, values, 0).astype(np.int64)
             text = pl.Series(whole).cast(pl.String)
             return pl.select(pl.when(pl.Series(known)).then(text)).to_series()
