@@ -259,8 +259,7 @@ def _escaped(document: Any) -> Any:
 
     class Escaped(RenderedDocumentContent):  # type: ignore[misc]
         def to_json_dict(self) -> dict[str, Any]:
-            content = _as_html(document.to_json_dict())
-            return dict(content)
+            return dict(_as_html(document.to_json_dict()))
 
     return Escaped(document.sections)
 

@@ -218,8 +218,7 @@ def predict(
     """
     task = inputs.task
     read = inputs.inputs | {vectors.space.id: vectors.part.sha256 for vectors in members}
-    settings = {"task": repr(task), "entry": name}
-    origin = Origin((*task.code, *_CODE), read, settings, LIBRARIES)
+    origin = Origin((*task.code, *_CODE), read, {"task": repr(task), "entry": name}, LIBRARIES)
 
     def compute() -> list[NewPart]:
         return [

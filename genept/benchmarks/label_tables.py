@@ -96,8 +96,7 @@ def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -
     columns = ("task", "split", "position", "input_a", "input_b", "label")
     schema = dict.fromkeys(columns, pl.String) | {"position": pl.Int64, "label": pl.Int64}
     read = pl.DataFrame(list(paired(files)), schema=schema, orient="row")
-    names = pl.concat([read["input_a"], read["input_b"]]).unique()
-    genes = nomenclature.map(names.to_list()).rows
+    genes = nomenclature.map(pl.concat([read["input_a"], read["input_b"]]).unique().to_list()).rows
     meaning = dict(zip(genes["input_id"], genes["ensembl_gene_id"], strict=True))
     named = read.with_columns(
         pl.col(f"input_{side}")

@@ -94,8 +94,7 @@ def critical_difference(ranks: Mapping[str, float], apart: Callable[[str, str], 
         for at, name in enumerate(named):
             height, rank = top - 1 - at, ranks[name]
             axes.plot((rank, rank, edge), (0, height, height), color=OPEN, linewidth=0.8)
-            label = f" {name}  {rank:.2f} "
-            axes.text(edge, height, label, fontsize=8, va="center", ha=aligned)
+            axes.text(edge, height, f" {name}  {rank:.2f} ", fontsize=8, va="center", ha=aligned)
     axes.plot((first, last), (0, 0), color="black", linewidth=1)
     for rank in range(1, int(last) + 1):
         axes.text(rank, 0.3, str(rank), ha="center", fontsize=8)

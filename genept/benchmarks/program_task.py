@@ -75,8 +75,7 @@ def space_programs(
     terms = properties.filter(pl.col("task").is_in(list(MEMBERSHIPS)))
     read = terms.select("task", "ensembl_gene_id", "label").sort(pl.all())
     inputs = {vectors.space.id: vectors.part.sha256, "terms": sha256_of(read.write_csv())}
-    settings = {"tells": sorted(vectors.tells), "number": number}
-    origin = Origin(_CODE, inputs, settings, LIBRARIES)
+    origin = Origin(_CODE, inputs, {"tells": sorted(vectors.tells), "number": number}, LIBRARIES)
 
     def compute() -> list[NewPart]:
         rows = lake.read_arrow(vectors.part, ["ensembl_gene_id", "symbol", "embedding"])

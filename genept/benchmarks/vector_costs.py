@@ -55,8 +55,7 @@ def space_costs(
     origin = Origin(_CODE, {"gene_descriptions": descriptions.sha256}, settings)
 
     def compute() -> list[NewPart]:
-        rows = lake.read(descriptions, ["text", "n_tokens"])
-        costs = _costs(lake, space, rows, open_embedder)
+        costs = _costs(lake, space, lake.read(descriptions, ["text", "n_tokens"]), open_embedder)
         return [NewPart("benchmark_results", costs, (TASK, space.recipe), number=number)]
 
     (part,) = lake.build(f"benchmarks/{TASK}/{space.id}", origin, compute)
@@ -99,8 +98,7 @@ def _seconds_per_token(lake: Lake, space: Space, rows: pl.DataFrame, model: Text
     origin = Origin(_CODE, settings={"space": space.id, "embedder": model.identity})
 
     def compute() -> list[NewPart]:
-        chosen = np.random.default_rng(0).permutation(rows.height)[:SAMPLE].tolist()
-        sample = rows[chosen]
+        sample = rows[np.random.default_rng(0).permutation(rows.height)[:SAMPLE].tolist()]
         started = process_time()
         model.embed(sample["text"].to_list())
         speed = {"seconds": (process_time() - started) / int(sample["n_tokens"].sum())}

@@ -201,8 +201,7 @@ def list_models() -> None:
         evidence = registry.evidence(registry.manifest(model, pointer.champion.version))
         score = evidence.scores["balanced_accuracy"]
         accuracy = f"{score.value:.3f} (n = {score.n})"
-        champion = pointer.champion.version[:12]
-        rows.append((model, champion, pointer.swapped_at, versions, accuracy))
+        rows.append((model, pointer.champion.version[:12], pointer.swapped_at, versions, accuracy))
     if not rows:
         raise StoreError("no model was trained yet: `genept run` trains them")
     headers = ("model", "champion", "since", "versions", "balanced accuracy (holdout)")

@@ -188,8 +188,7 @@ def list_vectors() -> None:
 def remove_vectors(id_: SpaceId, collection: Collection) -> None:
     """Take registered vectors back; releases that hold them keep them."""
     settings = Settings()
-    store = open_store(settings, "gc")
-    registered_vectors(store, settings.product).remove(f"{collection}/{id_}")
+    registered_vectors(open_store(settings, "gc"), settings.product).remove(f"{collection}/{id_}")
     answer.print(f"removed {id_} of {collection}: the next run is held once, since readers lose it")
 
 

@@ -123,8 +123,7 @@ def parts_here(lake: Lake, request: IngestRequest) -> Iterator[NewPart | Part]:
     with Workers(request.processes) as workers:
         if max(archives.catalogue.source(id_).bytes for id_ in collection.sources) >= LARGE:
             workers.begin(get_ready)
-        parsed = parse_collection(archives, collection)
-        yield from collection_parts(lake, request, parsed, workers)
+        yield from collection_parts(lake, request, parse_collection(archives, collection), workers)
 
 
 class ShardLake(Protocol):

@@ -209,8 +209,7 @@ def with_duplicates_grouped(observations: pl.DataFrame) -> tuple[pl.DataFrame, l
 def _joined(groups: pl.Series, duplicates: pl.DataFrame) -> pl.Series:
     """Groups as connected components over equal profiles."""
     names = groups.unique().sort()
-    position = pl.Series(range(len(names)), dtype=pl.Int64)
-    index = dict(zip(names, position, strict=True))
+    index = dict(zip(names, pl.Series(range(len(names)), dtype=pl.Int64), strict=True))
     pairs = duplicates.select(
         pl.col("group_id").replace_strict(index).alias("a"),
         pl.col("group_id").first().over("profile").replace_strict(index).alias("b"),

@@ -272,8 +272,7 @@ def _id_of(values: dict[str, Any], name: str) -> str:
     id_ = values.get("id")
     if isinstance(id_, str) and re.fullmatch(ID, id_):
         return id_
-    stem = name.partition(".")[0].lower()
-    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-") or "unnamed"
+    return re.sub(r"[^a-z0-9]+", "-", name.partition(".")[0].lower()).strip("-") or "unnamed"
 
 
 def _values(body: bytes) -> dict[str, Any]:

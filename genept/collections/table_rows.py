@@ -251,8 +251,7 @@ def axis_rows(
             "policy": pl.Series(axis.policies(collection.duplicate_policy), dtype=pl.String),
         }
     )
-    symbols = genes.select("ensembl_gene_id", "symbol")
-    rows = rows.join(symbols, on="ensembl_gene_id", how="left")
+    rows = rows.join(genes.select("ensembl_gene_id", "symbol"), on="ensembl_gene_id", how="left")
     rows = rows.join(seen, on="gene_index", how="left")
     return labelled(collection, rows.with_columns(pl.col("n_observations").fill_null(0)))
 

@@ -67,8 +67,7 @@ def label_files(archives: Archives) -> dict[str, AvailableFile]:
     """
     files = available_files(archives, [*_PROPERTIES, *PROMOTERS, *_GENE2VEC, *_PAIRS])
     for id_ in MEMBERS.keys() & files.keys():
-        opener = partial(archives.open_member, id_, MEMBERS[id_])
-        files[id_] = replace(files[id_], opener=opener)
+        files[id_] = replace(files[id_], opener=partial(archives.open_member, id_, MEMBERS[id_]))
     return files
 
 

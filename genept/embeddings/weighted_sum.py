@@ -187,8 +187,7 @@ class WeightedSum:
 def popularity(weights: sp.csr_matrix) -> Doubles:
     """The share of observations that express each gene; weights are observations × genes."""
     _require_sound(weights)
-    counted = np.bincount(weights.indices, minlength=weights.shape[1])
-    return counted / max(weights.shape[0], 1)
+    return np.bincount(weights.indices, minlength=weights.shape[1]) / max(weights.shape[0], 1)
 
 
 def row_sums(weights: sp.csr_matrix, marked: NDArray[np.bool_] | None = None) -> Doubles:

@@ -118,14 +118,12 @@ def _per_class(classes: Iterable[str], counts: np.ndarray[Any, np.dtype[np.intp]
     """Name, held-out samples, recall and precision; empty where there are none to count."""
     sums = zip(classes, np.diag(counts), counts.sum(axis=1), counts.sum(axis=0), strict=True)
     for name, hits, true, predicted in sums:
-        shares = (f"{hits / n:.3f}" if n else "" for n in (true, predicted))
-        yield (name, true, *shares)
+        yield (name, true, *(f"{hits / n:.3f}" if n else "" for n in (true, predicted)))
 
 
 def card_figure(evidence: ModelEvidence) -> bytes:
     """One PNG; the same evidence gives the same bytes on one machine."""
-    k = len(evidence.holdout.classes)
-    side = 3.2 + 0.28 * k
+    side = 3.2 + 0.28 * len(evidence.holdout.classes)
     figure = new_figure((side + 4.0, max(3.6, side)), dpi=100)
     left, right = figure.subplots(1, 2, width_ratios=[side, 3.6])
     _draw_confusion(left, evidence.holdout)

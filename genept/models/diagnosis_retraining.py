@@ -173,8 +173,7 @@ def model_files(
         If the Pipeline consists of a type that could not be loaded again.
     """
     pipeline, probe = dump_pipeline(fitted.pipeline), heads.probe_bytes(fitted, probed)
-    digest = sha256(pipeline).hexdigest()
-    reloaded = load_pipeline(pipeline, digest, where="the model just stored")
+    reloaded = load_pipeline(pipeline, sha256(pipeline).hexdigest(), where="the model just stored")
     refit, reload = (
         heads.probe_difference(replace(fitted, pipeline=other), load(probe))
         for other in (again, reloaded)

@@ -123,8 +123,7 @@ def new_preparation(
 
     Exact, not randomised: the first components are the same however many are asked for.
     """
-    k = min(components, n_rows - 1, n_features)
-    pca = PCA(k, svd_solver="full", random_state=seed)
+    pca = PCA(min(components, n_rows - 1, n_features), svd_solver="full", random_state=seed)
     return Pipeline([(STEPS[0], StandardScaler()), (STEPS[1], pca)])
 
 

@@ -217,8 +217,7 @@ def agreement(champion: pl.DataFrame, shadow: pl.DataFrame) -> pl.DataFrame:
         model, collection_id, samples, answered_by_both, same (share of these), and how many
         samples each alone answers.
     """
-    keys = ["model", "collection_id", "observation_id"]
-    both = champion.join(shadow, on=keys, suffix="_shadow")
+    both = champion.join(shadow, on=["model", "collection_id", "observation_id"], suffix="_shadow")
     answered = ~pl.col("abstained") & ~pl.col("abstained_shadow")
     same = pl.col("prediction") == pl.col("prediction_shadow")
     return (

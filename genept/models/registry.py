@@ -83,8 +83,7 @@ class ModelRegistry:
 
     def evidence(self, manifest: ModelManifest) -> ModelEvidence:
         """What was measured when the version was trained."""
-        body = self._verified(manifest, "evidence")
-        return ModelEvidence.parse(body, manifest.version)
+        return ModelEvidence.parse(self._verified(manifest, "evidence"), manifest.version)
 
     def card(self, manifest: ModelManifest) -> str:
         """The model card, Markdown."""
@@ -117,8 +116,7 @@ class ModelRegistry:
             manifest.classes,
             Calibration(manifest.temperature, manifest.doubt, manifest.floor),
         )
-        probe = load(self._verified(manifest, "probe"))
-        difference = probe_difference(model, probe)
+        difference = probe_difference(model, load(self._verified(manifest, "probe")))
         if not difference <= PROBE_TOLERANCE:
             raise ModelRefusedError(
                 f"{self.store.uri(key)} predicts its probe set with a difference of "
@@ -201,8 +199,7 @@ class ModelRegistry:
         pointer, etag = self.pointer(model)
         if pointer is None or len(pointer.models) < 2:
             raise StoreError(f"model {model!r} has no earlier champion to roll back to")
-        models = (*pointer.models[1:], pointer.champion)
-        return self._swap(model, pointer, etag, models, reason)
+        return self._swap(model, pointer, etag, (*pointer.models[1:], pointer.champion), reason)
 
     def names(self) -> list[str]:
         """Every model that has a version."""

@@ -73,8 +73,7 @@ class Served:
         """
         laid = lay_out(samples, self.manifest.genes, self.manifest.unit)
         features, measured = self._features(laid, vectors)
-        distances = self.domain.distances(features, measured)
-        return features, distances, float(laid.measured.mean())
+        return features, self.domain.distances(features, measured), float(laid.measured.mean())
 
     def _features(
         self, laid: LaidOut, vectors: VectorsOfSpace

@@ -57,8 +57,7 @@ def evaluation_table(
     rows: list[dict[str, Any]], model: str, version: str, cohort: str, split: str
 ) -> pl.DataFrame:
     """Rows of table ``model_evaluations`` from those of `score_rows`."""
-    overrides = {"ci_low": pl.Float64, "ci_high": pl.Float64}
-    scores = pl.DataFrame(rows, schema_overrides=overrides)
+    scores = pl.DataFrame(rows, schema_overrides={"ci_low": pl.Float64, "ci_high": pl.Float64})
     return constant(scores, model=model, model_version=version, cohort=cohort, split=split)
 
 

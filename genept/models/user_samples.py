@@ -68,8 +68,7 @@ class Samples:
     def without(self, ids: Collection[str]) -> Samples:
         """The samples that have none of these ids."""
         kept = ~np.isin(self.ids, list(ids))
-        names = tuple(compress(self.ids, kept))
-        return replace(self, ids=names, expression=self.expression[kept])
+        return replace(self, ids=tuple(compress(self.ids, kept)), expression=self.expression[kept])
 
 
 @dataclass(frozen=True)
@@ -195,13 +194,11 @@ def _read(archives: Archives, detected: Detected, reference: Reference) -> UserS
         raise SourceError(f"{collection.title} holds no sample with a value other than zero")
     totals = column_totals(parts, len(parsed.input_genes)).signed
     axis = GeneAxis.of(screening.genes).by_policy(collection.duplicate_policy, totals)
-    rows = sp.csr_matrix(sp.vstack(parts, format="csr"))
-    merged = merge_rows(rows, axis, np.arange(len(ids)))
+    merged = merge_rows(sp.csr_matrix(sp.vstack(parts, format="csr")), axis, np.arange(len(ids)))
     absolute = pl.DataFrame({"input_id": parsed.input_genes, "absolute": merged.inputs.absolute})
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
     samples = Samples(tuple(ids), axis.ensembl_gene_ids, merged.matrix, collection.unit)
-    coverage = coverage_of(collection, mapping)
-    return UserSamples(samples, coverage, detected.seen, screening.warnings)
+    return UserSamples(samples, coverage_of(collection, mapping), detected.seen, screening.warnings)
 
 
 @dataclass(frozen=True)

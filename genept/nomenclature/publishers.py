@@ -140,8 +140,7 @@ def withdrawn(entries: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.Dat
     """Claims of HGNC's withdrawn entries: withdrawn symbols, and their successors."""
     heirs = genes.select("symbol", "ensembl_gene_id", successors="hgnc_id")
     names = entries.select("successors", name="symbol").explode("successors", empty_as_null=True)
-    rows = names.join(heirs, on="successors", how="left")
-    return claims_of(rows, _RETIRED, "name", source)
+    return claims_of(names.join(heirs, on="successors", how="left"), _RETIRED, "name", source)
 
 
 def doubled_symbols(gencode: pl.DataFrame, genes: pl.DataFrame, source: str) -> pl.DataFrame:

@@ -172,8 +172,7 @@ def _lies_plain(chunk: Any, rows: int, dimension: int) -> bool:
 
 
 def _decoded(rows: pa.Table, dimension: int) -> Matrix:
-    column = rows[COLUMN].combine_chunks()
-    return np.asarray(column.flatten().to_numpy().reshape(-1, dimension))
+    return np.asarray(rows[COLUMN].combine_chunks().flatten().to_numpy().reshape(-1, dimension))
 
 
 def duckdb_connection(store: ObjectStore) -> duckdb.DuckDBPyConnection:

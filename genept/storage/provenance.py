@@ -128,8 +128,7 @@ def _behaviour(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".toml":
         return repr(tomllib.loads(text))
-    tree = ast.parse(text)
-    return ast.dump(_WithoutDocstrings().visit(tree))
+    return ast.dump(_WithoutDocstrings().visit(ast.parse(text)))
 
 
 class _WithoutDocstrings(ast.NodeTransformer):

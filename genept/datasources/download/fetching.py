@@ -164,8 +164,7 @@ class Fetcher:
             problems.append(f"{path}: {error}")
             console.print(f"Warning: {source.id}: {path} is passed over: {error}", markup=False)
             return None
-        metadata = CacheMetadata.of(path, str(path), sha256)
-        return write_metadata(self.source_folder(source), metadata)
+        return write_metadata(self.source_folder(source), CacheMetadata.of(path, str(path), sha256))
 
     def _from_remote(
         self, source: Source, seen: CacheMetadata | None, problems: list[str]

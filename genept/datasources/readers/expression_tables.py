@@ -91,8 +91,7 @@ def _axes(
         layout = table_head(lines, options, _named(options)).layout
         names, size = [], 0
         for line in islice(lines, _PEEK_ROWS):
-            first = line.split(layout.delimiter, 1)[0]
-            names.append(first.decode("utf-8", "replace").strip('"'))
+            names.append(line.split(layout.delimiter, 1)[0].decode("utf-8", "replace").strip('"'))
             size += len(line)
             if size > _PEEK_BYTES:
                 break
@@ -222,8 +221,7 @@ def _head(lines: Lines, options: GctOptions) -> Head:
     texts = tuple(range(n_texts))
     if header[:2] == ["id", "Name"]:
         texts = (1, 0, *range(2, n_texts))
-    layout = Layout(tuple(header), texts, b"\t", options.decimal)
-    return Head(layout, fields=fields, n_rows=n_rows)
+    return Head(Layout(tuple(header), texts, b"\t", options.decimal), fields=fields, n_rows=n_rows)
 
 
 def _sample_rows(lines: Lines, header: list[str], n_texts: int, n: int) -> pl.DataFrame:

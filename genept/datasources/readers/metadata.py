@@ -135,8 +135,7 @@ def _read_sheet(path: Path, table: TableFile, wanted: Iterable[str] | None) -> p
     chosen = [
         it for at, it in enumerate(frame.columns) if at == 0 or wanted is None or it in wanted
     ]
-    nothing = dict.fromkeys(("", *table.missing))
-    return frame.select(pl.col(chosen).cast(pl.String).replace(nothing))
+    return frame.select(pl.col(chosen).cast(pl.String).replace(dict.fromkeys(("", *table.missing))))
 
 
 def read_names(archives: Archives, collection: Collection, table: LookupTable) -> dict[str, str]:

@@ -170,8 +170,7 @@ def _odd_genes(
 def _ignored(schema: pa.Schema, options: ParquetOptions, what: str) -> tuple[Quarantined, ...]:
     ignored = [name for name in schema.names if name in options.ignore]
     detail = f"columns that are no expression and are not used: {listed(ignored)}"
-    remark = Quarantined("file", what, "ignored_columns", detail, len(ignored))
-    return (remark,) if ignored else ()
+    return (Quarantined("file", what, "ignored_columns", detail, len(ignored)),) if ignored else ()
 
 
 def _no_numbers(values: pl.Series) -> pl.Series:
@@ -216,8 +215,7 @@ def _turned(
                     yield values.astype(np.float32)
                     first += len(values)
 
-        kept = _KEPT.dump_json((write_turned(folder, parts()), odd))
-        (folder / "turned.json").write_bytes(kept)
+        (folder / "turned.json").write_bytes(_KEPT.dump_json((write_turned(folder, parts()), odd)))
 
     folder = spooled(archives, collection, make)
     widths, odd = _KEPT.validate_json((folder / "turned.json").read_bytes())

@@ -206,8 +206,7 @@ def long_matrix(
             raise SourceError(f"{what}: {name!r} has several values for {odd[id_field][0]!r}")
 
     def make(folder: Path) -> None:
-        n = lazy.select(pl.len()).collect().item()
-        buckets = Buckets(folder, (len(ids), len(genes)), n)
+        buckets = Buckets(folder, (len(ids), len(genes)), lazy.select(pl.len()).collect().item())
         columns = [id_field, gene_field, value]
         with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in map(pl.DataFrame, file.iter_batches(_LONG_ROWS, columns=columns)):
@@ -237,5 +236,4 @@ def _distinct(lazy: pl.LazyFrame, name: str, also: Sequence[str] = ()) -> pl.Dat
 
 
 def _positions(names: pl.Series, known: list[str]) -> NDArray[np.int64]:
-    kind = pl.Enum(known)
-    return names.cast(pl.String).cast(kind).to_physical().cast(pl.Int64).to_numpy()
+    return names.cast(pl.String).cast(pl.Enum(known)).to_physical().cast(pl.Int64).to_numpy()

@@ -113,8 +113,7 @@ def _vectors_in_child(parent: Parent, path: Path, key: str | None) -> None:
         else:
             ids, matrix = read_obsm(path, key)
             table = VectorTable(list(ids), matrix)
-    type_ = pl.Array(pl.Float32, table.vectors.shape[1])
-    column = pl.Series("vector", table.vectors, type_)
+    column = pl.Series("vector", table.vectors, pl.Array(pl.Float32, table.vectors.shape[1]))
     parent.write_table("vectors", pl.DataFrame([pl.Series("name", table.names, pl.String), column]))
 
 

@@ -266,8 +266,7 @@ def unmeasured_responses(
         rows = predict_drugs(
             served, samples, lambda s: serving.space_vectors(lake, vectors.part(s))
         )
-        measured_pairs = lake.read(measured[collection.id], keys)
-        return rows.join(measured_pairs, on=keys, how="anti").sort(keys)
+        return rows.join(lake.read(measured[collection.id], keys), on=keys, how="anti").sort(keys)
 
     parts: list[Part] = []
     skipped: dict[str, str] = {}

@@ -86,8 +86,7 @@ def pair_folds(lines: Labels, drugs: Labels, *, n_folds: int, seed: int) -> Froz
         raise ValueError("a line and drug are paired twice; average them first")
     folds = np.empty(len(pairs), dtype=np.int64)
     # Assigned in the order of their names: the order of the rows must not matter.
-    order = np.argsort(pairs)
-    folds[order] = np.random.default_rng(seed).permutation(len(pairs)) % n_folds
+    folds[np.argsort(pairs)] = np.random.default_rng(seed).permutation(len(pairs)) % n_folds
     return FrozenFolds(Regime.RANDOM_PAIRS, lines, drugs, pairs, folds)
 
 

@@ -213,8 +213,7 @@ def _characteristic(text: str, name: str) -> str | None:
 
 
 def _texts(samples: h5py.Group, field: str, chosen: NDArray[np.int64]) -> list[str]:
-    values = _values(samples, field, chosen)
-    return as_text(values, f"meta/samples/{field}").fill_null("").to_list()
+    return as_text(_values(samples, field, chosen), f"meta/samples/{field}").fill_null("").to_list()
 
 
 def _values(samples: h5py.Group, field: str, chosen: NDArray[np.int64]) -> NDArray[Any]:

@@ -82,8 +82,7 @@ def _encoded(group: h5py.Group, where: str) -> pl.Series:
     """A column of several arrays: categories and codes, or values and a mask."""
     parts = set(group)
     if {"categories", "codes"} <= parts:
-        codes = read_whole(as_dataset(child(group, "codes")))
-        return _decoded(codes, group, "categories", where)
+        return _decoded(read_whole(as_dataset(child(group, "codes"))), group, "categories", where)
     if {"values", "mask"} <= parts:
         values = as_text(_values(child(group, "values"), where), where)
         mask = read_whole(as_dataset(child(group, "mask"))).astype(bool)
@@ -125,8 +124,7 @@ def as_text(values: NDArray[Any], where: str) -> pl.Series:
         # Beyond 2^53 a float is no name: several whole numbers are one.
         finite = values[known]
         if ((np.abs(finite) <= _EXACT) & (finite == np.floor(finite))).all():
-            whole = np.where(known, values, 0).astype(np.int64)
-            text = pl.Series(whole).cast(pl.String)
+            text = pl.Series(np.where(known, values, 0).astype(np.int64)).cast(pl.String)
             return pl.select(pl.when(pl.Series(known)).then(text)).to_series()
     raise SourceError(f"{where} is not a column of text or whole numbers but of {values.dtype}")
 

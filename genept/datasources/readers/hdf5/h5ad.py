@@ -261,8 +261,7 @@ def _observations(obs: AnnotationTable, ids: list[str], options: H5adOptions) ->
         groups = of_group.to_list()
     labels: dict[str, Sequence[str | None] | str | None] = dict(options.constants.items())
     for label, field in options.labels.items():
-        missing = dict.fromkeys(options.missing)
-        labels[label] = obs.texts(field).replace(missing).to_list()
+        labels[label] = obs.texts(field).replace(dict.fromkeys(options.missing)).to_list()
     for name, values in (("group", groups), *labels.items()):
         if isinstance(values, list) and len(values) != len(ids):
             raise SourceError(f"{obs.where}: {len(values)} values of {name} for {len(ids)} ids")
