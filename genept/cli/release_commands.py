@@ -223,9 +223,8 @@ def gc(
         for copy in copies:
             copy.delete()
         store.abort_orphaned_uploads(UPLOAD_AGE)
-        states = _states_of_runs(given_up)
         listed, deleted = delete_garbage(
-            known, store, states, grace=grace, part_age=age, accepted=accepted
+            known, store, _states_of_runs(given_up), grace=grace, part_age=age, accepted=accepted
         )
     else:
         listed = list_garbage(known, part_age=age, accepted=accepted)

@@ -75,8 +75,7 @@ def headline_results(settings: Settings) -> pl.DataFrame:
 
 
 def _headlines(settings: Settings) -> Iterator[str]:
-    rows = headline_results(settings)
-    for task in rows.partition_by("what", "dataset"):
+    for task in headline_results(settings).partition_by("what", "dataset"):
         first = task.row(0, named=True)
         yield f"  [bold]{first['what']}[/], {first['dataset']} (n = {first['n']:,})"
         for row in task.iter_rows(named=True):

@@ -183,14 +183,13 @@ def collection_parts(
         parsed.observations.join(observed, on="observation_id", validate="1:1")
     )
     kept = observations.drop("profile").filter(pl.col("n_genes") > 0).sort("observation_id")
-    empty = observations.filter(pl.col("n_genes") == 0)
     quarantined = [
         *parsed.quarantined,
         *parsed.remarks,
         *table_rows.passed_over(parsed, mapped, axis, collection.duplicate_policy),
         *table_rows.screened_out(parsed, screening),
         *table_rows.silent_genes(collection.id, mapping),
-        *table_rows.empty_observations(parsed, empty),
+        *table_rows.empty_observations(parsed, observations.filter(pl.col("n_genes") == 0)),
         *(table_rows.odd_libraries(kept) if collection.unit == "counts" else ()),
         *duplicates,
     ]
@@ -209,9 +208,8 @@ def collection_parts(
         table_rows.labelled(collection, table_rows.quarantine_rows(quarantined)),
         partition,
     )
-    n_genes = len(axis.ensembl_gene_ids)
     summary = table_rows.summary_of(
-        request.archives, collection, kept.height, n_genes, quarantined, coverage
+        request.archives, collection, kept.height, len(axis.ensembl_gene_ids), quarantined, coverage
     )
     yield NewPart("collections", summary, partition)
 

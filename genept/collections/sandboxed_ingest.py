@@ -276,8 +276,7 @@ def _ingested(
     made: list[str] = []
     with Workers(processes) as workers, named_by_owner(sources):
         parsed = parse_collection(archives, collection)
-        lake = _ChildLake(parent)
-        for part in ingestion.collection_parts(lake, request, parsed, workers):
+        for part in ingestion.collection_parts(_ChildLake(parent), request, parsed, workers):
             if isinstance(part, NewPart) and isinstance(part.rows, pl.DataFrame):
                 parent.write_table(part.table, part.rows)
                 made.append(part.table)

@@ -202,11 +202,10 @@ def mapping_rows(
     """
     inputs = pl.DataFrame({"input_id": parsed.input_genes}, schema={"input_id": pl.String})
     sums = inputs.join(absolute, on="input_id", how="left", maintain_order="left")["absolute"]
-    share = sums.fill_null(0) / (sums.sum() or 1.0)
     return names.with_columns(
         pl.lit(collection.id).alias("collection_id"),
         inputs["input_id"],
-        share.alias("expression_share"),
+        (sums.fill_null(0) / (sums.sum() or 1.0)).alias("expression_share"),
         pl.lit(release).alias("reference_release"),
     )
 

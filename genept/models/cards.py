@@ -80,14 +80,13 @@ def _contents(manifest: ModelManifest, evidence: ModelEvidence) -> dict[str, Any
     out, unseen = evidence.holdout, evidence.unseen
     kept = unseen.confidence >= manifest.abstain_below
     counts = confusion_matrix(out.truth, out.predicted, labels=out.classes)
-    contenders = evidence.contenders | {"permuted labels": evidence.permuted}
     return {
         "manifest": manifest,
         "evidence": evidence,
         "gain": evidence.embedding_gain,
         "cohorts": [(cohort.id, cohort.n, cohort.data_sha256) for cohort in manifest.cohorts],
         "scores": _scores(evidence.scores),
-        "contenders": _scores(contenders),
+        "contenders": _scores(evidence.contenders | {"permuted labels": evidence.permuted}),
         "confusion": [(name, *row) for name, row in zip(out.classes, counts, strict=True)],
         "classes": list(_per_class(out.classes, counts)),
         "reliability": [

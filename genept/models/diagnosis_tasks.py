@@ -101,8 +101,7 @@ class DiagnosisTask(TaskEntry):
         if not rows.height:
             return f"no sample has a {self.label}"
         groups = rows.group_by(self.label).agg(pl.col("group_id").n_unique().alias("n"))
-        enough = groups.filter(pl.col("n") >= self.min_groups)
-        if enough.height > 1:
+        if groups.filter(pl.col("n") >= self.min_groups).height > 1:
             return None
         listed = ", ".join(f"{name!r} {n}" for name, n in groups.sort(self.label).iter_rows())
         return (

@@ -250,7 +250,6 @@ class FrozenFolds:
         self, model: str, collection_id: str, *, holdout: Holdout | None = None
     ) -> pl.DataFrame:
         """Rows of table ``model_folds``."""
-        held_out = holdout or Holdout(frozenset())
         return pl.DataFrame(
             {
                 "model": model,
@@ -260,7 +259,7 @@ class FrozenFolds:
                 "drug_id": self.drugs,
                 "group": self.groups,
                 "fold": self.folds,
-                "is_holdout": held_out.contains(self.observations),
+                "is_holdout": (holdout or Holdout(frozenset())).contains(self.observations),
                 "folds_sha256": self.sha256,
             }
         )

@@ -92,7 +92,6 @@ def gencode_rows(gencode: pl.DataFrame, genes: pl.DataFrame) -> pl.DataFrame:
     no_names = pl.lit([], dtype=pl.List(pl.String))
     biotype = pl.col("gencode_biotype").str.replace("^.*pseudogene$", "pseudogene")
     biotype = biotype.str.replace("^(IG|TR)_.*gene$", "${1}_gene")  # in the words of HGNC's genes
-    named = genes["ensembl_gene_id"].drop_nulls().implode()
     return gencode.select(
         "ensembl_gene_id",
         "gencode_name",
@@ -108,7 +107,7 @@ def gencode_rows(gencode: pl.DataFrame, genes: pl.DataFrame) -> pl.DataFrame:
         uniprot_ids=no_names,
         aliases=no_names,
         previous_symbols=no_names,
-    ).filter(~pl.col("ensembl_gene_id").is_in(named))
+    ).filter(~pl.col("ensembl_gene_id").is_in(genes["ensembl_gene_id"].drop_nulls().implode()))
 
 
 def _names_of(genes: pl.DataFrame) -> pl.Series:
@@ -197,11 +196,10 @@ def older_claims(before: pl.DataFrame, after: pl.DataFrame, source: str) -> pl.D
     """
     renamed = reference_differences(before, after).filter(pl.col("change") == "renamed")
     now = renamed.select("symbol_before", symbol="symbol_after", ensembl_gene_id="ensembl_after")
-    retired = retired_successors(before, after)
     return pl.concat(
         [
             claims_of(now, "previous", "symbol_before", source),
-            claims_of(retired, "retired_successor", "retired", source),
+            claims_of(retired_successors(before, after), "retired_successor", "retired", source),
         ]
     )
 
@@ -261,10 +259,9 @@ def retired_successors(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFram
     )
     in_use = after["ensembl_gene_id"].drop_nulls().implode()
     ids = before["ensembl_gene_id"].drop_nulls()
-    shared = ids.filter(ids.is_duplicated()).implode()
     return moved.filter(
         ~pl.col("ensembl_before").is_in(in_use),
-        ~pl.col("ensembl_before").is_in(shared),
+        ~pl.col("ensembl_before").is_in(ids.filter(ids.is_duplicated()).implode()),
         ~pl.col("ensembl_after").is_in(moved["ensembl_before"].implode()),
         pl.col("ensembl_after").is_unique(),
     ).select(retired="ensembl_before", ensembl_gene_id="ensembl_after", symbol="symbol_after")

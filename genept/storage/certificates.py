@@ -90,8 +90,7 @@ class Certificates:
             content = self.certificate.read_bytes() + self.key.read_bytes()
         except (OSError, IndexError, KeyError, ValueError):
             return ""
-        now = datetime.now(UTC)
-        if not first <= now < last - RENEWED_BEFORE:
+        if not first <= datetime.now(UTC) < last - RENEWED_BEFORE:
             return ""
         return hashlib.sha256(content).hexdigest()
 

@@ -163,12 +163,11 @@ class EmbeddedStore:
         identities = state.write_identities(self.folder, self.bucket, self.product)
         self._prepare_folder()
         credentials = state.credentials(self.folder)
-        protection = certificates.ensured(state.certificates(self.folder).folder)
         environment = {
             "PATH": os.defpath,
             "HOME": str(self.folder),
             # Internal ports require the certificate …
-            **protection.environment(),
+            **certificates.ensured(state.certificates(self.folder).folder).environment(),
             # … and a token.
             **{f"WEED_JWT_{part}_KEY": credentials.signing_key for part in SIGNED_PARTS},
         }

@@ -115,8 +115,7 @@ def _refuse_repeated(header: Sequence[str], wanted: Iterable[str] | None, what: 
 
 
 def _read_sheet(path: Path, table: TableFile, wanted: Iterable[str] | None) -> pl.DataFrame:
-    names = zip_names(path, path.name)
-    if "[Content_Types].xml" not in names:
+    if "[Content_Types].xml" not in zip_names(path, path.name):
         raise SourceError(
             f"{path.name}: is a zip but no Excel workbook: name the file in it as `member`"
         )

@@ -198,13 +198,12 @@ def from_matrix(
         )
     filled = values.any(axis=1)
     empty = observations.filter(~pl.Series(filled))["observation_id"].to_list()
-    matrix = csr_matrix(values[filled], dtype=np.float32)
     return ParsedCollection(
         input_genes=tuple(input_genes),
         symbols=tuple(symbols if symbols is not None else input_genes),
         entrez_ids=None if entrez_ids is None else tuple(entrez_ids),
         observations=observations.filter(pl.Series(filled)),
-        expression=InMemory(matrix),
+        expression=InMemory(csr_matrix(values[filled], dtype=np.float32)),
         responses=responses,
         quarantined=(
             *quarantined,
