@@ -119,10 +119,8 @@ class GeneVectors:
 
     def shuffled(self, draw: int = 0) -> GeneVectors:
         """The control in which each gene has the vector of another."""
-        given = shuffled(self.genes, seed=draw)
-        return replace(
-            self, name=f"{self.name}@shuffled", matrix=self.matrix[given], is_control=True
-        )
+        new = shuffled(self.genes, seed=draw)
+        return replace(self, name=f"{self.name}@shuffled", matrix=self.matrix[new], is_control=True)
 
 
 def random_vectors(genes: Sequence[str], dimensions: int = 384, draw: int = 0) -> GeneVectors:
