@@ -79,23 +79,15 @@ _OR_NONE: Final = "; tables write it for a missing value, too"
 _NAMELESS: Final = "a gene that has no name"
 
 
-CLAIM_SCHEMA: Final = {
-    "name": pl.String,
-    "kind": pl.String,
-    "gene": pl.String,
-    "ensembl_gene_id": pl.String,
-    "source": pl.String,
-}
+CLAIM_SCHEMA: Final = dict.fromkeys(
+    ("name", "kind", "gene", "ensembl_gene_id", "source"), pl.String
+)
 """A claim: `gene` (a symbol, for people) is what `name` means to `source`."""
 
 
-INDEX_SCHEMA: Final = {
-    "name": pl.String,
-    "outcome": pl.String,
-    "ensembl_gene_id": pl.String,
-    "candidates": pl.List(pl.String),
-    "evidence": pl.String,
-}
+INDEX_SCHEMA: Final = dict.fromkeys(
+    ("name", "outcome", "ensembl_gene_id", "candidates", "evidence"), pl.String
+) | {"candidates": pl.List(pl.String)}
 """The index: one row per name, sorted."""
 
 

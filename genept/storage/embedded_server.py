@@ -112,22 +112,13 @@ def command(weed: Path, data: Path, identities: Path, ports: Mapping[str, int]) 
     folder of the server, because names are limited to 107 bytes.
     """
     return [
-        str(weed),
-        "-logtostderr=true",
-        "mini",
-        data_option(data),
-        f"-ip={LOOPBACK}",
-        f"-ip.bind={LOOPBACK}",
+        *(str(weed), "-logtostderr=true", "mini", data_option(data)),
+        *(f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}"),
         *(f"-{service}.port={ports[service]}" for service in SERVICES),
-        "-admin.ui=false",
-        "-webdav=false",
-        f"-s3.config={identities}",
-        "-s3.autoCreateBucket=false",
-        "-s3.iam=false",
+        *("-admin.ui=false", "-webdav=false"),
+        *(f"-s3.config={identities}", "-s3.autoCreateBucket=false", "-s3.iam=false"),
         *(f"-{service}.localSocket={name}" for service, name in SOCKETS.items()),
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        "-master.telemetry=false",
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
     ]
 
 

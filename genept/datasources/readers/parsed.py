@@ -24,14 +24,8 @@ OBSERVATION_SCHEMA: Final = pl.Schema(
     dict.fromkeys(("observation_id", "group_id", *LABELS), pl.String)
 )
 RESPONSE_SCHEMA: Final = pl.Schema(
-    {
-        "observation_id": pl.String,
-        "drug_id": pl.String,
-        "value": pl.Float64,
-        "measure": pl.String,
-        "unit": pl.String,
-        "n_measured": pl.Int64,
-    }
+    dict.fromkeys(("observation_id", "drug_id", "value", "measure", "unit"), pl.String)
+    | {"value": pl.Float64, "n_measured": pl.Int64}
 )
 BLOCK_ROWS: Final = 512  # observations a block, where nothing else sets its size
 
