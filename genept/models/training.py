@@ -23,6 +23,7 @@ from genept.models.holdout import Holdout, Rows, frozen_from_table
 from genept.models.promotion import judge_candidate, promote_challenger, promote_if_due
 from genept.models.registry import ModelRegistry
 from genept.models.stored_models import ModelFiles, TrainedModel, stored_types
+from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 from genept.text import Space
 
@@ -58,7 +59,8 @@ def evaluation_table(
 ) -> pl.DataFrame:
     """Rows of table ``model_evaluations`` from those of `score_rows`."""
     scores = pl.DataFrame(rows, schema_overrides={"ci_low": pl.Float64, "ci_high": pl.Float64})
-    return constant(scores, model=model, model_version=version, cohort=cohort, split=split)
+    named = constant(scores, model=model, model_version=version, cohort=cohort, split=split)
+    return named.select(TABLES["model_evaluations"].schema().names)
 
 
 class Fit(Protocol):
