@@ -99,7 +99,7 @@ def test_nothing_of_the_child_outlives_it():
 def test_the_child_dies_with_its_parent(tmp_path):
     code = (
         "import limited_tasks, sys; sys.path.insert(0, '.');"
-        "from genept.datasources.readers.sandbox import Limits, limited\n"
+        "from genept.datasources.readers import Limits, limited\n"
         f"with limited(limited_tasks.waits, {str(tmp_path / 'pid')!r}, what='x',"
         " limits=Limits(1 << 30, 60, 1 << 20)): pass"
     )
