@@ -66,7 +66,7 @@ class TaskInputs:
     spaces
         Spaces that take part.
     left_out
-        Reasons why other spaces do not, by space.
+        Reasons why other spaces do not, by space; why genes are not scored, by their number.
     """
 
     task: Task
@@ -129,6 +129,9 @@ def task_inputs(
     if not taking_part:
         reasons = "; ".join(f"{space} {why}" for space, why in left_out.items())
         return f"no space takes part: {reasons}" if reasons else "there is no space to score"
+    if missing := wanted - common:
+        genes_missing = f"{len(missing):,} of {len(wanted):,} genes"
+        left_out[genes_missing] = "some space that takes part has no vector of them"
     genes = tuple(sorted(common))
     scored = task.known(rows, genes)
     if why := task.unfit(scored):

@@ -195,8 +195,8 @@ def run_tasks(
     -------
     tuple of list of Part and dict
         Parts of `benchmark_results`, `benchmark_comparisons` and `benchmark_confusions`, with
-        working tables of differences and confusions; by task, or ``task/space``, why it was not
-        scored.
+        working tables of differences and confusions; by task, ``task/space`` or ``task/n genes``,
+        why it was not scored.
     """
     parts: list[Part] = [*further]
     remarks: dict[str, str] = {}
@@ -206,7 +206,7 @@ def run_tasks(
         if isinstance(inputs, str):
             remarks[task.id] = inputs
             continue
-        remarks |= {f"{task.id}/{space}": why for space, why in inputs.left_out.items()}
+        remarks |= {f"{task.id}/{what}": why for what, why in inputs.left_out.items()}
         every.append(inputs)
     entered = [entries(inputs, together=together) for inputs in every]
     steps, done = sum(len(members_of) + 1 for members_of in entered), count()

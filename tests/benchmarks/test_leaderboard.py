@@ -87,6 +87,15 @@ def test_spaces_are_scored_beside_their_controls_and_differences_are_reported(la
     assert row["difference"] == pytest.approx(value["good/text"] - value[RANDOM])
 
 
+def test_genes_that_a_space_does_not_know_are_counted(lake: Lake, spaces):
+    nine_tenths = space(lake, "most/text", 2.0, genes=9 * N // 10)
+    parts, remarks = run_all(lake, [*spaces, nine_tenths])
+    results = lake.read([part for part in parts if part.table == "benchmark_results"])
+    assert set(results.filter(metric="auroc")["n"]) == {108}
+    reason = "some space that takes part has no vector of them"
+    assert remarks["t/12 of 120 genes"] == reason
+
+
 def test_only_predictions_of_a_changed_input_are_made_again(lake: Lake, spaces, monkeypatch):
     parts, _ = run_all(lake, spaces)
     predicted = []

@@ -144,7 +144,13 @@ def test_what_has_no_source_says_where_to_put_it():
     sources = sources_of(None)
     recipes = load_recipes()
     unavailable = {id_ for id_, recipe in recipes.items() if sources.unavailable(recipe)}
-    assert unavailable == {id_ for id_ in recipes if "ncbi" in id_}
+    packaged = {"symbol", "name", "biotype", "go"}
+    assert {"ncbi", "ncbi-uniprot"} <= unavailable
+    assert unavailable == {
+        id_
+        for id_, recipe in recipes.items()
+        if not {*recipe.requires, *recipe.needs_source} <= packaged
+    }
     assert "genept sources fetch uniprot-human" in str(sources.unavailable(recipes["ncbi-uniprot"]))
     assert set(sources.inputs(recipes["full"].part_names)) == {"pyiomica"}
 
