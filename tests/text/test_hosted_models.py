@@ -13,7 +13,7 @@ from genept.client.platform import Platform
 from genept.common.settings import Settings
 from genept.text import limits
 from genept.text.answers import packed_requests
-from genept.text.embedders import RefusedEmbeddingError, TextEmbedder, space_of
+from genept.text.embedders import RefusedEmbeddingError, TextEmbedder
 from genept.text.hosted_models import HostedModel, load_embedders
 from genept.text.limits import TokenCounter
 
@@ -74,7 +74,7 @@ def test_a_hosted_space_needs_a_key_and_says_so(tmp_path):
     settings = Settings(state_dir=tmp_path, spaces=(name,), openai_api_key=SecretStr("sk-marker"))
     platform = Platform(settings)
     assert [space.id for space in platform.spaces] == [name]
-    embedder: TextEmbedder = platform.embedders.open(space_of("text-embedding-3-small/name").embedder)
+    embedder: TextEmbedder = platform.embedders.open("text-embedding-3-small")
     assert (embedder.id, embedder.dimensions) == ("text-embedding-3-small", 1536)
     assert "sk-marker" not in repr(settings) + repr(platform.hosted) + repr(embedder)
     unasked = Platform(Settings(state_dir=tmp_path, openai_api_key=SecretStr("sk-marker")))
